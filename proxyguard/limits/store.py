@@ -1,0 +1,94 @@
+"""The store contract: charge what a request costs, remember bans. Two methods a request can reach.
+
+A store knows keys, numbers and time; it knows nothing of requests or rules. One request is one `charge` call. `now` is an
+argument (Unix seconds); a remote store may use its server's clock instead and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from proxyguard.decision import Reject, Refusal
+from proxyguard.limits.limit import Limit
+
+
+class Charge(NamedTuple):
+    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
+
+    `stops` marks a limit whose excess refuses the request: when any such limit is exceeded, nothing of the batch is counted,
+    so that our own refusals never count against a client.
+    """
+
+    key: str
+    limit: Limit
+    cost: float = 1.0
+    stops: bool = True
+
+
+class Usage(NamedTuple):
+    """The state of one limit after a charge."""
+
+    exceeded: bool
+    remaining: int
+    """Whole units that could be charged at once now, never negative."""
+    retry_after_seconds: float
+    """0 when not exceeded, else the time until the same charge would fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class BanRecord:
+    """A refusal remembered for a key until `until` (Unix seconds)."""
+
+    key: str
+    since: float
+    until: float
+    rule: str
+    reason: str = ""
+    then: Refusal = Reject()
+    strikes: int = 1
+    """How many times in a row this key was banned; escalation counts by it."""
+    note: str = ""
+
+
+class Outcome(NamedTuple):
+    """What a `charge` call says: the active ban, if any (then nothing was counted), else one usage per charge, in order."""
+
+    ban: BanRecord | None
+    usages: tuple[Usage, ...]
+
+
+class Store(Protocol):
+    """A store that answers at once (in this process)."""
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
+        """Look for an active ban of any key, then count the whole batch: all of it, or nothing when a stopping limit is exceeded."""
+        ...
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
+        """Ban a key, for longer if it was banned before (escalation). Banning a banned key returns the ban in force."""
+        ...
+
+    def unban(self, key: str) -> bool:
+        """Lift a ban; False when there was none."""
+        ...
+
+    def bans(self, now: float) -> Iterable[BanRecord]:
+        """The bans in force."""
+        ...
+
+
+class BanTerms(NamedTuple):
+    """How long a ban lasts, and what the banned get; see `decision.Ban`."""
+
+    for_seconds: float
+    then: Refusal
+    escalation: float = 1.0
+    max_seconds: float = 86_400.0
+    forget_seconds: float = 86_400.0
+    note: str = ""
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer in time or said something that is not an answer. Whose fault: a neighbour's."""

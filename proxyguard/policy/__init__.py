@@ -1,0 +1,1 @@
+"""The rule language: model, conditions, reading YAML, and compiling to indexes."""

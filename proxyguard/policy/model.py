@@ -1,0 +1,220 @@
+"""The policy as immutable values: what the YAML said, parsed into types that cannot be wrong.
+
+Made by `parse`, used by `compile`, `explain` and the tools. Knows nothing of YAML or of how rules are evaluated.
+Text values are UTF-8 bytes where they are compared with what a client sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from proxyguard.client_address import Network
+from proxyguard.decision import Action, Mode
+from proxyguard.limits.limit import Limit
+
+
+class Place(NamedTuple):
+    """Where something stands in a file: 1-based line and column."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class FieldKind(StrEnum):
+    """The fields of a request that conditions look at."""
+
+    CLIENT = "client"
+    HOST = "host"
+    SCHEME = "scheme"
+    METHOD = "method"
+    PATH = "path"
+    QUERY = "query"
+    HEADER = "header"
+    COOKIE = "cookie"
+    USER_AGENT = "user_agent"
+    HTTP_VERSION = "http_version"
+    SCORE = "score"
+    TAG = "tag"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field; `name` is the header (lower case), cookie or query parameter for the kinds that have one."""
+
+    kind: FieldKind
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.name}" if self.name else str(self.kind)
+
+
+class TextKind(StrEnum):
+    """How a text is compared; any of the texts of a matcher, with any of the values of the field, is enough."""
+
+    EQUAL = "equal"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    CONTAINS = "contains"
+    WORD = "word"
+    """The text as a whole token: not preceded or followed by an ASCII letter or digit; ASCII case ignored."""
+    GLOB = "glob"
+    """`*` any run of bytes, `?` one byte, the whole value; no brackets."""
+    REGEX = "regex"
+    """RE2 syntax, unanchored, bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Holds when any value of the field compares with any of the texts. An absent field never does."""
+
+    kind: TextKind
+    texts: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InNetworks:
+    """Holds when the client address lies in one of the networks."""
+
+    networks: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Holds when the field is in the request, even if empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Holds when the field is not in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Holds when a value of the field is a number of at least `bound`."""
+
+    bound: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Holds when a value of the field is a number of at most `bound`."""
+
+    bound: float
+
+
+Matcher = Text | InNetworks | Present | Absent | AtLeast | AtMost
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One field compared with one matcher."""
+
+    __test__ = False  # pytest: not a test class
+    field: Field
+    matcher: Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Holds when all hold; with none, always."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds when any holds; with none, never."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds when the other does not."""
+
+    condition: Condition
+
+
+Condition = Test | AllOf | AnyOf | Not
+
+ALWAYS = AllOf(())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule. `expires` is Unix seconds; a rule is not looked at from then on."""
+
+    name: str
+    action: Action
+    when: Condition = ALWAYS
+    limit: Limit | None = None
+    mode: Mode = Mode.ENFORCE
+    why: str = ""
+    expires: float | None = None
+    place: Place = Place("", 0, 0)
+
+
+class RequestSketch(NamedTuple):
+    """A request as a test in a rule file describes it; what it leaves out gets plain defaults."""
+
+    client: str = "192.0.2.1"
+    method: str = "GET"
+    scheme: str = "https"
+    host: str = "example.org"
+    path: str = "/"
+    http_version: str = "1.1"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Expectation(NamedTuple):
+    """What a test expects; None means not looked at. `expect: reject by scripted-clients` is action and rule."""
+
+    action: str | None = None
+    rule: str | None = None
+    status: int | None = None
+    score: float | None = None
+
+
+class Step(NamedTuple):
+    """`repeat` equal requests spread evenly `within` so many seconds; `expect` is about the last, `first` about the first."""
+
+    request: RequestSketch
+    repeat: int
+    within_seconds: float
+    expect: Expectation
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """A test in a rule file: steps on one virtual clock, each after the one before."""
+
+    steps: tuple[Step, ...]
+    place: Place
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSet:
+    """One YAML file. `mode` is the weakest mode its rules may have: shadow here makes every rule shadow."""
+
+    name: str
+    file: str
+    description: str = ""
+    mode: Mode = Mode.ENFORCE
+    rules: tuple[Rule, ...] = ()
+    tests: tuple[RuleTest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All rule sets of a directory, in path order, and a digest of every byte they were read from."""
+
+    rule_sets: tuple[RuleSet, ...]
+    digest: str = ""
