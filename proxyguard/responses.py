@@ -1,0 +1,165 @@
+"""From a decision, or a fault of ours, to what the client reads: status, header fields and body.
+
+Every answer is `Cache-Control: no-store` and carries an opaque reference; none says which rule decided or what stands behind
+us. The form (HTML, JSON or plain text) follows Accept. Knows nothing of sockets, framing or HTTP versions.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from math import ceil
+from typing import Final
+
+from proxyguard.decision import Decision, Quota, Reject
+
+DEFAULT_MESSAGES: Final = {
+    400: "The request could not be understood, so it was not passed on.",
+    403: "Automated access to this part of the site is not allowed.",
+    404: "There is no such site here.",
+    405: "This method is not available here.",
+    408: "The request took too long to arrive.",
+    413: "The request is larger than this site accepts.",
+    414: "The address of the request is longer than this site accepts.",
+    417: "This expectation cannot be met here.",
+    421: "This server does not answer for that site.",
+    429: "Too many requests came from your address or network in a short time.",
+    431: "The header fields of the request are larger than this site accepts.",
+    500: "The request could not be handled.",
+    501: "This method is not available here.",
+    502: "The site sent an answer that could not be understood.",
+    503: "The site cannot answer just now.",
+    504: "The site took too long to answer.",
+    505: "This version of HTTP is not spoken here.",
+}
+"""What a page says when the rule gives no message, by status."""
+
+PERSON_HINT: Final = "If you are a person and this should not have happened, tell the site's owner this reference:"
+
+_TEMPLATE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>{title}</title>
+<style>
+:root{{color-scheme:light dark}}
+body{{font:1.0625rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1.5rem}}
+h1{{font-size:1.5rem;line-height:1.3;margin:0 0 .75rem}}
+code{{font:.95em ui-monospace,monospace;overflow-wrap:anywhere}}
+.ref{{margin-top:2rem;padding-top:1rem;border-top:1px solid #8884;font-size:.9375rem}}
+</style></head>
+<body><main><h1>{title}</h1><p>{message}</p>{wait}<p class="ref">{hint}<br><code>{reference}</code></p></main></body></html>
+"""
+
+TARPIT_BODY: Final = (
+    b"<!doctype html><html lang=en><head><meta charset=utf-8><title>Loading</title></head><body><main><ul>\n"
+    + b"".join(b"<li>Entry %d of the list is being prepared.</li>\n" % number for number in range(1, 61))
+    + b"</ul></main></body></html>\n"
+)
+"""What a tarpit drips, over and over until its time or bytes are used up."""
+
+TARPIT_HEADERS: Final = (
+    (b"Content-Type", b"text/html; charset=utf-8"),
+    (b"Cache-Control", b"no-store"),
+    (b"X-Robots-Tag", b"noindex"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's."""
+
+    status: int
+    reason: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def refusal_status(decision: Decision) -> int:
+    """The status a refusal answers: the rule's own, else 429 for a limit and 403 for anything else. 0 for a drop."""
+    action = decision.action
+    if isinstance(action, Reject):
+        return action.status or (429 if decision.quota else 403)
+    return 0
+
+
+def render(decision: Decision, reference: str, *, accept: bytes = b"", now_seconds_left: float | None = None) -> Answer:
+    """The answer to a rejected request. `now_seconds_left` is how long a ban goes on, when one decided."""
+    action = decision.action
+    reject = action if isinstance(action, Reject) else Reject()
+    status = reject.status or (429 if decision.quota else 403)
+    wait = reject.retry_after_seconds
+    if wait is None:
+        wait = now_seconds_left if now_seconds_left is not None else _quota_wait(decision.quota)
+    return _answer(status, reject.message, reference, accept, wait)
+
+
+def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_seconds: float | None = None) -> Answer:
+    """The answer to a request that is malformed, too large, or that no upstream could answer."""
+    return _answer(status, None, reference, accept, retry_after_seconds)
+
+
+def reason_phrase(status: int) -> bytes:
+    """The standard reason phrase, or an empty one."""
+    try:
+        return HTTPStatus(status).phrase.encode("ascii")
+    except ValueError:
+        return b""
+
+
+def _quota_wait(quota: Quota | None) -> float | None:
+    return quota.retry_after_seconds if quota else None
+
+
+def _answer(status: int, message: str | None, reference: str, accept: bytes, wait: float | None) -> Answer:
+    text = message or DEFAULT_MESSAGES.get(status, "The request was not passed on.")
+    seconds = max(1, ceil(wait)) if wait is not None else None
+    if b"html" in accept:
+        kind = b"text/html; charset=utf-8"
+        head, tail = _html_parts(status, text, seconds)
+        body = head + reference.encode("ascii") + tail
+    elif b"json" in accept:
+        kind = b"application/json"
+        fields = {"status": status, "message": text, "reference": reference}
+        if seconds is not None:
+            fields["retry_after_seconds"] = seconds
+        body = json.dumps(fields).encode("ascii") + b"\n"
+    else:
+        kind = b"text/plain; charset=utf-8"
+        body = f"{text}\nReference: {reference}\n".encode()
+    headers = [
+        (b"Content-Type", kind),
+        (b"Cache-Control", b"no-store"),
+        (b"X-Proxyguard-Reference", reference.encode("ascii")),
+    ]
+    if seconds is not None:
+        headers.append((b"Retry-After", b"%d" % seconds))
+    return Answer(status, reason_phrase(status), tuple(headers), body)
+
+
+@lru_cache(maxsize=256)
+def _html_parts(status: int, text: str, seconds: int | None) -> tuple[bytes, bytes]:
+    """The page before and after its reference. Statuses and messages are few; seconds are rounded by the caller."""
+    wait = f"<p>Please try again in {_spoken(seconds)}.</p>" if seconds is not None else ""
+    title = html.escape(_title(status))
+    page = _TEMPLATE.format(
+        title=title, message=html.escape(text), wait=wait, hint=html.escape(PERSON_HINT), reference="\0"
+    ).encode()
+    head, _, tail = page.partition(b"\0")
+    return head, tail
+
+
+def _title(status: int) -> str:
+    if status == 429:
+        return "Please slow down"
+    if status >= 500:
+        return "The site is not available just now"
+    return "This request was stopped"
+
+
+def _spoken(seconds: int) -> str:
+    if seconds < 120:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    minutes = ceil(seconds / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{ceil(minutes / 60)} hours"
