@@ -1,0 +1,1 @@
+"""What proxyguard tells its operators: the audit log and the metrics."""

@@ -1,0 +1,192 @@
+"""Counts of what happened, cheap to make and bounded in number, and their Prometheus form.
+
+Counting is adding to plain numbers, so that it costs a request next to nothing; prometheus-client writes the exposition. A
+snapshot is plain data, so that the numbers of several workers can be added up. Label values come from rule files and fixed
+token sets, never from a client; past MAX_SERIES a rule's decisions are counted under `other`.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+MAX_SERIES: Final = 5000
+"""Distinct (rule, action, mode) combinations shown."""
+
+SECONDS_BOUNDS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+
+type Labels = tuple[tuple[str, str], ...]
+type Sample = tuple[str, Labels, float]
+type Family = tuple[str, str, str, list[Sample]]
+"""Name, Prometheus type, help text, samples (name suffix, labels, value)."""
+
+logger = logging.getLogger(__name__)
+
+
+class Histogram:
+    """Counts by upper bound in seconds."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(SECONDS_BOUNDS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(SECONDS_BOUNDS, seconds)] += 1
+        self.total += seconds
+
+    def samples(self) -> list[Sample]:
+        samples: list[Sample] = []
+        running = 0
+        for bound, count in zip((*map(str, SECONDS_BOUNDS), "+Inf"), self.counts, strict=True):
+            running += count
+            samples.append(("_bucket", (("le", bound),), running))
+        return [*samples, ("_count", (), running), ("_sum", (), self.total)]
+
+
+class Metrics:
+    """All counts of one process. Implements `ports.FrontEvents`; the guard and the reloader add their own."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.decisions: Counter[tuple[str, str, str]] = Counter()
+        self.responses: Counter[int] = Counter()
+        self.check_seconds = Histogram()
+        self.upstream_seconds = Histogram()
+        self.request_seconds = Histogram()
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.connections = 0
+        self.connections_opened = 0
+        self.tarpits = 0
+        self.bounds: Counter[str] = Counter()
+        self.bad_requests: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.internal_errors: Counter[str] = Counter()
+        self.audit_dropped = 0
+        self.reloads: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
+        self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+
+    def decided(self, rule: str, action: str, mode: str) -> None:
+        """Count one decision, or what a shadow rule would have done (mode `shadow`)."""
+        key = (rule, action, mode)
+        if key not in self.decisions and len(self.decisions) >= MAX_SERIES:
+            key = ("other", action, mode)
+        self.decisions[key] += 1
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a number that is read when metrics are asked for. `name` without the prefix."""
+        self.gauges[name] = (text, read)
+
+    def bound_exceeded(self, bound: str) -> None:
+        self.bounds[bound] += 1
+
+    def bad_request(self, reason: str) -> None:
+        self.bad_requests[reason] += 1
+
+    def connection_opened(self) -> None:
+        self.connections += 1
+        self.connections_opened += 1
+
+    def connection_closed(self) -> None:
+        self.connections -= 1
+
+    def tarpits_held(self, count: int) -> None:
+        self.tarpits = count
+
+    def internal_error(self, where: str, error: BaseException) -> None:
+        self.internal_errors[where] += 1
+        if self.internal_errors[where] <= 10 or self.internal_errors[where] % 1000 == 0:
+            logger.error("internal error in %s (%d so far)", where, self.internal_errors[where], exc_info=error)
+
+    def snapshot(self) -> list[Family]:
+        """Every family as plain data; see `Family`."""
+        families: list[Family] = [
+            _single("requests_total", "counter", "Requests whose head was read and checked.", self.requests),
+            (
+                "decisions_total",
+                "counter",
+                "Decisions by rule, action and mode; mode shadow is what a shadow rule would have done.",
+                [
+                    ("", (("rule", rule), ("action", action), ("mode", mode)), count)
+                    for (rule, action, mode), count in self.decisions.items()
+                ],
+            ),
+            _labelled("responses_total", "Answers by status.", "status", self.responses),
+            ("check_seconds", "histogram", "Time to decide.", self.check_seconds.samples()),
+            ("upstream_seconds", "histogram", "Time to the upstream's response head.", self.upstream_seconds.samples()),
+            (
+                "request_seconds",
+                "histogram",
+                "From a request's head to its answer's end.",
+                self.request_seconds.samples(),
+            ),
+            _single("response_bytes_total", "counter", "Body bytes sent to clients.", self.bytes_sent),
+            _single("request_bytes_total", "counter", "Body bytes received from clients.", self.bytes_received),
+            _single("connections", "gauge", "Client connections open.", self.connections),
+            _single("connections_total", "counter", "Client connections accepted.", self.connections_opened),
+            _single("tarpits", "gauge", "Clients held in tarpits.", self.tarpits),
+            _labelled("bounds_exceeded_total", "Bounds exceeded, by bound.", "bound", self.bounds),
+            _labelled("bad_requests_total", "Requests refused as malformed.", "reason", self.bad_requests),
+            _labelled("faults_total", "Exchanges that ended badly, by fault.", "fault", self.faults),
+            _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
+            _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
+            _labelled("reloads_total", "Reloads of the rules, by result.", "result", self.reloads),
+            ("rules", "gauge", "Rules in force, by mode.", [("", (("mode", k),), v) for k, v in self.rules.items()]),
+        ]
+        families += [_single(name, "gauge", text, read()) for name, (text, read) in self.gauges.items()]
+        return families
+
+
+def _single(name: str, kind: str, text: str, value: float) -> Family:
+    return name, kind, text, [("", (), value)]
+
+
+def _labelled(name: str, text: str, label: str, counts: Mapping[str, int] | Mapping[int, int]) -> Family:
+    return name, "counter", text, [("", ((label, str(key)),), value) for key, value in counts.items()]
+
+
+def merge(snapshots: Iterable[list[Family]]) -> list[Family]:
+    """Add up the snapshots of several workers, sample by sample."""
+    families: dict[str, tuple[str, str, dict[tuple[str, Labels], float]]] = {}
+    for snapshot in snapshots:
+        for name, kind, text, samples in snapshot:
+            merged = families.setdefault(name, (kind, text, {}))[2]
+            for suffix, labels, value in samples:
+                key = (suffix, tuple((label, content) for label, content in labels))
+                merged[key] = merged.get(key, 0) + value
+    return [
+        (name, kind, text, [(suffix, labels, value) for (suffix, labels), value in samples.items()])
+        for name, (kind, text, samples) in families.items()
+    ]
+
+
+def exposition(families: Iterable[Family]) -> bytes:
+    """The Prometheus text format, every name prefixed with `proxyguard_`."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(families))
+    return generate_latest(registry)
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        for name, kind, text, samples in self._families:
+            full = f"proxyguard_{name}"
+            metric = Metric(full.removesuffix("_total"), text, kind)
+            for suffix, labels, value in samples:
+                metric.add_sample(full + suffix, dict(labels), value)
+            yield metric
