@@ -63,7 +63,8 @@ class Drop:
 class Ban:
     """Remember a refusal for the rule's key (its limit's `per`, else the client) and answer with `then`.
 
-    Each further ban of the same key within `forget_seconds` of the last one's end lasts `escalation` times longer, up to `max_seconds`.
+    Each further ban of the same key within `forget_seconds` of the last one's end lasts `escalation` times longer, up to
+    `max_seconds`.
     """
 
     for_seconds: float

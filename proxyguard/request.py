@@ -76,8 +76,8 @@ class Request:
         index = self._index
         if index is None:
             index = {}
-            for name, value in self.headers:
-                name = name.lower()
+            for received, value in self.headers:
+                name = received.lower()
                 index[name] = (*index[name], value) if name in index else (value,)
             self._index = index
         return index

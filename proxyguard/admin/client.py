@@ -52,8 +52,7 @@ def ask(
         answer = json.loads(response.read())
     except FileNotFoundError:
         raise ControlError(
-            f"no instance is running with the control socket {path}
-"
+            f"no instance is running with the control socket {path}\n"
             "  hint: name its settings with --config, or the socket with --control"
         ) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
