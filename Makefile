@@ -1,0 +1,97 @@
+# proxyguard's everyday commands. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+PIP := $(PYTHON_IN_VENV) -m pip --disable-pip-version-check --quiet
+READY := $(VENV)/.package
+
+# `make run`: what stands behind the firewall (empty: the sample site) and where it listens.
+UPSTREAM ?=
+HOST ?= 127.0.0.1
+PORT ?= 8080
+ADMIN_PORT ?= 9901
+SITE_PORT ?= 8079
+RULES ?= rules
+ARGS ?=
+
+.PHONY: help setup run site test lint format bench range e2e soak image lock clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make run UPSTREAM=http://127.0.0.1:9000 PORT=8088   in front of a site of yours"
+
+setup: $(READY)  ## Make .venv from the lock file, with the package editable in it.
+
+# Two stamps, so that an edit of pyproject.toml does not install every dependency again.
+$(VENV)/.dependencies: requirements/dev.txt scripts/find-python
+	@python="$$(PYTHON='$(PYTHON)' scripts/find-python)"; \
+	if ! $(PYTHON_IN_VENV) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+		echo "making $(VENV) with $$python"; \
+		"$$python" -m venv --clear $(VENV); \
+	fi; \
+	echo "installing requirements/dev.txt"; \
+	$(PIP) install --require-hashes --requirement requirements/dev.txt; \
+	touch $@
+
+$(READY): pyproject.toml $(VENV)/.dependencies
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## Run the firewall with the bundled rules; UPSTREAM= and PORT= choose what it protects and where.
+	@UPSTREAM='$(UPSTREAM)' HOST='$(HOST)' PORT='$(PORT)' ADMIN_PORT='$(ADMIN_PORT)' SITE_PORT='$(SITE_PORT)' \
+		RULES='$(RULES)' exec scripts/run $(ARGS)
+
+site: setup  ## Run the sample site alone, on SITE_PORT.
+	@exec $(PYTHON_IN_VENV) -m proxyguard.sample_site --port $(SITE_PORT)
+
+test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
+	$(PYTHON_IN_VENV) -m pytest --ignore=tests/end_to_end $(ARGS)
+
+e2e: setup  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
+	$(PYTHON_IN_VENV) -m pytest tests/end_to_end $(ARGS)
+
+lint: setup  ## Check style, types, layers and the bundled rules.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/proxyguard check rules
+
+format: setup  ## Format the code and fix what can be fixed by itself.
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+$(VENV)/.bench: requirements/bench.txt $(READY)
+	@$(PIP) install --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
+bench: $(VENV)/.bench  ## Measure a decision, and requests a second beside mitmdump and Envoy.
+	$(PYTHON_IN_VENV) -m bench.engine $(ARGS)
+	$(PYTHON_IN_VENV) -m bench.end_to_end $(ARGS)
+
+range: setup  ## Run the scraper range: cohorts of people and scrapers against the bundled rules.
+	@if [ -e bench/range ] || [ -e bench/range.py ]; then $(PYTHON_IN_VENV) -m bench.range $(ARGS); \
+	else echo "The scraper range is not in this version."; fi
+
+soak: setup  ## Run half an hour of mixed load and watch memory.
+	@if [ -e bench/soak.py ]; then $(PYTHON_IN_VENV) -m bench.soak $(ARGS); \
+	else echo "The soak is not in this version."; fi
+
+image:  ## Build the container image, with docker, podman or buildah.
+	@for tool in docker podman; do \
+		if $$tool info >/dev/null 2>&1; then exec $$tool build --tag proxyguard .; fi; \
+	done; \
+	if command -v buildah >/dev/null; then exec buildah bud --format docker --tag proxyguard .; fi; \
+	echo "error: no container engine: needs docker, podman or buildah" >&2; exit 1
+
+lock:  ## Write requirements/*.txt again from pyproject.toml (ARGS=--upgrade takes newer versions).
+	scripts/lock $(ARGS)
+
+clean:  ## Remove .venv, caches and build products.
+	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
