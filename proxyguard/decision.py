@@ -19,6 +19,13 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+def weakest(*modes: Mode) -> Mode:
+    """The mode that acts least: off, else shadow, else enforce."""
+    if Mode.OFF in modes:
+        return Mode.OFF
+    return Mode.SHADOW if Mode.SHADOW in modes else Mode.ENFORCE
+
+
 @dataclass(frozen=True, slots=True)
 class Allow:
     """Forward, whatever any other rule, ban, score or limit says."""

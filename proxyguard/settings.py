@@ -167,6 +167,15 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recycle:
+    """When a worker of several is replaced by a fresh one; None: never. The old one finishes its requests."""
+
+    age_seconds: float | None = None
+    memory_bytes: int | None = None
+    """Resident memory, looked at every few seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of a process."""
 
@@ -184,6 +193,8 @@ class Settings:
     counting: Counting = field(default_factory=Counting)
     audit: Audit = field(default_factory=Audit)
     workers: int = 1
+    """Processes that share the listening port. 1 needs no supervisor."""
+    recycle: Recycle = field(default_factory=Recycle)
     http2: bool = True
     drain_seconds: float = 30.0
     key_secret: str | None = None

@@ -6,12 +6,13 @@ Text values are UTF-8 bytes where they are compared with what a client sent.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from proxyguard.client_address import Network
-from proxyguard.decision import Action, Mode
+from proxyguard.decision import Action, Mode, weakest
 from proxyguard.limits.limit import Limit
 
 
@@ -24,6 +25,10 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+NOWHERE = Place("", 0, 0)
+"""The place of what no file holds."""
 
 
 class FieldKind(StrEnum):
@@ -157,7 +162,7 @@ class Rule:
     mode: Mode = Mode.ENFORCE
     why: str = ""
     expires: float | None = None
-    place: Place = Place("", 0, 0)
+    place: Place = NOWHERE
 
 
 class RequestSketch(NamedTuple):
@@ -218,3 +223,10 @@ class Policy:
 
     rule_sets: tuple[RuleSet, ...]
     digest: str = ""
+
+
+def rules_by_mode(policy: Policy, process_mode: Mode) -> Iterator[tuple[Rule, Mode]]:
+    """Every rule with the mode that it really has: the weakest of its own, its rule set's and the process's."""
+    for rule_set in policy.rule_sets:
+        for rule in rule_set.rules:
+            yield rule, weakest(rule.mode, rule_set.mode, process_mode)

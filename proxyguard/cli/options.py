@@ -1,0 +1,46 @@
+"""Options that several commands share, and how settings are found. Problems go to standard error; the exit code is 1."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from proxyguard.admin.client import control_path
+from proxyguard.problems import format_report
+from proxyguard.settings import Settings
+from proxyguard.settings_file import read_settings
+
+type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+config_option: Decorator = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings file. Default: $PROXYGUARD_CONFIG, else proxyguard.yaml here, if there is one.",
+)
+control_option: Decorator = click.option(
+    "--control", type=click.Path(path_type=Path), help="Control socket of the running instance."
+)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
+
+
+def settings_or_exit(config: Path | None, overrides: Mapping[str, str] | None = None) -> Settings:
+    """The settings of file, environment and command line; ends the program with the report when they are wrong."""
+    settings = read_settings(config, os.environ, overrides or {})
+    if not isinstance(settings, Settings):
+        fail(format_report(settings))
+    return settings
+
+
+def control_or_exit(config: Path | None, control: Path | None) -> Path:
+    """The control socket named, or the one of the settings."""
+    return control or control_path(settings_or_exit(config))
+
+
+def fail(text: str) -> NoReturn:
+    """Say why on standard error and exit with 1."""
+    click.echo(text.rstrip("\n"), err=True)
+    raise SystemExit(1)

@@ -1,0 +1,109 @@
+"""`proxyguard run`: the firewall itself. Says on standard error what listens where and which rules are in force."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from proxyguard import __version__
+from proxyguard.admin.client import control_path
+from proxyguard.cli.options import config_option, fail, settings_or_exit
+from proxyguard.decision import Mode
+from proxyguard.policy.model import rules_by_mode
+from proxyguard.process import configure_logging, loop_factory
+from proxyguard.reload import Loaded, PolicyError, load_tested
+from proxyguard.settings import Settings
+from proxyguard.supervisor import Supervisor
+from proxyguard.worker import LoneWorker, key_secret
+
+MAX_NAMES_SHOWN = 12
+
+
+@click.command()
+@config_option
+@click.option("--listen", metavar="HOST:PORT", help="Where clients connect. Default 0.0.0.0:8080.")
+@click.option("--upstream", metavar="URL", help="The web server to protect, such as http://127.0.0.1:9000.")
+@click.option("--rules", metavar="DIR", type=click.Path(path_type=Path), help="Folder of rule sets. Default: rules.")
+@click.option("--admin", metavar="HOST:PORT", help="Health and metrics. Default 127.0.0.1:9901.")
+@click.option("--audit", metavar="FILE", help="Audit log; - is standard output, the default.")
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="enforce, or shadow: record, never act.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes. Default 1.")
+def run(
+    config: Path | None,
+    listen: str | None,
+    upstream: str | None,
+    rules: Path | None,
+    admin: str | None,
+    audit: str | None,
+    mode: str | None,
+    workers: int | None,
+) -> None:
+    """Run the firewall in front of a web server until SIGTERM, which lets requests finish.
+
+    Options win over PROXYGUARD_* variables, which win over the settings file.
+
+    \b
+    Example:
+      proxyguard run --listen 127.0.0.1:8080 --upstream http://127.0.0.1:9000 --rules rules
+    """
+    given = {
+        "listen": listen, "upstream": upstream, "rules": rules, "admin": admin, "audit.path": audit, "mode": mode,
+        "workers": workers,
+    }  # fmt: skip
+    settings = settings_or_exit(config, {name: str(value) for name, value in given.items() if value is not None})
+    configure_logging()
+    if not any(site.upstreams for site in settings.sites):
+        fail(
+            "error: there is no web server to protect\n"
+            "  hint: --upstream http://127.0.0.1:9000, or `upstream:` in proxyguard.yaml"
+        )
+    secret = key_secret(settings)
+    try:
+        loaded = load_tested(settings.rules)
+    except PolicyError as error:
+        fail(f"{error.report}\nproxyguard does not start with these rules.")
+    try:
+        asyncio.run(serve(settings, loaded, secret), loop_factory=loop_factory())
+    except PolicyError as error:
+        fail(f"{error.report}\nproxyguard does not start with these rules.")
+    except OSError as error:
+        fail(f"error: cannot start: {error}")
+
+
+async def serve(settings: Settings, loaded: Loaded, secret: bytes) -> None:
+    """Run one worker here, or several under a supervisor, until a signal."""
+    instance = LoneWorker(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
+    await instance.start()
+    sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
+    sys.stderr.flush()
+    await instance.serve_until_signal()
+
+
+def summary(settings: Settings, loaded: Loaded, addresses: tuple[str, ...], admin_port: int | None) -> str:
+    """What an operator wants to see once after a start."""
+    modes: dict[Mode, list[str]] = {mode: [] for mode in Mode}
+    for rule, mode in rules_by_mode(loaded.policy, settings.mode):
+        modes[mode].append(rule.name)
+    upstreams = [str(upstream) for site in settings.sites for upstream in site.upstreams]
+    counts = ", ".join(f"{len(names)} {mode}" for mode, names in modes.items())
+    lines = [
+        f"proxyguard {__version__}",
+        f"  listens on    {', '.join(addresses)} ({settings.workers} worker{'s' if settings.workers > 1 else ''})",
+        f"  protects      {', '.join(dict.fromkeys(upstreams))}",
+        f"  rules         {settings.rules}: {len(loaded.policy.rule_sets)} rule sets, rules: {counts}",
+        f"  in shadow     {_some(modes[Mode.SHADOW])}",
+        f"  admin         http://{settings.admin.host}:{admin_port} (health, metrics), control socket {control_path(settings)}",
+        f"  audit log     {'standard output' if settings.audit.path == '-' else settings.audit.path}",
+        f"  if we fail    requests are {'forwarded (open)' if settings.failure_mode == 'open' else 'refused (closed)'}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return "-"
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + more

@@ -1,0 +1,99 @@
+"""From a rules directory to the policies in force: read, test, compile the new whole; notice when its files change.
+
+Swapping it in is the worker's one assignment; on any error the last good policy stays. Knows nothing of requests. What it
+reports is what `proxyguard check` would say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxyguard.guard import Policies
+from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.load import load_policy
+from proxyguard.policy.model import Policy
+from proxyguard.problems import Problem, format_report
+from proxyguard.selftest import run_tests
+from proxyguard.settings import Settings
+from proxyguard.sites import HostTable
+
+
+class PolicyError(Exception):
+    """The rules cannot be put in force. `report` has every problem, in file order. Whose fault: whoever edited the rules."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(format_report(problems))
+        self.problems = problems
+
+    @property
+    def report(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A policy that was read without a problem and whose own tests hold, and the files it came from."""
+
+    policy: Policy
+    files: tuple[Path, ...]
+
+
+def load_tested(rules: Path) -> Loaded:
+    """Read a rules directory and run the tests in its files. Raises PolicyError."""
+    loaded = load_policy(rules)
+    if loaded.policy is None or loaded.problems:
+        raise PolicyError(loaded.problems)
+    failures = run_tests(loaded.policy)
+    if failures:
+        raise PolicyError(tuple(failure.problem for failure in failures))
+    return Loaded(loaded.policy, loaded.files)
+
+
+def compile_sites(policy: Policy, settings: Settings, secret: bytes) -> Policies:
+    """One compiled policy per distinct choice of rule sets. Raises PolicyError when a site names one that is not there."""
+    known = {rule_set.name for rule_set in policy.rule_sets}
+    compiled: dict[tuple[str, ...] | None, CompiledPolicy] = {}
+
+    def compiled_for(names: tuple[str, ...] | None) -> CompiledPolicy:
+        if names not in compiled:
+            chosen = tuple(r for r in policy.rule_sets if names is None or r.name in names)
+            compiled[names] = compile_policy(
+                Policy(chosen, policy.digest), mode=settings.mode, secret=secret, prefixes=settings.counting.prefixes
+            )
+        return compiled[names]
+
+    entries: list[tuple[str, CompiledPolicy]] = []
+    for site in settings.sites:
+        for name in site.rule_sets or ():
+            if name not in known:
+                hint = f"rule sets in {settings.rules}: {', '.join(sorted(known)) or 'none'}"
+                message = f"site {site.hosts[0]}: there is no rule set {name!r}"
+                raise PolicyError((Problem("proxyguard.yaml", 0, 0, message, hint),))
+        entries += [(host, compiled_for(site.rule_sets)) for host in site.hosts]
+    return Policies(policy.digest, HostTable(entries), compiled_for(None))
+
+
+type Signature = tuple[tuple[str, int, int, int], ...]
+"""Path, inode, modification time and size of every file that the rules depend on."""
+
+
+def signature(rules: Path, files: Iterable[Path]) -> Signature:
+    """What changes when an editor saves, git checks out, or a ConfigMap's symlink swaps: compare two of these."""
+    watched = {os.fspath(path) for path in files}
+    watched.add(os.fspath(rules))
+    for folder, folders, names in os.walk(rules, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        watched.update(os.path.join(folder, name) for name in names if name.endswith((".yaml", ".yml")))  # noqa: PTH118 - ten times the speed of Path, once a second
+        watched.update(os.path.join(folder, name) for name in folders)  # noqa: PTH118 - as above
+    found = []
+    for path in sorted(watched):
+        try:
+            facts = os.stat(path)  # noqa: PTH116 - as above
+        except OSError:
+            found.append((path, 0, 0, 0))
+        else:
+            found.append((path, facts.st_ino, facts.st_mtime_ns, facts.st_size))
+    return tuple(found)

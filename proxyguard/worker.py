@@ -1,0 +1,269 @@
+"""One worker: front, guard, store and telemetry put together, from start to drained.
+
+Assembles; decides nothing. Runs alone with its own store, admin port and reloader, or as one of several under the supervisor,
+which then has those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from time import time
+from typing import Any, Final
+
+from proxyguard import __version__
+from proxyguard.adapters.mitmproxy.front import Front
+from proxyguard.admin.client import control_path
+from proxyguard.admin.server import AdminServer, Command, CommandError
+from proxyguard.builder import join
+from proxyguard.decision import Mode
+from proxyguard.guard import Guard, Policies
+from proxyguard.limits.memory import MemoryStore
+from proxyguard.limits.store import AsyncStore, Store
+from proxyguard.operations import Operations
+from proxyguard.policy.model import Policy, rules_by_mode
+from proxyguard.reload import Loaded, PolicyError, compile_sites
+from proxyguard.reloader import Reloader
+from proxyguard.settings import Counting, Listen, Settings
+from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.metrics import Metrics, exposition
+
+BUILD_SWITCH_SECONDS: Final = 0.0005
+"""How long the thread that compiles a new policy may keep the interpreter while requests wait."""
+
+logger = logging.getLogger(__name__)
+
+
+def key_secret(settings: Settings) -> bytes:
+    """The key of all keyed hashes: the configured one, or a random one for the life of the instance."""
+    return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
+
+
+def memory_store(counting: Counting) -> MemoryStore:
+    """The store of an instance that counts in its own memory."""
+    return MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full)
+
+
+class Worker:
+    """What carries traffic in one process. Implements `admin.server.Instance`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        secret: bytes,
+        store: Store | AsyncStore,
+        *,
+        admin: Listen | None,
+        control: Path,
+        sockets: tuple[socket.socket, ...] = (),
+    ) -> None:
+        """Compile the rules and open the audit log. Raises PolicyError and OSError."""
+        self.settings = settings
+        self._secret = secret
+        self._started = time()
+        self._draining = False
+        self._listening = False
+        self.counts = Metrics()
+        policies = compile_sites(loaded.policy, settings, secret)
+        self._audit = AuditLog(settings.audit.path, self._dropped)
+        self.guard = Guard(
+            policies,
+            store,
+            self.counts,
+            self._audit,
+            failure_mode=settings.failure_mode,
+            audit_passes=settings.audit.passes,
+        )
+        self._front = Front(settings, self.guard, self.counts, sockets=sockets)
+        self._admin = AdminServer(self, admin, control)
+        self._commands: dict[str, Command] = {"install": self._install_file, "snapshot": self._snapshot}
+        count_rules(self.counts, loaded.policy, self.settings)
+
+    @property
+    def ready(self) -> bool:
+        return self._listening and not self._draining
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the front listens, once started."""
+        return tuple(str(address) for address in self._front.addresses)
+
+    @property
+    def admin_port(self) -> int | None:
+        return self._admin.port
+
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        return self._commands
+
+    def offer(self, commands: Mapping[str, Command]) -> None:
+        """Add commands to the control socket."""
+        self._commands.update(commands)
+
+    async def start(self) -> None:
+        """Bind everything. Raises OSError when an address is taken; nothing listens then."""
+        self._admin.start()
+        try:
+            await self._front.start()
+        except BaseException:
+            self._admin.stop()
+            raise
+        self._listening = True
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Let requests finish, at most for the drain time, then close everything."""
+        self._draining = True
+        logger.info("draining for at most %g s", self.settings.drain_seconds)
+        await self._front.drain(self.settings.drain_seconds)
+        self._admin.stop()
+        self._audit.close()
+
+    async def install(self, parts: list[bytes]) -> tuple[str, tuple[Path, ...]]:
+        """Compile a policy in a thread and put it in force in one step; its digest and files. Raises PolicyError."""
+        gc.disable()
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(BUILD_SWITCH_SECONDS)
+        try:
+            loaded, policies = await asyncio.to_thread(self._compile, parts)
+        finally:
+            sys.setswitchinterval(interval)
+            gc.enable()
+        self.guard.swap(policies)
+        count_rules(self.counts, loaded.policy, self.settings)
+        return policies.digest, loaded.files
+
+    def _compile(self, parts: list[bytes]) -> tuple[Loaded, Policies]:
+        loaded = join(parts)
+        return loaded, compile_sites(loaded.policy, self.settings, self._secret)
+
+    async def metrics(self) -> bytes:
+        return exposition(self.counts.snapshot())
+
+    async def status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "ready": self.ready,
+            "uptime_seconds": round(time() - self._started, 1),
+            "listen": self.addresses,
+            "mode": self.settings.mode,
+            "policy": self.guard.policies.digest,
+            "rules": dict(self.counts.rules),
+            "connections": self.counts.connections,
+            "requests": self.counts.requests,
+            "tarpits": self.counts.tarpits,
+            "internal_errors": dict(self.counts.internal_errors),
+        }
+
+    async def _install_file(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Install the pieces that the supervisor wrote to its private folder, each after its length."""
+        try:
+            digest, _ = await self.install(read_pieces(Path(str(arguments["file"]))))
+        except PolicyError as error:
+            raise CommandError(error.report) from error
+        return {"digest": digest}
+
+    async def _snapshot(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"families": self.counts.snapshot(), "status": await self.status()}
+
+    def _dropped(self, count: int) -> None:
+        self.counts.audit_dropped += count
+
+
+def count_rules(counts: Metrics, policy: Policy, settings: Settings) -> None:
+    """Show how many rules are in force in which mode."""
+    for mode in Mode:
+        counts.rules[mode.value] = 0
+    for _, mode in rules_by_mode(policy, settings.mode):
+        counts.rules[mode.value] += 1
+
+
+class LoneWorker:
+    """An instance of one process: a worker with a store of its own, that reloads its own rules. See `cli.run`."""
+
+    def __init__(self, settings: Settings, loaded: Loaded, secret: bytes) -> None:
+        store = memory_store(settings.counting)
+        self._worker = Worker(settings, loaded, secret, store, admin=settings.admin, control=control_path(settings))
+        counts = self._worker.counts
+        self._reloader = Reloader(
+            settings.rules,
+            loaded.files,
+            self._worker.install,
+            on_result=lambda result: counts.reloads.update((result,)),
+        )
+        self._worker.offer(Operations(store, settings.counting.prefixes, self._reloader).commands)
+        for name, text, read in store.gauges():
+            counts.gauge(name, text, read)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._worker.addresses
+
+    @property
+    def admin_port(self) -> int | None:
+        return self._worker.admin_port
+
+    async def start(self) -> None:
+        """Bind everything. Raises OSError when an address is taken; nothing listens then."""
+        await self._worker.start()
+
+    async def serve_until_signal(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the rules."""
+        watching = asyncio.create_task(self._reloader.watch())
+        await until_signal(lambda: reload_quietly(self._reloader))
+        watching.cancel()
+        await self._worker.stop()
+
+
+async def until_signal(on_hangup: Any) -> None:
+    """Wait for SIGTERM or SIGINT; run the coroutine function `on_hangup` at each SIGHUP."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()
+
+    def hang_up() -> None:
+        task = loop.create_task(on_hangup())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    await stop.wait()
+
+
+async def reload_quietly(reloader: Reloader) -> None:
+    """Reload; what is refused has been logged and counted."""
+    with contextlib.suppress(PolicyError):
+        await reloader.reload()
+
+
+def write_pieces(path: Path, parts: list[bytes]) -> None:
+    """Write pieces for `read_pieces`, each after its length in 8 bytes."""
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(len(part).to_bytes(8, "big") + part)
+
+
+def read_pieces(path: Path) -> list[bytes]:
+    """Read what `write_pieces` wrote."""
+    data = path.read_bytes()
+    parts = []
+    start = 0
+    while start < len(data):
+        size = int.from_bytes(data[start : start + 8], "big")
+        parts.append(data[start + 8 : start + 8 + size])
+        start += 8 + size
+    return parts
