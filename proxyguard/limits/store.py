@@ -6,11 +6,11 @@ argument (Unix seconds); a remote store may use its server's clock instead and s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from proxyguard.decision import Reject, Refusal
+from proxyguard.decision import Refusal, Reject
 from proxyguard.limits.limit import Limit
 
 
@@ -25,6 +25,8 @@ class Charge(NamedTuple):
     limit: Limit
     cost: float = 1.0
     stops: bool = True
+    owed: bool = False
+    """The cost has already arisen (a response was sent): it is counted even when it does not fit. Not with `stops`."""
 
 
 class Usage(NamedTuple):
@@ -37,6 +39,9 @@ class Usage(NamedTuple):
     """0 when not exceeded, else the time until the same charge would fit."""
 
 
+REJECT: Final = Reject()
+
+
 @dataclass(frozen=True, slots=True)
 class BanRecord:
     """A refusal remembered for a key until `until` (Unix seconds)."""
@@ -46,7 +51,7 @@ class BanRecord:
     until: float
     rule: str
     reason: str = ""
-    then: Refusal = Reject()
+    then: Refusal = REJECT
     strikes: int = 1
     """How many times in a row this key was banned; escalation counts by it."""
     note: str = ""
@@ -63,7 +68,7 @@ class Store(Protocol):
     """A store that answers at once (in this process)."""
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
-        """Look for an active ban of any key, then count the whole batch: all of it, or nothing when a stopping limit is exceeded."""
+        """Look for an active ban of any key, then count the batch: all of it, or nothing when a stopping limit is exceeded."""
         ...
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
@@ -76,6 +81,29 @@ class Store(Protocol):
 
     def bans(self, now: float) -> Iterable[BanRecord]:
         """The bans in force."""
+        ...
+
+
+class AsyncStore(Protocol):
+    """A store that answers later: another process or machine. Only `charge` waits, and never longer than its time-out.
+
+    Bans in force are known in this process, so the other methods answer at once; what they change travels behind.
+    """
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Awaitable[Outcome]:
+        """As `Store.charge`. Raises StoreUnavailable when the store is down and its setting says to refuse."""
+        ...
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
+        """As `Store.ban`; in force here at once, everywhere within a second."""
+        ...
+
+    def unban(self, key: str) -> bool:
+        """As `Store.unban`; lifted here at once, everywhere within a second."""
+        ...
+
+    def bans(self, now: float) -> Iterable[BanRecord]:
+        """As `Store.bans`."""
         ...
 
 

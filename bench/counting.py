@@ -1,0 +1,107 @@
+"""What counting costs: microseconds a charge, memory a key, the longest pause. `python bench/counting.py [memory|pause|charge]`.
+
+Without an argument it runs all parts, each in a process of its own, and prints one line a figure.
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from proxyguard.decision import Reject
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.memory import MemoryStore
+from proxyguard.limits.store import BanTerms, Charge
+
+CLIENT = (KeyPart(KeyKind.CLIENT),)
+PER_HOUR = Limit(100, 3600.0, 100, CLIENT)
+SITE = Limit(1_000_000, 60.0, 1_000_000, CLIENT)
+NOW = 1_700_000_000.0
+MILLION = 1_000_000
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def key(number: int) -> str:
+    return f"pages-per-client|10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def charge_cost() -> None:
+    """A charge of one and of four limits, for 10,000 clients that are all known, and for new ones."""
+    store = MemoryStore()
+    one = [[Charge(key(n), PER_HOUR)] for n in range(10_000)]
+    four = [
+        [Charge(f"{name}{key(n)}", limit) for name, limit in zip("abcd", (PER_HOUR,) * 3 + (SITE,), strict=True)]
+        for n in range(10_000)
+    ]
+    bans = ["192.0.2.1"]
+    store.ban("198.51.100.1", "rule", "", BanTerms(3600.0, Reject()), NOW)
+    for name, batches, limits in (("one", one, 1), ("four", four, 4)):
+        for round_name in ("new", "known"):
+            times = []
+            for turn in range(1 if round_name == "new" else 5):
+                started = perf_counter()
+                for batch in batches:
+                    store.charge(batch, bans, NOW + turn)
+                times.append(perf_counter() - started)
+            each = median(times) / len(batches) * 1e6
+            print(
+                f"memory store, {name} limit(s), {round_name} keys: {each:.2f} us a call, {each / limits:.2f} us a limit"
+            )
+
+
+def memory() -> None:
+    """Resident memory of a full table."""
+    store = MemoryStore()
+    store.charge([Charge("warm", PER_HOUR)], (), NOW)
+    gc.collect()
+    before = resident_bytes()
+    for number in range(MILLION):
+        store.charge([Charge(key(number), PER_HOUR)], (), NOW)
+    used = resident_bytes() - before
+    print(f"memory store, {store.stats().keys} keys: {used / 2**20:.0f} MiB, {used / MILLION:.0f} bytes a key")
+
+
+def pause() -> None:
+    """The longest single call while a million keys arrive, end together, and as many more arrive in a full table."""
+    store = MemoryStore()
+    for phase, offset, now in (
+        ("fill", 0, NOW),
+        ("all ended, refill", MILLION, NOW + 7200.0),
+        ("full", 2 * MILLION, NOW + 7200.0),
+    ):
+        longest, started_all = [], perf_counter()
+        for number in range(offset, offset + MILLION):
+            batch = [Charge(f"{number:x}|{key(number)}", PER_HOUR)]
+            started = perf_counter()
+            store.charge(batch, (), now)
+            longest.append(perf_counter() - started)
+        each = (perf_counter() - started_all) / MILLION * 1e6
+        longest.sort()
+        print(
+            f"memory store, {phase}: longest call {longest[-1] * 1e3:.2f} ms, p99.99 {longest[-100] * 1e6:.0f} us,"
+            f" {each:.2f} us a new key, {store.stats().overflows} overflows"
+        )
+
+
+PARTS = {"charge": charge_cost, "memory": memory, "pause": pause}
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        PARTS[sys.argv[1]]()
+        return
+    for part in PARTS:
+        subprocess.run([sys.executable, __file__, part], check=True)
+
+
+if __name__ == "__main__":
+    main()

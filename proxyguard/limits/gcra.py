@@ -1,0 +1,64 @@
+"""The arithmetic of a sliding limit (GCRA, the generic cell rate algorithm): (state, now, limit, cost) -> (state, usage).
+
+Each unit charged takes `period / amount` seconds to be given back; the units not given back yet are the backlog, and a
+charge fits while the backlog stays within `burst` units. There are no window edges to wait for or to abuse. Knows
+nothing of keys, tables or clocks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.limits.limit import Limit
+from proxyguard.limits.store import Usage
+
+State = complex
+"""A pair of doubles in 32 bytes. `real`: the time (Unix seconds) from which the key may be forgotten; for GCRA that is when
+the whole backlog is given back. `imag`: what `real` lost in rounding, so that a million small steps add up exactly."""
+
+UNSEEN: Final = 0j
+"""The state of a key without a backlog."""
+
+TOLERANCE: Final = 1e-3
+"""The part of a unit by which a charge may come early. It absorbs the rounding of Unix seconds (2.4e-7 s), so that a
+client that waits for exactly `retry_after_seconds` passes; it never adds up, because a full unit is always charged."""
+
+DEBT_BURSTS: Final = 2.0
+"""A backlog never exceeds so many bursts: the bound on what one enormous response, a limit that an operator just
+lowered, or a clock set back can make a client wait."""
+
+_new = tuple.__new__  # half the cost of calling the class
+
+
+def charge(
+    state: State,
+    now: float,
+    limit: Limit,
+    cost: float = 1.0,
+    owed: bool = False,  # noqa: FBT001, FBT002 - positional: half the cost of the call
+) -> tuple[State, Usage]:
+    """Charge `cost` units, or none of them when they do not fit; then the state comes back as it was.
+
+    A cost of 0 changes nothing and is exceeded when not even one unit would fit. A cost above the burst asks for the
+    whole burst. An `owed` cost has already arisen: it is counted even when it does not fit.
+    """
+    unit = limit.period_seconds / limit.amount
+    room = limit.burst * unit
+    most = DEBT_BURSTS * room
+    backlog = (state.real - now) + state.imag
+    if backlog <= 0.0:
+        backlog = 0.0
+    elif backlog > most:
+        backlog = most
+    asked = cost * unit if cost else unit
+    if asked > room and not owed:
+        asked = room
+    after = backlog + asked
+    slack = TOLERANCE * unit
+    exceeded = after > room + slack
+    if cost and (owed or not exceeded):
+        backlog = after if after < most else most  # noqa: FURB136 - min() costs as much as the rest
+        whole = now + backlog
+        state = complex(whole, backlog - (whole - now))
+    left = room - backlog + slack
+    return state, _new(Usage, (exceeded, int(left / unit) if left > 0.0 else 0, after - room if exceeded else 0.0))

@@ -1,0 +1,214 @@
+"""What every store promises, as tables of calls and answers; each store's test module runs all of them.
+
+A case is a function that drives a `Driver`. Time is the case's own: the drivers of remote stores pass it on, so the same
+tables hold for a store whose own clock decides in production.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import pytest
+
+from proxyguard.decision import Drop, Reject, Tarpit
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome, Usage
+
+START = 1_800_000_000.0
+CLIENT = (KeyPart(KeyKind.CLIENT),)
+THREE_A_MINUTE = Limit(3, 60.0, 3, CLIENT)
+FIVE_A_MINUTE = Limit(5, 60.0, 5, CLIENT)
+TEN_MINUTES = BanTerms(600.0, Reject())
+
+
+class Driver(Protocol):
+    """A store as the cases see it: synchronous, with the time in hand."""
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str] = (), now: float = START) -> Outcome: ...
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float = START) -> BanRecord: ...
+    def unban(self, key: str, now: float = START) -> bool: ...
+    def bans(self, now: float = START) -> list[BanRecord]: ...
+
+
+def usages_are(outcome: Outcome, *expected: tuple[bool, int, float]) -> None:
+    assert outcome.ban is None
+    assert [usage[:2] for usage in outcome.usages] == [one[:2] for one in expected]
+    for usage, one in zip(outcome.usages, expected, strict=True):
+        assert usage.retry_after_seconds == pytest.approx(one[2], abs=0.01)
+
+
+def the_fourth_of_three_is_exceeded_and_says_when_to_come_back(store: Driver) -> None:
+    charge = [Charge("rule|a", THREE_A_MINUTE)]
+    for remaining in (2, 1, 0):
+        usages_are(store.charge(charge), (False, remaining, 0.0))
+    usages_are(store.charge(charge), (True, 0, 20.0))
+    usages_are(store.charge(charge, now=START + 5), (True, 0, 15.0))
+    usages_are(store.charge(charge, now=START + 20), (False, 0, 0.0))
+
+
+def keys_are_counted_apart(store: Driver) -> None:
+    for _ in range(3):
+        store.charge([Charge("rule|a", THREE_A_MINUTE)])
+    usages_are(store.charge([Charge("rule|a", THREE_A_MINUTE)]), (True, 0, 20.0))
+    usages_are(store.charge([Charge("rule|b", THREE_A_MINUTE)]), (False, 2, 0.0))
+
+
+def a_backlog_given_back_leaves_no_trace(store: Driver) -> None:
+    for _ in range(3):
+        store.charge([Charge("rule|a", THREE_A_MINUTE)])
+    usages_are(store.charge([Charge("rule|a", THREE_A_MINUTE)], now=START + 60), (False, 2, 0.0))
+
+
+def an_empty_batch_answers_nothing(store: Driver) -> None:
+    assert store.charge([]) == Outcome(None, ())
+
+
+def a_batch_is_counted_whole(store: Driver) -> None:
+    batch = [Charge("rule|a", THREE_A_MINUTE), Charge("other|a", FIVE_A_MINUTE, 2.0)]
+    usages_are(store.charge(batch), (False, 2, 0.0), (False, 3, 0.0))
+    usages_are(store.charge(batch), (False, 1, 0.0), (False, 1, 0.0))
+
+
+def a_stopping_excess_leaves_the_whole_batch_uncounted(store: Driver) -> None:
+    for _ in range(3):
+        store.charge([Charge("rule|a", THREE_A_MINUTE)])
+    batch = [Charge("first|a", FIVE_A_MINUTE), Charge("rule|a", THREE_A_MINUTE), Charge("last|a", FIVE_A_MINUTE)]
+    usages_are(store.charge(batch), (False, 5, 0.0), (True, 0, 20.0), (False, 5, 0.0))
+    usages_are(store.charge([Charge("first|a", FIVE_A_MINUTE)]), (False, 4, 0.0))
+
+
+def an_excess_that_does_not_stop_lets_the_rest_be_counted(store: Driver) -> None:
+    for _ in range(3):
+        store.charge([Charge("rule|a", THREE_A_MINUTE, stops=False)])
+    batch = [Charge("rule|a", THREE_A_MINUTE, stops=False), Charge("other|a", FIVE_A_MINUTE)]
+    usages_are(store.charge(batch), (True, 0, 20.0), (False, 4, 0.0))
+    usages_are(store.charge([Charge("other|a", FIVE_A_MINUTE)]), (False, 3, 0.0))
+
+
+def a_key_twice_in_one_batch_is_charged_twice(store: Driver) -> None:
+    twice = [Charge("rule|a", THREE_A_MINUTE), Charge("rule|a", THREE_A_MINUTE)]
+    usages_are(store.charge(twice), (False, 2, 0.0), (False, 1, 0.0))
+    assert [usage.exceeded for usage in store.charge(twice).usages] == [False, True]
+    usages_are(store.charge([Charge("rule|a", THREE_A_MINUTE)]), (False, 0, 0.0))
+
+
+def a_cost_of_zero_only_looks(store: Driver) -> None:
+    look = [Charge("rule|a", THREE_A_MINUTE, 0.0)]
+    for _ in range(5):
+        usages_are(store.charge(look), (False, 3, 0.0))
+    store.charge([Charge("rule|a", THREE_A_MINUTE, 3.0)])
+    usages_are(store.charge(look), (True, 0, 20.0))
+
+
+def an_owed_cost_is_counted_over_the_limit(store: Driver) -> None:
+    store.charge([Charge("bytes|a", THREE_A_MINUTE, 4.0, stops=False, owed=True)])
+    usages_are(store.charge([Charge("bytes|a", THREE_A_MINUTE, 0.0)]), (True, 0, 40.0))
+
+
+def fractions_of_a_unit_add_up(store: Driver) -> None:
+    for _ in range(12):
+        assert not store.charge([Charge("seconds|a", THREE_A_MINUTE, 0.25)]).usages[0].exceeded
+    assert store.charge([Charge("seconds|a", THREE_A_MINUTE, 0.25)]).usages[0].exceeded
+
+
+def a_banned_key_is_refused_before_anything_is_counted(store: Driver) -> None:
+    banned = store.ban("client|a", "sign-up-flood", "too many", BanTerms(600.0, Tarpit(30.0, 1.0, 2)))
+    outcome = store.charge([Charge("rule|a", THREE_A_MINUTE)], ["client|b", "client|a"], START + 1)
+    assert outcome == Outcome(banned, ())
+    usages_are(store.charge([Charge("rule|a", THREE_A_MINUTE)], ["client|b"], START + 1), (False, 2, 0.0))
+
+
+def a_ban_record_keeps_what_was_said(store: Driver) -> None:
+    terms = BanTerms(600.0, Reject(status=451, message="Ask us.", retry_after_seconds=9.5), note="ticket 7, ü")
+    record = store.ban("client|2001:db8::/64", "rule-name", "why it is so", terms)
+    assert record == BanRecord(
+        key="client|2001:db8::/64",
+        since=START,
+        until=START + 600.0,
+        rule="rule-name",
+        reason="why it is so",
+        then=Reject(status=451, message="Ask us.", retry_after_seconds=9.5),
+        strikes=1,
+        note="ticket 7, ü",
+    )
+    assert store.bans(START + 1) == [record]
+
+
+def a_ban_ends_at_its_time(store: Driver) -> None:
+    store.ban("client|a", "rule", "", TEN_MINUTES)
+    assert store.charge([], ["client|a"], START + 599.0).ban is not None
+    assert store.charge([], ["client|a"], START + 600.0).ban is None
+    assert store.bans(START + 600.0) == []
+
+
+def banning_the_banned_returns_the_ban_in_force(store: Driver) -> None:
+    first = store.ban("client|a", "rule", "", TEN_MINUTES)
+    assert store.ban("client|a", "other", "", BanTerms(60.0, Drop()), START + 10) == first
+
+
+def each_ban_in_a_row_lasts_longer_up_to_the_cap(store: Driver) -> None:
+    terms = BanTerms(60.0, Reject(), escalation=4.0, max_seconds=1000.0, forget_seconds=3600.0)
+    now, lasted = START, []
+    for _ in range(5):
+        record = store.ban("client|a", "rule", "", terms, now)
+        lasted.append(record.until - record.since)
+        now = record.until + 1.0
+    assert lasted == [60.0, 240.0, 960.0, 1000.0, 1000.0]
+    assert record.strikes == 5
+
+
+def good_behaviour_until_the_forget_time_clears_the_strikes(store: Driver) -> None:
+    terms = BanTerms(60.0, Reject(), escalation=2.0, forget_seconds=100.0)
+    store.ban("client|a", "rule", "", terms)
+    assert store.ban("client|a", "rule", "", terms, START + 159.0).strikes == 2
+    assert store.ban("client|a", "rule", "", terms, START + 159.0 + 120.0 + 100.0).strikes == 1
+
+
+def a_cap_below_the_first_ban_does_not_shorten_it(store: Driver) -> None:
+    record = store.ban("client|a", "rule", "", BanTerms(604_800.0, Drop(), max_seconds=86_400.0))
+    assert record.until == START + 604_800.0
+
+
+def unban_lifts_once_and_forgets_the_strikes(store: Driver) -> None:
+    terms = BanTerms(60.0, Reject(), escalation=2.0)
+    store.ban("client|a", "rule", "", terms)
+    assert store.unban("client|a", START + 1) is True
+    assert store.unban("client|a", START + 1) is False
+    assert store.unban("client|never", START + 1) is False
+    assert store.charge([], ["client|a"], START + 1).ban is None
+    assert store.ban("client|a", "rule", "", terms, START + 2).strikes == 1
+
+
+def unban_of_an_ended_ban_says_there_was_none(store: Driver) -> None:
+    store.ban("client|a", "rule", "", TEN_MINUTES)
+    assert store.charge([], ["client|a"], START + 700.0).ban is None
+    assert store.unban("client|a", START + 700.0) is False
+
+
+CASES: list[Callable[[Driver], None]] = [
+    the_fourth_of_three_is_exceeded_and_says_when_to_come_back,
+    keys_are_counted_apart,
+    a_backlog_given_back_leaves_no_trace,
+    an_empty_batch_answers_nothing,
+    a_batch_is_counted_whole,
+    a_stopping_excess_leaves_the_whole_batch_uncounted,
+    an_excess_that_does_not_stop_lets_the_rest_be_counted,
+    a_key_twice_in_one_batch_is_charged_twice,
+    a_cost_of_zero_only_looks,
+    an_owed_cost_is_counted_over_the_limit,
+    fractions_of_a_unit_add_up,
+    a_banned_key_is_refused_before_anything_is_counted,
+    a_ban_record_keeps_what_was_said,
+    a_ban_ends_at_its_time,
+    banning_the_banned_returns_the_ban_in_force,
+    each_ban_in_a_row_lasts_longer_up_to_the_cap,
+    good_behaviour_until_the_forget_time_clears_the_strikes,
+    a_cap_below_the_first_ban_does_not_shorten_it,
+    unban_lifts_once_and_forgets_the_strikes,
+    unban_of_an_ended_ban_says_there_was_none,
+]
+
+over_all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+
+__all__ = ["CASES", "START", "Driver", "Usage", "over_all_cases"]

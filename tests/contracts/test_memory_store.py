@@ -1,0 +1,32 @@
+"""The contract of all stores, kept by the memory store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from proxyguard.limits.memory import MemoryStore
+from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome
+from tests.contracts.store_contract import START, Driver, over_all_cases
+
+
+class MemoryDriver:
+    def __init__(self) -> None:
+        self.store = MemoryStore(keys=100, bans=10)
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str] = (), now: float = START) -> Outcome:
+        return self.store.charge(charges, ban_keys, now)
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float = START) -> BanRecord:
+        return self.store.ban(key, rule, reason, terms, now)
+
+    def unban(self, key: str, now: float = START) -> bool:
+        self.store.tidy(now)
+        return self.store.unban(key)
+
+    def bans(self, now: float = START) -> list[BanRecord]:
+        return list(self.store.bans(now))
+
+
+@over_all_cases
+def test_memory_store_keeps_the_contract(case: Callable[[Driver], None]) -> None:
+    case(MemoryDriver())

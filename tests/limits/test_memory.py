@@ -1,0 +1,117 @@
+"""What the memory store does when its tables are full, and how it forgets."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyguard.decision import Reject
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.memory import SHARDS, SWEEP_EVERY, MemoryStore
+from proxyguard.limits.store import BanTerms, Charge
+from proxyguard.settings import OnFull
+
+NOW = 1_800_000_000.0
+CLIENT = (KeyPart(KeyKind.CLIENT),)
+TWO_AN_HOUR = Limit(2, 3600.0, 2, CLIENT)
+TEN_A_MINUTE = Limit(10, 60.0, 10, CLIENT)
+
+
+def passes(store: MemoryStore, key: str, limit: Limit = TWO_AN_HOUR, now: float = NOW) -> bool:
+    return not store.charge([Charge(key, limit)], (), now).usages[0].exceeded
+
+
+def fill(store: MemoryStore) -> None:
+    for number in range(store.key_capacity):
+        store.charge([Charge(f"junk|{number}", TWO_AN_HOUR)], (), NOW)
+
+
+@pytest.mark.parametrize("on_full", list(OnFull))
+def test_a_full_table_never_grows_and_keeps_the_counters_it_has(on_full: OnFull) -> None:
+    store = MemoryStore(keys=1000, on_full=on_full)
+    assert [passes(store, "rule|known") for _ in range(3)] == [True, True, False]
+    fill(store)
+    for number in range(5000):
+        passes(store, f"more|{number}")
+    assert store.stats().keys == 1000
+    assert sum(map(len, store._shards)) == 1000
+    assert passes(store, "rule|known") is False
+
+
+def test_protect_goes_on_limiting_keys_that_found_the_table_full() -> None:
+    store = MemoryStore(keys=10)
+    fill(store)
+    assert [passes(store, "rule|new") for _ in range(4)] == [True, True, False, False]
+    admitted = sum(passes(store, f"flood|{number}") for number in range(20_000))
+    assert admitted <= 2 * SHARDS
+    assert store.stats().overflows == 20_004
+
+
+def test_protect_keeps_limits_apart_when_full() -> None:
+    store = MemoryStore(keys=10)
+    fill(store)
+    assert [passes(store, "rule|new") for _ in range(3)] == [True, True, False]
+    assert passes(store, "rule|new", TEN_A_MINUTE)
+
+
+def test_protect_looks_at_the_shared_counter_too() -> None:
+    store = MemoryStore(keys=10)
+    fill(store)
+    store.charge([Charge("rule|new", TWO_AN_HOUR, 2.0)], (), NOW)
+    assert store.charge([Charge("rule|new", TWO_AN_HOUR, 0.0)], (), NOW).usages[0].exceeded
+
+
+def test_permit_does_not_count_keys_that_found_the_table_full() -> None:
+    store = MemoryStore(keys=10, on_full=OnFull.PERMIT)
+    fill(store)
+    assert [passes(store, "rule|new") for _ in range(4)] == [True] * 4
+    assert store.stats().overflows == 4
+
+
+def test_a_batch_that_stops_in_a_full_table_leaves_no_trace() -> None:
+    store = MemoryStore(keys=11)
+    store.charge([Charge("rule|known", TWO_AN_HOUR, 2.0)], (), NOW)
+    for number in range(9):
+        passes(store, f"junk|{number}")
+    batch = [Charge("a|new", TEN_A_MINUTE), Charge("b|new", TEN_A_MINUTE), Charge("rule|known", TWO_AN_HOUR)]
+    assert [usage.exceeded for usage in store.charge(batch, (), NOW).usages] == [False, False, True]
+    assert store.stats().keys == 10
+    assert passes(store, "last|new")
+    assert sum(map(len, store._shards)) == store.stats().keys == 11
+
+
+def test_forgotten_keys_make_room_for_new_ones() -> None:
+    store = MemoryStore(keys=1000)
+    fill(store)
+    later = NOW + 3600.0
+    for number in range(SWEEP_EVERY * SHARDS + 1000):
+        passes(store, f"later|{number}", TEN_A_MINUTE, later)
+    assert not any(key.startswith("junk") for shard in store._shards for key in shard)  # type: ignore[attr-defined] # the table holds text keys
+
+
+def test_a_timer_alone_empties_the_tables_when_nobody_comes() -> None:
+    store = MemoryStore(keys=1000)
+    fill(store)
+    passes(store, "over|flow")
+    store.ban("client|a", "rule", "", BanTerms(60.0, Reject()), NOW)
+    for _ in range(SHARDS):
+        store.tidy(NOW + 3600.0)
+    assert store.stats()[:4] == (0, 1000, 0, 100_000)
+    assert not any(store._shared)
+
+
+def test_a_million_junk_keys_evict_no_ban() -> None:
+    store = MemoryStore(keys=1000, bans=50)
+    for number in range(50):
+        store.ban(f"client|{number}", "rule", "", BanTerms(3600.0, Reject()), NOW)
+    for number in range(20_000):
+        passes(store, f"junk|{number}")
+    assert len(list(store.bans(NOW + 1))) == 50
+    assert store.stats().ban_evictions == 0
+
+
+def test_a_full_ban_table_drops_the_ban_soonest_to_end_and_counts_it() -> None:
+    store = MemoryStore(bans=2)
+    for key, seconds in (("long", 900.0), ("short", 60.0), ("new", 300.0)):
+        store.ban(key, "rule", "", BanTerms(seconds, Reject()), NOW)
+    assert [record.key for record in store.bans(NOW)] == ["long", "new"]
+    assert store.stats().ban_evictions == 1
