@@ -1,0 +1,214 @@
+"""What is decided about a request: `match` looks at the rules and says what to count, `decide` turns the counts into a decision.
+
+Pure and deterministic: no clock, no store. Between the two calls lies one `Store.charge`. Order: allow rules; active bans; the
+other rules in file order up to the first terminal action that applies; else `pass by default`. Knows nothing of how rules are
+indexed (policy.compile) or of what carries out a decision.
+
+A rule with a limit is charged when its condition holds for the request and for the score and tags that rules *without* a limit
+gave before it. A rule without a limit sees all score and tags given before it; where those depend on usages, it is *open*
+until the usages are known.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import NamedTuple
+
+from proxyguard.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
+from proxyguard.limits.store import BanTerms, Charge, Outcome, Usage
+from proxyguard.policy.compile import CompiledPolicy, CompiledRule
+from proxyguard.policy.conditions import NO_TAGS, Tags, Trigger
+from proxyguard.request import Request
+
+
+class BanOrder(NamedTuple):
+    """A ban to be stored: the request's key is refused from now on."""
+
+    key: str
+    rule: str
+    reason: str
+    terms: BanTerms
+
+
+class Ruling(NamedTuple):
+    """A decision, and the ban that goes with it, if any."""
+
+    decision: Decision
+    ban: BanOrder | None
+
+
+class Step(NamedTuple):
+    """A rule that applies if its limit is exceeded (`charge` is its place in the batch), if its condition still holds once
+    the usages are known (`is_open`), or for certain."""
+
+    rule: CompiledRule
+    charge: int | None
+    is_open: bool
+
+
+class Match:
+    """A request looked at before counting. `decision` set: nothing is to be counted, the request is allowed."""
+
+    __slots__ = ("ban_keys", "charges", "decision", "facts", "policy", "request", "shadow", "steps")
+
+    def __init__(
+        self,
+        policy: CompiledPolicy,
+        request: Request,
+        *,
+        decision: Decision | None = None,
+        charges: tuple[Charge, ...] = (),
+        ban_keys: tuple[str, ...] = (),
+        steps: list[Step] | None = None,
+        facts: set[int] | None = None,
+        shadow: tuple[ShadowHit, ...] = (),
+    ) -> None:
+        self.policy = policy
+        self.request = request
+        self.steps = steps or []
+        self.facts = facts or set()
+        self.shadow = shadow
+        self.decision = decision
+        self.charges = charges
+        self.ban_keys = ban_keys
+
+
+PASSED = Ruling(PASS_BY_DEFAULT, None)
+
+
+def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
+    """Look at the rules: what applies for certain, what depends on counts, and what to count. `now` is Unix seconds."""
+    facts = policy.facts(request)
+    order = policy.candidates(facts)
+    rules = policy.rules
+    steps: list[Step] = []
+    charges: list[Charge] = []
+    shadow: tuple[ShadowHit, ...] = ()
+    score, tags = 0.0, NO_TAGS
+    score_open = tags_open = False
+    for position in order:
+        rule = rules[position]
+        if rule.expires is not None and now >= rule.expires:
+            continue
+        is_open = rule.limit is None and ((score_open and rule.reads_score) or (tags_open and rule.reads_tags))
+        applies = rule.holds(facts, score, tags)
+        if not (applies or is_open):
+            continue
+        if rule.allows:
+            if rule.enforced:
+                decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=shadow)
+                return Match(policy, request, decision=decision)
+            shadow += (ShadowHit(rule.name, rule.action_name),)
+            continue
+        if rule.limit is not None and rule.key is not None:
+            key = rule.key(request)
+            if key is None:
+                continue
+            steps.append(Step(rule, len(charges), is_open))
+            charges.append(Charge(key, rule.limit, 1.0, rule.enforced and rule.refuses))
+        else:
+            steps.append(Step(rule, None, is_open))
+        if not rule.enforced:
+            continue
+        if rule.terminal:
+            if rule.limit is None and not is_open:
+                if rule.refuses:
+                    charges = [charge._replace(cost=0.0) for charge in charges]
+                break
+            continue
+        if rule.limit is not None or is_open:
+            score_open, tags_open = score_open or rule.tag is None, tags_open or rule.tag is not None
+        if rule.limit is None and applies:
+            score, tags = _with_action(rule, score, tags)
+        for trigger in rule.wakes:
+            _wake(policy, trigger, position, order)
+    return Match(
+        policy,
+        request,
+        charges=tuple(charges),
+        ban_keys=policy.ban_keys(request),
+        steps=steps,
+        facts=facts,
+        shadow=shadow,
+    )
+
+
+def decide(found: Match, outcome: Outcome) -> Ruling:
+    """Decide with the counts known. `outcome` is what the store said to `found.charges` and `found.ban_keys`."""
+    if found.decision is not None:
+        return Ruling(found.decision, None)
+    ban = outcome.ban
+    if ban is not None:
+        decision = Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=found.shadow)
+        return Ruling(decision, None)
+    shadow = found.shadow
+    if not found.steps and not shadow:
+        return PASSED
+    score, tags = 0.0, NO_TAGS
+    for rule, charge, is_open in found.steps:
+        usage = None
+        if charge is not None:
+            usage = outcome.usages[charge]
+            if not usage.exceeded:
+                continue
+        elif is_open and not rule.holds(found.facts, score, tags):
+            continue
+        if not rule.enforced:
+            shadow += (ShadowHit(rule.name, rule.action_name),)
+        elif rule.terminal:
+            return _final(found, rule, usage, Given(score, tags, shadow))
+        else:
+            score, tags = _with_action(rule, score, tags)
+    if not (score or tags or shadow):
+        return PASSED
+    return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow), None)
+
+
+class Given(NamedTuple):
+    """What rules gave before the one that decides."""
+
+    score: float
+    tags: Tags
+    shadow: tuple[ShadowHit, ...]
+
+
+def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Given) -> Ruling:
+    """The ruling of a terminal rule that applies."""
+    action = rule.action
+    order = None
+    banned = isinstance(action, Ban)
+    if isinstance(action, Ban):
+        key = found.policy.ban_key(rule, found.request)
+        terms = BanTerms(action.for_seconds, action.then, action.escalation, action.max_seconds, action.forget_seconds)
+        order = BanOrder(key, rule.name, rule.reason, terms)
+        action = action.then
+    if isinstance(action, Score | Tag):
+        raise TypeError(f"rule {rule.name}: {rule.action_name} ends nothing")
+    quota = None
+    if usage is not None and rule.limit is not None and not banned:
+        limit = rule.limit
+        quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds)
+    decision = Decision(
+        action=action,
+        rule=rule.name,
+        reason=rule.reason,
+        score=given.score,
+        tags=given.tags,
+        banned=banned,
+        quota=quota,
+        shadow=given.shadow,
+    )
+    return Ruling(decision, order)
+
+
+def _with_action(rule: CompiledRule, score: float, tags: Tags) -> tuple[float, Tags]:
+    return (score + rule.points, tags) if rule.tag is None else (score, tags | {rule.tag})
+
+
+def _wake(policy: CompiledPolicy, trigger: Trigger, position: int, order: list[int]) -> None:
+    """Add to the rules still to be looked at those that what just happened can make hold."""
+    for woken in policy.woken_by(trigger):
+        if woken > position:
+            at = bisect_left(order, woken)
+            if at == len(order) or order[at] != woken:
+                order.insert(at, woken)
