@@ -1,0 +1,49 @@
+"""Durations and sizes as operators write them: `90s`, `1.5h`, `32KiB`. Knows nothing of where they are used."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+UNIT_BYTES: Final = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+DURATION_HINT: Final = "a number and a unit, such as 500ms, 30s, 5m, 1.5h or 7d"
+SIZE_HINT: Final = "a number of bytes, or a number and a unit: 512B, 32KiB, 1MiB, 2GiB"
+
+_DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)", re.ASCII)
+_SIZE: Final = re.compile(r"(\d{1,15})(B|KiB|MiB|GiB)?", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds. Raises ValueError when it is not a number and a unit."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return float(match[1]) * UNIT_SECONDS[match[2]]
+
+
+def parse_size(text: str) -> int:
+    """Bytes. Raises ValueError."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * UNIT_BYTES[match[2] or "B"]
+
+
+def duration_text(seconds: float) -> str:
+    """The shortest way to write a duration: the largest unit that needs no fraction."""
+    for unit in ("w", "d", "h", "m", "s"):
+        amount = seconds / UNIT_SECONDS[unit]
+        if amount >= 1 and amount == int(amount):
+            return f"{int(amount)}{unit}"
+    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+
+
+def size_text(size: int) -> str:
+    """The shortest way to write a size."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % UNIT_BYTES[unit] == 0:
+            return f"{size // UNIT_BYTES[unit]}{unit}"
+    return f"{size}B"

@@ -1,0 +1,130 @@
+"""Problems found in what an operator wrote, and the one report that shows them all.
+
+A problem is a place, a message (subject, fault, value) and a hint (what is allowed, or the nearest thing that is).
+Knows nothing of YAML, rules or settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+MAX_QUOTED: Final = 60
+"""Characters of a value that a message repeats: enough to recognise it, short enough to keep the line readable."""
+
+MAX_NAMES_SHOWN: Final = 16
+"""Allowed names that a hint lists when none is near."""
+
+MAX_PROBLEMS_PER_FILE: Final = 1000
+"""Then the rest of a file is summed up in one line: nobody reads on, and a broken generator must not fill a disk."""
+
+
+class Problem(NamedTuple):
+    """One fault. `line` and `column` are 1-based; line 0 means the source has no lines (a directory, a variable)."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    @property
+    def place(self) -> str:
+        """`file:line:column`, or the file alone when it has no lines."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def __str__(self) -> str:
+        text = f"{self.place}: error: {self.message}"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+class Fault(Exception):
+    """What is wrong with a value, raised by pure readers that know no place."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Report:
+    """Collects the problems of one file."""
+
+    __slots__ = ("file", "left_out", "problems")
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.left_out = 0
+
+    def add(self, line: int, column: int, message: str, hint: str = "") -> None:
+        """Record a problem; beyond MAX_PROBLEMS_PER_FILE only count it."""
+        if len(self.problems) < MAX_PROBLEMS_PER_FILE:
+            self.problems.append(Problem(self.file, line, column, message, hint))
+        else:
+            self.left_out += 1
+
+    def finished(self) -> tuple[Problem, ...]:
+        """Every problem found in the file, in order of place."""
+        problems = sorted(self.problems, key=_PLACE)
+        if self.left_out:
+            last = problems[-1]
+            message = f"{self.left_out} more {_plural(self.left_out, 'problem')} in this file"
+            problems.append(Problem(self.file, last.line, last.column, message, "mend the ones above first"))
+        return tuple(problems)
+
+
+def format_report(problems: Iterable[Problem]) -> str:
+    """All problems sorted by file, line and column, and a line that counts them; empty when there are none."""
+    found = sorted(problems, key=_PLACE)
+    if not found:
+        return ""
+    files = len({problem.file for problem in found})
+    count = f"{len(found)} {_plural(len(found), 'problem')} in {files} {_plural(files, 'file')}"
+    return "\n".join([*(str(problem) for problem in found), count]) + "\n"
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name that `name` was probably meant to be."""
+    by_folded = {folded(candidate): candidate for candidate in allowed}
+    close = get_close_matches(folded(name[:MAX_QUOTED]), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def folded(name: str) -> str:
+    """A name without what people get wrong about names: case, and `-`, `_` or a space between words."""
+    return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def name_hint(name: str, allowed: Collection[str], noun: str) -> str:
+    """`did you mean 'path'?`, or the allowed names; `noun` is their plural, such as `keys`."""
+    close = nearest(name, allowed)
+    if close is not None:
+        return f"did you mean {quoted(close)}?"
+    return f"{noun}: {listed(allowed)}" if allowed else f"there are no {noun}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a hint, the first MAX_NAMES_SHOWN of them."""
+    every = list(names)
+    shown = ", ".join(every[:MAX_NAMES_SHOWN])
+    return shown if len(every) <= MAX_NAMES_SHOWN else f"{shown} and {len(every) - MAX_NAMES_SHOWN} more"
+
+
+def quoted(value: str) -> str:
+    """A value for a message: on one line, at most MAX_QUOTED characters, in single quotes."""
+    text = "".join(char if char.isprintable() else _escape(char) for char in value[: MAX_QUOTED + 1])
+    return f"'{text}'" if len(text) <= MAX_QUOTED else f"'{text[:MAX_QUOTED]}…'"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+_PLACE: Final = attrgetter("file", "line", "column", "message")
