@@ -1,49 +1,20 @@
 """Reads the requests of one client connection, and refuses every head or body that could be read in two ways.
 
-Follows RFC 9112; where it lets a server choose between repair and refusal, this refuses. Bounds are Bounds' `head_bytes`,
-`target_bytes`, `field_bytes`, `header_count`, `body_bytes` and, for what comes after an upgrade offer, `buffer_bytes`.
+What a head means is request_head's to say; here it is found in the stream, and its body after it. Bounds are Bounds'
+`head_bytes`, `target_bytes`, `field_bytes`, `header_count`, `body_bytes` and, after an upgrade offer, `buffer_bytes`.
 Whatever way the bytes are cut, the same messages or the same fault come out. Knows nothing of sockets, time, or clients.
 """
 
 from __future__ import annotations
 
-import re
 from enum import Enum
-from typing import Final, NamedTuple
 
 from proxyguard.http1.chunked import ChunkedDecoder
 from proxyguard.http1.faults import BadRequest, Malformed
-from proxyguard.http1.fields import BARE_LF, TOKEN, list_tokens, longest_field, read_fields
-from proxyguard.http1.heads import END, Body, BodyKind, End, RequestEvent, RequestHead
-from proxyguard.http1.names import END_TO_END, FRAMING, MISSPELT_FRAMING
-from proxyguard.http1.target import Target, check_path, read_authority, read_target, same_authority
+from proxyguard.http1.fields import BARE_LF, longest_field, read_fields
+from proxyguard.http1.heads import END, Body, BodyKind, End, RequestEvent
+from proxyguard.http1.request_head import LINE_SPARE_BYTES, RequestLine, read_line, understand
 from proxyguard.settings import Bounds
-
-LINE_SPARE_BYTES: Final = 64
-"""What a request line may have besides its target: a method of at most 32 bytes, two spaces, the version, CRLF."""
-
-UPGRADES: Final = frozenset({b"websocket"})
-"""Protocols that a connection may change to. h2c is not one: it would carry requests past the rules."""
-
-_LINE: Final = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([!\"$-~]++) HTTP/1\.([01])\r\n")
-_LINE_SHAPE: Final = re.compile(rb"(" + TOKEN + rb"+) ([^ ]+) (HTTP/[0-9]\.[0-9])\r\n")
-_METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,31}")
-_TOKEN_BYTE: Final = re.compile(TOKEN)
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n"
-_REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
-_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-_VERSIONS: Final = {b"0": b"1.0", b"1": b"1.1"}
-_KNOWN: Final = FRAMING | MISSPELT_FRAMING | {b"expect", b"upgrade", b"te"}
-_CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
-
-
-class _Line(NamedTuple):
-    """A request line that was accepted; `size` is its bytes with the CRLF."""
-
-    method: bytes
-    target: Target
-    version: bytes
-    size: int
 
 
 class _Place(Enum):
@@ -57,17 +28,17 @@ class _Place(Enum):
 class RequestParser:
     """One per client connection. Feed bytes, get events; after a BadRequest nothing more is accepted."""
 
-    __slots__ = ("_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place", "_received",
-                 "_scanned")  # fmt: skip
+    __slots__ = (
+        "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place", "_received",
+    )  # fmt: skip
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._line_limit = min(bounds.target_bytes + LINE_SPARE_BYTES, bounds.head_bytes)
         self._place = _Place.HEAD
         self._held = bytearray()
-        self._scanned = 0
         self._blank = False
-        self._line: _Line | None = None
+        self._line: RequestLine | None = None
         self._left = 0
         self._received = 0
         self._chunks: ChunkedDecoder | None = None
@@ -163,7 +134,8 @@ class RequestParser:
         """The place after the head that begins at `start`, or -1 while it is not complete; checks its request line once."""
         line = self._line
         if line is None:
-            line = self._line = self._read_line(text, start)
+            line = read_line(text, start, start + self._line_limit, self._bounds.target_bytes)
+            self._line = line
             if line is None:
                 return -1
         look = max(start + line.size - 2, scanned - 3)
@@ -176,31 +148,6 @@ class RequestParser:
         if len(text) >= limit:
             raise Malformed("head-size")
         return -1
-
-    def _read_line(self, text: bytes | bytearray, start: int) -> _Line | None:
-        limit = start + self._line_limit
-        match = _LINE.match(text, start, limit)
-        if match is None:
-            if text[start] != 0x0D and _TOKEN_BYTE.match(text, start) is None:
-                raise Malformed("bare-lf" if text[start] == 0x0A else "request-line")
-            stop = text.find(b"\n", start, limit) + 1
-            if stop:
-                raise Malformed(_line_fault(bytes(text[start:stop])))
-            if len(text) >= limit:
-                raise Malformed("target-size")
-            return None
-        method, target, minor = map(bytes, match.groups())
-        if len(target) > self._bounds.target_bytes:
-            raise Malformed("target-size")
-        if method in _REFUSED_METHODS:
-            raise Malformed("method-refused")
-        if not target.startswith(b"/"):
-            reduced = read_target(method, target)
-        else:
-            if b"%" in target or b"/." in target or b"\\" in target:
-                check_path(target)
-            reduced = Target(target)
-        return _Line(method, reduced, _VERSIONS[minor], match.end() - start)
 
     def _take_head(self, text: bytes, start: int, stop: int, events: list[RequestEvent]) -> None:
         """Understand the complete head `text[start:stop]` and get ready for what follows it."""
@@ -215,7 +162,7 @@ class RequestParser:
             raise Malformed("field-count")
         if stop - first > bounds.field_bytes and longest_field(text, first, stop) > bounds.field_bytes:
             raise Malformed("field-size")
-        head = _understand(line, tuple(fields))
+        head = understand(line, tuple(fields))
         length = head.content_length
         if length and bounds.body_bytes is not None and length > bounds.body_bytes:
             raise Malformed("body-size")
@@ -259,98 +206,3 @@ class RequestParser:
             self._chunks = None
             self._place = _Place.HEAD
         return start
-
-
-def _line_fault(line: bytes) -> str:
-    """Which reason a request line that is not accepted is refused for."""
-    if not line.endswith(b"\r\n"):
-        return "bare-lf"
-    if line == _PREFACE:
-        return "http2-preface"
-    shape = _LINE_SHAPE.fullmatch(line)
-    if shape is None:
-        return "request-line"
-    method, _, version = shape.groups()
-    if version not in (b"HTTP/1.0", b"HTTP/1.1"):
-        return "version"
-    return "target" if _METHOD.fullmatch(method) is not None else "method-unknown"
-
-
-def _understand(line: _Line, headers: tuple[tuple[bytes, bytes], ...]) -> RequestHead:
-    """Routing, framing and connection options of a well-formed head. Raises Malformed."""
-    host: bytes | None = None
-    length: int | None = None
-    coding: bytes | None = None
-    options: list[bytes] = []
-    upgrades: list[bytes] = []
-    expect = te_trailers = False
-    modern = line.version == b"1.1"
-    for name, value in headers:
-        name = name.lower()  # noqa: PLW2901 - the spelling is not looked at again
-        if name not in _KNOWN:
-            continue
-        match name:
-            case b"host":
-                if host is not None:
-                    raise Malformed("host-repeated")
-                host = value
-            case b"connection":
-                options += list_tokens(value)
-            case b"content-length":
-                if length is not None:
-                    raise Malformed("content-length-repeated")
-                if _DIGITS.fullmatch(value) is None:
-                    raise Malformed("content-length")
-                length = int(value)
-            case b"transfer-encoding":
-                if coding is not None or value.lower() != b"chunked":
-                    raise Malformed("transfer-encoding")
-                coding = value
-            case b"expect":
-                if modern and value.lower() != b"100-continue":
-                    raise Malformed("expect")
-                expect = modern
-            case b"upgrade":
-                upgrades += [offer.strip(b" \t").lower() for offer in value.split(b",")]
-            case b"te":
-                te_trailers = te_trailers or b"trailers" in [c.strip(b" \t").lower() for c in value.split(b",")]
-            case _:
-                raise Malformed("field-name")
-    if coding is not None:
-        if length is not None:
-            raise Malformed("length-and-encoding")
-        if not modern:
-            raise Malformed("transfer-encoding-http10")
-    target = line.target
-    if host is None:
-        if modern:
-            raise Malformed("host-missing")
-        authority, bare_host = target.authority or (b"", b"")
-    else:
-        authority, bare_host = named = read_authority(host)
-        if target.authority is not None and not same_authority(target, named):
-            raise Malformed("host-mismatch")
-    has_body = coding is not None or bool(length)
-    upgrade = None
-    if upgrades and modern and b"upgrade" in options and line.method == b"GET" and not has_body:
-        upgrade = next((offer for offer in upgrades if offer in UPGRADES), None)
-    if options:
-        keep_alive = b"close" not in options and (modern or b"keep-alive" in options)
-        nominated = tuple(o for o in options if o not in _CONNECTION_OPTIONS and o not in END_TO_END)
-    else:
-        keep_alive, nominated = modern, ()
-    return RequestHead(
-        line.method,
-        target.text,
-        authority,
-        bare_host,
-        headers,
-        line.version,
-        BodyKind.CHUNKED if coding is not None else BodyKind.NONE if length is None else BodyKind.LENGTH,
-        length,
-        keep_alive,
-        expect and has_body,
-        upgrade,
-        nominated,
-        te_trailers,
-    )

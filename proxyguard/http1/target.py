@@ -11,6 +11,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from proxyguard.http1.faults import Malformed
 from proxyguard.request import percent_decode
 
@@ -80,7 +82,7 @@ def check_path(target: bytes) -> None:
         raise Malformed("target-dots")
 
 
-class Target(NamedTuple):
+class Target(Struct, frozen=True, gc=False):
     """A target in origin-form (or `*`), and what an absolute-form said besides."""
 
     text: bytes
