@@ -23,6 +23,7 @@ from proxyguard.settings import FailureMode
 from proxyguard.sites import HostTable
 from proxyguard.telemetry.audit import AuditLog, Record, shown
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.one_client import OneClientWatch
 
 if TYPE_CHECKING:
     from proxyguard.policy.compile import CompiledPolicy
@@ -71,6 +72,7 @@ class Guard:
         self._failure = FAILED_CLOSED if failure_mode is FailureMode.CLOSED else FAILED_OPEN
         self._audit_passes = audit_passes
         self._clock = clock
+        self.one_client = OneClientWatch()
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
 
     @property
@@ -90,6 +92,7 @@ class Guard:
         """Decide about one request; see `ports.Checker`."""
         started = perf_counter()
         self._metrics.requests += 1
+        self.one_client.saw(request.client)
         try:
             now = self._clock()
             found = match(self._policies.of(request.host), request, now)
