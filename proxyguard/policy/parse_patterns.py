@@ -65,10 +65,12 @@ def check_regex(pattern: str) -> None:
 
 
 _REFUSED: Final = (
-    (re.compile(r"\(\?<?[=!]"), "look-around, such as {found}, is not available", "combine two conditions: {{regex: …, not: {{regex: …}}}}"),
+    (re.compile(r"\(\?<?[=!]"), "look-around, such as {found}, is not available",
+     "use two conditions: {{regex: …, not: {{regex: …}}}}"),
     (re.compile(r"\\[1-9]"), "back-references, such as {found}, are not available", "write the repeated part out"),
     (re.compile(r"\(\?>"), "atomic groups, (?>…), are not available", "leave ?> out: nothing is slow here"),
-    (re.compile(r"[*+?}]\+"), "possessive repetition, such as {found}, is not available", "leave the second + out: nothing is slow here"),
+    (re.compile(r"[*+?}]\+"), "possessive repetition, such as {found}, is not available",
+     "leave the second + out: nothing is slow here"),
     (re.compile(r"\(\?P?[=&]|\(\?R"), "recursion and references, such as {found}, are not available", "write the part out"),
     (re.compile(r"\\[ZGKRXhH]"), "the escape {found} is not available", "see the RE2 syntax; the end of the text is \\z"),
 )  # fmt: skip
@@ -92,7 +94,8 @@ _SAID: Final = (
     ("missing )", "a ( without its )", "write \\( for the character itself"),
     ("unexpected )", "a ) without its (", "write \\) for the character itself"),
     ("no argument for repetition", "nothing stands before {detail}", "write \\* or \\+ for the character itself"),
-    ("bad repetition operator", "one repetition follows another: {detail}", "leave one out, or write \\* or \\+ for the character itself"),
+    ("bad repetition operator", "one repetition follows another: {detail}",
+     "leave one out, or write \\* or \\+ for the character itself"),
     ("invalid repetition size", "the repetition {detail} is too large or runs backwards", "{{low,high}}, at most 1000"),
     ("trailing \\", "a \\ at the end", "write \\\\ for the character itself"),
     ("invalid escape sequence", "the escape {detail} does not exist", "leave the \\ out, or write \\\\ for a backslash"),

@@ -1,0 +1,125 @@
+"""A directory of rule files to one policy, or to all that is wrong with it.
+
+Rule files are `*.yaml` and `*.yml`, in the order of their paths; directories below are read too, except `lists` and whatever
+begins with a dot. Reads every file once. Knows nothing of when to load again: it names the files that were read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from proxyguard.policy.model import Policy
+from proxyguard.policy.parse import MAX_RULES, ParsedFile, check_names, parse_file
+from proxyguard.policy.parse_lists import ListFiles, read_bounded, reason
+from proxyguard.problems import Fault, Problem
+from proxyguard.yaml_nodes import MAX_BYTES
+
+MAX_FILES: Final = 5000
+MAX_LEVELS: Final = 8
+
+SUFFIXES: Final = (".yaml", ".yml")
+LISTS_DIRECTORY: Final = "lists"
+
+
+class LoadResult(NamedTuple):
+    """The policy, or the problems that stand in its way; exactly one of the two. `files` are all that were asked for."""
+
+    policy: Policy | None
+    problems: tuple[Problem, ...]
+    files: tuple[Path, ...]
+
+
+def load_policy(directory: Path) -> LoadResult:
+    """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given."""
+    paths, problems = rule_files(directory)
+    if not paths and not problems:
+        hint = f"rule files end in {' or '.join(SUFFIXES)}; is this the right directory?"
+        problems.append(Problem(str(directory), 0, 0, "no rule file in this directory", hint))
+    list_files = ListFiles(directory)
+    parsed: list[ParsedFile] = []
+    digests: dict[Path, str] = {}
+    for path in paths:
+        try:
+            data = read_bounded(path, directory, MAX_BYTES, "the rule file")
+        except Fault as fault:
+            problems.append(Problem(str(path), 1, 1, fault.message, fault.hint))
+            continue
+        digests[path] = hashlib.sha256(data).hexdigest()
+        parsed.append(parse_file(data, str(path), list_files))
+    check_names(parsed, whole=len(parsed) == len(paths))
+    _check_size(parsed)
+    for file in parsed:
+        problems.extend(file.report.finished())
+    problems.extend(list_files.problems)
+    files = (*paths, *list_files.paths)
+    if problems:
+        return LoadResult(None, tuple(sorted(problems)), files)
+    rule_sets = tuple(file.rule_set for file in parsed if file.rule_set is not None)
+    return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests)), (), files)
+
+
+def rule_files(directory: Path) -> tuple[list[Path], list[Problem]]:
+    """The rule files of a directory in path order, and what kept us from finding more."""
+    found: list[Path] = []
+    problems: list[Problem] = []
+    if not directory.is_dir():
+        what = "is not a directory" if directory.exists() else "does not exist"
+        return found, [
+            Problem(str(directory), 0, 0, f"the rules directory {what}", "name it with --rules or the setting rules")
+        ]
+    _collect(directory, 0, found, problems)
+    found.sort(key=lambda path: path.relative_to(directory).as_posix())
+    if len(found) > MAX_FILES:
+        problems.append(Problem(str(directory), 0, 0, f"{len(found)} rule files", f"at most {MAX_FILES}"))
+        found = []
+    return found, problems
+
+
+def _collect(directory: Path, level: int, found: list[Path], problems: list[Problem]) -> None:
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(Problem(str(directory), 0, 0, f"the directory cannot be read: {reason(error)}"))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = directory / entry.name
+        if entry.is_dir():
+            _descend(entry, path, level, found, problems)
+        elif entry.name.lower().endswith(SUFFIXES):
+            found.append(path)
+
+
+def _descend(entry: os.DirEntry[str], path: Path, level: int, found: list[Path], problems: list[Problem]) -> None:
+    if entry.name == LISTS_DIRECTORY:
+        return
+    if entry.is_symlink():
+        message = "links to directories are not followed"
+        problems.append(Problem(str(path), 0, 0, message, "mount or copy the directory, or link each file"))
+    elif level >= MAX_LEVELS:
+        problems.append(Problem(str(path), 0, 0, f"directories are nested more than {MAX_LEVELS} levels deep"))
+    else:
+        _collect(path, level + 1, found, problems)
+
+
+def _check_size(parsed: list[ParsedFile]) -> None:
+    """Report the file with which a policy grows beyond its bound."""
+    rules = 0
+    for file in parsed:
+        rules += len(file.rule_names)
+        if rules > MAX_RULES:
+            message = f"the policy has more than {MAX_RULES} rules from this file on"
+            file.report.add(1, 1, message, "put addresses and words into lists")
+            return
+
+
+def _digest(directory: Path, digests: dict[Path, str]) -> str:
+    """One digest of names and bytes: equal exactly when every file read is equal."""
+    whole = hashlib.sha256()
+    for path in sorted(digests):
+        whole.update(f"{path.relative_to(directory).as_posix()} {digests[path]}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,344 @@
+"""A rule file from text to the model: rule set, rules, and every problem with its place.
+
+Strict: unknown, duplicate and misspelt keys, wrong types and rules that could do harm by accident are all problems, and one
+run reports all of them. Knows nothing of directories (`load`) or of how rules are evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Final
+
+from proxyguard.decision import (
+    ACTION_NAMES,
+    DEFAULT_RULE,
+    FAILURE_RULE,
+    Action,
+    Allow,
+    Ban,
+    Delay,
+    Drop,
+    Mode,
+    Pass,
+    Reject,
+    Tarpit,
+)  # fmt: skip
+from proxyguard.limits.limit import Limit
+from proxyguard.policy.model import (
+    ALWAYS,
+    AllOf,
+    AnyOf,
+    Condition,
+    FieldKind,
+    Not,
+    Place,
+    Rule,
+    RuleSet,
+    RuleTest,
+    Test,
+)  # fmt: skip
+from proxyguard.policy.parse_actions import read_action
+from proxyguard.policy.parse_conditions import ConditionReader
+from proxyguard.policy.parse_limits import read_limit
+from proxyguard.policy.parse_lists import ListFiles, Lists
+from proxyguard.policy.parse_tests import TestReader
+from proxyguard.problems import Problem, Report, name_hint, quoted
+from proxyguard.yaml_nodes import Mapping, Node, read_yaml
+from proxyguard.yaml_values import (
+    complain,
+    read_choice,
+    read_keys,
+    read_mapping,
+    read_name,
+    read_prose,
+    read_scalar,
+    read_sequence,
+)
+
+MAX_RULES: Final = 50_000
+"""In one file, and in a whole policy. Ten times the largest rule sets in the field; loads in some ten seconds."""
+
+MAX_PROSE_CHARACTERS: Final = 1000
+
+FILE_KEYS: Final = ("name", "description", "mode", "lists", "rules", "tests")
+RULE_KEYS: Final = ("name", "why", "when", "limit", "action", "mode", "expires")
+
+RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE)
+"""Names of decisions that no rule makes."""
+
+_MEANT_FILE: Final = {
+    **dict.fromkeys(("rule", "ruleset", "rule_set", "policies", "policy"), "did you mean 'rules'?"),
+    **dict.fromkeys(("list", "sets", "groups"), "did you mean 'lists'?"),
+    **dict.fromkeys(("version", "apiversion", "kind"), "leave it out: a rule file needs no version"),
+    **dict.fromkeys(("when", "action", "limit"), "it belongs to a rule, below rules:"),
+    **dict.fromkeys(("expires",), "it belongs to a rule: each rule ends by itself"),
+}
+
+_MEANT_RULE: Final = {
+    **dict.fromkeys(("if", "condition", "conditions", "match", "where", "on", "filter"), "did you mean 'when'?"),
+    **dict.fromkeys(("then", "do", "actions", "decision", "verdict"), "did you mean 'action'?"),
+    **dict.fromkeys(
+        ("rate", "rate_limit", "ratelimit", "throttle", "burst", "per"), "did you mean limit: {rate: 10/minute}?"
+    ),
+    **dict.fromkeys(("description", "reason", "comment", "note"), "did you mean 'why'?"),
+    **dict.fromkeys(("until", "end", "ends", "expiry", "ttl"), "did you mean 'expires'?"),
+    **dict.fromkeys(("id", "title"), "did you mean 'name'?"),
+    **dict.fromkeys(("enabled", "disabled", "active", "shadow"), "did you mean 'mode'? enforce, shadow or off"),
+    **dict.fromkeys(
+        ("path", "client", "user_agent", "header", "host", "method", "query", "cookie"), "fields go below when:"
+    ),
+    **dict.fromkeys(("reject", "tarpit", "ban", "delay", "score", "tag", "allow", "drop"), "actions go below action:"),
+    **dict.fromkeys(("tests", "test", "expect"), "tests go below tests:, beside rules:"),
+}
+
+_MEANT_MODE: Final = {
+    **dict.fromkeys(("on", "enabled", "active", "true", "yes", "live", "block"), "did you mean 'enforce'?"),
+    **dict.fromkeys(("dry_run", "log", "monitor", "report", "observe", "test", "count"), "did you mean 'shadow'?"),
+    **dict.fromkeys(("disabled", "false", "no", "none", "inactive"), "did you mean 'off'?"),
+}
+
+
+@dataclass(slots=True)
+class ParsedFile:
+    """One rule file as far as it could be read. Names are kept even when the rest of their rule is faulty."""
+
+    report: Report
+    rule_set: RuleSet | None = None
+    readable: bool = True
+    """Whether it was YAML at all."""
+    name: tuple[str, int, int] | None = None
+    rule_names: list[tuple[str, int, int]] = field(default_factory=list)
+    expected_rules: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+def parse_rule_set(
+    text: str | bytes, file: str = "rules.yaml", list_files: ListFiles | None = None
+) -> tuple[RuleSet | None, tuple[Problem, ...]]:
+    """Read one rule file. The rule set is None exactly when there are problems.
+
+    Without `list_files`, lists can only be inline. Tests may name rules of other files; `load_policy` looks at those.
+    """
+    parsed = parse_file(text, file, list_files)
+    check_names([parsed], whole=False)
+    problems = parsed.report.finished() + (list_files.problems if list_files else ())
+    return (None if problems else parsed.rule_set), problems
+
+
+def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> ParsedFile:
+    """Read one rule file, without comparing its names with each other or those of other files."""
+    report = Report(file)
+    parsed = ParsedFile(report)
+    root = read_yaml(text, report)
+    if root is None:
+        parsed.readable = False
+        return parsed
+    mapping = read_mapping(root, report, "a rule file", "it begins with name: and rules:")
+    if mapping is not None:
+        _FileReader(parsed, list_files).read(mapping)
+    return parsed
+
+
+def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
+    """Report names that are taken, and, when `whole`, tests that expect a rule which is nowhere."""
+    rule_sets: dict[str, str] = {}
+    rules: dict[str, str] = {}
+    every = list(files)
+    for parsed in every:
+        report = parsed.report
+        if parsed.name is not None:
+            _claim(parsed.name, "rule set", rule_sets, report)
+        for rule_name in parsed.rule_names:
+            _claim(rule_name, "rule", rules, report)
+    if not whole or not all(parsed.readable for parsed in every):
+        return
+    known = {*rules, *RESERVED}
+    for parsed in every:
+        for name, line, column in parsed.expected_rules:
+            if name not in known:
+                hint = name_hint(name, sorted(known), "rules")
+                parsed.report.add(line, column, f"the test expects the rule {quoted(name)}, which is in no file", hint)
+
+
+def _claim(name: tuple[str, int, int], noun: str, taken: dict[str, str], report: Report) -> None:
+    text, line, column = name
+    first = taken.setdefault(text, f"{report.file}:{line}")
+    if first != f"{report.file}:{line}":
+        hint = "metrics and records tell rules apart by name: choose another"
+        report.add(line, column, f"the {noun} {quoted(text)} is already in {first}", hint)
+
+
+class _FileReader:
+    """Reads the parts of one rule file."""
+
+    def __init__(self, parsed: ParsedFile, list_files: ListFiles | None) -> None:
+        self._parsed = parsed
+        self._report = parsed.report
+        self._lists = Lists(parsed.report, list_files)
+        self._conditions = ConditionReader(parsed.report, self._lists)
+
+    def read(self, mapping: Mapping) -> None:
+        report, parsed = self._report, self._parsed
+        values = read_keys(mapping, FILE_KEYS, report, "a rule file", _MEANT_FILE)
+        name = None
+        if "name" in values:
+            name = read_name(values["name"], report, "the rule set")
+            if name is not None:
+                parsed.name = (name, values["name"].line, values["name"].column)
+        else:
+            complain(report, mapping, "the rule set has no name", "name: scripted-clients")
+        description = _prose(values, "description", report)
+        mode = _mode(values, report)
+        if "lists" in values:
+            self._lists.define(values["lists"])
+        rules = self._rules(values["rules"]) if "rules" in values else ()
+        tests: tuple[RuleTest, ...] = ()
+        if "tests" in values:
+            reader = TestReader(report)
+            tests = reader.read(values["tests"])
+            parsed.expected_rules = reader.expected_rules
+        elif "rules" not in values:
+            complain(report, mapping, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
+        if name is not None and mode is not None and not report.problems:
+            parsed.rule_set = RuleSet(
+                name=name, file=report.file, description=description or "", mode=mode, rules=rules, tests=tests
+            )
+
+    def _rules(self, node: Node) -> tuple[Rule, ...]:
+        sequence = read_sequence(node, self._report, "rules", "- name: …\n    when: …\n    action: …")
+        if sequence is None:
+            return ()
+        if len(sequence.items) > MAX_RULES:
+            message = f"the file has {len(sequence.items)} rules"
+            complain(self._report, node, message, f"at most {MAX_RULES}; put addresses and words into lists")
+            return ()
+        rules = (self._rule(item) for item in sequence.items)
+        return tuple(rule for rule in rules if rule is not None)
+
+    def _rule(self, node: Node) -> Rule | None:
+        report = self._report
+        mapping = read_mapping(node, report, "a rule", "{name: …, when: …, action: …}")
+        if mapping is None:
+            return None
+        before = len(report.problems)
+        values = read_keys(mapping, RULE_KEYS, report, "a rule", _MEANT_RULE)
+        name = self._rule_name(mapping, values)
+        why = _prose(values, "why", report)
+        when: Condition | None = ALWAYS
+        if "when" in values:
+            when = self._conditions.read(values["when"], "when")
+        limit = read_limit(values["limit"], report) if "limit" in values else None
+        action = read_action(values["action"], report) if "action" in values else None
+        if "action" not in values:
+            complain(report, mapping, _of_rule("has no action", name), "action: reject")
+        mode = _mode(values, report)
+        expires = _expires(values["expires"], report) if "expires" in values else None
+        if len(report.problems) > before or name is None or when is None or action is None or mode is None:
+            return None
+        self._check_sense(mapping, values, action, when, limit)
+        place = Place(report.file, mapping.line, mapping.column)
+        return Rule(
+            name=name, action=action, when=when, limit=limit, mode=mode, why=why or "", expires=expires, place=place
+        )
+
+    def _rule_name(self, mapping: Mapping, values: dict[str, Node]) -> str | None:
+        if "name" not in values:
+            complain(self._report, mapping, "the rule has no name", "name: sign-up-flood; it becomes a metric label")
+            return None
+        node = values["name"]
+        name = read_name(node, self._report, "the rule")
+        if name in RESERVED:
+            hint = f"{listed_reserved()} name decisions that no rule makes"
+            complain(self._report, node, f"the rule name {quoted(name)} is taken", hint)
+            return None
+        if name is not None:
+            self._parsed.rule_names.append((name, node.line, node.column))
+        return name
+
+    def _check_sense(
+        self, mapping: Mapping, values: dict[str, Node], action: Action, when: Condition, limit: Limit | None
+    ) -> None:
+        """Report what is well formed and yet cannot be meant."""
+        report = self._report
+        word = ACTION_NAMES[type(action)]
+        if limit is not None and isinstance(action, Allow | Pass):
+            hint = "a rule with a limit applies when the limit is exceeded: use reject, tarpit, delay, ban or score"
+            complain(report, values["limit"], f"{word} cannot have a limit", hint)
+        if isinstance(action, Allow) and _looks_at(when, (FieldKind.SCORE, FieldKind.TAG)):
+            hint = "use pass, which keeps its place among the rules"
+            complain(report, values["when"], "allow rules are looked at before there is any score or tag", hint)
+        if "when" in values or limit is not None:
+            return
+        if isinstance(action, Allow):
+            hint = "write mode: off for the whole rule set, or say when"
+            complain(report, mapping, "the rule would allow every request and switch all others off", hint)
+        elif isinstance(action, Reject | Tarpit | Drop | Ban | Delay):
+            hint = "say when, or give it a limit; to close the site on purpose: when: {path: {prefix: /}}"
+            complain(report, mapping, f"the rule would {word} every request", hint)
+
+
+def _looks_at(condition: Condition, kinds: tuple[FieldKind, ...]) -> bool:
+    match condition:
+        case Test(field=tested):
+            return tested.kind in kinds
+        case AllOf(conditions=conditions) | AnyOf(conditions=conditions):
+            return any(_looks_at(inner, kinds) for inner in conditions)
+        case Not(condition=inner):
+            return _looks_at(inner, kinds)
+
+
+def _of_rule(fault: str, name: str | None) -> str:
+    return f"the rule {quoted(name)} {fault}" if name else f"the rule {fault}"
+
+
+def listed_reserved() -> str:
+    """The reserved names, for a hint."""
+    return " and ".join(quoted(name) for name in RESERVED)
+
+
+def _prose(values: dict[str, Node], key: str, report: Report) -> str | None:
+    return read_prose(values[key], report, key, MAX_PROSE_CHARACTERS) if key in values else ""
+
+
+def _mode(values: dict[str, Node], report: Report) -> Mode | None:
+    if "mode" not in values:
+        return Mode.ENFORCE
+    word = read_choice(values["mode"], report, "mode", tuple(Mode), _MEANT_MODE)
+    return None if word is None else Mode(word)
+
+
+_EXPIRES_HINT: Final = (
+    "a day, from whose beginning (00:00 UTC) on the rule no longer applies, or a time with its zone: 2026-07-01T18:00Z"
+)
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+
+
+def _expires(node: Node, report: Report) -> float | None:
+    """Unix seconds from which on the rule is not looked at."""
+    scalar = read_scalar(node, report, "expires", "a day or a time", _EXPIRES_HINT)
+    if scalar is None:
+        return None
+    text = scalar.text
+    try:
+        if _DAY.fullmatch(text):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+        if _TIME.fullmatch(text):
+            return _zoned(datetime.fromisoformat(text.upper()), node, report)
+    except (ValueError, OverflowError):
+        complain(report, node, f"expires has a day or an hour that does not exist: {quoted(text)}", _EXPIRES_HINT)
+        return None
+    complain(report, node, f"expires must be a day or a time, not {quoted(text)}", _EXPIRES_HINT)
+    return None
+
+
+def _zoned(moment: datetime, node: Node, report: Report) -> float | None:
+    if moment.tzinfo is not None:
+        return moment.timestamp()
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    complain(report, node, "expires has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00")
+    return None
