@@ -8,9 +8,9 @@ several documents, cycles and absurd sizes are problems with a place. Knows noth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave it out
@@ -84,19 +84,17 @@ Node = Scalar | Sequence | Mapping
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
-_NON_SPECIFIC: Final = "!"
-
 
 def read_yaml(data: bytes | str, report: Report) -> Node | None:
     """Parse one document. Returns None, with the reason in the report, when it is not YAML that we accept."""
     text = _decoded(data, report)
     if text is None:
         return None
-    composer = _Composer(text)
+    before = len(report.problems)
     try:
-        root = composer.get_single_node()
-    except _DepthError as error:
-        _report_depth(error.line, error.column, report)
+        node = _Builder(CParser(text), report).document()
+    except _StopError as stop:
+        report.add(stop.line, stop.column, stop.message, stop.hint)
         return None
     except yaml.MarkedYAMLError as error:
         _report_syntax(error, text, report)
@@ -104,13 +102,8 @@ def read_yaml(data: bytes | str, report: Report) -> Node | None:
     except yaml.YAMLError as error:
         report.add(1, 1, f"not valid YAML: {error}")
         return None
-    finally:
-        composer.dispose()
-    if root is None:
+    if node is None:
         report.add(1, 1, "the file is empty")
-        return None
-    before = len(report.problems)
-    node = _Builder(report).build(root)
     return node if len(report.problems) == before else None
 
 
@@ -123,89 +116,136 @@ def describe(node: Node) -> str:
     return "no value" if node.is_null else quoted(node.text)
 
 
-class _DepthError(Exception):
-    def __init__(self, line: int, column: int) -> None:
-        super().__init__()
-        self.line = line
-        self.column = column
+class _StopError(Exception):
+    """A fault after which nothing more of the file can be read."""
+
+    def __init__(self, mark: Any, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.line: int = mark.line + 1
+        self.column: int = mark.column + 1
+        self.message = message
+        self.hint = hint
 
 
-class _Composer(CParser):
-    """libyaml's composer without PyYAML's tag resolution, which costs more than parsing; bounded in depth."""
+class _Anchored(NamedTuple):
+    """What an anchor stands for, the nodes in it, and the levels below it."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = 0
-
-    def descend_resolver(self, parent: Any, _index: Any) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            mark = parent.start_mark
-            raise _DepthError(mark.line + 1, mark.column + 1)
-
-    def ascend_resolver(self) -> None:
-        self._depth -= 1
-
-    def resolve(self, _kind: Any, _value: Any, _implicit: Any) -> str:
-        return _NON_SPECIFIC
+    node: Node
+    size: int
+    height: int
 
 
 class _Builder:
-    """Turns composed nodes into ours, in the order written."""
+    """Turns libyaml's events into nodes, in the order written.
 
-    __slots__ = ("_building", "_left", "_report")
+    Events rather than PyYAML's composed nodes: those carry two marks and a dictionary each, and the garbage collector spends
+    several times as long on them as the parser does.
+    """
 
-    def __init__(self, report: Report) -> None:
+    __slots__ = ("_anchors", "_count", "_deepest", "_depth", "_next", "_report")
+
+    def __init__(self, parser: Any, report: Report) -> None:
+        self._next: Callable[[], Any] = parser.get_event
         self._report = report
-        self._left = MAX_NODES
-        self._building: set[int] = set()
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._count = 0
+        self._depth = 0
+        self._deepest = 0
 
-    def build(self, node: Any) -> Node:
-        mark = node.start_mark
+    def document(self) -> Node | None:
+        """The only document of the stream; None when there is none."""
+        self._next()  # the stream begins
+        if type(self._next()) is yaml.StreamEndEvent:
+            return None
+        node = self._node(self._next())
+        self._next()  # the document ends
+        event = self._next()
+        if type(event) is not yaml.StreamEndEvent:
+            raise _StopError(event.start_mark, "a second document begins here (---)", "one file holds one document")
+        return None if isinstance(node, Scalar) and not node.text and node.plain else node
+
+    def _node(self, event: Any) -> Node:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise _StopError(event.start_mark, f"more than {MAX_NODES} values, aliases followed", _LONG)
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            return self._aliased(event)
+        mark = event.start_mark
         line, column = mark.line + 1, mark.column + 1
-        if node.tag != _NON_SPECIFIC:
-            self._report.add(line, column, f"the tag {quoted(node.tag)} has no meaning here", "write the value alone")
-        self._left -= 1
-        if self._left < 0:
-            if self._left == -1:
-                message = f"more than {MAX_NODES} values once aliases are followed"
-                self._report.add(line, column, message, "write lists into a file of their own: {file: lists/NAME.txt}")
-            return Scalar(line, column, "", plain=True)
-        kind = type(node)
-        if kind is yaml.ScalarNode:
-            style = node.style
-            return Scalar(line, column, node.value, not style)
-        if len(self._building) >= MAX_DEPTH:
-            _report_depth(line, column, self._report)
-            return Scalar(line, column, "", plain=True)
-        if id(node) in self._building:
-            self._report.add(line, column, "an alias stands inside what it refers to", "write the value out")
-            return Scalar(line, column, "", plain=True)
-        self._building.add(id(node))
-        try:
-            if kind is yaml.SequenceNode:
-                return Sequence(line, column, [self.build(item) for item in node.value])
-            return Mapping(line, column, self._entries(node))
-        finally:
-            self._building.discard(id(node))
+        if event.tag is not None:
+            self._report.add(line, column, f"the tag {quoted(event.tag)} has no meaning here", "write the value alone")
+        anchor = event.anchor
+        if anchor is None:
+            if kind is yaml.ScalarEvent:
+                return Scalar(line, column, event.value, not event.style)
+            return self._collection(kind, mark, line, column)
+        if anchor in self._anchors:
+            hint = "put a value that begins with & in single quotes, or rename one anchor"
+            self._report.add(line, column, f"the anchor &{anchor} is defined twice", hint)
+        self._anchors[anchor] = None
+        first, deepest = self._count, self._deepest
+        self._deepest = self._depth
+        if kind is yaml.ScalarEvent:
+            node: Node = Scalar(line, column, event.value, not event.style)
+        else:
+            node = self._collection(kind, mark, line, column)
+        self._anchors[anchor] = _Anchored(node, self._count - first + 1, self._deepest - self._depth)
+        self._deepest = max(deepest, self._deepest)
+        return node
 
-    def _entries(self, node: Any) -> list[Entry]:
+    def _collection(self, kind: type, mark: Any, line: int, column: int) -> Node:
+        self._enter(mark, 1)
+        read = self._next
+        event = read()
+        if kind is yaml.SequenceStartEvent:
+            items: list[Node] = []
+            while type(event) is not yaml.SequenceEndEvent:
+                items.append(self._node(event))
+                event = read()
+            self._depth -= 1
+            return Sequence(line, column, items)
         entries: list[Entry] = []
         seen: dict[str, Scalar] = {}
-        for key_node, value_node in node.value:
-            key = self._key(key_node)
-            value = self.build(value_node)
-            if key is None:
-                continue
-            first = seen.setdefault(key.text, key)
-            if first is not key:
-                message = f"duplicate key {quoted(key.text)}, first on line {first.line}"
-                self._report.add(key.line, key.column, message, "keep one of them; a second one would hide the first")
-            entries.append(Entry(key, value))
-        return entries
+        while type(event) is not yaml.MappingEndEvent:
+            key = self._key(self._node(event))
+            value = self._node(read())
+            if key is not None:
+                first = seen.setdefault(key.text, key)
+                if first is not key:
+                    message = f"duplicate key {quoted(key.text)}, first on line {first.line}"
+                    hint = "keep one of them; a second one would hide the first"
+                    self._report.add(key.line, key.column, message, hint)
+                entries.append(Entry(key, value))
+            event = read()
+        self._depth -= 1
+        return Mapping(line, column, entries)
 
-    def _key(self, node: Any) -> Scalar | None:
-        key = self.build(node)
+    def _aliased(self, event: Any) -> Node:
+        mark = event.start_mark
+        if event.anchor not in self._anchors:
+            hint = "put it in single quotes if it is meant as it stands"
+            raise _StopError(mark, f"*{event.anchor} is an alias in YAML, and nothing is called &{event.anchor}", hint)
+        anchored = self._anchors[event.anchor]
+        if anchored is None:
+            raise _StopError(
+                mark, f"the alias *{event.anchor} stands inside of what it refers to", "write the value out"
+            )
+        self._count += anchored.size - 1
+        if self._count > MAX_NODES:
+            raise _StopError(mark, f"more than {MAX_NODES} values, aliases followed", _LONG)
+        self._enter(mark, anchored.height)
+        self._depth -= anchored.height
+        return anchored.node
+
+    def _enter(self, mark: Any, levels: int) -> None:
+        self._depth += levels
+        self._deepest = max(self._deepest, self._depth)
+        if self._depth > MAX_DEPTH:
+            hint = "nothing in a rule file or in the settings needs that"
+            raise _StopError(mark, f"nested more than {MAX_DEPTH} levels deep", hint)
+
+    def _key(self, key: Node) -> Scalar | None:
         if not isinstance(key, Scalar):
             hint = "a key is a single word; put quotes around text that begins with [ or {"
             self._report.add(key.line, key.column, f"a key cannot be {describe(key)}", hint)
@@ -218,6 +258,9 @@ class _Builder:
             self._report.add(key.line, key.column, f"a key of more than {MAX_KEY_CHARACTERS} characters")
             return None
         return key
+
+
+_LONG: Final = "write long lists into a file of their own: {file: lists/NAME.txt}"
 
 
 def _decoded(data: bytes | str, report: Report) -> str | None:
@@ -250,11 +293,6 @@ def text_place(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-def _report_depth(line: int, column: int, report: Report) -> None:
-    hint = "nothing in a rule file or in the settings needs that"
-    report.add(line, column, f"nested more than {MAX_DEPTH} levels deep", hint)
-
-
 def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report) -> None:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -275,13 +313,6 @@ _SYNTAX: Final = (
         "a ':' that YAML takes for a second key on this line, or a key that is indented too far",
         "put quotes around a value that holds ': ', or line the key up with the ones above it",
     ),
-    ("found undefined alias", "the value begins with *, which YAML takes for an alias", "put it in single quotes"),
-    (
-        "duplicate anchor",
-        "the same anchor (&) is defined twice",
-        "put a value that begins with & in single quotes, or rename one anchor",
-    ),
-    ("expected a single document", "a second document begins here (---)", "one file holds one document"),
     ("did not find expected ',' or ']'", "the list opened{where} with [ is not closed", "look for a missing ] or ,"),
     (
         "did not find expected ',' or '}'",
