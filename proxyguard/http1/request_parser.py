@@ -102,6 +102,9 @@ class RequestParser:
         if not held:
             if data.startswith(b"\r\n", start):
                 return self._skip_blank(start + 2)
+            if start + 1 == len(data) and data[start] == 0x0D:
+                held += b"\r"
+                return len(data)
             stop = self._find_end(data, start, start)
             if stop < 0:
                 held += data[start:]

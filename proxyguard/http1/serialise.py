@@ -24,7 +24,7 @@ _WITHOUT_LENGTH: Final = frozenset({204})
 
 @lru_cache(maxsize=64)
 def _request_drops(drop: frozenset[bytes]) -> frozenset[bytes]:
-    return HOP_BY_HOP | {b"host", b"content-length"} | spellings(drop)
+    return HOP_BY_HOP | {b"host", b"content-length", b"expect"} | spellings(drop)
 
 
 @lru_cache(maxsize=64)
@@ -56,6 +56,8 @@ def request_head(
         lines.append(b"Transfer-Encoding: chunked")
     elif head.content_length is not None:
         lines.append(b"Content-Length: %d" % head.content_length)
+    if head.expect_continue and b"expect" not in drop:
+        lines.append(b"Expect: 100-continue")
     if head.upgrade is not None:
         lines.append(b"Connection: Upgrade\r\nUpgrade: " + head.upgrade)
     elif head.te_trailers:
