@@ -85,6 +85,7 @@ class AdminServer:
         ]
         if acting:
             routes.append(("/command/([a-z-]+)", _Command, kept))
+        routes.append(("/.*", _Unknown, kept))
         application = Application(routes, log_function=_log_nothing)
         server = HTTPServer(
             application,
@@ -129,6 +130,11 @@ class _Page(RequestHandler):
     def answer(self, value: Any) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(value) + "\n")
+
+
+class _Unknown(_Page):
+    def prepare(self) -> None:
+        self.send_error(404)
 
 
 class _Health(_Page):
