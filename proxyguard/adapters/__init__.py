@@ -1,0 +1,1 @@
+"""What carries traffic to and from the guard."""

@@ -1,0 +1,74 @@
+"""Who may connect: bounds on open connections in all and per client network, and peers that are refused at accept.
+
+Knows addresses and counts; nothing of sockets or of what is said on a connection.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from proxyguard.client_address import Address, Network, Prefixes
+from proxyguard.settings import Bounds
+
+TOO_MANY: Final = "connections"
+TOO_MANY_OF_NETWORK: Final = "connections_per_network"
+
+
+class Admission:
+    """Counts open connections. Every `enter` that returned None is followed by one `leave` with the same address."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        prefixes: Prefixes,
+        trusted: Iterable[Network],
+        refuse_at_accept: Callable[[Address], bool],
+    ) -> None:
+        self._bounds = bounds
+        self._prefixes = prefixes
+        ranges = sorted((network.first, network.last) for network in trusted)
+        self._trusted_first = [first for first, _ in ranges]
+        self._trusted_last = [last for _, last in ranges]
+        self._refuse = refuse_at_accept
+        self._per_network: dict[str, int] = {}
+        self.open = 0
+
+    def network(self, peer: Address) -> str:
+        """The key that connections and tarpits are counted by."""
+        return peer.network_key(self._prefixes)
+
+    def is_trusted(self, peer: Address) -> bool:
+        """Whether a peer is one of the proxies in front of us."""
+        place = bisect_right(self._trusted_first, peer.number)
+        return any(last >= peer.number for last in self._trusted_last[:place]) if place else False
+
+    def is_refused(self, peer: Address) -> bool:
+        """Whether a peer is banned altogether. Trusted proxies never are: others speak through them."""
+        return not self.is_trusted(peer) and self._refuse(peer)
+
+    def enter(self, peer: Address) -> str | None:
+        """Count a connection in, or return the name of the bound it would exceed."""
+        if self.open >= self._bounds.connections:
+            return TOO_MANY
+        if not self.is_trusted(peer):
+            network = self.network(peer)
+            count = self._per_network.get(network, 0)
+            if count >= self._bounds.connections_per_network:
+                return TOO_MANY_OF_NETWORK
+            self._per_network[network] = count + 1
+        self.open += 1
+        return None
+
+    def leave(self, peer: Address) -> None:
+        """Count a connection out."""
+        self.open -= 1
+        if self.is_trusted(peer):
+            return
+        network = self.network(peer)
+        left = self._per_network[network] - 1
+        if left:
+            self._per_network[network] = left
+        else:
+            del self._per_network[network]

@@ -1,0 +1,99 @@
+"""What all connections of a worker share, and what the layers of one connection share with its driver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from email.utils import formatdate
+from math import inf
+from random import Random
+from time import time
+from typing import Final, NamedTuple
+
+from proxyguard.adapters.mitmproxy.dripper import Dripper, Seal
+from proxyguard.adapters.mitmproxy.private import Layer
+from proxyguard.adapters.mitmproxy.upstream_pool import Group
+from proxyguard.client_address import Address
+from proxyguard.http1 import serialise
+from proxyguard.http1.heads import RequestHead
+from proxyguard.ports import Checker, FrontEvents
+from proxyguard.request import Request
+from proxyguard.settings import Settings, Site
+from proxyguard.sites import HostTable
+from proxyguard.trust import ClientAddressResolver
+
+MAX_DELAYED: Final = 1000
+"""Requests held back by `delay` at once and worker; beyond it a delay passes at once."""
+
+
+class Route(NamedTuple):
+    """Where a host's requests go."""
+
+    site: Site
+    group: Group
+
+
+class Link:
+    """One client connection as its layers and its driver both know it.
+
+    `peer` is who connected, or whom a PROXY header named; `scheme` is `http` or `https`. `due` is the next deadline of
+    whichever layer is in charge, on the worker's clock, inf for none. `lane` is the layer that speaks HTTP, once there is one.
+    """
+
+    __slots__ = ("due", "handshaking", "lane", "peer", "scheme", "seal")
+
+    def __init__(self, peer: Address, due: float) -> None:
+        self.peer = peer
+        self.scheme = b"http"
+        self.due = due
+        self.handshaking = False
+        self.lane: Layer | None = None
+        self.seal: Seal | None = None
+
+
+class Common:
+    """The worker's settings, its ports to the rest of proxyguard, and its counters."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        checker: Checker,
+        events: FrontEvents,
+        clock: Callable[[], float],
+        routes: HostTable[Route],
+        dripper: Dripper,
+        resolver: ClientAddressResolver,
+    ) -> None:
+        self.settings = settings
+        self.bounds = settings.bounds
+        self.checker = checker
+        self.events = events
+        self.clock = clock
+        self.routes = routes
+        self.dripper = dripper
+        self.resolver = resolver
+        self.draining = False
+        self.delayed = 0
+        self.max_delayed = MAX_DELAYED
+        self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
+        self._date = b""
+        self._date_until = -inf
+
+    def reference(self) -> str:
+        """An opaque reference for an answer that no check stands behind."""
+        return f"{self._random.getrandbits(64):016x}"
+
+    def date(self) -> bytes:
+        """The Date of now, made once a second."""
+        now = self.clock()
+        if now >= self._date_until:
+            self._date_until = now + 1.0
+            self._date = formatdate(time(), usegmt=True).encode("ascii")
+        return self._date
+
+    def upstream_head(self, head: RequestHead, request: Request, link: Link) -> bytes:
+        """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
+        drop, add = self.resolver.forwarding_headers(
+            head.headers, link.peer, request.client, request.scheme, head.authority
+        )
+        return serialise.request_head(head, add=add, drop=drop)

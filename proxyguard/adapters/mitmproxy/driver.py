@@ -1,0 +1,462 @@
+"""One client connection: bytes of its socket become events for mitmproxy's layers, and their commands are carried out.
+
+Takes the place of mitmproxy's ConnectionHandler, without its tasks: everything happens in the callbacks of asyncio. Owns the
+socket, the upstream connections on lease and the back-pressure between them. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.common import Common, Link
+from proxyguard.adapters.mitmproxy.embed import Embedding, LinkContext
+from proxyguard.adapters.mitmproxy.private import (
+    CloseConnection,
+    CloseTcpConnection,
+    Command,
+    ConnectionClosed,
+    ConnectionState,
+    DataReceived,
+    Event,
+    HookCompleted,
+    Layer,
+    Log,
+    NextLayer,
+    SendData,
+    Start,
+    StartHook,
+)
+from proxyguard.adapters.mitmproxy.signals import (
+    Abort,
+    AwaitTicket,
+    Decided,
+    Detain,
+    Drain,
+    EndLease,
+    Expired,
+    GiveUp,
+    HoldReading,
+    Lease,
+    Leased,
+    Writable,
+)
+from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
+from proxyguard.adapters.mitmproxy.upstream import UpstreamConnection, UpstreamServer
+from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
+from proxyguard.client_address import Address
+from proxyguard.ports import Ticket
+from proxyguard.proxy_protocol import BadProxyHeader, ProxyHeaderParser
+
+if TYPE_CHECKING:
+    from proxyguard.adapters.mitmproxy.exchange import Exchange
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime(NamedTuple):
+    """What drives all connections of a worker."""
+
+    loop: asyncio.AbstractEventLoop
+    common: Common
+    embedding: Embedding
+    pool: UpstreamPool
+    wheel: TimerWheel
+    admission: Admission
+    connections: set[ClientConnection]
+
+
+class ClientConnection(asyncio.Protocol):
+    """See the module."""
+
+    __slots__ = (
+        "_busy", "_closing", "_context", "_entered", "_held_by_lane", "_layer", "_link", "_pending", "_preamble", "_reading_held",
+        "_runtime", "_stalled", "_transport", "_unsent", "_upstreams", "_waits", "deadline", "placed_at",
+    )  # fmt: skip
+
+    _transport: asyncio.Transport
+    _entered: Address
+    _link: Link
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._context: LinkContext | None = None
+        self._layer: Layer | None = None
+        self._preamble: ProxyHeaderParser | None = None
+        self._pending: list[Event] = []
+        self._upstreams: list[UpstreamConnection] = []
+        self._waits: dict[Exchange, asyncio.Task[Any]] | None = None
+        self._busy = False
+        self._closing = False
+        self._stalled = False
+        self._unsent = 0
+        self._held_by_lane = False
+        self._reading_held = False
+        self.deadline = inf
+        self.placed_at = UNPLACED
+
+    # -- the client's socket ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        runtime = self._runtime
+        transport = self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+        name = transport.get_extra_info("peername")
+        if not name:  # gone between the handshake and accept
+            transport.abort()
+            return
+        peer = Address.parse(name[0], name[1])
+        if runtime.admission.is_refused(peer):
+            transport.abort()
+            return
+        bound = runtime.admission.enter(peer)
+        if bound is not None:
+            runtime.common.events.bound_exceeded(bound)
+            transport.abort()
+            return
+        self._entered = peer
+        common = runtime.common
+        common.events.connection_opened()
+        runtime.connections.add(self)
+        transport.set_write_buffer_limits(high=common.bounds.buffer_bytes)
+        self._link = Link(peer, common.clock() + common.bounds.head_seconds)
+        local = transport.get_extra_info("sockname")
+        self._context = runtime.embedding.context(name[:2], local[:2], self._link)
+        self._layer = NextLayer(self._context)
+        if common.settings.trust.proxy_protocol and common.resolver.trusts(peer):
+            self._preamble = ProxyHeaderParser()
+        self._dispatch(Start())
+
+    def data_received(self, data: bytes) -> None:
+        if self._preamble is not None:
+            data = self._read_preamble(data)
+            if not data:
+                return
+        context = self._context
+        if context is not None:
+            self._dispatch(DataReceived(context.client, data))
+
+    def eof_received(self) -> bool:
+        """The client may still want its answer; the layers say when to close."""
+        context = self._context
+        if context is None or self._closing:
+            return False
+        context.client.state = ConnectionState.CAN_WRITE
+        self._dispatch(ConnectionClosed(context.client))
+        return not self._closing
+
+    def connection_lost(self, _: Exception | None) -> None:
+        context = self._context
+        if context is None:
+            return
+        context.client.state = ConnectionState.CLOSED
+        lane = self._link.lane
+        self._closing = True
+        try:
+            if lane is not None:  # told directly: a TLS layer swallows a second close
+                self._run(lane, ConnectionClosed(context.client))
+        except Exception as error:  # noqa: BLE001 - the connection is gone whatever happens here
+            self._runtime.common.events.internal_error("driver", error)
+        self._let_go()
+        self._runtime.admission.leave(self._entered)
+        self._runtime.common.events.connection_closed()
+
+    def pause_writing(self) -> None:
+        self._stalled = True
+        self._unsent = self._transport.get_write_buffer_size()
+        common = self._runtime.common
+        self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
+        for carrier in self._upstreams:
+            carrier.hold_reading(held=True)
+
+    def resume_writing(self) -> None:
+        self._stalled = False
+        for carrier in self._upstreams:
+            carrier.hold_reading(held=False)
+        self._dispatch(Writable())
+
+    # -- upstreams on lease ----------------------------------------------------------------------------------------------
+
+    def upstream_received(self, server: UpstreamServer, data: bytes) -> None:
+        self._dispatch(DataReceived(server, data))
+
+    def upstream_closed(self, server: UpstreamServer) -> None:
+        self._end_lease(server.carrier)
+        self._dispatch(ConnectionClosed(server))
+
+    def upstream_pace_changed(self) -> None:
+        self._apply_reading()
+
+    # -- time ------------------------------------------------------------------------------------------------------------
+
+    def on_deadline(self, now: float) -> None:
+        self.deadline = inf
+        common = self._runtime.common
+        if self._stalled or self._closing:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent < self._unsent:
+                self._unsent = unsent
+                self._move_deadline(now + common.bounds.send_gap_seconds)
+            else:
+                common.events.bound_exceeded("send_gap_seconds")
+                self._transport.abort()
+        elif self._link.handshaking:
+            common.events.bound_exceeded("tls_handshake_seconds")
+            self._transport.abort()
+        elif self._link.lane is None:
+            common.events.bound_exceeded("head_seconds")
+            self._transport.abort()
+        else:
+            self._dispatch(Expired())
+
+    def drain(self) -> None:
+        """Finish what runs and begin nothing; an idle connection closes."""
+        if self._link.lane is None:
+            self._transport.abort()
+        else:
+            self._dispatch(Drain())
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        self._transport.abort()
+
+    # -- events down, commands up ----------------------------------------------------------------------------------------
+
+    def _dispatch(self, event: Event) -> None:
+        """Hand an event to the layers and carry out what they say, then what comes of that."""
+        layer = self._layer
+        if layer is None:
+            return
+        if self._busy:
+            self._pending.append(event)
+            return
+        self._busy = True
+        try:
+            self._run(layer, event)
+        except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
+            self._runtime.common.events.internal_error("driver", error)
+            self._transport.abort()
+        self._busy = False
+        if not self._closing and not self._stalled:
+            due = self.deadline = self._link.due
+            if due < self.placed_at:
+                self._runtime.wheel.watch(self)
+
+    def _run(self, layer: Layer, event: Event) -> None:
+        for command in layer.handle_event(event):
+            self._carry_out(command)
+        pending = self._pending
+        while pending:
+            for command in layer.handle_event(pending.pop(0)):
+                self._carry_out(command)
+        if layer.__class__ is NextLayer and layer.layer is not None and self._layer is layer:
+            self._layer = layer.layer
+
+    def _carry_out(self, command: Command) -> None:
+        kind = command.__class__
+        if kind is SendData:
+            self._send(command)  # type: ignore[arg-type]  # checked by class, as it is the commonest by far
+            return
+        match command:
+            case Lease():
+                self._lease(command)
+            case EndLease():
+                carrier = command.server.carrier
+                self._end_lease(carrier)
+                if command.flush:
+                    carrier.finish()
+                else:
+                    self._runtime.pool.release(carrier, reusable=command.reusable)
+            case HoldReading():
+                self._held_by_lane = command.held
+                self._apply_reading()
+            case CloseTcpConnection() if command.half_close:
+                if not self._transport.is_closing():
+                    self._transport.write_eof()
+            case CloseConnection():
+                self._close()
+            case Abort():
+                self._closing = True
+                self._transport.abort()
+            case Detain():
+                self._detain(command)
+            case AwaitTicket():
+                self._await(command.exchange, self._ticket(command.exchange, command.awaiting))
+            case GiveUp():
+                task = self._waits.pop(command.exchange, None) if self._waits else None
+                if task is not None:
+                    task.cancel()
+            case StartHook():
+                self._hook(command)
+            case Log():
+                logger.debug("%s", command.message)
+            case _:
+                raise NotImplementedError(f"no layer of ours sends {type(command).__name__}")
+
+    def _send(self, command: SendData) -> None:
+        connection = command.connection
+        if connection.__class__ is UpstreamServer:
+            carrier = connection.carrier
+            if not carrier.closed:
+                carrier.transport.write(command.data)
+        elif not self._closing:
+            self._transport.write(command.data)
+
+    def _lease(self, command: Lease) -> None:
+        exchange = command.exchange
+        pool = self._runtime.pool
+        carrier = pool.lease(command.group, self, fresh=command.fresh)
+        if carrier is not None:
+            self._leased(exchange, carrier, "")
+        else:
+            task = pool.connect(command.group, self, partial(self._connected, exchange), fresh=command.fresh)
+            self._wait_for(exchange, task)
+
+    def _connected(self, exchange: Exchange, carrier: UpstreamConnection | None, fault: str) -> None:
+        if self._waits is not None:
+            self._waits.pop(exchange, None)
+        if self._layer is None:
+            if carrier is not None:
+                self._runtime.pool.release(carrier, reusable=True)
+            return
+        self._leased(exchange, carrier, fault)
+
+    def _leased(self, exchange: Exchange, carrier: UpstreamConnection | None, fault: str) -> None:
+        if carrier is None:
+            self._dispatch(Leased(exchange, None, reused=False, fault=fault))
+            return
+        self._upstreams.append(carrier)
+        if self._stalled:
+            carrier.hold_reading(held=True)
+        self._dispatch(Leased(exchange, carrier.server, reused=carrier.leases > 1))
+
+    def _end_lease(self, carrier: UpstreamConnection) -> None:
+        if carrier in self._upstreams:
+            self._upstreams.remove(carrier)
+            carrier.tenant = None
+            if carrier.is_blocked:
+                self._apply_reading()
+
+    def _apply_reading(self) -> None:
+        held = self._held_by_lane or any(carrier.is_blocked for carrier in self._upstreams)
+        if held is not self._reading_held and not self._transport.is_closing():
+            self._reading_held = held
+            if held:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    # -- waiting ---------------------------------------------------------------------------------------------------------
+
+    async def _ticket(self, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
+        ticket = await awaiting
+        if self._waits is not None:
+            self._waits.pop(exchange, None)
+        if self._layer is None:
+            exchange.decided(ticket, self._runtime.common.clock())  # the client has gone: only settles
+        else:
+            self._dispatch(Decided(exchange, ticket))
+
+    def _await(self, exchange: Exchange, work: Any) -> None:
+        task = self._runtime.loop.create_task(work)
+        task.add_done_callback(self._ended)
+        self._wait_for(exchange, task)
+
+    def _wait_for(self, exchange: Exchange, task: asyncio.Task[Any]) -> None:
+        if self._waits is None:
+            self._waits = {}
+        self._waits[exchange] = task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._runtime.common.events.internal_error("check", error)
+            self._transport.abort()
+
+    def _hook(self, hook: StartHook) -> None:
+        rest = self._runtime.embedding.run_hook(hook)
+        if rest is None:
+            if hook.blocking:
+                self._pending.append(HookCompleted(hook))
+            return
+        task = self._runtime.loop.create_task(rest)
+        task.add_done_callback(lambda _: self._dispatch(HookCompleted(hook)))
+
+    # -- the PROXY header ------------------------------------------------------------------------------------------------
+
+    def _read_preamble(self, data: bytes) -> bytes:
+        """Read on in the PROXY header; gives what follows it."""
+        preamble = self._preamble
+        assert preamble is not None  # noqa: S101 - the caller looks
+        events = self._runtime.common.events
+        try:
+            header = preamble.feed(data)
+        except BadProxyHeader as fault:
+            events.bad_request(f"proxy-{fault.reason}")
+            self._transport.abort()
+            return b""
+        if header is None:
+            return b""
+        self._preamble = None
+        if header.source is not None:
+            self._link.peer = header.source
+            if self._runtime.admission.is_refused(header.source):
+                self._transport.abort()
+                return b""
+        return preamble.rest()
+
+    # -- ends ------------------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Close once everything is sent, but wait no longer than for any other byte that a client does not take."""
+        context = self._context
+        if self._closing or context is None:
+            return
+        self._closing = True
+        context.client.state = ConnectionState.CLOSED
+        self._unsent = self._transport.get_write_buffer_size()
+        common = self._runtime.common
+        self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
+        self._transport.close()
+
+    def _detain(self, command: Detain) -> None:
+        """Everything but the transport is let go; the dripper counts the connection out when it ends."""
+        runtime = self._runtime
+        transport = self._transport
+        leave = partial(_left, runtime, self._entered)
+        seal = self._link.seal
+        self._closing = True
+        runtime.common.dripper.hold(transport, command.head, command.tarpit, command.network, seal=seal, on_gone=leave)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what this connection holds. Its counts are left to the caller."""
+        runtime = self._runtime
+        self.deadline = inf
+        runtime.wheel.forget(self)
+        runtime.connections.discard(self)
+        for task in tuple(self._waits.values()) if self._waits else ():
+            if task.get_coro().__name__ != "_ticket":  # type: ignore[union-attr]  # a ticket under way is settled when it comes
+                task.cancel()
+        self._waits = None
+        for carrier in self._upstreams:
+            carrier.close()
+        self._upstreams.clear()
+        self._pending.clear()
+        if self._context is not None:
+            self._context.layers.clear()
+        self._context = None
+        self._layer = None
+
+    def _move_deadline(self, deadline: float) -> None:
+        self.deadline = deadline
+        if deadline < self.placed_at:
+            self._runtime.wheel.watch(self)
+
+
+def _left(runtime: Runtime, peer: Address) -> None:
+    runtime.admission.leave(peer)
+    runtime.common.events.connection_closed()

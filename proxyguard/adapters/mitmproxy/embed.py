@@ -1,0 +1,102 @@
+"""mitmproxy inside this process: a Master with the one addon that the front needs, and the hooks that its layers ask for.
+
+The addon says which layer comes next and which certificate to show. Nothing of mitmproxy listens, logs, or makes a CA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from inspect import iscoroutine
+from typing import Any, Final
+
+from proxyguard.adapters.mitmproxy.common import Common, Link
+from proxyguard.adapters.mitmproxy.gate import TlsGate
+from proxyguard.adapters.mitmproxy.lane import Http1Lane
+from proxyguard.adapters.mitmproxy.private import (
+    Client,
+    ConnectionState,
+    Context,
+    Layer,
+    Master,
+    NextLayer,
+    Options,
+    StartHook,
+    TlsData,
+    add_addon,
+    first_bytes,
+    hook_argument,
+    quiet_master,
+)
+from proxyguard.adapters.mitmproxy.tls import Certificates
+
+HTTP2: Final = b"h2"
+
+LaneMaker = Callable[[Context, Common, Link], Layer]
+"""Makes the layer that speaks HTTP on a connection."""
+
+
+class LinkContext(Context):
+    """mitmproxy's context of a connection, with what our layers share with the driver."""
+
+    link: Link
+
+
+class Stack:
+    """The addon: chooses layers and certificates."""
+
+    def __init__(self, common: Common, certificates: Certificates, http2_lane: LaneMaker | None = None) -> None:
+        self._common = common
+        self._certificates = certificates
+        self._http2_lane = http2_lane
+
+    def next_layer(self, asked: NextLayer) -> None:
+        """mitmproxy's extension point: which protocol comes next on a connection."""
+        context = asked.context
+        assert isinstance(context, LinkContext)  # noqa: S101 - the driver makes no others
+        link = context.link
+        if self._certificates and not context.client.tls:
+            if first_bytes(asked)[:1] == b"\x16":
+                asked.layer = TlsGate(context, self._common, link)
+                return
+            lane: Layer = Http1Lane(context, self._common, link, misdirected=True)
+        elif context.client.alpn == HTTP2 and self._http2_lane is not None:
+            lane = self._http2_lane(context, self._common, link)
+        else:
+            lane = Http1Lane(context, self._common, link)
+        link.lane = asked.layer = lane
+
+    def tls_start_client(self, start: TlsData) -> None:
+        """Which certificate to show; without one the handshake fails."""
+        start.ssl_conn = self._certificates.for_name(start.conn.sni)
+
+
+class Embedding:
+    """The Master, and a direct way from a hook to the addons that have it: no task, no walk over all addons."""
+
+    def __init__(self, stack: Stack) -> None:
+        """To be made inside a running event loop."""
+        self.master: Master = quiet_master(Options())
+        add_addon(self.master, stack)
+        self._hooks: dict[str, tuple[Callable[[Any], Any], ...]] = {}
+
+    def context(self, peer: tuple[str, int], local: tuple[str, int], link: Link) -> LinkContext:
+        """A new connection, as mitmproxy describes it."""
+        client = Client(peername=peer, sockname=local, state=ConnectionState.OPEN)
+        context = LinkContext(client, self.master.options)
+        context.link = link
+        return context
+
+    def run_hook(self, hook: StartHook) -> Coroutine[Any, Any, None] | None:
+        """Call a hook on every addon that has it; gives what is left to await, if an addon's hook is a coroutine function."""
+        callables = self._hooks.get(hook.name)
+        if callables is None:
+            found = (getattr(addon, hook.name, None) for addon in self.master.addons.chain)
+            callables = self._hooks[hook.name] = tuple(call for call in found if callable(call))
+        argument = hook_argument(hook)
+        waiting = [result for call in callables if iscoroutine(result := call(argument))]
+        return _await_all(waiting) if waiting else None
+
+
+async def _await_all(waiting: Sequence[Coroutine[Any, Any, None]]) -> None:
+    for one in waiting:
+        await one

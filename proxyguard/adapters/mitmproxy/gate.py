@@ -1,0 +1,76 @@
+"""mitmproxy's client-side TLS layer, made fit for strangers: a bound on the ClientHello, alerts, a proper goodbye."""
+
+from __future__ import annotations
+
+from proxyguard.adapters.mitmproxy.common import Common, Link
+from proxyguard.adapters.mitmproxy.private import (
+    SSL,
+    ClientTLSLayer,
+    CloseConnection,
+    CommandGenerator,
+    Context,
+    SendData,
+)
+from proxyguard.adapters.mitmproxy.tls import UNRECOGNIZED_NAME
+
+READ_BYTES = 65535
+"""More than the largest TLS record."""
+
+
+class TlsSeal:
+    """Encrypts what is dripped to a client after its layers are gone."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, data: bytes, /) -> bytes:
+        self._connection.sendall(data)
+        return self._connection.bio_read(READ_BYTES)
+
+
+class TlsGate(ClientTLSLayer):
+    """Establishes TLS with the client; the layer under it is asked for as soon as plain bytes come."""
+
+    def __init__(self, context: Context, common: Common, link: Link) -> None:
+        super().__init__(context)
+        self._common = common
+        self._link = link
+        link.scheme = b"https"
+        link.handshaking = True
+
+    def receive_handshake_data(self, data: bytes) -> CommandGenerator[tuple[bool, str | None]]:
+        if not self.client_hello_parsed and len(self.recv_buffer) + len(data) > self._common.bounds.client_hello_bytes:
+            self._common.events.bound_exceeded("client_hello_bytes")
+            return False, "ClientHello too large"
+        done, error = yield from super().receive_handshake_data(data)
+        if done:
+            self._link.handshaking = False
+            self._link.seal = TlsSeal(self.tls)
+            if self._link.lane is None:
+                self._link.due = self._common.clock() + self._common.bounds.head_seconds
+        return done, error
+
+    def start_tls(self) -> CommandGenerator[None]:
+        yield from super().start_tls()
+        if not self.tls:
+            self._common.events.bad_request("tls-name")
+
+    def on_handshake_error(self, err: str) -> CommandGenerator[None]:
+        """Say why (the alert lies ready in OpenSSL's buffer), close, and be deaf from now on."""
+        self.conn.error = err
+        if self.tls:
+            yield from self.tls_interact()
+        else:
+            yield SendData(self.conn, UNRECOGNIZED_NAME)
+        yield CloseConnection(self.tunnel_connection)
+        self.event_to_child = self.errored  # type: ignore[method-assign]  # mitmproxy's own way of muting a failed layer
+
+    def send_close(self, command: CloseConnection) -> CommandGenerator[None]:
+        try:
+            self.tls.shutdown()
+            yield from self.tls_interact()
+        except SSL.Error:
+            pass  # the peer has already gone
+        yield from super().send_close(command)

@@ -1,0 +1,59 @@
+"""The listening sockets: made here, so that several workers can share a port and a failed bind is said plainly."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from typing import Final
+
+from proxyguard.settings import Listen
+
+BACKLOG: Final = 4096
+"""Connections the kernel holds for us while we are busy; the kernel caps it at net.core.somaxconn."""
+
+
+class ListenFault(OSError):
+    """Why nothing listens: the deployer's address or certificate cannot be used."""
+
+
+def open_sockets(listen: Listen, *, shared_port: bool) -> list[socket.socket]:
+    """Bound sockets for every address of the host, not yet listening. Raises ListenFault.
+
+    `shared_port` sets SO_REUSEPORT; only several workers ask for it, since with it a second instance would take half of the
+    connections instead of failing to start.
+    """
+    try:
+        found = socket.getaddrinfo(
+            listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )
+    except OSError as error:
+        raise ListenFault(f"listen: cannot resolve {listen.host!r}: {error.strerror or error}") from error
+    sockets: list[socket.socket] = []
+    port = listen.port
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            made = socket.socket(family, kind, protocol)
+            sockets.append(made)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared_port:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                only_v6 = len(found) > 1 or address[0] != "::"
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(only_v6))
+            made.bind((address[0], port, *address[2:]))
+            port = port or made.getsockname()[1]  # with port 0 all addresses get the port that the first was given
+            made.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except OSError as error:
+        for made in sockets:
+            made.close()
+        raise ListenFault(f"listen: cannot bind {listen}: {error.strerror or error}") from error
+    return sockets
+
+
+def raise_file_limit(wanted: int) -> int:
+    """Let this process have `wanted` open files if the hard limit allows it; gives the limit in force."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft

@@ -1,0 +1,80 @@
+"""Every part of mitmproxy that the front leans on, in one place; tests/adapters/test_private.py says what is relied upon.
+
+mitmproxy's proxy core is its own, unversioned interface: events go into a layer, commands come out. Nothing else in proxyguard
+imports mitmproxy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmproxy import connection
+from mitmproxy.master import Master
+from mitmproxy.options import Options
+from mitmproxy.proxy.commands import CloseConnection, CloseTcpConnection, Command, Log, SendData, StartHook
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, HookCompleted, Start
+from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer
+from mitmproxy.proxy.layers.tls import ClientTLSLayer
+from mitmproxy.tls import ClientHelloData, TlsData
+from OpenSSL import SSL
+
+Client = connection.Client
+Connection = connection.Connection
+Server = connection.Server
+ConnectionState = connection.ConnectionState
+
+__all__ = [
+    "SSL",
+    "Client",
+    "ClientHelloData",
+    "ClientTLSLayer",
+    "CloseConnection",
+    "CloseTcpConnection",
+    "Command",
+    "CommandGenerator",
+    "Connection",
+    "ConnectionClosed",
+    "ConnectionState",
+    "Context",
+    "DataReceived",
+    "Event",
+    "HookCompleted",
+    "Layer",
+    "Log",
+    "Master",
+    "NextLayer",
+    "Options",
+    "SendData",
+    "Server",
+    "Start",
+    "StartHook",
+    "TlsData",
+    "add_addon",
+    "first_bytes",
+    "hook_argument",
+    "quiet_master",
+]
+
+
+def hook_argument(hook: StartHook) -> Any:
+    """The one value that a hook hands to addons (a NextLayer, TlsData, ClientHelloData)."""
+    return hook.args()[0]
+
+
+def quiet_master(options: Options) -> Master:
+    """A Master that does not listen to the process's log: by default it turns each record into an event for addons."""
+    master = Master(options)
+    master._legacy_log_events.uninstall()  # noqa: SLF001 - there is no option for it
+    return master
+
+
+def add_addon(master: Master, addon: object) -> None:
+    """Add an addon whose hooks are then found in `master.addons.chain`."""
+    master.addons.add(addon)  # type: ignore[no-untyped-call]  # mitmproxy leaves it without annotations
+
+
+def first_bytes(asked: NextLayer) -> bytes:
+    """What the client sent so far on a connection whose next layer is asked for."""
+    data: bytes = asked.data_client()  # type: ignore[no-untyped-call]  # mitmproxy leaves it without annotations
+    return data
