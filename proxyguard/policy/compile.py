@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from proxyguard.client_address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.decision import ACTION_NAMES, Action, Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit, weakest
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.conditions import (
     SCORED,
     TAGGED,
@@ -30,12 +30,10 @@ from proxyguard.policy.conditions import (
 )
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.facts import FactNumbers, FactTable
-from proxyguard.policy.keys import KeyMaker, Shown
+from proxyguard.policy.keys import BY_CLIENT, KeyMaker, Shown
 from proxyguard.policy.model import FieldKind, Policy, Rule, RuleSet
 from proxyguard.policy.steps import Breathe, in_steps, no_breath
 from proxyguard.request import Request
-
-_BY_CLIENT: Final = (KeyPart(KeyKind.CLIENT),)
 
 
 class RuleInfo(NamedTuple):
@@ -144,7 +142,7 @@ class CompiledPolicy:
         self._by_trigger = by_trigger
         self._keys = keys
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
-        self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {_BY_CLIENT}, key=str))
+        self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT}, key=str))
 
     def facts(self, request: Request) -> set[int]:
         """The numbers of the tests that hold for a request."""
@@ -171,16 +169,16 @@ class CompiledPolicy:
         client = self._keys.client_ban_key(request)
         if not self._ban_keys:
             return (client,)
-        others = {shown for key in self._ban_keys if (shown := key(request)) is not None}
+        others = {key(request) for key in self._ban_keys}
         return (client, *sorted(others - {client}))
 
     def ban_key(self, rule: CompiledRule, request: Request) -> str:
         """The key that a ban by this rule is remembered by."""
-        return self._keys.ban_key(_banned_by(rule))(request) or self._keys.client_ban_key(request)
+        return self._keys.ban_key(_banned_by(rule))(request)
 
 
 def _banned_by(rule: CompiledRule) -> tuple[KeyPart, ...]:
-    return rule.limit.per if rule.limit is not None else _BY_CLIENT
+    return rule.limit.per if rule.limit is not None else BY_CLIENT
 
 
 def compile_policy(

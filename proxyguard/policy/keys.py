@@ -19,6 +19,9 @@ from proxyguard.request import Request, Values
 Shown = Callable[[Request], str | None]
 """One part of a key as text; None when the request lacks it."""
 
+BY_CLIENT: Final = (KeyPart(KeyKind.CLIENT),)
+"""What a ban is for when its rule has no limit to say."""
+
 HASH_BYTES: Final = 8
 """16 hexadecimal digits: a table of a million keys has a chance of 3e-8 of two that are one."""
 
@@ -62,7 +65,7 @@ class KeyMaker:
 
         return key
 
-    def ban_key(self, per: tuple[KeyPart, ...]) -> Shown:
+    def ban_key(self, per: tuple[KeyPart, ...]) -> Callable[[Request], str]:
         """The key of a ban, such as `client:203.0.113.9` or `header.x-api-key:<hash>`, parts joined by `+`.
 
         A request that lacks a part is banned by its client address: nobody is banned for what others left out as well.

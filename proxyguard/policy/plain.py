@@ -1,0 +1,236 @@
+"""A condition asked plainly, with its reasons: what held, or which test failed on which value. For people, not for speed.
+
+Says in words what the compiled form (conditions, facts) answers in numbers; a property test holds the two to the same answer.
+Values that may be secrets (cookies, authorization, keys, tokens) are never repeated, only their length.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple, assert_never
+
+from proxyguard.policy.conditions import Tags
+from proxyguard.policy.facts import number_of
+from proxyguard.policy.model import (
+    Absent,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    AtMost,
+    Condition,
+    Field,
+    FieldKind,
+    InNetworks,
+    Not,
+    Present,
+    Test,
+    Text,
+    TextKind,
+)
+from proxyguard.policy.network_table import NetworkTable
+from proxyguard.policy.text_index import TextIndex, bounded
+from proxyguard.request import Request, Values
+
+MAX_SHOWN: Final = 80
+"""Characters of a value or text that a reason repeats."""
+
+MAX_LISTED: Final = 4
+"""Texts of a matcher, or reasons of an `any`, that a reason lists."""
+
+MAX_INDEXES: Final = 20_000
+"""Matchers whose index is kept; a policy has fewer."""
+
+_SECRET_NAME: Final = re.compile(
+    r"auth|cookie|token|key|secret|session|password|csrf|signature|credential", re.IGNORECASE
+)
+
+_SAID: Final = {
+    TextKind.EQUAL: "equals",
+    TextKind.PREFIX: "begins with",
+    TextKind.SUFFIX: "ends with",
+    TextKind.CONTAINS: "contains",
+    TextKind.WORD: "has the word",
+    TextKind.GLOB: "fits the glob",
+    TextKind.REGEX: "fits the regex",
+}
+
+
+class Answer(NamedTuple):
+    """Whether a condition holds, and why: the tests that held, or those that it failed by."""
+
+    holds: bool
+    reasons: tuple[str, ...]
+
+
+def ask(condition: Condition, request: Request, score: float, tags: Tags) -> Answer:
+    """Ask a condition about a request and what rules gave it so far."""
+    match condition:
+        case Test():
+            return _ask_test(condition, request, score, tags)
+        case AllOf(conditions):
+            return _ask_all(conditions, request, score, tags)
+        case AnyOf(conditions):
+            return _ask_any(conditions, request, score, tags)
+        case Not(inner):
+            answer = ask(inner, request, score, tags)
+            return Answer(not answer.holds, answer.reasons)
+        case _:
+            assert_never(condition)
+
+
+def _ask_all(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags) -> Answer:
+    reasons: tuple[str, ...] = ()
+    for condition in conditions:
+        answer = ask(condition, request, score, tags)
+        if not answer.holds:
+            return answer
+        reasons += answer.reasons
+    return Answer(holds=True, reasons=reasons)
+
+
+def _ask_any(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags) -> Answer:
+    reasons: tuple[str, ...] = ()
+    for condition in conditions:
+        answer = ask(condition, request, score, tags)
+        if answer.holds:
+            return answer
+        reasons += answer.reasons
+    if len(reasons) > MAX_LISTED:
+        reasons = (*reasons[:MAX_LISTED], f"and {len(reasons) - MAX_LISTED} more")
+    return Answer(holds=False, reasons=reasons)
+
+
+def _ask_test(test: Test, request: Request, score: float, tags: Tags) -> Answer:
+    if test.field.kind is FieldKind.SCORE:
+        return _ask_score(test, score)
+    values = values_of(test.field, request, tags)
+    name, matcher = str(test.field), test.matcher
+    if isinstance(matcher, Present | Absent):
+        said = f"{name} is {'present' if values else 'absent'}"
+        return Answer(bool(values) is isinstance(matcher, Present), (said,))
+    if not values:
+        return Answer(holds=False, reasons=(f"{name} is absent",))
+    match matcher:
+        case Text():
+            return _ask_text(test.field, matcher, values)
+        case InNetworks():
+            return _ask_networks(matcher, request)
+        case AtLeast(bound) | AtMost(bound):
+            low = isinstance(matcher, AtLeast)
+            numbers = [number for value in values if (number := number_of(value)) is not None]
+            holds = test.field.kind is not FieldKind.TAG and any(n >= bound if low else n <= bound for n in numbers)
+            side = "at least" if low else "at most"
+            said = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
+            return Answer(holds, (said,))
+        case _:
+            assert_never(matcher)
+
+
+def _ask_score(test: Test, score: float) -> Answer:
+    match test.matcher:
+        case AtLeast(bound):
+            holds = score >= bound
+            return Answer(holds, (f"score is {score:g}, {'' if holds else 'not '}at least {bound:g}",))
+        case AtMost(bound):
+            holds = score <= bound
+            return Answer(holds, (f"score is {score:g}, {'' if holds else 'not '}at most {bound:g}",))
+        case Present():
+            return Answer(holds=True, reasons=(f"score is {score:g}",))
+        case Absent() | Text() | InNetworks():
+            return Answer(holds=False, reasons=(f"score is {score:g}, a number",))
+        case _:
+            assert_never(test.matcher)
+
+
+def _ask_text(field: Field, matcher: Text, values: Values) -> Answer:
+    found: set[int] = set()
+    for value in values:
+        _text_index(matcher).collect(value, found)
+    verb = _SAID[matcher.kind]
+    if found:
+        return Answer(holds=True, reasons=(f"{field} {verb} {_shown(matcher.texts[min(found)])}",))
+    listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
+    if len(matcher.texts) > MAX_LISTED:
+        listed += f" and {len(matcher.texts) - MAX_LISTED} more"
+    none_of = "none of " if len(matcher.texts) > 1 else "not "
+    return Answer(holds=False, reasons=(f"{field} is {_shown_values(field, values)}: {none_of}{verb} {listed}",))
+
+
+def _ask_networks(matcher: InNetworks, request: Request) -> Answer:
+    found = _network_table(matcher).find(request.client.number)
+    if found:
+        return Answer(holds=True, reasons=(f"client {request.client.text} is in {matcher.networks[found[0]].text}",))
+    count = len(matcher.networks)
+    where = f"not in {matcher.networks[0].text}" if count == 1 else f"in none of {count} networks"
+    return Answer(holds=False, reasons=(f"client {request.client.text} is {where}",))
+
+
+def values_of(field: Field, request: Request, tags: Tags) -> Values:
+    """The values of a field other than the score, as far as conditions look at them."""
+    name = field.name.encode()
+    match field.kind:
+        case FieldKind.CLIENT:
+            values: Values = (request.client.text.encode(),)
+        case FieldKind.HOST:
+            values = (request.host,)
+        case FieldKind.SCHEME:
+            values = (request.scheme,)
+        case FieldKind.METHOD:
+            values = (request.method,)
+        case FieldKind.PATH:
+            values = (request.path,)
+        case FieldKind.HTTP_VERSION:
+            values = (request.http_version,)
+        case FieldKind.QUERY:
+            values = request.query.get(name, ())
+        case FieldKind.HEADER:
+            values = request.header_index.get(name, ())
+        case FieldKind.COOKIE:
+            values = request.cookies.get(name, ())
+        case FieldKind.USER_AGENT:
+            values = request.header_index.get(b"user-agent", ())
+        case FieldKind.TAG:
+            values = tuple(tag.encode() for tag in sorted(tags))
+        case FieldKind.SCORE:
+            values = ()
+        case _:
+            assert_never(field.kind)
+    return tuple(bounded(value) for value in values)
+
+
+def _shown_values(field: Field, values: Values) -> str:
+    if field.kind is FieldKind.COOKIE or (field.name and _SECRET_NAME.search(field.name)):
+        return " and ".join(f"<hidden, {len(value)} bytes>" for value in values[:MAX_LISTED])
+    return " and ".join(_shown(value) for value in values[:MAX_LISTED])
+
+
+def _shown(text: bytes) -> str:
+    """A text in quotes, on one line, cut where it is long."""
+    shown = text[: MAX_SHOWN + 1].decode("utf-8", "backslashreplace")
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    return f"'{shown}'" if len(shown) <= MAX_SHOWN else f"'{shown[:MAX_SHOWN]}…'"
+
+
+_text_indexes: dict[int, tuple[Text, TextIndex]] = {}
+_network_tables: dict[int, tuple[InNetworks, NetworkTable]] = {}
+
+
+def _text_index(matcher: Text) -> TextIndex:
+    """The index of one matcher; a mark is the position of a text. Kept by identity: comparing long matchers takes long."""
+    known = _text_indexes.get(id(matcher))
+    if known is None:
+        if len(_text_indexes) >= MAX_INDEXES:
+            _text_indexes.clear()
+        known = (matcher, TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts)))
+        _text_indexes[id(matcher)] = known
+    return known[1]
+
+
+def _network_table(matcher: InNetworks) -> NetworkTable:
+    known = _network_tables.get(id(matcher))
+    if known is None:
+        if len(_network_tables) >= MAX_INDEXES:
+            _network_tables.clear()
+        known = (matcher, NetworkTable((network, position) for position, network in enumerate(matcher.networks)))
+        _network_tables[id(matcher)] = known
+    return known[1]

@@ -1,0 +1,229 @@
+"""Runs the tests inside rule files: requests on a virtual clock, against a store of their own, compared with what they expect.
+
+Decides what a test means; knows nothing of files or of how a report is shown. A test that expects a rule which is in shadow or
+off is run as if that rule were in force: turning a rule down at night must not make its tests, and so the file, fail. The
+virtual clock starts long before any rule expires, for the same reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from proxyguard.client_address import DEFAULT_PREFIXES
+from proxyguard.decision import Decision, Mode, weakest
+from proxyguard.engine import Match, decide, match
+from proxyguard.limits.memory import MemoryStore
+from proxyguard.limits.store import Outcome
+from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.keys import KeyMaker
+from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, Step
+from proxyguard.policy.steps import Breathe, no_breath
+from proxyguard.problems import Problem
+from proxyguard.responses import refusal_status
+from proxyguard.sketches import parse_batch_line, request_from_sketch
+from proxyguard.trace import trace_with
+from proxyguard.trace_report import Trace, Verdict, said_limit
+
+__all__ = ["SelfTest", "TestFailure", "parse_batch_line", "request_from_sketch", "run_tests", "self_test"]
+
+SECRET: Final = b"tests in rule files"
+"""Keys the hashes in the keys of a store that lives as long as one test."""
+
+STORE_KEYS: Final = 100_000
+"""More than the requests of one test can make."""
+
+NOTHING_COUNTED: Final = Outcome(None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class TestFailure:
+    """A step of a test that did not come out as expected. `reason` says what stood in the way."""
+
+    __test__ = False  # pytest: not a test class
+
+    place: Place
+    name: str
+    expected: str
+    got: str
+    reason: str
+    trace: Trace
+
+    @property
+    def problem(self) -> Problem:
+        """The failure as a line of a report."""
+        test = f"the test '{self.name}'" if self.name else "the test"
+        return Problem(*self.place, f"{test} expected {self.expected}, got {self.got}", self.reason)
+
+
+class SelfTest(NamedTuple):
+    """What running all tests of a policy showed. `untouched` names the rules that applied in no test, in file order."""
+
+    tests: int
+    failures: tuple[TestFailure, ...]
+    untouched: tuple[str, ...]
+
+
+def run_tests(policy: Policy, *, breathe: Breathe = no_breath) -> tuple[TestFailure, ...]:
+    """Run every test of every rule set; the failures in file order, at most one per test. Raises PolicyError."""
+    return self_test(policy, breathe=breathe).failures
+
+
+def self_test(policy: Policy, *, breathe: Breathe = no_breath) -> SelfTest:
+    """Run every test of every rule set. Raises PolicyError when the policy cannot be compiled."""
+    runs = _Runs(policy, breathe)
+    touched: set[str] = set()
+    failures: list[TestFailure] = []
+    count = 0
+    for rule_set in policy.rule_sets:
+        for test in rule_set.tests:
+            count += 1
+            failure = runs.run(test, touched)
+            if failure is not None:
+                failures.append(failure)
+            breathe()
+    names = dict.fromkeys(rule.name for rule_set in policy.rule_sets for rule in rule_set.rules)
+    return SelfTest(count, tuple(failures), tuple(name for name in names if name not in touched))
+
+
+class _InForce(NamedTuple):
+    """A policy as some tests run it: as written, and compiled."""
+
+    written: Policy
+    compiled: CompiledPolicy
+
+
+class _Runs:
+    """Runs tests of one policy; compiles it once for each set of rules that tests put in force."""
+
+    def __init__(self, policy: Policy, breathe: Breathe) -> None:
+        self._policy = policy
+        self._breathe = breathe
+        self._variants: dict[frozenset[str], _InForce] = {}
+        self._resting = {
+            rule.name
+            for rule_set in policy.rule_sets
+            for rule in rule_set.rules
+            if weakest(rule.mode, rule_set.mode) is not Mode.ENFORCE
+        }
+
+    def run(self, test: RuleTest, touched: set[str]) -> TestFailure | None:
+        """Run one test; adds to `touched` the names of the rules that applied."""
+        expected = {step.expect.rule for step in test.steps if step.expect.rule is not None}
+        policy = self._with_rules_in_force(frozenset(expected & self._resting))
+        store = MemoryStore(keys=STORE_KEYS, bans=STORE_KEYS)
+        start = 0.0
+        for step in test.steps:
+            failure = _run_step(policy, store, step, start, test.name, touched)
+            if failure is not None:
+                return failure
+            start += step.within_seconds
+            self._breathe()
+        return None
+
+    def _with_rules_in_force(self, names: frozenset[str]) -> _InForce:
+        variant = self._variants.get(names)
+        if variant is None:
+            rule_sets = tuple(_with_rules_in_force(rule_set, names) for rule_set in self._policy.rule_sets)
+            written = replace(self._policy, rule_sets=rule_sets) if names else self._policy
+            compiled = compile_policy(written, secret=SECRET, breathe=self._breathe)
+            variant = self._variants[names] = _InForce(written, compiled)
+        return variant
+
+
+def _with_rules_in_force(rule_set: RuleSet, names: frozenset[str]) -> RuleSet:
+    rules = tuple(
+        replace(rule, mode=Mode.ENFORCE if rule.name in names else weakest(rule.mode, rule_set.mode))
+        for rule in rule_set.rules
+    )
+    return replace(rule_set, mode=Mode.ENFORCE, rules=rules)
+
+
+def _run_step(
+    policy: _InForce, store: MemoryStore, step: Step, start: float, name: str, touched: set[str]
+) -> TestFailure | None:
+    request = request_from_sketch(step.request)
+    for count in range(step.repeat):
+        now = start + step.within_seconds * count / step.repeat
+        found = match(policy.compiled, request, now)
+        outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
+        ruling = decide(found, outcome)
+        touched.update(_applied(found, outcome, ruling.decision))
+        if ruling.ban is not None:
+            order = ruling.ban
+            store.ban(order.key, order.rule, order.reason, order.terms, now)
+    if _fits(step.expect, ruling.decision):
+        return None
+    keys = KeyMaker(SECRET, DEFAULT_PREFIXES)
+    traced = trace_with(policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys)
+    got = _said_decision(ruling.decision, step.expect)
+    reason = _reason(step, traced)
+    return TestFailure(step.place, name, _said_expectation(step.expect), got, reason, traced)
+
+
+def _applied(found: Match, outcome: Outcome, decision: Decision) -> Iterator[str]:
+    """Names of the rules that applied, or would have but for their mode, to one request."""
+    yield decision.rule
+    yield from (hit.rule for hit in decision.shadow)
+    if outcome.ban is not None:
+        return
+    for rule, charge, is_open in found.steps:
+        if rule.name == decision.rule:
+            return
+        if not rule.terminal and not is_open and (charge is None or outcome.usages[charge].exceeded):
+            yield rule.name
+
+
+def _fits(expect: Expectation, decision: Decision) -> bool:
+    return (
+        (expect.action is None or expect.action == decision.name)
+        and (expect.rule is None or expect.rule == decision.rule)
+        and (expect.status is None or expect.status == _status(decision))
+        and (expect.score is None or expect.score == decision.score)
+    )
+
+
+def _status(decision: Decision) -> int | None:
+    return None if decision.forwards else refusal_status(decision)
+
+
+def _said_expectation(expect: Expectation) -> str:
+    said = [expect.action] if expect.action else []
+    if expect.rule:
+        said.append(f"by {expect.rule}" if said else f"rule {expect.rule}")
+    if expect.status is not None:
+        said.append(f"with status {expect.status}")
+    if expect.score is not None:
+        said.append(f"with score {expect.score:g}")
+    return " ".join(said) or "anything"
+
+
+def _said_decision(decision: Decision, expect: Expectation) -> str:
+    """The decision, with as much as the test asks about."""
+    said = f"{decision.name} by {decision.rule}"
+    if expect.status is not None:
+        status = _status(decision)
+        said += f" with status {status}" if status else " with no status of its own"
+    return f"{said} with score {decision.score:g}" if expect.score is not None else said
+
+
+def _reason(step: Step, traced: Trace) -> str:
+    """What stood in the way of what was expected, in one line."""
+    decided = traced.decision.rule
+    matched = "; ".join(traced.matched) or "no condition to meet"
+    expected = step.expect.rule
+    if expected is None or expected == decided:
+        return (
+            f"{decided} decided: {matched}"
+            if traced.matched
+            else f"no rule before the end of the policy applied ({decided})"
+        )
+    looked = traced.of(expected)
+    if looked is None:
+        return f"{expected} was not looked at: {decided} decided before it: {matched}"
+    reasons = "; ".join(looked.reasons) or "no condition to meet"
+    if looked.verdict is Verdict.WITHIN_LIMIT and looked.charge is not None and looked.usage is not None:
+        times = f"after {step.repeat} requests in {step.within_seconds:g} s" if step.repeat > 1 else "after one request"
+        return f"{expected} holds, but its limit ({said_limit(looked.charge.limit)}) has {looked.usage.remaining} left {times}"
+    return f"{expected}: {looked.verdict}: {reasons}"

@@ -1,0 +1,299 @@
+"""The engine said again, slowly: every rule asked in order, nothing indexed. The property tests hold the compiled one to it.
+
+Keys are tuples of plain values here, so that equal decisions also prove that compiled keys never confuse two clients.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import re2
+
+from proxyguard.client_address import Prefixes
+from proxyguard.decision import (
+    ACTION_NAMES,
+    PASS,
+    Allow,
+    Ban,
+    Decision,
+    Drop,
+    Mode,
+    Quota,
+    Reject,
+    Score,
+    ShadowHit,
+    Tag,
+    Tarpit,
+    weakest,
+)
+from proxyguard.limits.limit import KeyKind, KeyPart, Missing
+from proxyguard.limits.store import Charge, Outcome, Usage
+from proxyguard.policy.model import (
+    Absent,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    AtMost,
+    Condition,
+    FieldKind,
+    InNetworks,
+    Not,
+    Policy,
+    Present,
+    Rule,
+    Test,
+    Text,
+    TextKind,
+)
+from proxyguard.request import Request
+
+PREFIXES = Prefixes()
+REFUSALS = (Reject, Tarpit, Drop, Ban)
+
+
+def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, ...]:
+    kind, name = test.field.kind, test.field.name.encode()
+    lists: dict[FieldKind, Any] = {
+        FieldKind.CLIENT: lambda: (request.client.text.encode(),),
+        FieldKind.HOST: lambda: (request.host,),
+        FieldKind.SCHEME: lambda: (request.scheme,),
+        FieldKind.METHOD: lambda: (request.method,),
+        FieldKind.PATH: lambda: (request.path,),
+        FieldKind.HTTP_VERSION: lambda: (request.http_version,),
+        FieldKind.QUERY: lambda: request.query.get(name, ()),
+        FieldKind.COOKIE: lambda: request.cookies.get(name, ()),
+        FieldKind.HEADER: lambda: tuple(value for key, value in request.headers if key.lower() == name),
+        FieldKind.USER_AGENT: lambda: tuple(value for key, value in request.headers if key.lower() == b"user-agent"),
+        FieldKind.TAG: lambda: tuple(tag.encode() for tag in sorted(tags)),
+        FieldKind.SCORE: lambda: (),
+    }
+    return tuple(value[:8192] for value in lists[kind]())
+
+
+def compares(kind: TextKind, text: bytes, value: bytes) -> bool:
+    match kind:
+        case TextKind.EQUAL:
+            return value == text
+        case TextKind.PREFIX:
+            return value.startswith(text)
+        case TextKind.SUFFIX:
+            return value.endswith(text)
+        case TextKind.CONTAINS:
+            return text in value
+        case TextKind.WORD:
+            return bool(re.search(rb"(?<![0-9A-Za-z])" + re.escape(text) + rb"(?![0-9A-Za-z])", value, re.IGNORECASE))
+        case TextKind.GLOB:
+            pattern = re.escape(text).replace(rb"\*", b".*").replace(rb"\?", b".")
+            return bool(re.fullmatch(pattern, value, re.DOTALL))
+        case TextKind.REGEX:
+            options = re2.Options()
+            options.encoding = re2.Options.Encoding.LATIN1
+            return re2.compile(text, options).search(value) is not None
+
+
+def number(value: bytes) -> float | None:
+    return float(value) if re.fullmatch(rb"\s*[+-]?\d{1,18}(\.\d{1,18})?\s*", value) else None
+
+
+def holds(when: Condition, request: Request, score: float, tags: frozenset[str]) -> bool:
+    match when:
+        case AllOf(parts):
+            return all(holds(part, request, score, tags) for part in parts)
+        case AnyOf(parts):
+            return any(holds(part, request, score, tags) for part in parts)
+        case Not(part):
+            return not holds(part, request, score, tags)
+        case Test(field=tested, matcher=matcher):
+            found = values(when, request, tags)
+            of_score = tested.kind is FieldKind.SCORE
+            numbers = [score] if of_score else [n for n in map(number, found) if n is not None]
+            match matcher:
+                case Text(kind, texts):
+                    return any(compares(kind, text, value) for text in texts for value in found)
+                case InNetworks(networks):
+                    return tested.kind is FieldKind.CLIENT and any(request.client.number in one for one in networks)
+                case Present():
+                    return bool(found) or of_score
+                case Absent():
+                    return not found and not of_score
+                case AtLeast(bound):
+                    return any(n >= bound for n in numbers) and tested.kind is not FieldKind.TAG
+                case AtMost(bound):
+                    return any(n <= bound for n in numbers) and tested.kind is not FieldKind.TAG
+
+
+def mentions(when: Condition, kind: FieldKind) -> bool:
+    match when:
+        case Test():
+            return when.field.kind is kind
+        case Not(part):
+            return mentions(part, kind)
+        case AllOf(parts) | AnyOf(parts):
+            return any(mentions(part, kind) for part in parts)
+
+
+def part_value(part: KeyPart, request: Request) -> Any:
+    name = part.name.encode()
+    match part.kind:
+        case KeyKind.CLIENT:
+            return request.client.client_key(PREFIXES)
+        case KeyKind.NETWORK:
+            return request.client.network_key(PREFIXES)
+        case KeyKind.HOST:
+            return request.host
+        case KeyKind.PATH:
+            return request.path
+        case KeyKind.SITE:
+            return "*"
+        case KeyKind.USER_AGENT:
+            return request.header_index.get(b"user-agent")
+        case KeyKind.HEADER:
+            return request.header_index.get(name)
+        case KeyKind.COOKIE:
+            return request.cookies.get(name)
+
+
+def client_ban(request: Request) -> tuple[Any, ...]:
+    return (("client", request.client.client_key(PREFIXES)),)
+
+
+def ban_key(rule: Rule, request: Request) -> tuple[Any, ...]:
+    per = rule.limit.per if rule.limit else (KeyPart(KeyKind.CLIENT),)
+    key = tuple((str(part), part_value(part, request)) for part in per)
+    return client_ban(request) if any(value is None for _, value in key) else key
+
+
+def limit_key(owner: str, mode: Mode, rule: Rule, request: Request) -> tuple[Any, ...] | None:
+    assert rule.limit is not None
+    key: list[Any] = [owner, mode, rule.name, rule.limit]
+    for part in rule.limit.per:
+        value = part_value(part, request)
+        if value is None and rule.limit.missing is Missing.SKIP:
+            return None
+        if value is None and rule.limit.missing is Missing.SEPARATE:
+            value = ("instead", request.client.client_key(PREFIXES))
+        key.append(value)
+    return tuple(key)
+
+
+@dataclass
+class TallyStore:
+    """A store to decide by in tests: each key has `burst` units and gets none back; a ban lasts `for_seconds`."""
+
+    used: dict[Any, float] = field(default_factory=dict)
+    banned: dict[Any, tuple[float, Any]] = field(default_factory=dict)
+
+    def charge(self, charges: Any, ban_keys: Any, now: float) -> Outcome:
+        found = [self.banned[key] for key in ban_keys if key in self.banned and now < self.banned[key][0]]
+        if found:
+            return Outcome(min((record for _, record in found), key=lambda record: record.rule), ())
+        exceeded = [self.used.get(charge.key, 0.0) + charge.cost > charge.limit.burst for charge in charges]
+        stopped = any(over and charge.stops for over, charge in zip(exceeded, charges, strict=True))
+        usages = []
+        for over, charge in zip(exceeded, charges, strict=True):
+            if not (over or stopped):
+                self.used[charge.key] = self.used.get(charge.key, 0.0) + charge.cost
+            remaining = max(0, int(charge.limit.burst - self.used.get(charge.key, 0.0)))
+            usages.append(Usage(over, remaining, charge.limit.interval_seconds if over else 0.0))
+        return Outcome(None, tuple(usages))
+
+    def ban(self, key: Any, record: Any, until: float) -> None:
+        if key not in self.banned or self.banned[key][0] <= until:
+            self.banned[key] = (until, record)
+
+
+@dataclass
+class Banned:
+    """What the tally store remembers of a ban: as much as the engine reads."""
+
+    rule: str
+    reason: str
+    then: Any
+
+
+def naive(policy: Policy, mode: Mode, request: Request, now: float, store: TallyStore) -> Decision:
+    """Decide one request the plain way, counting and banning in `store`."""
+    rules = [(rs.name, rule, weakest(mode, rs.mode, rule.mode)) for rs in policy.rule_sets for rule in rs.rules]
+    live = [e for e in rules if e[2] is not Mode.OFF and not (e[1].expires is not None and now >= e[1].expires)]
+    shadow: tuple[ShadowHit, ...] = ()
+    for _, rule, own in live:
+        if isinstance(rule.action, Allow) and holds(rule.when, request, 0.0, frozenset()):
+            if own is Mode.ENFORCE:
+                return Decision(action=rule.action, rule=rule.name, reason=rule.why, shadow=shadow)
+            shadow += (ShadowHit(rule.name, "allow"),)
+    live = [entry for entry in live if not isinstance(entry[1].action, Allow)]
+    charges, places, live = to_count(live, request)
+    bans = {ban_key(r, request) for _, r, m in rules if isinstance(r.action, Ban) and m is Mode.ENFORCE} | {
+        client_ban(request)
+    }
+    outcome = store.charge(charges, sorted(bans, key=str) if mode is Mode.ENFORCE else (), now)
+    if (ban := outcome.ban) is not None:
+        return Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=shadow)
+    score, tags = 0.0, frozenset[str]()
+    for at, (_, rule, own) in enumerate(live):
+        usage = outcome.usages[places[at]] if at in places else None
+        applies = usage.exceeded if usage else rule.limit is None and holds(rule.when, request, score, tags)
+        if not applies:
+            continue
+        if own is Mode.SHADOW:
+            shadow += (ShadowHit(rule.name, ACTION_NAMES[type(rule.action)]),)
+        elif isinstance(rule.action, Score):
+            score += rule.action.points
+        elif isinstance(rule.action, Tag):
+            tags |= {rule.action.name}
+        elif isinstance(rule.action, Ban):
+            then = rule.action.then
+            store.ban(ban_key(rule, request), Banned(rule.name, rule.why, then), now + rule.action.for_seconds)
+            return Decision(
+                action=then, rule=rule.name, reason=rule.why, score=score, tags=tags, banned=True, shadow=shadow
+            )
+        else:
+            assert not isinstance(rule.action, Allow)
+            limit = rule.limit
+            quota = None
+            if limit and usage:
+                quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds)
+            return Decision(
+                action=rule.action, rule=rule.name, reason=rule.why, score=score, tags=tags, quota=quota, shadow=shadow
+            )
+    return Decision(action=PASS, score=score, tags=tags, shadow=shadow)
+
+
+Entry = tuple[str, Rule, Mode]
+GIVES: dict[Any, FieldKind] = {Score: FieldKind.SCORE, Tag: FieldKind.TAG}
+
+
+def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[int, int], list[Entry]]:
+    """The charges, which rule each belongs to, and the rules up to the one that ends it whatever the counts are."""
+    charges: list[Charge] = []
+    places: dict[int, int] = {}
+    score, tags = 0.0, frozenset[str]()
+    unsure: set[FieldKind] = set()
+    for at, (owner, rule, own) in enumerate(live):
+        is_open = rule.limit is None and any(mentions(rule.when, kind) for kind in unsure)
+        applies = holds(rule.when, request, score, tags)
+        if not applies and not is_open:
+            continue
+        given = GIVES.get(type(rule.action))
+        if rule.limit is not None:
+            key = limit_key(owner, own, rule, request)
+            if key is None:
+                continue
+            places[at] = len(charges)
+            stops = own is Mode.ENFORCE and isinstance(rule.action, REFUSALS)
+            charges.append(Charge(key, rule.limit, 1.0, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
+        if own is Mode.SHADOW:
+            continue
+        if given is not None and (is_open or rule.limit is not None):
+            unsure.add(given)
+        if rule.limit is None and applies and isinstance(rule.action, Score):
+            score += rule.action.points
+        if rule.limit is None and applies and isinstance(rule.action, Tag):
+            tags |= {rule.action.name}
+        if given is None and rule.limit is None and not is_open:
+            if isinstance(rule.action, REFUSALS):
+                charges = [charge._replace(cost=0.0) for charge in charges]
+            return charges, places, live[: at + 1]
+    return charges, places, live

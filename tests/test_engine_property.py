@@ -1,0 +1,46 @@
+"""The compiled engine decides as the plain one does, for random policies and runs of requests."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxyguard.decision import Decision, Mode
+from proxyguard.engine import decide, match
+from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.model import Policy
+from proxyguard.request import Request
+from tests.naive import Banned, TallyStore, naive
+from tests.policies import modes, policies, requests
+
+
+def compiled_decision(policy: CompiledPolicy, request: Request, now: float, store: TallyStore) -> Decision:
+    found = match(policy, request, now)
+    if found.decision is not None:
+        assert found.charges == ()
+        assert found.ban_keys == ()
+        return found.decision
+    ruling = decide(found, store.charge(found.charges, found.ban_keys, now))
+    if ruling.ban is not None:
+        assert policy.mode is Mode.ENFORCE
+        assert ruling.decision.banned
+        order = ruling.ban
+        store.ban(order.key, Banned(order.rule, order.reason, order.terms.then), now + order.terms.for_seconds)
+    return ruling.decision
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(policies(), modes, st.lists(st.tuples(requests(), st.integers(1, 3)), min_size=1, max_size=6))
+def test_the_compiled_engine_decides_as_the_naive_one(
+    policy: Policy, mode: Mode, run: list[tuple[Request, int]]
+) -> None:
+    compiled = compile_policy(policy, mode=mode, secret=b"secret")
+    stores = TallyStore(), TallyStore()
+    now = 0.0
+    for request, times in run:
+        for _ in range(times):
+            expected = naive(policy, mode, request, now, stores[0])
+            assert compiled_decision(compiled, request, now, stores[1]) == expected
+            now += 2.0
+    assert sorted(stores[0].used.values()) == sorted(stores[1].used.values())
+    assert len(stores[0].banned) == len(stores[1].banned)
