@@ -82,6 +82,11 @@ def _host(kind: TextKind, text: str) -> str:
     return host
 
 
+def read_host(text: str) -> str:
+    """One host name, lower case, without a port. Raises Fault."""
+    return _host(TextKind.EQUAL, text)
+
+
 def _punycode(host: str) -> str:
     try:
         return f"write it as requests carry it: {quoted(host.encode('idna').decode())}"

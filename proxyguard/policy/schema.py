@@ -1,0 +1,329 @@
+"""The rule language as a JSON Schema (draft 7), for editors: completion, hover text, and faults while typing.
+
+Built from the tables that the reader goes by, so that a key cannot be in one and not in the other. A schema cannot say all
+that the reader checks (`proxyguard check` does): it accepts everything that the reader accepts, and refuses what it can.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from proxyguard.decision import Mode
+from proxyguard.limits.limit import KeyKind, Missing
+from proxyguard.policy.model import FieldKind
+from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
+from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REFUSALS, REJECT_KEYS, STATUSES, TARPIT_KEYS
+from proxyguard.policy.parse_conditions import MATCHERS
+from proxyguard.policy.parse_limits import LIMIT_KEYS
+from proxyguard.policy.parse_tests import DECISIONS, SKETCH_KEYS, STEP_KEYS, TEST_KEYS
+from proxyguard.policy.parse_texts import NAMED
+
+type Schema = dict[str, Any]
+
+SCHEMA_ID: Final = "https://json-schema.org/draft-07/schema#"
+
+_NAME: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+_DURATION: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w)$"
+_RATE: Final = r"^[0-9]+/(second|minute|hour|day|[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))$"
+
+MATCHER_WORDS: Final = {
+    "in": "Equal to one of these texts; what a plain list means.",
+    "prefix": "Begins with one of these texts.",
+    "suffix": "Ends with one of these texts.",
+    "contains": "Has one of these texts anywhere. For names of programs, `word` is safer.",
+    "word": "Has one of these texts as a whole word, upper or lower case: `curl` matches `curl/8.5.0` and not `xcurly`.",
+    "glob": "Matches one of these patterns as a whole: `*` is any run of characters, `?` is one.",
+    "regex": "Matches one of these RE2 patterns anywhere; anchor with ^ and $. Use single quotes.",
+    "at_least": "Is a number of at least this.",
+    "at_most": "Is a number of at most this.",
+    "not": "The rest does not hold. Of a field that is missing, that is true.",
+}
+
+FIELD_WORDS: Final = {
+    FieldKind.CLIENT: "The client's address: addresses, networks, `$list`.",
+    FieldKind.HOST: "The host asked for, lower case, without the port.",
+    FieldKind.SCHEME: "`http` or `https`.",
+    FieldKind.METHOD: "The method, upper case.",
+    FieldKind.PATH: "The path: percent-decoded, runs of slashes merged, without the query.",
+    FieldKind.QUERY: "Query parameters, decoded: `query: {page: present}` or `query.page: present`.",
+    FieldKind.HEADER: "Headers, names in any case: `header: {referer: absent}` or `header.referer: absent`.",
+    FieldKind.COOKIE: "Cookies: `cookie: {session: present}` or `cookie.session: present`.",
+    FieldKind.USER_AGENT: "The User-Agent header. For names of programs use `word`.",
+    FieldKind.HTTP_VERSION: "1.0, 1.1, 2 or 3.",
+    FieldKind.SCORE: "The points collected by the rules before this one.",
+    FieldKind.TAG: "The tags attached by the rules before this one.",
+}
+
+ACTION_WORDS: Final = {
+    "allow": "Forward, whatever any rule, ban or limit says. Allow rules are looked at first.",
+    "pass": "Forward, and look at no later rule.",
+    "reject": "Answer at once: 429 with Retry-After when a limit decided, else 403.",
+    "tarpit": "Answer slowly, a few bytes at a time, and hold the connection.",
+    "delay": "Forward after a wait.",
+    "drop": "Close the connection without an answer.",
+    "ban": "Refuse the client (or the limit's key) from now on, for a time.",
+    "score": "Add points and go on to the next rule.",
+    "tag": "Attach a tag and go on to the next rule.",
+}
+
+KEY_WORDS: Final = {
+    "file.name": "The name of the rule set: lower-case letters, digits and hyphens.",
+    "file.description": "What the rule set is for, for those who read it next.",
+    "file.mode": "The most that any rule of this file may do: `enforce`, `shadow` (record, never act) or `off`.",
+    "file.lists": "Lists of addresses or texts, used as `$name`: inline, or `{file: lists/NAME.txt}` with one entry a line.",
+    "file.rules": "The rules, in order.",
+    "file.tests": "Requests and what must be decided about them; run whenever the file is loaded.",
+    "rule.name": "The name of the rule; it becomes a metric label, and stands in the audit log.",
+    "rule.why": "The reason, for the operator; clients never see it.",
+    "rule.when": "What must hold for a request. Left out: every request.",
+    "rule.limit": "The rule applies when `when` holds and this limit is exceeded.",
+    "rule.action": "What to do.",
+    "rule.mode": "`enforce`, `shadow` (record, never act) or `off`.",
+    "rule.expires": "The day (00:00 UTC) or time from which on the rule is not looked at.",
+    "limit.rate": "So many per period: 10/minute, 300/hour, 20/90s.",
+    "limit.burst": "How many may come at once; the rate's number unless given.",
+    "limit.per": "What is counted separately. `client` unless given.",
+    "limit.missing": "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not at all.",
+    "reject.status": "The status of the answer.",
+    "reject.message": "A line for the person or the log of the program that is refused.",
+    "reject.retry_after": "When to come back, as a Retry-After header.",
+    "tarpit.hold": "The longest time to hold the client.",
+    "tarpit.drip": "The time between two pieces of the answer.",
+    "tarpit.drip_bytes": "The size of a piece.",
+    "ban.for": "How long the first ban lasts.",
+    "ban.escalation": "How many times longer each further ban of the same key lasts.",
+    "ban.max": "The longest that a repeated ban lasts.",
+    "ban.forget": "How long after a ban's end the next one counts as a repetition.",
+    "ban.then": "What the banned get: `reject`, `tarpit` or `drop`.",
+    "test.name": "What the test shows.",
+    "test.request": "The request; what is left out gets plain defaults.",
+    "test.repeat": "How many equal requests to send; `expect` is about the last.",
+    "test.within": "The time that the repeated requests take in all; without it they come at once.",
+    "test.expect": "`ACTION by RULE`, or a mapping.",
+    "test.then": "More steps after this one, on the same clock.",
+    "test.steps": "Several steps, one after the other, on one clock.",
+    "request.client": "The client's address; 192.0.2.1 unless given.",
+    "request.method": "The method; GET unless given.",
+    "request.scheme": "http or https; https unless given.",
+    "request.host": "The host; example.org unless given.",
+    "request.path": "The path as the client sends it, with the query; / unless given.",
+    "request.http_version": "The version of HTTP; 1.1 unless given.",
+    "request.user_agent": "The User-Agent header; none unless given.",
+    "request.headers": "Other headers: a text, or a list of texts for a header that is repeated.",
+    "request.cookies": "Cookies by name.",
+    "expect.action": "What must be done in the end.",
+    "expect.rule": "The rule that must decide; `default` when none does.",
+    "expect.status": "The status that the client must get.",
+    "expect.score": "The score that the request must have.",
+}
+
+
+def policy_schema() -> Schema:
+    """The JSON Schema of one rule file."""
+    return {
+        "$schema": SCHEMA_ID,
+        "title": "proxyguard rule file",
+        "description": "One rule set. `proxyguard check` finds what a schema cannot.",
+        **_object("file", FILE_KEYS, _FILE, required=["name"]),
+        "anyOf": [{"required": ["rules"]}, {"required": ["tests"]}],
+        "definitions": _definitions(),
+    }
+
+
+def _definitions() -> Schema:
+    condition: Schema = {"type": "object", "additionalProperties": False, "minProperties": 1}
+    fields: Schema = {"any": _conditions("At least one must hold."), "all": _conditions("All must hold.")}
+    fields["not"] = {"$ref": "#/definitions/condition", "description": "Must not hold."}
+    patterns: Schema = {}
+    matchers: Schema = {}
+    for kind in FieldKind:
+        matchers[f"matcher_{kind}"] = _matcher(kind)
+        ref = {"$ref": f"#/definitions/matcher_{kind}", "description": FIELD_WORDS[kind]}
+        if kind in NAMED:
+            patterns[f"^{kind}\\..+$"] = ref
+            group = {"type": "object", "minProperties": 1, "additionalProperties": ref}
+            fields[str(kind)] = {**group, "description": FIELD_WORDS[kind]}
+        else:
+            fields[str(kind)] = ref
+    condition |= {"properties": fields, "patternProperties": patterns}
+    return {
+        "condition": condition,
+        **matchers,
+        "action": _action(ACTIONS),
+        "refusal": _action(REFUSALS),
+        "limit": _object("limit", LIMIT_KEYS, _LIMIT, required=["rate"]),
+        "rule": {
+            **_object("rule", RULE_KEYS, _RULE, required=["name", "action"]),
+            "examples": [_EXAMPLE_RULE],
+        },
+        "test": {
+            **_object("test", TEST_KEYS, _TEST),
+            "anyOf": [{"required": ["request"]}, {"required": ["steps"]}],
+        },
+        "step": _object("test", STEP_KEYS, _TEST, required=["request"]),
+        "request": _object("request", SKETCH_KEYS, _SKETCH),
+        "scalar": _SCALAR,
+        "texts": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
+        "duration": {"type": "string", "pattern": _DURATION, "examples": ["500ms", "30s", "5m", "1h", "7d"]},
+    }
+
+
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+_TEXTS: Final[Schema] = {"$ref": "#/definitions/texts"}
+_SPAN: Final[Schema] = {"$ref": "#/definitions/duration"}
+_KEBAB: Final[Schema] = {"type": ["string", "integer"], "pattern": _NAME, "maxLength": 64}
+_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
+_MODES: Final[Schema] = {"enum": [str(mode) for mode in Mode]}
+
+_EXAMPLE_RULE: Final[Schema] = {
+    "name": "sign-up-flood",
+    "why": "No person signs up ten times a minute.",
+    "when": {"method": "POST", "path": ["/signup"]},
+    "limit": {"rate": "10/minute", "burst": 5, "per": ["client"]},
+    "action": {"tarpit": {"hold": "60s"}},
+}
+
+_FILE: Final[Schema] = {
+    "name": _KEBAB,
+    "description": _TEXT,
+    "mode": _MODES,
+    "lists": {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": _NAME},
+        "additionalProperties": {
+            "anyOf": [
+                {"type": "array", "items": _SCALAR, "minItems": 1},
+                {
+                    "type": "object",
+                    "properties": {"file": {"type": "string"}},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                },
+            ]
+        },
+    },
+    "rules": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/rule"}},
+    "tests": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/test"}},
+}
+
+_RULE: Final[Schema] = {
+    "name": _KEBAB,
+    "why": _TEXT,
+    "when": {"$ref": "#/definitions/condition", "examples": [{"path": {"prefix": "/api/"}}]},
+    "limit": {"$ref": "#/definitions/limit", "examples": [{"rate": "10/minute", "per": ["client"]}]},
+    "action": {"$ref": "#/definitions/action", "examples": ["reject", {"reject": {"status": 404}}, {"score": 40}]},
+    "mode": _MODES,
+    "expires": {"type": "string", "examples": ["2026-07-01", "2026-07-01T18:00Z"]},
+}
+
+_PART: Final[Schema] = {
+    "anyOf": [
+        {"enum": [str(kind) for kind in KeyKind if kind not in (KeyKind.HEADER, KeyKind.COOKIE)]},
+        {"type": "string", "pattern": r"^(header|cookie)\..+$"},
+    ]
+}
+
+_LIMIT: Final[Schema] = {
+    "rate": {"type": "string", "pattern": _RATE, "examples": ["10/minute", "300/hour", "20/90s"]},
+    "burst": {"type": "integer", "minimum": 1, "examples": [5]},
+    "per": {"anyOf": [_PART, {"type": "array", "minItems": 1, "items": _PART}], "examples": [["client"], ["site"]]},
+    "missing": {"enum": [str(missing) for missing in Missing]},
+}
+
+_OPTIONS: Final[dict[str, Schema]] = {
+    "reject": {
+        "status": {"enum": list(STATUSES)},
+        "message": {**_TEXT, "examples": ["Automated access needs an API key."]},
+        "retry_after": _SPAN,
+    },
+    "tarpit": {"hold": _SPAN, "drip": _SPAN, "drip_bytes": {"type": "integer", "minimum": 1}},
+    "ban": {
+        "for": _SPAN,
+        "escalation": {"type": "number", "minimum": 1, "examples": [2]},
+        "max": _SPAN,
+        "forget": _SPAN,
+        "then": {"$ref": "#/definitions/refusal"},
+    },
+}
+
+_TEST: Final[Schema] = {
+    "name": _TEXT,
+    "request": {"$ref": "#/definitions/request"},
+    "repeat": {"type": "integer", "minimum": 1},
+    "within": _SPAN,
+    "expect": {
+        "anyOf": [
+            {"type": "string", "pattern": rf"^({'|'.join(DECISIONS)})(\s+by\s+\S+)?$"},
+            {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": False,
+                "properties": {
+                    "action": {"enum": list(DECISIONS), "description": KEY_WORDS["expect.action"]},
+                    "rule": {**_TEXT, "description": KEY_WORDS["expect.rule"]},
+                    "status": {"type": "integer", "description": KEY_WORDS["expect.status"]},
+                    "score": {"type": "number", "description": KEY_WORDS["expect.score"]},
+                },
+            },
+        ],
+        "examples": ["reject by scripted-clients", "pass by default", {"status": 429}],
+    },
+    "then": {
+        "anyOf": [
+            {"$ref": "#/definitions/step"},
+            {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/step"}},
+        ]
+    },
+    "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/step"}},
+}
+
+_SKETCH: Final[Schema] = {
+    **{key: _TEXT for key in SKETCH_KEYS if key not in ("headers", "cookies")},
+    "headers": {"type": "object", "additionalProperties": _TEXTS},
+    "cookies": {"type": "object", "additionalProperties": _TEXTS},
+}
+
+
+def _object(subject: str, keys: tuple[str, ...], values: Schema, required: list[str] | None = None) -> Schema:
+    """An object with exactly these keys; a key without a value or a description is a KeyError at once."""
+    properties = {key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"]} for key in keys}
+    whole: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
+    return whole | ({"required": required} if required else {})
+
+
+def _conditions(description: str) -> Schema:
+    return {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/condition"}, "description": description}
+
+
+def _matcher(kind: FieldKind) -> Schema:
+    own = {"$ref": f"#/definitions/matcher_{kind}"}
+    properties: Schema = {}
+    for name in MATCHERS[kind]:
+        value = own if name == "not" else {"type": "number"} if name in ("at_least", "at_most") else _TEXTS
+        properties[name] = {**value, "description": MATCHER_WORDS[name]}
+    mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
+    if kind is FieldKind.SCORE:
+        return mapping
+    return {"anyOf": [_SCALAR, {"type": "array", "minItems": 1, "items": {"anyOf": [_SCALAR, mapping]}}, mapping]}
+
+
+def _action(names: tuple[str, ...]) -> Schema:
+    short = [name for name in names if name in ("allow", "pass", "reject", "tarpit", "drop")]
+    properties: Schema = {}
+    for name in names:
+        if name in _OPTIONS:
+            keys = {"reject": REJECT_KEYS, "tarpit": TARPIT_KEYS, "ban": BAN_KEYS}[name]
+            value = _object(name, keys, _OPTIONS[name], required=["for"] if name == "ban" else None)
+        elif name == "delay":
+            value = _SPAN
+        elif name == "score":
+            value = {"type": "number", "examples": [40]}
+        elif name == "tag":
+            value = _KEBAB
+        else:
+            value = {"type": "object", "maxProperties": 0}
+        properties[name] = {**value, "description": ACTION_WORDS[name]}
+    words = " ".join(f"`{name}`: {ACTION_WORDS[name]}" for name in short)
+    one: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    return {"anyOf": [{"enum": short, "description": words}, {**one, "properties": properties}]}
