@@ -1,0 +1,39 @@
+# proxyguard's image. Build: `docker build -t proxyguard .`  Run: see compose.yaml.
+# Debian slim, not Alpine: mitmproxy and google-re2 publish no wheels for musl.
+
+FROM python:3.13-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /build
+COPY requirements/build.txt requirements/runtime.txt requirements/
+# Two environments: what builds the package stays here, what runs it is copied.
+RUN python -m venv /build/tools \
+ && /build/tools/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
+ && python -m venv --without-pip /opt/proxyguard \
+ && /build/tools/bin/pip --python /opt/proxyguard/bin/python install --quiet --require-hashes --only-binary :all: \
+      --no-compile --requirement requirements/runtime.txt
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY proxyguard proxyguard
+RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
+ && /build/tools/bin/pip --python /opt/proxyguard/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
+ # Byte code is made here, for the file system may be read-only at run time; -O too, which is how the entry point runs.
+ && /opt/proxyguard/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash -o 0 -o 1 /opt/proxyguard/lib
+
+FROM python:3.13-slim
+LABEL org.opencontainers.image.title="proxyguard" \
+      org.opencontainers.image.description="A scraper firewall: a reverse proxy whose YAML rules reject or tarpit automated extraction." \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --system --gid 10001 proxyguard \
+ && useradd --system --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin proxyguard
+COPY --from=build /opt/proxyguard /opt/proxyguard
+COPY LICENSE NOTICE /usr/share/doc/proxyguard/
+COPY rules /etc/proxyguard/rules
+ENV PATH=/opt/proxyguard/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    PROXYGUARD_RULES=/etc/proxyguard/rules
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=4s --start-period=20s --retries=3 CMD ["proxyguard", "health"]
+ENTRYPOINT []
+CMD ["proxyguard", "run"]
