@@ -9,9 +9,10 @@ import gc
 import resource
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, thread_time
 
 from proxyguard.decision import Reject
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
@@ -78,16 +79,16 @@ def pause() -> None:
         ("all ended, refill", MILLION, NOW + 7200.0),
         ("full", 2 * MILLION, NOW + 7200.0),
     ):
-        longest, started_all = [], perf_counter()
+        longest, started_all = array("d"), perf_counter()
         for number in range(offset, offset + MILLION):
             batch = [Charge(f"{number:x}|{key(number)}", PER_HOUR)]
-            started = perf_counter()
+            started = thread_time()  # the thread's own time: being preempted by another process is no pause of ours
             store.charge(batch, (), now)
-            longest.append(perf_counter() - started)
+            longest.append(thread_time() - started)
         each = (perf_counter() - started_all) / MILLION * 1e6
-        longest.sort()
+        ordered = sorted(longest)
         print(
-            f"memory store, {phase}: longest call {longest[-1] * 1e3:.2f} ms, p99.99 {longest[-100] * 1e6:.0f} us,"
+            f"memory store, {phase}: longest call {ordered[-1] * 1e3:.2f} ms, p99.99 {ordered[-100] * 1e6:.0f} us,"
             f" {each:.2f} us a new key, {store.stats().overflows} overflows"
         )
 

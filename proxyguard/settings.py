@@ -33,6 +33,17 @@ class OnFull(StrEnum):
     """New keys are not counted until there is room."""
 
 
+class OnStoreDown(StrEnum):
+    """What counts while a store outside this process does not answer. Bans known here stay in force in each case."""
+
+    LOCAL = "local"
+    """A table of this process, starting empty: each process lets through what the limit says."""
+    OPEN = "open"
+    """Nothing: no limit is exceeded."""
+    CLOSED = "closed"
+    """Nothing, and requests that a limit would count are refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """A TCP address to listen on; port 0 lets the kernel choose."""

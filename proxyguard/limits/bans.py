@@ -6,7 +6,7 @@ Counters live elsewhere, so that no flood of keys pushes a ban out. Knows nothin
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, KeysView
+from collections.abc import Callable, Iterator, KeysView
 from typing import Final, NamedTuple
 
 from proxyguard.limits.store import BanRecord, BanTerms
@@ -41,6 +41,11 @@ class EndingTable[Value]:
         """The value of a key that has not ended."""
         entry = self._entries.get(key)
         return entry[1] if entry is not None and entry[0] > now else None
+
+    def end(self, key: str) -> float | None:
+        """When a key's entry ends or ended; None when there is none."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
 
     def put(self, key: str, value: Value, end: float, now: float) -> None:
         """Set a key until `end`, and make room first: ended entries go, then the one soonest to end."""
@@ -87,12 +92,24 @@ class Strike(NamedTuple):
     forget_at: float
 
 
-class BanTable:
-    """Bans in force, and the strikes that make the next one longer. Both tables hold at most `capacity` entries."""
+class BanNews(NamedTuple):
+    """A ban made, or lifted when `record` is None. The strikes are remembered until `forget_at`."""
 
-    __slots__ = ("_bans", "_strikes")
+    key: str
+    record: BanRecord | None
+    forget_at: float
+
+
+class BanTable:
+    """Bans in force, and the strikes that make the next one longer. Both tables hold at most `capacity` entries.
+
+    `watchers` hear of every ban made, accepted or lifted (not of those that end or were adopted) before the caller does.
+    """
+
+    __slots__ = ("_bans", "_strikes", "watchers")
 
     def __init__(self, capacity: int) -> None:
+        self.watchers: list[Callable[[BanNews], None]] = []
         self._bans: EndingTable[BanRecord] = EndingTable(capacity)
         self._strikes: EndingTable[int] = EndingTable(capacity)
 
@@ -126,12 +143,26 @@ class BanTable:
         until = now + ban_seconds(terms, strikes)
         record = BanRecord(key, now, until, rule, reason, terms.then, strikes, terms.note)
         self.adopt(record, until + terms.forget_seconds, now)
+        self._tell(BanNews(key, record, until + terms.forget_seconds))
         return record
 
     def adopt(self, record: BanRecord, forget_at: float, now: float) -> None:
         """Put a ban made elsewhere (another process, a snapshot) in force as it is, in place of any other of its key."""
         self._bans.put(record.key, record, record.until, now)
         self._strikes.put(record.key, record.strikes, forget_at, now)
+
+    def accept(self, news: BanNews, now: float) -> BanNews:
+        """Take over what another process says of a ban, unless one is in force already; what holds now, to be passed on."""
+        if news.record is None:
+            if self.drop(news.key):
+                self._tell(news)
+            return news
+        present = self.news_of(news.key, now)
+        if present is not None:
+            return present
+        self.adopt(news.record, news.forget_at, now)
+        self._tell(news)
+        return news
 
     def adopt_strike(self, strike: Strike, now: float) -> None:
         """Remember a strike counted elsewhere."""
@@ -140,9 +171,19 @@ class BanTable:
     def lift(self, key: str, now: float) -> bool:
         """End a ban and forget the key's strikes: whoever lifts a ban says it should not have been. False when there was none."""
         in_force = self._bans.get(key, now) is not None
-        self._bans.remove(key)
-        self._strikes.remove(key)
+        if self.drop(key):
+            self._tell(BanNews(key, None, now))
         return in_force
+
+    def drop(self, key: str) -> bool:
+        """Forget a key's ban and strikes without telling anyone; whether there was anything to forget."""
+        ban, strikes = self._bans.remove(key), self._strikes.remove(key)
+        return ban is not None or strikes is not None
+
+    def news_of(self, key: str, now: float) -> BanNews | None:
+        """The ban in force for a key, as news for a newcomer."""
+        record = self._bans.get(key, now)
+        return None if record is None else BanNews(key, record, self._strikes.end(key) or record.until)
 
     def in_force(self, now: float) -> list[BanRecord]:
         """The bans in force, the last to end first."""
@@ -156,6 +197,10 @@ class BanTable:
         """Remove a few entries that have ended."""
         self._bans.expire(now)
         self._strikes.expire(now)
+
+    def _tell(self, news: BanNews) -> None:
+        for watcher in self.watchers:
+            watcher(news)
 
 
 def ban_seconds(terms: BanTerms, strikes: int) -> float:

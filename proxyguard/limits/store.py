@@ -17,6 +17,7 @@ from proxyguard.limits.limit import Limit
 class Charge(NamedTuple):
     """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
 
+    `key` names the counter. It begins with what identifies the rule and its limit, up to a `|`: full stores share counters by it.
     `stops` marks a limit whose excess refuses the request: when any such limit is exceeded, nothing of the batch is counted,
     so that our own refusals never count against a client.
     """
@@ -79,6 +80,10 @@ class Store(Protocol):
         """Lift a ban; False when there was none."""
         ...
 
+    def banned(self, key: str, now: float) -> BanRecord | None:
+        """The ban in force for a key; None when there is none."""
+        ...
+
     def bans(self, now: float) -> Iterable[BanRecord]:
         """The bans in force."""
         ...
@@ -90,8 +95,11 @@ class AsyncStore(Protocol):
     Bans in force are known in this process, so the other methods answer at once; what they change travels behind.
     """
 
-    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Awaitable[Outcome]:
-        """As `Store.charge`. Raises StoreUnavailable when the store is down and its setting says to refuse."""
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome | Awaitable[Outcome]:
+        """As `Store.charge`; an Outcome at once when nobody else has to be asked.
+
+        Raises StoreUnavailable, now or when awaited, when the store is down and its setting says to refuse.
+        """
         ...
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
@@ -100,6 +108,10 @@ class AsyncStore(Protocol):
 
     def unban(self, key: str) -> bool:
         """As `Store.unban`; lifted here at once, everywhere within a second."""
+        ...
+
+    def banned(self, key: str, now: float) -> BanRecord | None:
+        """As `Store.banned`."""
         ...
 
     def bans(self, now: float) -> Iterable[BanRecord]:

@@ -41,16 +41,16 @@ def test_protect_goes_on_limiting_keys_that_found_the_table_full() -> None:
     store = MemoryStore(keys=10)
     fill(store)
     assert [passes(store, "rule|new") for _ in range(4)] == [True, True, False, False]
-    admitted = sum(passes(store, f"flood|{number}") for number in range(20_000))
+    admitted = sum(passes(store, f"rule|{number}") for number in range(20_000))
     assert admitted <= 2 * SHARDS
     assert store.stats().overflows == 20_004
 
 
-def test_protect_keeps_limits_apart_when_full() -> None:
+def test_protect_keeps_rules_apart_when_full() -> None:
     store = MemoryStore(keys=10)
     fill(store)
     assert [passes(store, "rule|new") for _ in range(3)] == [True, True, False]
-    assert passes(store, "rule|new", TEN_A_MINUTE)
+    assert passes(store, "other|new")
 
 
 def test_protect_looks_at_the_shared_counter_too() -> None:
@@ -93,18 +93,20 @@ def test_a_timer_alone_empties_the_tables_when_nobody_comes() -> None:
     fill(store)
     passes(store, "over|flow")
     store.ban("client|a", "rule", "", BanTerms(60.0, Reject()), NOW)
-    for _ in range(SHARDS):
+    for _ in range(2 * SHARDS):
         store.tidy(NOW + 3600.0)
+    assert store._forgotten == []
     assert store.stats()[:4] == (0, 1000, 0, 100_000)
     assert not any(store._shared)
 
 
-def test_a_million_junk_keys_evict_no_ban() -> None:
+def test_a_flood_of_junk_keys_evicts_no_ban() -> None:
     store = MemoryStore(keys=1000, bans=50)
     for number in range(50):
         store.ban(f"client|{number}", "rule", "", BanTerms(3600.0, Reject()), NOW)
     for number in range(20_000):
         passes(store, f"junk|{number}")
+    assert store.stats().keys == 1000
     assert len(list(store.bans(NOW + 1))) == 50
     assert store.stats().ban_evictions == 0
 
@@ -115,3 +117,18 @@ def test_a_full_ban_table_drops_the_ban_soonest_to_end_and_counts_it() -> None:
         store.ban(key, "rule", "", BanTerms(seconds, Reject()), NOW)
     assert [record.key for record in store.bans(NOW)] == ["long", "new"]
     assert store.stats().ban_evictions == 1
+
+
+def test_metrics_name_every_figure_of_the_tables() -> None:
+    store = MemoryStore(keys=10, bans=5)
+    passes(store, "rule|a")
+    store.ban("client|a", "rule", "", BanTerms(60.0, Reject()), NOW)
+    assert {name: read() for name, _, read in store.gauges()} == {
+        "store_keys": 1.0,
+        "store_key_capacity": 10.0,
+        "store_bans": 1.0,
+        "store_ban_capacity": 5.0,
+        "store_overflows": 0.0,
+        "store_ban_evictions": 0.0,
+    }
+    assert [name for name, _, _ in store.gauges()] == [f"store_{name}" for name in store.stats()._fields]
