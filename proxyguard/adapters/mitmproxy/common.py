@@ -27,10 +27,11 @@ MAX_DELAYED: Final = 1000
 
 
 class Route(NamedTuple):
-    """Where a host's requests go."""
+    """Where a host's requests go. `authority` is the Host for a request that came without one (HTTP/1.0)."""
 
     site: Site
     group: Group
+    authority: bytes
 
 
 class Link:
@@ -91,9 +92,8 @@ class Common:
             self._date = formatdate(time(), usegmt=True).encode("ascii")
         return self._date
 
-    def upstream_head(self, head: RequestHead, request: Request, link: Link) -> bytes:
+    def upstream_head(self, head: RequestHead, request: Request, route: Route, link: Link) -> bytes:
         """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
-        drop, add = self.resolver.forwarding_headers(
-            head.headers, link.peer, request.client, request.scheme, head.authority
-        )
-        return serialise.request_head(head, add=add, drop=drop)
+        authority = head.authority or route.authority
+        drop, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
+        return serialise.request_head(head, add=add, drop=drop, authority=authority)

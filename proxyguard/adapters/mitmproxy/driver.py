@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.common import Common, Link
@@ -69,6 +69,8 @@ class Runtime(NamedTuple):
     wheel: TimerWheel
     admission: Admission
     connections: set[ClientConnection]
+    checks: set[asyncio.Task[None]]
+    """Checks that a remote store has yet to answer; each outlives its connection, since what it counted must be settled."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -90,7 +92,7 @@ class ClientConnection(asyncio.Protocol):
         self._preamble: ProxyHeaderParser | None = None
         self._pending: list[Event] = []
         self._upstreams: list[UpstreamConnection] = []
-        self._waits: dict[Exchange, asyncio.Task[Any]] | None = None
+        self._waits: dict[Exchange, asyncio.Task[None]] | None = None
         self._busy = False
         self._closing = False
         self._stalled = False
@@ -285,11 +287,13 @@ class ClientConnection(asyncio.Protocol):
             case Detain():
                 self._detain(command)
             case AwaitTicket():
-                self._await(command.exchange, self._ticket(command.exchange, command.awaiting))
+                task = self._runtime.loop.create_task(self._ticket(command.exchange, command.awaiting))
+                self._runtime.checks.add(task)
+                task.add_done_callback(self._checked)
             case GiveUp():
-                task = self._waits.pop(command.exchange, None) if self._waits else None
-                if task is not None:
-                    task.cancel()
+                waiting = self._waits.pop(command.exchange, None) if self._waits else None
+                if waiting is not None:
+                    waiting.cancel()
             case StartHook():
                 self._hook(command)
             case Log():
@@ -313,8 +317,10 @@ class ClientConnection(asyncio.Protocol):
         if carrier is not None:
             self._leased(exchange, carrier, "")
         else:
-            task = pool.connect(command.group, self, partial(self._connected, exchange), fresh=command.fresh)
-            self._wait_for(exchange, task)
+            if self._waits is None:
+                self._waits = {}
+            done = partial(self._connected, exchange)
+            self._waits[exchange] = pool.connect(command.group, self, done, fresh=command.fresh)
 
     def _connected(self, exchange: Exchange, carrier: UpstreamConnection | None, fault: str) -> None:
         if self._waits is not None:
@@ -354,24 +360,13 @@ class ClientConnection(asyncio.Protocol):
 
     async def _ticket(self, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
         ticket = await awaiting
-        if self._waits is not None:
-            self._waits.pop(exchange, None)
         if self._layer is None:
             exchange.decided(ticket, self._runtime.common.clock())  # the client has gone: only settles
         else:
             self._dispatch(Decided(exchange, ticket))
 
-    def _await(self, exchange: Exchange, work: Any) -> None:
-        task = self._runtime.loop.create_task(work)
-        task.add_done_callback(self._ended)
-        self._wait_for(exchange, task)
-
-    def _wait_for(self, exchange: Exchange, task: asyncio.Task[Any]) -> None:
-        if self._waits is None:
-            self._waits = {}
-        self._waits[exchange] = task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _checked(self, task: asyncio.Task[None]) -> None:
+        self._runtime.checks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._runtime.common.events.internal_error("check", error)
             self._transport.abort()
@@ -439,8 +434,7 @@ class ClientConnection(asyncio.Protocol):
         runtime.wheel.forget(self)
         runtime.connections.discard(self)
         for task in tuple(self._waits.values()) if self._waits else ():
-            if task.get_coro().__name__ != "_ticket":  # type: ignore[union-attr]  # a ticket under way is settled when it comes
-                task.cancel()
+            task.cancel()
         self._waits = None
         for carrier in self._upstreams:
             carrier.close()

@@ -215,7 +215,7 @@ class Exchange:
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
                 self._fail(504, "upstream-timeout", now)
-            case Phase.FORWARDING if self.request_whole:
+            case Phase.FORWARDING if self.request_whole or (self.server is not None and self.server.carrier.is_blocked):
                 bounds("upstream_first_byte_seconds")
                 self._fail(504, "upstream-timeout", now)
             case Phase.FORWARDING:
@@ -252,7 +252,7 @@ class Exchange:
         self.phase = Phase.FORWARDING
         self._reused = reused
         self._upstream_since = now
-        data = self._common.upstream_head(head, self.request, self._link)
+        data = self._common.upstream_head(head, self.request, self.route, self._link)
         pending = self._pending
         if pending:
             self._may_retry = False

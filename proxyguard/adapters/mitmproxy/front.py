@@ -20,7 +20,7 @@ from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
 from proxyguard.client_address import Address
 from proxyguard.ports import Checker, FrontEvents
 from proxyguard.responses import TARPIT_BODY
-from proxyguard.settings import Bounds, Listen, Settings
+from proxyguard.settings import Bounds, Listen, Settings, Upstream
 from proxyguard.sites import HostTable
 from proxyguard.trust import ClientAddressResolver
 
@@ -101,6 +101,8 @@ class Front:
         for connection in tuple(runtime.connections):
             connection.abort()
         await self._until_empty(runtime, LAST_WORDS_SECONDS)
+        for task in runtime.checks:
+            task.cancel()
         runtime.pool.close()
         runtime.wheel.stop()
         if self._drip_wheel is not None:
@@ -130,7 +132,10 @@ class Front:
         self._drip_wheel = TimerWheel(loop, DRIP_TICK_SECONDS, clock, events.internal_error)
         pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error)
         routes = HostTable(
-            (host, Route(site, pool.group(site))) for site in settings.sites if site.upstreams for host in site.hosts
+            (host, Route(site, pool.group(site), authority_of(site.upstreams[0])))
+            for site in settings.sites
+            if site.upstreams
+            for host in site.hosts
         )
         dripper = Dripper(settings.tarpit, TARPIT_BODY, self._drip_wheel, clock, events.tarpits_held)
         resolver = ClientAddressResolver(settings.trust)
@@ -142,7 +147,7 @@ class Front:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(common, self._certificates, self._http2_lane))
         admission = Admission(settings.bounds, settings.counting.prefixes, settings.trust.proxies, self._refuse)
-        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set())
+        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), set())
         return self._runtime
 
     def _stop_listening(self) -> None:
@@ -157,6 +162,12 @@ class Front:
         until = self._clock() + seconds
         while runtime.admission.open and self._clock() < until:  # noqa: ASYNC110 - once in a process's life
             await asyncio.sleep(0.02)
+
+
+def authority_of(upstream: Upstream) -> bytes:
+    """The Host of an upstream itself."""
+    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
+    return f"{host}:{upstream.port}".encode("idna" if not host.isascii() else "ascii")
 
 
 def tick_seconds(bounds: Bounds) -> float:

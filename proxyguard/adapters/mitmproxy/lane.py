@@ -47,6 +47,18 @@ SKIPPED_BODY_BYTES: Final = 64 * 1024
 """A refused request with a body up to this is read to its end and the connection kept."""
 
 
+BOUND_OF_FAULT: Final = {
+    "target-size": "target_bytes",
+    "field-size": "field_bytes",
+    "field-count": "header_count",
+    "head-size": "head_bytes",
+    "trailer-size": "field_bytes",
+    "body-size": "body_bytes",
+    "upgrade-backlog": "buffer_bytes",
+}
+"""Which of Bounds a refused request exceeded."""
+
+
 class State(Enum):
     """What becomes of the client's bytes."""
 
@@ -161,9 +173,6 @@ class Http1Lane(Layer):
         gone = not self._client.state & ConnectionState.CAN_WRITE
         if gone or self._state is State.RELAYING or self._state is State.LINGERING:
             self._leave()
-        else:
-            self._last = True
-            self._keep_alive = False
 
     def _expired(self) -> None:
         bounds = self._common.events.bound_exceeded
@@ -242,13 +251,13 @@ class Http1Lane(Layer):
         self._backlog.extend(fault.events)
         self._fault = fault
         self._unparsed = b""
-        self._last = True
 
     def _refuse(self, fault: BadRequest) -> None:
         self._fault = None
         self._common.events.bad_request(fault.reason)
-        if fault.status in (413, 414, 431):
-            self._common.events.bound_exceeded(fault.reason)
+        bound = BOUND_OF_FAULT.get(fault.reason)
+        if bound is not None:
+            self._common.events.bound_exceeded(bound)
         self._keep_alive = False
         if self._exchange is not None:
             self._exchange.refuse(fault.status, "client-malformed", self._now)
@@ -456,7 +465,8 @@ class Http1Lane(Layer):
         return self._head.version if self._head is not None else b"1.1"
 
     def _decide_keep_alive(self) -> None:
-        if self._last or (not self._whole and not self._rest_is_short()):
+        ended = self._ended and not self._backlog and not self._unparsed
+        if self._last or ended or not self._rest_is_short():
             self._keep_alive = False
 
     # -- leaving the machine ---------------------------------------------------------------------------------------------

@@ -113,14 +113,14 @@ class Group:
 
     def candidates(self) -> tuple[Target, ...]:
         """All that are well, or all when none is, beginning with whose turn it is."""
-        turn = self._next = (self._next + 1) % len(self.targets)
-        order = self.targets[turn:] + self.targets[:turn]
+        order = self.targets[self._next :] + self.targets[: self._next]
         return tuple(target for target in order if not target.is_out) or order
 
-    def first(self) -> Target:
-        """Whose turn it is, when that can be said without looking far."""
+    def turn(self) -> Target:
+        """Pass the turn on; gives whose it is now."""
         if len(self.targets) == 1:
             return self.targets[0]
+        self._next = (self._next + 1) % len(self.targets)
         return self.candidates()[0]
 
 
@@ -151,7 +151,7 @@ class UpstreamPool:
         """An idle connection at once, or None: then `connect`. `fresh` passes the idle ones over."""
         if fresh:
             return None
-        carrier = group.first().take_idle()
+        carrier = group.turn().take_idle()
         if carrier is not None:
             carrier.leases += 1
             carrier.tenant = tenant

@@ -1,0 +1,236 @@
+"""Drives an HTTP/1 lane event by event, without sockets, loop or time: a driver of some fifty lines."""
+
+from __future__ import annotations
+
+from math import inf
+
+from proxyguard.adapters.mitmproxy.common import Common, Link, Route
+from proxyguard.adapters.mitmproxy.dripper import Dripper
+from proxyguard.adapters.mitmproxy.exchange import Exchange
+from proxyguard.adapters.mitmproxy.lane import Http1Lane
+from proxyguard.adapters.mitmproxy.private import (
+    Client,
+    CloseConnection,
+    CloseTcpConnection,
+    Command,
+    ConnectionClosed,
+    ConnectionState,
+    Context,
+    DataReceived,
+    Event,
+    Options,
+    SendData,
+    Start,
+)
+from proxyguard.adapters.mitmproxy.signals import (
+    Abort,
+    AwaitTicket,
+    Decided,
+    Detain,
+    Drain,
+    EndLease,
+    Expired,
+    GiveUp,
+    HoldReading,
+    Lease,
+    Leased,
+)
+from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
+from proxyguard.adapters.mitmproxy.upstream_pool import Group
+from proxyguard.client_address import Address
+from proxyguard.http1.response_parser import ResponseParser
+from proxyguard.ports import Checker
+from proxyguard.settings import Bounds, Settings, Site, Upstream
+from proxyguard.sites import HostTable
+from proxyguard.trust import ClientAddressResolver
+from tests.adapters.fakes import HeaderChecker, NotedEvents
+
+OPTIONS = Options()
+SITE = Site(hosts=("a.example", "*.b.example", "localhost"), upstreams=(Upstream("http", "127.0.0.1", 9000),))
+
+
+class FakeCarrier:
+    """Stands in for an upstream's socket."""
+
+    is_blocked = False
+
+
+class FakeUpstream:
+    """One upstream connection: what it got, and whether the lane still has it on lease."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.server = UpstreamServer(address=("127.0.0.1", 9000))
+        self.server.parser = ResponseParser(bounds)
+        self.server.carrier = FakeCarrier()  # type: ignore[assignment]  # the lane looks at is_blocked only
+        self.got = b""
+        self.leases = 0
+        self.leased = False
+        self.cut = False
+
+
+class FakeDripper(Dripper):
+    """Has room as told."""
+
+    def __init__(self) -> None:
+        self.room = True
+
+    def has_room(self, network: str) -> bool:
+        return self.room
+
+
+class LaneRig:
+    """A lane with its surroundings. `connects` False lets Lease commands wait in `leases`."""
+
+    def __init__(
+        self,
+        bounds: Bounds | None = None,
+        *,
+        checker: Checker | None = None,
+        connects: bool = True,
+        misdirected: bool = False,
+    ) -> None:
+        self.bounds = bounds or Bounds()
+        self.now = 1000.0
+        self.checker = checker or HeaderChecker()
+        self.events = NotedEvents()
+        self.dripper = FakeDripper()
+        self.connects = connects
+        settings = Settings(sites=(SITE,), bounds=self.bounds)
+        route = Route(SITE, Group(()), b"127.0.0.1:9000")
+        self.common = Common(
+            settings,
+            self.checker,
+            self.events,
+            lambda: self.now,
+            HostTable((host, route) for host in SITE.hosts),
+            self.dripper,
+            ClientAddressResolver(settings.trust),
+        )
+        client = Client(peername=("192.0.2.7", 4711), sockname=("127.0.0.1", 80), state=ConnectionState.OPEN)
+        self.link = Link(Address.parse("192.0.2.7", 4711), inf)
+        self.client = client
+        self.lane = Http1Lane(Context(client, OPTIONS), self.common, self.link, misdirected=misdirected)
+        self.sent = b""
+        self.upstreams: list[FakeUpstream] = []
+        self.idle: list[FakeUpstream] = []
+        self.leases: list[Lease] = []
+        self.tickets: list[AwaitTicket] = []
+        self.detained: bytes | None = None
+        self.end = ""
+        """`close`, `abort` or `detain` once the lane has ended the connection."""
+        self.half_closed = False
+        self.reading_held = False
+        self.dispatch(Start())
+
+    # -- what happens to the lane ----------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """The client sends bytes."""
+        self.dispatch(DataReceived(self.client, data))
+
+    def half_close(self) -> None:
+        """The client says that it will send no more."""
+        self.client.state = ConnectionState.CAN_WRITE
+        self.dispatch(ConnectionClosed(self.client))
+
+    def vanish(self) -> None:
+        """The client's connection is lost."""
+        self.client.state = ConnectionState.CLOSED
+        self.dispatch(ConnectionClosed(self.client))
+
+    def respond(self, data: bytes) -> None:
+        """The newest upstream connection sends bytes."""
+        self.dispatch(DataReceived(self.upstreams[-1].server, data))
+
+    def upstream_closes(self) -> None:
+        """The newest upstream connection is closed by its other end."""
+        upstream = self.upstreams[-1]
+        upstream.leased = False
+        upstream.cut = True
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+        self.dispatch(ConnectionClosed(upstream.server))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; tells the lane when its deadline is over."""
+        self.now += seconds
+        if self.link.due <= self.now:
+            self.dispatch(Expired())
+
+    def drain(self) -> None:
+        self.dispatch(Drain())
+
+    def connect(self) -> None:
+        """The oldest waiting Lease gets a new connection."""
+        self._lease(self.leases.pop(0))
+
+    def refuse_to_connect(self, fault: str = "upstream-connect") -> None:
+        """The oldest waiting Lease gets none."""
+        self.dispatch(Leased(self.leases.pop(0).exchange, None, reused=False, fault=fault))
+
+    @property
+    def upstream(self) -> FakeUpstream:
+        return self.upstreams[-1]
+
+    # -- what the lane wants ---------------------------------------------------------------------------------------------
+
+    def dispatch(self, event: Event) -> None:
+        for command in self.lane.handle_event(event):
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case SendData():
+                if command.connection is self.client:
+                    assert not self.end, "bytes after the end"
+                    assert not self.half_closed, "bytes after half-closing"
+                    self.sent += command.data
+                else:
+                    found = [upstream for upstream in self.upstreams if upstream.server is command.connection]
+                    assert found[0].leased, "bytes to an upstream that is not on lease"
+                    found[0].got += command.data
+            case Lease():
+                if self.connects:
+                    self._lease(command)
+                else:
+                    self.leases.append(command)
+            case EndLease():
+                found = [upstream for upstream in self.upstreams if upstream.server is command.server]
+                found[0].leased = False
+                if command.reusable:
+                    self.idle.append(found[0])
+                else:
+                    found[0].cut = True
+            case GiveUp():
+                self.leases = [lease for lease in self.leases if lease.exchange is not command.exchange]
+            case HoldReading():
+                self.reading_held = command.held
+            case CloseTcpConnection() if command.half_close:
+                self.half_closed = True
+            case CloseConnection():
+                self._finish("close")
+            case Abort():
+                self._finish("abort")
+            case Detain():
+                self.detained = command.head
+                self._finish("detain")
+            case AwaitTicket():
+                self.tickets.append(command)
+            case _:
+                raise AssertionError(f"a lane does not send {command!r}")
+
+    def _lease(self, command: Lease) -> None:
+        upstream = self.idle.pop() if self.idle and not command.fresh else FakeUpstream(self.bounds)
+        if upstream not in self.upstreams:
+            self.upstreams.append(upstream)
+        upstream.leases += 1
+        upstream.leased = True
+        self.dispatch(Leased(command.exchange, upstream.server, reused=upstream.leases > 1))
+
+    def _finish(self, how: str) -> None:
+        assert not self.end, f"{how} after {self.end}"
+        self.end = how
+
+    def decide(self, exchange: Exchange, ticket: object) -> None:
+        """A check that was waited for is answered."""
+        self.dispatch(Decided(exchange, ticket))  # type: ignore[arg-type]  # tests pass what they like
