@@ -52,7 +52,7 @@ REQUEST_FAULTS: Final[dict[str, int]] = {
 
 RESPONSE_FAULTS: Final[frozenset[str]] = frozenset({
     "status-line", "version", "bare-lf", "bare-cr", "obs-fold", "space-before-colon", "field-name", "field-value",
-    "head-size", "content-length", "content-length-repeated", "length-and-encoding", "transfer-encoding",
+    "head-size", "connection", "content-length", "content-length-repeated", "length-and-encoding", "transfer-encoding",
     "transfer-encoding-http10", "chunk", "chunk-size", "chunk-overhead", "trailer-size", "unasked",
     "unasked-upgrade", "interim-count", "cut-head", "cut-body", "no-response",
 })  # fmt: skip

@@ -208,12 +208,12 @@ class ResponseParser:
 
 
 def _line_fault(text: bytes) -> str:
-    line = text[: text.find(b"\n") + 1]
-    if not line.endswith(b"\r\n"):
+    """Which reason a head is refused for whose status line is not one."""
+    if BARE_LF.search(text) is not None:
         return "bare-lf"
     return (
         "version"
-        if _VERSION.match(line) is not None and not line.startswith((b"HTTP/1.0", b"HTTP/1.1"))
+        if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 "))
         else "status-line"
     )
 
