@@ -137,7 +137,10 @@ class RequestParser:
         """The place after the head that begins at `start`, or -1 while it is not complete; checks its request line once."""
         line = self._line
         if line is None:
-            line = read_line(text, start, start + self._line_limit, self._bounds.target_bytes)
+            limit = start + self._line_limit
+            if scanned > start and len(text) < limit and text.find(b"\n", scanned) < 0:
+                return -1  # what was looked at before is not looked at again: a client may send single bytes
+            line = read_line(text, start, limit, self._bounds.target_bytes)
             self._line = line
             if line is None:
                 return -1
