@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import time
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 
 from proxyguard.limits.bans import BanNews
 from proxyguard.limits.codec import CodecError, pack_news, unpack_ban, unpack_news
@@ -155,8 +155,7 @@ class _Line(asyncio.Protocol):
         self._open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream connection has a stream transport
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(f"the connection ended ({error or 'closed by the server'})")

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from time import time
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 
 from proxyguard.limits.bans import BanNews
 from proxyguard.limits.codec import CodecError, PackedBan, PackedNews, pack_ban, pack_news, unpack_news
@@ -143,8 +143,7 @@ class _Member(asyncio.Protocol):
         self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server makes stream transports
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
 
     def pause_writing(self) -> None:
         self._writable.clear()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.shared import SharedStore
@@ -90,9 +91,9 @@ async def asked(worker: SharedStore) -> None:
     await outcome
 
 
-@pytest.fixture
-def driver(tmp_path: Path) -> Iterator[SharedDriver]:
-    with asyncio.Runner() as runner:
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def driver(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SharedDriver]:
+    with asyncio.Runner(loop_factory=request.param) as runner:
         driver = SharedDriver(tmp_path / "store.sock", runner)
         yield driver
         runner.run(driver.stop())
