@@ -16,7 +16,7 @@ from typing import Final
 
 from proxyguard.policy.model import Policy, Rule, RuleSet
 from proxyguard.problems import Problem
-from proxyguard.reload import Loaded, PolicyError, load_tested
+from proxyguard.reload import Loaded, RulesRejected, load_tested
 
 PIECE_RULES: Final = 100
 
@@ -63,7 +63,7 @@ def join(parts: list[bytes]) -> Loaded:
 
 
 async def load_elsewhere(rules: Path) -> list[bytes]:
-    """Read and test a rules directory in a child process; the policy's pieces. Raises PolicyError."""
+    """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -76,7 +76,7 @@ async def load_elsewhere(rules: Path) -> list[bytes]:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             output, _ = await child.communicate()
     except TimeoutError:
-        raise PolicyError(
+        raise RulesRejected(
             (Problem(str(rules), 0, 0, f"reading the rules took more than {TIMEOUT_SECONDS:.0f} s"),)
         ) from None
     finally:
@@ -84,12 +84,12 @@ async def load_elsewhere(rules: Path) -> list[bytes]:
             child.kill()
             await child.wait()
     if child.returncode != 0:
-        raise PolicyError(
+        raise RulesRejected(
             (Problem(str(rules), 0, 0, f"the process that reads the rules ended with {child.returncode}"),)
         )
     problems, parts = pickle.loads(output)  # noqa: S301 - written by our own child
     if problems:
-        raise PolicyError(problems)
+        raise RulesRejected(problems)
     result: list[bytes] = parts
     return result
 
@@ -98,7 +98,7 @@ def main() -> None:
     """The child: read the directory named on the command line, write problems and pieces to standard output."""
     try:
         answer: tuple[tuple[Problem, ...], list[bytes]] = ((), pieces(load_tested(Path(sys.argv[1]))))
-    except PolicyError as error:
+    except RulesRejected as error:
         answer = (error.problems, [])
     sys.stdout.buffer.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 

@@ -13,7 +13,7 @@ from proxyguard.admin.server import Command, CommandError
 from proxyguard.client_address import Address, Prefixes
 from proxyguard.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
 from proxyguard.limits.store import BanRecord, BanTerms, Store
-from proxyguard.reload import PolicyError
+from proxyguard.reload import RulesRejected
 from proxyguard.reloader import Reloader
 
 MAX_BAN_SECONDS = 10 * 365 * 86_400.0
@@ -38,7 +38,7 @@ class Operations:
     async def _reload(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             return await self._reloader.reload()
-        except PolicyError as error:
+        except RulesRejected as error:
             raise CommandError(error.report) from error
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:

@@ -13,15 +13,17 @@ from pathlib import Path
 
 from proxyguard.guard import Policies
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy
+from proxyguard.policy.steps import Breathe, no_breath
 from proxyguard.problems import Problem, format_report
 from proxyguard.selftest import run_tests
 from proxyguard.settings import Settings
 from proxyguard.sites import HostTable
 
 
-class PolicyError(Exception):
+class RulesRejected(Exception):
     """The rules cannot be put in force. `report` has every problem, in file order. Whose fault: whoever edited the rules."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
@@ -42,27 +44,40 @@ class Loaded:
 
 
 def load_tested(rules: Path) -> Loaded:
-    """Read a rules directory and run the tests in its files. Raises PolicyError."""
+    """Read a rules directory and run the tests in its files. Raises RulesRejected."""
     loaded = load_policy(rules)
     if loaded.policy is None or loaded.problems:
-        raise PolicyError(loaded.problems)
-    failures = run_tests(loaded.policy)
+        raise RulesRejected(loaded.problems)
+    try:
+        failures = run_tests(loaded.policy)
+    except PolicyError as error:
+        raise RulesRejected((Problem(str(rules), 0, 0, str(error)),)) from error
     if failures:
-        raise PolicyError(tuple(failure.problem for failure in failures))
+        raise RulesRejected(tuple(failure.problem for failure in failures))
     return Loaded(loaded.policy, loaded.files)
 
 
-def compile_sites(policy: Policy, settings: Settings, secret: bytes) -> Policies:
-    """One compiled policy per distinct choice of rule sets. Raises PolicyError when a site names one that is not there."""
+def compile_sites(policy: Policy, settings: Settings, secret: bytes, breathe: Breathe = no_breath) -> Policies:
+    """One compiled policy per distinct choice of rule sets. Raises RulesRejected when a site names one that is not there.
+
+    `breathe` is called between short steps, for a thread beside a serving loop.
+    """
     known = {rule_set.name for rule_set in policy.rule_sets}
     compiled: dict[tuple[str, ...] | None, CompiledPolicy] = {}
 
     def compiled_for(names: tuple[str, ...] | None) -> CompiledPolicy:
         if names not in compiled:
             chosen = tuple(r for r in policy.rule_sets if names is None or r.name in names)
-            compiled[names] = compile_policy(
-                Policy(chosen, policy.digest), mode=settings.mode, secret=secret, prefixes=settings.counting.prefixes
-            )
+            try:
+                compiled[names] = compile_policy(
+                    Policy(chosen, policy.digest),
+                    mode=settings.mode,
+                    secret=secret,
+                    prefixes=settings.counting.prefixes,
+                    breathe=breathe,
+                )
+            except PolicyError as error:
+                raise RulesRejected((Problem(str(settings.rules), 0, 0, str(error)),)) from error
         return compiled[names]
 
     entries: list[tuple[str, CompiledPolicy]] = []
@@ -71,7 +86,7 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes) -> Policies
             if name not in known:
                 hint = f"rule sets in {settings.rules}: {', '.join(sorted(known)) or 'none'}"
                 message = f"site {site.hosts[0]}: there is no rule set {name!r}"
-                raise PolicyError((Problem("proxyguard.yaml", 0, 0, message, hint),))
+                raise RulesRejected((Problem("proxyguard.yaml", 0, 0, message, hint),))
         entries += [(host, compiled_for(site.rule_sets)) for host in site.hosts]
     return Policies(policy.digest, HostTable(entries), compiled_for(None))
 

@@ -13,7 +13,7 @@ from time import time
 from typing import Any, Final
 
 from proxyguard.builder import load_elsewhere
-from proxyguard.reload import PolicyError, Signature, signature
+from proxyguard.reload import RulesRejected, Signature, signature
 
 POLL_SECONDS: Final = 1.0
 """Between looks at the files. A change is acted on when two looks in a row agree, so a half-written save is not."""
@@ -21,7 +21,7 @@ POLL_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 type Install = Callable[[list[bytes]], Awaitable[tuple[str, tuple[Path, ...]]]]
-"""Puts a policy's pieces in force; its digest and files. Raises PolicyError when it cannot."""
+"""Puts a policy's pieces in force; its digest and files. Raises RulesRejected when it cannot."""
 
 
 class Reloader:
@@ -46,12 +46,12 @@ class Reloader:
         self.last: dict[str, Any] = {"result": "loaded at start", "time": time()}
 
     async def reload(self) -> dict[str, Any]:
-        """Read the rules again and put them in force; what `status` shows of it. Raises PolicyError; the last good one stays."""
+        """Read the rules again and put them in force; what `status` shows of it. Raises RulesRejected; the last good stays."""
         async with self._busy:
             self._seen = await asyncio.to_thread(signature, self._rules, self._files)
             try:
                 digest, self._files = await self._install(await load_elsewhere(self._rules))
-            except PolicyError as error:
+            except RulesRejected as error:
                 self._on_result("refused")
                 self.last = {
                     "result": "refused; the rules of before stay in force",
@@ -80,7 +80,7 @@ class Reloader:
                 pending = None
                 try:
                     await self.reload()
-                except PolicyError:
+                except RulesRejected:
                     continue
                 except Exception:
                     logger.exception("reloading the rules failed; those of before stay in force")

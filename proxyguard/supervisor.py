@@ -27,12 +27,12 @@ from proxyguard.builder import join, pieces
 from proxyguard.limits.shared import SharedStoreServer
 from proxyguard.operations import Operations
 from proxyguard.problems import Problem
-from proxyguard.reload import Loaded, PolicyError
+from proxyguard.reload import Loaded, RulesRejected
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Settings
 from proxyguard.supervised import Assignment
 from proxyguard.telemetry.metrics import Family, Metrics, exposition, merge
-from proxyguard.worker import count_rules, memory_store, reload_quietly, until_signal, write_pieces
+from proxyguard.worker import count_rules, memory_store, reload_quietly, show_store, until_signal, write_pieces
 
 READY_SECONDS: Final = 60.0
 """A worker that has not come up by then is killed and started again."""
@@ -47,7 +47,20 @@ STABLE_SECONDS: Final = 60.0
 
 BACKLOG: Final = 4096
 
-OWN_FAMILIES: Final = frozenset({"rules", "reloads_total", "workers", "worker_restarts"})
+OWN_FAMILIES: Final = frozenset(
+    {
+        "rules",
+        "reloads_total",
+        "workers",
+        "worker_restarts",
+        "store_keys",
+        "store_key_capacity",
+        "store_overflows",
+        "bans",
+        "ban_capacity",
+        "ban_evictions",
+    }
+)
 """Metrics that the supervisor knows itself; adding up the workers' would count them once per worker."""
 
 logger = logging.getLogger(__name__)
@@ -113,6 +126,9 @@ class Supervisor:
         self._assignment.write_bytes(pickle.dumps(assignment))
         self._counts = Metrics()
         count_rules(self._counts, loaded.policy, settings)
+        show_store(self._counts, self._store)
+        self._counts.gauge("workers", "Workers alive.", lambda: sum(child.alive for child in self._children.values()))
+        self._counts.gauge("worker_restarts", "Workers that died and were replaced.", lambda: self._restarts)
         self._retired: list[Family] = []
         self._children: dict[int, Child] = {}
         self._sockets: list[socket.socket] = []
@@ -254,17 +270,12 @@ class Supervisor:
         )
         refused = [answer["error"] for answer in answers if answer is not None and "error" in answer]
         if refused:
-            raise PolicyError((Problem(str(self._settings.rules), 0, 0, refused[0]),))
+            raise RulesRejected((Problem(str(self._settings.rules), 0, 0, refused[0]),))
         fresh.replace(self._pieces)
         count_rules(self._counts, loaded.policy, self._settings)
         return loaded.policy.digest, loaded.files
 
     async def metrics(self) -> bytes:
-        self._counts.gauges["workers"] = (
-            "Workers alive.",
-            lambda: sum(child.alive for child in self._children.values()),
-        )
-        self._counts.gauges["worker_restarts"] = ("Workers that died and were replaced.", lambda: self._restarts)
         own = [family for family in self._counts.snapshot() if family[0] in OWN_FAMILIES]
         snapshots = [
             [family for family in answer["families"] if family[0] not in OWN_FAMILIES]

@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from time import time
+from time import sleep, time
 from typing import Any, Final
 
 from proxyguard import __version__
@@ -26,12 +26,13 @@ from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command, CommandError
 from proxyguard.builder import join
 from proxyguard.decision import Mode
+from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import AsyncStore, Store
 from proxyguard.operations import Operations
 from proxyguard.policy.model import Policy, rules_by_mode
-from proxyguard.reload import Loaded, PolicyError, compile_sites
+from proxyguard.reload import Loaded, RulesRejected, compile_sites
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Counting, Listen, Settings
 from proxyguard.telemetry.audit import AuditLog
@@ -67,7 +68,7 @@ class Worker:
         control: Path,
         sockets: tuple[socket.socket, ...] = (),
     ) -> None:
-        """Compile the rules and open the audit log. Raises PolicyError and OSError."""
+        """Compile the rules and open the audit log. Raises RulesRejected and OSError."""
         self.settings = settings
         self._secret = secret
         self._started = time()
@@ -84,8 +85,15 @@ class Worker:
             failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes,
         )
-        self._front = Front(settings, self.guard, self.counts, sockets=sockets)
+        self._doorman = Doorman(store, settings, loaded.policy)
+        self._front = Front(settings, self.guard, self.counts, sockets=sockets, refuse_at_accept=self._doorman.refuses)
         self._admin = AdminServer(self, admin, control)
+        one_client = self.guard.one_client
+        self.counts.gauge(
+            "one_client_suspected",
+            "1 while nearly all traffic seems to come from one private address.",
+            lambda: one_client.suspected,
+        )
         self._commands: dict[str, Command] = {"install": self._install_file, "snapshot": self._snapshot}
         count_rules(self.counts, loaded.policy, self.settings)
 
@@ -131,7 +139,7 @@ class Worker:
         self._audit.close()
 
     async def install(self, parts: list[bytes]) -> tuple[str, tuple[Path, ...]]:
-        """Compile a policy in a thread and put it in force in one step; its digest and files. Raises PolicyError."""
+        """Compile a policy in a thread and put it in force in one step; its digest and files. Raises RulesRejected."""
         gc.disable()
         interval = sys.getswitchinterval()
         sys.setswitchinterval(BUILD_SWITCH_SECONDS)
@@ -141,12 +149,13 @@ class Worker:
             sys.setswitchinterval(interval)
             gc.enable()
         self.guard.swap(policies)
+        self._doorman.swap(loaded.policy)
         count_rules(self.counts, loaded.policy, self.settings)
         return policies.digest, loaded.files
 
     def _compile(self, parts: list[bytes]) -> tuple[Loaded, Policies]:
         loaded = join(parts)
-        return loaded, compile_sites(loaded.policy, self.settings, self._secret)
+        return loaded, compile_sites(loaded.policy, self.settings, self._secret, breathe=lambda: sleep(0))
 
     async def metrics(self) -> bytes:
         return exposition(self.counts.snapshot())
@@ -161,6 +170,7 @@ class Worker:
             "mode": self.settings.mode,
             "policy": self.guard.policies.digest,
             "rules": dict(self.counts.rules),
+            "front": self._front.stats(),
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,
@@ -171,7 +181,7 @@ class Worker:
         """Install the pieces that the supervisor wrote to its private folder, each after its length."""
         try:
             digest, _ = await self.install(read_pieces(Path(str(arguments["file"]))))
-        except PolicyError as error:
+        except RulesRejected as error:
             raise CommandError(error.report) from error
         return {"digest": digest}
 
@@ -204,8 +214,7 @@ class LoneWorker:
             on_result=lambda result: counts.reloads.update((result,)),
         )
         self._worker.offer(Operations(store, settings.counting.prefixes, self._reloader).commands)
-        for name, text, read in store.gauges():
-            counts.gauge(name, text, read)
+        show_store(counts, store)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -227,6 +236,16 @@ class LoneWorker:
         await self._worker.stop()
 
 
+def show_store(counts: Metrics, store: MemoryStore) -> None:
+    """Show the fill of the store's tables."""
+    counts.gauge("store_keys", "Counters held.", lambda: store.stats().keys)
+    counts.gauge("store_key_capacity", "Counters that fit.", lambda: store.stats().key_capacity)
+    counts.gauge("store_overflows", "Charges that found the table of counters full.", lambda: store.stats().overflows)
+    counts.gauge("bans", "Bans held.", lambda: store.stats().bans)
+    counts.gauge("ban_capacity", "Bans that fit.", lambda: store.stats().ban_capacity)
+    counts.gauge("ban_evictions", "Bans that gave way to others before their end.", lambda: store.stats().ban_evictions)
+
+
 async def until_signal(on_hangup: Any) -> None:
     """Wait for SIGTERM or SIGINT; run the coroutine function `on_hangup` at each SIGHUP."""
     stop = asyncio.Event()
@@ -246,7 +265,7 @@ async def until_signal(on_hangup: Any) -> None:
 
 async def reload_quietly(reloader: Reloader) -> None:
     """Reload; what is refused has been logged and counted."""
-    with contextlib.suppress(PolicyError):
+    with contextlib.suppress(RulesRejected):
         await reloader.reload()
 
 

@@ -14,7 +14,7 @@ from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.decision import Mode
 from proxyguard.policy.model import rules_by_mode
 from proxyguard.process import configure_logging, loop_factory
-from proxyguard.reload import Loaded, PolicyError, load_tested
+from proxyguard.reload import Loaded, RulesRejected, load_tested
 from proxyguard.settings import Settings
 from proxyguard.supervisor import Supervisor
 from proxyguard.worker import LoneWorker, key_secret
@@ -63,11 +63,11 @@ def run(
     secret = key_secret(settings)
     try:
         loaded = load_tested(settings.rules)
-    except PolicyError as error:
+    except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     try:
         asyncio.run(serve(settings, loaded, secret), loop_factory=loop_factory())
-    except PolicyError as error:
+    except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     except OSError as error:
         fail(f"error: cannot start: {error}")

@@ -1,0 +1,161 @@
+"""Reloading: what counts as a change, and that the last good policy stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from proxyguard.builder import join, load_elsewhere, pieces
+from proxyguard.reload import RulesRejected, load_tested, signature
+from proxyguard.reloader import Reloader
+
+GOOD = """
+name: one
+rules:
+  - name: no-curl
+    when: {user_agent: {word: curl}}
+    action: reject
+tests:
+  - request: {user_agent: curl/8.5}
+    expect: reject by no-curl
+"""
+
+BROKEN = GOOD.replace("action: reject", "action: rejct")
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "10-one.yaml").write_text(GOOD)
+    return folder
+
+
+class Installed:
+    """Records what was installed."""
+
+    def __init__(self) -> None:
+        self.digests: list[str] = []
+        self.results: Counter[str] = Counter()
+        self.heard = asyncio.Event()
+
+    def result(self, result: str) -> None:
+        self.results[result] += 1
+        self.heard.set()
+
+    async def install(self, parts: list[bytes]) -> tuple[str, tuple[Path, ...]]:
+        loaded = join(parts)
+        self.digests.append(loaded.policy.digest)
+        return loaded.policy.digest, loaded.files
+
+    def reloader(self, rules: Path, poll_seconds: float = 1.0) -> Reloader:
+        return Reloader(
+            rules,
+            load_tested(rules).files,
+            self.install,
+            on_result=self.result,
+            poll_seconds=poll_seconds,
+        )
+
+
+def test_a_policy_survives_the_trip_from_the_building_process(rules: Path) -> None:
+    loaded = load_tested(rules)
+    there = join(asyncio.run(load_elsewhere(rules)))
+    assert there.policy.digest == loaded.policy.digest
+    assert there.files == loaded.files
+    assert there.policy.rule_sets[0].rules == loaded.policy.rule_sets[0].rules
+
+
+def test_large_rule_sets_travel_in_pieces(rules: Path) -> None:
+    many = "name: many\nrules:\n" + "".join(
+        f"  - {{name: r{n}, action: reject, when: {{path: /{n}}}}}\n" for n in range(250)
+    )
+    (rules / "20-many.yaml").write_text(many)
+    loaded = load_tested(rules)
+    assert len(pieces(loaded)) == 2 + 2 + 1 + 3
+    assert join(pieces(loaded)).policy.rule_sets[1].rules == loaded.policy.rule_sets[1].rules
+
+
+def test_a_refused_change_keeps_what_is_in_force_and_says_why(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        await reloader.reload()
+        (rules / "10-one.yaml").write_text(BROKEN)
+        with pytest.raises(RulesRejected) as caught:
+            await reloader.reload()
+        assert "10-one.yaml:6:13: error: " in caught.value.report
+        assert "hint: " in caught.value.report
+        assert reloader.last["report"] == caught.value.report
+
+    asyncio.run(run())
+    assert len(installed.digests) == 1
+    assert installed.results == {"applied": 1, "refused": 1}
+
+
+def test_a_failing_test_in_a_file_refuses_it(rules: Path) -> None:
+    (rules / "10-one.yaml").write_text(GOOD.replace("curl/8.5", "wget/1"))
+    with pytest.raises(RulesRejected, match="expected reject by no-curl"):
+        load_tested(rules)
+
+
+def test_the_watch_applies_a_change_once_and_retries_no_refused_one(rules: Path) -> None:
+    installed = Installed()
+
+    async def wait_for(count: int) -> None:
+        async with asyncio.timeout(20):
+            while installed.results.total() < count:
+                installed.heard.clear()
+                await installed.heard.wait()
+
+    async def run() -> None:
+        watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.01).watch())
+        await asyncio.sleep(0.05)
+        (rules / "10-one.yaml").write_text(GOOD + "# changed\n")
+        await wait_for(1)
+        (rules / "10-one.yaml").write_text(BROKEN)
+        await wait_for(2)
+        await asyncio.sleep(0.1)
+        (rules / "20-two.yaml").write_text("name: two\nrules: [{name: two, action: allow, when: {path: /two}}]\n")
+        (rules / "10-one.yaml").write_text(GOOD)
+        await wait_for(3)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert installed.results == {"applied": 2, "refused": 1}
+
+
+@pytest.mark.parametrize("change", ["save", "rename over", "symlink swap", "new file", "removal", "list file"])
+def test_every_way_of_changing_a_file_is_noticed(rules: Path, tmp_path: Path, change: str) -> None:
+    file = rules / "10-one.yaml"
+    listed = tmp_path / "list.txt"
+    listed.write_text("192.0.2.1\n")
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "30.yaml").write_text(
+            "name: linked\nrules: [{name: linked, action: allow, when: {path: /l}}]\n"
+        )
+    (tmp_path / "data").symlink_to(tmp_path / "v1")
+    (rules / "30.yaml").symlink_to(tmp_path / "data" / "30.yaml")
+    before = signature(rules, [listed])
+    assert before == signature(rules, [listed])
+    match change:
+        case "save":
+            file.write_text(GOOD + "#\n")
+        case "rename over":
+            (tmp_path / "swap").write_text(GOOD)
+            (tmp_path / "swap").rename(file)
+        case "symlink swap":
+            (tmp_path / "data.new").symlink_to(tmp_path / "v2")
+            (tmp_path / "data.new").rename(tmp_path / "data")
+        case "new file":
+            (rules / "20.yaml").write_text("name: two\nrules: [{name: two, action: allow, when: {path: /two}}]\n")
+        case "removal":
+            file.unlink()
+        case "list file":
+            listed.write_text("192.0.2.1\n192.0.2.2\n")
+    assert before != signature(rules, [listed])
