@@ -12,6 +12,7 @@ until the usages are known.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from proxyguard.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
@@ -47,7 +48,10 @@ class Step(NamedTuple):
 
 
 class Match:
-    """A request looked at before counting. `decision` set: nothing is to be counted, the request is allowed."""
+    """A request looked at before counting. `decision` set: nothing is to be counted, the request is allowed.
+
+    `charges` and `ban_keys` are what to ask the store; the other attributes are for `decide`.
+    """
 
     __slots__ = ("ban_keys", "charges", "decision", "facts", "policy", "request", "shadow", "steps")
 
@@ -55,20 +59,19 @@ class Match:
         self,
         policy: CompiledPolicy,
         request: Request,
-        *,
-        decision: Decision | None = None,
+        facts: set[int],
+        shadow: tuple[ShadowHit, ...],
+        decision: Decision | None,
+        steps: Sequence[Step] = (),
         charges: tuple[Charge, ...] = (),
         ban_keys: tuple[str, ...] = (),
-        steps: list[Step] | None = None,
-        facts: set[int] | None = None,
-        shadow: tuple[ShadowHit, ...] = (),
     ) -> None:
         self.policy = policy
         self.request = request
-        self.steps = steps or []
-        self.facts = facts or set()
+        self.facts = facts
         self.shadow = shadow
         self.decision = decision
+        self.steps = steps
         self.charges = charges
         self.ban_keys = ban_keys
 
@@ -97,7 +100,7 @@ def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
         if rule.allows:
             if rule.enforced:
                 decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=shadow)
-                return Match(policy, request, decision=decision)
+                return Match(policy, request, facts, shadow, decision)
             shadow += (ShadowHit(rule.name, rule.action_name),)
             continue
         if rule.limit is not None and rule.key is not None:
@@ -122,15 +125,7 @@ def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
             score, tags = _with_action(rule, score, tags)
         for trigger in rule.wakes:
             _wake(policy, trigger, position, order)
-    return Match(
-        policy,
-        request,
-        charges=tuple(charges),
-        ban_keys=policy.ban_keys(request),
-        steps=steps,
-        facts=facts,
-        shadow=shadow,
-    )
+    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request))
 
 
 def decide(found: Match, outcome: Outcome) -> Ruling:

@@ -150,13 +150,9 @@ class CompiledPolicy:
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
-        touched = self._by_trigger.keys() & facts
-        if not touched:
-            return list(self._always)
-        found = set(self._always)
-        for trigger in touched:
-            found.update(self._by_trigger[trigger])
-        return sorted(found)
+        by_trigger = self._by_trigger
+        found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
+        return sorted({*self._always, *found}) if found else list(self._always)
 
     def woken_by(self, trigger: Trigger) -> tuple[int, ...]:
         """Positions in `rules`, ascending, of those that may hold once points were given or a tag was attached."""

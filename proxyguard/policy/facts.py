@@ -8,7 +8,8 @@ is the negation of a present one, so that a request is asked only about what it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from operator import attrgetter
 from typing import Final
 
 from proxyguard.client_address import Network
@@ -75,7 +76,7 @@ class FactNumbers:
 class FieldIndex:
     """All tests about one field, ready to be asked about its values."""
 
-    __slots__ = ("_at_least", "_at_most", "_present", "_texts")
+    __slots__ = ("_at_least", "_at_most", "_numbers", "_present", "_texts")
 
     def __init__(self, tests: Iterable[tuple[Test, int]], breathe: Breathe) -> None:
         texts: list[tuple[TextKind, bytes, int]] = []
@@ -95,16 +96,30 @@ class FieldIndex:
                 case InNetworks() | Absent():
                     pass  # networks are a table of their own; what is absent has no values
         self._texts = TextIndex(texts, breathe) if texts else None
+        self._numbers = bool(self._at_least or self._at_most)
 
     def collect(self, values: Values, facts: set[int]) -> None:
         """Add the numbers of the tests that hold for a field with these values, at least one."""
         if self._present:
             facts.update(self._present)
-        if self._texts is not None:
+        texts = self._texts
+        if texts is not None:
             for value in values:
-                self._texts.collect(value, facts)
-        if self._at_least or self._at_most:
+                facts.update(texts.find(value))
+        if self._numbers:
             self._compare(values, facts)
+
+    def finder(self) -> Callable[[bytes], Collection[int]]:
+        """A function from a value to the tests that hold for it alone: the shortest way for a field that has one value."""
+        if self._texts is not None and not (self._present or self._numbers):
+            return self._texts.finder()
+
+        def find(value: bytes) -> Collection[int]:
+            facts: set[int] = set()
+            self.collect((value,), facts)
+            return facts
+
+        return find
 
     def _compare(self, values: Values, facts: set[int]) -> None:
         for value in values:
@@ -116,22 +131,21 @@ class FieldIndex:
 
 Named = Mapping[bytes, FieldIndex]
 
+_SINGLE: Final[Mapping[FieldKind, Callable[[Request], bytes]]] = {
+    FieldKind.PATH: attrgetter("path"),
+    FieldKind.METHOD: attrgetter("method"),
+    FieldKind.HOST: attrgetter("host"),
+    FieldKind.SCHEME: attrgetter("scheme"),
+    FieldKind.HTTP_VERSION: attrgetter("http_version"),
+    FieldKind.CLIENT: lambda request: request.client.text.encode(),
+}
+"""The fields that have one value, always."""
+
 
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = (
-        "_client",
-        "_cookies",
-        "_headers",
-        "_host",
-        "_method",
-        "_networks",
-        "_path",
-        "_query",
-        "_scheme",
-        "_version",
-    )
+    __slots__ = ("_cookies", "_headers", "_networks", "_query", "_singles")
 
     def __init__(self, tests: Iterable[Test], breathe: Breathe = no_breath) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
@@ -155,12 +169,9 @@ class FactTable:
             }
 
         self._networks = NetworkTable(networks, breathe) if networks else None
-        self._client = single(FieldKind.CLIENT)
-        self._method = single(FieldKind.METHOD)
-        self._scheme = single(FieldKind.SCHEME)
-        self._host = single(FieldKind.HOST)
-        self._path = single(FieldKind.PATH)
-        self._version = single(FieldKind.HTTP_VERSION)
+        self._singles = tuple(
+            (value_of, index.finder()) for kind, value_of in _SINGLE.items() if (index := single(kind)) is not None
+        )
         self._headers = named(FieldKind.HEADER)
         self._query = named(FieldKind.QUERY)
         self._cookies = named(FieldKind.COOKIE)
@@ -170,18 +181,8 @@ class FactTable:
         facts: set[int] = set()
         if self._networks is not None:
             facts.update(self._networks.find(request.client.number))
-        if self._path is not None:
-            self._path.collect((request.path,), facts)
-        if self._method is not None:
-            self._method.collect((request.method,), facts)
-        if self._host is not None:
-            self._host.collect((request.host,), facts)
-        if self._scheme is not None:
-            self._scheme.collect((request.scheme,), facts)
-        if self._version is not None:
-            self._version.collect((request.http_version,), facts)
-        if self._client is not None:
-            self._client.collect((request.client.text.encode(),), facts)
+        for value_of, find in self._singles:
+            facts.update(find(value_of(request)))
         if self._headers:
             _collect_named(self._headers, request.header_index, facts)
         if self._query and b"?" in request.target:
@@ -192,11 +193,17 @@ class FactTable:
 
 
 def _collect_named(fields: Named, present: Mapping[bytes, Values], facts: set[int]) -> None:
-    get: Callable[[bytes], FieldIndex | None] = fields.get
+    """Ask about the fields that are present; goes through the shorter of the two."""
+    if len(fields) <= len(present):
+        for name, field in fields.items():
+            values = present.get(name)
+            if values is not None:
+                field.collect(values, facts)
+        return
     for name, values in present.items():
-        field = get(name)
-        if field is not None:
-            field.collect(values, facts)
+        asked = fields.get(name)
+        if asked is not None:
+            asked.collect(values, facts)
 
 
 def is_dynamic(test: Test) -> bool:

@@ -51,6 +51,8 @@ class KeyMaker:
         parts = tuple(self._part(part) for part in limit.per)
         missing = limit.missing
         client = self._client
+        if limit.per == BY_CLIENT:
+            return lambda request: f"{start}|{client(request)}"
 
         def key(request: Request) -> str | None:
             text = start

@@ -145,7 +145,7 @@ def _ask_score(test: Test, score: float) -> Answer:
 def _ask_text(field: Field, matcher: Text, values: Values) -> Answer:
     found: set[int] = set()
     for value in values:
-        _text_index(matcher).collect(value, found)
+        found.update(_text_index(matcher).find(value))
     verb = _SAID[matcher.kind]
     if found:
         return Answer(holds=True, reasons=(f"{field} {verb} {_shown(matcher.texts[min(found)])}",))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from proxyguard.policy.model import TextKind
@@ -18,6 +19,10 @@ from proxyguard.policy.steps import Breathe, in_steps, no_breath, sorted_in_step
 
 MAX_TEXT_BYTES: Final = 8192
 """Bytes of one value that conditions look at: the front's default bound on a header field (`Bounds.field_bytes`)."""
+
+MEMO_VALUES: Final = 8192
+MEMO_VALUE_BYTES: Final = 512
+"""Longer than any user agent that comes again."""
 
 Marks = tuple[int, ...]
 
@@ -50,7 +55,7 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
-    __slots__ = ("_equal", "_patterns", "_prefixes", "_suffixes", "_words")
+    __slots__ = ("_equal", "_memo", "_patterns", "_prefixes", "_suffixes", "_words")
 
     def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], breathe: Breathe = no_breath) -> None:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
@@ -71,14 +76,29 @@ class TextIndex:
         self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), breathe) if by_kind[TextKind.WORD] else None
         patterns = _with_marks(by_kind[TextKind.REGEX])
         self._patterns = (PatternSet(tuple(patterns), breathe=breathe), tuple(patterns.values())) if patterns else None
+        self._memo = Memo() if self._words is not None or self._patterns is not None else None
 
-    def collect(self, value: bytes, marks: set[int]) -> None:
-        """Add to `marks` those of every text that `value` compares with."""
+    def finder(self) -> Callable[[bytes], Collection[int]]:
+        """`find`, or something shorter that answers the same."""
+        if self._memo is None and self._prefixes is None and self._suffixes is None:
+            equal = self._equal
+            return lambda value: equal.get(value if len(value) <= MAX_TEXT_BYTES else value[:MAX_TEXT_BYTES], ())
+        return self.find
+
+    def find(self, value: bytes) -> Collection[int]:
+        """The marks of every text that `value` compares with."""
+        memo = self._memo
+        if memo is None:
+            return self._look_up(value)
+        found = memo.get(value)
+        if found is None:
+            found = memo.put(value, self._look_up(value))
+        return found
+
+    def _look_up(self, value: bytes) -> AbstractSet[int]:
         if len(value) > MAX_TEXT_BYTES:
             value = value[:MAX_TEXT_BYTES]
-        equal = self._equal
-        if value in equal:
-            marks.update(equal[value])
+        marks = set(self._equal.get(value, ()))
         if self._prefixes is not None:
             marks.update(self._prefixes.find(value))
         if self._suffixes is not None:
@@ -89,6 +109,40 @@ class TextIndex:
             found, by_position = self._patterns
             for position in found.find(value):
                 marks.update(by_position[position])
+        return marks
+
+
+class Memo:
+    """What was found for recent values: user agents and the like come again and again, and a dictionary beats any automaton.
+
+    Holds at most 2 x MEMO_VALUES values of at most MEMO_VALUE_BYTES (8 MiB in all). The older half is dropped when the newer
+    one is full, so that a flood of values never seen again makes it useless for a while, never large and never wrong.
+    """
+
+    __slots__ = ("_newer", "_older")
+
+    def __init__(self) -> None:
+        self._newer: dict[bytes, AbstractSet[int]] = {}
+        self._older: dict[bytes, AbstractSet[int]] = {}
+
+    def get(self, value: bytes) -> AbstractSet[int] | None:
+        """What was found for a value; None when it is not known."""
+        found = self._newer.get(value)
+        if found is None and (found := self._older.get(value)) is not None:
+            self.put(value, found)
+        return found
+
+    def put(self, value: bytes, found: AbstractSet[int]) -> AbstractSet[int]:
+        """Remember what was found, unless the value is too long; answers what was found."""
+        if len(value) <= MEMO_VALUE_BYTES:
+            if len(self._newer) >= MEMO_VALUES:
+                self._older = self._newer
+                self._newer = {}
+            self._newer[value] = found
+        return found
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
 
 
 class PrefixTable:
