@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,9 @@ class Page(RequestHandler):
     def set_default_headers(self) -> None:
         self.set_header("Server", "commons")
         self.set_header("X-Content-Type-Options", "nosniff")
+
+    def head(self, *parts: str) -> Awaitable[None] | None:
+        return self.get(*parts)
 
     def html(self, text: str) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -175,6 +179,8 @@ class Download(Page):
             raise HTTPError(400)
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Content-Length", size)
+        if self.request.method == "HEAD":
+            return
         try:
             while left > 0:
                 self.write(CHUNK[: min(left, len(CHUNK))])
@@ -210,6 +216,8 @@ class Events(Page):
         count = self.number("count", float("inf"), 1, float("inf"))
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
+        if self.request.method == "HEAD":
+            return
         number = 0
         try:
             while number < count:

@@ -1,0 +1,105 @@
+"""Real HTTP clients, each as one function: fetch a URL, say the status. Every one sends its own default user agent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+_ASYNC_HTTPX: Final = """
+import asyncio, httpx, sys
+async def main():
+    async with httpx.AsyncClient(verify=False) as client:
+        print((await client.get(sys.argv[1])).status_code)
+asyncio.run(main())
+"""
+_AIOHTTP: Final = """
+import aiohttp, asyncio, sys
+async def main():
+    async with aiohttp.ClientSession() as session, session.get(sys.argv[1], ssl=False) as response:
+        print(response.status)
+asyncio.run(main())
+"""
+_REQUESTS: Final = """
+import requests, sys, urllib3
+urllib3.disable_warnings()
+print(requests.get(sys.argv[1], verify=False, timeout=20).status_code)
+"""
+_URLLIB: Final = """
+import ssl, sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], timeout=20, context=ssl._create_unverified_context()).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+_SCRAPY: Final = """
+import sys
+import scrapy
+from scrapy.crawler import CrawlerProcess
+
+class Spider(scrapy.Spider):
+    name = "one"
+    start_urls = [sys.argv[1]]
+    custom_settings = {"ROBOTSTXT_OBEY": False, "LOG_ENABLED": False, "HTTPERROR_ALLOW_ALL": True, "TELNETCONSOLE_ENABLED": False,
+                       "RETRY_ENABLED": False}
+
+    def parse(self, response):
+        print(response.status)
+
+process = CrawlerProcess()
+process.crawl(Spider)
+process.start()
+"""
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def _python(script: str) -> Callable[[str], int]:
+    return lambda url: int(_run(sys.executable, "-c", script, url).split()[-1])
+
+
+def curl(url: str) -> int:
+    return int(_run("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url))
+
+
+def wget(url: str) -> int:
+    said = _run("wget", "--no-check-certificate", "--tries=1", "--server-response", "-q", "-O", "/dev/null", url)
+    return int(next(line for line in said.splitlines() if line.strip().startswith("HTTP/")).split()[1])
+
+
+def lynx(url: str) -> int:
+    said = _run("lynx", "-head", "-dump", url)
+    return int(said.split()[1])
+
+
+FETCHERS: Final[dict[str, Callable[[str], int]]] = {
+    "curl": curl,
+    "wget": wget,
+    "requests": _python(_REQUESTS),
+    "httpx": _python(_ASYNC_HTTPX),
+    "aiohttp": _python(_AIOHTTP),
+    "urllib": _python(_URLLIB),
+    "scrapy": _python(_SCRAPY),
+}
+"""Scripted clients: refused on pages, welcome at the feed, the API and downloads."""
+
+
+def feed_entries(url: str) -> tuple[int, int]:
+    """Status and number of entries that feedparser finds; in a process of its own, for it has global state."""
+    script = (
+        "import feedparser, json, sys; f = feedparser.parse(sys.argv[1]); print(json.dumps([f.status, len(f.entries)]))"
+    )
+    status, entries = json.loads(_run(sys.executable, "-c", script, url))
+    return status, entries
+
+
+def git_clone(url: str, into: Path) -> str:
+    """Clone, and give the contents of the README."""
+    subprocess.run(["git", "clone", "--quiet", url, into], check=True, timeout=60, capture_output=True)
+    return (into / "README").read_text()

@@ -1,0 +1,197 @@
+"""Real processes for the end-to-end tests: the proxyguard command, nginx, the sample site. Each is killed at the end.
+
+Nothing here knows what is tested. Waiting is by asking again, with an end; whoever does not come up fails with its own words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+ROOT: Final = Path(__file__).parent.parent.parent
+RULES: Final = ROOT / "rules"
+START_SECONDS: Final = 30.0
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Ask again until it holds. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        time.sleep(0.02)
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on a port of the loopback interface."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@dataclass
+class Running:
+    """A process with its output in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @classmethod
+    def start(cls, command: Sequence[str | Path], log: Path, **environment: str) -> Self:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+            )
+        return cls(process, log)
+
+    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait for readiness; a process that ends instead fails with what it said."""
+
+        def ready_or_ended() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode} before {what}:\n{self.said()}")
+            return holds()
+
+        try:
+            wait_until(ready_or_ended, START_SECONDS, what)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}:\n{self.said()}") from error
+
+    def said(self) -> str:
+        """All it wrote so far."""
+        return self.log.read_text(errors="replace")
+
+    def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15.0) -> int:
+        """Send a signal (unless it ended) and give the exit status; killed when it does not go."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def memory_bytes(self) -> int:
+        """Resident memory of the process and all its children."""
+        return sum(_status_bytes(pid, "VmRSS") for pid in self.family())
+
+    def peak_memory_bytes(self) -> int:
+        """The highest resident memory since `forget_peak_memory`, of the process and its children."""
+        return sum(_status_bytes(pid, "VmHWM") for pid in self.family())
+
+    def forget_peak_memory(self) -> None:
+        for pid in self.family():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def family(self) -> list[int]:
+        """The process and its children."""
+        pids = [self.process.pid]
+        for pid in pids:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                pids.extend(int(child) for child in children.read_text().split())
+        return pids
+
+
+def _status_bytes(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"process {pid} has no {name}")
+
+
+@dataclass
+class Proxyguard(Running):
+    """The proxyguard command, ready to serve."""
+
+    port: int = 0
+    admin_port: int = 0
+    scheme: str = "http"
+    audit: Path = field(default_factory=Path)
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def admin(self, path: str) -> str:
+        """What the admin port answers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=5) as response:
+            text: str = response.read().decode()
+            return text
+
+    def ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            self.admin("/readyz")
+            return True
+        return False
+
+    def records(self) -> list[dict[str, Any]]:
+        """The audit records written so far."""
+        return [json.loads(line) for line in self.audit.read_text().splitlines() if line.startswith("{")]
+
+    def wait_for_record(self, fits: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """The first record that fits, as soon as it is written."""
+        wait_until(lambda: any(fits(record) for record in self.records()), 5, what)
+        return next(record for record in self.records() if fits(record))
+
+
+def command(*arguments: str | Path) -> list[str | Path]:
+    """The proxyguard command line under this interpreter."""
+    return [sys.executable, "-m", "proxyguard", *arguments]
+
+
+@contextlib.contextmanager
+def proxyguard(
+    folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", scheme: str = "http"
+) -> Iterator[Proxyguard]:
+    """Run proxyguard in front of an upstream; `settings` are further lines of its settings file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port, admin_port = free_port(), free_port()
+    config, audit = folder / "proxyguard.yaml", folder / "audit.jsonl"
+    audit.touch()
+    config.write_text(settings or "{}\n")
+    arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
+    more = ("--upstream", upstream, "--rules", rules, "--audit", audit)
+    running = Proxyguard.start(command(*arguments, *more), folder / "proxyguard.log")
+    running.port, running.admin_port, running.scheme, running.audit = port, admin_port, scheme, audit
+    try:
+        running.wait_for(running.ready, "readiness")
+        yield running
+    finally:
+        running.end(seconds=45)
+
+
+@contextlib.contextmanager
+def sample_site(folder: Path) -> Iterator[str]:
+    """Run the sample site; gives its URL."""
+    port = free_port()
+    running = Running.start([sys.executable, "-m", "proxyguard.sample_site", "--port", str(port)], folder / "site.log")
+    try:
+        running.wait_for(lambda: accepts(port), "the sample site listens")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.end()
