@@ -86,10 +86,10 @@ def format_report(problems: Iterable[Problem]) -> str:
     return "\n".join([*(str(problem) for problem in found), count]) + "\n"
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str | None:
-    """The allowed name that `name` was probably meant to be."""
+def nearest(name: str, allowed: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The allowed name that `name` was probably meant to be; `cutoff` is how alike they must be, from 0 to 1."""
     by_folded = {folded(candidate): candidate for candidate in allowed}
-    close = get_close_matches(folded(name[:MAX_QUOTED]), by_folded, n=1, cutoff=0.6)
+    close = get_close_matches(folded(name[:MAX_QUOTED]), by_folded, n=1, cutoff=cutoff)
     return by_folded[close[0]] if close else None
 
 
@@ -113,10 +113,10 @@ def listed(names: Iterable[str]) -> str:
     return shown if len(every) <= MAX_NAMES_SHOWN else f"{shown} and {len(every) - MAX_NAMES_SHOWN} more"
 
 
-def quoted(value: str) -> str:
-    """A value for a message: on one line, at most MAX_QUOTED characters, in single quotes."""
-    text = "".join(char if char.isprintable() else _escape(char) for char in value[: MAX_QUOTED + 1])
-    return f"'{text}'" if len(text) <= MAX_QUOTED else f"'{text[:MAX_QUOTED]}…'"
+def quoted(value: str, longest: int = MAX_QUOTED) -> str:
+    """A value for a message: on one line, at most `longest` characters, in single quotes."""
+    text = "".join(char if char.isprintable() else _escape(char) for char in value[: longest + 1])
+    return f"'{text}'" if len(text) <= longest else f"'{text[:longest]}…'"
 
 
 def _escape(char: str) -> str:

@@ -18,7 +18,8 @@ from proxyguard.problems import Problem, Report, name_hint, nearest, quoted
 from proxyguard.settings import Certificate, Settings, Site, Upstream, UpstreamTls
 from proxyguard.settings_table import BY_PATH, BY_VARIABLE, NOTHING, OTHER_VARIABLES, PREFIX, Setting
 from proxyguard.yaml_nodes import Mapping as MappingNode
-from proxyguard.yaml_nodes import Node, Scalar, Sequence, describe, read_yaml
+from proxyguard.yaml_nodes import Node, Scalar, Sequence, read_yaml
+from proxyguard.yaml_values import not_what
 
 DEFAULT_FILE: Final = Path("proxyguard.yaml")
 
@@ -94,9 +95,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Readin
     if root is None:
         return
     if not isinstance(root, MappingNode):
-        report.add(
-            root.line, root.column, f"the settings must be a mapping, not {describe(root)}", "listen: 0.0.0.0:8080"
-        )
+        report.add(root.line, root.column, not_what(root, "the settings file", "a mapping"), "listen: 0.0.0.0:8080")
         return
     _collect(root, "", reading, _Given(root, report, path.parent))
 
@@ -120,9 +119,9 @@ def _collect(mapping: MappingNode, prefix: str, reading: _Reading, source: _Give
             _collect(entry.value, f"{path}.", reading, source)
         else:
             value = entry.value
-            what = "is empty" if isinstance(value, MappingNode) else f"must be a mapping, not {describe(value)}"
+            message = f"{path} is empty" if isinstance(value, MappingNode) else not_what(value, path, "a mapping")
             hint = f"keys: {', '.join(_names_below(f'{path}.'))}"
-            source.report.add(value.line, value.column, f"{path} {what}", hint)
+            source.report.add(value.line, value.column, message, hint)
 
 
 def _names_below(prefix: str) -> list[str]:

@@ -103,7 +103,8 @@ def read_yaml(data: bytes | str, report: Report) -> Node | None:
         report.add(1, 1, f"not valid YAML: {error}")
         return None
     if node is None:
-        report.add(1, 1, "the file is empty")
+        hint = "there is nothing in it but comments and blanks; a file that is not in use is best renamed"
+        report.add(1, 1, "the file is empty", hint)
     return node if len(report.problems) == before else None
 
 
@@ -174,7 +175,8 @@ class _Builder:
         mark = event.start_mark
         line, column = mark.line + 1, mark.column + 1
         if event.tag is not None:
-            self._report.add(line, column, f"the tag {quoted(event.tag)} has no meaning here", "write the value alone")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._report.add(line, column, f"the tag {quoted(tag)} has no meaning here", "write the value alone")
         anchor = event.anchor
         if anchor is None:
             if kind is yaml.ScalarEvent:
@@ -295,6 +297,8 @@ def text_place(text: str, offset: int) -> tuple[int, int]:
 
 def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report) -> None:
     mark = error.problem_mark or error.context_mark
+    if error.context_mark and "unexpected end of stream" in (error.problem or ""):
+        mark = error.context_mark  # where the quote was opened says more than where the file ends
     line, column = (mark.line, mark.column) if mark else (0, 0)
     message, hint = _syntax_words(error, text, line, column)
     report.add(line + 1, column + 1, message, hint)
@@ -322,7 +326,7 @@ _SYNTAX: Final = (
     (
         "did not find expected '-' indicator",
         "this line stands at the level of a list but does not begin with -",
-        "line it up with the key it belongs to",
+        "indent it like the other keys of its item",
     ),
     (
         "did not find expected key",
@@ -335,11 +339,16 @@ _SYNTAX: Final = (
         "an unknown \\ escape in double quotes",
         "put patterns and paths in single quotes, where \\ is an ordinary character",
     ),
-    ("found unexpected end of stream", "the quote opened{where} is never closed", "look for a missing quote"),
+    ("found unexpected end of stream", "the quote that opens here is never closed", "look for a missing quote"),
     (
         "did not find expected comment or line break",
         "text after > or |, which open a block of text",
         "put a value that begins with > or | in single quotes",
+    ),
+    (
+        "did not find expected alphabetic or numeric character",
+        "a value that begins with * or & has a meaning of its own in YAML",
+        "put it in single quotes",
     ),
     (
         "could not find expected ':'",
@@ -356,6 +365,8 @@ def _syntax_words(error: yaml.MarkedYAMLError, text: str, line: int, column: int
         char = lines[line][column : column + 1] if line < len(lines) else ""
         if char in _CANNOT_START:
             return _CANNOT_START[char]
+    if "node content" in problem and not "".join(text.splitlines()[line:])[column:].strip():
+        return "the file ends here, inside of a [ or { that is not closed", "look for a missing ] or }"
     for fragment, message, hint in _SYNTAX:
         if fragment in problem:
             opened = error.context_mark.line if error.context_mark else line

@@ -18,9 +18,13 @@ from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence, describe
 MAX_NAME_CHARACTERS: Final = 64
 """Names become metric labels and log fields."""
 
+_ENDLESS: Final = 1_000_000
+"""A bound from here on is there for the machine; naming it would help nobody."""
+
 NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _INTEGER: Final = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"[-+]?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_GUESS: Final = re.compile(r"did you mean '(\w+)'\?")
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -29,12 +33,19 @@ def complain(report: Report, node: Node, message: str, hint: str = "") -> None:
     report.add(node.line, node.column, message, hint)
 
 
+def not_what(node: Node, subject: str, what: str) -> str:
+    """`per must be a list, not 'client'`; or that there is no value at all."""
+    if isinstance(node, Scalar) and node.is_null:
+        return f"{subject} has no value"
+    return f"{subject} must be {what}, not {describe(node)}"
+
+
 def read_mapping(node: Node, report: Report, subject: str, hint: str = "") -> Mapping | None:
     """A mapping with at least one key."""
     if isinstance(node, Mapping) and node.entries:
         return node
-    what = "is empty" if isinstance(node, Mapping) else f"must be a mapping, not {describe(node)}"
-    complain(report, node, f"{subject} {what}", hint)
+    message = f"{subject} is empty" if isinstance(node, Mapping) else not_what(node, subject, "a mapping")
+    complain(report, node, message, hint)
     return None
 
 
@@ -42,8 +53,8 @@ def read_sequence(node: Node, report: Report, subject: str, hint: str = "") -> S
     """A list with at least one item."""
     if isinstance(node, Sequence) and node.items:
         return node
-    what = "is empty" if isinstance(node, Sequence) else f"must be a list, not {describe(node)}"
-    complain(report, node, f"{subject} {what}", hint)
+    message = f"{subject} is empty" if isinstance(node, Sequence) else not_what(node, subject, "a list")
+    complain(report, node, message, hint)
     return None
 
 
@@ -54,8 +65,12 @@ def read_keys(
     subject: str,
     meant: MappingOf[str, str] | None = None,
 ) -> dict[str, Node]:
-    """The values by key; keys that are not allowed are reported. `meant` maps words people use to hints of their own."""
+    """The values by key; keys that are not allowed are reported. `meant` maps words people use to hints of their own.
+
+    The value of a misspelt key is read as that of the key that was probably meant, so that one run finds what is wrong in it.
+    """
     values: dict[str, Node] = {}
+    unknown: dict[str, Node] = {}
     for entry in mapping.entries:
         name = entry.key.text
         if name in allowed:
@@ -63,14 +78,17 @@ def read_keys(
             continue
         hint = (meant or {}).get(folded(name)) or name_hint(name, allowed, "keys")
         complain(report, entry.key, f"unknown key {quoted(name)} in {subject}", hint)
-    return values
+        guess = _GUESS.fullmatch(hint)
+        if guess and guess[1] in allowed:
+            unknown[guess[1]] = entry.value
+    return unknown | values if unknown else values
 
 
 def read_scalar(node: Node, report: Report, subject: str, what: str, hint: str = "") -> Scalar | None:
     """A single value that is there."""
     if isinstance(node, Scalar) and not node.is_null:
         return node
-    complain(report, node, f"{subject} must be {what}, not {describe(node)}", hint)
+    complain(report, node, not_what(node, subject, what), hint)
     return None
 
 
@@ -104,24 +122,28 @@ def read_prose(node: Node, report: Report, subject: str, longest: int) -> str | 
 
 def read_name(node: Node, report: Report, subject: str) -> str | None:
     """A kebab-case name: lower-case ASCII letters, digits and single hyphens."""
-    scalar = read_scalar(node, report, subject, "a name", "lower-case letters, digits and hyphens: sign-up-flood")
+    hint = "lower-case letters, digits and hyphens: sign-up-flood"
+    scalar = read_scalar(node, report, f"the name of {subject}", "a text", hint)
     if scalar is None:
         return None
     name = scalar.text
+    if not name:
+        complain(report, node, f"the name of {subject} is empty", hint)
+        return None
     if NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARACTERS:
         return name
     if len(name) > MAX_NAME_CHARACTERS:
-        complain(report, node, f"{subject} has {len(name)} characters", f"at most {MAX_NAME_CHARACTERS}")
+        complain(report, node, f"the name of {subject} has {len(name)} characters", f"at most {MAX_NAME_CHARACTERS}")
         return None
     better = _NOT_IN_A_NAME.sub("-", name.lower()).strip("-")
     hint = "lower-case letters, digits and single hyphens" + (f", such as {quoted(better)}" if better else "")
-    complain(report, node, f"{subject} {quoted(name)} is not in kebab-case", hint)
+    complain(report, node, f"the name of {subject} is not in kebab-case: {quoted(name)}", hint)
     return None
 
 
 def read_integer(node: Node, report: Report, subject: str, low: int, high: int) -> int | None:
     """A whole number from `low` to `high`."""
-    hint = f"a whole number from {low} to {high}"
+    hint = f"a whole number from {low} to {high}" if high < _ENDLESS else f"a whole number, at least {low}"
     scalar = read_scalar(node, report, subject, "a whole number", hint)
     if scalar is None:
         return None
@@ -137,7 +159,7 @@ def read_integer(node: Node, report: Report, subject: str, low: int, high: int) 
 
 def read_number(node: Node, report: Report, subject: str, low: float, high: float) -> float | None:
     """A number from `low` to `high`."""
-    hint = f"a number from {low:.15g} to {high:.15g}"
+    hint = f"a number from {low:.15g} to {high:.15g}" if high < _ENDLESS else "a number, such as 60"
     scalar = read_scalar(node, report, subject, "a number", hint)
     if scalar is None:
         return None

@@ -104,7 +104,7 @@ def _collect(directory: Path, level: int, found: list[Path], problems: list[Prob
         if entry.name.startswith("."):
             continue
         path = directory / entry.name
-        if entry.is_dir():
+        if path.is_dir():
             _descend(entry, path, level, found, problems)
         elif entry.name.lower().endswith(SUFFIXES):
             found.append(path)

@@ -207,7 +207,7 @@ class _FileReader:
             )
 
     def _rules(self, node: Node) -> tuple[Rule, ...]:
-        sequence = read_sequence(node, self._report, "rules", "- name: …\n    when: …\n    action: …")
+        sequence = read_sequence(node, self._report, "rules", "each rule begins with - name:")
         if sequence is None:
             return ()
         if len(sequence.items) > MAX_RULES:
@@ -309,9 +309,7 @@ def _mode(values: dict[str, Node], report: Report) -> Mode | None:
     return None if word is None else Mode(word)
 
 
-_EXPIRES_HINT: Final = (
-    "a day, from whose beginning (00:00 UTC) on the rule no longer applies, or a time with its zone: 2026-07-01T18:00Z"
-)
+_EXPIRES_HINT: Final = "a day, at whose beginning (00:00 UTC) the rule ends, or a time with its zone: 2026-07-01T18:00Z"
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)

@@ -25,9 +25,10 @@ from proxyguard.decision import (
 )  # fmt: skip
 from proxyguard.durations import duration_text
 from proxyguard.problems import Report, folded, name_hint, quoted
-from proxyguard.yaml_nodes import Mapping, Node, Scalar, describe
+from proxyguard.yaml_nodes import Mapping, Node, Scalar
 from proxyguard.yaml_values import (
     complain,
+    not_what,
     read_duration,
     read_integer,
     read_keys,
@@ -115,6 +116,9 @@ def _short(node: Scalar, report: Report) -> Action | None:
 
 def _unknown(node: Scalar, report: Report) -> None:
     hint = _MEANT.get(folded(node.text)) or name_hint(node.text, ACTIONS, "actions")
+    first = node.text.partition(" ")[0]
+    if first in ACTIONS and first != node.text:
+        hint = f"options go into a mapping: {_EXAMPLES.get(first, f'action: {first}')}"
     complain(report, node, f"unknown action {quoted(node.text)}", hint)
 
 
@@ -174,7 +178,7 @@ def _tarpit(node: Node, report: Report) -> Tarpit | None:
 
 def _delay(node: Node, report: Report) -> Delay | None:
     if isinstance(node, Mapping):
-        complain(report, node, f"delay must be a duration, not {describe(node)}", _EXAMPLES["delay"])
+        complain(report, node, not_what(node, "delay", "a duration"), _EXAMPLES["delay"])
         return None
     seconds = read_duration(node, report, "delay", 0.01, MAX_DELAY_SECONDS)
     return None if seconds is None else Delay(seconds)
@@ -225,6 +229,9 @@ def _then(node: Node, report: Report) -> Refusal | None:
     if name is not None and name.text in ACTIONS and name.text not in REFUSALS:
         complain(report, name, f"the banned cannot get {quoted(name.text)}", f"allowed: {', '.join(REFUSALS)}")
         return None
+    if isinstance(node, Scalar) and node.is_null:
+        complain(report, node, "then has no value", f"allowed: {', '.join(REFUSALS)}")
+        return None
     action = read_action(node, report)
     return action if isinstance(action, Reject | Tarpit | Drop) else None
 
@@ -246,7 +253,7 @@ def _bare(action: Allow | Pass | Drop, word: str) -> Callable[[Node, Report], Ac
     def read(node: Node, report: Report) -> Action | None:
         if isinstance(node, Mapping) and not node.entries:
             return action
-        complain(report, node, f"{word} takes no options, not {describe(node)}", f"action: {word}")
+        complain(report, node, f"{word} takes no options", f"action: {word}")
         return None
 
     return read
@@ -257,7 +264,7 @@ def _options(node: Node, word: str, keys: tuple[str, ...], report: Report) -> di
         if not node.entries and word != "ban":
             return {}
         before = len(report.problems)
-        values = read_keys(node, keys, report, word, _MEANT_OPTION)
+        values = read_keys(node, keys, report, word, _MEANT_OPTION | _MEANT_TIME.get(word, {}))
         if len(report.problems) > before and word == "ban" and "for" not in values:
             return None
         return values
@@ -265,7 +272,7 @@ def _options(node: Node, word: str, keys: tuple[str, ...], report: Report) -> di
     if isinstance(node, Scalar) and node.text:
         first = keys[0]
         hint = f"did you mean {{{word}: {{{first}: {node.text}}}}}?" if node.text[0].isdecimal() else hint
-    complain(report, node, f"{word} must be a mapping, not {describe(node)}", hint)
+    complain(report, node, not_what(node, word, "a mapping"), hint)
     return None
 
 
@@ -273,9 +280,13 @@ _MEANT_OPTION: Final = {
     **dict.fromkeys(("code", "http_status", "status_code"), "did you mean 'status'?"),
     **dict.fromkeys(("body", "text", "reason"), "did you mean 'message'?"),
     **dict.fromkeys(("retry", "wait"), "did you mean 'retry_after'?"),
-    **dict.fromkeys(("duration", "time", "seconds", "length"), "durations: 'hold' of a tarpit, 'for' of a ban"),
     **dict.fromkeys(("action", "with", "answer"), "did you mean 'then'?"),
     **dict.fromkeys(("multiplier", "factor"), "did you mean 'escalation'?"),
+}
+
+_MEANT_TIME: Final = {
+    word: dict.fromkeys(("duration", "time", "seconds", "length", "until"), f"did you mean '{key}'?")
+    for word, key in (("tarpit", "hold"), ("ban", "for"), ("reject", "retry_after"))
 }
 
 _SHORT: Final[dict[str, Action]] = {

@@ -32,7 +32,7 @@ from proxyguard.policy.parse_networks import read_network
 from proxyguard.policy.parse_texts import ALWAYS_THERE, NAMED, field_hint, read_field_name, read_text_value
 from proxyguard.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.yaml_nodes import Entry, Mapping, Node, Scalar, Sequence, describe
-from proxyguard.yaml_values import complain, read_number
+from proxyguard.yaml_values import complain, not_what, read_number
 
 MAX_BOUND: Final = 1e12
 
@@ -101,7 +101,7 @@ class ConditionReader:
             hint = "fields and what they must be: {path: {prefix: /api/}}"
             if isinstance(node, Sequence):
                 hint = "put the list under any: or all:"
-            complain(self._report, node, f"{subject} must be a mapping, not {describe(node)}", hint)
+            complain(self._report, node, not_what(node, subject, "a mapping"), hint)
             return None
         if not node.entries:
             complain(
@@ -132,8 +132,9 @@ class ConditionReader:
     def _combined(self, entry: Entry, name: str) -> Condition | None:
         node = entry.value
         if not isinstance(node, Sequence) or not node.items:
-            what = "is empty" if isinstance(node, Sequence) else f"must be a list of conditions, not {describe(node)}"
-            complain(self._report, node, f"{name} {what}", f"{name}: [{{path: /a}}, {{method: POST}}]")
+            empty = isinstance(node, Sequence)
+            message = f"{name} is empty" if empty else not_what(node, name, "a list of conditions")
+            complain(self._report, node, message, f"{name}: [{{path: /a}}, {{method: POST}}]")
             return None
         conditions = [self.read(item, f"a condition of {name}") for item in node.items]
         sound = tuple(condition for condition in conditions if condition is not None)
@@ -145,9 +146,10 @@ class ConditionReader:
         node = entry.value
         if not isinstance(node, Mapping) or not node.entries:
             example = {FieldKind.HEADER: "x-api-key", FieldKind.COOKIE: "session", FieldKind.QUERY: "page"}[kind]
-            hint = f"name the {kind}: {{{example}: absent}}, or write {kind}.{example}: absent"
-            what = "is empty" if isinstance(node, Mapping) else f"must be a mapping, not {describe(node)}"
-            complain(self._report, node, f"{kind} {what}", hint)
+            noun = "query parameter" if kind is FieldKind.QUERY else str(kind)
+            hint = f"name the {noun}: {{{example}: absent}}, or write {kind}.{example}: absent"
+            message = f"{kind} is empty" if isinstance(node, Mapping) else not_what(node, str(kind), "a mapping")
+            complain(self._report, node, message, hint)
             return None
         seen: dict[str, int] = {}
         conditions = []
@@ -185,7 +187,7 @@ class ConditionReader:
         return self._value(field, node)
 
     def _value(self, field: Field, node: Scalar) -> Condition | None:
-        if node.text in ("present", "absent") and field.kind is not FieldKind.CLIENT:
+        if node.text in ("present", "absent"):
             if field.kind in ALWAYS_THERE and field.kind is not FieldKind.TAG:
                 complain(self._report, node, f"{field} is in every request", "leave the condition out")
                 return None
@@ -201,7 +203,7 @@ class ConditionReader:
         plain: list[Scalar] = []
         others: list[Condition | None] = []
         for item in node.items:
-            if isinstance(item, Scalar) and (item.text not in ("present", "absent") or field.kind in ALWAYS_THERE):
+            if isinstance(item, Scalar) and item.text not in ("present", "absent"):
                 plain.append(item)
             elif isinstance(item, Sequence):
                 complain(self._report, item, f"{field} has a list inside of a list", "write all values into one list")
@@ -288,7 +290,10 @@ class ConditionReader:
                 )
                 sound = False
                 continue
-            if item.text[:1] == "$":
+            if item.is_null:
+                complain(self._report, item, "client has no value", NETWORK_HINT)
+                found = None
+            elif item.text[:1] == "$":
                 source = self._lists.find(item)
                 found = None if source is None else source.networks()
             else:

@@ -10,7 +10,7 @@ from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
 from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse_texts import read_field_name
 from proxyguard.problems import Fault, Report, folded, name_hint, quoted
-from proxyguard.yaml_nodes import Node, Sequence
+from proxyguard.yaml_nodes import Node, Scalar, Sequence
 from proxyguard.yaml_values import complain, read_choice, read_integer, read_keys, read_mapping, read_scalar
 
 MAX_AMOUNT: Final = 1_000_000_000
@@ -48,6 +48,8 @@ _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 def read_limit(node: Node, report: Report) -> Limit | None:
     """A mapping with `rate` and perhaps `burst`, `per` and `missing`. None when a problem was reported."""
     example = "limit: {rate: 10/minute, burst: 5, per: [client]}"
+    if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
+        example = f"did you mean limit: {{rate: {node.text}}}?"
     mapping = read_mapping(node, report, "limit", example)
     if mapping is None:
         return None
@@ -81,8 +83,7 @@ def _rate(node: Node, report: Report) -> tuple[int, float] | None:
     amount = int(match[1])
     seconds = _period(match[2])
     if seconds is None:
-        hint = name_hint(match[2], tuple(PERIODS), "periods")
-        complain(report, node, f"rate has the unknown period {quoted(match[2])}", f"{hint} or a duration, such as 90s")
+        complain(report, node, f"rate has the unknown period {quoted(match[2])}", _rate_hint(scalar.text))
         return None
     if not MIN_PERIOD_SECONDS <= seconds <= MAX_PERIOD_SECONDS:
         hint = f"from {duration_text(MIN_PERIOD_SECONDS)} to {duration_text(MAX_PERIOD_SECONDS)}"
@@ -111,7 +112,7 @@ def _rate_hint(text: str) -> str:
     loose = _LOOSE_RATE.fullmatch(text.strip())
     if loose and loose[2]:
         unit = loose[2].lower()
-        period = next((name for name in PERIODS if name.startswith(unit) or unit in (f"{name}s", f"{name[0]}")), None)
+        period = next((name for name in PERIODS if name.startswith(unit) or unit == f"{name}s"), None)
         if period:
             return f"did you mean {loose[1]}/{period}?"
     return RATE_HINT

@@ -17,16 +17,18 @@ from proxyguard.client_address import Network
 from proxyguard.policy.model import FieldKind, TextKind
 from proxyguard.policy.parse_networks import read_network
 from proxyguard.policy.parse_texts import read_text_value
-from proxyguard.problems import Fault, Problem, Report, name_hint, quoted
-from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence, describe
-from proxyguard.yaml_values import complain, read_keys, read_name, read_text
+from proxyguard.problems import Fault, Problem, Report, listed, nearest, quoted
+from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence
+from proxyguard.yaml_values import complain, not_what, read_keys, read_name, read_text
 
 MAX_FILE_BYTES: Final = 128 * 1024 * 1024
 MAX_ENTRIES: Final = 2_000_000
 """Some 250 MB once read; the largest public block lists have a tenth of that."""
 
-MAX_FAULTS: Final = 20
+MAX_FAULTS: Final = 10
 """Faulty lines of one list file that are shown; a file of the wrong kind is faulty on every line."""
+
+_LONGEST_PATH: Final = 500
 
 LIST_HINT: Final = "[ENTRY, …] or {file: lists/NAME.txt}"
 
@@ -89,7 +91,8 @@ class Lists:
     def define(self, node: Node) -> None:
         """Read the `lists` of a rule file."""
         if not isinstance(node, Mapping) or not node.entries:
-            complain(self._report, node, f"lists must be a mapping, not {describe(node)}", f"NAME: {LIST_HINT}")
+            message = "lists is empty" if isinstance(node, Mapping) else not_what(node, "lists", "a mapping")
+            complain(self._report, node, message, f"lists: {{NAME: {LIST_HINT}}}")
             return
         for entry in node.entries:
             name = read_name(entry.key, self._report, "the list")
@@ -105,10 +108,9 @@ class Lists:
         if not name:
             complain(self._report, node, "$ without the name of a list", "write $$ for a text that begins with $")
             return None
-        near = name_hint(name, self._sources, "lists of this file")
-        hint = (
-            near.replace("'", "'$", 1) if near.startswith("did") else f"{near}; write $$ for a text that begins with $"
-        )
+        near = nearest(name, self._sources)
+        known = f"lists of this file: {listed(self._sources)}" if self._sources else "this file defines no lists"
+        hint = f"did you mean '${near}'?" if near else f"{known}; write $$ for a text that begins with $"
         complain(self._report, node, f"unknown list {quoted(node.text)}", hint)
         return None
 
@@ -127,7 +129,7 @@ class Lists:
         if isinstance(node, Sequence | Mapping):
             complain(report, node, f"the list {quoted(name)} is empty", LIST_HINT)
         else:
-            complain(report, node, f"the list {quoted(name)} must be a list or a file, not {describe(node)}", LIST_HINT)
+            complain(report, node, not_what(node, f"the list {quoted(name)}", "a list or a file"), LIST_HINT)
         return None
 
     def _inline(self, node: Sequence, name: str) -> ListSource | None:
@@ -135,7 +137,7 @@ class Lists:
         sound = True
         for item in node.items:
             if not isinstance(item, Scalar) or item.is_null:
-                complain(report, item, f"an entry of the list {quoted(name)} must be a text, not {describe(item)}")
+                complain(report, item, not_what(item, f"an entry of the list {quoted(name)}", "a text"))
                 sound = False
             elif item.text.startswith("$") and not item.text.startswith("$$"):
                 hint = "name both lists where they are used: [$a, $b]; write $$ for a text that begins with $"
@@ -200,20 +202,19 @@ class ListFiles:
         return place
 
     def _read(self, place: Path) -> ListSource:
-        data = read_bounded(place, self._directory, MAX_FILE_BYTES, "the list file")
+        shown = f"the list file {quoted(str(place), _LONGEST_PATH)}"
+        data = read_bounded(place, self._directory, MAX_FILE_BYTES, shown)
         self.digests[place] = hashlib.sha256(data).hexdigest()
         lines = data.count(b"\n") + 1
         if lines > MAX_ENTRIES:
-            raise Fault(f"the list file {quoted(str(place))} has {lines} lines", f"at most {MAX_ENTRIES}")
+            raise Fault(f"{shown} has {lines} lines", f"at most {MAX_ENTRIES}")
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            raise Fault(
-                f"the list file {quoted(str(place))} is not UTF-8 on line {line}", "save it as UTF-8"
-            ) from error
+            raise Fault(f"{shown} is not UTF-8 on line {line}", "save it as UTF-8") from error
         if next(list_entries(text), None) is None:
-            raise Fault(f"the list file {quoted(str(place))} has no entry", "one entry a line; # begins a comment")
+            raise Fault(f"{shown} has no entry", "one entry a line; # begins a comment")
         report = Report(str(place))
         self._reports.append(report)
         return ListSource(report, lambda: list_entries(text))
@@ -242,23 +243,30 @@ def unescaped(text: str) -> str:
 
 
 def read_bounded(path: Path, directory: Path, most: int, subject: str) -> bytes:
-    """The bytes of a regular file inside of `directory`, symbolic links followed. Raises Fault."""
-    shown = quoted(str(path))
+    """The bytes of a regular file inside of `directory`, links followed; `subject` begins messages. Raises Fault."""
     try:
         real = path.resolve(strict=True)
         if not real.is_relative_to(directory.resolve()):
-            raise Fault(
-                f"{subject} {shown} is a link that leaves the rules directory", "copy or mount the file into it"
-            )
+            raise Fault(f"{subject} is a link that leaves the rules directory", "copy or mount the file into it")
         if not stat.S_ISREG(real.stat().st_mode):
-            raise Fault(f"{subject} {shown} is not a file")
+            raise Fault(f"{subject} is not a file")
         with real.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, RuntimeError) as error:
-        raise Fault(f"{subject} {shown} cannot be read: {reason(error)}") from error
+        raise Fault(f"{subject} cannot be read: {reason(error)}", _neighbour(path)) from error
     if len(data) > most:
-        raise Fault(f"{subject} {shown} has more than {most // 1024 // 1024} MiB", "split it")
+        raise Fault(f"{subject} has more than {most // 1024 // 1024} MiB", "split it")
     return data
+
+
+def _neighbour(path: Path) -> str:
+    """A file beside a missing one that was probably meant."""
+    try:
+        names = [entry.name for entry in os.scandir(path.parent)][:1000] if not path.exists() else []
+    except OSError:
+        return ""
+    near = nearest(path.name, names, cutoff=0.75)
+    return f"did you mean {quoted(near)}, which is there?" if near else ""
 
 
 def reason(error: OSError | RuntimeError) -> str:

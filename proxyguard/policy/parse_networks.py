@@ -75,9 +75,8 @@ def _meant(text: str) -> str:
         fixed = [octet for octet in octets if octet != "*"]
         candidate = ".".join([*fixed, *["0"] * (4 - len(fixed))]) + f"/{8 * len(fixed)}"
         return f"did you mean {candidate}?" if _is_network(candidate) else HINT
-    if text.startswith("[") and "]" in text:
-        text = text[1:].replace("]", "", 1)
-        bare = text.rpartition(":")[0] if not _is_network(text) else text
+    if text.startswith("["):
+        bare = text[1:].partition("]")[0]
         return f"did you mean {bare}? an address here has no brackets and no port" if _is_network(bare) else HINT
     host, colon, port = text.rpartition(":")
     if colon and port.isdecimal() and "." in host and _is_network(host):
@@ -100,7 +99,8 @@ def _range_hint(first: str, last: str) -> str:
             networks = [str(network) for network in summarize_address_range(low6, high6)]
         case _:
             return HINT
-    return f"write the range as networks: {', '.join(networks[:8])}{' …' if len(networks) > 8 else ''}"
+    shown = ", ".join(network.removesuffix("/32").removesuffix("/128") for network in networks[:8])
+    return f"write the range as networks: {shown}{' …' if len(networks) > 8 else ''}"
 
 
 def _is_network(text: str) -> bool:

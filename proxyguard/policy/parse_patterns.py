@@ -19,7 +19,7 @@ MAX_CHARACTERS: Final = 1000
 MAX_PROGRAM: Final = 5000
 """RE2 instructions. Ordinary patterns have 10 to 300; a thousand-fold repetition of a class has more than that."""
 
-_LINEAR: Final = "RE2 matches in linear time, so that no pattern can stop the site"
+_LINEAR: Final = "RE2 leaves it out to match in linear time, so that no pattern can stop the site"
 
 _EVERY_BYTE: Final = bytes(range(256))
 
@@ -38,7 +38,7 @@ OPTIONS: Final = _options()
 def check_regex(pattern: str) -> None:
     """Raises Fault when the pattern is empty, too long, too big, not ASCII, not RE2, or holds for every value."""
     if not pattern:
-        raise Fault("the regex is empty: it would match every value", "use present")
+        raise Fault("the regex is empty: it would match every value", "use present, or leave the condition out")
     if len(pattern) > MAX_CHARACTERS:
         raise Fault(
             f"the regex has {len(pattern)} characters",
@@ -61,17 +61,19 @@ def check_regex(pattern: str) -> None:
     if size > MAX_PROGRAM:
         raise Fault(f"the regex needs {size} instructions", f"at most {MAX_PROGRAM}; repeat less, such as {{1,20}}")
     if compiled.search(b"") and compiled.search(_EVERY_BYTE):
-        raise Fault(f"the regex {quoted(pattern)} matches every value", "a part of it must be required; or use present")
+        raise Fault(
+            f"the regex {quoted(pattern)} matches every value", "some part of it must not be optional; or use present"
+        )
 
 
 _REFUSED: Final = (
-    (re.compile(r"\(\?<?[=!]"), "look-around, such as {found}, is not available",
+    (re.compile(r"\(\?<?[=!]"), "look-around, {found}…), is not available",
      "use two conditions: {{regex: …, not: {{regex: …}}}}"),
-    (re.compile(r"\\[1-9]"), "back-references, such as {found}, are not available", "write the repeated part out"),
+    (re.compile(r"\\[1-9]"), "the back-reference {found} is not available", "write the repeated part out"),
     (re.compile(r"\(\?>"), "atomic groups, (?>…), are not available", "leave ?> out: nothing is slow here"),
-    (re.compile(r"[*+?}]\+"), "possessive repetition, such as {found}, is not available",
+    (re.compile(r"[*+?}]\+"), "the possessive repetition {found} is not available",
      "leave the second + out: nothing is slow here"),
-    (re.compile(r"\(\?P?[=&]|\(\?R"), "recursion and references, such as {found}, are not available", "write the part out"),
+    (re.compile(r"\(\?P?[=&]|\(\?R"), "references to groups, {found}…), are not available", "write the part out"),
     (re.compile(r"\\[ZGKRXhH]"), "the escape {found} is not available", "see the RE2 syntax; the end of the text is \\z"),
 )  # fmt: skip
 
@@ -81,7 +83,7 @@ def _explained(pattern: str, said: str) -> Fault:
     for refused, message, hint in _REFUSED:
         found = refused.search(bare)
         if found:
-            return Fault(f"the regex is not valid: {message.format(found=found[0])}", f"{_LINEAR}; {hint.format()}")
+            return Fault(f"the regex is not valid: {message.format(found=found[0])}", f"{hint.format()}; {_LINEAR}")
     for fragment, message, hint in _SAID:
         if fragment in said:
             detail = said.partition(": ")[2]

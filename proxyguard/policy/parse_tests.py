@@ -54,6 +54,8 @@ _EXPECTED: Final = re.compile(r"(\S+)(?:\s+by\s+(\S+))?")
 
 _ANYTHING: Final = Expectation()
 
+_MEANT_STEP: Final = {"then": "write all steps one after the other in one list"}
+
 _MEANT_SKETCH: Final = {
     **dict.fromkeys(("ip", "address", "remote_addr"), "did you mean 'client'?"),
     **dict.fromkeys(("header",), "did you mean 'headers'?"),
@@ -73,7 +75,7 @@ class TestReader:
 
     def read(self, node: Node) -> tuple[RuleTest, ...]:
         """The `tests` of a rule file; those with problems are left out."""
-        sequence = read_sequence(node, self.report, "tests", "- request: {path: /signup, method: POST}\n    expect: …")
+        sequence = read_sequence(node, self.report, "tests", "[{request: {path: /signup}, expect: pass by default}]")
         if sequence is None:
             return ()
         if len(sequence.items) > MAX_TESTS:
@@ -120,7 +122,7 @@ class TestReader:
             mapping = read_mapping(item, self.report, "a step", hint)
             if mapping is None:
                 continue
-            step = self._step(mapping, read_keys(mapping, STEP_KEYS, self.report, "a step"))
+            step = self._step(mapping, read_keys(mapping, STEP_KEYS, self.report, "a step", _MEANT_STEP))
             if step is not None:
                 steps.append(step)
         return steps
@@ -227,7 +229,7 @@ class TestReader:
                 complain(self.report, entry.key, fault.message, fault.hint)
             items = entry.value.items if isinstance(entry.value, Sequence) else [entry.value]
             for item in items:
-                text = read_text(item, self.report, entry.key.text, MAX_VALUE_CHARACTERS, empty=True)
+                text = read_text(item, self.report, f"the {kind} {entry.key.text}", MAX_VALUE_CHARACTERS, empty=True)
                 pairs.append((entry.key.text, text or "", entry.key))
         return pairs
 

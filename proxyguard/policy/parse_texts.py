@@ -42,7 +42,7 @@ def read_text_value(field: FieldKind, kind: TextKind, text: str, *, alone: bool 
     if kind is TextKind.REGEX:
         check_regex(text)
         return text.encode()
-    _check_characters(kind, text)
+    _check_characters(field, kind, text)
     if alone and "*" in text and field in _STARRED:
         message = f"{quoted(text)} is compared as it stands, * included"
         raise Fault(message, f"if * means anything: {{glob: {quoted(text)}}}; if it does not: {{in: [{quoted(text)}]}}")
@@ -50,9 +50,10 @@ def read_text_value(field: FieldKind, kind: TextKind, text: str, *, alone: bool 
     return (check(kind, text) if check else text).encode()
 
 
-def _check_characters(kind: TextKind, text: str) -> None:
+def _check_characters(field: FieldKind, kind: TextKind, text: str) -> None:
+    anything = "leave the condition out" if field in ALWAYS_THERE else "use present"
     if not text and kind is not TextKind.EQUAL:
-        raise Fault(f"the {kind} is empty: it would match every value", "use present")
+        raise Fault(f"the text for {kind} is empty: it would match every value", anything)
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
         raise Fault(f"the text has {len(text)} characters", f"at most {MAX_BYTES} bytes")
     if not text.isprintable():
@@ -60,7 +61,7 @@ def _check_characters(kind: TextKind, text: str) -> None:
             f"{quoted(text)} has a control character", "no field of a request can hold one; use a regex for odd bytes"
         )
     if kind is TextKind.GLOB and not text.strip("*"):
-        raise Fault(f"the glob {quoted(text)} matches every value", "use present")
+        raise Fault(f"the glob {quoted(text)} matches every value", anything)
 
 
 def _host(kind: TextKind, text: str) -> str:

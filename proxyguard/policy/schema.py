@@ -20,7 +20,7 @@ from proxyguard.policy.parse_texts import NAMED
 
 type Schema = dict[str, Any]
 
-SCHEMA_ID: Final = "https://json-schema.org/draft-07/schema#"
+SCHEMA_ID: Final = "http://json-schema.org/draft-07/schema#"
 
 _NAME: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _DURATION: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w)$"
@@ -83,7 +83,7 @@ KEY_WORDS: Final = {
     "limit.rate": "So many per period: 10/minute, 300/hour, 20/90s.",
     "limit.burst": "How many may come at once; the rate's number unless given.",
     "limit.per": "What is counted separately. `client` unless given.",
-    "limit.missing": "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not at all.",
+    "limit.missing": "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not.",
     "reject.status": "The status of the answer.",
     "reject.message": "A line for the person or the log of the program that is refused.",
     "reject.retry_after": "When to come back, as a Retry-After header.",
