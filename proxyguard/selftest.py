@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from proxyguard.client_address import DEFAULT_PREFIXES
-from proxyguard.decision import Decision, Mode, weakest
+from proxyguard.decision import DEFAULT_RULE, Decision, Mode, weakest
 from proxyguard.engine import Match, decide, match
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import Outcome
@@ -189,23 +189,26 @@ def _status(decision: Decision) -> int | None:
 
 
 def _said_expectation(expect: Expectation) -> str:
-    said = [expect.action] if expect.action else []
+    named = [expect.action] if expect.action else []
     if expect.rule:
-        said.append(f"by {expect.rule}" if said else f"rule {expect.rule}")
-    if expect.status is not None:
-        said.append(f"with status {expect.status}")
+        named.append(f"by {expect.rule}" if named else f"rule {expect.rule}")
+    facts = [f"status {expect.status}"] if expect.status is not None else []
     if expect.score is not None:
-        said.append(f"with score {expect.score:g}")
-    return " ".join(said) or "anything"
+        facts.append(f"score {expect.score:g}")
+    if not named:
+        return " and ".join(facts) or "anything"
+    return " ".join(named) + (f" with {' and '.join(facts)}" if facts else "")
 
 
 def _said_decision(decision: Decision, expect: Expectation) -> str:
     """The decision, with as much as the test asks about."""
-    said = f"{decision.name} by {decision.rule}"
+    facts = []
     if expect.status is not None:
         status = _status(decision)
-        said += f" with status {status}" if status else " with no status of its own"
-    return f"{said} with score {decision.score:g}" if expect.score is not None else said
+        facts.append(f"status {status}" if status else "no status of its own")
+    if expect.score is not None:
+        facts.append(f"score {decision.score:g}")
+    return f"{decision.name} by {decision.rule}" + (f" with {' and '.join(facts)}" if facts else "")
 
 
 def _reason(step: Step, traced: Trace) -> str:
@@ -213,12 +216,8 @@ def _reason(step: Step, traced: Trace) -> str:
     decided = traced.decision.rule
     matched = "; ".join(traced.matched) or "no condition to meet"
     expected = step.expect.rule
-    if expected is None or expected == decided:
-        return (
-            f"{decided} decided: {matched}"
-            if traced.matched
-            else f"no rule before the end of the policy applied ({decided})"
-        )
+    if expected is None or expected in {DEFAULT_RULE, decided}:
+        return _said_of_no_rule(traced) if decided == DEFAULT_RULE else f"{decided} decided: {matched}"
     looked = traced.of(expected)
     if looked is None:
         return f"{expected} was not looked at: {decided} decided before it: {matched}"
@@ -227,3 +226,8 @@ def _reason(step: Step, traced: Trace) -> str:
         times = f"after {step.repeat} requests in {step.within_seconds:g} s" if step.repeat > 1 else "after one request"
         return f"{expected} holds, but its limit ({said_limit(looked.charge.limit)}) has {looked.usage.remaining} left {times}"
     return f"{expected}: {looked.verdict}: {reasons}"
+
+
+def _said_of_no_rule(traced: Trace) -> str:
+    given = [f"{looked.rule} ({looked.action})" for looked in traced.looked if looked.verdict is Verdict.APPLIES]
+    return f"no rule decided; applied: {', '.join(given)}" if given else "no rule applied"

@@ -5,10 +5,9 @@ Turns the description into the Request that a front would have built; knows noth
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final
-
-import msgspec
 
 from proxyguard.client_address import Address
 from proxyguard.policy.model import RequestSketch
@@ -35,8 +34,8 @@ def parse_batch_line(line: bytes | str) -> Request:
     if len(raw) > MAX_LINE_BYTES:
         raise ValueError(f"the line has {len(raw)} bytes; at most {MAX_LINE_BYTES}")
     try:
-        fields = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fields = json.loads(raw)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the line is not JSON: {error}") from error
     if not isinstance(fields, dict):
         example = '{"client": "192.0.2.1", "path": "/"}'

@@ -45,14 +45,15 @@ _SECRET_NAME: Final = re.compile(
 )
 
 _SAID: Final = {
-    TextKind.EQUAL: "equals",
-    TextKind.PREFIX: "begins with",
-    TextKind.SUFFIX: "ends with",
-    TextKind.CONTAINS: "contains",
-    TextKind.WORD: "has the word",
-    TextKind.GLOB: "fits the glob",
-    TextKind.REGEX: "fits the regex",
+    TextKind.EQUAL: ("equals", "does not equal", "equals none of"),
+    TextKind.PREFIX: ("begins with", "does not begin with", "begins with none of"),
+    TextKind.SUFFIX: ("ends with", "does not end with", "ends with none of"),
+    TextKind.CONTAINS: ("contains", "does not contain", "contains none of"),
+    TextKind.WORD: ("has the word", "does not have the word", "has none of the words"),
+    TextKind.GLOB: ("fits the glob", "does not fit the glob", "fits none of the globs"),
+    TextKind.REGEX: ("fits the regex", "does not fit the regex", "fits none of the regexes"),
 }
+"""What is said of a field that compares, of one that does not with one text, and with several."""
 
 
 class Answer(NamedTuple):
@@ -146,14 +147,14 @@ def _ask_text(field: Field, matcher: Text, values: Values) -> Answer:
     found: set[int] = set()
     for value in values:
         found.update(_text_index(matcher).find(value))
-    verb = _SAID[matcher.kind]
+    does, does_not, with_none = _SAID[matcher.kind]
     if found:
-        return Answer(holds=True, reasons=(f"{field} {verb} {_shown(matcher.texts[min(found)])}",))
+        return Answer(holds=True, reasons=(f"{field} {does} {_shown(matcher.texts[min(found)])}",))
     listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
     if len(matcher.texts) > MAX_LISTED:
         listed += f" and {len(matcher.texts) - MAX_LISTED} more"
-    none_of = "none of " if len(matcher.texts) > 1 else "not "
-    return Answer(holds=False, reasons=(f"{field} is {_shown_values(field, values)}: {none_of}{verb} {listed}",))
+    said = with_none if len(matcher.texts) > 1 else does_not
+    return Answer(holds=False, reasons=(f"{field} {_shown_values(field, values)} {said} {listed}",))
 
 
 def _ask_networks(matcher: InNetworks, request: Request) -> Answer:

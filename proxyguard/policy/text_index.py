@@ -20,11 +20,12 @@ from proxyguard.policy.steps import Breathe, in_steps, no_breath, sorted_in_step
 MAX_TEXT_BYTES: Final = 8192
 """Bytes of one value that conditions look at: the front's default bound on a header field (`Bounds.field_bytes`)."""
 
-MEMO_VALUES: Final = 8192
+MEMO_VALUES: Final = 4096
 MEMO_VALUE_BYTES: Final = 512
 """Longer than any user agent that comes again."""
 
 Marks = tuple[int, ...]
+NOTHING: Final[AbstractSet[int]] = frozenset()
 
 _TOKENS: Final = bytes(ord(chr(byte).lower()) if byte < 0x80 and chr(byte).isalnum() else 0x20 for byte in range(256))
 """Translates a text to its tokens: ASCII letters and digits in lower case, everything else a space."""
@@ -109,14 +110,14 @@ class TextIndex:
             found, by_position = self._patterns
             for position in found.find(value):
                 marks.update(by_position[position])
-        return marks
+        return marks or NOTHING
 
 
 class Memo:
     """What was found for recent values: user agents and the like come again and again, and a dictionary beats any automaton.
 
-    Holds at most 2 x MEMO_VALUES values of at most MEMO_VALUE_BYTES (8 MiB in all). The older half is dropped when the newer
-    one is full, so that a flood of values never seen again makes it useless for a while, never large and never wrong.
+    Holds at most 2 x MEMO_VALUES values of at most MEMO_VALUE_BYTES (about 6 MiB in all). The older half is dropped when the
+    newer one is full, so that a flood of values never seen again makes it useless for a while, never large, never wrong.
     """
 
     __slots__ = ("_newer", "_older")
