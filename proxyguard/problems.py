@@ -81,8 +81,10 @@ def format_report(problems: Iterable[Problem]) -> str:
     found = sorted(problems, key=_PLACE)
     if not found:
         return ""
-    files = len({problem.file for problem in found})
-    count = f"{len(found)} {_plural(len(found), 'problem')} in {files} {_plural(files, 'file')}"
+    count = f"{len(found)} {_plural(len(found), 'problem')}"
+    if all(problem.line for problem in found):
+        files = len({problem.file for problem in found})
+        count += f" in {files} {_plural(files, 'file')}"
     return "\n".join([*(str(problem) for problem in found), count]) + "\n"
 
 

@@ -30,6 +30,8 @@ _KUBERNETES: Final = re.compile(
 )
 """Variables that Kubernetes sets in every pod for a service whose name begins with `proxyguard`."""
 
+_FILE_ONLY: Final = {setting.variable: setting.path for setting in BY_PATH.values() if not setting.from_environment}
+
 _GROUPS: Final = frozenset(path[: path.rindex(".")] for path in BY_PATH if "." in path) | {"counting"}
 
 
@@ -145,6 +147,9 @@ def _from_environment(environ: Mapping[str, str], reading: _Reading) -> None:
         setting = BY_VARIABLE.get(name)
         if setting is not None:
             reading.given[setting.path] = _from_text(setting, environ[name], reading.report(name))
+        elif name in _FILE_ONLY:
+            hint = f"for one site, set {PREFIX}UPSTREAM"
+            reading.report(name).add(0, 0, f"{_FILE_ONLY[name]} can only be set in the settings file", hint)
         elif not _KUBERNETES.fullmatch(name):
             hint = name_hint(name, [*BY_VARIABLE, *OTHER_VARIABLES], "variables")
             reading.report(name).add(0, 0, "unknown variable", hint)

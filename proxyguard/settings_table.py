@@ -83,7 +83,7 @@ def _time(low: float, high: float, off: str = "") -> Reader:
     def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
         if off and isinstance(node, Scalar) and node.text == off:
             return NOTHING
-        return read_duration(node, report, subject, low, high)
+        return read_duration(node, report, subject, low, high, off)
 
     return read
 
@@ -92,7 +92,7 @@ def _size(low: int, high: int, off: str = "") -> Reader:
     def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
         if off and isinstance(node, Scalar) and node.text == off:
             return NOTHING
-        return read_size(node, report, subject, low, high)
+        return read_size(node, report, subject, low, high, off)
 
     return read
 

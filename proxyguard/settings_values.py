@@ -82,7 +82,7 @@ def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
     except ValueError:
         host = port = None
         url = urlsplit("")
-    if url.scheme not in ("http", "https") or not host or not text.isascii() or " " in text:
+    if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
         hint = (
             f"did you mean http://{text}?"
             if "://" not in text and text.isascii() and " " not in text

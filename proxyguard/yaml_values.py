@@ -206,36 +206,40 @@ def read_choice(
     return None
 
 
-def read_duration(node: Node, report: Report, subject: str, low: float, high: float) -> float | None:
-    """Seconds, from `low` to `high`."""
-    scalar = read_scalar(node, report, subject, "a duration", DURATION_HINT)
+def read_duration(node: Node, report: Report, subject: str, low: float, high: float, other: str = "") -> float | None:
+    """Seconds, from `low` to `high`. `other` is a word that the caller takes too, for the hint."""
+    instead = f"; or {other}" if other else ""
+    scalar = read_scalar(node, report, subject, "a duration", DURATION_HINT + instead)
     if scalar is None:
         return None
     try:
         seconds = parse_duration(scalar.text)
     except ValueError:
-        hint = f"did you mean {scalar.text}s?" if scalar.text.isdecimal() else DURATION_HINT
+        hint = f"did you mean {scalar.text}s?" if scalar.text.isdecimal() else DURATION_HINT + instead
         complain(report, node, f"{subject} must be a number and a unit, not {quoted(scalar.text)}", hint)
         return None
     if low <= seconds <= high:
         return seconds
-    complain(report, node, f"{subject} is {scalar.text}", f"from {duration_text(low)} to {duration_text(high)}")
+    complain(
+        report, node, f"{subject} is {scalar.text}", f"from {duration_text(low)} to {duration_text(high)}{instead}"
+    )
     return None
 
 
-def read_size(node: Node, report: Report, subject: str, low: int, high: int) -> int | None:
-    """Bytes, from `low` to `high`."""
-    scalar = read_scalar(node, report, subject, "a size", SIZE_HINT)
+def read_size(node: Node, report: Report, subject: str, low: int, high: int, other: str = "") -> int | None:
+    """Bytes, from `low` to `high`. `other` is a word that the caller takes too, for the hint."""
+    instead = f"; or {other}" if other else ""
+    scalar = read_scalar(node, report, subject, "a size", SIZE_HINT + instead)
     if scalar is None:
         return None
     try:
         size = parse_size(scalar.text)
     except ValueError:
-        complain(report, node, f"{subject} must be a size, not {quoted(scalar.text)}", SIZE_HINT)
+        complain(report, node, f"{subject} must be a size, not {quoted(scalar.text)}", SIZE_HINT + instead)
         return None
     if low <= size <= high:
         return size
-    complain(report, node, f"{subject} is {scalar.text}", f"from {size_text(low)} to {size_text(high)}")
+    complain(report, node, f"{subject} is {scalar.text}", f"from {size_text(low)} to {size_text(high)}{instead}")
     return None
 
 
