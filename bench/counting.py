@@ -1,29 +1,45 @@
-"""What counting costs: microseconds a charge, memory a key, the longest pause. `python bench/counting.py [memory|pause|charge]`.
+"""What counting costs: microseconds a charge, memory a key, the longest pause, a remote store's time.
+
+`python bench/counting.py [charge|memory|pause|shared|valkey]`
 
 Without an argument it runs all parts, each in a process of its own, and prints one line a figure.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import resource
+import socket
 import subprocess
 import sys
+import tempfile
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from time import perf_counter, thread_time
+from time import perf_counter, process_time, thread_time, time
+
+import uvloop
 
 from proxyguard.decision import Reject
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import BanTerms, Charge
+from proxyguard.limits.remote import RemoteStore
+from proxyguard.limits.resp import ValkeyUrl
+from proxyguard.limits.shared import SharedStore
+from proxyguard.limits.store import BanTerms, Charge, Outcome
+from proxyguard.limits.valkey import ValkeyStore
+from proxyguard.settings import Counting
+from tests.contracts import servers
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)
 PER_HOUR = Limit(100, 3600.0, 100, CLIENT)
 SITE = Limit(1_000_000, 60.0, 1_000_000, CLIENT)
 NOW = 1_700_000_000.0
 MILLION = 1_000_000
+RATE = 2000
+REQUESTS = 4000
 
 
 def resident_bytes() -> int:
@@ -93,7 +109,87 @@ def pause() -> None:
         )
 
 
-PARTS = {"charge": charge_cost, "memory": memory, "pause": pause}
+async def remote(store: RemoteStore, name: str) -> None:
+    """2,000 requests a second of four limits each: our own CPU, and what a request waits."""
+    await store.start()
+    limits = [Limit(MILLION, 60.0, MILLION, CLIENT) for _ in range(4)]
+    waits = array("d")
+
+    async def request(number: int) -> None:
+        started = perf_counter()
+        batch = [
+            Charge(f"{name}~abcdef|10.0.0.{number & 255}", limit) for name, limit in zip("abcd", limits, strict=True)
+        ]
+        outcome = store.charge(batch, ("client:10.0.0.1",), time())
+        if not isinstance(outcome, Outcome):
+            await outcome
+        waits.append(perf_counter() - started)
+
+    async def paced(of_a_kind: int) -> float:
+        """CPU microseconds a request, everything in this process included, without the loop that paces."""
+        waits_before, begun = len(waits), process_time()
+        next_tick = perf_counter()
+        while len(waits) - waits_before < REQUESTS:
+            await asyncio.gather(*(request(number) for number in range(of_a_kind)))
+            next_tick += of_a_kind / RATE
+            await asyncio.sleep(max(0.0, next_tick - perf_counter()))
+        return (process_time() - begun) / REQUESTS * 1e6
+
+    async def idle(of_a_kind: int) -> float:
+        begun, next_tick = process_time(), perf_counter()
+        for _ in range(REQUESTS // of_a_kind):
+            await asyncio.gather(*(asyncio.sleep(0) for _ in range(of_a_kind)))
+            next_tick += of_a_kind / RATE
+            await asyncio.sleep(max(0.0, next_tick - perf_counter()))
+        return (process_time() - begun) / REQUESTS * 1e6
+
+    for of_a_kind in (1, 8, 32):
+        del waits[:]
+        cost = await paced(of_a_kind) - await idle(of_a_kind)
+        ordered = sorted(waits)
+        print(
+            f"{name}, 4 limits, {RATE} requests/s in groups of {of_a_kind}: {cost:.0f} us of our CPU a request,"
+            f" wait p50 {ordered[len(ordered) // 2] * 1e3:.2f} ms, p99 {ordered[len(ordered) * 99 // 100] * 1e3:.2f} ms,"
+            f" {store.fallback.answers} fallbacks"
+        )
+    await store.stop()
+
+
+def shared() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.limits.store_process", str(path)], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(remote(SharedStore(path, Counting()), "shared by workers"))
+        process.kill()
+        process.wait()
+
+
+def valkey() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path, port = Path(folder) / "s", free_port()
+        with servers.valkey(path, "--port", str(port)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            url = ValkeyUrl.parse(f"redis://127.0.0.1:{port}")
+            runner.run(remote(ValkeyStore(url, Counting()), "Valkey on loopback"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "shared": shared,
+    "valkey": valkey,
+    "charge": charge_cost,
+    "memory": memory,
+    "pause": pause,
+}
 
 
 def main() -> None:

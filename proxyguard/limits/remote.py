@@ -91,6 +91,7 @@ class RemoteStore(ABC):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.fallback.up = False  # without a word: this is no outage
         self._abandon("stopped")
         await self._disconnect()
 
