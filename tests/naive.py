@@ -113,7 +113,8 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
                 case Text(kind, texts):
                     return any(compares(kind, text, value) for text in texts for value in found)
                 case InNetworks(networks):
-                    return tested.kind is FieldKind.CLIENT and any(request.client.number in one for one in networks)
+                    within = [one for one in networks if request.client.number in one]
+                    return any((":" in one.text) is not request.client.is_v4 for one in within)
                 case Present():
                     return bool(found) or of_score
                 case Absent():

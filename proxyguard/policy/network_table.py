@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from typing import Final
 
-from proxyguard.client_address import Network
+from proxyguard.client_address import V4_BASE, Network
 from proxyguard.policy.steps import Breathe, in_steps, no_breath, sorted_in_steps
 
 Marks = tuple[int, ...]
+
+V4_LAST: Final = V4_BASE + 0xFFFF_FFFF
 
 
 class NetworkTable:
@@ -23,7 +26,8 @@ class NetworkTable:
     def __init__(self, networks: Iterable[tuple[Network, int]], breathe: Breathe = no_breath) -> None:
         edges: list[tuple[int, int, int]] = []
         for network, mark in networks:
-            edges += ((network.first, mark, 1), (network.last + 1, mark, -1))
+            for first, last in own_family(network):
+                edges += ((first, mark, 1), (last + 1, mark, -1))
         self._starts = [0]
         self._marks: list[Marks] = [()]
         open_marks: dict[int, int] = {}
@@ -50,3 +54,14 @@ class NetworkTable:
 
     def __len__(self) -> int:
         return len(self._starts)
+
+
+def own_family(network: Network) -> tuple[tuple[int, int], ...]:
+    """The ranges of a network without addresses of the other family: `::/0` means every IPv6 client, and no IPv4 one.
+
+    The common line has IPv4 inside `::/80`; an IPv6 network around it becomes the range before and the range after.
+    """
+    first, last = network.first, network.last
+    if first >= V4_BASE or last <= V4_LAST:
+        return ((first, last),)
+    return ((first, V4_BASE - 1), (V4_LAST + 1, last))

@@ -11,7 +11,7 @@ from proxyguard.policy.network_table import NetworkTable
 small_ranges = st.tuples(st.integers(0, 40), st.integers(0, 12), st.integers(0, 5))
 
 
-@given(st.lists(small_ranges, max_size=25), st.sampled_from([0, V4_BASE, MAX_NUMBER - 60]))
+@given(st.lists(small_ranges, max_size=25), st.sampled_from([0, V4_BASE, V4_BASE + (1 << 32), MAX_NUMBER - 60]))
 def test_every_address_has_the_marks_of_the_networks_around_it(ranges: list[tuple[int, int, int]], base: int) -> None:
     networks = [(Network(base + first, base + first + length, ""), mark) for first, length, mark in ranges]
     table = NetworkTable(networks)
@@ -29,13 +29,14 @@ def test_both_families_and_their_ends() -> None:
     def marks(address: str) -> set[int]:
         return set(table.find(address_number(address)))
 
-    assert marks("192.0.2.255") == {0, 1, 2, 3}
-    assert marks("192.0.3.0") == {0, 3}
-    assert marks("255.255.255.255") == {0, 3}
+    assert marks("192.0.2.255") == {0, 1, 2}
+    assert marks("192.0.3.0") == {0}
+    assert marks("0.0.0.0") == marks("255.255.255.255") == {0}
+    assert marks("::ffff:192.0.3.0") == {0}
     assert marks("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff") == {3, 4}
     assert marks("2001:db9::") == {3}
     assert marks("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff") == {3}
-    assert marks("::") == {3}
+    assert marks("::") == marks("::fffe:ffff:ffff") == marks("::1:0:0:0") == {3}
 
 
 def test_an_empty_table_has_no_marks() -> None:
