@@ -178,6 +178,8 @@ class Http1Lane(Layer):
         bounds = self._common.events.bound_exceeded
         exchange = self._exchange
         if exchange is not None:
+            if not self._whole:
+                self._last = True  # whatever still comes of this body, nobody waits for it
             exchange.expired(self._now)
         elif self._state is State.OPEN and not self._parser.idle:
             bounds("head_seconds")
