@@ -26,7 +26,7 @@ from proxyguard.decision import (
     Reject,
     Tarpit,
 )  # fmt: skip
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.model import (
     ALWAYS,
     AllOf,
@@ -266,6 +266,9 @@ class _FileReader:
         if limit is not None and isinstance(action, Allow | Pass):
             hint = "a rule with a limit applies when the limit is exceeded: use reject, tarpit, delay, ban or score"
             complain(report, values["limit"], f"{word} cannot have a limit", hint)
+        if isinstance(action, Ban) and limit is not None and {part.kind for part in limit.per} <= _SHARED_KEYS:
+            hint = "a ban is for the key of the limit: add client, network, a header or a cookie to per"
+            complain(report, values["limit"], "the ban would be for everybody", hint)
         if isinstance(action, Allow) and _looks_at(when, (FieldKind.SCORE, FieldKind.TAG)):
             hint = "use pass, which keeps its place among the rules"
             complain(report, values["when"], "allow rules are looked at before there is any score or tag", hint)
@@ -277,6 +280,10 @@ class _FileReader:
         elif isinstance(action, Reject | Tarpit | Drop | Ban | Delay):
             hint = "say when, or give it a limit; to close the site on purpose: when: {path: {prefix: /}}"
             complain(report, mapping, f"the rule would {word} every request", hint)
+
+
+_SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
+"""Parts of a key that all clients have in common."""
 
 
 def _looks_at(condition: Condition, kinds: tuple[FieldKind, ...]) -> bool:

@@ -1,0 +1,66 @@
+"""The reference is true: its examples load and their tests hold, and nothing that can be written is left out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from proxyguard.limits.limit import KeyKind, Missing
+from proxyguard.policy.load import load_policy
+from proxyguard.policy.model import FieldKind
+from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
+from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
+from proxyguard.policy.parse_conditions import MATCHERS
+from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
+from proxyguard.policy.parse_tests import EXPECT_KEYS, SKETCH_KEYS, TEST_KEYS
+from proxyguard.problems import format_report
+from proxyguard.selftest import run_tests
+
+RULES = Path(__file__).parent.parent / "docs" / "reference" / "rules.md"
+BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def whole(block: str) -> str:
+    """A fragment made into a rule file."""
+    if block.startswith("name:"):
+        return block
+    if block.startswith("when:"):
+        block = "- name: fragment\n  action: reject\n" + "".join(f"  {line}\n" for line in block.splitlines())
+    return "name: fragment\nrules:\n" + "".join(f"  {line}\n" for line in block.splitlines())
+
+
+BLOCKS = [whole(block) for block in BLOCK.findall(RULES.read_text())]
+
+
+def test_there_are_examples() -> None:
+    assert len(BLOCKS) >= 10
+
+
+@pytest.mark.parametrize("text", BLOCKS, ids=[f"{number}" for number in range(1, len(BLOCKS) + 1)])
+def test_an_example_loads_and_its_tests_hold(text: str, tmp_path: Path) -> None:
+    (tmp_path / "example.yaml").write_text(text)
+    loaded = load_policy(tmp_path)
+    assert format_report(loaded.problems) == ""
+    assert loaded.policy is not None
+    assert [str(failure.problem) for failure in run_tests(loaded.policy)] == []
+
+
+WORDS = {
+    *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing,
+    *TEST_KEYS, *SKETCH_KEYS, *EXPECT_KEYS, "any", "all", "present", "absent",
+    *(name for names in MATCHERS.values() for name in names),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", sorted(WORDS))
+def test_every_word_of_the_language_is_in_the_reference(word: str) -> None:
+    assert re.search(rf"`{re.escape(word)}`", RULES.read_text())
+
+
+@pytest.mark.parametrize("kind", [*FieldKind, *KeyKind])
+def test_every_field_and_every_part_of_a_key_is_in_the_reference(kind: str) -> None:
+    assert re.search(rf"`{kind}(\.NAME)?`", RULES.read_text())
+
+
+def test_the_statuses_are_those_of_the_reference() -> None:
+    assert ", ".join(map(str, STATUSES)) in RULES.read_text()
