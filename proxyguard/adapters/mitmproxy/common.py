@@ -39,9 +39,11 @@ class Link:
 
     `peer` is who connected, or whom a PROXY header named; `scheme` is `http` or `https`. `due` is the next deadline of
     whichever layer is in charge, on the worker's clock, inf for none. `lane` is the layer that speaks HTTP, once there is one.
+    `multiplexed` is set by a lane that has a pace of its own for each upstream connection: a blocked one then holds up nothing
+    else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once.
     """
 
-    __slots__ = ("due", "handshaking", "lane", "peer", "scheme", "seal")
+    __slots__ = ("due", "handshaking", "lane", "multiplexed", "peer", "scheme", "seal", "stalled", "wake")
 
     def __init__(self, peer: Address, due: float) -> None:
         self.peer = peer
@@ -50,6 +52,9 @@ class Link:
         self.handshaking = False
         self.lane: Layer | None = None
         self.seal: Seal | None = None
+        self.multiplexed = False
+        self.stalled = False
+        self.wake: Callable[[], None] | None = None
 
 
 class Common:

@@ -42,8 +42,10 @@ from proxyguard.adapters.mitmproxy.signals import (
     Expired,
     GiveUp,
     HoldReading,
+    HoldUpstream,
     Lease,
     Leased,
+    UpstreamPace,
     Writable,
 )
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
@@ -126,6 +128,7 @@ class ClientConnection(asyncio.Protocol):
         runtime.connections.add(self)
         transport.set_write_buffer_limits(high=common.bounds.buffer_bytes)
         self._link = Link(peer, common.clock() + common.bounds.head_seconds)
+        self._link.wake = self._wake
         local = transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], self._link)
         self._layer = NextLayer(self._context)
@@ -168,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
         self._runtime.common.events.connection_closed()
 
     def pause_writing(self) -> None:
-        self._stalled = True
+        self._stalled = self._link.stalled = True
         self._unsent = self._transport.get_write_buffer_size()
         common = self._runtime.common
         self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
@@ -176,7 +179,7 @@ class ClientConnection(asyncio.Protocol):
             carrier.hold_reading(held=True)
 
     def resume_writing(self) -> None:
-        self._stalled = False
+        self._stalled = self._link.stalled = False
         for carrier in self._upstreams:
             carrier.hold_reading(held=False)
         self._dispatch(Writable())
@@ -191,7 +194,10 @@ class ClientConnection(asyncio.Protocol):
         self._dispatch(ConnectionClosed(server))
 
     def upstream_pace_changed(self) -> None:
-        self._apply_reading()
+        if self._link.multiplexed:
+            self._dispatch(UpstreamPace())
+        else:
+            self._apply_reading()
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
@@ -276,6 +282,8 @@ class ClientConnection(asyncio.Protocol):
             case HoldReading():
                 self._held_by_lane = command.held
                 self._apply_reading()
+            case HoldUpstream():
+                command.server.carrier.hold_reading(held=command.held or self._stalled)
             case CloseTcpConnection() if command.half_close:
                 if not self._transport.is_closing():
                     self._transport.write_eof()
@@ -348,7 +356,8 @@ class ClientConnection(asyncio.Protocol):
                 self._apply_reading()
 
     def _apply_reading(self) -> None:
-        held = self._held_by_lane or any(carrier.is_blocked for carrier in self._upstreams)
+        blocked = not self._link.multiplexed and any(carrier.is_blocked for carrier in self._upstreams)
+        held = self._held_by_lane or blocked
         if held is not self._reading_held and not self._transport.is_closing():
             self._reading_held = held
             if held:
@@ -444,6 +453,10 @@ class ClientConnection(asyncio.Protocol):
             self._context.layers.clear()
         self._context = None
         self._layer = None
+        self._link.wake = None
+
+    def _wake(self) -> None:
+        self._dispatch(Expired())
 
     def _move_deadline(self, deadline: float) -> None:
         self.deadline = deadline

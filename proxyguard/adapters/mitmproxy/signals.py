@@ -90,6 +90,16 @@ class HoldReading(Command):
         self.held = held
 
 
+class HoldUpstream(Command):
+    """Stop taking bytes from one upstream connection on lease, or go on. The driver's own holds come on top."""
+
+    __slots__ = ("held", "server")
+
+    def __init__(self, server: UpstreamServer, *, held: bool) -> None:
+        self.server = server
+        self.held = held
+
+
 class Detain(Command):
     """Hand the client over to the dripper; no event follows."""
 
@@ -118,6 +128,12 @@ class Expired(Event):
 
 class Writable(Event):
     """The client takes bytes again after it had not for a while."""
+
+    __slots__ = ()
+
+
+class UpstreamPace(Event):
+    """An upstream connection on lease begins or ceases to be blocked. Only for a lane that says `link.multiplexed`."""
 
     __slots__ = ()
 
