@@ -1,0 +1,162 @@
+"""What the fields of an HTTP/2 request mean, held to what HTTP/1 would accept of the same request.
+
+Follows RFC 9113 sections 8.2 and 8.3. The request is written down as HTTP/1 and read by the strict parser of `http1`: what comes
+out unchanged is sound, anything else is refused for the reason that the parser gives. So both protocols have one set of rules.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from proxyguard.http1.faults import Malformed
+from proxyguard.http1.fields import read_fields
+from proxyguard.http1.heads import BodyKind, RequestHead
+from proxyguard.http1.names import NOT_IN_TRAILERS
+from proxyguard.http1.request_head import LINE_SPARE_BYTES, RequestLine, read_line, understand
+from proxyguard.http1.target import Target, read_authority
+from proxyguard.http2.hpack import Field
+from proxyguard.request import Headers
+from proxyguard.settings import Bounds
+
+_CONNECTION_FIELDS: Final = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"http2-settings",
+})  # fmt: skip
+"""RFC 9113 section 8.2.2: they do not exist here, so whoever sends one wants it to be read by someone else."""
+
+_NEED_CARE: Final = _CONNECTION_FIELDS | {b"cookie", b"te"}
+_SCHEMES: Final = frozenset({b"http", b"https"})
+_UNKNOWN_LENGTH: Final = (b"transfer-encoding", b"chunked")
+_OPTIONAL_PSEUDO: Final = b":authority"
+
+
+class _Pseudo(NamedTuple):
+    method: bytes
+    scheme: bytes
+    path: bytes
+    authority: bytes | None
+
+
+def read_request(fields: list[Field], bounds: Bounds, *, whole: bool) -> RequestHead:
+    """The head that a header section makes. `whole`: no body follows. Raises Malformed.
+
+    The head says version 1.1, as that is what its other half will be; `headers` begin with `host` unless the client sent one
+    itself, and cookies that came in pieces are one field (RFC 9113 section 8.2.3).
+    """
+    pseudo, start = _read_pseudo(fields)
+    line = _read_line(pseudo, bounds)
+    headers = _regular(fields, start)
+    authority = None
+    if pseudo.authority is not None:
+        authority = read_authority(pseudo.authority)
+        if not any(name == b"host" for name, _ in headers):
+            headers.insert(0, (b"host", pseudo.authority))
+    _check_fields(headers, bounds, line.size)
+    line = RequestLine(line.method, Target(line.target.text, authority, pseudo.scheme), b"1.1", line.size)
+    received = tuple(headers)
+    head = understand(line, received)
+    length = head.content_length
+    if length is not None:
+        if whole and length:
+            raise Malformed("content-length")
+        if bounds.body_bytes is not None and length > bounds.body_bytes:
+            raise Malformed("body-size")
+    elif not whole:
+        head = replace(understand(line, (*received, _UNKNOWN_LENGTH)), headers=received)
+    return head
+
+
+def read_trailers(fields: list[Field], bounds: Bounds) -> Headers:
+    """A trailer section, without the fields that may not be there. Raises Malformed."""
+    if len(fields) > bounds.header_count or sum(len(name) + len(value) + 4 for name, value in fields) > bounds.field_bytes:
+        raise Malformed("trailer-size")
+    _check_text(fields)
+    if any(name in _CONNECTION_FIELDS for name, _ in fields):
+        raise Malformed("connection-field")
+    return tuple(field for field in fields if field[0] not in NOT_IN_TRAILERS)
+
+
+def _read_pseudo(fields: list[Field]) -> tuple[_Pseudo, int]:
+    """The fields that begin with a colon, which come first and once each; and where the others begin."""
+    found: dict[bytes, bytes] = {}
+    start = 0
+    for name, value in fields:
+        if name[:1] != b":":
+            break
+        if name in found:
+            raise Malformed("pseudo-field")
+        found[name] = value
+        start += 1
+    try:
+        pseudo = _Pseudo(found.pop(b":method"), found.pop(b":scheme"), found.pop(b":path"), found.pop(_OPTIONAL_PSEUDO, None))
+    except KeyError:
+        if found.get(b":method") == b"CONNECT":
+            raise Malformed("method-refused") from None
+        raise Malformed("pseudo-field") from None
+    if found or pseudo.scheme not in _SCHEMES:
+        raise Malformed("pseudo-field")
+    return pseudo, start
+
+
+def _read_line(pseudo: _Pseudo, bounds: Bounds) -> RequestLine:
+    """Method and target as a request line. What the parser does not read to the very end was not one line."""
+    path = pseudo.path
+    if len(path) > bounds.target_bytes:
+        raise Malformed("target-size")
+    text = b"%b %b HTTP/1.1\r\n" % (pseudo.method, path)
+    if len(text) > min(bounds.target_bytes + LINE_SPARE_BYTES, bounds.head_bytes):
+        raise Malformed("target-size")
+    line = read_line(text, 0, len(text) + 1, bounds.target_bytes)
+    if line is None or line.size != len(text):
+        raise Malformed("request-line")
+    if path[:1] != b"/" and path != b"*":
+        raise Malformed("target")
+    return line
+
+
+def _regular(fields: list[Field], start: int) -> list[Field]:
+    """The other fields, cookie pieces joined where the first of them was."""
+    headers: list[Field] = []
+    crumbs: list[bytes] = []
+    place = 0
+    for field in fields[start:] if start else fields:
+        name, value = field
+        if name in _NEED_CARE:
+            if name == b"cookie":
+                if not crumbs:
+                    place = len(headers)
+                    headers.append(field)
+                crumbs.append(value)
+                continue
+            if name != b"te":
+                raise Malformed("connection-field")
+            if value.lower() != b"trailers":
+                raise Malformed("connection-field")
+        headers.append(field)
+    if len(crumbs) > 1:
+        headers[place] = (b"cookie", b"; ".join(crumbs))
+    return headers
+
+
+def _check_fields(headers: list[Field], bounds: Bounds, line_bytes: int) -> None:
+    """Raise Malformed unless HTTP/1 would read the same fields, within the same bounds."""
+    size = _check_text(headers)
+    if len(headers) > bounds.header_count:
+        raise Malformed("field-count")
+    if size + line_bytes > bounds.head_bytes:
+        raise Malformed("head-size")
+    if size > bounds.field_bytes and max(len(name) + len(value) for name, value in headers) + 2 > bounds.field_bytes:
+        raise Malformed("field-size")
+
+
+def _check_text(fields: list[Field]) -> int:
+    """Raise Malformed unless the fields are read from a header section as they were put into it; gives its bytes."""
+    if not fields:
+        return 0
+    text = b"".join([b"%b: %b\r\n" % field for field in fields])
+    if any(name != name.lower() for name, _ in fields):
+        raise Malformed("field-name")
+    if read_fields(text, 0, len(text)) != fields:
+        raise Malformed("field-value")
+    return len(text)
