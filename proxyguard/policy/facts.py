@@ -8,9 +8,9 @@ is the negation of a present one, so that a request is asked only about what it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple, assert_never
 
 from proxyguard.client_address import Network
 from proxyguard.policy.model import (
@@ -73,60 +73,67 @@ class FactNumbers:
         return number
 
 
-class FieldIndex:
+Find = Callable[[bytes], Collection[int]]
+
+
+class FieldIndex(NamedTuple):
     """All tests about one field, ready to be asked about its values."""
 
-    __slots__ = ("_at_least", "_at_most", "_numbers", "_present", "_texts")
+    present: tuple[int, ...]
+    """Tests that hold when the field is there."""
+    find: Find | None
+    """From a value to the tests that hold for it."""
 
-    def __init__(self, tests: Iterable[tuple[Test, int]], breathe: Breathe) -> None:
-        texts: list[tuple[TextKind, bytes, int]] = []
-        self._at_least: list[tuple[float, int]] = []
-        self._at_most: list[tuple[float, int]] = []
-        self._present: tuple[int, ...] = ()
-        for test, number in tests:
-            match test.matcher:
-                case Text(kind, wanted):
-                    texts += [(kind, text, number) for text in wanted]
-                case AtLeast(bound):
-                    self._at_least.append((bound, number))
-                case AtMost(bound):
-                    self._at_most.append((bound, number))
-                case Present():
-                    self._present += (number,)
-                case InNetworks() | Absent():
-                    pass  # networks are a table of their own; what is absent has no values
-        self._texts = TextIndex(texts, breathe) if texts else None
-        self._numbers = bool(self._at_least or self._at_most)
 
-    def collect(self, values: Values, facts: set[int]) -> None:
-        """Add the numbers of the tests that hold for a field with these values, at least one."""
-        if self._present:
-            facts.update(self._present)
-        texts = self._texts
-        if texts is not None:
-            for value in values:
-                facts.update(texts.find(value))
-        if self._numbers:
-            self._compare(values, facts)
+def field_index(tests: Iterable[tuple[Test, int]], breathe: Breathe) -> FieldIndex:
+    """Raises PolicyError when a pattern cannot be compiled."""
+    texts: list[tuple[TextKind, bytes, int]] = []
+    bounds: list[tuple[AtLeast | AtMost, int]] = []
+    present: list[int] = []
+    for test, number in tests:
+        match test.matcher:
+            case Text(kind, wanted):
+                texts += [(kind, text, number) for text in wanted]
+            case AtLeast() | AtMost():
+                bounds.append((test.matcher, number))
+            case Present():
+                present.append(number)
+            case InNetworks() | Absent():
+                pass  # networks are a table of their own; what is absent has no values
+            case _:
+                assert_never(test.matcher)
+    by_text = TextIndex(texts, breathe).finder() if texts else None
+    by_number = _number_finder(bounds) if bounds else None
+    return FieldIndex(tuple(present), _both(by_text, by_number))
 
-    def finder(self) -> Callable[[bytes], Collection[int]]:
-        """A function from a value to the tests that hold for it alone: the shortest way for a field that has one value."""
-        if self._texts is not None and not (self._present or self._numbers):
-            return self._texts.finder()
 
-        def find(value: bytes) -> Collection[int]:
-            facts: set[int] = set()
-            self.collect((value,), facts)
-            return facts
+def _number_finder(bounds: Sequence[tuple[AtLeast | AtMost, int]]) -> Find:
+    lower = [(matcher.bound, fact) for matcher, fact in bounds if isinstance(matcher, AtLeast)]
+    upper = [(matcher.bound, fact) for matcher, fact in bounds if isinstance(matcher, AtMost)]
 
-        return find
+    def find(value: bytes) -> Collection[int]:
+        number = number_of(value)
+        if number is None:
+            return ()
+        return [fact for bound, fact in lower if number >= bound] + [fact for bound, fact in upper if number <= bound]
 
-    def _compare(self, values: Values, facts: set[int]) -> None:
-        for value in values:
-            number = number_of(value)
-            if number is not None:
-                facts.update([fact for bound, fact in self._at_least if number >= bound])
-                facts.update([fact for bound, fact in self._at_most if number <= bound])
+    return find
+
+
+def _both(first: Find | None, second: Find | None) -> Find | None:
+    if first is None or second is None:
+        return first or second
+    return lambda value: (*first(value), *second(value))
+
+
+def _always(value_of: Callable[[Request], bytes], index: FieldIndex) -> Callable[[Request], Collection[int]]:
+    """The tests that hold for a field that is always there and has one value."""
+    present, find = index
+    if find is None:
+        return lambda _request: present
+    if not present:
+        return lambda request: find(value_of(request))
+    return lambda request: (*present, *find(value_of(request)))
 
 
 Named = Mapping[bytes, FieldIndex]
@@ -156,21 +163,24 @@ class FactTable:
             if isinstance(test.matcher, InNetworks):
                 networks += [(network, number) for network in test.matcher.networks]
 
-        def single(kind: FieldKind) -> FieldIndex | None:
-            tests = by_field.get(Field(kind), [])
-            asked = any(not isinstance(test.matcher, InNetworks) for test, _ in tests)
-            return FieldIndex(tests, breathe) if asked else None
-
         def named(kind: FieldKind) -> Named:
             return {
-                field.name.encode(): FieldIndex(tests, breathe)
+                field.name.encode(): field_index(tests, breathe)
                 for field, tests in by_field.items()
                 if field.kind is kind
             }
 
         self._networks = NetworkTable(networks, breathe) if networks else None
+        singles = {
+            kind: [
+                (test, number)
+                for test, number in by_field.get(Field(kind), ())
+                if not isinstance(test.matcher, InNetworks)
+            ]
+            for kind in _SINGLE
+        }
         self._singles = tuple(
-            (value_of, index.finder()) for kind, value_of in _SINGLE.items() if (index := single(kind)) is not None
+            _always(_SINGLE[kind], field_index(tests, breathe)) for kind, tests in singles.items() if tests
         )
         self._headers = named(FieldKind.HEADER)
         self._query = named(FieldKind.QUERY)
@@ -181,8 +191,8 @@ class FactTable:
         facts: set[int] = set()
         if self._networks is not None:
             facts.update(self._networks.find(request.client.number))
-        for value_of, find in self._singles:
-            facts.update(find(value_of(request)))
+        for holding in self._singles:
+            facts.update(holding(request))
         if self._headers:
             _collect_named(self._headers, request.header_index, facts)
         if self._query and b"?" in request.target:
@@ -195,15 +205,15 @@ class FactTable:
 def _collect_named(fields: Named, present: Mapping[bytes, Values], facts: set[int]) -> None:
     """Ask about the fields that are present; goes through the shorter of the two."""
     if len(fields) <= len(present):
-        for name, field in fields.items():
-            values = present.get(name)
-            if values is not None:
-                field.collect(values, facts)
-        return
-    for name, values in present.items():
-        asked = fields.get(name)
-        if asked is not None:
-            asked.collect(values, facts)
+        both = [(field, values) for name, field in fields.items() if (values := present.get(name)) is not None]
+    else:
+        both = [(field, values) for name, values in present.items() if (field := fields.get(name)) is not None]
+    for (always, find), values in both:
+        if always:
+            facts.update(always)
+        if find is not None:
+            for value in values:
+                facts.update(find(value))
 
 
 def is_dynamic(test: Test) -> bool:

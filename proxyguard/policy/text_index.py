@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Final
 
 from proxyguard.policy.model import TextKind
@@ -21,8 +22,13 @@ MAX_TEXT_BYTES: Final = 8192
 """Bytes of one value that conditions look at: the front's default bound on a header field (`Bounds.field_bytes`)."""
 
 MEMO_VALUES: Final = 4096
+"""Per field; about 3 MiB when all of them are as long as they may be."""
+
 MEMO_VALUE_BYTES: Final = 512
 """Longer than any user agent that comes again."""
+
+FEW_PREFIXES: Final = 16
+"""So many are ruled out faster one by one than by bisection."""
 
 Marks = tuple[int, ...]
 NOTHING: Final[AbstractSet[int]] = frozenset()
@@ -56,7 +62,7 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
-    __slots__ = ("_equal", "_memo", "_patterns", "_prefixes", "_suffixes", "_words")
+    __slots__ = ("_equal", "_patterns", "_prefixes", "_suffixes", "_words")
 
     def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], breathe: Breathe = no_breath) -> None:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
@@ -77,26 +83,35 @@ class TextIndex:
         self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), breathe) if by_kind[TextKind.WORD] else None
         patterns = _with_marks(by_kind[TextKind.REGEX])
         self._patterns = (PatternSet(tuple(patterns), breathe=breathe), tuple(patterns.values())) if patterns else None
-        self._memo = Memo() if self._words is not None or self._patterns is not None else None
 
     def finder(self) -> Callable[[bytes], Collection[int]]:
-        """`find`, or something shorter that answers the same."""
-        if self._memo is None and self._prefixes is None and self._suffixes is None:
+        """A function from a value to the marks of every text that it compares with.
+
+        User agents and the like come again and again, and a dictionary beats any automaton: where a look-up costs more than
+        that, recent values of ordinary length are remembered. A flood of values never seen again makes that useless for a
+        while, never large, never wrong.
+        """
+        if self._words is not None or self._patterns is not None:
+            recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
+            return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
+        if self._prefixes is None and self._suffixes is None:
             equal = self._equal
             return lambda value: equal.get(value if len(value) <= MAX_TEXT_BYTES else value[:MAX_TEXT_BYTES], ())
-        return self.find
+        return self._affixes_finder(self._prefixes or PrefixTable({}), self._suffixes or PrefixTable({}))
 
-    def find(self, value: bytes) -> Collection[int]:
+    def _affixes_finder(self, prefixes: PrefixTable, suffixes: PrefixTable) -> Callable[[bytes], Collection[int]]:
+        """For fields without words and patterns, as paths often are: no set is built."""
+        equal = self._equal
+
+        def find(value: bytes) -> Collection[int]:
+            if len(value) > MAX_TEXT_BYTES:
+                value = value[:MAX_TEXT_BYTES]
+            return (*equal.get(value, ()), *prefixes.find(value), *suffixes.find(value[::-1]))
+
+        return find
+
+    def find(self, value: bytes) -> AbstractSet[int]:
         """The marks of every text that `value` compares with."""
-        memo = self._memo
-        if memo is None:
-            return self._look_up(value)
-        found = memo.get(value)
-        if found is None:
-            found = memo.put(value, self._look_up(value))
-        return found
-
-    def _look_up(self, value: bytes) -> AbstractSet[int]:
         if len(value) > MAX_TEXT_BYTES:
             value = value[:MAX_TEXT_BYTES]
         marks = set(self._equal.get(value, ()))
@@ -113,43 +128,10 @@ class TextIndex:
         return marks or NOTHING
 
 
-class Memo:
-    """What was found for recent values: user agents and the like come again and again, and a dictionary beats any automaton.
-
-    Holds at most 2 x MEMO_VALUES values of at most MEMO_VALUE_BYTES (about 6 MiB in all). The older half is dropped when the
-    newer one is full, so that a flood of values never seen again makes it useless for a while, never large, never wrong.
-    """
-
-    __slots__ = ("_newer", "_older")
-
-    def __init__(self) -> None:
-        self._newer: dict[bytes, AbstractSet[int]] = {}
-        self._older: dict[bytes, AbstractSet[int]] = {}
-
-    def get(self, value: bytes) -> AbstractSet[int] | None:
-        """What was found for a value; None when it is not known."""
-        found = self._newer.get(value)
-        if found is None and (found := self._older.get(value)) is not None:
-            self.put(value, found)
-        return found
-
-    def put(self, value: bytes, found: AbstractSet[int]) -> AbstractSet[int]:
-        """Remember what was found, unless the value is too long; answers what was found."""
-        if len(value) <= MEMO_VALUE_BYTES:
-            if len(self._newer) >= MEMO_VALUES:
-                self._older = self._newer
-                self._newer = {}
-            self._newer[value] = found
-        return found
-
-    def __len__(self) -> int:
-        return len(self._newer) + len(self._older)
-
-
 class PrefixTable:
     """Sorted prefixes; each knows the longest other one that it starts with, and the marks of itself and all of those."""
 
-    __slots__ = ("_marks", "_shorter", "_sorted")
+    __slots__ = ("_few", "_marks", "_shorter", "_sorted")
 
     def __init__(self, prefixes: Mapping[bytes, Marks], breathe: Breathe = no_breath) -> None:
         self._sorted = sorted_in_steps(tuple(prefixes), breathe)
@@ -161,12 +143,15 @@ class PrefixTable:
                 shorter = self._shorter[shorter]
             self._shorter.append(shorter)
             self._marks.append((*prefixes[prefix], *(self._marks[shorter] if shorter >= 0 else ())))
+        self._few = tuple(self._sorted) if len(self._sorted) <= FEW_PREFIXES else None
 
     def find(self, value: bytes) -> Marks:
         """Marks of the prefixes that `value` starts with.
 
         The nearest prefix at or before a value in sorted order starts with every prefix that the value starts with.
         """
+        if self._few is not None and not value.startswith(self._few):
+            return ()
         at = bisect_right(self._sorted, value) - 1
         while at >= 0:
             if value.startswith(self._sorted[at]):
