@@ -185,6 +185,19 @@ class BanTable:
         record = self._bans.get(key, now)
         return None if record is None else BanNews(key, record, self._strikes.end(key) or record.until)
 
+    @property
+    def remembered(self) -> KeysView[str]:
+        """The keys that are banned, or whose strikes are not forgotten. A live view."""
+        return self._strikes.keys
+
+    def memory_of(self, key: str, now: float) -> BanNews | None:
+        """What is remembered of a key: the ban in force, or a ban that is over and stands for its strikes."""
+        strikes = self._strikes.get(key, now)
+        if strikes is None:
+            return self.news_of(key, now)
+        record = self._bans.get(key, now) or BanRecord(key, now, now, "", strikes=strikes)
+        return BanNews(key, record, self._strikes.end(key) or record.until)
+
     def in_force(self, now: float) -> list[BanRecord]:
         """The bans in force, the last to end first."""
         return [record for _, _, record in self._bans.items(now)]

@@ -27,6 +27,9 @@ FREE_STEP: Final = 32
 """Forgotten keys whose memory is given back per charge. The last keys of a swept million hold all its pages: freeing one
 shard's thousand at once returns 130 MB to the kernel in a pause of 5 ms."""
 
+LASTING_SECONDS: Final = 10.0
+"""A counter that would be forgotten sooner is not worth a write to disk."""
+
 _new = tuple.__new__  # half the cost of calling the class
 
 type Shard = dict[Hashable, State]
@@ -71,6 +74,8 @@ class MemoryStore:
         self.overflows = 0
         self.ban_table = BanTable(bans)
         self._banned = self.ban_table.keys
+        self.dirty: set[str] | None = None
+        """Keys whose counter changed and will last; None: nobody asks."""
         self._shards: list[Shard] = [{} for _ in range(SHARDS)]
         self._shared: list[Shard] = [{} for _ in range(SHARDS)]
         self._keys = 0
@@ -92,6 +97,8 @@ class MemoryStore:
         stopped = False
         several = len(charges) > 1  # one charge that does not fit writes nothing that would have to be undone
         shards = self._shards
+        dirty = self.dirty
+        lasting = now + LASTING_SECONDS
         for key, limit, cost, stops, owed in charges:
             shard = shards[hash(key) & (SHARDS - 1)]
             old = shard.get(key)
@@ -106,6 +113,8 @@ class MemoryStore:
                     self._keys += 1
                     self._new_until_sweep -= 1
                 shard[place] = new
+                if dirty is not None and new.real > lasting and place is key:
+                    dirty.add(key)
                 if several:
                     written.append((shard, place, old))
             usages.append(usage)
@@ -151,6 +160,32 @@ class MemoryStore:
             del self._forgotten[-8 * FREE_STEP :]
         else:
             self._sweep(now)
+
+    @property
+    def shard_count(self) -> int:
+        """How many steps `lasting_rows` takes for the whole table."""
+        return SHARDS
+
+    def lasting_rows(self, shard: int, now: float) -> list[tuple[str, float, float]]:
+        """As `counter_rows`, for all lasting counters of one shard."""
+        lasting = now + LASTING_SECONDS
+        return [
+            (str(key), state.real, state.imag) for key, state in self._shards[shard].items() if state.real > lasting
+        ]
+
+    def counter_rows(self, keys: Iterable[str]) -> list[tuple[str, float, float]]:
+        """Key and the two doubles of its state, for those keys that have a counter."""
+        shards = self._shards
+        found = ((key, shards[hash(key) & (SHARDS - 1)].get(key)) for key in keys)
+        return [(key, state.real, state.imag) for key, state in found if state is not None]
+
+    def restore_counters(self, rows: Iterable[tuple[str, float, float]], now: float) -> None:
+        """Take over counters that were kept elsewhere, while there is room; those that a charge made meanwhile stay."""
+        for key, real, imag in rows:
+            shard = self._shards[hash(key) & (SHARDS - 1)]
+            if real > now and self._keys < self.key_capacity and key not in shard:
+                shard[key] = complex(real, imag)
+                self._keys += 1
 
     def _overflow(self, key: str) -> tuple[Shard, Hashable, State]:
         self.overflows += 1
