@@ -7,6 +7,7 @@ Values that may be secrets (cookies, authorization, keys, tokens) are never repe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple, assert_never
 
 from proxyguard.policy.conditions import Tags
@@ -144,17 +145,14 @@ def _ask_score(test: Test, score: float) -> Answer:
 
 
 def _ask_text(field: Field, matcher: Text, values: Values) -> Answer:
+    index = _text_index(matcher)
     found: set[int] = set()
     for value in values:
-        found.update(_text_index(matcher).find(value))
-    does, does_not, with_none = _SAID[matcher.kind]
+        found.update(index.find(value))
     if found:
+        does = _SAID[matcher.kind][0]
         return Answer(holds=True, reasons=(f"{field} {does} {_shown(matcher.texts[min(found)])}",))
-    listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
-    if len(matcher.texts) > MAX_LISTED:
-        listed += f" and {len(matcher.texts) - MAX_LISTED} more"
-    said = with_none if len(matcher.texts) > 1 else does_not
-    return Answer(holds=False, reasons=(f"{field} {_shown_values(field, values)} {said} {listed}",))
+    return Answer(holds=False, reasons=(f"{field} {_shown_values(field, values)} {index.failed}",))
 
 
 def _ask_networks(matcher: InNetworks, request: Request) -> Answer:
@@ -208,23 +206,40 @@ def _shown_values(field: Field, values: Values) -> str:
 def _shown(text: bytes) -> str:
     """A text in quotes, on one line, cut where it is long."""
     shown = text[: MAX_SHOWN + 1].decode("utf-8", "backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
     return f"'{shown}'" if len(shown) <= MAX_SHOWN else f"'{shown[:MAX_SHOWN]}…'"
 
 
-_text_indexes: dict[int, tuple[Text, TextIndex]] = {}
+class _Texts(NamedTuple):
+    """One matcher, ready to be asked: `find` answers the positions of its texts, `failed` says that none compared."""
+
+    matcher: Text
+    find: Callable[[bytes], Collection[int]]
+    failed: str
+
+
+_text_indexes: dict[int, _Texts] = {}
 _network_tables: dict[int, tuple[InNetworks, NetworkTable]] = {}
 
 
-def _text_index(matcher: Text) -> TextIndex:
-    """The index of one matcher; a mark is the position of a text. Kept by identity: comparing long matchers takes long."""
+def _text_index(matcher: Text) -> _Texts:
+    """Made once for each matcher. Kept by identity: comparing long matchers takes long."""
     known = _text_indexes.get(id(matcher))
     if known is None:
         if len(_text_indexes) >= MAX_INDEXES:
             _text_indexes.clear()
-        known = (matcher, TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts)))
-        _text_indexes[id(matcher)] = known
-    return known[1]
+        index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
+        known = _text_indexes[id(matcher)] = _Texts(matcher, index.find, _said_of_none(matcher))
+    return known
+
+
+def _said_of_none(matcher: Text) -> str:
+    _, does_not, with_none = _SAID[matcher.kind]
+    listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
+    if len(matcher.texts) > MAX_LISTED:
+        listed += f" and {len(matcher.texts) - MAX_LISTED} more"
+    return f"{with_none if len(matcher.texts) > 1 else does_not} {listed}"
 
 
 def _network_table(matcher: InNetworks) -> NetworkTable:

@@ -21,8 +21,8 @@ from proxyguard.policy.steps import Breathe, in_steps, no_breath, sorted_in_step
 MAX_TEXT_BYTES: Final = 8192
 """Bytes of one value that conditions look at: the front's default bound on a header field (`Bounds.field_bytes`)."""
 
-MEMO_VALUES: Final = 4096
-"""Per field; about 3 MiB when all of them are as long as they may be."""
+MEMO_VALUES: Final = 2048
+"""Per field; about 1.5 MiB when all of them are as long as they may be."""
 
 MEMO_VALUE_BYTES: Final = 512
 """Longer than any user agent that comes again."""
