@@ -71,7 +71,7 @@ $(VENV)/.bench: requirements/bench.txt $(READY)
 	@touch $@
 
 bench: $(VENV)/.bench  ## Measure a decision, and requests a second beside mitmdump and Envoy.
-	$(PYTHON_IN_VENV) -m bench.engine $(ARGS)
+	$(PYTHON_IN_VENV) -m bench.engine
 	$(PYTHON_IN_VENV) -m bench.end_to_end $(ARGS)
 
 range: setup  ## Run the scraper range: cohorts of people and scrapers against the bundled rules.

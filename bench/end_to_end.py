@@ -1,0 +1,451 @@
+"""Requests a second, latency and CPU of the whole, beside mitmdump, Envoy and nginx in the same minutes.
+
+Every figure is the median of alternating runs: each round measures every contender once, so that a machine that slows down
+slows all of them. The proxy under test has one core for itself where there are two; the load generator (wrk) and the
+upstream (nginx, a small static page) share the other. Ours runs the bundled rules with its audit log in a file and metrics on.
+
+Run: `python -m bench.end_to_end [--seconds 3] [--rounds 3] [--json FILE] [--check]`. Needs wrk, h2load, nginx, openssl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.end_to_end.processes import RULES, Proxyguard, Running, accepts, free_port
+
+CONNECTIONS: Final = 32
+LATENCY_RATE: Final = 1000
+LATENCY_CLIENTS: Final = 20
+
+READER: Final = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.5",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Sec-Fetch-Mode": "navigate",
+}
+SCRIPT: Final = {"User-Agent": "python-requests/2.32.3", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+
+_NGINX: Final = """
+{user}
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000; keepalive_timeout 300s; server_tokens off;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    default_type text/html;
+    location / {{ return 200 "{page}"; }}
+  }}
+}}
+"""
+
+_ADDON: Final = """
+from mitmproxy import http
+
+class Reject:
+    def request(self, flow):
+        if "python-requests" in flow.request.headers.get("user-agent", ""):
+            flow.response = http.Response.make(403, b"no")
+
+addons = [Reject()]
+"""
+
+_ENVOY_FILTERS: Final = "type.googleapis.com/envoy.extensions.filters"
+_ENVOY: Final = {
+    "static_resources": {
+        "listeners": [
+            {
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+                "filter_chains": [
+                    {
+                        "filters": [
+                            {
+                                "name": "envoy.filters.network.http_connection_manager",
+                                "typed_config": {
+                                    "@type": f"{_ENVOY_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
+                                    "stat_prefix": "front",
+                                    "route_config": {
+                                        "virtual_hosts": [
+                                            {
+                                                "name": "all",
+                                                "domains": ["*"],
+                                                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up"}}],
+                                            }
+                                        ]
+                                    },
+                                    "http_filters": [
+                                        {
+                                            "name": "envoy.filters.http.router",
+                                            "typed_config": {"@type": f"{_ENVOY_FILTERS}.http.router.v3.Router"},
+                                        }
+                                    ],
+                                },
+                            }
+                        ]
+                    }
+                ],
+            }
+        ],
+        "clusters": [
+            {
+                "name": "up",
+                "connect_timeout": "1s",
+                "type": "STATIC",
+                "load_assignment": {
+                    "cluster_name": "up",
+                    "endpoints": [
+                        {
+                            "lb_endpoints": [
+                                {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}}
+                            ]
+                        }
+                    ],
+                },
+            }
+        ],
+    }
+}
+
+
+class Goal(NamedTuple):
+    """A ratio (or a time) that the product aims at."""
+
+    name: str
+    value: float
+    wanted: float
+    at_least: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.value >= self.wanted if self.at_least else self.value <= self.wanted
+
+
+@dataclass
+class Contender:
+    """Something that answers at a URL, and the processes that do it."""
+
+    name: str
+    url: str
+    headers: dict[str, str]
+    running: Running | None
+    rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Seconds for 10,000 requests."""
+
+    @property
+    def rate(self) -> float:
+        return median(self.rates)
+
+
+def pinned(cores: str, *command: str | Path) -> list[str | Path]:
+    """A command on some cores only, where there are several."""
+    return ["taskset", "-c", cores, *command] if (os.cpu_count() or 1) > 1 and shutil.which("taskset") else [*command]
+
+
+PROXY_CORE: Final = "0"
+LOAD_CORE: Final = "1"
+
+
+def cpu_seconds(running: Running) -> float:
+    """User and system time that a process and its children have taken so far."""
+    ticks = 0
+    for pid in running.family():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def wrk(url: str, headers: dict[str, str], seconds: float) -> tuple[float, int]:
+    """Requests a second, and how many in all. A forwarded request that is not answered with 200, or a rejected one that is,
+    makes the whole figure worthless, so it ends the run."""
+    options = [option for name, value in headers.items() for option in ("-H", f"{name}: {value}")]
+    command = pinned(LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", *options, url)
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    total = re.search(r"(\d+) requests in", said)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    wanted = total[1] if total and headers is SCRIPT else "0"
+    if rate is None or total is None or total[1] == "0" or (refused[1] if refused else "0") != wanted:
+        raise RuntimeError(f"{url}: {wanted} refusals expected, wrk said:\n{said}")
+    return float(rate[1]), int(total[1])
+
+
+def measure(contender: Contender, seconds: float) -> None:
+    """One run."""
+    before = cpu_seconds(contender.running) if contender.running else 0.0
+    rate, total = wrk(contender.url, contender.headers, seconds)
+    contender.rates.append(rate)
+    if contender.running and total:
+        contender.cpu.append((cpu_seconds(contender.running) - before) / total * 10_000)
+
+
+def latencies(url: str, seconds: float) -> list[float]:
+    """Milliseconds of each request at LATENCY_RATE requests a second in all, sent on time whatever the answers do."""
+    with tempfile.NamedTemporaryFile(suffix=".log") as log:
+        options = [option for name, value in READER.items() for option in ("-H", f"{name}: {value}")]
+        rate = LATENCY_RATE // LATENCY_CLIENTS
+        command = (
+            "h2load",
+            "--h1",
+            "-t1",
+            f"-c{LATENCY_CLIENTS}",
+            f"--rps={rate}",
+            f"-D{seconds:g}",
+            f"--log-file={log.name}",
+        )
+        subprocess.run(pinned(LOAD_CORE, *command, *options, url), capture_output=True, check=True)
+        rows = [line.split() for line in Path(log.name).read_text().splitlines()]
+    times = [int(row[2]) / 1000 for row in rows if row[1] == "200"]
+    if len(times) < 0.9 * LATENCY_RATE * seconds:
+        raise RuntimeError(f"only {len(times)} good answers from {url}")
+    return times
+
+
+@contextlib.contextmanager
+def running(command: list[str | Path], log: Path, port: int, **environment: str) -> Iterator[Running]:
+    """A server process, until it listens and until the end of the block."""
+    process = Running.start(command, log, **environment)
+    try:
+        process.wait_for(lambda: accepts(port), f"{command} listens")
+        yield process
+    finally:
+        process.end(seconds=40)
+
+
+@contextlib.contextmanager
+def nginx(folder: Path) -> Iterator[str]:
+    """The upstream: one worker, a page of 1 KiB."""
+    port, config = free_port(), folder / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    config.write_text(_NGINX.format(user=user, folder=folder, port=port, page="x" * 1024))
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    command = pinned(LOAD_CORE, program, "-p", folder, "-c", config, "-e", folder / "error.log")
+    with running(command, folder / "nginx.log", port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def mitmdump(folder: Path, upstream: str, *, tls: bool) -> Iterator[tuple[str, Running]]:
+    """Stock mitmdump with the trivial addon."""
+    port, addon = free_port(), folder / "addon.py"
+    addon.write_text(_ADDON)
+    scheme = "https" if tls else "http"
+    program = Path(sys.executable).with_name("mitmdump")
+    command = pinned(
+        PROXY_CORE, program, "--quiet", "--mode", f"reverse:{upstream}", "--listen-host", "127.0.0.1",
+        "--listen-port", str(port), "-s", addon, "--set", f"confdir={folder / 'mitmproxy'}",
+        *(("--certs", f"*={folder / 'both.pem'}") if tls else ()),
+    )  # fmt: skip
+    with running(command, folder / f"mitmdump-{scheme}.log", port) as process:
+        yield f"{scheme}://127.0.0.1:{port}/profiles/1", process
+
+
+@contextlib.contextmanager
+def ours(folder: Path, upstream: str, *, tls: bool = False, workers: int = 1) -> Iterator[tuple[str, Running]]:
+    """proxyguard as an operator runs it."""
+    port, admin_port, scheme = free_port(), free_port(), "https" if tls else "http"
+    config, audit = folder / f"proxyguard-{scheme}-{workers}.yaml", folder / f"audit-{scheme}-{workers}.jsonl"
+    config.write_text(f"certificate: {{chain: {folder / 'chain.pem'}, key: {folder / 'key.pem'}}}\n" if tls else "{}\n")
+    command = pinned(
+        PROXY_CORE if workers == 1 else f"{PROXY_CORE},{LOAD_CORE}",
+        sys.executable, "-m", "proxyguard", "run", "--config", config, "--listen", f"127.0.0.1:{port}",
+        "--admin", f"127.0.0.1:{admin_port}", "--upstream", upstream, "--rules", RULES, "--audit", audit,
+        "--workers", str(workers),
+    )  # fmt: skip
+    process = Proxyguard.start(command, folder / f"proxyguard-{scheme}-{workers}.log")
+    process.admin_port = admin_port
+    try:
+        process.wait_for(process.ready, "readiness")
+        yield f"{scheme}://127.0.0.1:{port}/profiles/1", process
+    finally:
+        process.end(seconds=45)
+
+
+@contextlib.contextmanager
+def envoy(folder: Path, upstream: str) -> Iterator[tuple[str, Running] | None]:
+    """Envoy with one thread, proxying and nothing else; None where it is not installed."""
+    program = Path(sys.executable).with_name("envoy")
+    if not program.exists():
+        yield None
+        return
+    port, config = free_port(), folder / "envoy.json"
+    text = json.dumps(_ENVOY)
+    upstream_port = upstream.rpartition(":")[2]
+    for value in (str(port), upstream_port):
+        text = text.replace('"port_value": 0', f'"port_value": {value}', 1)
+    config.write_text(text)
+    command = pinned(
+        PROXY_CORE, program, "-c", config, "--concurrency", "1", "-l", "error", "--disable-hot-restart"
+    )  # fmt: skip
+    with running(command, folder / "envoy.log", port) as process:
+        yield f"http://127.0.0.1:{port}/profiles/1", process
+
+
+def make_certificate(folder: Path) -> None:
+    """A self-signed certificate for localhost, P-256, as chain.pem and key.pem, and both in one file for mitmdump."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", folder / "key.pem", "-out", folder / "chain.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (folder / "both.pem").write_text((folder / "key.pem").read_text() + (folder / "chain.pem").read_text())
+
+
+def throughput(folder: Path, upstream: str, seconds: float, rounds: int) -> dict[str, Contender]:
+    """All contenders up at once, idle but for the one that is measured."""
+    with contextlib.ExitStack() as stack:
+        enter = stack.enter_context
+        plain, stock = enter(ours(folder, upstream)), enter(mitmdump(folder, upstream, tls=False))
+        plain_tls, stock_tls = enter(ours(folder, upstream, tls=True)), enter(mitmdump(folder, upstream, tls=True))
+        contenders = [
+            Contender("nginx itself", f"{upstream}/profiles/1", READER, None),
+            Contender("mitmdump forwards", stock[0], READER, stock[1]),
+            Contender("proxyguard forwards", plain[0], READER, plain[1]),
+            Contender("mitmdump rejects", stock[0], SCRIPT, stock[1]),
+            Contender("proxyguard rejects", plain[0], SCRIPT, plain[1]),
+            Contender("mitmdump forwards over TLS", stock_tls[0], READER, stock_tls[1]),
+            Contender("proxyguard forwards over TLS", plain_tls[0], READER, plain_tls[1]),
+        ]
+        beside = enter(envoy(folder, upstream))
+        if beside is not None:
+            contenders.append(Contender("Envoy forwards", beside[0], READER, beside[1]))
+        for contender in contenders:
+            wrk(contender.url, contender.headers, 1)
+        for _ in range(rounds):
+            for contender in contenders:
+                measure(contender, seconds)
+    return {contender.name: contender for contender in contenders}
+
+
+def added_latency(folder: Path, upstream: str, seconds: float, rounds: int) -> dict[str, tuple[float, float]]:
+    """p50 and p99 in milliseconds of nginx itself, of ours, and what ours adds."""
+    direct: list[tuple[float, float]] = []
+    through: list[tuple[float, float]] = []
+    with ours(folder, upstream) as (url, _):
+        for target in (f"{upstream}/profiles/1", url):
+            latencies(target, 1)
+        for _ in range(rounds):
+            for target, found in ((f"{upstream}/profiles/1", direct), (url, through)):
+                cuts = quantiles(latencies(target, seconds), n=100)
+                found.append((cuts[49], cuts[98]))
+    middle: Callable[[list[tuple[float, float]]], tuple[float, float]] = lambda found: (  # noqa: E731 - used twice, here
+        median(p50 for p50, _ in found),
+        median(p99 for _, p99 in found),
+    )
+    nginx_itself, guarded = middle(direct), middle(through)
+    return {
+        "nginx itself": nginx_itself,
+        "through proxyguard": guarded,
+        "added": (guarded[0] - nginx_itself[0], guarded[1] - nginx_itself[1]),
+    }
+
+
+def two_workers(folder: Path, upstream: str, seconds: float) -> Contender:
+    """CPU for 10,000 requests with two workers: where it stays as with one, cores add up."""
+    with ours(folder, upstream, workers=2) as (url, process):
+        contender = Contender("proxyguard forwards, two workers", url, READER, process)
+        wrk(url, READER, 1)
+        measure(contender, seconds)
+        return contender
+
+
+def goals(rates: dict[str, Contender], latency: dict[str, tuple[float, float]], pair: Contender) -> list[Goal]:
+    """What the figures mean."""
+
+    def ratio(one: str, other: str) -> float:
+        return rates[one].rate / rates[other].rate
+
+    found = [
+        Goal("forwarded, times mitmdump", ratio("proxyguard forwards", "mitmdump forwards"), 12),
+        Goal("rejected, times mitmdump", ratio("proxyguard rejects", "mitmdump rejects"), 25),
+        Goal(
+            "forwarded over TLS, times mitmdump", ratio("proxyguard forwards over TLS", "mitmdump forwards over TLS"), 8
+        ),
+        Goal("added latency p50, ms", latency["added"][0], 0.3, at_least=False),
+        Goal("added latency p99, ms", latency["added"][1], 2.0, at_least=False),
+        Goal(
+            "CPU a request with two workers, times one",
+            median(pair.cpu) / median(rates["proxyguard forwards"].cpu),
+            1.15,
+            at_least=False,
+        ),
+    ]
+    if "Envoy forwards" in rates:
+        found.insert(3, Goal("forwarded, times Envoy", ratio("proxyguard forwards", "Envoy forwards"), 0.6))
+    return found
+
+
+def show(rates: dict[str, Contender], latency: dict[str, tuple[float, float]], found: list[Goal]) -> None:
+    """Three tables."""
+    console = Console(width=100)
+    table = Table("contender", "requests/s", "CPU s / 10,000", title=f"Keep-alive, {CONNECTIONS} connections, medians")
+    for contender in rates.values():
+        cpu = f"{median(contender.cpu):.2f}" if contender.cpu else "-"
+        table.add_row(contender.name, f"{contender.rate:,.0f}", cpu)
+    console.print(table)
+    table = Table("latency", "p50 ms", "p99 ms", title=f"At {LATENCY_RATE:,} requests a second")
+    for name, (p50, p99) in latency.items():
+        table.add_row(name, f"{p50:.3f}", f"{p99:.3f}")
+    console.print(table)
+    table = Table("goal", "found", "wanted", "")
+    for goal in found:
+        table.add_row(
+            goal.name,
+            f"{goal.value:.2f}",
+            f"{'≥' if goal.at_least else '≤'} {goal.wanted:g}",
+            "met" if goal.met else "missed",
+        )
+    console.print(table)
+
+
+def main() -> int:
+    """Measure, print, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each run (default 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of all contenders (default 3)")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="proxyguard-bench-") as name:
+        folder = Path(name)
+        make_certificate(folder)
+        with nginx(folder) as upstream:
+            rates = throughput(folder, upstream, options.seconds, options.rounds)
+            latency = added_latency(folder, upstream, options.seconds, options.rounds)
+            pair = two_workers(folder, upstream, options.seconds)
+    rates[pair.name] = pair
+    found = goals(rates, latency, pair)
+    show(rates, latency, found)
+    if options.json:
+        figures = {
+            "requests_per_second": {contender.name: contender.rates for contender in rates.values()},
+            "cpu_seconds_per_10000": {contender.name: contender.cpu for contender in rates.values()},
+            "latency_ms": {name: {"p50": p50, "p99": p99} for name, (p50, p99) in latency.items()},
+            "goals": {goal.name: {"found": goal.value, "wanted": goal.wanted, "met": goal.met} for goal in found},
+        }
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return int(options.check and not all(goal.met for goal in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
