@@ -68,7 +68,7 @@ class Report:
 
     def finished(self) -> tuple[Problem, ...]:
         """Every problem found in the file, in order of place."""
-        problems = sorted(self.problems, key=_PLACE)
+        problems = list(dict.fromkeys(sorted(self.problems, key=_PLACE)))
         if self.left_out:
             last = problems[-1]
             message = f"{self.left_out} more {_plural(self.left_out, 'problem')} in this file"

@@ -5,7 +5,7 @@ The reader, the reference in `docs/` and the tests all go by this table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 
 from proxyguard.decision import Mode
 from proxyguard.policy.model import FieldKind
+from proxyguard.policy.parse import MEANT_MODE
 from proxyguard.policy.parse_texts import read_field_name
 from proxyguard.problems import Fault, Report
 from proxyguard.settings import FailureMode, OnFull
@@ -97,9 +98,9 @@ def _size(low: int, high: int, off: str = "") -> Reader:
     return read
 
 
-def _word(choices: type[StrEnum]) -> Reader:
+def _word(choices: type[StrEnum], meant: Mapping[str, str] | None = None) -> Reader:
     def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        word = read_choice(node, report, subject, tuple(choices))
+        word = read_choice(node, report, subject, tuple(choices), meant)
         return None if word is None else choices(word)
 
     return read
@@ -182,7 +183,7 @@ SETTINGS: Final = (
     Setting(
         "mode",
         "mode",
-        _word(Mode),
+        _word(Mode, MEANT_MODE),
         "enforce, shadow or off",
         "The most that any rule may do; `shadow` records and never acts.",
     ),

@@ -16,6 +16,7 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave it out
 
 from proxyguard.problems import Report, quoted
+from proxyguard.yaml_faults import syntax_words
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """One file. 50,000 rules of 300 bytes; libyaml needs about 3 s for that."""
@@ -296,79 +297,11 @@ def text_place(text: str, offset: int) -> tuple[int, int]:
 
 
 def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report) -> None:
-    mark = error.problem_mark or error.context_mark
-    if error.context_mark and "unexpected end of stream" in (error.problem or ""):
-        mark = error.context_mark  # where the quote was opened says more than where the file ends
-    line, column = (mark.line, mark.column) if mark else (0, 0)
-    message, hint = _syntax_words(error, text, line, column)
-    report.add(line + 1, column + 1, message, hint)
-
-
-_CANNOT_START: Final = {
-    "\t": ("a tab cannot indent YAML", "indent with spaces"),
-    "%": ("a value cannot begin with %", "put it in single quotes"),
-    "@": ("a value cannot begin with @", "put it in single quotes"),
-    "`": ("a value cannot begin with `", "put it in single quotes"),
-}
-
-_SYNTAX: Final = (
-    (
-        "mapping values are not allowed",
-        "a ':' that YAML takes for a second key on this line, or a key that is indented too far",
-        "put quotes around a value that holds ': ', or line the key up with the ones above it",
-    ),
-    ("did not find expected ',' or ']'", "the list opened{where} with [ is not closed", "look for a missing ] or ,"),
-    (
-        "did not find expected ',' or '}'",
-        "the mapping opened{where} with {{ is not closed",
-        "look for a missing } or ,",
-    ),
-    (
-        "did not find expected '-' indicator",
-        "this line stands at the level of a list but does not begin with -",
-        "indent it like the other keys of its item",
-    ),
-    (
-        "did not find expected key",
-        "this line does not line up with the keys above it",
-        "keys of one mapping begin in the same column; the items of a list begin with - in the same column",
-    ),
-    ("did not find expected node content", "a value is missing here", "write a value, or '' for an empty text"),
-    (
-        "found unknown escape character",
-        "an unknown \\ escape in double quotes",
-        "put patterns and paths in single quotes, where \\ is an ordinary character",
-    ),
-    ("found unexpected end of stream", "the quote that opens here is never closed", "look for a missing quote"),
-    (
-        "did not find expected comment or line break",
-        "text after > or |, which open a block of text",
-        "put a value that begins with > or | in single quotes",
-    ),
-    (
-        "did not find expected alphabetic or numeric character",
-        "a value that begins with * or & has a meaning of its own in YAML",
-        "put it in single quotes",
-    ),
-    (
-        "could not find expected ':'",
-        "a key without ':' after it",
-        "write 'key: value', with a space after the colon, or '- value' for an item of a list",
-    ),
-)
-
-
-def _syntax_words(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> tuple[str, str]:
     problem = error.problem or ""
-    if "cannot start any token" in problem:
-        lines = text.splitlines()
-        char = lines[line][column : column + 1] if line < len(lines) else ""
-        if char in _CANNOT_START:
-            return _CANNOT_START[char]
-    if "node content" in problem and not "".join(text.splitlines()[line:])[column:].strip():
-        return "the file ends here, inside of a [ or { that is not closed", "look for a missing ] or }"
-    for fragment, message, hint in _SYNTAX:
-        if fragment in problem:
-            opened = error.context_mark.line if error.context_mark else line
-            return message.format(where="" if opened == line else f" on line {opened + 1}"), hint
-    return f"not valid YAML: {problem or error}", ""
+    opened, mark = error.context_mark, error.problem_mark or error.context_mark
+    if opened and "unexpected end of stream" in problem:
+        mark = opened  # where the quote was opened says more than where the file ends
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    rest = "\n".join(text.splitlines()[line:])[column:]
+    message, hint = syntax_words(problem, rest, opened.line + 1 if opened and opened.line != line else 0)
+    report.add(line + 1, column + 1, message, hint)

@@ -344,7 +344,7 @@ def test_the_whole_report() -> None:
         "proxyguard.yaml:12:1: error: unknown key 'header_count' in the settings",
         "  hint: did you mean 'bounds.header_count'?",
         "proxyguard.yaml:13:7: error: mode cannot be 'dry-run'",
-        "  hint: allowed: enforce, shadow, off",
+        "  hint: did you mean 'shadow'?",
         "proxyguard.yaml:14:10: error: workers is 0",
         "  hint: a whole number from 1 to 256",
         "19 problems",

@@ -6,10 +6,8 @@ run reports all of them. Knows nothing of directories (`load`) or of how rules a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from typing import Final
 
 from proxyguard.decision import (
@@ -45,6 +43,7 @@ from proxyguard.policy.parse_conditions import ConditionReader
 from proxyguard.policy.parse_limits import read_limit
 from proxyguard.policy.parse_lists import ListFiles, Lists
 from proxyguard.policy.parse_tests import TestReader
+from proxyguard.policy.parse_times import read_expiry
 from proxyguard.problems import Problem, Report, name_hint, quoted
 from proxyguard.yaml_nodes import Mapping, Node, read_yaml
 from proxyguard.yaml_values import (
@@ -54,7 +53,6 @@ from proxyguard.yaml_values import (
     read_mapping,
     read_name,
     read_prose,
-    read_scalar,
     read_sequence,
 )
 
@@ -94,7 +92,7 @@ _MEANT_RULE: Final = {
     **dict.fromkeys(("tests", "test", "expect"), "tests go below tests:, beside rules:"),
 }
 
-_MEANT_MODE: Final = {
+MEANT_MODE: Final = {
     **dict.fromkeys(("on", "enabled", "active", "true", "yes", "live", "block"), "did you mean 'enforce'?"),
     **dict.fromkeys(("dry_run", "log", "monitor", "report", "observe", "test", "count"), "did you mean 'shadow'?"),
     **dict.fromkeys(("disabled", "false", "no", "none", "inactive"), "did you mean 'off'?"),
@@ -234,7 +232,7 @@ class _FileReader:
         if "action" not in values:
             complain(report, mapping, _of_rule("has no action", name), "action: reject")
         mode = _mode(values, report)
-        expires = _expires(values["expires"], report) if "expires" in values else None
+        expires = read_expiry(values["expires"], report) if "expires" in values else None
         if len(report.problems) > before or name is None or when is None or action is None or mode is None:
             return None
         self._check_sense(mapping, values, action, when, limit)
@@ -312,38 +310,5 @@ def _prose(values: dict[str, Node], key: str, report: Report) -> str | None:
 def _mode(values: dict[str, Node], report: Report) -> Mode | None:
     if "mode" not in values:
         return Mode.ENFORCE
-    word = read_choice(values["mode"], report, "mode", tuple(Mode), _MEANT_MODE)
+    word = read_choice(values["mode"], report, "mode", tuple(Mode), MEANT_MODE)
     return None if word is None else Mode(word)
-
-
-_EXPIRES_HINT: Final = "a day, at whose beginning (00:00 UTC) the rule ends, or a time with its zone: 2026-07-01T18:00Z"
-
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
-
-
-def _expires(node: Node, report: Report) -> float | None:
-    """Unix seconds from which on the rule is not looked at."""
-    scalar = read_scalar(node, report, "expires", "a day or a time", _EXPIRES_HINT)
-    if scalar is None:
-        return None
-    text = scalar.text
-    try:
-        if _DAY.fullmatch(text):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-        if _TIME.fullmatch(text):
-            return _zoned(datetime.fromisoformat(text.upper()), node, report)
-    except (ValueError, OverflowError):
-        complain(report, node, f"expires has a day or an hour that does not exist: {quoted(text)}", _EXPIRES_HINT)
-        return None
-    complain(report, node, f"expires must be a day or a time, not {quoted(text)}", _EXPIRES_HINT)
-    return None
-
-
-def _zoned(moment: datetime, node: Node, report: Report) -> float | None:
-    if moment.tzinfo is not None:
-        return moment.timestamp()
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    complain(report, node, "expires has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00")
-    return None

@@ -34,6 +34,7 @@ HTTP_VERSIONS: Final = ("1.0", "1.1", "2", "3")
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
 _HOST: Final = re.compile(r"[a-z0-9_.:\[\]-]+", re.ASCII)
+_PUNCTUATION: Final = "".join(chr(code) for code in range(32, 127) if not chr(code).isalnum())
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -43,9 +44,8 @@ def read_text_value(field: FieldKind, kind: TextKind, text: str, *, alone: bool 
         check_regex(text)
         return text.encode()
     _check_characters(field, kind, text)
-    if alone and "*" in text and field in _STARRED:
-        message = f"{quoted(text)} is compared as it stands, * included"
-        raise Fault(message, f"if * means anything: {{glob: {quoted(text)}}}; if it does not: {{in: [{quoted(text)}]}}")
+    if "*" in text and field in _STARRED:
+        _check_star(kind, text, alone=alone)
     check = _CHECKS.get(field)
     return (check(kind, text) if check else text).encode()
 
@@ -62,6 +62,38 @@ def _check_characters(field: FieldKind, kind: TextKind, text: str) -> None:
         )
     if kind is TextKind.GLOB and not text.strip("*"):
         raise Fault(f"the glob {quoted(text)} matches every value", anything)
+    if kind is TextKind.GLOB:
+        _check_glob(text)
+    elif kind is TextKind.WORD:
+        _check_word(text)
+
+
+def _check_star(kind: TextKind, text: str, *, alone: bool) -> None:
+    """Refuse a * that stands for itself where values have none, unless `in` or a regex says that it is meant so."""
+    if kind is TextKind.GLOB or (kind is TextKind.EQUAL and not alone):
+        return
+    message = f"{quoted(text)} is compared as it stands, * included"
+    if kind is TextKind.EQUAL:
+        raise Fault(message, f"if * means anything: {{glob: {quoted(text)}}}; if it does not: {{in: [{quoted(text)}]}}")
+    hint = "leave the * out" if text.strip("*") and "*" not in text.strip("*") else "use glob"
+    raise Fault(message, f"{hint}; for a * that is meant as it stands use regex: '\\*'")
+
+
+def _check_word(text: str) -> None:
+    """Refuse a word whose end could only match before a blank: `curl/` is not a word of `curl/8.5.0`."""
+    ends = text[0] + text[-1]
+    if ends.isalnum() or not any(char.isascii() and not char.isalnum() for char in ends):
+        return
+    bare = text.strip(_PUNCTUATION)
+    hint = f"did you mean {quoted(bare)}? or use contains" if bare else "use contains"
+    raise Fault(f"the word {quoted(text)} does not begin and end with a letter or a digit", hint)
+
+
+def _check_glob(text: str) -> None:
+    if "[" in text:
+        raise Fault(f"the glob {quoted(text)} has a [", "globs know * and ? only; use regex")
+    if "{" in text:
+        raise Fault(f"the glob {quoted(text)} has a {{", "globs know * and ? only; write a list of globs")
 
 
 def _host(kind: TextKind, text: str) -> str:
@@ -96,8 +128,14 @@ def _punycode(host: str) -> str:
 
 
 def _path(kind: TextKind, text: str) -> str:
-    if kind not in (TextKind.EQUAL, TextKind.PREFIX):
-        return text
+    if kind in (TextKind.EQUAL, TextKind.PREFIX):
+        _check_beginning(text)
+    if kind not in (TextKind.GLOB, TextKind.WORD):
+        _check_seen(text)
+    return text
+
+
+def _check_beginning(text: str) -> None:
     if not text:
         raise Fault("the path is empty", "the shortest path is /")
     if "://" in text:
@@ -108,18 +146,20 @@ def _path(kind: TextKind, text: str) -> str:
     if not text.startswith("/"):
         hint = "use regex for a pattern" if text[0] in "^(.[\\" else f"did you mean {quoted('/' + text)}?"
         raise Fault(f"the path {quoted(text)} does not begin with /", hint)
+
+
+def _check_seen(text: str) -> None:
+    """Refuse what no path holds as rules see it."""
     if "?" in text:
         path, _, query = text.partition("?")
+        without = f"path is {quoted(path)} without it; use" if path else "use"
         name = query.partition("=")[0] or "NAME"
-        raise Fault(
-            f"the path {quoted(text)} has a query", f"path is {quoted(path)} without it; use query.{name} beside it"
-        )
+        raise Fault(f"the path {quoted(text)} has a query", f"{without} query.{name} beside it")
     if _ESCAPE.search(text) or "//" in text:
         seen = inspected_path(text.encode()).decode(errors="replace")
         raise Fault(
-            f"the path {quoted(text)} never occurs", f"rules see it decoded, with single slashes: {quoted(seen)}"
+            f"{quoted(text)} never occurs in a path", f"rules see it decoded, with single slashes: {quoted(seen)}"
         )
-    return text
 
 
 def _method(_kind: TextKind, text: str) -> str:

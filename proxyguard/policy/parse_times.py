@@ -1,0 +1,43 @@
+"""When a rule ends: a day, or a time with its zone, from a node to Unix seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Final
+
+from proxyguard.problems import Report, quoted
+from proxyguard.yaml_nodes import Node
+from proxyguard.yaml_values import complain, read_scalar
+
+_EXPIRES_HINT: Final = "a day, at whose beginning (00:00 UTC) the rule ends, or a time with its zone: 2026-07-01T18:00Z"
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+
+
+def read_expiry(node: Node, report: Report) -> float | None:
+    """Unix seconds from which on the rule is not looked at."""
+    scalar = read_scalar(node, report, "expires", "a day or a time", _EXPIRES_HINT)
+    if scalar is None:
+        return None
+    text = scalar.text
+    try:
+        if _DAY.fullmatch(text):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+        if _TIME.fullmatch(text):
+            return _zoned(datetime.fromisoformat(text.upper()), node, report)
+    except (ValueError, OverflowError):
+        complain(report, node, f"expires has a day or an hour that does not exist: {quoted(text)}", _EXPIRES_HINT)
+        return None
+    complain(report, node, f"expires must be a day or a time, not {quoted(text)}", _EXPIRES_HINT)
+    return None
+
+
+def _zoned(moment: datetime, node: Node, report: Report) -> float | None:
+    if moment.tzinfo is not None:
+        return moment.timestamp()
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    complain(report, node, "expires has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00")
+    return None

@@ -1,0 +1,71 @@
+"""What the YAML parser's messages mean to somebody who edits a rule file. Knows nothing of YAML but these words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+def syntax_words(problem: str, rest: str, opened: int) -> tuple[str, str]:
+    """Message and hint for what libyaml said. `rest` is the text from the fault on, `opened` a line above it or 0."""
+    if "cannot start any token" in problem and rest[:1] in _CANNOT_START:
+        return _CANNOT_START[rest[:1]]
+    if "node content" in problem and not rest.strip():
+        return "the file ends here, inside of a [ or { that is not closed", "look for a missing ] or }"
+    for fragment, message, hint in _SYNTAX:
+        if fragment in problem:
+            return message.format(where=f" on line {opened}" if opened else ""), hint
+    return f"not valid YAML: {problem}", "look for a missing quote, bracket or colon on this line or the one above"
+
+
+_CANNOT_START: Final = {
+    "\t": ("a tab cannot indent YAML", "indent with spaces"),
+    "%": ("a value cannot begin with %", "put it in single quotes"),
+    "@": ("a value cannot begin with @", "put it in single quotes"),
+    "`": ("a value cannot begin with `", "put it in single quotes"),
+}
+
+_SYNTAX: Final = (
+    (
+        "mapping values are not allowed",
+        "a ':' that YAML takes for a second key on this line, or a key that is indented too far",
+        "put quotes around a value that holds ': ', or line the key up with the ones above it",
+    ),
+    ("did not find expected ',' or ']'", "the list opened{where} with [ is not closed", "look for a missing ] or ,"),
+    (
+        "did not find expected ',' or '}'",
+        "the mapping opened{where} with {{ is not closed",
+        "look for a missing } or ,",
+    ),
+    (
+        "did not find expected '-' indicator",
+        "this line stands at the level of a list but does not begin with -",
+        "indent it like the other keys of its item",
+    ),
+    (
+        "did not find expected key",
+        "this line does not line up with the keys above it",
+        "keys of one mapping begin in the same column; the items of a list begin with - in the same column",
+    ),
+    ("did not find expected node content", "a value is missing here", "write a value, or '' for an empty text"),
+    (
+        "found unknown escape character",
+        "an unknown \\ escape in double quotes",
+        "put patterns and paths in single quotes, where \\ is an ordinary character",
+    ),
+    ("found unexpected end of stream", "the quote that opens here is never closed", "look for a missing quote"),
+    (
+        "did not find expected comment or line break",
+        "text after > or |, which open a block of text",
+        "put a value that begins with > or | in single quotes",
+    ),
+    (
+        "did not find expected alphabetic or numeric character",
+        "a value that begins with * or & has a meaning of its own in YAML",
+        "put it in single quotes",
+    ),
+    (
+        "could not find expected ':'",
+        "a key without ':' after it",
+        "write 'key: value', with a space after the colon, or '- value' for an item of a list",
+    ),
+)
