@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,9 +56,17 @@ process.start()
 """
 
 
-def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def _run(*command: str, authority: Path | None = None) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | trusting(authority)
+    )
     return done.stdout.strip() or done.stderr.strip()
+
+
+def trusting(authority: Path | None) -> dict[str, str]:
+    """The variables by which clients are told whom to trust."""
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
+    return dict.fromkeys(names, str(authority)) if authority else {}
 
 
 def _python(script: str) -> Callable[[str], int]:
@@ -73,8 +82,8 @@ def wget(url: str) -> int:
     return int(next(line for line in said.splitlines() if line.strip().startswith("HTTP/")).split()[1])
 
 
-def lynx(url: str) -> int:
-    said = _run("lynx", "-head", "-dump", url)
+def lynx(url: str, authority: Path | None) -> int:
+    said = _run("lynx", "-head", "-dump", url, authority=authority)
     return int(said.split()[1])
 
 
@@ -90,16 +99,22 @@ FETCHERS: Final[dict[str, Callable[[str], int]]] = {
 """Scripted clients: refused on pages, welcome at the feed, the API and downloads."""
 
 
-def feed_entries(url: str) -> tuple[int, int]:
+def feed_entries(url: str, authority: Path | None) -> tuple[int, int]:
     """Status and number of entries that feedparser finds; in a process of its own, for it has global state."""
     script = (
         "import feedparser, json, sys; f = feedparser.parse(sys.argv[1]); print(json.dumps([f.status, len(f.entries)]))"
     )
-    status, entries = json.loads(_run(sys.executable, "-c", script, url))
+    status, entries = json.loads(_run(sys.executable, "-c", script, url, authority=authority))
     return status, entries
 
 
-def git_clone(url: str, into: Path) -> str:
+def git_clone(url: str, into: Path, authority: Path | None) -> str:
     """Clone, and give the contents of the README."""
-    subprocess.run(["git", "clone", "--quiet", url, into], check=True, timeout=60, capture_output=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", url, into],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        env=os.environ | trusting(authority),
+    )
     return (into / "README").read_text()

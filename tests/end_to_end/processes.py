@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
+
+import requests
 
 ROOT: Final = Path(__file__).parent.parent.parent
 RULES: Final = ROOT / "rules"
@@ -132,10 +135,34 @@ class Proxyguard(Running):
     admin_port: int = 0
     scheme: str = "http"
     audit: Path = field(default_factory=Path)
+    authority: Path | None = None
+    """The certificate to trust, where it serves TLS."""
+    alpn: str = ""
+    """What a client that speaks everything should negotiate."""
 
     @property
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """GET with a verified certificate; never waits for ever."""
+        return self.ask("GET", path, **options)
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Any request with a verified certificate."""
+        verify = str(self.authority) if self.authority else True
+        return requests.request(method, self.url + path, verify=verify, **{"timeout": 20, **options})
+
+    def connect(self, receive_bytes: int = 0) -> socket.socket:
+        """A connection (with TLS where it is served), with a small receive buffer when asked for."""
+        connection = socket.socket()
+        connection.settimeout(20)
+        if receive_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connection.connect(("127.0.0.1", self.port))
+        if self.authority is None:
+            return connection
+        return ssl.create_default_context(cafile=self.authority).wrap_socket(connection, server_hostname="localhost")
 
     def admin(self, path: str) -> str:
         """What the admin port answers."""
@@ -164,20 +191,39 @@ def command(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-m", "proxyguard", *arguments]
 
 
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for this machine: chain and key."""
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", chain],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return chain, key
+
+
 @contextlib.contextmanager
 def proxyguard(
-    folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", scheme: str = "http"
+    folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", alpn: str = ""
 ) -> Iterator[Proxyguard]:
-    """Run proxyguard in front of an upstream; `settings` are further lines of its settings file."""
+    """Run proxyguard in front of an upstream; `settings` are further lines of its settings file.
+
+    `alpn`: empty for plain HTTP, `http/1.1` for TLS without HTTP/2, `h2` for TLS with it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port, admin_port = free_port(), free_port()
     config, audit = folder / "proxyguard.yaml", folder / "audit.jsonl"
     audit.touch()
+    authority = None
+    if alpn:
+        authority, key = make_certificate(folder)
+        settings += f"certificate: {{chain: {authority}, key: {key}}}\nhttp2: {str(alpn == 'h2').lower()}\n"
     config.write_text(settings or "{}\n")
     arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
     more = ("--upstream", upstream, "--rules", rules, "--audit", audit)
     running = Proxyguard.start(command(*arguments, *more), folder / "proxyguard.log")
-    running.port, running.admin_port, running.scheme, running.audit = port, admin_port, scheme, audit
+    running.port, running.admin_port, running.audit = port, admin_port, audit
+    running.scheme, running.authority, running.alpn = "https" if alpn else "http", authority, alpn
     try:
         running.wait_for(running.ready, "readiness")
         yield running

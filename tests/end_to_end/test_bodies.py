@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Iterator
 
 import pytest
-import requests
 
 from tests.end_to_end.nginx import LARGE_BYTES
 from tests.end_to_end.processes import Proxyguard, wait_until
@@ -21,7 +19,7 @@ AGENT = {"User-Agent": "backup-agent/1.0"}
 @pytest.fixture
 def memory_stays(guard: Proxyguard) -> Iterator[None]:
     """Fails when the peak of resident memory rises by more than MAX_RISE_BYTES."""
-    requests.get(f"{guard.url}/api/headers", headers=AGENT, timeout=10).raise_for_status()
+    guard.get("/api/headers", headers=AGENT).raise_for_status()
     before = guard.memory_bytes()
     guard.forget_peak_memory()
     yield
@@ -54,14 +52,14 @@ def test_an_upload_of_200_mb_arrives_whole(guard: Proxyguard, *, chunked: bool) 
             return next(self._blocks, b"")
 
     body = chunks(UPLOAD_BYTES) if chunked else Sized()
-    answer = requests.put(f"{guard.url}/upload", data=body, headers=AGENT, timeout=120)
+    answer = guard.ask("PUT", "/upload", data=body, headers=AGENT, timeout=120)
     assert answer.json() == {"bytes": UPLOAD_BYTES, "sha256": digest.hexdigest()}
 
 
 @pytest.mark.usefixtures("memory_stays")
 def test_a_download_of_1_gb_arrives_whole(guard: Proxyguard) -> None:
     received = 0
-    with requests.get(f"{guard.url}/files/large.bin", headers=AGENT, stream=True, timeout=60) as answer:
+    with guard.get("/files/large.bin", headers=AGENT, stream=True, timeout=60) as answer:
         assert answer.headers["content-length"] == str(LARGE_BYTES)
         for block in answer.iter_content(4 * MIB):
             received += len(block)
@@ -70,8 +68,7 @@ def test_a_download_of_1_gb_arrives_whole(guard: Proxyguard) -> None:
 
 @pytest.mark.usefixtures("memory_stays")
 def test_a_slow_reader_of_a_large_download_is_not_buffered(guard: Proxyguard) -> None:
-    with socket.create_connection(("127.0.0.1", guard.port), timeout=20) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    with guard.connect(receive_bytes=64 * 1024) as connection:
         connection.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\nUser-Agent: backup-agent/1.0\r\n\r\n")
         assert connection.recv(64 * 1024).startswith(b"HTTP/1.1 200 ")
         for _ in range(200):
@@ -79,17 +76,17 @@ def test_a_slow_reader_of_a_large_download_is_not_buffered(guard: Proxyguard) ->
 
 
 def test_a_part_of_a_large_file_is_that_part(guard: Proxyguard) -> None:
-    url, part = f"{guard.url}/bytes/1000000", {"Range": "bytes=500-1499"}
-    ranged = requests.get(f"{guard.url}/files/large.bin", headers=AGENT | part, timeout=10)
+    part = {"Range": "bytes=500-1499"}
+    ranged = guard.get("/files/large.bin", headers=AGENT | part)
     assert (ranged.status_code, len(ranged.content)) == (206, 1000)
-    whole = requests.get(url, headers=AGENT, timeout=10).content
+    whole = guard.get("/bytes/1000000", headers=AGENT).content
     assert whole == (bytes(range(256)) * 4096)[: len(whole)]
     assert len(whole) == 1_000_000
 
 
 @pytest.mark.usefixtures("memory_stays")
 def test_an_endless_event_stream_arrives_event_by_event_and_ends_with_its_reader(guard: Proxyguard) -> None:
-    with requests.get(f"{guard.url}/events?interval=0.01", headers=AGENT, stream=True, timeout=20) as answer:
+    with guard.get("/events?interval=0.01", headers=AGENT, stream=True, timeout=20) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         lines = answer.iter_lines()
         numbers = [int(line[6:]) for line in (next(lines) for _ in range(400)) if line]

@@ -33,20 +33,20 @@ def test_scripted_clients_get_the_feed_and_the_api_but_no_pages(
 
 
 def test_git_clones_over_smart_http(guard: Proxyguard, folder: Path) -> None:
-    assert git_clone(f"{guard.url}/git/notes.git", folder / "clone") == "Notes on bread.\n"
+    assert git_clone(f"{guard.url}/git/notes.git", folder / "clone", guard.authority) == "Notes on bread.\n"
 
 
 def test_a_feed_reader_reads_the_feed(guard: Proxyguard) -> None:
-    assert feed_entries(f"{guard.url}/feed.xml") == (200, 20)
+    assert feed_entries(f"{guard.url}/feed.xml", guard.authority) == (200, 20)
 
 
 def test_a_text_browser_reads_pages(guard: Proxyguard) -> None:
-    assert lynx(f"{guard.url}/profiles/1") == 200
+    assert lynx(f"{guard.url}/profiles/1", guard.authority) == 200
 
 
 def test_a_declared_crawler_is_refused_with_a_reference_and_recorded(guard: Proxyguard) -> None:
     agent = "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)"
-    answer = requests.get(f"{guard.url}/profiles/2?token=secret", headers={"User-Agent": agent}, timeout=10)
+    answer = guard.get("/profiles/2?token=secret", headers={"User-Agent": agent})
     assert answer.status_code == 403
     assert answer.headers["cache-control"] == "no-store"
     reference = answer.headers["x-proxyguard-reference"]
@@ -63,31 +63,31 @@ def test_the_upstream_sees_the_host_and_the_true_client_only(guard: Proxyguard) 
         "User-Agent": FIREFOX, "Host": "commons.example", "X-Forwarded-For": "203.0.113.7", "Forwarded": "for=203.0.113.7",
         "X-Real-IP": "203.0.113.7",
     }  # fmt: skip
-    seen = requests.get(f"{guard.url}/api/headers", headers=forged, timeout=10).json()
+    seen = guard.get("/api/headers", headers=forged).json()
     headers = {name.lower(): value for name, value in seen["headers"]}
     assert headers["host"] == "commons.example"
     assert headers["x-forwarded-for"] == "127.0.0.1"
-    assert headers["x-forwarded-proto"] == "http"
+    assert headers["x-forwarded-proto"] == guard.scheme
     assert not any("203.0.113.7" in value for value in headers.values())
 
 
 def test_a_sign_up_flood_is_held_and_reading_goes_on(guard: Proxyguard) -> None:
     form = {"email": "ada@example.net", "password": "x"}
     agent = {"User-Agent": FIREFOX}
-    statuses = [requests.post(f"{guard.url}/signup", form, headers=agent, timeout=10).status_code for _ in range(5)]
+    statuses = [guard.ask("POST", "/signup", data=form, headers=agent).status_code for _ in range(5)]
     assert statuses == [200] * 5
     with (
-        requests.post(f"{guard.url}/signup", form, headers=agent, timeout=1, stream=True) as held,
+        guard.ask("POST", "/signup", data=form, headers=agent, timeout=1, stream=True) as held,
         pytest.raises(requests.exceptions.ConnectionError, match="Read timed out"),
     ):
         b"".join(held.iter_content(1))
-    assert requests.get(f"{guard.url}/profiles/1", headers=agent, timeout=10).status_code == 200
+    assert guard.get("/profiles/1", headers=agent).status_code == 200
     record = guard.wait_for_record(lambda record: record["action"] == "tarpit", "the record of the tarpit")
     assert record["rule"] == "sign-up-flood"
 
 
 def test_metrics_count_what_was_decided(guard: Proxyguard) -> None:
-    requests.get(f"{guard.url}/profiles/3", headers={"User-Agent": "Nikto"}, timeout=(5, 60), stream=True).close()
+    guard.get("/profiles/3", headers={"User-Agent": "Nikto"}, timeout=(5, 60), stream=True).close()
     metrics = guard.admin("/metrics")
     assert 'proxyguard_decisions_total{action="reject"' in metrics
     assert 'rule="http-libraries"' in metrics
