@@ -43,8 +43,8 @@ STEP: Final = 500
 MAX_JOBS: Final = 1000
 """Writes waiting for the disk; beyond it counters stay marked, bans are written anew later."""
 
-BUSY_SECONDS: Final = 0.01
-"""Between looks at a queue that the disk is slow to empty."""
+COUNTERS_A_JOB: Final = 10_000
+"""When all are written anew: few enough jobs for the queue."""
 
 RETRY_SECONDS: Final = 5.0
 """Between attempts to use a file that made trouble."""
@@ -202,10 +202,12 @@ class Snapshot:
             news = (table.memory_of(key, now) for key in keys[start : start + STEP])
             self._put(Job([one for one in news if one is not None]))
             await asyncio.sleep(0)
+        rows: list[CounterRow] = []
         for shard in range(self._store.shard_count):
-            while self._jobs.qsize() > MAX_JOBS // 2:
-                await asyncio.sleep(BUSY_SECONDS)
-            self._put(Job(counters=self._store.lasting_rows(shard, self._clock())))
+            rows += self._store.lasting_rows(shard, self._clock())
+            if len(rows) > COUNTERS_A_JOB or shard == self._store.shard_count - 1:
+                self._put(Job(counters=rows))
+                rows = []
             await asyncio.sleep(0)
 
     def _write_all(self) -> None:
