@@ -97,17 +97,16 @@ class Front:
         runtime.common.dripper.release_all()
         for connection in tuple(runtime.connections):
             connection.drain()
-        await self._until_empty(runtime, seconds)
+        await self._until(lambda: not runtime.admission.open, seconds)
         for connection in tuple(runtime.connections):
             connection.abort()
-        await self._until_empty(runtime, LAST_WORDS_SECONDS)
         for task in runtime.checks:
             task.cancel()
         runtime.pool.close()
         runtime.wheel.stop()
         if self._drip_wheel is not None:
             self._drip_wheel.stop()
-        await asyncio.sleep(0)  # cancelled tasks and aborted transports end in the loop's next turn
+        await self._until(lambda: not (runtime.admission.open or runtime.pool.is_open), LAST_WORDS_SECONDS)
 
     def refresh_certificates(self) -> None:
         """Look for renewed certificates now."""
@@ -158,10 +157,11 @@ class Front:
             listening.close()
         self._sockets.clear()
 
-    async def _until_empty(self, runtime: Runtime, seconds: float) -> None:
+    async def _until(self, over: Callable[[], bool], seconds: float) -> None:
         until = self._clock() + seconds
-        while runtime.admission.open and self._clock() < until:  # noqa: ASYNC110 - once in a process's life
-            await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
+        while not over() and self._clock() < until:  # noqa: ASYNC110 - once in a process's life
+            await asyncio.sleep(0.01)
 
 
 def authority_of(upstream: Upstream) -> bytes:

@@ -9,7 +9,11 @@ from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CommandGenerator,
     Context,
+    Event,
+    Layer,
     SendData,
+    TlsData,
+    TlsStartClientHook,
 )
 from proxyguard.adapters.mitmproxy.tls import UNRECOGNIZED_NAME
 
@@ -30,10 +34,18 @@ class TlsSeal:
         return self._connection.bio_read(READ_BYTES)
 
 
+class Ground(Layer):
+    """Lies under the gate in the stack, where mitmproxy has its proxy mode: its TLS layer looks for one."""
+
+    def _handle_event(self, event: Event) -> CommandGenerator[None]:
+        raise NotImplementedError(f"{event} reached a layer that is never asked")
+
+
 class TlsGate(ClientTLSLayer):
     """Establishes TLS with the client; the layer under it is asked for as soon as plain bytes come."""
 
     def __init__(self, context: Context, common: Common, link: Link) -> None:
+        Ground(context)
         super().__init__(context)
         self._common = common
         self._link = link
@@ -53,17 +65,21 @@ class TlsGate(ClientTLSLayer):
         return done, error
 
     def start_tls(self) -> CommandGenerator[None]:
-        yield from super().start_tls()
-        if not self.tls:
+        """Ask for the certificate; a name without one is refused with the alert that says so."""
+        start = TlsData(self.conn, self.context)
+        yield TlsStartClientHook(start)
+        if start.ssl_conn is None:
             self._common.events.bad_request("tls-name")
+            yield SendData(self.conn, UNRECOGNIZED_NAME)
+            yield CloseConnection(self.conn)
+        else:
+            self.tls = start.ssl_conn
 
     def on_handshake_error(self, err: str) -> CommandGenerator[None]:
         """Say why (the alert lies ready in OpenSSL's buffer), close, and be deaf from now on."""
         self.conn.error = err
         if self.tls:
             yield from self.tls_interact()
-        else:
-            yield SendData(self.conn, UNRECOGNIZED_NAME)
         yield CloseConnection(self.tunnel_connection)
         self.event_to_child = self.errored  # type: ignore[method-assign]  # mitmproxy's own way of muting a failed layer
 

@@ -189,6 +189,11 @@ class UpstreamPool:
             for carrier in tuple(target.open):
                 carrier.close()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether any connection or attempt is left."""
+        return bool(self._tasks) or any(target.open for target in self._targets.values())
+
     def counts(self) -> dict[str, int]:
         """Open and idle connections, and upstreams that are out."""
         targets = self._targets.values()

@@ -1,0 +1,205 @@
+"""One HTTP/2 stream: the codec between an Exchange and the frames of its connection.
+
+Body bytes wait here while the exchange cannot take them, never more than the stream's window; they are given back to that
+window only when they are on their way to the upstream. Knows nothing of other streams.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
+from proxyguard.adapters.mitmproxy.http2_tarpit import HeldStream
+from proxyguard.client_address import Address
+from proxyguard.decision import Tarpit
+from proxyguard.http1.heads import RequestHead, ResponseHead
+from proxyguard.http2.errors import ErrorCode, StreamFault
+from proxyguard.http2.receiving import Window
+from proxyguard.http2.response_fields import own_fields, response_fields, trailer_fields
+from proxyguard.http2.sending import Outgoing
+from proxyguard.request import Headers
+from proxyguard.responses import TARPIT_HEADERS, Answer
+
+if TYPE_CHECKING:
+    from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
+    from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
+
+MAX_TARPITS: Final = 4
+"""Streams of one connection that may be held at once; each counts as one held client, and its connection is dearer than one."""
+
+
+class Http2Stream:
+    """See the module. `receiving` says that more of the request may come, `server` is the upstream connection on lease."""
+
+    __slots__ = (
+        "_ending", "_inbox", "_lane", "_left", "_received", "_tarpit", "_unacknowledged", "_window", "commands", "exchange",
+        "head", "held", "method", "number", "out", "receiving", "server",
+    )  # fmt: skip
+
+    def __init__(self, lane: Http2Lane, number: int, out: Outgoing, *, window: int, receiving: bool) -> None:
+        self._lane = lane
+        self.commands = lane.commands
+        self.number = number
+        self.out = out
+        self.receiving = receiving
+        self.exchange: Exchange | None = None
+        self.head: RequestHead | None = None
+        self.method = b""
+        self.server: UpstreamServer | None = None
+        self.held = False
+        self._window = Window(window)
+        self._inbox: list[bytes] = []
+        self._unacknowledged = 0
+        self._left: int | None = None
+        self._received = 0
+        self._ending: Headers | None = None
+        self._tarpit: HeldStream | None = None
+
+    # -- the request's body ----------------------------------------------------------------------------------------------
+
+    def expect(self, length: int | None) -> None:
+        """How long the body says it is."""
+        self._left = length
+
+    def data(self, payload: bytes, size: int, *, end: bool) -> str:
+        """Some of the body; `size` is what it takes from the window. Raises StreamFault; gives a fault of the request, or ""."""
+        if not self.receiving:
+            raise StreamFault(ErrorCode.STREAM_CLOSED)
+        if not self._window.take(size):
+            raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
+        length = len(payload)
+        self._acknowledge(size - length)
+        self._unacknowledged += length
+        self._received += length
+        if self._left is not None:
+            self._left -= length
+            if self._left < 0 or (end and self._left):
+                return "content-length"
+        bound = self._lane.bounds.body_bytes
+        if bound is not None and self._received > bound:
+            return "body-size"
+        if payload:
+            self._inbox.append(payload)
+        if end:
+            self.end(())
+        self.pass_on()
+        return ""
+
+    def end(self, trailers: Headers) -> None:
+        """The request is whole."""
+        self.receiving = False
+        self._ending = trailers
+
+    @property
+    def lacks_body(self) -> bool:
+        """Whether less came than the head announced."""
+        return bool(self._left)
+
+    def pass_on(self) -> None:
+        """Hand on what the exchange takes, and give its room back to the client once it is on its way."""
+        exchange = self.exchange
+        now = self._lane.now
+        if exchange is not None:
+            inbox = self._inbox
+            while inbox and exchange.takes_body:
+                exchange.body(inbox.pop(0), now)
+            if not inbox and self._ending is not None and self.exchange is exchange:
+                trailers, self._ending = self._ending, None
+                exchange.end(trailers, now)
+        if self.exchange is None:
+            self._inbox.clear()
+            self._lane.acknowledge(self._unacknowledged)
+            self._unacknowledged = 0
+        elif self._unacknowledged and exchange is not None and exchange.phase is Phase.FORWARDING:
+            server = self.server
+            if server is None or not server.carrier.is_blocked:
+                self._acknowledge(self._unacknowledged)
+                self._unacknowledged = 0
+
+    def _acknowledge(self, size: int) -> None:
+        if size:
+            self._lane.acknowledge(size)
+            if self.receiving:
+                increment = self._window.give_back(size)
+                if increment:
+                    self._lane.open_window(self.number, increment)
+
+    # -- what an exchange asks for (see exchange.Codec) ------------------------------------------------------------------
+
+    def send_interim(self, head: ResponseHead) -> None:
+        self._lane.sender.interim(self.out, response_fields(head))
+
+    def send_head(self, head: ResponseHead) -> None:
+        self._lane.sender.begin(self.out, response_fields(head))
+
+    def send_body(self, data: bytes) -> None:
+        self._lane.sender.push(self.out, data, self._lane.now)
+
+    def send_end(self, trailers: Headers) -> None:
+        self._lane.sender.end(self.out, trailer_fields(trailers) if trailers else None)
+        self._over()
+
+    def send_answer(self, answer: Answer) -> None:
+        lane = self._lane
+        fields = (*answer.headers, (b"date", lane.common.date()), (b"content-length", b"%d" % len(answer.body)))
+        lane.sender.begin(self.out, own_fields(answer.status, fields))
+        if self.method != b"HEAD":
+            lane.sender.push(self.out, answer.body, lane.now)
+        lane.sender.end(self.out)
+        self._over()
+
+    def send_switch(self, head: ResponseHead) -> bytes:
+        """No upgrade is ever offered to the upstream on behalf of a stream, so its parser refuses a 101."""
+        raise RuntimeError(f"status {head.status} on a stream")
+
+    def send_raw(self, data: bytes) -> None:
+        raise RuntimeError(f"{len(data)} bytes of another protocol on a stream")
+
+    def cut(self, *, flush: bool) -> None:
+        """A drop resets the stream alone: behind one connection there may be a proxy with other people on it."""
+        self._over()
+        if flush:
+            self._lane.sender.pump(self._lane.now)
+        self._lane.reset(self, ErrorCode.INTERNAL_ERROR if flush else ErrorCode.CANCEL)
+
+    def detain(self, tarpit: Tarpit, client: Address) -> bool:
+        lane = self._lane
+        network = client.network_key(lane.common.settings.counting.prefixes)
+        if self.method == b"HEAD" or lane.tarpits >= MAX_TARPITS or not lane.common.dripper.has_room(network):
+            return False
+        lane.sender.begin(self.out, own_fields(200, ((b"date", lane.common.date()), *TARPIT_HEADERS)))
+        lane.tarpits += 1
+        self._over()
+        held = self._tarpit = HeldStream(lane, self)
+        lane.common.dripper.hold(held, b"", tarpit, network, on_gone=held.gone)
+        return True
+
+    def _over(self) -> None:
+        self._lane.part(self)
+        self.exchange = None
+
+    # -- the end of the stream -------------------------------------------------------------------------------------------
+
+    def gone(self) -> None:
+        """The stream has ended, whatever the reason."""
+        exchange = self.exchange
+        if exchange is not None:
+            self._over()
+            exchange.client_gone(self._lane.now)
+        self._inbox.clear()
+        self._lane.acknowledge(self._unacknowledged)
+        self._unacknowledged = 0
+        tarpit, self._tarpit = self._tarpit, None
+        if tarpit is not None:
+            self._lane.tarpits -= 1
+            tarpit.lost()
+
+    @property
+    def deadline(self) -> float:
+        """When time is over for whoever is to move next, inf for never."""
+        out = self.out
+        if out.queued:
+            return inf if self._tarpit is not None else out.moved + self._lane.bounds.send_gap_seconds
+        exchange = self.exchange
+        return inf if exchange is None or self.held else exchange.deadline
