@@ -9,6 +9,8 @@ def syntax_words(problem: str, rest: str, opened: int) -> tuple[str, str]:
     """Message and hint for what libyaml said. `rest` is the text from the fault on, `opened` a line above it or 0."""
     if "cannot start any token" in problem and rest[:1] in _CANNOT_START:
         return _CANNOT_START[rest[:1]]
+    if "cannot start any token" in problem and rest[:1].isprintable():
+        return f"a value cannot begin with {rest[:1]}", "put it in single quotes"
     if "node content" in problem and not rest.strip():
         return "the file ends here, inside of a [ or { that is not closed", "look for a missing ] or }"
     for fragment, message, hint in _SYNTAX:
@@ -26,14 +28,46 @@ _CANNOT_START: Final = {
 
 _SYNTAX: Final = (
     (
+        "block sequence entries are not allowed",
+        "a '- ' where no list can begin",
+        "begin a list on a line of its own below its key, or put quotes around a text that begins with '- '",
+    ),
+    ("found unexpected ':'", "a ':' that is not expected here", "put quotes around a value that holds ':'"),
+    (
+        "did not find expected <document start>",
+        "the document has ended above this line, and something follows",
+        "a file begins with a key in the first column; look for a line that is indented less than it should be",
+    ),
+    ("found a tab character that violates", "a tab cannot indent YAML", "indent with spaces"),
+    ("mapping keys are not allowed", "a '? ' that YAML takes for the beginning of a key", "put it in single quotes"),
+    (
+        "found unexpected non-alphabetical character",
+        "a value that begins with * or & has a meaning of its own in YAML",
+        "put it in single quotes",
+    ),
+    (
+        "directive",
+        "a line that begins with % has a meaning of its own in YAML",
+        "put it in single quotes, or delete it",
+    ),
+    (
+        "found unexpected document indicator",
+        "a line of --- or ... inside of a quoted text",
+        "look for a missing quote above",
+    ),
+    (
         "mapping values are not allowed",
         "a ':' that YAML takes for a second key on this line, or a key that is indented too far",
         "put quotes around a value that holds ': ', or line the key up with the ones above it",
     ),
-    ("did not find expected ',' or ']'", "the list opened{where} with [ is not closed", "look for a missing ] or ,"),
+    (
+        "did not find expected ',' or ']'",
+        "the list opened{where} with [ is not closed, or a comma is missing",
+        "look for a missing ] or ,",
+    ),
     (
         "did not find expected ',' or '}'",
-        "the mapping opened{where} with {{ is not closed",
+        "the mapping opened{where} with {{ is not closed, or a comma is missing",
         "look for a missing } or ,",
     ),
     (
@@ -46,7 +80,11 @@ _SYNTAX: Final = (
         "this line does not line up with the keys above it",
         "keys of one mapping begin in the same column; the items of a list begin with - in the same column",
     ),
-    ("did not find expected node content", "a value is missing here", "write a value, or '' for an empty text"),
+    (
+        "did not find expected node content",
+        "a value, or the bracket that ends it, is missing here",
+        "write a value, or '' for an empty text",
+    ),
     (
         "found unknown escape character",
         "an unknown \\ escape in double quotes",

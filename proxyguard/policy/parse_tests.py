@@ -229,7 +229,9 @@ class TestReader:
                 complain(self.report, entry.key, fault.message, fault.hint)
             items = entry.value.items if isinstance(entry.value, Sequence) else [entry.value]
             for item in items:
-                text = read_text(item, self.report, f"the {kind} {entry.key.text}", MAX_VALUE_CHARACTERS, empty=True)
+                text = read_text(
+                    item, self.report, f"the {kind} {quoted(entry.key.text)}", MAX_VALUE_CHARACTERS, empty=True
+                )
                 pairs.append((entry.key.text, text or "", entry.key))
         return pairs
 

@@ -1,0 +1,85 @@
+"""Rule files that were edited at random: each is read, or refused with problems that have a place in it."""
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxyguard.policy import load, parse, parse_lists, parse_patterns, parse_texts
+from proxyguard.policy.parse import parse_rule_set
+from proxyguard.problems import format_report
+
+RULESETS = Path(__file__).parent.parent / "rulesets"
+TEXTS = [path.read_text() for path in sorted(RULESETS.glob("*/*.yaml")) if path.stat().st_size < 4000]
+PIECES = st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "\n",
+        "- ",
+        "'",
+        '"',
+        "$",
+        "*",
+        "&a ",
+        "*a",
+        "~",
+        "null",
+        "''",
+        "0",
+        "-1",
+        "1e9",
+        "é",
+        "\\",
+        "(",
+    ]
+    + [
+        "regex",
+        "not",
+        "any",
+        "{}",
+        "[]",
+        "client: ",
+        "\t",
+        "|",
+        ">",
+        "#",
+        "!x ",
+        "? ",
+        "{a: b}",
+        "9" * 30,
+        "%",
+        "../",
+        "file: ",
+    ]
+)
+EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), PIECES), min_size=1, max_size=5)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(TEXTS), EDITS)
+def test_an_edited_file_is_read_or_refused_with_places(text: str, edits: list[tuple[float, int, str]]) -> None:
+    for where, length, piece in edits:
+        at = int(where * len(text))
+        text = text[:at] + piece + text[at + length :]
+    rule_set, problems = parse_rule_set(text, "x.yaml")
+    assert (rule_set is None) == bool(problems)
+    lines = len(text.splitlines()) + 1
+    for problem in problems:
+        assert 1 <= problem.line <= lines
+        assert problem.column >= 1
+        assert problem.message.isprintable()
+        assert problem.hint.isprintable()
+    assert format_report(problems).count("\n") >= len(problems)
+
+
+def test_the_bounds_are_those_of_the_reference() -> None:
+    reference = (RULESETS.parent.parent / "docs" / "reference" / "rules.md").read_text()
+    for number in (
+        parse.MAX_RULES, load.MAX_FILES, parse_lists.MAX_ENTRIES, parse_texts.MAX_BYTES,
+        parse_patterns.MAX_CHARACTERS, parse_patterns.MAX_PROGRAM,
+    ):  # fmt: skip
+        assert f"{number:,}" in reference
