@@ -12,9 +12,10 @@ from typing import Any
 from proxyguard.admin.server import Command, CommandError
 from proxyguard.client_address import Address, Prefixes
 from proxyguard.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
-from proxyguard.limits.store import BanRecord, BanTerms, Store
+from proxyguard.limits.store import BanRecord, BanTerms
 from proxyguard.reload import RulesRejected
 from proxyguard.reloader import Reloader
+from proxyguard.stores import Books
 
 MAX_BAN_SECONDS = 10 * 365 * 86_400.0
 
@@ -24,8 +25,9 @@ REFUSALS: Mapping[str, Refusal] = {"reject": Reject(), "tarpit": Tarpit(), "drop
 class Operations:
     """The commands of one instance."""
 
-    def __init__(self, store: Store, prefixes: Prefixes, reloader: Reloader) -> None:
-        self._store = store
+    def __init__(self, books: Books, prefixes: Prefixes, reloader: Reloader) -> None:
+        self._books = books
+        self._store = books.store
         self._reloader = reloader
         self._prefixes = prefixes
         self.commands: dict[str, Command] = {
@@ -53,11 +55,12 @@ class Operations:
             raise CommandError(f"the banned can get {', '.join(REFUSALS)}, not {arguments['then']!r}")
         terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:500])
         record = self._store.ban(self._key(arguments), "operator", "banned by an operator", terms, time())
-        return shown_ban(record)
+        return {**shown_ban(record), "saved": await self._books.saved()}
 
     async def _remove_ban(self, arguments: dict[str, Any]) -> dict[str, Any]:
         key = self._key(arguments)
-        return {"key": key, "removed": self._store.unban(key)}
+        removed = self._store.unban(key)
+        return {"key": key, "removed": removed, "saved": await self._books.saved()}
 
     def _key(self, arguments: dict[str, Any]) -> str:
         """A ban's key as given (`client:…`, `header.x-api-key:…`), or the one that an address is banned by."""

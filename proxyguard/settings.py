@@ -159,6 +159,20 @@ class Counting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreChoice:
+    """Where counts and bans are kept."""
+
+    url: str | None = None
+    """A Valkey or Redis server that several instances share, such as `rediss://user:password@host/0`; None: this process."""
+    name: str = "proxyguard"
+    """Sets apart deployments that share a server."""
+    timeout_seconds: float = 0.05
+    on_down: OnStoreDown = OnStoreDown.LOCAL
+    snapshot: Path | None = None
+    """A file that keeps bans and lasting counts over restarts when there is no server; None: they end with the process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """The audit log: `path` is a file, or `-` for standard output. `passes` is the share (0 to 1) of plain passes recorded."""
 
@@ -202,6 +216,7 @@ class Settings:
     bounds: Bounds = field(default_factory=Bounds)
     tarpit: TarpitBudget = field(default_factory=TarpitBudget)
     counting: Counting = field(default_factory=Counting)
+    store: StoreChoice = field(default_factory=StoreChoice)
     audit: Audit = field(default_factory=Audit)
     workers: int = 1
     """Processes that share the listening port. 1 needs no supervisor."""

@@ -239,6 +239,15 @@ def _check_together(settings: Settings, given: dict[str, _Given]) -> None:
             )
     if "key_secret" in given and "key_secret_file" in given:
         _complain(given["key_secret_file"], "key_secret and key_secret_file are both set", "keep one of them")
+    if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
+        hint = "give every instance the same key_secret: keys of one client must be the same for all"
+        _complain(given["store.url"], "store.url is set without key_secret", hint)
+    if "store.url" in given and "store.snapshot" in given:
+        _complain(
+            given["store.snapshot"],
+            "store.snapshot is set beside store.url",
+            "the server keeps the counts; leave it out",
+        )
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),

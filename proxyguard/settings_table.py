@@ -16,7 +16,7 @@ from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse import MEANT_MODE
 from proxyguard.policy.parse_texts import read_field_name
 from proxyguard.problems import Fault, Report
-from proxyguard.settings import FailureMode, OnFull
+from proxyguard.settings import FailureMode, OnFull, OnStoreDown
 from proxyguard.settings_values import (
     read_file_path,
     read_listen,
@@ -25,6 +25,7 @@ from proxyguard.settings_values import (
     read_secret,
     read_secret_file,
     read_sites,
+    read_store_url,
     read_upstreams,
 )  # fmt: skip
 from proxyguard.yaml_nodes import Node, Scalar
@@ -33,6 +34,7 @@ from proxyguard.yaml_values import (
     read_choice,
     read_duration,
     read_integer,
+    read_name,
     read_number,
     read_size,
     read_text,
@@ -408,6 +410,29 @@ SETTINGS: Final = (
         _whole(16, 128),
         "bits",
         "What `per: network` keeps of an IPv6 address.",
+    ),
+    Setting(
+        "store.url",
+        "store.url",
+        _plain(read_store_url),
+        "URL",
+        "A Valkey or Redis server that several instances share. Default: counts are kept in this process.",
+    ),
+    Setting("store.name", "store.name", _plain(read_name), "name", "Sets apart deployments that share a server."),
+    Setting("store.timeout", "store.timeout_seconds", _time(0.005, 5), "duration", "How long a request waits for it."),
+    Setting(
+        "store.on_down",
+        "store.on_down",
+        _word(OnStoreDown),
+        "local, open or closed",
+        "While it does not answer: count in this process, count nothing, or refuse what a limit would count.",
+    ),
+    Setting(
+        "store.snapshot",
+        "store.snapshot",
+        read_path,
+        "path",
+        "Without a server: a file that keeps bans and lasting counts over restarts.",
     ),
     Setting("audit.path", "audit.path", _audit_path, "path or -", "The audit log; `-` is standard output."),
     Setting(

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from proxyguard.client_address import Network
+from proxyguard.limits.resp import ValkeyUrl
 from proxyguard.policy.parse_lists import reason
 from proxyguard.policy.parse_networks import read_network
 from proxyguard.policy.parse_texts import read_host
@@ -138,11 +139,27 @@ def read_file_path(node: Node, report: Report, subject: str, base: Path) -> Path
         return None
 
 
+STORE_URL_HINT: Final = "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
+
+
 def read_secret(node: Node, report: Report, subject: str) -> str | None:
     """A secret; never repeated in a message."""
     if not isinstance(node, Scalar) or len(node.text) < MIN_SECRET_CHARACTERS or not node.text.isprintable():
         hint = f"at least {MIN_SECRET_CHARACTERS} printable characters; openssl rand -hex 32 makes a good one"
         complain(report, node, f"{subject} is too short or not a text", hint)
+        return None
+    return node.text
+
+
+def read_store_url(node: Node, report: Report, subject: str) -> str | None:
+    """A Valkey or Redis URL; a password in it is never repeated in a message."""
+    if not isinstance(node, Scalar):
+        complain(report, node, f"{subject} is not a text", STORE_URL_HINT)
+        return None
+    try:
+        ValkeyUrl.parse(node.text)
+    except ValueError as error:
+        complain(report, node, f"{subject}: {error}", STORE_URL_HINT)
         return None
     return node.text
 

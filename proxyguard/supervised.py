@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxyguard.builder import join
+from proxyguard.limits.remote import RemoteStore
 from proxyguard.limits.shared import SharedStore
 from proxyguard.process import configure_logging, loop_factory
 from proxyguard.reload import Loaded
 from proxyguard.settings import Settings
+from proxyguard.stores import valkey_store
 from proxyguard.worker import Worker, read_pieces
 
 logger = logging.getLogger(__name__)
@@ -39,9 +41,12 @@ async def serve(assignment: Assignment, control: Path, listening: socket.socket,
     """Carry traffic until SIGTERM or until the supervisor is gone. Writes one byte to `ready` once it listens."""
     loaded: Loaded = join(read_pieces(assignment.pieces))
     settings = assignment.settings
-    store = SharedStore(assignment.store, settings.counting)
+    store: RemoteStore = SharedStore(assignment.store, settings.counting)
+    if settings.store.url is not None:
+        store = valkey_store(settings)
     await store.start()
     worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=(listening,))
+    worker.counts.show(store.gauges())
     await worker.start()
     os.write(ready, b"1")
     os.close(ready)

@@ -30,9 +30,10 @@ from proxyguard.problems import Problem
 from proxyguard.reload import Loaded, RulesRejected
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Settings
+from proxyguard.stores import MemoryBooks, open_books
 from proxyguard.supervised import Assignment
 from proxyguard.telemetry.metrics import Family, Metrics, exposition, merge
-from proxyguard.worker import count_rules, memory_store, reload_quietly, show_store, until_signal, write_pieces
+from proxyguard.worker import count_rules, reload_quietly, until_signal, write_pieces
 
 READY_SECONDS: Final = 60.0
 """A worker that has not come up by then is killed and started again."""
@@ -46,22 +47,6 @@ BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS: Final = 60.0
 
 BACKLOG: Final = 4096
-
-OWN_FAMILIES: Final = frozenset(
-    {
-        "rules",
-        "reloads_total",
-        "workers",
-        "worker_restarts",
-        "store_keys",
-        "store_key_capacity",
-        "store_overflows",
-        "bans",
-        "ban_capacity",
-        "ban_evictions",
-    }
-)
-"""Metrics that the supervisor knows itself; adding up the workers' would count them once per worker."""
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +101,12 @@ class Supervisor:
         self._started = time()
         self._stopping = False
         self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
-        self._store = memory_store(settings.counting)
-        self._store_server = SharedStoreServer(self._folder / "store.sock", self._store)
+        self._books = open_books(settings)
+        self._store_server = (
+            SharedStoreServer(self._folder / "store.sock", self._books.memory)
+            if isinstance(self._books, MemoryBooks)
+            else None
+        )
         self._pieces = self._folder / "policy"
         self._assignment = self._folder / "assignment"
         write_pieces(self._pieces, pieces(loaded))
@@ -126,9 +115,10 @@ class Supervisor:
         self._assignment.write_bytes(pickle.dumps(assignment))
         self._counts = Metrics()
         count_rules(self._counts, loaded.policy, settings)
-        show_store(self._counts, self._store)
+        self._counts.show(self._books.gauges())
         self._counts.gauge("workers", "Workers alive.", lambda: sum(child.alive for child in self._children.values()))
         self._counts.gauge("worker_restarts", "Workers that died and were replaced.", lambda: self._restarts)
+        self._own = {"rules", "reloads_total", *self._counts.gauges}  # the workers' would count once per worker
         self._retired: list[Family] = []
         self._children: dict[int, Child] = {}
         self._sockets: list[socket.socket] = []
@@ -139,7 +129,7 @@ class Supervisor:
         self._reloader = Reloader(
             settings.rules, loaded.files, self._install, on_result=lambda result: self._counts.reloads.update((result,))
         )
-        self._operations = Operations(self._store, settings.counting.prefixes, self._reloader)
+        self._operations = Operations(self._books, settings.counting.prefixes, self._reloader)
 
     @property
     def ready(self) -> bool:
@@ -161,7 +151,9 @@ class Supervisor:
         """Bind, start every worker and wait until all carry traffic. Raises OSError when an address is taken."""
         try:
             self._sockets = bind(self._settings)
-            await self._store_server.start()
+            await self._books.start()
+            if self._store_server is not None:
+                await self._store_server.start()
             self._admin.start()
             await asyncio.gather(*(self._spawn(slot) for slot in range(self._settings.workers)))
         except BaseException:
@@ -172,12 +164,16 @@ class Supervisor:
     async def serve_until_signal(self) -> None:
         """Serve until SIGTERM or SIGINT, then let all workers drain. SIGHUP reloads the rules."""
         watching = asyncio.create_task(self._reloader.watch())
-        await until_signal(lambda: reload_quietly(self._reloader))
+        await until_signal(self._hang_up)
         self._stopping = True
         watching.cancel()
         for keeper in self._keepers:
             keeper.cancel()
         await self._close()
+
+    async def _hang_up(self) -> None:
+        await self._answers("refresh-certificates")
+        await reload_quietly(self._reloader)
 
     async def _close(self) -> None:
         for listening in self._sockets:
@@ -185,7 +181,9 @@ class Supervisor:
         limit = self._settings.drain_seconds + 10
         await asyncio.gather(*(child.stop(limit) for child in self._children.values()))
         self._admin.stop()
-        await self._store_server.stop()
+        if self._store_server is not None:
+            await self._store_server.stop()
+        await self._books.stop()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _spawn(self, slot: int) -> Child:
@@ -276,9 +274,9 @@ class Supervisor:
         return loaded.policy.digest, loaded.files
 
     async def metrics(self) -> bytes:
-        own = [family for family in self._counts.snapshot() if family[0] in OWN_FAMILIES]
+        own = [family for family in self._counts.snapshot() if family[0] in self._own]
         snapshots = [
-            [family for family in answer["families"] if family[0] not in OWN_FAMILIES]
+            [family for family in answer["families"] if family[0] not in self._own]
             for answer in await self._answers("snapshot")
         ]
         return exposition(merge([*snapshots, self._retired, own]))

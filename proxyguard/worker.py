@@ -28,13 +28,13 @@ from proxyguard.builder import join
 from proxyguard.decision import Mode
 from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
-from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import AsyncStore, Store
 from proxyguard.operations import Operations
 from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.reload import Loaded, RulesRejected, compile_sites
 from proxyguard.reloader import Reloader
-from proxyguard.settings import Counting, Listen, Settings
+from proxyguard.settings import Listen, Settings
+from proxyguard.stores import open_books
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics, exposition
 
@@ -47,11 +47,6 @@ logger = logging.getLogger(__name__)
 def key_secret(settings: Settings) -> bytes:
     """The key of all keyed hashes: the configured one, or a random one for the life of the instance."""
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
-
-
-def memory_store(counting: Counting) -> MemoryStore:
-    """The store of an instance that counts in its own memory."""
-    return MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full)
 
 
 class Worker:
@@ -94,7 +89,11 @@ class Worker:
             "1 while nearly all traffic seems to come from one private address.",
             lambda: one_client.suspected,
         )
-        self._commands: dict[str, Command] = {"install": self._install_file, "snapshot": self._snapshot}
+        self._commands: dict[str, Command] = {
+            "install": self._install_file,
+            "snapshot": self._snapshot,
+            "refresh-certificates": self._refresh,
+        }
         count_rules(self.counts, loaded.policy, self.settings)
 
     @property
@@ -129,6 +128,10 @@ class Worker:
         self._listening = True
         gc.collect()
         gc.freeze()
+
+    def refresh_certificates(self) -> None:
+        """Look for renewed certificates now, not only when the next minute's look comes."""
+        self._front.refresh_certificates()
 
     async def stop(self) -> None:
         """Let requests finish, at most for the drain time, then close everything."""
@@ -185,6 +188,10 @@ class Worker:
             raise CommandError(error.report) from error
         return {"digest": digest}
 
+    async def _refresh(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        self.refresh_certificates()
+        return {}
+
     async def _snapshot(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         return {"families": self.counts.snapshot(), "status": await self.status()}
 
@@ -204,8 +211,10 @@ class LoneWorker:
     """An instance of one process: a worker with a store of its own, that reloads its own rules. See `cli.run`."""
 
     def __init__(self, settings: Settings, loaded: Loaded, secret: bytes) -> None:
-        store = memory_store(settings.counting)
-        self._worker = Worker(settings, loaded, secret, store, admin=settings.admin, control=control_path(settings))
+        self._books = open_books(settings)
+        self._worker = Worker(
+            settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
+        )
         counts = self._worker.counts
         self._reloader = Reloader(
             settings.rules,
@@ -213,8 +222,8 @@ class LoneWorker:
             self._worker.install,
             on_result=lambda result: counts.reloads.update((result,)),
         )
-        self._worker.offer(Operations(store, settings.counting.prefixes, self._reloader).commands)
-        show_store(counts, store)
+        self._worker.offer(Operations(self._books, settings.counting.prefixes, self._reloader).commands)
+        counts.show(self._books.gauges())
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -226,24 +235,24 @@ class LoneWorker:
 
     async def start(self) -> None:
         """Bind everything. Raises OSError when an address is taken; nothing listens then."""
-        await self._worker.start()
+        await self._books.start()
+        try:
+            await self._worker.start()
+        except BaseException:
+            await self._books.stop()
+            raise
 
     async def serve_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the rules."""
+        """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the rules and looks for renewed certificates."""
         watching = asyncio.create_task(self._reloader.watch())
-        await until_signal(lambda: reload_quietly(self._reloader))
+        await until_signal(self._hang_up)
         watching.cancel()
         await self._worker.stop()
+        await self._books.stop()
 
-
-def show_store(counts: Metrics, store: MemoryStore) -> None:
-    """Show the fill of the store's tables."""
-    counts.gauge("store_keys", "Counters held.", lambda: store.stats().keys)
-    counts.gauge("store_key_capacity", "Counters that fit.", lambda: store.stats().key_capacity)
-    counts.gauge("store_overflows", "Charges that found the table of counters full.", lambda: store.stats().overflows)
-    counts.gauge("bans", "Bans held.", lambda: store.stats().bans)
-    counts.gauge("ban_capacity", "Bans that fit.", lambda: store.stats().ban_capacity)
-    counts.gauge("ban_evictions", "Bans that gave way to others before their end.", lambda: store.stats().ban_evictions)
+    async def _hang_up(self) -> None:
+        self._worker.refresh_certificates()
+        await reload_quietly(self._reloader)
 
 
 async def until_signal(on_hangup: Any) -> None:

@@ -89,6 +89,11 @@ class Metrics:
         """Show a number that is read when metrics are asked for. `name` without the prefix."""
         self.gauges[name] = (text, read)
 
+    def show(self, gauges: Iterable[tuple[str, str, Callable[[], float]]]) -> None:
+        """Show several numbers; see `gauge`."""
+        for name, text, read in gauges:
+            self.gauge(name, text, read)
+
     def bound_exceeded(self, bound: str) -> None:
         self.bounds[bound] += 1
 
