@@ -1,35 +1,46 @@
 """The `proxyguard` command. Exit codes: 0 done, 1 problems were found or it could not start, 2 the command line is wrong.
 
-Each module here is a handful of commands; they parse arguments, call what does the work, and word the outcome.
+Each module here is a handful of commands; they parse arguments, call what does the work, and word the outcome. A command is
+imported when it is run: to add one, add its line to COMMANDS.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from proxyguard import __version__
-from proxyguard.cli.control import bans, status
-from proxyguard.cli.health import health
-from proxyguard.cli.rules import check, explain, schema
-from proxyguard.cli.run import run
+from proxyguard.cli.lazy import Lazy, LazyGroup
 
-EPILOG = """
+COMMANDS: Final = {
+    "run": Lazy("proxyguard.cli.run:run", "Run the firewall in front of a web server."),
+    "check": Lazy("proxyguard.cli.rules:check", "Read every rule file, report all problems."),
+    "explain": Lazy("proxyguard.cli.rules:explain", "Say what the rules decide about one request."),
+    "schema": Lazy("proxyguard.cli.rules:schema", "Write the JSON Schema of rule files."),
+    "status": Lazy("proxyguard.cli.control:status", "Show what the running instance does."),
+    "bans": Lazy("proxyguard.cli.control:bans", "List, add and remove bans on the running instance."),
+    "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
+}
+
+EPILOG: Final = """
 \b
 Start with:
   proxyguard check rules/                        is every rule file right?
   proxyguard run --upstream http://127.0.0.1:9000
   proxyguard explain --user-agent curl/8.5 --path /profiles/1
+
+\b
+Exit codes: 0 done, 1 problems were found, 2 the command line is wrong.
 """
 
 
 @click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )
 @click.version_option(__version__, prog_name="proxyguard", message="%(prog)s %(version)s")
 def main() -> None:
     """A scraper firewall: a reverse proxy that rejects or tarpits automated extraction and leaves people alone."""
-
-
-for command in (run, check, explain, schema, status, bans, health):
-    main.add_command(command)

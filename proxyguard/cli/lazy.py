@@ -1,0 +1,47 @@
+"""A group of commands whose modules are imported only when they are run: `--help` and `check` never wait for the proxy.
+
+Each command is named with its module and its one line of help, so that the list needs no import; a test holds the lines to
+what the commands say of themselves.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+
+class Lazy(NamedTuple):
+    """A command: `module:attribute`, and its line in the list of commands."""
+
+    where: str
+    help: str
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        module, _, attribute = self.where.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+class LazyGroup(click.Group):
+    """A click group over a table of Lazy commands."""
+
+    def __init__(self, *args: Any, lazy: dict[str, Lazy], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self.lazy})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.lazy:
+            return self.lazy[cmd_name].load()
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table alone."""
+        rows = [(name, self.lazy[name].help) for name in self.list_commands(ctx) if name in self.lazy]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)

@@ -1,0 +1,44 @@
+"""The list of commands: each line says what the command says of itself, and listing or checking never waits for the proxy."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from proxyguard.cli import COMMANDS, main
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_in_the_list_begins_what_the_command_says_of_itself(name: str) -> None:
+    command = COMMANDS[name].load()
+    said = " ".join((command.help or "").split())
+    assert command.name == name
+    assert said.startswith(COMMANDS[name].help.rstrip("."))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.output.partition("Options:")[0] or name == "status"
+
+
+def test_an_unknown_command_is_a_fault_of_the_command_line() -> None:
+    result = CliRunner().invoke(main, ["chek"])
+    assert result.exit_code == 2
+    assert "No such command 'chek'" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "rules"], ["schema"], ["explain", "--path", "/"]], ids=lambda a: a[0]
+)
+def test_looking_at_rules_never_imports_the_proxy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom proxyguard.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'mitmproxy', 'tornado', 'redis', 'prometheus_client', 'aiohttp'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
