@@ -14,7 +14,7 @@ from proxyguard.settings import (
     Certificate,
     FailureMode,
     Listen,
-    OnFull,
+    OnFull, OnStoreDown,
     Settings,
     Site,
     Upstream,
@@ -102,6 +102,16 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "counting.prefixes.client_v6": ("56", 56),
     "counting.prefixes.network_v4": ("16", 16),
     "counting.prefixes.network_v6": ("32", 32),
+    "store.url": ("rediss://u:p@store:6380/1", "rediss://u:p@store:6380/1"),
+    "store.name": ("shop", "shop"),
+    "store.timeout": ("20ms", 0.02),
+    "store.on_down": ("closed", OnStoreDown.CLOSED),
+    "store.snapshot": ("state.sqlite", Path("state.sqlite")),
+    "store.url": ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+    "store.name": ("staging", "staging"),
+    "store.timeout": ("20ms", 0.02),
+    "store.on_down": ("closed", OnStoreDown.CLOSED),
+    "store.snapshot": ("/var/lib/x.sqlite", Path("/var/lib/x.sqlite")),
     "audit.path": ("audit.jsonl", "audit.jsonl"),
     "audit.passes": ("0.25", 0.25),
     "workers": ("4", 4),
@@ -111,7 +121,12 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "drain_timeout": ("0s", 0.0),
     "key_secret": ("0123456789abcdef", "0123456789abcdef"),
 }
-TRUSTED = {"trust.header", "trust.proxy_protocol"}
+NEEDS = {
+    "trust.header": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
+    "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
+    "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+}
+"""Settings that are refused alone, and what they need beside them."""
 
 
 def nested(path: str, value: str) -> str:
@@ -122,7 +137,7 @@ def nested(path: str, value: str) -> str:
 
 @pytest.mark.parametrize(("path", "text", "expected"), [(path, *pair) for path, pair in EXAMPLES.items()], ids=EXAMPLES)
 def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object) -> None:
-    environ = {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"} if path in TRUSTED else {}
+    environ = NEEDS.get(path, {})
     attribute = BY_PATH[path].attribute
     assert at(Settings(), attribute) != expected
     assert at(settings(nested(path, text), environ), attribute) == expected
@@ -281,6 +296,8 @@ CONTRADICTIONS = {
     "bounds: {head_size: 4KiB, field_size: 4KiB}": "21: bounds.target_size (8192) is more than bounds.head_size (4096)",
     "bounds: {connections: 100}": "23: bounds.connections_per_network (2000) is more than bounds.connections (100)",
     "tarpit: {connections: 50}": "23: tarpit.per_network (100) is more than tarpit.connections (50)",
+    "store: {url: redis://a}": "1:14: store.url is set without key_secret",
+    "{key_secret: 0123456789abcdef, store: {url: redis://a, snapshot: x}}": "1:66: store.snapshot is set beside store.url",
     "certificate: {chain: proxyguard.yaml}": "22: certificate.chain is set, but no upstream",
     "{upstream: 'http://a', certificate: {key: proxyguard.yaml}}": "43: certificate.key is set, but not certificate.chain",
     "{upstream: 'http://a', sites: [{hosts: a, upstream: 'http://a'}]}": "12: upstream stands beside sites",
