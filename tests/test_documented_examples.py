@@ -1,0 +1,75 @@
+"""Every YAML example in README and docs is read as an operator's file would be, and its tests hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from proxyguard.policy.model import Policy
+from proxyguard.policy.parse import parse_rule_set
+from proxyguard.problems import format_report
+from proxyguard.selftest import run_tests
+from proxyguard.settings import Settings
+from proxyguard.settings_file import read_settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
+
+BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SETTINGS_MARK = "# proxyguard.yaml\n"
+
+
+class Example(NamedTuple):
+    """One block, and where it begins."""
+
+    place: str
+    text: str
+
+
+def examples(*, of_settings: bool) -> list[Example]:
+    """All YAML blocks of one kind: settings begin with the name of their file, all others are rule files."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for block in BLOCK.finditer(text):
+            if block[1].startswith(SETTINGS_MARK) == of_settings:
+                line = text.count("\n", 0, block.start()) + 1
+                found.append(Example(f"{page.relative_to(ROOT)}:{line}", block[1]))
+    return found
+
+
+RULE_EXAMPLES, SETTINGS_EXAMPLES = examples(of_settings=False), examples(of_settings=True)
+
+
+def test_there_are_examples_of_both_kinds() -> None:
+    assert len(RULE_EXAMPLES) >= 4
+    assert len(SETTINGS_EXAMPLES) >= 3
+
+
+@pytest.mark.parametrize("example", RULE_EXAMPLES, ids=lambda example: example.place)
+def test_documented_rules_load_and_pass_their_tests(example: Example) -> None:
+    rule_set, problems = parse_rule_set(example.text, example.place)
+    assert format_report(problems) == ""
+    assert rule_set is not None
+    assert [failure.problem for failure in run_tests(Policy((rule_set,)))] == []
+
+
+@pytest.mark.parametrize("example", SETTINGS_EXAMPLES, ids=lambda example: example.place)
+def test_documented_settings_are_read(example: Example, tmp_path: Path) -> None:
+    text = example.text
+    for name in set(re.findall(r"/etc/proxyguard/tls/(\S+)", text)):
+        (tmp_path / name).write_text("")
+    file = tmp_path / "proxyguard.yaml"
+    file.write_text(text.replace("/etc/proxyguard/tls/", f"{tmp_path}/"))
+    settings = read_settings(file, {}, {})
+    assert isinstance(settings, Settings), format_report(settings)
+    assert settings.sites
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in (*PAGES, *(ROOT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
