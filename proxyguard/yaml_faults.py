@@ -45,6 +45,7 @@ _SYNTAX: Final = (
         "a value that begins with * or & has a meaning of its own in YAML",
         "put it in single quotes",
     ),
+    ("expected version number", "a line that begins with % has a meaning of its own in YAML", "delete it"),
     (
         "directive",
         "a line that begins with % has a meaning of its own in YAML",

@@ -11,50 +11,11 @@ from proxyguard.problems import format_report
 
 RULESETS = Path(__file__).parent.parent / "rulesets"
 TEXTS = [path.read_text() for path in sorted(RULESETS.glob("*/*.yaml")) if path.stat().st_size < 4000]
-PIECES = st.sampled_from(
-    [
-        "{",
-        "}",
-        "[",
-        "]",
-        ": ",
-        "\n",
-        "- ",
-        "'",
-        '"',
-        "$",
-        "*",
-        "&a ",
-        "*a",
-        "~",
-        "null",
-        "''",
-        "0",
-        "-1",
-        "1e9",
-        "é",
-        "\\",
-        "(",
-    ]
-    + [
-        "regex",
-        "not",
-        "any",
-        "{}",
-        "[]",
-        "client: ",
-        "\t",
-        "|",
-        ">",
-        "#",
-        "!x ",
-        "? ",
-        "{a: b}",
-        "9" * 30,
-        "%",
-        "../",
-        "file: ",
-    ]
+PIECES = st.one_of(
+    st.sampled_from("{}[]'\"$*~0é\\(|>#%\n\t:-&!?,"),
+    st.sampled_from(
+        [": ", "- ", "&a ", "*a", "null", "''", "-1", "1e9", "!x ", "regex", "not", "any", "client: ", "file: "]
+    ),
 )
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), PIECES), min_size=1, max_size=5)
 
