@@ -162,6 +162,15 @@ conditions: st.SearchStrategy[Condition] = st.recursive(
     max_leaves=5,
 )
 
+easy_conditions: st.SearchStrategy[Condition] = st.one_of(
+    st.just(ALWAYS),
+    tests_of_gifts,
+    st.builds(Not, tests_of_gifts),
+    st.builds(AllOf, st.tuples(tests_of_gifts, tests_of_gifts)),
+    st.sampled_from([Test(Field(FieldKind.HEADER, "x"), Present()), Test(Field(FieldKind.HEADER, "y"), Absent())]),
+)
+"""Those that hold often, or hang on what other rules gave."""
+
 key_parts = st.one_of(
     st.builds(KeyPart, st.sampled_from([kind for kind in KeyKind if kind not in (KeyKind.HEADER, KeyKind.COOKIE)])),
     st.builds(KeyPart, st.sampled_from([KeyKind.HEADER, KeyKind.COOKIE]), st.sampled_from(NAMES)),
@@ -170,7 +179,7 @@ limits = st.builds(
     Limit,
     amount=st.integers(1, 3),
     period_seconds=st.just(60.0),
-    burst=st.integers(1, 3),
+    burst=st.sampled_from([1, 1, 2]),
     per=st.lists(key_parts, min_size=1, max_size=3, unique=True).map(tuple),
     missing=st.sampled_from(Missing),
 )
@@ -182,18 +191,27 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Tag, st.sampled_from(TAGS)),
     st.builds(Tag, st.sampled_from(TAGS)),
 )
-modes = st.sampled_from([Mode.ENFORCE, Mode.ENFORCE, Mode.ENFORCE, Mode.SHADOW, Mode.OFF])
-expiries = st.sampled_from([None, None, None, 5.0, 15.0])
+modes = st.sampled_from([*[Mode.ENFORCE] * 8, Mode.SHADOW, Mode.SHADOW, Mode.OFF])
+expiries = st.sampled_from([*[None] * 8, 5.0, 15.0])
 
 
 @st.composite
 def rules(draw: st.DrawFn, name: str) -> Rule:
-    allow = draw(st.integers(0, 9)) == 0
+    """What gives points and tags holds often; what ends a policy mostly hangs on a limit or on what was given."""
+    action = Allow() if draw(st.integers(0, 11)) == 0 else draw(actions)
+    counted = None if isinstance(action, Allow) else draw(st.one_of(st.none(), limits))
+    match action:
+        case Score() | Tag():
+            when = draw(st.one_of(st.just(ALWAYS), easy_conditions, conditions))
+        case _ if counted is not None:
+            when = draw(st.one_of(easy_conditions, conditions))
+        case _:
+            when = draw(st.one_of(tests_of_gifts, easy_conditions, conditions, conditions))
     return Rule(
         name=name,
-        action=Allow() if allow else draw(actions),
-        when=draw(conditions),
-        limit=None if allow else draw(st.one_of(st.none(), limits)),
+        action=action,
+        when=when,
+        limit=counted,
         mode=draw(modes),
         why=f"because {name}",
         expires=draw(expiries),
