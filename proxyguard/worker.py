@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from proxyguard import __version__
 from proxyguard.adapters.mitmproxy.front import Front
+from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command, CommandError
 from proxyguard.builder import join
@@ -81,7 +82,14 @@ class Worker:
             audit_passes=settings.audit.passes,
         )
         self._doorman = Doorman(store, settings, loaded.policy)
-        self._front = Front(settings, self.guard, self.counts, sockets=sockets, refuse_at_accept=self._doorman.refuses)
+        self._front = Front(
+            settings,
+            self.guard,
+            self.counts,
+            sockets=sockets,
+            refuse_at_accept=self._doorman.refuses,
+            http2_lane=Http2Lane,
+        )
         self._admin = AdminServer(self, admin, control)
         one_client = self.guard.one_client
         self.counts.gauge(

@@ -35,9 +35,6 @@ REQUEST_FAULTS: Final[dict[str, int]] = {
     "host-mismatch": 400,
     "expect": 417,
     "connection": 400,
-    # HTTP/2 only (RFC 9113 sections 8.2.2 and 8.3).
-    "pseudo-field": 400,
-    "connection-field": 400,
     # Framing (RFC 9112 sections 6 and 7).
     "content-length": 400,
     "content-length-repeated": 400,

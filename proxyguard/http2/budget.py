@@ -18,10 +18,13 @@ FRAMES_PER_SECOND: Final = 100.0
 """How fast the credit comes back. Such a frame costs 5 to 10 µs: a thousandth of a core."""
 
 FRAMES_PER_ANSWER: Final = 10.0
-"""What each frame of ours that carries a body earns: a client may open windows as often as it likes while it takes what is sent."""
+"""What each frame of ours that carries a body earns: a client may open windows often while it takes what is sent."""
 
 FRAMES_PER_REQUEST: Final = 20.0
 """What a request earns: a priority, windows, the end of its body."""
+
+FRAMES_PER_BYTE: Final = 1 / 2048
+"""What a body earns: large frames come in pieces, some of them small."""
 
 RESET_SECONDS: Final = 30.0
 

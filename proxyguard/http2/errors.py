@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from proxyguard.http1 import faults as http1
+
 
 class ErrorCode(IntEnum):
     """RFC 9113 section 7."""
@@ -21,6 +23,9 @@ class ErrorCode(IntEnum):
     COMPRESSION_ERROR = 0x9
     ENHANCE_YOUR_CALM = 0xB
 
+
+REQUEST_FAULTS: Final[dict[str, int]] = {**http1.REQUEST_FAULTS, "pseudo-field": 400, "connection-field": 400}
+"""Why a request may be refused for its form, and the status that says so: HTTP/1's reasons, and two of RFC 9113 section 8."""
 
 REASONS: Final = {
     ErrorCode.PROTOCOL_ERROR: "http2-protocol",

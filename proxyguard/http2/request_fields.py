@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from proxyguard.http1.faults import Malformed
 from proxyguard.http1.fields import read_fields
-from proxyguard.http1.heads import BodyKind, RequestHead
+from proxyguard.http1.heads import RequestHead
 from proxyguard.http1.names import NOT_IN_TRAILERS
 from proxyguard.http1.request_head import LINE_SPARE_BYTES, RequestLine, read_line, understand
 from proxyguard.http1.target import Target, read_authority
@@ -69,7 +69,10 @@ def read_request(fields: list[Field], bounds: Bounds, *, whole: bool) -> Request
 
 def read_trailers(fields: list[Field], bounds: Bounds) -> Headers:
     """A trailer section, without the fields that may not be there. Raises Malformed."""
-    if len(fields) > bounds.header_count or sum(len(name) + len(value) + 4 for name, value in fields) > bounds.field_bytes:
+    if (
+        len(fields) > bounds.header_count
+        or sum(len(name) + len(value) + 4 for name, value in fields) > bounds.field_bytes
+    ):
         raise Malformed("trailer-size")
     _check_text(fields)
     if any(name in _CONNECTION_FIELDS for name, _ in fields):
@@ -89,7 +92,9 @@ def _read_pseudo(fields: list[Field]) -> tuple[_Pseudo, int]:
         found[name] = value
         start += 1
     try:
-        pseudo = _Pseudo(found.pop(b":method"), found.pop(b":scheme"), found.pop(b":path"), found.pop(_OPTIONAL_PSEUDO, None))
+        pseudo = _Pseudo(
+            found.pop(b":method"), found.pop(b":scheme"), found.pop(b":path"), found.pop(_OPTIONAL_PSEUDO, None)
+        )
     except KeyError:
         if found.get(b":method") == b"CONNECT":
             raise Malformed("method-refused") from None
