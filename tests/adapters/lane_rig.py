@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.common import Common, Link, Route
 from proxyguard.adapters.mitmproxy.dripper import Dripper
 from proxyguard.adapters.mitmproxy.exchange import Exchange
@@ -105,6 +106,7 @@ class LaneRig:
             HostTable((host, route) for host in SITE.hosts),
             self.dripper,
             ClientAddressResolver(settings.trust),
+            Admission(self.bounds, settings.counting.prefixes, (), lambda _: False),
         )
         client = Client(peername=("192.0.2.7", 4711), sockname=("127.0.0.1", 80), state=ConnectionState.OPEN)
         self.link = Link(Address.parse("192.0.2.7", 4711), inf)

@@ -92,10 +92,14 @@ def take(rig: LaneRig, what: str, value: object) -> None:
             rig.connect()
         case "refuse", _ if rig.leases:
             rig.refuse_to_connect()
-        case "pass_time", float(seconds):
-            rig.pass_time(seconds)
         case "room", bool(room):
             rig.dripper.room = room
+        case "pass_time", float(seconds):
+            rig.pass_time(seconds)
+
+
+def ended(rig: LaneRig) -> bool:
+    return bool(rig.end)
 
 
 @settings(max_examples=400, deadline=None)
@@ -124,9 +128,9 @@ def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, obj
             while rig.leases:
                 rig.connect()
             rig.pass_time(30.0)
-            if rig.end:
+            if ended(rig):
                 break
-        assert rig.end, f"still {rig.lane._state} after ten minutes of silence"
+        assert ended(rig), f"still {rig.lane._state} after ten minutes of silence"
     if rig.end == "vanished":
         assert rig.lane._state is State.CLOSED
     assert rig.common.delayed == 0

@@ -69,6 +69,10 @@ def test_a_layer_may_answer_with_a_list_and_needs_no_options_but_the_default_one
     assert context.server.address is None
 
 
+def test_a_context_is_made_of_four_parts() -> None:
+    assert set(vars(Context(client(), Options()))) == {"client", "options", "server", "layers"}
+
+
 def ask(asked: NextLayer, event: Event) -> tuple[StartHook, list[Command]]:
     """Give an event to a NextLayer; its question, and what came after Recorder was the answer."""
     commands = iter(asked.handle_event(event))

@@ -12,6 +12,9 @@ from typing import Final
 from proxyguard.client_address import Address, Network, Prefixes
 from proxyguard.settings import Bounds
 
+LEAST_PATIENCE: Final = 0.1
+"""With the defaults: a head within 1.5 s, and 6 s of idleness, when there is hardly any room left."""
+
 TOO_MANY: Final = "connections"
 TOO_MANY_OF_NETWORK: Final = "connections_per_network"
 
@@ -25,6 +28,7 @@ class Admission:
         prefixes: Prefixes,
         trusted: Iterable[Network],
         refuse_at_accept: Callable[[Address], bool],
+        on_count: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._bounds = bounds
         self._prefixes = prefixes
@@ -32,8 +36,14 @@ class Admission:
         self._trusted_first = [first for first, _ in ranges]
         self._trusted_last = [last for _, last in ranges]
         self._refuse = refuse_at_accept
+        self._on_count = on_count
         self._per_network: dict[str, int] = {}
         self.open = 0
+
+    @property
+    def patience(self) -> float:
+        """What share of its usual time a client may take: less than 1 once three quarters of the room are used."""
+        return max(LEAST_PATIENCE, min(1.0, 4.0 * (1.0 - self.open / self._bounds.connections)))
 
     def network(self, peer: Address) -> str:
         """The key that connections and tarpits are counted by."""
@@ -59,11 +69,13 @@ class Admission:
                 return TOO_MANY_OF_NETWORK
             self._per_network[network] = count + 1
         self.open += 1
+        self._on_count(self.open)
         return None
 
     def leave(self, peer: Address) -> None:
         """Count a connection out."""
         self.open -= 1
+        self._on_count(self.open)
         if self.is_trusted(peer):
             return
         network = self.network(peer)

@@ -10,6 +10,7 @@ from random import Random
 from time import time
 from typing import Final, NamedTuple
 
+from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.dripper import Dripper, Seal
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.upstream_pool import Group
@@ -69,6 +70,7 @@ class Common:
         routes: HostTable[Route],
         dripper: Dripper,
         resolver: ClientAddressResolver,
+        admission: Admission,
     ) -> None:
         self.settings = settings
         self.bounds = settings.bounds
@@ -78,6 +80,7 @@ class Common:
         self.routes = routes
         self.dripper = dripper
         self.resolver = resolver
+        self.admission = admission
         self.draining = False
         self.delayed = 0
         self.max_delayed = MAX_DELAYED

@@ -127,7 +127,7 @@ class ClientConnection(asyncio.Protocol):
         common.events.connection_opened()
         runtime.connections.add(self)
         transport.set_write_buffer_limits(high=common.bounds.buffer_bytes)
-        self._link = Link(peer, common.clock() + common.bounds.head_seconds)
+        self._link = Link(peer, common.clock() + common.bounds.head_seconds * runtime.admission.patience)
         self._link.wake = self._wake
         local = transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], self._link)

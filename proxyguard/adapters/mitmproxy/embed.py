@@ -20,6 +20,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Master,
     NextLayer,
     Options,
+    Server,
     StartHook,
     TlsData,
     add_addon,
@@ -31,14 +32,24 @@ from proxyguard.adapters.mitmproxy.tls import Certificates
 
 HTTP2: Final = b"h2"
 
+NO_SERVER: Final = Server(address=None)
+
 LaneMaker = Callable[[Context, Common, Link], Layer]
 """Makes the layer that speaks HTTP on a connection."""
 
 
 class LinkContext(Context):
-    """mitmproxy's context of a connection, with what our layers share with the driver."""
+    """mitmproxy's context of a connection, with what our layers share with the driver.
 
-    link: Link
+    Its `server` is one description that all share: upstream connections come from the pool, each with its own.
+    """
+
+    def __init__(self, client: Client, options: Options, link: Link) -> None:  # replaces, to save a Server a connection
+        self.client = client
+        self.options = options
+        self.server = NO_SERVER
+        self.layers = []
+        self.link = link
 
 
 class Stack:
@@ -82,9 +93,7 @@ class Embedding:
     def context(self, peer: tuple[str, int], local: tuple[str, int], link: Link) -> LinkContext:
         """A new connection, as mitmproxy describes it."""
         client = Client(peername=peer, sockname=local, state=ConnectionState.OPEN)
-        context = LinkContext(client, self.master.options)
-        context.link = link
-        return context
+        return LinkContext(client, self.master.options, link)
 
     def run_hook(self, hook: StartHook) -> Coroutine[Any, Any, None] | None:
         """Call a hook on every addon that has it; gives what is left to await, if an addon's hook is a coroutine function."""

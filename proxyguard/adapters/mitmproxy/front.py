@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Final
 
@@ -14,6 +16,7 @@ from proxyguard.adapters.mitmproxy.dripper import Dripper
 from proxyguard.adapters.mitmproxy.driver import ClientConnection, Runtime
 from proxyguard.adapters.mitmproxy.embed import Embedding, LaneMaker, Stack
 from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit
+from proxyguard.adapters.mitmproxy.memory import Trimmer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.tls import CertificateFault, Certificates
 from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
@@ -23,6 +26,8 @@ from proxyguard.responses import TARPIT_BODY
 from proxyguard.settings import Bounds, Listen, Settings, Upstream
 from proxyguard.sites import HostTable
 from proxyguard.trust import ClientAddressResolver
+
+logger = logging.getLogger(__name__)
 
 LONGEST_TICK_SECONDS: Final = 0.25
 SHORTEST_TICK_SECONDS: Final = 0.01
@@ -72,7 +77,6 @@ class Front:
     async def start(self) -> None:
         """Bind and listen. Raises OSError (with a message for the operator) when an address or a certificate cannot be used."""
         settings = self._settings
-        raise_file_limit(2 * settings.bounds.connections + SPARE_FILES)
         runtime = self._build(asyncio.get_running_loop())
         sockets = list(self._given) or open_sockets(settings.listen, shared_port=settings.workers > 1)
         self._sockets = sockets
@@ -138,14 +142,16 @@ class Front:
         )
         dripper = Dripper(settings.tarpit, TARPIT_BODY, self._drip_wheel, clock, events.tarpits_held)
         resolver = ClientAddressResolver(settings.trust)
-        common = Common(settings, self._checker, events, clock, routes, dripper, resolver)
+        bounds = replace(settings.bounds, connections=room_for_connections(settings.bounds.connections))
+        trimmer = Trimmer(loop)
+        admission = Admission(bounds, settings.counting.prefixes, settings.trust.proxies, self._refuse, trimmer.count)
+        common = Common(settings, self._checker, events, clock, routes, dripper, resolver, admission)
         protocols = (b"h2", b"http/1.1") if self._http2_lane is not None else (b"http/1.1",)
         try:
             self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(common, self._certificates, self._http2_lane))
-        admission = Admission(settings.bounds, settings.counting.prefixes, settings.trust.proxies, self._refuse)
         self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), set())
         return self._runtime
 
@@ -162,6 +168,15 @@ class Front:
         await asyncio.sleep(0)
         while not over() and self._clock() < until:  # noqa: ASYNC110 - once in a process's life
             await asyncio.sleep(0.01)
+
+
+def room_for_connections(wanted: int) -> int:
+    """How many client connections fit under the limit of open files, each with one to an upstream; raises the limit if it can."""
+    files = raise_file_limit(2 * wanted + SPARE_FILES)
+    room = max(1, (files - SPARE_FILES) // 2)
+    if room < wanted:
+        logger.warning("bounds.connections: %d of %d, as this process may open only %d files", room, wanted, files)
+    return min(room, wanted)
 
 
 def authority_of(upstream: Upstream) -> bytes:

@@ -51,6 +51,7 @@ class TlsGate(ClientTLSLayer):
         self._link = link
         link.scheme = b"https"
         link.handshaking = True
+        link.due = common.clock() + common.bounds.tls_handshake_seconds * common.admission.patience
 
     def receive_handshake_data(self, data: bytes) -> CommandGenerator[tuple[bool, str | None]]:
         if not self.client_hello_parsed and len(self.recv_buffer) + len(data) > self._common.bounds.client_hello_bytes:

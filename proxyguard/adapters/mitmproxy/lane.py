@@ -138,7 +138,7 @@ class Http1Lane(Layer):
             case Drain():
                 self._drain()
             case Start():
-                self._wait_until = now + self._common.bounds.head_seconds
+                self._wait(self._common.bounds.head_seconds)
             case _:
                 pass
 
@@ -149,7 +149,7 @@ class Http1Lane(Layer):
         match self._state:
             case State.OPEN | State.SKIPPING:
                 if self._exchange is None and self._parser.idle and not self._unparsed:
-                    self._wait_until = self._now + self._common.bounds.head_seconds
+                    self._wait(self._common.bounds.head_seconds)
                 elif self._state is State.SKIPPING:
                     self._wait_until = self._now + self._common.bounds.body_gap_seconds
                 self._unparsed = self._unparsed + data if self._unparsed else data
@@ -361,8 +361,11 @@ class Http1Lane(Layer):
         """The connection is free for another request."""
         bounds = self._common.bounds
         self._state = State.OPEN
-        wait = bounds.idle_seconds if self._parser.idle and not self._unparsed else bounds.head_seconds
-        self._wait_until = self._now + wait
+        self._wait(bounds.idle_seconds if self._parser.idle and not self._unparsed else bounds.head_seconds)
+
+    def _wait(self, seconds: float) -> None:
+        """For the client to say something; not as long when room for others gets scarce."""
+        self._wait_until = self._now + seconds * self._common.admission.patience
 
     # -- ends ------------------------------------------------------------------------------------------------------------
 

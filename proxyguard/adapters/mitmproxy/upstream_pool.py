@@ -22,6 +22,9 @@ IDLE_SECONDS: Final = 15.0
 IDLE_CONNECTIONS: Final = 256
 """Unused connections kept per upstream and worker."""
 
+CONNECTS_AT_ONCE: Final = 256
+"""Connections being opened to one upstream. A crowd waits its turn, within the connect time, rather than overrun its backlog."""
+
 PROBE_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
 """Waits between probes of an upstream that is out; the last one repeats."""
 
@@ -46,6 +49,7 @@ class Target:
         self.is_out = False
         self.open: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
+        self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self._wheel = wheel
 
     def take_idle(self) -> UpstreamConnection | None:
@@ -76,7 +80,7 @@ class Target:
     async def connect(self) -> UpstreamConnection:
         """A new connection, TLS established and verified. Raises OSError (TimeoutError and ssl.SSLError are such)."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.bounds.upstream_connect_seconds):
+        async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
             _, carrier = await loop.create_connection(
                 lambda: UpstreamConnection(self),
                 self.upstream.host,
