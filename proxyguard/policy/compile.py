@@ -109,9 +109,9 @@ class CompiledPolicy:
         "_always",
         "_ban_keys",
         "_by_trigger",
-        "_facts",
         "_keys",
         "digest",
+        "facts",
         "mode",
         "rule_sets",
         "rules",
@@ -137,16 +137,13 @@ class CompiledPolicy:
         self.summary = summary
         self.rules = rules
         """Allow rules first, then the others, each in file order; rules that are off are not here."""
-        self._facts = facts
+        self.facts = facts.of
+        """From a request to the numbers of the tests that hold for it."""
         self._always = always
         self._by_trigger = by_trigger
         self._keys = keys
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
         self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT}, key=str))
-
-    def facts(self, request: Request) -> set[int]:
-        """The numbers of the tests that hold for a request."""
-        return self._facts.of(request)
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""

@@ -204,16 +204,15 @@ class FactTable:
 
 def _collect_named(fields: Named, present: Mapping[bytes, Values], facts: set[int]) -> None:
     """Ask about the fields that are present; goes through the shorter of the two."""
-    if len(fields) <= len(present):
-        both = [(field, values) for name, field in fields.items() if (values := present.get(name)) is not None]
-    else:
-        both = [(field, values) for name, values in present.items() if (field := fields.get(name)) is not None]
-    for (always, find), values in both:
-        if always:
-            facts.update(always)
-        if find is not None:
-            for value in values:
-                facts.update(find(value))
+    if len(fields) > len(present):
+        fields = {name: fields[name] for name in present if name in fields}
+    for name, (always, find) in fields.items():
+        if name in present:
+            if always:
+                facts.update(always)
+            if find is not None:
+                for value in present[name]:
+                    facts.update(find(value))
 
 
 def is_dynamic(test: Test) -> bool:
