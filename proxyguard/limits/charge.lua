@@ -1,15 +1,23 @@
 -- Counts one request: all of its charges, or none of them when a stopping limit is exceeded.
--- The same arithmetic as gcra.py and memory.py, step by step; the contract suite runs over both.
+-- The same arithmetic as gcra.py, calendar_window.py, sketch.py and memory.py, step by step; tests run all over both.
 --
 -- KEYS     the counters, one per charge (a key may stand there twice)
--- ARGV[1]  msgpack: a list of { period / amount in seconds, burst, cost, flags }; flags: 1 stops, 2 owed
+-- ARGV[1]  msgpack: a list of { kind, cost, flags, numbers }; flags: 1 stops, 2 owed; kind and its numbers:
+--          0 sliding   period / amount in seconds, burst
+--          1 calendar  amount, start, end and next end of the window at the caller's clock
+--          2 distinct  amount, 8-byte hash of the value as two numbers (this msgpack has no bytes), period,
+--                      and for a calendar window start, end, next end
 -- ARGV[2]  Unix seconds, or empty for this server's clock
 -- returns  msgpack: a list of { exceeded, remaining, seconds to wait }
 --
--- A counter is 16 bytes: two doubles, as `State` in gcra.py. It expires when it may be forgotten.
+-- A counter is 16 bytes: two doubles, as the states in gcra.py and calendar_window.py; a sketch as in sketch.py.
+-- Each expires when it may be forgotten.
 
-local TOLERANCE = 1e-3
-local DEBT_BURSTS = 2
+local SLIDING, CALENDAR, DISTINCT = 0, 1, 2
+local TOLERANCE, DEBT_BURSTS = 1e-3, 2
+local CALENDAR_TOLERANCE = 1e-9
+local EXACT_UP_TO, REGISTERS, ITEM_BYTES, HEAD_BYTES = 128, 1024, 8, 18
+local ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 
 local now = tonumber(ARGV[2])
 if not now then
@@ -17,11 +25,18 @@ if not now then
   now = tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
 
--- Returns the backlog after the charge (nil when unchanged), exceeded, remaining, seconds to wait.
-local function charge(state, unit, burst, cost, owed)
+local function counter(stored)
+  if not stored then return 0, 0 end
+  return struct.unpack('<dd', stored)
+end
+
+-- Each kind returns: the new value and the seconds until it may be forgotten (nil when unchanged), exceeded, remaining, wait.
+
+local function sliding(stored, cost, owed, unit, burst)
+  local whole, rest = counter(stored)
   local room = burst * unit
   local most = DEBT_BURSTS * room
-  local backlog = (state[1] - now) + state[2]
+  local backlog = (whole - now) + rest
   if backlog <= 0 then
     backlog = 0
   elseif backlog > most then
@@ -33,52 +48,166 @@ local function charge(state, unit, burst, cost, owed)
   local after = backlog + asked
   local slack = TOLERANCE * unit
   local exceeded = after > room + slack
-  local changed = nil
+  local value, seconds = nil, nil
   if cost ~= 0 and (owed or not exceeded) then
     backlog = math.min(after, most)
-    changed = backlog
+    whole = now + backlog
+    value, seconds = struct.pack('<dd', whole, backlog - (whole - now)), backlog
   end
   local left = room - backlog + slack
   local wait = 0
   if exceeded then wait = after - room end
-  return changed, exceeded, math.max(0, math.floor(left / unit)), wait
+  return value, seconds, exceeded, math.max(0, math.floor(left / unit)), wait
 end
+
+local function window_end(first, last, next_last)
+  if now < first then return first end
+  if now < last then return last end
+  return next_last
+end
+
+local function calendar(stored, cost, owed, amount, first, last, next_last)
+  local edge = window_end(first, last, next_last)
+  local stored_edge, used = counter(stored)
+  if stored_edge ~= edge then used = 0 end
+  local asked = cost
+  if not owed then
+    if cost == 0 then asked = 1 end
+    asked = math.min(asked, amount)
+  end
+  local most = amount * (1 + CALENDAR_TOLERANCE)
+  local exceeded = used + asked > most
+  local value, seconds = nil, nil
+  if cost ~= 0 and (owed or not exceeded) then
+    used = used + asked
+    value, seconds = struct.pack('<dd', edge, used), edge - now
+  end
+  local wait = 0
+  if exceeded then wait = edge - now end
+  return value, seconds, exceeded, math.max(0, math.floor(most - used)), wait
+end
+
+local function exact_count(state)
+  if state == '' then return 0 end
+  return (#state - 8) / ITEM_BYTES
+end
+
+local function with_exact(state, edge, item)
+  local at = string.find(state, item, 9, true)
+  while at and (at - 9) % ITEM_BYTES ~= 0 do
+    at = string.find(state, item, at + 1, true)
+  end
+  if at then return state end
+  if state == '' then state = struct.pack('<d', edge) end
+  return state .. item
+end
+
+local function estimate(state)
+  if state == '' then return 0 end
+  local _, total, zeros = struct.unpack('<ddH', state)
+  local raw = ALPHA * REGISTERS * REGISTERS / total
+  if raw <= 2.5 * REGISTERS and zeros > 0 then return REGISTERS * math.log(REGISTERS / zeros) end
+  return raw
+end
+
+-- The register is the first 10 bits of the hash, the rank one more than the zeros that the other 54 begin with.
+local function register_and_rank(item)
+  local first, second = string.byte(item, 1, 2)
+  local index = first * 4 + math.floor(second / 64)
+  local bits, value, position = 6, second % 64, 2
+  local rank = 1
+  while value == 0 and position < 8 do
+    rank = rank + bits
+    position = position + 1
+    bits, value = 8, string.byte(item, position)
+  end
+  if value == 0 then return index, rank + bits end
+  local half = 2 ^ (bits - 1)
+  while value < half do
+    rank = rank + 1
+    half = half / 2
+  end
+  return index, rank
+end
+
+local function with_register(state, edge, item)
+  local index, rank = register_and_rank(item)
+  local total, zeros, _
+  if state == '' then
+    total, zeros = REGISTERS, REGISTERS
+    state = struct.pack('<ddH', edge, total, zeros) .. string.rep('\0', REGISTERS)
+  else
+    _, total, zeros = struct.unpack('<ddH', state)
+  end
+  local at = HEAD_BYTES + 1 + index
+  local present = string.byte(state, at)
+  if rank <= present then return state end
+  total = total + (2 ^ -rank - 2 ^ -present)
+  if present == 0 then zeros = zeros - 1 end
+  return struct.pack('<ddH', edge, total, zeros)
+    .. string.sub(state, HEAD_BYTES + 1, at - 1) .. string.char(rank) .. string.sub(state, at + 1)
+end
+
+local function distinct(stored, cost, owed, amount, high, low, period, first, last, next_last)
+  local item = struct.pack('>I4I4', high, low)
+  local state = stored or ''
+  if state ~= '' and struct.unpack('<d', state) <= now then state = '' end
+  local edge
+  if state ~= '' then
+    edge = struct.unpack('<d', state)
+  elseif first then
+    edge = window_end(first, last, next_last)
+  else
+    edge = now + period
+  end
+  local exact = amount <= EXACT_UP_TO
+  local count, with = estimate, with_register
+  if exact then count, with = exact_count, with_exact end
+  local before = count(state)
+  local changed = with(state, edge, item)
+  local exceeded
+  local value, seconds = nil, nil
+  if cost == 0 then
+    exceeded = before + 1 > amount
+  else
+    local after = count(changed)
+    exceeded = after > amount and changed ~= state
+    if (not exceeded or (owed and not exact)) and changed ~= state then
+      value, seconds, before = changed, edge - now, after
+    end
+  end
+  local wait = 0
+  if exceeded then wait = edge - now end
+  return value, seconds, exceeded, math.max(0, math.floor(amount - before)), wait
+end
+
+local kinds = { [SLIDING] = sliding, [CALENDAR] = calendar, [DISTINCT] = distinct }
 
 local charges = cmsgpack.unpack(ARGV[1])
 local stored = redis.call('MGET', unpack(KEYS))
 local states = {}
-for i, key in ipairs(KEYS) do
-  if not states[key] then
-    local first, second = 0, 0
-    if stored[i] then first, second = struct.unpack('<dd', stored[i]) end
-    states[key] = { first, second }
-  end
-end
+for i, key in ipairs(KEYS) do states[key] = stored[i] end
 
-local answers, changes, stopped = {}, {}, false
+local answers, changes, ends, stopped = {}, {}, {}, false
 for i, one in ipairs(charges) do
-  local key = KEYS[i]
-  local stops = one[4] % 2 == 1
-  local owed = one[4] >= 2
-  local backlog, exceeded, remaining, wait = charge(changes[key] or states[key], one[1], one[2], one[3], owed)
-  if backlog then
-    local whole = now + backlog
-    changes[key] = { whole, backlog - (whole - now), backlog }
-  end
+  local key, cost, flags = KEYS[i], one[2], one[3]
+  local value, seconds, exceeded, remaining, wait =
+    kinds[one[1]](changes[key] or states[key], cost, flags >= 2, unpack(one, 4))
+  if value then changes[key], ends[key] = value, seconds end
   answers[i] = { exceeded, remaining, wait }
-  stopped = stopped or (stops and exceeded)
+  stopped = stopped or (flags % 2 == 1 and exceeded)
 end
 
 if stopped then
   for i, one in ipairs(charges) do
     if not answers[i][1] then
-      local _, _, remaining = charge(states[KEYS[i]], one[1], one[2], 0, false)
+      local _, _, _, remaining = kinds[one[1]](states[KEYS[i]], 0, false, unpack(one, 4))
       answers[i] = { false, remaining, 0 }
     end
   end
 else
-  for key, change in pairs(changes) do
-    redis.call('SET', key, struct.pack('<dd', change[1], change[2]), 'PX', math.ceil(change[3] * 1000) + 1)
+  for key, value in pairs(changes) do
+    redis.call('SET', key, value, 'PX', math.ceil(ends[key] * 1000) + 1)
   end
 end
 return cmsgpack.pack(answers)

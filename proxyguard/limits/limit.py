@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, assert_never
 
 
 class KeyKind(StrEnum):
@@ -44,15 +45,74 @@ class Missing(StrEnum):
     """The limit does not apply."""
 
 
+class CountKind(StrEnum):
+    """What one unit of a limit is."""
+
+    REQUESTS = "requests"
+    BYTES = "bytes"
+    """Bytes of response bodies sent to the client."""
+    UPSTREAM_SECONDS = "upstream_seconds"
+    """Time the upstream worked, so that an expensive page costs more."""
+    STATUSES = "statuses"
+    """Responses of the upstream with given statuses: 404 scans, failed log-ins."""
+    DISTINCT = "distinct"
+    """Different values of a part of a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What is counted. `statuses` are inclusive ranges; `of` is what must differ; each for the kind that needs it."""
+
+    kind: CountKind = CountKind.REQUESTS
+    statuses: tuple[tuple[int, int], ...] = ()
+    of: KeyPart | None = None
+
+    @property
+    def after_response(self) -> bool:
+        """Whether the cost is known only when the response is; a request then only looks (a charge of cost 0)."""
+        return self.kind not in (CountKind.REQUESTS, CountKind.DISTINCT)
+
+    def cost(self, status: int, bytes_sent: int, upstream_seconds: float | None) -> float:
+        """What a response costs, to be charged as owed; 0: nothing to charge. Only for kinds counted after the response."""
+        match self.kind:
+            case CountKind.BYTES:
+                return float(bytes_sent)
+            case CountKind.UPSTREAM_SECONDS:
+                return upstream_seconds or 0.0
+            case CountKind.STATUSES:
+                return 1.0 if any(first <= status <= last for first, last in self.statuses) else 0.0
+            case CountKind.REQUESTS | CountKind.DISTINCT:
+                return 0.0
+            case _:
+                assert_never(self.kind)
+
+
+class Window(StrEnum):
+    """How a limit forgets."""
+
+    SLIDING = "sliding"
+    """GCRA: each unit is given back after `period / amount`; no edges."""
+    CALENDAR = "calendar"
+    """All is given back at the edge of the minute, hour, day or week of a time zone: a quota that people can understand."""
+
+
+REQUESTS: Final = Count()
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`amount` per `period_seconds`, of which `burst` may come at once, counted per key. GCRA: no window edges."""
+    """`amount` per `period_seconds`, counted per key; `burst` may come at once when the window slides."""
 
     amount: int
     period_seconds: float
     burst: int
     per: tuple[KeyPart, ...]
     missing: Missing = Missing.SHARED
+    count: Count = REQUESTS
+    window: Window = Window.SLIDING
+    """For distinct values a sliding window begins with the first value and lasts one period."""
+    time_zone: str = "UTC"
+    """An IANA name, for the calendar window."""
 
     @property
     def interval_seconds(self) -> float:

@@ -1,39 +1,45 @@
-"""The store in this process: counters in a bounded table, bans in another.
+"""The store in this process: counters and sketches in bounded tables, bans in others.
 
-Answers at once, from the event loop's thread only. Decides what happens when the table is full and when a key is
-forgotten; the arithmetic of a limit is elsewhere, and what a key stands for is nobody's business here.
+Answers at once, from the event loop's thread only. Decides what happens when a table is full; the arithmetic of each kind
+of limit is elsewhere, and what a key stands for is nobody's business here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
+from proxyguard.limits import calendar_window, sketch
 from proxyguard.limits.bans import BanTable
+from proxyguard.limits.calendar_window import Spans
 from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
-from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.limit import CountKind, Limit, Window
+from proxyguard.limits.store import ITEM_MARK, BanRecord, BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.table import MASK, SHARDS, Table
 from proxyguard.settings import OnFull
 
-SHARDS: Final = 1024
-"""The table is cut into so many dictionaries: growing or sweeping one thousandth of a million keys takes 0.1 ms, where
-one big dictionary would stop everything for 30 ms. A power of two."""
-
-SWEEP_EVERY: Final = 64
-"""One shard is swept of forgotten keys for so many new keys: about 1 µs a new key."""
-
-FREE_STEP: Final = 32
-"""Forgotten keys whose memory is given back per charge. The last keys of a swept million hold all its pages: freeing one
-shard's thousand at once returns 130 MB to the kernel in a pause of 5 ms."""
+KEYS_PER_SKETCH: Final = 16
+"""There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
+a counter."""
 
 LASTING_SECONDS: Final = 10.0
 """A counter that would be forgotten sooner is not worth a write to disk."""
 
+_SLIDING: Final = Window.SLIDING
+_DISTINCT: Final = CountKind.DISTINCT
 _new = tuple.__new__  # half the cost of calling the class
 
-type Shard = dict[Hashable, State]
-"""By key in the table; by the rule that a key begins with (see `store.Charge.key`) in the shared counters."""
+
+class Written(NamedTuple):
+    """A change to a shard, to be undone if the batch stops. `table` is where a new key was counted, if it was one."""
+
+    shard: dict[Any, Any]
+    place: object
+    old: Any
+    table: Table[Any] | None
 
 
 class StoreStats(NamedTuple):
@@ -44,9 +50,11 @@ class StoreStats(NamedTuple):
     bans: int
     ban_capacity: int
     overflows: int
-    """Charges whose key found the table full."""
+    """Charges whose key found its table full."""
     ban_evictions: int
     """Bans that gave way to others before their end."""
+    sketches: int
+    sketch_capacity: int
 
 
 GAUGES: Final[dict[str, str]] = {
@@ -56,6 +64,8 @@ GAUGES: Final[dict[str, str]] = {
     "store_ban_capacity": "Bans there is room for.",
     "store_overflows": "Charges whose key found the table of counters full.",
     "store_ban_evictions": "Bans that gave way to others before their end, because their table was full.",
+    "store_sketches": "Counters of distinct values in use.",
+    "store_sketch_capacity": "Counters of distinct values there is room for.",
 }
 """Metric names by field of StoreStats."""
 
@@ -63,25 +73,22 @@ GAUGES: Final[dict[str, str]] = {
 class MemoryStore:
     """Implements `store.Store` with at most `keys` counters (about 140 bytes each) and `bans` bans.
 
-    When all `keys` are in use, a key without a counter shares one with every 1024th other such key, per limit (`protect`),
+    When all `keys` are in use, a key without a counter shares one with every 1024th other such key, per rule (`protect`),
     or is not counted (`permit`); keys that have a counter keep it. So what a flood of keys can still get through is a
-    thousandth of what filling the table got through, and it does not use up the allowance of every newcomer.
+    thousandth of what filling the table got through, and it does not use up the allowance of every newcomer. Where
+    sketches are full, `protect` counts every value of a newcomer as a new one.
     """
 
     def __init__(self, keys: int = 1_000_000, bans: int = 100_000, on_full: OnFull = OnFull.PROTECT) -> None:
-        self.key_capacity = keys
         self.on_full = on_full
         self.overflows = 0
         self.ban_table = BanTable(bans)
-        self._banned = self.ban_table.keys
         self.dirty: set[str] | None = None
         """Keys whose counter changed and will last; None: nobody asks."""
-        self._shards: list[Shard] = [{} for _ in range(SHARDS)]
-        self._shared: list[Shard] = [{} for _ in range(SHARDS)]
-        self._keys = 0
-        self._new_until_sweep = SWEEP_EVERY
-        self._next_sweep = 0
-        self._forgotten: list[object] = []
+        self._banned = self.ban_table.keys
+        self._counters: Table[State] = Table(keys, attrgetter("real"))
+        self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of)
+        self._spans = Spans()
         self._latest = 0.0  # the last `now` seen, for the one method that is not told
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
@@ -93,41 +100,43 @@ class MemoryStore:
                 if ban is not None:
                     return Outcome(ban, ())
         usages: list[Usage] = []
-        written: list[tuple[Shard, Hashable, State]] = []
+        written: list[Written] = []
         stopped = False
-        several = len(charges) > 1  # one charge that does not fit writes nothing that would have to be undone
-        shards = self._shards
-        dirty = self.dirty
-        lasting = now + LASTING_SECONDS
+        kept = len(charges) > 1 or self.dirty is not None  # one charge that does not fit leaves nothing to undo
+        counters = self._counters
+        shards = counters.shards
         for key, limit, cost, stops, owed in charges:
-            shard = shards[hash(key) & (SHARDS - 1)]
-            old = shard.get(key)
-            place: Hashable = key
-            if old is None:
-                old = UNSEEN
-                if self._keys >= self.key_capacity:
-                    shard, place, old = self._overflow(key)
-            new, usage = charge_gcra(old, now, limit, cost, owed)
-            if new is not old:
-                if old is UNSEEN and place is key:
-                    self._keys += 1
-                    self._new_until_sweep -= 1
-                shard[place] = new
-                if dirty is not None and new.real > lasting and place is key:
-                    dirty.add(key)
-                if several:
-                    written.append((shard, place, old))
+            if limit.window is not _SLIDING or limit.count.kind is _DISTINCT:
+                usage = self._charge_other(key, limit, cost, owed, now, written)
+            else:
+                shard = shards[hash(key) & MASK]
+                old = shard.get(key)
+                if old is not None:
+                    new, usage = charge_gcra(old, now, limit, cost, owed)
+                    if new is not old:
+                        shard[key] = new
+                        if kept:
+                            written.append(_new(Written, (shard, key, old, None)))
+                elif counters.used < counters.capacity:
+                    new, usage = charge_gcra(UNSEEN, now, limit, cost, owed)
+                    if new is not UNSEEN:
+                        shard[key] = new
+                        counters.used += 1
+                        counters.new_until_sweep -= 1
+                        written.append(_new(Written, (shard, key, None, counters)))
+                else:
+                    usage = self._charge_shared(key, limit, cost, owed, now, written)
             usages.append(usage)
             if stops and usage.exceeded:
                 stopped = True
-        if stopped and written:
-            self._undo(written)
-            usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
-        if self._forgotten:
-            del self._forgotten[-FREE_STEP:]
-        if self._new_until_sweep <= 0:
-            self._new_until_sweep = SWEEP_EVERY
-            self._sweep(now)
+        if stopped:
+            if written:
+                undo(written)
+                usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
+        elif self.dirty is not None:
+            self._mark(written, now)
+        if counters.new_until_sweep <= 0 or counters.forgotten:
+            counters.step(now)
         return _new(Outcome, (None, tuple(usages)))
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
@@ -149,86 +158,160 @@ class MemoryStore:
 
     def stats(self) -> StoreStats:
         """The fill of the tables. Forgotten keys count until a sweep passes them."""
-        bans = self.ban_table
-        return StoreStats(self._keys, self.key_capacity, len(bans), bans.capacity, self.overflows, bans.evictions)
-
-    def tidy(self, now: float) -> None:
-        """Remove a little of what ended or is forgotten, at most 0.3 ms; for a timer, so that quiet times empty the tables."""
-        self._latest = now
-        self.ban_table.expire(now)
-        if self._forgotten:
-            del self._forgotten[-8 * FREE_STEP :]
-        else:
-            self._sweep(now)
-
-    @property
-    def shard_count(self) -> int:
-        """How many steps `lasting_rows` takes for the whole table."""
-        return SHARDS
-
-    def lasting_rows(self, shard: int, now: float) -> list[tuple[str, float, float]]:
-        """As `counter_rows`, for all lasting counters of one shard."""
-        lasting = now + LASTING_SECONDS
-        return [
-            (str(key), state.real, state.imag) for key, state in self._shards[shard].items() if state.real > lasting
-        ]
-
-    def counter_rows(self, keys: Iterable[str]) -> list[tuple[str, float, float]]:
-        """Key and the two doubles of its state, for those keys that have a counter."""
-        shards = self._shards
-        found = ((key, shards[hash(key) & (SHARDS - 1)].get(key)) for key in keys)
-        return [(key, state.real, state.imag) for key, state in found if state is not None]
-
-    def restore_counters(self, rows: Iterable[tuple[str, float, float]], now: float) -> None:
-        """Take over counters that were kept elsewhere, while there is room; those that a charge made meanwhile stay."""
-        for key, real, imag in rows:
-            shard = self._shards[hash(key) & (SHARDS - 1)]
-            if real > now and self._keys < self.key_capacity and key not in shard:
-                shard[key] = complex(real, imag)
-                self._keys += 1
-
-    def _overflow(self, key: str) -> tuple[Shard, Hashable, State]:
-        self.overflows += 1
-        self._new_until_sweep -= 1
-        rule = (key.partition("|")[0],)
-        if self.on_full is OnFull.PERMIT:
-            return {}, rule, UNSEEN
-        shard = self._shared[hash(key) & (SHARDS - 1)]
-        return shard, rule, shard.get(rule, UNSEEN)
-
-    def _undo(self, written: list[tuple[Shard, Hashable, State]]) -> None:
-        for shard, place, old in reversed(written):
-            if old is not UNSEEN:
-                shard[place] = old
-            else:
-                del shard[place]
-                self._keys -= isinstance(place, str)
-
-    def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
-        """The usage of a charge whose batch was not counted: what did fit is left as it was."""
-        if usage.exceeded:
-            return usage
-        state = self._shards[hash(charge.key) & (SHARDS - 1)].get(charge.key, UNSEEN)
-        return Usage(
-            exceeded=False, remaining=charge_gcra(state, now, charge.limit, 0.0)[1].remaining, retry_after_seconds=0.0
-        )
-
-    def _sweep(self, now: float) -> None:
-        """Forget the keys of one shard whose backlog is given back. A new dictionary, because dictionaries do not shrink."""
-        at = self._next_sweep
-        self._next_sweep = (at + 1) & (SHARDS - 1)
-        for table in (self._shards, self._shared):
-            shard = table[at]
-            kept = {key: state for key, state in shard.items() if state.real > now}
-            if len(kept) < len(shard):
-                if table is self._shards:
-                    self._keys -= len(shard) - len(kept)
-                    self._forgotten += shard
-                table[at] = kept
+        bans, counters, sketches = self.ban_table, self._counters, self._sketches
+        return StoreStats(
+            counters.used, counters.capacity, len(bans), bans.capacity, self.overflows, bans.evictions,
+            sketches.used, sketches.capacity,
+        )  # fmt: skip
 
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
         """Metrics of the tables: name, what it says, how to read it."""
         return [(name, text, partial(self._gauge, name)) for name, text in GAUGES.items()]
 
+    def tidy(self, now: float) -> None:
+        """Remove a little of what ended or is forgotten, at most 0.5 ms; for a timer, so that quiet times empty the tables."""
+        self._latest = now
+        self.ban_table.expire(now)
+        self._counters.tidy(now)
+        self._sketches.tidy(now)
+
+    @property
+    def shard_count(self) -> int:
+        """How many steps `lasting_rows` takes for the whole store."""
+        return SHARDS
+
+    def lasting_rows(self, shard: int, now: float) -> list[tuple[str, float, float | bytes]]:
+        """The rows of all lasting counters of one shard; see `counter_rows`."""
+        until = now + LASTING_SECONDS
+        rows = [_row(key, state) for key, state in self._counters.lasting(shard, until)]
+        return rows + [_row(key, state) for key, state in self._sketches.lasting(shard, until)]
+
+    def counter_rows(self, keys: Iterable[str]) -> list[tuple[str, float, float | bytes]]:
+        """Key, end, and the rest of the state, for those keys that have a counter or a sketch."""
+        found = ((key, self._counters.get(key) or self._sketches.get(key)) for key in keys)
+        return [_row(key, state) for key, state in found if state is not None]
+
+    def restore_counters(self, rows: Iterable[tuple[str, float, float | bytes]], now: float) -> None:
+        """Take over counters that were kept elsewhere, while there is room; those that a charge made meanwhile stay."""
+        for key, end, rest in rows:
+            if isinstance(rest, bytes):
+                self._sketches.restore(key, rest, now)
+            else:
+                self._counters.restore(key, complex(end, rest), now)
+
+    def _charge_other(
+        self,
+        key: str,
+        limit: Limit,
+        cost: float,
+        owed: bool,  # noqa: FBT001 - as in Charge
+        now: float,
+        written: list[Written],
+    ) -> Usage:
+        """A limit on distinct values, or by the calendar."""
+        table: Table[Any]
+        if limit.count.kind is _DISTINCT:
+            table, place, item = self._sketches, *_cut(key)
+        else:
+            table, place, item = self._counters, key, b""
+        shard = table.shards[hash(place) & MASK]
+        old = shard.get(place)
+        if old is None and table.used >= table.capacity:
+            return self._charge_shared(key, limit, cost, owed, now, written)
+        end = self._end(limit, now)
+        new: Any
+        if table is self._sketches:
+            before: Any = sketch.UNSEEN if old is None else old
+            new, usage = sketch.charge(before, now, end, limit, item, cost, owed)
+        else:
+            before = UNSEEN if old is None else old
+            new, usage = calendar_window.charge(before, now, end, limit, cost, owed)
+        if new is not before:
+            shard[place] = new
+            if old is None:
+                table.used += 1
+                table.new_until_sweep -= 1
+            written.append(Written(shard, place, old, table if old is None else None))
+            if table is self._sketches:
+                table.step(now)
+        return usage
+
+    def _charge_shared(
+        self,
+        key: str,
+        limit: Limit,
+        cost: float,
+        owed: bool,  # noqa: FBT001 - as in Charge
+        now: float,
+        written: list[Written],
+    ) -> Usage:
+        """A key that found its table full."""
+        self.overflows += 1
+        self._counters.new_until_sweep -= 1
+        self._sketches.new_until_sweep -= 1
+        if self.on_full is OnFull.PERMIT:
+            return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
+        rule = key.partition("|")[0]
+        shard = self._counters.shared[hash(key.partition(ITEM_MARK)[0]) & MASK]
+        old = shard.get(rule)
+        before = UNSEEN if old is None else old
+        new, usage = charge_gcra(before, now, limit, cost, owed)
+        if new is not before:
+            shard[rule] = new
+            written.append(Written(shard, rule, old, None))
+        return usage
+
+    def _end(self, limit: Limit, now: float) -> float:
+        """When a window that `now` lies in, or begins with, ends."""
+        if limit.window is _SLIDING:
+            return now + limit.period_seconds
+        return self._spans.at(limit, now).end
+
+    def _mark(self, written: list[Written], now: float) -> None:
+        until = now + LASTING_SECONDS
+        dirty = self.dirty
+        for shard, place, _, _ in written:
+            state = shard[place]
+            end = sketch.end_of(state) if isinstance(state, bytes) else state.real
+            if dirty is not None and end > until and isinstance(place, str):
+                dirty.add(place)
+
+    def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
+        """The usage of a charge whose batch was not counted: what did fit is left as it was."""
+        if usage.exceeded:
+            return usage
+        limit = charge.limit
+        if limit.count.kind is _DISTINCT:
+            place, item = _cut(charge.key)
+            state = self._sketches.get(place) or sketch.UNSEEN
+            look = sketch.charge(state, now, self._end(limit, now), limit, item, 0.0)[1]
+        elif limit.window is _SLIDING:
+            look = charge_gcra(self._counters.get(charge.key) or UNSEEN, now, limit, 0.0)[1]
+        else:
+            counter = self._counters.get(charge.key) or UNSEEN
+            look = calendar_window.charge(counter, now, self._end(limit, now), limit, 0.0)[1]
+        return Usage(exceeded=False, remaining=look.remaining, retry_after_seconds=0.0)
+
     def _gauge(self, name: str) -> float:
         return float(getattr(self.stats(), name.removeprefix("store_")))
+
+
+def undo(written: list[Written]) -> None:
+    """Put everything back, the last change first."""
+    for shard, place, old, table in reversed(written):
+        if old is not None:
+            shard[place] = old
+        else:
+            del shard[place]
+            if table is not None:
+                table.used -= 1
+
+
+def _cut(key: str) -> tuple[str, bytes]:
+    """The counter's key and the value's hash; see `store.distinct_key`. Raises ValueError."""
+    place, _, item = key.partition(ITEM_MARK)
+    return place, bytes.fromhex(item)
+
+
+def _row(key: str, state: State | bytes) -> tuple[str, float, float | bytes]:
+    return (key, sketch.end_of(state), state) if isinstance(state, bytes) else (key, state.real, state.imag)

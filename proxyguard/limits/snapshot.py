@@ -114,6 +114,8 @@ class Snapshot:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
         self._store.ban_table.watchers.remove(self._made)
+        if self._write_anew:
+            await self._hand_over_everything()
         await self._hand_over_counters()
         await self.saved()
         self._store.dirty = None
@@ -173,7 +175,11 @@ class Snapshot:
         while True:
             await asyncio.sleep(COUNTERS_SECONDS)
             if self._write_anew and await self.saved():
-                await self._hand_over_everything()
+                try:
+                    await self._hand_over_everything()
+                except asyncio.CancelledError:
+                    self._write_anew = True
+                    raise
             await self._hand_over_counters()
 
     async def _hand_over_counters(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from proxyguard.limits import sketch
 from proxyguard.limits.bans import BanNews
 from proxyguard.limits.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.store import BanRecord
@@ -31,12 +32,12 @@ DELETE_STEP: Final = 5_000
 
 TABLES: Final = """
 CREATE TABLE bans (key TEXT PRIMARY KEY, until REAL NOT NULL, forget_at REAL NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE counters (key TEXT PRIMARY KEY, forget_at REAL NOT NULL, rest REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters (key TEXT PRIMARY KEY, forget_at REAL NOT NULL, rest NOT NULL) WITHOUT ROWID;
 CREATE INDEX counters_by_end ON counters (forget_at);
 """
 
-CounterRow = tuple[str, float, float]
-"""Key, and the two doubles of its state."""
+CounterRow = tuple[str, float, float | bytes]
+"""Key, when it may be forgotten, and the rest of its state: a double, or a whole sketch."""
 
 
 class SnapshotDamaged(Exception):
@@ -89,7 +90,7 @@ class SnapshotFile:
                     unreadable += 1
             rows = self._connection.execute("SELECT key, forget_at, rest FROM counters WHERE forget_at > ?", (now,))
             for key, forget_at, rest in rows:
-                if isinstance(key, str) and forget_at <= now + MAX_AHEAD_SECONDS and math.isfinite(rest):
+                if isinstance(key, str) and forget_at <= now + MAX_AHEAD_SECONDS and is_rest(rest):
                     counters.append((key, forget_at, rest))
                 else:
                     unreadable += 1
@@ -173,6 +174,13 @@ def is_damage(error: Exception) -> bool:
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_rest(rest: object) -> bool:
+    """Whether a value can be the rest of a state."""
+    if isinstance(rest, bytes):
+        return sketch.is_sound(rest)
+    return isinstance(rest, float) and math.isfinite(rest)
 
 
 def read_once(path: Path, now: float) -> Restored:

@@ -20,12 +20,13 @@ from typing import Any, Final
 import msgspec
 
 from proxyguard.limits.bans import BanNews
+from proxyguard.limits.calendar_window import Spans
 from proxyguard.limits.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.fallback import OnState, log_state
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.remote import TIMEOUT_SECONDS, Call, RemoteStore
 from proxyguard.limits.resp import Connection, ValkeyUrl, pack
-from proxyguard.limits.store import BanRecord, Outcome, StoreUnavailable, Usage
+from proxyguard.limits.store import ITEM_MARK, BanRecord, Outcome, StoreUnavailable, Usage
 from proxyguard.settings import Counting, OnStoreDown
 
 POLL_SECONDS: Final = 0.4
@@ -39,6 +40,11 @@ MAX_HOPS: Final = 4
 
 PROBE: Final = Limit(1_000_000, 1.0, 1_000_000, ())
 """What a new connection charges to prove that the store can be written to."""
+
+SLIDING: Final = 0
+CALENDAR: Final = 1
+DISTINCT: Final = 2
+"""The kinds of charge.lua."""
 
 EMPTY_PAGE: Final = 4
 """The fields before the records in an answer of news.lua."""
@@ -86,6 +92,7 @@ class ValkeyStore(RemoteStore):
         self._ahead_seconds = 0.0  # how far the server's clock is ahead of ours
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
+        self._spans = Spans()
         self._polling: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
@@ -132,7 +139,7 @@ class ValkeyStore(RemoteStore):
         try:
             async with asyncio.timeout(self._timeout):
                 key = f"{self._counter}probe"
-                charge = self._encode([(PROBE.interval_seconds, PROBE.burst, 1.0, 0)])
+                charge = self._encode([(SLIDING, 1.0, 0, PROBE.interval_seconds, PROBE.burst)])
                 await connection.ask(
                     "EVALSHA", self._charge_script.digest, 1, key, charge, self._now_text(self._clock())
                 )
@@ -147,15 +154,28 @@ class ValkeyStore(RemoteStore):
         digest = self._charge_script.digest
         commands = []
         for call in calls:
-            keys = [counter + charge.key for charge in call.charges]
-            numbers = [
-                (limit.period_seconds / limit.amount, limit.burst, cost, stops + 2 * owed)
-                for _, limit, cost, stops, owed in call.charges
-            ]
+            keys = []
+            numbers: list[tuple[Any, ...]] = []
+            for key, limit, cost, stops, owed in call.charges:
+                if limit.window is Window.SLIDING and limit.count.kind is not CountKind.DISTINCT:
+                    keys.append(counter + key)
+                    numbers.append((SLIDING, cost, stops + 2 * owed, limit.period_seconds / limit.amount, limit.burst))
+                else:
+                    key, more = self._other(key, limit, call.now)  # noqa: PLW2901 - without the value
+                    keys.append(counter + key)
+                    numbers.append((more[0], cost, stops + 2 * owed, *more[1:]))
             commands.append(
                 pack(("EVALSHA", digest, len(keys), *keys, self._encode(numbers), self._now_text(call.now)))
             )
         connection.send(b"".join(commands), *([self._hear_usages] * len(calls)))
+
+    def _other(self, key: str, limit: Limit, now: float) -> tuple[str, tuple[Any, ...]]:
+        """The counter's key, and kind and numbers of a limit by the calendar or on distinct values; see charge.lua."""
+        span = () if limit.window is Window.SLIDING else self._spans.at(limit, now + self._ahead_seconds)
+        if limit.count.kind is not CountKind.DISTINCT:
+            return key, (CALENDAR, limit.amount, *span)
+        place, _, item = key.partition(ITEM_MARK)
+        return place, (DISTINCT, limit.amount, int(item[:8], 16), int(item[8:], 16), limit.period_seconds, *span)
 
     def _hear_usages(self, answer: Any) -> None:
         if isinstance(answer, bytes):

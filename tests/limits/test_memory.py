@@ -6,8 +6,9 @@ import pytest
 
 from proxyguard.decision import Reject
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.memory import SHARDS, SWEEP_EVERY, MemoryStore
+from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import BanTerms, Charge
+from proxyguard.limits.table import SHARDS, SWEEP_EVERY
 from proxyguard.settings import OnFull
 
 NOW = 1_800_000_000.0
@@ -21,7 +22,7 @@ def passes(store: MemoryStore, key: str, limit: Limit = TWO_AN_HOUR, now: float 
 
 
 def fill(store: MemoryStore) -> None:
-    for number in range(store.key_capacity):
+    for number in range(store.stats().key_capacity):
         store.charge([Charge(f"junk|{number}", TWO_AN_HOUR)], (), NOW)
 
 
@@ -33,7 +34,7 @@ def test_a_full_table_never_grows_and_keeps_the_counters_it_has(on_full: OnFull)
     for number in range(5000):
         passes(store, f"more|{number}")
     assert store.stats().keys == 1000
-    assert sum(map(len, store._shards)) == 1000
+    assert sum(map(len, store._counters.shards)) == 1000
     assert passes(store, "rule|known") is False
 
 
@@ -76,7 +77,7 @@ def test_a_batch_that_stops_in_a_full_table_leaves_no_trace() -> None:
     assert [usage.exceeded for usage in store.charge(batch, (), NOW).usages] == [False, False, True]
     assert store.stats().keys == 10
     assert passes(store, "last|new")
-    assert sum(map(len, store._shards)) == store.stats().keys == 11
+    assert sum(map(len, store._counters.shards)) == store.stats().keys == 11
 
 
 def test_forgotten_keys_make_room_for_new_ones() -> None:
@@ -85,7 +86,7 @@ def test_forgotten_keys_make_room_for_new_ones() -> None:
     later = NOW + 3600.0
     for number in range(SWEEP_EVERY * SHARDS + 1000):
         passes(store, f"later|{number}", TEN_A_MINUTE, later)
-    assert not any(key.startswith("junk") for shard in store._shards for key in shard)  # type: ignore[attr-defined] # the table holds text keys
+    assert not any(key.startswith("junk") for shard in store._counters.shards for key in shard)  # type: ignore[attr-defined] # the table holds text keys
 
 
 def test_a_timer_alone_empties_the_tables_when_nobody_comes() -> None:
@@ -95,9 +96,9 @@ def test_a_timer_alone_empties_the_tables_when_nobody_comes() -> None:
     store.ban("client|a", "rule", "", BanTerms(60.0, Reject()), NOW)
     for _ in range(2 * SHARDS):
         store.tidy(NOW + 3600.0)
-    assert store._forgotten == []
+    assert store._counters.forgotten == []
     assert store.stats()[:4] == (0, 1000, 0, 100_000)
-    assert not any(store._shared)
+    assert not any(store._counters.shared)
 
 
 def test_a_flood_of_junk_keys_evicts_no_ban() -> None:
@@ -130,5 +131,7 @@ def test_metrics_name_every_figure_of_the_tables() -> None:
         "store_ban_capacity": 5.0,
         "store_overflows": 0.0,
         "store_ban_evictions": 0.0,
+        "store_sketches": 0.0,
+        "store_sketch_capacity": 1.0,
     }
     assert [name for name, _, _ in store.gauges()] == [f"store_{name}" for name in store.stats()._fields]

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from proxyguard.decision import Reject
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.resp import ValkeyUrl
-from proxyguard.limits.store import BanTerms, Charge, Outcome, StoreUnavailable
+from proxyguard.limits.store import BanTerms, Charge, Outcome, StoreUnavailable, distinct_key
 from proxyguard.limits.valkey import PAGE, ValkeyStore
 from proxyguard.settings import Counting, OnStoreDown
 from tests.contracts.servers import command, valkey
@@ -34,6 +34,7 @@ from tests.contracts.servers import command, valkey
 CLIENT = (KeyPart(KeyKind.CLIENT),)
 HUNDRED_AN_HOUR = Limit(100, 3600.0, 100, CLIENT)
 HOUR = BanTerms(3600.0, Reject())
+START = 1_800_000_000.0
 COUNTING = Counting(keys=10_000, bans=5000)
 WAIT_SECONDS = 5.0
 
@@ -98,29 +99,85 @@ def test_four_instances_under_concurrent_load_admit_exactly_the_limit(tmp_path: 
 
 
 def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> None:
-    """The same 600 random batches over both; every number of every answer is the same double."""
+    """The same random batches over both, of all kinds of limits; every number of every answer is the same double."""
     chance = random.Random(1)
+    distinct = Count(CountKind.DISTINCT, of=CLIENT[0])
     limits = [
-        Limit(amount, period, burst, CLIENT)
-        for amount, period, burst in ((3, 60.0, 3), (7, 60.0, 20), (1, 1.0, 1), (50_000_000, 3600.0, 50_000_000))
+        Limit(3, 60.0, 3, CLIENT),
+        Limit(7, 60.0, 20, CLIENT),
+        Limit(1, 1.0, 1, CLIENT),
+        Limit(50_000_000, 3600.0, 50_000_000, CLIENT),
+        Limit(5, 60.0, 5, CLIENT, window=Window.CALENDAR),
+        Limit(500, 86_400.0, 500, CLIENT, window=Window.CALENDAR, time_zone="Asia/Kathmandu"),
+        Limit(4, 60.0, 4, CLIENT, count=distinct),
+        Limit(20, 3600.0, 20, CLIENT, count=distinct, window=Window.CALENDAR, time_zone="Asia/Kathmandu"),
+        Limit(150, 86_400.0, 150, CLIENT, count=distinct),
     ]
 
+    def random_charge() -> Charge:
+        number = chance.randrange(len(limits))
+        key = f"{number}|{chance.randrange(3)}"
+        if limits[number].count is distinct:
+            key = distinct_key(key, chance.choice((chance.randbytes(8), bytes([chance.randrange(5)]) * 8)))
+        stops = chance.random() < 0.5
+        owed = not stops and chance.random() < 0.3
+        return Charge(key, limits[number], chance.choice((0.0, 1.0, 1.0, 1.0, 2.5, 1e7)), stops, owed)
+
     async def scene() -> None:
-        memory, now = MemoryStore(), 1_800_000_000.0
+        memory, now, exceeded = MemoryStore(), 1_800_000_000.0, 0
         async with instance(tmp_path / "s", server_clock=False, timeout_seconds=5.0) as (store, said):
-            for _ in range(600):
-                now += chance.choice((0.0, 0.0, 0.37, 8.6, 61.0))
-                batch = []
-                for _ in range(chance.randint(1, 4)):
-                    number = chance.randrange(len(limits))
-                    cost = chance.choice((0.0, 1.0, 1.0, 1.0, 2.5, 1e7))
-                    stops = chance.random() < 0.6
-                    owed = not stops and chance.random() < 0.3
-                    batch.append(Charge(f"{number}|{chance.randrange(3)}", limits[number], cost, stops, owed))
+            for _ in range(3000):
+                now += chance.choice((0.0, 0.0, 0.0, 0.37, 8.6, 61.0))
+                batch = [random_charge() for _ in range(chance.choice((1, 1, 2, 3, 4)))]
                 outcome = store.charge(batch, (), now)
                 assert not isinstance(outcome, Outcome)
-                assert await outcome == memory.charge(batch, (), now)
+                wanted = memory.charge(batch, (), now)
+                assert await outcome == wanted
+                exceeded += any(usage.exceeded for usage in wanted.usages)
             assert said == []
+            assert 300 < exceeded < 2700
+
+    with valkey(tmp_path / "s"):
+        run(scene())
+
+
+def test_ranks_of_all_sizes_are_the_same_in_both(tmp_path: Path) -> None:
+    """A hash with each number of leading zeros, which chance does not come by."""
+    limit = Limit(100_000, 3600.0, 100_000, CLIENT, count=Count(CountKind.DISTINCT, of=CLIENT[0]))
+    items = [((rank % 1024) << 54 | (1 << 54 >> rank)).to_bytes(8, "big") for rank in range(1, 56)]
+
+    async def scene() -> None:
+        memory = MemoryStore()
+        async with instance(tmp_path / "s", server_clock=False, timeout_seconds=5.0) as (store, said):
+            for item in items:
+                batch = [Charge(distinct_key("rule|a", item), limit)]
+                outcome = store.charge(batch, (), START)
+                assert not isinstance(outcome, Outcome)
+                assert await outcome == memory.charge(batch, (), START)
+        row = memory.counter_rows(["rule|a"])[0][2]
+        assert isinstance(row, bytes)
+        assert row in command(tmp_path / "s", "GET", "{proxyguard}:c:rule|a")
+        assert sorted(row[18:])[-55:] == list(range(1, 56))
+
+    with valkey(tmp_path / "s"):
+        run(scene())
+
+
+def test_instances_with_clocks_apart_share_a_calendar_window(tmp_path: Path) -> None:
+    limit = Limit(3, 86_400.0, 3, CLIENT, window=Window.CALENDAR)
+
+    async def scene() -> None:
+        async with (
+            instance(tmp_path / "s", clock=lambda: time() - 40_000.0) as (behind, _),
+            instance(tmp_path / "s", clock=lambda: time() + 40_000.0) as (ahead, _),
+        ):
+            remaining = []
+            for _ in range(2):
+                for store, skew in ((behind, -40_000.0), (ahead, 40_000.0)):
+                    outcome = store.charge([Charge("rule|a", limit)], (), time() + skew)
+                    assert not isinstance(outcome, Outcome)
+                    remaining.append((await outcome).usages[0][:2])
+            assert remaining == [(False, 2), (False, 1), (False, 0), (True, 0)]
 
     with valkey(tmp_path / "s"):
         run(scene())
@@ -137,7 +194,7 @@ def test_the_clock_of_the_server_decides(tmp_path: Path) -> None:
             second = ahead.charge([Charge("rule|a", limit)], (), time() + 5000.0)
             assert not isinstance(first, Outcome)
             assert not isinstance(second, Outcome)
-            assert [(await first).usages[0].exceeded, (await second).usages[0].exceeded] == [False, True]
+            assert {(await first).usages[0].exceeded, (await second).usages[0].exceeded} == {False, True}
             behind.ban("client:a", "rule", "", BanTerms(60.0, Reject()), time() - 5000.0)
             await until(lambda: len(ahead.ban_table) == 1)
             record = next(iter(ahead.bans(time() + 5000.0)))

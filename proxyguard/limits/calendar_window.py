@@ -1,0 +1,117 @@
+"""Limits by the calendar: windows that begin at the minute, hour, day or week of a time zone, and the count in one of them.
+
+Pure: (state, now, end of the window, limit, cost) -> (state, usage). Windows follow the clock on the wall: the day on which
+clocks change has 23 or 25 hours. Knows nothing of keys or tables.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from math import floor
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from proxyguard.limits.gcra import State
+from proxyguard.limits.limit import Limit
+from proxyguard.limits.store import Usage
+
+DAY_SECONDS: Final = 86_400
+WEEK_SECONDS: Final = 7 * DAY_SECONDS
+
+SHORT_SECONDS: Final = 1_800
+"""Windows up to half an hour keep their edges when clocks change, because all clocks change by half hours or hours."""
+
+MAX_SPANS: Final = 10_000
+"""Windows remembered: periods times time zones, far above any policy."""
+
+TOLERANCE: Final = 1e-9
+"""Of the amount: the rounding of a sum of fractions."""
+
+
+class Span(NamedTuple):
+    """One window, and where the next one ends; Unix seconds."""
+
+    start: float
+    end: float
+    next_end: float
+
+
+class Spans:
+    """Remembers the window that each kind of limit was in last: finding one takes microseconds, and it lasts."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[float, str], Span] = {}
+
+    def at(self, limit: Limit, now: float) -> Span:
+        """The window of a limit by the calendar that `now` lies in."""
+        place = (limit.period_seconds, limit.time_zone)
+        span = self._known.get(place)
+        if span is None or not span.start <= now < span.end:
+            if len(self._known) >= MAX_SPANS:
+                self._known.clear()
+            span = self._known[place] = span_at(now, *place)
+        return span
+
+
+def is_calendar_period(period_seconds: float) -> bool:
+    """Whether a calendar has such windows: whole parts of a day from a second on, a day, or a week (which begins on Monday)."""
+    if period_seconds in (DAY_SECONDS, WEEK_SECONDS):
+        return True
+    return period_seconds >= 1 and period_seconds == int(period_seconds) and DAY_SECONDS % int(period_seconds) == 0
+
+
+def span_at(now: float, period_seconds: float, time_zone: str) -> Span:
+    """The window that `now` lies in. Raises zoneinfo.ZoneInfoNotFoundError."""
+    zone = ZoneInfo(time_zone)
+    end = _edge(now, period_seconds, zone, after=True)
+    return Span(_edge(now, period_seconds, zone, after=False), end, _edge(end, period_seconds, zone, after=True))
+
+
+def charge(
+    state: State,
+    now: float,
+    end: float,
+    limit: Limit,
+    cost: float = 1.0,
+    owed: bool = False,  # noqa: FBT001, FBT002 - as in gcra
+) -> tuple[State, Usage]:
+    """As `gcra.charge`, in the window that ends at `end`. The state is the window's end and what was used in it."""
+    used = state.imag if state.real == end else 0.0
+    amount = limit.amount
+    asked = min(cost or 1.0, amount) if not owed else cost
+    most = amount * (1.0 + TOLERANCE)
+    exceeded = used + asked > most
+    if cost and (owed or not exceeded):
+        used += asked
+        state = complex(end, used)
+    return state, Usage(exceeded, max(0, floor(most - used)), end - now if exceeded else 0.0)
+
+
+def _edge(now: float, period_seconds: float, zone: ZoneInfo, *, after: bool) -> float:
+    """The first edge after `now`, or the last one not after it."""
+    local = datetime.fromtimestamp(now, zone)
+    offset = local.utcoffset() or timedelta()
+    if period_seconds <= SHORT_SECONDS:
+        on_the_wall = now + offset.total_seconds()
+        return (floor(on_the_wall / period_seconds) + after) * period_seconds - offset.total_seconds()
+    midnight = datetime.combine(local.date(), time())
+    if period_seconds == WEEK_SECONDS:
+        midnight -= timedelta(days=local.weekday())
+    span = (
+        timedelta(days=period_seconds // DAY_SECONDS)
+        if period_seconds >= DAY_SECONDS
+        else timedelta(seconds=period_seconds)
+    )
+    steps = (local.replace(tzinfo=None, fold=0) - midnight) // span + 1
+    edge = _instant(midnight + steps * span, zone)
+    while edge > now:
+        later, steps = edge, steps - 1
+        edge = _instant(midnight + steps * span, zone)
+    return later if after else edge
+
+
+def _instant(wall: datetime, zone: ZoneInfo) -> float:
+    """When a clock on the wall shows a time first; a time that is skipped is when it is skipped."""
+    return wall.replace(tzinfo=zone).timestamp()
