@@ -171,9 +171,9 @@ class Front:
 
 
 def room_for_connections(wanted: int) -> int:
-    """How many client connections fit under the limit of open files, each with one to an upstream; raises the limit if it can."""
+    """How many client connections fit under the limit of open files, raised if it can be; a quarter is kept for upstreams."""
     files = raise_file_limit(2 * wanted + SPARE_FILES)
-    room = max(1, (files - SPARE_FILES) // 2)
+    room = max(1, (files - SPARE_FILES) * 3 // 4)
     if room < wanted:
         logger.warning("bounds.connections: %d of %d, as this process may open only %d files", room, wanted, files)
     return min(room, wanted)

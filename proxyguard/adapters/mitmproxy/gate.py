@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxyguard.adapters.mitmproxy.client_hello import BadHello, ClientHelloReader
 from proxyguard.adapters.mitmproxy.common import Common, Link
 from proxyguard.adapters.mitmproxy.private import (
     SSL,
@@ -13,6 +14,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Layer,
     SendData,
     TlsData,
+    TLSLayer,
     TlsStartClientHook,
 )
 from proxyguard.adapters.mitmproxy.tls import UNRECOGNIZED_NAME
@@ -49,15 +51,34 @@ class TlsGate(ClientTLSLayer):
         super().__init__(context)
         self._common = common
         self._link = link
+        self._reader: ClientHelloReader | None = ClientHelloReader()
         link.scheme = b"https"
         link.handshaking = True
         link.due = common.clock() + common.bounds.tls_handshake_seconds * common.admission.patience
 
     def receive_handshake_data(self, data: bytes) -> CommandGenerator[tuple[bool, str | None]]:
-        if not self.client_hello_parsed and len(self.recv_buffer) + len(data) > self._common.bounds.client_hello_bytes:
-            self._common.events.bound_exceeded("client_hello_bytes")
-            return False, "ClientHello too large"
-        done, error = yield from super().receive_handshake_data(data)
+        """Replaces mitmproxy's reading of the hello, which begins anew with every read, and goes on with the handshake."""
+        reader = self._reader
+        if reader is not None:
+            self.recv_buffer += data
+            if len(self.recv_buffer) > self._common.bounds.client_hello_bytes:
+                self._common.events.bound_exceeded("client_hello_bytes")
+                return False, "ClientHello too large"
+            try:
+                hello = reader.feed(data)
+            except BadHello:
+                self._common.events.bad_request("tls-hello")
+                return False, "no ClientHello"
+            if hello is None:
+                return False, None
+            self.conn.sni, self.conn.alpn_offers = hello
+            yield from self.start_tls()
+            if not self.tls:
+                return False, "no certificate"
+            data = bytes(self.recv_buffer)
+            self._reader = None
+            self.recv_buffer.clear()
+        done, error = yield from TLSLayer.receive_handshake_data(self, data)
         if done:
             self._link.handshaking = False
             self._link.seal = TlsSeal(self.tls)

@@ -15,7 +15,7 @@ from mitmproxy.proxy.commands import CloseConnection, CloseTcpConnection, Comman
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, HookCompleted, Start
 from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer
-from mitmproxy.proxy.layers.tls import ClientTLSLayer, TlsStartClientHook
+from mitmproxy.proxy.layers.tls import ClientTLSLayer, TLSLayer, TlsStartClientHook
 from mitmproxy.tls import ClientHelloData, TlsData
 from OpenSSL import SSL
 
@@ -49,6 +49,7 @@ __all__ = [
     "Server",
     "Start",
     "StartHook",
+    "TLSLayer",
     "TlsData",
     "TlsStartClientHook",
     "add_addon",
