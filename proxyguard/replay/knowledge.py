@@ -1,0 +1,107 @@
+"""What a log tells of a request, and what it does not: the difference between *absent* and *unknown*.
+
+Knows nothing of formats; a format states its knowledge once. A field that is not here is never compared with anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from proxyguard.limits.limit import KeyKind, KeyPart
+from proxyguard.policy.model import Absent, Field, FieldKind, Present, Test
+
+ALWAYS_KNOWN: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.PATH, FieldKind.SCORE, FieldKind.TAG})
+"""What every line has, or what arises while rules are looked at."""
+
+Names = frozenset[str] | None
+"""Names of headers or cookies; None: all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """Fields whose value is known. Of headers in `presence` it is only known whether they were sent."""
+
+    kinds: frozenset[FieldKind] = frozenset()
+    headers: Names = frozenset()
+    cookies: Names = frozenset()
+    presence: frozenset[str] = frozenset()
+
+    def knows(self, test: Test) -> bool:
+        """Whether the test can be answered from the log."""
+        field = test.field
+        if field.kind is FieldKind.HEADER and field.name in self.presence:
+            return isinstance(test.matcher, Present | Absent)
+        return self.knows_field(field)
+
+    def knows_field(self, field: Field) -> bool:
+        """Whether the log has the field's value, or says that there is none."""
+        match field.kind:
+            case FieldKind.HEADER:
+                return _has(self.headers, field.name) and field.name not in self.presence
+            case FieldKind.USER_AGENT:
+                return _has(self.headers, "user-agent")
+            case FieldKind.COOKIE:
+                return _has(self.cookies, field.name)
+            case _:
+                return field.kind in ALWAYS_KNOWN or field.kind in self.kinds
+
+    def knows_key(self, part: KeyPart) -> bool:
+        """Whether a limit can count by this part."""
+        match part.kind:
+            case KeyKind.CLIENT | KeyKind.NETWORK | KeyKind.PATH | KeyKind.SITE:
+                return True
+            case KeyKind.HOST:
+                return FieldKind.HOST in self.kinds
+            case KeyKind.USER_AGENT:
+                return _has(self.headers, "user-agent")
+            case KeyKind.HEADER:
+                return _has(self.headers, part.name) and part.name not in self.presence
+            case KeyKind.COOKIE:
+                return _has(self.cookies, part.name)
+            case _:
+                assert_never(part.kind)
+
+    def common(self, other: Knowledge) -> Knowledge:
+        """What both know."""
+        return Knowledge(
+            kinds=self.kinds & other.kinds,
+            headers=_common(self.headers, other.headers),
+            cookies=_common(self.cookies, other.cookies),
+            presence=self.presence | other.presence,
+        )
+
+    def given(self, *kinds: FieldKind) -> Knowledge:
+        """This, and fields that the operator told."""
+        headers = self.headers
+        if FieldKind.HOST in kinds and headers is not None:
+            headers |= {"host"}
+        return replace(self, kinds=self.kinds | frozenset(kinds), headers=headers)
+
+    def described(self) -> tuple[str, str]:
+        """What is known and what is not, in words."""
+        known = ["client", "method", "path"]
+        unknown: list[str] = []
+        for kind in (FieldKind.QUERY, FieldKind.HTTP_VERSION, FieldKind.HOST, FieldKind.SCHEME):
+            (known if kind in self.kinds else unknown).append(str(kind))
+        for noun, names in (("header", self.headers), ("cookie", self.cookies)):
+            if names is None:
+                known.append(f"all {noun}s")
+                continue
+            known += ["user_agent" if name == "user-agent" else f"{noun}.{name}" for name in sorted(names)]
+            unknown.append(f"other {noun}s" if names else f"{noun}s")
+        if self.headers is not None and "user-agent" not in self.headers:
+            unknown.insert(0, "user_agent")
+        if self.presence:
+            unknown.append(f"the values of {', '.join(sorted(self.presence))}")
+        return ", ".join(known), ", ".join(unknown)
+
+
+def _has(names: Names, name: str) -> bool:
+    return names is None or name in names
+
+
+def _common(one: Names, other: Names) -> Names:
+    if one is None:
+        return other
+    return one if other is None else one & other
