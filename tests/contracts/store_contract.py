@@ -7,18 +7,20 @@ tables hold for a store whose own clock decides in production.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 import pytest
 
 from proxyguard.decision import Drop, Reject, Tarpit
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
+from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome, Usage, distinct_key
 
 START = 1_800_000_000.0
 CLIENT = (KeyPart(KeyKind.CLIENT),)
 THREE_A_MINUTE = Limit(3, 60.0, 3, CLIENT)
 FIVE_A_MINUTE = Limit(5, 60.0, 5, CLIENT)
+THREE_VALUES = Limit(3, 60.0, 3, CLIENT, count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.PATH)))
 TEN_MINUTES = BanTerms(600.0, Reject())
 
 
@@ -29,6 +31,10 @@ class Driver(Protocol):
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float = START) -> BanRecord: ...
     def unban(self, key: str, now: float = START) -> bool: ...
     def bans(self, now: float = START) -> list[BanRecord]: ...
+
+
+def hashed(value: str) -> bytes:
+    return blake2b(value.encode(), digest_size=8).digest()
 
 
 def usages_are(outcome: Outcome, *expected: tuple[bool, int, float]) -> None:
@@ -186,6 +192,55 @@ def unban_of_an_ended_ban_says_there_was_none(store: Driver) -> None:
     assert store.unban("client|a", START + 700.0) is False
 
 
+def a_calendar_window_gives_all_back_at_its_edge(store: Driver) -> None:
+    """START is 08:00 in UTC, 13:45 in Kathmandu: two days end at different times."""
+    for zone, until_midnight in (("UTC", 57_600.0), ("Asia/Kathmandu", 36_900.0)):
+        charge = [Charge(f"{zone}|a", Limit(3, 86_400.0, 3, CLIENT, window=Window.CALENDAR, time_zone=zone))]
+        for remaining in (2, 1, 0):
+            usages_are(store.charge(charge), (False, remaining, 0.0))
+        usages_are(store.charge(charge), (True, 0, until_midnight))
+        usages_are(store.charge(charge, now=START + until_midnight - 1.0), (True, 0, 1.0))
+        usages_are(store.charge(charge, now=START + until_midnight), (False, 2, 0.0))
+
+
+def a_look_at_a_calendar_window_changes_nothing(store: Driver) -> None:
+    limit = Limit(2, 3600.0, 2, CLIENT, window=Window.CALENDAR)
+    usages_are(store.charge([Charge("rule|a", limit, 0.0)]), (False, 2, 0.0))
+    store.charge([Charge("rule|a", limit, 5.0, stops=False, owed=True)])
+    usages_are(store.charge([Charge("rule|a", limit, 0.0)]), (True, 0, 3600.0))
+
+
+def the_same_value_is_counted_once(store: Driver) -> None:
+    def visits(*pages: str, now: float = START) -> Outcome:
+        return store.charge([Charge(distinct_key("rule|a", hashed(page)), THREE_VALUES) for page in pages], now=now)
+
+    usages_are(visits("/a"), (False, 2, 0.0))
+    usages_are(visits("/a"), (False, 2, 0.0))
+    usages_are(visits("/b", "/c"), (False, 1, 0.0), (False, 0, 0.0))
+    usages_are(visits("/d", now=START + 10.0), (True, 0, 50.0))
+    usages_are(visits("/b", now=START + 10.0), (False, 0, 0.0))
+    usages_are(visits("/d", now=START + 60.0), (False, 2, 0.0))
+
+
+def values_are_not_counted_when_the_batch_stops(store: Driver) -> None:
+    stopping = Charge("other|a", Limit(1, 3600.0, 1, CLIENT))
+    day = Limit(9, 86_400.0, 9, CLIENT, window=Window.CALENDAR)
+    store.charge([stopping])
+    batch = [Charge(distinct_key("rule|a", hashed("/a")), THREE_VALUES), Charge("day|a", day), stopping]
+    usages_are(store.charge(batch), (False, 3, 0.0), (False, 9, 0.0), (True, 0, 3600.0))
+    usages_are(store.charge(batch[:2]), (False, 2, 0.0), (False, 8, 0.0))
+
+
+def many_values_are_counted_within_the_stated_error(store: Driver) -> None:
+    """1,000 +- 10 %, and values that fall on registers that are set: the hashes are fixed, and so is the outcome."""
+    limit = Limit(1000, 3600.0, 1000, CLIENT, count=Count(CountKind.DISTINCT, of=CLIENT[0]))
+    passed = 0
+    for start in range(0, 1200, 50):
+        batch = [Charge(distinct_key("rule|a", hashed(str(n))), limit, stops=False) for n in range(start, start + 50)]
+        passed += sum(not usage.exceeded for usage in store.charge(batch).usages)
+    assert passed == 1120
+
+
 CASES: list[Callable[[Driver], None]] = [
     the_fourth_of_three_is_exceeded_and_says_when_to_come_back,
     keys_are_counted_apart,
@@ -207,6 +262,11 @@ CASES: list[Callable[[Driver], None]] = [
     a_cap_below_the_first_ban_does_not_shorten_it,
     unban_lifts_once_and_forgets_the_strikes,
     unban_of_an_ended_ban_says_there_was_none,
+    a_calendar_window_gives_all_back_at_its_edge,
+    a_look_at_a_calendar_window_changes_nothing,
+    the_same_value_is_counted_once,
+    values_are_not_counted_when_the_batch_stops,
+    many_values_are_counted_within_the_stated_error,
 ]
 
 over_all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

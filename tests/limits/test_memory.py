@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxyguard.decision import Reject
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import BanTerms, Charge
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
+from proxyguard.limits.memory import KEYS_PER_SKETCH, MemoryStore
+from proxyguard.limits.store import BanTerms, Charge, distinct_key
 from proxyguard.limits.table import SHARDS, SWEEP_EVERY
 from proxyguard.settings import OnFull
 
@@ -135,3 +135,49 @@ def test_metrics_name_every_figure_of_the_tables() -> None:
         "store_sketch_capacity": 1.0,
     }
     assert [name for name, _, _ in store.gauges()] == [f"store_{name}" for name in store.stats()._fields]
+
+
+PATHS = Limit(2, 3600.0, 2, CLIENT, count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.PATH)))
+
+
+def visits(store: MemoryStore, client: str, page: int, now: float = NOW) -> bool:
+    charge = Charge(distinct_key(f"rule|{client}", page.to_bytes(8, "big")), PATHS)
+    return not store.charge([charge], (), now).usages[0].exceeded
+
+
+def test_sketches_have_a_table_of_their_own_and_newcomers_are_limited_when_it_is_full() -> None:
+    store = MemoryStore(keys=16 * KEYS_PER_SKETCH)
+    assert [visits(store, "known", page) for page in (1, 2, 3)] == [True, True, False]
+    for number in range(15):
+        visits(store, f"junk{number}", 1)
+    assert store.stats().sketches == store.stats().sketch_capacity == 16
+    assert [visits(store, "new", page) for page in (1, 1, 1)] == [True, True, False]
+    assert [visits(store, "known", page) for page in (1, 3)] == [True, False]
+    assert store.stats().overflows == 3
+    assert store.stats().keys == 0
+
+
+def test_sketches_that_are_over_make_room() -> None:
+    store = MemoryStore(keys=16 * KEYS_PER_SKETCH)
+    for number in range(16):
+        visits(store, f"junk{number}", 1)
+    for _ in range(2 * SHARDS):
+        store.tidy(NOW + 3600.0)
+    assert store.stats().sketches == 0
+    assert [visits(store, "new", page, NOW + 3600.0) for page in (1, 1, 2, 3)] == [True, True, True, False]
+
+
+def test_rows_of_all_kinds_go_out_and_come_back() -> None:
+    store, other = MemoryStore(), MemoryStore()
+    store.dirty = set()
+    day = Limit(5, 86_400.0, 5, CLIENT, window=Window.CALENDAR)
+    store.charge(
+        [Charge("a|", TWO_AN_HOUR), Charge("b|", day, 2.0), Charge("short|", Limit(9, 1.0, 9, CLIENT))], (), NOW
+    )
+    visits(store, "x", 1)
+    assert store.dirty == {"a|", "b|", "rule|x"}
+    rows = store.counter_rows(sorted(store.dirty))
+    assert sorted(row for shard in range(store.shard_count) for row in store.lasting_rows(shard, NOW)) == rows
+    other.restore_counters(rows, NOW)
+    assert other.counter_rows(["a|", "b|", "rule|x"]) == rows
+    assert [visits(other, "x", page) for page in (1, 2, 3)] == [True, True, False]

@@ -154,6 +154,7 @@ def test_ranks_of_all_sizes_are_the_same_in_both(tmp_path: Path) -> None:
                 outcome = store.charge(batch, (), START)
                 assert not isinstance(outcome, Outcome)
                 assert await outcome == memory.charge(batch, (), START)
+            assert said == []
         row = memory.counter_rows(["rule|a"])[0][2]
         assert isinstance(row, bytes)
         assert row in command(tmp_path / "s", "GET", "{proxyguard}:c:rule|a")
