@@ -21,6 +21,8 @@ class KeyKind(StrEnum):
     HEADER = "header"
     COOKIE = "cookie"
     SITE = "site"
+    ACCOUNT = "account"
+    """The session, once the upstream has said whose account it is."""
 
 
 @dataclass(frozen=True, slots=True)

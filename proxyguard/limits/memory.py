@@ -25,6 +25,9 @@ KEYS_PER_SKETCH: Final = 16
 """There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
 a counter."""
 
+TIDY_SECONDS: Final = 0.05
+"""Between steps of tidying; all shards have had theirs after a few minutes."""
+
 LASTING_SECONDS: Final = 10.0
 """A counter that would be forgotten sooner is not worth a write to disk."""
 
@@ -89,6 +92,7 @@ class MemoryStore:
         self._counters: Table[State] = Table(keys, attrgetter("real"))
         self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of)
         self._spans = Spans()
+        self._tidied = 0.0
         self._latest = 0.0  # the last `now` seen, for the one method that is not told
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
@@ -137,6 +141,8 @@ class MemoryStore:
             self._mark(written, now)
         if counters.new_until_sweep <= 0 or counters.forgotten:
             counters.step(now)
+        if not self._tidied <= now < self._tidied + TIDY_SECONDS:
+            self.tidy(now)
         return _new(Outcome, (None, tuple(usages)))
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
@@ -169,8 +175,11 @@ class MemoryStore:
         return [(name, text, partial(self._gauge, name)) for name, text in GAUGES.items()]
 
     def tidy(self, now: float) -> None:
-        """Remove a little of what ended or is forgotten, at most 0.5 ms; for a timer, so that quiet times empty the tables."""
-        self._latest = now
+        """Remove a little of what ended or is forgotten, at most 0.5 ms.
+
+        Charges do it by themselves now and then; a timer may, so that a time without any empties the tables too.
+        """
+        self._latest = self._tidied = now
         self.ban_table.expire(now)
         self._counters.tidy(now)
         self._sketches.tidy(now)

@@ -39,6 +39,9 @@ RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5)
 CONNECT_SECONDS: Final = 2.0
 """For connecting with TLS and log-in; nobody waits for it."""
 
+SAVED_SECONDS: Final = 2.0
+"""How long `saved` waits: for an operator's command, not for a request."""
+
 TIDY_SECONDS: Final = 0.05
 
 
@@ -71,6 +74,7 @@ class RemoteStore(ABC):
         self._banned = self.ban_table.keys
         self._clock = clock
         self._unacknowledged: dict[str, BanNews] = {}
+        self._heard_some = asyncio.Event()
         self._outgoing: list[Call] = []
         self._waiting: deque[Call] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -138,6 +142,18 @@ class RemoteStore(ABC):
         """See `store.Store.bans`; the last to end first."""
         return self.ban_table.in_force(now)
 
+    async def saved(self) -> bool:
+        """Wait until the store has all bans made and lifted here so far; False when it does not take them in time."""
+        waiting = set(self._unacknowledged)
+        try:
+            async with asyncio.timeout(SAVED_SECONDS):
+                while waiting & self._unacknowledged.keys():
+                    self._heard_some.clear()
+                    await self._heard_some.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
         """Metrics of the connection: name, what it says, how to read it."""
         return [
@@ -176,7 +192,8 @@ class RemoteStore(ABC):
 
     def _heard(self, news: BanNews) -> None:
         """The store says what holds for a key: the echo of what was done here, or done elsewhere."""
-        self._unacknowledged.pop(news.key, None)
+        if self._unacknowledged.pop(news.key, None) is not None:
+            self._heard_some.set()
         if news.record is None:
             self.ban_table.drop(news.key)
         else:

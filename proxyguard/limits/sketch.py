@@ -59,6 +59,7 @@ def charge(
     `item` is an 8-byte hash. `end` is when a window that begins now ends. A cost of 0 changes nothing and is exceeded
     when not one value more would fit. A value seen before always fits.
     """
+    kept = state
     if state and end_of(state) <= now:
         state = UNSEEN
     end = end_of(state) if state else end
@@ -71,8 +72,8 @@ def charge(
     else:
         exceeded = after > limit.amount and changed is not state
         if not exceeded or (owed and not exact):
-            state, before = changed, after
-    return state, Usage(exceeded, max(0, int(limit.amount - before)), end - now if exceeded else 0.0)
+            kept, before = changed, after
+    return kept, Usage(exceeded, max(0, int(limit.amount - before)), end - now if exceeded else 0.0)
 
 
 def _exact_count(state: bytes) -> float:

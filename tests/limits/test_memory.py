@@ -181,3 +181,11 @@ def test_rows_of_all_kinds_go_out_and_come_back() -> None:
     other.restore_counters(rows, NOW)
     assert other.counter_rows(["a|", "b|", "rule|x"]) == rows
     assert [visits(other, "x", page) for page in (1, 2, 3)] == [True, True, False]
+
+
+def test_traffic_of_known_clients_alone_empties_the_tables_of_what_is_over() -> None:
+    store = MemoryStore(keys=1000)
+    fill(store)
+    for tick in range(3 * SHARDS):
+        passes(store, "rule|known", TEN_A_MINUTE, NOW + 3600.0 + tick / 10)
+    assert store.stats().keys == 1

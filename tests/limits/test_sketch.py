@@ -92,6 +92,11 @@ def test_a_window_begins_with_its_first_value_and_lasts_until_its_end(amount: in
     assert (end_of(state), usage.remaining) == (END + 3600.0, amount - 1 - (amount > EXACT_UP_TO))
 
 
+def test_a_look_after_the_end_leaves_the_old_state_to_be_forgotten() -> None:
+    state, _ = charge(UNSEEN, NOW, END, limit(2), hashed("a"))
+    assert charge(state, END, END + 3600.0, limit(2), hashed("a"), 0.0) == (state, (False, 2, 0.0))
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 8, b"\0" * 15, b"\0" * (8 + 129 * 8), b"\0" * 1041])
 def test_bytes_that_are_no_state_are_noticed(data: bytes) -> None:
     assert not is_sound(data)

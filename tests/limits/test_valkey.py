@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from proxyguard.decision import Reject
+from proxyguard.limits import remote
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.resp import ValkeyUrl
@@ -227,12 +228,27 @@ def test_a_newcomer_learns_all_bans_in_pages(tmp_path: Path) -> None:
         async with instance(tmp_path / "s", timeout_seconds=2.0) as (one, _):
             for number in range(3 * PAGE + 1):
                 one.ban(f"client:{number}", "rule", "", HOUR, time())
-            await until(lambda: not one._unacknowledged)
+            assert await one.saved()
             async with instance(tmp_path / "s", timeout_seconds=2.0) as (two, _):
                 assert len(two.ban_table) == 3 * PAGE + 1
 
     with valkey(tmp_path / "s"):
         run(scene())
+
+
+def test_a_ban_is_not_called_saved_while_the_server_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "SAVED_SECONDS", 0.05)
+
+    async def scene() -> None:
+        async with instance(tmp_path / "s") as (one, _):
+            assert await one.saved() is True
+            one.ban("client:a", "rule", "", HOUR, time())
+            assert await one.saved() is False
+            with valkey(tmp_path / "s"):
+                await until(lambda: one.fallback.up)
+                assert await one.saved() is True
+
+    run(scene())
 
 
 def test_bans_that_are_over_leave_the_server(tmp_path: Path) -> None:
@@ -312,7 +328,7 @@ def test_a_flushed_server_gets_the_bans_back_while_running(tmp_path: Path) -> No
     async def scene() -> None:
         async with instance(tmp_path / "s") as (one, said):
             one.ban("client:a", "rule", "", HOUR, time())
-            await until(lambda: not one._unacknowledged)
+            assert await one.saved()
             command(tmp_path / "s", "FLUSHALL")
             await until(lambda: command(tmp_path / "s", "HLEN", "{proxyguard}:bans") == b":1\r\n")
             assert said == []
@@ -447,9 +463,9 @@ def test_the_documented_access_list_is_enough(tmp_path: Path) -> None:
     async def scene() -> None:
         async with instance(f"unix://guard:pass@{tmp_path / 's'}") as (one, said):
             one.ban("client:a", "rule", "", HOUR, time())
-            await until(lambda: not one._unacknowledged)
+            assert await one.saved()
             one.unban("client:a")
-            await until(lambda: not one._unacknowledged)
+            assert await one.saved()
             assert (await charged(one)).usages[0].remaining == 99
             assert said == []
 
