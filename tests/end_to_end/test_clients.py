@@ -41,7 +41,7 @@ def test_a_feed_reader_reads_the_feed(guard: Proxyguard) -> None:
 
 
 def test_a_text_browser_reads_pages(guard: Proxyguard) -> None:
-    assert lynx(f"{guard.url}/profiles/1", guard.authority) == 200
+    assert lynx(f"{guard.scheme}://localhost:{guard.port}/profiles/1", guard.authority) == 200
 
 
 def test_a_declared_crawler_is_refused_with_a_reference_and_recorded(guard: Proxyguard) -> None:

@@ -1,0 +1,86 @@
+"""Several worker processes behind one port: limits count as one, and the death of one is no news to the clients of others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until
+
+FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"}
+
+
+@pytest.fixture(scope="module")
+def guard(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[Proxyguard]:
+    """proxyguard with three workers."""
+    with proxyguard(tmp_path_factory.mktemp("guard"), upstream, settings="workers: 3\n") as running:
+        yield running
+
+
+def test_a_limit_is_as_exact_as_with_one_worker(guard: Proxyguard) -> None:
+    """Each request on a connection of its own, so that all workers get some."""
+    form = {"email": "ada@example.net", "password": "x"}
+    headers = FIREFOX | {"Connection": "close"}
+    passed = 0
+    for _ in range(12):
+        with guard.ask("POST", "/login", data=form, headers=headers) as answer:
+            passed += answer.status_code == 401
+    assert passed == 10
+
+
+def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None:
+    workers = [pid for pid in guard.family()[1:] if b"supervised" in _command_line(pid)]
+    assert len(workers) == 3
+    with guard.get("/events?interval=0.05", headers=FIREFOX, stream=True) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == b"data: 1"
+        victim = next(pid for pid in workers if not _serves(pid, guard.port))
+        os.kill(victim, signal.SIGKILL)
+        began = time.monotonic()
+
+        def good_in_a_row() -> bool:
+            try:
+                return all(
+                    guard.get("/profiles/1", headers=FIREFOX | {"Connection": "close"}, timeout=2).status_code == 200
+                    for _ in range(10)
+                )
+            except requests.RequestException:
+                return False
+
+        wait_until(good_in_a_row, 10, "service as before")
+        assert time.monotonic() - began < 2.5
+        assert any(next(lines).startswith(b"data: ") for _ in range(4))
+    wait_until(
+        lambda: len([pid for pid in guard.family()[1:] if b"supervised" in _command_line(pid)]) == 3,
+        10,
+        "three workers",
+    )
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - it may be gone between two looks
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _serves(pid: int, port: int) -> bool:
+    """Whether a process holds an established connection on a port of ours."""
+    inodes = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        link = str(entry.readlink())
+        if link.startswith("socket:["):
+            inodes.add(link[8:-1])
+    with open(f"/proc/{pid}/net/tcp", encoding="ascii") as table:  # noqa: PTH123 - a table of the kernel, not a file
+        for row in list(table)[1:]:
+            fields = row.split()
+            if fields[1].endswith(f":{port:04X}") and fields[3] == "01" and fields[9] in inodes:
+                return True
+    return False
