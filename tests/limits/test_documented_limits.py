@@ -1,0 +1,85 @@
+"""What the page on limits shows is what happens: its rules load, and its rows of requests are walked through the store."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from proxyguard.durations import duration_text
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.memory import MemoryStore
+from proxyguard.limits.store import Charge
+from proxyguard.limits.table import SHARDS
+from proxyguard.policy.model import Policy
+from proxyguard.policy.parse import parse_rule_set
+from proxyguard.problems import format_report
+from proxyguard.selftest import run_tests
+from proxyguard.settings import Counting, Settings
+from proxyguard.settings_file import read_settings
+
+PAGE = Path(__file__).parents[2] / "docs/concepts/limits.md"
+TEXT = PAGE.read_text()
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+SETTINGS_MARK = "# proxyguard.yaml\n"
+START = 1_800_000_000.0
+
+TIMELINE = re.compile(
+    r"`rate: (\d+)/minute, burst: (\d+)`[^|]*?\| at second \| request \| left after it \|\n\|[-|]+\|\n((?:\|.*\|\n)+)"
+)
+ROW = re.compile(r"\| (\d+) \| (passes|refused, come back in (\d+) s) \| (\d+) \|")
+TIMELINES = TIMELINE.findall(TEXT)
+
+
+def test_the_page_has_what_these_tests_are_about() -> None:
+    assert len(TIMELINES) == 3
+    assert TEXT.count("| at second |") == 3
+    assert len(BLOCKS) == 3
+
+
+@pytest.mark.parametrize(("amount", "burst", "rows"), TIMELINES, ids=lambda value: value if value.isdigit() else "rows")
+def test_rows_of_requests_are_answered_as_shown(amount: str, burst: str, rows: str) -> None:
+    limit = Limit(int(amount), 60.0, int(burst), (KeyPart(KeyKind.CLIENT),))
+    store = MemoryStore()
+    seen = []
+    for second, _, _, _ in ROW.findall(rows):
+        usage = store.charge([Charge("rule|client", limit)], (), START + int(second)).usages[0]
+        answer = f"refused, come back in {usage.retry_after_seconds:.0f} s" if usage.exceeded else "passes"
+        seen.append(f"| {second} | {answer} | {usage.remaining} |")
+    assert seen == rows.splitlines()
+
+
+def test_the_promised_totals_of_a_minute_and_an_hour_are_those_of_a_greedy_client() -> None:
+    limit = Limit(3, 60.0, 3, (KeyPart(KeyKind.CLIENT),))
+    for seconds, promised in ((60, 6), (3600, 183)):
+        store = MemoryStore()
+        passed = sum(
+            not store.charge([Charge("rule|client", limit)], (), START + second).usages[0].exceeded
+            for second in range(seconds + 1)
+        )
+        assert passed == promised
+        assert {6: "at most six here", 183: "in an hour, 183"}[promised] in TEXT
+
+
+@pytest.mark.parametrize("text", [block for block in BLOCKS if not block.startswith(SETTINGS_MARK)])
+def test_rules_on_the_page_load_and_pass_their_tests(text: str) -> None:
+    rule_set, problems = parse_rule_set(text, "limits.md")
+    assert format_report(problems) == ""
+    assert rule_set is not None
+    assert [failure.problem for failure in run_tests(Policy((rule_set,)))] == []
+
+
+def test_settings_on_the_page_are_read(tmp_path: Path) -> None:
+    (text,) = (block for block in BLOCKS if block.startswith(SETTINGS_MARK))
+    (tmp_path / "proxyguard.yaml").write_text(text)
+    settings = read_settings(tmp_path / "proxyguard.yaml", {}, {})
+    assert isinstance(settings, Settings), format_report(settings)
+    assert settings.store.url == "rediss://proxyguard:password@valkey.example.net:6379/0"
+
+
+def test_numbers_on_the_page_are_those_of_the_program() -> None:
+    assert f"{SHARDS:,} counters per rule" in TEXT
+    assert f"default {Counting().bans:,}" in TEXT
+    assert Counting().keys == 1_000_000
+    assert f"timeout: {duration_text(Settings().store.timeout_seconds)}" in TEXT
