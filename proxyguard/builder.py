@@ -7,13 +7,16 @@ well under a millisecond. The pipe is between a process and its own child; nobod
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from time import sleep
+from typing import Any, Final
 
+from proxyguard.decision import Mode, weakest
 from proxyguard.policy.model import Policy, Rule, RuleSet
 from proxyguard.problems import Problem
 from proxyguard.reload import Loaded, RulesRejected, load_tested
@@ -22,6 +25,9 @@ PIECE_RULES: Final = 100
 
 TIMEOUT_SECONDS: Final = 300.0
 """The largest policy that the language's bounds allow reads in well under a minute."""
+
+NICE: Final = 10
+"""Reading rules is less urgent than any request: on a small machine both want the same core."""
 
 type Piece = tuple[str, object]
 
@@ -40,8 +46,25 @@ def _pieces(loaded: Loaded) -> Iterator[Piece]:
             yield "rules", rule_set.rules[start : start + PIECE_RULES]
 
 
+def rest(parts: list[bytes], names: Collection[str]) -> list[bytes]:
+    """The pieces of the same policy with the rules of these names in shadow. For a thread: it lets others run."""
+    rested = []
+    for part in parts:
+        kind, value = pickle.loads(part)  # noqa: S301 - written by our own child
+        if kind == "rules" and any(rule.name in names for rule in value):
+            rules: tuple[Rule, ...] = value
+            calmed = tuple(
+                replace(rule, mode=weakest(rule.mode, Mode.SHADOW)) if rule.name in names else rule for rule in rules
+            )
+            rested.append(pickle.dumps((kind, calmed), pickle.HIGHEST_PROTOCOL))
+        else:
+            rested.append(part)
+        sleep(0)
+    return rested
+
+
 def join(parts: list[bytes]) -> Loaded:
-    """Put pieces together again (without the rule files' tests, which have run)."""
+    """Put pieces together again (without the rule files' tests, which have run). For a thread: it lets others run."""
     files: tuple[Path, ...] = ()
     digest = ""
     rule_sets: list[RuleSet] = []
@@ -58,19 +81,24 @@ def join(parts: list[bytes]) -> Loaded:
                 rules.append([])
             case _:
                 rules[-1].extend(value)
+        sleep(0)
     whole = tuple(replace(rule_set, rules=tuple(own)) for rule_set, own in zip(rule_sets, rules, strict=True))
     return Loaded(Policy(whole, digest), files)
 
 
 async def load_elsewhere(rules: Path) -> list[bytes]:
     """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected."""
+    problems, files, parts = await answer_of_child("proxyguard.builder", rules, str(rules))
+    if problems:
+        raise RulesRejected(problems, files)
+    result: list[bytes] = parts
+    return result
+
+
+async def answer_of_child(module: str, rules: Path, *arguments: str) -> Any:
+    """What a module, run as a program in a process of its own, pickles to its standard output. Raises RulesRejected."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "proxyguard.builder",
-        str(rules),
-        stdout=asyncio.subprocess.PIPE,
-        stdin=asyncio.subprocess.DEVNULL,
+        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -87,19 +115,18 @@ async def load_elsewhere(rules: Path) -> list[bytes]:
         raise RulesRejected(
             (Problem(str(rules), 0, 0, f"the process that reads the rules ended with {child.returncode}"),)
         )
-    problems, parts = pickle.loads(output)  # noqa: S301 - written by our own child
-    if problems:
-        raise RulesRejected(problems)
-    result: list[bytes] = parts
-    return result
+    return pickle.loads(output)  # noqa: S301 - written by our own child
 
 
 def main() -> None:
     """The child: read the directory named on the command line, write problems and pieces to standard output."""
+    os.nice(NICE)
+    answer: tuple[tuple[Problem, ...], tuple[Path, ...], list[bytes]]
     try:
-        answer: tuple[tuple[Problem, ...], list[bytes]] = ((), pieces(load_tested(Path(sys.argv[1]))))
+        loaded = load_tested(Path(sys.argv[1]))
+        answer = ((), loaded.files, pieces(loaded))
     except RulesRejected as error:
-        answer = (error.problems, [])
+        answer = (error.problems, error.files, [])
     sys.stdout.buffer.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
 

@@ -26,14 +26,17 @@ class Doorman:
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._allowed = NetworkTable(())
-        self.swap(policy)
+        self._allowed = self.table(policy)
 
-    def swap(self, policy: Policy) -> None:
-        """Take the allow rules of another policy."""
+    def table(self, policy: Policy) -> NetworkTable:
+        """The networks that the allow rules of a policy name; may take a while, so a thread may make it."""
         rules = rules_by_mode(policy, self._settings.mode)
         allowing = (rule.when for rule, mode in rules if isinstance(rule.action, Allow) and mode is Mode.ENFORCE)
-        self._allowed = NetworkTable((network, 1) for when in allowing for network in named_networks(when))
+        return NetworkTable((network, 1) for when in allowing for network in named_networks(when))
+
+    def swap(self, allowed: NetworkTable) -> None:
+        """Take the table of another policy."""
+        self._allowed = allowed
 
     def refuses(self, address: Address) -> bool:
         """Whether a connection from this address is closed at once."""

@@ -7,15 +7,17 @@ reports is what `proxyguard check` would say.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from proxyguard.decision import Mode
 from proxyguard.guard import Policies
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import Policy
+from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.policy.steps import Breathe, no_breath
 from proxyguard.problems import Problem, format_report
 from proxyguard.selftest import run_tests
@@ -26,9 +28,11 @@ from proxyguard.sites import HostTable
 class RulesRejected(Exception):
     """The rules cannot be put in force. `report` has every problem, in file order. Whose fault: whoever edited the rules."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], files: tuple[Path, ...] = ()) -> None:
         super().__init__(format_report(problems))
         self.problems = problems
+        self.files = files
+        """The files that were asked for: when one of them changes, another try may go better."""
 
     @property
     def report(self) -> str:
@@ -43,17 +47,31 @@ class Loaded:
     files: tuple[Path, ...]
 
 
+class InForce(NamedTuple):
+    """What is known of rules that were put in force: their digest, their files, and the mode that each rule really has."""
+
+    digest: str
+    files: tuple[Path, ...]
+    modes: Mapping[str, Mode]
+
+    @classmethod
+    def of(cls, loaded: Loaded, mode: Mode) -> InForce:
+        """What to say of a policy in a process of this mode."""
+        modes = {rule.name: own for rule, own in rules_by_mode(loaded.policy, mode)}
+        return cls(loaded.policy.digest, loaded.files, modes)
+
+
 def load_tested(rules: Path) -> Loaded:
     """Read a rules directory and run the tests in its files. Raises RulesRejected."""
     loaded = load_policy(rules)
     if loaded.policy is None or loaded.problems:
-        raise RulesRejected(loaded.problems)
+        raise RulesRejected(loaded.problems, loaded.files)
     try:
         failures = run_tests(loaded.policy)
     except PolicyError as error:
-        raise RulesRejected((Problem(str(rules), 0, 0, str(error)),)) from error
+        raise RulesRejected((Problem(str(rules), 0, 0, str(error)),), loaded.files) from error
     if failures:
-        raise RulesRejected(tuple(failure.problem for failure in failures))
+        raise RulesRejected(tuple(failure.problem for failure in failures), loaded.files)
     return Loaded(loaded.policy, loaded.files)
 
 
@@ -62,12 +80,12 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes, breathe: Br
 
     `breathe` is called between short steps, for a thread beside a serving loop.
     """
-    known = {rule_set.name for rule_set in policy.rule_sets}
+    known = {rule_set.name for rule_set in policy.rule_sets if not rule_set.common}
     compiled: dict[tuple[str, ...] | None, CompiledPolicy] = {}
 
     def compiled_for(names: tuple[str, ...] | None) -> CompiledPolicy:
         if names not in compiled:
-            chosen = tuple(r for r in policy.rule_sets if names is None or r.name in names)
+            chosen = tuple(r for r in policy.rule_sets if names is None or r.common or r.name in names)
             try:
                 compiled[names] = compile_policy(
                     Policy(chosen, policy.digest),
@@ -93,6 +111,16 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes, breathe: Br
 
 type Signature = tuple[tuple[str, int, int, int], ...]
 """Path, inode, modification time and size of every file that the rules depend on."""
+
+
+def seen_by_load(before: Signature, after: Signature, started_ns: int) -> Signature:
+    """What a load that began at `started_ns` (Unix nanoseconds) is known to have read, from looks before and after it.
+
+    A file that changed meanwhile keeps its look of before, and one that only the load found counts as unseen when it is
+    younger than the load: both are then read again.
+    """
+    known = {facts[0]: facts for facts in before}
+    return tuple(known.get(facts[0]) or (facts if facts[2] < started_ns else (facts[0], 0, 0, 0)) for facts in after)
 
 
 def signature(rules: Path, files: Iterable[Path]) -> Signature:

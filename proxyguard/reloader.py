@@ -7,52 +7,60 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from time import time
+from time import time, time_ns
 from typing import Any, Final
 
-from proxyguard.builder import load_elsewhere
-from proxyguard.reload import RulesRejected, Signature, signature
+from proxyguard.builder import load_elsewhere, rest
+from proxyguard.reload import InForce, RulesRejected, Signature, seen_by_load, signature
+from proxyguard.telemetry.metrics import Metrics
 
 POLL_SECONDS: Final = 1.0
 """Between looks at the files. A change is acted on when two looks in a row agree, so a half-written save is not."""
 
+MAX_RESTLESS: Final = 10
+"""Looks in a row that each found another change; then what is there is tried, so that a busy script cannot put off a reload."""
+
 logger = logging.getLogger(__name__)
 
-type Install = Callable[[list[bytes]], Awaitable[tuple[str, tuple[Path, ...]]]]
-"""Puts a policy's pieces in force; its digest and files. Raises RulesRejected when it cannot."""
+type Install = Callable[[list[bytes]], Awaitable[InForce]]
+"""Puts a policy's pieces in force. Raises RulesRejected when it cannot."""
 
 
 class Reloader:
-    """Reloads one rules directory, on request and when its files change."""
+    """Reloads one rules directory, on request and when its files change.
+
+    `last` is what `status` shows of the last reload: `result`, `time` (Unix seconds), and `digest` or `report`.
+    """
 
     def __init__(
-        self,
-        rules: Path,
-        files: Iterable[Path],
-        install: Install,
-        *,
-        on_result: Callable[[str], None],
-        poll_seconds: float = POLL_SECONDS,
+        self, rules: Path, current: InForce, install: Install, counts: Metrics, *, poll_seconds: float = POLL_SECONDS
     ) -> None:
-        self._rules = rules
-        self._files = tuple(files)
+        self.rules = rules
+        self.current = current
+        self.shadowed: frozenset[str] = frozenset()
+        """Rules held in shadow whatever their file says."""
         self._install = install
-        self._on_result = on_result
+        self._counts = counts
         self._poll_seconds = poll_seconds
         self._busy = asyncio.Lock()
-        self._seen: Signature = signature(rules, self._files)
-        self.last: dict[str, Any] = {"result": "loaded at start", "time": time()}
+        self._seen: Signature = signature(rules, current.files)
+        self._tried: tuple[Path, ...] = ()
+        self._parts: list[bytes] | None = None
+        self.last: dict[str, Any] = {"result": "loaded at start", "time": time(), "digest": current.digest}
+        counts.policy = (current.digest, time())
 
     async def reload(self) -> dict[str, Any]:
         """Read the rules again and put them in force; what `status` shows of it. Raises RulesRejected; the last good stays."""
         async with self._busy:
-            self._seen = await asyncio.to_thread(signature, self._rules, self._files)
+            self._tried = ()
+            before, started = await self._look(), time_ns()
             try:
-                digest, self._files = await self._install(await load_elsewhere(self._rules))
+                await self._put_in_force(await load_elsewhere(self.rules))
             except RulesRejected as error:
-                self._on_result("refused")
+                self._tried = error.files
+                self._counts.reloads["refused"] += 1
                 self.last = {
                     "result": "refused; the rules of before stay in force",
                     "time": time(),
@@ -60,28 +68,52 @@ class Reloader:
                 }
                 logger.error("the changed rules are refused, those of before stay in force:\n%s", error.report)  # noqa: TRY400 - the report is the message
                 raise
-            self._seen = await asyncio.to_thread(signature, self._rules, self._files)
-            self._on_result("applied")
-            self.last = {"result": "applied", "time": time(), "digest": digest}
-            logger.info("rules reloaded, digest %s", digest[:12])
+            except Exception:
+                self._counts.reloads["failed"] += 1
+                self.last = {"result": "failed; the rules of before stay in force", "time": time()}
+                raise
+            finally:
+                self._seen = seen_by_load(before, await self._look(), started)
+            self._counts.reloads["applied"] += 1
+            self.last = {"result": "applied", "time": time(), "digest": self.current.digest}
+            logger.info("rules reloaded, digest %s", self.current.digest[:12])
             return self.last
+
+    async def hold_in_shadow(self, rule: str) -> None:
+        """Put one rule of the policy in force into shadow, without reading any file, until `release`. Raises RulesRejected."""
+        async with self._busy:
+            self.shadowed |= {rule}
+            await self._put_in_force(self._parts if self._parts is not None else await load_elsewhere(self.rules))
+
+    def release(self, rule: str) -> None:
+        """Let the rule's file say its mode again, from the next reload on."""
+        self.shadowed -= {rule}
 
     async def watch(self) -> None:
         """Reload whenever the files change, until cancelled."""
         pending: Signature | None = None
+        restless = 0
         while True:
             await asyncio.sleep(self._poll_seconds)
-            now = await asyncio.to_thread(signature, self._rules, self._files)
+            now = await self._look()
             if now == self._seen:
-                pending = None
-            elif now != pending:
-                pending = now
+                pending, restless = None, 0
+            elif now != pending and restless < MAX_RESTLESS:
+                pending, restless = now, restless + 1
             else:
-                pending = None
+                pending, restless = None, 0
                 try:
                     await self.reload()
                 except RulesRejected:
                     continue
                 except Exception:
                     logger.exception("reloading the rules failed; those of before stay in force")
-                    self._on_result("failed")
+
+    async def _look(self) -> Signature:
+        return await asyncio.to_thread(signature, self.rules, (*self.current.files, *self._tried))
+
+    async def _put_in_force(self, parts: list[bytes]) -> None:
+        rested = await asyncio.to_thread(rest, parts, self.shadowed) if self.shadowed else parts
+        self.current = await self._install(rested)
+        self._parts = parts
+        self._counts.policy = (self.current.digest, time())

@@ -27,13 +27,13 @@ from proxyguard.builder import join, pieces
 from proxyguard.limits.shared import SharedStoreServer
 from proxyguard.operations import Operations
 from proxyguard.problems import Problem
-from proxyguard.reload import Loaded, RulesRejected
+from proxyguard.reload import InForce, Loaded, RulesRejected
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Settings
 from proxyguard.stores import MemoryBooks, open_books
 from proxyguard.supervised import Assignment
 from proxyguard.telemetry.metrics import Family, Metrics, exposition, merge
-from proxyguard.worker import count_rules, reload_quietly, until_signal, write_pieces
+from proxyguard.worker import reload_quietly, rule_counts, until_signal, write_pieces
 
 READY_SECONDS: Final = 60.0
 """A worker that has not come up by then is killed and started again."""
@@ -47,6 +47,9 @@ BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STABLE_SECONDS: Final = 60.0
 
 BACKLOG: Final = 4096
+
+INSTANCE_FAMILIES: Final = ("rules", "reloads_total", "policy_info", "policy_timestamp_seconds")
+"""Metrics that the supervisor keeps for all workers."""
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +87,14 @@ class Child:
                 self.process.kill()
             await self.ended
 
+    async def tell(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A command's answer. Raises ControlError when the worker refuses or cannot answer now."""
+        return await asyncio.to_thread(ask, self.control, name, arguments)
+
     async def ask(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """A command's answer; None when the worker cannot answer now."""
+        """A command's answer; None when there is none."""
         try:
-            return await asyncio.to_thread(ask, self.control, name, arguments)
+            return await self.tell(name, arguments)
         except ControlError as error:
             logger.warning("worker %d: %s: %s", self.process.pid, name, error)
             return None
@@ -114,21 +121,21 @@ class Supervisor:
         self._assignment.touch(mode=0o600)
         self._assignment.write_bytes(pickle.dumps(assignment))
         self._counts = Metrics()
-        count_rules(self._counts, loaded.policy, settings)
+        in_force = InForce.of(loaded, settings.mode)
+        self._counts.rules.update(rule_counts(in_force))
         self._counts.show(self._books.gauges())
         self._counts.gauge("workers", "Workers alive.", lambda: sum(child.alive for child in self._children.values()))
         self._counts.gauge("worker_restarts", "Workers that died and were replaced.", lambda: self._restarts)
-        self._own = {"rules", "reloads_total", *self._counts.gauges}  # the workers' would count once per worker
+        self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
         self._retired: list[Family] = []
         self._children: dict[int, Child] = {}
         self._sockets: list[socket.socket] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._numbers = iter(range(1_000_000_000))
         self._restarts = 0
+        self._digest = loaded.policy.digest
         self._admin = AdminServer(self, settings.admin, control_path(settings))
-        self._reloader = Reloader(
-            settings.rules, loaded.files, self._install, on_result=lambda result: self._counts.reloads.update((result,))
-        )
+        self._reloader = Reloader(settings.rules, in_force, self._install, self._counts)
         self._operations = Operations(self._books, settings.counting.prefixes, self._reloader)
 
     @property
@@ -188,6 +195,7 @@ class Supervisor:
 
     async def _spawn(self, slot: int) -> Child:
         """Start a worker for a slot and wait until it listens. Raises OSError when it does not come up."""
+        digest = self._digest
         control = self._folder / f"worker-{next(self._numbers)}.sock"
         listening = self._sockets[slot]
         ready, told = os.pipe()
@@ -210,6 +218,8 @@ class Supervisor:
             await child.stop(1.0)
             raise OSError(0, f"a worker did not come up (exit code {process.returncode})")
         self._children[slot] = child
+        if digest != self._digest:  # the rules changed while it started
+            await child.ask("install", {"file": str(self._pieces)})
         return child
 
     async def _keep(self, slot: int) -> None:
@@ -258,20 +268,32 @@ class Supervisor:
             self._retired = merge([self._retired, [family for family in last["families"] if family[1] != "gauge"]])
         await old.stop(self._settings.drain_seconds + 10)
 
-    async def _install(self, parts: list[bytes]) -> tuple[str, tuple[Path, ...]]:
-        """Hand a policy to every worker. Those that start later read the same file."""
+    async def _install(self, parts: list[bytes]) -> InForce:
+        """Hand a policy to every worker, one after the other, so that at no time all have less of a core for requests.
+
+        The first worker's refusal refuses it for all: they compile the same. A later one that cannot take it is replaced
+        by one that starts with it. Workers that start from now on read the same file.
+        """
         loaded = await asyncio.to_thread(join, parts)
+        in_force = await asyncio.to_thread(InForce.of, loaded, self._settings.mode)
         fresh = self._folder / "policy.new"
         await asyncio.to_thread(write_pieces, fresh, parts)
-        answers = await asyncio.gather(
-            *(child.ask("install", {"file": str(fresh)}) for child in self._children.values())
-        )
-        refused = [answer["error"] for answer in answers if answer is not None and "error" in answer]
-        if refused:
-            raise RulesRejected((Problem(str(self._settings.rules), 0, 0, refused[0]),))
+        accepted = False
+        for child in [child for child in self._children.values() if child.alive]:
+            try:
+                await child.tell("install", {"file": str(fresh)})
+            except ControlError as error:
+                if child.alive and not accepted:
+                    raise RulesRejected((Problem(str(self._settings.rules), 0, 0, str(error)),)) from error
+                logger.error("worker %d did not take the new rules and is replaced: %s", child.process.pid, error)  # noqa: TRY400 - the message has it all
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.terminate()
+            else:
+                accepted = True
         fresh.replace(self._pieces)
-        count_rules(self._counts, loaded.policy, self._settings)
-        return loaded.policy.digest, loaded.files
+        self._digest = in_force.digest
+        self._counts.rules.update(rule_counts(in_force))
+        return in_force
 
     async def metrics(self) -> bytes:
         own = [family for family in self._counts.snapshot() if family[0] in self._own]

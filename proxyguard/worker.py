@@ -15,12 +15,14 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import sleep, time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from proxyguard import __version__
+from proxyguard.accounts import Accounts
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.admin.client import control_path
@@ -31,8 +33,9 @@ from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.store import AsyncStore, Store
 from proxyguard.operations import Operations
-from proxyguard.policy.model import Policy, rules_by_mode
-from proxyguard.reload import Loaded, RulesRejected, compile_sites
+from proxyguard.policy.dismantle import dismantle
+from proxyguard.policy.network_table import NetworkTable
+from proxyguard.reload import InForce, Loaded, RulesRejected, compile_sites
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Listen, Settings
 from proxyguard.stores import open_books
@@ -48,6 +51,15 @@ logger = logging.getLogger(__name__)
 def key_secret(settings: Settings) -> bytes:
     """The key of all keyed hashes: the configured one, or a random one for the life of the instance."""
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
+
+
+class _Ready(NamedTuple):
+    """A policy that only has to be swapped in."""
+
+    policies: Policies
+    allowed: NetworkTable
+    in_force: InForce
+    rules: dict[str, int]
 
 
 class Worker:
@@ -70,8 +82,10 @@ class Worker:
         self._started = time()
         self._draining = False
         self._listening = False
+        self._installing = asyncio.Lock()
         self.counts = Metrics()
         policies = compile_sites(loaded.policy, settings, secret)
+        accounts = Accounts(settings.counting.accounts)
         self._audit = AuditLog(settings.audit.path, self._dropped)
         self.guard = Guard(
             policies,
@@ -80,6 +94,7 @@ class Worker:
             self._audit,
             failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes,
+            accounts=accounts,
         )
         self._doorman = Doorman(store, settings, loaded.policy)
         self._front = Front(
@@ -97,12 +112,19 @@ class Worker:
             "1 while nearly all traffic seems to come from one private address.",
             lambda: one_client.suspected,
         )
+        self.counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
+        self.counts.gauge(
+            "account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions
+        )
         self._commands: dict[str, Command] = {
             "install": self._install_file,
             "snapshot": self._snapshot,
             "refresh-certificates": self._refresh,
         }
-        count_rules(self.counts, loaded.policy, self.settings)
+        self.in_force = InForce.of(loaded, settings.mode)
+        self.counts.rules.update(rule_counts(self.in_force))
+        self.reports: dict[str, Callable[[], Any]] = {}
+        """What else `status` shows, by name."""
 
     @property
     def ready(self) -> bool:
@@ -149,24 +171,29 @@ class Worker:
         self._admin.stop()
         self._audit.close()
 
-    async def install(self, parts: list[bytes]) -> tuple[str, tuple[Path, ...]]:
-        """Compile a policy in a thread and put it in force in one step; its digest and files. Raises RulesRejected."""
-        gc.disable()
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(BUILD_SWITCH_SECONDS)
-        try:
-            loaded, policies = await asyncio.to_thread(self._compile, parts)
-        finally:
-            sys.setswitchinterval(interval)
-            gc.enable()
-        self.guard.swap(policies)
-        self._doorman.swap(loaded.policy)
-        count_rules(self.counts, loaded.policy, self.settings)
-        return policies.digest, loaded.files
+    async def install(self, parts: list[bytes]) -> InForce:
+        """Compile a policy in a thread and put it in force in one step. Raises RulesRejected."""
+        async with self._installing:
+            with working_thread():
+                ready = await asyncio.to_thread(self._compile, parts)
+            leaving: list[Any] = [self.guard.policies]
+            self.guard.swap(ready.policies)
+            self._doorman.swap(ready.allowed)
+            self.counts.rules.update(ready.rules)
+            with working_thread():
+                await asyncio.to_thread(dismantle, leaving, breathe)
+            return ready.in_force
 
-    def _compile(self, parts: list[bytes]) -> tuple[Loaded, Policies]:
+    def _compile(self, parts: list[bytes]) -> _Ready:
+        """What a policy's pieces become, ready to swap in; what is not needed any more is freed here, not in the loop."""
         loaded = join(parts)
-        return loaded, compile_sites(loaded.policy, self.settings, self._secret, breathe=lambda: sleep(0))
+        policies = compile_sites(loaded.policy, self.settings, self._secret, breathe)
+        in_force = InForce.of(loaded, self.settings.mode)
+        ready = _Ready(policies, self._doorman.table(loaded.policy), in_force, rule_counts(in_force))
+        leaving: list[Any] = [loaded]
+        del loaded
+        dismantle(leaving, breathe)
+        return ready
 
     async def metrics(self) -> bytes:
         return exposition(self.counts.snapshot())
@@ -186,15 +213,17 @@ class Worker:
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,
             "internal_errors": dict(self.counts.internal_errors),
+            **{name: read() for name, read in self.reports.items()},
         }
 
     async def _install_file(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Install the pieces that the supervisor wrote to its private folder, each after its length."""
         try:
-            digest, _ = await self.install(read_pieces(Path(str(arguments["file"]))))
+            parts = await asyncio.to_thread(read_pieces, Path(str(arguments["file"])))
+            in_force = await self.install(parts)
         except RulesRejected as error:
             raise CommandError(error.report) from error
-        return {"digest": digest}
+        return {"digest": in_force.digest}
 
     async def _refresh(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         self.refresh_certificates()
@@ -207,12 +236,29 @@ class Worker:
         self.counts.audit_dropped += count
 
 
-def count_rules(counts: Metrics, policy: Policy, settings: Settings) -> None:
-    """Show how many rules are in force in which mode."""
-    for mode in Mode:
-        counts.rules[mode.value] = 0
-    for _, mode in rules_by_mode(policy, settings.mode):
-        counts.rules[mode.value] += 1
+def rule_counts(in_force: InForce) -> dict[str, int]:
+    """How many rules are in force in which mode."""
+    counted = Counter(in_force.modes.values())
+    return {mode.value: counted[mode] for mode in Mode}
+
+
+def breathe() -> None:
+    """Let another thread run, between two steps of a long work."""
+    sleep(0)
+
+
+@contextlib.contextmanager
+def working_thread() -> Iterator[None]:
+    """While a thread of ours works beside the loop: it gives way soon, and the collector does not walk what it makes."""
+    interval = sys.getswitchinterval()
+    gc.disable()
+    sys.setswitchinterval(BUILD_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.freeze()
+        gc.enable()
 
 
 class LoneWorker:
@@ -224,12 +270,8 @@ class LoneWorker:
             settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
         )
         counts = self._worker.counts
-        self._reloader = Reloader(
-            settings.rules,
-            loaded.files,
-            self._worker.install,
-            on_result=lambda result: counts.reloads.update((result,)),
-        )
+        self._reloader = Reloader(settings.rules, self._worker.in_force, self._worker.install, counts)
+        self._worker.reports["reload"] = lambda: self._reloader.last
         self._worker.offer(Operations(self._books, settings.counting.prefixes, self._reloader).commands)
         counts.show(self._books.gauges())
 

@@ -74,5 +74,5 @@ def test_a_ban_covers_the_whole_64_of_an_ipv6_client() -> None:
 
 def test_a_reload_takes_the_allow_rules_along() -> None:
     keeper = doorman(Drop(), policy(OFFICE))
-    keeper.swap(policy(None))
+    keeper.swap(keeper.table(policy(None)))
     assert keeper.refuses(CLIENT)

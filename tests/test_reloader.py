@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from proxyguard.builder import join, load_elsewhere, pieces
-from proxyguard.reload import RulesRejected, load_tested, signature
+from proxyguard.decision import Mode
+from proxyguard.reload import InForce, RulesRejected, load_tested, seen_by_load, signature
 from proxyguard.reloader import Reloader
+from proxyguard.telemetry.metrics import Metrics
 
 GOOD = """
 name: one
@@ -39,24 +41,25 @@ class Installed:
 
     def __init__(self) -> None:
         self.digests: list[str] = []
-        self.results: Counter[str] = Counter()
-        self.heard = asyncio.Event()
+        self.modes: list[dict[str, Mode]] = []
+        self.metrics = Metrics()
 
-    def result(self, result: str) -> None:
-        self.results[result] += 1
-        self.heard.set()
+    @property
+    def results(self) -> Counter[str]:
+        return +self.metrics.reloads
 
-    async def install(self, parts: list[bytes]) -> tuple[str, tuple[Path, ...]]:
-        loaded = join(parts)
-        self.digests.append(loaded.policy.digest)
-        return loaded.policy.digest, loaded.files
+    async def install(self, parts: list[bytes]) -> InForce:
+        in_force = InForce.of(join(parts), Mode.ENFORCE)
+        self.digests.append(in_force.digest)
+        self.modes.append(dict(in_force.modes))
+        return in_force
 
     def reloader(self, rules: Path, poll_seconds: float = 1.0) -> Reloader:
         return Reloader(
             rules,
-            load_tested(rules).files,
+            InForce.of(load_tested(rules), Mode.ENFORCE),
             self.install,
-            on_result=self.result,
+            self.metrics,
             poll_seconds=poll_seconds,
         )
 
@@ -108,9 +111,8 @@ def test_the_watch_applies_a_change_once_and_retries_no_refused_one(rules: Path)
 
     async def wait_for(count: int) -> None:
         async with asyncio.timeout(20):
-            while installed.results.total() < count:
-                installed.heard.clear()
-                await installed.heard.wait()
+            while installed.results.total() < count:  # noqa: ASYNC110 - the counter is what operators see
+                await asyncio.sleep(0.01)
 
     async def run() -> None:
         watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.01).watch())
@@ -159,3 +161,59 @@ def test_every_way_of_changing_a_file_is_noticed(rules: Path, tmp_path: Path, ch
         case "list file":
             listed.write_text("192.0.2.1\n192.0.2.2\n")
     assert before != signature(rules, [listed])
+
+
+def test_a_file_that_a_refused_edit_asked_for_is_watched_too(rules: Path) -> None:
+    """The list named by the edit is missing; once it is there, the edit takes effect."""
+    installed = Installed()
+    listing = GOOD.replace("rules:", "lists: {bad: {file: lists/bad.txt}}\nrules:").replace(
+        "{word: curl}", "{word: $bad}"
+    )
+
+    async def run() -> None:
+        reloader = installed.reloader(rules, poll_seconds=0.01)
+        (rules / "10-one.yaml").write_text(listing)
+        with pytest.raises(RulesRejected, match=r"bad\.txt"):
+            await reloader.reload()
+        (rules / "lists").mkdir()
+        (rules / "lists" / "bad.txt").write_text("curl\n")
+        watching = asyncio.create_task(reloader.watch())
+        async with asyncio.timeout(20):
+            while not installed.results["applied"]:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        watching.cancel()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        ([("a", 1, 10, 5)], [("a", 1, 10, 5)], [("a", 1, 10, 5)]),
+        ([("a", 1, 10, 5)], [("a", 1, 150, 6)], [("a", 1, 10, 5)]),
+        ([], [("list", 1, 10, 5)], [("list", 1, 10, 5)]),
+        ([], [("list", 1, 150, 5)], [("list", 0, 0, 0)]),
+    ],
+    ids=["unchanged", "saved again while it was read", "found by the load", "found and younger than the load"],
+)
+def test_a_save_during_a_load_is_not_taken_for_read(
+    before: list[tuple[str, int, int, int]],
+    after: list[tuple[str, int, int, int]],
+    seen: list[tuple[str, int, int, int]],
+) -> None:
+    assert seen_by_load(tuple(before), tuple(after), 100) == tuple(seen)
+
+
+def test_a_rule_held_in_shadow_stays_there_over_reloads_until_it_is_released(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        await reloader.hold_in_shadow("no-curl")
+        await reloader.reload()
+        reloader.release("no-curl")
+        await reloader.reload()
+
+    asyncio.run(run())
+    assert installed.modes == [{"no-curl": "shadow"}, {"no-curl": "shadow"}, {"no-curl": "enforce"}]
+    assert installed.results == {"applied": 2}

@@ -17,8 +17,10 @@ COMMANDS: Final = {
     "run": Lazy("proxyguard.cli.run:run", "Run the firewall in front of a web server."),
     "check": Lazy("proxyguard.cli.rules:check", "Read every rule file, report all problems."),
     "explain": Lazy("proxyguard.cli.rules:explain", "Say what the rules decide about one request."),
+    "replay": Lazy("proxyguard.cli.replay:replay", "Run the rules over access logs."),
     "schema": Lazy("proxyguard.cli.rules:schema", "Write the JSON Schema of rule files."),
     "status": Lazy("proxyguard.cli.control:status", "Show what the running instance does."),
+    "reload": Lazy("proxyguard.cli.control:reload", "Read the rules again and put them in force."),
     "bans": Lazy("proxyguard.cli.control:bans", "List, add and remove bans on the running instance."),
     "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 from proxyguard.admin.client import ControlError, ask
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
 from proxyguard.durations import DURATION_HINT, parse_duration
+
+RELOAD_SECONDS: Final = 300.0
+"""For the largest policy, on a machine that is busy with an attack."""
 
 
 def asked(
@@ -36,10 +39,54 @@ def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
+    last = answer.pop("reload", {})
     for name, value in answer.items():
-        shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        shown = ", ".join(map(str, shown)) if isinstance(shown, list) else shown
-        click.echo(f"{name.replace('_', ' '):<16} {shown if shown not in ('', None) else '-'}")
+        click.echo(f"{name.replace('_', ' '):<16} {said(value)}")
+    if last:
+        click.echo(f"{'last reload':<16} {last['result']}, {moment(last['time'])} UTC")
+        for line in last.get("report", "").splitlines():
+            click.echo(f"  {line}")
+
+
+def said(value: Any) -> str:
+    """A value of `status` on one line."""
+    if isinstance(value, dict):
+        value = [f"{key} {item}" for key, item in value.items()]
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return str(value) if value not in ("", None) else "-"
+
+
+def moment(time: float) -> str:
+    """A time as operators compare it with their logs: `2026-11-05 03:12:44`, UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@click.command()
+@config_option
+@control_option
+@json_option
+def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+    """Read the rules again and put them in force, without waiting for the next look at the files.
+
+    The rules are parsed and their tests run first. When anything is wrong, the report says what, and the rules of before
+    stay in force. Exit code 0: the rules are in force. 1: they are refused, or no instance answers.
+
+    \b
+    Example:
+      proxyguard reload && proxyguard status
+    """
+    try:
+        answer = ask(control_or_exit(config, control), "reload", timeout=RELOAD_SECONDS)
+    except ControlError as error:
+        if as_json:
+            click.echo(json.dumps({"result": "refused", "report": str(error)}))
+            raise SystemExit(1) from None
+        fail(f"{error}\nnot applied: the rules of before stay in force")
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        click.echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")
 
 
 @click.group()
@@ -69,8 +116,7 @@ def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> No
         return
     table = Table("banned", "until (UTC)", "by rule", "gets", "times", "note", box=None, pad_edge=False)
     for ban in answer["bans"]:
-        until = datetime.fromtimestamp(ban["until"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(ban["key"], until, ban["rule"], ban["then"], str(ban["strikes"]), ban["note"])
+        table.add_row(ban["key"], moment(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), ban["note"])
     Console().print(table)
 
 
@@ -91,8 +137,7 @@ def add_ban(who: str, duration: str, then: str, note: str, config: Path | None, 
     except ValueError:
         raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
     answer = asked(config, control, "bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
-    until = datetime.fromtimestamp(answer["until"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-    click.echo(f"{answer['key']} is banned until {until} UTC ({answer['then']})")
+    click.echo(f"{answer['key']} is banned until {moment(answer['until'])} UTC ({answer['then']})")
 
 
 @bans.command("remove")

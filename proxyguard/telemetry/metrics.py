@@ -60,6 +60,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests = 0
         self.decisions: Counter[tuple[str, str, str]] = Counter()
+        self.classes: Counter[str] = Counter()
         self.responses: Counter[int] = Counter()
         self.check_seconds = Histogram()
         self.upstream_seconds = Histogram()
@@ -74,7 +75,9 @@ class Metrics:
         self.faults: Counter[str] = Counter()
         self.internal_errors: Counter[str] = Counter()
         self.audit_dropped = 0
-        self.reloads: Counter[str] = Counter()
+        self.reloads: Counter[str] = Counter({"applied": 0, "refused": 0, "failed": 0})
+        self.policy: tuple[str, float] = ("", 0.0)
+        """Digest of the rules in force, and when they were put in force (Unix seconds)."""
         self.rules: Counter[str] = Counter()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
@@ -128,6 +131,9 @@ class Metrics:
                     for (rule, action, mode), count in self.decisions.items()
                 ],
             ),
+            _labelled(
+                "class_requests_total", "Requests by class of client, as the rules define them.", "class", self.classes
+            ),
             _labelled("responses_total", "Answers by status.", "status", self.responses),
             ("check_seconds", "histogram", "Time to decide.", self.check_seconds.samples()),
             ("upstream_seconds", "histogram", "Time to the upstream's response head.", self.upstream_seconds.samples()),
@@ -148,6 +154,18 @@ class Metrics:
             _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
             _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
             _labelled("reloads_total", "Reloads of the rules, by result.", "result", self.reloads),
+            (
+                "policy_info",
+                "gauge",
+                "1 for the digest of the rules in force.",
+                [("", (("digest", self.policy[0]),), 1)] if self.policy[0] else [],
+            ),
+            _single(
+                "policy_timestamp_seconds",
+                "gauge",
+                "When the rules in force were put in force, Unix seconds.",
+                self.policy[1],
+            ),
             ("rules", "gauge", "Rules in force, by mode.", [("", (("mode", k),), v) for k, v in self.rules.items()]),
         ]
         families += [_single(name, "gauge", text, read()) for name, (text, read) in self.gauges.items()]
