@@ -18,10 +18,14 @@ MAX_LINE_BYTES: Final = 256 * 1024
 class Entry:
     """A request that was logged. `client` is the address as written; `time` is Unix seconds; `user`: a name was logged.
 
-    What the log does not carry is empty; `Knowledge` says what that is.
+    `status` 0 means unknown; `bytes_sent` is the response's body. What the log does not
+    carry is empty; `Knowledge` says what that is.
     """
 
-    __slots__ = ("client", "headers", "host", "method", "referer", "scheme", "target", "time", "user", "version")
+    __slots__ = (
+        "bytes_sent", "client", "headers", "host", "method", "referer", "scheme", "status", "target", "time", "upstream_seconds",
+        "user", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -32,6 +36,9 @@ class Entry:
         version: bytes,
         headers: Headers,
         *,
+        status: int = 0,
+        bytes_sent: int = 0,
+        upstream_seconds: float | None = None,
         user: bool = False,
         referer: bool = False,
         host: bytes = b"",
@@ -43,6 +50,9 @@ class Entry:
         self.target = target
         self.version = version
         self.headers = headers
+        self.status = status
+        self.bytes_sent = bytes_sent
+        self.upstream_seconds = upstream_seconds
         self.user = user
         self.referer = referer
         self.host = host

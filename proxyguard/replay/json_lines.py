@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
 from proxyguard.replay.entry import Entry, LineError, LogFormat, NoRequest
 from proxyguard.replay.knowledge import Knowledge
@@ -42,6 +43,9 @@ SCHEME: Final = ("scheme", "x_forwarded_proto", "http_x_forwarded_proto")
 USER: Final = ("remote_user", "user", "user_id")
 AGENT: Final = ("http_user_agent", "user_agent", "agent", "useragent")
 REFERER: Final = ("http_referer", "http_referrer", "referer", "referrer")
+STATUS: Final = ("status", "response_code", "status_code", "code")
+BYTES: Final = ("body_bytes_sent", "bytes_sent", "bytes", "size")
+UPSTREAM: Final = ("upstream_response_time", "upstream_service_time")
 COOKIES: Final = ("http_cookie",)
 
 _NOT_HEADERS: Final = frozenset({*AGENT, *REFERER, *HOST, *VERSION, *METHOD, *COOKIES})
@@ -100,6 +104,9 @@ class _Layout:
         self.host = _first(keys, HOST)
         self.scheme = _first(keys, SCHEME)
         self.user = _first(keys, USER)
+        self.status = _first(keys, STATUS)
+        self.bytes_sent = _first(keys, BYTES)
+        self.upstream = _first(keys, UPSTREAM)
         self.cookies = _first(keys, COOKIES)
         self.is_audit = keys.keys() >= _AUDIT_KEYS
         if isinstance(keys.get("request"), dict):
@@ -131,7 +138,11 @@ class _Layout:
         cookies = None if self.cookies else frozenset(key.removeprefix("cookie_") for key in self.cookie_keys)
         if self.cookies:
             names.add("cookie")
-        return Knowledge(kinds=frozenset(kinds), headers=frozenset(names), cookies=cookies)
+        told = (
+            (CountKind.STATUSES, self.status), (CountKind.BYTES, self.bytes_sent), (CountKind.UPSTREAM_SECONDS, self.upstream),
+        )  # fmt: skip
+        costs = frozenset(kind for kind, key in told if key is not None)
+        return Knowledge(kinds=frozenset(kinds), headers=frozenset(names), cookies=cookies, costs=costs)
 
     def _headers(self, keys: Mapping[str, object]) -> Iterable[tuple[str, bytes]]:
         agent, referer = _first(keys, AGENT), _first(keys, REFERER)
@@ -182,6 +193,9 @@ def _reader(layout: _Layout) -> Any:
             headers += [(b"Cookie", b"; ".join(pairs))] if pairs else []
         return Entry(
             time, client, method, target, version, tuple(headers),
+            status=int(_figure(found.get(layout.status or ""))),
+            bytes_sent=int(_figure(found.get(layout.bytes_sent or ""))),
+            upstream_seconds=_upstream_seconds(layout.upstream, found),
             user=value_of(found, layout.user) is not None,
             referer=referer,
             host=host,
@@ -189,6 +203,20 @@ def _reader(layout: _Layout) -> Any:
         )  # fmt: skip
 
     return parse
+
+
+def _figure(value: object) -> float:
+    """A number, also as text; nginx writes several upstreams' times as `0.1, 0.2`: their sum. Else 0."""
+    if isinstance(value, str):
+        return sum(_figure(float(part)) for part in re.findall(r"\d{1,15}(?:\.\d{1,9})?", value)[:8])
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1e18 else 0.0
+
+
+def _upstream_seconds(key: str | None, found: dict[str, Any]) -> float | None:
+    value = found.get(key) if key is not None else None
+    if value is None or value in _NOTHING:
+        return None
+    return _figure(value) / 1000 if key == "upstream_service_time" else _figure(value)
 
 
 def _client(layout: _Layout, found: dict[str, Any], value_of: Any) -> bytes:
@@ -233,6 +261,8 @@ class _CaddyRequest(msgspec.Struct):
 
 class _CaddyLine(msgspec.Struct):
     ts: float | str
+    status: int = 0
+    size: int = 0
     request: _CaddyRequest | None = None
     user_id: str = ""
 
@@ -241,6 +271,7 @@ _CADDY_KNOWLEDGE: Final = Knowledge(
     kinds=frozenset({FieldKind.QUERY, FieldKind.HTTP_VERSION, FieldKind.HOST, FieldKind.SCHEME}),
     headers=None,
     presence=CADDY_REDACTED,
+    costs=frozenset({CountKind.STATUSES, CountKind.BYTES}),
 )
 
 
@@ -270,7 +301,7 @@ def caddy_format() -> LogFormat:
         return Entry(
             time, read_address(_text(client)), method, read_target(method, _text(request.uri)),
             VERSIONS.get(_text(request.proto), b"1.1"), tuple(headers),
-            user=bool(found.user_id), referer="Referer" in request.headers, host=host,
+            status=found.status, bytes_sent=found.size, user=bool(found.user_id), referer="Referer" in request.headers, host=host,
             scheme=b"http" if request.tls is None else b"https",
         )  # fmt: skip
 

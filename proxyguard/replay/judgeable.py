@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
-from proxyguard.decision import ACTION_NAMES, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit, weakest
+from proxyguard.decision import ACTION_NAMES, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
 from proxyguard.policy.model import (
     ALWAYS,
     AllOf,
     AnyOf,
     AtLeast,
-    AtMost,
     Condition,
     FieldKind,
     Not,
@@ -82,18 +81,17 @@ class _Cut:
         return replace(rule_set, rules=tuple(rules))
 
     def _rule(self, rule: Rule, rule_set: RuleSet) -> Iterator[Rule]:
-        mode = weakest(rule.mode, rule_set.mode)
+        mode = rule_set.mode_of(rule, Mode.ENFORCE)
         if mode is Mode.OFF:
             return
-        parts = rule.limit.per if rule.limit is not None else ()
-        lacking = [str(part) for part in parts if not self._knowledge.knows_key(part)]
-        lacking += [str(test.field) for test in _tests(rule.when) if not self._knowledge.knows(test)]
+        uncounted = self._knowledge.lacks_of(rule.limit) if rule.limit is not None else []
+        lacking = uncounted + [str(test.field) for test in _tests(rule.when) if not self._knowledge.knows(test)]
         certain = without(rule.when, self._is_unknown, certain=True)
         arising = certain != _folded(rule.when) and not lacking
         if not lacking and not arising and not self._depends(rule.when):
             yield rule
             return
-        if any(not self._knowledge.knows_key(part) for part in parts):
+        if uncounted:
             certain = NEVER
         fields = tuple(dict.fromkeys(lacking)) or tuple(self._arising_fields(rule.when))
         effect = _effect(rule)
@@ -211,6 +209,3 @@ def _effect(rule: Rule) -> str:
             return "its tag may be on more requests than here"
         case _:
             assert_never(rule.action)
-
-
-__all__ = ["MAYBE", "NEVER", "AtMost", "Judgeable", "Unjudged", "judgeable", "without"]

@@ -6,12 +6,14 @@ Knows nothing of formats; a format states its knowledge once. A field that is no
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import Final
 
-from proxyguard.limits.limit import KeyKind, KeyPart
+from proxyguard.limits.limit import CountKind, KeyKind, KeyPart, Limit
 from proxyguard.policy.model import Absent, Field, FieldKind, Present, Test
 
-ALWAYS_KNOWN: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.PATH, FieldKind.SCORE, FieldKind.TAG})
+ALWAYS_KNOWN: Final = frozenset(
+    {FieldKind.CLIENT, FieldKind.METHOD, FieldKind.PATH, FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS}
+)
 """What every line has, or what arises while rules are looked at."""
 
 Names = frozenset[str] | None
@@ -26,6 +28,8 @@ class Knowledge:
     headers: Names = frozenset()
     cookies: Names = frozenset()
     presence: frozenset[str] = frozenset()
+    costs: frozenset[CountKind] = frozenset()
+    """What of a response a limit can count."""
 
     def knows(self, test: Test) -> bool:
         """Whether the test can be answered from the log."""
@@ -60,7 +64,15 @@ class Knowledge:
             case KeyKind.COOKIE:
                 return _has(self.cookies, part.name)
             case _:
-                assert_never(part.kind)
+                return False
+
+    def lacks_of(self, limit: Limit) -> list[str]:
+        """What a limit counts, or counts by, that the log does not have."""
+        parts = limit.per if limit.count.of is None else (*limit.per, limit.count.of)
+        lacking = [str(part) for part in parts if not self.knows_key(part)]
+        if limit.count.after_response and limit.count.kind not in self.costs:
+            lacking.append(_COSTS[limit.count.kind])
+        return lacking
 
     def common(self, other: Knowledge) -> Knowledge:
         """What both know."""
@@ -69,6 +81,7 @@ class Knowledge:
             headers=_common(self.headers, other.headers),
             cookies=_common(self.cookies, other.cookies),
             presence=self.presence | other.presence,
+            costs=self.costs & other.costs,
         )
 
     def given(self, *kinds: FieldKind) -> Knowledge:
@@ -95,6 +108,11 @@ class Knowledge:
         if self.presence:
             unknown.append(f"the values of {', '.join(sorted(self.presence))}")
         return ", ".join(known), ", ".join(unknown)
+
+
+_COSTS: Final = {
+    CountKind.BYTES: "bytes sent", CountKind.UPSTREAM_SECONDS: "the upstream's time", CountKind.STATUSES: "statuses",
+}  # fmt: skip
 
 
 def _has(names: Names, name: str) -> bool:

@@ -124,7 +124,7 @@ class LogFile:
 
     def _open(self, name: str) -> None:
         try:
-            raw: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")
+            raw: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed by `close`, when the log was read
             start = cast("BufferedReader", raw).peek(2)[:2]
         except OSError as error:
             raise LogUnreadable(f"{self.name}: {error.strerror or error}") from error

@@ -7,17 +7,19 @@ never try a byte twice (possessive repetition), because clients choose what is i
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
+from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.replay.entry import Entry, LineError, LogFormat, NoRequest, Parse
+from proxyguard.replay.entry import Entry, LineError, LogFormat, NoRequest
 from proxyguard.replay.knowledge import Knowledge
 from proxyguard.replay.moments import CommonLogTimes, read_moment
 from proxyguard.replay.requests import last_address, read_host, read_request_line, read_target, unescaped
 from proxyguard.request import Headers
 
 _QUOTED: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-_HEAD: Final = rb"(\S++) \S++ (.*?) \[([^\]]{20,26})\] " + _QUOTED + rb" (?:\d{3}|-) (?:\d++|-)"
+_HEAD: Final = rb"(\S++) \S++ (.*?) \[([^\]]{20,26})\] " + _QUOTED + rb" (\d{3}|-) (\d++|-)"
 
 _COMMON: Final = re.compile(_HEAD)
 _COMBINED: Final = re.compile(_HEAD + rb" " + _QUOTED + rb" " + _QUOTED)
@@ -25,17 +27,20 @@ _VHOST: Final = re.compile(rb"(\S++) " + _HEAD + rb"(?: " + _QUOTED + rb" " + _Q
 _NEXT_QUOTED: Final = re.compile(rb" " + _QUOTED)
 
 _ENVOY: Final = re.compile(
-    rb"\[([^\]]{20,35})\] " + _QUOTED + rb' (\d{1,3}) [^"]*+(?:' + _QUOTED + rb' [0-9][^"]*+)?'
+    rb"\[([^\]]{20,35})\] " + _QUOTED + rb' (\d{1,3}) ([^"]*+)(?:' + _QUOTED + rb' ([0-9][^"]*+))?'
     + rb" ".join([_QUOTED] * 5)
 )  # fmt: skip
 
 _NOBODY: Final = frozenset({b"-", b"", b'""'})
 
 _REQUEST_LINE: Final = frozenset({FieldKind.QUERY, FieldKind.HTTP_VERSION})
-COMMON_KNOWLEDGE: Final = Knowledge(kinds=_REQUEST_LINE)
-COMBINED_KNOWLEDGE: Final = Knowledge(kinds=_REQUEST_LINE, headers=frozenset({"user-agent", "referer"}))
+_RESPONSE: Final = frozenset({CountKind.STATUSES, CountKind.BYTES})
+COMMON_KNOWLEDGE: Final = Knowledge(kinds=_REQUEST_LINE, costs=_RESPONSE)
+COMBINED_KNOWLEDGE: Final = replace(COMMON_KNOWLEDGE, headers=frozenset({"user-agent", "referer"}))
 ENVOY_KNOWLEDGE: Final = Knowledge(
-    kinds=_REQUEST_LINE | {FieldKind.HOST}, headers=frozenset({"user-agent", "host", "x-request-id"})
+    kinds=_REQUEST_LINE | {FieldKind.HOST},
+    headers=frozenset({"user-agent", "host", "x-request-id"}),
+    costs=_RESPONSE | {CountKind.UPSTREAM_SECONDS},
 )
 
 
@@ -48,9 +53,10 @@ def common_format() -> LogFormat:
         found = find(line)
         if found is None:
             raise LineError("it is not a line of the common log format")
-        client, user, moment, request = found.groups()
+        client, user, moment, request, status, size = found.groups()
         method, target, version = read_request_line(unescaped(request))
-        return Entry(_time(times, moment), client, method, target, version, (), user=user not in _NOBODY)
+        return Entry(_time(times, moment), client, method, target, version, (),
+                     status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY)  # fmt: skip
 
     return LogFormat("common", COMMON_KNOWLEDGE, parse)
 
@@ -64,21 +70,15 @@ def combined_format(*, forwarded: bool = False) -> LogFormat:
         found = find(line)
         if found is None:
             raise LineError("it is not a line of the combined log format")
-        client, user, moment, request, referer, agent = found.groups()
+        client, user, moment, request, status, size, referer, agent = found.groups()
         if forwarded:
             client = _forwarded(line, found.end()) or client
         method, target, version = read_request_line(unescaped(request))
         headers = _headers(agent, referer)
         return Entry(
-            _time(times, moment),
-            client,
-            method,
-            target,
-            version,
-            headers,
-            user=user not in _NOBODY,
-            referer=referer != b"-",
-        )
+            _time(times, moment), client, method, target, version, headers,
+            status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY, referer=referer != b"-",
+        )  # fmt: skip
 
     return LogFormat("combined", COMBINED_KNOWLEDGE, parse)
 
@@ -91,9 +91,9 @@ def vhost_format(*, agents: bool) -> LogFormat:
 
     def parse(line: bytes) -> Entry:
         found = find(line)
-        if found is None or (agents and found[7] is None):
+        if found is None or (agents and found[9] is None):
             raise LineError("it is not a line of the vhost_combined log format")
-        host, client, user, moment, request, referer, agent = found.groups()
+        host, client, user, moment, request, status, size, referer, agent = found.groups()
         if b"." not in client and b":" not in client:
             raise LineError("no address follows the host")
         method, target, version = read_request_line(unescaped(request))
@@ -101,7 +101,8 @@ def vhost_format(*, agents: bool) -> LogFormat:
         headers = ((b"Host", host), *(_headers(agent, referer) if agents else ()))
         return Entry(
             _time(times, moment), client, method, target, version, headers,
-            user=user not in _NOBODY, referer=agents and referer != b"-", host=host,
+            status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY,
+            referer=agents and referer != b"-", host=host,
         )  # fmt: skip
 
     return LogFormat("vhost-combined" if agents else "vhost-common", knowledge, parse)
@@ -114,7 +115,8 @@ def envoy_format() -> LogFormat:
         found = _ENVOY.match(line)
         if found is None:
             raise LineError("it is not a line of Envoy's default format")
-        moment, request, _, _, forwarded, agent, request_id, authority, _ = found.groups()
+        moment, request, status, flags, _, numbers, forwarded, agent, request_id, authority, _ = found.groups()
+        figures = (numbers or flags.partition(b" ")[2]).split()  # bytes received, bytes sent, duration, upstream's time
         method, _, rest = unescaped(request).partition(b" ")
         target, _, protocol = rest.rpartition(b" ")
         version = _ENVOY_VERSIONS.get(protocol)
@@ -134,7 +136,13 @@ def envoy_format() -> LogFormat:
             time = read_moment(moment.decode("ascii", "replace"))
         except ValueError as error:
             raise LineError(f"the time {_shown(moment)} cannot be read") from error
-        return Entry(time, last_address(forwarded), method, read_target(method, target), version, headers, host=host)
+        return Entry(
+            time, last_address(forwarded), method, read_target(method, target), version, headers,
+            status=int(status),
+            bytes_sent=_number(figures[1]) if len(figures) > 1 else 0,
+            upstream_seconds=_number(figures[3]) / 1000 if len(figures) > 3 and figures[3] != b"-" else None,
+            host=host,
+        )  # fmt: skip
 
     return LogFormat("envoy", ENVOY_KNOWLEDGE, parse)
 
@@ -153,6 +161,10 @@ def _headers(agent: bytes, referer: bytes) -> Headers:
     return ((b"User-Agent", agent), (b"Referer", referer))
 
 
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() and len(text) < 20 else 0
+
+
 def _forwarded(line: bytes, end: int) -> bytes | None:
     found = _NEXT_QUOTED.search(line, end)
     return None if found is None or found[1] in _NOBODY else last_address(found[1])
@@ -167,6 +179,3 @@ def _time(times: CommonLogTimes, text: bytes) -> float:
 
 def _shown(text: bytes) -> str:
     return repr(text.decode("utf-8", "backslashreplace"))
-
-
-__all__ = ["Parse", "combined_format", "common_format", "envoy_format", "vhost_format"]

@@ -1,0 +1,241 @@
+"""The command that runs rules over access logs: replay."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proxyguard.cli.options import fail, json_option
+from proxyguard.cli.rules import policy_or_exit, rules_option
+from proxyguard.client_address import Network
+from proxyguard.policy.compile import compile_policy
+from proxyguard.policy.error import PolicyError
+from proxyguard.policy.model import FieldKind
+from proxyguard.policy.parse_texts import read_host
+from proxyguard.policy.pattern_set import compile_pattern
+from proxyguard.problems import Fault
+from proxyguard.replay.detect import FORMATS
+from proxyguard.replay.html_report import html_report
+from proxyguard.replay.judgeable import judgeable
+from proxyguard.replay.knowledge import Knowledge
+from proxyguard.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
+from proxyguard.replay.report import Judged, ReplayReport, replay_report
+from proxyguard.replay.run import Replay
+from proxyguard.replay.text_report import text_report
+
+SECRET = b"replay"
+"""Keys the hashes in the keys of a store that lives as long as one replay."""
+
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C ended."""
+
+
+@click.command()
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@rules_option
+@click.option(
+    "--against",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Compare with the rules of this folder: what would be newly stopped, and what no longer.",
+)
+@click.option(
+    "--format",
+    "log_format",
+    type=click.Choice(FORMATS),
+    help="Format of the logs. Default: told from their first lines.",
+)
+@click.option("--host", help="The host of requests, where the log does not have it.")
+@click.option(
+    "--scheme", type=click.Choice(["http", "https"]), help="The scheme of requests, where the log does not have it."
+)
+@click.option(
+    "--forwarded-for",
+    "forwarded",
+    is_flag=True,
+    help="The client is the last address of X-Forwarded-For, for logs written behind a proxy.",
+)
+@click.option(
+    "--logged-in",
+    metavar="REGEX",
+    help="Lines that match were made by someone logged in, beside those with a user name.",
+)
+@click.option(
+    "--verified",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Addresses and networks, one a line, of clients known to be good.",
+)
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a report with pictures. Addresses are cut to /24 and /48.",
+)
+@click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
+@json_option
+def replay(
+    logs: tuple[str, ...],
+    directory: Path,
+    against: Path | None,
+    log_format: str | None,
+    host: str | None,
+    scheme: str | None,
+    *,
+    forwarded: bool,
+    logged_in: str | None,
+    verified: Path | None,
+    html_file: Path | None,
+    full_addresses: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Run the rules over access logs: who would have been stopped, by which rule, and is it who you meant?
+
+    LOG is a file, plain or .gz, of nginx, Apache, Caddy, Envoy or proxyguard's own audit log; - is standard input. Several are
+    merged by time. Rules that look at what a log does not have are left out and named. Nothing is sent anywhere.
+
+    Exit code 0: done. 1: rules or logs cannot be used. 2: the command line is wrong. 130: interrupted; the report is of what was
+    read until then.
+
+    \b
+    Examples:
+      proxyguard replay /var/log/nginx/access.log
+      proxyguard replay access.log* --host www.example.org --scheme https --html report.html
+      proxyguard replay access.log --rules rules.new --against rules
+      zstdcat access.log.zst | proxyguard replay - --json > replay.json
+    """
+    if logs.count("-") > 1:
+        raise click.UsageError("standard input can be read only once")
+    host_name = _host(host)
+    mark = _mark(logged_in)
+    networks = _networks(verified)
+    written = policy_or_exit(directory)
+    other = policy_or_exit(against) if against is not None else None
+    try:
+        files = [LogFile(name, log_format, forwarded=forwarded) for name in logs]
+    except LogUnreadable as error:
+        fail(str(error))
+    knowledge = _knowledge(files, host_name, scheme)
+    cut = judgeable(written, knowledge)
+    cut_other = judgeable(other, knowledge) if other is not None else None
+    try:
+        run = Replay(
+            compile_policy(cut.policy, secret=SECRET),
+            compile_policy(cut_other.policy, secret=SECRET) if cut_other is not None else None,
+            verified=networks,
+            host=host_name,
+            scheme=(scheme or "https").encode(),
+        )
+    except PolicyError as error:
+        fail(str(error))
+    journal = Journal()
+    interrupted = False
+    with _progress(files, journal) as tick:
+        try:
+            run.run(in_time_order(files, journal, mark), tick)
+        except KeyboardInterrupt:
+            interrupted = True
+            journal.notes.append("interrupted: the rest of the log was not read")
+    if not run.findings.all.requests:
+        fail(_nothing_read(journal))
+    report = replay_report(
+        Judged(directory=str(directory), policy=written, unjudged=cut.unjudged),
+        Judged(directory=str(against), policy=other, unjudged=cut_other.unjudged) if other and cut_other else None,
+        files, knowledge, journal, run.findings,
+    )  # fmt: skip
+    _write(report, html_file, full_addresses=full_addresses, as_json=as_json)
+    if interrupted:
+        raise SystemExit(INTERRUPTED)
+
+
+def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool, as_json: bool) -> None:
+    if html_file is not None:
+        try:
+            html_file.write_text(html_report(report, full_addresses=full_addresses), encoding="utf-8")
+        except OSError as error:
+            fail(f"{html_file}: {error.strerror}")
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+        return
+    for line in text_report(report):
+        click.echo(click.style(line.text, bold=True) if line.heading else line.text)
+    if html_file is not None:
+        click.echo(f"\nwritten: {html_file}")
+
+
+def _nothing_read(journal: Journal) -> str:
+    first = journal.shown[0] if journal.shown else None
+    said = f"\n  {first.file}:{first.line}: {first.reason}" if first else ""
+    return f"no request could be read from {journal.lines:,} lines{said}"
+
+
+def _knowledge(files: list[LogFile], host: bytes, scheme: str | None) -> Knowledge:
+    """What all logs tell, and the operator."""
+    told = ([FieldKind.HOST] if host else []) + ([FieldKind.SCHEME] if scheme else [])
+    known = files[0].format.knowledge.given(*told)
+    for file in files[1:]:
+        known = known.common(file.format.knowledge.given(*told))
+    return known
+
+
+def _host(text: str | None) -> bytes:
+    if text is None:
+        return b""
+    try:
+        return read_host(text).encode()
+    except Fault as fault:
+        raise click.BadParameter(f"{fault.message}; {fault.hint}", param_hint="--host") from fault
+
+
+def _mark(pattern: str | None) -> Mark | None:
+    if pattern is None:
+        return None
+    try:
+        search: Callable[[bytes], Any] = compile_pattern(pattern.encode()).search
+    except PolicyError as error:
+        raise click.BadParameter(str(error), param_hint="--logged-in") from error
+    return lambda line: search(line) is not None
+
+
+def _networks(path: Path | None) -> tuple[Network, ...]:
+    if path is None:
+        return ()
+    found = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{path}: {error}")
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if text:
+            try:
+                found.append(Network.parse(text))
+            except ValueError:
+                fail(f"{path}:{number}:1: error: {text!r} is not an address or a network")
+    return tuple(found)
+
+
+@contextmanager
+def _progress(files: list[LogFile], journal: Journal) -> Any:
+    """A bar on a terminal, nothing elsewhere; yields what to call now and then."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - a fifth of a second that only a terminal needs
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - as above
+
+    total = sum(file.size for file in files) or None
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[lines]} lines"), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("replaying", total=total, lines="0")
+        yield lambda: bar.update(task, completed=sum(file.position() for file in files), lines=f"{journal.lines:,}")

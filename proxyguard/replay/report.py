@@ -1,0 +1,349 @@
+"""What a replay showed, as plain values for text, JSON and HTML.
+
+Knows how findings are summed up and put in order; nothing of how they are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from typing import Any, Final
+
+import msgspec
+
+from proxyguard.client_address import Address
+from proxyguard.policy.model import Policy
+from proxyguard.replay.judgeable import MAYBE, Unjudged
+from proxyguard.replay.knowledge import Knowledge
+from proxyguard.replay.log_files import Journal, LogFile, Malformed
+from proxyguard.replay.run import PASSED, SHADOWED, STOPPED, Findings
+from proxyguard.replay.suspects import top_suspects
+from proxyguard.replay.tally import Change, RuleKey, RuleSum, Sum
+
+TOP: Final = 5
+TOP_NETWORKS: Final = 10
+STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
+HEAVY_SHARE: Final = 0.9
+"""When one address made more of the requests than this, it is probably a proxy and not a client."""
+
+MIN_REQUESTS: Final = 100
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Requests and who made them. `exact` is False when clients or networks are estimates (within a few per cent)."""
+
+    requests: int
+    clients: int
+    networks: int
+    logged_in: int
+    verified: int
+    exact: bool
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A path or user agent and how often it came, at least."""
+
+    text: str
+    requests: int
+
+
+class RuleLine(msgspec.Struct, frozen=True):
+    """What one rule did (`enforce`), or would have done (`shadow`)."""
+
+    rule: str
+    rule_set: str
+    action: str
+    mode: str
+    share: Share
+    paths: tuple[Counted, ...]
+    user_agents: tuple[Counted, ...]
+    over_time: tuple[int, ...]
+
+    @property
+    def stops(self) -> bool:
+        return self.action in STOPPING
+
+
+class UnjudgedLine(msgspec.Struct, frozen=True):
+    """A rule that the log cannot judge. `concerns`: stopped requests that it might have let through."""
+
+    rule: str
+    rule_set: str
+    action: str
+    mode: str
+    lacks: tuple[str, ...]
+    in_part: bool
+    effect: str
+    concerns: Share | None
+
+
+class SuspectLine(msgspec.Struct, frozen=True):
+    """A client that may be stopped wrongly."""
+
+    client: str
+    weight: int
+    signs: tuple[str, ...]
+    requests: int
+    stopped: int
+    shadowed: int
+    newly_stopped: int
+    rules: dict[str, int]
+    user_agent: str
+    user_agents: int
+    first: float
+    last: float
+
+
+class NetworkLine(msgspec.Struct, frozen=True):
+    """A network that many stopped requests came from."""
+
+    network: str
+    clients: int
+    requests: int
+    stopped: int
+    shadowed: int
+
+
+class ChangeLine(msgspec.Struct, frozen=True):
+    """Requests that the two policies treat differently; a rule is None where the policy lets them through."""
+
+    before: str | None
+    after: str | None
+    share: Share
+    paths: tuple[Counted, ...]
+    user_agents: tuple[Counted, ...]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What changes from the policy `against` to the one that was replayed."""
+
+    against: str
+    newly_stopped: Share
+    no_longer_stopped: Share
+    changes: tuple[ChangeLine, ...]
+    unjudged: tuple[UnjudgedLine, ...]
+
+
+class LogPart(msgspec.Struct, frozen=True):
+    """What was read. Times are Unix seconds."""
+
+    files: tuple[str, ...]
+    formats: tuple[str, ...]
+    lines: int
+    requests: int
+    malformed: int
+    malformed_shown: tuple[Malformed, ...]
+    no_request: int
+    first: float
+    last: float
+    backwards: int
+    restarts: int
+    known: str
+    unknown: str
+    notes: tuple[str, ...]
+
+
+class TimePart(msgspec.Struct, frozen=True):
+    """Requests over time."""
+
+    start: int
+    width_seconds: int
+    passed: tuple[int, ...]
+    shadowed: tuple[int, ...]
+    stopped: tuple[int, ...]
+
+
+class ReplayReport(msgspec.Struct, frozen=True):
+    """The whole of it."""
+
+    rules_directory: str
+    policy: str
+    rule_sets: int
+    rules: int
+    log: LogPart
+    all: Share
+    stopped: Share
+    shadowed: Share
+    by_rule: tuple[RuleLine, ...]
+    unjudged: tuple[UnjudgedLine, ...]
+    suspects: tuple[SuspectLine, ...]
+    networks: tuple[NetworkLine, ...]
+    clients_folded: int
+    difference: Difference | None
+    over_time: TimePart
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A policy as it was replayed: where it came from, and what the log could not judge."""
+
+    directory: str
+    policy: Policy
+    unjudged: Sequence[Unjudged]
+
+
+def replay_report(
+    judged: Judged, against: Judged | None, files: Sequence[LogFile], knowledge: Knowledge, journal: Journal,
+    findings: Findings,
+) -> ReplayReport:  # fmt: skip
+    """Sum everything up."""
+    sets = {rule.name: rule_set.name for rule_set in judged.policy.rule_sets for rule in rule_set.rules}
+    by_rule = tuple(
+        _rule_line(key, found, sets, findings)
+        for key, found in sorted(findings.rules.by_rule.items(), key=lambda item: (-item[1].requests, item[0]))
+    )
+    difference = None
+    if against is not None:
+        difference = Difference(
+            against.directory,
+            share_of(findings.newly),
+            share_of(findings.freed),
+            tuple(_change_lines(findings.changes)),
+            tuple(_unjudged_lines(against.unjudged, {})),
+        )
+    return ReplayReport(
+        rules_directory=judged.directory,
+        policy=judged.policy.digest,
+        rule_sets=len(judged.policy.rule_sets),
+        rules=sum(len(rule_set.rules) for rule_set in judged.policy.rule_sets),
+        log=_log_part(files, knowledge, journal, findings),
+        all=_all_share(findings),
+        stopped=share_of(findings.stopped),
+        shadowed=share_of(findings.shadowed),
+        by_rule=by_rule,
+        unjudged=tuple(_unjudged_lines(judged.unjudged, findings.maybe)),
+        suspects=tuple(_suspect_lines(findings, compared=against is not None)),
+        networks=tuple(_network_lines(findings)),
+        clients_folded=findings.clients.others.rows,
+        difference=difference,
+        over_time=_time_part(findings),
+        notes=tuple(_notes(findings)),
+    )
+
+
+def share_of(found: Sum) -> Share:
+    """The figures of a sum."""
+    exact = found.clients.exact and found.networks.exact
+    return Share(found.requests, found.clients.count, found.networks.count, found.logged_in, found.verified, exact)
+
+
+def _all_share(findings: Findings) -> Share:
+    clients = findings.clients
+    exact = clients.seen.exact and clients.seen_networks.exact
+    found = findings.all
+    return Share(
+        found.requests, clients.seen.count, clients.seen_networks.count, found.logged_in, found.verified, exact
+    )
+
+
+def _rule_line(key: RuleKey, found: RuleSum, sets: dict[str, str], findings: Findings) -> RuleLine:
+    return RuleLine(
+        key.rule,
+        sets.get(key.rule, ""),
+        key.action,
+        "shadow" if key.shadow else "enforce",
+        share_of(found),
+        _top(found.paths.top(TOP)),
+        _top(found.agents.top(TOP)),
+        () if key.shadow else tuple(findings.timeline.row(f"{STOPPED} {key.rule}")),
+    )
+
+
+def _top(counted: Iterable[tuple[bytes, int]]) -> tuple[Counted, ...]:
+    return tuple(Counted(shown(text), requests) for text, requests in counted)
+
+
+def shown(text: bytes) -> str:
+    """What a client chose, safe to print: undecodable bytes and control characters escaped."""
+    decoded = text.decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in decoded)
+
+
+def _unjudged_lines(unjudged: Iterable[Unjudged], maybe: dict[str, Sum]) -> Iterable[UnjudgedLine]:
+    for rule in unjudged:
+        concerned = maybe.get(rule.rule + MAYBE)
+        yield UnjudgedLine(
+            rule.rule, rule.rule_set, rule.action, str(rule.mode), rule.fields, rule.in_part, rule.effect,
+            None if concerned is None else share_of(concerned),
+        )  # fmt: skip
+
+
+def _suspect_lines(findings: Findings, *, compared: bool) -> Iterable[SuspectLine]:
+    for found in top_suspects(findings.clients.rows.values(), compared=compared):
+        row = found.row
+        rules = dict(sorted(row.rules.items(), key=lambda item: (-item[1], item[0])))
+        yield SuspectLine(
+            row.key, found.weight, found.signs, row.requests, row.stopped, row.shadowed, row.newly, rules,
+            shown(row.agent[:200]), row.agents, row.first, row.last,
+        )  # fmt: skip
+
+
+def _network_lines(findings: Findings) -> Iterable[NetworkLine]:
+    rows = (row for row in findings.clients.networks.values() if row.stopped or row.shadowed)
+    for row in nlargest(TOP_NETWORKS, rows, key=lambda row: (row.stopped, row.shadowed, row.key)):
+        yield NetworkLine(row.key, row.clients, row.requests, row.stopped, row.shadowed)
+
+
+def _change_lines(changes: dict[Change, RuleSum]) -> Iterable[ChangeLine]:
+    ordered = sorted(
+        changes.items(), key=lambda item: (bool(item[0].before), bool(item[0].after), -item[1].requests, item[0])
+    )
+    for change, found in ordered:
+        yield ChangeLine(
+            change.before or None, change.after or None, share_of(found), _top(found.paths.top(TOP)),
+            _top(found.agents.top(TOP)),
+        )  # fmt: skip
+
+
+def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, findings: Findings) -> LogPart:
+    known, unknown = knowledge.described()
+    clock = findings.clock
+    return LogPart(
+        files=tuple(file.name for file in files),
+        formats=tuple(dict.fromkeys(file.format.name for file in files)),
+        lines=journal.lines,
+        requests=findings.all.requests,
+        malformed=journal.malformed,
+        malformed_shown=tuple(journal.shown),
+        no_request=journal.no_request,
+        first=clock.first or 0.0,
+        last=clock.last,
+        backwards=clock.backwards,
+        restarts=clock.restarts,
+        known=known,
+        unknown=unknown,
+        notes=tuple(journal.notes),
+    )
+
+
+def _time_part(findings: Findings) -> TimePart:
+    timeline = findings.timeline
+    rows = (tuple(timeline.row(name)) for name in (PASSED, SHADOWED, STOPPED))
+    return TimePart(timeline.start_seconds, timeline.width_seconds, *rows)
+
+
+def _notes(findings: Findings) -> Iterable[str]:
+    total = findings.all.requests
+    heaviest = max(findings.clients.rows.values(), key=lambda row: row.requests, default=None)
+    if heaviest is not None and total >= MIN_REQUESTS and heaviest.requests > HEAVY_SHARE * total:
+        yield (
+            f"{heaviest.requests * 100 // total} % of the requests came from {heaviest.key}: if that is a proxy or a CDN, limits "
+            "saw one client. If the log has X-Forwarded-For, add --forwarded-for."
+        )
+    if findings.clock.restarts:
+        yield (
+            f"time ran far backwards {findings.clock.restarts} times: counters began anew each time. "
+            "Give several logs as several files, and they are merged by time."
+        )
+
+
+def masked(client: str) -> str:
+    """The /24 or /48 of a client, for reports that are passed on."""
+    return Address.parse(client.partition("/")[0]).network_key()
