@@ -15,10 +15,10 @@ from proxyguard.cli.lazy import Lazy, LazyGroup
 
 COMMANDS: Final = {
     "run": Lazy("proxyguard.cli.run:run", "Run the firewall in front of a web server."),
-    "check": Lazy("proxyguard.cli.rules:check", "Read every rule file, report all problems."),
-    "explain": Lazy("proxyguard.cli.rules:explain", "Say what the rules decide about one request."),
+    "check": Lazy("proxyguard.cli.check:check", "Read every rule file, report all problems, run the tests."),
+    "explain": Lazy("proxyguard.cli.explain:explain", "Say what the rules decide about one request."),
     "replay": Lazy("proxyguard.cli.replay:replay", "Run the rules over access logs."),
-    "schema": Lazy("proxyguard.cli.rules:schema", "Write the JSON Schema of rule files."),
+    "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),
     "status": Lazy("proxyguard.cli.control:status", "Show what the running instance does."),
     "reload": Lazy("proxyguard.cli.control:reload", "Read the rules again and put them in force."),
     "bans": Lazy("proxyguard.cli.control:bans", "List, add and remove bans on the running instance."),

@@ -11,13 +11,15 @@ from proxyguard.lint.findings import Finding
 from proxyguard.lint.logic import Every, Leaf, Node, Some, always_holds, contradiction, implies, leaves
 from proxyguard.lint.view import PolicyView, RuleView
 from proxyguard.lint.words import rule_at, said_leaf
-from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
+from proxyguard.policy.model import CLASS_MARK, AtLeast, Field, FieldKind, Text, TextKind
 
 MAX_TEXT: Final = 64
 """Bytes of a text whose parts are looked up; more are compared with rules of the same text only."""
 
 MAX_LOOSE_PAIRS: Final = 200_000
 """Comparisons with rules that no text leads to (networks, patterns); enough for 600 such rules, about a second."""
+
+_CLASS_MARK: Final = CLASS_MARK.encode()
 
 type Handle = tuple[Field, TextKind, bytes]
 
@@ -78,7 +80,7 @@ class _Given:
             case FieldKind.SCORE, AtLeast(bound):
                 return bound > self.most
             case FieldKind.TAG, Text(TextKind.EQUAL, texts):
-                return self.tags.isdisjoint(texts)
+                return self.tags.isdisjoint(texts) and not any(text.startswith(_CLASS_MARK) for text in texts)
             case _:
                 return False
 

@@ -27,7 +27,7 @@ CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
 
 def lint_policy(policy: Policy, now: float) -> list[Finding]:
     """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds."""
-    sources = {rule_set.file: read_source(rule_set.file) for rule_set in policy.rule_sets}
+    sources = {each.file: read_source(each.file) for each in policy.rule_sets if not each.common}
     view = PolicyView(policy, sources, now)
     found = [finding for check in CHECKS for finding in check(view)]
     ignores = {file: source.ignores for file, source in sources.items()}

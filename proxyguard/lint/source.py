@@ -112,9 +112,9 @@ class SourceFile:
 
     def references(self) -> set[str]:
         """Names of the lists that conditions use."""
-        rules = self.root.get("rules") if self.root else None
+        parts = [self.root.get(key) for key in ("rules", "classes")] if self.root else []
         found: set[str] = set()
-        for scalar in scalars_of(rules) if rules else ():
+        for scalar in (scalar for part in parts if part is not None for scalar in scalars_of(part)):
             if scalar.text.startswith("$") and not scalar.text.startswith("$$"):
                 found.add(scalar.text[1:])
         return found

@@ -56,10 +56,11 @@ class PolicyView:
 
     @cached_property
     def every(self) -> list[RuleView]:
-        """All rules in file order, those that are off included."""
+        """All rules that an operator wrote, in file order, those that are off included."""
         return [
             RuleView(rule, rule_set, self.sources[rule_set.file], weakest(rule.mode, rule_set.mode))
             for rule_set in self.policy.rule_sets
+            if not rule_set.common
             for rule in rule_set.rules
         ]
 

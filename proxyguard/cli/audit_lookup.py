@@ -1,0 +1,102 @@
+"""Finds the record of one decision in an audit log: from its end backwards, then in the rotated files beside it.
+
+Knows the form of the log (one JSON object a line) and nothing of what records mean. Never holds more than a few lines.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+BLOCK_BYTES: Final = 1 << 20
+
+MAX_LINE_BYTES: Final = 1 << 20
+"""Longer lines are no records; they are passed over."""
+
+MAX_FILES: Final = 200
+
+REFERENCE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
+
+
+class Found(NamedTuple):
+    """The record, the file that it is in, and the files that were searched, in order. Unreadable ones are left out."""
+
+    record: dict[str, Any] | None
+    file: Path | None
+    files: tuple[Path, ...]
+
+
+def find_record(log: Path, reference: str) -> Found:
+    """Look a reference up in a log and in the rotated files beside it, newest first. Raises OSError when there is no log."""
+    files = log_files(log)
+    if not files:
+        log.stat()  # raises, with the reason
+        raise FileNotFoundError(2, "no such file", str(log))
+    needle = json.dumps(reference).encode()
+    searched: list[Path] = []
+    for path in files:
+        try:
+            for line in lines_backwards(path, needle):
+                record = _record(line, reference)
+                if record is not None:
+                    return Found(record, path, (*searched, path))
+        except (OSError, EOFError, zlib.error) as error:
+            if path == log and isinstance(error, OSError):
+                raise
+            continue  # a neighbour that is broken or not ours to read hides nothing in the others
+        searched.append(path)
+    return Found(None, None, tuple(searched))
+
+
+def log_files(log: Path) -> list[Path]:
+    """The log and what rotation made of it: `audit.jsonl.1`, `audit.jsonl-20260701.gz`, `audit-2026-07-01.jsonl.gz`."""
+    pattern = re.compile(
+        rf"{re.escape(log.name)}[.-][\w.:-]*|{re.escape(log.stem)}[.-][\d._:TZ-]+{re.escape(log.suffix)}(\.gz)?",
+        re.ASCII,
+    )
+    with os.scandir(log.parent) as entries:
+        matching = [entry for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]
+        beside = [(-entry.stat().st_mtime, log.parent / entry.name) for entry in matching]
+    own = [log] if log.is_file() else []
+    return [*own, *(path for _, path in sorted(beside)[:MAX_FILES])]
+
+
+def lines_backwards(path: Path, needle: bytes) -> Iterator[bytes]:
+    """The lines of a file that hold `needle`, the last first; those of a compressed file in order of the file."""
+    if path.suffix == ".gz":
+        with gzip.open(path, "rb") as packed:
+            yield from (line for line in packed if needle in line)
+        return
+    with path.open("rb") as file:
+        yield from _backwards(file, needle)
+
+
+def _backwards(file: BinaryIO, needle: bytes) -> Iterator[bytes]:
+    at = file.seek(0, os.SEEK_END)
+    rest = b""
+    while at > 0:
+        start = max(0, at - BLOCK_BYTES)
+        file.seek(start)
+        block = file.read(at - start) + rest
+        at = start
+        cut = block.find(b"\n") + 1 if start else 0
+        if start and not cut:
+            rest = block if len(block) <= MAX_LINE_BYTES else b""
+            continue
+        rest, whole = block[:cut], block[cut:]
+        if needle in whole:
+            yield from (line for line in reversed(whole.split(b"\n")) if needle in line)
+
+
+def _record(line: bytes, reference: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and record.get("reference") == reference else None

@@ -1,0 +1,101 @@
+"""`proxyguard check`: are the rule files right, do their tests hold, and is anything in them probably not meant?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import time
+
+import click
+
+from proxyguard.cli.options import fail
+from proxyguard.cli.rules import loaded_or_usage, rules_argument, tested
+from proxyguard.decision import Mode
+from proxyguard.lint.codes import LINTS
+from proxyguard.lint.findings import Finding, Severity
+from proxyguard.lint.fixes import apply_fixes
+from proxyguard.lint.pages import read_page
+from proxyguard.lint.report import FORMATS, entries
+from proxyguard.lint.run import lint_policy
+from proxyguard.policy.model import Policy, rules_by_mode
+from proxyguard.problems import Problem, name_hint
+
+
+def _show_page(context: click.Context, _option: click.Parameter, code: str | None) -> None:
+    """Write the page of a code and end."""
+    if code is None or context.resilient_parsing:
+        return
+    if code.upper() not in LINTS:
+        raise click.BadParameter(f"there is no code {code!r}: {name_hint(code.upper(), tuple(LINTS), 'codes')}")
+    click.echo(read_page(code.upper()), nl=False)
+    context.exit()
+
+
+@click.command()
+@rules_argument
+@click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True,
+    help="text for people; github for annotations in a workflow; sarif for code scanning.",
+)  # fmt: skip
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option(
+    "--fix", is_flag=True, help="Mend what is mechanical, in the files: entries that stand twice, blanks at line ends."
+)
+@click.option(
+    "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
+    help="Write what a code means, such as PG020, and what to do about it.",
+)  # fmt: skip
+def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
+    """Read every rule file, report all problems, run the tests, and say what is probably not meant.
+
+    A problem keeps the rules from being loaded. A warning has a code; to keep it, write the reason beside the line and:
+
+    \b
+      # proxyguard: ignore PG020
+
+    \b
+    Exit code 0: all is well, or there are warnings. 1: problems, or warnings with --strict. 2: the command line is wrong.
+
+    \b
+    Examples:
+      proxyguard check rules/
+      proxyguard check --strict --format github rules/
+      proxyguard check --fix rules/
+      proxyguard check --explain PG020
+    """
+    policy, problems, findings = checked(directory)
+    if fix and any(finding.edits for finding in findings):
+        _mend(findings)
+        policy, problems, findings = checked(directory)
+    found = entries(problems, findings)
+    report = FORMATS[form](found)
+    click.echo(report, nl=False)
+    if form == "text" and policy is not None and not problems:
+        click.echo(_summary(directory, policy))
+    bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    raise SystemExit(any(entry.severity in bad for entry in found))
+
+
+def checked(directory: Path) -> tuple[Policy | None, tuple[Problem, ...], list[Finding]]:
+    """The policy, its problems (failed tests among them), and what the lints find when there are none in the files."""
+    loaded = loaded_or_usage(directory)
+    if loaded.policy is None:
+        return None, loaded.problems, []
+    _, problems = tested(directory, loaded.policy)
+    return loaded.policy, problems, lint_policy(loaded.policy, time())
+
+
+def _mend(findings: list[Finding]) -> None:
+    try:
+        changed = apply_fixes(findings)
+    except OSError as error:
+        fail(f"error: {error.filename} cannot be written: {error.strerror}")
+    for file, lines in changed.items():
+        click.echo(f"{file}: {lines} line{'' if lines == 1 else 's'} mended", err=True)
+
+
+def _summary(directory: Path, policy: Policy) -> str:
+    modes = [mode for _, mode in rules_by_mode(policy, Mode.ENFORCE)]
+    counts = ", ".join(f"{modes.count(mode)} {mode}" for mode in Mode if mode in modes)
+    files = [rule_set for rule_set in policy.rule_sets if not rule_set.common]
+    tests = sum(len(rule_set.tests) for rule_set in files)
+    return f"{directory}: {len(files)} rule sets, {len(modes)} rules ({counts or 'none'}), {tests} tests passed"

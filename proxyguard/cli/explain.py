@@ -1,0 +1,170 @@
+"""`proxyguard explain`: what the rules decide about one request, and why. The request is described, pasted, or looked up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from time import time
+from typing import Any
+
+import click
+
+from proxyguard.cli.audit_lookup import find_record
+from proxyguard.cli.options import config_option, fail, settings_or_exit
+from proxyguard.cli.rules import policy_or_exit, rules_option
+from proxyguard.cli.show_record import show_record
+from proxyguard.cli.show_trace import show_trace
+from proxyguard.pasted.curl import CurlError, sketch_from_curl
+from proxyguard.policy.model import Policy, RequestSketch
+from proxyguard.selftest import parse_batch_line, request_from_sketch
+from proxyguard.trace import trace
+
+
+@click.command()
+@rules_option
+@click.option("--client", default=RequestSketch().client, show_default=True, help="The client's address.")
+@click.option("--method", help="Default GET.")
+@click.option("--scheme", type=click.Choice(["http", "https"]), help="Default https.")
+@click.option("--host", help="Default example.org.")
+@click.option("--path", help="With the query, if any. Default /.")
+@click.option("--user-agent", help="Short for -H 'User-Agent: …'.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be given several times.")
+@click.option(
+    "--curl", metavar="'curl …'",
+    help="A command copied from a browser's developer tools (Copy as cURL); - reads it from standard input.",
+)  # fmt: skip
+@click.option("--reference", metavar="REF", help="The reference on a block page: looked up in the audit log.")
+@click.option(
+    "--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings."
+)
+@config_option
+@click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
+def explain(
+    directory: Path,
+    client: str,
+    method: str | None,
+    scheme: str | None,
+    host: str | None,
+    path: str | None,
+    user_agent: str | None,
+    headers: tuple[str, ...],
+    curl: str | None,
+    reference: str | None,
+    audit: Path | None,
+    config: Path | None,
+    batch: Any,
+    *,
+    as_json: bool,
+) -> None:
+    """Say what the rules decide about one request, and which condition said so.
+
+    Each rule looked at has a line: what came of it, and the tests that held or failed. Limits are counted as if the request
+    were the client's first.
+
+    \b
+    Exit code 0: explained, whatever was decided. 1: the rules have problems, or the reference is not found.
+    2: the command line is wrong.
+
+    \b
+    Examples:
+      proxyguard explain --user-agent curl/8.5.0 --path /profiles/1
+      proxyguard explain --curl "curl 'https://www.example.org/' -H 'Accept: */*'"
+      proxyguard explain --reference 7f3a9c21d0 --audit /var/log/proxyguard/audit.jsonl
+      proxyguard explain --batch requests.jsonl > decisions.jsonl
+    """
+    if sum(source is not None for source in (curl, reference, batch)) > 1:
+        raise click.UsageError("--curl, --reference and --batch exclude each other: give one of them")
+    if reference is not None:
+        _explain_reference(directory, reference, audit, config, as_json=as_json)
+        return
+    sketch = RequestSketch(client=client)
+    if curl is not None:
+        sketch = _pasted(curl, client)
+    sketch = sketch._replace(
+        method=sketch.method if method is None else method,
+        scheme=sketch.scheme if scheme is None else scheme,
+        host=sketch.host if host is None else host,
+        path=sketch.path if path is None else path,
+    )
+    fields = [_header(text) for text in headers]
+    if user_agent is not None:
+        fields.append(("User-Agent", user_agent))
+    sketch = sketch._replace(headers=_with(sketch.headers, fields))
+    policy = policy_or_exit(directory)
+    if batch is not None:
+        explain_batch(policy, batch)
+        return
+    try:
+        request = request_from_sketch(sketch)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    found = trace(policy, request, time())
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+    else:
+        show_trace(found)
+
+
+def explain_batch(policy: Policy, lines: Any) -> None:
+    """One JSON object out per line in; a line that is not a request ends the program with its number."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            request = parse_batch_line(line)
+        except ValueError as error:
+            fail(f"{getattr(lines, 'name', '-')}:{number}:1: error: {error}")
+        sys.stdout.write(json.dumps(trace(policy, request, time()).as_dict()) + "\n")
+
+
+def _pasted(command: str, client: str) -> RequestSketch:
+    if command == "-":
+        command = sys.stdin.read()
+    try:
+        pasted = sketch_from_curl(command)
+    except CurlError as error:
+        raise click.BadParameter(str(error), param_hint="--curl") from error
+    for word in pasted.unknown:
+        click.echo(f"note: {word} is not known here and was left out", err=True)
+    return pasted.sketch._replace(client=client)
+
+
+def _with(headers: tuple[tuple[str, str], ...], more: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Headers with others added; one that was pasted gives way to one of the same name on the command line."""
+    names = {name.lower() for name, _ in more}
+    return (*(pair for pair in headers if pair[0].lower() not in names), *more)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition(":")
+    if not mark or not name.strip():
+        raise click.BadParameter(f"{text!r} is not 'Name: value'", param_hint="-H")
+    return name.strip(), value.strip()
+
+
+def _explain_reference(
+    directory: Path, reference: str, audit: Path | None, config: Path | None, *, as_json: bool
+) -> None:
+    """Look a reference up in the audit log, and show what is known of it."""
+    if audit is None:
+        path = settings_or_exit(config).audit.path
+        if path == "-":
+            fail(
+                "error: the settings write the audit log to standard output, where nothing can be looked up\n"
+                "  hint: name the file that your log collector keeps: --audit FILE"
+            )
+        audit = Path(path)
+    try:
+        found = find_record(audit, reference)
+    except OSError as error:
+        fail(f"error: the audit log {error.filename or audit} cannot be read: {error.strerror or error}")
+    if found.record is None:
+        files = ", ".join(str(path) for path in found.files) or str(audit)
+        fail(
+            f"error: there is no record of {reference!r} in {files}\n"
+            "  hint: references are on block pages and in the X-Proxyguard-Reference header; plain passes are recorded only by "
+            "sample\n        (setting audit.passes), and rotated files must lie beside the log to be found"
+        )
+    show_record(found.record, str(found.file), directory, as_json=as_json)

@@ -1,0 +1,146 @@
+"""What is known of one decision, from its audit record and the rules as they are now: in words or as JSON.
+
+A record holds no headers but what rules looked at, so a test of a header is said to be *not recorded*, never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from proxyguard.decision import DEFAULT_RULE, FAILURE_RULE
+from proxyguard.lint.logic import Leaf, leaves, normal
+from proxyguard.lint.source import SourceFile, read_source
+from proxyguard.lint.words import said_leaf
+from proxyguard.policy.conditions import NO_TAGS
+from proxyguard.policy.load import load_policy
+from proxyguard.policy.model import FieldKind, Policy, RequestSketch, Rule
+from proxyguard.policy.plain import ask
+from proxyguard.request import Request
+from proxyguard.sketches import request_from_sketch
+from proxyguard.yaml_nodes import Mapping, Sequence
+
+MAX_LINES: Final = 40
+"""Of a rule's text that are shown."""
+
+_RECORDED: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.HOST, FieldKind.PATH})
+
+_NO_RULE: Final = {
+    DEFAULT_RULE: "no rule decided: what nothing refuses passes",
+    FAILURE_RULE: "checking failed, and the setting failure_mode decided; the instance's log says why",
+    "operator": "an operator's ban (proxyguard bans list)",
+}
+
+
+def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: bool) -> None:
+    """Write what is known to standard output."""
+    loaded = load_policy(directory)
+    rule = _rule(loaded.policy, str(record.get("rule", "")))
+    tests = _tests(rule, record) if rule else []
+    text = rule_text(read_source(rule.place.file), rule) if rule else []
+    if as_json:
+        shown = {
+            "file": file,
+            "record": record,
+            "rule": {"place": str(rule.place), "text": "\n".join(text)} if rule else None,
+            "tests": [{"test": said, "holds": holds} for said, holds in tests],
+        }
+        click.echo(json.dumps(shown))
+        return
+    click.echo("\n".join(_in_words(record, file)))
+    if rule is None:
+        click.echo(_why_no_rule(record, loaded.policy, directory))
+        return
+    click.echo(f"rule, as it is now: {rule.place}")
+    click.echo("\n".join(f"  | {line}" for line in text))
+    words = {True: "holds", False: "does not hold", None: "not recorded"}
+    for said, holds in tests:
+        click.echo(f"  {words[holds]:<14}{said}")
+    if any(holds is False for _, holds in tests):
+        click.echo("the rule has changed since, or its limit, a ban or a list decided: see the audit record's reason")
+
+
+def _in_words(record: dict[str, Any], file: str) -> list[str]:
+    def has(name: str) -> Any:
+        return record.get(name)
+
+    moment = has("time")
+    when = (
+        datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        if isinstance(moment, int | float)
+        else str(moment)
+    )
+    port = f" port {has('port')}" if has("port") else ""
+    lines = [
+        f"{when}  reference {has('reference')}, in {file}",
+        f"{has('method')} {has('host')}{has('path')} from {has('client')}{port}",
+    ]
+    verdict = f"decision: {has('action')} by {has('rule')}"
+    if has("status"):
+        verdict += f", answered {has('status')}"
+    if has("score"):
+        verdict += f", score {has('score'):g}"
+    if has("mode") == "shadow":
+        verdict += " (in shadow: nothing was done)"
+    lines.append(verdict)
+    if has("reason"):
+        lines.append(f"why: {has('reason')}")
+    if has("tags"):
+        lines.append(f"tags: {', '.join(map(str, record['tags']))}")
+    lines += [f"shadow: {hit}" for hit in has("shadow") or ()]
+    if has("fault"):
+        lines.append(f"fault: {has('fault')}")
+    return lines
+
+
+def _why_no_rule(record: dict[str, Any], policy: Policy | None, directory: Path) -> str:
+    name = str(record.get("rule", ""))
+    if name in _NO_RULE:
+        return f"rule: {_NO_RULE[name]}"
+    if policy is None:
+        return f"rule: the rules in {directory} have problems now (proxyguard check {directory})"
+    return f"rule: there is no rule '{name}' in {directory} now; it was renamed or deleted, or lies in another folder (--rules)"
+
+
+def _rule(policy: Policy | None, name: str) -> Rule | None:
+    every = (rule for rule_set in policy.rule_sets for rule in rule_set.rules) if policy else ()
+    return next((rule for rule in every if rule.name == name), None)
+
+
+def _tests(rule: Rule, record: dict[str, Any]) -> list[tuple[str, bool | None]]:
+    """Each test of a rule's condition, and whether it holds for what was recorded; None: that says nothing about it."""
+    request = _request(record)
+    return [(said_leaf(leaf), _holds(leaf, request)) for leaf in leaves(normal(rule.when))]
+
+
+def _holds(leaf: Leaf, request: Request | None) -> bool | None:
+    if request is None or leaf.test.field.kind not in _RECORDED:
+        return None
+    return ask(leaf.test, request, 0.0, NO_TAGS).holds is not leaf.negated
+
+
+def _request(record: dict[str, Any]) -> Request | None:
+    client, method, host, path = (str(record.get(name, "")) for name in ("client", "method", "host", "path"))
+    try:
+        return request_from_sketch(RequestSketch(client=client, method=method, host=host, path=path))
+    except ValueError:
+        return None
+
+
+def rule_text(source: SourceFile, rule: Rule) -> list[str]:
+    """The lines of a rule in its file, without what they are indented by."""
+    rules = source.root.get("rules") if source.root else None
+    starts = [item.line for item in rules.items if isinstance(item, Mapping)] if isinstance(rules, Sequence) else []
+    later = [line for line in starts if line > rule.place.line]
+    keys = [entry.key.line for entry in source.root if entry.key.line > rule.place.line] if source.root else []
+    end = min([*later, *keys, len(source.lines) + 1])
+    lines = source.lines[rule.place.line - 1 : end - 1]
+    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+        lines.pop()
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    shown = [line[indent:] for line in lines[:MAX_LINES]]
+    return [*shown, f"… {len(lines) - MAX_LINES} more lines"] if len(lines) > MAX_LINES else shown
