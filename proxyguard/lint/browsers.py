@@ -163,7 +163,8 @@ def _finding(item: RuleView, hits: _Hits, count: int) -> Finding:
         f"the rule '{item.rule.name}' would {verb} {len(found)} of {count} real browsers{where}: "
         f"{culprit} {quoted(text_of(agent), MAX_AGENT_SHOWN)}"
     )
-    hint = "use word or a longer text, add what browsers lack (header.sec-fetch-mode: absent), or score instead of refusing"
+    hint = "use word or a longer text, or add what browsers do not have: header.sec-fetch-mode: absent"
+    hint += "" if isinstance(action, Score) else "; or score instead of refusing"
     severity = None if hits.sure and not isinstance(action, Score) else Severity.INFO
     return item.finding("PG022", message, hint, place=place)._replace(severity=severity)
 

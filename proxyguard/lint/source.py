@@ -18,10 +18,8 @@ from proxyguard.policy.parse_lists import list_entries, unescaped
 from proxyguard.problems import Report
 from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence, read_yaml
 
-IGNORE: Final = re.compile(
-    r"(?:^|\s)#\s*proxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)"
-)
-"""`# proxyguard: ignore PG020, PG022`, or `ignore-file` for the whole file."""
+IGNORE: Final = re.compile(r"(?:^|\s)#.*\bproxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)")
+"""`# proxyguard: ignore PG020, PG022`, the reason before or after it; or `ignore-file` for the whole file."""
 
 
 class Ignore(NamedTuple):
