@@ -78,9 +78,8 @@ range: setup  ## Run the scraper range: cohorts of people and scrapers against t
 	@if [ -e bench/range ] || [ -e bench/range.py ]; then $(PYTHON_IN_VENV) -m bench.range $(ARGS); \
 	else echo "The scraper range is not in this version."; fi
 
-soak: setup  ## Run half an hour of mixed load and watch memory.
-	@if [ -e bench/soak.py ]; then $(PYTHON_IN_VENV) -m bench.soak $(ARGS); \
-	else echo "The soak is not in this version."; fi
+soak: setup  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').
+	$(PYTHON_IN_VENV) -m bench.soak $(ARGS)
 
 image:  ## Build the container image, with docker, podman or buildah.
 	@for tool in docker podman; do \
