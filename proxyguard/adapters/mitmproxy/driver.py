@@ -32,6 +32,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Start,
     StartHook,
 )
+from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, high_water
 from proxyguard.adapters.mitmproxy.signals import (
     Abort,
     AwaitTicket,
@@ -71,23 +72,24 @@ class Runtime(NamedTuple):
     wheel: TimerWheel
     admission: Admission
     connections: set[ClientConnection]
+    buffer: ReadBuffer
     checks: set[asyncio.Task[None]]
     """Checks that a remote store has yet to answer; each outlives its connection, since what it counted must be settled."""
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(PiecewiseProtocol):
     """See the module."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_lane", "_layer", "_link", "_pending", "_preamble", "_reading_held",
-        "_runtime", "_stalled", "_transport", "_unsent", "_upstreams", "_waits", "deadline", "placed_at",
+        "_busy", "_closing", "_context", "_entered", "_held_by_lane", "_layer", "_link", "_pending", "_preamble",
+        "_runtime", "_stalled", "_unsent", "_upstreams", "_waits", "deadline", "placed_at",
     )  # fmt: skip
 
-    _transport: asyncio.Transport
     _entered: Address
     _link: Link
 
     def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime.buffer)
         self._runtime = runtime
         self._context: LinkContext | None = None
         self._layer: Layer | None = None
@@ -100,7 +102,6 @@ class ClientConnection(asyncio.Protocol):
         self._stalled = False
         self._unsent = 0
         self._held_by_lane = False
-        self._reading_held = False
         self.deadline = inf
         self.placed_at = UNPLACED
 
@@ -108,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         runtime = self._runtime
-        transport = self._transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
+        transport = self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         name = transport.get_extra_info("peername")
         if not name:  # gone between the handshake and accept
             transport.abort()
@@ -126,7 +127,7 @@ class ClientConnection(asyncio.Protocol):
         common = runtime.common
         common.events.connection_opened()
         runtime.connections.add(self)
-        transport.set_write_buffer_limits(high=common.bounds.buffer_bytes)
+        transport.set_write_buffer_limits(high=high_water(common.bounds.buffer_bytes))
         self._link = Link(peer, common.clock() + common.bounds.head_seconds * runtime.admission.patience)
         self._link.wake = self._wake
         local = transport.get_extra_info("sockname")
@@ -136,7 +137,7 @@ class ClientConnection(asyncio.Protocol):
             self._preamble = ProxyHeaderParser()
         self._dispatch(Start())
 
-    def data_received(self, data: bytes) -> None:
+    def took(self, data: bytes) -> None:
         if self._preamble is not None:
             data = self._read_preamble(data)
             if not data:
@@ -172,7 +173,7 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._stalled = self._link.stalled = True
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent = self.transport.get_write_buffer_size()
         common = self._runtime.common
         self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
         for carrier in self._upstreams:
@@ -205,32 +206,32 @@ class ClientConnection(asyncio.Protocol):
         self.deadline = inf
         common = self._runtime.common
         if self._stalled or self._closing:
-            unsent = self._transport.get_write_buffer_size()
+            unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self._unsent = unsent
                 self._move_deadline(now + common.bounds.send_gap_seconds)
             else:
                 common.events.bound_exceeded("send_gap_seconds")
-                self._transport.abort()
+                self.transport.abort()
         elif self._link.handshaking:
             common.events.bound_exceeded("tls_handshake_seconds")
-            self._transport.abort()
+            self.transport.abort()
         elif self._link.lane is None:
             common.events.bound_exceeded("head_seconds")
-            self._transport.abort()
+            self.transport.abort()
         else:
             self._dispatch(Expired())
 
     def drain(self) -> None:
         """Finish what runs and begin nothing; an idle connection closes."""
         if self._link.lane is None:
-            self._transport.abort()
+            self.transport.abort()
         else:
             self._dispatch(Drain())
 
     def abort(self) -> None:
         """Cut the connection now."""
-        self._transport.abort()
+        self.transport.abort()
 
     # -- events down, commands up ----------------------------------------------------------------------------------------
 
@@ -247,7 +248,7 @@ class ClientConnection(asyncio.Protocol):
             self._run(layer, event)
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
             self._runtime.common.events.internal_error("driver", error)
-            self._transport.abort()
+            self.transport.abort()
         self._busy = False
         if not self._closing and not self._stalled:
             due = self.deadline = self._link.due
@@ -285,13 +286,13 @@ class ClientConnection(asyncio.Protocol):
             case HoldUpstream():
                 command.server.carrier.hold_reading(held=command.held or self._stalled)
             case CloseTcpConnection() if command.half_close:
-                if not self._transport.is_closing():
-                    self._transport.write_eof()
+                if not self.transport.is_closing():
+                    self.transport.write_eof()
             case CloseConnection():
                 self._close()
             case Abort():
                 self._closing = True
-                self._transport.abort()
+                self.transport.abort()
             case Detain():
                 self._detain(command)
             case AwaitTicket():
@@ -316,7 +317,7 @@ class ClientConnection(asyncio.Protocol):
             if not carrier.closed:
                 carrier.transport.write(command.data)
         elif not self._closing:
-            self._transport.write(command.data)
+            self.transport.write(command.data)
 
     def _lease(self, command: Lease) -> None:
         exchange = command.exchange
@@ -358,12 +359,7 @@ class ClientConnection(asyncio.Protocol):
     def _apply_reading(self) -> None:
         blocked = not self._link.multiplexed and any(carrier.is_blocked for carrier in self._upstreams)
         held = self._held_by_lane or blocked
-        if held is not self._reading_held and not self._transport.is_closing():
-            self._reading_held = held
-            if held:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+        self.hold_reading(held=held)
 
     # -- waiting ---------------------------------------------------------------------------------------------------------
 
@@ -378,7 +374,7 @@ class ClientConnection(asyncio.Protocol):
         self._runtime.checks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._runtime.common.events.internal_error("check", error)
-            self._transport.abort()
+            self.transport.abort()
 
     def _hook(self, hook: StartHook) -> None:
         rest = self._runtime.embedding.run_hook(hook)
@@ -400,7 +396,7 @@ class ClientConnection(asyncio.Protocol):
             header = preamble.feed(data)
         except BadProxyHeader as fault:
             events.bad_request(f"proxy-{fault.reason}")
-            self._transport.abort()
+            self.transport.abort()
             return b""
         if header is None:
             return b""
@@ -408,7 +404,7 @@ class ClientConnection(asyncio.Protocol):
         if header.source is not None:
             self._link.peer = header.source
             if self._runtime.admission.is_refused(header.source):
-                self._transport.abort()
+                self.transport.abort()
                 return b""
         return preamble.rest()
 
@@ -421,15 +417,16 @@ class ClientConnection(asyncio.Protocol):
             return
         self._closing = True
         context.client.state = ConnectionState.CLOSED
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent = self.transport.get_write_buffer_size()
         common = self._runtime.common
         self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
-        self._transport.close()
+        self.transport.close()
 
     def _detain(self, command: Detain) -> None:
         """Everything but the transport is let go; the dripper counts the connection out when it ends."""
         runtime = self._runtime
-        transport = self._transport
+        transport = self.transport
+        transport.pause_reading()  # uvloop reads on in the way it began with, unless it begins anew
         leave = partial(_left, runtime, self._entered)
         seal = self._link.seal
         self._closing = True

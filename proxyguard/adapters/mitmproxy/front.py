@@ -17,6 +17,7 @@ from proxyguard.adapters.mitmproxy.driver import ClientConnection, Runtime
 from proxyguard.adapters.mitmproxy.embed import Embedding, LaneMaker, Stack
 from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit
 from proxyguard.adapters.mitmproxy.memory import Trimmer
+from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.tls import CertificateFault, Certificates
 from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
@@ -133,7 +134,8 @@ class Front:
         settings, clock, events = self._settings, self._clock, self._events
         wheel = TimerWheel(loop, tick_seconds(settings.bounds), clock, events.internal_error)
         self._drip_wheel = TimerWheel(loop, DRIP_TICK_SECONDS, clock, events.internal_error)
-        pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error)
+        buffer = ReadBuffer()
+        pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error, buffer)
         routes = HostTable(
             (host, Route(site, pool.group(site), authority_of(site.upstreams[0])))
             for site in settings.sites
@@ -152,7 +154,7 @@ class Front:
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(common, self._certificates, self._http2_lane))
-        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), set())
+        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), buffer, set())
         return self._runtime
 
     def _stop_listening(self) -> None:

@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from proxyguard.adapters.mitmproxy.private import ConnectionState, Server
+from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, high_water
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
 from proxyguard.http1.response_parser import ResponseParser
 
@@ -37,22 +38,18 @@ class UpstreamServer(Server):
     """Reads the responses that come on this connection; whoever has it on lease feeds it."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(PiecewiseProtocol):
     """A TCP or TLS connection to an upstream, on lease or idle in the pool. Counts as used from its second lease on."""
 
-    __slots__ = (
-        "_reading_held", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "target", "tenant", "transport",
-    )  # fmt: skip
-
-    transport: asyncio.Transport
+    __slots__ = ("closed", "deadline", "is_blocked", "leases", "placed_at", "server", "target", "tenant")
 
     def __init__(self, target: Target) -> None:
+        super().__init__(target.buffer)
         self.target = target
         self.tenant: Tenant | None = None
         self.leases = 0
         self.closed = False
         self.is_blocked = False
-        self._reading_held = False
         self.deadline = inf
         self.placed_at = UNPLACED
         upstream = target.upstream
@@ -62,11 +59,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        self.transport.set_write_buffer_limits(high=self.target.bounds.buffer_bytes)
+        self.transport.set_write_buffer_limits(high=high_water(self.target.bounds.buffer_bytes))
         self.server.state = ConnectionState.OPEN
         self.target.opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def took(self, data: bytes) -> None:
         if self.tenant is None:
             self.close()  # bytes nobody asked for: the next response could not be trusted
         else:
@@ -89,15 +86,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_blocked = False
         if self.tenant is not None:
             self.tenant.upstream_pace_changed()
-
-    def hold_reading(self, *, held: bool) -> None:
-        """Stop or go on taking bytes from the upstream."""
-        if held is not self._reading_held and not self.closed:
-            self._reading_held = held
-            if held:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
 
     def on_deadline(self, _: float) -> None:
         if self.tenant is None:

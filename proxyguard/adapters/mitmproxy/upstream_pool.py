@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final
 
+from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream import Tenant, UpstreamConnection
 from proxyguard.settings import Bounds, Site, Upstream, UpstreamTls
@@ -40,12 +41,14 @@ class Target:
         wheel: TimerWheel,
         bounds: Bounds,
         now: Callable[[], float],
+        buffer: ReadBuffer,
     ) -> None:
         self.upstream = upstream
         self.tls = tls
         self.server_name = server_name
         self.bounds = bounds
         self.now = now
+        self.buffer = buffer
         self.is_out = False
         self.open: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
@@ -138,8 +141,10 @@ class UpstreamPool:
         wheel: TimerWheel,
         clock: Callable[[], float],
         on_error: Callable[[str, BaseException], None],
+        buffer: ReadBuffer,
     ) -> None:
         self._loop = loop
+        self._buffer = buffer
         self._bounds = bounds
         self._wheel = wheel
         self._clock = clock
@@ -273,7 +278,9 @@ class UpstreamPool:
         if target is None:
             secure = upstream.scheme == "https"
             context = _tls_context(tls) if secure else None
-            target = Target(upstream, context, tls.name or upstream.host, self._wheel, self._bounds, self._clock)
+            target = Target(
+                upstream, context, tls.name or upstream.host, self._wheel, self._bounds, self._clock, self._buffer
+            )
             self._targets[(upstream, tls)] = target
         return target
 

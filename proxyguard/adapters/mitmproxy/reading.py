@@ -1,0 +1,81 @@
+"""How bytes are taken from a socket: in pieces of one size, into one buffer of the worker, and not too many at a stretch.
+
+Left alone, libuv reads up to 256 KB at a time, and 32 times from one socket before it looks at the next: a few large
+downloads would make everybody else wait, and a client that stalls would hold that much more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+READ_BYTES: Final = 64 * 1024
+
+READS_AT_A_STRETCH: Final = 4
+"""Full reads from one socket before the others get their turn."""
+
+
+class ReadBuffer:
+    """Room for one read. Every connection of a worker reads into it, each read being copied out at once."""
+
+    __slots__ = ("view",)
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(READ_BYTES))
+
+
+class PiecewiseProtocol(asyncio.BufferedProtocol):
+    """A protocol whose `took` gets what was read. `is_held` says whether reading is stopped for other reasons."""
+
+    __slots__ = ("_buffer", "_full_reads", "_resting", "is_held", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, buffer: ReadBuffer) -> None:
+        self._buffer = buffer
+        self._full_reads = 0
+        self._resting = False
+        self.is_held = False
+
+    def get_buffer(self, _: int) -> memoryview:
+        return self._buffer.view
+
+    def buffer_updated(self, size: int) -> None:
+        if size < READ_BYTES:
+            self._full_reads = 0
+        else:
+            self._full_reads += 1
+            if self._full_reads >= READS_AT_A_STRETCH and not self.is_held:
+                self._rest()
+        self.took(self._buffer.view[:size].tobytes())
+
+    def took(self, data: bytes) -> None:
+        """Bytes that came."""
+        raise NotImplementedError
+
+    def hold_reading(self, *, held: bool) -> None:
+        """Stop taking bytes, or go on."""
+        if held is self.is_held:
+            return
+        self.is_held = held
+        if not self._resting and not self.transport.is_closing():
+            if held:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def _rest(self) -> None:
+        self._full_reads = 0
+        self._resting = True
+        self.transport.pause_reading()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if not self.is_held and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
+def high_water(buffer_bytes: int) -> int:
+    """How much may wait to be written before reading from the other side stops, such that one more read still fits."""
+    return max(READ_BYTES // 4, buffer_bytes - READ_BYTES)
