@@ -53,7 +53,7 @@ class Match:
     `charges` and `ban_keys` are what to ask the store; the other attributes are for `decide`.
     """
 
-    __slots__ = ("ban_keys", "charges", "decision", "facts", "policy", "request", "shadow", "steps")
+    __slots__ = ("ban_keys", "charges", "decision", "facts", "policy", "request", "shadow", "steps", "tags")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Match:
         steps: Sequence[Step] = (),
         charges: tuple[Charge, ...] = (),
         ban_keys: tuple[str, ...] = (),
+        tags: Tags = NO_TAGS,
     ) -> None:
         self.policy = policy
         self.request = request
@@ -74,6 +75,8 @@ class Match:
         self.steps = steps
         self.charges = charges
         self.ban_keys = ban_keys
+        self.tags = tags
+        """Those that rules gave for certain, among them the class; none when the request is allowed."""
 
 
 _new = tuple.__new__  # half the cost of calling the class
@@ -127,7 +130,7 @@ def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
             score, tags = _with_action(rule, score, tags)
         for trigger in rule.wakes:
             _wake(policy, trigger, position, order)
-    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request))
+    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags)
 
 
 def decide(found: Match, outcome: Outcome) -> Ruling:

@@ -10,23 +10,26 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
+from proxyguard.accounts import Accounts
 from proxyguard.decision import FAILURE_RULE, PASS, Decision, Mode, Reject
 from proxyguard.engine import Match, Ruling, decide, match
 from proxyguard.limits.store import AsyncStore, Outcome, Store, StoreUnavailable
-from proxyguard.ports import Served, Ticket
+from proxyguard.policy.conditions import class_of
+from proxyguard.ports import Forwarding, Served, Ticket
 from proxyguard.responses import refusal_status
-from proxyguard.settings import FailureMode
+from proxyguard.settings import Counting, FailureMode
 from proxyguard.sites import HostTable
 from proxyguard.telemetry.audit import AuditLog, Record, shown
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.one_client import OneClientWatch
 
 if TYPE_CHECKING:
-    from proxyguard.policy.compile import CompiledPolicy
+    from proxyguard.policy.compile import Account, CompiledPolicy
     from proxyguard.request import Request
 
 logger = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class Guard:
         *,
         failure_mode: FailureMode = FailureMode.OPEN,
         audit_passes: float = 0.0,
+        accounts: Accounts | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._policies = policies
@@ -71,6 +75,7 @@ class Guard:
         self._audit = audit
         self._failure = FAILED_CLOSED if failure_mode is FailureMode.CLOSED else FAILED_OPEN
         self._audit_passes = audit_passes
+        self._accounts = accounts or Accounts(Counting().accounts)
         self._clock = clock
         self.one_client = OneClientWatch()
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
@@ -95,27 +100,54 @@ class Guard:
         self.one_client.saw(request.client)
         try:
             now = self._clock()
-            found = match(self._policies.of(request.host), request, now)
+            policy = self._policies.of(request.host)
+            if policy.account is not None:
+                self._recognise(policy.account, request, now)
+            found = match(policy, request, now)
             if found.decision is not None:
-                return self._ticket(request, found.decision, started)
+                return self._ticket(found, found.decision, started)
             outcome = self._store.charge(found.charges, found.ban_keys, now)
             if not isinstance(outcome, Outcome):
-                return self._check_later(request, found, outcome, started)
+                return self._check_later(found, outcome, started)
             ruling = decide(found, outcome)
             if ruling.ban is not None:
                 self._ban(ruling, now)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(request, error, started)
-        return self._ticket(request, ruling.decision, started)
+        return self._ticket(found, ruling.decision, started)
 
-    async def _check_later(self, request: Request, found: Match, waiting: Awaitable[Outcome], started: float) -> Ticket:
+    async def _check_later(self, found: Match, waiting: Awaitable[Outcome], started: float) -> Ticket:
         try:
             ruling = decide(found, await waiting)
             if ruling.ban is not None:
                 self._ban(ruling, self._clock())
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
-            return self._failed(request, error, started)
-        return self._ticket(request, ruling.decision, started)
+            return self._failed(found.request, error, started)
+        return self._ticket(found, ruling.decision, started)
+
+    def _recognise(self, account: Account, request: Request, now: float) -> None:
+        """Let the request say whose account it is, when the upstream has said so of its session."""
+        session = account.session(request)
+        if session is None:
+            return
+        word = self._accounts.find(place_of(request, session), now)
+        if word is not None:
+            request.account = word.encode()
+            request.account_key = session
+
+    def _forwarding(self, policy: CompiledPolicy, request: Request) -> Forwarding | None:
+        """What the front has to hide and to tell us, if anything."""
+        account = policy.account
+        if account is None:
+            return None
+        session = account.session(request)
+        if session is None:
+            return Forwarding(account.header)
+        return Forwarding(account.header, partial(self._learn, place_of(request, session), account.remember_seconds))
+
+    def _learn(self, place: str, remember_seconds: float, word: bytes) -> None:
+        text = word.decode("ascii", "ignore").strip()
+        self._accounts.learn(place, text, self._clock() + remember_seconds)
 
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Count and record how an exchange ended; see `ports.Checker`."""
@@ -128,7 +160,7 @@ class Guard:
             metrics.upstream_seconds.observe(served.upstream_seconds)
         if served.fault:
             metrics.faults[served.fault] += 1
-        if ticket.decision.forwards and self._recorded(ticket.decision):
+        if ticket.decision.forwards and self._recorded(ticket):
             self._record(ticket, served.status, served.total_seconds, served.fault)
 
     def _ban(self, ruling: Ruling, now: float) -> None:
@@ -139,10 +171,22 @@ class Guard:
     def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
         where = "store" if isinstance(error, StoreUnavailable) else "check"
         self._metrics.internal_error(where, error)
-        return self._ticket(request, self._failure, started)
+        # The rules may ask to hide a header: what they say of that holds whatever failed.
+        forwarding = self._forwarding(self._policies.of(request.host), request)
+        return self._told(Ticket(request, self._failure, self.reference(), started, forwarding))
 
-    def _ticket(self, request: Request, decision: Decision, started: float) -> Ticket:
-        ticket = Ticket(request, decision, self.reference(), started)
+    def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
+        policy, request = found.policy, found.request
+        forwarding = self._forwarding(policy, request) if decision.forwards else None
+        class_ = ""
+        if policy.classes and found.decision is None:
+            class_ = class_of(found.tags)
+            self._metrics.classes[class_] += 1
+        return self._told(Ticket(request, decision, self.reference(), started, forwarding, class_))
+
+    def _told(self, ticket: Ticket) -> Ticket:
+        """Count a decision, and record a refusal."""
+        decision, started = ticket.decision, ticket.started
         seconds = perf_counter() - started
         metrics = self._metrics
         metrics.check_seconds.observe(seconds)
@@ -153,11 +197,12 @@ class Guard:
             self._record(ticket, refusal_status(decision), seconds, "")
         return ticket
 
-    def _recorded(self, decision: Decision) -> bool:
+    def _recorded(self, ticket: Ticket) -> bool:
+        decision = ticket.decision
         if (
             decision.rule != FAILURE_RULE
             and decision.name == "pass"
-            and not (decision.shadow or decision.score or decision.tags)
+            and not (decision.shadow or decision.score or given_tags(decision))
         ):
             return self._audit_passes > 0 and self._random.random() < self._audit_passes
         return True
@@ -182,8 +227,19 @@ class Guard:
                 status=status,
                 milliseconds=round(seconds * 1000, 3),
                 reason=decision.reason,
-                tags=tuple(sorted(decision.tags)),
+                class_=ticket.class_,
+                tags=given_tags(decision),
                 shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow),
                 fault=fault,
             )
         )
+
+
+def place_of(request: Request, session: str) -> str:
+    """Where an account is remembered. What the site behind one host says is not believed of another."""
+    return f"{session}@{request.host.decode('ascii', 'replace')}"
+
+
+def given_tags(decision: Decision) -> tuple[str, ...]:
+    """The tags that rules gave. Those that say the class, and what restrictions are on, have a colon."""
+    return tuple(sorted(tag for tag in decision.tags if ":" not in tag)) if decision.tags else ()

@@ -6,11 +6,22 @@ whatever its end. Neither raises: a fault in a check is the Checker's to turn in
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from proxyguard.decision import Decision
-from proxyguard.request import Request
+from proxyguard.request import Headers, Request
+
+
+class Forwarding(NamedTuple):
+    """What a front does to a request and its response while forwarding them, besides carrying them."""
+
+    hide: bytes = b""
+    """A header (lower case) that passes in neither direction; empty: none."""
+    hear: Callable[[bytes], None] | None = None
+    """Called with the value of the hidden header of the final response, if it has one."""
+    add: Headers = ()
+    """Header fields to add to the final response."""
 
 
 class Ticket(NamedTuple):
@@ -20,6 +31,9 @@ class Ticket(NamedTuple):
     decision: Decision
     reference: str
     started: float
+    forwarding: Forwarding | None = None
+    class_: str = ""
+    """The class of the client, when the rules define classes."""
 
 
 class Served(NamedTuple):

@@ -37,7 +37,8 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_index", "_path", "_query", "client", "headers", "host", "http_version", "method", "scheme", "target",
+        "_cookies", "_index", "_path", "_query", "account", "account_key", "client", "headers", "host", "http_version",
+        "method", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +62,10 @@ class Request:
         self._path: bytes | None = None
         self._query: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
+        self.account: bytes | None = None
+        """What the upstream said of the account behind the request's session; set by the guard before any rule is asked."""
+        self.account_key: str | None = None
+        """The keyed hash of that session."""
 
     @property
     def path(self) -> bytes:

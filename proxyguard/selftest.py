@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from proxyguard.client_address import DEFAULT_PREFIXES
-from proxyguard.decision import DEFAULT_RULE, Decision, Mode, weakest
+from proxyguard.decision import DEFAULT_RULE, Decision, Mode
 from proxyguard.engine import Match, decide, match
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import Outcome
@@ -105,7 +105,7 @@ class _Runs:
             rule.name
             for rule_set in policy.rule_sets
             for rule in rule_set.rules
-            if weakest(rule.mode, rule_set.mode) is not Mode.ENFORCE
+            if rule_set.mode_of(rule, Mode.ENFORCE) is not Mode.ENFORCE
         }
 
     def run(self, test: RuleTest, touched: set[str]) -> TestFailure | None:
@@ -134,7 +134,7 @@ class _Runs:
 
 def _with_rules_in_force(rule_set: RuleSet, names: frozenset[str]) -> RuleSet:
     rules = tuple(
-        replace(rule, mode=Mode.ENFORCE if rule.name in names else weakest(rule.mode, rule_set.mode))
+        replace(rule, mode=Mode.ENFORCE if rule.name in names else rule_set.mode_of(rule, Mode.ENFORCE))
         for rule in rule_set.rules
     )
     return replace(rule_set, mode=Mode.ENFORCE, rules=rules)
@@ -144,6 +144,8 @@ def _run_step(
     policy: _InForce, store: MemoryStore, step: Step, start: float, name: str, touched: set[str]
 ) -> TestFailure | None:
     request = request_from_sketch(step.request)
+    if request.account is not None and policy.compiled.account is not None:
+        request.account_key = policy.compiled.account.session(request)
     for count in range(step.repeat):
         now = start + step.within_seconds * count / step.repeat
         found = match(policy.compiled, request, now)

@@ -154,6 +154,8 @@ class Counting:
 
     keys: int = 1_000_000
     bans: int = 100_000
+    accounts: int = 100_000
+    """Sessions whose account is remembered; the one used least recently gives way."""
     on_full: OnFull = OnFull.PROTECT
     prefixes: Prefixes = field(default_factory=Prefixes)
 

@@ -377,6 +377,13 @@ SETTINGS: Final = (
     ),
     Setting("counting.bans", "counting.bans", _whole(100, 10_000_000), "number", "Bans kept at once."),
     Setting(
+        "counting.accounts",
+        "counting.accounts",
+        _whole(100, 10_000_000),
+        "number",
+        "Sessions whose account is remembered; about 200 bytes each. The one used least recently gives way.",
+    ),
+    Setting(
         "counting.on_full",
         "counting.on_full",
         _word(OnFull),

@@ -50,7 +50,7 @@ def parse_batch_line(line: bytes | str) -> Request:
 def _request(sketch: RequestSketch, headers: Headers) -> Request:
     if not sketch.path.startswith("/") and sketch.path != "*":
         raise ValueError(f"path must begin with /, not {sketch.path[:60]!r}")
-    return Request(
+    request = Request(
         Address.parse(sketch.client),
         _bytes(sketch.method),
         _bytes(sketch.scheme),
@@ -59,6 +59,8 @@ def _request(sketch: RequestSketch, headers: Headers) -> Request:
         headers,
         _bytes(sketch.http_version),
     )
+    request.account = _bytes(sketch.account) or None
+    return request
 
 
 def _headers(headers: tuple[tuple[str, str], ...]) -> Headers:

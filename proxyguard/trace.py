@@ -25,7 +25,6 @@ from proxyguard.decision import (
     ShadowHit,
     Tag,
     Tarpit,
-    weakest,
 )
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.memory import MemoryStore
@@ -83,7 +82,7 @@ class Entry(NamedTuple):
 
 def _entries(policy: Policy, mode: Mode) -> list[Entry]:
     return [
-        Entry(rule_set.name, rule, weakest(rule.mode, rule_set.mode, mode))
+        Entry(rule_set.name, rule, rule_set.mode_of(rule, mode))
         for rule_set in policy.rule_sets
         for rule in rule_set.rules
     ]

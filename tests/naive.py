@@ -26,10 +26,10 @@ from proxyguard.decision import (
     ShadowHit,
     Tag,
     Tarpit,
-    weakest,
 )
 from proxyguard.limits.limit import KeyKind, KeyPart, Missing
 from proxyguard.limits.store import Charge, Outcome, Usage
+from proxyguard.policy.conditions import class_of
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -43,10 +43,12 @@ from proxyguard.policy.model import (
     Policy,
     Present,
     Rule,
+    Signed,
     Test,
     Text,
     TextKind,
 )
+from proxyguard.policy.signatures import is_signed
 from proxyguard.request import Request
 
 PREFIXES = Prefixes()
@@ -68,6 +70,8 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         FieldKind.USER_AGENT: lambda: tuple(value for key, value in request.headers if key.lower() == b"user-agent"),
         FieldKind.TAG: lambda: tuple(tag.encode() for tag in sorted(tags)),
         FieldKind.SCORE: lambda: (),
+        FieldKind.CLASS: lambda: (class_of(tags).encode(),),
+        FieldKind.ACCOUNT: lambda: () if request.account is None else (request.account,),
     }
     return tuple(value[:8192] for value in lists[kind]())
 
@@ -123,6 +127,8 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
                     return any(n >= bound for n in numbers) and tested.kind is not FieldKind.TAG
                 case AtMost(bound):
                     return any(n <= bound for n in numbers) and tested.kind is not FieldKind.TAG
+                case Signed():
+                    return any(is_signed(matcher, value) for value in found)
 
 
 def mentions(when: Condition, kind: FieldKind) -> bool:
@@ -154,6 +160,8 @@ def part_value(part: KeyPart, request: Request) -> Any:
             return request.header_index.get(name)
         case KeyKind.COOKIE:
             return request.cookies.get(name)
+        case KeyKind.ACCOUNT:
+            return request.account_key
 
 
 def client_ban(request: Request) -> tuple[Any, ...]:
@@ -216,7 +224,7 @@ class Banned:
 
 def naive(policy: Policy, mode: Mode, request: Request, now: float, store: TallyStore) -> Decision:
     """Decide one request the plain way, counting and banning in `store`."""
-    rules = [(rs.name, rule, weakest(mode, rs.mode, rule.mode)) for rs in policy.rule_sets for rule in rs.rules]
+    rules = [(rs.name, rule, rs.mode_of(rule, mode)) for rs in policy.rule_sets for rule in rs.rules]
     live = [e for e in rules if e[2] is not Mode.OFF and not (e[1].expires is not None and now >= e[1].expires)]
     shadow: tuple[ShadowHit, ...] = ()
     for _, rule, own in live:

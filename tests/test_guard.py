@@ -87,7 +87,8 @@ def test_a_refusal_is_recorded_with_what_an_operator_needs_and_no_secret(tmp_pat
     assert record == {
         "time": 1000.0, "reference": ticket.reference, "client": "192.0.2.1", "port": 4711, "method": "GET",
         "host": "example.org", "path": "/secret", "rule": "no-secret", "action": "reject", "mode": "enforce", "score": 0.0,
-        "status": 403, "reason": "Nobody may.", "tags": [], "shadow": [], "fault": "",
+        "status": 403, "reason": "Nobody may.", "class": "",
+        "tags": [], "shadow": [], "fault": "",
     }  # fmt: skip
     assert "s3cret" not in bench.path.read_text()
 

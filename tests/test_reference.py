@@ -7,11 +7,13 @@ import pytest
 
 from proxyguard.limits.limit import KeyKind, Missing
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import FieldKind
+from proxyguard.policy.model import Encoding, FieldKind
 from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
 from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
+from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
 from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
+from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
 from proxyguard.policy.parse_tests import EXPECT_KEYS, SKETCH_KEYS, TEST_KEYS
 from proxyguard.problems import format_report
 from proxyguard.selftest import run_tests
@@ -47,6 +49,7 @@ def test_an_example_loads_and_its_tests_hold(text: str, tmp_path: Path) -> None:
 
 WORDS = {
     *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing,
+    *ACCOUNT_KEYS, *CLASS_KEYS, *SIGNED_KEYS, *DIGESTS, *Encoding,
     *TEST_KEYS, *SKETCH_KEYS, *EXPECT_KEYS, "any", "all", "present", "absent",
     *(name for names in MATCHERS.values() for name in names),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from proxyguard.client_address import DEFAULT_PREFIXES, Prefixes
-from proxyguard.decision import ACTION_NAMES, Action, Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit, weakest
+from proxyguard.decision import ACTION_NAMES, Action, Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit
 from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.conditions import (
     SCORED,
@@ -28,10 +28,11 @@ from proxyguard.policy.conditions import (
     trigger_of_tag,
     triggers,
 )
+from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.facts import FactNumbers, FactTable
 from proxyguard.policy.keys import BY_CLIENT, KeyMaker, Shown
-from proxyguard.policy.model import FieldKind, Policy, Rule, RuleSet
+from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
 from proxyguard.policy.steps import Breathe, in_steps, no_breath
 from proxyguard.request import Request
 
@@ -102,6 +103,20 @@ def _wakes(action: Action) -> tuple[Trigger, ...]:
             return ()
 
 
+class Account(NamedTuple):
+    """What identifies a session, and where the upstream says whose account it is."""
+
+    session: Shown
+    """The keyed hash of the session of a request; None when it has none."""
+    header: bytes
+    """Lower case."""
+    remember_seconds: float
+
+    @classmethod
+    def of(cls, source: AccountSource, keys: KeyMaker) -> Account:
+        return cls(keys.session_key(source.session), source.header.encode(), source.remember_seconds)
+
+
 class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
@@ -110,6 +125,8 @@ class CompiledPolicy:
         "_ban_keys",
         "_by_trigger",
         "_keys",
+        "account",
+        "classes",
         "digest",
         "facts",
         "mode",
@@ -130,6 +147,8 @@ class CompiledPolicy:
         always: tuple[int, ...],
         by_trigger: Mapping[Trigger, tuple[int, ...]],
         keys: KeyMaker,
+        account: Account | None = None,
+        classes: tuple[str, ...] = (),
     ) -> None:
         self.digest = digest
         self.mode = mode
@@ -142,6 +161,10 @@ class CompiledPolicy:
         self._always = always
         self._by_trigger = by_trigger
         self._keys = keys
+        self.account = account
+        """How the account behind a request is known, if at all."""
+        self.classes = classes
+        """The classes of clients, without `anonymous`; none when the rules define none."""
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
         self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT}, key=str))
 
@@ -187,7 +210,7 @@ def compile_policy(
     `breathe` is called between steps of a few milliseconds, for a compilation in a thread beside a serving loop.
     Raises PolicyError for what parsing cannot see: a pattern too large to compile, an `allow` with a limit.
     """
-    ordered = [(rule_set, rule, weakest(rule.mode, rule_set.mode, mode)) for rule_set, rule in _rules(policy)]
+    ordered = [(rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set, rule in _rules(policy)]
     live = [(rule_set, rule, own) for rule_set, rule, own in ordered if own is not Mode.OFF]
     live.sort(key=lambda entry: not isinstance(entry[1].action, Allow))
     keys = KeyMaker(secret, prefixes)
@@ -198,17 +221,24 @@ def compile_policy(
         for (rule_set, rule, own), node in in_steps(tuple(zip(live, nodes, strict=True)), breathe)
     )
     always, by_trigger = _index(nodes, breathe)
-    return CompiledPolicy(
+    made = CompiledPolicy(
         digest=policy.digest,
         mode=mode,
-        rule_sets=tuple(rule_set.name for rule_set in policy.rule_sets),
-        summary=tuple(_info(rule_set, rule, own) for rule_set, rule, own in ordered),
+        rule_sets=tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common),
+        summary=tuple(_info(rule_set, rule, own) for rule_set, rule, own in ordered if not rule_set.common),
         rules=compiled,
         facts=FactTable(numbers.tests, breathe),
         always=always,
         by_trigger=by_trigger,
         keys=keys,
+        account=None if policy.account is None else Account.of(policy.account, keys),
+        classes=policy.classes,
     )
+    if breathe is not no_breath:
+        leaving: list[object] = [ordered, live, nodes, numbers]
+        del ordered, live, nodes, numbers
+        dismantle(leaving, breathe)
+    return made
 
 
 def _rules(policy: Policy) -> list[tuple[RuleSet, Rule]]:

@@ -14,6 +14,8 @@ from typing import Any, Final, assert_never
 
 from proxyguard.policy.facts import FactNumbers, is_dynamic
 from proxyguard.policy.model import (
+    ANONYMOUS,
+    CLASS_MARK,
     Absent,
     AllOf,
     AnyOf,
@@ -24,6 +26,7 @@ from proxyguard.policy.model import (
     InNetworks,
     Not,
     Present,
+    Signed,
     Test,
     Text,
     TextKind,
@@ -174,7 +177,7 @@ def _any(wanted: frozenset[int], unwanted: frozenset[int], rest: tuple[Holds, ..
 
 
 def _arising(test: Test, *, negated: bool) -> Holds:
-    ask = _score(test) if test.field.kind is FieldKind.SCORE else _tags(test)
+    ask = _ASKING[test.field.kind](test)
     return (lambda facts, score, tags: not ask(facts, score, tags)) if negated else ask
 
 
@@ -187,7 +190,7 @@ def _score(test: Test) -> Holds:
             return lambda _facts, score, _tags: score <= bound
         case Present():
             return lambda _facts, _score, _tags: True
-        case Absent() | Text() | InNetworks():
+        case Absent() | Text() | InNetworks() | Signed():
             return lambda _facts, _score, _tags: False
         case _:
             assert_never(test.matcher)
@@ -206,10 +209,50 @@ def _tags(test: Test) -> Holds:
             return lambda _facts, _score, tags: bool(tags)
         case Absent():
             return lambda _facts, _score, tags: not tags
-        case AtLeast() | AtMost() | InNetworks():
+        case AtLeast() | AtMost() | InNetworks() | Signed():
             return lambda _facts, _score, _tags: False
         case _:
             assert_never(test.matcher)
+
+
+def class_of(tags: Tags) -> str:
+    """The class that tags say: at most one of them does."""
+    for tag in tags:
+        if tag.startswith(CLASS_MARK):
+            return tag[len(CLASS_MARK) :]
+    return ANONYMOUS
+
+
+def class_tag(name: str) -> str:
+    """The tag that says a class."""
+    return CLASS_MARK + name
+
+
+def _class(test: Test) -> Holds:
+    """The class is a field that is always there and has one value."""
+    match test.matcher:
+        case Text(TextKind.EQUAL, texts):
+            names = frozenset(text.decode(errors="replace") for text in texts)
+            if ANONYMOUS in names:
+                return lambda _facts, _score, tags: class_of(tags) in names
+            wanted = frozenset(map(class_tag, names))
+            return lambda _facts, _score, tags: not wanted.isdisjoint(tags)
+        case Text(kind, texts):
+            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
+            return lambda _facts, _score, tags: any(_found(pattern, class_of(tags)) for pattern in patterns)
+        case Present():
+            return lambda _facts, _score, _tags: True
+        case Absent() | AtLeast() | AtMost() | InNetworks() | Signed():
+            return lambda _facts, _score, _tags: False
+        case _:
+            assert_never(test.matcher)
+
+
+_ASKING: Final[Mapping[FieldKind, Callable[[Test], Holds]]] = {
+    FieldKind.SCORE: _score,
+    FieldKind.TAG: _tags,
+    FieldKind.CLASS: _class,
+}
 
 
 def _found(pattern: Any, tag: str) -> bool:
@@ -250,6 +293,9 @@ def _arising_triggers(test: Test, *, negated: bool) -> frozenset[Trigger] | None
             return frozenset(trigger_of_tag(text.decode(errors="replace")) for text in texts)
         case ((Text() | Present()), False) if test.field.kind is FieldKind.TAG:
             return frozenset((TAGGED,))
+        case (Text(TextKind.EQUAL, texts), False) if test.field.kind is FieldKind.CLASS:
+            names = {text.decode(errors="replace") for text in texts}
+            return None if ANONYMOUS in names else frozenset(trigger_of_tag(class_tag(name)) for name in names)
         case _:
             return None
 
@@ -270,6 +316,8 @@ def _share(test: Test) -> float:
             return common * 0.5
         case Text():
             return common
+        case Signed():
+            return 0.3
         case InNetworks(networks):
             wide = any(network.last - network.first >= _WIDE_NETWORK_ADDRESSES for network in networks)
             return 0.5 if wide else 0.01

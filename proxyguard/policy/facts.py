@@ -21,11 +21,13 @@ from proxyguard.policy.model import (
     FieldKind,
     InNetworks,
     Present,
+    Signed,
     Test,
     Text,
     TextKind,
 )
 from proxyguard.policy.network_table import NetworkTable
+from proxyguard.policy.signatures import checker
 from proxyguard.policy.steps import Breathe, no_breath
 from proxyguard.policy.text_index import TextIndex
 from proxyguard.request import Request, Values
@@ -38,7 +40,7 @@ _NUMBER: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*"
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
 
-_DYNAMIC: Final = (FieldKind.SCORE, FieldKind.TAG)
+_DYNAMIC: Final = (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)
 
 
 def number_of(value: bytes) -> float | None:
@@ -90,6 +92,7 @@ def field_index(tests: Iterable[tuple[Test, int]], breathe: Breathe) -> FieldInd
     texts: list[tuple[TextKind, bytes, int]] = []
     bounds: list[tuple[AtLeast | AtMost, int]] = []
     present: list[int] = []
+    signed: list[tuple[Callable[[bytes], bool], int]] = []
     for test, number in tests:
         match test.matcher:
             case Text(kind, wanted):
@@ -98,13 +101,20 @@ def field_index(tests: Iterable[tuple[Test, int]], breathe: Breathe) -> FieldInd
                 bounds.append((test.matcher, number))
             case Present():
                 present.append(number)
+            case Signed():
+                signed.append((checker(test.matcher), number))
             case InNetworks() | Absent():
                 pass  # networks are a table of their own; what is absent has no values
             case _:
                 assert_never(test.matcher)
     by_text = TextIndex(texts, breathe).finder() if texts else None
     by_number = _number_finder(bounds) if bounds else None
-    return FieldIndex(tuple(present), _both(by_text, by_number))
+    by_signature = _signature_finder(signed) if signed else None
+    return FieldIndex(tuple(present), _both(_both(by_text, by_number), by_signature))
+
+
+def _signature_finder(signed: Sequence[tuple[Callable[[bytes], bool], int]]) -> Find:
+    return lambda value: [fact for is_signed, fact in signed if is_signed(value)]
 
 
 def _number_finder(bounds: Sequence[tuple[AtLeast | AtMost, int]]) -> Find:
@@ -152,7 +162,7 @@ _SINGLE: Final[Mapping[FieldKind, Callable[[Request], bytes]]] = {
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = ("_cookies", "_headers", "_networks", "_query", "_singles")
+    __slots__ = ("_account", "_cookies", "_headers", "_networks", "_query", "_singles")
 
     def __init__(self, tests: Iterable[Test], breathe: Breathe = no_breath) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
@@ -182,6 +192,8 @@ class FactTable:
         self._singles = tuple(
             _always(_SINGLE[kind], field_index(tests, breathe)) for kind, tests in singles.items() if tests
         )
+        about_account = by_field.get(Field(FieldKind.ACCOUNT))
+        self._account = field_index(about_account, breathe) if about_account else None
         self._headers = named(FieldKind.HEADER)
         self._query = named(FieldKind.QUERY)
         self._cookies = named(FieldKind.COOKIE)
@@ -199,6 +211,8 @@ class FactTable:
             _collect_named(self._query, request.query, facts)
         if self._cookies and b"cookie" in request.header_index:
             _collect_named(self._cookies, request.cookies, facts)
+        if self._account is not None and request.account is not None:
+            _collect_named({b"": self._account}, {b"": (request.account,)}, facts)
         return facts
 
 

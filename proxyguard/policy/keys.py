@@ -14,6 +14,7 @@ from typing import Final, assert_never
 
 from proxyguard.client_address import Prefixes
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
+from proxyguard.policy.model import Field, FieldKind
 from proxyguard.request import Request, Values
 
 Shown = Callable[[Request], str | None]
@@ -89,6 +90,13 @@ class KeyMaker:
         """The key of a ban by client address."""
         return f"client:{request.client.client_key(self._prefixes)}"
 
+    def session_key(self, session: Field) -> Shown:
+        """The keyed hash of what identifies a session: a cookie or a header; None when the request has none."""
+        name = session.name.encode()
+        if session.kind is FieldKind.COOKIE:
+            return lambda request: self._hash_of(request.cookies.get(name))
+        return lambda request: self._hash_of(request.header_index.get(name))
+
     def _part(self, part: KeyPart) -> Shown:
         name = part.name.encode()
         match part.kind:
@@ -108,6 +116,8 @@ class KeyMaker:
                 return lambda request: self._hash_of(request.cookies.get(name))
             case KeyKind.SITE:
                 return lambda _request: "*"
+            case KeyKind.ACCOUNT:
+                return lambda request: request.account_key
             case _:
                 assert_never(part.kind)
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from proxyguard.policy.expand import expanded
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse import MAX_RULES, ParsedFile, check_names, parse_file
 from proxyguard.policy.parse_lists import ListFiles, read_bounded, reason
@@ -61,7 +62,7 @@ def load_policy(directory: Path) -> LoadResult:
     files = (*paths, *list_files.paths)
     if problems:
         return LoadResult(None, tuple(sorted(problems)), files)
-    rule_sets = tuple(file.rule_set for file in parsed if file.rule_set is not None)
+    rule_sets = expanded(file.rule_set for file in parsed if file.rule_set is not None)
     return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests)), (), files)
 
 

@@ -7,7 +7,7 @@ Text values are UTF-8 bytes where they are compared with what a client sent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -46,6 +46,10 @@ class FieldKind(StrEnum):
     HTTP_VERSION = "http_version"
     SCORE = "score"
     TAG = "tag"
+    CLASS = "class"
+    """The class of client that the request belongs to; always there."""
+    ACCOUNT = "account"
+    """What the upstream said of the account behind the request's session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,31 @@ class AtMost:
     bound: float
 
 
-Matcher = Text | InNetworks | Present | Absent | AtLeast | AtMost
+class Encoding(StrEnum):
+    """How a signature is written as text; padding with `=` may be there or not."""
+
+    BASE64URL = "base64url"
+    BASE64 = "base64"
+    HEX = "hex"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Holds when a value ends with `separator` and the HMAC of what stands before it.
+
+    A value that does not begin with `prefix` is not signed; the prefix is not part of what is signed.
+    """
+
+    variable: str
+    """The environment variable that held the secret."""
+    secret: bytes = field(repr=False)
+    separator: bytes = b"."
+    digest: str = "sha256"
+    encoding: Encoding = Encoding.BASE64URL
+    prefix: bytes = b""
+
+
+Matcher = Text | InNetworks | Present | Absent | AtLeast | AtMost | Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +193,35 @@ class Rule:
     place: Place = NOWHERE
 
 
+REMEMBER_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSource:
+    """Where the upstream says whose account a session is: a response header, remembered for the value of a cookie or header."""
+
+    session: Field
+    header: str
+    """Lower case. Neither the client's own nor the upstream's passes."""
+    remember_seconds: float = REMEMBER_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class ClientClass:
+    """A class of clients. A request belongs to the first class whose condition holds, else to `anonymous`."""
+
+    name: str
+    when: Condition
+    place: Place = NOWHERE
+
+
+ANONYMOUS = "anonymous"
+"""The class of requests that belong to no other."""
+
+CLASS_MARK = "class:"
+"""Tags that begin so say the class. No rule can attach one: names have no colon."""
+
+
 class RequestSketch(NamedTuple):
     """A request as a test in a rule file describes it; what it leaves out gets plain defaults."""
 
@@ -175,6 +232,8 @@ class RequestSketch(NamedTuple):
     path: str = "/"
     http_version: str = "1.1"
     headers: tuple[tuple[str, str], ...] = ()
+    account: str = ""
+    """What the upstream said of the account; empty: nothing."""
 
 
 class Expectation(NamedTuple):
@@ -207,7 +266,11 @@ class RuleTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """One YAML file. `mode` is the weakest mode its rules may have: shadow here makes every rule shadow."""
+    """One YAML file. `mode` is the weakest mode its rules may have: shadow here makes every rule shadow.
+
+    A `common` one holds what all others build on (the rules that say the class of a request): it belongs to every site's choice,
+    comes first, and no mode weakens it, since it never acts.
+    """
 
     name: str
     file: str
@@ -215,6 +278,13 @@ class RuleSet:
     mode: Mode = Mode.ENFORCE
     rules: tuple[Rule, ...] = ()
     tests: tuple[RuleTest, ...] = ()
+    account: AccountSource | None = None
+    classes: tuple[ClientClass, ...] = ()
+    common: bool = False
+
+    def mode_of(self, rule: Rule, process_mode: Mode) -> Mode:
+        """The mode that a rule really has: the weakest of its own, its rule set's and the process's."""
+        return rule.mode if self.common else weakest(rule.mode, self.mode, process_mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +294,20 @@ class Policy:
     rule_sets: tuple[RuleSet, ...]
     digest: str = ""
 
+    @property
+    def account(self) -> AccountSource | None:
+        """How accounts are known, if at all."""
+        return next((rule_set.account for rule_set in self.rule_sets if rule_set.account is not None), None)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes of clients, without `anonymous`."""
+        return tuple(each.name for rule_set in self.rule_sets for each in rule_set.classes)
+
 
 def rules_by_mode(policy: Policy, process_mode: Mode) -> Iterator[tuple[Rule, Mode]]:
-    """Every rule with the mode that it really has: the weakest of its own, its rule set's and the process's."""
+    """Every rule that an operator wrote, with the mode that it really has."""
     for rule_set in policy.rule_sets:
-        for rule in rule_set.rules:
-            yield rule, weakest(rule.mode, rule_set.mode, process_mode)
+        if not rule_set.common:
+            for rule in rule_set.rules:
+                yield rule, rule_set.mode_of(rule, process_mode)

@@ -27,18 +27,18 @@ from proxyguard.decision import (
 from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.model import (
     ALWAYS,
-    AllOf,
-    AnyOf,
+    ANONYMOUS,
+    AccountSource,
+    ClientClass,
     Condition,
     FieldKind,
-    Not,
     Place,
     Rule,
     RuleSet,
     RuleTest,
-    Test,
 )  # fmt: skip
 from proxyguard.policy.parse_actions import read_action
+from proxyguard.policy.parse_classes import looks_at, read_account, read_classes
 from proxyguard.policy.parse_conditions import ConditionReader
 from proxyguard.policy.parse_limits import read_limit
 from proxyguard.policy.parse_lists import ListFiles, Lists
@@ -61,7 +61,7 @@ MAX_RULES: Final = 50_000
 
 MAX_PROSE_CHARACTERS: Final = 1000
 
-FILE_KEYS: Final = ("name", "description", "mode", "lists", "rules", "tests")
+FILE_KEYS: Final = ("name", "description", "mode", "lists", "account", "classes", "rules", "tests")
 RULE_KEYS: Final = ("name", "why", "when", "limit", "action", "mode", "expires")
 
 RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE)
@@ -70,6 +70,8 @@ RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE)
 _MEANT_FILE: Final = {
     **dict.fromkeys(("rule", "ruleset", "rule_set", "policies", "policy"), "did you mean 'rules'?"),
     **dict.fromkeys(("list", "sets", "groups"), "did you mean 'lists'?"),
+    **dict.fromkeys(("class", "tiers", "tier"), "did you mean 'classes'?"),
+    **dict.fromkeys(("accounts", "session"), "did you mean 'account'?"),
     **dict.fromkeys(("version", "apiversion", "kind"), "leave it out: a rule file needs no version"),
     **dict.fromkeys(("when", "action", "limit"), "it belongs to a rule, below rules:"),
     **dict.fromkeys(("expires",), "it belongs to a rule: each rule ends by itself"),
@@ -110,6 +112,11 @@ class ParsedFile:
     name: tuple[str, int, int] | None = None
     rule_names: list[tuple[str, int, int]] = field(default_factory=list)
     expected_rules: list[tuple[str, int, int]] = field(default_factory=list)
+    account: tuple[int, int] | None = None
+    """Where it says how accounts are known."""
+    account_uses: list[tuple[str, int, int]] = field(default_factory=list)
+    classes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    class_uses: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 def parse_rule_set(
@@ -150,14 +157,45 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
             _claim(parsed.name, "rule set", rule_sets, report)
         for rule_name in parsed.rule_names:
             _claim(rule_name, "rule", rules, report)
+    check_only_once(every)
     if not whole or not all(parsed.readable for parsed in every):
         return
+    check_classes(every)
     known = {*rules, *RESERVED}
     for parsed in every:
         for name, line, column in parsed.expected_rules:
             if name not in known:
                 hint = name_hint(name, sorted(known), "rules")
                 parsed.report.add(line, column, f"the test expects the rule {quoted(name)}, which is in no file", hint)
+
+
+def check_only_once(files: list[ParsedFile]) -> None:
+    """Report what may be said once in a policy and is said again."""
+    first: dict[str, str] = {}
+    for parsed in files:
+        report = parsed.report
+        places = {"account": parsed.account, "classes": next(iter(parsed.classes.values()), None)}
+        for noun, place in places.items():
+            if place is None:
+                continue
+            told = first.setdefault(noun, f"{report.file}:{place[0]}")
+            if told != f"{report.file}:{place[0]}":
+                report.add(*place, f"{noun} is already said in {told}", "all files share it: say it once")
+
+
+def check_classes(files: list[ParsedFile]) -> None:
+    """Report classes that no file defines, and accounts that no file says how to know."""
+    defined = {name for parsed in files for name in parsed.classes}
+    known = sorted({*defined, ANONYMOUS})
+    has_account = any(parsed.account for parsed in files)
+    for parsed in files:
+        for name, line, column in parsed.class_uses:
+            if name not in known:
+                hint = name_hint(name, known, "classes") if defined else "no file defines classes: {name, when}"
+                parsed.report.add(line, column, f"there is no class {quoted(name)}", hint)
+        for name, line, column in parsed.account_uses if not has_account else ():
+            hint = "account: {key: cookie.session, class_header: x-account-class}, once in any file"
+            parsed.report.add(line, column, f"{name} needs to know accounts, and no file says how", hint)
 
 
 def _claim(name: tuple[str, int, int], noun: str, taken: dict[str, str], report: Report) -> None:
@@ -175,7 +213,9 @@ class _FileReader:
         self._parsed = parsed
         self._report = parsed.report
         self._lists = Lists(parsed.report, list_files)
-        self._conditions = ConditionReader(parsed.report, self._lists)
+        self._conditions = ConditionReader(
+            parsed.report, self._lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses
+        )
 
     def read(self, mapping: Mapping) -> None:
         report, parsed = self._report, self._parsed
@@ -191,18 +231,34 @@ class _FileReader:
         mode = _mode(values, report)
         if "lists" in values:
             self._lists.define(values["lists"])
+        account = self._account(values["account"]) if "account" in values else None
+        classes = self._classes(values["classes"]) if "classes" in values else ()
         rules = self._rules(values["rules"]) if "rules" in values else ()
         tests: tuple[RuleTest, ...] = ()
         if "tests" in values:
             reader = TestReader(report)
             tests = reader.read(values["tests"])
             parsed.expected_rules = reader.expected_rules
-        elif "rules" not in values:
+        elif not {"rules", "account", "classes"} & values.keys():
             complain(report, mapping, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
         if name is not None and mode is not None and not report.problems:
             parsed.rule_set = RuleSet(
-                name=name, file=report.file, description=description or "", mode=mode, rules=rules, tests=tests
+                name=name,
+                file=report.file,
+                description=description or "",
+                mode=mode,
+                rules=rules,
+                tests=tests,
+                account=account,
+                classes=classes,
             )
+
+    def _account(self, node: Node) -> AccountSource | None:
+        self._parsed.account = (node.line, node.column)
+        return read_account(node, self._report)
+
+    def _classes(self, node: Node) -> tuple[ClientClass, ...]:
+        return read_classes(node, self._report, self._conditions.read, self._parsed.classes) or ()
 
     def _rules(self, node: Node) -> tuple[Rule, ...]:
         sequence = read_sequence(node, self._report, "rules", "each rule begins with - name:")
@@ -228,6 +284,8 @@ class _FileReader:
         if "when" in values:
             when = self._conditions.read(values["when"], "when")
         limit = read_limit(values["limit"], report) if "limit" in values else None
+        if limit is not None and any(part.kind is KeyKind.ACCOUNT for part in limit.per):
+            self._parsed.account_uses.append(("per: account", values["limit"].line, values["limit"].column))
         action = read_action(values["action"], report) if "action" in values else None
         if "action" not in values:
             complain(report, mapping, _of_rule("has no action", name), "action: reject")
@@ -267,7 +325,10 @@ class _FileReader:
         if isinstance(action, Ban) and limit is not None and {part.kind for part in limit.per} <= _SHARED_KEYS:
             hint = "a ban is for the key of the limit: add client, network, a header or a cookie to per"
             complain(report, values["limit"], "the ban would be for everybody", hint)
-        if isinstance(action, Allow) and _looks_at(when, (FieldKind.SCORE, FieldKind.TAG)):
+        if isinstance(action, Allow) and looks_at(when, (FieldKind.CLASS,)):
+            hint = "say what makes the class, such as account: present; or use pass, which keeps its place among the rules"
+            complain(report, values["when"], "allow rules are looked at before the class is known", hint)
+        if isinstance(action, Allow) and looks_at(when, (FieldKind.SCORE, FieldKind.TAG)):
             hint = "use pass, which keeps its place among the rules"
             complain(report, values["when"], "allow rules are looked at before there is any score or tag", hint)
         if "when" in values or limit is not None:
@@ -282,16 +343,6 @@ class _FileReader:
 
 _SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
 """Parts of a key that all clients have in common."""
-
-
-def _looks_at(condition: Condition, kinds: tuple[FieldKind, ...]) -> bool:
-    match condition:
-        case Test(field=tested):
-            return tested.kind in kinds
-        case AllOf(conditions=conditions) | AnyOf(conditions=conditions):
-            return any(_looks_at(inner, kinds) for inner in conditions)
-        case Not(condition=inner):
-            return _looks_at(inner, kinds)
 
 
 def _of_rule(fault: str, name: str | None) -> str:

@@ -29,6 +29,7 @@ from proxyguard.policy.model import (
 from proxyguard.policy.parse_lists import Lists, unescaped
 from proxyguard.policy.parse_networks import HINT as NETWORK_HINT
 from proxyguard.policy.parse_networks import read_network
+from proxyguard.policy.parse_signed import read_signed
 from proxyguard.policy.parse_texts import ALWAYS_THERE, NAMED, field_hint, read_field_name, read_text_value
 from proxyguard.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.yaml_nodes import Entry, Mapping, Node, Scalar, Sequence, describe
@@ -55,12 +56,14 @@ MATCHERS: Final[dict[FieldKind, tuple[str, ...]]] = {
     FieldKind.METHOD: _EXACT,
     FieldKind.PATH: (*_TEXT_MATCHERS, "not"),
     FieldKind.QUERY: (*_TEXT_MATCHERS, *_NUMBERS, "not"),
-    FieldKind.HEADER: (*_TEXT_MATCHERS, *_NUMBERS, "not"),
-    FieldKind.COOKIE: (*_TEXT_MATCHERS, *_NUMBERS, "not"),
+    FieldKind.HEADER: (*_TEXT_MATCHERS, *_NUMBERS, "signed", "not"),
+    FieldKind.COOKIE: (*_TEXT_MATCHERS, *_NUMBERS, "signed", "not"),
     FieldKind.USER_AGENT: (*_TEXT_MATCHERS, "not"),
     FieldKind.HTTP_VERSION: (*_EXACT, *_NUMBERS),
     FieldKind.SCORE: _NUMBERS,
     FieldKind.TAG: _EXACT,
+    FieldKind.CLASS: _EXACT,
+    FieldKind.ACCOUNT: (*_TEXT_MATCHERS, "not"),
 }
 """The matchers of each field, besides a plain value."""
 
@@ -89,11 +92,21 @@ _MEANT: Final = {
 class ConditionReader:
     """Reads the conditions of one rule file."""
 
-    __slots__ = ("_lists", "_report")
+    __slots__ = ("_account_uses", "_class_uses", "_lists", "_report")
 
-    def __init__(self, report: Report, lists: Lists) -> None:
+    def __init__(
+        self,
+        report: Report,
+        lists: Lists,
+        *,
+        class_uses: list[tuple[str, int, int]],
+        account_uses: list[tuple[str, int, int]],
+    ) -> None:
+        """`class_uses` and `account_uses` collect, with their places, what other files may define."""
         self._report = report
         self._lists = lists
+        self._class_uses = class_uses
+        self._account_uses = account_uses
 
     def read(self, node: Node, subject: str) -> Condition | None:
         """A mapping of fields and combinations. None when a problem was reported."""
@@ -124,6 +137,8 @@ class ConditionReader:
             return None
         if kind in NAMED:
             return self._named(entry.key, kind, rest, entry.value) if dot else self._group(kind, entry)
+        if kind is FieldKind.ACCOUNT:
+            self._account_uses.append(("account", entry.key.line, entry.key.column))
         if dot:
             complain(self._report, entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
             return None
@@ -227,6 +242,9 @@ class ConditionReader:
         if name == "not":
             inner = self._matcher(field, node)
             return None if inner is None else Not(inner)
+        if name == "signed":
+            signed = read_signed(node, self._report)
+            return None if signed is None else Test(field, signed)
         if name in _NUMBERS:
             bound = read_number(node, self._report, name, -MAX_BOUND, MAX_BOUND)
             if bound is None:
@@ -243,7 +261,7 @@ class ConditionReader:
         if name in ("present", "absent"):
             hint = "leave the condition out" if field.kind in ALWAYS_THERE else f"write {field}: {name}"
             complain(self._report, key, f"{name} stands alone, it is not a key", hint)
-        elif name in _TEXT_MATCHERS or name in _NUMBERS:
+        elif name in _TEXT_MATCHERS or name in _NUMBERS or name == "signed":
             complain(self._report, key, f"{field} cannot be compared with {name}", _allowed_hint(field))
         else:
             hint = _MEANT.get(folded(name)) or name_hint(name, MATCHERS[field.kind], "matchers")
@@ -274,6 +292,8 @@ class ConditionReader:
             hint = "write absent for a field that is not there, or '' for one that is empty"
             complain(self._report, node, f"{field} has no value", hint)
             return None
+        if field.kind is FieldKind.CLASS:
+            self._class_uses.append((text, node.line, node.column))
         try:
             return (read_text_value(field.kind, kind, unescaped(text), alone=plainly),)
         except Fault as fault:

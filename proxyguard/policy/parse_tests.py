@@ -37,11 +37,13 @@ MAX_REPEAT: Final = 20_000
 MAX_WITHIN_SECONDS: Final = 366 * 86_400
 MAX_TARGET_CHARACTERS: Final = 8192
 MAX_VALUE_CHARACTERS: Final = 8192
+MAX_ACCOUNT_CHARACTERS: Final = 64
 
 TEST_KEYS: Final = ("name", "request", "repeat", "within", "expect", "then", "steps")
 STEP_KEYS: Final = ("request", "repeat", "within", "expect")
 SKETCH_KEYS: Final = (
     "client", "method", "scheme", "host", "path", "http_version", "user_agent", "headers", "cookies",
+    "account",
 )  # fmt: skip
 EXPECT_KEYS: Final = ("action", "rule", "status", "score")
 
@@ -162,6 +164,8 @@ class TestReader:
             facts["client"] = self._client(values["client"])
         if "path" in values:
             facts["path"] = self._target(values["path"])
+        if "account" in values:
+            facts["account"] = read_text(values["account"], report, "account", MAX_ACCOUNT_CHARACTERS) or ""
         headers = self._headers(values)
         if len(report.problems) > before:
             return None

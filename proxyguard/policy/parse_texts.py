@@ -11,7 +11,7 @@ from typing import Final
 
 from proxyguard.policy.model import FieldKind, TextKind
 from proxyguard.policy.parse_patterns import check_regex
-from proxyguard.problems import Fault, name_hint, quoted
+from proxyguard.problems import Fault, listed, name_hint, quoted
 from proxyguard.request import inspected_path
 from proxyguard.yaml_values import NAME
 
@@ -21,7 +21,7 @@ MAX_BYTES: Final = 4096
 ALWAYS_THERE: Final = frozenset(
     {
         FieldKind.CLIENT, FieldKind.HOST, FieldKind.SCHEME, FieldKind.METHOD, FieldKind.PATH, FieldKind.HTTP_VERSION,
-        FieldKind.SCORE, FieldKind.TAG,
+        FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS,
     }
 )  # fmt: skip
 """Fields without `present` and `absent`."""
@@ -189,6 +189,12 @@ def _tag(_kind: TextKind, text: str) -> str:
     return text
 
 
+def _class(_kind: TextKind, text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise Fault(f"{quoted(text)} is not the name of a class", "lower-case letters, digits and single hyphens")
+    return text
+
+
 _CHECKS: Final[dict[FieldKind, Callable[[TextKind, str], str]]] = {
     FieldKind.HOST: _host,
     FieldKind.PATH: _path,
@@ -196,6 +202,7 @@ _CHECKS: Final[dict[FieldKind, Callable[[TextKind, str], str]]] = {
     FieldKind.SCHEME: _scheme,
     FieldKind.HTTP_VERSION: _http_version,
     FieldKind.TAG: _tag,
+    FieldKind.CLASS: _class,
 }
 
 _STARRED: Final = frozenset({FieldKind.HOST, FieldKind.PATH, FieldKind.USER_AGENT})
@@ -218,6 +225,9 @@ def read_field_name(kind: FieldKind, name: str) -> str:
 
 
 FIELD_NAMES: Final = tuple(str(kind) for kind in FieldKind)
+
+_NOWHERE: Final = ("country", "asn", "geo", "fingerprint")
+"""What other tools have and this one does not: no field that sounds like it is meant."""
 
 _HEADERS: Final = (
     "referer",
@@ -250,4 +260,6 @@ def field_hint(name: str) -> str:
     meant = _MEANT.get(name.lower().replace("-", "_"))
     if meant is not None:
         return f"did you mean {quoted(meant)}?"
+    if name.lower() in _NOWHERE:
+        return f"fields: {listed((*FIELD_NAMES, 'any', 'all', 'not'))}"
     return name_hint(name, (*FIELD_NAMES, "any", "all", "not"), "fields")

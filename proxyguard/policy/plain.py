@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple, assert_never
 
-from proxyguard.policy.conditions import Tags
+from proxyguard.policy.conditions import Tags, class_of
 from proxyguard.policy.facts import number_of
 from proxyguard.policy.model import (
     Absent,
@@ -24,11 +24,13 @@ from proxyguard.policy.model import (
     InNetworks,
     Not,
     Present,
+    Signed,
     Test,
     Text,
     TextKind,
 )
 from proxyguard.policy.network_table import NetworkTable
+from proxyguard.policy.signatures import is_signed
 from proxyguard.policy.text_index import TextIndex, bounded
 from proxyguard.request import Request, Values
 
@@ -55,6 +57,10 @@ _SAID: Final = {
     TextKind.REGEX: ("fits the regex", "does not fit the regex", "fits none of the regexes"),
 }
 """What is said of a field that compares, of one that does not with one text, and with several."""
+
+
+_ARISING: Final = (FieldKind.TAG, FieldKind.CLASS)
+"""Fields that are compared with texts only."""
 
 
 class Answer(NamedTuple):
@@ -120,9 +126,13 @@ def _ask_test(test: Test, request: Request, score: float, tags: Tags) -> Answer:
         case AtLeast(bound) | AtMost(bound):
             low = isinstance(matcher, AtLeast)
             numbers = [number for value in values if (number := number_of(value)) is not None]
-            holds = test.field.kind is not FieldKind.TAG and any(n >= bound if low else n <= bound for n in numbers)
+            holds = test.field.kind not in _ARISING and any(n >= bound if low else n <= bound for n in numbers)
             side = "at least" if low else "at most"
             said = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
+            return Answer(holds, (said,))
+        case Signed():
+            holds = test.field.kind not in _ARISING and any(is_signed(matcher, value) for value in values)
+            said = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
             return Answer(holds, (said,))
         case _:
             assert_never(matcher)
@@ -138,7 +148,7 @@ def _ask_score(test: Test, score: float) -> Answer:
             return Answer(holds, (f"score is {score:g}, {'' if holds else 'not '}at most {bound:g}",))
         case Present():
             return Answer(holds=True, reasons=(f"score is {score:g}",))
-        case Absent() | Text() | InNetworks():
+        case Absent() | Text() | InNetworks() | Signed():
             return Answer(holds=False, reasons=(f"score is {score:g}, a number",))
         case _:
             assert_never(test.matcher)
@@ -190,6 +200,10 @@ def values_of(field: Field, request: Request, tags: Tags) -> Values:
             values = request.header_index.get(b"user-agent", ())
         case FieldKind.TAG:
             values = tuple(tag.encode() for tag in sorted(tags))
+        case FieldKind.CLASS:
+            values = (class_of(tags).encode(),)
+        case FieldKind.ACCOUNT:
+            values = () if request.account is None else (request.account,)
         case FieldKind.SCORE:
             values = ()
         case _:

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from proxyguard.decision import Mode
 from proxyguard.limits.limit import KeyKind, Missing
-from proxyguard.policy.model import FieldKind
+from proxyguard.policy.model import Encoding, FieldKind
 from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
 from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REFUSALS, REJECT_KEYS, STATUSES, TARPIT_KEYS
+from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
 from proxyguard.policy.parse_limits import LIMIT_KEYS
+from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
 from proxyguard.policy.parse_tests import DECISIONS, SKETCH_KEYS, STEP_KEYS, TEST_KEYS
 from proxyguard.policy.parse_texts import NAMED
 
@@ -36,6 +38,7 @@ MATCHER_WORDS: Final = {
     "regex": "Matches one of these RE2 patterns anywhere; anchor with ^ and $. Use single quotes.",
     "at_least": "Is a number of at least this.",
     "at_most": "Is a number of at most this.",
+    "signed": "Ends with a signature (HMAC) made with the secret in an environment variable.",
     "not": "The rest does not hold. Of a field that is missing, that is true.",
 }
 
@@ -52,6 +55,8 @@ FIELD_WORDS: Final = {
     FieldKind.HTTP_VERSION: "1.0, 1.1, 2 or 3.",
     FieldKind.SCORE: "The points collected by the rules before this one.",
     FieldKind.TAG: "The tags attached by the rules before this one.",
+    FieldKind.CLASS: "The class of the client, as `classes` define it; `anonymous` when it is in none.",
+    FieldKind.ACCOUNT: "What the site said of the session's account; absent when it said nothing. Needs `account`.",
 }
 
 ACTION_WORDS: Final = {
@@ -71,6 +76,18 @@ KEY_WORDS: Final = {
     "file.description": "What the rule set is for, for those who read it next.",
     "file.mode": "The most that any rule of this file may do: `enforce`, `shadow` (record, never act) or `off`.",
     "file.lists": "Lists of addresses or texts, used as `$name`: inline, or `{file: lists/NAME.txt}` with one entry a line.",
+    "file.account": "How the site says whose session it is: by a response header, remembered for a cookie or header.",
+    "file.classes": "Classes of clients; a request is of the first whose condition holds, else `anonymous`. In one file only.",
+    "account.key": "What identifies a session: `cookie.NAME` or `header.NAME`. Kept as a keyed hash only.",
+    "account.class_header": "The response header by which the site says what the account is. Clients never see or send it.",
+    "account.remember": "How long it is believed; an hour unless given.",
+    "class.name": "The name of the class; it becomes a metric label.",
+    "class.when": "What makes a client one of this class.",
+    "signed.secret": "The environment variable that holds the secret, or with _FILE behind its name the path of a file.",
+    "signed.separator": "What stands between the value and its signature; `.` unless given.",
+    "signed.digest": "The hash of the HMAC; sha256 unless given.",
+    "signed.encoding": "How the signature is written: base64url unless given.",
+    "signed.prefix": "What the value must begin with, and is not signed: `'Bearer '`.",
     "file.rules": "The rules, in order.",
     "file.tests": "Requests and what must be decided about them; run whenever the file is loaded.",
     "rule.name": "The name of the rule; it becomes a metric label, and stands in the audit log.",
@@ -111,6 +128,7 @@ KEY_WORDS: Final = {
     "request.user_agent": "The User-Agent header; none unless given.",
     "request.headers": "Other headers: a text, or a list of texts for a header that is repeated.",
     "request.cookies": "Cookies by name.",
+    "request.account": "What the site said of the session's account before.",
     "expect.action": "What must be done in the end.",
     "expect.rule": "The rule that must decide; `default` when none does.",
     "expect.status": "The status that the client must get.",
@@ -125,7 +143,7 @@ def policy_schema() -> Schema:
         "title": "proxyguard rule file",
         "description": "One rule set. `proxyguard check` finds what a schema cannot.",
         **_object("file", FILE_KEYS, _FILE, required=["name"]),
-        "anyOf": [{"required": ["rules"]}, {"required": ["tests"]}],
+        "anyOf": [{"required": [key]} for key in ("rules", "tests", "account", "classes")],
         "definitions": _definitions(),
     }
 
@@ -152,6 +170,9 @@ def _definitions() -> Schema:
         "action": _action(ACTIONS),
         "refusal": _action(REFUSALS),
         "limit": _object("limit", LIMIT_KEYS, _LIMIT, required=["rate"]),
+        "account": _object("account", ACCOUNT_KEYS, _ACCOUNT, required=["key", "class_header"]),
+        "class": _object("class", CLASS_KEYS, _CLASS, required=["name", "when"]),
+        "signed": {"anyOf": [_VARIABLE, _object("signed", SIGNED_KEYS, _SIGNED, required=["secret"])]},
         "rule": {
             **_object("rule", RULE_KEYS, _RULE, required=["name", "action"]),
             "examples": [_EXAMPLE_RULE],
@@ -203,6 +224,8 @@ _FILE: Final[Schema] = {
             ]
         },
     },
+    "account": {"$ref": "#/definitions/account"},
+    "classes": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/class"}},
     "rules": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/rule"}},
     "tests": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/test"}},
 }
@@ -215,6 +238,27 @@ _RULE: Final[Schema] = {
     "action": {"$ref": "#/definitions/action", "examples": ["reject", {"reject": {"status": 404}}, {"score": 40}]},
     "mode": _MODES,
     "expires": {"type": "string", "examples": ["2026-07-01", "2026-07-01T18:00Z"]},
+}
+
+_ACCOUNT: Final[Schema] = {
+    "key": {"type": "string", "pattern": r"^(header|cookie)\..+$", "examples": ["cookie.session"]},
+    "class_header": {"type": "string", "examples": ["x-account-class"]},
+    "remember": _SPAN,
+}
+
+_CLASS: Final[Schema] = {
+    "name": _KEBAB,
+    "when": {"$ref": "#/definitions/condition", "examples": [{"account": "present"}]},
+}
+
+_VARIABLE: Final[Schema] = {"type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$", "examples": ["SESSION_SECRET"]}
+
+_SIGNED: Final[Schema] = {
+    "secret": _VARIABLE,
+    "separator": {**_TEXT, "examples": ["."]},
+    "digest": {"enum": list(DIGESTS)},
+    "encoding": {"enum": [str(encoding) for encoding in Encoding]},
+    "prefix": {**_TEXT, "examples": ["Bearer "]},
 }
 
 _PART: Final[Schema] = {
@@ -296,11 +340,18 @@ def _conditions(description: str) -> Schema:
     return {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/condition"}, "description": description}
 
 
+_MATCHER_VALUES: Final[dict[str, Schema]] = {
+    "at_least": {"type": "number"},
+    "at_most": {"type": "number"},
+    "signed": {"$ref": "#/definitions/signed"},
+}
+
+
 def _matcher(kind: FieldKind) -> Schema:
     own = {"$ref": f"#/definitions/matcher_{kind}"}
     properties: Schema = {}
     for name in MATCHERS[kind]:
-        value = own if name == "not" else {"type": "number"} if name in ("at_least", "at_most") else _TEXTS
+        value = own if name == "not" else _MATCHER_VALUES.get(name, _TEXTS)
         properties[name] = {**value, "description": MATCHER_WORDS[name]}
     mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
     if kind is FieldKind.SCORE:

@@ -52,6 +52,8 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     status: int
     milliseconds: float
     reason: str = ""
+    class_: str = msgspec.field(name="class", default="")
+    """The class of the client; empty when the rules define none, or the request was allowed before it was known."""
     tags: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
     fault: str = ""

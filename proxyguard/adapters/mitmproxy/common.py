@@ -100,8 +100,10 @@ class Common:
             self._date = formatdate(time(), usegmt=True).encode("ascii")
         return self._date
 
-    def upstream_head(self, head: RequestHead, request: Request, route: Route, link: Link) -> bytes:
+    def upstream_head(self, head: RequestHead, request: Request, route: Route, link: Link, hide: bytes = b"") -> bytes:
         """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
         authority = head.authority or route.authority
         drop, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
+        if hide:
+            drop = drop | {hide}
         return serialise.request_head(head, add=add, drop=drop, authority=authority)

@@ -10,6 +10,8 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
+from msgspec import structs
+
 from proxyguard.adapters.mitmproxy.private import Command, SendData
 from proxyguard.adapters.mitmproxy.signals import AwaitTicket, EndLease, GiveUp, Lease
 from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
@@ -18,7 +20,7 @@ from proxyguard.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
 from proxyguard.http1 import serialise
 from proxyguard.http1.faults import BadResponse
 from proxyguard.http1.heads import Body, BodyKind, RequestHead, ResponseHead
-from proxyguard.ports import Served, Ticket
+from proxyguard.ports import Forwarding, Served, Ticket
 from proxyguard.request import Headers, Request
 from proxyguard.responses import Answer, error_page, render
 
@@ -155,6 +157,7 @@ class Exchange:
         """The request is whole."""
         self.request_whole = True
         if self._chunked:
+            trailers = without(trailers, self._hidden)
             last = serialise.last_chunk(trailers)
             if self.phase is Phase.FORWARDING:
                 self._to_upstream(last)
@@ -252,7 +255,7 @@ class Exchange:
         self.phase = Phase.FORWARDING
         self._reused = reused
         self._upstream_since = now
-        data = self._common.upstream_head(head, self.request, self.route, self._link)
+        data = self._common.upstream_head(head, self.request, self.route, self._link, self._hidden)
         pending = self._pending
         if pending:
             self._may_retry = False
@@ -319,6 +322,8 @@ class Exchange:
             return
         codec = self._codec
         if isinstance(event, ResponseHead):
+            if self._forwarding is not None:
+                event = self._dressed(event, self._forwarding)
             if event.status >= 200:
                 self.status = event.status
                 self._responded = True
@@ -335,7 +340,30 @@ class Exchange:
         else:
             self._upstream_until = now
             self._finish(now, "")
-            codec.send_end(event.trailers)  # type: ignore[attr-defined]  # the parser's third kind of event: an End
+            codec.send_end(without(event.trailers, self._hidden))  # type: ignore[attr-defined]  # the parser's third kind of event: an End
+
+    def _dressed(self, head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
+        """A response's head as the client may see it; what it says to us only is heard."""
+        headers = head.headers
+        hide = forwarding.hide
+        if hide:
+            kept = without(headers, hide)
+            if len(kept) < len(headers) and forwarding.hear is not None and head.status >= 200:
+                forwarding.hear(b"".join(value for name, value in headers if name.lower() == hide))
+            headers = kept
+        if head.status >= 200:
+            headers += forwarding.add
+        return head if headers is head.headers else structs.replace(head, headers=headers)
+
+    @property
+    def _forwarding(self) -> Forwarding | None:
+        return None if self.ticket is None else self.ticket.forwarding
+
+    @property
+    def _hidden(self) -> bytes:
+        """The header that passes in neither direction, if any."""
+        forwarding = self._forwarding
+        return forwarding.hide if forwarding is not None else b""
 
     def _switch(self, head: ResponseHead, now: float) -> None:
         server = self.server
@@ -431,3 +459,11 @@ class Exchange:
             if name.lower() == wanted:
                 return value
         return b""
+
+
+def without(headers: Headers, hidden: bytes) -> Headers:
+    """Header fields or trailers without the hidden one, the same object when there is nothing to hide."""
+    if not hidden or not headers:
+        return headers
+    kept = tuple(field for field in headers if field[0].lower().replace(b"_", b"-") != hidden)
+    return headers if len(kept) == len(headers) else kept
