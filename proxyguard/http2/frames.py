@@ -58,7 +58,7 @@ _ON_STREAM: Final = frozenset({DATA, HEADERS, PRIORITY, RST_STREAM, PUSH_PROMISE
 class Frame(NamedTuple):
     """One frame, or one piece of a DATA frame: then `size` is what it counts for flow control, padding included.
 
-    END_STREAM is in `flags` of the last piece only. `first` says that the piece begins its frame.
+    END_STREAM is in `flags` of the last piece only.
     """
 
     kind: int
@@ -66,7 +66,6 @@ class Frame(NamedTuple):
     stream: int
     payload: bytes
     size: int = 0
-    first: bool = True
 
 
 class FrameReader:
@@ -167,7 +166,7 @@ class FrameReader:
         over = not self._data_left and not self._pad_left
         if first and self._flags & PADDED:
             size += 1  # the length of the padding counts too
-        return Frame(DATA, self._flags & END_STREAM if over else 0, self._stream, payload, size, first)
+        return Frame(DATA, self._flags & END_STREAM if over else 0, self._stream, payload, size)
 
 
 def _check(kind: int, flags: int, stream: int, length: int) -> None:

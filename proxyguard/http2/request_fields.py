@@ -28,7 +28,6 @@ _CONNECTION_FIELDS: Final = frozenset({
 _NEED_CARE: Final = _CONNECTION_FIELDS | {b"cookie", b"te"}
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _UNKNOWN_LENGTH: Final = (b"transfer-encoding", b"chunked")
-_OPTIONAL_PSEUDO: Final = b":authority"
 
 
 class _Pseudo(NamedTuple):
@@ -91,17 +90,13 @@ def _read_pseudo(fields: list[Field]) -> tuple[_Pseudo, int]:
             raise Malformed("pseudo-field")
         found[name] = value
         start += 1
-    try:
-        pseudo = _Pseudo(
-            found.pop(b":method"), found.pop(b":scheme"), found.pop(b":path"), found.pop(_OPTIONAL_PSEUDO, None)
-        )
-    except KeyError:
-        if found.get(b":method") == b"CONNECT":
-            raise Malformed("method-refused") from None
-        raise Malformed("pseudo-field") from None
-    if found or pseudo.scheme not in _SCHEMES:
+    method, scheme, path = found.get(b":method"), found.get(b":scheme"), found.get(b":path")
+    if method is None or scheme is None or path is None:
+        raise Malformed("method-refused" if method == b"CONNECT" else "pseudo-field")
+    authority = found.get(b":authority")
+    if len(found) != (3 if authority is None else 4) or scheme not in _SCHEMES:
         raise Malformed("pseudo-field")
-    return pseudo, start
+    return _Pseudo(method, scheme, path, authority), start
 
 
 def _read_line(pseudo: _Pseudo, bounds: Bounds) -> RequestLine:

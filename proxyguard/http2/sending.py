@@ -133,7 +133,7 @@ class Sender:
         self._ready.pop(out, None)
 
     def reset(self, out: Outgoing, code: ErrorCode) -> None:
-        """Forget a stream and say so. What it may send at this moment is sent first."""
+        """Forget a stream and say so."""
         self.drop(out)
         self.parts.append(frames.rst_stream(out.number, code))
 

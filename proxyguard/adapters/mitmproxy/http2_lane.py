@@ -98,6 +98,7 @@ class Http2Lane(Layer):
         self._last_stream = 0
         self._requests = 0
         self._leaving = False
+        self._deserted = False
         self._closed = False
         self._busy = False
         self._full = False
@@ -256,7 +257,7 @@ class Http2Lane(Layer):
                 if not frame.flags & frames.ACK:
                     self.sender.parts.append(frames.ping_ack(frame.payload))
             case frames.GOAWAY:
-                self._leaving = True
+                self._deserted = True
             case frames.PUSH_PROMISE:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR)
             case _:  # PRIORITY, and what extensions bring
@@ -545,7 +546,7 @@ class Http2Lane(Layer):
         touched.clear()
         if not self._streams:
             due = inf
-            if self._leaving:
+            if self._leaving or self._deserted:
                 self._close()
                 return
         self._streams_due = due
@@ -570,7 +571,9 @@ class Http2Lane(Layer):
             sender.data_frames = 0
         if sender.finished:
             for number in sender.finished:
-                stream = self._streams[number]
+                stream = self._streams.get(number)
+                if stream is None:
+                    continue
                 if stream.receiving:
                     self._remember(number)
                     sender.parts.append(frames.rst_stream(number, ErrorCode.NO_ERROR))
@@ -580,7 +583,8 @@ class Http2Lane(Layer):
         if parts:
             data = b"".join(parts)
             parts.clear()
-            self._unsent_bytes += len(data)
+            if self.link.stalled:
+                self._unsent_bytes += len(data)
             self.commands.append(SendData(self._client, data))
 
     def _check_fill(self) -> None:
