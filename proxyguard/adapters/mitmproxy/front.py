@@ -15,7 +15,7 @@ from proxyguard.adapters.mitmproxy.common import Common, Route
 from proxyguard.adapters.mitmproxy.dripper import Dripper
 from proxyguard.adapters.mitmproxy.driver import ClientConnection, Runtime
 from proxyguard.adapters.mitmproxy.embed import Embedding, LaneMaker, Stack
-from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit
+from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit, tune
 from proxyguard.adapters.mitmproxy.memory import Trimmer
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
@@ -83,6 +83,7 @@ class Front:
         self._sockets = sockets
         try:
             for listening in sockets:
+                tune(listening)
                 self._servers.append(
                     await runtime.loop.create_server(lambda: ClientConnection(runtime), sock=listening, backlog=BACKLOG)
                 )

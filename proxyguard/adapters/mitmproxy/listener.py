@@ -12,6 +12,16 @@ BACKLOG: Final = 4096
 """Connections the kernel holds for us while we are busy; the kernel caps it at net.core.somaxconn."""
 
 
+TCP_NOTSENT_LOWAT: Final = 25
+"""From linux/tcp.h; Python 3.12 has no name for it."""
+
+UNSENT_BYTES: Final = 128 * 1024
+"""What the kernel takes before it has sent what it has; fast clients do not notice, it is refilled as it drains."""
+
+PROBE_AFTER_SECONDS: Final = 120
+"""Of silence. Four unanswered probes later a peer that vanished without a word is let go: after four minutes."""
+
+
 class ListenFault(OSError):
     """Why nothing listens: the deployer's address or certificate cannot be used."""
 
@@ -48,6 +58,19 @@ def open_sockets(listen: Listen, *, shared_port: bool) -> list[socket.socket]:
             made.close()
         raise ListenFault(f"listen: cannot bind {listen}: {error.strerror or error}") from error
     return sockets
+
+
+def tune(listening: socket.socket) -> None:
+    """Options that accepted connections inherit: little unsent data in the kernel, and probes that find dead peers.
+
+    Without the first, a client that asks for large files and does not read them fills megabytes of kernel memory a connection
+    before we notice.
+    """
+    listening.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_SECONDS)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_AFTER_SECONDS // 4)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
 
 
 def raise_file_limit(wanted: int) -> int:
