@@ -18,10 +18,14 @@ COMMANDS: Final = {
     "check": Lazy("proxyguard.cli.check:check", "Read every rule file, report all problems, run the tests."),
     "explain": Lazy("proxyguard.cli.explain:explain", "Say what the rules decide about one request."),
     "replay": Lazy("proxyguard.cli.replay:replay", "Run the rules over access logs."),
+    "test": Lazy("proxyguard.cli.testing:test", "Run the tests in rule files."),
     "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),
     "status": Lazy("proxyguard.cli.control:status", "Show what the running instance does."),
     "reload": Lazy("proxyguard.cli.control:reload", "Read the rules again and put them in force."),
     "bans": Lazy("proxyguard.cli.control:bans", "List, add and remove bans on the running instance."),
+    "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),
+    "new": Lazy("proxyguard.cli.starter:new", "Add something to the rules."),
+    "completion": Lazy("proxyguard.cli.completion:completion", "Write the script by which a shell completes commands."),
     "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
 }
 

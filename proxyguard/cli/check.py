@@ -98,4 +98,13 @@ def _summary(directory: Path, policy: Policy) -> str:
     counts = ", ".join(f"{modes.count(mode)} {mode}" for mode in Mode if mode in modes)
     files = [rule_set for rule_set in policy.rule_sets if not rule_set.common]
     tests = sum(len(rule_set.tests) for rule_set in files)
-    return f"{directory}: {len(files)} rule sets, {len(modes)} rules ({counts or 'none'}), {tests} tests passed"
+    said = [
+        _count(len(files), "rule set"),
+        f"{_count(len(modes), 'rule')} ({counts or 'none'})",
+        f"{_count(tests, 'test')} passed",
+    ]
+    return f"{directory}: {', '.join(said)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

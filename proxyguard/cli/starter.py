@@ -1,0 +1,209 @@
+"""`proxyguard init` writes a commented set of first files; `proxyguard new rule` asks three questions and adds a rule."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import click
+
+from proxyguard.cli.options import fail
+from proxyguard.cli.rules import loaded_or_usage, rules_option
+from proxyguard.cli.schema import SCHEMA_FILE, schema_text
+from proxyguard.lint.fixes import replace_file
+from proxyguard.policy.load import rule_files
+from proxyguard.policy.model import Policy, RuleSet
+from proxyguard.policy.parse import parse_rule_set
+from proxyguard.policy.parse_limits import PERIODS
+from proxyguard.policy.parse_lists import ListFiles
+from proxyguard.policy.parse_networks import read_network
+from proxyguard.problems import Fault, format_report
+from proxyguard.selftest import run_tests
+from proxyguard.starter.first_files import AlreadyThere, write_starter
+from proxyguard.starter.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
+
+OWN_FILE: Final = "90-own.yaml"
+
+_RATE: Final = re.compile(rf"[1-9]\d{{0,8}}/({'|'.join(PERIODS)}|\d+(ms|s|m|h|d|w))", re.ASCII)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+def init(directory: Path) -> None:
+    """Write a first set of files into a folder. Settings, a rule file with tests, a list, a README; nothing is overwritten.
+
+    \b
+    Example:
+      proxyguard init /etc/proxyguard
+    """
+    schema = {PurePosixPath("rules") / SCHEMA_FILE: schema_text()}
+    try:
+        written = write_starter(directory, schema)
+    except AlreadyThere as error:
+        names = "\n".join(f"  {path}" for path in error.paths)
+        fail(
+            f"error: nothing was written, because there is already\n{names}\n  hint: name an empty folder, or move these away"
+        )
+    except OSError as error:
+        fail(f"error: {error.filename or directory} cannot be written: {error.strerror}")
+    for path in written:
+        click.echo(path)
+    click.echo(f"next: proxyguard check {directory / 'rules'}; then read {directory / 'README.md'}")
+
+
+@click.group()
+def new() -> None:
+    """Add something to the rules.
+
+    \b
+    Example:
+      proxyguard new rule
+    """
+
+
+@new.command("rule")
+@rules_option
+@click.option(
+    "--file",
+    "name",
+    metavar="NAME",
+    default=OWN_FILE,
+    show_default=True,
+    help="The rule file to add it to, or to make.",
+)
+@click.option("--name", "rule_name", help="The rule's name. Default: made of the answers.")
+@click.option("--why", default="", help="The reason, kept with every decision.")
+@click.option("--match", type=click.Choice(list(MATCHES)), help="What to look at.")
+@click.option("--value", help="What it must be.")
+@click.option("--action", type=click.Choice(list(ACTIONS)), help="What to do.")
+@click.option("--limit", metavar="RATE", help="Only above so many from one client, such as 30/minute.")
+@click.option("--since", type=click.Choice(["shadow", "now"]), help="shadow: only record, at first; now: act at once.")
+@click.option("--expires", default="", metavar="DAY", help="When it ends by itself: 2026-07-01, or 2026-07-01T18:00Z.")
+def new_rule(
+    directory: Path,
+    name: str,
+    rule_name: str | None,
+    why: str,
+    match: str | None,
+    value: str | None,
+    action: str | None,
+    limit: str | None,
+    since: str | None,
+    expires: str,
+) -> None:
+    """Ask what to match, what to do and since when, and add the rule, with a test, to a rule file.
+
+    What is given as an option is not asked. Nothing is written when the rules would have problems with it.
+
+    \b
+    Examples:
+      proxyguard new rule
+      proxyguard new rule --match user-agent --value BadBot --action reject --since now
+      proxyguard new rule --match path --value /search --limit 30/minute --action reject --since shadow
+    """
+    asked = action is None
+    match = match or _choose("1. What to match?", MATCHES)
+    value = value or click.prompt(f"   {MATCHES[match]}", type=str)
+    _check_value(match, value)
+    action = action or _choose("2. What to do?", ACTIONS)
+    if asked and limit is None and action != "allow":
+        limit = click.prompt(
+            "   only above a limit from one client, such as 30/minute (empty: always)", default="", show_default=False
+        )
+    if limit and (action == "allow" or not _RATE.fullmatch(limit)):
+        allowed = (
+            "an allow rule has none" if action == "allow" else "a number and a period, such as 30/minute or 20/90s"
+        )
+        raise click.BadParameter(f"{limit!r} is not possible: {allowed}", param_hint="--limit")
+    since = since or _choose("3. Since when?", {"shadow": "only record at first (best)", "now": "act at once"})
+    rule = NewRule(
+        name=rule_name or _made_name(match, value, limit), match=match, value=value, action=action, limit=limit or "",
+        since=since, expires=expires, why=why,
+    )  # fmt: skip
+    _write(directory, name, rule)
+
+
+def _choose(question: str, choices: dict[str, str]) -> str:
+    click.echo(question)
+    for choice, meaning in choices.items():
+        click.echo(f"   {choice:<12}{meaning}")
+    answer: str = click.prompt("  ", type=click.Choice(list(choices)), show_choices=False, default=next(iter(choices)))
+    return answer
+
+
+def _check_value(match: str, value: str) -> None:
+    if match == "path" and not value.startswith("/"):
+        raise click.BadParameter(f"{value!r} does not begin with /", param_hint="--value")
+    if match == "client":
+        try:
+            read_network(value)
+        except Fault as fault:
+            raise click.BadParameter(f"{fault.message}\n  hint: {fault.hint}", param_hint="--value") from fault
+
+
+def _made_name(match: str, value: str, limit: str | None) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:48].strip("-")
+    return f"{words or match}-{'flood' if limit else match}"
+
+
+def _write(directory: Path, name: str, rule: NewRule) -> None:
+    path = directory / name
+    if path.suffix not in (".yaml", ".yml") or name.startswith(".") or path.parent != directory:
+        raise click.BadParameter(f"{name!r} is not the name of a rule file, such as {OWN_FILE}", param_hint="--file")
+    policy = _policy(directory)
+    taken = {each.name: each.place for rule_set in policy.rule_sets for each in rule_set.rules}
+    if rule.name in taken:
+        fail(f"error: there is a rule {rule.name!r} already, at {taken[rule.name]}\n  hint: choose another with --name")
+    try:
+        text = appended(path.read_text("utf-8"), rule) if path.exists() else new_file(rule, _set_name(path, policy))
+    except CannotAppend as error:
+        fail(
+            f"error: a rule cannot be added to {path}: {error}\n  hint: name another file with --file, or add this by hand:\n"
+            + "\n".join(f"  {line}" for line in rule.rule_lines())
+        )
+    _prove(directory, path, text, policy)
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        fail(f"error: {path} cannot be written: {error.strerror}")
+    click.echo(f"{path}: added")
+    click.echo("\n".join(f"  {line}" for line in rule.rule_lines()))
+    if rule.since == "shadow":
+        click.echo("It records and does not act; write mode: enforce when you have seen what it finds.")
+
+
+def _policy(directory: Path) -> Policy:
+    """The rules so far; none when the folder has no rule file yet."""
+    if directory.is_dir() and rule_files(directory) == ([], []):
+        return Policy(())
+    loaded = loaded_or_usage(directory)
+    if loaded.policy is None:
+        fail(f"{format_report(loaded.problems)}nothing was written: mend these first")
+    return loaded.policy
+
+
+def _set_name(path: Path, policy: Policy) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", re.sub(r"^\d+[-_]?", "", path.stem).lower()).strip("-") or "own"
+    taken = {rule_set.name for rule_set in policy.rule_sets}
+    return plain if plain not in taken else f"{plain}-rules"
+
+
+def _prove(directory: Path, path: Path, text: str, policy: Policy) -> None:
+    """End the program, with nothing written, when the rules would have problems or a test would fail."""
+    rule_set, problems = parse_rule_set(text, str(path), ListFiles(directory))
+    if rule_set is None:
+        fail(f"{format_report(problems)}nothing was written")
+    failures = run_tests(_with_file(policy, rule_set))
+    if failures:
+        report = format_report(failure.problem for failure in failures)
+        fail(
+            f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)"
+        )
+
+
+def _with_file(policy: Policy, rule_set: RuleSet) -> Policy:
+    others = [each for each in policy.rule_sets if each.file != rule_set.file]
+    ordered = sorted((*others, rule_set), key=lambda each: (not each.common, each.file))
+    return replace(policy, rule_sets=tuple(ordered))

@@ -1,0 +1,1 @@
+"""What an operator begins with: a commented set of files, and new rules written from three answers."""
