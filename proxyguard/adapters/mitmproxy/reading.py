@@ -11,6 +11,9 @@ from typing import Final
 
 READ_BYTES: Final = 64 * 1024
 
+HIGH_WATER_BYTES: Final = 32 * 1024
+"""Enough to keep a socket busy, as the kernel holds more; every client that stalls costs this and one read."""
+
 READS_AT_A_STRETCH: Final = 4
 """Full reads from one socket before the others get their turn."""
 
@@ -78,4 +81,4 @@ class PiecewiseProtocol(asyncio.BufferedProtocol):
 
 def high_water(buffer_bytes: int) -> int:
     """How much may wait to be written before reading from the other side stops, such that one more read still fits."""
-    return max(READ_BYTES // 4, buffer_bytes - READ_BYTES)
+    return max(READ_BYTES // 4, min(HIGH_WATER_BYTES, buffer_bytes - READ_BYTES))
