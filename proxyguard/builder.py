@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -96,31 +97,50 @@ async def load_elsewhere(rules: Path) -> list[bytes]:
 
 
 async def answer_of_child(module: str, rules: Path, *arguments: str) -> Any:
-    """What a module, run as a program in a process of its own, pickles to its standard output. Raises RulesRejected."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
-    )
+    """What a module, run as a program in a process of its own, pickles to its standard output. Raises RulesRejected.
+
+    Threads start it and read from it: both take milliseconds that the loop does not have.
+    """
+    command = (sys.executable, "-m", module, *arguments)
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            output, _ = await child.communicate()
-    except TimeoutError:
-        raise RulesRejected(
-            (Problem(str(rules), 0, 0, f"reading the rules took more than {TIMEOUT_SECONDS:.0f} s"),)
-        ) from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0:
-        raise RulesRejected(
-            (Problem(str(rules), 0, 0, f"the process that reads the rules ended with {child.returncode}"),)
+        child = await asyncio.to_thread(
+            subprocess.Popen[bytes], command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
+    except OSError as error:
+        raise _rejected(rules, f"the process that reads the rules cannot be started: {error.strerror}") from error
+    try:
+        return await asyncio.to_thread(_answer, child, rules)
+    finally:
+        if child.poll() is None:
+            child.kill()  # then the thread ends too
+
+
+def _answer(child: subprocess.Popen[bytes], rules: Path) -> Any:
+    with child:
+        try:
+            output, _ = child.communicate(timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise _rejected(rules, f"reading the rules took more than {TIMEOUT_SECONDS:.0f} s") from None
+    if child.returncode != 0:
+        raise _rejected(rules, f"the process that reads the rules ended with {child.returncode}")
     return pickle.loads(output)  # noqa: S301 - written by our own child
+
+
+def _rejected(rules: Path, message: str) -> RulesRejected:
+    return RulesRejected((Problem(str(rules), 0, 0, message),))
+
+
+def be_patient() -> None:
+    """Leave the processor to requests: as batch work, with a low priority, whatever the parent has."""
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    os.nice(NICE)
 
 
 def main() -> None:
     """The child: read the directory named on the command line, write problems and pieces to standard output."""
-    os.nice(NICE)
+    be_patient()
     answer: tuple[tuple[Problem, ...], tuple[Path, ...], list[bytes]]
     try:
         loaded = load_tested(Path(sys.argv[1]))

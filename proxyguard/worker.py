@@ -42,8 +42,11 @@ from proxyguard.stores import open_books
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics, exposition
 
-BUILD_SWITCH_SECONDS: Final = 0.0005
+BUILD_SWITCH_SECONDS: Final = 0.0001
 """How long the thread that compiles a new policy may keep the interpreter while requests wait."""
+
+BREATH_SECONDS: Final = 0.0002
+"""How long that thread pauses after each of its steps of about a millisecond, so that waiting requests get a clear run."""
 
 logger = logging.getLogger(__name__)
 
@@ -243,8 +246,8 @@ def rule_counts(in_force: InForce) -> dict[str, int]:
 
 
 def breathe() -> None:
-    """Let another thread run, between two steps of a long work."""
-    sleep(0)
+    """Let the loop run, between two steps of a long work."""
+    sleep(BREATH_SECONDS)
 
 
 @contextlib.contextmanager
