@@ -89,6 +89,8 @@ def memory() -> None:
 
 def pause() -> None:
     """The longest single call while a million keys arrive, end together, and as many more arrive in a full table."""
+    gc.collect()
+    gc.freeze()  # as a worker does when it starts
     store = MemoryStore()
     for phase, offset, now in (
         ("fill", 0, NOW),

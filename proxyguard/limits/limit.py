@@ -115,6 +115,8 @@ class Limit:
     """For distinct values a sliding window begins with the first value and lasts one period."""
     time_zone: str = "UTC"
     """An IANA name, for the calendar window."""
+    announce: bool = False
+    """Whether clients are told: in RateLimit fields of every answer, and in words when they are refused."""
 
     @property
     def interval_seconds(self) -> float:

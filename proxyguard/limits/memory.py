@@ -25,6 +25,9 @@ KEYS_PER_SKETCH: Final = 16
 """There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
 a counter."""
 
+OVERFLOWS_A_NEW_KEY: Final = 4
+"""A charge that finds no place hastens the next sweep less than a new key: a full table is mostly not forgotten yet."""
+
 TIDY_SECONDS: Final = 0.05
 """Between steps of tidying; all shards have had theirs after a few minutes."""
 
@@ -256,8 +259,9 @@ class MemoryStore:
     ) -> Usage:
         """A key that found its table full."""
         self.overflows += 1
-        self._counters.new_until_sweep -= 1
-        self._sketches.new_until_sweep -= 1
+        if self.overflows % OVERFLOWS_A_NEW_KEY == 0:
+            self._counters.new_until_sweep -= 1
+            self._sketches.new_until_sweep -= 1
         if self.on_full is OnFull.PERMIT:
             return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
         rule = key.partition("|")[0]
