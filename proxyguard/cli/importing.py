@@ -1,0 +1,105 @@
+"""The command that makes rule files from what operators already have: import."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import click
+
+from proxyguard.cli.options import fail
+from proxyguard.decision import Mode
+from proxyguard.importers.ai_robots import read_ai_robots
+from proxyguard.importers.anubis import read_anubis
+from proxyguard.importers.draft import Draft, ImportFault, slug
+from proxyguard.importers.fail2ban import read_fail2ban
+from proxyguard.importers.finish import Origin, finish
+from proxyguard.importers.nginx_map import read_nginx_map
+from proxyguard.importers.robots import read_robots
+
+KINDS: Final[dict[str, Callable[[str, str], Draft]]] = {
+    "robots": read_robots,
+    "nginx-map": read_nginx_map,
+    "ai-robots": read_ai_robots,
+    "fail2ban": read_fail2ban,
+    "anubis": read_anubis,
+}
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""As much as a rule file may have."""
+
+
+@click.command("import")
+@click.argument("kind", type=click.Choice(tuple(KINDS)), metavar="KIND")
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The rule file to write, such as rules/70-imported.yaml. Default: standard output.",
+)
+@click.option("--name", help="Name of the rule set. Default: KIND.")
+@click.option(
+    "--mode",
+    type=click.Choice([Mode.SHADOW, Mode.ENFORCE]),
+    default=Mode.SHADOW,
+    show_default=True,
+    help="Whether the rules act at once, or only record what they would have done.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def import_rules(
+    kind: str, file: BinaryIO, output: Path | None, name: str | None, mode: Mode, *, force: bool
+) -> None:  # fmt: skip
+    """Make a rule file from FILE; - is standard input.
+
+    \b
+    KIND is one of
+      robots      robots.txt
+      nginx-map   an nginx configuration with a map of $http_user_agent (or another variable)
+      ai-robots   robots.json of the ai.robots.txt project
+      fail2ban    output of fail2ban-client status JAIL or get JAIL banip; or one address a line
+      anubis      a policy file of Anubis
+
+    Rules come with tests and in shadow. What could not be carried over is said on standard error and at the top of the file.
+
+    Exit code 0: written. 1: it could not be made. 2: the command line is wrong.
+
+    \b
+    Examples:
+      proxyguard import robots robots.txt -o rules/70-robots.yaml
+      fail2ban-client get sshd banip | proxyguard import fail2ban - -o rules/71-fail2ban.yaml
+    """
+    if output is not None and output.exists() and not force:
+        fail(f"{output}: the file is there already\n  hint: choose another name, or --force to write over it")
+    source = Path(str(file.name)).name if file.name not in {"-", "<stdin>"} else "standard input"
+    set_name = slug(name or kind)
+    try:
+        draft = KINDS[kind](_text(file), set_name)
+        command = f"proxyguard import {kind} {'-' if source == 'standard input' else shlex.quote(source)}"
+        finished = finish(draft, Origin(source, command, mode), output)
+    except ImportFault as fault:
+        fail(f"{source}: {fault}")
+    except OSError as error:
+        fail(f"{source}: {error.strerror}")
+    for note in finished.draft.notes:
+        click.echo(f"note: {note}", err=True)
+    if output is None:
+        click.echo(finished.text, nl=False)
+        return
+    try:
+        output.write_text(finished.text, encoding="utf-8")
+    except OSError as error:
+        fail(f"{output}: {error.strerror}")
+    rules, tests = len(finished.draft.rules), len(finished.draft.tests)
+    said = "; they are in shadow: see what they would do, then set the mode to enforce" if mode is Mode.SHADOW else ""
+    click.echo(f"{output}: {rules} rules, {tests} tests, {len(finished.draft.notes)} notes{said}", err=True)
+
+
+def _text(file: BinaryIO) -> str:
+    data: bytes = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ImportFault(f"the file is larger than {MAX_BYTES >> 20} MiB")
+    return data.decode("utf-8", "replace")

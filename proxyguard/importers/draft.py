@@ -1,0 +1,91 @@
+"""What an importer makes: rules, lists and tests as they will be written, and notes on what could not be carried over.
+
+Values are plain: texts, lists and mappings in the order in which they are written. Knows nothing of YAML or of any source.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Plain = str | list[Any] | dict[str, Any]
+"""What a rule file can hold: texts (numbers are written as texts), lists, mappings."""
+
+MAX_NAME: Final = 64
+MAX_NOTES_SHOWN: Final = 50
+
+_NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that did not come over, or came over changed. `line` 0: it concerns the whole file."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+@dataclass(slots=True, kw_only=True)
+class DraftRule:
+    """A rule to be written. `line` is where it came from."""
+
+    name: str
+    why: str
+    when: dict[str, Any]
+    action: Plain
+    limit: dict[str, Any] | None = None
+    expires: str | None = None
+    line: int = 0
+
+
+@dataclass(slots=True)
+class DraftTest:
+    """A request and what must be decided about it; `repeat` of them at once."""
+
+    request: dict[str, Any]
+    expect: Plain
+    repeat: int = 1
+
+
+@dataclass(slots=True)
+class Draft:
+    """One rule file to be."""
+
+    name: str
+    description: str
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    rules: list[DraftRule] = field(default_factory=list)
+    tests: list[DraftTest] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, line: int, text: str) -> None:
+        """Say what did not come over."""
+        self.notes.append(Note(line, text))
+
+    def rule_name(self, text: str) -> str:
+        """A name for a rule that is not taken here, beginning with the rule set's."""
+        wanted = slug(f"{self.name}-{text}") if not slug(text).startswith(self.name) else slug(text)
+        taken = {rule.name for rule in self.rules}
+        name, count = wanted, 2
+        while name in taken:
+            tail = f"-{count}"
+            name, count = wanted[: MAX_NAME - len(tail)].rstrip("-") + tail, count + 1
+        return name
+
+
+class ImportFault(Exception):
+    """The file cannot be imported at all; the message says why."""
+
+
+def slug(text: str) -> str:
+    """A text as a name: lower-case letters, digits and single hyphens; `rule` when nothing of it is left."""
+    return _NOT_IN_A_NAME.sub("-", text.lower()).strip("-")[:MAX_NAME].rstrip("-") or "rule"
+
+
+def one_or_list(values: list[str]) -> str | list[str]:
+    """A single value as itself."""
+    return values[0] if len(values) == 1 else values
