@@ -124,12 +124,25 @@ class ShadowHit:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The limit that decided, as far as the client may know it: for Retry-After and RateLimit fields."""
+    """The state of a limit, as far as the client may know it: for Retry-After and RateLimit fields."""
 
     limit: int
     period_seconds: float
     remaining: int
     retry_after_seconds: float
+    """0 unless the limit is exceeded."""
+    name: str = ""
+    """The rule's, for a limit that is announced."""
+    reset_seconds: float = 0.0
+    """Until all of it is there again, for a limit that is announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When something ends for a client: Unix seconds, and seconds from the decision on."""
+
+    at: float
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,12 @@ class Decision:
     banned: bool = False
     quota: Quota | None = None
     shadow: tuple[ShadowHit, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    """The announced limits that were looked at, in order."""
+    restriction: str = ""
+    """The name of the temporary restriction that decided, if one did."""
+    ends: Ending | None = None
+    """When that restriction ends, or else when the announced limit that decided lets the client on."""
 
     @property
     def name(self) -> str:

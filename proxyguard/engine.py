@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from proxyguard.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
+from proxyguard.limits.calendar_window import span_at
+from proxyguard.limits.limit import Window
 from proxyguard.limits.store import BanTerms, Charge, Outcome, Usage
 from proxyguard.policy.compile import CompiledPolicy, CompiledRule
 from proxyguard.policy.conditions import NO_TAGS, Tags, Trigger
@@ -53,7 +55,7 @@ class Match:
     `charges` and `ban_keys` are what to ask the store; the other attributes are for `decide`.
     """
 
-    __slots__ = ("ban_keys", "charges", "decision", "facts", "policy", "request", "shadow", "steps", "tags")
+    __slots__ = ("ban_keys", "charges", "decision", "facts", "now", "policy", "request", "shadow", "steps", "tags")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Match:
         charges: tuple[Charge, ...] = (),
         ban_keys: tuple[str, ...] = (),
         tags: Tags = NO_TAGS,
+        now: float = 0.0,
     ) -> None:
         self.policy = policy
         self.request = request
@@ -75,6 +78,7 @@ class Match:
         self.steps = steps
         self.charges = charges
         self.ban_keys = ban_keys
+        self.now = now
         self.tags = tags
         """Those that rules gave for certain, among them the class; none when the request is allowed."""
 
@@ -130,7 +134,7 @@ def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
             score, tags = _with_action(rule, score, tags)
         for trigger in rule.wakes:
             _wake(policy, trigger, position, order)
-    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags)
+    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now)
 
 
 def decide(found: Match, outcome: Outcome) -> Ruling:
@@ -145,10 +149,13 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     if not found.steps and not shadow:
         return PASSED
     score, tags = 0.0, NO_TAGS
+    quotas: tuple[Quota, ...] = ()
     for rule, charge, is_open in found.steps:
         usage = None
         if charge is not None:
             usage = outcome.usages[charge]
+            if rule.announces:
+                quotas += (_announced(rule, usage, found.now),)
             if not usage.exceeded:
                 continue
         elif is_open and not rule.holds(found.facts, score, tags):
@@ -156,12 +163,12 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         if not rule.enforced:
             shadow += (ShadowHit(rule.name, rule.action_name),)
         elif rule.terminal:
-            return _final(found, rule, usage, Given(score, tags, shadow))
+            return _final(found, rule, usage, Given(score, tags, shadow, quotas))
         else:
             score, tags = _with_action(rule, score, tags)
-    if not (score or tags or shadow):
+    if not (score or tags or shadow or quotas):
         return PASSED
-    return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow), None)
+    return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
 
 
 class Given(NamedTuple):
@@ -170,6 +177,19 @@ class Given(NamedTuple):
     score: float
     tags: Tags
     shadow: tuple[ShadowHit, ...]
+    quotas: tuple[Quota, ...]
+
+
+def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
+    """What clients are told of a limit. A sliding one gives back evenly, one by the calendar all at once."""
+    limit = rule.limit
+    if limit is None:
+        raise TypeError(f"rule {rule.name}: there is no limit to announce")
+    if limit.window is Window.CALENDAR:
+        reset = span_at(now, limit.period_seconds, limit.time_zone).end - now
+    else:
+        reset = max(usage.retry_after_seconds, (limit.burst - usage.remaining) * limit.interval_seconds)
+    return Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, rule.name, reset)
 
 
 def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Given) -> Ruling:
@@ -188,6 +208,8 @@ def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Given) 
     if usage is not None and rule.limit is not None and not banned:
         limit = rule.limit
         quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds)
+        if rule.announces:
+            quota = given.quotas[-1]
     decision = Decision(
         action=action,
         rule=rule.name,
@@ -197,6 +219,8 @@ def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Given) 
         banned=banned,
         quota=quota,
         shadow=given.shadow,
+        quotas=given.quotas,
+        restriction=rule.restriction,
     )
     return Ruling(decision, order)
 

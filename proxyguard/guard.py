@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
 from proxyguard.accounts import Accounts
-from proxyguard.decision import FAILURE_RULE, PASS, Decision, Mode, Reject
+from proxyguard.announcements import quota_fields
+from proxyguard.decision import FAILURE_RULE, PASS, Decision, Ending, Mode, Reject
 from proxyguard.engine import Match, Ruling, decide, match
 from proxyguard.limits.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.conditions import class_of
@@ -40,6 +41,8 @@ FAILED_CLOSED: Final = Decision(
     rule=FAILURE_RULE,
     reason="the check failed; failure mode closed",
 )
+
+NOTHING_HIDDEN: Final = Forwarding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,13 @@ class Guard:
     def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
         policy, request = found.policy, found.request
         forwarding = self._forwarding(policy, request) if decision.forwards else None
+        if decision.quotas:
+            if decision.forwards:
+                hides = forwarding or NOTHING_HIDDEN
+                forwarding = hides._replace(add=quota_fields(decision.quotas))
+            elif decision.quota is not None and decision.quota.name and decision.ends is None:
+                wait = decision.quota.retry_after_seconds
+                decision = replace(decision, ends=Ending(found.now + wait, wait))
         class_ = ""
         if policy.classes and found.decision is None:
             class_ = class_of(found.tags)

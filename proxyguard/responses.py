@@ -1,7 +1,8 @@
 """From a decision, or a fault of ours, to what the client reads: status, header fields and body.
 
 Every answer is `Cache-Control: no-store` and carries an opaque reference; none says which rule decided or what stands behind
-us. The form (HTML, JSON or plain text) follows Accept. Knows nothing of sockets, framing or HTTP versions.
+us, unless a limit is announced: then the answer says what it is, why, and when it ends. The form (HTML, JSON or plain text)
+follows Accept. Knows nothing of sockets, framing or HTTP versions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from http import HTTPStatus
 from math import ceil
 from typing import Final
 
+from proxyguard.announcements import ending_text, iso_time, limit_text, quota_fields, spoken
 from proxyguard.decision import Decision, Quota, Reject
+from proxyguard.request import Headers
 
 DEFAULT_MESSAGES: Final = {
     400: "The request could not be understood, so it was not passed on.",
@@ -47,9 +50,13 @@ _TEMPLATE: Final = """<!doctype html>
 body{{font:1.0625rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1.5rem}}
 h1{{font-size:1.5rem;line-height:1.3;margin:0 0 .75rem}}
 code{{font:.95em ui-monospace,monospace;overflow-wrap:anywhere}}
+dl{{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;margin:1.5rem 0;padding:1rem}}
+dl{{border:1px solid #8884;border-radius:.5rem}}
+dt{{opacity:.75}}dd{{margin:0;font-weight:600}}
 .ref{{margin-top:2rem;padding-top:1rem;border-top:1px solid #8884;font-size:.9375rem}}
 </style></head>
-<body><main><h1>{title}</h1><p>{message}</p>{wait}<p class="ref">{hint}<br><code>{reference}</code></p></main></body></html>
+<body><main><h1>{title}</h1><p>{message}</p>{facts}{wait}
+<p class="ref">{hint}<br><code>{reference}</code></p></main></body></html>
 """
 
 TARPIT_BODY: Final = (
@@ -92,7 +99,21 @@ def render(decision: Decision, reference: str, *, accept: bytes = b"", now_secon
     wait = reject.retry_after_seconds
     if wait is None:
         wait = now_seconds_left if now_seconds_left is not None else _quota_wait(decision.quota)
-    return _answer(status, reject.message, reference, accept, wait)
+    told = Told()
+    if decision.quotas or decision.restriction:
+        ends = decision.ends
+        if ends is not None and wait is not None and decision.restriction:
+            wait = min(wait, ends.seconds_left)
+        announced = decision.quota if decision.quota is not None and decision.quota.name else None
+        told = Told(
+            title=RESTRICTED_TITLE if decision.restriction else "",
+            limit=limit_text(announced) if announced is not None else "",
+            ends="" if ends is None else ending_text(ends),
+            ends_at="" if ends is None else iso_time(ends.at),
+            temporary=bool(decision.restriction),
+            fields=quota_fields(decision.quotas),
+        )
+    return _answer(status, reject.message, reference, accept, wait, told)
 
 
 def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_seconds: float | None = None) -> Answer:
@@ -112,22 +133,46 @@ def _quota_wait(quota: Quota | None) -> float | None:
     return quota.retry_after_seconds if quota else None
 
 
-def _answer(status: int, message: str | None, reference: str, accept: bytes, wait: float | None) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says of an announced limit, in words; empty where there is nothing to say."""
+
+    title: str = ""
+    limit: str = ""
+    ends: str = ""
+    ends_at: str = ""
+    temporary: bool = False
+    fields: Headers = ()
+
+
+NOTHING_TOLD: Final = Told()
+
+RESTRICTED_TITLE: Final = "This part of the site is limited for a time"
+
+
+def _answer(
+    status: int, message: str | None, reference: str, accept: bytes, wait: float | None, told: Told = NOTHING_TOLD
+) -> Answer:
     text = message or DEFAULT_MESSAGES.get(status, "The request was not passed on.")
     seconds = max(1, ceil(wait)) if wait is not None else None
     if b"html" in accept:
         kind = b"text/html; charset=utf-8"
-        head, tail = _html_parts(status, text, seconds)
+        head, tail = _html_parts(status, text, seconds, told.title, _facts(told))
         body = head + reference.encode("ascii") + tail
     elif b"json" in accept:
         kind = b"application/json"
         fields = {"status": status, "message": text, "reference": reference}
         if seconds is not None:
             fields["retry_after_seconds"] = seconds
+        if told.limit:
+            fields["limit"] = told.limit
+        if told.ends_at:
+            fields["ends" if told.temporary else "again_at"] = told.ends_at
         body = json.dumps(fields).encode("ascii") + b"\n"
     else:
         kind = b"text/plain; charset=utf-8"
-        body = f"{text}\nReference: {reference}\n".encode()
+        lines = [text, *(f"{name}: {value}" for name, value in _facts(told)), f"Reference: {reference}", ""]
+        body = "\n".join(lines).encode()
     headers = [
         (b"Content-Type", kind),
         (b"Cache-Control", b"no-store"),
@@ -135,16 +180,29 @@ def _answer(status: int, message: str | None, reference: str, accept: bytes, wai
     ]
     if seconds is not None:
         headers.append((b"Retry-After", b"%d" % seconds))
-    return Answer(status, reason_phrase(status), tuple(headers), body)
+    return Answer(status, reason_phrase(status), (*headers, *told.fields), body)
+
+
+def _facts(told: Told) -> tuple[tuple[str, str], ...]:
+    """What is said of the limit, each with its name."""
+    facts = [("Limit", told.limit), ("Ends" if told.temporary else "Again", told.ends)]
+    return tuple((name, value) for name, value in facts if value)
 
 
 @lru_cache(maxsize=256)
-def _html_parts(status: int, text: str, seconds: int | None) -> tuple[bytes, bytes]:
+def _html_parts(
+    status: int, text: str, seconds: int | None, title: str, facts: tuple[tuple[str, str], ...]
+) -> tuple[bytes, bytes]:
     """The page before and after its reference. Statuses and messages are few; seconds are rounded by the caller."""
-    wait = f"<p>Please try again in {_spoken(seconds)}.</p>" if seconds is not None else ""
-    title = html.escape(_title(status))
+    wait = f"<p>Please try again in {spoken(seconds)}.</p>" if seconds is not None else ""
+    listed = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts)
     page = _TEMPLATE.format(
-        title=title, message=html.escape(text), wait=wait, hint=html.escape(PERSON_HINT), reference="\0"
+        title=html.escape(title or _title(status)),
+        message=html.escape(text),
+        facts=f"<dl>{listed}</dl>" if listed else "",
+        wait=wait,
+        hint=html.escape(PERSON_HINT),
+        reference="\0",
     ).encode()
     head, _, tail = page.partition(b"\0")
     return head, tail
@@ -156,10 +214,3 @@ def _title(status: int) -> str:
     if status >= 500:
         return "The site is not available just now"
     return "This request was stopped"
-
-
-def _spoken(seconds: int) -> str:
-    if seconds < 120:
-        return "1 second" if seconds == 1 else f"{seconds} seconds"
-    minutes = ceil(seconds / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{ceil(minutes / 60)} hours"

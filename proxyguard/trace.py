@@ -258,6 +258,7 @@ class _Walk:
             banned=isinstance(action, Ban),
             quota=quota,
             shadow=self.shadow,
+            restriction=rule.restriction,
         )
 
     def _key(self, entry: Entry, limit: Limit) -> str | None:

@@ -55,6 +55,7 @@ class CompiledRule:
         "action",
         "action_name",
         "allows",
+        "announces",
         "enforced",
         "expires",
         "holds",
@@ -66,6 +67,7 @@ class CompiledRule:
         "reads_tags",
         "reason",
         "refuses",
+        "restriction",
         "tag",
         "terminal",
         "wakes",
@@ -90,6 +92,8 @@ class CompiledRule:
         self.reads_score = reads(node, FieldKind.SCORE)
         self.reads_tags = reads(node, FieldKind.TAG)
         self.expires = rule.expires
+        self.restriction = rule.restriction
+        self.announces = enforced and rule.limit is not None and rule.limit.announce
 
 
 def _wakes(action: Action) -> tuple[Trigger, ...]:

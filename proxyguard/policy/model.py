@@ -191,6 +191,8 @@ class Rule:
     why: str = ""
     expires: float | None = None
     place: Place = NOWHERE
+    restriction: str = ""
+    """The name of the temporary restriction that it is part of, if any."""
 
 
 REMEMBER_SECONDS = 3600.0

@@ -11,7 +11,7 @@ from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse_texts import read_field_name
 from proxyguard.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.yaml_nodes import Node, Scalar, Sequence
-from proxyguard.yaml_values import complain, read_choice, read_integer, read_keys, read_mapping, read_scalar
+from proxyguard.yaml_values import complain, read_choice, read_integer, read_keys, read_mapping, read_scalar, read_truth
 
 MAX_AMOUNT: Final = 1_000_000_000
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
@@ -19,7 +19,7 @@ MAX_PERIOD_SECONDS: Final = 31 * 86_400
 MIN_PERIOD_SECONDS: Final = 0.1
 MAX_PARTS: Final = 5
 
-LIMIT_KEYS: Final = ("rate", "burst", "per", "missing")
+LIMIT_KEYS: Final = ("rate", "burst", "per", "missing", "announce")
 
 RATE_HINT: Final = "a number and a period: 10/minute, 300/hour or 20/90s"
 
@@ -67,9 +67,10 @@ def read_limit(node: Node, report: Report) -> Limit | None:
         if word is None:
             return None
         missing = Missing(word)
-    if rate is None or burst is None or per is None:
+    announce = read_truth(values["announce"], report, "announce") if "announce" in values else False
+    if rate is None or burst is None or per is None or announce is None:
         return None
-    return Limit(rate[0], rate[1], burst or rate[0], per, missing)
+    return Limit(rate[0], rate[1], burst or rate[0], per, missing, announce=announce)
 
 
 def _rate(node: Node, report: Report) -> tuple[int, float] | None:

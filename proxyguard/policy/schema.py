@@ -101,6 +101,7 @@ KEY_WORDS: Final = {
     "limit.burst": "How many may come at once; the rate's number unless given.",
     "limit.per": "What is counted separately. `client` unless given.",
     "limit.missing": "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not.",
+    "limit.announce": "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page.",
     "reject.status": "The status of the answer.",
     "reject.message": "A line for the person or the log of the program that is refused.",
     "reject.retry_after": "When to come back, as a Retry-After header.",
@@ -273,6 +274,7 @@ _LIMIT: Final[Schema] = {
     "burst": {"type": "integer", "minimum": 1, "examples": [5]},
     "per": {"anyOf": [_PART, {"type": "array", "minItems": 1, "items": _PART}], "examples": [["client"], ["site"]]},
     "missing": {"enum": [str(missing) for missing in Missing]},
+    "announce": {"type": "boolean"},
 }
 
 _OPTIONS: Final[dict[str, Schema]] = {

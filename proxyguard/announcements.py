@@ -1,0 +1,66 @@
+"""Limits and endings as clients are told of them: in header fields for programs, in words for people.
+
+The fields are RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10. Times are UTC. Knows nothing of pages or
+of how a limit is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import ceil
+from typing import Final
+
+from proxyguard.decision import Ending, Quota
+from proxyguard.durations import duration_text
+from proxyguard.request import Headers
+
+PERIODS: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86_400.0: "a day", 604_800.0: "a week"}
+
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+"""In English whatever the locale of the process: the rest of the page is."""
+
+
+def quota_fields(quotas: Sequence[Quota]) -> Headers:
+    """The header fields that announce limits; none for none. Structured lists (RFC 9651), one item a limit."""
+    if not quotas:
+        return ()
+    policies = b", ".join(
+        b'"%b";q=%d;w=%d' % (quota.name.encode(), quota.limit, max(1, round(quota.period_seconds))) for quota in quotas
+    )
+    states = b", ".join(
+        b'"%b";r=%d;t=%d' % (quota.name.encode(), quota.remaining, ceil(quota.reset_seconds)) for quota in quotas
+    )
+    return ((b"RateLimit-Policy", policies), (b"RateLimit", states))
+
+
+def limit_text(quota: Quota) -> str:
+    """`300 requests a day`, `20 requests in 90s`."""
+    noun = "request" if quota.limit == 1 else "requests"
+    period = PERIODS.get(quota.period_seconds) or f"in {duration_text(quota.period_seconds)}"
+    return f"{quota.limit:,} {noun} {period}"
+
+
+def ending_text(ends: Ending) -> str:
+    """`4 July 2023, 18:00 UTC (in 3 hours)`."""
+    moment = datetime.fromtimestamp(ceil(ends.at / 60) * 60, UTC)
+    day = f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
+    return f"{day}, {moment:%H:%M} UTC (in {spoken(max(1, ceil(ends.seconds_left)))})"
+
+
+def iso_time(at: float) -> str:
+    """`2023-07-04T18:00:00Z`."""
+    return datetime.fromtimestamp(ceil(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def spoken(seconds: int) -> str:
+    """`45 seconds`, `10 minutes`, `25 hours`, `9 days`: rounded up to what a person waits for."""
+    if seconds < 120:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    minutes = ceil(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    hours = ceil(minutes / 60)
+    return f"{hours} hours" if hours < 72 else f"{ceil(hours / 24)} days"
