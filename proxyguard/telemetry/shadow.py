@@ -1,0 +1,271 @@
+"""Whom shadow rules would have stopped, and which known clients enforced rules did stop, over the last 24 hours.
+
+A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes
+(every class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory;
+whoever shows a report decides whether to show them. The tallies of several workers join. Knows nothing of why a rule held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from proxyguard.client_address import Address, Prefixes
+from proxyguard.decision import Decision, Mode
+from proxyguard.telemetry.distinct import Distinct
+
+WINDOW_SECONDS: Final = 86_400.0
+
+BUCKET_SECONDS: Final = 7200.0
+
+SEEN_SECONDS: Final = 600.0
+"""Buckets of the protected clients seen: fine enough to say who was here in the last hour."""
+
+RECENT_SECONDS: Final = 3600.0
+
+MAX_RULES: Final = 128
+"""Rules with a tally of their own in a mode, about 200 KiB each when all buckets are full; hits of further ones are not kept."""
+
+TOP: Final = 16
+"""Networks and clients named per bucket, the busiest (space-saving: a newcomer takes the place and the count of the least)."""
+
+STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
+"""Actions that a client notices."""
+
+ANONYMOUS: Final = frozenset({"", "anonymous"})
+"""Classes that protect nobody: none was defined, or none of them fits."""
+
+
+class _Top:
+    """The busiest keys: requests, and those of protected clients."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: dict[str, list[int]] = {}
+
+    def add(self, key: str, requests: int, protected: int) -> None:
+        counts = self.counts
+        entry = counts.get(key)
+        if entry is None:
+            entry = [0, 0]
+            if len(counts) >= TOP:
+                least = min(counts, key=lambda name: counts[name][0])
+                entry = [counts.pop(least)[0], 0]
+            counts[key] = entry
+        entry[0] += requests
+        entry[1] += protected
+
+
+class Hits:
+    """What one rule did, or would have done, in a stretch of time."""
+
+    __slots__ = (
+        "clients",
+        "first",
+        "last",
+        "networks",
+        "protected",
+        "protected_requests",
+        "requests",
+        "top_clients",
+        "top_networks",
+    )
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.protected_requests = 0
+        self.clients = Distinct()
+        self.networks = Distinct()
+        self.protected = Distinct()
+        self.top_clients = _Top()
+        self.top_networks = _Top()
+        self.first = 0.0
+        self.last = 0.0
+
+    def join(self, other: Hits) -> None:
+        """Add what another counted."""
+        self.requests += other.requests
+        self.protected_requests += other.protected_requests
+        self.clients.join(other.clients)
+        self.networks.join(other.networks)
+        self.protected.join(other.protected)
+        for mine, theirs in ((self.top_clients, other.top_clients), (self.top_networks, other.top_networks)):
+            for key, (requests, protected) in theirs.counts.items():
+                mine.add(key, requests, protected)
+        firsts = [time for time in (self.first, other.first) if time]
+        self.first = min(firsts, default=0.0)
+        self.last = max(self.last, other.last)
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data for `from_data`, in another process."""
+        return {
+            "requests": self.requests,
+            "protected_requests": self.protected_requests,
+            "clients": self.clients.as_data(),
+            "networks": self.networks.as_data(),
+            "protected": self.protected.as_data(),
+            "top_clients": self.top_clients.counts,
+            "top_networks": self.top_networks.counts,
+            "first": self.first,
+            "last": self.last,
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Hits:
+        """What `as_data` gave."""
+        made = cls()
+        for name in ("requests", "protected_requests", "first", "last"):
+            setattr(made, name, data[name])
+        for name in ("clients", "networks", "protected"):
+            setattr(made, name, Distinct.from_data(data[name]))
+        made.top_clients.counts = data["top_clients"]
+        made.top_networks.counts = data["top_networks"]
+        return made
+
+
+@dataclass(slots=True)
+class Window:
+    """The tallies of the last 24 hours. `since` is when they began, if less than that is known (Unix seconds)."""
+
+    since: float
+    shadow: dict[str, Hits]
+    enforce: dict[str, Hits]
+    """Only requests of protected clients are here."""
+    seen: Distinct
+    """Protected clients, refused ones included."""
+    seen_recently: Distinct
+    """Those of the last hour."""
+    left_out: int = 0
+    """Hits of rules beyond MAX_RULES."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain data for `joined`."""
+        return {
+            "since": self.since,
+            "shadow": {rule: hits.as_data() for rule, hits in self.shadow.items()},
+            "enforce": {rule: hits.as_data() for rule, hits in self.enforce.items()},
+            "seen": self.seen.as_data(),
+            "seen_recently": self.seen_recently.as_data(),
+            "left_out": self.left_out,
+        }
+
+    @classmethod
+    def joined(cls, several: Iterable[dict[str, Any]]) -> Window:
+        """The windows of several workers as one; all of them know the same since the youngest began."""
+        whole = cls(0.0, {}, {}, Distinct(), Distinct())
+        for data in several:
+            whole.since = max(whole.since, data["since"])
+            whole.left_out += data["left_out"]
+            whole.seen.join(Distinct.from_data(data["seen"]))
+            whole.seen_recently.join(Distinct.from_data(data["seen_recently"]))
+            for mine, theirs in ((whole.shadow, data["shadow"]), (whole.enforce, data["enforce"])):
+                for rule, hits in theirs.items():
+                    mine.setdefault(rule, Hits()).join(Hits.from_data(hits))
+        return whole
+
+
+class Tally:
+    """Hears of decisions. One per process; called from the event loop only."""
+
+    def __init__(self, secret: bytes, prefixes: Prefixes, clock: Callable[[], float]) -> None:
+        self._secret = secret[:64]
+        self._prefixes = prefixes
+        self._clock = clock
+        self._since = clock()
+        self._hits: dict[Mode, dict[str, dict[int, Hits]]] = {Mode.SHADOW: {}, Mode.ENFORCE: {}}
+        self._seen: dict[int, Distinct] = {}
+        self._left_out = 0
+
+    def saw(self, client: Address, class_: str, decision: Decision) -> None:
+        """Count one decision about a client of a class; worth calling when there is a class or a shadow hit."""
+        now = self._clock()
+        is_protected = class_ not in ANONYMOUS
+        stopped = decision.forwards and [hit.rule for hit in decision.shadow if hit.action in STOPPING]
+        if not (is_protected or stopped):
+            return
+        key = client.client_key(self._prefixes)
+        number = self._hash(key)
+        if is_protected:
+            self._seen_bucket(now).add(number)
+            if not decision.forwards:
+                self._count(Mode.ENFORCE, decision.rule, now, client, number, is_protected=True)
+        for rule in stopped or ():
+            self._count(Mode.SHADOW, rule, now, client, number, is_protected=is_protected)
+
+    def forget(self, rule: str, mode: Mode) -> None:
+        """Drop what a rule did in a mode: it is another rule now, or a watch over it begins."""
+        self._hits[mode].pop(rule, None)
+
+    def window(self) -> Window:
+        """The last 24 hours."""
+        now = self._clock()
+        self._drop_old(now)
+        recent = int((now - RECENT_SECONDS) // SEEN_SECONDS)
+        return Window(
+            since=max(self._since, now - WINDOW_SECONDS),
+            shadow={rule: _whole(buckets) for rule, buckets in self._hits[Mode.SHADOW].items()},
+            enforce={rule: _whole(buckets) for rule, buckets in self._hits[Mode.ENFORCE].items()},
+            seen=Distinct.joined(self._seen.values()),
+            seen_recently=Distinct.joined(seen for bucket, seen in self._seen.items() if bucket >= recent),
+            left_out=self._left_out,
+        )
+
+    def _count(self, mode: Mode, rule: str, now: float, client: Address, number: int, *, is_protected: bool) -> None:
+        rules = self._hits[mode]
+        buckets = rules.get(rule)
+        if buckets is None:
+            if len(rules) >= MAX_RULES:
+                self._drop_old(now)
+            if len(rules) >= MAX_RULES:
+                self._left_out += 1
+                return
+            buckets = rules[rule] = {}
+        bucket = int(now // BUCKET_SECONDS)
+        hits = buckets.get(bucket)
+        if hits is None:
+            self._drop_old(now)
+            hits = rules.setdefault(rule, buckets)[bucket] = Hits()
+            hits.first = now
+        network = client.network_key(self._prefixes)
+        hits.requests += 1
+        hits.last = now
+        hits.clients.add(number)
+        hits.networks.add(self._hash(network))
+        hits.top_clients.add(client.client_key(self._prefixes), 1, is_protected)
+        hits.top_networks.add(network, 1, is_protected)
+        if is_protected:
+            hits.protected_requests += 1
+            hits.protected.add(number)
+
+    def _seen_bucket(self, now: float) -> Distinct:
+        bucket = int(now // SEEN_SECONDS)
+        seen = self._seen.get(bucket)
+        if seen is None:
+            self._drop_old(now)
+            seen = self._seen[bucket] = Distinct()
+        return seen
+
+    def _drop_old(self, now: float) -> None:
+        oldest = int((now - WINDOW_SECONDS) // SEEN_SECONDS)
+        for bucket in [bucket for bucket in self._seen if bucket <= oldest]:
+            del self._seen[bucket]
+        oldest = int((now - WINDOW_SECONDS) // BUCKET_SECONDS)
+        for rules in self._hits.values():
+            for rule, buckets in list(rules.items()):
+                for bucket in [bucket for bucket in buckets if bucket <= oldest]:
+                    del buckets[bucket]
+                if not buckets:
+                    del rules[rule]
+
+    def _hash(self, key: str) -> int:
+        return int.from_bytes(blake2b(key.encode(), digest_size=8, key=self._secret).digest())
+
+
+def _whole(buckets: dict[int, Hits]) -> Hits:
+    whole = Hits()
+    for hits in buckets.values():
+        whole.join(hits)
+    return whole
