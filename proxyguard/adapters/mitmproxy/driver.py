@@ -175,7 +175,7 @@ class ClientConnection(PiecewiseProtocol):
         self._stalled = self._link.stalled = True
         self._unsent = self.transport.get_write_buffer_size()
         common = self._runtime.common
-        self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
+        self._move_deadline(common.clock() + common.bounds.send_gap_seconds * common.admission.patience)
         for carrier in self._upstreams:
             carrier.hold_reading(held=True)
 
