@@ -93,10 +93,8 @@ FAULTS = [
 @pytest.mark.parametrize(("data", "code"), [case[1:] for case in FAULTS], ids=[case[0] for case in FAULTS])
 def test_a_frame_that_no_state_allows_ends_the_connection(data: bytes, code: ErrorCode) -> None:
     for pieces in ([data], [data[place : place + 1] for place in range(len(data))]):
-        reader = FrameReader()
         with pytest.raises(ConnectionFault) as caught:
-            for piece in pieces:
-                list(reader.feed(piece))
+            read(pieces)
         assert caught.value.code is code
 
 
@@ -115,7 +113,9 @@ def test_a_frame_that_no_state_allows_ends_the_connection(data: bytes, code: Err
         (frames.PADDED | frames.HAS_PRIORITY, b"\x01\0\0\0\0\0", ErrorCode.PROTOCOL_ERROR),
     ],
 )
-def test_padding_and_priority_are_no_part_of_a_field_block(flags: int, payload: bytes, block: bytes | ErrorCode) -> None:
+def test_padding_and_priority_are_no_part_of_a_field_block(
+    flags: int, payload: bytes, block: bytes | ErrorCode
+) -> None:
     given = frames.Frame(frames.HEADERS, flags, 1, payload)
     if isinstance(block, bytes):
         assert field_block(given) == block

@@ -168,17 +168,15 @@ class Http2Lane(Layer):
     def _start(self) -> None:
         bounds = self.bounds
         self._wait_until = self.now + bounds.head_seconds
-        self.sender.parts += (
-            frames.settings(
-                (
-                    (frames.MAX_CONCURRENT_STREAMS, bounds.http2_streams),
-                    (frames.INITIAL_WINDOW_SIZE, self._stream_window),
-                    (frames.MAX_HEADER_LIST_SIZE, bounds.head_bytes),
-                    (frames.NO_PRIORITIES, 1),
-                )
-            ),
-            frames.window_update(0, self._window.size - DEFAULT_WINDOW),
+        ours = (
+            (frames.MAX_CONCURRENT_STREAMS, bounds.http2_streams),
+            (frames.INITIAL_WINDOW_SIZE, self._stream_window),
+            (frames.MAX_HEADER_LIST_SIZE, bounds.head_bytes),
+            (frames.NO_PRIORITIES, 1),
         )
+        self.sender.parts.append(frames.settings(ours))
+        if self._window.size > DEFAULT_WINDOW:
+            self.sender.parts.append(frames.window_update(0, self._window.size - DEFAULT_WINDOW))
         if self.common.draining:
             self._leave(ErrorCode.NO_ERROR)
 
@@ -472,7 +470,7 @@ class Http2Lane(Layer):
     def acknowledge(self, size: int) -> None:
         """So much of what the client sent needs no room any more."""
         increment = self._window.give_back(size)
-        if increment:
+        if increment and not self._closed:
             self.sender.parts.append(frames.window_update(0, increment))
 
     def open_window(self, number: int, increment: int) -> None:

@@ -1,0 +1,218 @@
+"""Drives an HTTP/2 lane event by event: the surroundings of `lane_rig`, and the h2 library as the client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    InformationalResponseReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
+
+from proxyguard.adapters.mitmproxy.dripper import Seal
+from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
+from proxyguard.adapters.mitmproxy.http2_tarpit import HeldStream
+from proxyguard.adapters.mitmproxy.private import Command, Context, Start
+from proxyguard.adapters.mitmproxy.private import DataReceived as Received
+from proxyguard.adapters.mitmproxy.signals import Expired, HoldUpstream, UpstreamPace, Writable
+from proxyguard.decision import Tarpit
+from proxyguard.http2.frames import PREFACE, frame, settings
+from proxyguard.request import Request
+from proxyguard.settings import Bounds
+from tests.adapters.fakes import HeaderChecker
+from tests.adapters.lane_rig import OPTIONS, FakeDripper, FakeUpstream, LaneRig
+
+Fields = list[tuple[bytes, bytes]]
+
+GET: Fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x")]
+HELLO = PREFACE + settings(())
+"""What a client says first at the very least."""
+
+
+def post(*more: tuple[bytes, bytes]) -> Fields:
+    return [(b":method", b"POST"), *GET[1:], *more]
+
+
+def wish(what: bytes) -> Fields:
+    return [*GET, (b"x-do", what)]
+
+
+class Answered:
+    """What came back on one stream."""
+
+    def __init__(self) -> None:
+        self.interim: list[dict[bytes, bytes]] = []
+        self.fields: Fields = []
+        self.body = b""
+        self.trailers: Fields = []
+        self.ended = False
+        self.reset: int | None = None
+
+    @property
+    def status(self) -> int:
+        return int(dict(self.fields).get(b":status", b"0"))
+
+
+class Http2Client:
+    """The h2 library on the other side, which raises when the lane breaks the protocol."""
+
+    def __init__(self, *, opens_windows: bool = True) -> None:
+        config = H2Configuration(client_side=True, header_encoding=False, validate_outbound_headers=False,
+                                 normalize_outbound_headers=False)  # fmt: skip
+        self.connection = H2Connection(config)
+        self.answers: dict[int, Answered] = {}
+        self.goaway: int | None = None
+        self._opens_windows = opens_windows
+        self._next = 1
+        self.connection.initiate_connection()
+
+    def request(self, fields: Fields, *, end: bool = True) -> int:
+        number = self._next
+        self._next += 2
+        self.answers[number] = Answered()
+        self.connection.send_headers(number, fields, end_stream=end)
+        return number
+
+    def receive(self, data: bytes) -> None:
+        for event in self.connection.receive_data(data):
+            self._note(event)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, ConnectionTerminated):
+            self.goaway = int(event.error_code or 0)
+            return
+        answer = self.answers.get(getattr(event, "stream_id", 0) or 0)
+        if answer is None:
+            return
+        match event:
+            case InformationalResponseReceived():
+                answer.interim.append(dict(event.headers))
+            case ResponseReceived():
+                answer.fields = list(event.headers)
+            case DataReceived():
+                answer.body += event.data
+                if self._opens_windows and event.flow_controlled_length:
+                    self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case TrailersReceived():
+                answer.trailers = list(event.headers)
+            case StreamEnded():
+                answer.ended = True
+            case StreamReset():
+                answer.reset = int(event.error_code)
+            case _:
+                pass
+
+
+class HoldingDripper(FakeDripper):
+    """Keeps the streams that it was given to hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[HeldStream] = []
+        self.gone_count = 0
+
+    def hold(
+        self, transport: Any, head: bytes, tarpit: Tarpit, network: str, *, seal: Seal | None = None, on_gone: Any
+    ) -> None:
+        assert not head
+        self.held.append(transport)
+        transport.set_protocol(_Gone(self))
+
+
+class _Gone:
+    def __init__(self, dripper: HoldingDripper) -> None:
+        self._dripper = dripper
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._dripper.gone_count += 1
+
+
+class Http2Rig(LaneRig):
+    """A lane for HTTP/2 with a client; `upstreams` are in the order they were leased in."""
+
+    def __init__(self, bounds: Bounds | None = None, *, opens_windows: bool = True, **surroundings: Any) -> None:
+        self.holds: dict[int, bool] = {}
+        super().__init__(bounds, **surroundings)
+        self.dripper = self.common.dripper = self.holding = HoldingDripper()
+        self.link.wake = lambda: self.dispatch(Expired())
+        self.http2 = Http2Lane(Context(self.client, OPTIONS), self.common, self.link)
+        self.lane = self.http2  # type: ignore[assignment]  # takes the same events
+        self.h2 = Http2Client(opens_windows=opens_windows)
+        self.dispatch(Start())
+
+    @property
+    def requests(self) -> list[Request]:
+        """What was checked."""
+        assert isinstance(self.checker, HeaderChecker)
+        return self.checker.requests
+
+    @property
+    def served(self) -> list[tuple[int, str]]:
+        """Status and fault of every exchange that ended."""
+        assert isinstance(self.checker, HeaderChecker)
+        return self.checker.served
+
+    def talk(self) -> None:
+        """Let both sides say what they have to say until both are silent."""
+        while True:
+            said, self.sent = self.sent, b""
+            if said:
+                self.h2.receive(said)
+            wanted = self.h2.connection.data_to_send()
+            if wanted and not self.end:
+                self.feed(wanted)
+            elif not self.sent:
+                return
+
+    def ask(self, fields: Fields | None = None, body: bytes | None = None) -> Answered:
+        """A request from head to end; its answer so far."""
+        number = self.h2.request(fields or GET, end=body is None)
+        if body is not None:
+            self.h2.connection.send_data(number, body, end_stream=True)
+        self.talk()
+        return self.h2.answers[number]
+
+    def reply(self, data: bytes, upstream: FakeUpstream | None = None) -> None:
+        """An upstream sends bytes; the newest one unless told."""
+        self.dispatch(Received((upstream or self.upstream).server, data))
+        self.talk()
+
+    def pace(self, upstream: FakeUpstream, *, blocked: bool) -> None:
+        """An upstream does not take what is sent to it, or does again."""
+        upstream.server.carrier.is_blocked = blocked
+        self.dispatch(UpstreamPace())
+        self.talk()
+
+    def stall(self) -> None:
+        """The client's socket takes nothing more."""
+        self.link.stalled = True
+
+    def unstall(self) -> None:
+        self.link.stalled = False
+        self.dispatch(Writable())
+
+    def raw(self, *parts: bytes) -> None:
+        """Bytes that no decent client would send."""
+        self.feed(b"".join(parts))
+
+    def is_held(self, upstream: FakeUpstream) -> bool:
+        return self.holds.get(id(upstream.server), False)
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, HoldUpstream):
+            assert self.holds.get(id(command.server), False) is not command.held or self.link.stalled is False
+            self.holds[id(command.server)] = command.held
+        else:
+            super()._carry_out(command)
+
+
+def ping(payload: bytes = b"12345678") -> bytes:
+    return frame(0x6, 0, 0, payload)
