@@ -20,7 +20,7 @@ from h2.events import (
 from proxyguard.adapters.mitmproxy.dripper import Seal
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.adapters.mitmproxy.http2_tarpit import HeldStream
-from proxyguard.adapters.mitmproxy.private import Command, Context, Start
+from proxyguard.adapters.mitmproxy.private import Command, ConnectionClosed, Context, Start
 from proxyguard.adapters.mitmproxy.private import DataReceived as Received
 from proxyguard.adapters.mitmproxy.signals import Expired, HoldUpstream, UpstreamPace, Writable
 from proxyguard.decision import Tarpit
@@ -185,11 +185,26 @@ class Http2Rig(LaneRig):
         self.dispatch(Received((upstream or self.upstream).server, data))
         self.talk()
 
-    def pace(self, upstream: FakeUpstream, *, blocked: bool) -> None:
+    def respond_on(self, upstream: FakeUpstream, data: bytes) -> None:
+        """An upstream sends bytes; nobody reads the answer yet."""
+        self.dispatch(Received(upstream.server, data))
+
+    def lose(self, upstream: FakeUpstream) -> None:
+        """An upstream closes its connection."""
+        upstream.leased = False
+        upstream.cut = True
+        self.dispatch(ConnectionClosed(upstream.server))
+
+    def tell_time(self) -> None:
+        """The driver looks at the deadline."""
+        self.dispatch(Expired())
+
+    def pace(self, upstream: FakeUpstream, *, blocked: bool, talks: bool = True) -> None:
         """An upstream does not take what is sent to it, or does again."""
         upstream.server.carrier.is_blocked = blocked
         self.dispatch(UpstreamPace())
-        self.talk()
+        if talks:
+            self.talk()
 
     def stall(self) -> None:
         """The client's socket takes nothing more."""
