@@ -74,7 +74,8 @@ def _blank(item: RuleView, matcher: Text) -> Iterator[Finding]:
         where = "ends" if text.rstrip(_BLANKS) != text else "begins"
         blank = text[-1] if where == "ends" else text[0]
         name = {" ": "a blank", "\t": "a tab", "\n": "a line break"}.get(blank, "a blank")
-        message = f"{matcher.kind} {quoted(text)} {where} with {name}"
+        kind = "the value" if matcher.kind is TextKind.EQUAL else matcher.kind
+        message = f"{kind} {quoted(text)} {where} with {name}"
         if matcher.kind in (TextKind.EQUAL, TextKind.SUFFIX, TextKind.PREFIX):
             hint = "values come without blanks around them, so it never matches: take it out"
         elif matcher.kind is TextKind.REGEX and blank == "\n":

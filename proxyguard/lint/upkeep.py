@@ -33,7 +33,7 @@ def _bursts(view: PolicyView) -> Iterator[Finding]:
             f"the limit of '{item.rule.name}' lets {limit.burst} requests through at once, "
             f"more than its rate allows in a whole period ({limit.amount} in {period})"
         )
-        hint = f"burst: {limit.amount} or less, or a rate over a longer time, such as {limit.burst}/hour"
+        hint = f"burst: {limit.amount} or less, or a rate over the time that you mean"
         yield item.finding("PG030", message, hint, place=item.source.find_key(item.rule, "limit", "burst"))
 
 
