@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from proxyguard.lint.findings import Edit, Finding
 
 def apply_fixes(findings: Iterable[Finding]) -> dict[str, int]:
     """Carry out the edits of findings; how many lines of each file were changed. Raises OSError."""
-    by_file: dict[str, dict[int, Edit]] = defaultdict(dict)
+    by_file: dict[str, dict[int, Edit]] = {}
     for edit in (edit for finding in findings for edit in finding.edits):
-        lines = by_file[edit.file]
-        if lines.get(edit.line, edit).text is not None:  # deleting a line wins over mending it
-            lines[edit.line] = edit
+        edits = by_file.setdefault(edit.file, {})
+        if edit.line not in edits or edit.text is None:  # deleting a line wins over mending it
+            edits[edit.line] = edit
     for file, edits in by_file.items():
         _rewrite(Path(file), edits)
     return {file: len(edits) for file, edits in sorted(by_file.items())}

@@ -149,7 +149,7 @@ def _sarif_rule(code: str) -> dict[str, Any]:
 
 
 def _sarif_result(entry: Entry, index: int) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(PurePath(entry.file).as_posix())}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(entry.file)}}
     if entry.line:
         place["region"] = {"startLine": entry.line, "startColumn": entry.column}
     text = entry.message + (f"\nhint: {entry.hint}" if entry.hint else "")
@@ -160,6 +160,12 @@ def _sarif_result(entry: Entry, index: int) -> dict[str, Any]:
         "message": {"text": text},
         "locations": [{"physicalLocation": place}],
     }
+
+
+def _uri(file: str) -> str:
+    """A reference relative to where the command ran, or a whole URI for a path that is whole."""
+    path = PurePath(file)
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 FORMATS: Final[dict[str, Callable[[Sequence[Entry]], str]]] = {
