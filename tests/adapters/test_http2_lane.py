@@ -471,7 +471,7 @@ def test_all_streams_together_hold_no_more_than_the_connections_bound() -> None:
         if not rig.is_held(upstream):
             rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"z" * 900, upstream)
             assert rig.is_held(upstream), number
-    assert rig.http2.sender.queued == 5 * 900
+    assert rig.http2.sender.queued == 2 * 900
     assert all(rig.is_held(upstream) for upstream in rig.upstreams)
     rig.ask()
     assert rig.is_held(rig.upstream)
@@ -508,10 +508,10 @@ def test_a_client_that_ignores_windows_is_stopped() -> None:
     assert rig.sent.count(frames.rst_stream(1, ErrorCode.FLOW_CONTROL_ERROR)) == 1
     rig.raw(*full * 5)
     assert rig.end == ""  # what was on its way when the stream was reset costs it nothing more
-    for number in (3, 5, 7, 9):
+    for number in (3, 5):
         rig.raw(headers(number, post(), end=False), *[frame(frames.DATA, 0, number, b"z" * 16_384)] * 4)
     assert rig.end == ""
-    rig.raw(headers(11, post(), end=False), *[frame(frames.DATA, 0, 11, b"z" * 16_384)] * 4)
+    rig.raw(headers(7, post(), end=False), frame(frames.DATA, 0, 7, b"z"))
     assert rig.sent[-4:] == ErrorCode.FLOW_CONTROL_ERROR.to_bytes(4)
     assert rig.events.bad["http2-flow-control"] == 1
 

@@ -1,8 +1,8 @@
 """HTTP/2 on one client connection: a mitmproxy layer that reads frames and runs an Exchange for each stream.
 
 A pure state machine like the HTTP/1 lane: events in, commands out, the clock injected, one write for each event. Upstreams are
-spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by CONNECTION_BUFFERS, and what a
-client may do besides asking by `http2.budget`.
+spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by `buffer_bytes`, and what a client
+may do besides asking by `http2.budget`.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ from proxyguard.http2.sending import Sender
 from proxyguard.request import Request
 from proxyguard.responses import error_page
 
-CONNECTION_BUFFERS: Final = 4
-"""What all streams of a connection may hold in one direction, in `buffer_bytes`: a few that stand still do not stop the rest."""
+RECEIVE_BUFFERS: Final = 2
+"""What all streams of a connection may have sent that was not passed on, in `buffer_bytes`: one that stands still leaves room for
+others. In the other direction it is one, and what was read last."""
 
 STALLED_BYTES: Final = 64 * 1024
 """What may be written to a client that takes nothing before nothing more is read from it: answers need no window."""
@@ -87,7 +88,7 @@ class Http2Lane(Layer):
         self._frames = FrameBudget(self.now)
         self._resets = ResetBudget(bounds.http2_resets)
         self._stream_window = stream_window(bounds.buffer_bytes)
-        self._window = Window(max(self._stream_window, CONNECTION_BUFFERS * bounds.buffer_bytes))
+        self._window = Window(max(self._stream_window, RECEIVE_BUFFERS * bounds.buffer_bytes))
         self._streams: dict[int, Http2Stream] = {}
         self._by_exchange: dict[Exchange, Http2Stream] = {}
         self._by_server: dict[int, Http2Stream] = {}
@@ -167,7 +168,7 @@ class Http2Lane(Layer):
 
     def _start(self) -> None:
         bounds = self.bounds
-        self._wait_until = self.now + bounds.head_seconds
+        self._wait_until = self._after(bounds.head_seconds)
         ours = (
             (frames.MAX_CONCURRENT_STREAMS, bounds.http2_streams),
             (frames.INITIAL_WINDOW_SIZE, self._stream_window),
@@ -222,7 +223,7 @@ class Http2Lane(Layer):
         if self._reader.is_inside or self._block is not None:
             if self._head_until == inf:
                 bounds = self.bounds
-                self._head_until = self.now + (bounds.body_gap_seconds if self._streams else bounds.head_seconds)
+                self._head_until = self._after(bounds.body_gap_seconds if self._streams else bounds.head_seconds)
         else:
             self._head_until = inf
 
@@ -504,6 +505,10 @@ class Http2Lane(Layer):
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
+    def _after(self, seconds: float) -> float:
+        """When the client must have said something; sooner when room for others gets scarce."""
+        return self.now + seconds * self.common.admission.patience
+
     def _expired(self) -> None:
         now = self.now
         bounds = self.common.events.bound_exceeded
@@ -520,7 +525,7 @@ class Http2Lane(Layer):
         for stream in tuple(self._streams.values()):
             self._touched[stream] = None
             if stream.deadline <= now:
-                if stream.out.queued:
+                if stream.out.queued or stream.held:
                     bounds("send_gap_seconds")
                     self.reset(stream, ErrorCode.CANCEL)
                 elif stream.exchange is not None:
@@ -587,7 +592,7 @@ class Http2Lane(Layer):
 
     def _check_fill(self) -> None:
         """When all streams together hold too much, or no longer do, each of them is concerned."""
-        full = self.sender.queued > CONNECTION_BUFFERS * self.bounds.buffer_bytes
+        full = self.sender.queued > self.bounds.buffer_bytes
         if full is not self._full:
             self._full = full
             self._touched.update(dict.fromkeys(self._streams.values()))
@@ -600,6 +605,7 @@ class Http2Lane(Layer):
         held = bool(stream.out.queued) or self._full
         if held is not stream.held:
             stream.held = held
+            stream.held_since = self.now
             self.commands.append(HoldUpstream(server, held=held))
             if not held and stream.exchange is not None:
                 stream.exchange.writable(self.now)
@@ -608,7 +614,7 @@ class Http2Lane(Layer):
         self._streams.pop(stream.number, None)
         stream.gone()
         if not self._streams:
-            self._wait_until = self.now + self.bounds.idle_seconds
+            self._wait_until = self._after(self.bounds.idle_seconds)
 
     def _remember(self, number: int) -> None:
         remembered = self._reset_by_us

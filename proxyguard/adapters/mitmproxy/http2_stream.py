@@ -30,11 +30,15 @@ MAX_TARPITS: Final = 4
 
 
 class Http2Stream:
-    """See the module. `receiving` says that more of the request may come, `server` is the upstream connection on lease."""
+    """See the module.
+
+    `receiving` says that more of the request may come. `server` is the upstream connection on lease, `held` while the client does
+    not take what comes from it.
+    """
 
     __slots__ = (
         "_ending", "_inbox", "_lane", "_left", "_received", "_tarpit", "_unacknowledged", "_window", "commands", "exchange",
-        "head", "held", "method", "number", "out", "receiving", "server",
+        "head", "held", "held_since", "method", "number", "out", "receiving", "server",
     )  # fmt: skip
 
     def __init__(self, lane: Http2Lane, number: int, out: Outgoing, *, window: int, receiving: bool) -> None:
@@ -48,6 +52,7 @@ class Http2Stream:
         self.method = b""
         self.server: UpstreamServer | None = None
         self.held = False
+        self.held_since = 0.0
         self._window = Window(window)
         self._inbox: list[bytes] = []
         self._unacknowledged = 0
@@ -201,5 +206,6 @@ class Http2Stream:
         out = self.out
         if out.queued:
             return inf if self._tarpit is not None else out.moved + self._lane.bounds.send_gap_seconds
-        exchange = self.exchange
-        return inf if exchange is None or self.held else exchange.deadline
+        if self.held:
+            return self.held_since + self._lane.bounds.send_gap_seconds
+        return inf if self.exchange is None else self.exchange.deadline
