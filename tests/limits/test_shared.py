@@ -66,7 +66,7 @@ async def serving(path: Path) -> AsyncIterator[SharedStoreServer]:
 
 @asynccontextmanager
 async def working(
-    path: Path, on_down: OnStoreDown = OnStoreDown.LOCAL, timeout_seconds: float = 0.05
+    path: Path, on_down: OnStoreDown = OnStoreDown.LOCAL, timeout_seconds: float = 2.0
 ) -> AsyncIterator[tuple[SharedStore, list[str]]]:
     said: list[str] = []
     worker = SharedStore(
@@ -184,17 +184,17 @@ def test_a_stopped_server_keeps_nobody_waiting_longer_than_the_time_out(tmp_path
     async def scene() -> None:
         path = tmp_path / "s"
         with store_process(path) as process:
-            async with working(path) as (worker, said):
+            async with working(path, timeout_seconds=0.05) as (worker, said):
                 assert (await charged(worker)).usages[0].remaining == 99
                 os.kill(process.pid, signal.SIGSTOP)
                 started = monotonic()
                 outcomes = await asyncio.gather(*(charged(worker) for _ in range(20)))
-                assert monotonic() - started < 0.15
+                assert monotonic() - started < 0.3
                 assert [outcome.usages[0].remaining for outcome in outcomes] == list(range(99, 79, -1))
                 assert worker.timeouts == 20
                 started = monotonic()
                 await charged(worker)
-                assert monotonic() - started < 0.02
+                assert monotonic() - started < 0.04
                 os.kill(process.pid, signal.SIGCONT)
                 await until(lambda: worker.fallback.up)
                 remaining = (await charged(worker)).usages[0].remaining
