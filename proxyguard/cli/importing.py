@@ -44,14 +44,14 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 @click.option("--name", help="Name of the rule set. Default: KIND.")
 @click.option(
     "--mode",
-    type=click.Choice([Mode.SHADOW, Mode.ENFORCE]),
-    default=Mode.SHADOW,
+    type=click.Choice(["shadow", "enforce"]),
+    default="shadow",
     show_default=True,
     help="Whether the rules act at once, or only record what they would have done.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def import_rules(
-    kind: str, file: BinaryIO, output: Path | None, name: str | None, mode: Mode, *, force: bool
+    kind: str, file: BinaryIO, output: Path | None, name: str | None, mode: str, *, force: bool
 ) -> None:  # fmt: skip
     """Make a rule file from FILE; - is standard input.
 
@@ -74,12 +74,13 @@ def import_rules(
     """
     if output is not None and output.exists() and not force:
         fail(f"{output}: the file is there already\n  hint: choose another name, or --force to write over it")
-    source = Path(str(file.name)).name if file.name not in {"-", "<stdin>"} else "standard input"
+    path = getattr(file, "name", "-")
+    source = "standard input" if path in {"-", "<stdin>"} else Path(path).name
     set_name = slug(name or kind)
     try:
         draft = KINDS[kind](_text(file), set_name)
         command = f"proxyguard import {kind} {'-' if source == 'standard input' else shlex.quote(source)}"
-        finished = finish(draft, Origin(source, command, mode), output)
+        finished = finish(draft, Origin(source, command, Mode(mode)), output)
     except ImportFault as fault:
         fail(f"{source}: {fault}")
     except OSError as error:
@@ -93,9 +94,14 @@ def import_rules(
         output.write_text(finished.text, encoding="utf-8")
     except OSError as error:
         fail(f"{output}: {error.strerror}")
-    rules, tests = len(finished.draft.rules), len(finished.draft.tests)
-    said = "; they are in shadow: see what they would do, then set the mode to enforce" if mode is Mode.SHADOW else ""
-    click.echo(f"{output}: {rules} rules, {tests} tests, {len(finished.draft.notes)} notes{said}", err=True)
+    counts = (
+        (len(finished.draft.rules), "rule"),
+        (len(finished.draft.tests), "test"),
+        (len(finished.draft.notes), "note"),
+    )
+    summary = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    said = "; they are in shadow: see what they would do, then set the mode to enforce" if mode == Mode.SHADOW else ""
+    click.echo(f"{output}: {summary}{said}", err=True)
 
 
 def _text(file: BinaryIO) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from proxyguard.importers.draft import Draft, DraftRule, DraftTest, ImportFault, Plain, slug
 from proxyguard.importers.expressions import NotCarried, condition_of, score_of
-from proxyguard.importers.samples import BROWSER, browser_hit, example_of
+from proxyguard.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse_patterns import check_regex
 from proxyguard.problems import Fault, Report
@@ -164,7 +164,7 @@ def _conditions(draft: Draft, bot: Bot) -> list[dict[str, Any]]:
     for key, field in (("user_agent_regex", "user_agent"), ("path_regex", "path")):
         pattern = _text(bot.parts.get(key))
         if pattern is not None:
-            found.append({field: {"regex": _pattern(draft, bot, pattern, field)}})
+            found.append({field: _text_or_missing(draft, bot, pattern, field)})
     headers = bot.parts.get("headers_regex")
     if isinstance(headers, Mapping):
         found += [_header(draft, bot, entry.key.text, _text(entry.value) or "") for entry in headers.entries]
@@ -181,7 +181,14 @@ def _header(draft: Draft, bot: Bot, name: str, pattern: str) -> dict[str, Any]:
     field = f"header.{name.lower()}"
     if pattern in {".*", "^.*$", ".+", "^.+$"}:
         return {field: "present"}
-    return {field: {"regex": _pattern(draft, bot, pattern, field)}}
+    return {field: _text_or_missing(draft, bot, pattern, field)}
+
+
+def _text_or_missing(draft: Draft, bot: Bot, pattern: str, field: str) -> Any:
+    """A pattern; one for nothing at all means a missing field too."""
+    if pattern.strip() == "^$" and field != "path":
+        return list(MISSING_OR_EMPTY)
+    return {"regex": _pattern(draft, bot, pattern, field)}
 
 
 def _pattern(draft: Draft, bot: Bot, pattern: str, field: str) -> str:

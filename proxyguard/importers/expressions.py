@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from proxyguard.importers.samples import MISSING_OR_EMPTY
 from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence
 
 MAX_DEPTH: Final = 20
 
 _FIELDS: Final = {"userAgent": "user_agent", "path": "path", "method": "method", "host": "host"}
+_ALWAYS_THERE: Final = frozenset({"path", "method", "host"})
 _METHODS: Final = {"contains": "contains", "startsWith": "prefix", "endsWith": "suffix", "matches": "regex"}
 _STRING: Final = r'(?:"((?:[^"\\]|\\.)*)"|' + r"'((?:[^'\\]|\\.)*)')"
 
@@ -142,7 +144,7 @@ class _Reader:
 def _equal(found: re.Match[str]) -> dict[str, Any]:
     value = _string(found, 5)
     field = _field(found)
-    condition = {field: value} if value or field != "path" else {field: {"regex": "^$"}}
+    condition = {field: value if value or field in _ALWAYS_THERE else list(MISSING_OR_EMPTY)}
     return condition if found[4] == "==" else {"not": condition}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxyguard.decision import Mode
 from proxyguard.importers.draft import Draft, ImportFault
@@ -19,6 +19,8 @@ from proxyguard.policy.model import Policy, RuleSet
 from proxyguard.policy.parse import parse_rule_set
 from proxyguard.problems import Problem
 from proxyguard.selftest import TestFailure, run_tests
+
+MAX_FAILURES_SHOWN: Final = 5
 
 
 class Finished(NamedTuple):
@@ -45,7 +47,7 @@ def finish(draft: Draft, origin: Origin, target: Path | None) -> Finished:
     _keep_passing_tests(draft, origin, Policy((rule_set,)), said=False)
     if neighbours is not None and target is not None:
         rule_set = _loaded(draft, origin)
-        together = _in_order(neighbours, replace(rule_set, file=str(target)))
+        together = _in_order(neighbours, _at(rule_set, target))
         _keep_passing_tests(draft, origin, together, said=True)
     draft.notes.sort(key=lambda note: (not note.line, note.line))
     return Finished(rule_file(draft, *origin), draft)
@@ -76,17 +78,16 @@ def _said(problem: Problem) -> str:
 
 def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, said: bool) -> None:
     """Take out tests that do not hold; `said`: with a note, since another rule file is the reason."""
+    file = next(rule_set.file for rule_set in policy.rule_sets if rule_set.name == draft.name)
     failures = _failures(policy)
-    ours = {
-        failure.place.line: failure
-        for failure in failures
-        if failure.place.file in {_OURS, _file_of(policy, draft.name)}
-    }
-    if said:
-        others = [failure for failure in failures if failure.place.line not in ours or failure not in ours.values()]
-        if others:
-            listed = "\n".join(str(failure.problem) for failure in others[:5])
-            raise ImportFault(f"with these rules, tests of other rule files fail; nothing was written\n{listed}")
+    ours = {failure.place.line: failure for failure in failures if failure.place.file == file}
+    others = [failure for failure in failures if failure.place.file != file]
+    if others:
+        listed = "\n".join(str(failure.problem) for failure in others[:MAX_FAILURES_SHOWN])
+        hint = "without --mode enforce the rules come in shadow, and stop nobody"
+        raise ImportFault(
+            f"with these rules, tests of other rule files fail ({len(others)}); nothing was written\n{listed}\n{hint}"
+        )
     if not ours:
         return
     lines = _test_lines(rule_file(draft, *origin))
@@ -98,14 +99,6 @@ def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, said: b
         elif said:
             draft.note(0, f"a test was left out: {failure.problem.message} here, {failure.reason}")
     draft.tests = kept
-
-
-_OURS = "rules.yaml"
-"""What `parse_rule_set` calls a file without a name."""
-
-
-def _file_of(policy: Policy, name: str) -> str:
-    return next((rule_set.file for rule_set in policy.rule_sets if rule_set.name == name), _OURS)
 
 
 def _failures(policy: Policy) -> tuple[TestFailure, ...]:
@@ -140,6 +133,15 @@ def _neighbours(draft: Draft, target: Path | None) -> Policy | None:
         if name in taken:
             raise ImportFault(f"the name '{name}' is taken in {target.parent}\n  hint: choose another with --name")
     return replace(loaded.policy, rule_sets=kept)
+
+
+def _at(rule_set: RuleSet, target: Path) -> RuleSet:
+    """The rule set as if it had been read from its file to be."""
+    tests = tuple(
+        replace(test, steps=tuple(step._replace(place=step.place._replace(file=str(target))) for step in test.steps))
+        for test in rule_set.tests
+    )
+    return replace(rule_set, file=str(target), tests=tests)
 
 
 def _in_order(neighbours: Policy, rule_set: RuleSet) -> Policy:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from proxyguard.importers.draft import Draft, DraftRule, DraftTest, ImportFault, one_or_list, slug
-from proxyguard.importers.samples import BROWSER, browser_hit, example_of
+from proxyguard.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse_patterns import check_regex
 from proxyguard.problems import Fault
@@ -25,6 +25,8 @@ _SOURCES: Final = {
     "$http_user_agent": "user_agent", "$host": "host", "$http_host": "host", "$uri": "path", "$request_method": "method",
     "$remote_addr": "client",
 }  # fmt: skip
+_EMPTY: Final = frozenset({"~^$", "~*^$"})
+ALWAYS_THERE: Final = frozenset(_SOURCES.values()) - {"user_agent"}
 _SPECIAL: Final = ("hostnames", "volatile", "include")
 _SHORT: Final = 4
 """Characters of a name below which it is likely to be part of others."""
@@ -79,6 +81,10 @@ def _field(source: str) -> str | None:
 
 def _add(draft: Draft, found: Map, field: str) -> None:
     """Rules for one map."""
+    # A pattern for nothing at all is the empty text, which stands for a missing field too.
+    found = found._replace(
+        entries=[entry._replace(source="") if entry.source in _EMPTY else entry for entry in found.entries]
+    )
     default = next((entry.value for entry in found.entries if entry.source == "default"), "")
     entries = [entry for entry in found.entries if entry.source not in {"default", *_SPECIAL}]
     regexes = [entry for entry in entries if entry.source.startswith("~")]
@@ -147,7 +153,7 @@ def _add_rule(draft: Draft, found: Map, field: str, value: str, members: Sequenc
         return
     examples = [pattern for pattern in (example_of(each) for each in patterns) if pattern is not None]
     draft.tests += [DraftTest({key: example}, f"reject by {rule.name}") for example in examples[:3]]
-    if "" in exact:
+    if list(MISSING_OR_EMPTY) in exact:
         draft.tests.append(DraftTest({key: ""}, f"reject by {rule.name}"))
 
 
@@ -157,6 +163,8 @@ def _exact(draft: Draft, entry: Entry, field: str) -> Any:
     text = text.removeprefix("\\")
     if field == "client":
         return text
+    if not text and field not in ALWAYS_THERE:
+        return list(MISSING_OR_EMPTY)
     if not text or field in {"host", "method"} or not any(char.isalpha() for char in text):
         return text
     return _checked(draft, entry, f"(?i)^{re.escape(text)}$".replace(r"\ ", " ").replace(r"\-", "-"), field)

@@ -30,6 +30,9 @@ _DELAY: Final = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
 MAX_DELAY_SECONDS: Final = 3600
 
+AT_ONCE: Final = 5
+"""Requests that a crawl delay lets through at once: crawlers fetch a page and what belongs to it."""
+
 
 @dataclass(slots=True)
 class Group:
@@ -145,7 +148,6 @@ def _add(draft: Draft, group: Group, named: Sequence[str]) -> None:
         draft.tests += [
             DraftTest({"user_agent": agent, "path": path}, f"reject by {rule.name}") for path in examples[:2]
         ]
-        draft.tests.append(DraftTest({"user_agent": agent, "path": "/robots.txt"}, "pass"))
     if group.delay_seconds:
         _add_delay(draft, group, condition, label, agent)
 
@@ -155,15 +157,15 @@ def _add_delay(draft: Draft, group: Group, condition: dict[str, Any], label: str
         name=draft.rule_name(f"{label}-delay"),
         why=f"robots.txt asks {_said_agents(group)} to wait {group.delay_seconds:g} seconds between two requests.",
         when=condition, action="reject", line=group.line,
-        limit={"rate": f"1/{group.delay_seconds:g}s", "burst": "5", "per": ["user_agent", "network"]},
+        limit={"rate": f"{AT_ONCE}/{AT_ONCE * group.delay_seconds:g}s", "per": ["user_agent", "network"]},
     )  # fmt: skip
     draft.rules.append(rule)
     draft.note(
         group.line,
-        f"the crawl delay is a limit for each network, with 5 requests at once let through ({rule.name})",
+        f"the crawl delay is a limit for each network, with {AT_ONCE} requests at once let through ({rule.name})",
     )
     expect = {"action": "reject", "rule": rule.name, "status": "429"}
-    draft.tests.append(DraftTest({"user_agent": agent, "path": "/about"}, expect, repeat=6))
+    draft.tests.append(DraftTest({"user_agent": agent, "path": "/about"}, expect, repeat=AT_ONCE + 1))
 
 
 def _who(draft: Draft, group: Group, named: Sequence[str]) -> tuple[dict[str, Any], str, str] | None:
@@ -224,12 +226,23 @@ def _paths(draft: Draft, group: Group) -> tuple[dict[str, Any] | None, list[str]
     parts = []
     for exceptions, matches in by_exception.items():
         part = _any_of(matches)
-        allowed = [found for found in (_match(draft, group.line, allow) for allow in exceptions) if found is not None]
+        carried = [_match(draft, group.line, allow) for allow in exceptions]
+        allowed = [found for found in carried if found is not None]
+        if len(allowed) < len(carried):
+            said = ", ".join(found.text for found in matches[:3])
+            draft.note(
+                group.line, f"the Disallow of {said} was left out with the Allow: it would refuse more than was asked"
+            )
+            continue
         if not part:
             allowed.append(Match("path", "equal", "/robots.txt", "/robots.txt"))
+        if allowed and not _any_of(allowed):
+            continue  # an Allow as long as this Disallow lets everything through
         if allowed:
             part = _joined(part, {"not": _any_of(allowed)})
         parts.append(part)
+    if not parts:
+        return None, []
     examples = [found.example for matches in by_exception.values() for found in matches]
     return (parts[0] if len(parts) == 1 else {"any": parts}), examples
 

@@ -18,6 +18,9 @@ from proxyguard.problems import Fault
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 """A person, for the tests of what must not be stopped."""
 
+MISSING_OR_EMPTY: Final = ("absent", "")
+"""What servers call an empty field: rules tell a missing one from an empty one, and mean both here."""
+
 _FILES: Final = ("user-agents.txt", "seldom.txt")
 _ESCAPES: Final = {"d": "1", "w": "a", "s": " ", "S": "a", "D": "a", "W": " ", "b": "", "B": "", "A": "", "z": ""}
 _CLASS_FIRST: Final = re.compile(r"\[(\^?)\\?(.)")
