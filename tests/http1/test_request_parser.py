@@ -147,7 +147,7 @@ def test_a_browser_request_becomes_one_head_and_one_end() -> None:
         (b"Connection: keep-alive, close", b"1.0", False),
     ],
 )
-def test_who_keeps_the_connection(line: bytes, version: bytes, keeps: bool) -> None:  # noqa: FBT001 - a table's column
+def test_who_keeps_the_connection(line: bytes, version: bytes, keeps: bool) -> None:
     assert _head(b"GET / HTTP/" + version + b"\r\nHost: a.example\r\n" + line + b"\r\n\r\n").keep_alive is keeps
 
 

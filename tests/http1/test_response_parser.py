@@ -83,7 +83,7 @@ def test_a_good_response_in_every_cut(
     method: bytes,
     raw: bytes,
     expected: tuple[int, BodyKind, bytes],
-    reusable: bool,  # noqa: FBT001 - a table's column
+    reusable: bool,
 ) -> None:
     for pieces in _pieces(raw):
         found, fault, parser = read_responses(pieces, method)

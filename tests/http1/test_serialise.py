@@ -135,7 +135,7 @@ RESPONSES: list[tuple[str, bytes, bytes, bytes, bool, bytes]] = [
     [row[1:] for row in RESPONSES],
     ids=[row[0] for row in RESPONSES],
 )
-def test_a_response_head(raw: bytes, version: bytes, method: bytes, keep_alive: bool, written: bytes) -> None:  # noqa: FBT001 - a table's column
+def test_a_response_head(raw: bytes, version: bytes, method: bytes, keep_alive: bool, written: bytes) -> None:
     assert response_head(_response(raw, method), version=version, keep_alive=keep_alive) == written
 
 
@@ -177,7 +177,7 @@ def test_how_a_body_goes_to_a_client(raw: bytes, version: bytes, kind: BodyKind)
         (799, b"1.1", True, b"HTTP/1.1 799 \r\nContent-Length: 0\r\n\r\n"),
     ],
 )
-def test_a_head_of_our_own(status: int, version: bytes, keep_alive: bool, written: bytes) -> None:  # noqa: FBT001 - a table's column
+def test_a_head_of_our_own(status: int, version: bytes, keep_alive: bool, written: bytes) -> None:
     assert own_head(status, ((b"Content-Length", b"0"),), version=version, keep_alive=keep_alive) == written
 
 
