@@ -25,6 +25,36 @@ def plain(fields: list[Field]) -> list[Field]:
     return [(bytes(name), bytes(value)) for name, value in fields]
 
 
+RFC_EXAMPLES = [
+    (
+        "plain",
+        [
+            "828684410f7777772e6578616d706c652e636f6d",
+            "828684be58086e6f2d6361636865",
+            "828785bf400a637573746f6d2d6b65790c637573746f6d2d76616c7565",
+        ],
+    ),
+    (
+        "huffman",
+        ["828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"],
+    ),
+]
+
+
+@pytest.mark.parametrize("blocks", [blocks for _, blocks in RFC_EXAMPLES], ids=[name for name, _ in RFC_EXAMPLES])
+def test_the_examples_of_the_rfc_are_decoded(blocks: list[str]) -> None:
+    """RFC 7541, appendices C.3 and C.4."""
+    decoder = FieldDecoder(1000, 10)
+    host = (b":authority", b"www.example.com")
+    start = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), host]
+    assert [decoder.decode(bytes.fromhex(block)) for block in blocks] == [
+        start,
+        [*start, (b"cache-control", b"no-cache")],
+        [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/index.html"), host, (b"custom-key", b"custom-value")],
+    ]
+    assert decoder._size == 164
+
+
 @given(BLOCKS, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_what_others_encode_we_decode(blocks: list[list[Field]], huffman: bool) -> None:
