@@ -202,6 +202,15 @@ def test_a_delay_holds_the_request_back() -> None:
     assert (rig.sent, rig.common.delayed) == (OK, 0)
 
 
+def test_a_delay_before_the_body_is_whole_costs_nobody_the_connection() -> None:
+    rig = LaneRig()
+    rig.feed(wish(b"delay", b"POST", b"Content-Length: 3\r\n", b"a"))
+    rig.pass_time(0.06)
+    rig.feed(b"bc")
+    rig.respond(OK)
+    assert (rig.sent, rig.end) == (OK, "")
+
+
 def test_delays_beyond_their_bound_pass_at_once() -> None:
     rig = LaneRig()
     rig.common.max_delayed = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 from pathlib import Path
@@ -176,34 +177,69 @@ def test_handshakes_are_bounded(tmp_path: Path, data: bytes, bound: str) -> None
     run(scenario())
 
 
+class ByHand:
+    """A TLS client whose packets the test sends."""
+
+    def __init__(self, context: ssl.SSLContext, name: str) -> None:
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+
+    async def shake_hands(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int = 65536) -> None:
+        """Send the handshake in pieces of `size` bytes."""
+        while True:
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                data = self.outgoing.read()
+                for at in range(0, len(data), size):
+                    writer.write(data[at : at + size])
+                    await asyncio.sleep(0)
+                self.incoming.write(await reader.read(65536))
+            else:
+                return
+
+    async def read(self, reader: asyncio.StreamReader, count: int) -> bytes:
+        got = b""
+        while len(got) < count:
+            try:
+                got += self.tls.read(count)
+            except ssl.SSLWantReadError:
+                self.incoming.write(await reader.read(65536))
+        return got
+
+
 def test_a_hello_in_single_bytes_is_understood(tmp_path: Path) -> None:
     certificate = write_certificate(tmp_path, "a", "a.example")
 
     async def scenario() -> None:
         async with fronted(site={"certificate": certificate}) as rig:
             context = client_context(certificate)
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = context.wrap_bio(incoming, outgoing, server_hostname="a.example")
+            client = ByHand(context, "a.example")
             reader, writer = await rig.connect()
-            while True:
-                try:
-                    tls.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    for byte in outgoing.read():
-                        writer.write(bytes((byte,)))
-                        await asyncio.sleep(0)
-                    incoming.write(await reader.read(65536))
-            tls.write(GET)
-            writer.write(outgoing.read())
-            incoming.write(await reader.read(65536))
-            got = b""
-            while len(got) < len(OK):
-                try:
-                    got += tls.read(100)
-                except ssl.SSLWantReadError:
-                    incoming.write(await reader.read(65536))
-            assert got == OK
+            await client.shake_hands(reader, writer, size=1)
+            client.tls.write(GET)
+            writer.write(client.outgoing.read())
+            assert await client.read(reader, len(OK)) == OK
+            writer.close()
+
+    run(scenario())
+
+
+def test_a_request_and_a_goodbye_in_one_packet_are_answered(tmp_path: Path) -> None:
+    certificate = write_certificate(tmp_path, "a", "a.example")
+
+    async def scenario() -> None:
+        async with fronted(site={"certificate": certificate}) as rig:
+            client = ByHand(client_context(certificate), "a.example")
+            reader, writer = await rig.connect()
+            await client.shake_hands(reader, writer)
+            client.tls.write(GET)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.tls.unwrap()
+            writer.write(client.outgoing.read())
+            expected = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+            assert len(await rest(reader)) > len(expected)
+            assert rig.served == [(200, "")]
             writer.close()
 
     run(scenario())

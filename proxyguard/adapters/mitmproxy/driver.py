@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.choice import Choice
 from proxyguard.adapters.mitmproxy.common import Common, Link
 from proxyguard.adapters.mitmproxy.embed import Embedding, LinkContext
 from proxyguard.adapters.mitmproxy.private import (
@@ -27,7 +28,6 @@ from proxyguard.adapters.mitmproxy.private import (
     HookCompleted,
     Layer,
     Log,
-    NextLayer,
     SendData,
     Start,
     StartHook,
@@ -132,7 +132,7 @@ class ClientConnection(PiecewiseProtocol):
         self._link.wake = self._wake
         local = transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], self._link)
-        self._layer = NextLayer(self._context)
+        self._layer = Choice(self._context)
         if common.settings.trust.proxy_protocol and common.resolver.trusts(peer):
             self._preamble = ProxyHeaderParser()
         self._dispatch(Start())
@@ -262,7 +262,7 @@ class ClientConnection(PiecewiseProtocol):
         while pending:
             for command in layer.handle_event(pending.pop(0)):
                 self._carry_out(command)
-        if layer.__class__ is NextLayer and layer.layer is not None and self._layer is layer:
+        if layer.__class__ is Choice and layer.layer is not None and self._layer is layer:
             self._layer = layer.layer
 
     def _carry_out(self, command: Command) -> None:
@@ -286,8 +286,7 @@ class ClientConnection(PiecewiseProtocol):
             case HoldUpstream():
                 command.server.carrier.hold_reading(held=command.held or self._stalled)
             case CloseTcpConnection() if command.half_close:
-                if not self.transport.is_closing():
-                    self.transport.write_eof()
+                self._half_close()
             case CloseConnection():
                 self._close()
             case Abort():
@@ -309,6 +308,13 @@ class ClientConnection(PiecewiseProtocol):
                 logger.debug("%s", command.message)
             case _:
                 raise NotImplementedError(f"no layer of ours sends {type(command).__name__}")
+
+    def _half_close(self) -> None:
+        if not self.transport.is_closing():
+            try:
+                self.transport.write_eof()
+            except OSError:  # reset since we last heard of it
+                self.transport.abort()
 
     def _send(self, command: SendData) -> None:
         connection = command.connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxyguard.adapters.mitmproxy.choice import Choice
 from proxyguard.adapters.mitmproxy.client_hello import BadHello, ClientHelloReader
 from proxyguard.adapters.mitmproxy.common import Common, Link
 from proxyguard.adapters.mitmproxy.private import (
@@ -49,6 +50,7 @@ class TlsGate(ClientTLSLayer):
     def __init__(self, context: Context, common: Common, link: Link) -> None:
         Ground(context)
         super().__init__(context)
+        self.child_layer = Choice(context)
         self._common = common
         self._link = link
         self._reader: ClientHelloReader | None = ClientHelloReader()

@@ -11,7 +11,7 @@ from math import inf
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.common import Common, Link
-from proxyguard.adapters.mitmproxy.exchange import Exchange
+from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CloseTcpConnection,
@@ -178,7 +178,7 @@ class Http1Lane(Layer):
         bounds = self._common.events.bound_exceeded
         exchange = self._exchange
         if exchange is not None:
-            if not self._whole:
+            if not self._whole and exchange.phase is not Phase.DELAYED:
                 self._last = True  # whatever still comes of this body, nobody waits for it
             exchange.expired(self._now)
         elif self._state is State.OPEN and not self._parser.idle:

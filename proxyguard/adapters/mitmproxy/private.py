@@ -14,7 +14,7 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.commands import CloseConnection, CloseTcpConnection, Command, Log, SendData, StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, HookCompleted, Start
-from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer
+from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer, NextLayerHook
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, TLSLayer, TlsStartClientHook
 from mitmproxy.tls import ClientHelloData, TlsData
 from OpenSSL import SSL
@@ -44,6 +44,7 @@ __all__ = [
     "Log",
     "Master",
     "NextLayer",
+    "NextLayerHook",
     "Options",
     "SendData",
     "Server",
