@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 
-def syntax_words(problem: str, rest: str, opened: int) -> tuple[str, str]:
-    """Message and hint for what libyaml said. `rest` is the text from the fault on, `opened` a line above it or 0."""
+def syntax_words(problem: str, rest: str, opened: int, before: str = "") -> tuple[str, str]:
+    """Message and hint for what libyaml said.
+
+    `rest` is the text from the fault on, `before` what stands before it on its line, `opened` a line above it or 0.
+    """
+    if "did not find expected key" in problem and before.strip():
+        return _after_value(before)
     if "cannot start any token" in problem and rest[:1] in _CANNOT_START:
         return _CANNOT_START[rest[:1]]
     if "cannot start any token" in problem and rest[:1].isprintable():
@@ -17,6 +22,16 @@ def syntax_words(problem: str, rest: str, opened: int) -> tuple[str, str]:
         if fragment in problem:
             return message.format(where=f" on line {opened}" if opened else ""), hint
     return f"not valid YAML: {problem}", "look for a missing quote, bracket or colon on this line or the one above"
+
+
+def _after_value(before: str) -> tuple[str, str]:
+    """Something follows a value on its line."""
+    if before.rstrip()[-1] in "'\"":
+        return "text after a closing quote", "inside of '…' write '' for a quote, or put the whole value into \"…\""
+    return (
+        "text after the end of a value",
+        "look for a missing ':' after the key of this line, or for a bracket too many",
+    )
 
 
 _CANNOT_START: Final = {

@@ -302,6 +302,8 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report) -> No
     if opened and "unexpected end of stream" in problem:
         mark = opened  # where the quote was opened says more than where the file ends
     line, column = (mark.line, mark.column) if mark else (0, 0)
-    rest = "\n".join(text.splitlines()[line:])[column:]
-    message, hint = syntax_words(problem, rest, opened.line + 1 if opened and opened.line != line else 0)
+    lines = text.splitlines()
+    rest = "\n".join(lines[line:])[column:]
+    before = lines[line][:column] if line < len(lines) else ""
+    message, hint = syntax_words(problem, rest, opened.line + 1 if opened and opened.line != line else 0, before)
     report.add(line + 1, column + 1, message, hint)

@@ -72,7 +72,7 @@ def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
     if form == "text" and policy is not None and not problems:
         click.echo(_summary(directory, policy))
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-    raise SystemExit(any(entry.severity in bad for entry in found))
+    raise SystemExit(int(any(entry.severity in bad for entry in found)))
 
 
 def checked(directory: Path) -> tuple[Policy | None, tuple[Problem, ...], list[Finding]]:

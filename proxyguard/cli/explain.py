@@ -15,8 +15,10 @@ from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record
 from proxyguard.cli.show_trace import show_trace
+from proxyguard.client_address import Address
 from proxyguard.pasted.curl import CurlError, sketch_from_curl
 from proxyguard.policy.model import Policy, RequestSketch
+from proxyguard.policy.parse_lists import reason
 from proxyguard.selftest import parse_batch_line, request_from_sketch
 from proxyguard.trace import trace
 
@@ -79,6 +81,11 @@ def explain(
     if reference is not None:
         _explain_reference(directory, reference, audit, config, as_json=as_json)
         return
+    try:
+        Address.parse(client)
+    except ValueError:
+        hint = "such as 192.0.2.1 or 2001:db8::1"
+        raise click.BadParameter(f"{client!r} is not an address, {hint}", param_hint="--client") from None
     sketch = RequestSketch(client=client)
     if curl is not None:
         sketch = _pasted(curl, client)
@@ -115,7 +122,11 @@ def explain_batch(policy: Policy, lines: Any) -> None:
         try:
             request = parse_batch_line(line)
         except ValueError as error:
-            fail(f"{getattr(lines, 'name', '-')}:{number}:1: error: {error}")
+            cause = error.__cause__
+            column = cause.colno if isinstance(cause, json.JSONDecodeError) else 1
+            said = "the line is not JSON" if isinstance(cause, json.JSONDecodeError) else str(error)
+            hint = 'one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
+            fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {said}\n  hint: {hint}")
         sys.stdout.write(json.dumps(trace(policy, request, time()).as_dict()) + "\n")
 
 
@@ -159,7 +170,8 @@ def _explain_reference(
     try:
         found = find_record(audit, reference)
     except OSError as error:
-        fail(f"error: the audit log {error.filename or audit} cannot be read: {error.strerror or error}")
+        hint = "name it with --audit" if not audit.exists() else "who runs this command must be allowed to read it"
+        fail(f"error: the audit log {audit} cannot be read: {reason(error)}\n  hint: {hint}")
     if found.record is None:
         files = ", ".join(str(path) for path in found.files) or str(audit)
         fail(

@@ -11,7 +11,7 @@ from proxyguard.cli.options import Decorator, fail
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import LoadResult, load_policy
 from proxyguard.policy.model import Policy
-from proxyguard.problems import Problem, format_report
+from proxyguard.problems import Problem, format_report, nearest
 from proxyguard.selftest import SelfTest, self_test
 
 DEFAULT_RULES: Final = Path("rules")
@@ -28,7 +28,18 @@ def loaded_or_usage(directory: Path) -> LoadResult:
     if directory.is_file():
         hint = f"rules are checked together, since they meet those of other files: proxyguard check {directory.parent}"
         raise click.UsageError(f"{directory} is a file, not a folder of rule files\n  hint: {hint}")
+    if not directory.exists():
+        near = nearest(directory.name, [path.name for path in _folders_beside(directory)])
+        hint = f"did you mean {directory.with_name(near)}?" if near else "name the folder that holds the rule files"
+        return LoadResult(None, (Problem(str(directory), 0, 0, "there is no such folder", hint),), ())
     return load_policy(directory)
+
+
+def _folders_beside(directory: Path) -> list[Path]:
+    try:
+        return [path for path in list(directory.parent.iterdir())[:1000] if path.is_dir()]
+    except OSError:
+        return []
 
 
 def tested(directory: Path, policy: Policy) -> tuple[SelfTest | None, tuple[Problem, ...]]:

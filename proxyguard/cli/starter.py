@@ -140,7 +140,8 @@ def _check_value(match: str, value: str) -> None:
         try:
             read_network(value)
         except Fault as fault:
-            raise click.BadParameter(f"{fault.message}\n  hint: {fault.hint}", param_hint="--value") from fault
+            hint = "such as 203.0.113.9, 203.0.113.0/24 or 2001:db8::/32"
+            raise click.BadParameter(f"{fault.message}\n  hint: {hint}", param_hint="--value") from fault
 
 
 def _made_name(match: str, value: str, limit: str | None) -> str:

@@ -51,7 +51,7 @@ def test(directory: Path, fail_under: float | None, *, coverage: bool, as_json: 
         _write_text(directory, outcome)
         if coverage or fail_under is not None:
             _write_coverage(rules, untouched, share)
-    raise SystemExit(bool(outcome.failures) or (fail_under is not None and share < fail_under))
+    raise SystemExit(int(bool(outcome.failures) or (fail_under is not None and share < fail_under)))
 
 
 def _rules(policy: Policy) -> list[Rule]:
@@ -61,11 +61,11 @@ def _rules(policy: Policy) -> list[Rule]:
 def _write_text(directory: Path, outcome: SelfTest) -> None:
     for failure in outcome.failures:
         click.echo(str(failure.problem))
-        click.echo("".join(f"    {line}\n" for line in failure.trace.as_text().split("\n")))
+        click.echo("\n".join(f"    {line}" for line in failure.trace.as_text().split("\n")))
     failed = len(outcome.failures)
     plural = "" if outcome.tests == 1 else "s"
     if failed:
-        click.echo(f"{directory}: {failed} of {outcome.tests} test{plural} failed")
+        click.echo(f"{directory}: {failed} of {outcome.tests} tests failed")
     else:
         click.echo(f"{directory}: {outcome.tests} test{plural} passed")
 
