@@ -28,6 +28,7 @@ from proxyguard.sites import HostTable
 from proxyguard.telemetry.audit import AuditLog, Record, shown
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.one_client import OneClientWatch
+from proxyguard.telemetry.shadow import Tally
 
 if TYPE_CHECKING:
     from proxyguard.policy.compile import Account, CompiledPolicy
@@ -70,6 +71,7 @@ class Guard:
         failure_mode: FailureMode = FailureMode.OPEN,
         audit_passes: float = 0.0,
         accounts: Accounts | None = None,
+        tally: Tally | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._policies = policies
@@ -79,6 +81,7 @@ class Guard:
         self._failure = FAILED_CLOSED if failure_mode is FailureMode.CLOSED else FAILED_OPEN
         self._audit_passes = audit_passes
         self._accounts = accounts or Accounts(Counting().accounts)
+        self._tally = tally
         self._clock = clock
         self.one_client = OneClientWatch()
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
@@ -203,6 +206,8 @@ class Guard:
         metrics.decided(decision.rule, decision.name, "enforce")
         for hit in decision.shadow:
             metrics.decided(hit.rule, hit.action, "shadow")
+        if self._tally is not None and (ticket.class_ or decision.shadow):
+            self._tally.saw(ticket.request.client, ticket.class_, decision)
         if not decision.forwards:
             self._record(ticket, refusal_status(decision), seconds, "")
         return ticket

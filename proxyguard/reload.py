@@ -48,17 +48,26 @@ class Loaded:
 
 
 class InForce(NamedTuple):
-    """What is known of rules that were put in force: their digest, their files, and the mode that each rule really has."""
+    """What is known of rules that were put in force: their digest, their files, and the mode that each rule really has.
+
+    `shadowed` has a number for what each rule in shadow looks at and would do; another number means another rule.
+    """
 
     digest: str
     files: tuple[Path, ...]
     modes: Mapping[str, Mode]
+    shadowed: Mapping[str, int]
 
     @classmethod
     def of(cls, loaded: Loaded, mode: Mode) -> InForce:
         """What to say of a policy in a process of this mode."""
-        modes = {rule.name: own for rule, own in rules_by_mode(loaded.policy, mode)}
-        return cls(loaded.policy.digest, loaded.files, modes)
+        modes: dict[str, Mode] = {}
+        shadowed: dict[str, int] = {}
+        for rule, own in rules_by_mode(loaded.policy, mode):
+            modes[rule.name] = own
+            if own is Mode.SHADOW:
+                shadowed[rule.name] = hash((rule.when, rule.limit, rule.action))
+        return cls(loaded.policy.digest, loaded.files, modes, shadowed)
 
 
 def load_tested(rules: Path) -> Loaded:

@@ -35,8 +35,16 @@ class Reloader:
     """
 
     def __init__(
-        self, rules: Path, current: InForce, install: Install, counts: Metrics, *, poll_seconds: float = POLL_SECONDS
+        self,
+        rules: Path,
+        current: InForce,
+        parts: list[bytes],
+        install: Install,
+        counts: Metrics,
+        *,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
+        """`current` and `parts` are of the rules in force."""
         self.rules = rules
         self.current = current
         self.shadowed: frozenset[str] = frozenset()
@@ -47,7 +55,7 @@ class Reloader:
         self._busy = asyncio.Lock()
         self._seen: Signature = signature(rules, current.files)
         self._tried: tuple[Path, ...] = ()
-        self._parts: list[bytes] | None = None
+        self._parts = parts
         self.last: dict[str, Any] = {"result": "loaded at start", "time": time(), "digest": current.digest}
         counts.policy = (current.digest, time())
 
@@ -83,11 +91,13 @@ class Reloader:
         """Put one rule of the policy in force into shadow, without reading any file, until `release`. Raises RulesRejected."""
         async with self._busy:
             self.shadowed |= {rule}
-            await self._put_in_force(self._parts if self._parts is not None else await load_elsewhere(self.rules))
+            await self._put_in_force(self._parts)
 
-    def release(self, rule: str) -> None:
-        """Let the rule's file say its mode again, from the next reload on."""
+    def release(self, rule: str) -> bool:
+        """Let the rule's file say its mode again, from the next reload on; whether it was held."""
+        held = rule in self.shadowed
         self.shadowed -= {rule}
+        return held
 
     async def watch(self) -> None:
         """Reload whenever the files change, until cancelled."""

@@ -24,15 +24,18 @@ from proxyguard import __version__
 from proxyguard.admin.client import ControlError, ask, control_path
 from proxyguard.admin.server import AdminServer, Command
 from proxyguard.builder import join, pieces
+from proxyguard.decision import Mode
 from proxyguard.limits.shared import SharedStoreServer
 from proxyguard.operations import Operations
 from proxyguard.problems import Problem
+from proxyguard.promotion import Promotions
 from proxyguard.reload import InForce, Loaded, RulesRejected
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Settings
 from proxyguard.stores import MemoryBooks, open_books
 from proxyguard.supervised import Assignment
 from proxyguard.telemetry.metrics import Family, Metrics, exposition, merge
+from proxyguard.telemetry.shadow import Window
 from proxyguard.worker import reload_quietly, rule_counts, until_signal, write_pieces
 
 READY_SECONDS: Final = 60.0
@@ -48,7 +51,7 @@ STABLE_SECONDS: Final = 60.0
 
 BACKLOG: Final = 4096
 
-INSTANCE_FAMILIES: Final = ("rules", "reloads_total", "policy_info", "policy_timestamp_seconds")
+INSTANCE_FAMILIES: Final = ("rules", "reloads_total", "rollbacks_total", "policy_info", "policy_timestamp_seconds")
 """Metrics that the supervisor keeps for all workers."""
 
 logger = logging.getLogger(__name__)
@@ -116,7 +119,8 @@ class Supervisor:
         )
         self._pieces = self._folder / "policy"
         self._assignment = self._folder / "assignment"
-        write_pieces(self._pieces, pieces(loaded))
+        parts = pieces(loaded)
+        write_pieces(self._pieces, parts)
         assignment = Assignment(settings, secret, self._folder / "store.sock", self._pieces)
         self._assignment.touch(mode=0o600)
         self._assignment.write_bytes(pickle.dumps(assignment))
@@ -126,7 +130,6 @@ class Supervisor:
         self._counts.show(self._books.gauges())
         self._counts.gauge("workers", "Workers alive.", lambda: sum(child.alive for child in self._children.values()))
         self._counts.gauge("worker_restarts", "Workers that died and were replaced.", lambda: self._restarts)
-        self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
         self._retired: list[Family] = []
         self._children: dict[int, Child] = {}
         self._sockets: list[socket.socket] = []
@@ -135,7 +138,9 @@ class Supervisor:
         self._restarts = 0
         self._digest = loaded.policy.digest
         self._admin = AdminServer(self, settings.admin, control_path(settings))
-        self._reloader = Reloader(settings.rules, in_force, self._install, self._counts)
+        self._reloader = Reloader(settings.rules, in_force, parts, self._install, self._counts)
+        self._promotions = Promotions(self._reloader, self._window, self._forget, self._counts)
+        self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
         self._operations = Operations(self._books, settings.counting.prefixes, self._reloader)
 
     @property
@@ -144,7 +149,7 @@ class Supervisor:
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        return self._operations.commands
+        return {**self._operations.commands, **self._promotions.commands}
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -170,10 +175,11 @@ class Supervisor:
 
     async def serve_until_signal(self) -> None:
         """Serve until SIGTERM or SIGINT, then let all workers drain. SIGHUP reloads the rules."""
-        watching = asyncio.create_task(self._reloader.watch())
+        watching = [asyncio.create_task(each.watch()) for each in (self._reloader, self._promotions)]
         await until_signal(self._hang_up)
         self._stopping = True
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         for keeper in self._keepers:
             keeper.cancel()
         await self._close()
@@ -315,6 +321,7 @@ class Supervisor:
             "policy": workers[0]["policy"] if workers else "",
             "rules": dict(self._counts.rules),
             "reload": self._reloader.last,
+            "promotions": self._promotions.status(),
             "workers": [worker["pid"] for worker in workers],
             "restarts": self._restarts,
             "connections": sum(worker["connections"] for worker in workers),
@@ -322,8 +329,16 @@ class Supervisor:
             "tarpits": sum(worker["tarpits"] for worker in workers),
         }
 
-    async def _answers(self, name: str) -> list[dict[str, Any]]:
-        answers = await asyncio.gather(*(child.ask(name) for child in self._children.values() if child.alive))
+    async def _window(self, *, enforced_only: bool) -> Window:
+        return Window.joined(await self._answers("tally", {"enforced_only": enforced_only}))
+
+    async def _forget(self, rule: str, mode: Mode) -> None:
+        await self._answers("forget", {"rule": rule, "mode": mode})
+
+    async def _answers(self, name: str, arguments: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        answers = await asyncio.gather(
+            *(child.ask(name, arguments) for child in self._children.values() if child.alive)
+        )
         return [answer for answer in answers if answer is not None]
 
 

@@ -27,7 +27,7 @@ from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command, CommandError
-from proxyguard.builder import join
+from proxyguard.builder import join, pieces
 from proxyguard.decision import Mode
 from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
@@ -35,12 +35,14 @@ from proxyguard.limits.store import AsyncStore, Store
 from proxyguard.operations import Operations
 from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.network_table import NetworkTable
+from proxyguard.promotion import Promotions
 from proxyguard.reload import InForce, Loaded, RulesRejected, compile_sites
 from proxyguard.reloader import Reloader
 from proxyguard.settings import Listen, Settings
 from proxyguard.stores import open_books
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics, exposition
+from proxyguard.telemetry.shadow import Tally, Window
 
 BUILD_SWITCH_SECONDS: Final = 0.0001
 """How long the thread that compiles a new policy may keep the interpreter while requests wait."""
@@ -89,6 +91,7 @@ class Worker:
         self.counts = Metrics()
         policies = compile_sites(loaded.policy, settings, secret)
         accounts = Accounts(settings.counting.accounts)
+        self._tally = Tally(secret, settings.counting.prefixes, time)
         self._audit = AuditLog(settings.audit.path, self._dropped)
         self.guard = Guard(
             policies,
@@ -98,6 +101,7 @@ class Worker:
             failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes,
             accounts=accounts,
+            tally=self._tally,
         )
         self._doorman = Doorman(store, settings, loaded.policy)
         self._front = Front(
@@ -122,6 +126,8 @@ class Worker:
         self._commands: dict[str, Command] = {
             "install": self._install_file,
             "snapshot": self._snapshot,
+            "tally": self._tallied,
+            "forget": self._forget,
             "refresh-certificates": self._refresh,
         }
         self.in_force = InForce.of(loaded, settings.mode)
@@ -183,6 +189,10 @@ class Worker:
             self.guard.swap(ready.policies)
             self._doorman.swap(ready.allowed)
             self.counts.rules.update(ready.rules)
+            for name, number in self.in_force.shadowed.items():
+                if ready.in_force.shadowed.get(name, number) != number:
+                    self._tally.forget(name, Mode.SHADOW)
+            self.in_force = ready.in_force
             with working_thread():
                 await asyncio.to_thread(dismantle, leaving, breathe)
             return ready.in_force
@@ -227,6 +237,21 @@ class Worker:
         except RulesRejected as error:
             raise CommandError(error.report) from error
         return {"digest": in_force.digest}
+
+    async def window(self, *, enforced_only: bool) -> Window:
+        """Whom shadow rules would have stopped, and enforced ones did."""
+        return await self._tally.window(enforced_only=enforced_only)
+
+    async def forget(self, rule: str, mode: Mode) -> None:
+        """Tally a rule from zero."""
+        self._tally.forget(rule, mode)
+
+    async def _tallied(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return (await self.window(enforced_only=bool(arguments.get("enforced_only")))).as_data()
+
+    async def _forget(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        await self.forget(str(arguments["rule"]), Mode(arguments["mode"]))
+        return {}
 
     async def _refresh(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         self.refresh_certificates()
@@ -273,9 +298,12 @@ class LoneWorker:
             settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
         )
         counts = self._worker.counts
-        self._reloader = Reloader(settings.rules, self._worker.in_force, self._worker.install, counts)
+        self._reloader = Reloader(settings.rules, self._worker.in_force, pieces(loaded), self._worker.install, counts)
+        self._promotions = Promotions(self._reloader, self._worker.window, self._worker.forget, counts)
         self._worker.reports["reload"] = lambda: self._reloader.last
+        self._worker.reports["promotions"] = self._promotions.status
         self._worker.offer(Operations(self._books, settings.counting.prefixes, self._reloader).commands)
+        self._worker.offer(self._promotions.commands)
         counts.show(self._books.gauges())
 
     @property
@@ -297,9 +325,10 @@ class LoneWorker:
 
     async def serve_until_signal(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the rules and looks for renewed certificates."""
-        watching = asyncio.create_task(self._reloader.watch())
+        watching = [asyncio.create_task(each.watch()) for each in (self._reloader, self._promotions)]
         await until_signal(self._hang_up)
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await self._worker.stop()
         await self._books.stop()
 

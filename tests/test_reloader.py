@@ -55,9 +55,11 @@ class Installed:
         return in_force
 
     def reloader(self, rules: Path, poll_seconds: float = 1.0) -> Reloader:
+        loaded = load_tested(rules)
         return Reloader(
             rules,
-            InForce.of(load_tested(rules), Mode.ENFORCE),
+            InForce.of(loaded, Mode.ENFORCE),
+            pieces(loaded),
             self.install,
             self.metrics,
             poll_seconds=poll_seconds,

@@ -18,6 +18,8 @@ REGISTERS: Final = 1024
 _ALPHA: Final = 0.7213 / (1 + 1.079 / REGISTERS)
 """The bias of the raw estimate, from the paper."""
 
+_SHARES: Final = tuple(2.0**-rank for rank in range(64))
+
 
 class Distinct:
     """A count of different 64-bit hashes."""
@@ -45,15 +47,14 @@ class Distinct:
                 self.add(item)
             return
         self._leave_exact()
-        pairs = zip(self._registers, other._registers, strict=True)
-        self._registers = bytearray(max(pair) for pair in pairs)
+        self._registers = bytearray(map(max, self._registers, other._registers))
 
     def count(self) -> int:
         """How many there are, about."""
         if self._exact is not None:
             return len(self._exact)
         zeros = self._registers.count(0)
-        raw = _ALPHA * REGISTERS * REGISTERS / sum(2.0**-rank for rank in self._registers)
+        raw = _ALPHA * REGISTERS * REGISTERS / sum(map(_SHARES.__getitem__, self._registers))
         if raw <= 2.5 * REGISTERS and zeros:
             raw = REGISTERS * log(REGISTERS / zeros)
         return round(raw)

@@ -76,6 +76,7 @@ class Metrics:
         self.internal_errors: Counter[str] = Counter()
         self.audit_dropped = 0
         self.reloads: Counter[str] = Counter({"applied": 0, "refused": 0, "failed": 0})
+        self.rollbacks: Counter[str] = Counter()
         self.policy: tuple[str, float] = ("", 0.0)
         """Digest of the rules in force, and when they were put in force (Unix seconds)."""
         self.rules: Counter[str] = Counter()
@@ -154,6 +155,7 @@ class Metrics:
             _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
             _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
             _labelled("reloads_total", "Reloads of the rules, by result.", "result", self.reloads),
+            _labelled("rollbacks_total", "Promoted rules that went back to shadow by themselves.", "rule", self.rollbacks),
             (
                 "policy_info",
                 "gauge",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -25,6 +26,10 @@ def tally(clock: Clock | None = None) -> Tally:
     return Tally(SECRET, DEFAULT_PREFIXES, clock or Clock())
 
 
+def whole(made: Tally) -> Window:
+    return asyncio.run(made.window())
+
+
 def would(*hits: str) -> Decision:
     """A pass with shadow hits: `reject by a`."""
     shadow = tuple(ShadowHit(rule, action) for action, rule in (hit.split(" by ") for hit in hits))
@@ -41,11 +46,11 @@ def test_requests_clients_networks_and_protected_ones_are_told_apart() -> None:
         made.saw(client(number), "signed-in" if number < 3 else "anonymous", would("reject by a"))
         made.saw(client(number), "anonymous", would("reject by a"))
     made.saw(client(300), "", would("tarpit by a"))
-    hits = made.window().shadow["a"]
+    hits = whole(made).shadow["a"]
     assert (hits.requests, hits.clients.count(), hits.networks.count()) == (61, 31, 2)
     assert (hits.protected_requests, hits.protected.count()) == (3, 3)
     assert hits.top_networks.counts == {"198.51.0.0/24": [60, 3], "198.51.1.0/24": [1, 0]}
-    assert made.window().seen.count() == 3
+    assert whole(made).seen.count() == 3
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,7 @@ def test_requests_clients_networks_and_protected_ones_are_told_apart() -> None:
 def test_what_would_not_newly_stop_anyone_is_no_hit(decision: Decision) -> None:
     made = tally()
     made.saw(client(1), "", decision)
-    assert made.window().shadow == {}
+    assert whole(made).shadow == {}
 
 
 def test_enforced_rules_are_tallied_for_protected_clients_only() -> None:
@@ -68,9 +73,9 @@ def test_enforced_rules_are_tallied_for_protected_clients_only() -> None:
     refused = Decision(action=Reject(), rule="a")
     made.saw(client(1), "signed-in", refused)
     made.saw(client(2), "anonymous", refused)
-    assert made.window().enforce["a"].protected.count() == 1
+    assert whole(made).enforce["a"].protected.count() == 1
     made.forget("a", Mode.ENFORCE)
-    assert made.window().enforce == {}
+    assert whole(made).enforce == {}
 
 
 def test_what_is_older_than_a_day_is_forgotten_and_the_last_hour_is_known() -> None:
@@ -79,11 +84,11 @@ def test_what_is_older_than_a_day_is_forgotten_and_the_last_hour_is_known() -> N
     made.saw(client(1), "signed-in", would("reject by a"))
     clock.now += 7300
     made.saw(client(2), "signed-in", would("reject by a"))
-    window = made.window()
+    window = whole(made)
     assert (window.shadow["a"].requests, window.seen.count(), window.seen_recently.count()) == (2, 2, 1)
     clock.now += WINDOW_SECONDS
     made.saw(client(3), "signed-in", Decision(action=PASS))
-    window = made.window()
+    window = whole(made)
     assert (window.shadow, window.seen.count()) == ({}, 1)
     assert window.since == clock.now - WINDOW_SECONDS
 
@@ -95,7 +100,7 @@ def test_names_and_rules_are_bounded_and_the_busiest_network_is_kept() -> None:
         made.saw(Address.parse(f"203.{number % 256}.{number // 256}.1"), "", would("reject by a"))
     for number in range(MAX_RULES + 10):
         made.saw(client(1), "", would(f"reject by rule-{number}"))
-    window = made.window()
+    window = whole(made)
     top = window.shadow["a"].top_networks.counts
     assert len(top) == TOP
     assert max(top, key=lambda network: top[network][0]) == "198.51.0.0/24"
@@ -108,8 +113,8 @@ def test_the_windows_of_workers_join() -> None:
     for number in range(100):
         (one if number % 2 else two).saw(client(number), "signed-in", would("reject by a"))
         one.saw(client(number), "signed-in", would("reject by b"))
-    sent = [json.loads(json.dumps(each.window().as_data())) for each in (one, two)]
-    whole = Window.joined(sent)
-    assert whole.shadow["a"].requests == 100
-    assert whole.shadow["a"].clients.count() == whole.shadow["b"].clients.count()
-    assert whole.seen.count() == whole.shadow["b"].clients.count()
+    sent = [json.loads(json.dumps(whole(each).as_data())) for each in (one, two)]
+    joined = Window.joined(sent)
+    assert joined.shadow["a"].requests == 100
+    assert joined.shadow["a"].clients.count() == joined.shadow["b"].clients.count()
+    assert joined.seen.count() == joined.shadow["b"].clients.count()

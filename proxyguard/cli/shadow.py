@@ -1,0 +1,180 @@
+"""Commands about shadow rules on a running instance: what they would have done, and letting them act."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from proxyguard.admin.client import ControlError, ask
+from proxyguard.cli.control import RELOAD_SECONDS, asked, moment
+from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
+from proxyguard.durations import DURATION_HINT, parse_duration
+
+
+@click.group()
+def shadow() -> None:
+    """Say what shadow rules would have done on the running instance.
+
+    \b
+    Example:
+      proxyguard shadow report
+    """
+
+
+@shadow.command()
+@click.option("--full", is_flag=True, help="Show client addresses, not only their networks.")
+@config_option
+@control_option
+@json_option
+def report(config: Path | None, control: Path | None, *, full: bool, as_json: bool) -> None:
+    """Show for each shadow rule what it would have stopped in the last 24 hours.
+
+    Protected are clients of every class but anonymous. Only requests that no other rule stopped are counted. Networks are
+    shown, not addresses, unless --full.
+
+    \b
+    Examples:
+      proxyguard shadow report
+      proxyguard shadow report --json | jq '.rules[] | select(.protected_clients > 0) | .rule'
+    """
+    answer = asked(config, control, "shadow-report", {"full": full})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    click.echo(f"since {moment(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
+    click.echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
+    if answer["rules"]:
+        Console().print(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
+    if answer["quiet"]:
+        click.echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
+    if not (answer["rules"] or answer["quiet"]):
+        click.echo("no rule is in shadow")
+    if answer["left_out"]:
+        click.echo(f"{answer['left_out']} hits of further rules are not in this report; metrics have their counts")
+
+
+def table_of(rules: list[dict[str, Any]], top: str) -> Table:
+    """The report as a table."""
+    table = Table("rule", "requests", "clients", "networks", "protected clients", top, box=None, pad_edge=False)
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    for rule in rules:
+        share = rule["protected_requests"] / rule["requests"]
+        protected = f"{rule['protected_clients']} ({share:.1%} of requests)"
+        busiest = ", ".join(f"{each['name']} {each['requests']}" for each in rule["top"][:3])
+        counts = (str(rule[name]) for name in ("requests", "clients", "networks"))
+        table.add_row(rule["rule"], *counts, protected, busiest)
+    return table
+
+
+def span(seconds: float) -> str:
+    """A length of time in words that say enough: `3 h 12 min`."""
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def share_of(text: str) -> float:
+    """`1%` or `0.01` as a share. Raises ValueError."""
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
+
+
+@click.command()
+@click.argument("rule")
+@click.option("--max-share", default="1%", show_default=True, help="How many of the protected clients it may stop.")
+@click.option("--watch", default="1h", show_default=True, help="How long it is watched; 0s: not at all.")
+@click.option("--force", is_flag=True, help="Promote it whatever it would stop. It is watched all the same.")
+@click.option("--dry-run", is_flag=True, help="Only say whether it would be promoted, and why.")
+@config_option
+@control_option
+@json_option
+def promote(
+    rule: str,
+    max_share: str,
+    watch: str,
+    config: Path | None,
+    control: Path | None,
+    *,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Let a shadow rule act: writes `mode: enforce` into its file, keeping every other byte, and reloads.
+
+    Refused when in the last 24 hours it would have stopped more than --max-share of the clients of protected classes (every
+    class but anonymous). For the time of --watch it goes back to shadow by itself when it really stops more than that.
+    Exit code 0: the rule acts. 1: it stays in shadow.
+
+    \b
+    Examples:
+      proxyguard promote too-suspicious --dry-run
+      proxyguard promote too-suspicious --max-share 0.5% --watch 4h
+    """
+    try:
+        share = share_of(max_share)
+    except ValueError:
+        raise click.BadParameter(f"{max_share!r} is not a share such as 1% or 0.01", param_hint="--max-share") from None
+    try:
+        seconds = 0.0 if watch in {"0", "0s"} else parse_duration(watch)
+    except ValueError:
+        raise click.BadParameter(f"{watch!r} is not {DURATION_HINT}", param_hint="--watch") from None
+    arguments = {"rule": rule, "max_share": share, "watch_seconds": seconds, "force": force, "dry_run": dry_run}
+    answer = changed(config, control, "promote", arguments, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif dry_run:
+        click.echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
+    else:
+        click.echo(
+            "\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"])))
+        )
+        if seconds:
+            click.echo(f"  watched for {watch}: proxyguard status tells")
+    if dry_run and answer["would"] != "promote":
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("rule")
+@config_option
+@control_option
+@json_option
+def demote(rule: str, config: Path | None, control: Path | None, *, as_json: bool) -> None:
+    """Put a rule back into shadow: at once in the running instance, and as `mode: shadow` in its file.
+
+    When the file cannot be written, the rule is held in shadow until the instance ends or the rule is promoted.
+
+    \b
+    Example:
+      proxyguard demote too-suspicious
+    """
+    answer = changed(config, control, "demote", {"rule": rule}, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(answer))
+    elif answer["trouble"]:
+        click.echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
+    else:
+        click.echo(f"{rule} is in shadow ({answer['file']})")
+
+
+def changed(
+    config: Path | None, control: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool
+) -> dict[str, Any]:
+    """One command that ends in a reload; ends the program with what it says when it refuses."""
+    try:
+        return ask(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)
+    except ControlError as error:
+        if as_json:
+            click.echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))
+            raise SystemExit(1) from None
+        fail(str(error))
