@@ -256,7 +256,7 @@ class _CaddyRequest(msgspec.Struct):
     client_ip: str = ""
     remote_addr: str = ""
     headers: dict[str, list[str]] = {}
-    tls: msgspec.Raw | None = None
+    tls: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _CaddyLine(msgspec.Struct):
@@ -302,7 +302,7 @@ def caddy_format() -> LogFormat:
             time, read_address(_text(client)), method, read_target(method, _text(request.uri)),
             VERSIONS.get(_text(request.proto), b"1.1"), tuple(headers),
             status=found.status, bytes_sent=found.size, user=bool(found.user_id), referer="Referer" in request.headers, host=host,
-            scheme=b"http" if request.tls is None else b"https",
+            scheme=b"http" if bytes(request.tls) in {b"", b"null"} else b"https",
         )  # fmt: skip
 
     return LogFormat("caddy", _CADDY_KNOWLEDGE, parse)
