@@ -20,7 +20,7 @@ from proxyguard.limits.calendar_window import span_at
 from proxyguard.limits.limit import Window
 from proxyguard.limits.store import BanTerms, Charge, Outcome, Usage
 from proxyguard.policy.compile import CompiledPolicy, CompiledRule
-from proxyguard.policy.conditions import NO_TAGS, Tags, Trigger
+from proxyguard.policy.conditions import NO_TAGS, Tags, Trigger, trigger_of_tag
 from proxyguard.request import Request
 
 
@@ -55,7 +55,7 @@ class Match:
     `charges` and `ban_keys` are what to ask the store; the other attributes are for `decide`.
     """
 
-    __slots__ = ("ban_keys", "charges", "decision", "facts", "now", "policy", "request", "shadow", "steps", "tags")
+    __slots__ = ("ban_keys", "charges", "decision", "facts", "given", "now", "policy", "request", "shadow", "steps", "tags")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Match:
         ban_keys: tuple[str, ...] = (),
         tags: Tags = NO_TAGS,
         now: float = 0.0,
+        given: Tags = NO_TAGS,
     ) -> None:
         self.policy = policy
         self.request = request
@@ -79,6 +80,7 @@ class Match:
         self.charges = charges
         self.ban_keys = ban_keys
         self.now = now
+        self.given = given
         self.tags = tags
         """Those that rules gave for certain, among them the class; none when the request is allowed."""
 
@@ -88,15 +90,20 @@ _new = tuple.__new__  # half the cost of calling the class
 PASSED = Ruling(PASS_BY_DEFAULT, None)
 
 
-def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
-    """Look at the rules: what applies for certain, what depends on counts, and what to count. `now` is Unix seconds."""
+def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO_TAGS) -> Match:
+    """Look at the rules: what applies for certain, what depends on counts, and what to count. `now` is Unix seconds.
+
+    `given` are tags that the request has before any rule is looked at: those of the restrictions that are on.
+    """
     facts = policy.facts(request)
     order = policy.candidates(facts)
+    for tag in given:
+        _wake(policy, trigger_of_tag(tag), -1, order)
     rules = policy.rules
     steps: list[Step] = []
     charges: list[Charge] = []
     shadow: tuple[ShadowHit, ...] = ()
-    score, tags = 0.0, NO_TAGS
+    score, tags = 0.0, given
     score_open = tags_open = False
     for position in order:
         rule = rules[position]
@@ -134,7 +141,7 @@ def match(policy: CompiledPolicy, request: Request, now: float) -> Match:
             score, tags = _with_action(rule, score, tags)
         for trigger in rule.wakes:
             _wake(policy, trigger, position, order)
-    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now)
+    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now, given)
 
 
 def decide(found: Match, outcome: Outcome) -> Ruling:
@@ -148,7 +155,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     shadow = found.shadow
     if not found.steps and not shadow:
         return PASSED
-    score, tags = 0.0, NO_TAGS
+    score, tags = 0.0, found.given
     quotas: tuple[Quota, ...] = ()
     for rule, charge, is_open in found.steps:
         usage = None

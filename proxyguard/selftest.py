@@ -17,8 +17,10 @@ from proxyguard.engine import Match, decide, match
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import Outcome
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.conditions import Tags
 from proxyguard.policy.keys import KeyMaker
 from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, Step
+from proxyguard.policy.restriction import tags_of
 from proxyguard.policy.steps import Breathe, no_breath
 from proxyguard.problems import Problem
 from proxyguard.responses import refusal_status
@@ -101,6 +103,9 @@ class _Runs:
         self._policy = policy
         self._breathe = breathe
         self._variants: dict[frozenset[str], _InForce] = {}
+        self._restricting = {
+            rule.name: rule.restriction for rule_set in policy.rule_sets for rule in rule_set.rules if rule.restriction
+        }
         self._resting = {
             rule.name
             for rule_set in policy.rule_sets
@@ -112,15 +117,21 @@ class _Runs:
         """Run one test; adds to `touched` the names of the rules that applied."""
         expected = {step.expect.rule for step in test.steps if step.expect.rule is not None}
         policy = self._with_rules_in_force(frozenset(expected & self._resting))
+        given = self._tags(test.during, expected)
         store = MemoryStore(keys=STORE_KEYS, bans=STORE_KEYS)
         start = 0.0
         for step in test.steps:
-            failure = _run_step(policy, store, step, start, test.name, touched)
+            failure = _run_step(policy, store, step, start, test.name, touched, given)
             if failure is not None:
                 return failure
             start += step.within_seconds
             self._breathe()
         return None
+
+    def _tags(self, during: tuple[str, ...], expected: set[str]) -> Tags:
+        """What restrictions give that are on: those of the test, and those whose rules it expects."""
+        on = {*during, *(self._restricting[name] for name in expected if name in self._restricting)}
+        return frozenset(tag for each in self._policy.restrictions if each.name in on for tag in tags_of(each))
 
     def _with_rules_in_force(self, names: frozenset[str]) -> _InForce:
         variant = self._variants.get(names)
@@ -141,14 +152,14 @@ def _with_rules_in_force(rule_set: RuleSet, names: frozenset[str]) -> RuleSet:
 
 
 def _run_step(
-    policy: _InForce, store: MemoryStore, step: Step, start: float, name: str, touched: set[str]
+    policy: _InForce, store: MemoryStore, step: Step, start: float, name: str, touched: set[str], given: Tags
 ) -> TestFailure | None:
     request = request_from_sketch(step.request)
     if request.account is not None and policy.compiled.account is not None:
         request.account_key = policy.compiled.account.session(request)
     for count in range(step.repeat):
         now = start + step.within_seconds * count / step.repeat
-        found = match(policy.compiled, request, now)
+        found = match(policy.compiled, request, now, given)
         outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
         ruling = decide(found, outcome)
         touched.update(_applied(found, outcome, ruling.decision))
@@ -158,7 +169,9 @@ def _run_step(
     if _fits(step.expect, ruling.decision):
         return None
     keys = KeyMaker(SECRET, DEFAULT_PREFIXES)
-    traced = trace_with(policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys)
+    traced = trace_with(
+        policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given
+    )
     got = _said_decision(ruling.decision, step.expect)
     reason = _reason(step, traced)
     return TestFailure(step.place, name, _said_expectation(step.expect), got, reason, traced)

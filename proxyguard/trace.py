@@ -33,6 +33,7 @@ from proxyguard.policy.conditions import NO_TAGS, Tags
 from proxyguard.policy.keys import BY_CLIENT, KeyMaker
 from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Policy, Rule, Test
 from proxyguard.policy.plain import ask
+from proxyguard.policy.restriction import tags_of
 from proxyguard.request import Request
 from proxyguard.trace_report import Looked, Trace, Verdict
 
@@ -49,14 +50,16 @@ def trace(
     mode: Mode = Mode.ENFORCE,
     secret: bytes = b"",
     prefixes: Prefixes = DEFAULT_PREFIXES,
+    given: Tags | None = None,
 ) -> Trace:
     """Decide one request as the engine does and say why. It is counted in `store`; by default in an empty one of its own.
 
+    `given` are the tags of the restrictions that are on; by default of those that wait for nothing but the time.
     `now` is Unix seconds. A ban that follows is stored as well.
     """
     counted = MemoryStore(keys=1024, bans=1024) if store is None else store
     keys = KeyMaker(secret, prefixes)
-    walk = _Walk(request, now, keys)
+    walk = _Walk(request, now, keys, on_by_time(policy, now) if given is None else given)
     found = walk.run(_entries(policy, mode), lambda charges, bans: counted.charge(charges, bans, now), mode)
     ordered = walk.ordered
     if ordered is not None and isinstance(ordered.action, Ban):
@@ -67,9 +70,16 @@ def trace(
     return found
 
 
-def trace_with(policy: Policy, request: Request, now: float, charge: OwnStore, *, mode: Mode, keys: KeyMaker) -> Trace:
+def trace_with(
+    policy: Policy, request: Request, now: float, charge: OwnStore, *, mode: Mode, keys: KeyMaker, given: Tags = NO_TAGS
+) -> Trace:
     """As `trace`, with somebody else's answer to the charges; bans nobody."""
-    return _Walk(request, now, keys).run(_entries(policy, mode), charge, mode)
+    return _Walk(request, now, keys, given).run(_entries(policy, mode), charge, mode)
+
+
+def on_by_time(policy: Policy, now: float) -> Tags:
+    """The tags of the restrictions that are on when nobody started or ended one and no alarm is true."""
+    return frozenset(tag for each in policy.restrictions if each.is_on_by_time(now) for tag in tags_of(each))
 
 
 class Entry(NamedTuple):
@@ -107,10 +117,11 @@ class _Gifts(NamedTuple):
 class _Walk:
     """One request on its way through the rules."""
 
-    def __init__(self, request: Request, now: float, keys: KeyMaker) -> None:
+    def __init__(self, request: Request, now: float, keys: KeyMaker, given: Tags) -> None:
         self.request = request
         self.now = now
         self.keys = keys
+        self.given = given
         self.looked: list[Looked] = []
         self.shadow: tuple[ShadowHit, ...] = ()
         self.ordered: Rule | None = None
@@ -131,7 +142,7 @@ class _Walk:
             decision = Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=self.shadow)
             return self._trace(decision, len(others))
         usages = dict(zip(charges, outcome.usages, strict=True))
-        gifts = _Gifts()
+        gifts = _Gifts(tags=self.given)
         for at, entry in enumerate(others[:end]):
             gifts, decision_here = self._look(entry, charges.get(at), usages.get(at), gifts)
             if decision_here is not None:
@@ -186,7 +197,7 @@ class _Walk:
     def _charges(self, entries: list[Entry]) -> tuple[dict[int, Charge], int]:
         """What to count, by the position of the rule, and the position after the last rule to look at."""
         charges: dict[int, Charge] = {}
-        gifts = _Gifts()
+        gifts = _Gifts(tags=self.given)
         unsure: set[FieldKind] = set()
         for at, entry in enumerate(entries):
             rule = entry.rule

@@ -13,6 +13,7 @@ from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STAT
 from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
 from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
+from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, SHED_KEYS
 from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
 from proxyguard.policy.parse_tests import EXPECT_KEYS, SKETCH_KEYS, TEST_KEYS
 from proxyguard.problems import format_report
@@ -50,6 +51,7 @@ def test_an_example_loads_and_its_tests_hold(text: str, tmp_path: Path) -> None:
 WORDS = {
     *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing,
     *ACCOUNT_KEYS, *CLASS_KEYS, *SIGNED_KEYS, *DIGESTS, *Encoding,
+    *RESTRICTION_KEYS, *ALARM_KEYS, *SHED_KEYS,
     *TEST_KEYS, *SKETCH_KEYS, *EXPECT_KEYS, "any", "all", "present", "absent",
     *(name for names in MATCHERS.values() for name in names),
 }  # fmt: skip

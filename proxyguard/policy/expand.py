@@ -1,7 +1,8 @@
-"""What an operator writes in one place and the engine sees as plain rules: classes of clients.
+"""What an operator writes in one place and the engine sees as plain rules: classes of clients, temporary restrictions.
 
-A class becomes a rule that attaches a tag, in a rule set that comes before all others and applies to every site. Knows nothing of
-YAML or of evaluation.
+A class becomes a rule that attaches a tag, in a rule set that comes before all others and applies to every site. A restriction
+becomes a rule for each class, after the rules of its file, which looks for the tag that says that the restriction is on: so it is
+switched without compiling anything. Knows nothing of YAML or of evaluation.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from proxyguard.decision import Tag
+from proxyguard.decision import Reject, Tag
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
 from proxyguard.policy.model import (
+    ALWAYS,
+    ANONYMOUS,
     CLASS_MARK,
     AllOf,
+    AtLeast,
     ClientClass,
+    Condition,
     Field,
     FieldKind,
     Not,
@@ -23,6 +29,10 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
+from proxyguard.policy.restriction import SUSPECTED, Restriction, tag_of
+
+BY_ACCOUNT = (KeyPart(KeyKind.ACCOUNT),)
+BY_CLIENT = (KeyPart(KeyKind.CLIENT),)
 
 COMMON_NAME = "classes:"
 """The name of the rule set that comes first; no file's name has a colon."""
@@ -31,10 +41,14 @@ COMMON_NAME = "classes:"
 def expanded(rule_sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
     """The rule sets as the engine sees them."""
     every = tuple(rule_sets)
+    account = next((each.account for each in every if each.account is not None), None)
+    classes = next((each.classes for each in every if each.classes), ())
+    every = tuple(
+        _with_restrictions(each, account is not None, classes) if each.restrictions else each for each in every
+    )
     source = next((each for each in every if each.classes or each.account is not None), None)
     if source is None:
         return every
-    account = next((each.account for each in every if each.account is not None), None)
     defining = next((each for each in every if each.classes), source)
     common = RuleSet(
         name=COMMON_NAME,
@@ -45,6 +59,60 @@ def expanded(rule_sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
         common=True,
     )
     return (common, *(replace(each, account=None, classes=()) for each in every))
+
+
+def _with_restrictions(rule_set: RuleSet, has_accounts: bool, classes: tuple[ClientClass, ...]) -> RuleSet:  # noqa: FBT001 - private
+    names = tuple(each.name for each in classes)
+    restrictions = tuple(_settled(each, has_accounts, names) for each in rule_set.restrictions)
+    rules = tuple(rule for each in restrictions for rule in _restriction_rules(each))
+    return replace(rule_set, rules=rule_set.rules + rules, restrictions=restrictions)
+
+
+def _settled(restriction: Restriction, has_accounts: bool, classes: tuple[str, ...]) -> Restriction:  # noqa: FBT001 - private
+    """The restriction with what depends on other files: the key of its limits, the steps of shedding load."""
+    if restriction.shed is not None:
+        steps = restriction.shed.steps or (SUSPECTED, ANONYMOUS, *reversed(classes))
+        return replace(restriction, shed=replace(restriction.shed, steps=steps), steps=len(steps))
+    per, missing = (BY_ACCOUNT, Missing.SEPARATE) if has_accounts else (BY_CLIENT, Missing.SHARED)
+    limits = tuple(
+        (name, limit if limit.per else replace(limit, per=per, missing=missing)) for name, limit in restriction.limits
+    )
+    return replace(restriction, limits=limits)
+
+
+def _restriction_rules(restriction: Restriction) -> Iterator[Rule]:
+    shed = restriction.shed
+    if shed is not None:
+        for number, step in enumerate(shed.steps or (), 1):
+            suspected = Test(Field(FieldKind.SCORE), AtLeast(shed.suspected_score))
+            who = suspected if step == SUSPECTED else _is_of(step)
+            action = Reject(restriction.status, restriction.why, shed.every_seconds)
+            yield _restriction_rule(restriction, step, tag_of(restriction.name, number), who, action, None)
+    for name, limit in restriction.limits:
+        action = Reject(restriction.status, restriction.why)
+        yield _restriction_rule(restriction, name, tag_of(restriction.name), _is_of(name), action, limit)
+
+
+def _restriction_rule(
+    restriction: Restriction, suffix: str, tag: str, who: Condition, action: Reject, limit: Limit | None
+) -> Rule:
+    is_on = Test(Field(FieldKind.TAG), Text(TextKind.EQUAL, (tag.encode(),)))
+    when = (is_on, who) if restriction.when == ALWAYS else (is_on, who, restriction.when)
+    return Rule(
+        name=f"{restriction.name}-{suffix}",
+        action=action,
+        when=AllOf(when),
+        limit=limit,
+        mode=restriction.mode,
+        why=f"restriction {restriction.name}",
+        expires=restriction.until,
+        place=restriction.place,
+        restriction=restriction.name,
+    )
+
+
+def _is_of(name: str) -> Condition:
+    return Test(Field(FieldKind.CLASS), Text(TextKind.EQUAL, (name.encode(),)))
 
 
 def _class_rules(classes: tuple[ClientClass, ...]) -> Iterator[Rule]:

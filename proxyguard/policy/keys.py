@@ -1,7 +1,7 @@
 """The keys that limits count by and bans are remembered by: short strings made from a request.
 
 Decides what of a request may appear in a key: addresses as they are, short plain hosts and paths as they are, everything else
-(headers, cookies, user agents, long or odd texts) as a keyed hash, so that no secret of a client is ever in a key, a log or a
+(headers, cookies, query parameters, user agents, long or odd texts) as a keyed hash, so that no secret of a client is ever in a key, a log or a
 shared store. Equal in every process that has the same secret. Knows nothing of stores.
 """
 
@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Final, assert_never
 
 from proxyguard.client_address import Prefixes
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import REQUESTS, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.store import distinct_key
 from proxyguard.policy.model import Field, FieldKind
 from proxyguard.request import Request, Values
 
@@ -48,11 +49,21 @@ class KeyMaker:
 
         It stays the same as long as rule set, rule and limit do, and starts anew when one of them changes.
         """
-        start = rule_identity(rule_set, rule, limit, shadow=shadow)
-        parts = tuple(self._part(part) for part in limit.per)
-        missing = limit.missing
+        counter = self._counter_key(rule_identity(rule_set, rule, limit, shadow=shadow), limit.per, limit.missing)
+        if limit.count.of is None:
+            return counter
+        value_of = self._counter_key("", (limit.count.of,), limit.missing)
+
+        def with_value(request: Request) -> str | None:
+            key, value = counter(request), value_of(request)
+            return None if key is None or value is None else distinct_key(key, self._digest(value.encode()))
+
+        return with_value
+
+    def _counter_key(self, start: str, per: tuple[KeyPart, ...], missing: Missing) -> Shown:
+        parts = tuple(self._part(part) for part in per)
         client = self._client
-        if limit.per == BY_CLIENT:
+        if per == BY_CLIENT:
             return lambda request: f"{start}|{client(request)}"
 
         def key(request: Request) -> str | None:
@@ -108,6 +119,8 @@ class KeyMaker:
                 return lambda request: self._plain_or_hash(request.host)
             case KeyKind.PATH:
                 return lambda request: self._plain_or_hash(request.path)
+            case KeyKind.QUERY:
+                return lambda request: self._hash_of(request.query.get(name))
             case KeyKind.USER_AGENT:
                 return lambda request: self._hash_of(request.header_index.get(b"user-agent"))
             case KeyKind.HEADER:
@@ -131,15 +144,21 @@ class KeyMaker:
         return None if values is None else self._hash(b"\0".join(values))
 
     def _hash(self, text: bytes) -> str:
+        return self._digest(text).hex()
+
+    def _digest(self, text: bytes) -> bytes:
         hasher = self._hasher.copy()
         hasher.update(text)
-        return hasher.hexdigest()
+        return hasher.digest()
 
 
 def rule_identity(rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> str:
     """What all keys of one limited rule begin with: its name, and six digits of its rule set and limit."""
-    terms = repr(
-        (rule_set, limit.amount, limit.period_seconds, limit.burst, [str(p) for p in limit.per], str(limit.missing))
-    )
+    terms: tuple[object, ...] = (
+        rule_set, limit.amount, limit.period_seconds, limit.burst, [str(p) for p in limit.per], str(limit.missing)
+    )  # fmt: skip
+    count = limit.count
+    if count != REQUESTS or limit.window is not Window.SLIDING:
+        terms += (str(count.kind), count.statuses, str(count.of), str(limit.window), limit.time_zone)
     mark = "!" if shadow else "~"
-    return f"{rule}{mark}{blake2b(terms.encode(), digest_size=3).hexdigest()}"
+    return f"{rule}{mark}{blake2b(repr(terms).encode(), digest_size=3).hexdigest()}"

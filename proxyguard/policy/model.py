@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from proxyguard.client_address import Network
 from proxyguard.decision import Action, Mode, weakest
 from proxyguard.limits.limit import Limit
+
+if TYPE_CHECKING:
+    from proxyguard.policy.restriction import Restriction
 
 
 class Place(NamedTuple):
@@ -264,6 +267,8 @@ class RuleTest:
     steps: tuple[Step, ...]
     place: Place
     name: str = ""
+    during: tuple[str, ...] = ()
+    """The restrictions that are on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +287,7 @@ class RuleSet:
     tests: tuple[RuleTest, ...] = ()
     account: AccountSource | None = None
     classes: tuple[ClientClass, ...] = ()
+    restrictions: tuple[Restriction, ...] = ()
     common: bool = False
 
     def mode_of(self, rule: Rule, process_mode: Mode) -> Mode:
@@ -300,6 +306,11 @@ class Policy:
     def account(self) -> AccountSource | None:
         """How accounts are known, if at all."""
         return next((rule_set.account for rule_set in self.rule_sets if rule_set.account is not None), None)
+
+    @property
+    def restrictions(self) -> tuple[Restriction, ...]:
+        """The temporary restrictions, in file order."""
+        return tuple(each for rule_set in self.rule_sets for each in rule_set.restrictions)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -42,8 +42,10 @@ from proxyguard.policy.parse_classes import looks_at, read_account, read_classes
 from proxyguard.policy.parse_conditions import ConditionReader
 from proxyguard.policy.parse_limits import read_limit
 from proxyguard.policy.parse_lists import ListFiles, Lists
+from proxyguard.policy.parse_restrictions import Surroundings, read_restrictions
 from proxyguard.policy.parse_tests import TestReader
 from proxyguard.policy.parse_times import read_expiry
+from proxyguard.policy.restriction import SUSPECTED, Restriction
 from proxyguard.problems import Problem, Report, name_hint, quoted
 from proxyguard.yaml_nodes import Mapping, Node, read_yaml
 from proxyguard.yaml_values import (
@@ -61,7 +63,7 @@ MAX_RULES: Final = 50_000
 
 MAX_PROSE_CHARACTERS: Final = 1000
 
-FILE_KEYS: Final = ("name", "description", "mode", "lists", "account", "classes", "rules", "tests")
+FILE_KEYS: Final = ("name", "description", "mode", "lists", "account", "classes", "rules", "restrictions", "tests")
 RULE_KEYS: Final = ("name", "why", "when", "limit", "action", "mode", "expires")
 
 RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE)
@@ -71,6 +73,7 @@ _MEANT_FILE: Final = {
     **dict.fromkeys(("rule", "ruleset", "rule_set", "policies", "policy"), "did you mean 'rules'?"),
     **dict.fromkeys(("list", "sets", "groups"), "did you mean 'lists'?"),
     **dict.fromkeys(("class", "tiers", "tier"), "did you mean 'classes'?"),
+    **dict.fromkeys(("restriction", "temporary", "quotas"), "did you mean 'restrictions'?"),
     **dict.fromkeys(("accounts", "session"), "did you mean 'account'?"),
     **dict.fromkeys(("version", "apiversion", "kind"), "leave it out: a rule file needs no version"),
     **dict.fromkeys(("when", "action", "limit"), "it belongs to a rule, below rules:"),
@@ -117,6 +120,8 @@ class ParsedFile:
     account_uses: list[tuple[str, int, int]] = field(default_factory=list)
     classes: dict[str, tuple[int, int]] = field(default_factory=dict)
     class_uses: list[tuple[str, int, int]] = field(default_factory=list)
+    restriction_names: list[tuple[str, int, int]] = field(default_factory=list)
+    expected_restrictions: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 def parse_rule_set(
@@ -150,6 +155,7 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
     """Report names that are taken, and, when `whole`, tests that expect a rule which is nowhere."""
     rule_sets: dict[str, str] = {}
     rules: dict[str, str] = {}
+    restrictions: dict[str, str] = {}
     every = list(files)
     for parsed in every:
         report = parsed.report
@@ -157,11 +163,14 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
             _claim(parsed.name, "rule set", rule_sets, report)
         for rule_name in parsed.rule_names:
             _claim(rule_name, "rule", rules, report)
+        for restriction_name in parsed.restriction_names:
+            _claim(restriction_name, "restriction", restrictions, report)
     check_only_once(every)
     if not whole or not all(parsed.readable for parsed in every):
         return
     check_classes(every)
-    known = {*rules, *RESERVED}
+    _check_during(every, sorted(restrictions))
+    known = {*rules, *RESERVED, *_shedding(every, restrictions)}
     for parsed in every:
         for name, line, column in parsed.expected_rules:
             if name not in known:
@@ -181,6 +190,21 @@ def check_only_once(files: list[ParsedFile]) -> None:
             told = first.setdefault(noun, f"{report.file}:{place[0]}")
             if told != f"{report.file}:{place[0]}":
                 report.add(*place, f"{noun} is already said in {told}", "all files share it: say it once")
+
+
+def _shedding(files: list[ParsedFile], restrictions: Iterable[str]) -> set[str]:
+    """What the rules of restrictions that shed load can be called: by the classes that any file defines."""
+    steps = (SUSPECTED, ANONYMOUS, *(name for parsed in files for name in parsed.classes))
+    return {f"{name}-{step}" for name in restrictions for step in steps}
+
+
+def _check_during(files: list[ParsedFile], known: list[str]) -> None:
+    """Report tests that take place during a restriction which no file defines."""
+    for parsed in files:
+        for name, line, column in parsed.expected_restrictions:
+            if name not in known:
+                hint = name_hint(name, known, "restrictions") if known else "no file defines restrictions"
+                parsed.report.add(line, column, f"there is no restriction {quoted(name)}", hint)
 
 
 def check_classes(files: list[ParsedFile]) -> None:
@@ -234,12 +258,14 @@ class _FileReader:
         account = self._account(values["account"]) if "account" in values else None
         classes = self._classes(values["classes"]) if "classes" in values else ()
         rules = self._rules(values["rules"]) if "rules" in values else ()
+        restrictions = self._restrictions(values["restrictions"]) if "restrictions" in values else ()
         tests: tuple[RuleTest, ...] = ()
         if "tests" in values:
             reader = TestReader(report)
             tests = reader.read(values["tests"])
             parsed.expected_rules = reader.expected_rules
-        elif not {"rules", "account", "classes"} & values.keys():
+            parsed.expected_restrictions = reader.expected_restrictions
+        elif not {"rules", "restrictions", "account", "classes"} & values.keys():
             complain(report, mapping, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
         if name is not None and mode is not None and not report.problems:
             parsed.rule_set = RuleSet(
@@ -251,7 +277,20 @@ class _FileReader:
                 tests=tests,
                 account=account,
                 classes=classes,
+                restrictions=restrictions,
             )
+
+    def _restrictions(self, node: Node) -> tuple[Restriction, ...]:
+        parsed, report = self._parsed, self._report
+        around = Surroundings(
+            self._conditions.read,
+            lambda values: _mode(values, report),
+            parsed.class_uses,
+            parsed.account_uses,
+            parsed.restriction_names,
+            parsed.rule_names,
+        )
+        return read_restrictions(node, report, around)
 
     def _account(self, node: Node) -> AccountSource | None:
         self._parsed.account = (node.line, node.column)

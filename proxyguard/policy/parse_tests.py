@@ -22,6 +22,7 @@ from proxyguard.yaml_values import (
     read_integer,
     read_keys,
     read_mapping,
+    read_name,
     read_number,
     read_prose,
     read_scalar,
@@ -39,7 +40,7 @@ MAX_TARGET_CHARACTERS: Final = 8192
 MAX_VALUE_CHARACTERS: Final = 8192
 MAX_ACCOUNT_CHARACTERS: Final = 64
 
-TEST_KEYS: Final = ("name", "request", "repeat", "within", "expect", "then", "steps")
+TEST_KEYS: Final = ("name", "during", "request", "repeat", "within", "expect", "then", "steps")
 STEP_KEYS: Final = ("request", "repeat", "within", "expect")
 SKETCH_KEYS: Final = (
     "client", "method", "scheme", "host", "path", "http_version", "user_agent", "headers", "cookies",
@@ -73,6 +74,7 @@ class TestReader:
 
     report: Report
     expected_rules: list[tuple[str, int, int]] = field(default_factory=list)
+    expected_restrictions: list[tuple[str, int, int]] = field(default_factory=list)
     __test__ = False  # pytest: not a test class
 
     def read(self, node: Node) -> tuple[RuleTest, ...]:
@@ -93,6 +95,7 @@ class TestReader:
         before = len(self.report.problems)
         values = read_keys(mapping, TEST_KEYS, self.report, "a test")
         name = read_prose(values["name"], self.report, "name", 200) if "name" in values else ""
+        during = self._during(values["during"]) if "during" in values else ()
         if "steps" in values:
             for key in (*STEP_KEYS, "then"):
                 if key in values:
@@ -107,7 +110,16 @@ class TestReader:
         if steps and steps[-1].expect == _ANYTHING:
             complain(self.report, node, "the test expects nothing", f"expect: {EXPECT_HINT}")
             return None
-        return RuleTest(tuple(steps), Place(self.report.file, node.line, node.column), name)
+        return RuleTest(tuple(steps), Place(self.report.file, node.line, node.column), name, during)
+
+    def _during(self, node: Node) -> tuple[str, ...]:
+        names = []
+        for item in node.items if isinstance(node, Sequence) else [node]:
+            name = read_name(item, self.report, "the restriction")
+            if name is not None:
+                names.append(name)
+                self.expected_restrictions.append((name, item.line, item.column))
+        return tuple(names)
 
     def _steps(self, node: Node, subject: str) -> list[Step]:
         hint = "[{request: {path: /}, expect: pass by default}, …]"

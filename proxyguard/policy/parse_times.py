@@ -12,13 +12,16 @@ from proxyguard.yaml_values import complain, read_scalar
 
 _EXPIRES_HINT: Final = "a day, at whose beginning (00:00 UTC) the rule ends, or a time with its zone: 2026-07-01T18:00Z"
 
+_MOMENT_HINT: Final = "a day, which means its beginning (00:00 UTC), or a time with its zone: 2026-07-08T18:00Z"
+
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 
 
-def read_expiry(node: Node, report: Report) -> float | None:
-    """Unix seconds from which on the rule is not looked at."""
-    scalar = read_scalar(node, report, "expires", "a day or a time", _EXPIRES_HINT)
+def read_expiry(node: Node, report: Report, subject: str = "expires") -> float | None:
+    """A moment in Unix seconds: for `expires`, from then on the rule is not looked at."""
+    hint = _EXPIRES_HINT if subject == "expires" else _MOMENT_HINT
+    scalar = read_scalar(node, report, subject, "a day or a time", hint)
     if scalar is None:
         return None
     text = scalar.text
@@ -27,17 +30,17 @@ def read_expiry(node: Node, report: Report) -> float | None:
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
         if _TIME.fullmatch(text):
-            return _zoned(datetime.fromisoformat(text.upper()), node, report)
+            return _zoned(datetime.fromisoformat(text.upper()), node, report, subject)
     except (ValueError, OverflowError):
-        complain(report, node, f"expires has a day or an hour that does not exist: {quoted(text)}", _EXPIRES_HINT)
+        complain(report, node, f"{subject} has a day or an hour that does not exist: {quoted(text)}", hint)
         return None
-    complain(report, node, f"expires must be a day or a time, not {quoted(text)}", _EXPIRES_HINT)
+    complain(report, node, f"{subject} must be a day or a time, not {quoted(text)}", hint)
     return None
 
 
-def _zoned(moment: datetime, node: Node, report: Report) -> float | None:
+def _zoned(moment: datetime, node: Node, report: Report, subject: str) -> float | None:
     if moment.tzinfo is not None:
         return moment.timestamp()
     text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    complain(report, node, "expires has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00")
+    complain(report, node, f"{subject} has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00")
     return None

@@ -16,6 +16,7 @@ from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REFUSALS, REJECT_
 from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
 from proxyguard.policy.parse_limits import LIMIT_KEYS
+from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, ROLL_BACK_KEYS, SHED_KEYS
 from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
 from proxyguard.policy.parse_tests import DECISIONS, SKETCH_KEYS, STEP_KEYS, TEST_KEYS
 from proxyguard.policy.parse_texts import NAMED
@@ -89,6 +90,31 @@ KEY_WORDS: Final = {
     "signed.encoding": "How the signature is written: base64url unless given.",
     "signed.prefix": "What the value must begin with, and is not signed: `'Bearer '`.",
     "file.rules": "The rules, in order.",
+    "file.restrictions": "Temporary restrictions by class. Each says why, and must end.",
+    "restriction.name": "The name of the restriction; its rules are called NAME-CLASS.",
+    "restriction.why": "What those whom it stops read on the page.",
+    "restriction.when": "Which requests it is about. Left out: all.",
+    "restriction.classes": "The limit of each class: `anonymous: 300/day`. Classes that are not named are not limited.",
+    "restriction.per": "What is counted separately; by account where accounts are known, else by client, unless given.",
+    "restriction.from": "The day (00:00 UTC) or time from which on it is in force; at once unless given.",
+    "restriction.until": "The day (00:00 UTC) or time at which it ends by itself. Required.",
+    "restriction.status": "The status of the answer; 429 unless given.",
+    "restriction.mode": "`enforce`, `shadow` (record, never act) or `off`.",
+    "restriction.standby": "`true`: off until `proxyguard restrict start NAME`.",
+    "restriction.start_when": "Off until one of these thresholds is exceeded for a time.",
+    "restriction.hold": "How long it stays on after that; 10m unless given.",
+    "restriction.roll_back": "End it when it touches more than a share of the clients of a class.",
+    "restriction.shed": "Refuse instead of limiting: the suspected first, then class after class while the alarm goes on.",
+    "alarm.site_rate": "Requests to the whole site: 500/second.",
+    "alarm.upstream_p95": "The time within which 95 of 100 responses of the site begin.",
+    "alarm.upstream_errors": "The share of the site's responses that are errors (5xx, or none at all).",
+    "alarm.for": "How long on end; 30s unless given.",
+    "rollback.class": "The class that is to be spared.",
+    "rollback.share": "The share of its clients from which on the restriction ends: 5%.",
+    "shed.every": "The time between two steps; 30s unless given.",
+    "shed.suspected": "The score from which on a client is suspected; 50 unless given.",
+    "shed.steps": "Who is refused, one after the other; `suspected`, `anonymous`, then the classes from the last to the first.",
+    "test.during": "The restrictions that are on meanwhile. Those whose rules the test expects are on anyway.",
     "file.tests": "Requests and what must be decided about them; run whenever the file is loaded.",
     "rule.name": "The name of the rule; it becomes a metric label, and stands in the audit log.",
     "rule.why": "The reason, for the operator; clients never see it.",
@@ -144,7 +170,7 @@ def policy_schema() -> Schema:
         "title": "proxyguard rule file",
         "description": "One rule set. `proxyguard check` finds what a schema cannot.",
         **_object("file", FILE_KEYS, _FILE, required=["name"]),
-        "anyOf": [{"required": [key]} for key in ("rules", "tests", "account", "classes")],
+        "anyOf": [{"required": [key]} for key in ("rules", "restrictions", "tests", "account", "classes")],
         "definitions": _definitions(),
     }
 
@@ -173,6 +199,7 @@ def _definitions() -> Schema:
         "limit": _object("limit", LIMIT_KEYS, _LIMIT, required=["rate"]),
         "account": _object("account", ACCOUNT_KEYS, _ACCOUNT, required=["key", "class_header"]),
         "class": _object("class", CLASS_KEYS, _CLASS, required=["name", "when"]),
+        "restriction": _object("restriction", RESTRICTION_KEYS, _RESTRICTION, required=["name", "why", "until"]),
         "signed": {"anyOf": [_VARIABLE, _object("signed", SIGNED_KEYS, _SIGNED, required=["secret"])]},
         "rule": {
             **_object("rule", RULE_KEYS, _RULE, required=["name", "action"]),
@@ -228,6 +255,7 @@ _FILE: Final[Schema] = {
     "account": {"$ref": "#/definitions/account"},
     "classes": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/class"}},
     "rules": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/rule"}},
+    "restrictions": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/restriction"}},
     "tests": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/test"}},
 }
 
@@ -295,6 +323,7 @@ _OPTIONS: Final[dict[str, Schema]] = {
 
 _TEST: Final[Schema] = {
     "name": _TEXT,
+    "during": {"anyOf": [_KEBAB, {"type": "array", "items": _KEBAB}]},
     "request": {"$ref": "#/definitions/request"},
     "repeat": {"type": "integer", "minimum": 1},
     "within": _SPAN,
@@ -336,6 +365,51 @@ def _object(subject: str, keys: tuple[str, ...], values: Schema, required: list[
     properties = {key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"]} for key in keys}
     whole: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return whole | ({"required": required} if required else {})
+
+
+_MOMENT: Final[Schema] = {"type": "string", "examples": ["2026-07-08", "2026-07-08T18:00Z"]}
+_RATE_TEXT: Final[Schema] = {"type": "string", "pattern": _RATE, "examples": ["300/day"]}
+_PERCENT: Final[Schema] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s?%$", "examples": ["5%"]}
+
+_RESTRICTION: Final[Schema] = {
+    "name": _KEBAB,
+    "why": _TEXT,
+    "when": {"$ref": "#/definitions/condition", "examples": [{"path": {"prefix": "/posts/"}}]},
+    "classes": {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": _NAME},
+        "additionalProperties": {"anyOf": [_RATE_TEXT, {"$ref": "#/definitions/limit"}]},
+        "examples": [{"anonymous": "300/day", "signed-in": "6000/day"}],
+    },
+    "per": _LIMIT["per"],
+    "from": _MOMENT,
+    "until": _MOMENT,
+    "status": {"enum": list(STATUSES)},
+    "mode": _MODES,
+    "standby": {"type": "boolean"},
+    "start_when": _object(
+        "alarm",
+        ALARM_KEYS,
+        {"site_rate": _RATE_TEXT, "upstream_p95": _SPAN, "upstream_errors": _PERCENT, "for": _SPAN},
+    ),
+    "hold": _SPAN,
+    "roll_back": _object("rollback", ROLL_BACK_KEYS, {"class": _KEBAB, "share": _PERCENT}, required=["class", "share"]),
+    "shed": {
+        "anyOf": [
+            {"enum": [True]},
+            _object(
+                "shed",
+                SHED_KEYS,
+                {
+                    "every": _SPAN,
+                    "suspected": {"type": "number"},
+                    "steps": {"type": "array", "minItems": 1, "items": _KEBAB},
+                },
+            ),
+        ]
+    },
+}
 
 
 def _conditions(description: str) -> Schema:

@@ -1,0 +1,127 @@
+"""Restrictions and classes as the engine sees them, and the tests in the rule files that use them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from proxyguard.decision import Reject
+from proxyguard.engine import match
+from proxyguard.limits.limit import KeyKind, KeyPart, Missing
+from proxyguard.policy.compile import compile_policy
+from proxyguard.policy.load import load_policy
+from proxyguard.policy.model import Policy
+from proxyguard.policy.restriction import tags_of
+from proxyguard.selftest import run_tests
+from tests import build
+
+GOOD = Path(__file__).parent.parent / "rulesets" / "good"
+
+
+def load(folder: Path, **files: str) -> Policy:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text)
+    result = load_policy(folder)
+    assert result.problems == ()
+    assert result.policy is not None
+    return result.policy
+
+
+@pytest.mark.parametrize("name", ["classes", "restrictions"])
+def test_the_tests_in_the_good_rule_sets_hold(name: str, tmp_path: Path) -> None:
+    shutil.copy(GOOD / f"{name}.yaml", tmp_path)
+    assert [str(failure.problem) for failure in run_tests(load(tmp_path))] == []
+
+
+CLASSES = """
+name: who
+account: {key: cookie.session, class_header: x-account-class}
+classes: [{name: signed-in, when: {account: present}}, {name: new, when: {cookie.new: present}}]
+"""
+
+RESTRICTION = """
+name: slow
+restrictions:
+  - name: slow
+    why: Because of the scrapers.
+    classes: {anonymous: 3/day, signed-in: {rate: 9/day, per: client}}
+    until: 2090-01-01
+  - {name: shed, why: Too much., shed: true, start_when: {site_rate: 5/second}, until: 2090-01-01}
+"""
+
+
+def test_limits_count_by_account_where_accounts_are_known(tmp_path: Path) -> None:
+    rules = {
+        rule.name: rule for rule_set in load(tmp_path, a=CLASSES, b=RESTRICTION).rule_sets for rule in rule_set.rules
+    }
+    anonymous, signed_in = rules["slow-anonymous"].limit, rules["slow-signed-in"].limit
+    assert anonymous is not None
+    assert signed_in is not None
+    assert (anonymous.per, anonymous.missing, anonymous.announce) == (
+        (KeyPart(KeyKind.ACCOUNT),),
+        Missing.SEPARATE,
+        True,
+    )
+    assert (signed_in.per, signed_in.missing, signed_in.announce) == ((KeyPart(KeyKind.CLIENT),), Missing.SHARED, True)
+    assert rules["slow-anonymous"].action == Reject(429, "Because of the scrapers.")
+
+
+def test_load_is_shed_from_the_suspected_to_the_best_known(tmp_path: Path) -> None:
+    policy = load(tmp_path, a=CLASSES, b=RESTRICTION)
+    names = [rule.name for rule_set in policy.rule_sets for rule in rule_set.rules if rule.restriction == "shed"]
+    assert names == ["shed-suspected", "shed-anonymous", "shed-new", "shed-signed-in"]
+
+
+def test_without_accounts_limits_count_by_client(tmp_path: Path) -> None:
+    policy = load(tmp_path, b=RESTRICTION.replace(", signed-in: {rate: 9/day, per: client}", ""))
+    limit = policy.rule_sets[0].rules[0].limit
+    assert limit is not None
+    assert limit.per == (KeyPart(KeyKind.CLIENT),)
+
+
+def test_a_restriction_that_is_off_costs_no_charge_and_one_that_is_on_does(tmp_path: Path) -> None:
+    policy = load(tmp_path, a=CLASSES, b=RESTRICTION)
+    compiled = compile_policy(policy, secret=b"x")
+    slow, shed = policy.restrictions
+    assert match(compiled, build.request(), 0.0).charges == ()
+    assert [charge.limit.amount for charge in match(compiled, build.request(), 0.0, tags_of(slow)).charges] == [3]
+    steps = match(compiled, build.request(), 0.0, tags_of(shed, 2)).steps
+    assert [step.rule.name for step in steps] == ["shed-anonymous"]
+    assert match(compiled, build.request(), 0.0, tags_of(shed, 1)).steps == []
+
+
+def test_a_restriction_is_over_at_its_end_even_if_nobody_switched_it_off(tmp_path: Path) -> None:
+    policy = load(tmp_path, a=CLASSES, b=RESTRICTION)
+    compiled = compile_policy(policy, secret=b"x")
+    slow = policy.restrictions[0]
+    assert len(match(compiled, build.request(), slow.until - 1, tags_of(slow)).charges) == 1
+    assert match(compiled, build.request(), slow.until, tags_of(slow)).charges == ()
+    assert (slow.is_on_by_time(0.0), slow.is_on_by_time(slow.until)) == (True, False)
+
+
+def test_the_common_rules_apply_to_every_choice_and_no_mode_weakens_them(tmp_path: Path) -> None:
+    policy = load(tmp_path, a=CLASSES.replace("name: who", "name: who\nmode: off"), b=RESTRICTION)
+    common = policy.rule_sets[0]
+    assert common.common
+    assert [rule.name for rule in compile_policy(Policy((common,)), secret=b"x").rules] == [
+        "class:signed-in",
+        "class:new",
+    ]
+
+
+def test_restrictions_by_command_are_read_beside_the_rules_and_never_stand_in_the_way(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "a.yaml").write_text(CLASSES)
+    ordered = tmp_path / "ordered.json"
+    assert load_policy(rules, ordered).policy is not None
+    ordered.write_text(RESTRICTION)
+    policy = load_policy(rules, ordered).policy
+    assert policy is not None
+    assert [each.name for each in policy.restrictions] == ["slow", "shed"]
+    (rules / "a.yaml").write_text(CLASSES.replace("signed-in", "member"))
+    policy = load_policy(rules, ordered).policy
+    assert policy is not None
+    assert policy.restrictions == ()
