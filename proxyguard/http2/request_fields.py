@@ -37,21 +37,57 @@ class _Pseudo(NamedTuple):
     authority: bytes | None
 
 
-def read_request(fields: list[Field], bounds: Bounds, *, whole: bool) -> RequestHead:
-    """The head that a header section makes. `whole`: no body follows. Raises Malformed.
+class RequestReader:
+    """One per connection. Clients repeat all but the path, so what the last header section came to is remembered."""
 
-    The head says version 1.1, as that is what its other half will be; `headers` begin with `host` unless the client sent one
-    itself, and cookies that came in pieces are one field (RFC 9113 section 8.2.3).
-    """
-    pseudo, start = _read_pseudo(fields)
-    line = _read_line(pseudo, bounds)
-    headers = _regular(fields, start)
+    __slots__ = ("_bounds", "_fields", "_head", "_line_bytes", "_pseudo", "_whole")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._pseudo: _Pseudo | None = None
+        self._fields: list[Field] = []
+        self._whole = False
+        self._head: RequestHead | None = None
+        self._line_bytes = 0
+
+    def read(self, fields: list[Field], *, whole: bool) -> RequestHead:
+        """The head that a header section makes. `whole`: no body follows. Raises Malformed.
+
+        The head says version 1.1, as that is what its other half will be; `headers` begin with `host` unless the client sent
+        one itself, and cookies that came in pieces are one field (RFC 9113 section 8.2.3).
+        """
+        bounds = self._bounds
+        pseudo, start = _read_pseudo(fields)
+        line = _read_line(pseudo, bounds)
+        rest = fields[start:]
+        last, head = self._pseudo, self._head
+        if (
+            head is not None
+            and last is not None
+            and rest == self._fields
+            and whole is self._whole
+            and last.authority == pseudo.authority
+            and last.scheme == pseudo.scheme
+            and line.size <= self._line_bytes
+        ):
+            return replace(head, method=line.method, target=line.target.text)
+        head, size = _understand(pseudo, line, rest, bounds, whole=whole)
+        self._pseudo, self._fields, self._whole, self._head = pseudo, rest, whole, head
+        self._line_bytes = bounds.head_bytes - size
+        return head
+
+
+def _understand(
+    pseudo: _Pseudo, line: RequestLine, fields: list[Field], bounds: Bounds, *, whole: bool
+) -> tuple[RequestHead, int]:
+    """The head, and the bytes that its fields would be in HTTP/1. But for the method and the path, it follows from the fields."""
+    headers = _regular(fields)
     authority = None
     if pseudo.authority is not None:
         authority = read_authority(pseudo.authority)
         if not any(name == b"host" for name, _ in headers):
             headers.insert(0, (b"host", pseudo.authority))
-    _check_fields(headers, bounds, line.size)
+    size = _check_fields(headers, bounds, line.size)
     line = RequestLine(line.method, Target(line.target.text, authority, pseudo.scheme), b"1.1", line.size)
     received = tuple(headers)
     head = understand(line, received)
@@ -63,7 +99,7 @@ def read_request(fields: list[Field], bounds: Bounds, *, whole: bool) -> Request
             raise Malformed("body-size")
     elif not whole:
         head = replace(understand(line, (*received, _UNKNOWN_LENGTH)), headers=received)
-    return head
+    return head, size
 
 
 def read_trailers(fields: list[Field], bounds: Bounds) -> Headers:
@@ -115,12 +151,12 @@ def _read_line(pseudo: _Pseudo, bounds: Bounds) -> RequestLine:
     return line
 
 
-def _regular(fields: list[Field], start: int) -> list[Field]:
-    """The other fields, cookie pieces joined where the first of them was."""
+def _regular(fields: list[Field]) -> list[Field]:
+    """The fields without a colon, cookie pieces joined where the first of them was."""
     headers: list[Field] = []
     crumbs: list[bytes] = []
     place = 0
-    for field in fields[start:] if start else fields:
+    for field in fields:
         name, value = field
         if name in _NEED_CARE:
             if name == b"cookie":
@@ -139,8 +175,8 @@ def _regular(fields: list[Field], start: int) -> list[Field]:
     return headers
 
 
-def _check_fields(headers: list[Field], bounds: Bounds, line_bytes: int) -> None:
-    """Raise Malformed unless HTTP/1 would read the same fields, within the same bounds."""
+def _check_fields(headers: list[Field], bounds: Bounds, line_bytes: int) -> int:
+    """Raise Malformed unless HTTP/1 would read the same fields, within the same bounds; gives their bytes."""
     size = _check_text(headers)
     if len(headers) > bounds.header_count:
         raise Malformed("field-count")
@@ -148,6 +184,7 @@ def _check_fields(headers: list[Field], bounds: Bounds, line_bytes: int) -> None
         raise Malformed("head-size")
     if size > bounds.field_bytes and max(len(name) + len(value) for name, value in headers) + 2 > bounds.field_bytes:
         raise Malformed("field-size")
+    return size
 
 
 def _check_text(fields: list[Field]) -> int:

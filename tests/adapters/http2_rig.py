@@ -22,7 +22,7 @@ from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.adapters.mitmproxy.http2_tarpit import HeldStream
 from proxyguard.adapters.mitmproxy.private import Command, ConnectionClosed, Context, Start
 from proxyguard.adapters.mitmproxy.private import DataReceived as Received
-from proxyguard.adapters.mitmproxy.signals import Expired, HoldUpstream, UpstreamPace, Writable
+from proxyguard.adapters.mitmproxy.signals import Expired, HoldUpstream, TurnEnds, UpstreamPace, Writable
 from proxyguard.decision import Tarpit
 from proxyguard.http2.frames import PREFACE, frame, settings
 from proxyguard.request import Request
@@ -138,11 +138,17 @@ class _Gone:
 class Http2Rig(LaneRig):
     """A lane for HTTP/2 with a client; `upstreams` are in the order they were leased in."""
 
-    def __init__(self, bounds: Bounds | None = None, *, opens_windows: bool = True, **surroundings: Any) -> None:
+    def __init__(
+        self, bounds: Bounds | None = None, *, opens_windows: bool = True, gathers: bool = False, **surroundings: Any
+    ) -> None:
+        """`gathers`: the lane may wait for `end_turn` with what upstreams send."""
         self.holds: dict[int, bool] = {}
         super().__init__(bounds, **surroundings)
         self.dripper = self.common.dripper = self.holding = HoldingDripper()
         self.link.wake = lambda: self.dispatch(Expired())
+        self.turn_awaited = False
+        if gathers:
+            self.link.wake_soon = self._await_turn
         self.http2 = Http2Lane(Context(self.client, OPTIONS), self.common, self.link)
         self.lane = self.http2  # type: ignore[assignment]  # takes the same events
         self.h2 = Http2Client(opens_windows=opens_windows)
@@ -194,6 +200,16 @@ class Http2Rig(LaneRig):
         upstream.leased = False
         upstream.cut = True
         self.dispatch(ConnectionClosed(upstream.server))
+
+    def _await_turn(self) -> None:
+        assert not self.turn_awaited
+        self.turn_awaited = True
+
+    def end_turn(self) -> None:
+        """The loop has handed on everything that came, and tells a lane that asked for it."""
+        if self.turn_awaited:
+            self.turn_awaited = False
+            self.dispatch(TurnEnds())
 
     def tell_time(self) -> None:
         """The driver looks at the deadline."""

@@ -122,6 +122,35 @@ def test_a_small_answer_is_one_write_of_two_frames() -> None:
     assert rig.sent.endswith(frames.data_header(1, 2, end=True) + b"hi")
 
 
+def test_answers_that_come_in_one_turn_of_the_loop_are_one_write() -> None:
+    rig = Http2Rig(gathers=True)
+    answers = [rig.ask() for _ in range(3)]
+    rig.sent = b""
+    for upstream in rig.upstreams:
+        rig.respond_on(upstream, OK)
+        assert rig.sent == b""
+    rig.end_turn()
+    rig.talk()
+    assert [answer.body for answer in answers] == [b"hi"] * 3
+    alone = rig.ask()
+    rig.respond_on(rig.upstreams[-1], OK)
+    assert not rig.turn_awaited
+    rig.talk()
+    assert alone.body == b"hi"
+
+
+def test_a_large_body_does_not_wait_for_the_end_of_the_turn() -> None:
+    rig = Http2Rig(gathers=True)
+    rig.ask()
+    rig.ask()
+    rig.sent = b""
+    rig.respond_on(rig.upstreams[0], b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n" + b"z" * 40_000)
+    assert len(rig.sent) > 40_000
+    rig.respond_on(rig.upstreams[1], OK)
+    rig.end_turn()
+    assert rig.sent.endswith(b"hi")
+
+
 def test_interim_responses_and_trailers_pass() -> None:
     rig = Http2Rig()
     answer = rig.ask([*post(), (b"expect", b"100-continue"), (b"te", b"trailers")], b"")

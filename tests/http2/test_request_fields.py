@@ -13,7 +13,7 @@ from proxyguard.http1.request_parser import RequestParser
 from proxyguard.http1.serialise import request_head
 from proxyguard.http2.errors import REQUEST_FAULTS
 from proxyguard.http2.hpack import Field
-from proxyguard.http2.request_fields import read_request, read_trailers
+from proxyguard.http2.request_fields import RequestReader, read_trailers
 from proxyguard.settings import Bounds
 
 BOUNDS = Bounds()
@@ -21,6 +21,10 @@ METHOD, SCHEME, AUTHORITY, PATH = (
     (b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x?y=1"),
 )  # fmt: skip
 GET = [METHOD, SCHEME, AUTHORITY, PATH]
+
+
+def read_request(fields: list[Field], bounds: Bounds, *, whole: bool) -> RequestHead:
+    return RequestReader(bounds).read(fields, whole=whole)
 
 
 def get(*more: Field, path: bytes = b"/x", method: bytes = b"GET", authority: bytes = b"a.example") -> list[Field]:
@@ -169,6 +173,28 @@ def test_fields_up_to_the_bounds_pass() -> None:
     assert read_request(get((b"x", b"z" * (BOUNDS.field_bytes - 3))), BOUNDS, whole=True)
     assert read_request(get(*[(b"cookie", b"k%d=v" % number) for number in range(300)]), BOUNDS, whole=True)
     assert read_request(get(path=b"/" + b"z" * (BOUNDS.target_bytes - 1)), BOUNDS, whole=True)
+
+
+def test_what_is_remembered_of_one_request_is_what_another_would_have_come_to() -> None:
+    sections = [
+        (get(*more, path=path, method=method, authority=authority), whole)
+        for more in ([], [(b"x", b"1")], [(b"content-length", b"5")], [(b"expect", b"100-continue")], [(b"x", b"z" * 60)])
+        for path in (b"/", b"/a", b"/../b", b"*", b"/" + b"z" * 30)
+        for method in (b"GET", b"OPTIONS", b"CONNECT")
+        for authority in (b"a.example", b"b.example")
+        for whole in (True, False)
+    ]
+    bounds = Bounds(head_bytes=120)
+    reader = RequestReader(bounds)
+    for fields, whole in [*sections, *reversed(sections), *sections[::7]]:
+        assert verdict(reader, fields, whole=whole) == verdict(RequestReader(bounds), fields, whole=whole)
+
+
+def verdict(reader: RequestReader, fields: list[Field], *, whole: bool) -> RequestHead | str:
+    try:
+        return reader.read(fields, whole=whole)
+    except Malformed as fault:
+        return fault.reason
 
 
 PIECES = [

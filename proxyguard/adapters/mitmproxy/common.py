@@ -41,10 +41,11 @@ class Link:
     `peer` is who connected, or whom a PROXY header named; `scheme` is `http` or `https`. `due` is the next deadline of
     whichever layer is in charge, on the worker's clock, inf for none. `lane` is the layer that speaks HTTP, once there is one.
     `multiplexed` is set by a lane that has a pace of its own for each upstream connection: a blocked one then holds up nothing
-    else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once.
+    else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
+    `wake_soon` tells them when this turn of the loop is over.
     """
 
-    __slots__ = ("due", "handshaking", "lane", "multiplexed", "peer", "scheme", "seal", "stalled", "wake")
+    __slots__ = ("due", "handshaking", "lane", "multiplexed", "peer", "scheme", "seal", "stalled", "wake", "wake_soon")
 
     def __init__(self, peer: Address, due: float) -> None:
         self.peer = peer
@@ -56,6 +57,7 @@ class Link:
         self.multiplexed = False
         self.stalled = False
         self.wake: Callable[[], None] | None = None
+        self.wake_soon: Callable[[], None] | None = None
 
 
 class Common:

@@ -46,6 +46,7 @@ from proxyguard.adapters.mitmproxy.signals import (
     HoldUpstream,
     Lease,
     Leased,
+    TurnEnds,
     UpstreamPace,
     Writable,
 )
@@ -130,6 +131,7 @@ class ClientConnection(PiecewiseProtocol):
         transport.set_write_buffer_limits(high=high_water(common.bounds.buffer_bytes))
         self._link = Link(peer, common.clock() + common.bounds.head_seconds * runtime.admission.patience)
         self._link.wake = self._wake
+        self._link.wake_soon = self._wake_soon
         local = transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], self._link)
         self._layer = Choice(self._context)
@@ -456,10 +458,13 @@ class ClientConnection(PiecewiseProtocol):
             self._context.layers.clear()
         self._context = None
         self._layer = None
-        self._link.wake = None
+        self._link.wake = self._link.wake_soon = None
 
     def _wake(self) -> None:
         self._dispatch(Expired())
+
+    def _wake_soon(self) -> None:
+        self._runtime.loop.call_soon(self._dispatch, TurnEnds())
 
     def _move_deadline(self, deadline: float) -> None:
         self.deadline = deadline

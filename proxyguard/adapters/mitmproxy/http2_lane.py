@@ -33,6 +33,7 @@ from proxyguard.adapters.mitmproxy.signals import (
     HoldReading,
     HoldUpstream,
     Leased,
+    TurnEnds,
     UpstreamPace,
     Writable,
 )
@@ -44,7 +45,7 @@ from proxyguard.http2.errors import REASONS, REQUEST_FAULTS, BoundExceeded, Conn
 from proxyguard.http2.frames import DEFAULT_WINDOW, Frame, FrameReader
 from proxyguard.http2.hpack import Field, FieldDecoder
 from proxyguard.http2.receiving import Window, stream_window
-from proxyguard.http2.request_fields import read_request, read_trailers
+from proxyguard.http2.request_fields import RequestReader, read_trailers
 from proxyguard.http2.sending import Sender
 from proxyguard.request import Request
 from proxyguard.responses import error_page
@@ -58,6 +59,9 @@ STALLED_BYTES: Final = 64 * 1024
 
 SMALL_DATA_BYTES: Final = 32
 """A piece of a body below this, but for the last one, counts as a frame without content."""
+
+GATHERED_BYTES: Final = 32 * 1024
+"""Bodies that may wait for the end of a turn of the loop."""
 
 OVERSIZE: Final = 4
 """Heads up to so many times `head_bytes` are read and answered 431; beyond it the connection ends."""
@@ -85,6 +89,7 @@ class Http2Lane(Layer):
         self._client = context.client
         self._reader = FrameReader()
         self._decoder = FieldDecoder(OVERSIZE * bounds.head_bytes, MAX_FIELDS)
+        self._request_reader = RequestReader(bounds)
         self._frames = FrameBudget(self.now)
         self._resets = ResetBudget(bounds.http2_resets)
         self._stream_window = stream_window(bounds.buffer_bytes)
@@ -102,6 +107,7 @@ class Http2Lane(Layer):
         self._deserted = False
         self._closed = False
         self._busy = False
+        self._turn_awaited = False
         self._full = False
         self._reading_held = False
         self._unsent_bytes = 0
@@ -117,7 +123,8 @@ class Http2Lane(Layer):
         self._busy = True
         try:
             self._react(event)
-            self._finish_turn()
+            if not self._waits_for_more(event):
+                self._finish_turn()
         except (ConnectionFault, BoundExceeded) as fault:
             self._fail(fault)
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
@@ -126,6 +133,25 @@ class Http2Lane(Layer):
         commands = self.commands[:]
         self.commands.clear()
         return commands
+
+    def _waits_for_more(self, event: Event) -> bool:
+        """Whether what an upstream sent may wait for what others send in the same turn of the loop: one TLS record for all."""
+        if event.__class__ is TurnEnds:
+            self._turn_awaited = False
+            return False
+        if self._turn_awaited:
+            return self.sender.queued < GATHERED_BYTES
+        link = self.link
+        if (
+            event.__class__ is not DataReceived
+            or event.connection is self._client  # type: ignore[attr-defined]  # checked by class
+            or len(self._streams) < 2
+            or link.wake_soon is None
+        ):
+            return False
+        self._turn_awaited = True
+        link.wake_soon()
+        return self.sender.queued < GATHERED_BYTES
 
     def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what mitmproxy calls while it replays
         return self.handle_event(event)
@@ -396,7 +422,7 @@ class Http2Lane(Layer):
         )
         self._touched[stream] = None
         try:
-            head = read_request(fields, self.bounds, whole=whole)
+            head = self._request_reader.read(fields, whole=whole)
         except Malformed as fault:
             stream.method = next((value for name, value in fields if name == b":method"), b"")
             self._refuse(stream, fault.reason)

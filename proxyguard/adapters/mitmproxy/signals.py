@@ -132,6 +132,12 @@ class Writable(Event):
     __slots__ = ()
 
 
+class TurnEnds(Event):
+    """Everything that came in one turn of the loop has been handed on. Only after `link.wake_soon()`."""
+
+    __slots__ = ()
+
+
 class UpstreamPace(Event):
     """An upstream connection on lease begins or ceases to be blocked. Only for a lane that says `link.multiplexed`."""
 
