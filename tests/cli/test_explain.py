@@ -1,0 +1,214 @@
+"""`explain`: requests pasted as curl commands, references looked up in audit logs, colour only on a terminal."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxyguard.cli import main
+from proxyguard.cli.audit_lookup import BLOCK_BYTES, find_record, log_files
+
+RULES = """\
+name: mine
+rules:
+  - name: open
+    when: {path: /robots.txt}
+    action: allow
+
+  # What scripts may not do.
+  - name: no-curl
+    why: Scripts have the API.
+    when:
+      user_agent: {word: curl}
+      path: {not: {prefix: /api/}}
+      method: [GET, HEAD]
+    action: reject
+  # the end
+tests:
+  - {request: {user_agent: curl/8.5.0}, expect: reject by no-curl}
+"""
+
+RECORD: dict[str, Any] = {
+    "time": 1_800_000_000.25,
+    "reference": "0123456789abcdef",
+    "client": "203.0.113.9",
+    "port": 51234,
+    "method": "GET",
+    "host": "www.example.org",
+    "path": "/profiles/1",
+    "rule": "no-curl",
+    "action": "reject",
+    "mode": "enforce",
+    "score": 0.0,
+    "status": 403,
+    "milliseconds": 0.3,
+    "reason": "Scripts have the API.",
+    "tags": [],
+    "shadow": [],
+    "fault": "",
+}
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "10-mine.yaml").write_text(RULES)
+    return folder
+
+
+def explain(rules: Path, *arguments: str, text: str | None = None, env: dict[str, str] | None = None) -> Result:
+    return CliRunner(env=env).invoke(main, ["explain", "--rules", str(rules), *arguments], input=text)
+
+
+def lines(records: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(record, separators=(",", ":")).encode() + b"\n" for record in records)
+
+
+def test_a_pasted_command_is_explained_with_what_is_given_beside_it(rules: Path) -> None:
+    command = "curl 'https://www.example.org/profiles/1?x=1' -H 'User-Agent: curl/8.5.0' --frobnicate"
+    result = explain(rules, "--curl", command, "--client", "198.51.100.7")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "GET https://www.example.org/profiles/1?x=1 from 198.51.100.7"
+    assert "decision: reject by no-curl (status 403)" in result.stdout
+    assert result.stderr == "note: --frobnicate is not known here and was left out\n"
+    overridden = explain(rules, "--curl", command, "--path", "/api/x", "--user-agent", "Mozilla/5.0", "--json")
+    assert json.loads(overridden.stdout)["rule"] == "default"
+
+
+def test_a_command_can_come_from_standard_input(rules: Path) -> None:
+    result = explain(rules, "--curl", "-", text="curl 'https://x/y' \\\n  -A curl/8 \\\n  --compressed\n")
+    assert "GET https://x/y from 192.0.2.1" in result.stdout
+
+
+def test_a_reference_is_told_in_words_with_the_rule_as_it_is_now(rules: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(lines([RECORD | {"reference": f"{at:016x}"} for at in range(100)] + [RECORD]))
+    result = explain(rules, "--reference", "0123456789abcdef", "--audit", str(log))
+    assert result.exit_code == 0, result.stderr
+    place = rules / "10-mine.yaml"
+    assert result.stdout == (
+        f"2027-01-15 08:00:00 UTC  reference 0123456789abcdef, in {log}\n"
+        "GET www.example.org/profiles/1 from 203.0.113.9 port 51234\n"
+        "decision: reject by no-curl, answered 403\n"
+        "why: Scripts have the API.\n"
+        f"rule, as it is now: {place}:8:5\n"
+        "  | - name: no-curl\n"
+        "  |   why: Scripts have the API.\n"
+        "  |   when:\n"
+        "  |     user_agent: {word: curl}\n"
+        "  |     path: {not: {prefix: /api/}}\n"
+        "  |     method: [GET, HEAD]\n"
+        "  |   action: reject\n"
+        "  not recorded  user_agent word 'curl'\n"
+        "  holds         not path prefix '/api/'\n"
+        "  holds         method 'GET', 'HEAD'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("default", "rule: no rule decided: what nothing refuses passes"),
+        ("failure-mode", "rule: checking failed, and the setting failure_mode decided; the instance's log says why"),
+        ("operator", "rule: an operator's ban (proxyguard bans list)"),
+        ("renamed", "rule: there is no rule 'renamed' in "),
+    ],
+)
+def test_decisions_without_a_rule_are_told_too(rules: Path, tmp_path: Path, rule: str, said: str) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(lines([RECORD | {"rule": rule}]))
+    assert said in explain(rules, "--reference", RECORD["reference"], "--audit", str(log)).stdout
+
+
+def test_a_reference_is_told_even_while_the_rules_are_broken(rules: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(lines([RECORD]))
+    (rules / "20-broken.yaml").write_text("name: [\n")
+    result = explain(rules, "--reference", RECORD["reference"], "--audit", str(log))
+    assert result.exit_code == 0
+    assert f"rule: the rules in {rules} have problems now (proxyguard check {rules})" in result.stdout
+
+
+def test_a_reference_as_json(rules: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(lines([RECORD]))
+    shown = json.loads(explain(rules, "--reference", RECORD["reference"], "--audit", str(log), "--json").stdout)
+    assert shown["record"] == RECORD
+    assert shown["rule"]["place"] == f"{rules}/10-mine.yaml:8:5"
+    assert [test["holds"] for test in shown["tests"]] == [None, True, True]
+
+
+def test_the_audit_log_of_the_settings_is_the_default(rules: Path, tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").write_bytes(lines([RECORD]))
+    settings = tmp_path / "proxyguard.yaml"
+    settings.write_text("upstream: http://127.0.0.1:9000\naudit: {path: audit.jsonl}\n")
+    result = explain(rules, "--reference", RECORD["reference"], "--config", str(settings))
+    assert "decision: reject by no-curl" in result.stdout
+
+
+def test_rotated_files_are_searched_newest_first(tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(lines([RECORD | {"reference": "a"}]))
+    (tmp_path / "audit.jsonl.1").write_bytes(lines([RECORD | {"reference": "b"}]))
+    (tmp_path / "audit.jsonl.2.gz").write_bytes(gzip.compress(lines([RECORD | {"reference": "c"}])))
+    (tmp_path / "audit-2026-12-31.jsonl").write_bytes(lines([RECORD | {"reference": "d"}]))
+    (tmp_path / "audit.jsonl.3.gz").write_bytes(b"\x1f\x8bbroken")
+    (tmp_path / "audit.jsonlines").write_bytes(lines([RECORD | {"reference": "e"}]))
+    (tmp_path / "auditor.jsonl").write_bytes(lines([RECORD | {"reference": "e"}]))
+    for age, name in enumerate(("audit.jsonl.1", "audit.jsonl.2.gz", "audit-2026-12-31.jsonl", "audit.jsonl.3.gz")):
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    names = ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2.gz", "audit-2026-12-31.jsonl", "audit.jsonl.3.gz"]
+    assert [path.name for path in log_files(log)] == names
+    for reference, file in zip("abcd", names, strict=False):
+        found = find_record(log, reference)
+        assert found.file is not None
+        assert (found.record or {})["reference"] == reference
+        assert found.file.name == file
+    assert find_record(log, "e").record is None
+    log.unlink()
+    assert find_record(log, "b").record is not None
+
+
+def test_the_last_record_of_a_large_log_is_found_at_once_and_the_first_too(tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    many = [RECORD | {"reference": f"{at:016x}", "path": f"/{'é' * (at % 50)}"} for at in range(12_000)]
+    log.write_bytes(lines(many))
+    assert log.stat().st_size > 3 * BLOCK_BYTES
+    for at in (11_999, 6_000, 1, 0):
+        record = find_record(log, f"{at:016x}").record
+        assert record == many[at]
+
+
+NOISE = {
+    "blank": b"\n\n\n",
+    "text": b"not json 0123456789abcdef\n",
+    "elsewhere": b'{"path":"0123456789abcdef"}\n',
+    "huge": b"x" * (3 * BLOCK_BYTES) + b"\n",
+    "bytes": b"\xff\xfe\n",
+    "torn": b'{"ref',
+}
+
+
+@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
+def test_what_is_no_record_hides_none(tmp_path: Path, noise: bytes) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(noise + lines([RECORD]) + noise)
+    if noise == b'{"ref':
+        log.write_bytes(lines([RECORD]) + noise)
+    assert find_record(log, RECORD["reference"]).record == RECORD
+
+
+def test_colour_is_for_terminals_alone(rules: Path) -> None:
+    arguments = ("--user-agent", "curl/8.5.0")
+    assert "\x1b[" not in explain(rules, *arguments).stdout
+    coloured = explain(rules, *arguments, env={"FORCE_COLOR": "1", "TERM": "xterm-256color"}).stdout
+    assert "\x1b[" in coloured
+    plain = explain(rules, *arguments, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+    assert "\x1b[" not in plain
