@@ -144,7 +144,7 @@ class Http2Lane(Layer):
         link = self.link
         if (
             event.__class__ is not DataReceived
-            or event.connection is self._client  # type: ignore[attr-defined]  # checked by class
+            or event.connection is self._client
             or len(self._streams) < 2
             or link.wake_soon is None
         ):
