@@ -82,7 +82,7 @@ def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps({"result": "refused", "report": str(error)}))
             raise SystemExit(1) from None
-        fail(f"{error}\nnot applied: the rules of before stay in force")
+        fail(f"{str(error).rstrip()}\nnot applied: the rules of before stay in force")
     if as_json:
         click.echo(json.dumps(answer))
     else:
