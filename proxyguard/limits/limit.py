@@ -17,6 +17,7 @@ class KeyKind(StrEnum):
     NETWORK = "network"
     HOST = "host"
     PATH = "path"
+    QUERY = "query"
     USER_AGENT = "user_agent"
     HEADER = "header"
     COOKIE = "cookie"
@@ -27,7 +28,7 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """One part of a key; `name` is the lower-case header or the cookie for the kinds that have one, else empty."""
+    """One part of a key; `name` is the lower-case header, the cookie or the query parameter for the kinds that have one."""
 
     kind: KeyKind
     name: str = ""
