@@ -39,9 +39,11 @@ def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    last = answer.pop("reload", {})
+    last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     for name, value in answer.items():
         click.echo(f"{name.replace('_', ' '):<16} {said(value)}")
+    for line in promotion_lines(promotions):
+        click.echo(line)
     if last:
         click.echo(f"{'last reload':<16} {last['result']}, {moment(last['time'])} UTC")
         for line in last.get("report", "").splitlines():
@@ -55,6 +57,20 @@ def said(value: Any) -> str:
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     return str(value) if value not in ("", None) else "-"
+
+
+def promotion_lines(promotions: dict[str, Any]) -> list[str]:
+    """What `status` says of promoted rules; nothing when there is none."""
+    lines = [
+        f"{'watched':<16} {rule} until {moment(watch['until'])} UTC"
+        for rule, watch in promotions.get("watched", {}).items()
+    ]
+    lines += [f"{'held in shadow':<16} {rule}: its file says enforce" for rule in promotions.get("held_in_shadow", [])]
+    for each in promotions.get("rolled_back", []):
+        where = f"in memory only: {each['trouble']}" if each["trouble"] else each["file"]
+        stopped = f"it stopped {each['stopped']} of {each['seen']} protected clients"
+        lines.append(f"{'rolled back':<16} {each['rule']}, {moment(each['time'])} UTC: {stopped} ({where})")
+    return lines
 
 
 def moment(time: float) -> str:
