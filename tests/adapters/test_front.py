@@ -545,3 +545,31 @@ def test_many_clients_at_once_are_all_served() -> None:
             assert answers == [OK] * 200
 
     run(scenario())
+
+
+def test_an_upgraded_upstream_that_does_not_read_is_cut_in_time() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        reader._transport.pause_reading()  # type: ignore[attr-defined]  # no public way to be this deaf
+        await asyncio.sleep(30)
+
+    async def scenario() -> None:
+        async with fronted(deaf, bounds=Bounds(upstream_first_byte_seconds=0.3)) as rig:
+            reader, writer = await rig.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+
+            async def flood() -> None:
+                while True:
+                    writer.write(b"z" * 65536)
+                    await writer.drain()
+
+            flooding = asyncio.create_task(flood())
+            assert await rest(reader) == b""
+            flooding.cancel()
+            writer.close()
+            assert rig.events.bounds == {"upstream_first_byte_seconds": 1}
+            assert rig.served == [(101, "")]
+
+    run(scenario())

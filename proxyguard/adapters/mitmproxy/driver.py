@@ -202,6 +202,9 @@ class ClientConnection(PiecewiseProtocol):
         else:
             self._apply_reading()
 
+    def upstream_stalled(self) -> None:
+        self._runtime.common.events.bound_exceeded("upstream_first_byte_seconds")
+
     # -- time ------------------------------------------------------------------------------------------------------------
 
     def on_deadline(self, now: float) -> None:

@@ -28,6 +28,7 @@ class Tenant(Protocol):
     def upstream_received(self, server: UpstreamServer, data: bytes) -> None: ...
     def upstream_closed(self, server: UpstreamServer) -> None: ...
     def upstream_pace_changed(self) -> None: ...
+    def upstream_stalled(self) -> None: ...
 
 
 class UpstreamServer(Server):
@@ -41,7 +42,7 @@ class UpstreamServer(Server):
 class UpstreamConnection(PiecewiseProtocol):
     """A TCP or TLS connection to an upstream, on lease or idle in the pool. Counts as used from its second lease on."""
 
-    __slots__ = ("closed", "deadline", "is_blocked", "leases", "placed_at", "server", "target", "tenant")
+    __slots__ = ("_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "target", "tenant")
 
     def __init__(self, target: Target) -> None:
         super().__init__(target.buffer)
@@ -50,6 +51,7 @@ class UpstreamConnection(PiecewiseProtocol):
         self.leases = 0
         self.closed = False
         self.is_blocked = False
+        self._unsent = 0
         self.deadline = inf
         self.placed_at = UNPLACED
         upstream = target.upstream
@@ -79,18 +81,34 @@ class UpstreamConnection(PiecewiseProtocol):
 
     def pause_writing(self) -> None:
         self.is_blocked = True
+        self._unsent = self.transport.get_write_buffer_size()
+        self._watch_progress(self.target.now())
         if self.tenant is not None:
             self.tenant.upstream_pace_changed()
 
     def resume_writing(self) -> None:
         self.is_blocked = False
         if self.tenant is not None:
+            self.deadline = inf
             self.tenant.upstream_pace_changed()
 
-    def on_deadline(self, _: float) -> None:
-        if self.tenant is None:
+    def on_deadline(self, now: float) -> None:
+        """An unused connection has been kept long enough, or an upstream has not taken a byte for too long."""
+        tenant = self.tenant
+        if tenant is None:
             self.closed = True
             self.transport.abort()
+        elif self.is_blocked:
+            unsent, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+            if self._unsent < unsent:
+                self._watch_progress(now)
+            else:
+                tenant.upstream_stalled()
+                self.transport.abort()
+
+    def _watch_progress(self, now: float) -> None:
+        self.deadline = now + self.target.bounds.upstream_first_byte_seconds
+        self.target.watch(self)
 
     def finish(self) -> None:
         """Close once everything that was written is sent."""
@@ -106,6 +124,5 @@ class UpstreamConnection(PiecewiseProtocol):
         """Cut the connection; nothing that is still to be sent matters any more."""
         self.tenant = None
         self.deadline = inf
-        if not self.closed:
-            self.closed = True
-            self.transport.abort()
+        self.closed = True
+        self.transport.abort()
