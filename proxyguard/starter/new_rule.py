@@ -79,7 +79,7 @@ class NewRule:
         return [*lines, f"  expect: {self.action} by {self.name}"]
 
     def _condition(self) -> str:
-        value = _scalar(self.value)
+        value = _scalar(f"${self.value}" if self.value.startswith("$") else self.value)  # no list: meant as it stands
         match self.match:
             case "user-agent":
                 return f"user_agent: {{word: {value}}}"
@@ -115,9 +115,7 @@ _SPECIAL: Final = frozenset({"null", "present", "absent", "true", "false", "yes"
 
 
 def _scalar(text: str) -> str:
-    """A text as YAML, quoted when it has to be; `$` at its beginning is meant as it stands."""
-    if text.startswith("$"):
-        text = f"${text}"
+    """A text as YAML, quoted when it has to be."""
     if _PLAIN.fullmatch(text) and text.lower() not in _SPECIAL and not text[:1].isdigit():
         return text
     return "'" + text.replace("'", "''") + "'"
@@ -140,8 +138,9 @@ def appended(text: str, rule: NewRule) -> str:
         raise CannotAppend("the file has problems of its own")
     lines = text.split("\n")
     blocks = {"rules": rule.rule_lines(), "tests": rule.test_lines()}
-    order = sorted(blocks, key=lambda key: -_line_of(root, key))
-    for key in order:  # from the end of the file, so that lines found before keep their numbers
+    there = [key for key in blocks if root.get(key) is not None]
+    from_the_end = sorted(there, key=lambda key: -_line_of(root, key))  # so that lines above keep their numbers
+    for key in (*from_the_end, *(key for key in blocks if key not in there)):
         lines = _with_block(lines, root, key, blocks[key])
     return "\n".join(lines)
 

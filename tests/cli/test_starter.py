@@ -1,0 +1,209 @@
+"""`init`, `new rule` and `completion`: what is written is right, proved, and overwrites nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxyguard.cli import main
+from proxyguard.cli.schema import schema_text
+from proxyguard.policy.model import Field, FieldKind, Test, Text, TextKind
+from proxyguard.policy.parse import parse_rule_set
+from proxyguard.settings import Settings
+from proxyguard.settings_file import read_settings
+from proxyguard.starter.new_rule import ACTIONS, MATCHES, NewRule, appended, new_file
+
+
+def run(*arguments: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(main, list(arguments), input=text)
+
+
+def test_a_first_set_of_files_is_right_as_it_is(tmp_path: Path) -> None:
+    made = tmp_path / "new/folder"
+    result = run("init", str(made))
+    assert result.exit_code == 0, result.output
+    names = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
+    assert names == [
+        "README.md",
+        "proxyguard.yaml",
+        "rules/.schema.json",
+        "rules/10-start.yaml",
+        "rules/lists/ours.txt",
+    ]
+    assert (made / "rules/.schema.json").read_text() == schema_text()
+    checked = run("check", "--strict", str(made / "rules"))
+    assert (checked.exit_code, "warning" in checked.stdout) == (0, False)
+    assert "(100 %)" in run("test", "--coverage", str(made / "rules")).stdout
+    settings = read_settings(made / "proxyguard.yaml", {}, {})
+    assert isinstance(settings, Settings)
+    assert settings.rules == made / "rules"
+    assert settings.mode == "shadow"
+
+
+def test_nothing_is_written_where_something_would_be_lost(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/10-start.yaml").write_text("mine")
+    result = run("init", str(tmp_path))
+    assert result.exit_code == 1
+    assert (tmp_path / "rules/10-start.yaml").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rules"]
+
+
+def test_three_answers_make_a_rule_and_its_test(tmp_path: Path) -> None:
+    result = run("new", "rule", "--rules", str(tmp_path), text="path\n/search\nreject\n30/minute\nshadow\n")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "90-own.yaml").read_text() == (
+        "# yaml-language-server: $schema=.schema.json\n"
+        "name: own\n"
+        "description: Rules of our own, added as they were needed.\n"
+        "\n"
+        "rules:\n"
+        "  - name: search-flood\n"
+        "    when: {path: {prefix: /search}}\n"
+        "    limit: {rate: 30/minute, per: [client]}\n"
+        "    action: reject\n"
+        "    mode: shadow\n"
+        "\n"
+        "tests:\n"
+        "  - name: search-flood does what it is for\n"
+        "    request: {path: /search}\n"
+        "    repeat: 31\n"
+        "    expect: reject by search-flood\n"
+    )
+
+
+VALUES = {"user-agent": "Some Bot's", "path": "/a b/'c'", "client": "2001:db8::/32", "host": "www.example.org"}
+
+
+@pytest.mark.parametrize("match", MATCHES)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_answer_makes_a_rule_that_does_what_it_says(match: str, action: str, tmp_path: Path) -> None:
+    value = VALUES[match] if match != "path" else "/a-b/c"
+    limits = ["", "3/minute"] if action not in ("allow", "score") else [""]
+    for at, limit in enumerate(limits):
+        given = ["--match", match, "--value", value, "--action", action, "--since", "now", "--name", f"r-{at}"]
+        result = run("new", "rule", "--rules", str(tmp_path / str(at)), *given, *(["--limit", limit] if limit else []))
+        assert result.exit_code == 1  # the folder has to be there
+        (tmp_path / str(at)).mkdir()
+        result = run("new", "rule", "--rules", str(tmp_path / str(at)), *given, *(["--limit", limit] if limit else []))
+        assert result.exit_code == 0, result.output
+        assert "1 test passed" in run("test", str(tmp_path / str(at))).stdout
+
+
+ODD = [
+    "null",
+    "$list",
+    "a: b",
+    "- x",
+    "#c",
+    "yes",
+    "0x1f",
+    "{a}",
+    "'",
+    '"',
+    "é",
+    "a # b",
+    "!t",
+    "a\\b",
+    "12",
+    " x ",
+]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_odd_values_are_quoted_as_yaml_needs_it(value: str) -> None:
+    rule = NewRule(name="odd", match="path", value=f"/{value}", action="score", since="now", why=value)
+    rule_set, problems = parse_rule_set(new_file(rule, "own"))
+    assert problems == () or "percent-encoded" in problems[0].hint
+    if rule_set is not None:
+        [read] = rule_set.rules
+        assert (read.why, read.when) == (value.strip(), text_prefix(f"/{value}"))
+
+
+def text_prefix(text: str) -> Test:
+    return Test(Field(FieldKind.PATH), Text(TextKind.PREFIX, (text.encode(),)))
+
+
+FILE = """\
+# A comment.
+name: mine   # kept
+
+rules:
+- name: first
+  when: {path: /a}   # kept too
+  action: reject
+
+# The tests.
+tests:
+- request: {path: /a}
+  expect: reject by first
+# The end."""
+
+
+def test_a_file_keeps_every_byte_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(FILE)
+    given = ["--file", "mine.yaml", "--match", "path", "--value", "/b", "--action", "drop", "--since", "now"]
+    assert run("new", "rule", "--rules", str(tmp_path), *given).exit_code == 0
+    text = (tmp_path / "mine.yaml").read_text()
+    added = [line for line in text.splitlines() if line not in FILE.splitlines()]
+    assert added == [
+        "- name: b-path",
+        "  when: {path: {prefix: /b}}",
+        "  action: drop",
+        "- name: b-path does what it is for",
+        "  request: {path: /b}",
+        "  expect: drop by b-path",
+    ]
+    kept = [line for line in text.splitlines() if line in FILE.splitlines()]
+    assert [line for line in kept if line] == [line for line in FILE.splitlines() if line]
+    assert text.endswith("# The end.")
+
+
+def test_a_file_with_rules_in_brackets_is_left_alone(tmp_path: Path) -> None:
+    text = "name: mine\nrules: [{name: a-rule, when: {path: /a}, action: reject}]\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    result = run(
+        "new", "rule", "--rules", str(tmp_path), "--file", "mine.yaml", "--match", "path", "--value", "/b", "--action", "drop",
+        "--since", "now",
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "its rules are written in brackets, on one line" in result.stderr
+    assert (tmp_path / "mine.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("name", ["../x.yaml", "x.txt", ".x.yaml", "lists/x.yaml"])
+def test_only_a_rule_file_of_the_folder_is_written(name: str, tmp_path: Path) -> None:
+    given = ["--file", name, "--match", "path", "--value", "/b", "--action", "drop", "--since", "now"]
+    assert run("new", "rule", "--rules", str(tmp_path), *given).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rule_is_added_where_there_are_no_tests_yet() -> None:
+    rule = NewRule(name="b", match="path", value="/b", action="reject", since="now")
+    assert appended("name: x\nrules:\n  - {name: a, when: {path: /a}, action: reject}\n", rule).endswith(
+        "\n  - name: b\n    when: {path: {prefix: /b}}\n    action: reject\n"
+        "\ntests:\n  - name: b does what it is for\n    request: {path: /b}\n    expect: reject by b\n"
+    )
+    assert new_file(rule, "own").count("\n") == 13
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_that_the_shell_accepts(shell: str, tmp_path: Path) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert "_PROXYGUARD_COMPLETE" in result.stdout
+    if shutil.which(shell):
+        script = tmp_path / "completion"
+        script.write_text(result.stdout)
+        assert subprocess.run([shell, "-n", str(script)], timeout=30, check=False).returncode == 0
+
+
+def test_commands_and_options_are_completed() -> None:
+    for words, at, expected in (("proxyguard ch", "1", "check"), ("proxyguard check --for", "2", "--format")):
+        env = {"_PROXYGUARD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": at}
+        result = CliRunner(env=env).invoke(main, [], prog_name="proxyguard", complete_var="_PROXYGUARD_COMPLETE")
+        assert f"plain,{expected}" in result.stdout.splitlines()
