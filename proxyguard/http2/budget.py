@@ -51,7 +51,7 @@ class FrameBudget:
 
 
 class ResetBudget:
-    """Streams that ended for the client's sake: reset by it, or by us for what it did. Raises BoundExceeded("http2_resets")."""
+    """Streams that ended before their time, reset by the client or for what it did. Raises BoundExceeded("http2_resets")."""
 
     __slots__ = ("_limit", "_times")
 

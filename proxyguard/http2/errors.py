@@ -37,7 +37,11 @@ REASONS: Final = {
 """The token that a client's fault is counted under."""
 
 
-class ConnectionFault(Exception):
+class Http2Fault(Exception):
+    """Something that the client did ends a stream or the connection."""
+
+
+class ConnectionFault(Http2Fault):
     """The connection cannot go on: it ends with a GOAWAY of this code."""
 
     def __init__(self, code: ErrorCode) -> None:
@@ -45,7 +49,7 @@ class ConnectionFault(Exception):
         self.code = code
 
 
-class StreamFault(Exception):
+class StreamFault(Http2Fault):
     """One stream cannot go on: it is reset with this code."""
 
     def __init__(self, code: ErrorCode) -> None:
@@ -53,7 +57,7 @@ class StreamFault(Exception):
         self.code = code
 
 
-class BoundExceeded(Exception):
+class BoundExceeded(Http2Fault):
     """The client asks for more than `bound` lets it: the connection ends with ENHANCE_YOUR_CALM."""
 
     def __init__(self, bound: str) -> None:

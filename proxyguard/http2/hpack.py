@@ -80,7 +80,7 @@ class FieldDecoder:
                 place += 1
                 if index == 0x7F:
                     index, place = _read_rest(block, place, index)
-                field = self._field(index)
+                field = _STATIC[index] if 0 < index < _FIRST_DYNAMIC else self._field(index)
             else:
                 incremental = byte & 0x40
                 mask = 0x3F if incremental else 0x0F

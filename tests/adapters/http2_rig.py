@@ -26,7 +26,8 @@ from proxyguard.adapters.mitmproxy.signals import Expired, HoldUpstream, TurnEnd
 from proxyguard.decision import Tarpit
 from proxyguard.http2.frames import PREFACE, frame, settings
 from proxyguard.request import Request
-from proxyguard.settings import Bounds
+from proxyguard.settings import Bounds, Trust
+from proxyguard.trust import ClientAddressResolver
 from tests.adapters.fakes import HeaderChecker
 from tests.adapters.lane_rig import OPTIONS, FakeDripper, FakeUpstream, LaneRig
 
@@ -139,13 +140,21 @@ class Http2Rig(LaneRig):
     """A lane for HTTP/2 with a client; `upstreams` are in the order they were leased in."""
 
     def __init__(
-        self, bounds: Bounds | None = None, *, opens_windows: bool = True, gathers: bool = False, **surroundings: Any
+        self,
+        bounds: Bounds | None = None,
+        *,
+        opens_windows: bool = True,
+        gathers: bool = False,
+        trust: Trust | None = None,
+        **surroundings: Any,
     ) -> None:
         """`gathers`: the lane may wait for `end_turn` with what upstreams send."""
         self.holds: dict[int, bool] = {}
         super().__init__(bounds, **surroundings)
         self.dripper = self.common.dripper = self.holding = HoldingDripper()
         self.link.wake = lambda: self.dispatch(Expired())
+        if trust is not None:
+            self.common.resolver = ClientAddressResolver(trust)
         self.turn_awaited = False
         if gathers:
             self.link.wake_soon = self._await_turn

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from proxyguard.adapters.mitmproxy.private import DataReceived
+from proxyguard.client_address import Network
 from proxyguard.http1.chunked import ChunkedDecoder
 from proxyguard.http2 import frames
 from proxyguard.http2.errors import ErrorCode
@@ -15,7 +16,7 @@ from proxyguard.http2.frames import frame
 from proxyguard.http2.hpack import FieldEncoder
 from proxyguard.ports import Ticket
 from proxyguard.request import Request
-from proxyguard.settings import Bounds
+from proxyguard.settings import Bounds, Trust
 from tests.adapters.fakes import DECISIONS, HeaderChecker
 from tests.adapters.http2_rig import GET, HELLO, Fields, Http2Rig, ping, post, wish
 
@@ -948,6 +949,26 @@ def test_malformed_requests_over_and_over_are_bounded() -> None:
     rig.raw(HELLO)
     for number in range(1, 200, 2):
         rig.raw(headers(number, [*GET, (b"connection", b"close")]))
+    assert is_calmed(rig, "http2_resets")
+
+
+def test_who_is_dropped_over_and_over_loses_the_connection() -> None:
+    rig = Http2Rig(Bounds(http2_resets=50))
+    rig.raw(HELLO)
+    for number in range(1, 200, 2):
+        rig.raw(headers(number, wish(b"drop")))
+    assert is_calmed(rig, "http2_resets")
+    assert rig.served == [(0, "")] * 51
+
+
+def test_a_trusted_proxy_may_reset_more_as_many_people_share_it() -> None:
+    trust = Trust(proxies=(Network.parse("192.0.2.0/24"),))
+    rig = Http2Rig(Bounds(http2_resets=5), trust=trust)
+    rig.raw(HELLO)
+    for number in range(1, 201, 2):
+        rig.raw(headers(number), frames.rst_stream(number, ErrorCode.CANCEL))
+    assert rig.end == ""
+    rig.raw(headers(201), frames.rst_stream(201, ErrorCode.CANCEL))
     assert is_calmed(rig, "http2_resets")
 
 

@@ -41,7 +41,15 @@ from proxyguard.http1.faults import Malformed
 from proxyguard.http1.heads import RequestHead
 from proxyguard.http2 import frames
 from proxyguard.http2.budget import FRAMES_PER_ANSWER, FRAMES_PER_BYTE, FRAMES_PER_REQUEST, FrameBudget, ResetBudget
-from proxyguard.http2.errors import REASONS, REQUEST_FAULTS, BoundExceeded, ConnectionFault, ErrorCode, StreamFault
+from proxyguard.http2.errors import (
+    REASONS,
+    REQUEST_FAULTS,
+    BoundExceeded,
+    ConnectionFault,
+    ErrorCode,
+    Http2Fault,
+    StreamFault,
+)
 from proxyguard.http2.frames import DEFAULT_WINDOW, Frame, FrameReader
 from proxyguard.http2.hpack import Field, FieldDecoder
 from proxyguard.http2.receiving import Window, stream_window
@@ -69,6 +77,9 @@ OVERSIZE: Final = 4
 MAX_FIELDS: Final = 2048
 """Fields of a block, cookie pieces each counted; beyond it the connection ends."""
 
+PROXY_ALLOWANCE: Final = 20
+"""How many times `http2_resets` a trusted proxy may reset: many people share its connection."""
+
 REMEMBERED_RESETS: Final = 256
 """Streams that we reset, whose frames may still be on their way."""
 
@@ -91,7 +102,7 @@ class Http2Lane(Layer):
         self._decoder = FieldDecoder(OVERSIZE * bounds.head_bytes, MAX_FIELDS)
         self._request_reader = RequestReader(bounds)
         self._frames = FrameBudget(self.now)
-        self._resets = ResetBudget(bounds.http2_resets)
+        self._resets = ResetBudget(bounds.http2_resets * (PROXY_ALLOWANCE if common.resolver.trusts(link.peer) else 1))
         self._stream_window = stream_window(bounds.buffer_bytes)
         self._window = Window(max(self._stream_window, RECEIVE_BUFFERS * bounds.buffer_bytes))
         self._streams: dict[int, Http2Stream] = {}
@@ -429,6 +440,8 @@ class Http2Lane(Layer):
         else:
             try:
                 self._begin(stream, head)
+            except Http2Fault:
+                raise
             except Exception as error:  # noqa: BLE001 - a fault of ours in one request leaves the others alone
                 self._broken_request(stream, error)
         if self._requests >= self.bounds.requests_per_connection:
@@ -512,6 +525,11 @@ class Http2Lane(Layer):
             self._by_server.pop(id(stream.server), None)
             stream.server = None
         stream.held = False
+
+    def drop(self, stream: Http2Stream) -> None:
+        """End a stream without an answer. Who has that done over and over is cut."""
+        self.reset(stream, ErrorCode.CANCEL)
+        self._resets.spend(self.now)
 
     def reset(self, stream: Http2Stream, code: ErrorCode) -> None:
         """End a stream here and now."""

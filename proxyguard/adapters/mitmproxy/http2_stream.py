@@ -163,10 +163,13 @@ class Http2Stream:
 
     def cut(self, *, flush: bool) -> None:
         """A drop resets the stream alone: behind one connection there may be a proxy with other people on it."""
+        lane = self._lane
         self._over()
         if flush:
-            self._lane.sender.pump(self._lane.now)
-        self._lane.reset(self, ErrorCode.INTERNAL_ERROR if flush else ErrorCode.CANCEL)
+            lane.sender.pump(lane.now)
+            lane.reset(self, ErrorCode.INTERNAL_ERROR)
+        else:
+            lane.drop(self)
 
     def detain(self, tarpit: Tarpit, client: Address) -> bool:
         lane = self._lane
