@@ -1,6 +1,7 @@
 """Which format a log has, told from its first lines or by name.
 
-Every format is tried on the lines; the one that reads most of them is the log's, the more specific one if several do.
+Every format is tried on the lines. The first, from the most specific to the least, that reads at least half as many as any
+other is the log's: a combined log with a few shorter lines is not a common one.
 """
 
 from __future__ import annotations
@@ -34,14 +35,12 @@ def detect_format(lines: Sequence[bytes], name: str | None = None, *, forwarded:
 
     `forwarded`: the client is the last address of the X-Forwarded-For field, where the format has one.
     """
-    best: tuple[int, LogFormat | None] = (0, None)
-    for found in _candidates(lines, name, forwarded=forwarded):
-        read = sum(_reads(found, line) for line in lines)
-        if read > best[0]:
-            best = (read, found)
-    if best[1] is None and name is not None and "json" not in name and name != "audit":
-        return next(_candidates(lines, name, forwarded=forwarded), None)
-    return best[1]
+    read = [(found, _lines_read(found, lines)) for found in _candidates(lines, name, forwarded=forwarded)]
+    most = max((count for _, count in read), default=0)
+    if not most:
+        is_text = name is not None and "json" not in name and name != "audit"
+        return read[0][0] if is_text and read else None
+    return next(found for found, count in read if 2 * count >= most)
 
 
 def _candidates(lines: Sequence[bytes], name: str | None, *, forwarded: bool) -> Iterator[LogFormat]:
@@ -81,11 +80,15 @@ def _objects(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
                 continue
 
 
-def _reads(found: LogFormat, line: bytes) -> bool:
-    try:
-        address_number(found.parse(line).client.decode("ascii", "replace"))
-    except NoRequest:
-        return True
-    except (LineError, ValueError):
-        return False
-    return True
+def _lines_read(found: LogFormat, lines: Sequence[bytes]) -> int:
+    """How many lines the format reads; lines without a request count beside some that have one."""
+    entries = others = 0
+    for line in lines:
+        try:
+            address_number(found.parse(line).client.decode("ascii", "replace"))
+            entries += 1
+        except NoRequest:
+            others += 1
+        except (LineError, ValueError):
+            continue
+    return entries + others if entries else 0

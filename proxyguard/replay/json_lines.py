@@ -169,7 +169,7 @@ def json_format(name: str, samples: Iterable[dict[str, Any]], *, forwarded: bool
 def _reader(layout: _Layout) -> Any:
     def value_of(found: dict[str, Any], key: str | None) -> bytes | None:
         value = found.get(key) if key is not None else None
-        return None if value is None or value in _NOTHING else _text(value)
+        return None if value is None or (isinstance(value, str) and value in _NOTHING) else _text(value)
 
     def parse(line: bytes) -> Entry:
         found = read_object(line)
@@ -214,7 +214,7 @@ def _figure(value: object) -> float:
 
 def _upstream_seconds(key: str | None, found: dict[str, Any]) -> float | None:
     value = found.get(key) if key is not None else None
-    if value is None or value in _NOTHING:
+    if value is None or (isinstance(value, str) and value in _NOTHING):
         return None
     return _figure(value) / 1000 if key == "upstream_service_time" else _figure(value)
 
@@ -238,8 +238,8 @@ def _request(layout: _Layout, found: dict[str, Any], value_of: Any) -> tuple[byt
     method, target = value_of(found, layout.method), value_of(found, layout.target)
     if method is None or target is None:
         raise NoRequest
-    if layout.is_audit or layout.target == "uri":
-        target = _UNSAFE_IN_TARGET.sub(lambda odd: b"%%%02X" % odd[0][0], target) if b"?" not in target else target
+    if layout.is_audit or (layout.target == "uri" and b"?" not in target):
+        target = _UNSAFE_IN_TARGET.sub(lambda odd: b"%%%02X" % odd[0][0], target)  # it was decoded before it was logged
     query = value_of(found, layout.query)
     if query is not None and b"?" not in target:
         target = target + b"?" + query.removeprefix(b"?")
