@@ -13,6 +13,7 @@ RUN python -m venv /build/tools \
       --no-compile --requirement requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY proxyguard proxyguard
+COPY docs/lints docs/lints
 RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
  && /build/tools/bin/pip --python /opt/proxyguard/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
  # Byte code is made here, for the file system may be read-only at run time; -O too, which is how the entry point runs.
