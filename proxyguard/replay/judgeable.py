@@ -15,9 +15,11 @@ from typing import Final, NamedTuple, assert_never
 from proxyguard.decision import ACTION_NAMES, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
 from proxyguard.policy.model import (
     ALWAYS,
+    Absent,
     AllOf,
     AnyOf,
     AtLeast,
+    AtMost,
     Condition,
     FieldKind,
     Not,
@@ -119,8 +121,11 @@ class _Cut:
     def _is_unknown(self, test: Test, negated: bool) -> bool:  # noqa: FBT001 - the shape of Unknown
         """Tags and points that were not given for want of knowledge may only be missed, never believed absent."""
         if test.field.kind is FieldKind.TAG:
-            return negated and self._reads_lost_tag(test)
+            asks_for_none = isinstance(test.matcher, Absent) is not negated
+            return asks_for_none and self._reads_lost_tag(test)
         if test.field.kind is FieldKind.SCORE:
+            if not isinstance(test.matcher, AtLeast | AtMost):
+                return False
             wants_more = isinstance(test.matcher, AtLeast) is not negated
             return self._fewer_points if wants_more else self._more_points
         return not self._knowledge.knows(test)
