@@ -206,7 +206,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 def proxyguard(
     folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", alpn: str = ""
 ) -> Iterator[Proxyguard]:
-    """Run proxyguard in front of an upstream; `settings` are further lines of its settings file.
+    """Run proxyguard in front of an upstream (empty: what `settings` name); `settings` are further lines of its settings file.
 
     `alpn`: empty for plain HTTP, `http/1.1` for TLS without HTTP/2, `h2` for TLS with it.
     """
@@ -220,7 +220,7 @@ def proxyguard(
         settings += f"certificate: {{chain: {authority}, key: {key}}}\nhttp2: {str(alpn == 'h2').lower()}\n"
     config.write_text(settings or "{}\n")
     arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
-    more = ("--upstream", upstream, "--rules", rules, "--audit", audit)
+    more = (*(("--upstream", upstream) if upstream else ()), "--rules", rules, "--audit", audit)
     running = Proxyguard.start(command(*arguments, *more), folder / "proxyguard.log")
     running.port, running.admin_port, running.audit = port, admin_port, audit
     running.scheme, running.authority, running.alpn = "https" if alpn else "http", authority, alpn

@@ -46,6 +46,7 @@ class CertificateContext:
         self._clock = clock
         self._on_error = on_error
         self._stamp = self._read_stamp()
+        self._refused: Stamp | None = None
         self._context = self._build()
         self._look_again_at = clock() + RELOOK_SECONDS
 
@@ -58,14 +59,20 @@ class CertificateContext:
         return self._context
 
     def refresh(self) -> None:
-        """Read the files again if they changed."""
+        """Read the files again if they changed. What cannot be used is reported once, until the files change again."""
+        stamp: Stamp = ()
         try:
             stamp = self._read_stamp()
-            if stamp != self._stamp:
+            if stamp == self._stamp:
+                self._refused = None
+            elif stamp != self._refused:
                 self._context = self._build()
-                self._stamp = stamp
+                self._stamp, self._refused = stamp, None
         except CertificateFault as error:
-            self._on_error("certificate", error)
+            if self._refused != stamp:
+                self._refused = stamp
+                error.__cause__ = None  # a fault in a file is said in a line; where we read it is no news
+                self._on_error("certificate", error.with_traceback(None))
 
     def _read_stamp(self) -> Stamp:
         try:
