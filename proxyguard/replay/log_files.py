@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, cast
+
+import msgspec
 
 from proxyguard.replay.detect import SAMPLE_LINES, detect_format
 from proxyguard.replay.entry import MAX_LINE_BYTES, Entry, LineError, LogFormat, NoRequest
@@ -25,10 +27,12 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 MAX_SHOWN: Final = 5
 """Malformed lines that are shown; the others are counted."""
 
+STANDARD_INPUT: Final = "standard input"
+
 MAX_EXCERPT: Final = 120
 
 
-class Malformed(NamedTuple):
+class Malformed(msgspec.Struct, frozen=True):
     """A line that could not be read."""
 
     file: str
@@ -70,7 +74,7 @@ class LogFile:
 
     def __init__(self, name: str, stated: str | None, *, forwarded: bool) -> None:
         """Read the beginning and tell the format. Raises LogUnreadable."""
-        self.name = "standard input" if name == "-" else name
+        self.name = STANDARD_INPUT if name == "-" else name
         self._raw: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
         self._buffered: deque[bytes] = deque()
@@ -95,7 +99,7 @@ class LogFile:
 
     def close(self) -> None:
         """Close the file; `lines` opens it again."""
-        if self._raw is not None and self._raw is not sys.stdin.buffer:
+        if self._raw is not None and self.name != STANDARD_INPUT:
             self._raw.close()
             self._raw = self._stream = None
             self._buffered.clear()
@@ -124,8 +128,8 @@ class LogFile:
 
     def _open(self, name: str) -> None:
         try:
-            raw: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed by `close`, when the log was read
-            start = cast("BufferedReader", raw).peek(2)[:2]
+            raw = _standard_input() if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed by `close`, when it was read
+            start = raw.peek(2)[:2]
         except OSError as error:
             raise LogUnreadable(f"{self.name}: {error.strerror or error}") from error
         self._raw = raw
@@ -134,7 +138,7 @@ class LogFile:
     def _sample(self) -> list[bytes]:
         """The first lines that are not blank, whole ones only where there is a choice."""
         try:
-            data = self._read() + (self._read() if self.name == "standard input" else b"")
+            data = self._read() + (self._read() if self.name == STANDARD_INPUT else b"")
         except _BROKEN as error:
             raise LogUnreadable(f"{self.name}: {error}") from error
         self._buffered.append(data)
@@ -180,6 +184,11 @@ class LogFile:
             yield from lines
         if rest:
             yield rest.rstrip(b"\r")
+
+
+def _standard_input() -> BufferedReader:
+    found = sys.stdin.buffer
+    return found if isinstance(found, BufferedReader) else BufferedReader(cast("Any", found))
 
 
 _BROKEN: Final = (OSError, EOFError, zlib.error)

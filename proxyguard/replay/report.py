@@ -310,7 +310,7 @@ def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, 
         formats=tuple(dict.fromkeys(file.format.name for file in files)),
         lines=journal.lines,
         requests=findings.all.requests,
-        malformed=journal.malformed,
+        malformed=journal.malformed + findings.not_addresses,
         malformed_shown=tuple(journal.shown),
         no_request=journal.no_request,
         first=clock.first or 0.0,
@@ -336,6 +336,11 @@ def _notes(findings: Findings) -> Iterable[str]:
         yield (
             f"{heaviest.requests * 100 // total} % of the requests came from {heaviest.key}: if that is a proxy or a CDN, limits "
             "saw one client. If the log has X-Forwarded-For, add --forwarded-for."
+        )
+    if findings.not_addresses:
+        yield (
+            f"{findings.not_addresses:,} lines name their client by something that is not an address, and count as malformed; "
+            "Apache writes host names when HostnameLookups is on."
         )
     if findings.clock.restarts:
         yield (

@@ -45,9 +45,9 @@ def text_report(report: ReplayReport) -> Iterator[Line]:
 def _opening(report: ReplayReport) -> Iterator[Line]:
     log = report.log
     files = f"{len(log.files)} files" if len(log.files) > 1 else log.files[0]
-    yield Line(f"{report.rules_directory}: {report.rule_sets} rule sets, {report.rules} rules")
+    yield Line(f"{report.rules_directory}: {counted(report.rule_sets, 'rule set')}, {counted(report.rules, 'rule')}")
     yield Line(
-        f"{files} ({', '.join(log.formats)}): {log.requests:,} requests, {said_time(log.first)} to {said_time(log.last)}"
+        f"{files} ({', '.join(log.formats)}): {counted(log.requests, 'request')}, {said_time(log.first)} to {said_time(log.last)}"
     )
     yield Line("")
     rows: list[tuple[str, ...]] = [("", "requests", "share", "clients", "networks", "logged in", "verified")]
@@ -155,16 +155,16 @@ def _reading(report: ReplayReport) -> Iterator[Line]:
             said.append(f"  and {log.malformed - len(log.malformed_shown):,} more")
     if log.no_request:
         said.append(
-            f"{log.no_request:,} lines hold no request that rules would see: the front refuses malformed requests by itself, "
-            "and a replay does not show that."
+            f"{counted(log.no_request, 'line')} without a request that rules would see: the front refuses malformed requests by "
+            "itself, and a replay does not show that."
         )
     if log.backwards > log.restarts:
         said.append(
-            f"{log.backwards - log.restarts:,} lines were earlier than the one before; the clock stood still for them."
+            f"{counted(log.backwards - log.restarts, 'line')} earlier than the one before: the clock stood still for them."
         )
     if report.clients_folded:
         said.append(
-            f"{report.clients_folded:,} clients with few requests were summed up; none of them is among the suspects."
+            f"{counted(report.clients_folded, 'client')} with few requests summed up; none of them is among the suspects."
         )
     said += log.notes
     if said:
@@ -191,6 +191,11 @@ def _table(rows: Sequence[tuple[str, ...]], *, left: int = 1, text: tuple[int, .
 
 def _shortened(cell: str) -> str:
     return cell if len(cell) <= MAX_CELL else f"{cell[: MAX_CELL - 1]}…"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 line`, `1,200 lines`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def said_time(seconds: float) -> str:

@@ -82,11 +82,11 @@ def test_malformed_lines_are_counted_and_the_first_ones_kept(tmp_path: Path) -> 
     assert len(entries) == 8
     assert (journal.lines, journal.malformed) == (16, 8)
     assert [bad.line for bad in journal.shown] == [2, 4, 5, 6, 7]
-    assert journal.shown[0] == (
-        str(tmp_path / "a"),
-        2,
+    first = journal.shown[0]
+    assert (first.file, first.line) == (str(tmp_path / "a"), 2)
+    assert (first.reason, first.excerpt) == (
         "it is not a line of the combined log format",
-        "rubbish 0 \x1b[31m",
+        b"rubbish 0 \x1b[31m".decode("unicode_escape"),
     )
 
 

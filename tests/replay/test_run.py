@@ -107,7 +107,8 @@ def test_rules_that_let_through_are_counted_as_such(tmp_path: Path) -> None:
 def test_a_client_without_an_address_is_malformed_but_not_fatal(tmp_path: Path) -> None:
     report, findings = replayed(tmp_path, LIMIT, [line(0), line(0), line(1, client="host.example.org")])
     assert report.all.requests == 2
-    assert findings.not_addresses == 1
+    assert (findings.not_addresses, report.log.malformed) == (1, 1)
+    assert report.notes[0].startswith("1 lines name their client by something that is not an address")
 
 
 def test_what_an_unjudged_allow_rule_may_let_through_is_counted(tmp_path: Path) -> None:
