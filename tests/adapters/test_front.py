@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
 from collections.abc import Awaitable
 
 import pytest
 
+from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.listener import ListenFault
 from proxyguard.client_address import Address, Network
@@ -162,6 +164,8 @@ def test_a_tarpit_drips_and_forgets_the_client_as_soon_as_it_leaves() -> None:
             assert await reader.readexactly(15) == b"<!doctype html>"
             assert (rig.front.stats()["tarpits"], rig.events.tarpits) == (1, 1)
             assert len(rig.front._runtime.connections) == 0  # type: ignore[union-attr]  # it was started
+            gc.collect()
+            assert [one for one in gc.get_objects() if isinstance(one, ClientConnection)] == []
             writer.close()
             await until(lambda: rig.front.stats()["tarpits"] == 0)
             assert (rig.front.stats()["connections"], rig.events.tarpits) == (0, 0)

@@ -22,14 +22,18 @@ DISCARDED_BYTES: Final = 64 * 1024
 """What a held client may go on sending before it is cut; reading on is how we notice that it left."""
 
 
+BIN_BYTES: Final = 4096
+"""Where it goes, all of it in the same place."""
+
+
 class Seal(Protocol):
     """Turns plain bytes into those of an established TLS connection."""
 
     def __call__(self, data: bytes, /) -> bytes: ...
 
 
-class Drip(asyncio.Protocol):
-    """One held client."""
+class Drip(asyncio.BufferedProtocol):
+    """One held client. Buffered as the driver is: uvloop would keep the driver's methods if this had no such ones."""
 
     __slots__ = (
         "_bytes_left", "_discarded", "_drip_bytes", "_drip_seconds", "_dripper", "_network", "_offset", "_on_gone", "_seal",
@@ -81,8 +85,11 @@ class Drip(asyncio.Protocol):
         else:
             transport.close()
 
-    def data_received(self, data: bytes) -> None:
-        self._discarded += len(data)
+    def get_buffer(self, _: int) -> bytearray:
+        return self._dripper.bin
+
+    def buffer_updated(self, size: int) -> None:
+        self._discarded += size
         if self._discarded > DISCARDED_BYTES:
             self._transport.abort()
 
@@ -108,6 +115,7 @@ class Dripper:
         on_count: Callable[[int], None],
     ) -> None:
         self.budget = budget
+        self.bin = bytearray(BIN_BYTES)
         self._text = text
         self._wheel = wheel
         self._clock = clock

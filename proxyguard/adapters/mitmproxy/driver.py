@@ -437,7 +437,6 @@ class ClientConnection(PiecewiseProtocol):
         """Everything but the transport is let go; the dripper counts the connection out when it ends."""
         runtime = self._runtime
         transport = self.transport
-        transport.pause_reading()  # uvloop reads on in the way it began with, unless it begins anew
         leave = partial(_left, runtime, self._entered)
         seal = self._link.seal
         self._closing = True
