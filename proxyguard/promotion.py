@@ -258,8 +258,11 @@ class Promotions:
             ) from error
         really = self._reloader.current.modes.get(rule)
         if really is not mode:
+            await asyncio.to_thread(_undo, edited)
+            await self._reloader.reload()
             raise CommandError(
-                f"{edited.file}:{edited.line}: {rule} now says mode: {mode}, but its rule set or the whole process is in {really}"
+                f"{rule} would stay in {really}: its rule set ({edited.file}) or the whole process is in {really}\n"
+                "  hint: change that mode; the rule is as it was"
             )
         return edited
 

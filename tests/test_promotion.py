@@ -234,11 +234,11 @@ def test_a_rule_set_in_shadow_is_said(rules: Path) -> None:
 
     async def story(instance: Instance) -> None:
         with pytest.raises(
-            CommandError, match="now says mode: enforce, but its rule set or the whole process is in shadow"
+            CommandError, match=r"would stay in shadow: its rule set \(.*10.yaml\) or the whole process is in shadow"
         ):
             await instance.tell("promote", rule="no-curl")
 
-    run(rules, story)
+    assert run(rules, story).file == RULES.replace("rules:", "mode: shadow\nrules:")
 
 
 @pytest.mark.parametrize(
