@@ -262,7 +262,7 @@ def test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up(tm
             (link,) = [one._link for one in runtime.connections]
             assert isinstance(link.lane, Http2Lane)
             await connection.ended(*numbers[:1])
-            assert link.lane.sender.queued <= bounds.buffer_bytes + 64 * 1024
+            assert link.lane.streams.sender.queued <= bounds.buffer_bytes + 64 * 1024
             await connection.ended(*numbers)
             assert rig.events.bounds["send_gap_seconds"] == 50
             await until(lambda: rig.front.stats()["upstream_connections"] == 0)

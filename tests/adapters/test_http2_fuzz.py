@@ -139,27 +139,28 @@ def take(rig: Http2Rig, what: str, value: object) -> None:
 
 def check(rig: Http2Rig) -> None:
     """What holds at every moment."""
-    lane = rig.http2
+    streams = rig.http2.streams
+    intake = streams.intake
     assert rig.events.errors == []
-    assert len(lane._streams) <= BOUNDS.http2_streams
-    sender = lane.sender
-    assert sender.queued == sum(stream.out.queued for stream in lane._streams.values())
+    assert len(streams.open) <= BOUNDS.http2_streams
+    sender = streams.sender
+    assert sender.queued == sum(stream.out.queued for stream in streams.open.values())
     assert sender.queued <= 32 * 1024 + 70_000
-    held_input = sum(len(piece) for stream in lane._streams.values() for piece in stream._inbox)
-    assert held_input <= lane._window.size
-    assert lane._window.left + lane._window.due + sum(
-        stream._unacknowledged for stream in lane._streams.values()
-    ) == lane._window.size or bool(rig.end)  # fmt: skip
-    assert not lane.commands
+    held_input = sum(len(piece) for stream in streams.open.values() for piece in stream._inbox)
+    assert held_input <= intake._window.size
+    assert intake._window.left + intake._window.due + sum(
+        stream._unacknowledged for stream in streams.open.values()
+    ) == intake._window.size or bool(rig.end)  # fmt: skip
+    assert not streams.commands
     assert not sender.parts or bool(rig.end)
-    assert lane.tarpits == sum(stream._tarpit is not None for stream in lane._streams.values())
-    assert {id(up.server) for up in rig.upstreams if up.leased} == set(lane._by_server)
-    assert len(lane._reset_by_us) <= 256
+    assert streams.tarpits == sum(stream._tarpit is not None for stream in streams.open.values())
+    assert {id(up.server) for up in rig.upstreams if up.leased} == set(streams._by_server)
+    assert len(intake._reset_by_us) <= 256
     if not rig.end:
-        assert rig.link.due < inf or lane._streams
+        assert rig.link.due < inf or streams.open
     else:
-        assert not lane._streams
-        assert not lane._by_exchange
+        assert not streams.open
+        assert not streams._by_exchange
         assert not [upstream for upstream in rig.upstreams if upstream.leased]
 
 

@@ -253,7 +253,7 @@ def test_a_tarpit_holds_its_stream_only_and_ends_with_it() -> None:
     rig.h2.connection.reset_stream(1)
     rig.talk()
     assert transport.is_closing()
-    assert rig.http2.tarpits == 0
+    assert rig.http2.streams.tarpits == 0
     assert rig.holding.gone_count == 1
 
 
@@ -281,7 +281,7 @@ def test_a_tarpit_is_over_when_its_time_or_the_connection_is(way: str) -> None:
             int(ErrorCode.CANCEL) if way == "abort" else None,
         )
     assert rig.holding.gone_count == 1
-    assert (transport.is_closing(), rig.http2.tarpits) == (True, 0)
+    assert (transport.is_closing(), rig.http2.streams.tarpits) == (True, 0)
 
 
 def test_one_connection_may_not_hold_more_than_a_few_tarpits() -> None:
@@ -457,7 +457,7 @@ def test_an_answer_waits_for_the_client_and_so_does_its_upstream() -> None:
     assert (len(slow.body), rig.is_held(first)) == (70_000, False)
     rig.h2.connection.increment_flow_control_window(50_000)
     rig.reply(b"z" * 30_000, first)
-    assert (len(slow.body), slow.ended, rig.http2.sender.queued) == (100_000, True, 0)
+    assert (len(slow.body), slow.ended, rig.http2.streams.sender.queued) == (100_000, True, 0)
 
 
 def test_streams_take_turns_when_the_connection_is_short_of_room() -> None:
@@ -501,13 +501,13 @@ def test_all_streams_together_hold_no_more_than_the_connections_bound() -> None:
         if not rig.is_held(upstream):
             rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"z" * 900, upstream)
             assert rig.is_held(upstream), number
-    assert rig.http2.sender.queued == 2 * 900
+    assert rig.http2.streams.sender.queued == 2 * 900
     assert all(rig.is_held(upstream) for upstream in rig.upstreams)
     rig.ask()
     assert rig.is_held(rig.upstream)
     rig.h2.connection.update_settings({4: 900})
     rig.talk()
-    assert rig.http2.sender.queued == 0
+    assert rig.http2.streams.sender.queued == 0
     assert not any(rig.is_held(upstream) for upstream in rig.upstreams)
 
 
@@ -582,7 +582,7 @@ def test_a_stream_that_the_client_resets_frees_its_upstream_at_once() -> None:
     rig.talk()
     assert (rig.upstream.cut, rig.upstream.leased) == (True, False)
     assert rig.served == [(499, "client-gone")]
-    assert rig.http2._streams == {}
+    assert rig.http2.streams.open == {}
 
 
 def test_a_connection_that_is_lost_frees_every_upstream() -> None:
@@ -592,7 +592,7 @@ def test_a_connection_that_is_lost_frees_every_upstream() -> None:
     rig.vanish()
     assert [upstream.leased for upstream in rig.upstreams] == [False] * 5
     assert rig.served == [(499, "client-gone")] * 5
-    assert rig.http2._by_server == {}
+    assert rig.http2.streams._by_server == {}
 
 
 def test_a_client_that_says_goodbye_gets_its_answers_first() -> None:
@@ -696,6 +696,21 @@ def test_a_connection_that_asks_for_nothing_is_closed(
     assert (rig.end, dict(rig.events.bounds)) == ("close", {bound: 1})
 
 
+def test_idle_time_begins_when_the_last_stream_ends_however_it_ends() -> None:
+    rig = Http2Rig(Bounds(head_seconds=2.0, idle_seconds=10.0), connects=False)
+    rig.ask()
+    rig.pass_time(5.0)
+    rig.h2.connection.reset_stream(1)
+    rig.talk()
+    rig.pass_time(9.9)
+    assert rig.end == ""
+    rig.raw(headers(3) + frames.rst_stream(3, ErrorCode.CANCEL))
+    rig.pass_time(9.9)
+    assert rig.end == ""
+    rig.pass_time(0.2)
+    assert rig.end == "close"
+
+
 def test_slow_uploads_and_slow_upstreams_are_given_up() -> None:
     rig = Http2Rig(Bounds(body_gap_seconds=3.0, upstream_first_byte_seconds=5.0, upstream_gap_seconds=7.0))
     upload = rig.h2.request(post(), end=False)
@@ -734,7 +749,7 @@ def test_a_stream_whose_client_takes_nothing_is_reset_after_a_while() -> None:
     rig.pass_time(0.2)
     rig.talk()
     assert (answer.reset, dict(rig.events.bounds)) == (int(ErrorCode.CANCEL), {"send_gap_seconds": 1})
-    assert (rig.upstream.cut, rig.http2.sender.queued) == (True, 0)
+    assert (rig.upstream.cut, rig.http2.streams.sender.queued) == (True, 0)
 
 
 # -- rules of the protocol -----------------------------------------------------------------------------------------------

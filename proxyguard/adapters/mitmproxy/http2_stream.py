@@ -15,6 +15,7 @@ from proxyguard.client_address import Address
 from proxyguard.decision import Tarpit
 from proxyguard.http1.heads import RequestHead, ResponseHead
 from proxyguard.http2.errors import ErrorCode, StreamFault
+from proxyguard.http2.frames import window_update
 from proxyguard.http2.receiving import Window
 from proxyguard.http2.response_fields import own_fields, response_fields, trailer_fields
 from proxyguard.http2.sending import Outgoing
@@ -22,7 +23,7 @@ from proxyguard.request import Headers
 from proxyguard.responses import TARPIT_HEADERS, Answer
 
 if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
+    from proxyguard.adapters.mitmproxy.http2_streams import Http2Streams
     from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
 
 MAX_TARPITS: Final = 4
@@ -37,13 +38,29 @@ class Http2Stream:
     """
 
     __slots__ = (
-        "_ending", "_inbox", "_lane", "_left", "_received", "_tarpit", "_unacknowledged", "_window", "commands", "exchange",
-        "head", "held", "held_since", "method", "number", "out", "receiving", "server",
+        "_ending",
+        "_inbox",
+        "_left",
+        "_received",
+        "_streams",
+        "_tarpit",
+        "_unacknowledged",
+        "_window",
+        "commands",
+        "exchange",
+        "head",
+        "held",
+        "held_since",
+        "method",
+        "number",
+        "out",
+        "receiving",
+        "server",
     )  # fmt: skip
 
-    def __init__(self, lane: Http2Lane, number: int, out: Outgoing, *, window: int, receiving: bool) -> None:
-        self._lane = lane
-        self.commands = lane.commands
+    def __init__(self, streams: Http2Streams, number: int, out: Outgoing, *, window: int, receiving: bool) -> None:
+        self._streams = streams
+        self.commands = streams.commands
         self.number = number
         self.out = out
         self.receiving = receiving
@@ -81,7 +98,7 @@ class Http2Stream:
             self._left -= length
             if self._left < 0 or (end and self._left):
                 return "content-length"
-        bound = self._lane.bounds.body_bytes
+        bound = self._streams.bounds.body_bytes
         if bound is not None and self._received > bound:
             return "body-size"
         if payload:
@@ -104,7 +121,7 @@ class Http2Stream:
     def pass_on(self) -> None:
         """Hand on what the exchange takes, and give its room back to the client once it is on its way."""
         exchange = self.exchange
-        now = self._lane.now
+        now = self._streams.now
         if exchange is not None:
             inbox = self._inbox
             while inbox and exchange.takes_body:
@@ -114,7 +131,7 @@ class Http2Stream:
                 exchange.end(trailers, now)
         if self.exchange is None:
             self._inbox.clear()
-            self._lane.acknowledge(self._unacknowledged)
+            self._streams.intake.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
         elif self._unacknowledged and exchange is not None and exchange.phase is Phase.FORWARDING:
             server = self.server
@@ -124,34 +141,34 @@ class Http2Stream:
 
     def _acknowledge(self, size: int) -> None:
         if size:
-            self._lane.acknowledge(size)
+            self._streams.intake.acknowledge(size)
             if self.receiving:
                 increment = self._window.give_back(size)
                 if increment:
-                    self._lane.open_window(self.number, increment)
+                    self._streams.sender.parts.append(window_update(self.number, increment))
 
     # -- what an exchange asks for (see exchange.Codec) ------------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead) -> None:
-        self._lane.sender.interim(self.out, response_fields(head))
+        self._streams.sender.interim(self.out, response_fields(head))
 
     def send_head(self, head: ResponseHead) -> None:
-        self._lane.sender.begin(self.out, response_fields(head))
+        self._streams.sender.begin(self.out, response_fields(head))
 
     def send_body(self, data: bytes) -> None:
-        self._lane.sender.push(self.out, data, self._lane.now)
+        self._streams.sender.push(self.out, data, self._streams.now)
 
     def send_end(self, trailers: Headers) -> None:
-        self._lane.sender.end(self.out, trailer_fields(trailers) if trailers else None)
+        self._streams.sender.end(self.out, trailer_fields(trailers) if trailers else None)
         self._over()
 
     def send_answer(self, answer: Answer) -> None:
-        lane = self._lane
-        fields = (*answer.headers, (b"date", lane.common.date()), (b"content-length", b"%d" % len(answer.body)))
-        lane.sender.begin(self.out, own_fields(answer.status, fields))
+        streams = self._streams
+        fields = (*answer.headers, (b"date", streams.common.date()), (b"content-length", b"%d" % len(answer.body)))
+        streams.sender.begin(self.out, own_fields(answer.status, fields))
         if self.method != b"HEAD":
-            lane.sender.push(self.out, answer.body, lane.now)
-        lane.sender.end(self.out)
+            streams.sender.push(self.out, answer.body, streams.now)
+        streams.sender.end(self.out)
         self._over()
 
     def send_switch(self, head: ResponseHead) -> bytes:
@@ -163,28 +180,28 @@ class Http2Stream:
 
     def cut(self, *, flush: bool) -> None:
         """A drop resets the stream alone: behind one connection there may be a proxy with other people on it."""
-        lane = self._lane
+        streams = self._streams
         self._over()
         if flush:
-            lane.sender.pump(lane.now)
-            lane.reset(self, ErrorCode.INTERNAL_ERROR)
+            streams.sender.pump(streams.now)
+            streams.reset(self, ErrorCode.INTERNAL_ERROR)
         else:
-            lane.drop(self)
+            streams.drop(self)
 
     def detain(self, tarpit: Tarpit, client: Address) -> bool:
-        lane = self._lane
-        network = client.network_key(lane.common.settings.counting.prefixes)
-        if self.method == b"HEAD" or lane.tarpits >= MAX_TARPITS or not lane.common.dripper.has_room(network):
+        streams = self._streams
+        network = client.network_key(streams.common.settings.counting.prefixes)
+        if self.method == b"HEAD" or streams.tarpits >= MAX_TARPITS or not streams.common.dripper.has_room(network):
             return False
-        lane.sender.begin(self.out, own_fields(200, ((b"date", lane.common.date()), *TARPIT_HEADERS)))
-        lane.tarpits += 1
+        streams.sender.begin(self.out, own_fields(200, ((b"date", streams.common.date()), *TARPIT_HEADERS)))
+        streams.tarpits += 1
         self._over()
-        held = self._tarpit = HeldStream(lane, self)
-        lane.common.dripper.hold(held, b"", tarpit, network, on_gone=held.gone)
+        held = self._tarpit = HeldStream(streams, self)
+        streams.common.dripper.hold(held, b"", tarpit, network, on_gone=held.gone)
         return True
 
     def _over(self) -> None:
-        self._lane.part(self)
+        self._streams.part(self)
         self.exchange = None
 
     # -- the end of the stream -------------------------------------------------------------------------------------------
@@ -194,13 +211,13 @@ class Http2Stream:
         exchange = self.exchange
         if exchange is not None:
             self._over()
-            exchange.client_gone(self._lane.now)
+            exchange.client_gone(self._streams.now)
         self._inbox.clear()
-        self._lane.acknowledge(self._unacknowledged)
+        self._streams.intake.acknowledge(self._unacknowledged)
         self._unacknowledged = 0
         tarpit, self._tarpit = self._tarpit, None
         if tarpit is not None:
-            self._lane.tarpits -= 1
+            self._streams.tarpits -= 1
             tarpit.lost()
 
     @property
@@ -208,7 +225,7 @@ class Http2Stream:
         """When time is over for whoever is to move next, inf for never."""
         out = self.out
         if out.queued:
-            return inf if self._tarpit is not None else out.moved + self._lane.bounds.send_gap_seconds
+            return inf if self._tarpit is not None else out.moved + self._streams.bounds.send_gap_seconds
         if self.held:
-            return self.held_since + self._lane.bounds.send_gap_seconds
+            return self.held_since + self._streams.bounds.send_gap_seconds
         return inf if self.exchange is None else self.exchange.deadline

@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from proxyguard.http2.errors import ErrorCode
+
 if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
     from proxyguard.adapters.mitmproxy.http2_stream import Http2Stream
+    from proxyguard.adapters.mitmproxy.http2_streams import Http2Streams
 
 
 class HeldStream(asyncio.Transport):
     """See the module. Its protocol is the dripper's Drip."""
 
-    __slots__ = ("_drip", "_lane", "_stream")
+    __slots__ = ("_drip", "_stream", "_streams")
 
-    def __init__(self, lane: Http2Lane, stream: Http2Stream) -> None:
+    def __init__(self, streams: Http2Streams, stream: Http2Stream) -> None:
         super().__init__()
-        self._lane = lane
+        self._streams = streams
         self._stream = stream
         self._drip: asyncio.BaseProtocol | None = None
 
@@ -35,23 +37,23 @@ class HeldStream(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not taken; when its connection takes nothing, none may be added."""
-        return self._stream.out.queued or int(self._lane.link.stalled)
+        return self._stream.out.queued or int(self._streams.link.stalled)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if data:
-            self._lane.sender.push(self._stream.out, bytes(data), self._lane.now)
-            self._lane.wake()
+            self._streams.sender.push(self._stream.out, bytes(data), self._streams.now)
+            self._streams.wake()
 
     def close(self) -> None:
         """The time of the tarpit is over."""
         if self._drip is not None:
-            self._lane.sender.end(self._stream.out)
+            self._streams.sender.end(self._stream.out)
             self._end()
 
     def abort(self) -> None:
         """The time is over, and the client did not take the last bytes."""
         if self._drip is not None:
-            self._lane.give_up(self._stream)
+            self._streams.reset(self._stream, ErrorCode.CANCEL)
             self._end()
 
     def lost(self) -> None:
@@ -65,4 +67,4 @@ class HeldStream(asyncio.Transport):
 
     def _end(self) -> None:
         self.lost()
-        self._lane.wake()
+        self._streams.wake()
