@@ -35,17 +35,11 @@ PAGES: Final = (
     "/download/tool-{n}.tar.gz", "/ada/tool.git/info/refs?service=git-upload-pack", "/sitemap.xml", "/favicon.ico",
 )  # fmt: skip
 FORMS: Final = (
-    "/signup",
-    "/i/flow/signup",
-    "/login",
-    "/sessions",
-    "/account/check?email=a{n}%40example.org",
-    "/api/v1/users",
-    "/forgot",
-)
+    "/signup", "/i/flow/signup", "/login", "/sessions", "/account/check?email=a{n}%40example.org", "/api/v1/users", "/forgot",
+)  # fmt: skip
 PROBES: Final = (
-    "/.env", "/.git/config", "//.env", "/%2eenv", "/wp-login.php", "/index.php", "/wp-admin/setup.php", "/api/.env", "/.aws/credentials",
-    "/backup.zip", "/?q=../../etc/passwd", "/a%00b", "/profiles/%41%42", "/x/../.env", "/" + "a" * 300, "/?" + "&".join(["x=1"] * 40),
+    "/.env", "/.git/config", "//.env", "/%2eenv", "/wp-login.php", "/index.php", "/wp-admin/setup.php", "/api/.env",
+    "/.aws/credentials", "/backup.zip", "/?q=../../etc/passwd", "/a%00b", "/profiles/%41%42", "/x/../.env", "/" + "a" * 300, "/?" + "&".join(["x=1"] * 40),
 )  # fmt: skip
 LIBRARIES: Final = (
     "curl/8.5.0", "python-requests/2.32.3", "Scrapy/2.12.0 (+https://scrapy.org)", "Go-http-client/2.0", "Wget/1.21.3",
