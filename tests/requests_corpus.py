@@ -39,7 +39,8 @@ FORMS: Final = (
 )  # fmt: skip
 PROBES: Final = (
     "/.env", "/.git/config", "//.env", "/%2eenv", "/wp-login.php", "/index.php", "/wp-admin/setup.php", "/api/.env",
-    "/.aws/credentials", "/backup.zip", "/?q=../../etc/passwd", "/a%00b", "/profiles/%41%42", "/x/../.env", "/" + "a" * 300, "/?" + "&".join(["x=1"] * 40),
+    "/.aws/credentials", "/backup.zip", "/?q=../../etc/passwd", "/a%00b", "/profiles/%41%42", "/x/../.env",
+    "/" + "a" * 300, "/?" + "&".join(["x=1"] * 40),
 )  # fmt: skip
 LIBRARIES: Final = (
     "curl/8.5.0", "python-requests/2.32.3", "Scrapy/2.12.0 (+https://scrapy.org)", "Go-http-client/2.0", "Wget/1.21.3",
