@@ -87,9 +87,13 @@ def join(parts: list[bytes]) -> Loaded:
     return Loaded(Policy(whole, digest), files)
 
 
-async def load_elsewhere(rules: Path) -> list[bytes]:
-    """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected."""
-    problems, files, parts = await answer_of_child("proxyguard.builder", rules, str(rules))
+async def load_elsewhere(rules: Path, ordered: Path | None = None) -> list[bytes]:
+    """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected.
+
+    `ordered` is as in `load_tested`.
+    """
+    more = () if ordered is None else (str(ordered),)
+    problems, files, parts = await answer_of_child("proxyguard.builder", rules, str(rules), *more)
     if problems:
         raise RulesRejected(problems, files)
     result: list[bytes] = parts
@@ -143,7 +147,7 @@ def main() -> None:
     be_patient()
     answer: tuple[tuple[Problem, ...], tuple[Path, ...], list[bytes]]
     try:
-        loaded = load_tested(Path(sys.argv[1]))
+        loaded = load_tested(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
         answer = ((), loaded.files, pieces(loaded))
     except RulesRejected as error:
         answer = (error.problems, error.files, [])

@@ -21,8 +21,10 @@ from proxyguard.decision import FAILURE_RULE, PASS, Decision, Ending, Mode, Reje
 from proxyguard.engine import Match, Ruling, decide, match
 from proxyguard.limits.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.conditions import class_of
+from proxyguard.policy.model import ANONYMOUS
 from proxyguard.ports import Forwarding, Served, Ticket
 from proxyguard.responses import refusal_status
+from proxyguard.restricting import Restricting
 from proxyguard.settings import Counting, FailureMode
 from proxyguard.sites import HostTable
 from proxyguard.telemetry.audit import AuditLog, Record, shown
@@ -72,6 +74,7 @@ class Guard:
         audit_passes: float = 0.0,
         accounts: Accounts | None = None,
         tally: Tally | None = None,
+        restricting: Restricting | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._policies = policies
@@ -82,6 +85,7 @@ class Guard:
         self._audit_passes = audit_passes
         self._accounts = accounts or Accounts(Counting().accounts)
         self._tally = tally
+        self.restricting = restricting or Restricting()
         self._clock = clock
         self.one_client = OneClientWatch()
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
@@ -109,7 +113,7 @@ class Guard:
             policy = self._policies.of(request.host)
             if policy.account is not None:
                 self._recognise(policy.account, request, now)
-            found = match(policy, request, now)
+            found = match(policy, request, now, self.restricting.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
             outcome = self._store.charge(found.charges, found.ban_keys, now)
@@ -164,6 +168,11 @@ class Guard:
         metrics.request_seconds.observe(served.total_seconds)
         if served.upstream_seconds is not None:
             metrics.upstream_seconds.observe(served.upstream_seconds)
+        if served.upstream_head_seconds is not None:
+            metrics.upstream_head_seconds.observe(served.upstream_head_seconds)
+        if served.upstream_seconds is not None or served.fault.startswith("upstream"):
+            metrics.site_answers += 1
+            metrics.site_errors += served.status >= 500
         if served.fault:
             metrics.faults[served.fault] += 1
         if ticket.decision.forwards and self._recorded(ticket):
@@ -184,17 +193,24 @@ class Guard:
     def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
         policy, request = found.policy, found.request
         forwarding = self._forwarding(policy, request) if decision.forwards else None
+        if decision.restriction:
+            ends = self.restricting.ends(decision.restriction)
+            decision = replace(decision, ends=None if ends is None else Ending(ends, max(0.0, ends - found.now)))
         if decision.quotas:
             if decision.forwards:
                 hides = forwarding or NOTHING_HIDDEN
                 forwarding = hides._replace(add=quota_fields(decision.quotas))
-            elif decision.quota is not None and decision.quota.name and decision.ends is None:
+            elif decision.quota is not None and decision.quota.name and not decision.restriction:
                 wait = decision.quota.retry_after_seconds
                 decision = replace(decision, ends=Ending(found.now + wait, wait))
         class_ = ""
         if policy.classes and found.decision is None:
             class_ = class_of(found.tags)
             self._metrics.classes[class_] += 1
+        if (class_ or policy.restricts) and found.decision is None:
+            who = request.account_key or policy.client_key(request)
+            self.restricting.saw(class_ or ANONYMOUS, who, decision)
+            self.restricting.recent.saw(class_ or ANONYMOUS, who, request.path, found.now)
         return self._told(Ticket(request, decision, self.reference(), started, forwarding, class_))
 
     def _told(self, ticket: Ticket) -> Ticket:

@@ -46,6 +46,8 @@ class Served(NamedTuple):
     total_seconds: float = 0.0
     fault: str = ""
     """Empty, or a bounded token such as `upstream-connect`, `upstream-timeout`, `client-gone`."""
+    upstream_head_seconds: float | None = None
+    """Until the head of the upstream's response; None when there was none."""
 
 
 class Checker(Protocol):

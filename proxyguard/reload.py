@@ -18,6 +18,7 @@ from proxyguard.policy.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy, rules_by_mode
+from proxyguard.policy.restriction import Restriction
 from proxyguard.policy.steps import Breathe, no_breath
 from proxyguard.problems import Problem, format_report
 from proxyguard.selftest import run_tests
@@ -57,6 +58,8 @@ class InForce(NamedTuple):
     files: tuple[Path, ...]
     modes: Mapping[str, Mode]
     shadowed: Mapping[str, int]
+    restrictions: tuple[Restriction, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, loaded: Loaded, mode: Mode) -> InForce:
@@ -67,12 +70,17 @@ class InForce(NamedTuple):
             modes[rule.name] = own
             if own is Mode.SHADOW:
                 shadowed[rule.name] = hash((rule.when, rule.limit, rule.action))
-        return cls(loaded.policy.digest, loaded.files, modes, shadowed)
+        return cls(
+            loaded.policy.digest, loaded.files, modes, shadowed, loaded.policy.restrictions, loaded.policy.classes
+        )
 
 
-def load_tested(rules: Path) -> Loaded:
-    """Read a rules directory and run the tests in its files. Raises RulesRejected."""
-    loaded = load_policy(rules)
+def load_tested(rules: Path, ordered: Path | None = None) -> Loaded:
+    """Read a rules directory and run the tests in its files. Raises RulesRejected.
+
+    `ordered` is a file of restrictions that operators gave by command; it never stands in the way.
+    """
+    loaded = load_policy(rules, ordered)
     if loaded.policy is None or loaded.problems:
         raise RulesRejected(loaded.problems, loaded.files)
     try:

@@ -42,10 +42,12 @@ class Reloader:
         install: Install,
         counts: Metrics,
         *,
+        ordered: Path | None = None,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        """`current` and `parts` are of the rules in force."""
+        """`current` and `parts` are of the rules in force; `ordered` is as in `load_tested`."""
         self.rules = rules
+        self._ordered = ordered
         self.current = current
         self.shadowed: frozenset[str] = frozenset()
         """Rules held in shadow whatever their file says."""
@@ -65,7 +67,7 @@ class Reloader:
             self._tried = ()
             before, started = await self._look(), time_ns()
             try:
-                await self._put_in_force(await load_elsewhere(self.rules))
+                await self._put_in_force(await load_elsewhere(self.rules, self._ordered))
             except RulesRejected as error:
                 self._tried = error.files
                 self._counts.reloads["refused"] += 1

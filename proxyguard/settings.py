@@ -225,5 +225,7 @@ class Settings:
     recycle: Recycle = field(default_factory=Recycle)
     http2: bool = True
     drain_seconds: float = 30.0
+    restrictions_file: Path | None = None
+    """Keeps what operators decided about restrictions over restarts; None: it ends with the instance."""
     key_secret: str | None = None
     """Keys the hashes of cookie and header values; None: a random one for the life of the process."""

@@ -469,6 +469,13 @@ SETTINGS: Final = (
         "drain_timeout", "drain_seconds", _time(0, 3600), "duration", "How long requests may finish after SIGTERM."
     ),
     Setting(
+        "restrictions.file",
+        "restrictions_file",
+        read_path,
+        "path",
+        "Keeps restrictions started and ended by command over restarts. Default: they end with the instance.",
+    ),
+    Setting(
         "key_secret",
         "key_secret",
         _plain(read_secret),

@@ -27,10 +27,12 @@ from proxyguard.builder import join, pieces
 from proxyguard.decision import Mode
 from proxyguard.limits.shared import SharedStoreServer
 from proxyguard.operations import Operations
+from proxyguard.orders import OrderFile
 from proxyguard.problems import Problem
 from proxyguard.promotion import Promotions
 from proxyguard.reload import InForce, Loaded, RulesRejected
 from proxyguard.reloader import Reloader
+from proxyguard.restriction_keeper import RestrictionKeeper
 from proxyguard.settings import Settings
 from proxyguard.stores import MemoryBooks, open_books
 from proxyguard.supervised import Assignment
@@ -51,7 +53,9 @@ STABLE_SECONDS: Final = 60.0
 
 BACKLOG: Final = 4096
 
-INSTANCE_FAMILIES: Final = ("rules", "reloads_total", "rollbacks_total", "policy_info", "policy_timestamp_seconds")
+INSTANCE_FAMILIES: Final = (
+    "rules", "reloads_total", "rollbacks_total", "restriction_changes_total", "policy_info", "policy_timestamp_seconds",
+)  # fmt: skip
 """Metrics that the supervisor keeps for all workers."""
 
 logger = logging.getLogger(__name__)
@@ -138,7 +142,9 @@ class Supervisor:
         self._restarts = 0
         self._digest = loaded.policy.digest
         self._admin = AdminServer(self, settings.admin, control_path(settings))
-        self._reloader = Reloader(settings.rules, in_force, parts, self._install, self._counts)
+        orders = OrderFile(settings.restrictions_file or self._folder / "orders")
+        self._reloader = Reloader(settings.rules, in_force, parts, self._install, self._counts, ordered=orders.rules)
+        self._restrictions = RestrictionKeeper(self._reloader, orders, self._answers, self._counts)
         self._promotions = Promotions(self._reloader, self._window, self._forget, self._counts)
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
         self._operations = Operations(self._books, settings.counting.prefixes, self._reloader)
@@ -149,7 +155,7 @@ class Supervisor:
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        return {**self._operations.commands, **self._promotions.commands}
+        return {**self._operations.commands, **self._promotions.commands, **self._restrictions.commands}
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -175,7 +181,8 @@ class Supervisor:
 
     async def serve_until_signal(self) -> None:
         """Serve until SIGTERM or SIGINT, then let all workers drain. SIGHUP reloads the rules."""
-        watching = [asyncio.create_task(each.watch()) for each in (self._reloader, self._promotions)]
+        watched = (self._reloader, self._promotions, self._restrictions)
+        watching = [asyncio.create_task(each.watch()) for each in watched]
         await until_signal(self._hang_up)
         self._stopping = True
         for task in watching:
@@ -321,6 +328,7 @@ class Supervisor:
             "policy": workers[0]["policy"] if workers else "",
             "rules": dict(self._counts.rules),
             "reload": self._reloader.last,
+            "restrictions": self._restrictions.status(),
             "promotions": self._promotions.status(),
             "workers": [worker["pid"] for worker in workers],
             "restarts": self._restarts,

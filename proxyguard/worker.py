@@ -12,9 +12,11 @@ import gc
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,11 +35,14 @@ from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.store import AsyncStore, Store
 from proxyguard.operations import Operations
+from proxyguard.orders import OrderFile
 from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.network_table import NetworkTable
 from proxyguard.promotion import Promotions
 from proxyguard.reload import InForce, Loaded, RulesRejected, compile_sites
 from proxyguard.reloader import Reloader
+from proxyguard.restricting import on_from
+from proxyguard.restriction_keeper import RestrictionKeeper, allowance_from
 from proxyguard.settings import Listen, Settings
 from proxyguard.stores import open_books
 from proxyguard.telemetry.audit import AuditLog
@@ -129,6 +134,8 @@ class Worker:
             "tally": self._tallied,
             "forget": self._forget,
             "refresh-certificates": self._refresh,
+            "restrictions": self._switch_restrictions,
+            "restrictions-try": self._try_restriction,
         }
         self.in_force = InForce.of(loaded, settings.mode)
         self.counts.rules.update(rule_counts(self.in_force))
@@ -253,6 +260,27 @@ class Worker:
         await self.forget(str(arguments["rule"]), Mode(arguments["mode"]))
         return {}
 
+    async def _switch_restrictions(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Hear which restrictions are on, and tell what was counted."""
+        counts, restricting = self.counts, self.guard.restricting
+        restricting.switch(on_from(arguments["on"]))
+        within = counts.upstream_head_seconds.counts
+        return {
+            "totals": [counts.requests, counts.site_answers, counts.site_errors, list(within)],
+            "collateral": restricting.collateral(),
+            "refused": dict(restricting.refused),
+        }
+
+    async def _try_restriction(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Whom limits would have touched within the last hour."""
+        recent, now = self.guard.restricting.recent, time()
+        tried = [recent.try_out(allowance_from(plain), now) for plain in arguments["allowances"]]
+        return {"tried": [list(each) for each in tried], "not_kept": recent.not_kept(now)}
+
+    async def told(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        """Carry out a command as if the control socket had given it; for a keeper in this process."""
+        return [await self._commands[name](arguments)]
+
     async def _refresh(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         self.refresh_certificates()
         return {}
@@ -298,7 +326,14 @@ class LoneWorker:
             settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
         )
         counts = self._worker.counts
-        self._reloader = Reloader(settings.rules, self._worker.in_force, pieces(loaded), self._worker.install, counts)
+        self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
+        orders = OrderFile(settings.restrictions_file or self._folder / "orders")
+        self._reloader = Reloader(
+            settings.rules, self._worker.in_force, pieces(loaded), self._worker.install, counts, ordered=orders.rules
+        )
+        self._restrictions = RestrictionKeeper(self._reloader, orders, self._worker.told, counts)
+        self._worker.reports["restrictions"] = self._restrictions.status
+        self._worker.offer(self._restrictions.commands)
         self._promotions = Promotions(self._reloader, self._worker.window, self._worker.forget, counts)
         self._worker.reports["reload"] = lambda: self._reloader.last
         self._worker.reports["promotions"] = self._promotions.status
@@ -325,12 +360,14 @@ class LoneWorker:
 
     async def serve_until_signal(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the rules and looks for renewed certificates."""
-        watching = [asyncio.create_task(each.watch()) for each in (self._reloader, self._promotions)]
+        watched = (self._reloader, self._promotions, self._restrictions)
+        watching = [asyncio.create_task(each.watch()) for each in watched]
         await until_signal(self._hang_up)
         for task in watching:
             task.cancel()
         await self._worker.stop()
         await self._books.stop()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _hang_up(self) -> None:
         self._worker.refresh_certificates()

@@ -116,6 +116,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "recycle.memory": ("1GiB", 1024**3),
     "http2": ("false", False),
     "drain_timeout": ("0s", 0.0),
+    "restrictions.file": ("orders.json", Path("orders.json")),
     "key_secret": ("0123456789abcdef", "0123456789abcdef"),
 }
 NEEDS = {

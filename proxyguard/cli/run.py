@@ -12,6 +12,7 @@ from proxyguard import __version__
 from proxyguard.admin.client import control_path
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.decision import Mode
+from proxyguard.orders import rules_beside
 from proxyguard.policy.model import rules_by_mode
 from proxyguard.process import configure_logging, loop_factory
 from proxyguard.reload import Loaded, RulesRejected, load_tested
@@ -62,7 +63,8 @@ def run(
         )
     secret = key_secret(settings)
     try:
-        loaded = load_tested(settings.rules)
+        kept = settings.restrictions_file
+        loaded = load_tested(settings.rules, None if kept is None else rules_beside(kept))
     except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     try:

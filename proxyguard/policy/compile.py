@@ -56,6 +56,7 @@ class CompiledRule:
         "action_name",
         "allows",
         "announces",
+        "cost",
         "enforced",
         "expires",
         "holds",
@@ -87,6 +88,7 @@ class CompiledRule:
         self.tag = action.name if isinstance(action, Tag) else None
         self.wakes = _wakes(action) if enforced else ()
         self.limit: Limit | None = rule.limit
+        self.cost = 1.0 if rule.limit is None else rule.limit.count.cost_at_check
         self.key = key
         self.holds: Holds = holds(node)
         self.reads_score = reads(node, FieldKind.SCORE)
@@ -134,8 +136,10 @@ class CompiledPolicy:
         "digest",
         "facts",
         "mode",
+        "restricts",
         "rule_sets",
         "rules",
+        "settles",
         "summary",
     )
 
@@ -153,6 +157,7 @@ class CompiledPolicy:
         keys: KeyMaker,
         account: Account | None = None,
         classes: tuple[str, ...] = (),
+        restricts: bool = False,
     ) -> None:
         self.digest = digest
         self.mode = mode
@@ -169,6 +174,10 @@ class CompiledPolicy:
         """How the account behind a request is known, if at all."""
         self.classes = classes
         """The classes of clients, without `anonymous`; none when the rules define none."""
+        self.restricts = restricts
+        """Whether the rules have temporary restrictions."""
+        self.settles = any(rule.limit is not None and rule.limit.count.after_response for rule in rules)
+        """Whether any limit is charged when the response is known."""
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
         self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT}, key=str))
 
@@ -191,6 +200,10 @@ class CompiledPolicy:
             return (client,)
         others = {key(request) for key in self._ban_keys}
         return (client, *sorted(others - {client}))
+
+    def client_key(self, request: Request) -> str:
+        """What tells the client of a request from others."""
+        return self._keys.client_ban_key(request)
 
     def ban_key(self, rule: CompiledRule, request: Request) -> str:
         """The key that a ban by this rule is remembered by."""
@@ -237,6 +250,7 @@ def compile_policy(
         keys=keys,
         account=None if policy.account is None else Account.of(policy.account, keys),
         classes=policy.classes,
+        restricts=bool(policy.restrictions),
     )
     if breathe is not no_breath:
         leaving: list[object] = [ordered, live, nodes, numbers]

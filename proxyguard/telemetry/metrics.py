@@ -64,6 +64,10 @@ class Metrics:
         self.responses: Counter[int] = Counter()
         self.check_seconds = Histogram()
         self.upstream_seconds = Histogram()
+        self.upstream_head_seconds = Histogram()
+        self.site_answers = 0
+        self.site_errors = 0
+        self.restriction_changes: Counter[str] = Counter()
         self.request_seconds = Histogram()
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -143,6 +147,17 @@ class Metrics:
                 "histogram",
                 "From a request's head to its answer's end.",
                 self.request_seconds.samples(),
+            ),
+            (
+                "upstream_head_seconds",
+                "histogram",
+                "Time to the head of the upstream's response.",
+                self.upstream_head_seconds.samples(),
+            ),
+            _single("site_answers_total", "counter", "Requests that the upstream answered, or should have.", self.site_answers),
+            _single("site_errors_total", "counter", "Those that it answered with 5xx, or not at all.", self.site_errors),
+            _labelled(
+                "restriction_changes_total", "Restrictions by what became of them.", "change", self.restriction_changes
             ),
             _single("response_bytes_total", "counter", "Body bytes sent to clients.", self.bytes_sent),
             _single("request_bytes_total", "counter", "Body bytes received from clients.", self.bytes_received),

@@ -97,8 +97,8 @@ class Exchange:
 
     __slots__ = (
         "_bytes_received", "_bytes_sent", "_chunked", "_codec", "_common", "_fault", "_link", "_may_retry", "_pending",
-        "_pending_bytes", "_responded", "_reused", "_upstream_since", "_upstream_until", "deadline", "head", "phase", "request",
-        "request_whole", "route", "server", "started", "status", "ticket",
+        "_pending_bytes", "_responded", "_reused", "_upstream_headed", "_upstream_since", "_upstream_until", "deadline",
+        "head", "phase", "request", "request_whole", "route", "server", "started", "status", "ticket",
     )  # fmt: skip
 
     request: Request
@@ -128,6 +128,7 @@ class Exchange:
         self._may_retry = True
         self._upstream_since: float | None = None
         self._upstream_until: float | None = None
+        self._upstream_headed: float | None = None
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
@@ -325,6 +326,7 @@ class Exchange:
             if self._forwarding is not None:
                 event = self._dressed(event, self._forwarding)
             if event.status >= 200:
+                self._upstream_headed = now
                 self.status = event.status
                 self._responded = True
                 self.deadline = now + self._common.bounds.upstream_gap_seconds
@@ -438,10 +440,11 @@ class Exchange:
         assert ticket is not None  # noqa: S101 - the callers look
         since = self._upstream_since
         upstream_seconds = None if since is None else (self._upstream_until or now) - since
+        headed = None if since is None or self._upstream_headed is None else self._upstream_headed - since
         status = self.status or (CLIENT_GONE if fault == "client-gone" else 0)
         self._common.checker.settle(
             ticket,
-            Served(status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self.started, fault),
+            Served(status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self.started, fault, headed),
         )
 
     def _to_upstream(self, data: bytes) -> None:

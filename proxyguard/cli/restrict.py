@@ -1,0 +1,204 @@
+"""`proxyguard restrict`: temporary restrictions on the running instance. Every one has an end."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from proxyguard.cli.control import asked
+from proxyguard.cli.options import config_option, control_option, json_option
+from proxyguard.durations import parse_duration
+
+class_option = click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    metavar="CLASS=RATE",
+    help="Limit a class: anonymous=300/day. May be given several times.",
+)
+path_option = click.option("--path-prefix", metavar="PATH", help="Only requests whose path begins so.")
+
+
+@click.group()
+def restrict() -> None:
+    """List, try, start and end temporary restrictions. Each of them has an end.
+
+    \b
+    Examples:
+      proxyguard restrict list
+      proxyguard restrict preview --class anonymous=100/hour
+      proxyguard restrict start slow-reading
+      proxyguard restrict start slow-search --class anonymous=60/hour --path-prefix /search/ --until 2h --why "Overloaded."
+      proxyguard restrict end slow-search
+    """
+
+
+@restrict.command("list")
+@config_option
+@control_option
+@json_option
+def list_restrictions(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+    """Show all restrictions: which are on, why, until when, and whom they stopped.
+
+    \b
+    Example:
+      proxyguard restrict list
+    """
+    answer = asked(config, control, "restrictions-list")
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    if not answer["restrictions"]:
+        click.echo("there are no restrictions")
+        return
+    table = Table("name", "state", "ends (UTC)", "refused", "what it does", box=None, pad_edge=False)
+    for each in answer["restrictions"]:
+        state = f"on, {each['reason']}" if each["on"] else f"off: {each['reason']}"
+        ends = said_time(each["ends"]) if each["ends"] else "-"
+        table.add_row(each["name"], state, ends, f"{each['refused']:,}" if each["on"] else "-", said_effect(each))
+    Console().print(table)
+
+
+def said_effect(each: dict[str, Any]) -> str:
+    """The limits, or who is refused by now."""
+    if each["classes"]:
+        return ", ".join(f"{name} {limit}" for name, limit in each["classes"].items())
+    return f"refuses {', '.join(each['shedding'])}" if each["shedding"] else "sheds load"
+
+
+@restrict.command()
+@click.argument("name", required=False)
+@class_option
+@path_option
+@config_option
+@control_option
+@json_option
+def preview(
+    name: str | None,
+    classes: tuple[str, ...],
+    path_prefix: str | None,
+    config: Path | None,
+    control: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Say whom a restriction would have touched within the last hour. Changes nothing.
+
+    \b
+    Examples:
+      proxyguard restrict preview slow-reading
+      proxyguard restrict preview --class anonymous=100/hour --class new=200/hour --path-prefix /posts/
+    """
+    if (name is None) is (not classes):
+        raise click.UsageError("name a restriction, or say limits with --class; one of the two")
+    arguments = {"name": name, "classes": limits_of(classes), "path_prefix": path_prefix}
+    answer = asked(config, control, "restrictions-preview", arguments)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    table = Table("class", "limit", "clients seen", "would have touched", box=None, pad_edge=False)
+    for each in answer["classes"]:
+        table.add_row(each["class"], each["limit"], f"{each['seen']:,}", f"{each['touched']:,}")
+    Console().print(table)
+    click.echo(f"in the last hour, as far as this instance ran; {answer['not_kept']:,} requests were not kept")
+    if not answer["exact"]:
+        click.echo("its condition was not looked at, only the limits: so at most that many")
+    if answer["workers"] > 1:
+        click.echo(f"a client that several of the {answer['workers']} workers served is counted by each")
+
+
+@restrict.command()
+@click.argument("name")
+@class_option
+@path_option
+@click.option(
+    "--until", metavar="WHEN", help="When it ends: 2h, 3d, or a time such as 2026-07-08T18:00Z. Needed with --class."
+)
+@click.option("--why", default="", help="What those whom it stops read. Needed with --class.")
+@config_option
+@control_option
+def start(
+    name: str,
+    classes: tuple[str, ...],
+    path_prefix: str | None,
+    until: str | None,
+    why: str,
+    config: Path | None,
+    control: Path | None,
+) -> None:
+    """Start a restriction that a rule file defines, or one given here.
+
+    \b
+    Examples:
+      proxyguard restrict start sign-up-pause --until 30m
+      proxyguard restrict start slow --class anonymous=300/day --class signed-in=6000/day --until 2h --why "Overloaded."
+    """
+    if classes and not why:
+        raise click.UsageError("say --why: those whom it stops read it")
+    if classes and not until:
+        raise click.UsageError("say --until: what nobody ends stays for years")
+    if path_prefix and not classes:
+        raise click.UsageError("--path-prefix goes with --class; a restriction of a file has its own condition")
+    arguments = {
+        "name": name, "classes": limits_of(classes), "path_prefix": path_prefix, "why": why,
+        "until": None if until is None else end_of(until),
+    }  # fmt: skip
+    answer = asked(config, control, "restrictions-start", arguments)
+    click.echo(
+        f"{name} is on until {said_time(answer['ends'])} UTC" if answer["on"] else f"{name} is off: {answer['reason']}"
+    )
+
+
+@restrict.command()
+@click.argument("name")
+@config_option
+@control_option
+def end(name: str, config: Path | None, control: Path | None) -> None:
+    """End a restriction now. One of a file stays off until it is started by command, or changed in its file.
+
+    \b
+    Example:
+      proxyguard restrict end slow-search
+    """
+    asked(config, control, "restrictions-end", {"name": name})
+    click.echo(f"{name} has ended")
+
+
+def limits_of(classes: tuple[str, ...]) -> dict[str, str]:
+    """`anonymous=300/day` as a mapping."""
+    limits = {}
+    for text in classes:
+        name, mark, rate = text.partition("=")
+        if not (name and mark and rate):
+            raise click.BadParameter(f"{text!r} is not CLASS=RATE, such as anonymous=300/day", param_hint="--class")
+        limits[name] = rate
+    return limits
+
+
+def end_of(text: str) -> float:
+    """A duration from now, or a moment with its zone, as Unix seconds."""
+    try:
+        return time() + parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is neither a duration (2h) nor a time (2026-07-08T18:00Z)", param_hint="--until"
+        ) from None
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no time zone: {text}Z is UTC", param_hint="--until")
+    return moment.timestamp()
+
+
+def said_time(at: float) -> str:
+    """`2026-07-08 18:00:07`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

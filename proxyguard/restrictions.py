@@ -1,0 +1,293 @@
+"""Which temporary restrictions are on: by time, by command, or by an alarm; and when one ends that touches the wrong people.
+
+A state machine that is fed with what was counted and the time, once a second. Knows no clock, no file, no process; which rules a
+restriction is made of is `policy.expand`'s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from proxyguard.policy.model import NOWHERE
+from proxyguard.policy.restriction import Alarm, Restriction
+
+WINDOW_TICKS: Final = 10
+"""Alarms look at so many ticks: short enough to act within seconds, long enough that one slow page is no alarm."""
+
+MIN_ANSWERS: Final = 20
+"""Answers of the upstream in the window below which their times and errors say nothing."""
+
+MIN_SEEN: Final = 20
+"""Clients of a class that must have been seen before a share of them means anything."""
+
+EASED: Final = 0.8
+"""An alarm that is on counts as over when everything is below this part of its threshold: it does not flap at the edge."""
+
+
+class Totals(NamedTuple):
+    """What was counted since the start. `answers` are the upstream's, `slower` how many came within each of `bounds` (the last
+    is beyond all)."""
+
+    requests: int = 0
+    answers: int = 0
+    errors: int = 0
+    within: tuple[int, ...] = ()
+
+    def plus(self, other: Totals) -> Totals:
+        """The sum of two processes."""
+        size = max(len(self.within), len(other.within))
+        padded = [(*each.within, *[0] * (size - len(each.within))) for each in (self, other)]
+        within = tuple(sum(pair) for pair in zip(*padded, strict=True))
+        return Totals(self.requests + other.requests, self.answers + other.answers, self.errors + other.errors, within)
+
+
+class Signals(NamedTuple):
+    """What alarms look at. None: too little to say."""
+
+    requests_per_second: float = 0.0
+    upstream_p95_seconds: float | None = None
+    upstream_error_share: float | None = None
+
+
+class Meter:
+    """Turns totals, one each tick, into signals about the last WINDOW_TICKS."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """`bounds` are the upper bounds, in seconds, of the times that `Totals.within` counts."""
+        self._bounds = tuple(bounds)
+        self._seen: deque[tuple[float, Totals]] = deque(maxlen=WINDOW_TICKS + 1)
+
+    def feed(self, totals: Totals, now: float) -> Signals:
+        """The signals at this tick. Totals that shrink (a process was replaced) begin anew."""
+        if self._seen and (totals.requests < self._seen[-1][1].requests or totals.answers < self._seen[-1][1].answers):
+            self._seen.clear()
+        self._seen.append((now, totals))
+        since, first = self._seen[0]
+        if now <= since:
+            return Signals()
+        answers = totals.answers - first.answers
+        rate = (totals.requests - first.requests) / (now - since)
+        if answers < MIN_ANSWERS:
+            return Signals(rate)
+        padded = (*first.within, *[0] * (len(totals.within) - len(first.within)))
+        counts = [after - before for after, before in zip(totals.within, padded, strict=False)]
+        return Signals(rate, self._percentile(counts, 0.95), (totals.errors - first.errors) / answers)
+
+    def _percentile(self, counts: Sequence[int], share: float) -> float | None:
+        """The time within which this share came, evenly spread between two bounds; beyond the last one, that."""
+        wanted = share * sum(counts)
+        if wanted <= 0:
+            return None
+        passed, low = 0, 0.0
+        for count, bound in zip(counts, self._bounds, strict=False):
+            if count and passed + count >= wanted:
+                return low + (bound - low) * (wanted - passed) / count
+            passed, low = passed + count, bound
+        return self._bounds[-1]
+
+
+def is_over(alarm: Alarm, signals: Signals, part: float = 1.0) -> bool:
+    """Whether any threshold, or this part of it, is exceeded."""
+    pairs = (
+        (signals.requests_per_second, alarm.requests_per_second),
+        (signals.upstream_p95_seconds, alarm.upstream_p95_seconds),
+        (signals.upstream_error_share, alarm.upstream_error_share),
+    )
+    return any(value is not None and bound is not None and value > bound * part for value, bound in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A command to start: until then, at most until the restriction's own end."""
+
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command to end, or a roll-back. Holds for the restriction as it was: changed in its file, it may be on again."""
+
+    at: float
+    reason: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What operators, and roll-backs, have decided; by name."""
+
+    started: Mapping[str, Started] = field(default_factory=dict)
+    ended: Mapping[str, Ended] = field(default_factory=dict)
+
+    def start(self, name: str, since: float, until: float | None) -> Orders:
+        ended = {each: order for each, order in self.ended.items() if each != name}
+        return Orders({**self.started, name: Started(since, until)}, ended)
+
+    def end(self, name: str, order: Ended) -> Orders:
+        started = {each: order for each, order in self.started.items() if each != name}
+        return Orders(started, {**self.ended, name: order})
+
+    def only(self, restrictions: Iterable[Restriction], now: float) -> Orders:
+        """Without what can no longer matter: so that what is kept does not grow."""
+        known = {each.name: each for each in restrictions}
+        started = {
+            name: order
+            for name, order in self.started.items()
+            if name in known and (order.until is None or now < order.until) and now < known[name].until
+        }
+        ended = {
+            name: order
+            for name, order in self.ended.items()
+            if name in known and order.identity == identity(known[name]) and now < known[name].until
+        }
+        return self if (started, ended) == (dict(self.started), dict(self.ended)) else Orders(started, ended)
+
+
+def identity(restriction: Restriction) -> str:
+    """What changes when anything but its place in the file does."""
+    return blake2b(repr(replace(restriction, place=NOWHERE)).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a restriction stands: whether it is on, why (or why not), since when and until when, as far as that is known.
+
+    `step` is how far shedding load has come.
+    """
+
+    restriction: Restriction
+    on: bool
+    reason: str
+    since: float | None = None
+    ends: float | None = None
+    step: int = 0
+
+
+class Look(NamedTuple):
+    """What one tick found: how all stand, what changed (name and words), and which were rolled back (name and words)."""
+
+    standings: tuple[Standing, ...]
+    changes: tuple[tuple[str, str], ...]
+    rolled_back: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _State:
+    """What is remembered of one restriction from tick to tick."""
+
+    on_since: float | None = None
+    over_since: float | None = None
+    last_over: float | None = None
+    step: int = 0
+    stepped_at: float = 0.0
+
+
+class Monitor:
+    """Decides which restrictions are on. One per instance."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, _State] = {}
+
+    def look(
+        self,
+        restrictions: Sequence[Restriction],
+        orders: Orders,
+        signals: Signals,
+        collateral: Mapping[str, tuple[int, int]],
+        now: float,
+    ) -> Look:
+        """One tick. `collateral` says, by name, how many clients of the class to be spared were touched, and were seen."""
+        self._states = {each.name: self._states.get(each.name, _State()) for each in restrictions}
+        standings: list[Standing] = []
+        changes: list[tuple[str, str]] = []
+        rolled_back: list[tuple[str, str]] = []
+        for restriction in restrictions:
+            name = restriction.name
+            state = self._states[name]
+            before = state.on_since is not None
+            standing = self._standing(restriction, state, orders, signals, now)
+            if standing.on and before:
+                too_much = _collateral(restriction, collateral.get(name, (0, 0)))
+                if too_much:
+                    rolled_back.append((name, too_much))
+                    standing = Standing(restriction, on=False, reason=too_much)
+            if standing.on is not before:
+                changes.append((name, f"on: {standing.reason}" if standing.on else f"off: {standing.reason}"))
+                state.on_since = now if standing.on else None
+            if not standing.on and standing.reason != WAITS:
+                state.step = 0
+                state.last_over = None
+            standings.append(replace(standing, since=state.on_since, step=state.step))
+        return Look(tuple(standings), tuple(changes), tuple(rolled_back))
+
+    def _standing(
+        self, restriction: Restriction, state: _State, orders: Orders, signals: Signals, now: float
+    ) -> Standing:
+        """How a restriction stands, collateral aside."""
+        if now >= restriction.until:
+            return Standing(restriction, on=False, reason="it is over")
+        ended = orders.ended.get(restriction.name)
+        if ended is not None and ended.identity == identity(restriction):
+            return Standing(restriction, on=False, reason=ended.reason)
+        started = orders.started.get(restriction.name)
+        if started is not None and (started.until is None or now < started.until):
+            ends = restriction.until if started.until is None else min(started.until, restriction.until)
+            return Standing(restriction, on=True, reason="by command", ends=ends)
+        if restriction.start is not None and now < restriction.start:
+            return Standing(restriction, on=False, reason="it has not begun")
+        if restriction.alarm is not None:
+            on = _by_alarm(restriction, restriction.alarm, state, signals, now)
+            return Standing(restriction, on=on, reason="by alarm" if on else WAITS)
+        if restriction.standby:
+            return Standing(restriction, on=False, reason="it waits for a command")
+        return Standing(restriction, on=True, reason="by time", ends=restriction.until)
+
+
+WAITS: Final = "it waits for an alarm"
+
+
+def _by_alarm(restriction: Restriction, alarm: Alarm, state: _State, signals: Signals, now: float) -> bool:
+    """Whether the alarm has it on. Moves the step of shedding load."""
+    was_on = state.last_over is not None
+    over = is_over(alarm, signals)
+    if not over:
+        state.over_since = None
+    elif state.over_since is None:
+        state.over_since = now
+    long_enough = state.over_since is not None and now - state.over_since >= alarm.for_seconds
+    if not was_on:
+        if not long_enough:
+            return False
+        state.step, state.stepped_at = min(1, restriction.steps), now
+    if over:
+        state.last_over = now
+    shed = restriction.shed
+    if shed is None:
+        if state.last_over is not None and now - state.last_over >= restriction.hold_seconds:
+            state.last_over = None
+        return state.last_over is not None
+    if now - state.stepped_at >= shed.every_seconds:
+        if over:
+            state.step = min(state.step + 1, restriction.steps)
+            state.stepped_at = now
+        elif not is_over(alarm, signals, EASED):
+            state.step -= 1
+            state.stepped_at = now
+    if state.step <= 0:
+        state.step, state.last_over = 0, None
+    return state.last_over is not None
+
+
+def _collateral(restriction: Restriction, counted: tuple[int, int]) -> str:
+    """Words, if a restriction touches too many of those whom it was to spare."""
+    spared, (touched, seen) = restriction.roll_back, counted
+    if spared is None or seen < MIN_SEEN or touched <= spared.share * seen:
+        return ""
+    return (
+        f"rolled back: it touched {touched} of {seen} {spared.class_name} clients, more than {spared.share:.3g} of them"
+    )
