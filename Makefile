@@ -18,7 +18,7 @@ SITE_PORT ?= 8079
 RULES ?= rules
 ARGS ?=
 
-.PHONY: help setup run site test lint format bench range e2e soak image lock clean
+.PHONY: help setup run site test lint format bench held abuse fuzz range e2e soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,19 @@ bench: $(VENV)/.bench  ## Measure a decision, and requests a second beside mitmd
 	$(PYTHON_IN_VENV) -m bench.engine
 	$(PYTHON_IN_VENV) -m bench.end_to_end $(ARGS)
 
+held: setup  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
+	$(PYTHON_IN_VENV) -m bench.held $(ARGS)
+
+abuse: setup  ## Measure what visitors notice while others attack (four minutes).
+	$(PYTHON_IN_VENV) -m bench.abuse $(ARGS)
+
+$(VENV)/.fuzz: requirements/fuzz.txt $(READY)
+	@$(PIP) install --require-hashes --requirement requirements/fuzz.txt
+	@touch $@
+
+fuzz: $(VENV)/.fuzz  ## Fuzz parsers and lanes with coverage as the guide (ARGS='--seconds 600').
+	$(PYTHON_IN_VENV) -m tests.fuzz $(ARGS)
+
 range: setup  ## Run the scraper range: cohorts of people and scrapers against the bundled rules.
 	@if [ -e bench/range ] || [ -e bench/range.py ]; then $(PYTHON_IN_VENV) -m bench.range $(ARGS); \
 	else echo "The scraper range is not in this version."; fi
@@ -92,5 +105,5 @@ lock:  ## Write requirements/*.txt again from pyproject.toml (ARGS=--upgrade tak
 	scripts/lock $(ARGS)
 
 clean:  ## Remove .venv, caches and build products.
-	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run .fuzz build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
