@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from proxyguard.decision import DEFAULT_RULE, FAILURE_RULE
+from proxyguard.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
 from proxyguard.lint.logic import Leaf, leaves, normal
 from proxyguard.lint.source import SourceFile, read_source
 from proxyguard.lint.words import said_leaf
@@ -32,6 +32,7 @@ _RECORDED: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.HOST
 _NO_RULE: Final = {
     DEFAULT_RULE: "no rule decided: what nothing refuses passes",
     FAILURE_RULE: "checking failed, and the setting failure_mode decided; the instance's log says why",
+    STORE_RULE: "the store was down, and the setting store.on_down says to refuse what limits would count",
     "operator": "an operator's ban (proxyguard bans list)",
 }
 
@@ -133,9 +134,9 @@ def _request(record: dict[str, Any]) -> Request | None:
 
 def rule_text(source: SourceFile, rule: Rule) -> list[str]:
     """The lines of a rule in its file, without what they are indented by."""
-    rules = source.root.get("rules") if source.root else None
-    starts = [item.line for item in rules.items if isinstance(item, Mapping)] if isinstance(rules, Sequence) else []
-    later = [line for line in starts if line > rule.place.line]
+    parts = [entry.value for entry in source.root] if source.root else []
+    items = [item for part in parts if isinstance(part, Sequence) for item in part.items]
+    later = [item.line for item in items if isinstance(item, Mapping) and item.line > rule.place.line]
     keys = [entry.key.line for entry in source.root if entry.key.line > rule.place.line] if source.root else []
     end = min([*later, *keys, len(source.lines) + 1])
     lines = source.lines[rule.place.line - 1 : end - 1]

@@ -40,7 +40,7 @@ MAX_STEPS: Final = 20_000
 SINGLE: Final = frozenset(
     {
         FieldKind.CLIENT, FieldKind.HOST, FieldKind.SCHEME, FieldKind.METHOD, FieldKind.PATH, FieldKind.HTTP_VERSION,
-        FieldKind.SCORE,
+        FieldKind.SCORE, FieldKind.CLASS,
     }
 )  # fmt: skip
 """Fields that every request has exactly once."""

@@ -11,7 +11,7 @@ from proxyguard.lint.findings import Finding
 from proxyguard.lint.logic import Every, Leaf, Node, Some, always_holds, contradiction, implies, leaves
 from proxyguard.lint.view import PolicyView, RuleView
 from proxyguard.lint.words import rule_at, said_leaf
-from proxyguard.policy.model import CLASS_MARK, AtLeast, Field, FieldKind, Text, TextKind
+from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
 
 MAX_TEXT: Final = 64
 """Bytes of a text whose parts are looked up; more are compared with rules of the same text only."""
@@ -19,7 +19,8 @@ MAX_TEXT: Final = 64
 MAX_LOOSE_PAIRS: Final = 200_000
 """Comparisons with rules that no text leads to (networks, patterns); enough for 600 such rules, about a second."""
 
-_CLASS_MARK: Final = CLASS_MARK.encode()
+_OWN_MARK: Final = b":"
+"""In tags that no rule attaches: classes and restrictions have them, names of tags cannot."""
 
 type Handle = tuple[Field, TextKind, bytes]
 
@@ -35,11 +36,14 @@ def reach(view: PolicyView) -> Iterator[Finding]:
             continue
         given.add(item)
         deciders.add(item)
+    told: set[str] = set()
     for item in view.every:
-        expires = item.rule.expires
-        if expires is not None and view.is_expired(item.rule) and item.mode is not Mode.OFF:
+        expires, restriction = item.rule.expires, item.rule.restriction
+        if expires is not None and view.is_expired(item.rule) and item.mode is not Mode.OFF and restriction not in told:
             day = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            message = f"the rule '{item.rule.name}' expired on {day}"
+            what = f"the restriction '{restriction}' ended" if restriction else f"the rule '{item.rule.name}' expired"
+            message = f"{what} on {day}"
+            told |= {restriction} if restriction else set()
             place = item.source.find_key(item.rule, "expires")
             yield item.finding("PG004", message, "delete it, or give it a later day", place=place)
 
@@ -80,7 +84,7 @@ class _Given:
             case FieldKind.SCORE, AtLeast(bound):
                 return bound > self.most
             case FieldKind.TAG, Text(TextKind.EQUAL, texts):
-                return self.tags.isdisjoint(texts) and not any(text.startswith(_CLASS_MARK) for text in texts)
+                return self.tags.isdisjoint(texts) and not any(_OWN_MARK in text for text in texts)
             case _:
                 return False
 

@@ -18,7 +18,9 @@ from proxyguard.policy.parse_lists import list_entries, unescaped
 from proxyguard.problems import Report
 from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence, read_yaml
 
-IGNORE: Final = re.compile(r"(?:^|\s)#.*\bproxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)")
+IGNORE: Final = re.compile(
+    r"(?:^|\s)#.*\bproxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)"
+)
 """`# proxyguard: ignore PG020, PG022`, the reason before or after it; or `ignore-file` for the whole file."""
 
 
@@ -110,9 +112,9 @@ class SourceFile:
 
     def references(self) -> set[str]:
         """Names of the lists that conditions use."""
-        parts = [self.root.get(key) for key in ("rules", "classes")] if self.root else []
+        parts = [entry.value for entry in self.root if entry.key.text not in ("lists", "tests")] if self.root else []
         found: set[str] = set()
-        for scalar in (scalar for part in parts if part is not None for scalar in scalars_of(part)):
+        for scalar in (scalar for part in parts for scalar in scalars_of(part)):
             if scalar.text.startswith("$") and not scalar.text.startswith("$$"):
                 found.add(scalar.text[1:])
         return found

@@ -30,7 +30,7 @@ def _bursts(view: PolicyView) -> Iterator[Finding]:
             continue
         period = duration_text(limit.period_seconds)
         message = (
-            f"the limit of '{item.rule.name}' lets {limit.burst} requests through at once, "
+            f"the limit of '{item.rule.name}' lets {limit.burst} through at once, "
             f"more than its rate allows in a whole period ({limit.amount} in {period})"
         )
         hint = f"burst: {limit.amount} or less, or a rate over the time that you mean"
