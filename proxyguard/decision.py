@@ -110,6 +110,9 @@ DEFAULT_RULE: Final = "default"
 FAILURE_RULE: Final = "failure-mode"
 """The name of the rule that decides when checking itself failed."""
 
+STORE_RULE: Final = "store-down"
+"""The name of the rule that decides when the store is down and its setting says to refuse what it would count."""
+
 PASS: Final = Pass()
 ALLOW: Final = Allow()
 

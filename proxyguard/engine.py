@@ -5,8 +5,8 @@ other rules in file order up to the first terminal action that applies; else `pa
 indexed (policy.compile) or of what carries out a decision.
 
 A rule with a limit is charged when its condition holds for the request and for the score and tags that rules *without* a limit
-gave before it. A rule without a limit sees all score and tags given before it; where those depend on usages, it is *open*
-until the usages are known.
+gave before it; one that counts what responses cost only looks then, and `due` says what to charge later. A rule without a
+limit sees all score and tags given before it; where those depend on usages, it is *open* until the usages are known.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
             if key is None:
                 continue
             steps.append(_new(Step, (rule, len(charges), is_open)))
-            charges.append(_new(Charge, (key, rule.limit, 1.0, rule.enforced and rule.refuses, False)))
+            charges.append(_new(Charge, (key, rule.limit, rule.cost, rule.enforced and rule.refuses, False)))
         else:
             steps.append(_new(Step, (rule, None, is_open)))
         if not rule.enforced:
@@ -176,6 +176,19 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     if not (score or tags or shadow or quotas):
         return PASSED
     return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
+
+
+def due(found: Match, decision: Decision) -> tuple[Charge, ...]:
+    """The charges whose cost the response will tell; none when we answer ourselves: that costs nobody anything."""
+    if not (found.policy.settles and decision.forwards):
+        return ()
+    return tuple(charge for charge in found.charges if charge.limit.count.after_response)
+
+
+def owed(charges: Sequence[Charge], status: int, bytes_sent: int, upstream_seconds: float | None) -> tuple[Charge, ...]:
+    """What is to be charged of `due` charges now that the response is known. `status` 0: the site did not answer."""
+    costs = ((charge, charge.limit.count.cost(status, bytes_sent, upstream_seconds)) for charge in charges)
+    return tuple(charge._replace(cost=cost, stops=False, owed=True) for charge, cost in costs if cost > 0)
 
 
 class Given(NamedTuple):

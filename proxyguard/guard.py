@@ -6,6 +6,7 @@ is one reference that a reload swaps; a request keeps the one it started with.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from proxyguard.accounts import Accounts
 from proxyguard.announcements import quota_fields
-from proxyguard.decision import FAILURE_RULE, PASS, Decision, Ending, Mode, Reject
-from proxyguard.engine import Match, Ruling, decide, match
-from proxyguard.limits.store import AsyncStore, Outcome, Store, StoreUnavailable
+from proxyguard.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, Ending, Mode, Reject
+from proxyguard.engine import Match, Ruling, decide, due, match, owed
+from proxyguard.limits.store import AsyncStore, Outcome, Store, StoreUnavailable, Usage
 from proxyguard.policy.conditions import class_of
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.ports import Forwarding, Served, Ticket
@@ -33,6 +34,7 @@ from proxyguard.telemetry.one_client import OneClientWatch
 from proxyguard.telemetry.shadow import Tally
 
 if TYPE_CHECKING:
+    from proxyguard.limits.store import Charge
     from proxyguard.policy.compile import Account, CompiledPolicy
     from proxyguard.request import Request
 
@@ -45,7 +47,19 @@ FAILED_CLOSED: Final = Decision(
     reason="the check failed; failure mode closed",
 )
 
+STORE_DOWN: Final = Decision(
+    action=Reject(status=503, retry_after_seconds=5.0),
+    rule=STORE_RULE,
+    reason="the store is down, and store.on_down is closed",
+)
+
 NOTHING_HIDDEN: Final = Forwarding()
+
+MAX_SETTLING: Final = 10_000
+"""Charges for responses on their way to a store elsewhere; more are not made."""
+
+OF_THE_SITE: Final = frozenset({"", "client-gone"})
+"""Faults with which a status is still the site's, not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class Guard:
         self.restricting = restricting or Restricting()
         self._clock = clock
         self.one_client = OneClientWatch()
+        self._settling: set[asyncio.Future[Outcome]] = set()
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
 
     @property
@@ -116,7 +131,13 @@ class Guard:
             found = match(policy, request, now, self.restricting.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
-            outcome = self._store.charge(found.charges, found.ban_keys, now)
+            outcome: Outcome | Awaitable[Outcome] | None
+            try:
+                outcome = self._store.charge(found.charges, found.ban_keys, now)
+            except StoreUnavailable as error:
+                outcome = self._uncounted(found, error)
+            if outcome is None:
+                return self._ticket(found, STORE_DOWN, started)
             if not isinstance(outcome, Outcome):
                 return self._check_later(found, outcome, started)
             ruling = decide(found, outcome)
@@ -128,12 +149,30 @@ class Guard:
 
     async def _check_later(self, found: Match, waiting: Awaitable[Outcome], started: float) -> Ticket:
         try:
-            ruling = decide(found, await waiting)
+            outcome: Outcome | None
+            try:
+                outcome = await waiting
+            except StoreUnavailable as error:
+                outcome = self._uncounted(found, error)
+            if outcome is None:
+                return self._ticket(found, STORE_DOWN, started)
+            ruling = decide(found, outcome)
             if ruling.ban is not None:
                 self._ban(ruling, self._clock())
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(found.request, error, started)
         return self._ticket(found, ruling.decision, started)
+
+    def _uncounted(self, found: Match, error: StoreUnavailable) -> Outcome | None:
+        """What to decide by when the store is down and says to refuse: nothing is exceeded; None: refuse.
+
+        A request that rules without a limit refuse anyway is refused by them. One that only rules in shadow would count is not
+        refused: they never act.
+        """
+        self._metrics.internal_error("store", error)
+        outcome = Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in found.charges))  # noqa: FBT003 - a tuple's field
+        counts = any(rule.enforced for rule, charge, _ in found.steps if charge is not None)
+        return None if counts and decide(found, outcome).decision.forwards else outcome
 
     def _recognise(self, account: Account, request: Request, now: float) -> None:
         """Let the request say whose account it is, when the upstream has said so of its session."""
@@ -175,8 +214,33 @@ class Guard:
             metrics.site_errors += served.status >= 500
         if served.fault:
             metrics.faults[served.fault] += 1
+        if ticket.due and served.upstream_seconds is not None:
+            self._charge_due(ticket.due, served)
         if ticket.decision.forwards and self._recorded(ticket):
             self._record(ticket, served.status, served.total_seconds, served.fault)
+
+    def _charge_due(self, charges: tuple[Charge, ...], served: Served) -> None:
+        """Charge what a response of the site cost. Nobody waits for a store elsewhere."""
+        status = served.status if served.fault in OF_THE_SITE else 0
+        costs = owed(charges, status, served.bytes_sent, served.upstream_seconds)
+        if not costs or len(self._settling) >= MAX_SETTLING:
+            return
+        try:
+            outcome = self._store.charge(costs, (), self._clock())
+            if not isinstance(outcome, Outcome):
+                waiting = asyncio.ensure_future(outcome)
+                self._settling.add(waiting)
+                waiting.add_done_callback(self._settled)
+        except StoreUnavailable:
+            return  # the requests that it would refuse are refused already
+        except Exception as error:  # noqa: BLE001 - the response is out: there is nothing to refuse
+            self._metrics.internal_error("settle", error)
+
+    def _settled(self, waiting: asyncio.Future[Outcome]) -> None:
+        self._settling.discard(waiting)
+        error = None if waiting.cancelled() else waiting.exception()
+        if isinstance(error, Exception) and not isinstance(error, StoreUnavailable):
+            self._metrics.internal_error("settle", error)
 
     def _ban(self, ruling: Ruling, now: float) -> None:
         order = ruling.ban
@@ -211,7 +275,9 @@ class Guard:
             who = request.account_key or policy.client_key(request)
             self.restricting.saw(class_ or ANONYMOUS, who, decision)
             self.restricting.recent.saw(class_ or ANONYMOUS, who, request.path, found.now)
-        return self._told(Ticket(request, decision, self.reference(), started, forwarding, class_))
+        return self._told(
+            Ticket(request, decision, self.reference(), started, forwarding, class_, due(found, decision))
+        )
 
     def _told(self, ticket: Ticket) -> Ticket:
         """Count a decision, and record a refusal."""

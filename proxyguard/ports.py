@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from proxyguard.decision import Decision
+from proxyguard.limits.store import Charge
 from proxyguard.request import Headers, Request
 
 
@@ -34,6 +35,8 @@ class Ticket(NamedTuple):
     forwarding: Forwarding | None = None
     class_: str = ""
     """The class of the client, when the rules define classes."""
+    due: tuple[Charge, ...] = ()
+    """What is to be charged when the response is known."""
 
 
 class Served(NamedTuple):

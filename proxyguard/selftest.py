@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.client_address import DEFAULT_PREFIXES
 from proxyguard.decision import DEFAULT_RULE, Decision, Mode
-from proxyguard.engine import Match, decide, match
+from proxyguard.engine import Match, decide, due, match, owed
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import Outcome
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
@@ -166,6 +166,9 @@ def _run_step(
         if ruling.ban is not None:
             order = ruling.ban
             store.ban(order.key, order.rule, order.reason, order.terms, now)
+        charges = due(found, ruling.decision)
+        if charges:
+            store.charge(owed(charges, *step.response), (), now)
     if _fits(step.expect, ruling.decision):
         return None
     keys = KeyMaker(SECRET, DEFAULT_PREFIXES)

@@ -212,7 +212,7 @@ class _Walk:
                 if key is None:
                     continue
                 stops = entry.mode is Mode.ENFORCE and _refuses(rule)
-                charges[at] = Charge(key, rule.limit, 1.0, stops)
+                charges[at] = Charge(key, rule.limit, rule.limit.count.cost_at_check, stops)
             if entry.mode is Mode.SHADOW:
                 continue
             if isinstance(rule.action, Score | Tag):

@@ -154,6 +154,8 @@ def part_value(part: KeyPart, request: Request) -> Any:
             return request.path
         case KeyKind.SITE:
             return "*"
+        case KeyKind.QUERY:
+            return request.query.get(name)
         case KeyKind.USER_AGENT:
             return request.header_index.get(b"user-agent")
         case KeyKind.HEADER:
@@ -292,7 +294,7 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
                 continue
             places[at] = len(charges)
             stops = own is Mode.ENFORCE and isinstance(rule.action, REFUSALS)
-            charges.append(Charge(key, rule.limit, 1.0, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
+            charges.append(Charge(key, rule.limit, rule.limit.count.cost_at_check, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
         if own is Mode.SHADOW:
             continue
         if given is not None and (is_open or rule.limit is not None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,15 +176,41 @@ def test_a_remote_store_is_awaited(tmp_path: Path) -> None:
     assert asyncio.run(ask()) == ["pass", "pass", "ban"]
 
 
-def test_an_unavailable_store_is_the_failure_modes_to_decide(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")), mode=FailureMode.CLOSED)
-
+def asked(bench: Bench, target: bytes) -> tuple[str, str, object]:
     async def ask() -> Ticket:
-        ticket = bench.guard.check(request())
+        ticket = bench.guard.check(request(target))
         return ticket if isinstance(ticket, Ticket) else await ticket
 
-    assert asyncio.run(ask()).decision.rule == "failure-mode"
-    assert bench.metrics.internal_errors == {"store": 1}
+    decision = asyncio.run(ask()).decision
+    status = decision.action.status if isinstance(decision.action, Reject) else None
+    return decision.name, decision.rule, status
+
+
+@pytest.mark.parametrize("mode", FailureMode)
+def test_an_unavailable_store_refuses_what_it_would_count_whatever_the_failure_mode(
+    tmp_path: Path, mode: FailureMode
+) -> None:
+    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")), mode=mode)
+    assert asked(bench, b"/signup") == ("reject", "store-down", 503)
+    assert asked(bench, b"/secret") == ("reject", "no-secret", None)
+    assert asked(bench, b"/robots.txt") == ("allow", "robots", None)
+    assert asked(bench, b"/") == ("pass", "default", None)
+    assert bench.metrics.internal_errors == {"store": 3}
+
+
+def test_a_store_that_refuses_at_once_is_no_different(tmp_path: Path) -> None:
+    class DownStore(MemoryStore):
+        def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
+            raise StoreUnavailable("gone")
+
+    assert asked(Bench(tmp_path, store=DownStore()), b"/signup") == ("reject", "store-down", 503)
+
+
+def test_rules_in_shadow_refuse_nothing_when_the_store_is_down(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")))
+    shadow = tuple(replace(rule, mode=Mode.SHADOW) for rule in RULES)
+    bench.guard.swap(policies(*shadow))
+    assert asked(bench, b"/signup") == ("pass", "default", None)
 
 
 def test_references_are_opaque_and_distinct(tmp_path: Path) -> None:

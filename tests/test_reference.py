@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.limits.limit import KeyKind, Missing
+from proxyguard.limits.limit import KeyKind, Missing, Window
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Encoding, FieldKind
 from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
 from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
 from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
+from proxyguard.policy.parse_counts import COUNT_WORDS
 from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
 from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, SHED_KEYS
 from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
@@ -49,7 +50,7 @@ def test_an_example_loads_and_its_tests_hold(text: str, tmp_path: Path) -> None:
 
 
 WORDS = {
-    *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing,
+    *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing, *COUNT_WORDS, *Window,
     *ACCOUNT_KEYS, *CLASS_KEYS, *SIGNED_KEYS, *DIGESTS, *Encoding,
     *RESTRICTION_KEYS, *ALARM_KEYS, *SHED_KEYS,
     *TEST_KEYS, *SKETCH_KEYS, *EXPECT_KEYS, "any", "all", "present", "absent",

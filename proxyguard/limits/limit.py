@@ -75,6 +75,11 @@ class Count:
         """Whether the cost is known only when the response is; a request then only looks (a charge of cost 0)."""
         return self.kind not in (CountKind.REQUESTS, CountKind.DISTINCT)
 
+    @property
+    def cost_at_check(self) -> float:
+        """What is charged before the request goes anywhere: one unit, or nothing yet."""
+        return 0.0 if self.after_response else 1.0
+
     def cost(self, status: int, bytes_sent: int, upstream_seconds: float | None) -> float:
         """What a response costs, to be charged as owed; 0: nothing to charge. Only for kinds counted after the response."""
         match self.kind:

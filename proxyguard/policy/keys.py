@@ -1,8 +1,8 @@
 """The keys that limits count by and bans are remembered by: short strings made from a request.
 
 Decides what of a request may appear in a key: addresses as they are, short plain hosts and paths as they are, everything else
-(headers, cookies, query parameters, user agents, long or odd texts) as a keyed hash, so that no secret of a client is ever in a key, a log or a
-shared store. Equal in every process that has the same secret. Knows nothing of stores.
+(headers, cookies, query parameters, user agents, long or odd texts) as a keyed hash, so that no secret of a client is ever in
+a key, a log or a shared store. Equal in every process that has the same secret. Knows nothing of stores.
 """
 
 from __future__ import annotations

@@ -241,6 +241,14 @@ class RequestSketch(NamedTuple):
     """What the upstream said of the account; empty: nothing."""
 
 
+class ResponseSketch(NamedTuple):
+    """What the site answers to a request of a test, when that is forwarded."""
+
+    status: int = 200
+    bytes_sent: int = 0
+    upstream_seconds: float = 0.0
+
+
 class Expectation(NamedTuple):
     """What a test expects; None means not looked at. `expect: reject by scripted-clients` is action and rule."""
 
@@ -258,6 +266,7 @@ class Step(NamedTuple):
     within_seconds: float
     expect: Expectation
     place: Place
+    response: ResponseSketch = ResponseSketch()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from proxyguard.decision import (
     ACTION_NAMES,
     DEFAULT_RULE,
     FAILURE_RULE,
+    STORE_RULE,
     Action,
     Allow,
     Ban,
@@ -66,7 +67,7 @@ MAX_PROSE_CHARACTERS: Final = 1000
 FILE_KEYS: Final = ("name", "description", "mode", "lists", "account", "classes", "rules", "restrictions", "tests")
 RULE_KEYS: Final = ("name", "why", "when", "limit", "action", "mode", "expires")
 
-RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE)
+RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE, STORE_RULE)
 """Names of decisions that no rule makes."""
 
 _MEANT_FILE: Final = {
@@ -323,7 +324,7 @@ class _FileReader:
         if "when" in values:
             when = self._conditions.read(values["when"], "when")
         limit = read_limit(values["limit"], report) if "limit" in values else None
-        if limit is not None and any(part.kind is KeyKind.ACCOUNT for part in limit.per):
+        if limit is not None and any(part.kind is KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
             self._parsed.account_uses.append(("per: account", values["limit"].line, values["limit"].column))
         action = read_action(values["action"], report) if "action" in values else None
         if "action" not in values:
@@ -390,7 +391,8 @@ def _of_rule(fault: str, name: str | None) -> str:
 
 def listed_reserved() -> str:
     """The reserved names, for a hint."""
-    return " and ".join(quoted(name) for name in RESERVED)
+    *others, last = (quoted(name) for name in RESERVED)
+    return f"{', '.join(others)} and {last}"
 
 
 def _prose(values: dict[str, Node], key: str, report: Report) -> str | None:

@@ -4,43 +4,53 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
 
 from proxyguard.durations import duration_text, parse_duration
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
-from proxyguard.policy.model import FieldKind
-from proxyguard.policy.parse_texts import read_field_name
-from proxyguard.problems import Fault, Report, folded, name_hint, quoted
-from proxyguard.yaml_nodes import Node, Scalar, Sequence
+from proxyguard.limits.calendar_window import is_calendar_period
+from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.policy.parse_counts import (
+    MAX_AMOUNT,
+    MAX_AMOUNTS,
+    NOUNS,
+    RATE_HINT,
+    RATE_HINTS,
+    amount_of,
+    read_count,
+    unit_hint,
+)
+from proxyguard.policy.parse_keys import read_per
+from proxyguard.problems import Report, nearest, quoted
+from proxyguard.yaml_nodes import Node, Scalar
 from proxyguard.yaml_values import complain, read_choice, read_integer, read_keys, read_mapping, read_scalar, read_truth
 
-MAX_AMOUNT: Final = 1_000_000_000
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
 """A month; counters are kept in memory for about that long."""
 MIN_PERIOD_SECONDS: Final = 0.1
-MAX_PARTS: Final = 5
 
-LIMIT_KEYS: Final = ("rate", "burst", "per", "missing", "announce")
-
-RATE_HINT: Final = "a number and a period: 10/minute, 300/hour or 20/90s"
+LIMIT_KEYS: Final = ("rate", "count", "burst", "window", "time_zone", "per", "missing", "announce")
 
 PERIODS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
-_RATE: Final = re.compile(r"(\d{1,12})/([a-z0-9.]{1,20})", re.ASCII)
+_RATE: Final = re.compile(r"(\d{1,15}(?:[A-Za-z]{1,3})?)/([a-z0-9.]{1,20})", re.ASCII)
+
+_TIME_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}", re.ASCII)
+
+_CALENDAR_HINT: Final = "a calendar has minutes, hours, days, weeks and whole parts of a day: 500/6h, 1000/day, 5000/7d"
 
 _MEANT: Final = {
     **dict.fromkeys(("key", "by", "keys", "group_by", "for_each"), "did you mean 'per'?"),
     **dict.fromkeys(("requests", "max", "amount", "limit", "threshold"), f"did you mean 'rate'? {RATE_HINT}"),
-    **dict.fromkeys(("period", "window", "interval", "within"), f"the period is part of the rate: {RATE_HINT}"),
-    "count": "leave it out: requests are what is counted",
+    **dict.fromkeys(("period", "interval", "within"), f"the period is part of the rate: {RATE_HINT}"),
+    **dict.fromkeys(("timezone", "tz", "zone"), "did you mean 'time_zone'?"),
 }
 
-_MEANT_PART: Final = {
-    **dict.fromkeys(("ip", "address", "addr", "remote_addr", "client_ip"), "did you mean 'client'?"),
-    **dict.fromkeys(("subnet", "prefix", "net"), "did you mean 'network'?"),
-    **dict.fromkeys(("global", "all", "total", "everyone"), "did you mean 'site'?"),
-    **dict.fromkeys(("url", "uri"), "did you mean 'path'?"),
-    **dict.fromkeys(("ua", "agent", "useragent"), "did you mean 'user_agent'?"),
+_MEANT_WINDOW: Final = {
+    **dict.fromkeys(("fixed", "calender", "daily"), "did you mean 'calendar'?"),
+    **dict.fromkeys(("rolling", "gcra", "moving"), "did you mean 'sliding'?"),
 }
+
+UTC: Final = "UTC"
 
 _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
@@ -54,13 +64,15 @@ def read_limit(node: Node, report: Report) -> Limit | None:
     if mapping is None:
         return None
     values = read_keys(mapping, LIMIT_KEYS, report, "limit", _MEANT)
+    count = read_count(values["count"], report) if "count" in values else REQUESTS
     rate = None
     if "rate" in values:
-        rate = _rate(values["rate"], report)
+        rate = None if count is None else _rate(values["rate"], report, count)
     else:
         complain(report, node, "the limit has no rate", example)
-    burst = read_integer(values["burst"], report, "burst", 1, MAX_AMOUNT) if "burst" in values else 0
-    per = _per(values["per"], report) if "per" in values else _DEFAULT_PER
+    window, time_zone = _window(values, report, None if rate is None else rate[1])
+    burst = 0 if count is None else _burst(values, report, count, window)
+    per = read_per(values["per"], report) if "per" in values else _DEFAULT_PER
     missing = Missing.SHARED
     if "missing" in values:
         word = read_choice(values["missing"], report, "missing", tuple(Missing))
@@ -68,31 +80,113 @@ def read_limit(node: Node, report: Report) -> Limit | None:
             return None
         missing = Missing(word)
     announce = read_truth(values["announce"], report, "announce") if "announce" in values else False
-    if rate is None or burst is None or per is None or announce is None:
+    if rate is None or count is None or window is None or time_zone is None:
         return None
-    return Limit(rate[0], rate[1], burst or rate[0], per, missing, announce=announce)
+    if burst is None or per is None or announce is None:
+        return None
+    return Limit(rate[0], rate[1], burst or rate[0], per, missing, count, window, time_zone, announce=announce)
 
 
-def _rate(node: Node, report: Report) -> tuple[int, float] | None:
-    scalar = read_scalar(node, report, "rate", "a number and a period", RATE_HINT)
+def _burst(values: dict[str, Node], report: Report, count: Count, window: Window | None) -> int | None:
+    """In units of what is counted; 0: as much as the rate."""
+    if "burst" not in values:
+        return 0
+    node = values["burst"]
+    if count.kind is CountKind.DISTINCT or window is Window.CALENDAR:
+        what = "on distinct values" if count.kind is CountKind.DISTINCT else "by the calendar"
+        complain(
+            report, node, f"burst has no meaning for a limit {what}", "all of it may be used at once: leave it out"
+        )
+        return None
+    if count.kind not in RATE_HINTS:
+        return read_integer(node, report, "burst", 1, MAX_AMOUNT)
+    hint = (
+        RATE_HINTS[count.kind].partition(" and")[0] + ": " + RATE_HINTS[count.kind].partition(": ")[2].partition("/")[0]
+    )
+    scalar = read_scalar(node, report, "burst", "an amount", hint)
+    if scalar is None:
+        return None
+    try:
+        amount = amount_of(scalar.text, count)
+    except ValueError:
+        complain(report, node, f"burst cannot be {quoted(scalar.text)}", unit_hint(scalar.text, count) or hint)
+        return None
+    most = MAX_AMOUNTS.get(count.kind, MAX_AMOUNT)
+    if not 1 <= amount <= most:
+        complain(report, node, f"burst is {amount} {NOUNS[count.kind]}", f"from 1 to {most}")
+        return None
+    return amount
+
+
+def _window(values: dict[str, Node], report: Report, period_seconds: float | None) -> tuple[Window | None, str | None]:
+    """The window and its time zone; None for what was reported."""
+    window: Window | None = Window.SLIDING
+    if "window" in values:
+        node = values["window"]
+        if isinstance(node, Scalar) and _period(node.text) is not None:
+            hint = f"the period is part of the rate: {RATE_HINT}"
+            complain(report, node, f"window cannot be {quoted(node.text)}", hint)
+            return None, UTC
+        word = read_choice(node, report, "window", tuple(Window), _MEANT_WINDOW)
+        window = None if word is None else Window(word)
+    if window is Window.CALENDAR and period_seconds is not None and not is_calendar_period(period_seconds):
+        text = duration_text(period_seconds)
+        complain(report, values["window"], f"no calendar has windows of {text}", _CALENDAR_HINT)
+        window = None
+    time_zone: str | None = UTC
+    if "time_zone" in values:
+        if window is Window.SLIDING:
+            hint = "window: calendar; a sliding window begins with the first request"
+            complain(report, values["time_zone"], "time_zone stands without a calendar", hint)
+        time_zone = _zone(values["time_zone"], report)
+    return window, time_zone
+
+
+def _zone(node: Node, report: Report) -> str | None:
+    hint = "a name of the tz database, such as UTC or Europe/Berlin"
+    scalar = read_scalar(node, report, "time_zone", "a name", hint)
+    if scalar is None:
+        return None
+    name = scalar.text
+    try:
+        if _TIME_ZONE.fullmatch(name):
+            ZoneInfo(name)
+            return name
+    except (LookupError, ValueError, OSError):
+        pass  # there is no such zone, or it is a folder of zones
+    zones = available_timezones()
+    close = None if any(zone.startswith(f"{name}/") for zone in zones) else nearest(name, zones)
+    complain(report, node, f"there is no time zone {quoted(name)}", f"did you mean {quoted(close)}?" if close else hint)
+    return None
+
+
+def _rate(node: Node, report: Report, count: Count) -> tuple[int, float] | None:
+    hint = RATE_HINTS.get(count.kind, RATE_HINT)
+    scalar = read_scalar(node, report, "rate", hint.partition(":")[0], hint)
     if scalar is None:
         return None
     match = _RATE.fullmatch(scalar.text)
     if match is None:
-        complain(report, node, f"rate cannot be {quoted(scalar.text)}", _rate_hint(scalar.text))
+        complain(report, node, f"rate cannot be {quoted(scalar.text)}", _rate_hint(scalar.text, hint))
         return None
-    amount = int(match[1])
+    try:
+        amount = amount_of(match[1], count)
+    except ValueError:
+        better = unit_hint(match[1], count) or _rate_hint(scalar.text, hint)
+        complain(report, node, f"rate cannot be {quoted(scalar.text)}", better)
+        return None
     seconds = _period(match[2])
     if seconds is None:
-        complain(report, node, f"rate has the unknown period {quoted(match[2])}", _rate_hint(scalar.text))
+        complain(report, node, f"rate has the unknown period {quoted(match[2])}", _rate_hint(scalar.text, hint))
         return None
     if not MIN_PERIOD_SECONDS <= seconds <= MAX_PERIOD_SECONDS:
         hint = f"from {duration_text(MIN_PERIOD_SECONDS)} to {duration_text(MAX_PERIOD_SECONDS)}"
         complain(report, node, f"rate has a period of {match[2]}", hint)
         return None
-    if not 1 <= amount <= MAX_AMOUNT:
-        hint = "to refuse every request, leave the limit out" if amount == 0 else f"at most {MAX_AMOUNT}"
-        complain(report, node, f"rate allows {amount} requests", hint)
+    most = MAX_AMOUNTS.get(count.kind, MAX_AMOUNT)
+    if not 1 <= amount <= most:
+        hint = "to refuse every request, leave the limit out" if amount == 0 else f"at most {most}"
+        complain(report, node, f"rate allows {amount} {NOUNS[count.kind]}", hint)
         return None
     return amount, seconds
 
@@ -109,69 +203,11 @@ def _period(text: str) -> float | None:
 _LOOSE_RATE: Final = re.compile(r"(\d+)\s*(?:/|per|every|r/|req/)?\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 
 
-def _rate_hint(text: str) -> str:
+def _rate_hint(text: str, otherwise: str) -> str:
     loose = _LOOSE_RATE.fullmatch(text.strip())
     if loose and loose[2]:
         unit = loose[2].lower()
         period = next((name for name in PERIODS if name.startswith(unit) or unit == f"{name}s"), None)
         if period:
             return f"did you mean {loose[1]}/{period}?"
-    return RATE_HINT
-
-
-def _per(node: Node, report: Report) -> tuple[KeyPart, ...] | None:
-    items = node.items if isinstance(node, Sequence) else [node]
-    if not items:
-        complain(report, node, "per is an empty list", "per: [site] counts all requests together")
-        return None
-    if len(items) > MAX_PARTS:
-        complain(report, node, f"per has {len(items)} parts", f"at most {MAX_PARTS}")
-        return None
-    parts = [_part(item, report) for item in items]
-    found = [part for part in parts if part is not None]
-    if len(found) < len(parts):
-        return None
-    for item, part in zip(items, found, strict=True):
-        if found.count(part) > 1:
-            complain(report, item, f"per names {quoted(str(part))} twice", "name each part once")
-            return None
-        if part.kind is KeyKind.SITE and len(found) > 1:
-            hint = "site is one counter for all requests: write it alone, or leave it out"
-            complain(report, item, "per has site beside other parts", hint)
-            return None
-    return tuple(found)
-
-
-def _part(node: Node, report: Report) -> KeyPart | None:
-    hint = f"parts: {', '.join(part_names())}"
-    scalar = read_scalar(node, report, "a part of per", "a word", hint)
-    if scalar is None:
-        return None
-    name, dot, rest = scalar.text.partition(".")
-    kind = _KINDS.get(name)
-    if kind is None:
-        meant = _MEANT_PART.get(folded(name)) or name_hint(scalar.text, part_names(), "parts")
-        complain(report, node, f"per cannot be {quoted(scalar.text)}", meant)
-        return None
-    if kind not in (KeyKind.HEADER, KeyKind.COOKIE):
-        if dot:
-            complain(report, node, f"per cannot be {quoted(scalar.text)}", f"write {name} alone")
-            return None
-        return KeyPart(kind)
-    if not rest:
-        example = "header.x-api-key" if kind is KeyKind.HEADER else "cookie.session"
-        complain(report, node, f"per names no {name}", f"write its name after a dot: {example}")
-        return None
-    try:
-        return KeyPart(kind, read_field_name(FieldKind(name), rest))
-    except Fault as fault:
-        complain(report, node, fault.message, fault.hint)
-        return None
-
-
-def part_names() -> tuple[str, ...]:
-    """What `per` may name, with NAME for the kinds that take one."""
-    return tuple(f"{kind}.NAME" if kind in (KeyKind.HEADER, KeyKind.COOKIE) else str(kind) for kind in KeyKind)
-
-
-_KINDS: Final = {str(kind): kind for kind in KeyKind}
+    return otherwise

@@ -15,7 +15,8 @@ from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Place
 from proxyguard.policy.parse_actions import STATUSES
 from proxyguard.policy.parse_classes import ReadCondition, looks_at
-from proxyguard.policy.parse_limits import RATE_HINT, read_limit
+from proxyguard.policy.parse_counts import RATE_HINT
+from proxyguard.policy.parse_limits import read_limit
 from proxyguard.policy.parse_times import read_expiry
 from proxyguard.policy.restriction import ALARM_SECONDS, HOLD_SECONDS, SUSPECTED, Alarm, Restriction, RollBack, Shed
 from proxyguard.problems import Report, quoted

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 
-from proxyguard.policy.model import Expectation, FieldKind, Place, RequestSketch, RuleTest, Step, TextKind
+from proxyguard.policy.model import (
+    Expectation,
+    FieldKind,
+    Place,
+    RequestSketch,
+    ResponseSketch,
+    RuleTest,
+    Step,
+    TextKind,
+)
 from proxyguard.policy.parse_texts import read_field_name, read_text_value
 from proxyguard.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.yaml_nodes import Mapping, Node, Scalar, Sequence
@@ -27,6 +36,7 @@ from proxyguard.yaml_values import (
     read_prose,
     read_scalar,
     read_sequence,
+    read_size,
     read_text,
 )  # fmt: skip
 
@@ -39,13 +49,16 @@ MAX_WITHIN_SECONDS: Final = 366 * 86_400
 MAX_TARGET_CHARACTERS: Final = 8192
 MAX_VALUE_CHARACTERS: Final = 8192
 MAX_ACCOUNT_CHARACTERS: Final = 64
+MAX_RESPONSE_BYTES: Final = 10**12
+MAX_RESPONSE_SECONDS: Final = 86_400.0
 
-TEST_KEYS: Final = ("name", "during", "request", "repeat", "within", "expect", "then", "steps")
-STEP_KEYS: Final = ("request", "repeat", "within", "expect")
+TEST_KEYS: Final = ("name", "during", "request", "response", "repeat", "within", "expect", "then", "steps")
+STEP_KEYS: Final = ("request", "response", "repeat", "within", "expect")
 SKETCH_KEYS: Final = (
     "client", "method", "scheme", "host", "path", "http_version", "user_agent", "headers", "cookies",
     "account",
 )  # fmt: skip
+RESPONSE_KEYS: Final = ("status", "bytes", "seconds")
 EXPECT_KEYS: Final = ("action", "rule", "status", "score")
 
 DECISIONS: Final = ("allow", "pass", "reject", "tarpit", "delay", "drop", "ban")
@@ -155,9 +168,29 @@ class TestReader:
                 hint = "within is the time that the repeated requests take in all"
                 complain(self.report, values["within"], "within stands without repeat", hint)
         expect = self._expect(values["expect"]) if "expect" in values else _ANYTHING
-        if sketch is None or repeat is None or within is None or expect is None:
+        response = self._response(values["response"]) if "response" in values else ResponseSketch()
+        if sketch is None or repeat is None or within is None or expect is None or response is None:
             return None
-        return Step(sketch, repeat, within, expect, Place(self.report.file, node.line, node.column))
+        return Step(sketch, repeat, within, expect, Place(self.report.file, node.line, node.column), response)
+
+    def _response(self, node: Node) -> ResponseSketch | None:
+        report = self.report
+        mapping = read_mapping(node, report, "response", "response: {status: 404, bytes: 1200, seconds: 0.2}")
+        if mapping is None:
+            return None
+        values = read_keys(mapping, RESPONSE_KEYS, report, "response")
+        status: int | None = 200
+        size: int | None = 0
+        seconds: float | None = 0.0
+        if "status" in values:
+            status = read_integer(values["status"], report, "status", 200, 599)
+        if "bytes" in values:
+            size = read_size(values["bytes"], report, "bytes", 0, MAX_RESPONSE_BYTES)
+        if "seconds" in values:
+            seconds = read_number(values["seconds"], report, "seconds", 0.0, MAX_RESPONSE_SECONDS)
+        if status is None or size is None or seconds is None:
+            return None
+        return ResponseSketch(status, size, seconds)
 
     def _sketch(self, node: Node) -> RequestSketch | None:
         report = self.report

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.decision import Mode
-from proxyguard.limits.limit import KeyKind, Missing
+from proxyguard.limits.limit import KeyKind, Missing, Window
 from proxyguard.policy.model import Encoding, FieldKind
 from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
 from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REFUSALS, REJECT_KEYS, STATUSES, TARPIT_KEYS
 from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
+from proxyguard.policy.parse_counts import COUNT_KEYS, COUNT_WORDS
+from proxyguard.policy.parse_keys import NAMED_PARTS
 from proxyguard.policy.parse_limits import LIMIT_KEYS
 from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, ROLL_BACK_KEYS, SHED_KEYS
 from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
-from proxyguard.policy.parse_tests import DECISIONS, SKETCH_KEYS, STEP_KEYS, TEST_KEYS
+from proxyguard.policy.parse_tests import DECISIONS, RESPONSE_KEYS, SKETCH_KEYS, STEP_KEYS, TEST_KEYS
 from proxyguard.policy.parse_texts import NAMED
 
 type Schema = dict[str, Any]
@@ -27,7 +29,7 @@ SCHEMA_ID: Final = "http://json-schema.org/draft-07/schema#"
 
 _NAME: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _DURATION: Final = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w)$"
-_RATE: Final = r"^[0-9]+/(second|minute|hour|day|[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))$"
+_RATE: Final = r"^[0-9]+([KMG]iB|B|ms|s|m|h|d|w)?/(second|minute|hour|day|[0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))$"
 
 MATCHER_WORDS: Final = {
     "in": "Equal to one of these texts; what a plain list means.",
@@ -124,7 +126,10 @@ KEY_WORDS: Final = {
     "rule.mode": "`enforce`, `shadow` (record, never act) or `off`.",
     "rule.expires": "The day (00:00 UTC) or time from which on the rule is not looked at.",
     "limit.rate": "So many per period: 10/minute, 300/hour, 20/90s.",
+    "limit.count": "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
     "limit.burst": "How many may come at once; the rate's number unless given.",
+    "limit.window": "`sliding`: what was used is given back evenly. `calendar`: all of it when the hour, day or week ends.",
+    "limit.time_zone": "Where the calendar's days begin; UTC unless given.",
     "limit.per": "What is counted separately. `client` unless given.",
     "limit.missing": "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not.",
     "limit.announce": "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page.",
@@ -141,6 +146,7 @@ KEY_WORDS: Final = {
     "ban.then": "What the banned get: `reject`, `tarpit` or `drop`.",
     "test.name": "What the test shows.",
     "test.request": "The request; what is left out gets plain defaults.",
+    "test.response": "What the site answers, for limits that count responses.",
     "test.repeat": "How many equal requests to send; `expect` is about the last.",
     "test.within": "The time that the repeated requests take in all; without it they come at once.",
     "test.expect": "`ACTION by RULE`, or a mapping.",
@@ -156,11 +162,49 @@ KEY_WORDS: Final = {
     "request.headers": "Other headers: a text, or a list of texts for a header that is repeated.",
     "request.cookies": "Cookies by name.",
     "request.account": "What the site said of the session's account before.",
+    "response.status": "The status of the response; 200 unless given.",
+    "response.bytes": "The size of its body; 0 unless given.",
+    "response.seconds": "The time that the site works for it; 0 unless given.",
+    "count.status": "Responses with one of these statuses: 404, [401, 403], 5xx.",
+    "count.distinct": "Different values of a part of the request, such as `path`.",
     "expect.action": "What must be done in the end.",
     "expect.rule": "The rule that must decide; `default` when none does.",
     "expect.status": "The status that the client must get.",
     "expect.score": "The score that the request must have.",
 }
+
+
+EXAMPLES: Final[dict[str, list[Any]]] = {
+    "file.name": ["scripted-clients"],
+    "file.description": ["Library user agents do not read pages; they have the API host."],
+    "file.lists": [{"offices": ["192.0.2.10", "2001:db8:7::/48"]}, {"names": {"file": "lists/names.txt"}}],
+    "rule.name": ["sign-up-flood"],
+    "rule.why": ["No person signs up ten times a minute."],
+    "class.name": ["verified"],
+    "tarpit.drip_bytes": [1, 16],
+    "test.name": ["a flood of sign-ups"],
+    "test.repeat": [20],
+    "request.client": ["192.0.2.1", "2001:db8::1"],
+    "request.method": ["POST"],
+    "request.scheme": ["http"],
+    "request.host": ["www.example.org"],
+    "request.path": ["/search?q=ada"],
+    "request.http_version": ["1.0", "2"],
+    "request.user_agent": ["curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"],
+    "request.headers": [{"Accept": "text/html", "X-Twice": ["a", "b"]}],
+    "request.cookies": [{"session": "abc"}],
+    "request.account": ["verified"],
+    "matcher.in": [["/robots.txt", "/favicon.ico"]],
+    "matcher.prefix": ["/api/", ["/api/", "/feeds/"]],
+    "matcher.suffix": [".example.org", [".css", ".js"]],
+    "matcher.contains": ["/wp-admin/"],
+    "matcher.word": ["curl", ["GPTBot", "CCBot"], "$names"],
+    "matcher.glob": ["/download/*.zip"],
+    "matcher.regex": [r"^/user/\d+$", r"(?i)\bChrome/\d+"],
+    "matcher.at_least": [60],
+    "matcher.at_most": [10],
+}
+"""Shown beside the descriptions, for keys whose values the schema does not already list."""
 
 
 def policy_schema() -> Schema:
@@ -197,6 +241,8 @@ def _definitions() -> Schema:
         "action": _action(ACTIONS),
         "refusal": _action(REFUSALS),
         "limit": _object("limit", LIMIT_KEYS, _LIMIT, required=["rate"]),
+        "count": {**_object("count", COUNT_KEYS, _COUNT), "minProperties": 1, "maxProperties": 1},
+        "response": _object("response", RESPONSE_KEYS, _RESPONSE),
         "account": _object("account", ACCOUNT_KEYS, _ACCOUNT, required=["key", "class_header"]),
         "class": _object("class", CLASS_KEYS, _CLASS, required=["name", "when"]),
         "restriction": _object("restriction", RESTRICTION_KEYS, _RESTRICTION, required=["name", "why", "until"]),
@@ -292,14 +338,36 @@ _SIGNED: Final[Schema] = {
 
 _PART: Final[Schema] = {
     "anyOf": [
-        {"enum": [str(kind) for kind in KeyKind if kind not in (KeyKind.HEADER, KeyKind.COOKIE)]},
-        {"type": "string", "pattern": r"^(header|cookie)\..+$"},
+        {"enum": [str(kind) for kind in KeyKind if kind not in NAMED_PARTS]},
+        {"type": "string", "pattern": rf"^({'|'.join(NAMED_PARTS)})\..+$"},
     ]
+}
+
+_STATUS: Final[Schema] = {"type": ["string", "integer"], "pattern": "^[2-5]([0-9][0-9]|xx)$", "minimum": 200, "maximum": 599}
+
+_COUNT: Final[Schema] = {
+    "status": {"anyOf": [_STATUS, {"type": "array", "minItems": 1, "items": _STATUS}]},
+    "distinct": _PART,
+}
+
+_RESPONSE: Final[Schema] = {
+    "status": {"type": "integer", "minimum": 200, "maximum": 599},
+    "bytes": {"type": ["string", "integer"]},
+    "seconds": {"type": "number", "minimum": 0},
 }
 
 _LIMIT: Final[Schema] = {
     "rate": {"type": "string", "pattern": _RATE, "examples": ["10/minute", "300/hour", "20/90s"]},
-    "burst": {"type": "integer", "minimum": 1, "examples": [5]},
+    "count": {
+        "anyOf": [
+            {"enum": list(COUNT_WORDS)},
+            {"$ref": "#/definitions/count"},
+        ],
+        "examples": [{"status": [404]}, {"distinct": "path"}, "bytes"],
+    },
+    "burst": {"type": ["string", "integer"], "minimum": 1, "examples": [5]},
+    "window": {"enum": [str(window) for window in Window]},
+    "time_zone": {"type": "string", "examples": ["Europe/Berlin"]},
     "per": {"anyOf": [_PART, {"type": "array", "minItems": 1, "items": _PART}], "examples": [["client"], ["site"]]},
     "missing": {"enum": [str(missing) for missing in Missing]},
     "announce": {"type": "boolean"},
@@ -325,6 +393,7 @@ _TEST: Final[Schema] = {
     "name": _TEXT,
     "during": {"anyOf": [_KEBAB, {"type": "array", "items": _KEBAB}]},
     "request": {"$ref": "#/definitions/request"},
+    "response": {"$ref": "#/definitions/response"},
     "repeat": {"type": "integer", "minimum": 1},
     "within": _SPAN,
     "expect": {
@@ -360,9 +429,15 @@ _SKETCH: Final[Schema] = {
 }
 
 
+def _examples(key: str) -> Schema:
+    return {"examples": EXAMPLES[key]} if key in EXAMPLES else {}
+
+
 def _object(subject: str, keys: tuple[str, ...], values: Schema, required: list[str] | None = None) -> Schema:
     """An object with exactly these keys; a key without a value or a description is a KeyError at once."""
-    properties = {key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"]} for key in keys}
+    properties = {
+        key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"], **_examples(f"{subject}.{key}")} for key in keys
+    }
     whole: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return whole | ({"required": required} if required else {})
 
@@ -428,7 +503,7 @@ def _matcher(kind: FieldKind) -> Schema:
     properties: Schema = {}
     for name in MATCHERS[kind]:
         value = own if name == "not" else _MATCHER_VALUES.get(name, _TEXTS)
-        properties[name] = {**value, "description": MATCHER_WORDS[name]}
+        properties[name] = {**value, "description": MATCHER_WORDS[name], **_examples(f"matcher.{name}")}
     mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
     if kind is FieldKind.SCORE:
         return mapping
