@@ -39,11 +39,12 @@ class ClientHelloReader:
         self._message = bytearray()
 
     def feed(self, data: bytes) -> ClientHello | None:
-        """Read on; the hello once it is complete. Raises BadHello."""
+        """Read on; the hello once it is complete, whatever follows it. Raises BadHello."""
         held, message = self._held, self._message
         held += data
         start = 0
-        while len(held) - start >= RECORD_HEAD_BYTES:
+        hello: ClientHello | None = None
+        while hello is None and len(held) - start >= RECORD_HEAD_BYTES:
             size = int.from_bytes(held[start + 3 : start + RECORD_HEAD_BYTES], "big")
             if held[start] != HANDSHAKE or held[start + 1] != 3 or not 0 < size <= MAX_RECORD_BYTES:
                 raise BadHello
@@ -52,15 +53,19 @@ class ClientHelloReader:
             start += RECORD_HEAD_BYTES
             message += held[start : start + size]
             start += size
+            hello = self._whole()
         del held[:start]
+        return hello
+
+    def _whole(self) -> ClientHello | None:
+        """The hello, if all records of it have come."""
+        message = self._message
         if len(message) < MESSAGE_HEAD_BYTES:
             return None
         if message[0] != CLIENT_HELLO:
             raise BadHello
         end = MESSAGE_HEAD_BYTES + int.from_bytes(message[1:MESSAGE_HEAD_BYTES], "big")
-        if len(message) < end:
-            return None
-        return _read(bytes(message[MESSAGE_HEAD_BYTES:end]))
+        return _read(bytes(message[MESSAGE_HEAD_BYTES:end])) if len(message) >= end else None
 
 
 def _read(body: bytes) -> ClientHello:
