@@ -5,6 +5,7 @@ Knows stores and reloads; nothing of sockets or terminals.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from time import time
 from typing import Any
@@ -20,6 +21,8 @@ from proxyguard.stores import Books
 MAX_BAN_SECONDS = 10 * 365 * 86_400.0
 
 REFUSALS: Mapping[str, Refusal] = {"reject": Reject(), "tarpit": Tarpit(), "drop": Drop()}
+
+logger = logging.getLogger(__name__)
 
 
 class Operations:
@@ -42,6 +45,9 @@ class Operations:
             return await self._reloader.reload()
         except RulesRejected as error:
             raise CommandError(error.report) from error
+        except Exception as error:
+            logger.exception("reloading the rules failed; those of before stay in force")
+            raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         return {"bans": [shown_ban(record) for record in self._store.bans(time())]}

@@ -55,6 +55,7 @@ class Reloader:
         self._counts = counts
         self._poll_seconds = poll_seconds
         self._busy = asyncio.Lock()
+        self._waiting: asyncio.Future[dict[str, Any]] | None = None
         self._seen: Signature = signature(rules, current.files)
         self._tried: tuple[Path, ...] = ()
         self._parts = parts
@@ -62,8 +63,20 @@ class Reloader:
         counts.policy = (current.digest, time())
 
     async def reload(self) -> dict[str, Any]:
-        """Read the rules again and put them in force; what `status` shows of it. Raises RulesRejected; the last good stays."""
+        """Read the rules again and put them in force; what `status` shows of it. Raises RulesRejected; the last good stays.
+
+        Whoever asks while a reload waits for another to end shares it: a storm of signals makes two reloads, not a hundred.
+        """
+        if self._waiting is None:
+            self._waiting = asyncio.ensure_future(self._reload())
+            self._waiting.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # nobody may be left to ask
+        return await asyncio.shield(self._waiting)
+
+    async def _reload(self) -> dict[str, Any]:
         async with self._busy:
+            self._waiting = None
             self._tried = ()
             before, started = await self._look(), time_ns()
             try:

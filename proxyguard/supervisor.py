@@ -21,7 +21,7 @@ from time import monotonic, time
 from typing import Any, Final
 
 from proxyguard import __version__
-from proxyguard.admin.client import ControlError, ask, control_path
+from proxyguard.admin.client import TIMEOUT_SECONDS, CommandRefused, ControlError, ask, control_path
 from proxyguard.admin.server import AdminServer, Command
 from proxyguard.builder import join, pieces
 from proxyguard.decision import Mode
@@ -57,6 +57,9 @@ INSTANCE_FAMILIES: Final = (
     "rules", "reloads_total", "rollbacks_total", "restriction_changes_total", "policy_info", "policy_timestamp_seconds",
 )  # fmt: skip
 """Metrics that the supervisor keeps for all workers."""
+
+INSTALL_SECONDS: Final = 300.0
+"""A worker may take so long over the largest policy on a busy machine."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +97,11 @@ class Child:
                 self.process.kill()
             await self.ended
 
-    async def tell(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A command's answer. Raises ControlError when the worker refuses or cannot answer now."""
-        return await asyncio.to_thread(ask, self.control, name, arguments)
+    async def tell(
+        self, name: str, arguments: dict[str, Any] | None = None, seconds: float = TIMEOUT_SECONDS
+    ) -> dict[str, Any]:
+        """A command's answer. Raises CommandRefused, or ControlError when the worker cannot answer now."""
+        return await asyncio.to_thread(ask, self.control, name, arguments, seconds)
 
     async def ask(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """A command's answer; None when there is none."""
@@ -284,29 +289,39 @@ class Supervisor:
     async def _install(self, parts: list[bytes]) -> InForce:
         """Hand a policy to every worker, one after the other, so that at no time all have less of a core for requests.
 
-        The first worker's refusal refuses it for all: they compile the same. A later one that cannot take it is replaced
-        by one that starts with it. Workers that start from now on read the same file.
+        The first answer counts for all: they compile the same. A worker that does not take what another took is replaced by
+        one that starts with it. Workers that start from now on read the same file.
         """
         loaded = await asyncio.to_thread(join, parts)
         in_force = await asyncio.to_thread(InForce.of, loaded, self._settings.mode)
         fresh = self._folder / "policy.new"
         await asyncio.to_thread(write_pieces, fresh, parts)
         accepted = False
+        lost: list[Child] = []
         for child in [child for child in self._children.values() if child.alive]:
             try:
-                await child.tell("install", {"file": str(fresh)})
-            except ControlError as error:
-                if child.alive and not accepted:
-                    raise RulesRejected((Problem(str(self._settings.rules), 0, 0, str(error)),)) from error
-                logger.error("worker %d did not take the new rules and is replaced: %s", child.process.pid, error)  # noqa: TRY400 - the message has it all
-                with contextlib.suppress(ProcessLookupError):
-                    child.process.terminate()
-            else:
+                await child.tell("install", {"file": str(fresh)}, INSTALL_SECONDS)
                 accepted = True
+            except CommandRefused as error:
+                if not accepted:
+                    raise self._rejected(str(error)) from error
+                lost.append(child)
+            except ControlError as error:
+                logger.warning("worker %d: %s", child.process.pid, error)
+                lost.append(child)
+        if lost and not accepted:
+            raise self._rejected("no worker answered when it was given the rules")
+        for child in lost:
+            logger.error("worker %d did not take the new rules and is replaced", child.process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                child.process.terminate()
         fresh.replace(self._pieces)
         self._digest = in_force.digest
         self._counts.rules.update(rule_counts(in_force))
         return in_force
+
+    def _rejected(self, message: str) -> RulesRejected:
+        return RulesRejected((Problem(str(self._settings.rules), 0, 0, message),))
 
     async def metrics(self) -> bytes:
         own = [family for family in self._counts.snapshot() if family[0] in self._own]

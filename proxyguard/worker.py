@@ -393,8 +393,12 @@ async def until_signal(on_hangup: Any) -> None:
 
 async def reload_quietly(reloader: Reloader) -> None:
     """Reload; what is refused has been logged and counted."""
-    with contextlib.suppress(RulesRejected):
+    try:
         await reloader.reload()
+    except RulesRejected:
+        return
+    except Exception:
+        logger.exception("reloading the rules failed; those of before stay in force")
 
 
 def write_pieces(path: Path, parts: list[bytes]) -> None:

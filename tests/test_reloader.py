@@ -219,3 +219,59 @@ def test_a_rule_held_in_shadow_stays_there_over_reloads_until_it_is_released(rul
     asyncio.run(run())
     assert installed.modes == [{"no-curl": "shadow"}, {"no-curl": "shadow"}, {"no-curl": "enforce"}]
     assert installed.results == {"applied": 2}
+
+
+def test_a_storm_of_requests_makes_two_reloads(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        first = asyncio.create_task(reloader.reload())
+        await asyncio.sleep(0.05)
+        answers = await asyncio.gather(first, *(reloader.reload() for _ in range(50)))
+        assert {answer["result"] for answer in answers} == {"applied"}
+
+    asyncio.run(run())
+    assert installed.results == {"applied": 2}
+
+
+def test_a_directory_that_never_rests_is_read_all_the_same(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.01).watch())
+        async with asyncio.timeout(20):
+            count = 0
+            while not installed.results["applied"]:
+                count += 1
+                (rules / "10-one.yaml").write_text(f"{GOOD}# {count}\n")
+                await asyncio.sleep(0.002)
+        watching.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_fault_of_ours_is_counted_as_failed_and_the_watch_goes_on(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules, poll_seconds=0.01)
+        install, reloader._install = reloader._install, broken_install
+        watching = asyncio.create_task(reloader.watch())
+        (rules / "10-one.yaml").write_text(GOOD + "# changed\n")
+        async with asyncio.timeout(20):
+            while not installed.results["failed"]:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        reloader._install = install
+        (rules / "10-one.yaml").write_text(GOOD + "# changed again\n")
+        async with asyncio.timeout(20):
+            while not installed.results["applied"]:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert installed.results == {"failed": 1, "applied": 1}
+
+
+async def broken_install(_parts: list[bytes]) -> InForce:
+    raise OSError(28, "No space left on device")

@@ -22,6 +22,10 @@ class ControlError(Exception):
     """No instance answers, or it refused the command. The message is for the operator."""
 
 
+class CommandRefused(ControlError):
+    """The instance answers, and will not do it."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
@@ -60,7 +64,7 @@ def ask(
     finally:
         connection.close()
     if response.status != 200:
-        raise ControlError(str(answer.get("error", f"status {response.status}")))
+        raise CommandRefused(str(answer.get("error", f"status {response.status}")))
     if not isinstance(answer, dict):
         raise ControlError(f"control socket {path}: the answer is not an object")
     return answer

@@ -11,7 +11,7 @@ from asyncio import sleep
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from proxyguard.client_address import Address, Prefixes
 from proxyguard.decision import Decision, Mode
@@ -32,6 +32,12 @@ MAX_RULES: Final = 128
 TOP: Final = 16
 """Networks and clients named per bucket, the busiest (space-saving: a newcomer takes the place and the count of the least)."""
 
+MISSES: Final = 8
+"""Only one of so many newcomers to a full list takes a place: looking for the least costs more than all the rest."""
+
+MAX_CLIENTS_KNOWN: Final = 4096
+"""Clients whose keys and hashes are kept at hand; scrapers come back."""
+
 STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
 """Actions that a client notices."""
 
@@ -39,22 +45,37 @@ ANONYMOUS: Final = frozenset({"", "anonymous"})
 """Classes that protect nobody: none was defined, or none of them fits."""
 
 
+class _Client(NamedTuple):
+    """A client's keys, and the hashes that sketches count."""
+
+    client_key: str
+    network_key: str
+    client: int
+    network: int
+
+
 class _Top:
     """The busiest keys: requests, and those of protected clients."""
 
-    __slots__ = ("counts",)
+    __slots__ = ("_missed", "counts")
 
     def __init__(self) -> None:
         self.counts: dict[str, list[int]] = {}
+        self._missed = 0
 
     def add(self, key: str, requests: int, protected: int) -> None:
         counts = self.counts
         entry = counts.get(key)
         if entry is None:
-            entry = [0, 0]
-            if len(counts) >= TOP:
+            if len(counts) < TOP:
+                entry = [0, 0]
+            else:
+                self._missed += requests
+                if self._missed < MISSES:
+                    return
                 least = min(counts, key=lambda name: counts[name][0])
-                entry = [counts.pop(least)[0], 0]
+                entry = [counts.pop(least)[0] + self._missed - requests, 0]
+                self._missed = 0
             counts[key] = entry
         entry[0] += requests
         entry[1] += protected
@@ -179,6 +200,7 @@ class Tally:
         self._hits: dict[Mode, dict[str, dict[int, Hits]]] = {Mode.SHADOW: {}, Mode.ENFORCE: {}}
         self._seen: dict[int, Distinct] = {}
         self._left_out = 0
+        self._known: dict[int, _Client] = {}
 
     def saw(self, client: Address, class_: str, decision: Decision) -> None:
         """Count one decision about a client of a class; worth calling when there is a class or a shadow hit."""
@@ -187,14 +209,13 @@ class Tally:
         stopped = decision.forwards and [hit.rule for hit in decision.shadow if hit.action in STOPPING]
         if not (is_protected or stopped):
             return
-        key = client.client_key(self._prefixes)
-        number = self._hash(key)
+        known = self._known.get(client.number) or self._learn(client)
         if is_protected:
-            self._seen_bucket(now).add(number)
+            self._seen_bucket(now).add(known.client)
             if not decision.forwards:
-                self._count(Mode.ENFORCE, decision.rule, now, client, number, is_protected=True)
+                self._count(Mode.ENFORCE, decision.rule, now, known, is_protected=True)
         for rule in stopped or ():
-            self._count(Mode.SHADOW, rule, now, client, number, is_protected=is_protected)
+            self._count(Mode.SHADOW, rule, now, known, is_protected=is_protected)
 
     def forget(self, rule: str, mode: Mode) -> None:
         """Drop what a rule did in a mode: it is another rule now, or a watch over it begins."""
@@ -224,7 +245,7 @@ class Tally:
             left_out=self._left_out,
         )
 
-    def _count(self, mode: Mode, rule: str, now: float, client: Address, number: int, *, is_protected: bool) -> None:
+    def _count(self, mode: Mode, rule: str, now: float, known: _Client, *, is_protected: bool) -> None:
         rules = self._hits[mode]
         buckets = rules.get(rule)
         if buckets is None:
@@ -240,16 +261,15 @@ class Tally:
             self._drop_old(now)
             hits = rules.setdefault(rule, buckets)[bucket] = Hits()
             hits.first = now
-        network = client.network_key(self._prefixes)
         hits.requests += 1
         hits.last = now
-        hits.clients.add(number)
-        hits.networks.add(self._hash(network))
-        hits.top_clients.add(client.client_key(self._prefixes), 1, is_protected)
-        hits.top_networks.add(network, 1, is_protected)
+        hits.clients.add(known.client)
+        hits.networks.add(known.network)
+        hits.top_clients.add(known.client_key, 1, is_protected)
+        hits.top_networks.add(known.network_key, 1, is_protected)
         if is_protected:
             hits.protected_requests += 1
-            hits.protected.add(number)
+            hits.protected.add(known.client)
 
     def _seen_bucket(self, now: float) -> Distinct:
         bucket = int(now // SEEN_SECONDS)
@@ -270,6 +290,13 @@ class Tally:
                     del buckets[bucket]
                 if not buckets:
                     del rules[rule]
+
+    def _learn(self, client: Address) -> _Client:
+        if len(self._known) >= MAX_CLIENTS_KNOWN:
+            self._known.clear()
+        keys = client.client_key(self._prefixes), client.network_key(self._prefixes)
+        known = self._known[client.number] = _Client(*keys, *map(self._hash, keys))
+        return known
 
     def _hash(self, key: str) -> int:
         return int.from_bytes(blake2b(key.encode(), digest_size=8, key=self._secret).digest())
