@@ -143,7 +143,7 @@ def replay(
         except KeyboardInterrupt:
             interrupted = True
             journal.notes.append("interrupted: the rest of the log was not read")
-    if not run.findings.all.requests:
+    if not run.findings.requests:
         fail(_nothing_read(journal))
     report = replay_report(
         Judged(directory=str(directory), policy=written, unjudged=cut.unjudged),

@@ -7,7 +7,6 @@ then those with few requests. Knows nothing of rules beyond their names.
 from __future__ import annotations
 
 from hashlib import blake2b
-from heapq import nsmallest
 from typing import Final
 
 from proxyguard.client_address import Address, Network
@@ -138,14 +137,14 @@ class ClientTable:
 
     def _shrink(self) -> None:
         """Fold the lesser half of the clients into the others."""
-        for row in nsmallest(self._capacity // 2, self.rows.values(), key=_weight):
+        for row in sorted(self.rows.values(), key=_weight)[: self._capacity // 2]:
             self.others.fold(row)
             del self.rows[row.key]
         self._addresses.clear()
 
     def _shrink_networks(self) -> None:
-        lesser = nsmallest(self._capacity // 2, self.networks.values(), key=lambda row: (row.stopped, row.requests))
-        for row in lesser:
+        lesser = sorted(self.networks.values(), key=lambda row: (row.stopped, row.requests))
+        for row in lesser[: self._capacity // 2]:
             del self.networks[row.key]
 
 

@@ -237,10 +237,8 @@ def share_of(found: Sum) -> Share:
 def _all_share(findings: Findings) -> Share:
     clients = findings.clients
     exact = clients.seen.exact and clients.seen_networks.exact
-    found = findings.all
-    return Share(
-        found.requests, clients.seen.count, clients.seen_networks.count, found.logged_in, found.verified, exact
-    )
+    counts = clients.seen.count, clients.seen_networks.count
+    return Share(findings.requests, *counts, findings.logged_in, findings.verified, exact)
 
 
 def _rule_line(key: RuleKey, found: RuleSum, sets: dict[str, str], findings: Findings) -> RuleLine:
@@ -309,7 +307,7 @@ def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, 
         files=tuple(file.name for file in files),
         formats=tuple(dict.fromkeys(file.format.name for file in files)),
         lines=journal.lines,
-        requests=findings.all.requests,
+        requests=findings.requests,
         malformed=journal.malformed + findings.not_addresses,
         malformed_shown=tuple(journal.shown),
         no_request=journal.no_request,
@@ -330,7 +328,7 @@ def _time_part(findings: Findings) -> TimePart:
 
 
 def _notes(findings: Findings) -> Iterable[str]:
-    total = findings.all.requests
+    total = findings.requests
     heaviest = max(findings.clients.rows.values(), key=lambda row: row.requests, default=None)
     if heaviest is not None and total >= MIN_REQUESTS and heaviest.requests > HEAVY_SHARE * total:
         yield (

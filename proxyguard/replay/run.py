@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxyguard.client_address import Network
 from proxyguard.decision import DEFAULT_RULE, Decision
-from proxyguard.engine import decide, match
+from proxyguard.engine import decide, due, match, owed
 from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import Outcome
 from proxyguard.policy.compile import CompiledPolicy
 from proxyguard.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
 from proxyguard.replay.entry import Entry
@@ -38,33 +37,48 @@ SHADOWED: Final = "shadowed"
 TICK: Final = 2048
 """Entries between two looks at the progress bar."""
 
-_NOTHING_COUNTED: Final = Outcome(None, ())
-
 Progress = Callable[[], None]
+
+
+class Response(NamedTuple):
+    """What the log says of a response; status 0: nothing."""
+
+    status: int
+    bytes_sent: int
+    upstream_seconds: float | None
+
+
+NO_RESPONSE: Final = Response(0, 0, None)
 
 
 class Judge:
     """One policy and its counters."""
 
-    __slots__ = ("_policy", "_store")
+    __slots__ = ("_policy", "_settles", "_store")
 
     def __init__(self, policy: CompiledPolicy) -> None:
         self._policy = policy
+        self._settles = policy.settles
         self._store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
 
     def forget(self) -> None:
         """Begin anew with empty counters and no bans."""
         self._store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
 
-    def decide(self, request: Request, now: float) -> Decision:
-        """What the policy decides at this moment of the virtual clock."""
+    def decide(self, request: Request, now: float, response: Response = NO_RESPONSE) -> Decision:
+        """What the policy decides at this moment of the virtual clock; the response that was logged is counted if it would be."""
         found = match(self._policy, request, now)
+        if found.decision is not None:
+            return found.decision
         store = self._store
-        outcome = _NOTHING_COUNTED if found.decision is not None else store.charge(found.charges, found.ban_keys, now)
-        ruling = decide(found, outcome)
+        ruling = decide(found, store.charge(found.charges, found.ban_keys, now))
         order = ruling.ban
         if order is not None:
             store.ban(order.key, order.rule, order.reason, order.terms, now)
+        if self._settles:
+            costs = owed(due(found, ruling.decision), *response)
+            if costs:
+                store.charge(costs, (), now)
         return ruling.decision
 
 
@@ -102,7 +116,9 @@ class Findings:
     clients: ClientTable
     clock: Clock = field(default_factory=Clock)
     timeline: Timeline = field(default_factory=Timeline)
-    all: Sum = field(default_factory=Sum)
+    requests: int = 0
+    logged_in: int = 0
+    verified: int = 0
     stopped: Sum = field(default_factory=Sum)
     shadowed: Sum = field(default_factory=Sum)
     rules: RuleSums = field(default_factory=RuleSums)
@@ -166,14 +182,17 @@ class Replay:
             headers = ((b"Host", host), *headers)
         scheme = entry.scheme or self._scheme
         request = Request(address, entry.method, scheme, host, entry.target, headers, entry.version)
-        decision = self._judge.decide(request, now)
+        response = Response(entry.status, entry.bytes_sent, entry.upstream_seconds)
+        decision = self._judge.decide(request, now, response)
         logged_in = entry.user
         agent = request.user_agent or b""
         self._seen(row, request, entry, agent, now)
-        findings.all.add(row, logged_in=logged_in)
+        findings.requests += 1
+        findings.logged_in += logged_in
+        findings.verified += row.verified
         self._count(decision, row, request, agent, now, logged_in=logged_in)
         if self._against is not None:
-            before = self._against.decide(request, now)
+            before = self._against.decide(request, now, response)
             if before.forwards is not decision.forwards or (before.rule != decision.rule and not decision.forwards):
                 self._compare(before, decision, row, request, agent, logged_in=logged_in)
 

@@ -126,6 +126,14 @@ def test_what_an_unjudged_allow_rule_may_let_through_is_counted(tmp_path: Path) 
     assert unjudged.concerns.requests == 2
 
 
+def test_limits_on_responses_count_what_the_log_says_of_them(tmp_path: Path) -> None:
+    rules = "  - {name: scans, limit: {rate: 3/minute, count: {status: [404]}}, action: reject}\n"
+    scan = [line(at, status=404) for at in range(6)]
+    reader = [line(at, client="192.0.2.8") for at in range(6)]
+    report, _ = replayed(tmp_path, rules, sorted(scan + reader, key=lambda each: each[20:40]))
+    assert (report.unjudged, report.stopped.requests, report.stopped.clients) == ((), 3, 1)
+
+
 def test_two_policies_are_compared_request_by_request(tmp_path: Path) -> None:
     old = (
         "  - {name: curl, when: {user_agent: {word: curl}}, action: reject}\n"
