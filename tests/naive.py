@@ -98,7 +98,7 @@ def compares(kind: TextKind, text: bytes, value: bytes) -> bool:
 
 
 def number(value: bytes) -> float | None:
-    return float(value) if re.fullmatch(rb"\s*[+-]?\d{1,18}(\.\d{1,18})?\s*", value) else None
+    return float(value) if re.fullmatch(rb"[ \t]*[+-]?\d{1,18}(\.\d{1,18})?[ \t]*", value) else None
 
 
 def holds(when: Condition, request: Request, score: float, tags: frozenset[str]) -> bool:
