@@ -12,10 +12,27 @@ from math import ceil
 from typing import Final
 
 from proxyguard.decision import Ending, Quota
-from proxyguard.durations import duration_text
+from proxyguard.durations import duration_text, size_text
 from proxyguard.request import Headers
 
 PERIODS: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86_400.0: "a day", 604_800.0: "a week"}
+
+NOUNS: Final = {
+    "requests": ("request", "requests"),
+    "upstream_seconds": ("second of the site's work", "seconds of the site's work"),
+    "statuses": ("request without success", "requests without success"),
+    "distinct": ("different request", "different requests"),
+}
+"""What is counted, in words: one, several."""
+
+UNITS: Final = {
+    "requests": b"",
+    "bytes": b';qu="content-bytes"',
+    "upstream_seconds": b';qu="upstream-seconds"',
+    "statuses": b';qu="matching-responses"',
+    "distinct": b';qu="distinct-values"',
+}
+"""The quota unit of the policy field. The first two are the draft's; requests are its default."""
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
@@ -28,7 +45,8 @@ def quota_fields(quotas: Sequence[Quota]) -> Headers:
     if not quotas:
         return ()
     policies = b", ".join(
-        b'"%b";q=%d;w=%d' % (quota.name.encode(), quota.limit, max(1, round(quota.period_seconds))) for quota in quotas
+        b'"%b";q=%d;w=%d%b' % (quota.name.encode(), quota.limit, max(1, round(quota.period_seconds)), UNITS[quota.unit])
+        for quota in quotas
     )
     states = b", ".join(
         b'"%b";r=%d;t=%d' % (quota.name.encode(), quota.remaining, ceil(quota.reset_seconds)) for quota in quotas
@@ -37,10 +55,12 @@ def quota_fields(quotas: Sequence[Quota]) -> Headers:
 
 
 def limit_text(quota: Quota) -> str:
-    """`300 requests a day`, `20 requests in 90s`."""
-    noun = "request" if quota.limit == 1 else "requests"
+    """`300 requests a day`, `20 requests in 90s`, `10GiB a day`."""
     period = PERIODS.get(quota.period_seconds) or f"in {duration_text(quota.period_seconds)}"
-    return f"{quota.limit:,} {noun} {period}"
+    if quota.unit == "bytes":
+        return f"{size_text(quota.limit)} {period}"
+    one, many = NOUNS.get(quota.unit, NOUNS["requests"])
+    return f"{quota.limit:,} {one if quota.limit == 1 else many} {period}"
 
 
 def ending_text(ends: Ending) -> str:

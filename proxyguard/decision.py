@@ -138,6 +138,8 @@ class Quota:
     """The rule's, for a limit that is announced."""
     reset_seconds: float = 0.0
     """Until all of it is there again, for a limit that is announced."""
+    unit: str = "requests"
+    """What is counted: the word of a limit's count kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,9 @@ def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
         reset = span_at(now, limit.period_seconds, limit.time_zone).end - now
     else:
         reset = max(usage.retry_after_seconds, (limit.burst - usage.remaining) * limit.interval_seconds)
-    return Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, rule.name, reset)
+    return Quota(
+        limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, rule.name, reset, limit.count.kind
+    )
 
 
 def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Given) -> Ruling:
@@ -227,7 +229,9 @@ def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Given) 
     quota = None
     if usage is not None and rule.limit is not None and not banned:
         limit = rule.limit
-        quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds)
+        quota = Quota(
+            limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
+        )
         if rule.announces:
             quota = given.quotas[-1]
     decision = Decision(

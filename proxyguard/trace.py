@@ -259,7 +259,9 @@ class _Walk:
         quota = None
         if usage is not None and rule.limit is not None and not isinstance(action, Ban):
             limit = rule.limit
-            quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds)
+            quota = Quota(
+                limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
+            )
         return Decision(
             action=action.then if isinstance(action, Ban) else action,
             rule=rule.name,

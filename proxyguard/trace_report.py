@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from proxyguard.decision import Decision, Mode, Quota
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.store import Charge, Usage
 from proxyguard.policy.model import Place
 from proxyguard.request import Request
@@ -147,9 +147,33 @@ class Trace:
 
 
 def said_limit(limit: Limit) -> str:
-    """A limit in short: `10 per 60 s, burst 5, per client and path`."""
+    """A limit in short: `10 per 60 s, burst 5, per client and path`; what is counted, unless requests are."""
     per = " and ".join(str(part) for part in limit.per)
-    return f"{limit.amount} per {limit.period_seconds:g} s, burst {limit.burst}, per {per}"
+    calendar = limit.window is Window.CALENDAR
+    period = f"calendar {limit.period_seconds:g} s of {limit.time_zone}" if calendar else f"{limit.period_seconds:g} s"
+    burst = "" if calendar or limit.count.kind is CountKind.DISTINCT else f", burst {limit.burst}"
+    return f"{limit.amount}{_said_count(limit.count)} per {period}{burst}, per {per}"
+
+
+def _said_count(count: Count) -> str:
+    match count.kind:
+        case CountKind.REQUESTS:
+            return ""
+        case CountKind.BYTES:
+            return " bytes"
+        case CountKind.UPSTREAM_SECONDS:
+            return " upstream seconds"
+        case CountKind.STATUSES:
+            return f" responses with {', '.join(_said_status(each) for each in count.statuses)}"
+        case CountKind.DISTINCT:
+            return f" distinct {count.of}"
+        case _:
+            assert_never(count.kind)
+
+
+def _said_status(statuses: tuple[int, int]) -> str:
+    first, last = statuses
+    return str(first) if first == last else f"{first // 100}xx"
 
 
 def _quota_fields(quota: Quota | None) -> dict[str, float] | None:

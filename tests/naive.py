@@ -265,7 +265,9 @@ def naive(policy: Policy, mode: Mode, request: Request, now: float, store: Tally
             limit = rule.limit
             quota = None
             if limit and usage:
-                quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds)
+                quota = Quota(
+                    limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
+                )
             return Decision(
                 action=rule.action, rule=rule.name, reason=rule.why, score=score, tags=tags, quota=quota, shadow=shadow
             )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.announcements import ending_text, iso_time, limit_text, quota_fields, spoken
+from proxyguard.announcements import NOUNS, UNITS, ending_text, iso_time, limit_text, quota_fields, spoken
 from proxyguard.client_address import Address
 from proxyguard.decision import Decision, Ending, Quota, Reject
 from proxyguard.engine import decide, match
 from proxyguard.guard import Guard, Policies
-from proxyguard.limits.limit import Window
+from proxyguard.limits.limit import CountKind, Window
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.policy.compile import compile_policy
 from proxyguard.policy.model import Policy
@@ -53,6 +53,26 @@ def test_fields_are_structured_lists() -> None:
 )
 def test_a_limit_is_said_in_words(amount: int, period: float, words: str) -> None:
     assert limit_text(Quota(amount, period, 0, 0.0)) == words
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "words", "field"),
+    [
+        (10 * 1024**3, "bytes", "10GiB a day", b'"x";q=10737418240;w=86400;qu="content-bytes"'),
+        (1, "upstream_seconds", "1 second of the site's work a day", b'"x";q=1;w=86400;qu="upstream-seconds"'),
+        (20, "statuses", "20 requests without success a day", b'"x";q=20;w=86400;qu="matching-responses"'),
+        (500, "distinct", "500 different requests a day", b'"x";q=500;w=86400;qu="distinct-values"'),
+    ],
+)
+def test_a_limit_says_its_unit(amount: int, unit: str, words: str, field: bytes) -> None:
+    quota = Quota(amount, 86_400.0, 0, 0.0, "x", unit=unit)
+    assert limit_text(quota) == words
+    assert quota_fields((quota,))[0] == (b"RateLimit-Policy", field)
+
+
+def test_every_kind_of_count_has_its_unit() -> None:
+    assert set(UNITS) == set(CountKind)
+    assert {*NOUNS, "bytes"} == set(CountKind)
 
 
 def test_an_end_is_said_in_both_ways_and_never_too_early() -> None:
