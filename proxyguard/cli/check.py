@@ -101,7 +101,7 @@ def _summary(directory: Path, policy: Policy) -> str:
     said = [
         _count(len(files), "rule set"),
         f"{_count(len(modes), 'rule')} ({counts or 'none'})",
-        f"{_count(tests, 'test')} passed",
+        f"{_count(tests, 'test')} passed" if tests else "no tests",
     ]
     return f"{directory}: {', '.join(said)}"
 

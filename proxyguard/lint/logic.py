@@ -9,8 +9,10 @@ only `OPTIONS *` has another one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, assert_never
 
 from proxyguard.client_address import MAX_NUMBER, Network
@@ -293,7 +295,7 @@ class _Same:
         return id(self.networks)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=50_000)
 def _merged_once(same: _Same) -> Ranges:
     ranges: list[tuple[int, int]] = []
     for first, last in sorted(part for network in same.networks for part in own_family(network)):
@@ -309,11 +311,13 @@ def _merged(networks: tuple[Network, ...]) -> Ranges:
     return _merged_once(_Same(networks))
 
 
+_LAST: Final = itemgetter(1)
+
+
 def _inside(inner: Ranges, outer: Ranges) -> bool:
     at = 0
     for first, last in inner:
-        while at < len(outer) and outer[at][1] < first:
-            at += 1
+        at = bisect_left(outer, first, lo=at, key=_LAST)
         if at == len(outer) or not (outer[at][0] <= first and last <= outer[at][1]):
             return False
     return True
@@ -322,8 +326,7 @@ def _inside(inner: Ranges, outer: Ranges) -> bool:
 def _overlap(one: Ranges, other: Ranges) -> bool:
     at = 0
     for first, last in one:
-        while at < len(other) and other[at][1] < first:
-            at += 1
+        at = bisect_left(other, first, lo=at, key=_LAST)
         if at < len(other) and other[at][0] <= last:
             return True
     return False

@@ -88,6 +88,17 @@ def test_a_policy_of_ten_thousand_rules_is_linted_in_seconds(tmp_path: Path) -> 
     assert "'r-4711'" in found
 
 
+def test_a_long_list_of_networks_is_read_once_not_for_each_rule(tmp_path: Path) -> None:
+    nets = "".join(f"10.{at >> 8}.{at & 255}.0/25\n" for at in range(50_000))
+    rules = "name: x\nlists: {n: {file: n.txt}}\nrules:\n  - {name: big, when: {client: $n}, action: reject}\n"
+    rules += "".join(
+        f"  - {{name: r-{at}, when: {{client: 192.0.{at >> 8}.{at & 255}}}, action: drop}}\n" for at in range(500)
+    )
+    rules += "  - {name: inside, when: {client: 10.7.7.7}, action: drop}\n"
+    [found] = findings_in(tmp_path, {"x.yaml": rules, "n.txt": nets})
+    assert "'inside' can never apply: 'big'" in found.message
+
+
 if __name__ == "__main__":
     for each in NAMES:
         with tempfile.TemporaryDirectory() as made:
