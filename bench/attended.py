@@ -47,7 +47,7 @@ class Work(NamedTuple):
 
 
 def visit(url: str, seconds: float, rate: int) -> Waits:
-    """`rate` requests a second in all over VISITORS kept-alive connections. Raises RuntimeError unless nearly all were served."""
+    """`rate` requests a second in all over VISITORS kept-alive connections. Raises RuntimeError when one was refused."""
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         options = [option for name, value in READER.items() for option in ("-H", f"{name}: {value}")]
         command = (
@@ -58,8 +58,8 @@ def visit(url: str, seconds: float, rate: int) -> Waits:
         Path(log.name).with_suffix(".out").unlink()
         rows = [line.split() for line in Path(log.name).read_text().splitlines()]
     times = [int(row[2]) / 1000 for row in rows if row[1] == "200"]
-    if len(times) < 0.9 * rate * seconds:
-        raise RuntimeError(f"only {len(times)} of {rate * seconds:g} visits to {url} were served")
+    if len(times) < max(len(rows), rate * seconds / 2):  # fewer than asked for come of long waits, which are measured
+        raise RuntimeError(f"only {len(times)} of {rate * seconds:g} visits to {url} were served: {rows[:3]}")
     cuts = quantiles(times, n=100)
     return Waits(cuts[49], cuts[98])
 
