@@ -28,7 +28,7 @@ class OnFull(StrEnum):
     """What a full table of counters does with a key it has never seen."""
 
     PROTECT = "protect"
-    """New keys share one counter per limit, so a flood of keys cannot switch limiting off."""
+    """New keys share 1,024 counters per rule, so a flood of keys cannot switch limiting off."""
     PERMIT = "permit"
     """New keys are not counted until there is room."""
 

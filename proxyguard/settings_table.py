@@ -388,7 +388,7 @@ SETTINGS: Final = (
         "counting.on_full",
         _word(OnFull),
         "protect or permit",
-        "What a full table does with a new key: share one counter (`protect`), or not count it (`permit`).",
+        "What a full table does with a new key: share one of 1,024 counters per rule (`protect`), or not count it (`permit`).",
     ),
     Setting(
         "counting.prefixes.client_v4",
@@ -439,7 +439,7 @@ SETTINGS: Final = (
         "store.snapshot",
         read_path,
         "path",
-        "Without a server: a file that keeps bans and lasting counts over restarts.",
+        "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts.",
     ),
     Setting("audit.path", "audit.path", _audit_path, "path or -", "The audit log; `-` is standard output."),
     Setting(

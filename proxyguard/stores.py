@@ -5,8 +5,11 @@ Opens, closes and shows the store that the settings choose. Knows nothing of req
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+from proxyguard.limits.bans import BanTable
+from proxyguard.limits.fill import LOOK_SECONDS, FillWatch, watches_of
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.resp import ValkeyUrl
 from proxyguard.limits.snapshot import Snapshot
@@ -16,6 +19,38 @@ from proxyguard.settings import Settings
 
 type Gauge = tuple[str, str, Callable[[], float]]
 """Name, what it says, how to read it."""
+
+
+class FillKeeper:
+    """Looks at tables now and then, so that an operator hears of one that fills up."""
+
+    def __init__(self, watches: tuple[FillWatch, ...]) -> None:
+        self._watches = watches
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look once."""
+        for watch in self._watches:
+            watch.look()
+
+    def gauges(self) -> list[Gauge]:
+        """Of each table."""
+        return [gauge for watch in self._watches for gauge in watch.gauges()]
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
 
 
 class MemoryBooks:
@@ -30,14 +65,19 @@ class MemoryBooks:
         self._snapshot = None if path is None else Snapshot(path, self.memory)
         if self._snapshot is not None:
             self._snapshot.load()
+        memory = self.memory
+        keys = (lambda: memory.stats().keys, lambda: memory.stats().key_capacity)
+        self._fill = FillKeeper(watches_of(keys, _fill_of_bans(memory.ban_table)))
 
     async def start(self) -> None:
-        """Begin to write the snapshot."""
+        """Begin to write the snapshot, and to watch the tables."""
+        self._fill.start()
         if self._snapshot is not None:
             await self._snapshot.start()
 
     async def stop(self) -> None:
         """Write what is not written yet."""
+        await self._fill.stop()
         if self._snapshot is not None:
             await self._snapshot.stop()
 
@@ -47,15 +87,7 @@ class MemoryBooks:
 
     def gauges(self) -> list[Gauge]:
         """The fill of the tables, and how the snapshot does."""
-        memory = self.memory
-        gauges: list[Gauge] = [
-            ("store_keys", "Counters held.", lambda: memory.stats().keys),
-            ("store_key_capacity", "Counters that fit.", lambda: memory.stats().key_capacity),
-            ("store_overflows", "Charges that found the table of counters full.", lambda: memory.stats().overflows),
-            ("bans", "Bans held.", lambda: memory.stats().bans),
-            ("ban_capacity", "Bans that fit.", lambda: memory.stats().ban_capacity),
-            ("ban_evictions", "Bans that gave way to others before their end.", lambda: memory.stats().ban_evictions),
-        ]
+        gauges = self.memory.gauges() + self._fill.gauges()
         return gauges + (self._snapshot.gauges() if self._snapshot is not None else [])
 
 
@@ -65,22 +97,29 @@ class ServerBooks:
     def __init__(self, settings: Settings) -> None:
         self._valkey = valkey_store(settings)
         self.store: Store | AsyncStore = self._valkey
+        self._fill = FillKeeper(watches_of(None, _fill_of_bans(self._valkey.ban_table)))
 
     async def start(self) -> None:
         """Connect, in the background when the server does not answer at once."""
+        self._fill.start()
         await self._valkey.start()
 
     async def stop(self) -> None:
         """Disconnect."""
+        await self._fill.stop()
         await self._valkey.stop()
 
     async def saved(self) -> bool:
-        """The server keeps bans; how well is its configuration's business."""
-        return self._valkey.fallback.up
+        """Whether the server has the bans made and lifted so far; how well it keeps them is its configuration's business."""
+        return await self._valkey.saved()
 
     def gauges(self) -> list[Gauge]:
         """How the server does."""
-        return self._valkey.gauges()
+        return self._valkey.gauges() + self._fill.gauges()
+
+
+def _fill_of_bans(table: BanTable) -> tuple[Callable[[], float], Callable[[], float]]:
+    return lambda: len(table), lambda: table.capacity
 
 
 def valkey_store(settings: Settings) -> ValkeyStore:
