@@ -18,7 +18,7 @@ SITE_PORT ?= 8079
 RULES ?= rules
 ARGS ?=
 
-.PHONY: help setup run site test lint format bench held abuse fuzz range e2e soak image lock clean
+.PHONY: help setup run site test lint format bench held tracked abuse fuzz range e2e soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ bench: $(VENV)/.bench  ## Measure a decision, and requests a second beside mitmd
 
 held: setup  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
 	$(PYTHON_IN_VENV) -m bench.held $(ARGS)
+
+tracked: setup  ## Measure a worker that counts a million keys, and flood it with junk (a minute).
+	$(PYTHON_IN_VENV) -m bench.tracked $(ARGS)
 
 abuse: setup  ## Measure what visitors notice while others attack (four minutes).
 	$(PYTHON_IN_VENV) -m bench.abuse $(ARGS)
