@@ -16,8 +16,9 @@ from proxyguard.builder import load_elsewhere, rest
 from proxyguard.reload import InForce, RulesRejected, Signature, seen_by_load, signature
 from proxyguard.telemetry.metrics import Metrics
 
-POLL_SECONDS: Final = 1.0
-"""Between looks at the files. A change is acted on when two looks in a row agree, so a half-written save is not."""
+POLL_SECONDS: Final = 0.5
+"""Between looks at the files. A change is acted on when two looks in a row agree, so a half-written save is not. Two looks and
+the reading of the rules stay below two seconds, within which a changed restriction has to hold."""
 
 MAX_RESTLESS: Final = 10
 """Looks in a row that each found another change; then what is there is tried, so that a busy script cannot put off a reload."""
