@@ -121,10 +121,19 @@ def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_
     return _answer(status, None, reference, accept, retry_after_seconds)
 
 
+RENAMED: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""Phrases of RFC 9110 that older versions of the standard library know by their former names."""
+
+
 def reason_phrase(status: int) -> bytes:
     """The standard reason phrase, or an empty one."""
     try:
-        return HTTPStatus(status).phrase.encode("ascii")
+        return (RENAMED.get(status) or HTTPStatus(status).phrase).encode("ascii")
     except ValueError:
         return b""
 
