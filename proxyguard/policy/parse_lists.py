@@ -6,6 +6,7 @@ the entry's own place, once, however many rules use the list. Reads list files t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -271,5 +272,7 @@ def _neighbour(path: Path) -> str:
 
 def reason(error: OSError | RuntimeError) -> str:
     """The operating system's words, in lower case, without the path."""
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if isinstance(error, RuntimeError):  # Path.resolve of a loop, before Python 3.13
+        return os.strerror(errno.ELOOP).lower()
+    words = error.strerror or str(error)
     return words[:1].lower() + words[1:]
