@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -218,6 +220,39 @@ def test_counters_bans_and_held_tarpits_survive(folder: Path, upstream: str, wor
         assert 429 not in asked[:3]
         bans = json.loads(tell(folder, "bans", "list", "--json").stdout)["bans"]
         assert [ban["key"] for ban in bans] == ["client:192.0.2.77"]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.6, 1.2])
+def test_a_worker_that_dies_during_a_reload_comes_back_with_the_new_rules(
+    folder: Path, upstream: str, delay: float
+) -> None:
+    """Whenever it dies: before it is given the rules, while it compiles them, or when it has them."""
+    rules = folder / "rules"
+    rules.mkdir()
+    many = "name: many\nrules:\n" + "".join(
+        f"  - {{name: r{n}, action: reject, when: {{path: /r/{n}}}}}\n" for n in range(4000)
+    )
+    (rules / "10.yaml").write_text(many)
+    settings = f"workers: 2\ncontrol: {folder}/control.sock\n"
+    with proxyguard(folder / "guard", upstream, rules=rules, settings=settings) as guard:
+        wait_until(lambda: len(told(folder, "status")["workers"]) == 2, 15, "both workers")
+        workers = told(folder, "status")["workers"]
+        (rules / "05.yaml").write_text(NO_AGENTS)
+        reloading = threading.Thread(target=tell, args=(folder, "reload"))
+        reloading.start()
+        time.sleep(delay)  # where in the reload it hits is what differs from run to run
+        os.kill(workers[-1], signal.SIGKILL)
+        reloading.join(60)
+
+        def all_refused() -> bool:
+            try:
+                answers = [guard.get("/profiles/1", headers=AGENT | {"Connection": "close"}) for _ in range(12)]
+            except requests.RequestException:
+                return False
+            return {answer.status_code for answer in answers} == {410} and len(told(folder, "status")["workers"]) == 2
+
+        wait_until(all_refused, 30, "both workers have the new rules")
+        assert workers[0] in told(folder, "status")["workers"]
 
 
 def git(rules: Path, *arguments: str) -> None:
