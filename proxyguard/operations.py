@@ -16,6 +16,7 @@ from proxyguard.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
 from proxyguard.limits.store import BanRecord, BanTerms
 from proxyguard.reload import RulesRejected
 from proxyguard.reloader import Reloader
+from proxyguard.shared_orders import PREFIXES
 from proxyguard.stores import Books
 
 MAX_BAN_SECONDS = 10 * 365 * 86_400.0
@@ -50,7 +51,9 @@ class Operations:
             raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"bans": [shown_ban(record) for record in self._store.bans(time())]}
+        return {
+            "bans": [shown_ban(record) for record in self._store.bans(time()) if not record.key.startswith(PREFIXES)]
+        }
 
     async def _add_ban(self, arguments: dict[str, Any]) -> dict[str, Any]:
         seconds = arguments.get("seconds")

@@ -27,7 +27,8 @@ from proxyguard.recent import PIECE_SECONDS, PIECES, Allowance
 from proxyguard.reload import RulesRejected
 from proxyguard.reloader import Reloader
 from proxyguard.restricting import On, as_plain
-from proxyguard.restrictions import Ended, Look, Meter, Monitor, Orders, Signals, Standing, Totals, identity
+from proxyguard.restrictions import Ended, Look, Meter, Monitor, Orders, Signals, Standing, Started, Totals, identity
+from proxyguard.shared_orders import SharedOrders
 from proxyguard.telemetry.metrics import SECONDS_BOUNDS, Metrics
 
 TICK_SECONDS: Final = 1.0
@@ -48,7 +49,16 @@ type Exchange = Callable[[str, dict[str, Any]], Awaitable[list[dict[str, Any]]]]
 class RestrictionKeeper:
     """See the module."""
 
-    def __init__(self, reloader: Reloader, orders: OrderFile, exchange: Exchange, counts: Metrics) -> None:
+    def __init__(
+        self,
+        reloader: Reloader,
+        orders: OrderFile,
+        exchange: Exchange,
+        counts: Metrics,
+        shared: SharedOrders | None = None,
+    ) -> None:
+        """`shared` are the orders of all instances on one store, if there is one."""
+        self._shared = shared
         self._reloader = reloader
         self._orders = orders
         self._exchange = exchange
@@ -86,12 +96,10 @@ class RestrictionKeeper:
         async with self._busy:
             restrictions = self._reloader.current.restrictions
             look = self._look(restrictions, now)
-            if look.rolled_back or self._has_stale_orders(restrictions, now):
-                orders = self._orders.orders.only(restrictions, now)
-                for name, why in look.rolled_back:
-                    whole = next(each for each in restrictions if each.name == name)
-                    orders = orders.end(name, Ended(now, why, identity(whole)))
-                self._keep(orders)
+            for name, why in look.rolled_back:
+                self._order_end(self._known(name), why, now)
+            if self._has_stale_orders(restrictions, now):
+                self._keep(self._orders.orders.only(restrictions, now))
             on = {
                 each.restriction.name: On(each.ends, each.step, _spared(each.restriction))
                 for each in look.standings
@@ -100,7 +108,10 @@ class RestrictionKeeper:
             self._hear(await self._exchange("restrictions", {"on": as_plain(on)}), now)
 
     def _look(self, restrictions: tuple[Restriction, ...], now: float) -> Look:
-        look = self._monitor.look(restrictions, self._orders.orders, self._signals, self._collateral, now)
+        orders = self._orders.orders
+        if self._shared is not None:
+            orders = self._shared.merged(orders, restrictions, now)
+        look = self._monitor.look(restrictions, orders, self._signals, self._collateral, now)
         self._standings = look.standings
         for name, what in look.changes:
             logger.warning("restriction %s is %s", name, what)
@@ -179,7 +190,10 @@ class RestrictionKeeper:
                 raise CommandError(f"{quoted(name)} sheds load by its alarm; it cannot be started by command")
             if time() >= whole.until:
                 raise CommandError(f"{quoted(name)} ended at {said_time(whole.until)}; say another until in its file")
-            self._keep(self._orders.orders.start(name, time(), until))
+            now = time()
+            self._keep(self._orders.orders.start(name, now, until))
+            if self._shared is not None:
+                self._shared.start(whole, Started(now, until))
         await self.tick(time())
         return self._one(name)
 
@@ -248,9 +262,15 @@ class RestrictionKeeper:
             await self._install({each: plain for each, plain in self._orders.given.items() if each != name})
             await self.tick(time())
             return {"name": name, "on": False, "reason": BY_COMMAND}
-        self._keep(self._orders.orders.end(name, Ended(time(), BY_COMMAND, identity(whole))))
+        self._order_end(whole, BY_COMMAND, time())
         await self.tick(time())
         return self._one(name)
+
+    def _order_end(self, whole: Restriction, why: str, now: float) -> None:
+        order = Ended(now, why, identity(whole))
+        self._keep(self._orders.orders.end(whole.name, order))
+        if self._shared is not None:
+            self._shared.end(whole, order)
 
     def _known(self, name: str) -> Restriction:
         known = {each.name: each for each in self._reloader.current.restrictions}

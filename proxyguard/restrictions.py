@@ -289,5 +289,5 @@ def _collateral(restriction: Restriction, counted: tuple[int, int]) -> str:
     if spared is None or seen < MIN_SEEN or touched <= spared.share * seen:
         return ""
     return (
-        f"rolled back: it touched {touched} of {seen} {spared.class_name} clients, more than {spared.share:.3g} of them"
+        f"rolled back: it touched {touched} of {seen} {spared.class_name} clients, more than {100 * spared.share:g} %"
     )

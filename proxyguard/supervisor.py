@@ -38,7 +38,7 @@ from proxyguard.stores import MemoryBooks, open_books
 from proxyguard.supervised import Assignment
 from proxyguard.telemetry.metrics import Family, Metrics, exposition, merge
 from proxyguard.telemetry.shadow import Window
-from proxyguard.worker import reload_quietly, rule_counts, until_signal, write_pieces
+from proxyguard.worker import reload_quietly, rule_counts, shared_orders, until_signal, write_pieces
 
 READY_SECONDS: Final = 60.0
 """A worker that has not come up by then is killed and started again."""
@@ -149,7 +149,8 @@ class Supervisor:
         self._admin = AdminServer(self, settings.admin, control_path(settings))
         orders = OrderFile(settings.restrictions_file or self._folder / "orders")
         self._reloader = Reloader(settings.rules, in_force, parts, self._install, self._counts, ordered=orders.rules)
-        self._restrictions = RestrictionKeeper(self._reloader, orders, self._answers, self._counts)
+        shared = shared_orders(settings, self._books)
+        self._restrictions = RestrictionKeeper(self._reloader, orders, self._answers, self._counts, shared)
         self._promotions = Promotions(self._reloader, self._window, self._forget, self._counts)
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
         self._operations = Operations(self._books, settings.counting.prefixes, self._reloader)

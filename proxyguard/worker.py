@@ -44,7 +44,8 @@ from proxyguard.reloader import Reloader
 from proxyguard.restricting import on_from
 from proxyguard.restriction_keeper import RestrictionKeeper, allowance_from
 from proxyguard.settings import Listen, Settings
-from proxyguard.stores import open_books
+from proxyguard.shared_orders import SharedOrders
+from proxyguard.stores import Books, open_books
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics, exposition
 from proxyguard.telemetry.shadow import Tally, Window
@@ -317,6 +318,11 @@ def working_thread() -> Iterator[None]:
         gc.enable()
 
 
+def shared_orders(settings: Settings, books: Books) -> SharedOrders | None:
+    """Where several instances share orders about restrictions: the server that they count on, if there is one."""
+    return None if settings.store.url is None else SharedOrders(books.store)
+
+
 class LoneWorker:
     """An instance of one process: a worker with a store of its own, that reloads its own rules. See `cli.run`."""
 
@@ -331,7 +337,8 @@ class LoneWorker:
         self._reloader = Reloader(
             settings.rules, self._worker.in_force, pieces(loaded), self._worker.install, counts, ordered=orders.rules
         )
-        self._restrictions = RestrictionKeeper(self._reloader, orders, self._worker.told, counts)
+        shared = shared_orders(settings, self._books)
+        self._restrictions = RestrictionKeeper(self._reloader, orders, self._worker.told, counts, shared)
         self._worker.reports["restrictions"] = self._restrictions.status
         self._worker.offer(self._restrictions.commands)
         self._promotions = Promotions(self._reloader, self._worker.window, self._worker.forget, counts)

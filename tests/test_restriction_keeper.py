@@ -11,10 +11,12 @@ import pytest
 
 from proxyguard.admin.server import CommandError
 from proxyguard.decision import Mode
+from proxyguard.limits.memory import MemoryStore
 from proxyguard.orders import OrderFile
 from proxyguard.policy.load import load_policy
 from proxyguard.reload import InForce, Loaded
 from proxyguard.restriction_keeper import RestrictionKeeper
+from proxyguard.shared_orders import SharedOrders
 from proxyguard.telemetry.metrics import Metrics
 
 RULES = """
@@ -48,7 +50,7 @@ class FakeReloader:
 class Bench:
     """A keeper with one worker that answers as told."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, shared: SharedOrders | None = None) -> None:
         rules = tmp_path / "rules"
         rules.mkdir(exist_ok=True)
         (rules / "r.yaml").write_text(RULES)
@@ -57,7 +59,7 @@ class Bench:
         self.collateral: dict[str, list[int]] = {}
         self.counts = Metrics()
         reloader = FakeReloader(rules, self.orders.rules)
-        self.keeper = RestrictionKeeper(reloader, self.orders, self.exchange, self.counts)  # type: ignore[arg-type]  # a fake
+        self.keeper = RestrictionKeeper(reloader, self.orders, self.exchange, self.counts, shared)  # type: ignore[arg-type]  # a fake
 
     async def exchange(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         self.told.append((name, arguments))
@@ -109,7 +111,7 @@ def test_a_roll_back_is_an_order_that_stays(tmp_path: Path) -> None:
     bench.tick()
     assert bench.on() == []
     always = next(each for each in bench.do("list")["restrictions"] if each["name"] == "always")
-    assert always["reason"] == "rolled back: it touched 30 of 100 member clients, more than 0.1 of them"
+    assert always["reason"] == "rolled back: it touched 30 of 100 member clients, more than 10 %"
     assert bench.counts.restriction_changes["rolled-back"] == 1
     again = Bench(tmp_path)
     again.tick()
@@ -163,3 +165,38 @@ def test_a_preview_changes_nothing_and_adds_up_the_workers(tmp_path: Path) -> No
     assert bench.do("preview", name="always")["classes"][0]["limit"] == "5 requests a day"
     with pytest.raises(CommandError, match="sheds load"):
         bench.do("preview", name="shed")
+
+
+def test_instances_on_one_store_share_what_was_ordered_last(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = (Bench(tmp_path / name, SharedOrders(store)) for name in "ab")
+    first.do("start", name="prepared", until=time() + 60)
+    second.tick()
+    assert second.on() == ["always", "prepared"]
+    second.do("end", name="prepared")
+    first.tick()
+    assert first.on() == ["always"]
+    second.do("end", name="always")
+    first.tick()
+    assert first.on() == []
+    first.do("start", name="always")
+    second.tick()
+    assert second.on() == ["always"]
+    assert (
+        next(each for each in second.do("list")["restrictions"] if each["name"] == "always")["reason"] == "by command"
+    )
+
+
+def test_a_roll_back_reaches_all_instances(tmp_path: Path) -> None:
+    store = MemoryStore()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = (Bench(tmp_path / name, SharedOrders(store)) for name in "ab")
+    first.tick()
+    first.collateral = {"always": [30, 100]}
+    first.tick()
+    first.tick()
+    second.tick()
+    assert second.on() == []

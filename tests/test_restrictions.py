@@ -125,7 +125,7 @@ def test_one_that_touches_the_wrong_people_is_rolled_back() -> None:
     assert run.look(101.0, collateral={"slow": (1, 19)}).rolled_back == ()
     assert run.look(102.0, collateral={"slow": (5, 100)}).rolled_back == ()
     look = run.look(103.0, collateral={"slow": (6, 100)})
-    words = "rolled back: it touched 6 of 100 signed-in clients, more than 0.05 of them"
+    words = "rolled back: it touched 6 of 100 signed-in clients, more than 5 %"
     assert look.rolled_back == (("slow", words),)
     assert look.changes == (("slow", f"off: {words}"),)
     run.orders = run.orders.end("slow", Ended(103.0, words, identity(spared)))

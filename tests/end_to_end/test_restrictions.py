@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from proxyguard.admin import client as control
+from tests.contracts.servers import valkey
 from tests.end_to_end.processes import ROOT, Proxyguard, command, proxyguard, wait_until
 
 SECONDS_TO_TAKE_EFFECT = 4.0
@@ -207,3 +208,27 @@ def test_load_is_shed_step_by_step_and_taken_back(folder: Path) -> None:
         assert listed(guard, "brown-out")["shedding"][0] == "anonymous"
         wait_until(lambda: ask(guard, "/").status_code == 200, 40, "the way back")
         assert not listed(guard, "brown-out")["on"]
+
+
+def test_instances_that_share_a_store_share_orders(folder: Path) -> None:
+    rules = folder / "rules"
+    rules.mkdir()
+    (rules / "90-restrictions.yaml").write_text(
+        "name: restrictions\nrestrictions:\n"
+        "  - {name: prepared, why: Prepared., classes: {anonymous: 1/hour}, until: 2090-01-01, standby: true}\n"
+    )
+    socket = folder / "store.sock"
+    settings = f"store: {{url: 'unix://{socket}'}}\nkey_secret: 0123456789abcdef\n"
+    with (
+        members() as site,
+        valkey(socket),
+        proxyguard(folder / "guard", site, rules=rules, settings=settings) as guard,
+        proxyguard(folder / "other", site, rules=rules, settings=settings + "workers: 2\n") as other,
+    ):
+        assert not listed(other, "prepared")["on"]
+        restrict(guard, folder, "start", "prepared", "--until", "10m")
+        wait_until(lambda: bool(listed(other, "prepared")["on"]), 3, "the start on the other instance")
+        assert [ask(each).status_code for each in (guard, other)] == [200, 429]
+        restrict(guard, folder, "end", "prepared")
+        wait_until(lambda: not listed(other, "prepared")["on"], 3, "the end on the other instance")
+        assert [ask(each).status_code for each in (guard, other)] == [200, 200]
