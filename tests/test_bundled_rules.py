@@ -112,7 +112,7 @@ def test_what_acts_on_suspicion_or_reading_speed_begins_in_shadow() -> None:
     modes = {rule.name: rule.mode for rule_set in bundled().rule_sets for rule in rule_set.rules}
     assert {name for name, mode in modes.items() if mode is Mode.SHADOW} == {
         "too-suspicious", "sign-up-flood-on-site", "pages-per-minute", "pages-per-day", "pages-per-minute-from-network",
-        "searches-per-minute",
+        "searches-per-minute", "dead-link-scan", "log-in-failures",
     }  # fmt: skip
     assert {name for name, mode in modes.items() if mode is Mode.OFF} == {"php-probes", "wordpress-probes"}
 

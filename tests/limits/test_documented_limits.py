@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from proxyguard.announcements import spoken
+from proxyguard.client_address import Address
 from proxyguard.durations import duration_text
+from proxyguard.engine import decide, due, match, owed
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import Charge
 from proxyguard.limits.table import SHARDS
+from proxyguard.policy.compile import compile_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse import parse_rule_set
 from proxyguard.problems import format_report
+from proxyguard.request import Request
 from proxyguard.selftest import run_tests
 from proxyguard.settings import Counting, Settings
 from proxyguard.settings_file import read_settings
@@ -24,6 +31,7 @@ TEXT = PAGE.read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 SETTINGS_MARK = "# proxyguard.yaml\n"
 START = 1_800_000_000.0
+MONDAY = datetime(2026, 7, 6, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
 
 TIMELINE = re.compile(
     r"`rate: (\d+)/minute, burst: (\d+)`[^|]*?\| at second \| request \| left after it \|\n\|[-|]+\|\n((?:\|.*\|\n)+)"
@@ -32,10 +40,50 @@ ROW = re.compile(r"\| (\d+) \| (passes|refused, come back in (\d+) s) \| (\d+) \
 TIMELINES = TIMELINE.findall(TEXT)
 
 
+VISITS = re.compile(r"\| at \| ([a-z ]+) \| answer \|\n\|[-|]+\|\n((?:\|.*\|\n)+)")
+VISIT = re.compile(
+    r"\| (?:(Monday|Tuesday) )?(\d+):(\d\d) \| (\S+)(?: \((\d+)\))? \| (passes|refused, come back in (.+)) \|"
+)
+MARK = "<!-- the limit of this table: "
+WALKS = [
+    (limit, *table) for limit, table in zip(re.findall(rf"{MARK}(.*) -->", TEXT), VISITS.findall(TEXT), strict=True)
+]
+
+
 def test_the_page_has_what_these_tests_are_about() -> None:
     assert len(TIMELINES) == 3
     assert TEXT.count("| at second |") == 3
-    assert len(BLOCKS) == 3
+    assert len(WALKS) == 3
+    assert TEXT.count("| at |") == 3
+    assert len(BLOCKS) == 6
+
+
+@pytest.mark.parametrize(("limit", "heading", "rows"), WALKS, ids=["calendar", "distinct", "status"])
+def test_days_of_requests_are_answered_as_shown(limit: str, heading: str, rows: str) -> None:
+    assert f"limit: {limit}" in TEXT
+    rule_set, problems = parse_rule_set(
+        f"name: walk\nrules: [{{name: walk, limit: {limit}, action: reject}}]", "limits.md"
+    )
+    assert format_report(problems) == ""
+    assert rule_set is not None
+    policy = compile_policy(Policy((rule_set,)), secret=b"page")
+    store = MemoryStore()
+    seen = []
+    for row in rows.splitlines():
+        found = VISIT.fullmatch(row)
+        assert found is not None, row
+        day, hour, minute, path, status = found.group(1, 2, 3, 4, 5)
+        now = MONDAY + (86_400 if day == "Tuesday" else 0) + 3600 * int(hour) + 60 * int(minute)
+        request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", path.encode(), ())
+        looked = match(policy, request, now)
+        decision = decide(looked, store.charge(looked.charges, (), now)).decision
+        store.charge(owed(due(looked, decision), int(status or 200), 0, 0.1), (), now)
+        answer = "passes"
+        if decision.quota is not None:
+            answer = f"refused, come back in {spoken(round(decision.quota.retry_after_seconds))}"
+        said = f"{path} ({status})" if status else path
+        seen.append(f"| {f'{day} ' if day else ''}{hour}:{minute} | {said} | {answer} |")
+    assert seen == rows.splitlines()
 
 
 @pytest.mark.parametrize(("amount", "burst", "rows"), TIMELINES, ids=lambda value: value if value.isdigit() else "rows")
