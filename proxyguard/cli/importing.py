@@ -91,7 +91,9 @@ def import_rules(
         click.echo(finished.text, nl=False)
         return
     try:
-        part = output.with_name(f".{output.name}.part")  # a running instance reads whole files only, and none with a dot
+        part = output.with_name(
+            f".{output.name}.part"
+        )  # a running instance reads whole files only, and none with a dot
         part.write_text(finished.text, encoding="utf-8")
         part.replace(output)
     except OSError as error:

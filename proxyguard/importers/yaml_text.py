@@ -18,7 +18,7 @@ from proxyguard.importers.draft import MAX_NOTES_SHOWN, Draft, DraftRule, DraftT
 WIDTH: Final = 120
 INDENT: Final = "  "
 
-SCHEMA_LINE: Final = "# yaml-language-server: $schema=rules.schema.json"
+SCHEMA_LINE: Final = "# yaml-language-server: $schema=.schema.json"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*", re.ASCII)
 _ODD_WORDS: Final = frozenset(

@@ -194,9 +194,9 @@ def _suspects(suspects: Sequence[SuspectLine], *, full_addresses: bool) -> str:
             f"<tr><td>{escape(client)}</td><td class=n>{line.weight}</td>"
             f'<td><span class="bar"><span class="weight" style="width:{line.weight}%"></span></span></td>'
             f"<td class=n>{line.stopped + line.shadowed:,} of {line.requests:,}</td><td>{escape(rules)}</td>"
-            f"<td>{escape(', '.join(line.signs))}</td><td class=agent>{escape(line.user_agent)}</td></tr>"
+            f"<td>{escape(', '.join(line.signs))}<div class=agent>{escape(line.user_agent)}</div></td></tr>"
         )
-    head = "<tr><th>client<th class=n>weight<th><th class=n>stopped<th>by<th>signs<th>user agent</tr>"
+    head = "<tr><th>client<th class=n>weight<th><th class=n>stopped<th>by<th>signs, and the last user agent</tr>"
     cut = "" if full_addresses else " Addresses are cut to their network; several lines may show the same one."
     return (
         "<section><h2>Who may be stopped wrongly</h2><p>A weight to look by, not a verdict: a good imitation has every sign, "
@@ -265,7 +265,7 @@ h1{font-size:22px;margin:0;overflow-wrap:anywhere}h2{font-size:16px;margin:32px 
 .sub,small,.legend,footer{color:var(--soft)}.sub{margin:4px 0 20px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px}
 .tile{background:var(--card);border-radius:8px;padding:12px 14px;display:grid;gap:2px;grid-template-columns:auto 1fr;
-column-gap:8px;align-items:center}
+column-gap:8px;align-items:center;align-content:start}
 .tile b{font-size:24px;font-weight:600;font-variant-numeric:tabular-nums}
 .tile span:nth-of-type(2),.tile small{grid-column:1/-1}
 .note{background:var(--card);border-left:3px solid var(--shadowed);padding:8px 12px}
@@ -287,7 +287,7 @@ td,th{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar{display:block;width:110px;height:10px;margin-top:6px;background:var(--card);border-radius:2px}
 .bar span{display:block;height:100%;min-width:2px;border-radius:2px}
-.agent{max-width:260px;overflow-wrap:anywhere;font-size:12px;color:var(--soft)}
+.agent{overflow-wrap:anywhere;font-size:12px;color:var(--soft)}
 summary{cursor:pointer}.examples{font-size:12px;color:var(--soft);max-width:420px;overflow-wrap:anywhere}
 .examples ul{margin:0 0 6px;padding-left:16px}
 footer{margin-top:40px;font-size:13px}

@@ -31,7 +31,7 @@ def test_rules_go_to_standard_output_and_notes_to_standard_error() -> None:
     result = run("robots", "-", stdin="User-agent: SomeBot\nDisallow: /x\nDisallow: y")
     assert result.exit_code == 0
     assert result.stdout.startswith(
-        "# yaml-language-server: $schema=rules.schema.json\n# Made by `proxyguard import robots -` from "
+        "# yaml-language-server: $schema=.schema.json\n# Made by `proxyguard import robots -` from "
     )
     assert result.stderr == "note: line 3: the pattern 'y' does not begin with /, and so crawlers do not heed it\n"
 

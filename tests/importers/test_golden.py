@@ -59,7 +59,7 @@ def test_what_was_imported_loads_and_its_tests_pass(kind: str, sample: str, mode
 @pytest.mark.parametrize(("kind", "sample"), SAMPLES)
 def test_a_file_says_first_where_its_schema_is_and_how_it_was_made(kind: str, sample: str) -> None:
     first, second = imported(kind, sample).text.split("\n")[:2]
-    assert first == "# yaml-language-server: $schema=rules.schema.json"
+    assert first == "# yaml-language-server: $schema=.schema.json"
     assert second == f"# Made by `proxyguard import {kind} {sample}` from {sample}."
 
 
