@@ -36,6 +36,9 @@ from tests.requests_corpus import COUNT, batch_lines, corpus
 
 BUNDLED = Path(__file__).parents[2] / "rules"
 LINES = list(batch_lines(corpus()))
+MANY = 2500
+"""Requests with all rules in force; all ten thousand go through the live proxy (tests/end_to_end/test_agreement.py)."""
+
 FEWER = 1000
 """Requests for the rules as they are, which differ in modes only."""
 
@@ -61,7 +64,7 @@ def loaded(rules: Path) -> Policy:
 
 
 def lines_for(rules: Path) -> list[str]:
-    return LINES[:FEWER] if rules == BUNDLED else LINES
+    return LINES[: FEWER if rules == BUNDLED else MANY]
 
 
 def requests(lines: list[str]) -> list[Request]:
