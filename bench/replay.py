@@ -170,9 +170,11 @@ def measure(kind: str, lines: int, keep: Path | None) -> None:
         page = html_report(report)
         whole = perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    each, cost = seconds / lines * 1e6, worked / lines * 1e6
     print(
-        f"{kind:<12} {lines:>9,} lines {seconds:6.1f} s {seconds / lines * 1e6:6.1f} us a line ({worked / lines * 1e6:5.1f} of processor), report {whole - seconds:4.1f} s "
-        f"({len(page) // 1024} KiB), peak {peak:5.0f} MiB, stopped {report.stopped.requests:,}, clients {report.all.clients:,}"
+        f"{kind:<12} {lines:>9,} lines {seconds:6.1f} s {each:6.1f} us a line ({cost:5.1f} of processor), "
+        f"report {whole - seconds:4.1f} s ({len(page) // 1024} KiB), peak {peak:5.0f} MiB, "
+        f"stopped {report.stopped.requests:,}, clients {report.all.clients:,}"
     )
 
 

@@ -25,7 +25,8 @@ from proxyguard.replay.html_report import html_report
 from proxyguard.replay.judgeable import judgeable
 from proxyguard.replay.knowledge import Knowledge
 from proxyguard.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
-from proxyguard.replay.report import Judged, ReplayReport, replay_report
+from proxyguard.replay.report import Judged, replay_report
+from proxyguard.replay.report_values import ReplayReport
 from proxyguard.replay.run import Replay
 from proxyguard.replay.text_report import text_report
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from proxyguard import __version__
 from proxyguard.replay.charts import Row, spark, stacked
-from proxyguard.replay.report import (
+from proxyguard.replay.report import masked
+from proxyguard.replay.report_values import (
     ChangeLine,
     Counted,
     Difference,
@@ -21,7 +22,6 @@ from proxyguard.replay.report import (
     Share,
     SuspectLine,
     UnjudgedLine,
-    masked,
 )
 from proxyguard.replay.text_report import percent, said_change, said_time
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from proxyguard.problems import quoted
-from proxyguard.replay.report import ChangeLine, Difference, ReplayReport, RuleLine, Share, UnjudgedLine
+from proxyguard.replay.report_values import ChangeLine, Difference, ReplayReport, RuleLine, Share, UnjudgedLine
 
 MAX_CELL: Final = 60
 MAX_LINES: Final = 40

@@ -12,7 +12,8 @@ from proxyguard.policy.model import Policy
 from proxyguard.policy.parse import parse_rule_set
 from proxyguard.replay.judgeable import judgeable
 from proxyguard.replay.log_files import Journal, LogFile, in_time_order
-from proxyguard.replay.report import Judged, ReplayReport, replay_report
+from proxyguard.replay.report import Judged, replay_report
+from proxyguard.replay.report_values import ReplayReport
 from proxyguard.replay.run import Findings, Replay
 
 START = 1_795_424_400  # 2026-11-23 09:00:00 UTC

@@ -11,7 +11,8 @@ import pytest
 from proxyguard.client_address import Network
 from proxyguard.replay.charts import Row, short, stacked
 from proxyguard.replay.html_report import html_report
-from proxyguard.replay.report import ReplayReport, masked, shown
+from proxyguard.replay.report import masked, shown
+from proxyguard.replay.report_values import ReplayReport
 from proxyguard.replay.text_report import percent, plain, text_report
 from tests.replay.lines import line, replayed
 
