@@ -1,0 +1,160 @@
+"""Commands to a running instance: how its answers are worded, and what a refusal exits with. The instance is played."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxyguard.admin.client import ControlError
+from proxyguard.cli import main
+
+STATUS: dict[str, Any] = {
+    "version": "1",
+    "ready": True,
+    "listen": ["127.0.0.1:8080"],
+    "rules": {"enforce": 3, "shadow": 1},
+    "reload": {
+        "result": "refused; the rules of before stay in force", "time": 1_793_847_600.0, "report": "a.yaml:1:1: error: x\n",
+    },
+    "promotions": {
+        "watched": {"no-curl": {"until": 1_793_851_200.0, "max_share": 0.01}},
+        "held_in_shadow": ["stuck"],
+        "rolled_back": [
+            {"rule": "old", "time": 1_793_847_600.0, "stopped": 3, "seen": 40, "file": "rules/a.yaml:4", "trouble": ""}
+        ],
+    },
+}  # fmt: skip
+
+REPORT: dict[str, Any] = {
+    "since": 1_793_847_600.0,
+    "protected_clients_seen": 12,
+    "left_out": 0,
+    "quiet": ["other"],
+    "rules": [
+        {
+            "rule": "no-curl", "requests": 40, "clients": 7, "networks": 2, "protected_requests": 1, "protected_clients": 1,
+            "first": 1.0, "last": 2.0, "top": [{"name": "198.51.100.0/24", "requests": 39}],
+        }
+    ],
+}  # fmt: skip
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "status": STATUS,
+    "reload": {"result": "applied", "time": 1.0, "digest": "3f7ab1c09d2e55aa"},
+    "shadow-report": REPORT,
+    "promote": {"rule": "no-curl", "file": "rules/a.yaml:6", "lines": ["nobody"], "watch_seconds": 3600.0},
+    "demote": {"rule": "no-curl", "file": "", "trouble": "rules/a.yaml:6: the file cannot be written"},
+}
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """An instance that answers from the table; what it was asked."""
+    heard: list[tuple[str, Any]] = []
+
+    def ask(_path: Any, name: str, arguments: Any = None, timeout: float = 60.0) -> dict[str, Any]:
+        heard.append((name, arguments))
+        return json.loads(json.dumps(ANSWERS[name]))  # type: ignore[no-any-return]  # a copy, for commands that take it apart
+
+    for module in ("control", "shadow"):
+        monkeypatch.setattr(f"proxyguard.cli.{module}.ask", ask)
+    return heard
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instance that refuses everything."""
+
+    def ask(*_: Any, **__: Any) -> dict[str, Any]:
+        raise ControlError("a.yaml:1:1: error: x\n1 problem in 1 file\n")
+
+    for module in ("control", "shadow"):
+        monkeypatch.setattr(f"proxyguard.cli.{module}.ask", ask)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--control", "x.sock"])
+
+
+def test_status_is_one_line_a_fact_and_ends_with_the_last_reload(played: list[Any]) -> None:
+    assert run("status").output.splitlines() == [
+        "version          1",
+        "ready            True",
+        "listen           127.0.0.1:8080",
+        "rules            enforce 3, shadow 1",
+        "watched          no-curl until 2026-11-05 04:00:00 UTC",
+        "held in shadow   stuck: its file says enforce",
+        "rolled back      old, 2026-11-05 03:00:00 UTC: it stopped 3 of 40 protected clients (rules/a.yaml:4)",
+        "last reload      refused; the rules of before stay in force, 2026-11-05 03:00:00 UTC",
+        "  a.yaml:1:1: error: x",
+    ]
+
+
+def test_the_shadow_report_is_a_table_of_networks(played: list[Any]) -> None:
+    lines = run("shadow", "report").output.splitlines()
+    assert lines[0].startswith("since 2026-11-05 03:00:00 UTC (")
+    assert lines[0].endswith(", 12 clients of protected classes seen")
+    assert lines[1].split("  ")[0] == "rule"
+    assert "busiest networks" in lines[1]
+    assert "198.51.100.0/24 39" in "".join(lines)
+    assert lines[-1] == "would have stopped nobody: other"
+    assert played == [("shadow-report", {"full": False})]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent", "said"),
+    [
+        (("reload",), None, "applied: the rules are in force, digest 3f7ab1c09d2e\n"),
+        (
+            ("promote", "no-curl", "--max-share", "0.5%", "--watch", "2h"),
+            {"rule": "no-curl", "max_share": 0.005, "watch_seconds": 7200.0, "force": False, "dry_run": False},
+            "no-curl acts from now on (rules/a.yaml:6)\n  nobody\n  watched for 2h: proxyguard status tells\n",
+        ),
+        (
+            ("promote", "no-curl", "--watch", "0s", "--force"),
+            {"rule": "no-curl", "max_share": 0.01, "watch_seconds": 0.0, "force": True, "dry_run": False},
+            "no-curl acts from now on (rules/a.yaml:6)\n  nobody\n",
+        ),
+        (
+            ("demote", "no-curl"),
+            {"rule": "no-curl"},
+            "no-curl is in shadow in memory only; its file still says otherwise:\nrules/a.yaml:6: the file cannot be written\n",
+        ),
+    ],
+    ids=["reload", "promote", "promote unwatched", "demote"],
+)
+def test_what_is_asked_and_what_is_said(
+    played: list[Any], arguments: tuple[str, ...], sent: dict[str, Any] | None, said: str
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.output) == (0, said)
+    assert [asked for _, asked in played] == [sent]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("reload",), ("promote", "a"), ("demote", "a"), ("shadow", "report")], ids=" ".join
+)
+def test_a_refusal_is_said_on_standard_error_and_exits_with_1(refusing: None, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert (result.stdout, "a.yaml:1:1: error: x" in result.stderr) == ("", True)
+
+
+@pytest.mark.parametrize("arguments", [("reload",), ("promote", "a"), ("demote", "a")], ids=" ".join)
+def test_a_refusal_as_json_is_json(refusing: None, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 1
+    assert "a.yaml:1:1: error: x" in "".join(map(str, json.loads(result.stdout).values()))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--max-share", "2", "'2' is not a share such as 1% or 0.01"), ("--watch", "soon", "'soon' is not ")],
+)
+def test_a_wrong_option_exits_with_2(option: str, value: str, said: str) -> None:
+    result = run("promote", "a", option, value)
+    assert result.exit_code == 2
+    assert said in result.stderr
