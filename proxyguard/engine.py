@@ -115,7 +115,9 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
             continue
         if rule.allows:
             if rule.enforced:
-                decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=shadow)
+                decision = rule.plain
+                if decision is None or shadow:
+                    decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=shadow)
                 return Match(policy, request, facts, shadow, decision)
             shadow += (ShadowHit(rule.name, rule.action_name),)
             continue
@@ -170,6 +172,8 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         if not rule.enforced:
             shadow += (ShadowHit(rule.name, rule.action_name),)
         elif rule.terminal:
+            if rule.plain is not None and not (score or tags or shadow or quotas):
+                return Ruling(rule.plain, None)
             return _final(found, rule, usage, Given(score, tags, shadow, quotas))
         else:
             score, tags = _with_action(rule, score, tags)

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from proxyguard.client_address import DEFAULT_PREFIXES, Prefixes
-from proxyguard.decision import ACTION_NAMES, Action, Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit
+from proxyguard.decision import ACTION_NAMES, Action, Allow, Ban, Decision, Drop, Mode, Reject, Score, Tag, Tarpit
 from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.conditions import (
     SCORED,
@@ -63,6 +63,7 @@ class CompiledRule:
         "key",
         "limit",
         "name",
+        "plain",
         "points",
         "reads_score",
         "reads_tags",
@@ -95,7 +96,16 @@ class CompiledRule:
         self.reads_tags = reads(node, FieldKind.TAG)
         self.expires = rule.expires
         self.restriction = rule.restriction
+        self.plain = _plain(rule)
+        """The decision by this rule when nothing else is to be said with it; None where a limit or a ban belongs to it."""
         self.announces = enforced and rule.limit is not None and rule.limit.announce
+
+
+def _plain(rule: Rule) -> Decision | None:
+    action = rule.action
+    if rule.limit is not None or isinstance(action, Score | Tag | Ban):
+        return None
+    return Decision(action=action, rule=rule.name, reason=rule.why, restriction=rule.restriction)
 
 
 def _wakes(action: Action) -> tuple[Trigger, ...]:
