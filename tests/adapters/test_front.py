@@ -10,8 +10,10 @@ from collections.abc import Awaitable
 
 import pytest
 
+from proxyguard.adapters.mitmproxy.common import Link
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.front import Front
+from proxyguard.adapters.mitmproxy.lane import Http1Lane
 from proxyguard.adapters.mitmproxy.listener import ListenFault
 from proxyguard.client_address import Address, Network
 from proxyguard.decision import PASS_BY_DEFAULT
@@ -534,6 +536,29 @@ def test_a_client_that_resets_in_the_middle_leaves_nothing_behind() -> None:
             await until(lambda: rig.front.stats()["connections"] == 0)
             await until(lambda: rig.front.stats()["upstream_connections"] == 0)
             assert rig.served == [(200, "client-gone")]
+
+    run(scenario())
+
+
+def test_what_a_client_held_is_freed_as_it_leaves_without_the_collector() -> None:
+    """Otherwise a crowd that leaves stays in memory until the collector comes by, which an idle process does not hasten."""
+
+    async def scenario() -> None:
+        async with fronted() as rig:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(3):
+                    _, writer = await rig.connect()
+                    writer.write(GET)
+                    await until(lambda: len(rig.served) > 0)
+                    writer.close()
+                    await until(lambda: rig.front.stats()["connections"] == 0)
+                    rig.served.clear()
+                await asyncio.sleep(0)
+                assert [one for one in gc.get_objects() if isinstance(one, (ClientConnection, Http1Lane, Link))] == []
+            finally:
+                gc.enable()
 
     run(scenario())
 

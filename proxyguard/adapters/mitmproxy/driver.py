@@ -460,7 +460,8 @@ class ClientConnection(PiecewiseProtocol):
             self._context.layers.clear()
         self._context = None
         self._layer = None
-        self._link.wake = self._link.wake_soon = None
+        # The lane knows its link: freed here, and not only when the collector comes by.
+        self._link.wake = self._link.wake_soon = self._link.lane = None
 
     def _wake(self) -> None:
         self._dispatch(Expired())
