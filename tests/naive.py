@@ -18,8 +18,10 @@ from proxyguard.decision import (
     Allow,
     Ban,
     Decision,
+    Delay,
     Drop,
     Mode,
+    Pass,
     Quota,
     Reject,
     Score,
@@ -27,7 +29,7 @@ from proxyguard.decision import (
     Tag,
     Tarpit,
 )
-from proxyguard.limits.limit import KeyKind, KeyPart, Missing
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Missing
 from proxyguard.limits.store import Charge, Outcome, Usage
 from proxyguard.policy.conditions import class_of
 from proxyguard.policy.model import (
@@ -186,6 +188,14 @@ def limit_key(owner: str, mode: Mode, rule: Rule, request: Request) -> tuple[Any
         if value is None and rule.limit.missing is Missing.SEPARATE:
             value = ("instead", request.client.client_key(PREFIXES))
         key.append(value)
+    counted = rule.limit.count.of
+    if counted is not None:
+        value = part_value(counted, request)
+        if value is None and rule.limit.missing is Missing.SKIP:
+            return None
+        if value is None and rule.limit.missing is Missing.SEPARATE:
+            value = ("instead", request.client.client_key(PREFIXES))
+        key.append(("of", value))
     return tuple(key)
 
 
@@ -195,6 +205,8 @@ class TallyStore:
 
     used: dict[Any, float] = field(default_factory=dict)
     banned: dict[Any, tuple[float, Any]] = field(default_factory=dict)
+    looked: list[Charge] = field(default_factory=list)
+    """The charges of the last decision, for what is due after the response."""
 
     def charge(self, charges: Any, ban_keys: Any, now: float) -> Outcome:
         found = [self.banned[key] for key in ban_keys if key in self.banned and now < self.banned[key][0]]
@@ -204,7 +216,7 @@ class TallyStore:
         stopped = any(over and charge.stops for over, charge in zip(exceeded, charges, strict=True))
         usages = []
         for over, charge in zip(exceeded, charges, strict=True):
-            if not (over or stopped):
+            if charge.owed or not (over or stopped):
                 self.used[charge.key] = self.used.get(charge.key, 0.0) + charge.cost
             remaining = max(0, int(charge.limit.burst - self.used.get(charge.key, 0.0)))
             usages.append(Usage(over, remaining, charge.limit.interval_seconds if over else 0.0))
@@ -224,8 +236,38 @@ class Banned:
     then: Any
 
 
-def naive(policy: Policy, mode: Mode, request: Request, now: float, store: TallyStore) -> Decision:
-    """Decide one request the plain way, counting and banning in `store`."""
+def naive(
+    policy: Policy,
+    mode: Mode,
+    request: Request,
+    now: float,
+    store: TallyStore,
+    response: tuple[int, int, float] | None = None,
+) -> Decision:
+    """Decide one request the plain way, counting and banning in `store`; `response` is the site's: status, bytes, seconds."""
+    store.looked = []
+    decision = _decided(policy, mode, request, now, store)
+    if response is not None and isinstance(decision.action, Pass | Delay):
+        for charge in store.looked:
+            cost = _cost(charge.limit.count, *response)
+            if cost:
+                store.charge([charge._replace(cost=cost, stops=False, owed=True)], (), now)
+    return decision
+
+
+def _cost(count: Count, status: int, size: int, seconds: float) -> float:
+    match count.kind:
+        case CountKind.BYTES:
+            return size
+        case CountKind.UPSTREAM_SECONDS:
+            return seconds
+        case CountKind.STATUSES:
+            return any(status in range(first, last + 1) for first, last in count.statuses)
+        case CountKind.REQUESTS | CountKind.DISTINCT:
+            return 0
+
+
+def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: TallyStore) -> Decision:
     rules = [(rs.name, rule, rs.mode_of(rule, mode)) for rs in policy.rule_sets for rule in rs.rules]
     live = [e for e in rules if e[2] is not Mode.OFF and not (e[1].expires is not None and now >= e[1].expires)]
     shadow: tuple[ShadowHit, ...] = ()
@@ -239,6 +281,7 @@ def naive(policy: Policy, mode: Mode, request: Request, now: float, store: Tally
     bans = {ban_key(r, request) for _, r, m in rules if isinstance(r.action, Ban) and m is Mode.ENFORCE} | {
         client_ban(request)
     }
+    store.looked = charges
     outcome = store.charge(charges, sorted(bans, key=str) if mode is Mode.ENFORCE else (), now)
     if (ban := outcome.ban) is not None:
         return Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=shadow)
@@ -266,7 +309,11 @@ def naive(policy: Policy, mode: Mode, request: Request, now: float, store: Tally
             quota = None
             if limit and usage:
                 quota = Quota(
-                    limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
+                    limit.amount,
+                    limit.period_seconds,
+                    usage.remaining,
+                    usage.retry_after_seconds,
+                    unit=limit.count.kind,
                 )
             return Decision(
                 action=rule.action, rule=rule.name, reason=rule.why, score=score, tags=tags, quota=quota, shadow=shadow

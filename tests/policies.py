@@ -18,7 +18,7 @@ from proxyguard.decision import (
     Tag,
     Tarpit,
 )
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing
 from proxyguard.policy.model import (
     ALWAYS,
     Absent,
@@ -39,6 +39,7 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
+from proxyguard.policy.parse_keys import NAMED_PARTS
 from proxyguard.request import Request
 
 ADDRESSES = (
@@ -172,8 +173,13 @@ easy_conditions: st.SearchStrategy[Condition] = st.one_of(
 """Those that hold often, or hang on what other rules gave."""
 
 key_parts = st.one_of(
-    st.builds(KeyPart, st.sampled_from([kind for kind in KeyKind if kind not in (KeyKind.HEADER, KeyKind.COOKIE)])),
-    st.builds(KeyPart, st.sampled_from([KeyKind.HEADER, KeyKind.COOKIE]), st.sampled_from(NAMES)),
+    st.builds(KeyPart, st.sampled_from([kind for kind in KeyKind if kind not in NAMED_PARTS])),
+    st.builds(KeyPart, st.sampled_from(list(NAMED_PARTS)), st.sampled_from(NAMES)),
+)
+counts = st.one_of(
+    st.sampled_from([REQUESTS, REQUESTS, Count(CountKind.BYTES), Count(CountKind.UPSTREAM_SECONDS)]),
+    st.just(Count(CountKind.STATUSES, statuses=((404, 404), (500, 599)))),
+    st.builds(Count, st.just(CountKind.DISTINCT), of=key_parts),
 )
 limits = st.builds(
     Limit,
@@ -182,6 +188,7 @@ limits = st.builds(
     burst=st.sampled_from([1, 1, 2]),
     per=st.lists(key_parts, min_size=1, max_size=3, unique=True).map(tuple),
     missing=st.sampled_from(Missing),
+    count=counts,
 )
 actions: st.SearchStrategy[Action] = st.one_of(
     st.sampled_from([Pass(), Reject(), Reject(status=404), Tarpit(), Delay(1.0), Drop()]),
