@@ -12,11 +12,11 @@ from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
 from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
 from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
-from proxyguard.policy.parse_counts import COUNT_WORDS
+from proxyguard.policy.parse_counts import COUNT_KEYS, COUNT_WORDS
 from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
 from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, SHED_KEYS
 from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
-from proxyguard.policy.parse_tests import EXPECT_KEYS, SKETCH_KEYS, TEST_KEYS
+from proxyguard.policy.parse_tests import EXPECT_KEYS, RESPONSE_KEYS, SKETCH_KEYS, TEST_KEYS
 from proxyguard.problems import format_report
 from proxyguard.selftest import run_tests
 
@@ -50,7 +50,8 @@ def test_an_example_loads_and_its_tests_hold(text: str, tmp_path: Path) -> None:
 
 
 WORDS = {
-    *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing, *COUNT_WORDS, *Window,
+    *FILE_KEYS, *RULE_KEYS, *ACTIONS, *REJECT_KEYS, *TARPIT_KEYS, *BAN_KEYS, *LIMIT_KEYS, *PERIODS, *Missing,
+    *COUNT_WORDS, *COUNT_KEYS, *Window, *RESPONSE_KEYS,
     *ACCOUNT_KEYS, *CLASS_KEYS, *SIGNED_KEYS, *DIGESTS, *Encoding,
     *RESTRICTION_KEYS, *ALARM_KEYS, *SHED_KEYS,
     *TEST_KEYS, *SKETCH_KEYS, *EXPECT_KEYS, "any", "all", "present", "absent",
