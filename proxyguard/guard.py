@@ -189,14 +189,13 @@ class Guard:
         account = policy.account
         if account is None:
             return None
-        session = account.session(request)
-        if session is None:
-            return Forwarding(account.header)
-        return Forwarding(account.header, partial(self._learn, place_of(request, session), account.remember_seconds))
+        return Forwarding(account.header, partial(self._learn, account, request))
 
-    def _learn(self, place: str, remember_seconds: float, word: bytes) -> None:
-        text = word.decode("ascii", "ignore").strip()
-        self._accounts.learn(place, text, self._clock() + remember_seconds)
+    def _learn(self, account: Account, request: Request, word: bytes) -> None:
+        session = account.session(request)
+        if session is not None:
+            text = word.decode("ascii", "ignore").strip()
+            self._accounts.learn(place_of(request, session), text, self._clock() + account.remember_seconds)
 
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Count and record how an exchange ended; see `ports.Checker`."""

@@ -146,9 +146,9 @@ class RestrictionKeeper:
 
     # -- commands --------------------------------------------------------------------------------------------------------
 
-    def status(self) -> list[dict[str, Any]]:
-        """What `status` shows."""
-        return [{"name": each.restriction.name, "on": each.on, "reason": each.reason} for each in self._standings]
+    def status(self) -> dict[str, str]:
+        """What `status` shows: how each stands, in words."""
+        return {each.restriction.name: f"{'on' if each.on else 'off'} ({each.reason})" for each in self._standings}
 
     async def _list(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -51,6 +51,9 @@ BACKOFF_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 STABLE_SECONDS: Final = 60.0
 
+SOON_SECONDS: Final = 2.0
+"""For an answer to what is asked every second."""
+
 BACKLOG: Final = 4096
 
 INSTANCE_FAMILIES: Final = (
@@ -150,7 +153,7 @@ class Supervisor:
         orders = OrderFile(settings.restrictions_file or self._folder / "orders")
         self._reloader = Reloader(settings.rules, in_force, parts, self._install, self._counts, ordered=orders.rules)
         shared = shared_orders(settings, self._books)
-        self._restrictions = RestrictionKeeper(self._reloader, orders, self._answers, self._counts, shared)
+        self._restrictions = RestrictionKeeper(self._reloader, orders, self._soon, self._counts, shared)
         self._promotions = Promotions(self._reloader, self._window, self._forget, self._counts)
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
         self._operations = Operations(self._books, settings.counting.prefixes, self._reloader)
@@ -358,6 +361,19 @@ class Supervisor:
 
     async def _forget(self, rule: str, mode: Mode) -> None:
         await self._answers("forget", {"rule": rule, "mode": mode})
+
+    async def _soon(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        """As `_answers`, for what is asked every second: a worker that hangs holds up nobody else for long."""
+
+        async def answer(child: Child) -> dict[str, Any] | None:
+            try:
+                return await asyncio.to_thread(ask, child.control, name, arguments, SOON_SECONDS)
+            except ControlError as error:
+                logger.debug("worker %d: %s: %s", child.process.pid, name, error)
+                return None
+
+        answers = await asyncio.gather(*(answer(child) for child in self._children.values() if child.alive))
+        return [each for each in answers if each is not None]
 
     async def _answers(self, name: str, arguments: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         answers = await asyncio.gather(

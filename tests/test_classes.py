@@ -147,9 +147,13 @@ def test_the_class_is_known_even_where_nothing_may_act(tmp_path: Path) -> None:
 
 
 def test_the_header_is_hidden_whoever_asks(tmp_path: Path) -> None:
-    forwarding = Bench(tmp_path).ask("/").forwarding
+    bench = Bench(tmp_path)
+    forwarding = bench.ask("/").forwarding
     assert forwarding is not None
-    assert (forwarding.hide, forwarding.hear) == (b"x-account-class", None)
+    assert forwarding.hide == b"x-account-class"
+    assert forwarding.hear is not None
+    forwarding.hear(b"member")
+    assert bench.ask("/").class_ == "anonymous"
 
 
 def test_the_first_class_that_holds_is_the_class(tmp_path: Path) -> None:
