@@ -70,8 +70,10 @@ $(VENV)/.bench: requirements/bench.txt $(READY)
 	@$(PIP) install --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
-bench: $(VENV)/.bench  ## Measure a decision, and requests a second beside mitmdump and Envoy.
+bench: $(VENV)/.bench  ## Measure decisions, counting, reloads, and requests a second beside mitmdump and Envoy.
 	$(PYTHON_IN_VENV) -m bench.engine
+	$(PYTHON_IN_VENV) -m bench.counting
+	$(PYTHON_IN_VENV) -m bench.reload
 	$(PYTHON_IN_VENV) -m bench.end_to_end $(ARGS)
 
 held: setup  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
