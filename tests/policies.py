@@ -137,6 +137,7 @@ single_fields = st.sampled_from(
         Field(FieldKind.HTTP_VERSION),
         Field(FieldKind.USER_AGENT),
         Field(FieldKind.HEADER, "user-agent"),
+        Field(FieldKind.ACCOUNT),
     ]
 )
 tests_of_request = st.one_of(
@@ -246,7 +247,7 @@ def requests(draw: st.DrawFn) -> Request:
         target += b"?" + b"&".join(
             n + b"=" + v for n, v in draw(st.lists(st.tuples(st.sampled_from([b"x", b"y"]), atoms), max_size=2))
         )
-    return Request(
+    request = Request(
         Address.parse(draw(st.sampled_from(ADDRESSES))),
         draw(st.sampled_from([b"GET", b"POST", b"a"])),
         draw(st.sampled_from([b"http", b"https"])),
@@ -255,3 +256,6 @@ def requests(draw: st.DrawFn) -> Request:
         tuple(headers),
         draw(st.sampled_from([b"1.0", b"1.1", b"2"])),
     )
+    request.account = draw(st.one_of(st.none(), atoms))
+    request.account_key = draw(st.sampled_from([None, "s1", "s2"]))
+    return request

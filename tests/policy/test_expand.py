@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from proxyguard.decision import Reject
-from proxyguard.engine import match
+from proxyguard.engine import decide, match
 from proxyguard.limits.limit import KeyKind, KeyPart, Missing
+from proxyguard.limits.memory import MemoryStore
 from proxyguard.policy.compile import compile_policy
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.restriction import tags_of
 from proxyguard.selftest import run_tests
+from proxyguard.trace import trace
 from tests import build
 
 GOOD = Path(__file__).parent.parent / "rulesets" / "good"
@@ -125,3 +127,23 @@ def test_restrictions_by_command_are_read_beside_the_rules_and_never_stand_in_th
     policy = load_policy(rules, ordered).policy
     assert policy is not None
     assert policy.restrictions == ()
+
+
+@pytest.mark.parametrize("on", [(), ("slow",), ("slow", "shed")])
+@pytest.mark.parametrize("account", [None, b"member"])
+def test_the_engine_and_the_trace_agree_whatever_is_on(
+    tmp_path: Path, on: tuple[str, ...], account: bytes | None
+) -> None:
+    policy = load(tmp_path, a=CLASSES, b=RESTRICTION)
+    compiled = compile_policy(policy, secret=b"x")
+    given = frozenset(tag for each in policy.restrictions if each.name in on for tag in tags_of(each))
+    stores = MemoryStore(), MemoryStore()
+    for number in range(12):
+        request = build.request()
+        request.account, request.account_key = account, None if account is None else "s1"
+        found = match(compiled, request, float(number), given)
+        decision = decide(found, stores[0].charge(found.charges, found.ban_keys, float(number))).decision
+        traced = trace(policy, request, float(number), stores[1], secret=b"x", given=given).decision
+        assert (decision.name, decision.rule, decision.tags, decision.restriction) == (
+            traced.name, traced.rule, traced.tags, traced.restriction,
+        )  # fmt: skip
