@@ -5,7 +5,7 @@ Knows nothing of stores or YAML. The key of a limit is made of parts; each part 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -123,6 +123,12 @@ class Limit:
     """An IANA name, for the calendar window."""
     announce: bool = False
     """Whether clients are told: in RateLimit fields of every answer, and in words when they are refused."""
+    is_plain: bool = field(init=False, repr=False, compare=False)
+    """Whether it slides and adds up, as most do; kept because each charge asks."""
+
+    def __post_init__(self) -> None:
+        plain = self.window is Window.SLIDING and self.count.kind is not CountKind.DISTINCT
+        object.__setattr__(self, "is_plain", plain)
 
     @property
     def interval_seconds(self) -> float:

@@ -39,13 +39,9 @@ _DISTINCT: Final = CountKind.DISTINCT
 _new = tuple.__new__  # half the cost of calling the class
 
 
-class Written(NamedTuple):
-    """A change to a shard, to be undone if the batch stops. `table` is where a new key was counted, if it was one."""
-
-    shard: dict[Any, Any]
-    place: object
-    old: Any
-    table: Table[Any] | None
+type Written = tuple[dict[Any, Any], object, Any, Table[Any] | None]
+"""A change to a shard, to be undone if the batch stops: shard, key, the state before, the table if the key is new in it.
+A plain tuple, for one is made for each charge."""
 
 
 class StoreStats(NamedTuple):
@@ -113,7 +109,7 @@ class MemoryStore:
         counters = self._counters
         shards = counters.shards
         for key, limit, cost, stops, owed in charges:
-            if limit.window is not _SLIDING or limit.count.kind is _DISTINCT:
+            if not limit.is_plain:
                 usage = self._charge_other(key, limit, cost, owed, now, written)
             else:
                 shard = shards[hash(key) & MASK]
@@ -123,14 +119,14 @@ class MemoryStore:
                     if new is not old:
                         shard[key] = new
                         if kept:
-                            written.append(_new(Written, (shard, key, old, None)))
+                            written.append((shard, key, old, None))
                 elif counters.used < counters.capacity:
                     new, usage = charge_gcra(UNSEEN, now, limit, cost, owed)
                     if new is not UNSEEN:
                         shard[key] = new
                         counters.used += 1
                         counters.new_until_sweep -= 1
-                        written.append(_new(Written, (shard, key, None, counters)))
+                        written.append((shard, key, None, counters))
                 else:
                     usage = self._charge_shared(key, limit, cost, owed, now, written)
             usages.append(usage)
@@ -243,7 +239,7 @@ class MemoryStore:
             if old is None:
                 table.used += 1
                 table.new_until_sweep -= 1
-            written.append(Written(shard, place, old, table if old is None else None))
+            written.append((shard, place, old, table if old is None else None))
             if table is self._sketches:
                 table.step(now)
         return usage
@@ -271,7 +267,7 @@ class MemoryStore:
         new, usage = charge_gcra(before, now, limit, cost, owed)
         if new is not before:
             shard[rule] = new
-            written.append(Written(shard, rule, old, None))
+            written.append((shard, rule, old, None))
         return usage
 
     def _end(self, limit: Limit, now: float) -> float:
