@@ -47,7 +47,7 @@ class Work(NamedTuple):
 
 
 def visit(url: str, seconds: float, rate: int) -> Waits:
-    """`rate` requests a second in all over VISITORS kept-alive connections. Raises RuntimeError when one was refused."""
+    """`rate` requests a second in all over VISITORS connections, for whole seconds. Raises RuntimeError when one failed."""
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         options = [option for name, value in READER.items() for option in ("-H", f"{name}: {value}")]
         command = (
