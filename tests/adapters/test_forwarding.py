@@ -1,4 +1,4 @@
-"""What the guard asks of a front while a request is forwarded: a header that passes in neither direction, others that are added."""
+"""What the guard asks of a front while forwarding: a header that passes in neither direction, and others that are added."""
 
 from __future__ import annotations
 
