@@ -198,6 +198,14 @@ def test_an_unavailable_store_refuses_what_it_would_count_whatever_the_failure_m
     assert bench.metrics.internal_errors == {"store": 3}
 
 
+def test_what_a_rule_without_a_limit_refuses_is_refused_by_it_though_the_store_is_down(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")))
+    counted = Rule(name="pages", action=Reject(), limit=Limit(2, 60.0, 2, BY_CLIENT))
+    bench.guard.swap(policies(counted, *RULES))
+    assert asked(bench, b"/secret") == ("reject", "no-secret", None)
+    assert asked(bench, b"/") == ("reject", "store-down", 503)
+
+
 def test_a_store_that_refuses_at_once_is_no_different(tmp_path: Path) -> None:
     class DownStore(MemoryStore):
         def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:

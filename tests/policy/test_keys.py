@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyguard.client_address import Prefixes
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.store import ITEM_MARK
 from proxyguard.policy.keys import KeyMaker, rule_identity
 from proxyguard.request import Request
 from tests.build import CLIENT, limit, request
@@ -51,6 +54,7 @@ def test_what_is_short_and_public_stands_in_the_key(part: KeyPart, asked: Reques
         (KeyPart(KeyKind.USER_AGENT), request(user_agent="")),
         (API_KEY, request(headers=(("X-Api-Key", "open sesame"),))),
         (SESSION, request(headers=(("Cookie", "session=open"),))),
+        (KeyPart(KeyKind.QUERY, "q"), request("/search?q=open")),
     ],
 )
 def test_what_a_client_sent_is_a_hash(part: KeyPart, asked: Request) -> None:
@@ -125,3 +129,38 @@ def test_two_requests_share_a_key_only_when_every_part_is_equal(path: str, value
     second = request(other, headers=(("X-Api-Key", odd),))
     same = (first.path, value) == (second.path, odd)
     assert (key(counted, first) == key(counted, second)) is same
+
+
+NOT_FOUND = Count(CountKind.STATUSES, statuses=((404, 404),))
+DAILY = replace(limit(1, CLIENT), window=Window.CALENDAR)
+CHANGED = [
+    replace(limit(1, CLIENT), count=Count(CountKind.BYTES)),
+    replace(limit(1, CLIENT), count=NOT_FOUND),
+    replace(limit(1, CLIENT), count=replace(NOT_FOUND, statuses=((401, 401),))),
+    replace(limit(1, CLIENT), count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.PATH))),
+    replace(limit(1, CLIENT), count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.HOST))),
+    DAILY,
+    replace(DAILY, time_zone="Europe/Berlin"),
+]
+
+
+def test_a_limit_that_counts_something_else_or_forgets_otherwise_has_other_counters() -> None:
+    identities = [rule_identity("set", "rule", each, shadow=False) for each in (limit(1, CLIENT), *CHANGED)]
+    assert len(set(identities)) == len(identities)
+
+
+@pytest.mark.parametrize(
+    ("missing", "without"), [(Missing.SHARED, "192.0.2.1"), (Missing.SEPARATE, "192.0.2.1"), (Missing.SKIP, None)]
+)
+def test_a_distinct_value_follows_its_counter_as_eight_bytes(missing: Missing, without: str | None) -> None:
+    words = Count(CountKind.DISTINCT, of=KeyPart(KeyKind.QUERY, "q"))
+    counted = replace(limit(1, CLIENT, missing=missing), count=words)
+    shown = [key(counted, request(target)) for target in ("/?q=a", "/x?q=a", "/?q=b", "/?q=a&q=b")]
+    parts = [each.partition(ITEM_MARK) for each in shown if each is not None]
+    assert [each[0] for each in parts] == ["192.0.2.1"] * 4
+    assert [len(bytes.fromhex(each[2])) for each in parts] == [8] * 4
+    assert shown[0] == shown[1]
+    assert len(set(shown)) == 3
+    lacking = key(counted, request("/"))
+    assert (None if lacking is None else lacking.partition(ITEM_MARK)[0]) == without
+    assert lacking not in shown
