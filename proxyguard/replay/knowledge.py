@@ -57,6 +57,8 @@ class Knowledge:
                 return True
             case KeyKind.HOST:
                 return FieldKind.HOST in self.kinds
+            case KeyKind.QUERY:
+                return FieldKind.QUERY in self.kinds
             case KeyKind.USER_AGENT:
                 return _has(self.headers, "user-agent")
             case KeyKind.HEADER:
