@@ -11,12 +11,12 @@ import html
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from http import HTTPStatus
 from math import ceil
 from typing import Final
 
 from proxyguard.announcements import ending_text, iso_time, limit_text, quota_fields, spoken
 from proxyguard.decision import Decision, Quota, Reject
+from proxyguard.reasons import reason_phrase
 from proxyguard.request import Headers
 
 DEFAULT_MESSAGES: Final = {
@@ -119,23 +119,6 @@ def render(decision: Decision, reference: str, *, accept: bytes = b"", now_secon
 def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_seconds: float | None = None) -> Answer:
     """The answer to a request that is malformed, too large, or that no upstream could answer."""
     return _answer(status, None, reference, accept, retry_after_seconds)
-
-
-RENAMED: Final = {
-    413: "Content Too Large",
-    414: "URI Too Long",
-    416: "Range Not Satisfiable",
-    422: "Unprocessable Content",
-}
-"""Phrases of RFC 9110 that older versions of the standard library know by their former names."""
-
-
-def reason_phrase(status: int) -> bytes:
-    """The standard reason phrase, or an empty one."""
-    try:
-        return (RENAMED.get(status) or HTTPStatus(status).phrase).encode("ascii")
-    except ValueError:
-        return b""
 
 
 def _quota_wait(quota: Quota | None) -> float | None:

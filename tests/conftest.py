@@ -1,5 +1,12 @@
-"""What all tests share: the secret that examples in rule files and documentation name."""
+"""What every test run shares."""
+
+from __future__ import annotations
 
 import os
 
-os.environ.setdefault("SESSION_SECRET", "a secret of the tests, long enough")
+from hypothesis import settings
+
+# A change is judged by the same examples each time; new ones are looked for by everybody's own runs, and by `make fuzz`.
+settings.register_profile("ci", derandomize=True, database=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")

@@ -13,11 +13,11 @@ from typing import Final
 
 from proxyguard.http1.heads import BodyKind, RequestHead, ResponseHead
 from proxyguard.http1.names import HOP_BY_HOP, RESPONSE_HOP_BY_HOP, spellings
+from proxyguard.reasons import reason_phrase
 from proxyguard.request import Headers
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_REASONS: Final = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _WITHOUT_LENGTH: Final = frozenset({204})
 
@@ -112,7 +112,7 @@ def own_head(
     status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool
 ) -> bytes:
     """The head of an answer of our own; `headers` say its length."""
-    lines = [b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b""))]
+    lines = [b"HTTP/1.1 %d %b" % (status, reason_phrase(status))]
     lines += [name + b": " + value for name, value in headers]
     if not keep_alive:
         lines.append(b"Connection: close")
