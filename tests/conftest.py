@@ -1,10 +1,12 @@
-"""What every test run shares."""
+"""What all tests share: the secret that examples in rule files and documentation name, and how random examples are chosen."""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import settings
+
+os.environ.setdefault("SESSION_SECRET", "a secret of the tests, long enough")
 
 # A change is judged by the same examples each time; new ones are looked for by everybody's own runs, and by `make fuzz`.
 settings.register_profile("ci", derandomize=True, database=None)
