@@ -55,7 +55,19 @@ class Match:
     `charges` and `ban_keys` are what to ask the store; the other attributes are for `decide`.
     """
 
-    __slots__ = ("ban_keys", "charges", "decision", "facts", "given", "now", "policy", "request", "shadow", "steps", "tags")
+    __slots__ = (
+        "ban_keys",
+        "charges",
+        "decision",
+        "facts",
+        "given",
+        "now",
+        "policy",
+        "request",
+        "shadow",
+        "steps",
+        "tags",
+    )
 
     def __init__(
         self,
@@ -143,7 +155,9 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
             score, tags = _with_action(rule, score, tags)
         for trigger in rule.wakes:
             _wake(policy, trigger, position, order)
-    return Match(policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now, given)
+    return Match(
+        policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now, given
+    )
 
 
 def decide(found: Match, outcome: Outcome) -> Ruling:
@@ -214,7 +228,13 @@ def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
     else:
         reset = max(usage.retry_after_seconds, (limit.burst - usage.remaining) * limit.interval_seconds)
     return Quota(
-        limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, rule.name, reset, limit.count.kind
+        limit.amount,
+        limit.period_seconds,
+        usage.remaining,
+        usage.retry_after_seconds,
+        rule.name,
+        reset,
+        limit.count.kind,
     )
 
 

@@ -366,7 +366,9 @@ class _FileReader:
             hint = "a ban is for the key of the limit: add client, network, a header or a cookie to per"
             complain(report, values["limit"], "the ban would be for everybody", hint)
         if isinstance(action, Allow) and looks_at(when, (FieldKind.CLASS,)):
-            hint = "say what makes the class, such as account: present; or use pass, which keeps its place among the rules"
+            hint = (
+                "say what makes the class, such as account: present; or use pass, which keeps its place among the rules"
+            )
             complain(report, values["when"], "allow rules are looked at before the class is known", hint)
         if isinstance(action, Allow) and looks_at(when, (FieldKind.SCORE, FieldKind.TAG)):
             hint = "use pass, which keeps its place among the rules"

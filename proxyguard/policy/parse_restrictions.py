@@ -60,9 +60,7 @@ _MEANT: Final = {
     **dict.fromkeys(("expires", "end", "ends", "to", "till"), "did you mean 'until'?"),
     **dict.fromkeys(("start", "starts", "since", "begin"), "did you mean 'from'?"),
     **dict.fromkeys(("reason", "message", "description", "note"), "did you mean 'why'?"),
-    **dict.fromkeys(
-        ("limits", "limit", "rate", "rates", "class", "tiers"), "did you mean 'classes'?"
-    ),
+    **dict.fromkeys(("limits", "limit", "rate", "rates", "class", "tiers"), "did you mean 'classes'?"),
     **dict.fromkeys(("if", "match", "condition"), "did you mean 'when'?"),
     **dict.fromkeys(("trigger", "automatic", "alarm", "on"), "did you mean 'start_when'?"),
     **dict.fromkeys(("rollback", "collateral"), "did you mean 'roll_back'?"),

@@ -343,7 +343,12 @@ _PART: Final[Schema] = {
     ]
 }
 
-_STATUS: Final[Schema] = {"type": ["string", "integer"], "pattern": "^[2-5]([0-9][0-9]|xx)$", "minimum": 200, "maximum": 599}
+_STATUS: Final[Schema] = {
+    "type": ["string", "integer"],
+    "pattern": "^[2-5]([0-9][0-9]|xx)$",
+    "minimum": 200,
+    "maximum": 599,
+}
 
 _COUNT: Final[Schema] = {
     "status": {"anyOf": [_STATUS, {"type": "array", "minItems": 1, "items": _STATUS}]},
@@ -436,7 +441,8 @@ def _examples(key: str) -> Schema:
 def _object(subject: str, keys: tuple[str, ...], values: Schema, required: list[str] | None = None) -> Schema:
     """An object with exactly these keys; a key without a value or a description is a KeyError at once."""
     properties = {
-        key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"], **_examples(f"{subject}.{key}")} for key in keys
+        key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"], **_examples(f"{subject}.{key}")}
+        for key in keys
     }
     whole: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return whole | ({"required": required} if required else {})

@@ -154,8 +154,15 @@ class Metrics:
                 "Time to the head of the upstream's response.",
                 self.upstream_head_seconds.samples(),
             ),
-            _single("site_answers_total", "counter", "Requests that the upstream answered, or should have.", self.site_answers),
-            _single("site_errors_total", "counter", "Those that it answered with 5xx, or not at all.", self.site_errors),
+            _single(
+                "site_answers_total",
+                "counter",
+                "Requests that the upstream answered, or should have.",
+                self.site_answers,
+            ),
+            _single(
+                "site_errors_total", "counter", "Those that it answered with 5xx, or not at all.", self.site_errors
+            ),
             _labelled(
                 "restriction_changes_total", "Restrictions by what became of them.", "change", self.restriction_changes
             ),
@@ -170,7 +177,9 @@ class Metrics:
             _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
             _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
             _labelled("reloads_total", "Reloads of the rules, by result.", "result", self.reloads),
-            _labelled("rollbacks_total", "Promoted rules that went back to shadow by themselves.", "rule", self.rollbacks),
+            _labelled(
+                "rollbacks_total", "Promoted rules that went back to shadow by themselves.", "rule", self.rollbacks
+            ),
             (
                 "policy_info",
                 "gauge",

@@ -36,7 +36,11 @@ RFC_EXAMPLES = [
     ),
     (
         "huffman",
-        ["828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"],
+        [
+            "828684418cf1e3c2e5f23a6ba0ab90f4ff",
+            "828684be5886a8eb10649cbf",
+            "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
+        ],
     ),
 ]
 
@@ -50,7 +54,13 @@ def test_the_examples_of_the_rfc_are_decoded(blocks: list[str]) -> None:
     assert [decoder.decode(bytes.fromhex(block)) for block in blocks] == [
         start,
         [*start, (b"cache-control", b"no-cache")],
-        [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/index.html"), host, (b"custom-key", b"custom-value")],
+        [
+            (b":method", b"GET"),
+            (b":scheme", b"https"),
+            (b":path", b"/index.html"),
+            host,
+            (b"custom-key", b"custom-value"),
+        ],
     ]
     assert decoder._size == 164
 
