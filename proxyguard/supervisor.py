@@ -144,6 +144,7 @@ class Supervisor:
         self._counts.gauge("worker_restarts", "Workers that died and were replaced.", lambda: self._restarts)
         self._retired: list[Family] = []
         self._children: dict[int, Child] = {}
+        self._changing = asyncio.Lock()
         self._sockets: list[socket.socket] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._numbers = iter(range(1_000_000_000))
@@ -239,9 +240,10 @@ class Supervisor:
         if not up:
             await child.stop(1.0)
             raise OSError(0, f"a worker did not come up (exit code {process.returncode})")
-        self._children[slot] = child
-        if digest != self._digest:  # the rules changed while it started
-            await child.ask("install", {"file": str(self._pieces)})
+        async with self._changing:  # while rules are handed out, nobody joins unseen
+            self._children[slot] = child
+            if digest != self._digest and await child.ask("install", {"file": str(self._pieces)}) is None:
+                await child.stop(1.0)  # its keeper starts another, with the rules in force
         return child
 
     async def _keep(self, slot: int) -> None:
@@ -300,6 +302,15 @@ class Supervisor:
         in_force = await asyncio.to_thread(InForce.of, loaded, self._settings.mode)
         fresh = self._folder / "policy.new"
         await asyncio.to_thread(write_pieces, fresh, parts)
+        async with self._changing:
+            await self._hand_out(fresh)
+            fresh.replace(self._pieces)
+            self._digest = in_force.digest
+        self._counts.rules.update(rule_counts(in_force))
+        return in_force
+
+    async def _hand_out(self, fresh: Path) -> None:
+        """Tell every worker to take the rules in a file. Raises RulesRejected when the first that answers refuses them."""
         accepted = False
         lost: list[Child] = []
         for child in [child for child in self._children.values() if child.alive]:
@@ -319,10 +330,6 @@ class Supervisor:
             logger.error("worker %d did not take the new rules and is replaced", child.process.pid)
             with contextlib.suppress(ProcessLookupError):
                 child.process.terminate()
-        fresh.replace(self._pieces)
-        self._digest = in_force.digest
-        self._counts.rules.update(rule_counts(in_force))
-        return in_force
 
     def _rejected(self, message: str) -> RulesRejected:
         return RulesRejected((Problem(str(self._settings.rules), 0, 0, message),))
