@@ -7,7 +7,7 @@ upstream (nginx, a small static file) share the other. Ours runs the bundled rul
 What is forwarded is a style sheet: a *page* read thousands of times a second by one address is over the page limits, which are
 in shadow, so that each request is a record to write. That is measured as a line of its own.
 
-Run: `python -m bench.end_to_end [--seconds 3] [--rounds 3] [--json FILE] [--check]`. Needs wrk, h2load, nginx, openssl.
+Run: `python -m bench.end_to_end [--seconds 3] [--rounds 3] [--json FILE] [--check]`. Needs wrk, nginx, openssl.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
@@ -211,25 +214,44 @@ def measure(contender: Contender, seconds: float) -> None:
 
 
 def latencies(url: str, seconds: float) -> list[float]:
-    """Milliseconds of each request at LATENCY_RATE requests a second in all, sent on time whatever the answers do."""
-    with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        options = [option for name, value in READER.items() for option in ("-H", f"{name}: {value}")]
-        rate = LATENCY_RATE // LATENCY_CLIENTS
-        command = (
-            "h2load",
-            "--h1",
-            "-t1",
-            f"-c{LATENCY_CLIENTS}",
-            f"--rps={rate}",
-            f"-D{seconds:g}",
-            f"--log-file={log.name}",
-        )
-        subprocess.run(pinned(LOAD_CORE, *command, *options, url), capture_output=True, check=True)
-        rows = [line.split() for line in Path(log.name).read_text().splitlines()]
-    times = [int(row[2]) / 1000 for row in rows if row[1] == "200"]
-    if len(times) < 0.9 * LATENCY_RATE * seconds:
-        raise RuntimeError(f"only {len(times)} good answers from {url}")
+    """Milliseconds of each request at LATENCY_RATE requests a second, evenly spaced, over LATENCY_CLIENTS connections in turn.
+
+    Each counts from when it was due, so that a late answer makes the requests behind it late as well.
+    """
+    parts = urlsplit(url)
+    fields = {"Host": parts.netloc, **READER}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    request = f"GET {parts.path} HTTP/1.1\r\n{head}\r\n".encode()
+    peers = [socket.create_connection((parts.hostname or "", parts.port or 80)) for _ in range(LATENCY_CLIENTS)]
+    times: list[float] = []
+    try:
+        for peer in peers:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        due = time.perf_counter()
+        for number in range(int(LATENCY_RATE * seconds)):
+            due += 1 / LATENCY_RATE
+            time.sleep(max(0.0, due - time.perf_counter()))
+            peer = peers[number % LATENCY_CLIENTS]
+            peer.sendall(request)
+            read_answer(peer)
+            times.append((time.perf_counter() - due) * 1000)
+    finally:
+        for peer in peers:
+            peer.close()
     return times
+
+
+def read_answer(peer: socket.socket) -> None:
+    """Read one small answer with a Content-Length. Raises RuntimeError when it is not a 200."""
+    data = peer.recv(65_536)
+    while b"\r\n\r\n" not in data:
+        data += peer.recv(65_536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    if b" 200 " not in head[:20]:
+        raise RuntimeError(f"not a good answer: {head[:60]!r}")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
+    while len(body) < length:
+        body += peer.recv(65_536)
 
 
 @contextlib.contextmanager
