@@ -96,7 +96,6 @@ class Tag:
 
 
 Action = Allow | Pass | Reject | Tarpit | Delay | Drop | Ban | Score | Tag
-TerminalAction = Allow | Pass | Reject | Tarpit | Delay | Drop | Ban
 Refusal = Reject | Tarpit | Drop
 
 ACTION_NAMES: Final[dict[type[Action], str]] = {

@@ -7,7 +7,7 @@ As strict as rule files: unknown keys and variables are problems with the neares
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -264,8 +264,3 @@ def _check_together(settings: Settings, given: dict[str, _Given]) -> None:
 
 def _complain(given: _Given, message: str, hint: str) -> None:
     given.report.add(given.node.line, given.node.column, message, hint)
-
-
-def setting_names() -> Iterator[str]:
-    """Every setting, in the order of the reference."""
-    return iter(BY_PATH)

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 
 from proxyguard.importers.draft import Draft, DraftRule, DraftTest, ImportFault
 
-PER_LINE: Final = 6
 FOREVER_YEAR: Final = 9000
 """fail2ban writes the end of a permanent ban as the last day of the year 9999."""
 

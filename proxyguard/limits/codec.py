@@ -11,7 +11,7 @@ import msgspec
 
 from proxyguard.decision import Drop, Refusal, Reject, Tarpit
 from proxyguard.limits.bans import BanNews
-from proxyguard.limits.store import BanRecord, BanTerms
+from proxyguard.limits.store import BanRecord
 
 
 class PackedReject(msgspec.Struct, tag="reject", array_like=True, frozen=True):
@@ -47,17 +47,6 @@ class PackedBan(msgspec.Struct, array_like=True, frozen=True):
     forget_at: float
 
 
-class PackedTerms(msgspec.Struct, array_like=True, frozen=True):
-    """BanTerms."""
-
-    for_seconds: float
-    then: PackedRefusal
-    escalation: float
-    max_seconds: float
-    forget_seconds: float
-    note: str
-
-
 class PackedNews(msgspec.Struct, array_like=True, frozen=True):
     """BanNews."""
 
@@ -70,7 +59,6 @@ CodecError: Final = msgspec.DecodeError
 """What decoding raises for bytes that are not what they should be."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_news = msgspec.msgpack.Decoder(PackedNews).decode
 _decode_ban = msgspec.msgpack.Decoder(PackedBan).decode
 
 
@@ -125,16 +113,6 @@ def unpack_ban(packed: PackedBan) -> BanRecord:
     )
 
 
-def pack_terms(terms: BanTerms) -> PackedTerms:
-    then = pack_refusal(terms.then)
-    return PackedTerms(terms.for_seconds, then, terms.escalation, terms.max_seconds, terms.forget_seconds, terms.note)
-
-
-def unpack_terms(packed: PackedTerms) -> BanTerms:
-    then = unpack_refusal(packed.then)
-    return BanTerms(packed.for_seconds, then, packed.escalation, packed.max_seconds, packed.forget_seconds, packed.note)
-
-
 def pack_news(news: BanNews) -> PackedNews:
     ban = None if news.record is None else pack_ban(news.record, news.forget_at)
     return PackedNews(news.key, ban, news.forget_at)
@@ -142,16 +120,6 @@ def pack_news(news: BanNews) -> PackedNews:
 
 def unpack_news(packed: PackedNews) -> BanNews:
     return BanNews(packed.key, None if packed.ban is None else unpack_ban(packed.ban), packed.forget_at)
-
-
-def encode_news(news: BanNews) -> bytes:
-    """A ban made or lifted as bytes."""
-    return _encode(pack_news(news))
-
-
-def decode_news(data: bytes) -> BanNews:
-    """What `encode_news` wrote. Raises CodecError."""
-    return unpack_news(_decode_news(data))
 
 
 def encode_ban(record: BanRecord, forget_at: float) -> bytes:
