@@ -1,13 +1,15 @@
-"""What every proxyguard process sets up the same way: its log and its event loop."""
+"""What every proxyguard process sets up the same way: its log, its event loop, and the signals that it minds."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
 import sys
 import time
-from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 
 def configure_logging() -> None:
@@ -20,7 +22,7 @@ def configure_logging() -> None:
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
 
 
-def loop_factory() -> Callable[[], AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's loop where it is installed; PROXYGUARD_LOOP=asyncio chooses the standard one."""
     if os.environ.get("PROXYGUARD_LOOP") == "asyncio":
         return None
@@ -29,3 +31,20 @@ def loop_factory() -> Callable[[], AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+async def until_signal(on_hangup: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Wait for SIGTERM or SIGINT; run `on_hangup` at each SIGHUP."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()
+
+    def hang_up() -> None:
+        task = loop.create_task(on_hangup())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    await stop.wait()

@@ -7,6 +7,7 @@ reports is what `proxyguard check` would say.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,11 @@ class RulesRejected(Exception):
         self.problems = problems
         self.files = files
         """The files that were asked for: when one of them changes, another try may go better."""
+
+    @classmethod
+    def because(cls, rules: Path, fault: str) -> RulesRejected:
+        """For one fault that is of no file in particular."""
+        return cls((Problem(str(rules), 0, 0, fault),))
 
     @property
     def report(self) -> str:
@@ -73,6 +79,11 @@ class InForce(NamedTuple):
         return cls(
             loaded.policy.digest, loaded.files, modes, shadowed, loaded.policy.restrictions, loaded.policy.classes
         )
+
+    def rule_counts(self) -> dict[str, int]:
+        """How many rules are in force in which mode."""
+        counted = Counter(self.modes.values())
+        return {mode.value: counted[mode] for mode in Mode}
 
 
 def load_tested(rules: Path, ordered: Path | None = None) -> Loaded:

@@ -75,6 +75,15 @@ class Reloader:
             )  # nobody may be left to ask
         return await asyncio.shield(self._waiting)
 
+    async def reload_quietly(self) -> None:
+        """As `reload`, when nobody waits for the answer; what is refused has been logged and counted."""
+        try:
+            await self.reload()
+        except RulesRejected:
+            return
+        except Exception:
+            logger.exception("reloading the rules failed; those of before stay in force")
+
     async def _reload(self) -> dict[str, Any]:
         async with self._busy:
             self._waiting = None
@@ -128,12 +137,7 @@ class Reloader:
                 pending, restless = now, restless + 1
             else:
                 pending, restless = None, 0
-                try:
-                    await self.reload()
-                except RulesRejected:
-                    continue
-                except Exception:
-                    logger.exception("reloading the rules failed; those of before stay in force")
+                await self.reload_quietly()
 
     async def _look(self) -> Signature:
         return await asyncio.to_thread(signature, self.rules, (*self.current.files, *self._tried))

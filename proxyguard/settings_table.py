@@ -13,7 +13,7 @@ from typing import Final
 
 from proxyguard.decision import Mode
 from proxyguard.policy.model import FieldKind
-from proxyguard.policy.parse import MEANT_MODE
+from proxyguard.policy.parse_modes import MEANT_MODE
 from proxyguard.policy.parse_texts import read_field_name
 from proxyguard.problems import Fault, Report
 from proxyguard.settings import FailureMode, OnFull, OnStoreDown

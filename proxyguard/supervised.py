@@ -18,11 +18,12 @@ from pathlib import Path
 from proxyguard.builder import join
 from proxyguard.limits.remote import RemoteStore
 from proxyguard.limits.shared import SharedStore
+from proxyguard.pieces import read_pieces
 from proxyguard.process import configure_logging, loop_factory
 from proxyguard.reload import Loaded
 from proxyguard.settings import Settings
 from proxyguard.stores import valkey_store
-from proxyguard.worker import Worker, read_pieces
+from proxyguard.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -1,67 +1,44 @@
 """One worker: front, guard, store and telemetry put together, from start to drained.
 
-Assembles; decides nothing. Runs alone with its own store, admin port and reloader, or as one of several under the supervisor,
-which then has those.
+Assembles; decides nothing. Runs alone (`lone_worker`) or as one of several under the supervisor (`supervised`). Knows nothing of
+where the rules come from.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
-import secrets
-import shutil
-import signal
 import socket
-import sys
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import sleep, time
-from typing import Any, Final, NamedTuple
+from time import time
+from typing import Any, NamedTuple
 
 from proxyguard import __version__
 from proxyguard.accounts import Accounts
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
-from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command, CommandError
-from proxyguard.builder import join, pieces
+from proxyguard.background import breathe, working_thread
+from proxyguard.builder import join
 from proxyguard.decision import Mode
 from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.store import AsyncStore, Store
-from proxyguard.operations import Operations
-from proxyguard.orders import OrderFile
+from proxyguard.pieces import read_pieces
 from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.network_table import NetworkTable
-from proxyguard.promotion import Promotions
 from proxyguard.reload import InForce, Loaded, RulesRejected, compile_sites
-from proxyguard.reloader import Reloader
 from proxyguard.restricting import on_from
-from proxyguard.restriction_keeper import RestrictionKeeper, allowance_from
+from proxyguard.restriction_keeper import allowance_from
 from proxyguard.settings import Listen, Settings
-from proxyguard.shared_orders import SharedOrders
-from proxyguard.stores import Books, open_books
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics, exposition
 from proxyguard.telemetry.shadow import Tally, Window
 
-BUILD_SWITCH_SECONDS: Final = 0.0001
-"""How long the thread that compiles a new policy may keep the interpreter while requests wait."""
-
-BREATH_SECONDS: Final = 0.0002
-"""How long that thread pauses after each of its steps of about a millisecond, so that waiting requests get a clear run."""
-
 logger = logging.getLogger(__name__)
-
-
-def key_secret(settings: Settings) -> bytes:
-    """The key of all keyed hashes: the configured one, or a random one for the life of the instance."""
-    return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
 class _Ready(NamedTuple):
@@ -139,9 +116,8 @@ class Worker:
             "restrictions-try": self._try_restriction,
         }
         self.in_force = InForce.of(loaded, settings.mode)
-        self.counts.rules.update(rule_counts(self.in_force))
-        self.reports: dict[str, Callable[[], Any]] = {}
-        """What else `status` shows, by name."""
+        self.counts.rules.update(self.in_force.rule_counts())
+        self._report: Callable[[], dict[str, Any]] = dict
 
     @property
     def ready(self) -> bool:
@@ -160,9 +136,10 @@ class Worker:
     def commands(self) -> Mapping[str, Command]:
         return self._commands
 
-    def offer(self, commands: Mapping[str, Command]) -> None:
-        """Add commands to the control socket."""
+    def offer(self, commands: Mapping[str, Command], report: Callable[[], dict[str, Any]]) -> None:
+        """Add commands to the control socket, and a report to `status`."""
         self._commands.update(commands)
+        self._report = report
 
     async def start(self) -> None:
         """Bind everything. Raises OSError when an address is taken; nothing listens then."""
@@ -176,7 +153,7 @@ class Worker:
         gc.collect()
         gc.freeze()
 
-    def refresh_certificates(self) -> None:
+    async def refresh_certificates(self) -> None:
         """Look for renewed certificates now, not only when the next minute's look comes."""
         self._front.refresh_certificates()
 
@@ -210,7 +187,7 @@ class Worker:
         loaded = join(parts)
         policies = compile_sites(loaded.policy, self.settings, self._secret, breathe)
         in_force = InForce.of(loaded, self.settings.mode)
-        ready = _Ready(policies, self._doorman.table(loaded.policy), in_force, rule_counts(in_force))
+        ready = _Ready(policies, self._doorman.table(loaded.policy), in_force, in_force.rule_counts())
         leaving: list[Any] = [loaded]
         del loaded
         dismantle(leaving, breathe)
@@ -234,7 +211,7 @@ class Worker:
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,
             "internal_errors": dict(self.counts.internal_errors),
-            **{name: read() for name, read in self.reports.items()},
+            **self._report(),
         }
 
     async def _install_file(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -283,7 +260,7 @@ class Worker:
         return [await self._commands[name](arguments)]
 
     async def _refresh(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        self.refresh_certificates()
+        await self.refresh_certificates()
         return {}
 
     async def _snapshot(self, _arguments: dict[str, Any]) -> dict[str, Any]:
@@ -291,137 +268,3 @@ class Worker:
 
     def _dropped(self, count: int) -> None:
         self.counts.audit_dropped += count
-
-
-def rule_counts(in_force: InForce) -> dict[str, int]:
-    """How many rules are in force in which mode."""
-    counted = Counter(in_force.modes.values())
-    return {mode.value: counted[mode] for mode in Mode}
-
-
-def breathe() -> None:
-    """Let the loop run, between two steps of a long work."""
-    sleep(BREATH_SECONDS)
-
-
-@contextlib.contextmanager
-def working_thread() -> Iterator[None]:
-    """While a thread of ours works beside the loop: it gives way soon, and the collector does not walk what it makes."""
-    interval = sys.getswitchinterval()
-    gc.disable()
-    sys.setswitchinterval(BUILD_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-        gc.freeze()
-        gc.enable()
-
-
-def shared_orders(settings: Settings, books: Books) -> SharedOrders | None:
-    """Where several instances share orders about restrictions: the server that they count on, if there is one."""
-    return None if settings.store.url is None else SharedOrders(books.store)
-
-
-class LoneWorker:
-    """An instance of one process: a worker with a store of its own, that reloads its own rules. See `cli.run`."""
-
-    def __init__(self, settings: Settings, loaded: Loaded, secret: bytes) -> None:
-        self._books = open_books(settings)
-        self._worker = Worker(
-            settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
-        )
-        counts = self._worker.counts
-        self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
-        orders = OrderFile(settings.restrictions_file or self._folder / "orders")
-        self._reloader = Reloader(
-            settings.rules, self._worker.in_force, pieces(loaded), self._worker.install, counts, ordered=orders.rules
-        )
-        shared = shared_orders(settings, self._books)
-        self._restrictions = RestrictionKeeper(self._reloader, orders, self._worker.told, counts, shared)
-        self._worker.reports["restrictions"] = self._restrictions.status
-        self._worker.offer(self._restrictions.commands)
-        self._promotions = Promotions(self._reloader, self._worker.window, self._worker.forget, counts)
-        self._worker.reports["reload"] = lambda: self._reloader.last
-        self._worker.reports["promotions"] = self._promotions.status
-        self._worker.offer(Operations(self._books, settings.counting.prefixes, self._reloader).commands)
-        self._worker.offer(self._promotions.commands)
-        counts.show(self._books.gauges())
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        return self._worker.addresses
-
-    @property
-    def admin_port(self) -> int | None:
-        return self._worker.admin_port
-
-    async def start(self) -> None:
-        """Bind everything. Raises OSError when an address is taken; nothing listens then."""
-        await self._books.start()
-        try:
-            await self._worker.start()
-        except BaseException:
-            await self._books.stop()
-            raise
-
-    async def serve_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain. SIGHUP reloads the rules and looks for renewed certificates."""
-        watched = (self._reloader, self._promotions, self._restrictions)
-        watching = [asyncio.create_task(each.watch()) for each in watched]
-        await until_signal(self._hang_up)
-        for task in watching:
-            task.cancel()
-        await self._worker.stop()
-        await self._books.stop()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-
-    async def _hang_up(self) -> None:
-        self._worker.refresh_certificates()
-        await reload_quietly(self._reloader)
-
-
-async def until_signal(on_hangup: Any) -> None:
-    """Wait for SIGTERM or SIGINT; run the coroutine function `on_hangup` at each SIGHUP."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    running: set[asyncio.Task[None]] = set()
-
-    def hang_up() -> None:
-        task = loop.create_task(on_hangup())
-        running.add(task)
-        task.add_done_callback(running.discard)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    await stop.wait()
-
-
-async def reload_quietly(reloader: Reloader) -> None:
-    """Reload; what is refused has been logged and counted."""
-    try:
-        await reloader.reload()
-    except RulesRejected:
-        return
-    except Exception:
-        logger.exception("reloading the rules failed; those of before stay in force")
-
-
-def write_pieces(path: Path, parts: list[bytes]) -> None:
-    """Write pieces for `read_pieces`, each after its length in 8 bytes."""
-    with path.open("wb") as file:
-        for part in parts:
-            file.write(len(part).to_bytes(8, "big") + part)
-
-
-def read_pieces(path: Path) -> list[bytes]:
-    """Read what `write_pieces` wrote."""
-    data = path.read_bytes()
-    parts = []
-    start = 0
-    while start < len(data):
-        size = int.from_bytes(data[start : start + 8], "big")
-        parts.append(data[start + 8 : start + 8 + size])
-        start += 8 + size
-    return parts

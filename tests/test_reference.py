@@ -8,13 +8,14 @@ import pytest
 from proxyguard.limits.limit import KeyKind, Missing, Window
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Encoding, FieldKind
-from proxyguard.policy.parse import FILE_KEYS, RULE_KEYS
+from proxyguard.policy.parse import FILE_KEYS
 from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
 from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
 from proxyguard.policy.parse_conditions import MATCHERS
 from proxyguard.policy.parse_counts import COUNT_KEYS, COUNT_WORDS
 from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
 from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, SHED_KEYS
+from proxyguard.policy.parse_rules import RULE_KEYS
 from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
 from proxyguard.policy.parse_tests import EXPECT_KEYS, RESPONSE_KEYS, SKETCH_KEYS, TEST_KEYS
 from proxyguard.problems import format_report

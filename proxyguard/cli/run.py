@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from proxyguard import __version__
 from proxyguard.admin.client import control_path
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.decision import Mode
+from proxyguard.lone_worker import LoneWorker
 from proxyguard.orders import rules_beside
 from proxyguard.policy.model import rules_by_mode
 from proxyguard.process import configure_logging, loop_factory
 from proxyguard.reload import Loaded, RulesRejected, load_tested
 from proxyguard.settings import Settings
 from proxyguard.supervisor import Supervisor
-from proxyguard.worker import LoneWorker, key_secret
 
 MAX_NAMES_SHOWN = 12
 
@@ -73,6 +74,11 @@ def run(
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     except OSError as error:
         fail(f"error: cannot start: {error}")
+
+
+def key_secret(settings: Settings) -> bytes:
+    """The key of all keyed hashes: the configured one, or a random one for the life of the instance."""
+    return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
 async def serve(settings: Settings, loaded: Loaded, secret: bytes) -> None:

@@ -16,8 +16,11 @@ from typing import Final, NamedTuple
 
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.model import Policy
-from proxyguard.policy.parse import MAX_RULES, ParsedFile, check_names, parse_file
+from proxyguard.policy.names import check_names
+from proxyguard.policy.parse import parse_file
 from proxyguard.policy.parse_lists import ListFiles, read_bounded, reason
+from proxyguard.policy.parse_rules import MAX_RULES
+from proxyguard.policy.parsed_file import ParsedFile
 from proxyguard.problems import Fault, Problem
 from proxyguard.yaml_nodes import MAX_BYTES
 

@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from proxyguard.policy.schema import EXAMPLES, policy_schema
+from proxyguard.policy.schema import policy_schema
+from proxyguard.policy.schema_words import EXAMPLES
 
 SCHEMA = policy_schema()
 TELLING = frozenset({"examples", "enum", "$ref", "items", "anyOf", "properties", "additionalProperties"})

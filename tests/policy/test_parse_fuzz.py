@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.policy import load, parse, parse_lists, parse_patterns, parse_texts
+from proxyguard.policy import load, parse_lists, parse_patterns, parse_rules, parse_texts
 from proxyguard.policy.parse import parse_rule_set
 from proxyguard.problems import format_report
 
@@ -40,7 +40,7 @@ def test_an_edited_file_is_read_or_refused_with_places(text: str, edits: list[tu
 def test_the_bounds_are_those_of_the_reference() -> None:
     reference = (RULESETS.parent.parent / "docs" / "reference" / "rules.md").read_text()
     for number in (
-        parse.MAX_RULES, load.MAX_FILES, parse_lists.MAX_ENTRIES, parse_texts.MAX_BYTES,
+        parse_rules.MAX_RULES, load.MAX_FILES, parse_lists.MAX_ENTRIES, parse_texts.MAX_BYTES,
         parse_patterns.MAX_CHARACTERS, parse_patterns.MAX_PROGRAM,
     ):  # fmt: skip
         assert f"{number:,}" in reference

@@ -1,0 +1,62 @@
+"""An instance of one process: a worker with a store of its own, that keeps its own rules up to date. See `cli.run`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+from proxyguard.admin.client import control_path
+from proxyguard.builder import pieces
+from proxyguard.reload import Loaded
+from proxyguard.settings import Settings
+from proxyguard.stores import open_books
+from proxyguard.upkeep import Upkeep
+from proxyguard.worker import Worker
+
+
+class LoneWorker:
+    """See the module."""
+
+    def __init__(self, settings: Settings, loaded: Loaded, secret: bytes) -> None:
+        """Raises RulesRejected, and OSError when the audit log cannot be opened."""
+        self._books = open_books(settings)
+        self._worker = Worker(
+            settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
+        )
+        self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
+        self._upkeep = Upkeep(
+            settings,
+            self._worker,
+            self._books,
+            self._worker.counts,
+            self._folder,
+            in_force=self._worker.in_force,
+            parts=pieces(loaded),
+        )
+        self._worker.offer(self._upkeep.commands, self._upkeep.status)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return self._worker.addresses
+
+    @property
+    def admin_port(self) -> int | None:
+        return self._worker.admin_port
+
+    async def start(self) -> None:
+        """Bind everything. Raises OSError when an address is taken; nothing listens then."""
+        await self._books.start()
+        try:
+            await self._worker.start()
+        except BaseException:
+            await self._books.stop()
+            raise
+
+    async def serve_until_signal(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain."""
+        await self._upkeep.until_signal()
+        await self._worker.stop()
+        await self._books.stop()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

@@ -1,0 +1,103 @@
+"""Names across the files of a policy: taken twice, or wanted by a test or a rule and defined nowhere.
+
+Knows nothing of how files are read or rules evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxyguard.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
+from proxyguard.policy.model import ANONYMOUS
+from proxyguard.policy.parsed_file import Mention, ParsedFile
+from proxyguard.policy.restriction import SUSPECTED
+from proxyguard.problems import Report, name_hint, quoted
+
+RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE, STORE_RULE)
+"""Names of decisions that no rule makes."""
+
+
+def listed_reserved() -> str:
+    """The reserved names, for a hint."""
+    *others, last = (quoted(name) for name in RESERVED)
+    return f"{', '.join(others)} and {last}"
+
+
+def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
+    """Report names that are taken, and, when `whole`, tests that expect a rule which is nowhere."""
+    rule_sets: dict[str, str] = {}
+    rules: dict[str, str] = {}
+    restrictions: dict[str, str] = {}
+    every = list(files)
+    for parsed in every:
+        report = parsed.report
+        if parsed.name is not None:
+            _claim(parsed.name, "rule set", rule_sets, report)
+        for rule_name in parsed.rule_names:
+            _claim(rule_name, "rule", rules, report)
+        for restriction_name in parsed.restriction_names:
+            _claim(restriction_name, "restriction", restrictions, report)
+    check_only_once(every)
+    if not whole or not all(parsed.readable for parsed in every):
+        return
+    check_classes(every)
+    _check_during(every, sorted(restrictions))
+    known = {*rules, *RESERVED, *_shedding(every, restrictions)}
+    for parsed in every:
+        for name, line, column in parsed.expected_rules:
+            if name not in known:
+                hint = name_hint(name, sorted(known), "rules")
+                parsed.report.add(line, column, f"the test expects the rule {quoted(name)}, which is in no file", hint)
+
+
+def check_only_once(files: list[ParsedFile]) -> None:
+    """Report what may be said once in a policy and is said again."""
+    first: dict[str, str] = {}
+    for parsed in files:
+        report = parsed.report
+        places = {"account": parsed.account, "classes": next(iter(parsed.classes.values()), None)}
+        for noun, place in places.items():
+            if place is None:
+                continue
+            told = first.setdefault(noun, f"{report.file}:{place[0]}")
+            if told != f"{report.file}:{place[0]}":
+                report.add(*place, f"{noun} is already said in {told}", "all files share it: say it once")
+
+
+def _shedding(files: list[ParsedFile], restrictions: Iterable[str]) -> set[str]:
+    """What the rules of restrictions that shed load can be called: by the classes that any file defines."""
+    steps = (SUSPECTED, ANONYMOUS, *(name for parsed in files for name in parsed.classes))
+    return {f"{name}-{step}" for name in restrictions for step in steps}
+
+
+def _check_during(files: list[ParsedFile], known: list[str]) -> None:
+    """Report tests that take place during a restriction which no file defines."""
+    for parsed in files:
+        for name, line, column in parsed.expected_restrictions:
+            if name not in known:
+                hint = name_hint(name, known, "restrictions") if known else "no file defines restrictions"
+                parsed.report.add(line, column, f"there is no restriction {quoted(name)}", hint)
+
+
+def check_classes(files: list[ParsedFile]) -> None:
+    """Report classes that no file defines, and accounts that no file says how to know."""
+    defined = {name for parsed in files for name in parsed.classes}
+    known = sorted({*defined, ANONYMOUS})
+    has_account = any(parsed.account for parsed in files)
+    for parsed in files:
+        for name, line, column in parsed.class_uses:
+            if name not in known:
+                hint = name_hint(name, known, "classes") if defined else "no file defines classes: {name, when}"
+                parsed.report.add(line, column, f"there is no class {quoted(name)}", hint)
+        for name, line, column in parsed.account_uses if not has_account else ():
+            hint = "account: {key: cookie.session, class_header: x-account-class}, once in any file"
+            parsed.report.add(line, column, f"{name} needs to know accounts, and no file says how", hint)
+
+
+def _claim(name: Mention, noun: str, taken: dict[str, str], report: Report) -> None:
+    text, line, column = name
+    first = taken.setdefault(text, f"{report.file}:{line}")
+    if first != f"{report.file}:{line}":
+        hint = "metrics and records tell rules apart by name: choose another"
+        report.add(line, column, f"the {noun} {quoted(text)} is already in {first}", hint)
