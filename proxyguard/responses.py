@@ -15,7 +15,7 @@ from math import ceil
 from typing import Final
 
 from proxyguard.announcements import ending_text, iso_time, limit_text, quota_fields, spoken
-from proxyguard.decision import Decision, Quota, Reject
+from proxyguard.decision import Decision, Quota, Reject, Tarpit
 from proxyguard.reasons import reason_phrase
 from proxyguard.request import Headers
 
@@ -84,11 +84,15 @@ class Answer:
 
 
 def refusal_status(decision: Decision) -> int:
-    """The status a refusal answers: the rule's own, else 429 for a limit and 403 for anything else. 0 for a drop."""
-    action = decision.action
-    if isinstance(action, Reject):
-        return action.status or (429 if decision.quota else 403)
-    return 0
+    """The status that the client reads: of a reject the rule's own, else 429 for a limit and 403 for anything else; of a tarpit
+    200, so that it waits for the rest; 0 of a drop, which sends nothing."""
+    match decision.action:
+        case Reject(status=status):
+            return status or (429 if decision.quota else 403)
+        case Tarpit():
+            return 200
+        case _:
+            return 0
 
 
 def render(decision: Decision, reference: str, *, accept: bytes = b"", now_seconds_left: float | None = None) -> Answer:

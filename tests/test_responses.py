@@ -74,6 +74,11 @@ def test_waits_are_said_in_words(seconds: float, words: str) -> None:
     )
 
 
-def test_only_rejections_have_a_status() -> None:
-    assert refusal_status(Decision(Drop(), "r")) == 0
+def test_a_refusal_has_the_status_that_the_client_reads() -> None:
     assert refusal_status(Decision(Reject(), "r", mode=Mode.ENFORCE)) == 403
+    assert refusal_status(Decision(Reject(status=451), "r")) == 451
+    assert refusal_status(Decision(Tarpit(), "r")) == 200
+
+
+def test_a_drop_has_no_status() -> None:
+    assert refusal_status(Decision(Drop(), "r")) == 0

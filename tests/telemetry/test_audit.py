@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
-from proxyguard.telemetry.audit import MAX_WAITING, AuditLog, Record, shown
+import msgspec
+
+from proxyguard.telemetry.audit import MAX_TEXT, MAX_WAITING, AuditLog, Record, shown
+
+REFERENCE = (Path(__file__).parent.parent.parent / "docs" / "reference" / "audit.md").read_text()
 
 
 def record(reference: str = "r1") -> Record:
@@ -76,3 +81,17 @@ def test_a_reader_that_stalls_makes_us_drop_not_wait(tmp_path: Path) -> None:
 def test_bytes_of_clients_are_shown_bounded_and_printable() -> None:
     assert shown(b"/a\xff\n") == "/a\\xff\n"
     assert len(shown(b"x" * 5000)) == 1024
+
+
+def test_the_reference_explains_every_field_in_its_order() -> None:
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", REFERENCE, re.MULTILINE)
+    assert [name for row in rows for name in re.findall("[a-z]+", row)] == list(
+        json.loads(msgspec.json.encode(record()))
+    )
+
+
+def test_the_record_in_the_reference_is_one() -> None:
+    [line] = re.findall(r"^\{.*\}$", REFERENCE, re.MULTILINE)
+    assert msgspec.json.encode(msgspec.json.decode(line, type=Record)).decode() == line
+    assert f"{MAX_WAITING:,} at most" in REFERENCE
+    assert f"at most {MAX_TEXT:,} bytes" in REFERENCE
