@@ -1,4 +1,5 @@
-"""What a client may do on one connection besides asking for things: frames that cost us work, streams that it takes back.
+"""What a client may do on one connection besides asking for things (frames that cost us work, streams that it takes back), and
+how much of anything is done for it before other connections get their turn.
 
 Every count is small and fixed, and `now` is an argument.
 """
@@ -27,6 +28,16 @@ FRAMES_PER_BYTE: Final = 1 / 2048
 """What a body earns: large frames come in pieces, some of them small."""
 
 RESET_SECONDS: Final = 30.0
+
+
+WORK_PER_TURN: Final = 256
+"""What may be done for one connection in one turn of the loop, in frames without content (1 to 2 µs each): half a millisecond."""
+
+WORK_PER_REQUEST: Final = 24
+"""What a request takes more than such a frame, its check and its record included: 50 µs."""
+
+BYTES_PER_WORK: Final = 8
+"""Bytes of a field block that take one unit more: those that a client has kept in the table are a field each."""
 
 
 class FrameBudget:

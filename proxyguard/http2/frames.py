@@ -258,6 +258,10 @@ def settings(values: Iterable[tuple[int, int]]) -> bytes:
 SETTINGS_ACK: Final = frame(SETTINGS, ACK, 0, b"")
 
 
+def ping(payload: bytes) -> bytes:
+    return frame(PING, 0, 0, payload)
+
+
 def ping_ack(payload: bytes) -> bytes:
     return frame(PING, ACK, 0, payload)
 

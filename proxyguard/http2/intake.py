@@ -1,16 +1,26 @@
 """What a client's frames ask of a connection, in the order they come, and every rule of RFC 9113 that they can break.
 
-Knows which streams there were, and holds a field block until it is whole. What the open ones do is theirs: see `Streams`.
+Knows which streams there were, and holds a field block until it is whole. What the open ones do is theirs: see `Streams`. Does
+no more at a time than belongs in one turn of the loop; what is left then waits, as if it had come later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from proxyguard.http2 import frames
-from proxyguard.http2.budget import FRAMES_PER_BYTE, FRAMES_PER_REQUEST, FrameBudget, ResetBudget
+from proxyguard.http2.budget import (
+    BYTES_PER_WORK,
+    FRAMES_PER_BYTE,
+    FRAMES_PER_REQUEST,
+    WORK_PER_REQUEST,
+    WORK_PER_TURN,
+    FrameBudget,
+    ResetBudget,
+)
 from proxyguard.http2.errors import BoundExceeded, ConnectionFault, ErrorCode, StreamFault
-from proxyguard.http2.frames import DEFAULT_WINDOW, Frame, FrameReader
+from proxyguard.http2.frames import DEFAULT_WINDOW, MAX_WINDOW, Frame, FrameReader
 from proxyguard.http2.hpack import Field, FieldDecoder
 from proxyguard.http2.receiving import Window, stream_window
 from proxyguard.http2.sending import Sender
@@ -31,6 +41,11 @@ MAX_FIELDS: Final = 2048
 
 REMEMBERED_RESETS: Final = 256
 """Streams that we reset, whose frames may still be on their way."""
+
+_WITH_FIELDS: Final = frozenset({frames.HEADERS, frames.CONTINUATION})
+
+GOODBYE: Final = b"goodbye\0"
+"""The PING that follows our first GOAWAY; once it is answered, the client has heard of it."""
 
 
 class Streams(Protocol):
@@ -70,11 +85,15 @@ class Streams(Protocol):
 
 
 class Intake:
-    """One per connection. `resets` counts what the client takes back, `frames` what it sends that carries nothing."""
+    """One per connection. `resets` counts what the client takes back, `frames` what it sends that carries nothing.
+
+    `is_behind`: some of what was fed waits for `go_on`. `deserted`: the client said goodbye. `parting`: we did, and still take
+    requests of a client that has not heard it; `leaving`: we take no more.
+    """
 
     __slots__ = (
-        "_block", "_bounds", "_decoder", "_is_settled", "_reader", "_reset_by_us", "_sender", "_streams", "_window",
-        "deserted", "frames", "last_stream", "leaving", "resets",
+        "_block", "_bounds", "_decoder", "_frames", "_is_settled", "_next", "_reader", "_reset_by_us", "_sender", "_streams",
+        "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting", "resets",
     )  # fmt: skip
 
     def __init__(self, streams: Streams, sender: Sender, bounds: Bounds, now: float, *, resets: int) -> None:
@@ -82,6 +101,9 @@ class Intake:
         self._sender = sender
         self._bounds = bounds
         self._reader = FrameReader()
+        self._frames: Iterator[Frame] = iter(())
+        self._next: Frame | None = None
+        self._unread: list[bytes] = []
         self._decoder = FieldDecoder(OVERSIZE * bounds.head_bytes, MAX_FIELDS)
         self._window = Window(max(stream_window(bounds.buffer_bytes), RECEIVE_BUFFERS * bounds.buffer_bytes))
         self._block: tuple[Frame, list[bytes], int] | None = None
@@ -90,6 +112,8 @@ class Intake:
         self.frames = FrameBudget(now)
         self.resets = ResetBudget(resets)
         self.last_stream = 0
+        self.is_behind = False
+        self.parting = False
         self.leaving = False
         self.deserted = False
 
@@ -111,21 +135,46 @@ class Intake:
         if self._window.size > DEFAULT_WINDOW:
             self._sender.parts.append(frames.window_update(0, self._window.size - DEFAULT_WINDOW))
 
-    def leave(self, code: ErrorCode) -> None:
-        """Say goodbye: requests that come later are not looked at."""
+    def part(self) -> None:
+        """Say goodbye in two steps (RFC 9113 section 6.8): requests that are on their way are still taken, until the client has
+        answered or somebody has lost patience and calls `leave`."""
+        if not self.parting:
+            self.parting = True
+            self._sender.parts += (frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR), frames.ping(GOODBYE))
+
+    def leave(self) -> None:
+        """Say which request was the last: those that come later are not looked at, and clients may repeat them elsewhere."""
         if not self.leaving:
-            self._sender.parts.append(frames.goaway(self.last_stream, code))
-            self.leaving = True
+            self.parting = self.leaving = True
+            self._sender.parts.append(frames.goaway(self.last_stream, ErrorCode.NO_ERROR))
 
     def feed(self, data: bytes, now: float) -> None:
-        """Read on. Raises ConnectionFault and BoundExceeded; nothing may be fed afterwards."""
-        for frame in self._reader.feed(data):
-            try:
-                self._take(frame, now)
-            except StreamFault as fault:
-                self.remember_reset(frame.stream)
-                self._streams.fail(frame.stream, fault.code)
-                self.resets.spend(now)
+        """Read on, as far as belongs in one turn. Raises ConnectionFault and BoundExceeded; nothing may be fed afterwards."""
+        if self.is_behind:
+            self._unread.append(data)
+        else:
+            self._frames = self._reader.feed(data)
+            self.go_on(now)
+
+    def go_on(self, now: float) -> None:
+        """Do more of what waits: again what belongs in one turn, at least one frame. Raises as `feed` does."""
+        left = WORK_PER_TURN
+        first, self._next = self._next, None
+        if first is not None:
+            left -= _work(first)
+            self._take_or_fail(first, now)
+        while True:
+            for frame in self._frames:
+                left -= _work(frame)
+                if left < 0:
+                    self._next = frame
+                    self.is_behind = True
+                    return
+                self._take_or_fail(frame, now)
+            if not self._unread:
+                self.is_behind = False
+                return
+            self._frames = self._reader.feed(self._unread.pop(0))
 
     def acknowledge(self, size: int) -> None:
         """So much of what the client sent needs no room any more."""
@@ -139,6 +188,14 @@ class Intake:
         remembered[number] = None
         if len(remembered) > REMEMBERED_RESETS:
             del remembered[next(iter(remembered))]
+
+    def _take_or_fail(self, frame: Frame, now: float) -> None:
+        try:
+            self._take(frame, now)
+        except StreamFault as fault:
+            self.remember_reset(frame.stream)
+            self._streams.fail(frame.stream, fault.code)
+            self.resets.spend(now)
 
     def _take(self, frame: Frame, now: float) -> None:
         kind = frame.kind
@@ -168,6 +225,8 @@ class Intake:
                 self.frames.spend(now)
                 if not frame.flags & frames.ACK:
                     self._sender.parts.append(frames.ping_ack(frame.payload))
+                elif self.parting and frame.payload == GOODBYE:
+                    self.leave()
             case frames.GOAWAY:
                 self.frames.spend(now)
                 self.deserted = True
@@ -268,3 +327,11 @@ class Intake:
             elif name == frames.INITIAL_WINDOW_SIZE:
                 self._streams.take_initial_window(value)
         self._sender.parts.append(frames.SETTINGS_ACK)
+
+
+def _work(frame: Frame) -> int:
+    """What a frame costs us, in units of one without content."""
+    kind = frame.kind
+    if kind in _WITH_FIELDS:
+        return 1 + WORK_PER_REQUEST + len(frame.payload) // BYTES_PER_WORK
+    return 1

@@ -9,22 +9,24 @@ from h2.connection import H2Connection
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
-    Event,
     InformationalResponseReceived,
     ResponseReceived,
     StreamEnded,
     StreamReset,
     TrailersReceived,
 )
+from h2.events import Event as H2Event
 
 from proxyguard.adapters.mitmproxy.dripper import Seal
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.adapters.mitmproxy.http2_tarpit import HeldStream
-from proxyguard.adapters.mitmproxy.private import Command, ConnectionClosed, Context, Start
+from proxyguard.adapters.mitmproxy.private import Command, ConnectionClosed, Context, Event, Start
 from proxyguard.adapters.mitmproxy.private import DataReceived as Received
 from proxyguard.adapters.mitmproxy.signals import Expired, HoldUpstream, TurnEnds, UpstreamPace, Writable
 from proxyguard.decision import Tarpit
-from proxyguard.http2.frames import PREFACE, frame, settings
+from proxyguard.http2.errors import ErrorCode
+from proxyguard.http2.frames import ACK, MAX_WINDOW, PING, PREFACE, frame, goaway, settings
+from proxyguard.http2.intake import GOODBYE
 from proxyguard.request import Request
 from proxyguard.settings import Bounds, Trust
 from proxyguard.trust import ClientAddressResolver
@@ -36,6 +38,12 @@ Fields = list[tuple[bytes, bytes]]
 GET: Fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.example"), (b":path", b"/x")]
 HELLO = PREFACE + settings(())
 """What a client says first at the very least."""
+
+WARNING = goaway(MAX_WINDOW, ErrorCode.NO_ERROR)
+"""The first step of a goodbye."""
+
+HEARD = frame(PING, ACK, 0, GOODBYE)
+"""A client's answer to it."""
 
 
 def post(*more: tuple[bytes, bytes]) -> Fields:
@@ -63,7 +71,10 @@ class Answered:
 
 
 class Http2Client:
-    """The h2 library on the other side, which raises when the lane breaks the protocol."""
+    """The h2 library on the other side, which raises when the lane breaks the protocol.
+
+    It knows no goodbye in two steps and takes the first GOAWAY for the last, so that one is kept from it and noted in `warned`.
+    """
 
     def __init__(self, *, opens_windows: bool = True) -> None:
         config = H2Configuration(client_side=True, header_encoding=False, validate_outbound_headers=False,
@@ -71,6 +82,9 @@ class Http2Client:
         self.connection = H2Connection(config)
         self.answers: dict[int, Answered] = {}
         self.goaway: int | None = None
+        self.last_taken: int | None = None
+        self.warned = False
+        self._unread = b""
         self._opens_windows = opens_windows
         self._next = 1
         self.connection.initiate_connection()
@@ -83,12 +97,24 @@ class Http2Client:
         return number
 
     def receive(self, data: bytes) -> None:
-        for event in self.connection.receive_data(data):
-            self._note(event)
+        data = self._unread + data
+        start = 0
+        while len(data) - start >= 9:
+            stop = start + 9 + int.from_bytes(data[start : start + 3])
+            if stop > len(data):
+                break
+            if data[start:stop] == WARNING:
+                self.warned = True
+            else:
+                for event in self.connection.receive_data(data[start:stop]):
+                    self._note(event)
+            start = stop
+        self._unread = data[start:]
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: H2Event) -> None:
         if isinstance(event, ConnectionTerminated):
             self.goaway = int(event.error_code or 0)
+            self.last_taken = event.last_stream_id
             return
         answer = self.answers.get(getattr(event, "stream_id", 0) or 0)
         if answer is None:
@@ -146,18 +172,21 @@ class Http2Rig(LaneRig):
         opens_windows: bool = True,
         gathers: bool = False,
         trust: Trust | None = None,
+        draining: bool = False,
         **surroundings: Any,
     ) -> None:
-        """`gathers`: the lane may wait for `end_turn` with what upstreams send."""
+        """`gathers`: turns of the loop end with `end_turn`; else each ends with the event that it began with."""
         self.holds: dict[int, bool] = {}
+        self.turn_awaited = False
+        self._gathers = gathers
+        self._depth = 0
         super().__init__(bounds, **surroundings)
         self.dripper = self.common.dripper = self.holding = HoldingDripper()
         self.link.wake = lambda: self.dispatch(Expired())
         if trust is not None:
             self.common.resolver = ClientAddressResolver(trust)
-        self.turn_awaited = False
-        if gathers:
-            self.link.wake_soon = self._await_turn
+        self.link.wake_soon = self._await_turn
+        self.common.draining = draining
         self.http2 = Http2Lane(Context(self.client, OPTIONS), self.common, self.link)
         self.lane = self.http2  # type: ignore[assignment]  # takes the same events
         self.h2 = Http2Client(opens_windows=opens_windows)
@@ -210,6 +239,13 @@ class Http2Rig(LaneRig):
         upstream.cut = True
         self.dispatch(ConnectionClosed(upstream.server))
 
+    def dispatch(self, event: Event) -> None:
+        self._depth += 1
+        super().dispatch(event)
+        self._depth -= 1
+        if not self._gathers and not self._depth:
+            self.end_turns()
+
     def _await_turn(self) -> None:
         assert not self.turn_awaited
         self.turn_awaited = True
@@ -219,6 +255,11 @@ class Http2Rig(LaneRig):
         if self.turn_awaited:
             self.turn_awaited = False
             self.dispatch(TurnEnds())
+
+    def end_turns(self) -> None:
+        """Let turns of the loop go by until nobody waits for the next."""
+        while self.turn_awaited:
+            self.end_turn()
 
     def tell_time(self) -> None:
         """The driver looks at the deadline."""

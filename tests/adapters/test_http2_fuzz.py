@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import inf
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.http2 import frames
+from proxyguard.http2 import frames, intake
+from proxyguard.http2.budget import WORK_PER_TURN
 from proxyguard.http2.errors import ErrorCode
 from proxyguard.http2.frames import PREFACE, frame
 from proxyguard.http2.hpack import FieldEncoder
@@ -157,18 +159,27 @@ def check(rig: Http2Rig) -> None:
     assert {id(up.server) for up in rig.upstreams if up.leased} == set(streams._by_server)
     assert len(intake._reset_by_us) <= 256
     if not rig.end:
-        assert rig.link.due < inf or streams.open
+        assert rig.link.due < inf or streams.open or rig.reading_held
+        assert rig.reading_held is (intake.is_behind or rig.http2._is_choked)
+        assert not intake.is_behind or rig.turn_awaited or rig.http2._is_choked
+        assert sum(map(len, intake._unread)) == 0  # what was read before reading was held is in the frames that wait
     else:
         assert not streams.open
         assert not streams._by_exchange
         assert not [upstream for upstream in rig.upstreams if upstream.leased]
 
 
-@given(st.lists(STEPS, max_size=30), st.booleans(), st.booleans())
+@given(st.lists(STEPS, max_size=30), st.booleans(), st.booleans(), st.sampled_from([1, 80, WORK_PER_TURN]))
 @settings(max_examples=400, deadline=None)
 def test_whatever_happens_nothing_breaks_leaks_or_hangs(
-    steps: list[tuple[str, object]], connects: bool, gathers: bool
+    steps: list[tuple[str, object]], connects: bool, gathers: bool, work: int
 ) -> None:
+    with patch.object(intake, "WORK_PER_TURN", work):
+        go_through(steps, connects=connects, gathers=gathers)
+
+
+def go_through(steps: list[tuple[str, object]], *, connects: bool, gathers: bool) -> None:
+    """A scenario, and what holds at its end."""
     rig = Http2Rig(BOUNDS, connects=connects, gathers=gathers)
     rig.feed(HELLO)
     for what, value in steps:
@@ -177,9 +188,10 @@ def test_whatever_happens_nothing_breaks_leaks_or_hangs(
         take(rig, what, value)
         if not rig.turn_awaited or rig.end:
             check(rig)
-    rig.end_turn()
+    rig.end_turns()
     if rig.link.stalled and not rig.end:
         rig.unstall()
+        rig.end_turns()
     for upstream in rig.upstreams:
         if upstream.leased and not rig.end:
             rig.lose(upstream)
@@ -192,6 +204,7 @@ def test_whatever_happens_nothing_breaks_leaks_or_hangs(
         while rig.leases:
             rig.refuse_to_connect()
         rig.tell_time()
+        rig.end_turns()
     assert rig.end
     check(rig)
     asked, served = len(rig.requests), len(rig.served)

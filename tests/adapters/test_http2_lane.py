@@ -14,11 +14,12 @@ from proxyguard.http2 import frames
 from proxyguard.http2.errors import ErrorCode
 from proxyguard.http2.frames import frame
 from proxyguard.http2.hpack import FieldEncoder
+from proxyguard.http2.intake import GOODBYE
 from proxyguard.ports import Ticket
 from proxyguard.request import Request
 from proxyguard.settings import Bounds, Trust
 from tests.adapters.fakes import DECISIONS, HeaderChecker
-from tests.adapters.http2_rig import GET, HELLO, Fields, Http2Rig, ping, post, wish
+from tests.adapters.http2_rig import GET, HEARD, HELLO, WARNING, Fields, Http2Rig, ping, post, wish
 
 FORWARDED = (
     b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n"
@@ -612,6 +613,9 @@ def test_draining_finishes_what_runs_and_begins_nothing() -> None:
     answer = rig.ask()
     rig.drain()
     rig.sent, said = b"", rig.sent
+    assert said == WARNING + ping(GOODBYE)
+    rig.raw(HEARD)
+    rig.sent, said = b"", rig.sent
     assert said == frames.goaway(1, ErrorCode.NO_ERROR)
     rig.raw(headers(3))
     rig.raw(frame(frames.DATA, 1, 5, b"of a stream that is not there for us"))
@@ -620,26 +624,73 @@ def test_draining_finishes_what_runs_and_begins_nothing() -> None:
     assert (answer.ended, rig.end) == (True, "close")
 
 
-def test_draining_an_idle_connection_closes_it() -> None:
+def test_a_request_that_crosses_our_goodbye_is_still_taken() -> None:
+    rig = Http2Rig()
+    first = rig.ask()
+    rig.drain()
+    second = rig.h2.request(GET)  # before the client has heard it
+    rig.talk()
+    assert (rig.h2.warned, rig.h2.last_taken, len(rig.upstreams)) == (True, second, 2)
+    for upstream in rig.upstreams:
+        assert rig.end == ""
+        rig.dispatch(DataReceived(upstream.server, OK))
+    assert (rig.sent.count(b"hi"), rig.end, first.reset) == (2, "close", None)
+
+
+def test_draining_an_idle_connection_closes_it_once_the_client_has_heard() -> None:
     rig = Http2Rig()
     rig.ask()
     rig.reply(OK)
     rig.drain()
-    assert rig.end == "close"
+    assert rig.end == ""
     rig.talk()
-    assert rig.h2.goaway == 0
+    assert (rig.h2.goaway, rig.h2.last_taken, rig.end) == (0, 1, "close")
+
+
+@pytest.mark.parametrize("leaves_open", [True, False])
+def test_a_client_that_does_not_answer_a_goodbye_is_not_waited_for(leaves_open: bool) -> None:
+    rig = Http2Rig()
+    rig.ask()
+    if not leaves_open:
+        rig.reply(OK)
+    rig.drain()
+    rig.drain()
+    assert rig.sent == WARNING + ping(GOODBYE)
+    rig.raw(frame(frames.PING, frames.ACK, 0, b"not it!!"))
+    rig.pass_time(0.9)
+    assert (rig.end, rig.sent.count(frames.goaway(1, ErrorCode.NO_ERROR))) == ("", 0)
+    rig.pass_time(0.2)
+    assert (rig.sent.count(frames.goaway(1, ErrorCode.NO_ERROR)), rig.end) == (1, "" if leaves_open else "close")
+    if leaves_open:
+        rig.respond(OK)
+    assert (rig.end, dict(rig.events.bounds)) == ("close", {})
+
+
+def test_a_client_that_connects_while_we_drain_hears_so_at_once() -> None:
+    rig = Http2Rig(draining=True)
+    answer = rig.ask()
+    assert (rig.h2.warned, rig.h2.goaway, rig.end) == (True, 0, "")
+    rig.respond(OK)
+    assert (answer.status, rig.sent.count(b"hi"), rig.end) == (0, 1, "close")
+
+
+def test_an_answer_to_a_goodbye_that_was_never_said_means_nothing() -> None:
+    rig = Http2Rig()
+    rig.raw(HELLO, HEARD, headers(1))
+    assert (len(rig.upstreams), rig.end) == (1, "")
 
 
 def test_after_the_last_request_of_a_connection_it_is_closed() -> None:
     rig = Http2Rig(Bounds(requests_per_connection=2))
     rig.raw(HELLO, headers(1), headers(3))
-    assert rig.sent.endswith(frames.goaway(3, ErrorCode.NO_ERROR))
-    rig.raw(headers(5))
-    assert len(rig.upstreams) == 2
+    assert rig.sent.endswith(WARNING + ping(GOODBYE))
+    rig.raw(headers(5), HEARD, headers(7))
+    assert rig.sent.endswith(frames.goaway(5, ErrorCode.NO_ERROR))
+    assert len(rig.upstreams) == 3
     for upstream in rig.upstreams:
         assert rig.end == ""
         rig.dispatch(DataReceived(upstream.server, OK))
-    assert (rig.sent.count(b"hi"), rig.end) == (2, "close")
+    assert (rig.sent.count(b"hi"), rig.end) == (3, "close")
 
 
 # -- time ----------------------------------------------------------------------------------------------------------------
@@ -693,7 +744,11 @@ def test_a_connection_that_asks_for_nothing_is_closed(
     if begin is asked_once:
         rig.raw(ping())  # is no request
     rig.pass_time(0.2)
-    assert (rig.end, dict(rig.events.bounds)) == ("close", {bound: 1})
+    assert dict(rig.events.bounds) == {bound: 1}
+    if begin in (greets, asked_once):
+        assert rig.end == ""
+        rig.raw(HEARD)
+    assert rig.end == "close"
 
 
 def test_idle_time_begins_when_the_last_stream_ends_however_it_ends() -> None:
@@ -708,7 +763,7 @@ def test_idle_time_begins_when_the_last_stream_ends_however_it_ends() -> None:
     rig.pass_time(9.9)
     assert rig.end == ""
     rig.pass_time(0.2)
-    assert rig.end == "close"
+    assert (rig.h2.warned, rig.sent) == (False, WARNING + ping(GOODBYE))
 
 
 def test_slow_uploads_and_slow_upstreams_are_given_up() -> None:
@@ -817,7 +872,7 @@ def test_who_breaks_the_rules_of_a_stream_loses_the_stream(parts: list[bytes], c
     rig.raw(HELLO, *parts)
     assert rig.end == ""
     assert rig.sent.endswith(frames.rst_stream(1, code))
-    assert not rig.upstream.leased
+    assert not any(upstream.leased for upstream in rig.upstreams)
     rig.raw(frame(frames.DATA, 0, 1, b"late" * 10), headers(1, [(b"x", b"late")]), frames.window_update(1, 5))
     assert rig.end == ""
     rig.raw(headers(3))

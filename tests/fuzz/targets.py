@@ -78,7 +78,7 @@ def http2_lane(data: bytes) -> None:
                 steps.append(("end_turn", None))
             case _:
                 steps.append((what, value))
-    _http2(steps, connects=data[:1] < b"\x80", gathers=data[:1] < b"\x40")
+    _http2(steps, connects=data[:1] < b"\x80", gathers=data[:1] < b"\x40", work=1 + 64 * (data[0] & 3) if data else 1)
 
 
 def http2_bytes(data: bytes) -> None:

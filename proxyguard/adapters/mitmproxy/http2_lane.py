@@ -1,8 +1,9 @@
 """HTTP/2 on one client connection: a mitmproxy layer that reads frames and runs an Exchange for each stream.
 
 A pure state machine like the HTTP/1 lane: events in, commands out, the clock injected, one write for each event. Upstreams are
-spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by `buffer_bytes`, and what a client
-may do besides asking by `http2.budget`. Here is the order of things: events, the end of a turn, time, and the end.
+spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by `buffer_bytes`, what a client may
+do besides asking by `http2.budget`, and how much of what it asks is done before others get their turn. Here is the order of
+things: events, the end of a turn, time, and the end.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ STALLED_BYTES: Final = 64 * 1024
 GATHERED_BYTES: Final = 32 * 1024
 """Bodies that may wait for the end of a turn of the loop."""
 
+GOODBYE_SECONDS: Final = 1.0
+"""How long a client may take to hear our goodbye, while its requests are still taken: more than a round trip."""
+
 
 class Http2Lane(Layer):
     """See the module."""
@@ -68,6 +72,7 @@ class Http2Lane(Layer):
         self._unsent_bytes = 0
         self._idle_since = 0.0
         self._wait_until = inf
+        self._goodbye_until = inf
         self._head_until = inf
         self._streams_due = inf
 
@@ -115,8 +120,12 @@ class Http2Lane(Layer):
                 self._connection_closed(event)
             case Expired():
                 self._expired()
+            case TurnEnds():
+                self._is_turn_awaited = False
+                self._read_on()
             case Writable():
                 self._writable()
+                self._read_on()
             case UpstreamPace():
                 for stream in tuple(streams.open.values()):
                     stream.pass_on()
@@ -133,13 +142,23 @@ class Http2Lane(Layer):
     def _client_data(self, data: bytes) -> None:
         if self._is_closed:
             return
-        streams = self.streams
-        self._intake.feed(data, streams.now)
-        if not self._intake.is_inside:
+        self._intake.feed(data, self.streams.now)
+        self._time_head()
+
+    def _read_on(self) -> None:
+        """Go on with what the client sent, unless it takes none of what that brings."""
+        if self._intake.is_behind and not self._is_closed and not self._is_choked:
+            self._intake.go_on(self.streams.now)
+            self._time_head()
+
+    def _time_head(self) -> None:
+        """A client that is in the middle of something has so much time for it; not while it waits for us."""
+        intake = self._intake
+        if not intake.is_inside or intake.is_behind:
             self._head_until = inf
         elif self._head_until == inf:
             bounds = self._bounds
-            self._head_until = self._after(bounds.body_gap_seconds if streams.open else bounds.head_seconds)
+            self._head_until = self._after(bounds.body_gap_seconds if self.streams.open else bounds.head_seconds)
 
     def _leased(self, event: Leased) -> None:
         stream = self.streams.of_exchange(event.exchange)
@@ -171,22 +190,21 @@ class Http2Lane(Layer):
 
     def _waits_for_more(self, event: Event) -> bool:
         """Whether what an upstream sent may wait for what others send in the same turn of the loop: one TLS record for all."""
-        if event.__class__ is TurnEnds:
-            self._is_turn_awaited = False
+        if event.__class__ is TurnEnds or self._may_read is self._is_reading_held:
             return False
         if self._is_turn_awaited:
             return self._sender.queued < GATHERED_BYTES
-        link = self._link
-        if (
-            event.__class__ is not DataReceived
-            or event.connection is self._client
-            or len(self.streams.open) < 2
-            or link.wake_soon is None
-        ):
+        if event.__class__ is not DataReceived or event.connection is self._client or len(self.streams.open) < 2:
             return False
-        self._is_turn_awaited = True
-        link.wake_soon()
+        self._await_turn()
         return self._sender.queued < GATHERED_BYTES
+
+    def _await_turn(self) -> None:
+        """Have TurnEnds follow, once."""
+        wake_soon = self._link.wake_soon
+        if wake_soon is not None and not self._is_turn_awaited:
+            self._is_turn_awaited = True
+            wake_soon()
 
     def _finish_turn(self) -> None:
         if self._is_closed:
@@ -204,18 +222,22 @@ class Http2Lane(Layer):
         if streams.open:
             self._streams_due = due
         else:
-            if self._intake.leaving or self._intake.deserted:
+            if self._intake.leaving or (self._intake.deserted and not self._intake.is_behind):
                 self._close()
                 return
             if streams.last_ended != self._idle_since:
                 self._idle_since = streams.last_ended
                 self._wait_until = self._after(self._bounds.idle_seconds)
             self._streams_due = inf
-        self._link.due = min(self._head_until, self._streams_due if streams.open else self._wait_until)
+        self._time_goodbye()
+        waits = not (streams.open or self._intake.parting or self._intake.is_behind)
+        self._link.due = min(self._head_until, self._goodbye_until, self._wait_until if waits else self._streams_due)
         self._hold_reading()
         tiny, self._sender.tiny_frames = self._sender.tiny_frames, 0
         if tiny:
             self._intake.frames.spend(streams.now, tiny)
+        if self._intake.is_behind and not self._is_choked:
+            self._await_turn()
 
     def _send(self) -> None:
         sender = self._sender
@@ -265,19 +287,35 @@ class Http2Lane(Layer):
                 stream.exchange.writable(self.streams.now)
 
     def _hold_reading(self) -> None:
-        """Take nothing more from a client that takes nothing."""
+        """Take nothing more from a client that takes nothing, or that we are behind with."""
         if not self._link.stalled:
             self._unsent_bytes = 0
-        held = self._unsent_bytes > STALLED_BYTES
-        if held is not self._is_reading_held:
-            self._is_reading_held = held
+        if self._may_read is self._is_reading_held:
+            self._is_reading_held = held = not self._may_read
             self._commands.append(HoldReading(held=held))
+
+    @property
+    def _is_choked(self) -> bool:
+        """Whether the client takes nothing of what it asked for."""
+        return self._link.stalled and self._unsent_bytes > STALLED_BYTES
+
+    @property
+    def _may_read(self) -> bool:
+        return not self._intake.is_behind and not self._is_choked
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
     def _after(self, seconds: float) -> float:
         """When the client must have said something; sooner when room for others gets scarce."""
         return self.streams.now + seconds * self._common.admission.patience
+
+    def _time_goodbye(self) -> None:
+        """However long a client takes to answer our goodbye, we do not wait for ever."""
+        intake = self._intake
+        if intake.leaving:
+            self._goodbye_until = inf
+        elif intake.parting and self._goodbye_until == inf:
+            self._goodbye_until = self._after(GOODBYE_SECONDS)
 
     def _expired(self) -> None:
         if self._is_closed:
@@ -288,9 +326,13 @@ class Http2Lane(Layer):
         if self._head_until <= now:
             bounds("body_gap_seconds" if streams.open else "head_seconds")
             raise ConnectionFault(ErrorCode.NO_ERROR)
+        if self._goodbye_until <= now:
+            self._intake.leave()
         if not streams.open:
-            if self._wait_until <= now:
+            if self._wait_until <= now and not self._intake.parting and not self._intake.is_behind:
                 bounds("idle_seconds" if streams.requests else "head_seconds")
+                if self._intake.is_inside:  # of the preface: nobody who would hear a goodbye
+                    raise ConnectionFault(ErrorCode.NO_ERROR)
                 self._leave()
             return
         streams.touch_all()
@@ -306,9 +348,9 @@ class Http2Lane(Layer):
     # -- ends ------------------------------------------------------------------------------------------------------------
 
     def _leave(self) -> None:
-        """Take no more requests; the connection closes with its last stream."""
+        """Say goodbye. Once the client has heard it no more requests are taken; the connection closes with its last stream."""
         if not self._is_closed:
-            self._intake.leave(ErrorCode.NO_ERROR)
+            self._intake.part()
 
     def _fail(self, fault: ConnectionFault | BoundExceeded) -> None:
         """The connection cannot go on."""

@@ -13,6 +13,7 @@ from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http2_stream import Http2Stream
 from proxyguard.adapters.mitmproxy.lane import BOUND_OF_FAULT
 from proxyguard.adapters.mitmproxy.private import Command, Connection
+from proxyguard.adapters.mitmproxy.signals import GiveUp, Lease
 from proxyguard.http1.faults import Malformed
 from proxyguard.http1.heads import RequestHead
 from proxyguard.http2 import frames
@@ -122,7 +123,7 @@ class Http2Streams:
             except Exception as error:  # noqa: BLE001 - a fault of ours in one request leaves the others alone
                 self._broken(stream, error)
         if self.requests >= self.bounds.requests_per_connection:
-            self.intake.leave(ErrorCode.NO_ERROR)
+            self.intake.part()
 
     def take_data(self, number: int, payload: bytes, size: int, *, end: bool) -> None:
         stream = self.open[number]
@@ -241,6 +242,9 @@ class Http2Streams:
         """A stream has ended."""
         self.open.pop(stream.number, None)
         stream.gone()
+        commands = self.commands
+        if commands and commands[-1].__class__ is GiveUp:
+            _cancel_lease(commands)
         if not self.open:
             self.last_ended = self.now
 
@@ -252,3 +256,14 @@ class Http2Streams:
         """Something was written outside of an event."""
         if not self.is_busy and self.link.wake is not None:
             self.link.wake()
+
+
+def _cancel_lease(commands: list[Command]) -> None:
+    """A request that was taken back in the turn it came in needs no connection: strike out the wish for one and its GiveUp."""
+    given_up = commands[-1]
+    assert isinstance(given_up, GiveUp)  # noqa: S101 - the caller looks
+    for place in range(len(commands) - 2, -1, -1):
+        command = commands[place]
+        if isinstance(command, Lease) and command.exchange is given_up.exchange:
+            del commands[place], commands[-1]
+            return
