@@ -134,8 +134,8 @@ class Guard:
             outcome: Outcome | Awaitable[Outcome] | None
             try:
                 outcome = self._store.charge(found.charges, found.ban_keys, now)
-            except StoreUnavailable as error:
-                outcome = self._uncounted(found, error)
+            except StoreUnavailable as down:
+                outcome = self._uncounted(found, down)
             if outcome is None:
                 return self._ticket(found, STORE_DOWN, started)
             if not isinstance(outcome, Outcome):
@@ -152,8 +152,8 @@ class Guard:
             outcome: Outcome | None
             try:
                 outcome = await waiting
-            except StoreUnavailable as error:
-                outcome = self._uncounted(found, error)
+            except StoreUnavailable as down:
+                outcome = self._uncounted(found, down)
             if outcome is None:
                 return self._ticket(found, STORE_DOWN, started)
             ruling = decide(found, outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from proxyguard.settings import FailureMode
 from proxyguard.sites import HostTable
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics
+from tests.late_store import LateStore
 
 SECRET = b"test"
 BY_CLIENT = (KeyPart(KeyKind.CLIENT),)
@@ -148,26 +149,8 @@ def test_a_fault_of_ours_is_counted_and_decided_by_the_failure_mode(
     assert [record["rule"] for record in bench.records()] == ["failure-mode"]
 
 
-class RemoteStore(MemoryStore):
-    """A store that answers later, or not at all."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        super().__init__()
-        self.error = error
-
-    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Awaitable[Outcome]:  # type: ignore[override] # the other contract
-        outcome = super().charge(charges, ban_keys, now)
-
-        async def later() -> Outcome:
-            if self.error is not None:
-                raise self.error
-            return outcome
-
-        return later()
-
-
 def test_a_remote_store_is_awaited(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, store=RemoteStore())
+    bench = Bench(tmp_path, store=LateStore())
 
     async def ask() -> list[str]:
         waiting = [bench.guard.check(request(b"/signup")) for _ in range(3)]
@@ -190,7 +173,7 @@ def asked(bench: Bench, target: bytes) -> tuple[str, str, object]:
 def test_an_unavailable_store_refuses_what_it_would_count_whatever_the_failure_mode(
     tmp_path: Path, mode: FailureMode
 ) -> None:
-    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")), mode=mode)
+    bench = Bench(tmp_path, store=LateStore(StoreUnavailable("gone")), mode=mode)
     assert asked(bench, b"/signup") == ("reject", "store-down", 503)
     assert asked(bench, b"/secret") == ("reject", "no-secret", None)
     assert asked(bench, b"/robots.txt") == ("allow", "robots", None)
@@ -199,7 +182,7 @@ def test_an_unavailable_store_refuses_what_it_would_count_whatever_the_failure_m
 
 
 def test_what_a_rule_without_a_limit_refuses_is_refused_by_it_though_the_store_is_down(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")))
+    bench = Bench(tmp_path, store=LateStore(StoreUnavailable("gone")))
     counted = Rule(name="pages", action=Reject(), limit=Limit(2, 60.0, 2, BY_CLIENT))
     bench.guard.swap(policies(counted, *RULES))
     assert asked(bench, b"/secret") == ("reject", "no-secret", None)
@@ -207,7 +190,7 @@ def test_what_a_rule_without_a_limit_refuses_is_refused_by_it_though_the_store_i
 
 
 def test_a_store_that_refuses_at_once_is_no_different(tmp_path: Path) -> None:
-    class DownStore(MemoryStore):
+    class DownStore(LateStore):
         def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
             raise StoreUnavailable("gone")
 
@@ -215,7 +198,7 @@ def test_a_store_that_refuses_at_once_is_no_different(tmp_path: Path) -> None:
 
 
 def test_rules_in_shadow_refuse_nothing_when_the_store_is_down(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, store=RemoteStore(StoreUnavailable("gone")))
+    bench = Bench(tmp_path, store=LateStore(StoreUnavailable("gone")))
     shadow = tuple(replace(rule, mode=Mode.SHADOW) for rule in RULES)
     bench.guard.swap(policies(*shadow))
     assert asked(bench, b"/signup") == ("pass", "default", None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from proxyguard.client_address import Address
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import AsyncStore, Charge, Outcome, Store, StoreUnavailable
+from proxyguard.limits.store import AsyncStore, Store, StoreUnavailable
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse import parse_rule_set
@@ -21,6 +20,7 @@ from proxyguard.problems import format_report
 from proxyguard.request import Request
 from proxyguard.sites import HostTable
 from proxyguard.telemetry.metrics import Metrics
+from tests.late_store import LateStore
 
 OK = Served(200, bytes_sent=1000, upstream_seconds=0.5, total_seconds=0.5)
 MISSING = OK._replace(status=404)
@@ -178,26 +178,9 @@ def test_refusals_tarpits_and_health_checks_never_count(
             assert ticket.due == ()
 
 
-class Elsewhere(MemoryStore):
-    """A store that answers later."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.error: Exception | None = None
-
-    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Awaitable[Outcome]:  # type: ignore[override] # the other contract
-        async def later() -> Outcome:
-            await asyncio.sleep(0)
-            if self.error is not None:
-                raise self.error
-            return MemoryStore.charge(self, charges, ban_keys, now)
-
-        return later()
-
-
 def test_nobody_waits_for_a_store_elsewhere_to_hear_of_a_response() -> None:
     async def scan() -> list[str]:
-        desk = Desk(compiled(SCAN), Elsewhere())
+        desk = Desk(compiled(SCAN), LateStore())
         decided = []
         for _ in range(5):
             request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", b"/", ())
@@ -215,7 +198,7 @@ def test_nobody_waits_for_a_store_elsewhere_to_hear_of_a_response() -> None:
 @pytest.mark.parametrize(("error", "counted"), [(StoreUnavailable("gone"), {}), (OSError("odd"), {"settle": 1})])
 def test_a_response_that_cannot_be_charged_harms_nobody(error: Exception, counted: dict[str, int]) -> None:
     async def serve() -> dict[str, int]:
-        store = Elsewhere()
+        store = LateStore()
         desk = Desk(compiled(SCAN), store)
         request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", b"/", ())
         ticket = desk.guard.check(request)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxyguard.client_address import Address
 from proxyguard.decision import ACTION_NAMES, Delay, Score
@@ -24,7 +24,7 @@ from proxyguard.lint.words import text_of
 from proxyguard.policy.facts import FactNumbers, FactTable, number_of
 from proxyguard.policy.model import AtLeast, AtMost, FieldKind, Matcher, Place, Text
 from proxyguard.problems import quoted
-from proxyguard.request import Request
+from proxyguard.request import Headers, Request
 
 USER_AGENT_FILES: Final = ("user-agents.txt", "seldom.txt")
 HEADER_SETS_FILE: Final = "header-sets.jsonl"
@@ -43,14 +43,20 @@ class Truth(IntEnum):
     YES = 2
 
 
-class Browser(Request):
+class Browser(NamedTuple):
     """A page view by a real browser. `is_whole`: all of its headers are known, not the user agent alone."""
 
-    __slots__ = ("is_whole",)
+    headers: Headers
+    is_whole: bool
 
-    def __init__(self, headers: tuple[tuple[bytes, bytes], ...], *, is_whole: bool) -> None:
-        super().__init__(_CLIENT, b"GET", b"https", b"example.org", _PAGE, headers, b"2")
-        self.is_whole = is_whole
+    @property
+    def user_agent(self) -> bytes:
+        """What it calls itself."""
+        return next(value for name, value in self.headers if name.lower() == b"user-agent")
+
+    def request(self) -> Request:
+        """The page view itself."""
+        return Request(_CLIENT, b"GET", b"https", b"example.org", _PAGE, self.headers, b"2")
 
 
 def browsers() -> tuple[Browser, ...]:
@@ -94,7 +100,7 @@ def hits_browsers(view: PolicyView) -> Iterator[Finding]:
     hits: dict[int, _Hits] = defaultdict(_Hits)
     every = browsers()
     for browser in every:
-        facts = table.of(browser)
+        facts = table.of(browser.request())
         for at in {*negated, *(at for fact in facts for at in by_fact.get(fact, ()))}:
             held = {leaf: numbers.of(leaf.test) in facts for leaf in leaves(tried[at].when) if _of_headers(leaf)}
             truth = _truth(tried[at].when, held, browser)
@@ -155,7 +161,7 @@ def _holds(matcher: Matcher, value: bytes) -> bool:
 def _finding(item: RuleView, hits: _Hits, count: int) -> Finding:
     action = item.rule.action
     found = hits.sure or hits.maybe
-    agent = found[0].user_agent or b""
+    agent = found[0].user_agent
     verb = f"give {action.points:g} points to" if isinstance(action, Score) else f"{ACTION_NAMES[type(action)]}"
     where = "" if hits.sure else " where its other conditions hold"
     culprit, place = _culprit(item, found[0])
@@ -171,7 +177,7 @@ def _finding(item: RuleView, hits: _Hits, count: int) -> Finding:
 
 def _culprit(item: RuleView, browser: Browser) -> tuple[str, Place]:
     """The text that is in the user agent, and where it is written; else that the rule fits as a whole."""
-    agent = browser.user_agent or b""
+    agent = browser.user_agent
     for leaf in leaves(item.when):
         matcher = leaf.test.matcher
         if leaf.negated or leaf.test.field.name != "user-agent" or not isinstance(matcher, Text):

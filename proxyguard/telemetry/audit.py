@@ -77,8 +77,8 @@ class AuditLog:
         self._chunk = self._chunk_size()
         self._wake = threading.Event()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._run, name="audit-log", daemon=True)
+        self._writer.start()
 
     def write(self, record: Record) -> None:
         """Queue one record; never blocks, never raises."""
@@ -93,7 +93,7 @@ class AuditLog:
         """Write what waits, for at most so long, and stop."""
         self._closing = True
         self._wake.set()
-        self._thread.join(seconds)
+        self._writer.join(seconds)
 
     def _run(self) -> None:
         looked = 0.0

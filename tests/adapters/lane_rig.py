@@ -23,6 +23,7 @@ from proxyguard.adapters.mitmproxy.private import (
     SendData,
     Start,
 )
+from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.signals import (
     Abort,
     AwaitTicket,
@@ -36,10 +37,10 @@ from proxyguard.adapters.mitmproxy.signals import (
     Lease,
     Leased,
 )
-from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream_pool import Group
+from proxyguard.adapters.mitmproxy.timers import TimerWheel
+from proxyguard.adapters.mitmproxy.upstream import UpstreamConnection
+from proxyguard.adapters.mitmproxy.upstream_pool import Group, Target
 from proxyguard.client_address import Address
-from proxyguard.http1.response_parser import ResponseParser
 from proxyguard.ports import Checker
 from proxyguard.settings import Bounds, Settings, Site, Upstream
 from proxyguard.sites import HostTable
@@ -50,19 +51,13 @@ OPTIONS = Options()
 SITE = Site(hosts=("a.example", "*.b.example", "localhost"), upstreams=(Upstream("http", "127.0.0.1", 9000),))
 
 
-class FakeCarrier:
-    """Stands in for an upstream's socket."""
-
-    is_blocked = False
-
-
 class FakeUpstream:
     """One upstream connection: what it got, and whether the lane still has it on lease."""
 
     def __init__(self, bounds: Bounds) -> None:
-        self.server = UpstreamServer(address=("127.0.0.1", 9000))
-        self.server.parser = ResponseParser(bounds)
-        self.server.carrier = FakeCarrier()  # type: ignore[assignment]  # the lane looks at is_blocked only
+        wheel = TimerWheel(None, 0.25, lambda: 0.0, lambda *_: None)  # type: ignore[arg-type]  # never turns
+        target = Target(SITE.upstreams[0], None, None, wheel, bounds, lambda: 0.0, ReadBuffer())
+        self.server = UpstreamConnection(target).server
         self.got = b""
         self.leases = 0
         self.leased = False

@@ -390,7 +390,7 @@ class ClientConnection(PiecewiseProtocol):
     def _hook(self, hook: StartHook) -> None:
         rest = self._runtime.embedding.run_hook(hook)
         if rest is None:
-            if hook.blocking:
+            if getattr(hook, "blocking", False):  # a bool, or the layer that waits
                 self._pending.append(HookCompleted(hook))
             return
         task = self._runtime.loop.create_task(rest)

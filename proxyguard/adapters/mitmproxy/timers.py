@@ -61,7 +61,7 @@ class TimerWheel:
         entries.add(entry)
         if self._timer is None:
             self._turned = max(self._turned, int(self._clock() / self._tick))
-            self._timer = self._loop.call_later(self._tick, self._turn)
+            self._arm()
 
     def forget(self, entry: Timed) -> None:
         """Take an entry out; harmless when it is not in."""
@@ -101,5 +101,9 @@ class TimerWheel:
                     except Exception as error:  # noqa: BLE001 - one entry's fault must not stop the others' time
                         self._on_error("timer", error)
                 self.watch(entry)
-        if self._slots and self._timer is None:
+        if self._slots:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is None:
             self._timer = self._loop.call_later(self._tick, self._turn)
