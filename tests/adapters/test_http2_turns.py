@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from proxyguard.http1.chunked import ChunkedDecoder
 from proxyguard.http2 import frames
 from proxyguard.http2.budget import WORK_PER_TURN
 from proxyguard.http2.errors import ErrorCode
@@ -142,36 +144,54 @@ CONVERSATION = (
     headers(67, [(b"x-sum", b"1")]),
     frames.window_update(0, 1000),
     headers(71, [*GET, (b"connection", b"close")]),
-    headers(72),  # an even number: the connection ends here
-    headers(73),
 )
+LAST_WORD = headers(72) + headers(73)
+"""An even number ends the connection."""
 
 
-def outcome(pieces: list[bytes]) -> tuple[object, ...]:
-    """All that a conversation comes to, whenever its bytes came: each waits until reading goes on, as in a socket."""
+class Outcome(NamedTuple):
+    """All that a conversation comes to."""
+
+    paths: list[bytes]
+    served: list[tuple[int, str]]
+    got: list[tuple[bytes, bytes]]
+    """What each upstream got: head and body."""
+    bad: dict[str, int]
+    end: str
+    last: bytes
+
+
+def read_back(got: bytes) -> tuple[bytes, bytes]:
+    """A request as it went upstream; its chunks are as the bytes came, and mean nothing."""
+    head, _, body = got.partition(b"\r\n\r\n")
+    if b"Transfer-Encoding" in head:
+        parts: list[bytes] = []
+        ChunkedDecoder(100, 100).decode(body, 0, parts)
+        body = b"".join(parts)
+    return head, body
+
+
+def outcome(pieces: list[bytes]) -> Outcome:
+    """Each piece waits until reading goes on, as in a socket."""
     rig = Http2Rig(gathers=True)
-    rig.sent = b""
-    for piece in pieces:
-        if not rig.end:
-            rig.feed(piece)
+    for piece in (*pieces, LAST_WORD):
+        rig.feed(piece)
         rig.end_turns()
-    upstreams = [
-        upstream.got.replace(b"6\r\nhello \r\n5\r\nworld\r\n", b"") for upstream in rig.upstreams if upstream.got
-    ]
-    return paths(rig.requests), sorted(rig.served), upstreams, dict(rig.events.bad), rig.end, rig.sent[-17:]
+    got = [read_back(upstream.got) for upstream in rig.upstreams]
+    return Outcome(paths(rig.requests), sorted(rig.served), got, dict(rig.events.bad), rig.end, rig.sent[-17:])
 
 
 def test_the_same_comes_out_however_the_bytes_are_cut_into_reads_and_turns() -> None:
     said = b"".join(CONVERSATION)
-    requests, served, upstreams, bad, end, last = whole = outcome([said])
-    assert len(requests) == 12 + 1 + 20 + 1 + 1  # type: ignore[arg-type]  # a list
-    assert (bad, end) == ({"connection-field": 1, "http2-protocol": 1}, "close")
-    assert last == frames.goaway(71, ErrorCode.PROTOCOL_ERROR)
+    whole = outcome([said])
+    assert len(whole.paths) == 12 + 1 + 20 + 1 + 1
+    assert [body for _, body in whole.got if body] == [b"hello world", b"z" * 300]
+    assert (whole.bad, whole.end) == ({"connection-field": 1, "http2-protocol": 1}, "close")
+    assert whole.last == frames.goaway(71, ErrorCode.PROTOCOL_ERROR)
     for place in range(1, len(said)):
-        requests, served, _, bad, end, last = outcome([said[:place], said[place:]])
-        assert (requests, served, bad, end, last) == (whole[0], whole[1], whole[3], whole[4], whole[5])
-    assert outcome(list(CONVERSATION))[0] == whole[0]
-    assert outcome([said[place : place + 1] for place in range(len(said))])[1] == whole[1]
+        assert outcome([said[:place], said[place:]]) == whole, place
+    assert outcome(list(CONVERSATION)) == whole
+    assert outcome([said[place : place + 1] for place in range(len(said))]) == whole
 
 
 def test_bodies_keep_their_windows_over_turns() -> None:
