@@ -1,0 +1,148 @@
+"""Dockerfile and compose.yaml agree with each other, the settings and the tree; compose.yaml with the Compose Specification."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from proxyguard.admin.client import control_path
+from proxyguard.cli import main as proxyguard_command
+from proxyguard.durations import parse_duration
+from proxyguard.sample_site.__main__ import main as sample_site_command
+from proxyguard.settings import Settings
+from proxyguard.settings_file import read_settings
+
+ROOT = Path(__file__).parent.parent
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+GUARD, SITE = COMPOSE["services"]["proxyguard"], COMPOSE["services"]["site"]
+
+TEXT = {"type": "string"}
+TEXTS = {"type": "array", "items": TEXT, "uniqueItems": True}
+SERVICE: dict[str, Any] = {
+    "build": TEXT,
+    "cap_drop": TEXTS,
+    "command": {"type": "array", "items": TEXT},
+    "depends_on": TEXTS,
+    "environment": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
+    "healthcheck": {"type": "object", "properties": {"disable": {"type": "boolean"}}, "additionalProperties": False},
+    "image": TEXT,
+    "ports": {"type": "array", "items": {"type": "string", "pattern": r"^([0-9.]+:)?\d+:\d+$"}},
+    "read_only": {"type": "boolean"},
+    "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
+    "security_opt": TEXTS,
+    "stop_grace_period": {"type": "string", "pattern": r"^\d+(ms|s|m|h)$"},
+    "tmpfs": TEXTS,
+    "ulimits": {"type": "object", "additionalProperties": {"type": "integer"}},
+    "volumes": {"type": "array", "items": {"type": "string", "pattern": "^[^:]+:/[^:]+(:ro)?$"}},
+}
+"""The keys of a service that we write, each with the values that the specification gives it in the form that we use."""
+
+
+def instructions(path: Path) -> list[tuple[str, str]]:
+    """A Dockerfile's instructions and their arguments, without comments, continued lines joined."""
+    lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+    whole = re.sub(r"\\\n", " ", "\n".join(lines))
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in whole.splitlines() if line.strip()]
+
+
+DOCKERFILE = instructions(ROOT / "Dockerfile")
+
+
+def last(name: str) -> str:
+    """What the final image has of an instruction that counts once."""
+    return [argument for instruction, argument in DOCKERFILE if instruction == name][-1]
+
+
+VARIABLES = dict(shlex.split(part)[0].split("=", 1) for part in shlex.split(last("ENV")))
+
+
+def container_settings() -> Settings:
+    """What the container runs with under compose."""
+    settings = read_settings(None, {**VARIABLES, **GUARD["environment"]})
+    assert isinstance(settings, Settings)
+    return settings
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"].values(), ids=COMPOSE["services"])
+def test_every_key_of_compose_is_one_of_the_specification(service: dict[str, Any]) -> None:
+    jsonschema.validate(service, {"type": "object", "properties": SERVICE, "additionalProperties": False})
+    assert list(COMPOSE) == ["services"]
+    assert set(service.get("depends_on", ())) <= set(COMPOSE["services"])
+
+
+def test_every_variable_of_the_image_is_a_setting() -> None:
+    ours = {name: value for name, value in VARIABLES.items() if name.startswith("PROXYGUARD_")}
+    assert ours == {"PROXYGUARD_RULES": "/etc/proxyguard/rules"}
+    assert isinstance(read_settings(None, ours), Settings)
+
+
+def test_the_published_ports_are_those_that_proxyguard_listens_on() -> None:
+    settings = container_settings()
+    assert GUARD["ports"] == [f"8080:{settings.listen.port}", f"127.0.0.1:9901:{settings.admin.port}"]
+    assert (settings.listen.host, settings.admin.host) == ("0.0.0.0", "0.0.0.0")
+    assert last("EXPOSE") == str(settings.listen.port)
+
+
+def test_the_mounted_rules_are_those_that_proxyguard_reads() -> None:
+    source, target, mode = GUARD["volumes"][0].split(":")
+    assert (target, mode) == (str(container_settings().rules), "ro")
+    assert ("COPY", f"rules {target}") in DOCKERFILE
+    assert list((ROOT / source).glob("*.yaml"))
+
+
+def test_what_is_written_is_on_the_temporary_file_system() -> None:
+    assert GUARD["read_only"]
+    assert GUARD["tmpfs"] == [str(control_path(container_settings()).parent)] == [last("WORKDIR")]
+
+
+def test_requests_under_way_can_finish_before_the_container_is_killed() -> None:
+    assert last("STOPSIGNAL") == "SIGTERM"
+    assert parse_duration(GUARD["stop_grace_period"]) >= container_settings().drain_seconds + 5
+
+
+def test_the_upstream_is_the_sample_site_of_compose() -> None:
+    python, dash_m, module, *arguments = SITE["command"]
+    assert (python, dash_m, module) == ("python", "-m", "proxyguard.sample_site")
+    parsed = sample_site_command.make_context("site", list(arguments)).params
+    assert parsed == {"host": "0.0.0.0", "port": 8079}
+    [upstream] = container_settings().sites[0].upstreams
+    assert str(upstream) == f"http://site:{parsed['port']}"
+    assert SITE["image"] == GUARD["image"]
+
+
+@pytest.mark.parametrize("argument", [last("CMD"), last("HEALTHCHECK").rpartition("CMD ")[2]])
+def test_what_the_image_runs_are_commands_of_ours(argument: str) -> None:
+    name, *words = yaml.safe_load(argument)
+    assert name == "proxyguard"
+    assert CliRunner().invoke(proxyguard_command, [*words, "--help"]).exit_code == 0
+
+
+def test_the_image_runs_without_privileges_under_a_numeric_user() -> None:
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last("USER"))  # numeric: Kubernetes' runAsNonRoot cannot tell of names
+    assert (GUARD["cap_drop"], GUARD["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+
+
+def copied() -> list[str]:
+    """What the Dockerfile copies from the tree."""
+    arguments = [argument.split() for name, argument in DOCKERFILE if name == "COPY"]
+    return [source for words in arguments if not words[0].startswith("--from") for source in words[:-1]]
+
+
+@pytest.mark.parametrize("source", copied())
+def test_what_the_image_copies_is_there_and_not_ignored(source: str) -> None:
+    assert (ROOT / source).exists()
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert any(fnmatch(source, pattern) for pattern in let_in)
+
+
+def test_nothing_is_let_in_that_is_not_copied() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert let_in == set(copied())
