@@ -199,7 +199,20 @@ class RequestParser:
         chunks = self._chunks
         assert chunks is not None  # noqa: S101 - made when the place became CHUNKED
         parts: list[bytes] = []
-        start = chunks.decode(data, start, parts)
+        try:
+            start = chunks.decode(data, start, parts)
+        except Malformed:
+            self._take_body(parts, events)  # which came before the fault, and may be too large before it
+            raise
+        self._take_body(parts, events)
+        if chunks.done:
+            events.append(End(chunks.trailers) if chunks.trailers else END)
+            self._chunks = None
+            self._place = _Place.HEAD
+        return start
+
+    def _take_body(self, parts: list[bytes], events: list[RequestEvent]) -> None:
+        """Some of a body in chunks. Raises Malformed for the byte that is too much."""
         if parts:
             piece = parts[0] if len(parts) == 1 else b"".join(parts)
             self._received += len(piece)
@@ -207,8 +220,3 @@ class RequestParser:
             if limit is not None and self._received > limit:
                 raise Malformed("body-size")
             events.append(Body(piece))
-        if chunks.done:
-            events.append(End(chunks.trailers) if chunks.trailers else END)
-            self._chunks = None
-            self._place = _Place.HEAD
-        return start

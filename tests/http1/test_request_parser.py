@@ -243,6 +243,33 @@ def test_a_declared_body_that_is_too_large_is_refused_before_its_first_byte() ->
     assert (found, fault) == ([], (413, "body-size"))
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"4\r\nabcd\r\nx\r\n", (400, "chunk")),
+        (b"5\r\nabcde\r\nx\r\n", (413, "body-size")),
+        (b"3\r\nabcd\r\nx\r\n", (400, "chunk")),
+        (b"2\r\nab\r\n3\r\ncdeX\r\n", (413, "body-size")),
+        (b"2\r\nab\r\n2\r\ncdX\r\n", (400, "chunk")),
+        (b"4\r\nabcd\r\n1\n", (400, "bare-lf")),
+        (b"4\r\nabcd\r\n0\r\nX: 1\n\n", (400, "bare-lf")),
+        (b"5\r\nabcde\r\n0\r\nX: 1\n\n", (413, "body-size")),
+        (b"4\r\nabcd\r\n20000000000001\r\n", (400, "chunk-size")),
+        (b"5;%b\r\nabcde" % (b"x" * 300), (400, "chunk")),
+    ],
+)
+def test_of_two_faults_of_a_body_the_one_that_comes_first_counts_in_every_cut(
+    body: bytes, expected: tuple[int, str]
+) -> None:
+    bounds = Bounds(body_bytes=4)
+    raw = b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    for pieces in ([raw], single_bytes(raw), *([raw[:place], raw[place:]] for place in range(1, len(raw)))):
+        found, fault = read_requests(pieces, bounds)
+        assert fault == expected, pieces
+        assert [(head.target, trailers) for head, _, trailers in found] == [(b"/", None)]  # type: ignore[union-attr]  # requests only
+        assert b"abcd".startswith(found[0][1])
+
+
 def test_an_unfinished_head_holds_no_more_than_its_bound() -> None:
     parser = RequestParser(Bounds())
     parser.feed(b"GET / HTTP/1.1\r\n")
