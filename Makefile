@@ -18,12 +18,17 @@ SITE_PORT ?= 8079
 RULES ?= rules
 ARGS ?=
 
-.PHONY: help setup run site test lint format bench held tracked abuse fuzz range e2e soak image lock clean
+# What the benchmarks and `make e2e` run: the compiled tree, as that is what the image ships; `COMPILED=` takes the sources instead.
+COMPILED ?= compiled
+BUILT := $(if $(COMPILED),cd build/compiled && ../../$(PYTHON_IN_VENV),$(PYTHON_IN_VENV))
+
+.PHONY: help setup compiled run site test test-compiled lint format bench held tracked abuse fuzz range e2e soak image lock clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make run UPSTREAM=http://127.0.0.1:9000 PORT=8088   in front of a site of yours"
+	@echo "  make bench COMPILED=   measure the sources as they are, not what the image ships (e2e and the others too)"
 
 setup: $(READY)  ## Make .venv from the lock file, with the package editable in it.
 
@@ -42,6 +47,9 @@ $(READY): pyproject.toml $(VENV)/.dependencies
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+compiled: setup  ## Make build/compiled: this tree with the path of a request compiled (a minute, when the package changed).
+	@scripts/compiled-tree
+
 run: setup  ## Run the firewall with the bundled rules; UPSTREAM= and PORT= choose what it protects and where.
 	@UPSTREAM='$(UPSTREAM)' HOST='$(HOST)' PORT='$(PORT)' ADMIN_PORT='$(ADMIN_PORT)' SITE_PORT='$(SITE_PORT)' \
 		RULES='$(RULES)' exec scripts/run $(ARGS)
@@ -52,8 +60,11 @@ site: setup  ## Run the sample site alone, on SITE_PORT.
 test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
 	$(PYTHON_IN_VENV) -m pytest --ignore=tests/end_to_end $(ARGS)
 
-e2e: setup  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
-	$(PYTHON_IN_VENV) -m pytest tests/end_to_end $(ARGS)
+test-compiled: compiled  ## Run the same tests against the compiled tree.
+	cd build/compiled && ../../$(PYTHON_IN_VENV) -m pytest --ignore=tests/end_to_end $(ARGS)
+
+e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
+	$(BUILT) -m pytest tests/end_to_end $(ARGS)
 
 lint: setup  ## Check style, types, layers and the bundled rules.
 	$(VENV)/bin/ruff check .
@@ -70,20 +81,20 @@ $(VENV)/.bench: requirements/bench.txt $(READY)
 	@$(PIP) install --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
-bench: $(VENV)/.bench  ## Measure decisions, counting, reloads, and requests a second beside mitmdump and Envoy.
-	$(PYTHON_IN_VENV) -m bench.engine
-	$(PYTHON_IN_VENV) -m bench.counting
-	$(PYTHON_IN_VENV) -m bench.reload
-	$(PYTHON_IN_VENV) -m bench.end_to_end $(ARGS)
+bench: $(VENV)/.bench $(COMPILED)  ## Measure decisions, counting, reloads, and requests a second beside mitmdump and Envoy.
+	$(BUILT) -m bench.engine
+	$(BUILT) -m bench.counting
+	$(BUILT) -m bench.reload
+	$(BUILT) -m bench.end_to_end $(ARGS)
 
-held: setup  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
-	$(PYTHON_IN_VENV) -m bench.held $(ARGS)
+held: setup $(COMPILED)  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
+	$(BUILT) -m bench.held $(ARGS)
 
-tracked: setup  ## Measure a worker that counts a million keys, and flood it with junk (a minute).
-	$(PYTHON_IN_VENV) -m bench.tracked $(ARGS)
+tracked: setup $(COMPILED)  ## Measure a worker that counts a million keys, and flood it with junk (a minute).
+	$(BUILT) -m bench.tracked $(ARGS)
 
-abuse: setup  ## Measure what visitors notice while others attack (four minutes).
-	$(PYTHON_IN_VENV) -m bench.abuse $(ARGS)
+abuse: setup $(COMPILED)  ## Measure what visitors notice while others attack (four minutes).
+	$(BUILT) -m bench.abuse $(ARGS)
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(READY)
 	@$(PIP) install --require-hashes --requirement requirements/fuzz.txt
@@ -97,8 +108,8 @@ range:
 	@echo "error: this version has no scraper range (people and scrapers let loose on the rules)" >&2; \
 	echo "hint: \`proxyguard replay\` runs the rules over an access log, \`make abuse\` measures attacks" >&2; exit 1
 
-soak: setup  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').
-	$(PYTHON_IN_VENV) -m bench.soak $(ARGS)
+soak: setup $(COMPILED)  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').
+	$(BUILT) -m bench.soak $(ARGS)
 
 image:  ## Build the container image, with docker, podman or buildah.
 	@for tool in docker podman; do \
