@@ -37,8 +37,8 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_index", "_path", "_query", "account", "account_key", "client", "headers", "host", "http_version",
-        "method", "scheme", "target",
+        "_cookies", "_index", "_path", "_query", "account", "account_key", "client", "facts", "headers", "host",
+        "http_version", "method", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +66,16 @@ class Request:
         """What the upstream said of the account behind the request's session; set by the guard before any rule is asked."""
         self.account_key: str | None = None
         """The keyed hash of that session."""
+        self.facts: tuple[object, set[int]] | None = None
+        """Whoever derives facts from the client and the header fields alone may keep them here, after a mark of its own."""
+
+    def take_after(self, earlier: Request) -> None:
+        """Take over what was derived of an earlier request whose header fields are the very same object."""
+        if earlier.headers is self.headers:
+            self._index = earlier._index
+            self._cookies = earlier._cookies
+            if earlier.client is self.client:
+                self.facts = earlier.facts
 
     @property
     def path(self) -> bytes:

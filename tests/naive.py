@@ -30,7 +30,7 @@ from proxyguard.decision import (
     Tarpit,
 )
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Missing
-from proxyguard.limits.store import Charge, Outcome, Usage
+from proxyguard.limits.store import BanRecord, Charge, Outcome, Usage
 from proxyguard.policy.conditions import class_of
 from proxyguard.policy.model import (
     Absent,
@@ -204,7 +204,7 @@ class TallyStore:
     """A store to decide by in tests: each key has `burst` units and gets none back; a ban lasts `for_seconds`."""
 
     used: dict[Any, float] = field(default_factory=dict)
-    banned: dict[Any, tuple[float, Any]] = field(default_factory=dict)
+    banned: dict[Any, tuple[float, BanRecord]] = field(default_factory=dict)
     looked: list[Charge] = field(default_factory=list)
     """The charges of the last decision, for what is due after the response."""
 
@@ -222,18 +222,9 @@ class TallyStore:
             usages.append(Usage(over, remaining, charge.limit.interval_seconds if over else 0.0))
         return Outcome(None, tuple(usages))
 
-    def ban(self, key: Any, record: Any, until: float) -> None:
+    def ban(self, key: Any, record: BanRecord, until: float) -> None:
         if key not in self.banned or self.banned[key][0] <= until:
             self.banned[key] = (until, record)
-
-
-@dataclass
-class Banned:
-    """What the tally store remembers of a ban: as much as the engine reads."""
-
-    rule: str
-    reason: str
-    then: Any
 
 
 def naive(
@@ -299,7 +290,9 @@ def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: Ta
             tags |= {rule.action.name}
         elif isinstance(rule.action, Ban):
             then = rule.action.then
-            store.ban(ban_key(rule, request), Banned(rule.name, rule.why, then), now + rule.action.for_seconds)
+            until = now + rule.action.for_seconds
+            key = ban_key(rule, request)
+            store.ban(key, BanRecord(str(key), now, until, rule.name, rule.why, then), until)
             return Decision(
                 action=then, rule=rule.name, reason=rule.why, score=score, tags=tags, banned=True, shadow=shadow
             )

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from proxyguard.decision import Decision, Mode
 from proxyguard.engine import decide, due, match, owed
+from proxyguard.limits.store import BanRecord
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.model import Policy
 from proxyguard.request import Request
-from tests.naive import Banned, TallyStore, naive
+from tests.naive import TallyStore, naive
 from tests.policies import modes, policies, requests
 
 responses = st.tuples(st.sampled_from([200, 404, 503]), st.sampled_from([0, 1, 5]), st.sampled_from([0.0, 0.5, 3.0]))
@@ -34,7 +35,8 @@ def compiled_decision(
         assert policy.mode is Mode.ENFORCE
         assert ruling.decision.banned
         order = ruling.ban
-        store.ban(order.key, Banned(order.rule, order.reason, order.terms.then), now + order.terms.for_seconds)
+        until = now + order.terms.for_seconds
+        store.ban(order.key, BanRecord(order.key, now, until, order.rule, order.reason, order.terms.then), until)
     if response is not None:
         store.charge(owed(due(found, ruling.decision), *response), (), now)
     return ruling.decision

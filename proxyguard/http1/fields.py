@@ -50,9 +50,9 @@ def field_fault(section: bytes) -> str:
     return "field-value"
 
 
-def longest_field(text: bytes, start: int, end: int) -> int:
+def longest_field(section: bytes) -> int:
     """Bytes of the longest line in a well-formed header section, without its CRLF."""
-    return max((len(line) for line in text[start:end].split(b"\r\n")), default=0)
+    return max([len(line) for line in section.split(b"\r\n")])
 
 
 def list_tokens(value: bytes) -> list[bytes]:

@@ -146,6 +146,32 @@ def understand(line: RequestLine, headers: Headers) -> RequestHead:
     )
 
 
+def is_alike(head: RequestHead, line: RequestLine) -> bool:
+    """Whether `head`, read from an origin-form target, is what `line` and the same fields would make, but for the target."""
+    return line.method == head.method and line.version == head.version and line.target.authority is None
+
+
+def with_target(head: RequestHead, target: bytes) -> RequestHead:
+    """The same head with another target; its `headers` are the same object."""
+    if target == head.target:
+        return head
+    return RequestHead(
+        head.method,
+        target,
+        head.authority,
+        head.host,
+        head.headers,
+        head.version,
+        head.body,
+        head.content_length,
+        head.keep_alive,
+        head.expect_continue,
+        head.upgrade,
+        head.nominated,
+        head.te_trailers,
+    )
+
+
 def _collect(headers: Headers, version: bytes) -> _Said:
     said = _Said()
     for name, value in headers:

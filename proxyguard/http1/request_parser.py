@@ -8,13 +8,17 @@ Whatever way the bytes are cut, the same messages or the same fault come out. Kn
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from proxyguard.http1.chunked import ChunkedDecoder
 from proxyguard.http1.faults import BadRequest, Malformed
 from proxyguard.http1.fields import BARE_LF, longest_field, read_fields
-from proxyguard.http1.heads import END, Body, BodyKind, End, RequestEvent
-from proxyguard.http1.request_head import LINE_SPARE_BYTES, RequestLine, read_line, understand
+from proxyguard.http1.heads import END, Body, BodyKind, End, RequestEvent, RequestHead
+from proxyguard.http1.request_head import LINE_SPARE_BYTES, RequestLine, is_alike, read_line, understand, with_target
 from proxyguard.settings import Bounds
+
+REMEMBERED_BYTES: Final = 4096
+"""Header sections up to this are remembered until the next request; nearly all are smaller."""
 
 
 class _Place(Enum):
@@ -29,7 +33,8 @@ class RequestParser:
     """One per client connection. Feed bytes, get events; after a BadRequest nothing more is accepted."""
 
     __slots__ = (
-        "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place", "_received",
+        "_before", "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place", "_received",
+        "_section",
     )  # fmt: skip
 
     def __init__(self, bounds: Bounds) -> None:
@@ -43,6 +48,8 @@ class RequestParser:
         self._received = 0
         self._chunks: ChunkedDecoder | None = None
         self._fault = ""
+        self._section = b""
+        self._before: RequestHead | None = None
 
     @property
     def in_head(self) -> bool:
@@ -162,13 +169,12 @@ class RequestParser:
         self._line = None
         self._blank = False
         bounds = self._bounds
-        first = start + line.size
-        fields = read_fields(text, first, stop - 2)
-        if len(fields) > bounds.header_count:
-            raise Malformed("field-count")
-        if stop - first > bounds.field_bytes and longest_field(text, first, stop) > bounds.field_bytes:
-            raise Malformed("field-size")
-        head = understand(line, tuple(fields))
+        section = text[start + line.size : stop]
+        before = self._before
+        if before is not None and section == self._section and is_alike(before, line):
+            head = with_target(before, line.target.text)
+        else:
+            head = self._read_section(line, section)
         length = head.content_length
         if length and bounds.body_bytes is not None and length > bounds.body_bytes:
             raise Malformed("body-size")
@@ -184,6 +190,23 @@ class RequestParser:
             events.append(END)
             if head.upgrade is not None:
                 self._place = _Place.UPGRADE
+
+    def _read_section(self, line: RequestLine, section: bytes) -> RequestHead:
+        """Most clients say the same of themselves with each request, so the last section is kept with what it meant."""
+        bounds = self._bounds
+        size = len(section)
+        fields = read_fields(section, 0, size - 2)
+        if len(fields) > bounds.header_count:
+            raise Malformed("field-count")
+        if size > bounds.field_bytes and longest_field(section) > bounds.field_bytes:
+            raise Malformed("field-size")
+        head = understand(line, tuple(fields))
+        if size <= REMEMBERED_BYTES and line.target.authority is None:
+            self._section = section
+            self._before = head
+        else:
+            self._before = None
+        return head
 
     def _read_length(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
         left = self._left

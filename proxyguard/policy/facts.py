@@ -162,7 +162,7 @@ _SINGLE: Final[Mapping[FieldKind, Callable[[Request], bytes]]] = {
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = ("_account", "_cookies", "_headers", "_networks", "_query", "_singles")
+    __slots__ = ("_account", "_cookies", "_headers", "_mark", "_networks", "_query", "_singles")
 
     def __init__(self, tests: Iterable[Test], breathe: Breathe = no_breath) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
@@ -180,6 +180,7 @@ class FactTable:
                 if field.kind is kind
             }
 
+        self._mark = object()  # not the table itself: a request that is kept must not keep a policy that is gone
         self._networks = NetworkTable(networks, breathe) if networks else None
         singles = {
             kind: [
@@ -200,19 +201,29 @@ class FactTable:
 
     def of(self, request: Request) -> set[int]:
         """The numbers of the tests that hold."""
+        known = request.facts
+        if known is not None and known[0] is self._mark:
+            facts = known[1].copy()
+        else:
+            facts = self._of_sender(request)
+            request.facts = (self._mark, facts.copy())
+        for holding in self._singles:
+            facts.update(holding(request))
+        if self._query and b"?" in request.target:
+            _collect_named(self._query, request.query, facts)
+        if self._account is not None and request.account is not None:
+            _collect_named({b"": self._account}, {b"": (request.account,)}, facts)
+        return facts
+
+    def _of_sender(self, request: Request) -> set[int]:
+        """What holds for the client and its header fields, whatever is asked for."""
         facts: set[int] = set()
         if self._networks is not None:
             facts.update(self._networks.find(request.client.number))
-        for holding in self._singles:
-            facts.update(holding(request))
         if self._headers:
             _collect_named(self._headers, request.header_index, facts)
-        if self._query and b"?" in request.target:
-            _collect_named(self._query, request.query, facts)
         if self._cookies and b"cookie" in request.header_index:
             _collect_named(self._cookies, request.cookies, facts)
-        if self._account is not None and request.account is not None:
-            _collect_named({b"": self._account}, {b"": (request.account,)}, facts)
         return facts
 
 

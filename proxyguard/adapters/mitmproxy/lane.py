@@ -94,6 +94,7 @@ class Http1Lane(Layer):
         self._body_left = 0
         self._thrown_away = 0
         self._requests = 0
+        self._before: Request | None = None
         self._last = common.draining
         self._ended = False
         self._keep_alive = True
@@ -317,6 +318,9 @@ class Http1Lane(Layer):
         client = common.resolver.resolve(link.peer, head.headers)
         scheme = common.resolver.scheme(link.peer, head.headers, link.scheme)
         request = Request(client, head.method, scheme, head.host, head.target, head.headers, head.version)
+        if self._before is not None:
+            request.take_after(self._before)
+        self._before = request
         exchange = self._exchange = Exchange(common, link, self, head, route, self._now, whole=self._whole)
         exchange.begin(request, self._now)
 
