@@ -16,7 +16,8 @@ from proxyguard.client_address import Prefixes
 from proxyguard.policy.parse_lists import reason
 from proxyguard.problems import Problem, Report, name_hint, nearest, quoted
 from proxyguard.settings import Certificate, Settings, Site, Upstream, UpstreamTls
-from proxyguard.settings_table import BY_PATH, BY_VARIABLE, NOTHING, OTHER_VARIABLES, PREFIX, Setting
+from proxyguard.settings_kinds import NOTHING
+from proxyguard.settings_table import BY_PATH, BY_VARIABLE, GROUPS, OTHER_VARIABLES, PREFIX, Setting
 from proxyguard.yaml_nodes import Mapping as MappingNode
 from proxyguard.yaml_nodes import Node, Scalar, Sequence, read_yaml
 from proxyguard.yaml_values import not_what
@@ -31,8 +32,6 @@ _KUBERNETES: Final = re.compile(
 """Variables that Kubernetes sets in every pod for a service whose name begins with `proxyguard`."""
 
 _FILE_ONLY: Final = {setting.variable: setting.path for setting in BY_PATH.values() if not setting.from_environment}
-
-_GROUPS: Final = frozenset(path[: path.rindex(".")] for path in BY_PATH if "." in path) | {"counting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ def _collect(mapping: MappingNode, prefix: str, reading: _Reading, source: _Give
         path = f"{prefix}{entry.key.text}"
         if path in BY_PATH:
             reading.given[path] = _Given(entry.value, source.report, source.base)
-        elif path not in _GROUPS:
+        elif path not in GROUPS:
             near = _names_below(prefix)
             where = f"in {prefix.rstrip('.')}" if prefix else "in the settings"
             hint = _unknown_hint(entry.key.text, prefix, near)
@@ -164,7 +163,7 @@ def _from_overrides(overrides: Mapping[str, str], reading: _Reading) -> None:
 def _from_text(setting: Setting, text: str, report: Report) -> _Given:
     """A text from outside of the file; commas separate what would be a list there."""
     node: Node = Scalar(0, 0, text, plain=True)
-    if "list" in setting.takes:
+    if "list" in setting.kind.takes:
         node = Sequence(0, 0, [Scalar(0, 0, part.strip(), plain=True) for part in text.split(",") if part.strip()])
     return _Given(node, report, Path())
 
@@ -175,7 +174,7 @@ def _assembled(reading: _Reading) -> Settings:
     loose: dict[str, Any] = {}
     for path, given in reading.given.items():
         setting = BY_PATH[path]
-        value = setting.read(given.node, given.report, path, given.base)
+        value = setting.kind.read(given.node, given.report, path, given.base)
         if value is None:
             continue
         value = None if value is NOTHING else value

@@ -1,53 +1,42 @@
 """Every setting in one table: its name in the file, its variable, where it goes in `Settings`, how it is read, what it does.
 
-The reader, the reference in `docs/` and the tests all go by this table.
+The reader, the JSON Schema, the reference in `docs/` and the tests all go by this table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from proxyguard.decision import Mode
-from proxyguard.policy.model import FieldKind
+from proxyguard.durations import duration_text, size_text
 from proxyguard.policy.parse_modes import MEANT_MODE
-from proxyguard.policy.parse_texts import read_field_name
-from proxyguard.problems import Fault, Report
-from proxyguard.settings import FailureMode, OnFull, OnStoreDown
-from proxyguard.settings_values import (
-    read_file_path,
-    read_listen,
-    read_networks,
-    read_path,
-    read_secret,
-    read_secret_file,
-    read_sites,
-    read_store_url,
-    read_upstreams,
-)  # fmt: skip
-from proxyguard.yaml_nodes import Node, Scalar
-from proxyguard.yaml_values import (
-    complain,
-    read_choice,
-    read_duration,
-    read_integer,
-    read_name,
-    read_number,
-    read_size,
-    read_text,
-    read_truth,
-)  # fmt: skip
+from proxyguard.settings import FailureMode, OnFull, OnStoreDown, Settings
+from proxyguard.settings_kinds import (
+    AUDIT_PATH,
+    FILE,
+    FILE_OF_SECRET,
+    HEADER,
+    KEBAB,
+    LISTEN,
+    NETWORKS,
+    PATH,
+    SECRET,
+    SERVER_NAME,
+    SHARE,
+    SITES,
+    STORE_URL,
+    TIMEOUT,
+    TRUTH,
+    UPSTREAMS,
+    Kind,
+    duration,
+    size,
+    whole,
+    word,
+)
 
 PREFIX: Final = "PROXYGUARD_"
-
-NOTHING: Final = object()
-"""What a reader returns for a setting that is switched off: None in Settings."""
-
-type Reader = Callable[[Node, Report, str, Path], object | None]
-"""Reads a node; the text is the setting's name, the path what relative paths are relative to."""
 
 DAY: Final = 86_400.0
 GIB: Final = 1024**3
@@ -59,8 +48,7 @@ class Setting:
 
     path: str
     attribute: str
-    read: Reader
-    takes: str
+    kind: Kind
     about: str
     from_environment: bool = True
 
@@ -69,420 +57,311 @@ class Setting:
         """The environment variable, `PROXYGUARD_BOUNDS_HEAD_TIMEOUT` for `bounds.head_timeout`."""
         return PREFIX + self.path.replace(".", "_").upper()
 
-
-def _plain(read: Callable[[Node, Report, str], object | None]) -> Reader:
-    return lambda node, report, subject, _base: read(node, report, subject)
-
-
-def _whole(low: int, high: int) -> Reader:
-    return lambda node, report, subject, _base: read_integer(node, report, subject, low, high)
-
-
-def _share(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-    return read_number(node, report, subject, 0, 1)
-
-
-def _time(low: float, high: float, off: str = "") -> Reader:
-    def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        if off and isinstance(node, Scalar) and node.text == off:
-            return NOTHING
-        return read_duration(node, report, subject, low, high, off)
-
-    return read
-
-
-def _size(low: int, high: int, off: str = "") -> Reader:
-    def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        if off and isinstance(node, Scalar) and node.text == off:
-            return NOTHING
-        return read_size(node, report, subject, low, high, off)
-
-    return read
+    @property
+    def default(self) -> str:
+        """The default as one would write it; empty when there is none."""
+        if self.path == "upstream_tls.verify":
+            return "true"
+        if not self.attribute:
+            return ""
+        value: object = Settings()
+        for name in self.attribute.split("."):
+            value = getattr(value, name)
+        match value:
+            case None:
+                return self.kind.off
+            case ():
+                return ""
+            case bool():
+                return str(value).lower()
+            case float() if self.attribute.endswith("_seconds"):
+                return duration_text(value)
+            case float():
+                return f"{value:g}"
+            case int() if "size" in self.kind.takes:
+                return size_text(value)
+            case _:
+                return str(value)
 
 
-def _word(choices: type[StrEnum], meant: Mapping[str, str] | None = None) -> Reader:
-    def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        word = read_choice(node, report, subject, tuple(choices), meant)
-        return None if word is None else choices(word)
-
-    return read
-
-
-def _header(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-    text = read_text(node, report, subject, 256)
-    try:
-        return None if text is None else read_field_name(FieldKind.HEADER, text)
-    except Fault as fault:
-        complain(report, node, fault.message, fault.hint)
-        return None
-
-
-def _audit_path(node: Node, report: Report, subject: str, base: Path) -> object | None:
-    text = read_text(node, report, subject, 4096)
-    return text if text is None or text == "-" else str(base / text)
-
-
-_TIMEOUT: Final = _time(0.1, DAY)
-_BUFFER: Final = _size(4 * 1024, 64 * 1024 * 1024)
+GROUPS: Final = {
+    "certificate": "What HTTPS is served with. Not with `sites`.",
+    "upstream_tls": "How the certificate of an HTTPS upstream is verified. Not with `sites`.",
+    "trust": "Who may say who the client is.",
+    "bounds": "What a client can make proxyguard hold or wait for.",
+    "tarpit": "What tarpits may cost, whatever the rules say.",
+    "counting": "What limits keep, and how they tell clients apart.",
+    "counting.prefixes": "How much of an address tells clients apart.",
+    "store": "Where counts and bans are kept.",
+    "audit": "The audit log.",
+    "recycle": "When one worker of several is replaced.",
+    "restrictions": "Restrictions started and ended by command.",
+}
+"""What settings stand below, and what they have in common."""
 
 SETTINGS: Final = (
-    Setting("listen", "listen", _plain(read_listen), "HOST:PORT", "Where clients connect."),
-    Setting(
-        "admin", "admin", _plain(read_listen), "HOST:PORT", "Health, readiness and metrics. Keep it off the internet."
-    ),
+    Setting("listen", "listen", LISTEN, "Where clients connect."),
+    Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
     Setting(
         "control",
         "control",
-        read_path,
-        "path",
+        PATH,
         "Unix socket for commands on the running instance. Default: in the temporary directory, named after the admin port.",
     ),
     Setting(
         "upstream",
         "",
-        _plain(read_upstreams),
-        "URL, or a list of URLs",
+        UPSTREAMS,
         "The web server to protect; several are used in turn. For several sites use `sites` instead.",
     ),
+    Setting("certificate.chain", "", FILE, "PEM chain to serve HTTPS with; needs `certificate.key`. Not with `sites`."),
+    Setting("certificate.key", "", FILE, "PEM private key of `certificate.chain`."),
     Setting(
-        "certificate.chain",
-        "",
-        read_file_path,
-        "path",
-        "PEM chain to serve HTTPS with; needs `certificate.key`. Not with `sites`.",
+        "upstream_tls.verify", "", TRUTH, "Whether the certificate of an HTTPS upstream is verified. Not with `sites`."
     ),
-    Setting("certificate.key", "", read_file_path, "path", "PEM private key of `certificate.chain`."),
-    Setting(
-        "upstream_tls.verify",
-        "",
-        _plain(read_truth),
-        "true or false",
-        "Whether the certificate of an HTTPS upstream is verified. Not with `sites`.",
-    ),
-    Setting(
-        "upstream_tls.ca",
-        "",
-        read_file_path,
-        "path",
-        "PEM certificates that may sign the upstream's. Default: the system's.",
-    ),
+    Setting("upstream_tls.ca", "", FILE, "PEM certificates that may sign the upstream's. Default: the system's."),
     Setting(
         "upstream_tls.name",
         "",
-        lambda node, report, subject, _: read_text(node, report, subject, 253),
-        "name",
+        SERVER_NAME,
         "The name that the upstream's certificate must have. Default: the host of the URL.",
     ),
     Setting(
         "sites",
         "sites",
-        read_sites,
-        "list of {hosts, upstream, certificate, upstream_tls, rule_sets}",
+        SITES,
         "Several sites in one instance, each with its hosts and upstreams.",
         from_environment=False,
     ),
-    Setting("rules", "rules", read_path, "path", "The folder of rule files."),
-    Setting(
-        "mode",
-        "mode",
-        _word(Mode, MEANT_MODE),
-        "enforce, shadow or off",
-        "The most that any rule may do; `shadow` records and never acts.",
-    ),
+    Setting("rules", "rules", PATH, "The folder of rule files."),
+    Setting("mode", "mode", word(Mode, MEANT_MODE), "The most that any rule may do; `shadow` records and never acts."),
     Setting(
         "failure_mode",
         "failure_mode",
-        _word(FailureMode),
-        "open or closed",
+        word(FailureMode),
         "A request whose check failed through a fault of ours is forwarded (`open`) or refused with 503 (`closed`).",
     ),
     Setting(
         "trust.proxies",
         "trust.proxies",
-        _plain(read_networks),
-        "list of networks",
+        NETWORKS,
         "Peers that may say who the client is. Nobody else's forwarding headers are believed.",
     ),
     Setting(
         "trust.header",
         "trust.header",
-        _header,
-        "name",
+        HEADER,
         "Where trusted peers say it: `x-forwarded-for`, `forwarded`, or a header of one address, such as `cf-connecting-ip`.",
     ),
     Setting(
         "trust.proxy_protocol",
         "trust.proxy_protocol",
-        _plain(read_truth),
-        "true or false",
+        TRUTH,
         "Whether trusted peers begin each connection with a PROXY header, version 1 or 2.",
     ),
     Setting(
         "bounds.head_timeout",
         "bounds.head_seconds",
-        _TIMEOUT,
-        "duration",
+        TIMEOUT,
         "From the accept or the first byte to the end of a request head; then 408.",
     ),
     Setting(
         "bounds.idle_timeout",
         "bounds.idle_seconds",
-        _TIMEOUT,
-        "duration",
+        TIMEOUT,
         "Between requests of a kept-alive connection; then it is closed.",
     ),
     Setting(
-        "bounds.body_gap_timeout",
-        "bounds.body_gap_seconds",
-        _TIMEOUT,
-        "duration",
-        "Between bytes of a request body; then 408.",
+        "bounds.body_gap_timeout", "bounds.body_gap_seconds", TIMEOUT, "Between bytes of a request body; then 408."
     ),
     Setting(
         "bounds.send_gap_timeout",
         "bounds.send_gap_seconds",
-        _TIMEOUT,
-        "duration",
+        TIMEOUT,
         "A client that takes no byte of a response for so long is cut.",
     ),
     Setting(
         "bounds.upgrade_idle_timeout",
         "bounds.upgrade_idle_seconds",
-        _time(1, 7 * DAY),
-        "duration",
+        duration(1, 7 * DAY),
         "Without a byte in either direction on a WebSocket; then it is closed.",
     ),
     Setting(
         "bounds.upstream_connect_timeout",
         "bounds.upstream_connect_seconds",
-        _TIMEOUT,
-        "duration",
+        TIMEOUT,
         "To connect to an upstream; then the next one, else 503.",
     ),
     Setting(
         "bounds.upstream_first_byte_timeout",
         "bounds.upstream_first_byte_seconds",
-        _TIMEOUT,
-        "duration",
+        TIMEOUT,
         "From the end of a request to the head of its response; then 504.",
     ),
     Setting(
         "bounds.upstream_gap_timeout",
         "bounds.upstream_gap_seconds",
-        _TIMEOUT,
-        "duration",
+        TIMEOUT,
         "Between bytes of a response; then the connection is cut.",
     ),
     Setting(
-        "bounds.tls_handshake_timeout",
-        "bounds.tls_handshake_seconds",
-        _TIMEOUT,
-        "duration",
-        "For a TLS handshake; then a close.",
+        "bounds.tls_handshake_timeout", "bounds.tls_handshake_seconds", TIMEOUT, "For a TLS handshake; then a close."
     ),
     Setting(
         "bounds.client_hello_size",
         "bounds.client_hello_bytes",
-        _size(1024, 64 * 1024),
-        "size",
+        size(1024, 64 * 1024),
         "The first message of a TLS handshake; then a close.",
     ),
-    Setting(
-        "bounds.head_size", "bounds.head_bytes", _size(1024, 1024 * 1024), "size", "Request line and headers; then 431."
-    ),
-    Setting(
-        "bounds.field_size", "bounds.field_bytes", _size(256, 256 * 1024), "size", "One header with its name; then 431."
-    ),
-    Setting("bounds.header_count", "bounds.header_count", _whole(8, 1000), "number", "Headers of a request; then 431."),
-    Setting("bounds.target_size", "bounds.target_bytes", _size(256, 256 * 1024), "size", "Path and query; then 414."),
-    Setting(
-        "bounds.body_size",
-        "bounds.body_bytes",
-        _size(0, 1024 * GIB, "unlimited"),
-        "size or unlimited",
-        "A request body; then 413.",
-    ),
+    Setting("bounds.head_size", "bounds.head_bytes", size(1024, 1024 * 1024), "Request line and headers; then 431."),
+    Setting("bounds.field_size", "bounds.field_bytes", size(256, 256 * 1024), "One header with its name; then 431."),
+    Setting("bounds.header_count", "bounds.header_count", whole(8, 1000), "Headers of a request; then 431."),
+    Setting("bounds.target_size", "bounds.target_bytes", size(256, 256 * 1024), "Path and query; then 414."),
+    Setting("bounds.body_size", "bounds.body_bytes", size(0, 1024 * GIB, "unlimited"), "A request body; then 413."),
     Setting(
         "bounds.connections",
         "bounds.connections",
-        _whole(1, 1_000_000),
-        "number",
+        whole(1, 1_000_000),
         "Connections of all clients together; then new ones wait or are closed.",
     ),
     Setting(
         "bounds.connections_per_network",
         "bounds.connections_per_network",
-        _whole(1, 1_000_000),
-        "number",
+        whole(1, 1_000_000),
         "Connections of one client network (`counting.prefixes`); trusted peers are not counted.",
     ),
     Setting(
         "bounds.requests_per_connection",
         "bounds.requests_per_connection",
-        _whole(1, 1_000_000_000),
-        "number",
+        whole(1, 1_000_000_000),
         "Then the connection is closed after the response.",
     ),
     Setting(
         "bounds.buffer_size",
         "bounds.buffer_bytes",
-        _BUFFER,
-        "size",
+        size(4 * 1024, 64 * 1024 * 1024),
         "Held per direction of a connection before the other side has to wait.",
     ),
     Setting(
-        "bounds.http2_streams",
-        "bounds.http2_streams",
-        _whole(1, 10_000),
-        "number",
-        "Requests at once on one HTTP/2 connection.",
+        "bounds.http2_streams", "bounds.http2_streams", whole(1, 10_000), "Requests at once on one HTTP/2 connection."
     ),
     Setting(
         "bounds.http2_resets",
         "bounds.http2_resets",
-        _whole(1, 100_000),
-        "number",
+        whole(1, 100_000),
         "Requests that an HTTP/2 client may take back within 30 s; then the connection is closed.",
     ),
     Setting(
         "tarpit.connections",
         "tarpit.connections",
-        _whole(0, 1_000_000),
-        "number",
+        whole(0, 1_000_000),
         "Clients held at once; beyond that a tarpit is a reject.",
     ),
-    Setting(
-        "tarpit.per_network", "tarpit.per_network", _whole(0, 1_000_000), "number", "The same for one client network."
-    ),
+    Setting("tarpit.per_network", "tarpit.per_network", whole(0, 1_000_000), "The same for one client network."),
     Setting(
         "tarpit.hold",
         "tarpit.hold_seconds",
-        _time(1, 3600),
-        "duration",
+        duration(1, 3600),
         "The longest that any tarpit holds a client, whatever its rule says.",
     ),
     Setting(
         "tarpit.bytes_per_connection",
         "tarpit.bytes_per_connection",
-        _size(64, 16 * 1024 * 1024),
-        "size",
+        size(64, 16 * 1024 * 1024),
         "The most that one tarpit sends.",
     ),
     Setting(
-        "counting.keys",
-        "counting.keys",
-        _whole(1000, 100_000_000),
-        "number",
-        "Keys of limits kept at once; about 130 bytes each.",
+        "counting.keys", "counting.keys", whole(1000, 100_000_000), "Keys of limits kept at once; about 130 bytes each."
     ),
-    Setting("counting.bans", "counting.bans", _whole(100, 10_000_000), "number", "Bans kept at once."),
+    Setting("counting.bans", "counting.bans", whole(100, 10_000_000), "Bans kept at once."),
     Setting(
         "counting.accounts",
         "counting.accounts",
-        _whole(100, 10_000_000),
-        "number",
+        whole(100, 10_000_000),
         "Sessions whose account is remembered; about 200 bytes each. The one used least recently gives way.",
     ),
     Setting(
         "counting.on_full",
         "counting.on_full",
-        _word(OnFull),
-        "protect or permit",
+        word(OnFull),
         "What a full table does with a new key: share one of 1,024 counters per rule (`protect`), or not count it (`permit`).",
     ),
     Setting(
         "counting.prefixes.client_v4",
         "counting.prefixes.client_v4",
-        _whole(8, 32),
-        "bits",
+        whole(8, 32, "bits"),
         "What `per: client` keeps of an IPv4 address.",
     ),
     Setting(
         "counting.prefixes.client_v6",
         "counting.prefixes.client_v6",
-        _whole(16, 128),
-        "bits",
+        whole(16, 128, "bits"),
         "What `per: client` keeps of an IPv6 address. A household has a /64 or more.",
     ),
     Setting(
         "counting.prefixes.network_v4",
         "counting.prefixes.network_v4",
-        _whole(8, 32),
-        "bits",
+        whole(8, 32, "bits"),
         "What `per: network` keeps of an IPv4 address.",
     ),
     Setting(
         "counting.prefixes.network_v6",
         "counting.prefixes.network_v6",
-        _whole(16, 128),
-        "bits",
+        whole(16, 128, "bits"),
         "What `per: network` keeps of an IPv6 address.",
     ),
     Setting(
         "store.url",
         "store.url",
-        _plain(read_store_url),
-        "URL",
+        STORE_URL,
         "A Valkey or Redis server that several instances share. Default: counts are kept in this process.",
     ),
-    Setting("store.name", "store.name", _plain(read_name), "name", "Sets apart deployments that share a server."),
-    Setting("store.timeout", "store.timeout_seconds", _time(0.005, 5), "duration", "How long a request waits for it."),
+    Setting("store.name", "store.name", KEBAB, "Sets apart deployments that share a server."),
+    Setting("store.timeout", "store.timeout_seconds", duration(0.005, 5), "How long a request waits for it."),
     Setting(
         "store.on_down",
         "store.on_down",
-        _word(OnStoreDown),
-        "local, open or closed",
+        word(OnStoreDown),
         "While it does not answer: count in this process, count nothing, or refuse what a limit would count.",
     ),
     Setting(
         "store.snapshot",
         "store.snapshot",
-        read_path,
-        "path",
+        PATH,
         "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts.",
     ),
-    Setting("audit.path", "audit.path", _audit_path, "path or -", "The audit log; `-` is standard output."),
+    Setting("audit.path", "audit.path", AUDIT_PATH, "The audit log; `-` is standard output."),
     Setting(
-        "audit.passes",
-        "audit.passes",
-        _share,
-        "0 to 1",
-        "The share of plain passes that is recorded; everything else always is.",
+        "audit.passes", "audit.passes", SHARE, "The share of plain passes that is recorded; everything else always is."
     ),
-    Setting("workers", "workers", _whole(1, 256), "number", "Processes that share the port."),
+    Setting("workers", "workers", whole(1, 256), "Processes that share the port."),
     Setting(
         "recycle.age",
         "recycle.age_seconds",
-        _time(60, 366 * DAY, "never"),
-        "duration or never",
+        duration(60, 366 * DAY, "never"),
         "A worker of several is replaced at this age.",
     ),
     Setting(
         "recycle.memory",
         "recycle.memory_bytes",
-        _size(64 * 1024 * 1024, 1024 * GIB, "never"),
-        "size or never",
+        size(64 * 1024 * 1024, 1024 * GIB, "never"),
         "A worker of several is replaced when it holds this much memory.",
     ),
-    Setting("http2", "http2", _plain(read_truth), "true or false", "Whether HTTP/2 is offered over TLS."),
-    Setting(
-        "drain_timeout", "drain_seconds", _time(0, 3600), "duration", "How long requests may finish after SIGTERM."
-    ),
+    Setting("http2", "http2", TRUTH, "Whether HTTP/2 is offered over TLS."),
+    Setting("drain_timeout", "drain_seconds", duration(0, 3600), "How long requests may finish after SIGTERM."),
     Setting(
         "restrictions.file",
         "restrictions_file",
-        read_path,
-        "path",
+        PATH,
         "Keeps restrictions started and ended by command over restarts. Default: they end with the instance.",
     ),
     Setting(
         "key_secret",
         "key_secret",
-        _plain(read_secret),
-        "text",
+        SECRET,
         "Keys the hashes of cookie and header values that limits count by. Default: a random one for each start.",
     ),
-    Setting("key_secret_file", "key_secret", read_secret_file, "path", "A file that holds `key_secret`."),
+    Setting("key_secret_file", "key_secret", FILE_OF_SECRET, "A file that holds `key_secret`."),
 )
 """In the order of the reference."""
 

@@ -1,4 +1,4 @@
-"""`proxyguard schema`: the rule language as a JSON Schema, for editors."""
+"""`proxyguard schema`: the rule language, or the settings file, as a JSON Schema, for editors."""
 
 from __future__ import annotations
 
@@ -11,36 +11,41 @@ import click
 from proxyguard.cli.options import fail
 from proxyguard.lint.fixes import replace_file
 from proxyguard.policy.schema import policy_schema
+from proxyguard.settings_schema import settings_schema
 
 SCHEMA_FILE: Final = ".schema.json"
-"""Beside the rule files; names that begin with a dot are not read as rules."""
+"""Beside the files that it is about; names that begin with a dot are not read as rules."""
 
 MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}"
-"""The first line of a rule file, by which editors find the schema."""
+"""The first line of a file, by which editors find the schema."""
 
 
-def schema_text() -> str:
+def schema_text(*, of_settings: bool = False) -> str:
     """The schema as it is written to files."""
-    return json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
+    found = settings_schema() if of_settings else policy_schema()
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file instead.")
-def schema(output: Path | None) -> None:
+@click.option("--settings", "of_settings", is_flag=True, help="The schema of the settings file, proxyguard.yaml.")
+def schema(output: Path | None, of_settings: bool) -> None:  # noqa: FBT001 - click passes a flag so
     """Write the JSON Schema of rule files, by which editors complete keys, explain them and mark mistakes while you type.
 
     \b
-    Example:
+    Examples:
       proxyguard schema -o rules/.schema.json
+      proxyguard schema --settings -o .schema.json
 
     \b
-    and as the first line of each rule file:
+    and as the first line of each rule file, and of proxyguard.yaml:
       # yaml-language-server: $schema=.schema.json
     """
+    text = schema_text(of_settings=of_settings)
     if output is None:
-        click.echo(schema_text(), nl=False)
+        click.echo(text, nl=False)
         return
     try:
-        replace_file(output, schema_text().encode())
+        replace_file(output, text.encode())
     except OSError as error:
         fail(f"error: {output} cannot be written: {error.strerror}")

@@ -38,9 +38,12 @@ def init(directory: Path) -> None:
     Example:
       proxyguard init /etc/proxyguard
     """
-    schema = {PurePosixPath("rules") / SCHEMA_FILE: schema_text()}
+    schemas = {
+        PurePosixPath(SCHEMA_FILE): schema_text(of_settings=True),
+        PurePosixPath("rules") / SCHEMA_FILE: schema_text(),
+    }
     try:
-        written = write_starter(directory, schema)
+        written = write_starter(directory, schemas)
     except AlreadyThere as error:
         names = "\n".join(f"  {path}" for path in error.paths)
         fail(

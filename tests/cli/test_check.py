@@ -116,12 +116,12 @@ def test_a_failure_as_json_has_its_trace(tmp_path: Path) -> None:
 
 SHIPPED = [
     *sorted((ROOT / "rules").glob("*.yaml")),
-    *sorted((ROOT / "proxyguard/starter/files/rules").glob("*.yaml")),
+    *sorted((ROOT / "proxyguard/starter/files").rglob("*.yaml")),
 ]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_every_shipped_rule_file_names_its_schema(path: Path) -> None:
+def test_every_shipped_file_names_its_schema(path: Path) -> None:
     assert path.read_text().startswith(f"{MODELINE}\n")
 
 
@@ -130,6 +130,7 @@ def test_the_shipped_schema_is_the_one_that_is_written() -> None:
         "write it again: proxyguard schema -o rules/.schema.json"
     )
     assert run("schema").stdout == schema_text()
+    assert run("schema", "--settings").stdout == schema_text(of_settings=True)
 
 
 def test_the_schema_is_written_to_a_file(tmp_path: Path) -> None:

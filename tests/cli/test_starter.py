@@ -28,6 +28,7 @@ def test_a_first_set_of_files_is_right_as_it_is(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     names = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
     assert names == [
+        ".schema.json",
         "README.md",
         "proxyguard.yaml",
         "rules/.schema.json",
@@ -35,6 +36,7 @@ def test_a_first_set_of_files_is_right_as_it_is(tmp_path: Path) -> None:
         "rules/lists/ours.txt",
     ]
     assert (made / "rules/.schema.json").read_text() == schema_text()
+    assert (made / ".schema.json").read_text() == schema_text(of_settings=True)
     checked = run("check", "--strict", str(made / "rules"))
     assert (checked.exit_code, "warning" in checked.stdout) == (0, False)
     assert "(100 %)" in run("test", "--coverage", str(made / "rules")).stdout
