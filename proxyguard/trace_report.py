@@ -67,7 +67,9 @@ class Looked:
                 "key": self.charge.key,
                 "cost": self.charge.cost,
                 "limit": said_limit(self.charge.limit),
-                **self.usage._asdict(),
+                "exceeded": self.usage.exceeded,
+                "remaining": self.usage.remaining,
+                "retry_after_seconds": self.usage.retry_after_seconds,
             }
         return fields
 

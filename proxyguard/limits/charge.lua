@@ -46,18 +46,17 @@ local function sliding(stored, cost, owed, unit, burst)
   if cost ~= 0 then asked = cost * unit end
   if asked > room and not owed then asked = room end
   local after = backlog + asked
-  local slack = TOLERANCE * unit
-  local exceeded = after > room + slack
+  local fits = room + TOLERANCE * unit
+  local exceeded = after > fits
   local value, seconds = nil, nil
   if cost ~= 0 and (owed or not exceeded) then
     backlog = math.min(after, most)
     whole = now + backlog
     value, seconds = struct.pack('<dd', whole, backlog - (whole - now)), backlog
   end
-  local left = room - backlog + slack
   local wait = 0
   if exceeded then wait = after - room end
-  return value, seconds, exceeded, math.max(0, math.floor(left / unit)), wait
+  return value, seconds, exceeded, math.max(0, math.floor((fits - backlog) / unit)), wait
 end
 
 local function window_end(first, last, next_last)

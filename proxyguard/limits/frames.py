@@ -36,19 +36,19 @@ class Welcome(msgspec.Struct, tag="welcome", array_like=True, frozen=True):
 
 
 class Calls(msgspec.Struct, tag="calls", array_like=True, frozen=True):
-    """Charges: (now, ban keys, charges), a charge being (key, number of the limit, cost, stops plus twice owed).
+    """Charges: (now, ban keys, charges), a charge being (key, number of the limit, cost, stops, owed).
 
     `limits` gives numbers to limits, for the rest of the connection.
     """
 
     limits: list[tuple[int, Limit]]
-    calls: list[tuple[float, list[str], list[tuple[str, int, float, int]]]]
+    calls: list[tuple[float, list[str], list[tuple[str, int, float, bool, bool]]]]
 
 
 class Outcomes(msgspec.Struct, tag="outcomes", array_like=True, frozen=True):
     """One (ban, usages) per call, in order."""
 
-    outcomes: list[tuple[PackedBan | None, list[Usage]]]
+    outcomes: list[tuple[PackedBan | None, tuple[Usage, ...]]]
 
 
 class News(msgspec.Struct, tag="news", array_like=True, frozen=True):
@@ -84,6 +84,8 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterable[bytes]:
         """The frames that are complete now. Raises StoreUnavailable for a length that is not one of ours."""
         buffer = self._buffer
+        if not buffer and int.from_bytes(data[:LENGTH_BYTES], "big") == len(data) - LENGTH_BYTES:
+            return (data[LENGTH_BYTES:],)  # one frame, whole: as nearly always
         buffer += data
         frames = []
         start = 0

@@ -19,15 +19,9 @@ the whole backlog is given back. `imag`: what `real` lost in rounding, so that a
 UNSEEN: Final = 0j
 """The state of a key without a backlog."""
 
-TOLERANCE: Final = 1e-3
-"""The part of a unit by which a charge may come early. It absorbs the rounding of Unix seconds (2.4e-7 s), so that a
-client that waits for exactly `retry_after_seconds` passes; it never adds up, because a full unit is always charged."""
-
 DEBT_BURSTS: Final = 2.0
 """A backlog never exceeds so many bursts: the bound on what one enormous response, a limit that an operator just
 lowered, or a clock set back can make a client wait."""
-
-_new = tuple.__new__  # half the cost of calling the class
 
 
 def charge(
@@ -42,7 +36,8 @@ def charge(
     A cost of 0 changes nothing and is exceeded when not even one unit would fit. A cost above the burst asks for the
     whole burst. An `owed` cost has already arisen: it is counted even when it does not fit.
     """
-    unit = limit.period_seconds / limit.amount
+    unit = limit.interval_seconds
+    fits = limit.fits_seconds
     room = limit.burst * unit
     most = DEBT_BURSTS * room
     backlog = (state.real - now) + state.imag
@@ -54,11 +49,10 @@ def charge(
     if asked > room and not owed:
         asked = room
     after = backlog + asked
-    slack = TOLERANCE * unit
-    exceeded = after > room + slack
+    exceeded = after > fits
     if cost and (owed or not exceeded):
         backlog = after if after < most else most  # noqa: FURB136 - min() costs as much as the rest
         whole = now + backlog
         state = complex(whole, backlog - (whole - now))
-    left = room - backlog + slack
-    return state, _new(Usage, (exceeded, int(left / unit) if left > 0.0 else 0, after - room if exceeded else 0.0))
+    left = fits - backlog
+    return state, Usage(exceeded, int(left / unit) if left > 0.0 else 0, after - room if exceeded else 0.0)

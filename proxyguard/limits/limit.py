@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
+TOLERANCE: Final = 1e-3
+"""The part of a unit by which a charge may come early. It absorbs the rounding of Unix seconds (2.4e-7 s), so that a
+client that waits for exactly `retry_after_seconds` passes; it never adds up, because a full unit is always charged."""
+
 
 class KeyKind(StrEnum):
     """What one part of a key is taken from."""
@@ -124,13 +128,15 @@ class Limit:
     announce: bool = False
     """Whether clients are told: in RateLimit fields of every answer, and in words when they are refused."""
     is_plain: bool = field(init=False, repr=False, compare=False)
-    """Whether it slides and adds up, as most do; kept because each charge asks."""
+    """Whether it slides and adds up, as most do. This and the next two are kept because each charge asks."""
+    interval_seconds: float = field(init=False, repr=False, compare=False)
+    """The time that one unit takes to be given back."""
+    fits_seconds: float = field(init=False, repr=False, compare=False)
+    """The backlog up to which charges of a sliding window fit: the burst, and the tolerance."""
 
     def __post_init__(self) -> None:
         plain = self.window is Window.SLIDING and self.count.kind is not CountKind.DISTINCT
+        interval_seconds = self.period_seconds / self.amount
         object.__setattr__(self, "is_plain", plain)
-
-    @property
-    def interval_seconds(self) -> float:
-        """The time that one unit takes to be given back."""
-        return self.period_seconds / self.amount
+        object.__setattr__(self, "interval_seconds", interval_seconds)
+        object.__setattr__(self, "fits_seconds", self.burst * interval_seconds + TOLERANCE * interval_seconds)

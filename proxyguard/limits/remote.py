@@ -13,7 +13,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from time import time
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from proxyguard.limits.bans import BanNews, BanTable
 from proxyguard.limits.fallback import Fallback, OnState, log_state
@@ -45,7 +47,7 @@ SAVED_SECONDS: Final = 2.0
 TIDY_SECONDS: Final = 0.05
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One charge on its way. `deadline` is on the event loop's clock."""
 
     deadline: float

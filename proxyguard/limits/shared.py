@@ -74,26 +74,19 @@ class SharedStore(RemoteStore):
             return
         if len(self._numbers) > MAX_NUMBERED_LIMITS:
             self._numbers = {}
+        numbers = self._numbers
         fresh: list[tuple[int, Limit]] = []
-        packed = [
-            (
-                call.now,
-                call.ban_keys,
-                [
-                    (key, self._number(limit, fresh), cost, stops + 2 * owed)
-                    for key, limit, cost, stops, owed in call.charges
-                ],
-            )
-            for call in calls
-        ]
+        packed = []
+        for call in calls:
+            charges = []
+            for key, limit, cost, stops, owed in call.charges:
+                known = numbers.get(id(limit))
+                if known is None:
+                    known = numbers[id(limit)] = (len(numbers), limit)
+                    fresh.append(known)
+                charges.append((key, known[0], cost, stops, owed))
+            packed.append((call.now, call.ban_keys, charges))
         self._line.write(frame(("calls", fresh, packed)))
-
-    def _number(self, limit: Limit, fresh: list[tuple[int, Limit]]) -> int:
-        known = self._numbers.get(id(limit))
-        if known is None:
-            known = self._numbers[id(limit)] = (len(self._numbers), limit)
-            fresh.append(known)
-        return known[0]
 
     def _send_news(self, news: Sequence[BanNews]) -> None:
         if self._line is not None and news:
@@ -104,7 +97,7 @@ class SharedStore(RemoteStore):
         match message:
             case Outcomes():
                 for ban, usages in message.outcomes:
-                    self._answered(Outcome(None if ban is None else unpack_ban(ban), tuple(usages)))
+                    self._answered(Outcome(None if ban is None else unpack_ban(ban), usages))
             case News():
                 self._take(message)
             case Welcome():

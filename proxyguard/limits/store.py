@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from proxyguard.decision import Refusal, Reject
 from proxyguard.limits.limit import Limit
 
@@ -40,7 +42,7 @@ def distinct_key(key: str, value_hash: bytes) -> str:
     return f"{key}{ITEM_MARK}{value_hash.hex()}"
 
 
-class Usage(NamedTuple):
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of one limit after a charge."""
 
     exceeded: bool
@@ -68,7 +70,7 @@ class BanRecord:
     note: str = ""
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a `charge` call says: the active ban, if any (then nothing was counted), else one usage per charge, in order."""
 
     ban: BanRecord | None

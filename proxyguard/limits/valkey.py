@@ -151,22 +151,21 @@ class ValkeyStore(RemoteStore):
         if connection is None:
             return
         counter = self._counter
-        digest = self._charge_script.digest
+        encode = self._encode
         commands = []
         for call in calls:
-            keys = []
+            command: list[Any] = [b"EVALSHA", self._charge_script.digest, len(call.charges)]
             numbers: list[tuple[Any, ...]] = []
             for key, limit, cost, stops, owed in call.charges:
-                if limit.window is Window.SLIDING and limit.count.kind is not CountKind.DISTINCT:
-                    keys.append(counter + key)
-                    numbers.append((SLIDING, cost, stops + 2 * owed, limit.period_seconds / limit.amount, limit.burst))
+                if limit.is_plain:
+                    command.append(counter + key)
+                    numbers.append((SLIDING, cost, stops + 2 * owed, limit.interval_seconds, limit.burst))
                 else:
                     key, more = self._other(key, limit, call.now)  # noqa: PLW2901 - without the value
-                    keys.append(counter + key)
+                    command.append(counter + key)
                     numbers.append((more[0], cost, stops + 2 * owed, *more[1:]))
-            commands.append(
-                pack(("EVALSHA", digest, len(keys), *keys, self._encode(numbers), self._now_text(call.now)))
-            )
+            command += (encode(numbers), "" if self._server_clock else repr(call.now))
+            commands.append(pack(tuple(command)))
         connection.send(b"".join(commands), *([self._hear_usages] * len(calls)))
 
     def _other(self, key: str, limit: Limit, now: float) -> tuple[str, tuple[Any, ...]]:

@@ -39,7 +39,7 @@ def hashed(value: str) -> bytes:
 
 def usages_are(outcome: Outcome, *expected: tuple[bool, int, float]) -> None:
     assert outcome.ban is None
-    assert [usage[:2] for usage in outcome.usages] == [one[:2] for one in expected]
+    assert [(usage.exceeded, usage.remaining) for usage in outcome.usages] == [one[:2] for one in expected]
     for usage, one in zip(outcome.usages, expected, strict=True):
         assert usage.retry_after_seconds == pytest.approx(one[2], abs=0.01)
 

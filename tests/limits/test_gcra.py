@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyguard.limits.gcra import TOLERANCE, UNSEEN, charge
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.gcra import UNSEEN, charge
+from proxyguard.limits.limit import TOLERANCE, Limit
+from proxyguard.limits.store import Usage
 
 START = 1_700_000_000.0
 
@@ -74,11 +75,11 @@ def test_a_look_changes_nothing_and_says_whether_one_more_would_fit() -> None:
     state, _ = charge(UNSEEN, START, limit(2, 60.0, 2))
     same, usage = charge(state, START, limit(2, 60.0, 2), 0.0)
     assert same is state
-    assert usage == (False, 1, 0.0)
+    assert usage == Usage(exceeded=False, remaining=1, retry_after_seconds=0.0)
     state, _ = charge(state, START, limit(2, 60.0, 2))
     same, usage = charge(state, START, limit(2, 60.0, 2), 0.0)
     assert same is state
-    assert usage == (True, 0, 30.0)
+    assert usage == Usage(exceeded=True, remaining=0, retry_after_seconds=30.0)
 
 
 def test_a_charge_that_does_not_fit_is_not_counted() -> None:
@@ -88,8 +89,10 @@ def test_a_charge_that_does_not_fit_is_not_counted() -> None:
 
 def test_a_cost_above_the_burst_takes_the_whole_burst() -> None:
     state, usage = charge(UNSEEN, START, limit(10, 60.0, 5), 50.0)
-    assert usage == (False, 0, 0.0)
-    assert charge(state, START, limit(10, 60.0, 5), 50.0)[1] == (True, 0, 30.0)
+    assert usage == Usage(exceeded=False, remaining=0, retry_after_seconds=0.0)
+    assert charge(state, START, limit(10, 60.0, 5), 50.0)[1] == Usage(
+        exceeded=True, remaining=0, retry_after_seconds=30.0
+    )
 
 
 def test_an_owed_cost_is_counted_though_it_does_not_fit_and_its_debt_is_bounded() -> None:

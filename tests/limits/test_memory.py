@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxyguard.decision import Reject
+from proxyguard.limits.gcra import UNSEEN, charge
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
 from proxyguard.limits.memory import KEYS_PER_SKETCH, OVERFLOWS_A_NEW_KEY, MemoryStore
 from proxyguard.limits.store import BanTerms, Charge, distinct_key
@@ -143,8 +146,8 @@ PATHS = Limit(2, 3600.0, 2, CLIENT, count=Count(CountKind.DISTINCT, of=KeyPart(K
 
 
 def visits(store: MemoryStore, client: str, page: int, now: float = NOW) -> bool:
-    charge = Charge(distinct_key(f"rule|{client}", page.to_bytes(8, "big")), PATHS)
-    return not store.charge([charge], (), now).usages[0].exceeded
+    visit = Charge(distinct_key(f"rule|{client}", page.to_bytes(8, "big")), PATHS)
+    return not store.charge([visit], (), now).usages[0].exceeded
 
 
 def test_sketches_have_a_table_of_their_own_and_newcomers_are_limited_when_it_is_full() -> None:
@@ -191,3 +194,22 @@ def test_traffic_of_known_clients_alone_empties_the_tables_of_what_is_over() -> 
     for tick in range(3 * SHARDS):
         passes(store, "rule|known", TEN_A_MINUTE, NOW + 3600.0 + tick / 10)
     assert store.stats().keys == 1
+
+
+@given(
+    amount=st.integers(1, 50),
+    period=st.floats(0.1, 600.0),
+    burst=st.integers(1, 60),
+    steps=st.lists(
+        st.tuples(st.floats(-5.0, 60.0), st.sampled_from([0.0, 0.5, 1.0, 1.0, 1.0, 2.0]), st.booleans()), max_size=80
+    ),
+)
+def test_what_the_store_writes_out_for_speed_is_the_arithmetic_of_gcra(
+    amount: int, period: float, burst: int, steps: list[tuple[float, float, bool]]
+) -> None:
+    store, checked, state, now = MemoryStore(), Limit(amount, period, burst, CLIENT), UNSEEN, NOW
+    for wait, cost, owed in steps:
+        now += wait
+        state, usage = charge(state, now, checked, cost, owed)
+        assert store.charge([Charge("rule|a", checked, cost, stops=False, owed=owed)], (), now).usages == (usage,)
+        assert store._counters.get("rule|a") in (None, state)

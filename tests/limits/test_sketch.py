@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxyguard.limits.limit import Count, CountKind, Limit
 from proxyguard.limits.sketch import EXACT_UP_TO, UNSEEN, charge, end_of, is_sound
+from proxyguard.limits.store import Usage
 
 NOW = 1_800_000_000.0
 END = NOW + 3600.0
@@ -41,7 +42,9 @@ def test_small_limits_equal_a_set(amount: int, values: list[int]) -> None:
         state, usage = charge(state, NOW, END, checked, hashed(value))
         if fits:
             seen.add(value)
-        assert usage == (not fits, amount - len(seen), 0.0 if fits else 3600.0)
+        assert usage == Usage(
+            exceeded=not fits, remaining=amount - len(seen), retry_after_seconds=0.0 if fits else 3600.0
+        )
 
 
 def test_the_largest_exact_limit_is_exact() -> None:
@@ -78,9 +81,12 @@ def test_a_look_changes_nothing_and_says_whether_one_more_would_fit() -> None:
     state = UNSEEN
     for number in range(2):
         same, usage = charge(state, NOW, END, limit(2), hashed("new"), 0.0)
-        assert (same, usage) == (state, (False, 2 - number, 0.0))
+        assert (same, usage) == (state, Usage(exceeded=False, remaining=2 - number, retry_after_seconds=0.0))
         state, _ = charge(state, NOW, END, limit(2), hashed(number))
-    assert charge(state, NOW, END, limit(2), hashed("new"), 0.0) == (state, (True, 0, 3600.0))
+    assert charge(state, NOW, END, limit(2), hashed("new"), 0.0) == (
+        state,
+        Usage(exceeded=True, remaining=0, retry_after_seconds=3600.0),
+    )
 
 
 @pytest.mark.parametrize("amount", [3, 300])
@@ -94,7 +100,10 @@ def test_a_window_begins_with_its_first_value_and_lasts_until_its_end(amount: in
 
 def test_a_look_after_the_end_leaves_the_old_state_to_be_forgotten() -> None:
     state, _ = charge(UNSEEN, NOW, END, limit(2), hashed("a"))
-    assert charge(state, END, END + 3600.0, limit(2), hashed("a"), 0.0) == (state, (False, 2, 0.0))
+    assert charge(state, END, END + 3600.0, limit(2), hashed("a"), 0.0) == (
+        state,
+        Usage(exceeded=False, remaining=2, retry_after_seconds=0.0),
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 8, b"\0" * 15, b"\0" * (8 + 129 * 8), b"\0" * 1041])

@@ -182,7 +182,8 @@ def test_instances_with_clocks_apart_share_a_calendar_window(tmp_path: Path) -> 
                 for store, skew in ((behind, -40_000.0), (ahead, 40_000.0)):
                     outcome = store.charge([Charge("rule|a", limit)], (), time() + skew)
                     assert not isinstance(outcome, Outcome)
-                    remaining.append((await outcome).usages[0][:2])
+                    usage = (await outcome).usages[0]
+                    remaining.append((usage.exceeded, usage.remaining))
             assert remaining == [(False, 2), (False, 1), (False, 0), (True, 0)]
 
     with valkey(tmp_path / "s"):
