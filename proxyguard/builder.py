@@ -11,13 +11,14 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
 from typing import Any, Final
 
 from proxyguard.decision import Mode, weakest
+from proxyguard.policy.given import Plain, with_given
 from proxyguard.policy.model import Policy, Rule, RuleSet
 from proxyguard.problems import Problem
 from proxyguard.reload import Loaded, RulesRejected, load_tested
@@ -70,6 +71,7 @@ def join(parts: list[bytes]) -> Loaded:
     digest = ""
     rule_sets: list[RuleSet] = []
     rules: list[list[Rule]] = []
+    given: tuple[Plain, ...] = ()
     for part in parts:
         kind, value = pickle.loads(part)  # noqa: S301 - written by our own child
         match kind:
@@ -80,20 +82,24 @@ def join(parts: list[bytes]) -> Loaded:
             case "rule-set":
                 rule_sets.append(value)
                 rules.append([])
+            case "given":
+                given = value
             case _:
                 rules[-1].extend(value)
         sleep(0)
     whole = tuple(replace(rule_set, rules=tuple(own)) for rule_set, own in zip(rule_sets, rules, strict=True))
-    return Loaded(Policy(whole, digest), files)
+    policy = Policy(whole, digest)
+    return Loaded(with_given(policy, given) if given else policy, files)
 
 
-async def load_elsewhere(rules: Path, ordered: Path | None = None) -> list[bytes]:
-    """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected.
+def given_piece(given: Sequence[Plain]) -> bytes:
+    """Restrictions that commands gave, as a piece to come after those of the files."""
+    return pickle.dumps(("given", tuple(given)), pickle.HIGHEST_PROTOCOL)
 
-    `ordered` is as in `load_tested`.
-    """
-    more = () if ordered is None else (str(ordered),)
-    problems, files, parts = await answer_of_child("proxyguard.builder", rules, str(rules), *more)
+
+async def load_elsewhere(rules: Path) -> list[bytes]:
+    """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected."""
+    problems, files, parts = await answer_of_child("proxyguard.builder", rules, str(rules))
     if problems:
         raise RulesRejected(problems, files)
     result: list[bytes] = parts
@@ -147,7 +153,7 @@ def main() -> None:
     be_patient()
     answer: tuple[tuple[Problem, ...], tuple[Path, ...], list[bytes]]
     try:
-        loaded = load_tested(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+        loaded = load_tested(Path(sys.argv[1]))
         answer = ((), loaded.files, pieces(loaded))
     except RulesRejected as error:
         answer = (error.problems, error.files, [])

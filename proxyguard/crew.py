@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import pickle
@@ -64,8 +65,10 @@ class Crew:
         self.store_path = folder / "store.sock"
         self._assignment = folder / "assignment"
         self._assignment.touch(mode=0o600)
-        self._assignment.write_bytes(pickle.dumps(Assignment(settings, secret, self.store_path, self._pieces)))
-        self._digest = in_force.digest
+        self._on = folder / "restrictions"
+        assignment = Assignment(settings, secret, self.store_path, self._pieces, self._on)
+        self._assignment.write_bytes(pickle.dumps(assignment))
+        self._installs = 0
         self.retired: list[Family] = []
         """What workers counted that were recycled."""
         self._children: dict[int, Child] = {}
@@ -114,12 +117,19 @@ class Crew:
         async with self._changing:
             await self._hand_out(fresh)
             fresh.replace(self._pieces)
-            self._digest = in_force.digest
+            self._installs += 1
         self._counts.rules.update(in_force.rule_counts())
         return in_force
 
     async def told(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        """As `answers`, for what is asked every second: a worker that hangs holds up nobody else for long."""
+        """As `answers`, for what is asked every second: a worker that hangs holds up nobody else for long.
+
+        Workers that start from now on find the restrictions that are on in a file, before they take their first request.
+        """
+        if name == "restrictions":
+            fresh = self._folder / "restrictions.new"
+            fresh.write_text(json.dumps(arguments))
+            fresh.replace(self._on)
 
         async def answer(child: Child) -> dict[str, Any] | None:
             try:
@@ -152,7 +162,7 @@ class Crew:
 
     async def _spawn(self, slot: int) -> Child:
         """Start a worker for a slot and wait until it listens. Raises OSError when it does not come up."""
-        digest = self._digest
+        installs = self._installs
         control = self._folder / f"worker-{next(self._numbers)}.sock"
         listening = self._sockets[slot]
         ready, told = os.pipe()
@@ -176,7 +186,7 @@ class Crew:
             raise OSError(0, f"a worker did not come up (exit code {process.returncode})")
         async with self._changing:  # while rules are handed out, nobody joins unseen
             self._children[slot] = child
-            if digest != self._digest and await child.ask("install", {"file": str(self._pieces)}) is None:
+            if installs != self._installs and await child.ask("install", {"file": str(self._pieces)}) is None:
                 await child.stop(1.0)  # its keeper starts another, with the rules in force
         return child
 

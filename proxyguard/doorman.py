@@ -1,4 +1,4 @@
-"""Who is refused at accept, before TLS and HTTP: clients under a ban whose answer is `drop`.
+"""Who is refused at accept, before TLS and HTTP: clients under a ban, their own or their network's, whose answer is `drop`.
 
 Any other ban is told to the client, so it waits for the request. A client that an allow rule names by its address is never
 refused here; an allow rule about paths cannot be asked before there is a path. Knows nothing of sockets.
@@ -42,8 +42,9 @@ class Doorman:
         """Whether a connection from this address is closed at once."""
         if self._settings.mode is not Mode.ENFORCE:
             return False
-        key = f"client:{address.client_key(self._settings.counting.prefixes)}"
-        ban = self._store.banned(key, self._clock())
+        prefixes, now = self._settings.counting.prefixes, self._clock()
+        client, network = address.ban_keys(prefixes)
+        ban = self._store.banned(client, now) or self._store.banned(network, now)
         return ban is not None and isinstance(ban.then, Drop) and not self._allowed.find(address.number)
 
 

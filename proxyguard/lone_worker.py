@@ -28,6 +28,7 @@ class LoneWorker:
         self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
         self._upkeep = Upkeep(
             settings,
+            secret,
             self._worker,
             self._books,
             self._worker.counts,
@@ -49,6 +50,7 @@ class LoneWorker:
         """Bind everything. Raises OSError when an address is taken; nothing listens then."""
         await self._books.start()
         try:
+            await self._upkeep.prepare()
             await self._worker.start()
         except BaseException:
             await self._books.stop()

@@ -8,20 +8,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from time import time
-from typing import Any
+from typing import Any, Final
 
 from proxyguard.admin.server import Command, CommandError
-from proxyguard.client_address import Address, Prefixes
+from proxyguard.ban_keys import BanKeys, NoBanKey
 from proxyguard.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
+from proxyguard.limits.bans import ORDER_MARK
 from proxyguard.limits.store import BanRecord, BanTerms
 from proxyguard.reload import RulesRejected
 from proxyguard.reloader import Reloader
-from proxyguard.shared_orders import PREFIXES
 from proxyguard.stores import Books
 
-MAX_BAN_SECONDS = 10 * 365 * 86_400.0
+MAX_BAN_SECONDS: Final = 10 * 365 * 86_400.0
 
-REFUSALS: Mapping[str, Refusal] = {"reject": Reject(), "tarpit": Tarpit(), "drop": Drop()}
+MAX_NOTE_CHARACTERS: Final = 500
+
+REFUSALS: Final[Mapping[str, Refusal]] = {"reject": Reject(), "tarpit": Tarpit(), "drop": Drop()}
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +31,16 @@ logger = logging.getLogger(__name__)
 class Operations:
     """The commands of one instance."""
 
-    def __init__(self, books: Books, prefixes: Prefixes, reloader: Reloader) -> None:
+    def __init__(self, books: Books, keys: BanKeys, reloader: Reloader) -> None:
         self._books = books
         self._store = books.store
         self._reloader = reloader
-        self._prefixes = prefixes
+        self._keys = keys
         self.commands: dict[str, Command] = {
             "reload": self._reload,
             "bans-list": self._list_bans,
-            "bans-add": self._add_ban,
-            "bans-remove": self._remove_ban,
+            "bans-add": self._add_bans,
+            "bans-remove": self._remove_bans,
         }
 
     async def _reload(self, _arguments: dict[str, Any]) -> dict[str, Any]:
@@ -52,36 +54,41 @@ class Operations:
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         return {
-            "bans": [shown_ban(record) for record in self._store.bans(time()) if not record.key.startswith(PREFIXES)]
+            "bans": [shown_ban(record) for record in self._store.bans(time()) if not record.key.startswith(ORDER_MARK)]
         }
 
-    async def _add_ban(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Ban all keys that stand for what was named. What an operator says takes the place of a ban in force."""
         seconds = arguments.get("seconds")
         if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_BAN_SECONDS:
             raise CommandError(f"a ban lasts more than 0 and at most {MAX_BAN_SECONDS:.0f} seconds, not {seconds!r}")
         then = REFUSALS.get(str(arguments.get("then", "reject")))
         if then is None:
             raise CommandError(f"the banned can get {', '.join(REFUSALS)}, not {arguments['then']!r}")
-        terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:500])
-        record = self._store.ban(self._key(arguments), "operator", "banned by an operator", terms, time())
-        return {**shown_ban(record), "saved": await self._books.saved()}
+        terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:MAX_NOTE_CHARACTERS])
+        keys, now = self._named(arguments), time()
+        replaced = 0
+        for key in keys:
+            if self._store.banned(key, now) is not None:
+                replaced += self._store.unban(key)
+        bans = [shown_ban(self._store.ban(key, "operator", "banned by an operator", terms, now)) for key in keys]
+        return {"bans": bans, "replaced": replaced, **await self._kept()}
 
-    async def _remove_ban(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        key = self._key(arguments)
-        removed = self._store.unban(key)
-        return {"key": key, "removed": removed, "saved": await self._books.saved()}
+    async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        keys = self._named(arguments)
+        removed = [key for key in keys if self._store.unban(key)]
+        return {"keys": keys, "removed": removed, **await self._kept()}
 
-    def _key(self, arguments: dict[str, Any]) -> str:
-        """A ban's key as given (`client:…`, `header.x-api-key:…`), or the one that an address is banned by."""
-        text = str(arguments.get("key", ""))
+    async def _kept(self) -> dict[str, Any]:
+        """Whether what was just done is still there after a crash; if not, why."""
+        saved = await self._books.saved()
+        return {"saved": saved, "unsaved_because": "" if saved else self._books.unsaved_because}
+
+    def _named(self, arguments: dict[str, Any]) -> list[str]:
         try:
-            return f"client:{Address.parse(text).client_key(self._prefixes)}"
-        except ValueError:
-            pass
-        kind, mark, rest = text.partition(":")
-        if not (mark and rest and kind.replace("-", "").replace(".", "").replace("_", "").isalnum()):
-            raise CommandError(f"{text!r} is neither an address nor a ban's key, such as client:192.0.2.7")
-        return text
+            return self._keys.of(str(arguments.get("key", "")), self._reloader.current.banned_by)
+        except NoBanKey as error:
+            raise CommandError(str(error)) from error
 
 
 def shown_ban(record: BanRecord) -> dict[str, Any]:

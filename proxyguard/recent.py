@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 PIECE_SECONDS: Final = 300.0
@@ -22,21 +23,40 @@ MAX_SECTIONS: Final = 50
 ELSEWHERE: Final = b""
 
 
+class PathText(NamedTuple):
+    """Paths that begin with a text, or only the text itself."""
+
+    text: bytes
+    is_prefix: bool = True
+
+
+class Share(IntEnum):
+    """How much of a part of the site a restriction is about."""
+
+    NONE = 0
+    SOME = 1
+    ALL = 2
+
+
 class Allowance(NamedTuple):
-    """A limit, as far as it can be tried: the class, how many in five minutes and in an hour, and the part of the site."""
+    """A limit, as far as it can be tried: the class, how many in five minutes and in an hour, and the paths it is about."""
 
     class_name: str
     in_piece: float
     in_hour: float
-    section: bytes | None = None
+    paths: tuple[PathText, ...] | None = None
     """None: all of the site."""
 
 
 class Tried(NamedTuple):
-    """What an allowance would have done: clients seen, and those beyond it."""
+    """What an allowance would have done: clients seen, and those beyond it.
+
+    Not `exact`: of a part of the site that it is about in part, all requests were counted; so at most that many.
+    """
 
     seen: int
     touched: int
+    exact: bool = True
 
 
 @dataclass(slots=True)
@@ -79,18 +99,42 @@ class Recent:
         """Whom a limit would have touched, had it been there for the last hour and nobody changed their ways."""
         hour: Counter[str] = Counter()
         touched: set[str] = set()
+        exact = True
         for piece in self._within(now):
+            shares = {section: share_of(section, allowance.paths) for section in (*piece.sections, ELSEWHERE)}
             counts: Counter[str] = Counter()
             for (class_name, who, section), count in piece.counts.items():
-                if class_name == allowance.class_name and allowance.section in (None, section):
+                share = shares[section]
+                if share and class_name == allowance.class_name:
                     counts[who] += count
+                    exact = exact and share is Share.ALL
             touched.update(who for who, count in counts.items() if count > allowance.in_piece)
             hour += counts
         touched.update(who for who, count in hour.items() if count > allowance.in_hour)
-        return Tried(len(hour), len(touched))
+        return Tried(len(hour), len(touched), exact)
 
     def _within(self, now: float) -> list[_Piece]:
         return [piece for piece in self._pieces if now - PIECES * PIECE_SECONDS < piece.start + PIECE_SECONDS]
+
+
+def share_of(section: bytes, paths: tuple[PathText, ...] | None) -> Share:
+    """How much of a part of the site these paths are."""
+    if paths is None:
+        return Share.ALL
+    return max((_share(section, path) for path in paths), default=Share.NONE)
+
+
+def _share(section: bytes, path: PathText) -> Share:
+    text, is_prefix = path
+    if is_prefix and text == b"/":
+        return Share.ALL
+    if section == ELSEWHERE:
+        return Share.SOME
+    if section == section_of(text) and not (is_prefix and text == section):
+        return Share.SOME
+    if is_prefix and section.startswith(text):
+        return Share.ALL
+    return Share.NONE
 
 
 def section_of(path: bytes) -> bytes:

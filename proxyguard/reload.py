@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from proxyguard.decision import Mode
+from proxyguard.decision import Ban, Mode
 from proxyguard.guard import Policies
 from proxyguard.policy.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.error import PolicyError
+from proxyguard.policy.given import GIVEN_NAME
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.policy.restriction import Restriction
@@ -57,7 +58,8 @@ class Loaded:
 class InForce(NamedTuple):
     """What is known of rules that were put in force: their digest, their files, and the mode that each rule really has.
 
-    `shadowed` has a number for what each rule in shadow looks at and would do; another number means another rule.
+    `shadowed` has a number for what each rule in shadow looks at and would do; another number means another rule. `given` are the
+    restrictions among them that commands gave; `banned_by` says what rules ban by, as the keys of their bans begin.
     """
 
     digest: str
@@ -66,18 +68,31 @@ class InForce(NamedTuple):
     shadowed: Mapping[str, int]
     restrictions: tuple[Restriction, ...] = ()
     classes: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
+    banned_by: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, loaded: Loaded, mode: Mode) -> InForce:
         """What to say of a policy in a process of this mode."""
+        policy = loaded.policy
         modes: dict[str, Mode] = {}
         shadowed: dict[str, int] = {}
-        for rule, own in rules_by_mode(loaded.policy, mode):
+        banned_by: set[str] = set()
+        for rule, own in rules_by_mode(policy, mode):
             modes[rule.name] = own
             if own is Mode.SHADOW:
                 shadowed[rule.name] = hash((rule.when, rule.limit, rule.action))
+            if own is Mode.ENFORCE and isinstance(rule.action, Ban) and rule.limit is not None:
+                banned_by.add("+".join(str(part) for part in rule.limit.per))
         return cls(
-            loaded.policy.digest, loaded.files, modes, shadowed, loaded.policy.restrictions, loaded.policy.classes
+            policy.digest,
+            loaded.files,
+            modes,
+            shadowed,
+            policy.restrictions,
+            policy.classes,
+            frozenset(each.name for one in policy.rule_sets if one.name == GIVEN_NAME for each in one.restrictions),
+            frozenset(banned_by),
         )
 
     def rule_counts(self) -> dict[str, int]:
@@ -86,12 +101,9 @@ class InForce(NamedTuple):
         return {mode.value: counted[mode] for mode in Mode}
 
 
-def load_tested(rules: Path, ordered: Path | None = None) -> Loaded:
-    """Read a rules directory and run the tests in its files. Raises RulesRejected.
-
-    `ordered` is a file of restrictions that operators gave by command; it never stands in the way.
-    """
-    loaded = load_policy(rules, ordered)
+def load_tested(rules: Path) -> Loaded:
+    """Read a rules directory and run the tests in its files. Raises RulesRejected."""
+    loaded = load_policy(rules)
     if loaded.policy is None or loaded.problems:
         raise RulesRejected(loaded.problems, loaded.files)
     try:
@@ -108,12 +120,13 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes, breathe: Br
 
     `breathe` is called between short steps, for a thread beside a serving loop.
     """
-    known = {rule_set.name for rule_set in policy.rule_sets if not rule_set.common}
+    everywhere = {rule_set.name for rule_set in policy.rule_sets if rule_set.common or rule_set.name == GIVEN_NAME}
+    known = {rule_set.name for rule_set in policy.rule_sets} - everywhere
     compiled: dict[tuple[str, ...] | None, CompiledPolicy] = {}
 
     def compiled_for(names: tuple[str, ...] | None) -> CompiledPolicy:
         if names not in compiled:
-            chosen = tuple(r for r in policy.rule_sets if names is None or r.common or r.name in names)
+            chosen = tuple(r for r in policy.rule_sets if names is None or r.name in everywhere or r.name in names)
             try:
                 compiled[names] = compile_policy(
                     Policy(chosen, policy.digest),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import time, time_ns
 from typing import Any, Final
 
-from proxyguard.builder import load_elsewhere, rest
+from proxyguard.builder import given_piece, load_elsewhere, rest
+from proxyguard.policy.given import Plain
 from proxyguard.reload import InForce, RulesRejected, Signature, seen_by_load, signature
 from proxyguard.telemetry.metrics import Metrics
 
@@ -43,12 +44,10 @@ class Reloader:
         install: Install,
         counts: Metrics,
         *,
-        ordered: Path | None = None,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        """`current` and `parts` are of the rules in force; `ordered` is as in `load_tested`."""
+        """`current` and `parts` are of the rules in force."""
         self.rules = rules
-        self._ordered = ordered
         self.current = current
         self.shadowed: frozenset[str] = frozenset()
         """Rules held in shadow whatever their file says."""
@@ -60,6 +59,7 @@ class Reloader:
         self._seen: Signature = signature(rules, current.files)
         self._tried: tuple[Path, ...] = ()
         self._parts = parts
+        self._given: tuple[Plain, ...] = ()
         self.last: dict[str, Any] = {"result": "loaded at start", "time": time(), "digest": current.digest}
         counts.policy = (current.digest, time())
 
@@ -90,7 +90,7 @@ class Reloader:
             self._tried = ()
             before, started = await self._look(), time_ns()
             try:
-                await self._put_in_force(await load_elsewhere(self.rules, self._ordered))
+                await self._put_in_force(await load_elsewhere(self.rules))
             except RulesRejected as error:
                 self._tried = error.files
                 self._counts.reloads["refused"] += 1
@@ -118,6 +118,16 @@ class Reloader:
             self.shadowed |= {rule}
             await self._put_in_force(self._parts)
 
+    async def give(self, given: Sequence[Plain]) -> None:
+        """Put the restrictions that commands gave in force with the files' rules, without reading any. Raises RulesRejected."""
+        async with self._busy:
+            before, self._given = self._given, tuple(given)
+            try:
+                await self._put_in_force(self._parts)
+            except RulesRejected:
+                self._given = before
+                raise
+
     def release(self, rule: str) -> bool:
         """Let the rule's file say its mode again, from the next reload on; whether it was held."""
         held = rule in self.shadowed
@@ -144,6 +154,6 @@ class Reloader:
 
     async def _put_in_force(self, parts: list[bytes]) -> None:
         rested = await asyncio.to_thread(rest, parts, self.shadowed) if self.shadowed else parts
-        self.current = await self._install(rested)
+        self.current = await self._install([*rested, given_piece(self._given)] if self._given else rested)
         self._parts = parts
         self._counts.policy = (self.current.digest, time())

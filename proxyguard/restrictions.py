@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from proxyguard.policy.model import NOWHERE
 from proxyguard.policy.restriction import Alarm, Restriction
@@ -26,6 +26,13 @@ MIN_SEEN: Final = 20
 
 EASED: Final = 0.8
 """An alarm that is on counts as over when everything is below this part of its threshold: it does not flap at the edge."""
+
+
+ALARMED: Final = "by alarm"
+FOLLOWS: Final = "by the alarm of another instance"
+WAITS: Final = "it waits for an alarm"
+
+NO_ALARMS: Final[Mapping[str, int]] = {}
 
 
 class Totals(NamedTuple):
@@ -118,19 +125,51 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A restriction that a command gave and no file has: `plain` is what a file would say of it, as JSON."""
+
+    since: float
+    until: float
+    plain: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
     """What operators, and roll-backs, have decided; by name."""
 
     started: Mapping[str, Started] = field(default_factory=dict)
     ended: Mapping[str, Ended] = field(default_factory=dict)
+    given: Mapping[str, Given] = field(default_factory=dict)
 
     def start(self, name: str, since: float, until: float | None) -> Orders:
-        ended = {each: order for each, order in self.ended.items() if each != name}
-        return Orders({**self.started, name: Started(since, until)}, ended)
+        return replace(self, started={**self.started, name: Started(since, until)}, ended=_without(self.ended, name))
+
+    def give(self, name: str, order: Given) -> Orders:
+        return replace(self, given={**self.given, name: order}, ended=_without(self.ended, name))
 
     def end(self, name: str, order: Ended) -> Orders:
-        started = {each: order for each, order in self.started.items() if each != name}
-        return Orders(started, {**self.ended, name: order})
+        return Orders(_without(self.started, name), {**self.ended, name: order}, _without(self.given, name))
+
+    def merged(self, others: Orders) -> Orders:
+        """With the orders of other instances: of a start and an end the later one counts, wherever it was given."""
+        started, ended, given = dict(self.started), dict(self.ended), dict(self.given)
+        for name, order in others.started.items():
+            if name not in started or started[name].since < order.since:
+                started[name] = order
+        for name, new in others.given.items():
+            if name not in given or given[name].since < new.since:
+                given[name] = new
+        for name, over in others.ended.items():
+            if name not in ended or ended[name].at < over.at:
+                ended[name] = over
+        for name in tuple(ended):
+            begun = max((each[name].since for each in (started, given) if name in each), default=None)
+            if begun is not None and begun > ended[name].at:
+                del ended[name]
+            else:
+                started.pop(name, None)
+                given.pop(name, None)
+        return Orders(started, ended, given)
 
     def only(self, restrictions: Iterable[Restriction], now: float) -> Orders:
         """Without what can no longer matter: so that what is kept does not grow."""
@@ -145,7 +184,13 @@ class Orders:
             for name, order in self.ended.items()
             if name in known and order.identity == identity(known[name]) and now < known[name].until
         }
-        return self if (started, ended) == (dict(self.started), dict(self.ended)) else Orders(started, ended)
+        given = {name: order for name, order in self.given.items() if now < order.until}
+        kept = Orders(started, ended, given)
+        return self if kept == self else kept
+
+
+def _without[Order](orders: Mapping[str, Order], name: str) -> dict[str, Order]:
+    return {each: order for each, order in orders.items() if each != name}
 
 
 def identity(restriction: Restriction) -> str:
@@ -169,11 +214,15 @@ class Standing:
 
 
 class Look(NamedTuple):
-    """What one tick found: how all stand, what changed (name and words), and which were rolled back (name and words)."""
+    """What one tick found: how all stand, what changed (name and words), and which were rolled back (name and words).
+
+    `alarms` are the steps, by name, of those that an alarm of this instance has on: for other instances to follow.
+    """
 
     standings: tuple[Standing, ...]
     changes: tuple[tuple[str, str], ...]
     rolled_back: tuple[tuple[str, str], ...]
+    alarms: Mapping[str, int] = NO_ALARMS
 
 
 @dataclass(slots=True)
@@ -200,17 +249,24 @@ class Monitor:
         signals: Signals,
         collateral: Mapping[str, tuple[int, int]],
         now: float,
+        alarms: Mapping[str, int] = NO_ALARMS,
     ) -> Look:
-        """One tick. `collateral` says, by name, how many clients of the class to be spared were touched, and were seen."""
+        """One tick. `collateral` says, by name, how many clients of the class to be spared were touched, and were seen.
+
+        `alarms` are what other instances said in `Look.alarms`.
+        """
         self._states = {each.name: self._states.get(each.name, _State()) for each in restrictions}
         standings: list[Standing] = []
         changes: list[tuple[str, str]] = []
         rolled_back: list[tuple[str, str]] = []
+        own: dict[str, int] = {}
         for restriction in restrictions:
             name = restriction.name
             state = self._states[name]
             before = state.on_since is not None
             standing = self._standing(restriction, state, orders, signals, now)
+            if standing.reason == WAITS and name in alarms:
+                standing = Standing(restriction, on=True, reason=FOLLOWS)
             if standing.on and before:
                 too_much = _collateral(restriction, collateral.get(name, (0, 0)))
                 if too_much:
@@ -222,8 +278,11 @@ class Monitor:
             if not standing.on and standing.reason != WAITS:
                 state.step = 0
                 state.last_over = None
-            standings.append(replace(standing, since=state.on_since, step=state.step))
-        return Look(tuple(standings), tuple(changes), tuple(rolled_back))
+            if standing.reason == ALARMED:
+                own[name] = state.step
+            step = min(max(state.step, alarms.get(name, 0)), restriction.steps) if standing.on else 0
+            standings.append(replace(standing, since=state.on_since, step=step))
+        return Look(tuple(standings), tuple(changes), tuple(rolled_back), own)
 
     def _standing(
         self, restriction: Restriction, state: _State, orders: Orders, signals: Signals, now: float
@@ -242,13 +301,10 @@ class Monitor:
             return Standing(restriction, on=False, reason="it has not begun")
         if restriction.alarm is not None:
             on = _by_alarm(restriction, restriction.alarm, state, signals, now)
-            return Standing(restriction, on=on, reason="by alarm" if on else WAITS)
+            return Standing(restriction, on=on, reason=ALARMED if on else WAITS)
         if restriction.standby:
             return Standing(restriction, on=False, reason="it waits for a command")
         return Standing(restriction, on=True, reason="by time", ends=restriction.until)
-
-
-WAITS: Final = "it waits for an alarm"
 
 
 def _by_alarm(restriction: Restriction, alarm: Alarm, state: _State, signals: Signals, now: float) -> bool:

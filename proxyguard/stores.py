@@ -56,6 +56,8 @@ class FillKeeper:
 class MemoryBooks:
     """Counts in this process; a snapshot file keeps them over restarts when the settings name one."""
 
+    unsaved_because = "it ends with this instance: the setting store.snapshot would keep it"
+
     def __init__(self, settings: Settings) -> None:
         """Read the snapshot, if any; trouble with it is logged, never fatal."""
         counting = settings.counting
@@ -93,6 +95,8 @@ class MemoryBooks:
 
 class ServerBooks:
     """Counts on a server that several instances share."""
+
+    unsaved_because = "the store does not answer: in force here, and on other instances as soon as it does"
 
     def __init__(self, settings: Settings) -> None:
         self._valkey = valkey_store(settings)

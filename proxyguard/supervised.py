@@ -6,6 +6,7 @@ The parent holds the other end of standard input; when that closes, the parent i
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import pickle
@@ -36,6 +37,8 @@ class Assignment:
     secret: bytes
     store: Path
     pieces: Path
+    restrictions: Path
+    """Which are on, as the command `restrictions` says it."""
 
 
 async def serve(assignment: Assignment, control: Path, listening: socket.socket, ready: int) -> None:
@@ -48,6 +51,7 @@ async def serve(assignment: Assignment, control: Path, listening: socket.socket,
     await store.start()
     worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=(listening,))
     worker.counts.show(store.gauges())
+    await worker.told("restrictions", json.loads(assignment.restrictions.read_bytes()))
     await worker.start()
     os.write(ready, b"1")
     os.close(ready)

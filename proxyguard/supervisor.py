@@ -50,7 +50,7 @@ class Supervisor:
             else None
         )
         self._upkeep = Upkeep(
-            settings, self._crew, self._books, self._counts, self._folder, in_force=in_force, parts=parts
+            settings, secret, self._crew, self._books, self._counts, self._folder, in_force=in_force, parts=parts
         )
         self._admin = AdminServer(self, settings.admin, control_path(settings))
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
@@ -79,6 +79,7 @@ class Supervisor:
             if self._store_server is not None:
                 await self._store_server.start()
             self._admin.start()
+            await self._upkeep.prepare()
             await self._crew.start()
         except BaseException:
             await self._close()

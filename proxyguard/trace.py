@@ -279,14 +279,14 @@ class _Walk:
         return self.keys.limit_key(entry.rule_set, entry.rule.name, limit, shadow=shadow)(self.request)
 
     def _ban_keys(self, entries: list[Entry]) -> tuple[str, ...]:
-        client = self.keys.client_ban_key(self.request)
+        own = self.keys.own_ban_keys(self.request)
         banning = {
             entry.rule.limit.per if entry.rule.limit else BY_CLIENT
             for entry in entries
             if isinstance(entry.rule.action, Ban) and entry.mode is Mode.ENFORCE
         }
         others = {self.keys.ban_key(per)(self.request) for per in banning}
-        return (client, *sorted(others - {client}))
+        return (*own, *sorted(others.difference(own)))
 
 
 def mentions(condition: Condition, kind: FieldKind) -> bool:

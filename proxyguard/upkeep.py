@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from time import time
 from typing import Any, Protocol
 
 from proxyguard.admin.server import Command
+from proxyguard.ban_keys import BanKeys
 from proxyguard.decision import Mode
 from proxyguard.operations import Operations
 from proxyguard.orders import OrderFile
@@ -18,6 +20,7 @@ from proxyguard.process import until_signal
 from proxyguard.promotion import Promotions
 from proxyguard.reload import InForce
 from proxyguard.reloader import Reloader
+from proxyguard.restriction_commands import RestrictionCommands
 from proxyguard.restriction_keeper import RestrictionKeeper
 from proxyguard.settings import Settings
 from proxyguard.shared_orders import SharedOrders
@@ -51,6 +54,7 @@ class Upkeep:
     def __init__(
         self,
         settings: Settings,
+        secret: bytes,
         workers: Workers,
         books: Books,
         counts: Metrics,
@@ -62,17 +66,21 @@ class Upkeep:
         """`in_force` and `parts` are of the rules that the workers start with."""
         self._workers = workers
         orders = OrderFile(settings.restrictions_file or folder / "orders")
-        shared = None if settings.store.url is None else SharedOrders(books.store)
-        self._reloader = Reloader(settings.rules, in_force, parts, workers.install, counts, ordered=orders.rules)
+        shared = None if settings.store.url is None else SharedOrders(books.store, books.saved)
+        self._reloader = Reloader(settings.rules, in_force, parts, workers.install, counts)
         self._restrictions = RestrictionKeeper(self._reloader, orders, workers.told, counts, shared)
         self._promotions = Promotions(self._reloader, workers.window, workers.forget, counts)
         counts.show(books.gauges())
-        operations = Operations(books, settings.counting.prefixes, self._reloader)
+        operations = Operations(books, BanKeys(secret, settings.counting.prefixes), self._reloader)
         self.commands: Mapping[str, Command] = {
             **operations.commands,
             **self._promotions.commands,
-            **self._restrictions.commands,
+            **RestrictionCommands(self._restrictions).commands,
         }
+
+    async def prepare(self) -> None:
+        """Before any worker takes a request: the restrictions that are on. The store has started."""
+        await self._restrictions.tick(time())
 
     def status(self) -> dict[str, Any]:
         """What `status` shows of it."""

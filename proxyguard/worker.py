@@ -32,7 +32,7 @@ from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.network_table import NetworkTable
 from proxyguard.reload import InForce, Loaded, RulesRejected, compile_sites
 from proxyguard.restricting import on_from
-from proxyguard.restriction_keeper import allowance_from
+from proxyguard.restriction_preview import allowance_from
 from proxyguard.settings import Listen, Settings
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics, exposition

@@ -72,6 +72,13 @@ def test_a_ban_covers_the_whole_64_of_an_ipv6_client() -> None:
     assert not keeper.refuses(Address.parse("2001:db8:0:1::1"))
 
 
+def test_a_ban_of_a_network_is_carried_out_as_well() -> None:
+    keeper = doorman(Reject(), policy(None))
+    keeper._store.ban("network:198.51.100.0/24", "operator", "", BanTerms(60.0, Drop()), 1000.0)
+    assert keeper.refuses(Address.parse("198.51.100.200"))
+    assert not keeper.refuses(Address.parse("198.51.101.200"))
+
+
 def test_a_reload_takes_the_allow_rules_along() -> None:
     keeper = doorman(Drop(), policy(OFFICE))
     keeper.swap(keeper.table(policy(None)))

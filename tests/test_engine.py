@@ -318,10 +318,13 @@ def test_leaving_the_key_out_bans_only_who_left_it_out() -> None:
     site.decide(request())
     assert site.rule(request()).ban is not None
     assert site.said(request()) == "ban by key"
-    assert match(site.policy, request(client="203.0.113.5"), 0.0).ban_keys == ("client:203.0.113.5",)
+    assert match(site.policy, request(client="203.0.113.5"), 0.0).ban_keys == (
+        "client:203.0.113.5",
+        "network:203.0.113.0/24",
+    )
 
 
-def test_the_keys_to_look_for_bans_by_are_the_client_and_those_of_enforced_ban_rules() -> None:
+def test_the_keys_to_look_for_bans_by_are_the_client_its_network_and_those_of_enforced_ban_rules() -> None:
     network = KeyPart(KeyKind.NETWORK)
     rules = (
         rule("a", Ban(1.0), word("x"), limit(1, network)),
@@ -331,8 +334,8 @@ def test_the_keys_to_look_for_bans_by_are_the_client_and_those_of_enforced_ban_r
     )
     assert match(compiled(*rules), request(), 0.0).ban_keys == (
         "client:192.0.2.1",
-        "client:192.0.2.1+network:192.0.2.0/24",
         "network:192.0.2.0/24",
+        "client:192.0.2.1+network:192.0.2.0/24",
     )
 
 

@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 
 from proxyguard.decision import PASS_BY_DEFAULT, Decision, Reject
-from proxyguard.orders import OrderFile, rules_beside
-from proxyguard.recent import MAX_KEYS, MAX_SECTIONS, Allowance, Recent, Tried, section_of
+from proxyguard.orders import OrderFile
+from proxyguard.recent import (
+    ELSEWHERE,
+    MAX_KEYS,
+    MAX_SECTIONS,
+    Allowance,
+    PathText,
+    Recent,
+    Share,
+    Tried,
+    section_of,
+    share_of,
+)
 from proxyguard.restricting import MAX_WATCHED, On, Restricting, as_plain, on_from
-from proxyguard.restrictions import Ended, Orders, Started
+from proxyguard.restrictions import Ended, Given, Orders, Started
 
 REFUSED = Decision(Reject(), "slow-anonymous", restriction="slow")
 
@@ -69,7 +80,10 @@ def test_a_limit_is_tried_on_the_last_hour() -> None:
     recent.saw("member", "d", b"/posts/1", 2400.0)
     assert recent.try_out(Allowance("anonymous", 10.0, 40.0), 2400.0) == Tried(3, 0)
     assert recent.try_out(Allowance("anonymous", 9.0, 39.0), 2400.0) == Tried(3, 2)
-    assert recent.try_out(Allowance("anonymous", 100.0, 39.0, b"/posts/"), 2400.0) == Tried(2, 1)
+    assert recent.try_out(Allowance("anonymous", 100.0, 39.0, (PathText(b"/posts/"),)), 2400.0) == Tried(2, 1)
+    assert recent.try_out(Allowance("anonymous", 0.0, 0.0, (PathText(b"/posts/1"),)), 2400.0) == Tried(
+        2, 2, exact=False
+    )
     assert recent.try_out(Allowance("anonymous", 9.0, 39.0), 3900.0) == Tried(2, 0)
 
 
@@ -87,6 +101,7 @@ def test_made_up_parts_of_the_site_are_one() -> None:
     for number in range(MAX_SECTIONS + 50):
         recent.saw("anonymous", "a", b"/%d/" % number, 0.0)
     assert len(recent._pieces[-1].counts) == MAX_SECTIONS + 1
+    assert recent.try_out(Allowance("anonymous", 40.0, 99.0, (PathText(b"/0/"),)), 0.0) == Tried(1, 1, exact=False)
     assert recent.try_out(Allowance("anonymous", 99.0, 99.0), 0.0) == Tried(1, 1)
 
 
@@ -98,21 +113,55 @@ def test_a_part_of_the_site_ends_with_its_slash(path: bytes, section: bytes) -> 
     assert section_of(path) == section
 
 
-ORDERS = Orders(
-    {"prepared": Started(1.0, 50.0), "other": Started(2.0)}, {"slow": Ended(3.0, "ended by command", "ab12")}
+@pytest.mark.parametrize(
+    ("section", "path", "share"),
+    [
+        (b"/posts/", PathText(b"/posts/"), Share.ALL),
+        (b"/posts/", PathText(b"/po"), Share.ALL),
+        (b"/posts/", PathText(b"/"), Share.ALL),
+        (b"/posts/", PathText(b"/posts/7"), Share.SOME),
+        (b"/posts/", PathText(b"/posts/7", is_prefix=False), Share.SOME),
+        (b"/posts/", PathText(b"/posts"), Share.ALL),
+        (b"/posts/", PathText(b"/users/"), Share.NONE),
+        (b"/", PathText(b"/sign-up"), Share.SOME),
+        (b"/", PathText(b"/posts/"), Share.NONE),
+        (b"/", PathText(b"/"), Share.ALL),
+        (b"/", PathText(b"/", is_prefix=False), Share.SOME),
+        (ELSEWHERE, PathText(b"/posts/"), Share.SOME),
+        (ELSEWHERE, PathText(b"/"), Share.ALL),
+    ],
 )
-GIVEN = {"extra": {"name": "extra", "why": "Because.", "classes": {"anonymous": "5/day"}, "until": "2090-01-01"}}
+def test_how_much_of_a_part_of_the_site_some_paths_are(section: bytes, path: PathText, share: Share) -> None:
+    assert share_of(section, (path,)) is share
+    assert share_of(section, (PathText(b"/no/"), path)) >= share
+    assert (share_of(section, None), share_of(section, ())) == (Share.ALL, Share.NONE)
+
+
+PLAIN = {"name": "extra", "why": "Because.", "classes": {"anonymous": "5/day"}, "until": "2090-01-01"}
+ORDERS = Orders(
+    {"prepared": Started(1.0, 50.0), "other": Started(2.0)},
+    {"slow": Ended(3.0, "ended by command", "ab12")},
+    {"extra": Given(4.0, 60.0, PLAIN)},
+)
 
 
 def test_orders_are_there_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "orders"
-    OrderFile(path).keep(ORDERS, GIVEN)
+    assert OrderFile(path).keep(ORDERS)
     again = OrderFile(path)
-    assert (again.orders, again.given) == (ORDERS, GIVEN)
-    assert again.rules.exists()
-    assert (path.stat().st_mode & 0o777, again.rules.stat().st_mode & 0o777) == (0o600, 0o600)
-    again.keep(Orders(), {})
-    assert (OrderFile(path).orders, rules_beside(path).exists()) == (Orders(), False)
+    assert again.orders == ORDERS
+    assert path.stat().st_mode & 0o777 == 0o600
+    again.keep(Orders())
+    assert OrderFile(path).orders == Orders()
+
+
+def test_orders_that_cannot_be_written_are_in_force_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = OrderFile(tmp_path / "nowhere" / "orders")
+    assert not file.keep(ORDERS)
+    assert file.orders == ORDERS
+    assert caplog.records[-1].message == f"the orders cannot be written to {file.path}: No such file or directory"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"started": {"a": 1}, "ended": {}, "given": {}}', "\0\0\0"])

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from proxyguard.admin.client import ControlError, ask
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
-from proxyguard.durations import DURATION_HINT, parse_duration
 
 RELOAD_SECONDS: Final = 300.0
 """For the largest policy, on a machine that is busy with an attack."""
@@ -103,66 +100,3 @@ def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
         click.echo(json.dumps(answer))
     else:
         click.echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")
-
-
-@click.group()
-def bans() -> None:
-    """List, add and remove bans on the running instance.
-
-    \b
-    Examples:
-      proxyguard bans list
-      proxyguard bans add 203.0.113.9 --for 2h --note "ticket 4711"
-      proxyguard bans remove 203.0.113.9
-    """
-
-
-@bans.command("list")
-@config_option
-@control_option
-@json_option
-def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> None:
-    """Show the bans in force."""
-    answer = asked(config, control, "bans-list")
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
-    if not answer["bans"]:
-        click.echo("no bans are in force")
-        return
-    table = Table("banned", "until (UTC)", "by rule", "gets", "times", "note", box=None, pad_edge=False)
-    for ban in answer["bans"]:
-        table.add_row(ban["key"], moment(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), ban["note"])
-    Console().print(table)
-
-
-@bans.command("add")
-@click.argument("who")
-@click.option("--for", "duration", required=True, help="How long: 30m, 2h, 7d.")
-@click.option("--then", type=click.Choice(["reject", "tarpit", "drop"]), default="reject", show_default=True)
-@click.option("--note", default="", help="Why; shown in the list.")
-@config_option
-@control_option
-def add_ban(who: str, duration: str, then: str, note: str, config: Path | None, control: Path | None) -> None:
-    """Ban an address (an IPv6 address stands for its /64) or a key such as header.x-api-key:….
-
-    `--then drop` refuses connections at accept, before TLS.
-    """
-    try:
-        seconds = parse_duration(duration)
-    except ValueError:
-        raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
-    answer = asked(config, control, "bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
-    click.echo(f"{answer['key']} is banned until {moment(answer['until'])} UTC ({answer['then']})")
-
-
-@bans.command("remove")
-@click.argument("who")
-@config_option
-@control_option
-def remove_ban(who: str, config: Path | None, control: Path | None) -> None:
-    """Lift a ban."""
-    answer = asked(config, control, "bans-remove", {"key": who})
-    if not answer["removed"]:
-        fail(f"{answer['key']} was not banned")
-    click.echo(f"{answer['key']} is no longer banned")

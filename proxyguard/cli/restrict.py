@@ -30,6 +30,8 @@ path_option = click.option("--path-prefix", metavar="PATH", help="Only requests 
 def restrict() -> None:
     """List, try, start and end temporary restrictions. Each of them has an end.
 
+    On a store that several instances share, one command is enough for all.
+
     \b
     Examples:
       proxyguard restrict list
@@ -91,6 +93,8 @@ def preview(
 ) -> None:
     """Say whom a restriction would have touched within the last hour. Changes nothing.
 
+    Of a condition only the paths are looked at; what else it asks is named, and then at most so many would have been touched.
+
     \b
     Examples:
       proxyguard restrict preview slow-reading
@@ -108,8 +112,10 @@ def preview(
         table.add_row(each["class"], each["limit"], f"{each['seen']:,}", f"{each['touched']:,}")
     Console().print(table)
     click.echo(f"in the last hour, as far as this instance ran; {answer['not_kept']:,} requests were not kept")
-    if not answer["exact"]:
-        click.echo("its condition was not looked at, only the limits: so at most that many")
+    if answer["left_out"]:
+        click.echo(f"not looked at: {', '.join(answer['left_out'])}; so at most that many")
+    elif not answer["exact"]:
+        click.echo("counted by parts of the site, of which its paths are a part: so at most that many")
     if answer["workers"] > 1:
         click.echo(f"a client that several of the {answer['workers']} workers served is counted by each")
 
@@ -124,6 +130,7 @@ def preview(
 @click.option("--why", default="", help="What those whom it stops read. Needed with --class.")
 @config_option
 @control_option
+@json_option
 def start(
     name: str,
     classes: tuple[str, ...],
@@ -132,6 +139,8 @@ def start(
     why: str,
     config: Path | None,
     control: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Start a restriction that a rule file defines, or one given here.
 
@@ -151,24 +160,39 @@ def start(
         "until": None if until is None else end_of(until),
     }  # fmt: skip
     answer = asked(config, control, "restrictions-start", arguments)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
     click.echo(
         f"{name} is on until {said_time(answer['ends'])} UTC" if answer["on"] else f"{name} is off: {answer['reason']}"
     )
+    say_unsaved(answer)
 
 
 @restrict.command()
 @click.argument("name")
 @config_option
 @control_option
-def end(name: str, config: Path | None, control: Path | None) -> None:
+@json_option
+def end(name: str, config: Path | None, control: Path | None, *, as_json: bool) -> None:
     """End a restriction now. One of a file stays off until it is started by command, or changed in its file.
 
     \b
     Example:
       proxyguard restrict end slow-search
     """
-    asked(config, control, "restrictions-end", {"name": name})
+    answer = asked(config, control, "restrictions-end", {"name": name})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
     click.echo(f"{name} has ended")
+    say_unsaved(answer)
+
+
+def say_unsaved(answer: dict[str, Any]) -> None:
+    """Say so when a restart might forget it, or other instances not know."""
+    if not answer["saved"]:
+        click.echo("  not written to its file, or not known to the shared store yet: the log says which")
 
 
 def limits_of(classes: tuple[str, ...]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from proxyguard.admin.client import control_path
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.decision import Mode
 from proxyguard.lone_worker import LoneWorker
-from proxyguard.orders import rules_beside
 from proxyguard.policy.model import rules_by_mode
 from proxyguard.process import configure_logging, loop_factory
 from proxyguard.reload import Loaded, RulesRejected, load_tested
@@ -64,8 +63,7 @@ def run(
         )
     secret = key_secret(settings)
     try:
-        kept = settings.restrictions_file
-        loaded = load_tested(settings.rules, None if kept is None else rules_beside(kept))
+        loaded = load_tested(settings.rules)
     except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     try:

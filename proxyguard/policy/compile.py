@@ -31,7 +31,7 @@ from proxyguard.policy.conditions import (
 from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.facts import FactNumbers, FactTable
-from proxyguard.policy.keys import BY_CLIENT, KeyMaker, Shown
+from proxyguard.policy.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
 from proxyguard.policy.steps import Breathe, in_steps, no_breath
 from proxyguard.request import Request
@@ -189,7 +189,7 @@ class CompiledPolicy:
         self.settles = any(rule.limit is not None and rule.limit.count.after_response for rule in rules)
         """Whether any limit is charged when the response is known."""
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
-        self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT}, key=str))
+        self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
@@ -205,11 +205,11 @@ class CompiledPolicy:
         """The keys by which this request may be banned; none when nothing may act."""
         if self.mode is not Mode.ENFORCE:
             return ()
-        client = self._keys.client_ban_key(request)
+        own = self._keys.own_ban_keys(request)
         if not self._ban_keys:
-            return (client,)
+            return own
         others = {key(request) for key in self._ban_keys}
-        return (client, *sorted(others - {client}))
+        return (*own, *sorted(others.difference(own)))
 
     def client_key(self, request: Request) -> str:
         """What tells the client of a request from others."""

@@ -43,9 +43,8 @@ def expanded(rule_sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
     every = tuple(rule_sets)
     account = next((each.account for each in every if each.account is not None), None)
     classes = next((each.classes for each in every if each.classes), ())
-    every = tuple(
-        _with_restrictions(each, account is not None, classes) if each.restrictions else each for each in every
-    )
+    names = tuple(each.name for each in classes)
+    every = tuple(with_restrictions(each, account is not None, names) if each.restrictions else each for each in every)
     source = next((each for each in every if each.classes or each.account is not None), None)
     if source is None:
         return every
@@ -61,9 +60,9 @@ def expanded(rule_sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
     return (common, *(replace(each, account=None, classes=()) for each in every))
 
 
-def _with_restrictions(rule_set: RuleSet, has_accounts: bool, classes: tuple[ClientClass, ...]) -> RuleSet:  # noqa: FBT001 - private
-    names = tuple(each.name for each in classes)
-    restrictions = tuple(_settled(each, has_accounts, names) for each in rule_set.restrictions)
+def with_restrictions(rule_set: RuleSet, has_accounts: bool, classes: tuple[str, ...]) -> RuleSet:  # noqa: FBT001 - no setting
+    """A rule set with the rules of its restrictions, where all files together define these classes."""
+    restrictions = tuple(_settled(each, has_accounts, classes) for each in rule_set.restrictions)
     rules = tuple(rule for each in restrictions for rule in _restriction_rules(each))
     return replace(rule_set, rules=rule_set.rules + rules, restrictions=restrictions)
 

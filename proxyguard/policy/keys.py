@@ -24,6 +24,8 @@ Shown = Callable[[Request], str | None]
 BY_CLIENT: Final = (KeyPart(KeyKind.CLIENT),)
 """What a ban is for when its rule has no limit to say."""
 
+BY_NETWORK: Final = (KeyPart(KeyKind.NETWORK),)
+
 HASH_BYTES: Final = 8
 """16 hexadecimal digits: a table of a million keys has a chance of 3e-8 of two that are one."""
 
@@ -97,9 +99,17 @@ class KeyMaker:
 
         return key
 
+    def own_ban_keys(self, request: Request) -> tuple[str, str]:
+        """The keys of the bans that every request is looked for by: of its client, and of the client's network."""
+        return request.client.ban_keys(self._prefixes)
+
+    def hashed(self, value: bytes) -> str:
+        """A header's, cookie's or query parameter's only value as it stands in a key."""
+        return self._hash(value)
+
     def client_ban_key(self, request: Request) -> str:
         """The key of a ban by client address."""
-        return f"client:{request.client.client_key(self._prefixes)}"
+        return request.client.ban_keys(self._prefixes)[0]
 
     def session_key(self, session: Field) -> Shown:
         """The keyed hash of what identifies a session: a cookie or a header; None when the request has none."""

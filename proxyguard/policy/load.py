@@ -39,12 +39,8 @@ class LoadResult(NamedTuple):
     files: tuple[Path, ...]
 
 
-def load_policy(directory: Path, ordered: Path | None = None) -> LoadResult:
-    """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given.
-
-    `ordered` is a rule file of restrictions that an operator started by command; see `proxyguard.orders`. It never stands in the
-    way: with a problem in it, it is left out.
-    """
+def load_policy(directory: Path) -> LoadResult:
+    """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given."""
     paths, problems = rule_files(directory)
     if not paths and not problems:
         hint = f"rule files end in {' or '.join(SUFFIXES)}; is this the right directory?"
@@ -69,21 +65,8 @@ def load_policy(directory: Path, ordered: Path | None = None) -> LoadResult:
     files = (*paths, *list_files.paths)
     if problems:
         return LoadResult(None, tuple(sorted(problems)), files)
-    own = None if ordered is None else _ordered(ordered, parsed)
-    rule_sets = expanded(
-        file.rule_set for file in (*parsed, *([] if own is None else [own])) if file.rule_set is not None
-    )
+    rule_sets = expanded(file.rule_set for file in parsed if file.rule_set is not None)
     return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests)), (), files)
-
-
-def _ordered(path: Path, parsed: list[ParsedFile]) -> ParsedFile | None:
-    """The restrictions started by command, unless they and the rules no longer go together."""
-    try:
-        own = parse_file(path.read_bytes(), str(path), None)
-    except OSError:
-        return None
-    check_names([*parsed, own], whole=True)
-    return own if not any(file.report.problems for file in (*parsed, own)) else None
 
 
 @contextmanager

@@ -113,22 +113,6 @@ def test_the_common_rules_apply_to_every_choice_and_no_mode_weakens_them(tmp_pat
     ]
 
 
-def test_restrictions_by_command_are_read_beside_the_rules_and_never_stand_in_the_way(tmp_path: Path) -> None:
-    rules = tmp_path / "rules"
-    rules.mkdir()
-    (rules / "a.yaml").write_text(CLASSES)
-    ordered = tmp_path / "ordered.json"
-    assert load_policy(rules, ordered).policy is not None
-    ordered.write_text(RESTRICTION)
-    policy = load_policy(rules, ordered).policy
-    assert policy is not None
-    assert [each.name for each in policy.restrictions] == ["slow", "shed"]
-    (rules / "a.yaml").write_text(CLASSES.replace("signed-in", "member"))
-    policy = load_policy(rules, ordered).policy
-    assert policy is not None
-    assert policy.restrictions == ()
-
-
 @pytest.mark.parametrize("on", [(), ("slow",), ("slow", "shed")])
 @pytest.mark.parametrize("account", [None, b"member"])
 def test_the_engine_and_the_trace_agree_whatever_is_on(

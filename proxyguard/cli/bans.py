@@ -1,0 +1,193 @@
+"""`proxyguard bans`: who is banned on the running instance, by whom, until when. Adds, lifts and exports bans."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from time import time
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from proxyguard.cli.control import asked, moment
+from proxyguard.cli.options import config_option, control_option, fail, json_option
+from proxyguard.durations import DURATION_HINT, parse_duration
+
+BY_ADDRESS: Final = re.compile(r"(?:client|network):([0-9a-f.:/]+)")
+"""Keys that a firewall or nginx can use."""
+
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@click.group()
+def bans() -> None:
+    """List, add, remove and export bans on the running instance.
+
+    WHO is an address, a network, a value of a header, cookie or query parameter, or a key as `bans list` shows it. On a store
+    that several instances share, one command is enough for all.
+
+    \b
+    Examples:
+      proxyguard bans list
+      proxyguard bans add 203.0.113.9 --for 2h --note "ticket 4711"
+      proxyguard bans add 203.0.113.0/24 --for 30m --then drop
+      proxyguard bans remove 203.0.113.9
+      proxyguard bans export --format nginx > /etc/nginx/banned.conf
+    """
+
+
+@bans.command("list")
+@config_option
+@control_option
+@json_option
+def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+    """Show the bans in force, the last to end first.
+
+    \b
+    Example:
+      proxyguard bans list --json
+    """
+    answer = asked(config, control, "bans-list")
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    if not answer["bans"]:
+        click.echo("no bans are in force")
+        return
+    table = Table(box=None, pad_edge=False)
+    longest = max(len(ban["key"]) for ban in answer["bans"])
+    table.add_column("banned", no_wrap=True, min_width=longest)  # whole, because `remove` takes it
+    for heading in ("until (UTC)", "by rule", "gets", "times", "note"):
+        table.add_column(heading)
+    for ban in answer["bans"]:
+        row = (ban["key"], moment(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), plain(ban["note"]))
+        table.add_row(*row)
+    Console(markup=False, highlight=False).print(table)
+
+
+@bans.command()
+@click.argument("who")
+@click.option("--for", "duration", metavar="DURATION", help="How long: 30m, 2h, 7d.", required=True)
+@click.option(
+    "--then",
+    type=click.Choice(["reject", "tarpit", "drop"]),
+    default="reject",
+    show_default=True,
+    help="What the banned get. drop refuses connections at accept, before TLS.",
+)
+@click.option("--note", default="", help="Why; shown in the list.")
+@config_option
+@control_option
+@json_option
+def add(
+    who: str, duration: str, then: str, note: str, config: Path | None, control: Path | None, *, as_json: bool
+) -> None:
+    """Ban an address, a network, a value or a key. It takes the place of a ban in force.
+
+    An IPv6 address stands for its /64. A network stands for the /24s (IPv6: /48s) in it, or for the single clients when it is
+    smaller; at most 256 of them. A value is remembered as a hash; some rule has to ban by that header, cookie or parameter.
+
+    \b
+    Examples:
+      proxyguard bans add 2001:db8:7::1 --for 2h --note "ticket 4711"
+      proxyguard bans add 203.0.112.0/20 --for 30m --then tarpit
+      proxyguard bans add header.x-api-key=3f7ab1c0 --for 7d
+    """
+    try:
+        seconds = parse_duration(duration)
+    except ValueError:
+        raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
+    answer = asked(config, control, "bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    made = answer["bans"]
+    click.echo(f"{said(who, [ban['key'] for ban in made])} banned until {moment(made[0]['until'])} UTC ({then})")
+    if answer["replaced"]:
+        click.echo(f"  in place of {answer['replaced']} in force")
+    say_unsaved(answer)
+
+
+@bans.command()
+@click.argument("who")
+@config_option
+@control_option
+@json_option
+def remove(who: str, config: Path | None, control: Path | None, *, as_json: bool) -> None:
+    """Lift a ban, and forget how often it was made. WHO is as in `bans add`.
+
+    Exit code 1 when there was none.
+
+    \b
+    Examples:
+      proxyguard bans remove 203.0.113.9
+      proxyguard bans remove network:203.0.113.0/24
+    """
+    answer = asked(config, control, "bans-remove", {"key": who})
+    if as_json:
+        click.echo(json.dumps(answer))
+        raise SystemExit(0 if answer["removed"] else 1)
+    if not answer["removed"]:
+        fail(f"{said(who, answer['keys'], was=True)} not banned")
+    click.echo(f"{said(who, answer['removed'])} no longer banned")
+    say_unsaved(answer)
+
+
+@bans.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "text", "nginx"]),
+    default="json",
+    show_default=True,
+    help="json: one object a line, all of it. text: addresses, for a list file. nginx: deny lines.",
+)
+@config_option
+@control_option
+def export(form: str, config: Path | None, control: Path | None) -> None:
+    """Write the bans in force to standard output, for another program.
+
+    Text and nginx have only bans of addresses and networks; how many others were left out is said on standard error.
+
+    \b
+    Examples:
+      proxyguard bans export > bans.jsonl
+      proxyguard bans export --format text > rules/lists/banned.txt
+    """
+    found = asked(config, control, "bans-list")["bans"]
+    if form == "json":
+        for ban in found:
+            click.echo(json.dumps(ban))
+        return
+    left_out = 0
+    for ban in found:
+        by_address = BY_ADDRESS.fullmatch(ban["key"])
+        if by_address is None:
+            left_out += 1
+            continue
+        why = plain(f"until {moment(ban['until'])} UTC, {ban['rule']} {ban['note']}").rstrip()
+        click.echo(f"deny {by_address[1]};  # {why}" if form == "nginx" else f"{by_address[1]}  # {why}")
+    click.echo(f"# {len(found) - left_out} bans at {moment(time())} UTC")
+    if left_out:
+        click.echo(f"left out: {left_out} bans of something else than an address", err=True)
+
+
+def said(who: str, keys: list[str], *, was: bool = False) -> str:
+    """`client:192.0.2.7 is`, `192.0.2.0/28 (16 bans) are`."""
+    if len(keys) == 1:
+        return f"{keys[0]} {'was' if was else 'is'}"
+    return f"{plain(who)} ({len(keys)} bans) {'were' if was else 'are'}"
+
+
+def say_unsaved(answer: dict[str, Any]) -> None:
+    """Say so when it would not outlive a crash."""
+    if not answer["saved"]:
+        click.echo(f"  {answer['unsaved_because']}")
+
+
+def plain(text: str) -> str:
+    """On one line, without what would move a terminal's cursor."""
+    return CONTROL.sub(" ", text)

@@ -1,0 +1,188 @@
+"""`proxyguard bans` over a real control socket, to the store of an instance: what is banned, and what is said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxyguard.admin.server import AdminServer, Command
+from proxyguard.ban_keys import BanKeys
+from proxyguard.cli import main
+from proxyguard.client_address import Prefixes
+from proxyguard.decision import Drop, Reject, Tarpit
+from proxyguard.limits.bans import ORDER_MARK
+from proxyguard.limits.store import BanTerms
+from proxyguard.operations import Operations
+from proxyguard.settings import Settings
+from proxyguard.stores import MemoryBooks
+
+UNSAVED = "  it ends with this instance: the setting store.snapshot would keep it\n"
+
+
+class Instance:
+    """What answers at a control socket: the operations on a store, and rules that ban by an API key."""
+
+    ready = True
+
+    def __init__(self, control: Path) -> None:
+        self.control = control
+        self.books = MemoryBooks(Settings())
+        self.store = self.books.memory
+        reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
+        self.commands: Mapping[str, Command] = Operations(self.books, BanKeys(b"secret", Prefixes()), reloader).commands
+
+    async def metrics(self) -> bytes:
+        return b""
+
+    async def status(self) -> dict[str, Any]:
+        return {}
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, ["bans", *arguments, "--control", str(self.control)])
+
+    def banned(self) -> dict[str, tuple[float, object, str]]:
+        """What is in force: by key the seconds left, what the banned get, and the note."""
+        now = time()
+        return {each.key: (round(each.until - now), each.then, each.note) for each in self.store.bans(now)}
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    instance = Instance(tmp_path / "control.sock")
+    serving, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        server = AdminServer(instance, None, instance.control)
+        server.start()
+        loops.append(asyncio.get_running_loop())
+        serving.set()
+        await stop.wait()
+        server.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert serving.wait(10)
+    yield instance
+    loops[0].call_soon_threadsafe(stop.set)
+    thread.join(10)
+
+
+def test_an_address_is_banned_and_listed_and_lifted(instance: Instance) -> None:
+    done = instance.run("add", "2001:db8:7::1", "--for", "2h", "--note", "ticket 4711", "--then", "tarpit")
+    assert re.fullmatch(
+        r"client:2001:db8:7::/64 is banned until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(tarpit\)\n" + UNSAVED, done.output
+    )
+    assert instance.banned() == {"client:2001:db8:7::/64": (7200, Tarpit(), "ticket 4711")}
+    heading, *rows = instance.run("list").output.splitlines()
+    assert heading.split() == ["banned", "until", "(UTC)", "by", "rule", "gets", "times", "note"]
+    assert rows[0].startswith("client:2001:db8:7::/64 ")
+    assert {"operator", "tarpit", "1", "ticket", "4711"} <= set(" ".join(rows).split())
+    assert instance.run("remove", "2001:db8:7::2").output == "client:2001:db8:7::/64 is no longer banned\n" + UNSAVED
+    assert instance.run("list").output == "no bans are in force\n"
+
+
+def test_a_network_is_as_many_bans_as_it_takes_and_is_lifted_whole(instance: Instance) -> None:
+    done = instance.run("add", "203.0.112.0/22", "--for", "30m", "--then", "drop")
+    assert done.output.startswith("203.0.112.0/22 (4 bans) are banned until ")
+    assert instance.banned() == {f"network:203.0.{third}.0/24": (1800, Drop(), "") for third in range(112, 116)}
+    instance.run("remove", "network:203.0.113.0/24")
+    assert instance.run("remove", "203.0.112.0/22").output.startswith("203.0.112.0/22 (3 bans) are no longer banned\n")
+    assert instance.banned() == {}
+
+
+def test_a_value_is_banned_by_its_hash(instance: Instance) -> None:
+    assert instance.run("add", "header.X-Api-Key=3f7ab1", "--for", "7d").exit_code == 0
+    (key,) = instance.banned()
+    assert re.fullmatch("header.x-api-key:[0-9a-f]{16}", key)
+    assert instance.run("remove", key).exit_code == 0
+
+
+def test_what_an_operator_says_takes_the_place_of_a_ban_in_force(instance: Instance) -> None:
+    instance.store.ban("client:192.0.2.7", "sign-up-flood", "", BanTerms(60.0, Reject()), time())
+    done = instance.run("add", "192.0.2.7", "--for", "7d", "--then", "drop")
+    assert "\n  in place of 1 in force\n" in done.output
+    assert instance.banned() == {"client:192.0.2.7": (604_800, Drop(), "")}
+
+
+def test_answers_as_json(instance: Instance) -> None:
+    added = json.loads(instance.run("add", "192.0.2.7", "--for", "1h", "--json").output)
+    assert (added["bans"][0]["key"], added["replaced"], added["saved"]) == ("client:192.0.2.7", 0, False)
+    assert json.loads(instance.run("list", "--json").output)["bans"] == added["bans"]
+    removed = instance.run("remove", "192.0.2.7", "--json")
+    assert (json.loads(removed.output)["removed"], removed.exit_code) == (["client:192.0.2.7"], 0)
+    again = instance.run("remove", "192.0.2.7", "--json")
+    assert (json.loads(again.output)["removed"], again.exit_code) == ([], 1)
+
+
+def fill(instance: Instance) -> None:
+    now = time()
+    for key, note in (("client:192.0.2.7", "deny all;\n\x1b[2J"), ("network:2001:db8::/48", ""), ("header.x:ab", "")):
+        instance.store.ban(key, "flood", "", BanTerms(3600.0 - len(key), Reject(), note=note), now)
+    instance.store.ban(f"{ORDER_MARK}end:slow", "operator", "", BanTerms(3600.0, Reject()), now)
+
+
+def test_bans_are_exported_for_other_programs(instance: Instance) -> None:
+    fill(instance)
+    lines = instance.run("export").output.splitlines()
+    assert [json.loads(line)["key"] for line in lines] == ["header.x:ab", "client:192.0.2.7", "network:2001:db8::/48"]
+    nginx = instance.run("export", "--format", "nginx")
+    assert [line.split("#")[0].rstrip() for line in nginx.stdout.splitlines()] == [
+        "deny 192.0.2.7;",
+        "deny 2001:db8::/48;",
+        "",
+    ]
+    assert re.search(r"^deny 192\.0\.2\.7;  # until \S+ \S+ UTC, flood deny all; \[2J$", nginx.stdout, re.MULTILINE)
+    assert nginx.stderr == "left out: 1 bans of something else than an address\n"
+    text = instance.run("export", "--format", "text").stdout.splitlines()
+    assert [line.split("#")[0].rstrip() for line in text] == ["192.0.2.7", "2001:db8::/48", ""]
+
+
+def test_an_export_is_a_list_that_rules_can_read(instance: Instance, tmp_path: Path) -> None:
+    fill(instance)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "banned.txt").write_text(instance.run("export", "--format", "text").stdout)
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nlists: {banned: {file: lists/banned.txt}}\n"
+        "rules: [{name: known, why: Banned elsewhere., when: {client: $banned}, action: reject}]\n"
+        "tests: [{request: {client: 192.0.2.7}, expect: reject by known}]\n"
+    )
+    done = CliRunner().invoke(main, ["test", str(tmp_path)])
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{tmp_path}: 1 test passed"), done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("add", "192.0.2.7"), 2, "Missing option '--for'"),
+        (("add", "192.0.2.7", "--for", "soon"), 2, "'soon' is not a number and a unit"),
+        (("add", "192.0.2.7", "--for", "1h", "--then", "block"), 2, "'block' is not one of 'reject', 'tarpit', 'drop'"),
+        (("add", "192.0.2.7", "--for", "0s"), 1, "a ban lasts more than 0 and at most 315360000 seconds, not 0.0"),
+        (("add", "example.com", "--for", "1h"), 1, "'example.com' is neither an address, nor a network"),
+        (("add", "cookie.a=b", "--for", "1h"), 1, "no rule bans by cookie.a, so nobody would look at a ban"),
+        (("remove", "192.0.2.7"), 1, "client:192.0.2.7 was not banned"),
+        (("remove", "192.0.2.0/28"), 1, "192.0.2.0/28 (16 bans) were not banned"),
+        (("export", "--format", "xml"), 2, "'xml' is not one of 'json', 'text', 'nginx'"),
+    ],
+)
+def test_what_cannot_be_done_says_why(instance: Instance, arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = instance.run(*arguments)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert instance.banned() == {}
+
+
+def test_without_an_instance_it_says_where_it_looked(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["bans", "list", "--control", str(tmp_path / "none")])
+    assert done.exit_code == 1
+    assert f"no instance is running with the control socket {tmp_path / 'none'}" in done.stderr
