@@ -79,8 +79,7 @@ def test_a_value_is_named_as_it_is_sent_and_kept_as_a_hash() -> None:
         ("2001:db8:7::/52", "'2001:db8:7::/52' would be 4,096 bans"),
         (
             "cookie.session=abc",
-            "no rule bans by cookie.session, so nobody would look at a ban of 'cookie.session=abc'
-  hint: bans are by client,",
+            "no rule bans by cookie.session, so nobody would look at a ban of 'cookie.session=abc'\n  hint: bans are by client,",
         ),
         ("restriction-end:slow", "no rule bans by restriction-end, so nobody"),
     ],
