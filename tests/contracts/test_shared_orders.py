@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from proxyguard import shared_orders
 from proxyguard.decision import Reject
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import AsyncStore, BanTerms, Store
@@ -75,9 +74,9 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
             driver.now = now
             runner.run(driver.settled())
 
-        for store in driver.stores:
-            for record in list(store.bans(START)):
-                store.unban(record.key)
+        for each in driver.stores:
+            for record in list(each.bans(START)):
+                each.unban(record.key)
         yield Pair(list(driver.stores), settle)
         runner.run(driver.stop())
 
@@ -101,7 +100,7 @@ def test_one_that_is_given_is_known_to_all_until_it_is_over_or_ended(pair: Pair)
     slow = Restriction(name="slow", why="Büsy.", until=UNTIL)
     pair.second.end(slow, Ended(START + 31, "ended by command", "x"))
     heard = pair.heard(START + 32).orders
-    assert (heard.given, heard.ended.keys()) == ({}, {"slow"})
+    assert (dict(heard.given), set(heard.ended)) == ({}, {"slow"})
     pair.first.give("slow", given(since=START + 33))
     assert pair.heard(START + 34).orders == Orders(given={"slow": given(since=START + 33)})
 
@@ -117,7 +116,7 @@ def test_one_that_is_given_again_takes_the_place_of_the_first(pair: Pair) -> Non
 def test_who_loses_a_slot_to_another_instance_sees_it_and_takes_another(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_orders.secrets, "choice", lambda free: free[0])
+    monkeypatch.setattr("secrets.choice", lambda free: free[0])
     pair.first.give("slow", given())
     pair.second.give("fast", given("fast"))
     known = pair.heard().orders.given
@@ -133,6 +132,7 @@ def test_alarms_are_followed_by_others_and_end_with_a_word_or_a_lease(pair: Pair
     assert pair.second.heard(BOTH, (), START + 1).alarms == {"auto": 1}
     assert pair.first.heard(BOTH, (), START + 1).alarms == {}
     pair.first.alarm("auto", 2, START + 2)
+    pair.settle(START + 2)
     pair.second.alarm("auto", 1, START + 2)
     pair.settle(START + 3)
     assert pair.second.heard(BOTH, (), START + 3).alarms == {"auto": 2}
@@ -181,7 +181,7 @@ def test_orders_do_not_give_way_when_bans_fill_the_table() -> None:
     for number in range(200):
         store.ban(f"client:192.0.2.{number}", "flood", "", BanTerms(60.0 + number, Reject()), START)
     heard = orders.heard(BOTH, (), START + 1).orders
-    assert (heard.started.keys(), heard.given.keys()) == ({"prepared"}, {"slow"})
+    assert (set(heard.started), set(heard.given)) == ({"prepared"}, {"slow"})
     assert len(list(store.bans(START))) == 50
 
 
