@@ -94,6 +94,7 @@ def test_of_a_start_and_an_end_the_later_counts_wherever_it_was_given(pair: Pair
 
 def test_one_that_is_given_is_known_to_all_until_it_is_over_or_ended(pair: Pair) -> None:
     pair.first.give("slow", given())
+    pair.settle(START + 1)
     pair.second.give("fast", given("fast", START + 1, START + 30))
     assert pair.heard(START + 2).orders.given == {"slow": given(), "fast": given("fast", START + 1, START + 30)}
     assert pair.heard(START + 30).orders.given == {"slow": given()}
