@@ -6,7 +6,8 @@ Durations are seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copyreg
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Final
 
@@ -103,6 +104,15 @@ ACTION_NAMES: Final[dict[type[Action], str]] = {
     Score: "score", Tag: "tag",
 }  # fmt: skip
 
+
+def _by_fields(value: Action) -> tuple[type[Action], tuple[object, ...]]:
+    """How an action is pickled: frozen, it cannot be filled in after it was made."""
+    return type(value), tuple(getattr(value, each.name) for each in fields(value))
+
+
+for _kind in ACTION_NAMES:
+    copyreg.pickle(_kind, _by_fields)
+
 DEFAULT_RULE: Final = "default"
 """The name of the rule that decides when none applies: `pass by default`."""
 
@@ -149,6 +159,10 @@ class Ending:
     seconds_left: float
 
 
+FORWARDING: Final = (Allow, Pass, Delay)
+"""The actions that let a request go on. A tuple: a union would be made anew wherever it is asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One decision. `action` is what to do; for a ban it is what the banned get, and `banned` says so.
@@ -180,7 +194,7 @@ class Decision:
     @property
     def forwards(self) -> bool:
         """Whether the request goes to the upstream (perhaps after a delay)."""
-        return isinstance(self.action, Allow | Pass | Delay)
+        return isinstance(self.action, FORWARDING)
 
 
 PASS_BY_DEFAULT: Final = Decision(action=PASS)

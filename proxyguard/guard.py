@@ -58,6 +58,8 @@ NOTHING_HIDDEN: Final = Forwarding()
 MAX_SETTLING: Final = 10_000
 """Charges for responses on their way to a store elsewhere; more are not made."""
 
+_new = tuple.__new__  # half the cost of calling the class
+
 OF_THE_SITE: Final = frozenset({"", "client-gone"})
 """Faults with which a status is still the site's, not ours."""
 
@@ -116,7 +118,7 @@ class Guard:
 
     def reference(self) -> str:
         """A new opaque reference: 16 hexadecimal digits."""
-        return f"{self._random.getrandbits(64):016x}"
+        return self._random.getrandbits(64).to_bytes(8).hex()
 
     def check(self, request: Request) -> Ticket | Awaitable[Ticket]:
         """Decide about one request; see `ports.Checker`."""
@@ -255,12 +257,13 @@ class Guard:
 
     def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
         policy, request = found.policy, found.request
-        forwarding = self._forwarding(policy, request) if decision.forwards else None
+        forwards = decision.forwards
+        forwarding = self._forwarding(policy, request) if forwards else None
         if decision.restriction:
             ends = self.restricting.ends(decision.restriction)
             decision = replace(decision, ends=None if ends is None else Ending(ends, max(0.0, ends - found.now)))
         if decision.quotas:
-            if decision.forwards:
+            if forwards:
                 hides = forwarding or NOTHING_HIDDEN
                 forwarding = hides._replace(add=quota_fields(decision.quotas))
             elif decision.quota is not None and decision.quota.name and not decision.restriction:
@@ -274,9 +277,8 @@ class Guard:
             who = request.account_key or policy.client_key(request)
             self.restricting.saw(class_ or ANONYMOUS, who, decision)
             self.restricting.recent.saw(class_ or ANONYMOUS, who, request.path, found.now)
-        return self._told(
-            Ticket(request, decision, self.reference(), started, forwarding, class_, due(found, decision))
-        )
+        later = due(found, decision) if policy.settles else ()
+        return self._told(_new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later)))
 
     def _told(self, ticket: Ticket) -> Ticket:
         """Count a decision, and record a refusal."""

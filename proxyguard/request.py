@@ -128,12 +128,13 @@ def inspected_path(target: bytes) -> bytes:
 
     That is the view origin servers match on (nginx's normalised URI). Dot segments stay: the front refuses them.
     """
-    path = target.partition(b"?")[0]
-    if b"#" in path:
+    query = target.find(b"?")  # find, not `in`: that first takes what it is given for a number, and fails, each time
+    path = target if query < 0 else target[:query]
+    if path.find(b"#") >= 0:
         path = path.partition(b"#")[0]
-    if b"%" in path:
+    if path.find(b"%") >= 0:
         path = percent_decode(path)
-    if b"//" in path:
+    if path.find(b"//") >= 0:
         path = _SLASHES.sub(b"/", path)
     return path
 

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxyguard.announcements import ending_text, iso_time, limit_text, quota_fields, spoken
 from proxyguard.decision import Decision, Quota, Reject, Tarpit
@@ -73,6 +73,12 @@ TARPIT_HEADERS: Final = (
 )
 
 
+HTML: Final = b"text/html; charset=utf-8"
+JSON: Final = b"application/json"
+TEXT: Final = b"text/plain; charset=utf-8"
+"""The forms of an answer, by their Content-Type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's."""
@@ -103,7 +109,7 @@ def render(decision: Decision, reference: str, *, accept: bytes = b"", now_secon
     wait = reject.retry_after_seconds
     if wait is None:
         wait = now_seconds_left if now_seconds_left is not None else _quota_wait(decision.quota)
-    told = Told()
+    told = None
     if decision.quotas or decision.restriction:
         ends = decision.ends
         if ends is not None and wait is not None and decision.restriction:
@@ -147,36 +153,53 @@ RESTRICTED_TITLE: Final = "This part of the site is limited for a time"
 
 
 def _answer(
-    status: int, message: str | None, reference: str, accept: bytes, wait: float | None, told: Told = NOTHING_TOLD
+    status: int, message: str | None, reference: str, accept: bytes, wait: float | None, told: Told | None = None
 ) -> Answer:
-    text = message or DEFAULT_MESSAGES.get(status, "The request was not passed on.")
     seconds = max(1, ceil(wait)) if wait is not None else None
-    if b"html" in accept:
-        kind = b"text/html; charset=utf-8"
-        head, tail = _html_parts(status, text, seconds, told.title, _facts(told))
-        body = head + reference.encode("ascii") + tail
-    elif b"json" in accept:
-        kind = b"application/json"
-        fields = {"status": status, "message": text, "reference": reference}
+    form = HTML if accept.find(b"html") >= 0 else JSON if accept.find(b"json") >= 0 else TEXT
+    page = _plain_page(form, status, message, seconds) if told is None else _page(form, status, message, seconds, told)
+    name = reference.encode("ascii")
+    fields = (*page.first, (b"X-Proxyguard-Reference", name), *page.last)
+    return Answer(status, reason_phrase(status), fields, page.before + name + page.after)
+
+
+class _Page(NamedTuple):
+    """An answer's header fields and body before and after where its reference stands."""
+
+    first: Headers
+    last: Headers
+    before: bytes
+    after: bytes
+
+
+@lru_cache(maxsize=256)
+def _plain_page(form: bytes, status: int, message: str | None, seconds: int | None) -> _Page:
+    """Statuses and messages are few, and seconds are rounded: nearly every refusal finds its page made."""
+    return _page(form, status, message, seconds, NOTHING_TOLD)
+
+
+def _page(form: bytes, status: int, message: str | None, seconds: int | None, told: Told) -> _Page:
+    text = message or DEFAULT_MESSAGES.get(status, "The request was not passed on.")
+    mark = b"\0"
+    if form == HTML:
+        whole = _html(status, text, seconds, told)
+    elif form == JSON:
+        fields: dict[str, object] = {"status": status, "message": text, "reference": "\0"}
         if seconds is not None:
             fields["retry_after_seconds"] = seconds
         if told.limit:
             fields["limit"] = told.limit
         if told.ends_at:
             fields["ends" if told.temporary else "again_at"] = told.ends_at
-        body = json.dumps(fields).encode("ascii") + b"\n"
+        mark = b"\\u0000"
+        whole = json.dumps(fields).encode("ascii") + b"\n"
     else:
-        kind = b"text/plain; charset=utf-8"
-        lines = [text, *(f"{name}: {value}" for name, value in _facts(told)), f"Reference: {reference}", ""]
-        body = "\n".join(lines).encode()
-    headers = [
-        (b"Content-Type", kind),
-        (b"Cache-Control", b"no-store"),
-        (b"X-Proxyguard-Reference", reference.encode("ascii")),
-    ]
-    if seconds is not None:
-        headers.append((b"Retry-After", b"%d" % seconds))
-    return Answer(status, reason_phrase(status), (*headers, *told.fields), body)
+        lines = [text, *(f"{name}: {value}" for name, value in _facts(told)), "Reference: \0", ""]
+        whole = "\n".join(lines).encode()
+    before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
+    retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
+    first = ((b"Content-Type", form), (b"Cache-Control", b"no-store"))
+    return _Page(first, (*retry, *told.fields), before, after)
 
 
 def _facts(told: Told) -> tuple[tuple[str, str], ...]:
@@ -185,23 +208,18 @@ def _facts(told: Told) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in facts if value)
 
 
-@lru_cache(maxsize=256)
-def _html_parts(
-    status: int, text: str, seconds: int | None, title: str, facts: tuple[tuple[str, str], ...]
-) -> tuple[bytes, bytes]:
-    """The page before and after its reference. Statuses and messages are few; seconds are rounded by the caller."""
+def _html(status: int, text: str, seconds: int | None, told: Told) -> bytes:
+    """The page, with a NUL where its reference stands."""
     wait = f"<p>Please try again in {spoken(seconds)}.</p>" if seconds is not None else ""
-    listed = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts)
-    page = _TEMPLATE.format(
-        title=html.escape(title or _title(status)),
+    listed = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in _facts(told))
+    return _TEMPLATE.format(
+        title=html.escape(told.title or _title(status)),
         message=html.escape(text),
         facts=f"<dl>{listed}</dl>" if listed else "",
         wait=wait,
         hint=html.escape(PERSON_HINT),
         reference="\0",
     ).encode()
-    head, _, tail = page.partition(b"\0")
-    return head, tail
 
 
 def _title(status: int) -> str:

@@ -26,6 +26,8 @@ UPGRADES: Final = frozenset({b"websocket"})
 
 _LINE: Final = re.compile(rb"([A-Z][A-Z0-9_-]{0,31}) ([!\"$-~]++) HTTP/1\.([01])\r\n")
 _LINE_SHAPE: Final = re.compile(rb"(" + TOKEN + rb"+) ([^ ]+) (HTTP/[0-9]\.[0-9])\r\n")
+_TWO_READINGS: Final = re.compile(rb"[%\\]|/\.")
+"""What a path may have to be looked at for."""
 _METHOD: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,31}")
 _TOKEN_BYTE: Final = re.compile(TOKEN)
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n"
@@ -66,7 +68,7 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
     if method in _REFUSED_METHODS:
         raise Malformed("method-refused")
     if target.startswith(b"/"):
-        if b"%" in target or b"/." in target or b"\\" in target:
+        if _TWO_READINGS.search(target) is not None:
             check_path(target)
         reduced = Target(target)
     else:

@@ -209,7 +209,7 @@ class FactTable:
             request.facts = (self._mark, facts.copy())
         for holding in self._singles:
             facts.update(holding(request))
-        if self._query and b"?" in request.target:
+        if self._query and request.target.find(b"?") >= 0:
             _collect_named(self._query, request.query, facts)
         if self._account is not None and request.account is not None:
             _collect_named({b"": self._account}, {b"": (request.account,)}, facts)
