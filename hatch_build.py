@@ -11,6 +11,7 @@ import shutil
 import sysconfig
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class CompiledRequestPath(BuildHookInterface[Any]):
     """Adds the compiled modules to a wheel that is to be installed."""
 
     PLUGIN_NAME = "custom"
-    _work: Path | None = None
+    _work: tempfile.TemporaryDirectory[str] | None = None  # until the wheel is written, or a fault ends this process
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile into a folder of its own and name the results to the builder. Exits with what is missing or wrong."""
@@ -33,17 +34,17 @@ class CompiledRequestPath(BuildHookInterface[Any]):
             raise SystemExit(f"error: {VARIABLE}: expected 1 or 0, not {wanted!r}")
         if wanted != "1" or version == "editable":
             return
-        self._work = Path(tempfile.mkdtemp(prefix="proxyguard-compile-"))
-        root = Path(self.root)
-        for library in compiled(root, compiled_modules(root), self._work):
-            build_data["force_include"][str(library)] = str(library.relative_to(self._work / "lib"))
+        self._work = tempfile.TemporaryDirectory(prefix="proxyguard-compile-")
+        root, work = Path(self.root), Path(self._work.name)
+        for library in compiled(root, compiled_modules(root), work):
+            build_data["force_include"][str(library)] = str(library.relative_to(work / "lib"))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002  hatchling's signature
         """Remove what was compiled: the wheel holds it now."""
         if self._work is not None:
-            shutil.rmtree(self._work)
+            self._work.cleanup()
 
 
 def compiled_modules(root: Path) -> list[str]:
@@ -69,17 +70,40 @@ def compiled(root: Path, modules: list[str], work: Path) -> list[Path]:
     try:
         import setuptools  # noqa: PLC0415  a pure wheel is built without it
         from mypyc.build import mypycify  # noqa: PLC0415  as above
+        from setuptools.command.build_ext import build_ext  # noqa: PLC0415  as above
     except ImportError as error:
         raise SystemExit(f"error: {VARIABLE}=1 needs {error.name}: pip install -r requirements/build.txt") from error
+
+    class Build(build_ext):
+        """Compiles the C files of a library side by side; setuptools would take one after the other."""
+
+        def build_extensions(self) -> None:
+            compile_one_by_one = self.compiler.compile
+
+            def compile_all(sources: list[str], **options: Any) -> list[str]:
+                largest_first = sorted(sources, key=lambda path: -Path(path).stat().st_size)
+                with ThreadPoolExecutor(os.cpu_count()) as threads:
+                    objects = list(threads.map(lambda path: compile_one_by_one([path], **options), largest_first))
+                return [path for some in objects for path in some]
+
+            self.compiler.compile = compile_all
+            super().build_extensions()
+
     before = Path.cwd()
     os.chdir(root)  # mypy reads its options, and finds the modules' names, from here
     try:
+        # A C file for each module halves the time to compile; hidden symbols make calls between them as cheap as within one.
         extensions = mypycify(
             [f"--cache-dir={work / 'cache'}", *modules],
-            opt_level="3", debug_level="0", group_name=GROUP, target_dir=str(work / "c"),
+            opt_level="3", debug_level="0", multi_file=True, group_name=GROUP, target_dir=str(work / "c"),
         )  # fmt: skip
+        for extension in extensions:
+            extension.extra_compile_args += [
+                "-fvisibility=hidden", "-fno-semantic-interposition",
+                "-Wno-error",  # mypyc asks for -Werror; what a later compiler warns of is no reason to have no image
+            ]  # fmt: skip
         setuptools.setup(
-            name="proxyguard", packages=[], py_modules=[], ext_modules=extensions,
+            name="proxyguard", packages=[], py_modules=[], ext_modules=extensions, cmdclass={"build_ext": Build},
             script_args=["--quiet", "build_ext", f"--build-lib={work / 'lib'}", f"--build-temp={work / 'o'}"],
         )  # fmt: skip
     finally:
