@@ -17,6 +17,7 @@ from typing import Any, Final
 from proxyguard import __version__
 from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command
+from proxyguard.build_kind import BUILD_KIND
 from proxyguard.builder import pieces
 from proxyguard.crew import Crew
 from proxyguard.limits.shared import SharedStoreServer
@@ -111,6 +112,7 @@ class Supervisor:
         workers = [answer["status"] for answer in await self._crew.answers("snapshot")]
         return {
             "version": __version__,
+            "build": BUILD_KIND,
             "pid": os.getpid(),
             "ready": self.ready,
             "uptime_seconds": round(time() - self._started, 1),

@@ -22,6 +22,7 @@ from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.admin.server import AdminServer, Command, CommandError
 from proxyguard.background import breathe, working_thread
+from proxyguard.build_kind import BUILD_KIND
 from proxyguard.builder import join
 from proxyguard.decision import Mode
 from proxyguard.doorman import Doorman
@@ -199,6 +200,7 @@ class Worker:
     async def status(self) -> dict[str, Any]:
         return {
             "version": __version__,
+            "build": BUILD_KIND,
             "pid": os.getpid(),
             "ready": self.ready,
             "uptime_seconds": round(time() - self._started, 1),

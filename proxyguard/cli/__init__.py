@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from proxyguard import __version__
+from proxyguard.build_kind import BUILD_KIND
 from proxyguard.cli.lazy import Lazy, LazyGroup
 
 COMMANDS: Final = {
@@ -54,6 +55,6 @@ Exit codes: 0 done, 1 problems were found, 2 the command line is wrong.
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )
-@click.version_option(__version__, prog_name="proxyguard", message="%(prog)s %(version)s")
+@click.version_option(f"{__version__} ({BUILD_KIND})", prog_name="proxyguard", message="%(prog)s %(version)s")
 def main() -> None:
     """A scraper firewall: a reverse proxy that rejects or tarpits automated extraction and leaves people alone."""
