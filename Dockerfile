@@ -4,6 +4,11 @@
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /build
+# The compiler stays in this stage. A base image whose Python is Debian's own lacks Python's headers.
+RUN headers="$(python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
+ && apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends gcc libc6-dev $([ -e "$headers" ] || echo python3-dev) >/dev/null \
+ && rm -rf /var/lib/apt/lists/*
 COPY requirements/build.txt requirements/runtime.txt requirements/
 # Two environments: what builds the package stays here, what runs it is copied.
 RUN python -m venv /build/tools \
@@ -11,10 +16,12 @@ RUN python -m venv /build/tools \
  && python -m venv --without-pip /opt/proxyguard \
  && /build/tools/bin/pip --python /opt/proxyguard/bin/python install --quiet --require-hashes --only-binary :all: \
       --no-compile --requirement requirements/runtime.txt
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY proxyguard proxyguard
 COPY docs/lints docs/lints
-RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
+# The path of a request is compiled, in sight of the libraries that it will run with: their types are part of the translation.
+RUN PROXYGUARD_COMPILE=1 PYTHONPATH="$(echo /opt/proxyguard/lib/python3*/site-packages)" \
+      /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
  && /build/tools/bin/pip --python /opt/proxyguard/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
  # Byte code is made here, for the file system may be read-only at run time; -O too, which is how the entry point runs.
  && /opt/proxyguard/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash -o 0 -o 1 /opt/proxyguard/lib
