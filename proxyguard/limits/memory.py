@@ -18,7 +18,7 @@ from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.store import ITEM_MARK, BanRecord, BanTerms, Charge, Outcome, Usage
-from proxyguard.limits.table import MASK, SHARDS, Table
+from proxyguard.limits.table import MASK, SHARDS, SHARED_MASK, Table
 from proxyguard.settings import OnFull
 
 KEYS_PER_SKETCH: Final = 16
@@ -83,8 +83,8 @@ class MemoryStore:
         self.on_full = on_full
         self.overflows = 0
         self.ban_table = BanTable(bans)
-        self.dirty: set[str] | None = None
-        """Keys whose counter changed and will last; None: nobody asks."""
+        self.dirty: list[set[str]] | None = None
+        """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
         self._banned = self.ban_table.keys
         self._counters: Table[State] = Table(keys, attrgetter("real"))
         self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of)
@@ -103,14 +103,16 @@ class MemoryStore:
         usages: list[Usage] = []
         written: list[Written] = []
         stopped = False
-        kept = len(charges) > 1 or self.dirty is not None  # one charge that does not fit leaves nothing to undo
+        kept = len(charges) > 1  # one charge that does not fit leaves nothing to undo
+        dirty = self.dirty
         counters = self._counters
         shards = counters.shards
         for key, limit, cost, stops, owed in charges:
             if not limit.is_plain:
                 usage = self._charge_other(key, limit, cost, owed, now, written)
             else:
-                shard = shards[hash(key) & MASK]
+                at = hash(key) & MASK
+                shard = shards[at]
                 old = shard.get(key, UNSEEN)
                 if old is UNSEEN and counters.used >= counters.capacity:
                     usage = self._charge_shared(key, limit, cost, owed, now, written)
@@ -134,15 +136,14 @@ class MemoryStore:
                             counters.new_until_sweep -= 1
                         if kept:
                             written.append((shard, key, None, counters) if is_new else (shard, key, old, None))
+                        if dirty is not None and new.real > now + LASTING_SECONDS:
+                            dirty[at].add(key)
             usages.append(usage)
             if stops and usage.exceeded:
                 stopped = True
-        if stopped:
-            if written:
-                undo(written)
-                usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
-        elif self.dirty is not None:
-            self._mark(written, now)
+        if stopped and written:
+            undo(written)
+            usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
         if counters.new_until_sweep <= 0 or counters.forgotten:
             counters.step(now)
         if not self._tidied <= now < self._tidy_at:
@@ -191,8 +192,21 @@ class MemoryStore:
 
     @property
     def shard_count(self) -> int:
-        """How many steps `lasting_rows` takes for the whole store."""
+        """How many steps `lasting_rows` and `take_dirty` take for the whole store."""
         return SHARDS
+
+    def take_dirty(self, shard: int) -> set[str]:
+        """The keys of one shard whose counters changed since they were last taken. Others may be among them."""
+        if self.dirty is None or not self.dirty[shard]:
+            return set()
+        taken, self.dirty[shard] = self.dirty[shard], set()
+        return taken
+
+    def mark_dirty(self, keys: Iterable[str]) -> None:
+        """Have keys taken again."""
+        if self.dirty is not None:
+            for key in keys:
+                self.dirty[hash(key) & MASK].add(key)
 
     def lasting_rows(self, shard: int, now: float) -> list[tuple[str, float, float | bytes]]:
         """The rows of all lasting counters of one shard; see `counter_rows`."""
@@ -228,7 +242,8 @@ class MemoryStore:
             table, place, item = self._sketches, *_cut(key)
         else:
             table, place, item = self._counters, key, b""
-        shard = table.shards[hash(place) & MASK]
+        at = hash(place) & MASK
+        shard = table.shards[at]
         old = shard.get(place)
         if old is None and table.used >= table.capacity:
             return self._charge_shared(key, limit, cost, owed, now, written)
@@ -246,6 +261,8 @@ class MemoryStore:
                 table.used += 1
                 table.new_until_sweep -= 1
             written.append((shard, place, old, table if old is None else None))
+            if self.dirty is not None and table.end_of(new) > now + LASTING_SECONDS:
+                self.dirty[at].add(place)
             if table is self._sketches:
                 table.step(now)
         return usage
@@ -267,7 +284,7 @@ class MemoryStore:
         if self.on_full is OnFull.PERMIT:
             return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
         rule = key.partition("|")[0]
-        shard = self._counters.shared[hash(key.partition(ITEM_MARK)[0]) & MASK]
+        shard = self._counters.shared[hash(key.partition(ITEM_MARK)[0]) & SHARED_MASK]
         old = shard.get(rule)
         before = UNSEEN if old is None else old
         new, usage = charge_gcra(before, now, limit, cost, owed)
@@ -281,15 +298,6 @@ class MemoryStore:
         if limit.window is _SLIDING:
             return now + limit.period_seconds
         return self._spans.at(limit, now).end
-
-    def _mark(self, written: list[Written], now: float) -> None:
-        until = now + LASTING_SECONDS
-        dirty = self.dirty
-        for shard, place, _, _ in written:
-            state = shard[place]
-            end = sketch.end_of(state) if isinstance(state, bytes) else state.real
-            if dirty is not None and end > until and isinstance(place, str):
-                dirty.add(place)
 
     def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
         """The usage of a charge whose batch was not counted: what did fit is left as it was."""

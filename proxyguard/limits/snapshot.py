@@ -102,7 +102,7 @@ class Snapshot:
     async def start(self) -> None:
         """Begin to write what changes from now on."""
         self._loop = asyncio.get_running_loop()
-        self._store.dirty = set()
+        self._store.dirty = [set() for _ in range(self._store.shard_count)]
         self._store.ban_table.watchers.append(self._made)
         self._thread = threading.Thread(target=self._write_all, name="snapshot", daemon=True)
         self._thread.start()
@@ -184,15 +184,18 @@ class Snapshot:
 
     async def _hand_over_counters(self) -> None:
         """Give the thread all counters that changed, a small piece at a time; nothing while it lags behind."""
-        if self._jobs.qsize() > MAX_JOBS // 2 or not self._store.dirty:
+        store = self._store
+        if self._jobs.qsize() > MAX_JOBS // 2:
             return
-        keys, self._store.dirty = list(self._store.dirty), set()
-        for start in range(0, len(keys), STEP):
-            part = keys[start : start + STEP]
-            if not self._put(Job(counters=self._store.counter_rows(part))):
-                self._store.dirty.update(keys[start:])
-                return
-            await asyncio.sleep(0)
+        part: list[str] = []
+        for shard in range(store.shard_count):
+            part += store.take_dirty(shard)
+            if len(part) >= STEP or (part and shard == store.shard_count - 1):
+                if not self._put(Job(counters=store.counter_rows(part))):
+                    store.mark_dirty(part)
+                    return
+                part = []
+                await asyncio.sleep(0)
 
     async def _hand_over_everything(self) -> None:
         """After trouble: all bans and strikes in place of the file's, and all counters that last, in small pieces.

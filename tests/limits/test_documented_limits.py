@@ -16,7 +16,7 @@ from proxyguard.engine import decide, due, match, owed
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.store import Charge
-from proxyguard.limits.table import SHARDS
+from proxyguard.limits.table import SHARED
 from proxyguard.policy.compile import compile_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse import parse_rule_set
@@ -127,7 +127,7 @@ def test_settings_on_the_page_are_read(tmp_path: Path) -> None:
 
 
 def test_numbers_on_the_page_are_those_of_the_program() -> None:
-    assert f"{SHARDS:,} counters per rule" in TEXT
+    assert f"{SHARED:,} counters per rule" in TEXT
     assert f"default {Counting().bans:,}" in TEXT
     assert Counting().keys == 1_000_000
     assert f"timeout: {duration_text(Settings().store.timeout_seconds)}" in TEXT

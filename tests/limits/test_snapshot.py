@@ -125,7 +125,7 @@ def test_counters_reach_the_disk_every_few_seconds_without_a_stop(
         async with kept(tmp_path / "state", keys=10_000) as (store, snapshot):
             for number in range(2000):
                 store.charge([Charge(f"rule|{number}", A_DAY, 100.0)], (), NOW)
-            await until(lambda: snapshot.saved_at > 0 and not store.dirty and snapshot._jobs.empty())
+            await until(lambda: snapshot.saved_at > 0 and not any(store.dirty or ()) and snapshot._jobs.empty())
             await snapshot.saved()
             (tmp_path / "copy").write_bytes((tmp_path / "state").read_bytes())
             (tmp_path / "copy-wal").write_bytes((tmp_path / "state-wal").read_bytes())
