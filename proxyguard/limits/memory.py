@@ -29,7 +29,7 @@ OVERFLOWS_A_NEW_KEY: Final = 4
 """A charge that finds no place hastens the next sweep less than a new key: a full table is mostly not forgotten yet."""
 
 TIDY_SECONDS: Final = 0.05
-"""Between steps of tidying; all shards have had theirs after a few minutes."""
+"""Between steps of tidying; a full table that is over is empty after a minute or two."""
 
 LASTING_SECONDS: Final = 10.0
 """A counter that would be forgotten sooner is not worth a write to disk."""
@@ -106,13 +106,12 @@ class MemoryStore:
         kept = len(charges) > 1  # one charge that does not fit leaves nothing to undo
         dirty = self.dirty
         counters = self._counters
-        shards = counters.shards
         for key, limit, cost, stops, owed in charges:
             if not limit.is_plain:
                 usage = self._charge_other(key, limit, cost, owed, now, written)
             else:
                 at = hash(key) & MASK
-                shard = shards[at]
+                shard = counters.shards[at]
                 old = shard.get(key, UNSEEN)
                 if old is UNSEEN and counters.used >= counters.capacity:
                     usage = self._charge_shared(key, limit, cost, owed, now, written)
@@ -180,7 +179,7 @@ class MemoryStore:
         return [(name, text, partial(self._gauge, name)) for name, text in GAUGES.items()]
 
     def tidy(self, now: float) -> None:
-        """Remove a little of what ended or is forgotten, at most 0.5 ms.
+        """Remove a little of what ended or is forgotten, at most 0.6 ms.
 
         Charges do it by themselves now and then; a timer may, so that a time without any empties the tables too.
         """
