@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import sysconfig
 import tempfile
 import tomllib
@@ -91,6 +92,8 @@ def compiled(root: Path, modules: list[str], work: Path) -> list[Path]:
 
     before = Path.cwd()
     os.chdir(root)  # mypy reads its options, and finds the modules' names, from here
+    # mypy looks for libraries in all entries but the first, which it takes for the folder of a script.
+    sys.path.insert(0, str(root))
     try:
         # A C file for each module halves the time to compile; hidden symbols make calls between them as cheap as within one.
         extensions = mypycify(
@@ -107,5 +110,6 @@ def compiled(root: Path, modules: list[str], work: Path) -> list[Path]:
             script_args=["--quiet", "build_ext", f"--build-lib={work / 'lib'}", f"--build-temp={work / 'o'}"],
         )  # fmt: skip
     finally:
+        sys.path.remove(str(root))
         os.chdir(before)
     return sorted((work / "lib").rglob("*.so"))
