@@ -1,16 +1,14 @@
-"""Temporary restrictions on a running instance: limits by class changed by saving a file, reasons told, and an end."""
+"""Temporary restrictions on running instances: by command, by an alarm, over restarts, and from one instance to others."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,8 @@ import requests
 
 from proxyguard.admin import client as control
 from tests.contracts.servers import valkey
+from tests.end_to_end.members import members
 from tests.end_to_end.processes import ROOT, Proxyguard, command, proxyguard, wait_until
-
-SECONDS_TO_TAKE_EFFECT = 4.0
-"""Two seconds on a machine that has them; this one may be running a dozen other tests."""
 
 WHO = """\
 name: who-is-who
@@ -30,48 +26,6 @@ account: {key: cookie.session, class_header: X-Account-Class, remember: 1h}
 classes:
   - {name: signed-in, when: {account: present}}
 """
-
-
-class Members(BaseHTTPRequestHandler):
-    """A site that says of every session that begins with `member` whose it is, and repeats what it was sent."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
-        self.send_response(500 if self.path.startswith("/broken") else 200)
-        if "session=member" in self.headers.get("Cookie", ""):
-            self.send_header("X-Account-Class", "member")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's signature
-        """Say nothing."""
-
-
-@contextmanager
-def members() -> Iterator[str]:
-    """Run the site of members; gives its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Members)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def restriction(anonymous: int, signed_in: int, ends: datetime) -> str:
-    return (
-        "name: restrictions\nrestrictions:\n"
-        "  - name: slow-reading\n"
-        "    why: Somebody copies our members' posts.\n"
-        "    when: {path: {prefix: /posts/}}\n"
-        f"    classes: {{anonymous: {anonymous}/day, signed-in: {signed_in}/day}}\n"
-        f"    until: {ends:%Y-%m-%dT%H:%M:%SZ}\n"
-    )
 
 
 def ask(guard: Proxyguard, path: str = "/posts/1", session: str = "") -> requests.Response:
@@ -106,48 +60,6 @@ def listed(guard: Proxyguard, name: str) -> dict[str, Any]:
     return next((each for each in every if each["name"] == name), {"on": False, "reason": "unknown"})
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_limits_by_class_follow_the_file_and_are_gone_at_their_end(folder: Path, workers: int) -> None:
-    rules = folder / "rules"
-    rules.mkdir()
-    (rules / "00-who.yaml").write_text(WHO)
-    with members() as site, proxyguard(folder / "guard", site, rules=rules, settings=f"workers: {workers}\n") as guard:
-        assert allowed(guard, most=30) == 30
-        assert "x-account-class" not in ask(guard, session="member-1").headers
-        ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
-
-        def in_force_soon(limits: dict[str, str]) -> None:
-            saved = time.monotonic()
-            wait_until(lambda: is_on(limits), 10, "the change")
-            assert time.monotonic() - saved < SECONDS_TO_TAKE_EFFECT
-
-        def is_on(limits: dict[str, str]) -> bool:
-            standing = listed(guard, "slow-reading")
-            return bool(standing["on"]) and standing["classes"] == limits
-
-        for anonymous, signed_in in ((4, 8), (6, 12), (3, 5)):
-            (rules / "90-restrictions.yaml").write_text(restriction(anonymous, signed_in, ends))
-            in_force_soon({"anonymous": f"{anonymous} requests a day", "signed-in": f"{signed_in} requests a day"})
-            session = f"member-{anonymous}"
-            for _ in range(10):  # each worker hears of a session by itself
-                ask(guard, "/", session)
-            assert allowed(guard) == anonymous
-            assert allowed(guard, session) == signed_in
-        refused = ask(guard)
-        assert refused.status_code == 429
-        told = refused.json()
-        assert told["message"] == "Somebody copies our members' posts."
-        assert told["limit"] == "3 requests a day"
-        assert told["ends"] == f"{ends:%Y-%m-%dT%H:%M:%SZ}"
-        assert 0 < int(refused.headers["Retry-After"]) <= 20
-        assert refused.headers["RateLimit-Policy"] == '"slow-reading-anonymous";q=3;w=86400'
-        record = guard.wait_for_record(lambda each: each["rule"] == "slow-reading-signed-in", "a record of a member")
-        assert record["class"] == "signed-in"
-        wait_until(lambda: ask(guard).status_code == 200, 30, "the end")
-        assert datetime.now(UTC) >= ends
-        wait_until(lambda: listed(guard, "slow-reading")["reason"] == "it is over", 3, "the keeper's look")
-
-
 def test_a_restriction_by_command_has_an_end_and_survives_a_restart(folder: Path) -> None:
     rules = folder / "rules"
     rules.mkdir()
@@ -159,7 +71,7 @@ def test_a_restriction_by_command_has_an_end_and_survives_a_restart(folder: Path
     )
     settings = f"restrictions: {{file: {folder}/orders}}\n"
     with members() as site:
-        with proxyguard(folder / "guard", site, rules=rules, settings=settings) as guard:
+        with proxyguard(folder / "guard", site.url, rules=rules, settings=settings) as guard:
             for _ in range(5):
                 ask(guard, "/posts/1")
             tried = restrict(
@@ -176,7 +88,7 @@ def test_a_restriction_by_command_has_an_end_and_survives_a_restart(folder: Path
             assert ask(guard).json()["message"] == "We are overloaded."
             restrict(guard, folder, "start", "prepared", "--until", "30m")
             assert [ask(guard, "/prepared").status_code for _ in range(2)] == [200, 429]
-        with proxyguard(folder / "guard", site, rules=rules, settings=settings) as guard:
+        with proxyguard(folder / "guard", site.url, rules=rules, settings=settings) as guard:
             assert allowed(guard) == 2
             assert [ask(guard, "/prepared").status_code for _ in range(2)] == [200, 429]
             restrict(guard, folder, "end", "slow")
@@ -195,7 +107,7 @@ def test_load_is_shed_step_by_step_and_taken_back(folder: Path) -> None:
         "  - name: brown-out\n    why: Too many visitors.\n    until: 2090-01-01\n"
         "    start_when: {upstream_errors: 50%, for: 1s}\n    shed: {every: 2s, steps: [anonymous, signed-in]}\n"
     )
-    with members() as site, proxyguard(folder / "guard", site, rules=rules) as guard:
+    with members() as site, proxyguard(folder / "guard", site.url, rules=rules) as guard:
         ask(guard, "/", "member-1")
 
         def anonymous_is_refused() -> bool:
@@ -210,25 +122,111 @@ def test_load_is_shed_step_by_step_and_taken_back(folder: Path) -> None:
         assert not listed(guard, "brown-out")["on"]
 
 
-def test_instances_that_share_a_store_share_orders(folder: Path) -> None:
-    rules = folder / "rules"
+SHARED = """\
+name: restrictions
+restrictions:
+  - {name: prepared, why: Prepared., classes: {anonymous: 1/hour}, until: 2090-01-01, standby: true}
+  - name: brown-out
+    why: Too many visitors.
+    until: 2090-01-01
+    start_when: {upstream_errors: 50%, for: 1s}
+    shed: {every: 30s, steps: [anonymous]}
+"""
+
+WITHIN_SECONDS = 2.0
+"""A second, on a machine that has one; this one may be running a dozen other tests."""
+
+
+@pytest.fixture
+def pair(folder: Path) -> Iterator[tuple[Proxyguard, Proxyguard]]:
+    """Two instances on one server, the other one with two workers."""
+    rules, socket = folder / "rules", folder / "store.sock"
     rules.mkdir()
-    (rules / "90-restrictions.yaml").write_text(
-        "name: restrictions\nrestrictions:\n"
-        "  - {name: prepared, why: Prepared., classes: {anonymous: 1/hour}, until: 2090-01-01, standby: true}\n"
-    )
-    socket = folder / "store.sock"
-    settings = f"store: {{url: 'unix://{socket}'}}\nkey_secret: 0123456789abcdef\n"
+    (rules / "00-who.yaml").write_text(WHO)
+    (rules / "90-restrictions.yaml").write_text(SHARED)
+    settings = f"store: {{url: 'unix://{socket}', timeout: 2s}}\nkey_secret: 0123456789abcdef\n"
     with (
         members() as site,
         valkey(socket),
-        proxyguard(folder / "guard", site, rules=rules, settings=settings) as guard,
-        proxyguard(folder / "other", site, rules=rules, settings=settings + "workers: 2\n") as other,
+        proxyguard(folder / "guard", site.url, rules=rules, settings=settings) as guard,
+        proxyguard(folder / "other", site.url, rules=rules, settings=settings + "workers: 2\n") as other,
     ):
-        assert not listed(other, "prepared")["on"]
-        restrict(guard, folder, "start", "prepared", "--until", "10m")
-        wait_until(lambda: bool(listed(other, "prepared")["on"]), 3, "the start on the other instance")
-        assert [ask(each).status_code for each in (guard, other)] == [200, 429]
-        restrict(guard, folder, "end", "prepared")
-        wait_until(lambda: not listed(other, "prepared")["on"], 3, "the end on the other instance")
-        assert [ask(each).status_code for each in (guard, other)] == [200, 200]
+        yield guard, other
+
+
+def soon(holds: Callable[[], bool], what: str) -> None:
+    wait_until(holds, WITHIN_SECONDS, what)
+
+
+def test_what_one_instance_starts_and_ends_all_start_and_end(pair: tuple[Proxyguard, Proxyguard], folder: Path) -> None:
+    guard, other = pair
+    assert not listed(other, "prepared")["on"]
+    restrict(guard, folder, "start", "prepared", "--until", "10m")
+    soon(lambda: bool(listed(other, "prepared")["on"]), "the start on the other instance")
+    assert [ask(each).status_code for each in pair] == [200, 429]
+    restrict(guard, folder, "end", "prepared")
+    soon(lambda: not listed(other, "prepared")["on"], "the end on the other instance")
+    assert [ask(each).status_code for each in pair] == [200, 200]
+
+
+def test_one_given_to_one_instance_holds_on_all_even_while_the_rule_files_are_broken(
+    pair: tuple[Proxyguard, Proxyguard], folder: Path
+) -> None:
+    guard, other = pair
+    (folder / "rules" / "91-broken.yaml").write_text("name: [\n")
+    words = ("--class", "anonymous=2/hour", "--path-prefix", "/search/", "--until", "1h", "--why", "Overloaded.")
+    restrict(guard, folder, "start", "slow", *words)
+    soon(lambda: bool(listed(other, "slow")["on"]), "the start on the other instance")
+    answers = [ask(each, "/search/x") for each in (other, guard, other, other)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    assert answers[-1].json()["message"] == "Overloaded."
+    assert ask(other, "/elsewhere").status_code == 200
+    restrict(guard, folder, "end", "slow")
+    soon(lambda: listed(other, "slow")["reason"] == "unknown", "the end on the other instance")
+    assert [ask(each, "/search/x").status_code for each in pair] == [200, 200]
+
+
+def test_an_alarm_of_one_instance_holds_on_all_until_somebody_ends_it(
+    pair: tuple[Proxyguard, Proxyguard], folder: Path
+) -> None:
+    guard, other = pair
+    assert ask(other).status_code == 200
+
+    def alarmed() -> bool:
+        ask(guard, "/broken", "member-1")
+        return bool(listed(guard, "brown-out")["on"])
+
+    wait_until(alarmed, 20, "the alarm")
+    soon(lambda: ask(other).status_code == 503, "the refusal by an instance that saw no error")
+    assert listed(other, "brown-out")["reason"] == "by the alarm of another instance"
+    restrict(guard, folder, "end", "brown-out")
+    soon(lambda: ask(other).status_code == 200, "the end on the other instance")
+    assert listed(other, "brown-out")["reason"] == "ended by command"
+
+
+def test_workers_and_instances_that_start_find_what_is_on_before_their_first_request(
+    pair: tuple[Proxyguard, Proxyguard], folder: Path
+) -> None:
+    guard, other = pair
+    restrict(guard, folder, "start", "slow", "--class", "anonymous=1/day", "--until", "1h", "--why", "Overloaded.")
+    soon(lambda: bool(listed(other, "slow")["on"]), "the start on the other instance")
+    ask(other)
+    assert {ask(other).status_code for _ in range(20)} == {429}
+    before = set(other.family()[1:])
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    answers: list[int] = []
+
+    def replaced() -> bool:
+        with contextlib.suppress(requests.ConnectionError):
+            answers.append(ask(other).status_code)
+        return len(set(other.family()[1:]) - before) == 2 and answers.count(429) > 40
+
+    wait_until(replaced, 20, "answers of two new workers")
+    assert set(answers) == {429}
+    settings = (folder / "other" / "proxyguard.yaml").read_text()
+    with (
+        members() as site,
+        proxyguard(folder / "third", site.url, rules=folder / "rules", settings=settings) as third,
+    ):
+        assert ask(third).status_code == 429
