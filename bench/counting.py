@@ -1,8 +1,10 @@
 """What counting costs: microseconds a charge, memory a key, the longest pause, a remote store's time.
 
-`python bench/counting.py [charge|memory|pause|shared|valkey]`
+`python -m bench.counting [charge|memory|pause|shared|valkey]`
 
-Without an argument it runs all parts, each in a process of its own, and prints one line a figure.
+Without an argument it runs all parts, each in a process of its own, and prints one line a figure. Times are CPU time of our
+own, so that other work on the machine counts little; the least of several runs stands first, the median in brackets. Each
+part begins with a fixed loop: where that takes longer than elsewhere, so does everything.
 """
 
 from __future__ import annotations
@@ -10,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
 from array import array
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, thread_time, time
@@ -39,7 +40,9 @@ SITE = Limit(1_000_000, 60.0, 1_000_000, CLIENT)
 NOW = 1_700_000_000.0
 MILLION = 1_000_000
 RATE = 2000
-REQUESTS = 4000
+REQUESTS = 2000
+ROUNDS = 7
+TICK_SECONDS = 0.05
 
 
 def resident_bytes() -> int:
@@ -51,28 +54,43 @@ def key(number: int) -> str:
     return f"pages-per-client|10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
+def said(seconds: Sequence[float], per: int = 1) -> str:
+    """The least and the median, in microseconds."""
+    return f"{min(seconds) / per * 1e6:.2f} us ({median(seconds) / per * 1e6:.2f})"
+
+
+def calibration() -> None:
+    """A loop that says how fast this machine is at the moment."""
+    times = []
+    for _ in range(ROUNDS):
+        started, total = process_time(), 0
+        for number in range(100_000):
+            total += number & 7
+        times.append(process_time() - started)
+    print(f"calibration, 100,000 turns of a loop: {said(times, 1000)} for a thousand")
+
+
 def charge_cost() -> None:
-    """A charge of one and of four limits, for 10,000 clients that are all known, and for new ones."""
-    store = MemoryStore()
-    one = [[Charge(key(n), PER_HOUR)] for n in range(10_000)]
-    four = [
-        [Charge(f"{name}{key(n)}", limit) for name, limit in zip("abcd", (PER_HOUR,) * 3 + (SITE,), strict=True)]
-        for n in range(10_000)
-    ]
+    """A charge of one and of four limits, for 10,000 clients: each new, then all known."""
     bans = ["192.0.2.1"]
-    store.ban("198.51.100.1", "rule", "", BanTerms(3600.0, Reject()), NOW)
-    for name, batches, limits in (("one", one, 1), ("four", four, 4)):
-        for round_name in ("new", "known"):
-            times = []
-            for turn in range(1 if round_name == "new" else 5):
-                started = perf_counter()
+    four_limits = (PER_HOUR, PER_HOUR, PER_HOUR, SITE)
+    for name, limits in (("one limit", (PER_HOUR,)), ("four limits", four_limits)):
+        new: list[float] = []
+        known: list[float] = []
+        for _ in range(ROUNDS):
+            store = MemoryStore()
+            store.ban("198.51.100.1", "rule", "", BanTerms(3600.0, Reject()), NOW)
+            batches = [
+                [Charge(f"{rule}{key(n)}", limit) for rule, limit in zip("abcd", limits, strict=False)]
+                for n in range(10_000)
+            ]
+            for turn, times in enumerate((new, known, known)):
+                started = process_time()
                 for batch in batches:
                     store.charge(batch, bans, NOW + turn)
-                times.append(perf_counter() - started)
-            each = median(times) / len(batches) * 1e6
-            print(
-                f"memory store, {name} limit(s), {round_name} keys: {each:.2f} us a call, {each / limits:.2f} us a limit"
-            )
+                times.append((process_time() - started) / len(batches))
+        for what, times in (("new", new), ("known", known)):
+            print(f"memory store, {name}, {what} keys: {said(times)} a call, {said(times, len(limits))} a limit")
 
 
 def memory() -> None:
@@ -88,79 +106,105 @@ def memory() -> None:
 
 
 def pause() -> None:
-    """The longest single call while a million keys arrive, end together, and as many more arrive in a full table."""
+    """The longest single call while a million keys arrive; end together while as many more arrive; find a full table; end
+    together while nobody comes.
+
+    CPU time of the thread: being preempted by another process is no pause of ours. Page faults and what the kernel does with
+    memory given back are.
+    """
     gc.collect()
     gc.freeze()  # as a worker does when it starts
     store = MemoryStore()
+    store.dirty = [set() for _ in range(store.shard_count)]  # as with a snapshot
     for phase, offset, now in (
         ("fill", 0, NOW),
         ("all ended, refill", MILLION, NOW + 7200.0),
         ("full", 2 * MILLION, NOW + 7200.0),
     ):
-        longest, started_all = array("d"), perf_counter()
+        calls, begun = array("d"), process_time()
         for number in range(offset, offset + MILLION):
             batch = [Charge(f"{number:x}|{key(number)}", PER_HOUR)]
-            started = thread_time()  # the thread's own time: being preempted by another process is no pause of ours
+            started = thread_time()
             store.charge(batch, (), now)
-            longest.append(thread_time() - started)
-        each = (perf_counter() - started_all) / MILLION * 1e6
-        ordered = sorted(longest)
-        print(
-            f"memory store, {phase}: longest call {ordered[-1] * 1e3:.2f} ms, p99.99 {ordered[-100] * 1e6:.0f} us,"
-            f" {each:.2f} us a new key, {store.stats().overflows} overflows"
-        )
+            calls.append(thread_time() - started)
+        each = (process_time() - begun) / MILLION * 1e6
+        print(f"memory store, {phase}: {longest(calls)}, {each:.2f} us a new key, {store.stats().overflows} overflows")
+    calls, now = array("d"), NOW + 4 * 7200.0
+    while store.stats().keys:
+        started = thread_time()
+        store.tidy(now)
+        calls.append(thread_time() - started)
+        now += TICK_SECONDS
+    print(f"memory store, all ended, nobody comes: {longest(calls)}, empty after {len(calls) * TICK_SECONDS:.0f} s")
 
 
-async def remote(store: RemoteStore, name: str) -> None:
-    """Requests of four limits each, back to back and 2,000 a second: our own CPU, and what a request waits."""
+def longest(calls: array[float]) -> str:
+    ordered = sorted(calls)
+    return f"longest call {ordered[-1] * 1e3:.2f} ms, p99.99 {ordered[-1 - len(ordered) // 10_000] * 1e6:.0f} us"
+
+
+type Ask = Callable[[int], Awaitable[object]]
+
+
+async def remote(store: RemoteStore, name: str, server: int) -> None:
+    """Requests of four limits each, 2,000 a second: CPU of our own and of the `server` process, and what a request waits."""
+    gc.collect()
+    gc.freeze()  # as a worker does when it starts
     await store.start()
+    loop = asyncio.get_running_loop()
     limits = [Limit(MILLION, 60.0, MILLION, CLIENT) for _ in range(4)]
+    batches = [
+        [Charge(f"{rule}~abcdef|10.0.0.{n}", limit) for rule, limit in zip("abcd", limits, strict=True)]
+        for n in range(256)
+    ]
     waits = array("d")
 
-    async def request(number: int) -> None:
+    async def counted(number: int) -> None:
         started = perf_counter()
-        batch = [
-            Charge(f"{name}~abcdef|10.0.0.{number & 255}", limit) for name, limit in zip("abcd", limits, strict=True)
-        ]
-        outcome = store.charge(batch, ("client:10.0.0.1",), time())
+        outcome = store.charge(batches[number & 255], ("client:10.0.0.1",), time())
         if not isinstance(outcome, Outcome):
             await outcome
         waits.append(perf_counter() - started)
 
-    async def paced(of_a_kind: int) -> float:
-        """CPU microseconds a request, everything in this process included, without the loop that paces."""
-        waits_before, begun = len(waits), process_time()
-        next_tick = perf_counter()
-        while len(waits) - waits_before < REQUESTS:
-            await asyncio.gather(*(request(number) for number in range(of_a_kind)))
-            next_tick += of_a_kind / RATE
-            await asyncio.sleep(max(0.0, next_tick - perf_counter()))
-        return (process_time() - begun) / REQUESTS * 1e6
+    async def uncounted(_: int) -> None:
+        """The same without a store: a task, a future, a turn of the event loop."""
+        future = loop.create_future()
+        loop.call_soon(future.set_result, None)
+        await future
 
-    async def idle(of_a_kind: int) -> float:
-        begun, next_tick = process_time(), perf_counter()
-        for _ in range(REQUESTS // of_a_kind):
-            await asyncio.gather(*(asyncio.sleep(0) for _ in range(of_a_kind)))
-            next_tick += of_a_kind / RATE
-            await asyncio.sleep(max(0.0, next_tick - perf_counter()))
-        return (process_time() - begun) / REQUESTS * 1e6
-
-    begun = process_time()
-    for number in range(REQUESTS):
-        await request(number)
-    print(
-        f"{name}, 4 limits, one request after the other: {(process_time() - begun) / REQUESTS * 1e6:.0f} us of our CPU each"
-    )
     for of_a_kind in (1, 8, 32):
         del waits[:]
-        cost = await paced(of_a_kind) - await idle(of_a_kind)
+        served = cpu_seconds(server)
+        with_store, without = [], []
+        for _ in range(ROUNDS):
+            with_store.append(await paced(counted, of_a_kind))
+            without.append(await paced(uncounted, of_a_kind))
+        served = (cpu_seconds(server) - served) / (ROUNDS * REQUESTS)
+        ours = [one - median(without) for one in with_store]
         ordered = sorted(waits)
         print(
-            f"{name}, 4 limits, {RATE} requests/s in groups of {of_a_kind}: {cost:.0f} us of our CPU a request,"
-            f" wait p50 {ordered[len(ordered) // 2] * 1e3:.2f} ms, p99 {ordered[len(ordered) * 99 // 100] * 1e3:.2f} ms,"
-            f" {store.fallback.answers} fallbacks"
+            f"{name}, 4 limits, {RATE} requests/s in groups of {of_a_kind}: {said(ours)} of our CPU a request,"
+            f" {served * 1e6:.0f} us of the server's, wait p50 {ordered[len(ordered) // 2] * 1e3:.2f} ms,"
+            f" p99 {ordered[len(ordered) * 99 // 100] * 1e3:.2f} ms, {store.fallback.answers} fallbacks"
         )
     await store.stop()
+
+
+async def paced(ask: Ask, of_a_kind: int) -> float:
+    """CPU seconds of this process for each of REQUESTS, so many at a time."""
+    begun = process_time()
+    next_tick = perf_counter()
+    for first in range(0, REQUESTS, of_a_kind):
+        await asyncio.gather(*(ask(first + number) for number in range(of_a_kind)))
+        next_tick += of_a_kind / RATE
+        await asyncio.sleep(max(0.0, next_tick - perf_counter()))
+    return (process_time() - begun) / REQUESTS
+
+
+def cpu_seconds(process: int) -> float:
+    """CPU time that a process has used so far."""
+    nanoseconds = Path(f"/proc/{process}/schedstat").read_text().split()[0]
+    return int(nanoseconds) / 1e9
 
 
 def shared() -> None:
@@ -172,23 +216,18 @@ def shared() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(remote(SharedStore(path, Counting()), "shared by workers"))
+            runner.run(remote(SharedStore(path, Counting()), "shared by workers", process.pid))
         process.kill()
         process.wait()
 
 
 def valkey() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path, port = Path(folder) / "s", free_port()
-        with servers.valkey(path, "--port", str(port)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        path, port = Path(folder) / "s", servers.free_port()
+        with servers.valkey(path, "--port", str(port)) as process:
             url = ValkeyUrl.parse(f"redis://127.0.0.1:{port}")
-            runner.run(remote(ValkeyStore(url, Counting()), "Valkey on loopback"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(remote(ValkeyStore(url, Counting()), "Valkey on loopback", process.pid))
 
 
 PARTS: dict[str, Callable[[], None]] = {
@@ -202,10 +241,11 @@ PARTS: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     if len(sys.argv) > 1:
+        calibration()
         PARTS[sys.argv[1]]()
         return
     for part in PARTS:
-        subprocess.run([sys.executable, __file__, part], check=True)
+        subprocess.run([sys.executable, "-m", "bench.counting", part], check=True)
 
 
 if __name__ == "__main__":

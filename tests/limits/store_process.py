@@ -8,6 +8,7 @@ from pathlib import Path
 
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.shared_server import SharedStoreServer
+from proxyguard.process import loop_factory
 
 
 async def main() -> None:
@@ -19,4 +20,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(), loop_factory=loop_factory())

@@ -327,7 +327,7 @@ def test_nonsense_from_a_worker_ends_only_its_connection(tmp_path: Path) -> None
             for nonsense in (
                 b"\xff\xff\xff\xff",
                 b"\x00\x00\x00\x01\xc1",
-                frame(("calls", [], [(1.0, [], [("k", 7, 1.0, 1)])])),
+                frame(("calls", [], [(1.0, [], [("k", 7, 1.0, True, False)])])),
             ):
                 reader, writer = await asyncio.open_unix_connection(str(path))
                 writer.write(nonsense)

@@ -7,7 +7,6 @@ import datetime as dt
 import os
 import random
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -30,7 +29,7 @@ from proxyguard.limits.resp import ValkeyUrl
 from proxyguard.limits.store import BanTerms, Charge, Outcome, StoreUnavailable, distinct_key
 from proxyguard.limits.valkey import PAGE, ValkeyStore
 from proxyguard.settings import Counting, OnStoreDown
-from tests.contracts.servers import command, valkey
+from tests.contracts.servers import command, free_port, valkey
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)
 HUNDRED_AN_HOUR = Limit(100, 3600.0, 100, CLIENT)
@@ -74,12 +73,6 @@ async def instance(url: str | Path, **options: Any) -> AsyncIterator[tuple[Valke
     await store.start()
     yield store, said
     await store.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_four_instances_under_concurrent_load_admit_exactly_the_limit(tmp_path: Path) -> None:
