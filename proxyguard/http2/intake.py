@@ -7,7 +7,7 @@ no more at a time than belongs in one turn of the loop; what is left then waits,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from proxyguard.http2 import frames
 from proxyguard.http2.budget import (
@@ -84,16 +84,20 @@ class Streams(Protocol):
         ...
 
 
+_NONE_OPEN: Final = cast("Streams", frozenset())
+"""What is left of the streams in the end; nothing is asked of it."""
+
+
 class Intake:
     """One per connection. `resets` counts what the client takes back, `frames` what it sends that carries nothing.
 
     `is_behind`: some of what was fed waits for `go_on`. `deserted`: the client said goodbye. `parting`: we did, and still take
-    requests of a client that has not heard it; `leaving`: we take no more.
+    requests of a client that has not heard it; `leaving`: we take no more. `work_per_turn` is in units of `_work`.
     """
 
     __slots__ = (
         "_block", "_bounds", "_decoder", "_frames", "_is_settled", "_next", "_reader", "_reset_by_us", "_sender", "_streams",
-        "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting", "resets",
+        "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting", "resets", "work_per_turn",
     )  # fmt: skip
 
     def __init__(self, streams: Streams, sender: Sender, bounds: Bounds, now: float, *, resets: int) -> None:
@@ -112,6 +116,7 @@ class Intake:
         self.frames = FrameBudget(now)
         self.resets = ResetBudget(resets)
         self.last_stream = 0
+        self.work_per_turn = WORK_PER_TURN
         self.is_behind = False
         self.parting = False
         self.leaving = False
@@ -158,7 +163,7 @@ class Intake:
 
     def go_on(self, now: float) -> None:
         """Do more of what waits: again what belongs in one turn, at least one frame. Raises as `feed` does."""
-        left = WORK_PER_TURN
+        left = self.work_per_turn
         first, self._next = self._next, None
         if first is not None:
             left -= _work(first)
@@ -175,6 +180,12 @@ class Intake:
                 self.is_behind = False
                 return
             self._frames = self._reader.feed(self._unread.pop(0))
+
+    def end(self) -> None:
+        """Nothing is fed any more: let go of the streams, which hold this, so that both are freed at once."""
+        self._streams = _NONE_OPEN
+        self._frames = iter(())
+        self._unread.clear()
 
     def acknowledge(self, size: int) -> None:
         """So much of what the client sent needs no room any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -13,8 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
+from proxyguard.adapters.mitmproxy.common import Link
+from proxyguard.adapters.mitmproxy.driver import ClientConnection
+from proxyguard.adapters.mitmproxy.exchange import Exchange
+from proxyguard.adapters.mitmproxy.gate import TlsGate
 from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
+from proxyguard.adapters.mitmproxy.http2_stream import Http2Stream
+from proxyguard.adapters.mitmproxy.http2_streams import Http2Streams
 from proxyguard.http2 import frames
+from proxyguard.http2.intake import Intake
+from proxyguard.http2.sending import Sender
 from proxyguard.settings import Bounds, Certificate, TarpitBudget
 from tests.adapters.certificates import write_certificate
 from tests.adapters.front_rig import LOOPBACK, FrontRig, Handler, echo_length, fronted, hello, rest, run, until
@@ -390,6 +399,36 @@ def test_rapid_resets_end_the_connection_and_leave_nothing_behind(tmp_path: Path
             assert rig.events.bounds["http2_resets"] == 1
             assert len(rig.served) == 101
             assert rig.upstream.connections <= 101
+
+    run(scenario())
+
+
+def test_what_a_client_held_is_freed_as_it_leaves_without_the_collector(tmp_path: Path) -> None:
+    held = (ClientConnection, Exchange, Http2Lane, Http2Stream, Http2Streams, Intake, Link, Sender, TlsGate)
+
+    async def scenario() -> None:
+        async with http2_fronted(tmp_path, bounds=Bounds(http2_resets=50)) as (rig, certificate):
+            gc.collect()
+            gc.disable()
+            try:
+                for taken_back in (0, 10, 60):
+                    async with connected(rig, certificate) as connection:
+                        client = connection.client
+                        for _ in range(taken_back):
+                            client.connection.reset_stream(client.request(GET))
+                        numbers = [client.request(GET) for _ in range(20)]
+                        connection.flush()
+                        if taken_back < 50:
+                            await connection.ended(*numbers)
+                        else:
+                            with suppress(ConnectionResetError):
+                                while await connection.read_once():
+                                    pass
+                    await until(lambda: rig.front.stats()["connections"] == 0)
+                await asyncio.sleep(0)
+                assert [type(one) for one in gc.get_objects() if isinstance(one, held)] == []
+            finally:
+                gc.enable()
 
     run(scenario())
 

@@ -22,7 +22,7 @@ from tests.adapters.http2_rig import GET, HEARD, HELLO, WARNING, Fields, Http2Ri
 from tests.adapters.test_http2_front import connected, http2_fronted
 from tests.adapters.test_http2_lane import OK, block, headers
 
-A_TURN = 9
+A_TURN = 5
 """How many of the smallest requests are looked at in a turn, at most."""
 
 REJECTED = wish(b"reject")
@@ -72,8 +72,8 @@ def test_a_burst_of_requests_is_looked_at_in_turns_and_in_order() -> None:
 
 def test_a_few_requests_need_no_further_turn() -> None:
     rig = Http2Rig(gathers=True)
-    rig.raw(HELLO, *[headers(number) for number in odd(6)])
-    assert (len(rig.requests), rig.turn_awaited, rig.reading_held) == (6, False, False)
+    rig.raw(HELLO, *[headers(number) for number in odd(4)])
+    assert (len(rig.requests), rig.turn_awaited, rig.reading_held) == (4, False, False)
 
 
 def test_answers_of_a_turn_are_sent_when_it_ends() -> None:

@@ -404,6 +404,7 @@ class Http2Lane(Layer):
         self._forget()
 
     def _forget(self) -> None:
+        self._intake.end()
         self._sender.parts.clear()
         self.streams.touched.clear()
         self._link.due = inf
