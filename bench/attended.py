@@ -8,18 +8,21 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
+import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Final, NamedTuple
 
-from bench.end_to_end import LOAD_CORE, PROXY_CORE, READER, pinned
+from bench.end_to_end import LOAD_CORE, PROXY_CORE, READER, pinned, read_answer
 from tests.end_to_end.processes import RULES, Proxyguard, Running, free_port, wait_until
 
 VISITORS: Final = 20
+TIMEOUT_SECONDS: Final = 10.0
 ASSET: Final = "/static/site.css"
 
 HOLDING: Final = """\
@@ -37,37 +40,70 @@ class Waits(NamedTuple):
 
     p50: float
     p99: float
+    worst: float
+
+    @classmethod
+    def of(cls, found: Sequence[Waits]) -> Waits:
+        """Several measurements in one: medians, so that one that something else spoilt does not count, and the worst of all."""
+        return cls(median(one.p50 for one in found), median(one.p99 for one in found), max(one.worst for one in found))
 
 
 class Work(NamedTuple):
-    """What a process did in a while: seconds of CPU, seconds of the clock."""
+    """What a process did in a while, in seconds: of CPU, of waiting for a core that others had, of the clock."""
 
     cpu: float
+    kept_waiting: float
     wall: float
 
 
-def visit(url: str, seconds: float, rate: int) -> Waits:
-    """`rate` requests a second in all over VISITORS connections, for whole seconds. Raises RuntimeError when one failed."""
-    with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        options = [option for name, value in READER.items() for option in ("-H", f"{name}: {value}")]
-        command = (
-            "h2load", "--h1", "-t1", f"-c{VISITORS}", f"--rps={rate / VISITORS:g}", f"-D{seconds:g}",
-            f"--log-file={log.name}",
-        )  # fmt: skip
-        Running.start(pinned(LOAD_CORE, *command, *options, url), Path(log.name).with_suffix(".out")).process.wait()
-        Path(log.name).with_suffix(".out").unlink()
-        rows = [line.split() for line in Path(log.name).read_text().splitlines()]
-    times = [int(row[2]) / 1000 for row in rows if row[1] == "200"]
-    if len(times) < max(len(rows), rate * seconds / 2):  # fewer than asked for come of long waits, which are measured
-        raise RuntimeError(f"only {len(times)} of {rate * seconds:g} visits to {url} were served: {rows[:3]}")
+def visit(guard: Proxyguard, seconds: float, rate: int) -> Waits:
+    """`rate` requests a second, evenly spaced, over VISITORS connections in turn. Raises RuntimeError when one fails.
+
+    Each counts from when it was due: a late answer makes those behind it late as well.
+    """
+    fields = {"Host": "localhost", **READER}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    request = f"GET {ASSET} HTTP/1.1\r\n{head}\r\n".encode()
+    times: list[float] = []
+    with contextlib.ExitStack() as stack:
+        visitors = [stack.enter_context(visitor(guard)) for _ in range(VISITORS)]
+        for each in visitors:
+            each.sendall(request)
+            read_answer(each)
+        due = time.perf_counter()
+        for number in range(int(rate * seconds)):
+            due += 1 / rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            each = visitors[number % VISITORS]
+            each.sendall(request)
+            read_answer(each)
+            times.append((time.perf_counter() - due) * 1000)
     cuts = quantiles(times, n=100)
-    return Waits(cuts[49], cuts[98])
+    return Waits(cuts[49], cuts[98], max(times))
 
 
-def visits(url: str, seconds: float, rate: int, times: int) -> Waits:
-    """The medians of several measurements."""
-    found = [visit(url, seconds, rate) for _ in range(times)]
-    return Waits(median(waits.p50 for waits in found), median(waits.p99 for waits in found))
+@contextlib.contextmanager
+def visitor(guard: Proxyguard) -> Iterator[socket.socket]:
+    """A connection of HTTP/1.1, over TLS where the instance speaks it."""
+    with socket.create_connection(("127.0.0.1", guard.port), timeout=TIMEOUT_SECONDS) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if guard.authority is None:
+            yield plain
+        else:
+            trust = ssl.create_default_context(cafile=guard.authority)
+            with trust.wrap_socket(plain, server_hostname="localhost") as connection:
+                yield connection
+
+
+def visits(guard: Proxyguard, seconds: float, rate: int, times: int) -> Waits:
+    """Several measurements."""
+    return Waits.of([visit(guard, seconds, rate) for _ in range(times)])
+
+
+def stay_with_the_load() -> None:
+    """Keep this process, which is the visitors, off the core that the instances have, where there are two."""
+    if (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {int(LOAD_CORE)})
 
 
 @contextlib.contextmanager
@@ -99,32 +135,33 @@ def instance(folder: Path, upstream: str, settings: str, *, tls: bool = False) -
         guard.end(seconds=45)
 
 
-def beside(url: str, control: str, seconds: float, rate: int, times: int) -> tuple[Waits, Waits]:
-    """Medians at `url` and at `control`, measured in turns, so that what else the machine does reaches both alike."""
-    found = [(visit(url, seconds, rate), visit(control, seconds, rate)) for _ in range(times)]
+def beside(guard: Proxyguard, control: Proxyguard, seconds: float, rate: int, times: int) -> tuple[Waits, Waits]:
+    """At an instance and at another one, measured in turns, so that what else the machine does reaches both alike."""
+    found = [(visit(guard, seconds, rate), visit(control, seconds, rate)) for _ in range(times)]
     first, second = zip(*found, strict=True)
-    return (
-        Waits(median(waits.p50 for waits in first), median(waits.p99 for waits in first)),
-        Waits(median(waits.p50 for waits in second), median(waits.p99 for waits in second)),
-    )
+    return Waits.of(first), Waits.of(second)
 
 
-def cpu_seconds(running: Running) -> float:
-    """What a process, its children and all their threads have taken so far, to the nanosecond."""
-    total = 0
+def scheduled_seconds(running: Running) -> tuple[float, float]:
+    """What a process, its children and all their threads have had so far of a core, and have waited for one that others had."""
+    had = waited = 0
     for pid in running.family():
         for thread in Path(f"/proc/{pid}/task").iterdir():
-            total += int((thread / "schedstat").read_text().split()[0])
-    return total / 1e9
+            run, delay, _ = (thread / "schedstat").read_text().split()
+            had += int(run)
+            waited += int(delay)
+    return had / 1e9, waited / 1e9
 
 
 @contextlib.contextmanager
 def work_of(running: Running) -> Iterator[list[Work]]:
-    """What a process does during a block, as the one entry of the list."""
+    """What a process does during a block, as one more entry of the list."""
     found: list[Work] = []
-    cpu, wall = cpu_seconds(running), time.monotonic()
+    cpu, waited = scheduled_seconds(running)
+    wall = time.monotonic()
     yield found
-    found.append(Work(cpu_seconds(running) - cpu, time.monotonic() - wall))
+    cpu_after, waited_after = scheduled_seconds(running)
+    found.append(Work(cpu_after - cpu, waited_after - waited, time.monotonic() - wall))
 
 
 def gauge(guard: Proxyguard, name: str) -> float:

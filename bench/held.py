@@ -4,8 +4,8 @@ Four crowds, each on a fresh instance: idle kept-alive connections, tarpits, tar
 memory is read before and after they came, not extrapolated. What visitors wait is measured in turns at the crowded instance and
 at an empty one. Then what it costs us when clients open tarpits on purpose, beside what as many page views cost.
 
-Run: `python -m bench.held [--count 10000] [--json FILE] [--check]`. Needs nginx, h2load, openssl, and that a process may open
-20,000 files. Takes about four minutes.
+Run: `python -m bench.held [--count 10000] [--json FILE] [--check]`. Needs nginx, openssl, and that a process may open 20,000
+files. Takes about four minutes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.attended import (
-    ASSET,
     Waits,
     beside,
     gauge,
     instance,
     load_average,
     settled_memory,
+    stay_with_the_load,
     visit,
     wait_for_gauge,
     work_of,
@@ -99,8 +99,7 @@ def held(
         instance(folder, upstream, SETTINGS, tls=tls) as guard,
         instance(folder, upstream, SETTINGS, tls=tls) as empty,
     ):
-        url, control = guard.url + ASSET, empty.url + ASSET
-        for each in (url, control):
+        for each in (guard, empty):
             visit(each, 1.0, RATE)
         before = settled_memory(guard)
         more = ["--authority", str(guard.authority)] if guard.authority else []
@@ -112,7 +111,7 @@ def held(
             with work_of(guard) as work:
                 time.sleep(WATCH_SECONDS)
             load = load_average()
-            meanwhile, without = beside(url, control, SECONDS, RATE, TURNS)
+            meanwhile, without = beside(guard, empty, SECONDS, RATE, TURNS)
             if gauge(guard, "tarpits" if saying == "scan" else "connections") < count:
                 raise RuntimeError(f"{name}: some left while they were watched")
             crowd.leave()
@@ -197,6 +196,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there too")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
     options = parser.parse_args()
+    stay_with_the_load()
     with tempfile.TemporaryDirectory(prefix="proxyguard-held-") as name:
         folder = Path(name)
         make_certificate(folder)
