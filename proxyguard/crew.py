@@ -12,20 +12,18 @@ import json
 import logging
 import os
 import pickle
-import socket
 import sys
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from proxyguard.admin.client import CommandRefused, ControlError
-from proxyguard.builder import join
 from proxyguard.child import Child
 from proxyguard.decision import Mode
-from proxyguard.pieces import write_pieces
+from proxyguard.pieces import join, write_pieces
 from proxyguard.reload import InForce, RulesRejected
-from proxyguard.settings import Settings
-from proxyguard.shared_port import bind
+from proxyguard.settings import Listen, Settings
+from proxyguard.shared_port import Sockets, bind
 from proxyguard.supervised import Assignment
 from proxyguard.telemetry.metrics import Family, Metrics, merge
 from proxyguard.telemetry.shadow import Window
@@ -73,7 +71,9 @@ class Crew:
         """What workers counted that were recycled."""
         self._children: dict[int, Child] = {}
         self._changing = asyncio.Lock()
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[Sockets] = []
+        self.addresses: tuple[str, ...] = ()
+        """Where the workers listen, once bound."""
         self._keepers: list[asyncio.Task[None]] = []
         self._numbers = iter(range(1_000_000_000))
         self.restarts = 0
@@ -89,6 +89,8 @@ class Crew:
     def bind(self) -> None:
         """Take the port. Raises OSError."""
         self._sockets = bind(self._settings)
+        names = [listening.getsockname() for listening in self._sockets[0]]
+        self.addresses = tuple(str(Listen(name[0], name[1])) for name in names)
 
     async def start(self) -> None:
         """Start every worker, wait until all carry traffic, and keep them. Raises OSError when one does not come up."""
@@ -99,7 +101,7 @@ class Crew:
         """Let all workers drain and end."""
         for keeper in self._keepers:
             keeper.cancel()
-        for listening in self._sockets:
+        for listening in (each for sockets in self._sockets for each in sockets):
             listening.close()
         limit = self._settings.drain_seconds + 10
         await asyncio.gather(*(child.stop(limit) for child in self._children.values()))
@@ -164,13 +166,13 @@ class Crew:
         """Start a worker for a slot and wait until it listens. Raises OSError when it does not come up."""
         installs = self._installs
         control = self._folder / f"worker-{next(self._numbers)}.sock"
-        listening = self._sockets[slot]
+        listening = [each.fileno() for each in self._sockets[slot]]
         ready, told = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "proxyguard.supervised",
-                str(self._assignment), str(control), str(listening.fileno()), str(told),
-                stdin=asyncio.subprocess.PIPE, pass_fds=(listening.fileno(), told),
+                str(self._assignment), str(control), str(told), *map(str, listening),
+                stdin=asyncio.subprocess.PIPE, pass_fds=(told, *listening),
             )  # fmt: skip
         finally:
             os.close(told)
@@ -183,7 +185,7 @@ class Crew:
             os.close(ready)
         if not up:
             await child.stop(1.0)
-            raise OSError(0, f"a worker did not come up (exit code {process.returncode})")
+            raise OSError(f"a worker did not come up (exit code {process.returncode})")
         async with self._changing:  # while rules are handed out, nobody joins unseen
             self._children[slot] = child
             if installs != self._installs and await child.ask("install", {"file": str(self._pieces)}) is None:
@@ -215,7 +217,7 @@ class Crew:
             try:
                 await self._spawn(slot)
             except OSError as error:
-                logger.error("%s", error.strerror)  # noqa: TRY400 - the worker has said why
+                logger.error("%s", error)  # noqa: TRY400 - the worker has said why
 
     def _outlived(self, child: Child) -> bool:
         recycle = self._settings.recycle
@@ -230,7 +232,7 @@ class Crew:
         try:
             await self._spawn(slot)
         except OSError as error:
-            logger.error("%s; the old one goes on", error.strerror)  # noqa: TRY400 - the worker has said why
+            logger.error("%s; the old one goes on", error)  # noqa: TRY400 - the worker has said why
             return
         if last is not None:
             self.retired = merge([self.retired, [family for family in last["families"] if family[1] != "gauge"]])

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from proxyguard.admin.client import control_path
-from proxyguard.builder import pieces
+from proxyguard.pieces import pieces
 from proxyguard.reload import Loaded
 from proxyguard.settings import Settings
 from proxyguard.stores import open_books

@@ -12,7 +12,8 @@ from pathlib import Path
 from time import time, time_ns
 from typing import Any, Final
 
-from proxyguard.builder import given_piece, load_elsewhere, rest
+from proxyguard.builder import load_elsewhere
+from proxyguard.pieces import given_piece, rest
 from proxyguard.policy.given import Plain
 from proxyguard.reload import InForce, RulesRejected, Signature, seen_by_load, signature
 from proxyguard.telemetry.metrics import Metrics

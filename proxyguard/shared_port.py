@@ -1,32 +1,28 @@
-"""One port, and as many listening sockets on it as there are workers (SO_REUSEPORT): the kernel deals connections out to them."""
+"""One port, and listening sockets on it for each of several workers (SO_REUSEPORT): the kernel deals connections out to them."""
 
 from __future__ import annotations
 
 import socket
-from typing import Final
 
-from proxyguard.settings import Settings
+from proxyguard.adapters.mitmproxy.listener import BACKLOG, open_sockets
+from proxyguard.settings import Listen, Settings
 
-BACKLOG: Final = 4096
+type Sockets = tuple[socket.socket, ...]
+"""One for each address of the host."""
 
 
-def bind(settings: Settings) -> list[socket.socket]:
-    """One listening socket per worker on the same port. Raises OSError."""
-    family = socket.AF_INET6 if ":" in settings.listen.host else socket.AF_INET
-    port = settings.listen.port
-    sockets: list[socket.socket] = []
+def bind(settings: Settings) -> list[Sockets]:
+    """The listening sockets of each worker. Raises OSError, with the address in its message."""
+    listen = settings.listen
+    bound: list[Sockets] = []
     try:
         for _ in range(settings.workers):
-            listening = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(listening)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listening.bind((settings.listen.host, port))
-            port = listening.getsockname()[1]
-            listening.listen(BACKLOG)
-            listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            bound.append(tuple(open_sockets(listen, shared_port=True)))
+            listen = Listen(listen.host, bound[0][0].getsockname()[1])
+            for each in bound[-1]:
+                each.listen(BACKLOG)
     except OSError:
-        for listening in sockets:
-            listening.close()
+        for each in (each for sockets in bound for each in sockets):
+            each.close()
         raise
-    return sockets
+    return bound

@@ -16,10 +16,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxyguard.builder import join
 from proxyguard.limits.remote import RemoteStore
 from proxyguard.limits.shared import SharedStore
-from proxyguard.pieces import read_pieces
+from proxyguard.pieces import join, read_pieces
 from proxyguard.process import configure_logging, loop_factory
 from proxyguard.reload import Loaded
 from proxyguard.settings import Settings
@@ -41,7 +40,7 @@ class Assignment:
     """Which are on, as the command `restrictions` says it."""
 
 
-async def serve(assignment: Assignment, control: Path, listening: socket.socket, ready: int) -> None:
+async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.socket, ...], ready: int) -> None:
     """Carry traffic until SIGTERM or until the supervisor is gone. Writes one byte to `ready` once it listens."""
     loaded: Loaded = join(read_pieces(assignment.pieces))
     settings = assignment.settings
@@ -49,7 +48,7 @@ async def serve(assignment: Assignment, control: Path, listening: socket.socket,
     if settings.store.url is not None:
         store = valkey_store(settings)
     await store.start()
-    worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=(listening,))
+    worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=sockets)
     worker.counts.show(store.gauges())
     await worker.told("restrictions", json.loads(assignment.restrictions.read_bytes()))
     await worker.start()
@@ -58,10 +57,8 @@ async def serve(assignment: Assignment, control: Path, listening: socket.socket,
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    for ignored in (signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(
-            ignored, lambda: None
-        )  # a terminal sends these to the whole group; the supervisor passes them on
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal sends these to all; the supervisor passes them on
+        loop.add_signal_handler(ignored, lambda: None)
     loop.add_reader(sys.stdin.fileno(), stop.set)
     await stop.wait()
     loop.remove_reader(sys.stdin.fileno())
@@ -70,12 +67,13 @@ async def serve(assignment: Assignment, control: Path, listening: socket.socket,
 
 
 def main() -> None:
-    """`python -m proxyguard.supervised ASSIGNMENT CONTROL LISTENING_FD READY_FD`."""
-    assignment_path, control, listening, ready = sys.argv[1:]
+    """`python -m proxyguard.supervised ASSIGNMENT CONTROL READY_FD LISTENING_FD…`."""
+    assignment_path, control, ready, *listening = sys.argv[1:]
     configure_logging()
     assignment: Assignment = pickle.loads(Path(assignment_path).read_bytes())  # noqa: S301 - written by our parent, mode 0600
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve(assignment, Path(control), socket.socket(fileno=int(listening)), int(ready)))
+        sockets = tuple(socket.socket(fileno=int(each)) for each in listening)
+        runner.run(serve(assignment, Path(control), sockets, int(ready)))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from proxyguard import __version__
 from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command
 from proxyguard.build_kind import BUILD_KIND
-from proxyguard.builder import pieces
 from proxyguard.crew import Crew
 from proxyguard.limits.shared import SharedStoreServer
+from proxyguard.pieces import pieces
 from proxyguard.reload import InForce, Loaded
 from proxyguard.settings import Settings
 from proxyguard.stores import MemoryBooks, open_books
@@ -66,7 +66,7 @@ class Supervisor:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        return (str(self._settings.listen),)
+        return self._crew.addresses
 
     @property
     def admin_port(self) -> int | None:

@@ -23,12 +23,11 @@ from proxyguard.adapters.mitmproxy.http2_lane import Http2Lane
 from proxyguard.admin.server import AdminServer, Command, CommandError
 from proxyguard.background import breathe, working_thread
 from proxyguard.build_kind import BUILD_KIND
-from proxyguard.builder import join
 from proxyguard.decision import Mode
 from proxyguard.doorman import Doorman
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.store import AsyncStore, Store
-from proxyguard.pieces import read_pieces
+from proxyguard.pieces import join, read_pieces
 from proxyguard.policy.dismantle import dismantle
 from proxyguard.policy.network_table import NetworkTable
 from proxyguard.reload import InForce, Loaded, RulesRejected, compile_sites

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copytree
 from typing import NamedTuple
 
 import pytest
+from click.testing import CliRunner
 
+from proxyguard.cli import main
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse import parse_rule_set
 from proxyguard.problems import format_report
@@ -55,6 +58,15 @@ def test_documented_rules_load_and_pass_their_tests(example: Example) -> None:
     assert format_report(problems) == ""
     assert rule_set is not None
     assert [failure.problem for failure in run_tests(Policy((rule_set,)))] == []
+
+
+def test_the_check_of_the_guide_says_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (ROOT / "docs/guide/getting-started.md").read_text()
+    copytree(ROOT / "rules", tmp_path / "rules")
+    [own] = BLOCK.findall(guide)
+    (tmp_path / "rules/25-our-site.yaml").write_text(own)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["check", "rules"]).stdout in guide
 
 
 @pytest.mark.parametrize("example", SETTINGS_EXAMPLES, ids=lambda example: example.place)

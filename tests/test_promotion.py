@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from proxyguard.admin.server import CommandError
-from proxyguard.builder import join, pieces
 from proxyguard.client_address import DEFAULT_PREFIXES, Address
 from proxyguard.decision import PASS, Decision, Mode, Reject, ShadowHit
+from proxyguard.pieces import join, pieces
 from proxyguard.promotion import MAX_SHARE, Promotions, judge
 from proxyguard.reload import InForce, load_tested
 from proxyguard.reloader import Reloader

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.builder import join, load_elsewhere, pieces
+from proxyguard.builder import load_elsewhere
 from proxyguard.decision import Mode
+from proxyguard.pieces import join, pieces
 from proxyguard.reload import InForce, RulesRejected, load_tested, seen_by_load, signature
 from proxyguard.reloader import Reloader
 from proxyguard.telemetry.metrics import Metrics

@@ -61,7 +61,10 @@ class AdminServer:
     def start(self) -> None:
         """Bind and serve on the running loop. Raises OSError when an address is taken or a folder is missing."""
         if self._listen is not None:
-            sockets = bind_sockets(self._listen.port, self._listen.host)
+            try:
+                sockets = bind_sockets(self._listen.port, self._listen.host)
+            except OSError as error:
+                raise OSError(f"admin: cannot bind {self._listen}: {error.strerror or error}") from error
             self.port = sockets[0].getsockname()[1]
             self._serve(sockets, acting=False)
         if self._control is not None:

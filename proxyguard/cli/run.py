@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import sys
 from pathlib import Path
@@ -71,7 +72,14 @@ def run(
     except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     except OSError as error:
-        fail(f"error: cannot start: {error}")
+        fail(f"error: cannot start: {error}{_hint(error)}")
+
+
+def _hint(error: OSError) -> str:
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+        return "\n  hint: something listens there already; choose others with --listen and --admin"
+    return ""
 
 
 def key_secret(settings: Settings) -> bytes:

@@ -87,8 +87,8 @@ class SharedStoreServer:
 
     async def stop(self) -> None:
         """Close everything and remove the socket."""
-        self.store.ban_table.watchers.remove(self._made)
         if self._tidying is not None:
+            self.store.ban_table.watchers.remove(self._made)
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
         for member in tuple(self._members):

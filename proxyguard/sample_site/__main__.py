@@ -28,7 +28,12 @@ async def _serve_until_signalled(host: str, port: int) -> None:
 @click.option("--port", default=8079, show_default=True, type=click.IntRange(0, 65535))
 def main(host: str, port: int) -> None:
     """Run until a signal comes."""
-    asyncio.run(_serve_until_signalled(host, port))
+    try:
+        asyncio.run(_serve_until_signalled(host, port))
+    except OSError as error:
+        raise click.ClickException(
+            f"the sample site cannot listen on {host}:{port}: {error.strerror or error}"
+        ) from error
 
 
 if __name__ == "__main__":

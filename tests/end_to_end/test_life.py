@@ -64,18 +64,23 @@ def test_a_faulty_rule_file_is_reported_and_nothing_listens(folder: Path, rules:
     assert not accepts(admin_port)
 
 
-def test_a_taken_port_is_said_and_ends_with_1(folder: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("door", ["listen", "admin"])
+def test_a_taken_port_is_said_and_ends_with_1(folder: Path, door: str, workers: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        arguments = ("--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}", "--rules", RULES)
+        ports = {"listen": free_port(), "admin": free_port()} | {door: port}
+        addresses = [part for name, number in ports.items() for part in (f"--{name}", f"127.0.0.1:{number}")]
+        arguments = (*addresses, "--workers", str(workers), "--rules", str(RULES), "--upstream", "http://127.0.0.1:9")
         done = subprocess.run(
-            [str(part) for part in command("run", "--upstream", "http://127.0.0.1:9", *arguments)],
+            [str(part) for part in command("run", *arguments)],
             capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
         )  # fmt: skip
     assert done.returncode == 1
-    assert str(port) in done.stderr or "address already in use" in done.stderr.lower()
+    said = f"error: cannot start: {door}: cannot bind 127.0.0.1:{port}: Address already in use\n  hint: "
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
