@@ -1,11 +1,7 @@
-"""Two instances and a real Valkey or Redis: one count for all, and what was declared while the server is gone."""
+"""Two instances and a real Valkey or Redis: one count for all. What happens while the server is gone is test_store_chaos's."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
@@ -26,13 +22,7 @@ rules:
     action: reject
 """
 
-TIMEOUT_SECONDS = 0.2
-MARGIN_SECONDS = 1.5
-"""What a busy machine may add. Without a time-out a request to a stopped server would wait until it goes on."""
-
 BACK_SECONDS = 15.0
-
-CLIENTS = 6
 
 
 def settings(socket: Path, timeout: str, on_down: str = "local", workers: int = 1) -> str:
@@ -77,68 +67,6 @@ def test_what_one_instance_hears_of_a_client_the_other_knows(pair: tuple[Proxygu
         for guard, word in zip(cycle(pair), "aabbccdda", strict=False)
     ]
     assert answers == [200, 200, 200, 200, 200, 200, 429, 429, 200]
-
-
-def waited(guard: Proxyguard, path: str) -> tuple[int, float]:
-    began = time.monotonic()
-    status = guard.get(path).status_code
-    return status, time.monotonic() - began
-
-
-def under_load(guard: Proxyguard, path: str) -> tuple[set[int], float]:
-    """The statuses of 60 requests by some clients, and the longest wait of one."""
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        answers = list(clients.map(lambda _: waited(guard, path), range(60)))
-    return {status for status, _ in answers}, max(seconds for _, seconds in answers)
-
-
-def is_up(guard: Proxyguard) -> bool:
-    return "\nproxyguard_store_up 1.0\n" in f"\n{guard.admin('/metrics')}\n"
-
-
-@contextlib.contextmanager
-def gone(process: subprocess.Popen[bytes], socket: Path, how: str) -> Iterator[None]:
-    """The server does not answer within; it is back afterwards."""
-    if how == "paused":
-        process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGCONT)
-    else:
-        process.kill()
-        process.wait()
-        yield
-
-
-@pytest.mark.parametrize("how", ["paused", "killed"])
-@pytest.mark.parametrize(("on_down", "while_down"), [("local", {200}), ("open", {200}), ("closed", {503})])
-def test_a_server_that_goes_away_holds_nobody_up_and_comes_back_without_a_restart(
-    tmp_path: Path, upstream: str, rules: Path, how: str, on_down: str, while_down: set[int]
-) -> None:
-    socket = tmp_path / "valkey"
-    chosen = settings(socket, f"{TIMEOUT_SECONDS * 1000:.0f}ms", on_down)
-    with contextlib.ExitStack() as ends:
-        server = ends.enter_context(valkey(socket))
-        guard = ends.enter_context(proxyguard(tmp_path / "guard", upstream, rules=rules, settings=chosen))
-        wait_until(lambda: is_up(guard), BACK_SECONDS, "the connection")
-        with gone(server, socket, how):
-            statuses, longest = under_load(guard, "/profiles/1")
-            assert statuses == while_down
-            assert longest < TIMEOUT_SECONDS + MARGIN_SECONDS
-            assert not is_up(guard)
-            assert under_load(guard, "/")[0] == {200}
-            if on_down == "closed":
-                refused = guard.get("/profiles/1")
-                assert refused.headers["Retry-After"] == "5"
-                guard.wait_for_record(lambda record: record["rule"] == "store-down", "its record")
-        if how == "killed":
-            ends.enter_context(valkey(socket))
-        wait_until(lambda: is_up(guard), BACK_SECONDS, "the server's return")
-        answers = [guard.get("/profiles/1").status_code for _ in range(61)]
-        passed = answers.count(200)
-        assert answers == [200] * passed + [429] * (61 - passed)
-        assert passed == 60 if how == "killed" else 60 - CLIENTS <= passed <= 60  # what was on its way may be counted
 
 
 def test_nothing_is_asked_of_a_server_that_was_never_there(tmp_path: Path, upstream: str, rules: Path) -> None:
