@@ -62,8 +62,8 @@ def compiled_modules(root: Path) -> list[str]:
 
 def compiled(root: Path, modules: list[str], work: Path) -> list[Path]:
     """Compile modules of `root` into `work`/lib; the libraries there. Exits when a tool is missing or a module has a fault."""
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    if shutil.which(os.environ.get("CC", compiler).split()[0]) is None:
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
         raise SystemExit(f"error: {VARIABLE}=1 needs a C compiler, {compiler}: apt-get install gcc libc6-dev")
     header = Path(sysconfig.get_path("include"), "Python.h")
     if not header.exists():
