@@ -33,7 +33,7 @@ others."""
 SMALL_DATA_BYTES: Final = 32
 """A piece of a body below this, but for the last one, counts as a frame without content."""
 
-OVERSIZE: Final = 4
+OVERSIZE: Final = 2
 """Heads up to so many times `head_bytes` are read, to be answered 431; beyond it the connection ends."""
 
 MAX_FIELDS: Final = 2048
