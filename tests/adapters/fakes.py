@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from proxyguard.adapters.mitmproxy.private import Command, Context, DataReceived, Event, Layer, SendData
 from proxyguard.decision import ALLOW, PASS_BY_DEFAULT, Decision, Delay, Drop, Quota, Reject, Tarpit
 from proxyguard.ports import Served, Ticket
 from proxyguard.request import Request
@@ -68,3 +69,18 @@ class NotedEvents:
 
     def internal_error(self, where: str, error: BaseException) -> None:
         self.errors.append((where, error))
+
+
+class Echo(Layer):
+    """Says back what it hears, as a plain list of commands, as our lanes do."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.heard: list[Event] = []
+
+    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list, not a generator
+        self.heard.append(event)
+        return [SendData(event.connection, event.data)] if isinstance(event, DataReceived) else []
+
+    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # the abstract one
+        return self.handle_event(event)

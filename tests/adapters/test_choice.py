@@ -6,14 +6,12 @@ from proxyguard.adapters.mitmproxy.choice import Choice
 from proxyguard.adapters.mitmproxy.private import (
     Client,
     CloseConnection,
-    Command,
     ConnectionClosed,
     ConnectionState,
     Context,
     DataReceived,
     Event,
     HookCompleted,
-    Layer,
     NextLayerHook,
     Options,
     SendData,
@@ -21,21 +19,7 @@ from proxyguard.adapters.mitmproxy.private import (
     first_bytes,
     hook_argument,
 )
-
-
-class Echo(Layer):
-    """Gives its commands as a plain list, as our lanes do."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.heard: list[Event] = []
-
-    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what Choice is for
-        self.heard.append(event)
-        return [SendData(event.connection, event.data)] if isinstance(event, DataReceived) else []
-
-    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # the abstract one
-        return self.handle_event(event)
+from tests.adapters.fakes import Echo
 
 
 def asked() -> tuple[Choice, NextLayerHook, list[Event]]:

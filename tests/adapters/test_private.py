@@ -24,7 +24,6 @@ from proxyguard.adapters.mitmproxy.private import (
     DataReceived,
     Event,
     HookCompleted,
-    Layer,
     NextLayer,
     Options,
     SendData,
@@ -36,25 +35,11 @@ from proxyguard.adapters.mitmproxy.private import (
     hook_argument,
     quiet_master,
 )
+from tests.adapters.fakes import Echo
 
 
 def client() -> Client:
     return Client(peername=("192.0.2.1", 1), sockname=("127.0.0.1", 80), state=ConnectionState.OPEN)
-
-
-class Recorder(Layer):
-    """Says back what it hears, as a plain list of commands."""
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.heard: list[Event] = []
-
-    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what is being tried
-        self.heard.append(event)
-        return [SendData(event.connection, event.data)] if isinstance(event, DataReceived) else []
-
-    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # the abstract one
-        return self.handle_event(event)
 
 
 def test_the_version_is_one_that_was_read() -> None:
@@ -63,7 +48,7 @@ def test_the_version_is_one_that_was_read() -> None:
 
 def test_a_layer_may_answer_with_a_list_and_needs_no_options_but_the_default_ones() -> None:
     context = Context(client(), Options())
-    layer = Recorder(context)
+    layer = Echo(context)
     assert context.layers == [layer]
     assert layer.debug is None
     assert context.server.address is None
@@ -74,12 +59,12 @@ def test_a_context_is_made_of_four_parts() -> None:
 
 
 def ask(asked: NextLayer, event: Event) -> tuple[StartHook, list[Command]]:
-    """Give an event to a NextLayer; its question, and what came after Recorder was the answer."""
+    """Give an event to a NextLayer; its question, and what came after Echo was the answer."""
     commands = iter(asked.handle_event(event))
     hook = next(commands)
     assert isinstance(hook, StartHook)
     assert list(commands) == []
-    asked.layer = Recorder(asked.context)
+    asked.layer = Echo(asked.context)
     return hook, list(asked.handle_event(HookCompleted(hook)))
 
 
@@ -95,7 +80,7 @@ def test_next_layer_asks_on_data_waits_for_the_hook_and_replays() -> None:
     assert bool(hook.blocking) is True
     assert private.first_bytes(asked) == b""
     assert [type(command) for command in commands] == [SendData]
-    assert isinstance(asked.layer, Recorder)
+    assert isinstance(asked.layer, Echo)
     assert asked.layer.heard == [start, event]
 
 
@@ -164,7 +149,7 @@ def test_the_tls_layer_wants_a_layer_under_it_and_marks_the_connection() -> None
     with pytest.raises(IndexError):
         ClientTLSLayer(context)
     context = Context(client(), Options())
-    Recorder(context)
+    Echo(context)
     gate = ClientTLSLayer(context)
     assert (context.client.tls, gate.client_hello_parsed, bytes(gate.recv_buffer)) == (True, False, b"")
     assert not gate.tls
@@ -173,7 +158,7 @@ def test_the_tls_layer_wants_a_layer_under_it_and_marks_the_connection() -> None
 
 def test_the_tls_layer_passes_commands_it_does_not_know() -> None:
     context = Context(client(), Options())
-    Recorder(context)
+    Echo(context)
     gate = ClientTLSLayer(context)
     odd = Command()
     assert list(gate._handle_command(odd)) == [odd]

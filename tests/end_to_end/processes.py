@@ -191,6 +191,20 @@ def command(*arguments: str | Path) -> list[str | Path]:
     return [sys.executable, "-m", "proxyguard", *arguments]
 
 
+def tell(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One command to the running instance whose control socket is `control.sock` in this folder."""
+    whole = (*command(*arguments), "--control", folder / "control.sock")
+    return subprocess.run(
+        [str(part) for part in whole], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
+
+
+def told(folder: Path, *arguments: str) -> dict[str, Any]:
+    """A command's JSON."""
+    answer: dict[str, Any] = json.loads(tell(folder, *arguments, "--json").stdout)
+    return answer
+
+
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate for this machine: chain and key."""
     chain, key = folder / "chain.pem", folder / "key.pem"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.end_to_end.processes import ROOT, Proxyguard, command, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, proxyguard, tell, told, wait_until
 
 RULES = """\
 # Kept as it is.
@@ -23,20 +20,6 @@ rules:
     action: {reject: {status: 410}}
     mode: shadow
 """
-
-
-def tell(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One command to the running instance."""
-    whole = (*command(*arguments), "--control", folder / "control.sock")
-    return subprocess.run(
-        [str(part) for part in whole], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
-    )
-
-
-def told(folder: Path, *arguments: str) -> dict[str, Any]:
-    """A command's JSON."""
-    answer: dict[str, Any] = json.loads(tell(folder, *arguments, "--json").stdout)
-    return answer
 
 
 def ask(guard: Proxyguard, client: int, path: str, cookie: str = "") -> int:

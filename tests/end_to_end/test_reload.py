@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import pytest
 import requests
 
-from tests.end_to_end.processes import ROOT, RULES, Proxyguard, command, proxyguard, wait_until
+from tests.end_to_end.processes import RULES, Proxyguard, proxyguard, tell, told, wait_until
 
 AGENT = {"User-Agent": "our-agent/1.0"}
 
@@ -55,20 +55,6 @@ def edited(folder: Path, upstream: str) -> Iterator[tuple[Proxyguard, Path]]:
 
 def status(guard: Proxyguard) -> int:
     return guard.get("/profiles/1", headers=AGENT).status_code
-
-
-def tell(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One command to the running instance."""
-    whole = (*command(*arguments), "--control", folder / "control.sock")
-    return subprocess.run(
-        [str(part) for part in whole], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
-    )
-
-
-def told(folder: Path, *arguments: str) -> dict[str, Any]:
-    """A command's JSON."""
-    answer: dict[str, Any] = json.loads(tell(folder, *arguments, "--json").stdout)
-    return answer
 
 
 class Load:

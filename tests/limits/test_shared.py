@@ -8,52 +8,27 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic, time
 from typing import cast
 
 import pytest
-import uvloop
 
 from proxyguard.decision import Reject
 from proxyguard.limits.frames import LENGTH_BYTES, FrameReader, Welcome, frame
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.limit import Limit
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.remote import MAX_WAITING
 from proxyguard.limits.shared import SharedStore
 from proxyguard.limits.shared_server import CHUNK, REMEMBERED_NEWS, SharedStoreServer
 from proxyguard.limits.store import BanTerms, Charge, Outcome, StoreUnavailable
 from proxyguard.settings import Counting, OnStoreDown
+from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
 
-CLIENT = (KeyPart(KeyKind.CLIENT),)
-HUNDRED_AN_HOUR = Limit(100, 3600.0, 100, CLIENT)
 HOUR = BanTerms(3600.0, Reject())
 COUNTING = Counting(keys=10_000, bans=5000)
-WAIT_SECONDS = 5.0
-
-
-def run(scene: Awaitable[None]) -> None:
-    async def whole() -> None:
-        async with asyncio.timeout(30):
-            await scene
-
-    asyncio.run(whole(), loop_factory=uvloop.new_event_loop)
-
-
-async def until(holds: Callable[[], bool]) -> float:
-    """Wait until something holds; how long it took. Fails after WAIT_SECONDS."""
-    started = monotonic()
-    while not holds():
-        assert monotonic() - started < WAIT_SECONDS
-        await asyncio.sleep(0.002)
-    return monotonic() - started
-
-
-async def charged(worker: SharedStore, key: str = "rule|a", limit: Limit = HUNDRED_AN_HOUR) -> Outcome:
-    outcome = worker.charge([Charge(key, limit)], (), time())
-    return outcome if isinstance(outcome, Outcome) else await outcome
 
 
 @asynccontextmanager

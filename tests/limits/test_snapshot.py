@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from time import monotonic, time
+from time import time
 
 import pytest
 
 from proxyguard.decision import Drop, Reject, Tarpit
 from proxyguard.limits import snapshot as snapshot_module
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.limit import Limit
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.snapshot import Snapshot
 from proxyguard.limits.snapshot_file import SnapshotFile
 from proxyguard.limits.store import BanTerms, Charge
+from tests.scenes import CLIENT, run, until
 
 NOW = 1_800_000_000.0
-CLIENT = (KeyPart(KeyKind.CLIENT),)
 A_DAY = Limit(1000, 86_400.0, 1000, CLIENT)
 A_SECOND = Limit(1000, 1.0, 1000, CLIENT)
 HOUR = BanTerms(3600.0, Reject())
-WAIT_SECONDS = 5.0
-
-
-def run(scene: Awaitable[None]) -> None:
-    async def whole() -> None:
-        async with asyncio.timeout(30):
-            await scene
-
-    asyncio.run(whole())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    started = monotonic()
-    while not holds():
-        assert monotonic() - started < WAIT_SECONDS
-        await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -15,7 +15,6 @@ from time import monotonic, time
 from typing import Any
 
 import pytest
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,41 +22,18 @@ from cryptography.x509.oid import NameOID
 
 from proxyguard.decision import Reject
 from proxyguard.limits import remote
-from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
+from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.resp import ValkeyUrl
 from proxyguard.limits.store import BanTerms, Charge, Outcome, StoreUnavailable, distinct_key
 from proxyguard.limits.valkey import PAGE, ValkeyStore
 from proxyguard.settings import Counting, OnStoreDown
 from tests.contracts.servers import command, free_port, valkey
+from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
 
-CLIENT = (KeyPart(KeyKind.CLIENT),)
-HUNDRED_AN_HOUR = Limit(100, 3600.0, 100, CLIENT)
 HOUR = BanTerms(3600.0, Reject())
 START = 1_800_000_000.0
 COUNTING = Counting(keys=10_000, bans=5000)
-WAIT_SECONDS = 5.0
-
-
-def run(scene: Awaitable[None]) -> None:
-    async def whole() -> None:
-        async with asyncio.timeout(30):
-            await scene
-
-    asyncio.run(whole(), loop_factory=uvloop.new_event_loop)
-
-
-async def until(holds: Callable[[], bool]) -> float:
-    started = monotonic()
-    while not holds():
-        assert monotonic() - started < WAIT_SECONDS
-        await asyncio.sleep(0.002)
-    return monotonic() - started
-
-
-async def charged(store: ValkeyStore, key: str = "rule|a", limit: Limit = HUNDRED_AN_HOUR) -> Outcome:
-    outcome = store.charge([Charge(key, limit)], (), time())
-    return outcome if isinstance(outcome, Outcome) else await outcome
 
 
 @asynccontextmanager
