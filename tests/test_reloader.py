@@ -10,9 +10,11 @@ import pytest
 
 from proxyguard.builder import load_elsewhere
 from proxyguard.decision import Mode
-from proxyguard.pieces import join, pieces
-from proxyguard.reload import InForce, RulesRejected, load_tested, seen_by_load, signature
+from proxyguard.pieces import given_piece, join, pieces
+from proxyguard.policy.given import plain_restriction
+from proxyguard.reload import InForce, RulesRejected, compile_sites, load_tested, seen_by_load, signature
 from proxyguard.reloader import Reloader
+from proxyguard.settings import Settings, Site
 from proxyguard.telemetry.metrics import Metrics
 
 GOOD = """
@@ -276,3 +278,48 @@ def test_a_fault_of_ours_is_counted_as_failed_and_the_watch_goes_on(rules: Path)
 
 async def broken_install(_parts: list[bytes]) -> InForce:
     raise OSError(28, "No space left on device")
+
+
+SLOW = plain_restriction("slow", "Busy.", {"anonymous": "3/day"}, "2090-01-01")
+
+
+def test_restrictions_given_by_command_are_put_in_force_without_reading_files_and_outlast_reloads(rules: Path) -> None:
+    installed = Installed()
+    reloader = installed.reloader(rules)
+    (rules / "10-one.yaml").write_text(BROKEN)
+    asyncio.run(reloader.give((SLOW,)))
+    assert (set(reloader.current.given), dict(installed.results)) == ({"slow"}, {})
+    (rules / "10-one.yaml").write_text(GOOD.replace("no-curl", "no-wget"))
+    asyncio.run(reloader.reload())
+    assert (set(reloader.current.modes), set(reloader.current.given)) == ({"no-wget", "slow-anonymous"}, {"slow"})
+    asyncio.run(reloader.hold_in_shadow("no-wget"))
+    assert installed.modes[-1] == {"no-wget": Mode.SHADOW, "slow-anonymous": Mode.ENFORCE}
+    asyncio.run(reloader.give(()))
+    assert (set(reloader.current.modes), set(reloader.current.given)) == ({"no-wget"}, set())
+
+
+def test_restrictions_that_cannot_be_installed_are_not_given(rules: Path) -> None:
+    installed = Installed()
+    reloader = installed.reloader(rules)
+
+    async def refuse(_parts: list[bytes]) -> InForce:
+        raise RulesRejected.because(rules, "no worker answered")
+
+    reloader._install = refuse
+    with pytest.raises(RulesRejected):
+        asyncio.run(reloader.give((SLOW,)))
+    reloader._install = installed.install
+    asyncio.run(reloader.give(()))
+    assert reloader.current.given == frozenset()
+
+
+def test_a_given_restriction_applies_to_sites_that_choose_their_rule_sets(rules: Path) -> None:
+    (rules / "20-two.yaml").write_text(GOOD.replace("one", "two").replace("curl", "wget"))
+    sites = (Site(hosts=("a.example",), rule_sets=("two",)),)
+    loaded = join([*pieces(load_tested(rules)), given_piece((SLOW,))])
+    policies = compile_sites(loaded.policy, Settings(rules=rules, sites=sites), b"x")
+    assert [rule.name for rule in policies.of(b"a.example").rules] == ["no-wget", "slow-anonymous"]
+    for name in ("command:", "classes:"):
+        chosen = (Site(hosts=("a.example",), rule_sets=(name,)),)
+        with pytest.raises(RulesRejected, match=f"there is no rule set '{name}'"):
+            compile_sites(loaded.policy, Settings(rules=rules, sites=chosen), b"x")
