@@ -17,6 +17,7 @@ RUN python -m venv /build/tools \
  && /build/tools/bin/pip --python /opt/proxyguard/bin/python install --quiet --require-hashes --only-binary :all: \
       --no-compile --requirement requirements/runtime.txt
 COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
+COPY licenses licenses
 COPY proxyguard proxyguard
 COPY docs/lints docs/lints
 # The path of a request is compiled, in sight of the libraries that it will run with: their types are part of the translation.
