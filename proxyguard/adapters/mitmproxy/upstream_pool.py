@@ -26,7 +26,7 @@ IDLE_CONNECTIONS: Final = 256
 CONNECTS_AT_ONCE: Final = 256
 """Connections being opened to one upstream. A crowd waits its turn, within the connect time, rather than overrun its backlog."""
 
-PROBE_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
+PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
 """Waits between probes of an upstream that is out; the last one repeats."""
 
 
