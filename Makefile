@@ -93,7 +93,7 @@ held: setup $(COMPILED)  ## Measure 10,000 clients held at once: memory of each,
 tracked: setup $(COMPILED)  ## Measure a worker that counts a million keys, and flood it with junk (a minute).
 	$(BUILT) -m bench.tracked $(ARGS)
 
-abuse: setup $(COMPILED)  ## Measure what visitors notice while others attack (five minutes).
+abuse: setup $(COMPILED)  ## Measure what visitors notice while others attack (six minutes).
 	$(BUILT) -m bench.abuse $(ARGS)
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(READY)
