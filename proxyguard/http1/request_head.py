@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from msgspec import Struct
-
 from proxyguard.http1.faults import Malformed
 from proxyguard.http1.fields import TOKEN, list_tokens
 from proxyguard.http1.heads import BodyKind, RequestHead
@@ -39,13 +37,16 @@ _LOOKED_AT: Final = _MEANT | MISSPELT_FRAMING
 _CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 
 
-class RequestLine(Struct, frozen=True, gc=False):
+class RequestLine:
     """A request line that was accepted; `size` is its bytes with the CRLF."""
 
-    method: bytes
-    target: Target
-    version: bytes
-    size: int
+    __slots__ = ("method", "size", "target", "version")
+
+    def __init__(self, method: bytes, target: Target, version: bytes, size: int) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.size = size
 
 
 def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int) -> RequestLine | None:
@@ -91,16 +92,19 @@ def _line_fault(line: bytes) -> str:
     return "target" if _METHOD.fullmatch(method) is not None else "method-unknown"
 
 
-class _Said(Struct):
-    """What the fields that matter here say, before it is weighed together. (A Struct gives each instance its own lists.)"""
+class _Said:
+    """What the fields that matter here say, before it is weighed together."""
 
-    host: bytes | None = None
-    length: int | None = None
-    chunked: bool = False
-    expect: bool = False
-    te_trailers: bool = False
-    options: list[bytes] = []
-    offers: list[bytes] = []
+    __slots__ = ("chunked", "expect", "host", "length", "offers", "options", "te_trailers")
+
+    def __init__(self) -> None:
+        self.host: bytes | None = None
+        self.length: int | None = None
+        self.chunked = False
+        self.expect = False
+        self.te_trailers = False
+        self.options: list[bytes] = []
+        self.offers: list[bytes] = []
 
 
 def understand(line: RequestLine, headers: Headers) -> RequestHead:

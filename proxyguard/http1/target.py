@@ -11,8 +11,6 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
-from msgspec import Struct
-
 from proxyguard.http1.faults import Malformed
 from proxyguard.request import percent_decode
 
@@ -82,12 +80,15 @@ def check_path(target: bytes) -> None:
         raise Malformed("target-dots")
 
 
-class Target(Struct, frozen=True, gc=False):
+class Target:
     """A target in origin-form (or `*`), and what an absolute-form said besides."""
 
-    text: bytes
-    authority: Authority | None = None
-    scheme: bytes = b""
+    __slots__ = ("authority", "scheme", "text")
+
+    def __init__(self, text: bytes, authority: Authority | None = None, scheme: bytes = b"") -> None:
+        self.text = text
+        self.authority = authority
+        self.scheme = scheme
 
 
 def read_target(method: bytes, target: bytes) -> Target:

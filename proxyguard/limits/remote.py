@@ -35,7 +35,7 @@ MAX_WAITING: Final = 10_000
 MAX_UNACKNOWLEDGED: Final = 10_000
 """Bans and lifts kept until the store has them, through an outage; the oldest give way and are in force here only."""
 
-RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5)
+RETRY_SECONDS: Final[tuple[float, ...]] = (0.05, 0.1, 0.2, 0.5)
 """Waits before connecting again; the last one repeats. A store that is back is used within half a second and a bit."""
 
 CONNECT_SECONDS: Final = 2.0
