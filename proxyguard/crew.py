@@ -64,6 +64,7 @@ class Crew:
         self._assignment = folder / "assignment"
         self._assignment.touch(mode=0o600)
         self._on = folder / "restrictions"
+        self._on.write_text('{"on": {}}')
         assignment = Assignment(settings, secret, self.store_path, self._pieces, self._on)
         self._assignment.write_bytes(pickle.dumps(assignment))
         self._installs = 0

@@ -14,25 +14,14 @@ from dataclasses import replace
 from time import time
 from typing import Any, Final
 
+from proxyguard.alarms import Meter, Signals, Totals
 from proxyguard.orders import OrderFile
 from proxyguard.policy.given import Plain
 from proxyguard.policy.restriction import Restriction
 from proxyguard.reload import InForce, RulesRejected
 from proxyguard.reloader import Reloader
 from proxyguard.restricting import On, as_plain
-from proxyguard.restrictions import (
-    Ended,
-    Given,
-    Look,
-    Meter,
-    Monitor,
-    Orders,
-    Signals,
-    Standing,
-    Started,
-    Totals,
-    identity,
-)  # fmt: skip
+from proxyguard.restrictions import Ended, Given, Look, Monitor, Orders, Standing, Started, identity
 from proxyguard.shared_orders import Heard, SharedOrders
 from proxyguard.telemetry.metrics import SECONDS_BOUNDS, Metrics
 
@@ -94,14 +83,18 @@ class RestrictionKeeper:
         """What the workers answer to a command."""
         return await self._exchange(name, arguments)
 
+    async def look_now(self) -> None:
+        """Tick; a tick that fails is reported, and nothing else comes of it."""
+        try:
+            await self.tick(time())
+        except Exception:
+            logger.exception("looking at the restrictions failed; those that are on stay so")
+
     async def watch(self) -> None:
-        """Tick until cancelled. A tick that fails is reported, and the next one comes."""
+        """Tick until cancelled."""
         while True:
             looked_at = self._reloader.current
-            try:
-                await self.tick(time())
-            except Exception:
-                logger.exception("looking at the restrictions failed; those that are on stay so")
+            await self.look_now()
             for _ in range(PARTS):
                 await asyncio.sleep(TICK_SECONDS / PARTS)
                 if self._reloader.current is not looked_at or self._listen(time()) != self._heard:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from time import time
 from typing import Any, Protocol
 
 from proxyguard.admin.server import Command
@@ -80,7 +79,7 @@ class Upkeep:
 
     async def prepare(self) -> None:
         """Before any worker takes a request: the restrictions that are on. The store has started."""
-        await self._restrictions.tick(time())
+        await self._restrictions.look_now()
 
     def status(self) -> dict[str, Any]:
         """What `status` shows of it."""

@@ -6,17 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from proxyguard.alarms import Meter, Signals, Totals
 from proxyguard.policy.restriction import Alarm, Restriction, RollBack, Shed
-from proxyguard.restrictions import (
-    Ended,
-    Look,
-    Meter,
-    Monitor,
-    Orders,
-    Signals,
-    Totals,
-    identity,
-)
+from proxyguard.restrictions import Ended, Look, Monitor, Orders, identity
 
 CALM, LOUD = Signals(10.0, 0.1, 0.0), Signals(900.0, 0.1, 0.0)
 AFTER_EASING = Signals(450.0, 0.1, 0.0)
