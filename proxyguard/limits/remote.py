@@ -15,8 +15,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from time import time
 from typing import Final
 
-import msgspec
-
 from proxyguard.limits.bans import BanNews, BanTable
 from proxyguard.limits.fallback import Fallback, OnState, log_state
 from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome, StoreUnavailable
@@ -47,14 +45,24 @@ SAVED_SECONDS: Final = 2.0
 TIDY_SECONDS: Final = 0.05
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call:
     """One charge on its way. `deadline` is on the event loop's clock."""
 
-    deadline: float
-    future: asyncio.Future[Outcome]
-    charges: Sequence[Charge]
-    ban_keys: Sequence[str]
-    now: float
+    __slots__ = ("ban_keys", "charges", "deadline", "future", "now")
+
+    def __init__(
+        self,
+        deadline: float,
+        future: asyncio.Future[Outcome],
+        charges: Sequence[Charge],
+        ban_keys: Sequence[str],
+        now: float,
+    ) -> None:
+        self.deadline = deadline
+        self.future = future
+        self.charges = charges
+        self.ban_keys = ban_keys
+        self.now = now
 
 
 class RemoteStore(ABC):
