@@ -77,7 +77,7 @@ class RestrictionCommands:
             known = await self._give(name, arguments, until)
         else:
             whole = self._known(name)
-            if whole.shed is not None:
+            if whole.shed is not None and name not in self._keeper.orders.ended:
                 raise CommandError(f"{quoted(name)} sheds load by its alarm; it cannot be started by command")
             if time() >= whole.until:
                 raise CommandError(f"{quoted(name)} ended at {said_time(whole.until)}; say another until in its file")
@@ -91,9 +91,9 @@ class RestrictionCommands:
         keeper = self._keeper
         if until is None:
             raise CommandError("the restriction does not end\n  hint: --until 2h; what nobody ends stays for years")
-        if any(each.name == name for each in keeper.rules.restrictions) and name not in keeper.given:
+        if any(each.name == name for each in keeper.rules.restrictions) and name not in keeper.orders.given:
             raise CommandError(f"a file has a restriction {quoted(name)} already\n  hint: choose another name")
-        if len(keeper.given.keys() - {name}) >= MAX_GIVEN:
+        if len(keeper.orders.given.keys() - {name}) >= MAX_GIVEN:
             raise CommandError(
                 f"{MAX_GIVEN} restrictions are given by command already\n  hint: end one, or write a file"
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from time import time
 from typing import Any, Final
@@ -71,9 +71,9 @@ class RestrictionKeeper:
         return self._reloader.current
 
     @property
-    def given(self) -> Mapping[str, Given]:
-        """The restrictions that commands gave, here and on other instances."""
-        return self._orders.orders.merged(self._heard.orders).given
+    def orders(self) -> Orders:
+        """What was ordered here and on other instances."""
+        return self._orders.orders.merged(self._heard.orders)
 
     def status(self) -> dict[str, str]:
         """What `status` shows: how each stands, in words."""

@@ -31,7 +31,7 @@ NO_ALARMS: Final[Mapping[str, int]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A command to start: until then, at most until the restriction's own end."""
+    """A command to start: until then, at most until the restriction's own end. One that sheds load waits for its alarm again."""
 
     since: float
     until: float | None = None
@@ -216,7 +216,7 @@ class Monitor:
         if ended is not None and ended.identity == identity(restriction):
             return Standing(restriction, on=False, reason=ended.reason)
         started = orders.started.get(restriction.name)
-        if started is not None and (started.until is None or now < started.until):
+        if started is not None and restriction.shed is None and (started.until is None or now < started.until):
             ends = restriction.until if started.until is None else min(started.until, restriction.until)
             return Standing(restriction, on=True, reason="by command", ends=ends)
         if restriction.start is not None and now < restriction.start:

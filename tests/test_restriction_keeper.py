@@ -378,6 +378,9 @@ def test_one_that_an_alarm_started_and_somebody_ended_stays_off_everywhere(tmp_p
     assert (first.listed("shed")["reason"], second.listed("shed")["on"]) == ("ended by command", False)
     second.tick(time() + 1)
     assert second.listed("shed")["reason"] == "ended by command"
+    assert first.do("start", name="shed")["reason"] == "by alarm"
+    second.tick(time() + 2)
+    assert second.listed("shed")["reason"] == "by the alarm of another instance"
 
 
 def test_two_alarms_do_not_need_each_other(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxyguard.alarms import Meter, Signals, Totals
 from proxyguard.policy.restriction import Alarm, Restriction, RollBack, Shed
-from proxyguard.restrictions import Ended, Look, Monitor, Orders, identity
+from proxyguard.restrictions import Ended, Given, Look, Monitor, Orders, identity
 
 CALM, LOUD = Signals(10.0, 0.1, 0.0), Signals(900.0, 0.1, 0.0)
 AFTER_EASING = Signals(450.0, 0.1, 0.0)
@@ -122,6 +125,34 @@ def test_one_that_touches_the_wrong_people_is_rolled_back() -> None:
     assert look.changes == (("slow", f"off: {words}"),)
     run.orders = run.orders.end("slow", Ended(103.0, words, identity(spared)))
     assert run.look(104.0).standings[0].reason == words
+
+
+def order_of(step: tuple[str, str], at: float, orders: Orders) -> Orders:
+    what, name = step
+    match what:
+        case "start":
+            return orders.start(name, at, None)
+        case "give":
+            return orders.give(name, Given(at, 1000.0, {"name": name}))
+        case _:
+            return orders.end(name, Ended(at, "ended by command", "id"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["start", "give", "end"]), st.sampled_from("ab")), max_size=8)
+)
+def test_instances_that_heard_the_same_orders_agree_whoever_heard_what_first(steps: list[tuple[int, str, str]]) -> None:
+    instances = [Orders(), Orders(), Orders()]
+    every = Orders()
+    for at, (instance, what, name) in enumerate(steps):
+        instances[instance] = order_of((what, name), float(at), instances[instance])
+        every = order_of((what, name), float(at), every)
+    found, *others = (first.merged(second).merged(third) for first, second, third in permutations(instances))
+    assert all(other == found for other in others)
+    assert found.merged(found) == found
+    # Who only hears of an end, or of a start, of something that was also given, knows no less than who gave it.
+    assert {*found.started, *found.given} == {*every.started, *every.given}
+    assert set(found.ended) == set(every.ended)
 
 
 def test_orders_that_no_longer_matter_are_forgotten() -> None:
