@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxyguard.accounts import Accounts
 from proxyguard.announcements import quota_fields
-from proxyguard.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, Ending, Mode, Reject
+from proxyguard.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, Ending, Mode, Reject, Tarpit
 from proxyguard.engine import Match, Ruling, decide, due, match, owed
 from proxyguard.limits.store import AsyncStore, Outcome, Store, StoreUnavailable, Usage
 from proxyguard.policy.conditions import class_of
@@ -217,7 +217,8 @@ class Guard:
             metrics.faults[served.fault] += 1
         if ticket.due and served.upstream_seconds is not None:
             self._charge_due(ticket.due, served)
-        if ticket.decision.forwards and self._recorded(ticket):
+        decision = ticket.decision
+        if self._recorded(ticket) if decision.forwards else isinstance(decision.action, Tarpit):
             self._record(ticket, served.status, served.total_seconds, served.fault)
 
     def _charge_due(self, charges: tuple[Charge, ...], served: Served) -> None:
@@ -281,7 +282,7 @@ class Guard:
         return self._told(_new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later)))
 
     def _told(self, ticket: Ticket) -> Ticket:
-        """Count a decision, and record a refusal."""
+        """Count a decision, and record a refusal; a tarpit when it has begun, as it may turn out that there is no room."""
         decision, started = ticket.decision, ticket.started
         seconds = perf_counter() - started
         metrics = self._metrics
@@ -291,7 +292,7 @@ class Guard:
             metrics.decided(hit.rule, hit.action, "shadow")
         if self._tally is not None and (ticket.class_ or decision.shadow):
             self._tally.saw(ticket.request.client, ticket.class_, decision)
-        if not decision.forwards:
+        if not (decision.forwards or isinstance(decision.action, Tarpit)):
             self._record(ticket, refusal_status(decision), seconds, "")
         return ticket
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxyguard.client_address import Address
-from proxyguard.decision import Allow, Ban, Mode, Reject, Score
+from proxyguard.decision import Allow, Ban, Mode, Reject, Score, Tarpit
 from proxyguard.guard import Guard, Policies
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.memory import MemoryStore
@@ -107,6 +107,14 @@ def test_plain_passes_are_not_recorded_but_allowed_scored_and_shadowed_ones_are(
         ("default", "pass", "shadow", 0.0, ["reject by maybe"], 250.0),
     ]
     assert bench.metrics.decisions["maybe", "reject", "shadow"] == 1
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_tarpit_is_recorded_once_with_what_the_client_got(tmp_path: Path, status: int) -> None:
+    bench = Bench(tmp_path)
+    bench.guard.swap(policies(Rule(name="slow", action=Tarpit(), when=path_is(b"/trap"))))
+    bench.guard.settle(bench.ask(b"/trap"), Served(status=status))
+    assert [(record["action"], record["status"]) for record in bench.records()] == [("tarpit", status)]
 
 
 def test_passes_are_sampled_when_asked_for(tmp_path: Path) -> None:
