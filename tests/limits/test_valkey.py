@@ -7,8 +7,7 @@ import datetime as dt
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from ipaddress import IPv4Address
 from pathlib import Path
 from time import monotonic, time
@@ -21,52 +20,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from proxyguard.decision import Reject
-from proxyguard.limits import remote
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.resp import ValkeyUrl
-from proxyguard.limits.store import BanTerms, Charge, Outcome, StoreUnavailable, distinct_key
+from proxyguard.limits.store import BanTerms, Charge, Outcome, distinct_key
 from proxyguard.limits.valkey import PAGE, ValkeyStore
-from proxyguard.settings import Counting, OnStoreDown
+from proxyguard.settings import OnStoreDown
+from tests.contracts.remote_rig import HOUR, started
 from tests.contracts.servers import command, free_port, valkey
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
 
-HOUR = BanTerms(3600.0, Reject())
 START = 1_800_000_000.0
-COUNTING = Counting(keys=10_000, bans=5000)
 
 
-@asynccontextmanager
-async def instance(url: str | Path, **options: Any) -> AsyncIterator[tuple[ValkeyStore, list[str]]]:
-    said: list[str] = []
-    options.setdefault("timeout_seconds", 2.0)  # on a busy machine only the tests of time-outs have short ones
-    store = ValkeyStore(
-        ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}"),
-        COUNTING,
-        on_state=lambda up, why: said.append(f"{'up' if up else 'down'}: {why}"),
-        **options,
-    )
-    await store.start()
-    yield store, said
-    await store.stop()
-
-
-def test_four_instances_under_concurrent_load_admit_exactly_the_limit(tmp_path: Path) -> None:
-    limit = Limit(777, 3600.0, 777, CLIENT)
-
-    async def scene() -> None:
-        url = ValkeyUrl.parse(f"unix://{tmp_path / 's'}")
-        stores = [ValkeyStore(url, COUNTING, timeout_seconds=10.0) for _ in range(4)]
-        for store in stores:
-            await store.start()
-        outcomes = await asyncio.gather(*(charged(store, limit=limit) for _ in range(500) for store in stores))
-        assert sum(not outcome.usages[0].exceeded for outcome in outcomes) == 777
-        assert [store.fallback.answers for store in stores] == [0] * 4
-        for store in stores:
-            await store.stop()
-
-    with valkey(tmp_path / "s"):
-        run(scene())
+def instance(url: str | Path, **options: Any) -> AbstractAsyncContextManager[tuple[ValkeyStore, list[str]]]:
+    """A store at a URL or a Unix socket, running, and what it says of its state."""
+    return started(ValkeyStore, ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}"), **options)
 
 
 def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> None:
@@ -180,23 +149,6 @@ def test_the_clock_of_the_server_decides(tmp_path: Path) -> None:
         run(scene())
 
 
-def test_a_ban_or_a_lift_by_one_instance_is_in_force_in_all_within_a_second(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with instance(tmp_path / "s") as (one, _), instance(tmp_path / "s") as (two, _):
-            one.ban("client:a", "rule", "why", HOUR, time())
-            assert await until(lambda: two.ban_table.find("client:a", time()) is not None) < 1.0
-            outcome = two.charge([Charge("rule|a", HUNDRED_AN_HOUR)], ["client:a"], time())
-            assert isinstance(outcome, Outcome)
-            assert outcome.ban is not None
-            assert outcome.ban.reason == "why"
-            two.charge((), (), time())
-            assert two.unban("client:a") is True
-            assert await until(lambda: one.ban_table.find("client:a", time()) is None) < 1.0
-
-    with valkey(tmp_path / "s"):
-        run(scene())
-
-
 def test_a_newcomer_learns_all_bans_in_pages(tmp_path: Path) -> None:
     async def scene() -> None:
         async with instance(tmp_path / "s", timeout_seconds=2.0) as (one, _):
@@ -208,21 +160,6 @@ def test_a_newcomer_learns_all_bans_in_pages(tmp_path: Path) -> None:
 
     with valkey(tmp_path / "s"):
         run(scene())
-
-
-def test_a_ban_is_not_called_saved_while_the_server_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "SAVED_SECONDS", 0.05)
-
-    async def scene() -> None:
-        async with instance(tmp_path / "s") as (one, _):
-            assert await one.saved() is True
-            one.ban("client:a", "rule", "", HOUR, time())
-            assert await one.saved() is False
-            with valkey(tmp_path / "s"):
-                await until(lambda: one.fallback.up)
-                assert await one.saved() is True
-
-    run(scene())
 
 
 def test_bans_that_are_over_leave_the_server(tmp_path: Path) -> None:
@@ -247,55 +184,6 @@ def test_counters_expire_on_the_server(tmp_path: Path) -> None:
 
     with valkey(tmp_path / "s"):
         run(scene())
-
-
-@pytest.mark.parametrize("on_down", list(OnStoreDown))
-def test_a_server_that_is_killed_is_answered_for_as_declared_and_used_again(
-    tmp_path: Path, on_down: OnStoreDown
-) -> None:
-    limit = Limit(3, 3600.0, 3, CLIENT)
-
-    async def scene() -> None:
-        path = tmp_path / "s"
-        with valkey(path) as first:
-            async with instance(path, on_down=on_down) as (store, said):
-                assert (await charged(store, limit=limit)).usages[0].remaining == 2
-                first.kill()
-                await until(lambda: not store.fallback.up)
-                if on_down is OnStoreDown.CLOSED:
-                    with pytest.raises(StoreUnavailable):
-                        await charged(store, limit=limit)
-                else:
-                    passed = [not (await charged(store, limit=limit)).usages[0].exceeded for _ in range(5)]
-                    assert passed == ([True] * 3 + [False] * 2 if on_down is OnStoreDown.LOCAL else [True] * 5)
-                with valkey(path):
-                    assert await until(lambda: store.fallback.up) < 1.0
-                    assert (await charged(store, limit=limit)).usages[0].remaining == 2
-                    assert said == ["down: the connection ended (closed by the server)", f"up: shared at {path}"]
-
-    run(scene())
-
-
-def test_a_server_restarted_empty_gets_the_bans_back(tmp_path: Path) -> None:
-    async def scene() -> None:
-        path = tmp_path / "s"
-        with valkey(path) as first:
-            async with instance(path) as (one, _), instance(path) as (two, _):
-                before = one.ban("client:before", "rule", "", HOUR, time())
-                await until(lambda: len(two.ban_table) == 1)
-                first.kill()
-                await until(lambda: not (one.fallback.up or two.fallback.up))
-                during = two.ban("client:during", "rule", "", HOUR, time())
-                with valkey(path):
-                    await until(lambda: len(one.ban_table) == len(two.ban_table) == 2)
-                    async with instance(path) as (three, _):
-                        await until(lambda: len(three.ban_table) == 2)
-                        found = {record.key: record for record in three.bans(time())}
-                        assert found.keys() == {"client:before", "client:during"}
-                        assert found["client:before"].until == pytest.approx(before.until, abs=1.0)
-                        assert found["client:during"].until == pytest.approx(during.until, abs=1.0)
-
-    run(scene())
 
 
 def test_a_flushed_server_gets_the_bans_back_while_running(tmp_path: Path) -> None:
@@ -323,27 +211,6 @@ def test_forgotten_scripts_are_loaded_again(tmp_path: Path) -> None:
 
     with valkey(tmp_path / "s"):
         run(scene())
-
-
-def test_a_stopped_server_keeps_nobody_waiting_longer_than_the_time_out(tmp_path: Path) -> None:
-    async def scene() -> None:
-        with valkey(tmp_path / "s") as process:
-            async with instance(tmp_path / "s", timeout_seconds=0.05) as (store, said):
-                assert (await charged(store)).usages[0].remaining == 99
-                os.kill(process.pid, signal.SIGSTOP)
-                waits = []
-                for _ in range(100):
-                    started = monotonic()
-                    await charged(store)
-                    waits.append(monotonic() - started)
-                assert max(waits) < 0.3
-                assert sorted(waits)[-2] < 0.04
-                os.kill(process.pid, signal.SIGCONT)
-                await until(lambda: store.fallback.up)
-                assert (await charged(store)).usages[0].remaining in (97, 98)
-                assert said == ["down: no answer within 50 ms", f"up: shared at {tmp_path / 's'}"]
-
-    run(scene())
 
 
 def test_a_store_that_stops_while_nobody_charges_is_noticed(tmp_path: Path) -> None:
