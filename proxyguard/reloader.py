@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import time, time_ns
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from proxyguard.builder import load_elsewhere
 from proxyguard.pieces import given_piece, rest
@@ -26,6 +26,15 @@ MAX_RESTLESS: Final = 10
 """Looks in a row that each found another change; then what is there is tried, so that a busy script cannot put off a reload."""
 
 logger = logging.getLogger(__name__)
+
+
+class _Ahead(NamedTuple):
+    """A reading that began as soon as a change was seen: of use if the files still look so when they are found at rest."""
+
+    seen: Signature
+    started_ns: int
+    parts: asyncio.Task[list[bytes]]
+
 
 type Install = Callable[[list[bytes]], Awaitable[InForce]]
 """Puts a policy's pieces in force. Raises RulesRejected when it cannot."""
@@ -61,6 +70,7 @@ class Reloader:
         self._tried: tuple[Path, ...] = ()
         self._parts = parts
         self._given: tuple[Plain, ...] = ()
+        self._ahead: _Ahead | None = None
         self.last: dict[str, Any] = {"result": "loaded at start", "time": time(), "digest": current.digest}
         counts.policy = (current.digest, time())
 
@@ -89,9 +99,14 @@ class Reloader:
         async with self._busy:
             self._waiting = None
             self._tried = ()
-            before, started = await self._look(), time_ns()
+            before = await self._look()
+            ahead, self._ahead = self._ahead, None
+            if ahead is None or ahead.seen != before:
+                _give_up(ahead)
+                ahead = self._reading(before)
+            started = ahead.started_ns
             try:
-                await self._put_in_force(await load_elsewhere(self.rules))
+                await self._put_in_force(await ahead.parts)
             except RulesRejected as error:
                 self._tried = error.files
                 self._counts.reloads["refused"] += 1
@@ -137,18 +152,31 @@ class Reloader:
 
     async def watch(self) -> None:
         """Reload whenever the files change, until cancelled."""
-        pending: Signature | None = None
         restless = 0
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            now = await self._look()
-            if now == self._seen:
-                pending, restless = None, 0
-            elif now != pending and restless < MAX_RESTLESS:
-                pending, restless = now, restless + 1
-            else:
-                pending, restless = None, 0
-                await self.reload_quietly()
+        try:
+            while True:
+                await asyncio.sleep(self._poll_seconds)
+                now = await self._look()
+                if now == self._seen:
+                    self._drop_ahead()
+                    restless = 0
+                elif restless < MAX_RESTLESS and (self._ahead is None or now != self._ahead.seen):
+                    self._drop_ahead()
+                    self._ahead = self._reading(now)
+                    restless += 1
+                else:
+                    restless = 0
+                    await self.reload_quietly()
+        finally:
+            self._drop_ahead()
+
+    def _reading(self, seen: Signature) -> _Ahead:
+        """Begin to read the files, which look so."""
+        return _Ahead(seen, time_ns(), asyncio.ensure_future(load_elsewhere(self.rules)))
+
+    def _drop_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        _give_up(ahead)
 
     async def _look(self) -> Signature:
         return await asyncio.to_thread(signature, self.rules, (*self.current.files, *self._tried))
@@ -158,3 +186,10 @@ class Reloader:
         self.current = await self._install([*rested, given_piece(self._given)] if self._given else rested)
         self._parts = parts
         self._counts.policy = (self.current.digest, time())
+
+
+def _give_up(ahead: _Ahead | None) -> None:
+    """End a reading that nobody waits for; what it found wrong is nobody's business."""
+    if ahead is not None:
+        ahead.parts.add_done_callback(lambda done: done.cancelled() or done.exception())
+        ahead.parts.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,46 @@ def test_a_directory_that_never_rests_is_read_all_the_same(rules: Path) -> None:
         watching.cancel()
 
     asyncio.run(run())
+
+
+def test_reading_begins_with_the_first_look_and_is_given_up_when_the_files_change_again(
+    rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Installed()
+    begun: list[asyncio.Event] = []
+    ended: list[str] = []
+
+    async def read(folder: Path) -> list[bytes]:
+        may_end = asyncio.Event()
+        begun.append(may_end)
+        try:
+            await may_end.wait()
+        except asyncio.CancelledError:
+            ended.append("given up")
+            raise
+        ended.append("read")
+        return pieces(load_tested(folder))
+
+    monkeypatch.setattr("proxyguard.reloader.load_elsewhere", read)
+
+    async def until(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():  # noqa: ASYNC110 - what the watch does is only seen from outside
+                await asyncio.sleep(0.005)
+
+    async def run() -> None:
+        watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.05).watch())
+        (rules / "10-one.yaml").write_text("half of it")
+        await until(lambda: len(begun) == 1)
+        (rules / "10-one.yaml").write_text(GOOD.replace("no-curl", "never-curl"))
+        await until(lambda: len(begun) == 2)
+        begun[1].set()
+        await until(lambda: installed.results.total() > 0)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert ended == ["given up", "read"]
+    assert (installed.results, installed.modes) == ({"applied": 1}, [{"never-curl": Mode.ENFORCE}])
 
 
 def test_a_fault_of_ours_is_counted_as_failed_and_the_watch_goes_on(rules: Path) -> None:
