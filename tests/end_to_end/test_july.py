@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +32,13 @@ OFFICE = "127.2.0.1"
 
 STOPPED_WITHIN_SECONDS = 5.0
 IN_FORCE_WITHIN_SECONDS = 2.0
+
+READING_SECONDS = 0.8
+"""What reading these rules takes at the most on a machine that has a core to spare; it has a low priority. This one may be
+running a dozen other tests: what it takes longer is measured each time, and allowed to each of the two instances."""
+
+LASTS_SECONDS = 12.0
+"""From the last change to the end."""
 
 CHANGES = ((4, 8), (9, 5), (3, 6))
 """What strangers and known members can read, three times over."""
@@ -140,16 +149,26 @@ def test_a_flood_is_stopped_an_office_goes_on_and_limits_follow_the_file_on_both
             assert office_day(pair) == [201] * 10
             time.sleep(max(0.0, began + STOPPED_WITHIN_SECONDS - time.monotonic()))
             so_far = len(answers)
-            ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
-            took = [change(pair, rules, numbers, ends) for numbers in CHANGES]
+            for numbers in CHANGES:
+                ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=LASTS_SECONDS)
+                allowed = IN_FORCE_WITHIN_SECONDS + 2 * max(0.0, reading_seconds(rules) - READING_SECONDS)
+                took = change(pair, rules, numbers, ends)
+                print(f"in force after {took:.2f} s, allowed {allowed:.2f} s")
+                assert took < allowed
             check_words(pair, ends)
             wait_until(lambda: all(announced(guard) == "none" for guard in pair), 40, "the end")
             assert timedelta(0) <= datetime.now(UTC) - ends < timedelta(seconds=IN_FORCE_WITHIN_SECONDS)
         check_flood(site, answers, began, so_far)
-        assert max(took) < IN_FORCE_WITHIN_SECONDS, took
         assert passed_again(pair) == [200, 200]
         for guard in pair:
             wait_until(lambda guard=guard: listed(guard, "slow-reading")["reason"] == "it is over", 3, "the last look")  # type: ignore[misc]  # a default is how a lambda keeps a loop's value
+
+
+def reading_seconds(rules: Path) -> float:
+    """How long it takes at this moment to read the rules as a reload does."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-m", "proxyguard.builder", rules], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
 
 
 def change(pair: Pair, rules: Path, numbers: tuple[int, int], ends: datetime) -> float:
