@@ -77,7 +77,7 @@ class RestrictionCommands:
             known = await self._give(name, arguments, until)
         else:
             whole = self._known(name)
-            if whole.shed is not None and name not in self._keeper.orders.ended:
+            if whole.shed is not None and self._keeper.orders.ending(name) is None:
                 raise CommandError(f"{quoted(name)} sheds load by its alarm; it cannot be started by command")
             if time() >= whole.until:
                 raise CommandError(f"{quoted(name)} ended at {said_time(whole.until)}; say another until in its file")

@@ -57,20 +57,28 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What operators, and roll-backs, have decided; by name."""
+    """What operators, and roll-backs, have decided; by name.
+
+    An end stays when a later order takes its place: it still says that what was ordered before it is over, whichever
+    instance is the last to hear of that.
+    """
 
     started: Mapping[str, Started] = field(default_factory=dict)
     ended: Mapping[str, Ended] = field(default_factory=dict)
     given: Mapping[str, Given] = field(default_factory=dict)
 
     def start(self, name: str, since: float, until: float | None) -> Orders:
-        return replace(self, started={**self.started, name: Started(since, until)}, ended=_without(self.ended, name))
+        return replace(self, started={**self.started, name: Started(since, until)})
 
     def give(self, name: str, order: Given) -> Orders:
-        return replace(self, given={**self.given, name: order}, ended=_without(self.ended, name))
+        return replace(self, given={**self.given, name: order})
 
     def end(self, name: str, order: Ended) -> Orders:
         return Orders(_without(self.started, name), {**self.ended, name: order}, _without(self.given, name))
+
+    def ending(self, name: str) -> Ended | None:
+        """The end that is in force, if no later order has taken its place."""
+        return None if name in self.started or name in self.given else self.ended.get(name)
 
     def merged(self, others: Orders) -> Orders:
         """With the orders of other instances: of a start and an end the later one counts, wherever it was given."""
@@ -84,13 +92,11 @@ class Orders:
         for name, over in others.ended.items():
             if name not in ended or ended[name].at < over.at:
                 ended[name] = over
-        for name in tuple(ended):
-            begun = max((each[name].since for each in (started, given) if name in each), default=None)
-            if begun is not None and begun > ended[name].at:
-                del ended[name]
-            else:
-                started.pop(name, None)
-                given.pop(name, None)
+        for name, over in ended.items():
+            if name in started and started[name].since <= over.at:
+                del started[name]
+            if name in given and given[name].since <= over.at:
+                del given[name]
         return Orders(started, ended, given)
 
     def only(self, restrictions: Iterable[Restriction], now: float) -> Orders:
@@ -212,7 +218,7 @@ class Monitor:
         """How a restriction stands, collateral aside."""
         if now >= restriction.until:
             return Standing(restriction, on=False, reason="it is over")
-        ended = orders.ended.get(restriction.name)
+        ended = orders.ending(restriction.name)
         if ended is not None and ended.identity == identity(restriction):
             return Standing(restriction, on=False, reason=ended.reason)
         started = orders.started.get(restriction.name)
