@@ -191,40 +191,37 @@ class MemoryStore:
 
     @property
     def shard_count(self) -> int:
-        """How many steps `lasting_rows` and `take_dirty` take for the whole store."""
+        """How many steps `lasting` and `take_changed` take for the whole store."""
         return SHARDS
 
-    def take_dirty(self, shard: int) -> set[str]:
-        """The keys of one shard whose counters changed since they were last taken. Others may be among them."""
+    def lasting(self, shard: int, now: float) -> dict[str, State | bytes]:
+        """All counters and sketches of one shard that will last, by key."""
+        until = now + LASTING_SECONDS
+        return self._counters.lasting(shard, until) | self._sketches.lasting(shard, until)
+
+    def take_changed(self, shard: int) -> dict[str, State | bytes]:
+        """The counters and sketches of one shard that changed since they were last taken and will last, and maybe others."""
         if self.dirty is None or not self.dirty[shard]:
-            return set()
-        taken, self.dirty[shard] = self.dirty[shard], set()
+            return {}
+        keys = self.dirty[shard]
+        found = ((key, self._counters.get(key) or self._sketches.get(key)) for key in keys)
+        taken = {key: state for key, state in found if state is not None}
+        keys.clear()
         return taken
 
-    def mark_dirty(self, keys: Iterable[str]) -> None:
-        """Have keys taken again."""
+    def mark_changed(self, keys: Iterable[str]) -> None:
+        """Have counters taken again."""
         if self.dirty is not None:
             for key in keys:
                 self.dirty[hash(key) & MASK].add(key)
 
-    def lasting_rows(self, shard: int, now: float) -> list[tuple[str, float, float | bytes]]:
-        """The rows of all lasting counters of one shard; see `counter_rows`."""
-        until = now + LASTING_SECONDS
-        rows = [_row(key, state) for key, state in self._counters.lasting(shard, until)]
-        return rows + [_row(key, state) for key, state in self._sketches.lasting(shard, until)]
-
-    def counter_rows(self, keys: Iterable[str]) -> list[tuple[str, float, float | bytes]]:
-        """Key, end, and the rest of the state, for those keys that have a counter or a sketch."""
-        found = ((key, self._counters.get(key) or self._sketches.get(key)) for key in keys)
-        return [_row(key, state) for key, state in found if state is not None]
-
-    def restore_counters(self, rows: Iterable[tuple[str, float, float | bytes]], now: float) -> None:
-        """Take over counters that were kept elsewhere, while there is room; those that a charge made meanwhile stay."""
-        for key, end, rest in rows:
-            if isinstance(rest, bytes):
-                self._sketches.restore(key, rest, now)
+    def restore(self, states: Iterable[tuple[str, State | bytes]], now: float) -> None:
+        """Take over counters and sketches that were kept elsewhere, while there is room; those that are here stay."""
+        for key, state in states:
+            if isinstance(state, bytes):
+                self._sketches.restore(key, state, now)
             else:
-                self._counters.restore(key, complex(end, rest), now)
+                self._counters.restore(key, state, now)
 
     def _charge_other(
         self,
@@ -333,7 +330,3 @@ def _cut(key: str) -> tuple[str, bytes]:
     """The counter's key and the value's hash; see `store.distinct_key`. Raises ValueError."""
     place, _, item = key.partition(ITEM_MARK)
     return place, bytes.fromhex(item)
-
-
-def _row(key: str, state: State | bytes) -> tuple[str, float, float | bytes]:
-    return (key, sketch.end_of(state), state) if isinstance(state, bytes) else (key, state.real, state.imag)

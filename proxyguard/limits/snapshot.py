@@ -11,7 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ from pathlib import Path
 from time import time
 from typing import Final
 
+from proxyguard.limits import sketch
 from proxyguard.limits.bans import BanNews, Strike
+from proxyguard.limits.gcra import State
 from proxyguard.limits.memory import MemoryStore
 from proxyguard.limits.snapshot_file import (
     CounterRow,
@@ -58,7 +60,8 @@ class Job:
     """Something to write; `done` hears whether it is on disk. `anew`: all bans follow; those in the file go first."""
 
     news: list[BanNews] = field(default_factory=list)
-    counters: list[CounterRow] = field(default_factory=list)
+    counters: dict[str, State | bytes] = field(default_factory=dict)
+    """Dictionaries of numbers and bytes are all that the garbage collector does not walk, row by row, while they wait."""
     anew: bool = False
     done: Callable[[bool], None] | None = None
 
@@ -187,14 +190,14 @@ class Snapshot:
         store = self._store
         if self._jobs.qsize() > MAX_JOBS // 2:
             return
-        part: list[str] = []
+        part: dict[str, State | bytes] = {}
         for shard in range(store.shard_count):
-            part += store.take_dirty(shard)
+            part |= store.take_changed(shard)
             if len(part) >= STEP or (part and shard == store.shard_count - 1):
-                if not self._put(Job(counters=store.counter_rows(part))):
-                    store.mark_dirty(part)
+                if not self._put(Job(counters=part)):
+                    store.mark_changed(part)
                     return
-                part = []
+                part = {}
                 await asyncio.sleep(0)
 
     async def _hand_over_everything(self) -> None:
@@ -211,12 +214,12 @@ class Snapshot:
             news = (table.memory_of(key, now) for key in keys[start : start + STEP])
             self._put(Job([one for one in news if one is not None]))
             await asyncio.sleep(0)
-        rows: list[CounterRow] = []
+        part: dict[str, State | bytes] = {}
         for shard in range(self._store.shard_count):
-            rows += self._store.lasting_rows(shard, self._clock())
-            if len(rows) > COUNTERS_A_JOB or shard == self._store.shard_count - 1:
-                self._put(Job(counters=rows))
-                rows = []
+            part |= self._store.lasting(shard, self._clock())
+            if len(part) > COUNTERS_A_JOB or shard == self._store.shard_count - 1:
+                self._put(Job(counters=part))
+                part = {}
             await asyncio.sleep(0)
 
     def _write_all(self) -> None:
@@ -258,12 +261,9 @@ class Snapshot:
 
     def _write(self, file: SnapshotFile, jobs: list[Job], now: float) -> None:
         whole = max((at for at, job in enumerate(jobs) if job.anew), default=None)
-        file.write(
-            [one for job in jobs[whole:] for one in job.news],
-            (row for job in jobs for row in job.counters),
-            anew=whole is not None,
-        )
-        if any(job.counters for job in jobs):
+        has_counters = any(job.counters for job in jobs)
+        file.write([one for job in jobs[whole:] for one in job.news], _rows(jobs), anew=whole is not None)
+        if has_counters:
             file.forget(now)
         self.saved_at = now
         if not self.sound:
@@ -291,6 +291,15 @@ class Snapshot:
         self.sound = False
 
 
+def _rows(jobs: list[Job]) -> Iterator[CounterRow]:
+    """The counters of all jobs. Each job forgets its own when they are taken: half a million together, at the end, would hold
+    all threads up for 30 ms."""
+    for job in jobs:
+        for key, state in job.counters.items():
+            yield (key, sketch.end_of(state), state) if isinstance(state, bytes) else (key, state.real, state.imag)
+        job.counters = {}
+
+
 def fill(store: MemoryStore, restored: Restored, now: float) -> None:
     """Put what a snapshot held into a store, as far as it has room."""
     table = store.ban_table
@@ -299,7 +308,8 @@ def fill(store: MemoryStore, restored: Restored, now: float) -> None:
             table.adopt(record, forget_at, now)
         else:
             table.adopt_strike(Strike(record.key, record.strikes, forget_at), now)
-    store.restore_counters(restored.counters, now)
+    states = ((key, rest if isinstance(rest, bytes) else complex(end, rest)) for key, end, rest in restored.counters)
+    store.restore(states, now)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[bool], None], well: bool) -> None:  # noqa: FBT001 - passed on as it is

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from itertools import batched, chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +27,10 @@ APPLICATION: Final = 0x50475344
 
 MAX_AHEAD_SECONDS: Final = 100 * 86_400.0
 """No counter lasts longer (a month, twice the burst, and some); a row that says so is damaged."""
+
+ROWS_A_STATEMENT: Final = 250
+"""Counters written by one statement. The other threads wait for this one while it hands over a statement's values, and each
+statement is a chance for the scheduler to stop it meanwhile. SQLite takes at least 999 values."""
 
 DELETE_STEP: Final = 5_000
 """Rows removed at a time, so that no transaction grows without bound."""
@@ -111,7 +116,10 @@ class SnapshotFile:
                 else:
                     row = (one.key, one.record.until, one.forget_at, encode_ban(one.record, one.forget_at))
                     connection.execute("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)", row)
-            connection.executemany("INSERT OR REPLACE INTO counters VALUES (?, ?, ?)", counters)
+            for rows in batched(counters, ROWS_A_STATEMENT):
+                places = ", ".join(["(?, ?, ?)"] * len(rows))
+                statement = f"INSERT OR REPLACE INTO counters VALUES {places}"  # noqa: S608 - places for values, no values
+                connection.execute(statement, tuple(chain.from_iterable(rows)))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

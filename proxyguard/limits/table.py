@@ -5,7 +5,7 @@ Knows when a state may be forgotten and nothing of what it counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Final
 
@@ -65,10 +65,10 @@ class Table[State]:
             shard[key] = state
             self.used += 1
 
-    def lasting(self, shard: int, until: float) -> Iterable[tuple[str, State]]:
-        """The keys of a shard, with their states, that may not be forgotten before `until`."""
+    def lasting(self, shard: int, until: float) -> dict[str, State]:
+        """The states of a shard, by key, that may not be forgotten before `until`."""
         end_of = self.end_of
-        return [(str(key), state) for key, state in self.shards[shard].items() if end_of(state) > until]
+        return {str(key): state for key, state in self.shards[shard].items() if end_of(state) > until}
 
     def step(self, now: float) -> None:
         """After new keys: give some memory back, and sweep a shard when it is time."""

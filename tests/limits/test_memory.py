@@ -172,7 +172,7 @@ def test_sketches_that_are_over_make_room() -> None:
     assert [visits(store, "new", page, NOW + 3600.0) for page in (1, 1, 2, 3)] == [True, True, True, False]
 
 
-def test_rows_of_all_kinds_go_out_and_come_back() -> None:
+def test_states_of_all_kinds_go_out_and_come_back() -> None:
     store, other = MemoryStore(), MemoryStore()
     store.dirty = [set() for _ in range(store.shard_count)]
     day = Limit(5, 86_400.0, 5, CLIENT, window=Window.CALENDAR)
@@ -180,13 +180,12 @@ def test_rows_of_all_kinds_go_out_and_come_back() -> None:
         [Charge("a|", TWO_AN_HOUR), Charge("b|", day, 2.0), Charge("short|", Limit(9, 1.0, 9, CLIENT))], (), NOW
     )
     visits(store, "x", 1)
-    dirty = sorted(key for shard in range(store.shard_count) for key in store.take_dirty(shard))
-    assert dirty == ["a|", "b|", "rule|x"]
+    changed = {key: state for at in range(store.shard_count) for key, state in store.take_changed(at).items()}
+    assert sorted(changed) == ["a|", "b|", "rule|x"]
     assert not any(store.dirty)
-    rows = store.counter_rows(dirty)
-    assert sorted(row for shard in range(store.shard_count) for row in store.lasting_rows(shard, NOW)) == rows
-    other.restore_counters(rows, NOW)
-    assert other.counter_rows(["a|", "b|", "rule|x"]) == rows
+    assert {key: state for at in range(store.shard_count) for key, state in store.lasting(at, NOW).items()} == changed
+    other.restore(changed.items(), NOW)
+    assert {key: state for at in range(other.shard_count) for key, state in other.lasting(at, NOW).items()} == changed
     assert [visits(other, "x", page) for page in (1, 2, 3)] == [True, True, False]
 
 
