@@ -271,7 +271,7 @@ SETTINGS: Final = (
         "The most that one tarpit sends.",
     ),
     Setting(
-        "counting.keys", "counting.keys", whole(1000, 100_000_000), "Keys of limits kept at once; about 130 bytes each."
+        "counting.keys", "counting.keys", whole(1000, 100_000_000), "Keys of limits kept at once; about 140 bytes each."
     ),
     Setting("counting.bans", "counting.bans", whole(100, 10_000_000), "Bans kept at once."),
     Setting(
