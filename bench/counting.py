@@ -17,7 +17,7 @@ import sys
 import tempfile
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
-from heapq import heapreplace
+from heapq import heapreplace, nlargest
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time, thread_time, time
@@ -155,7 +155,8 @@ class Longest:
             heapreplace(self._seconds, seconds)
 
     def __str__(self) -> str:
-        return f"the longest took {max(self._seconds) * 1e3:.2f} ms, the next hundred more than {self._seconds[0] * 1e6:.0f} us"
+        three = ", ".join(f"{seconds * 1e3:.2f}" for seconds in nlargest(3, self._seconds))
+        return f"the longest took {three} ms, the next hundred more than {self._seconds[0] * 1e6:.0f} us"
 
 
 async def kept_on_disk() -> None:
