@@ -17,6 +17,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+import msgspec
+
 from proxyguard.admin.client import CommandRefused, ControlError
 from proxyguard.child import Child
 from proxyguard.decision import Mode
@@ -236,7 +238,7 @@ class Crew:
             logger.error("%s; the old one goes on", error)  # noqa: TRY400 - the worker has said why
             return
         if last is not None:
-            self.retired = merge([self.retired, [family for family in last["families"] if family[1] != "gauge"]])
+            self.retired = merge([self.retired, [family for family in families(last) if family[1] != "gauge"]])
         await old.stop(self._settings.drain_seconds + 10)
 
     async def _hand_out(self, fresh: Path) -> None:
@@ -260,3 +262,8 @@ class Crew:
             logger.error("worker %d did not take the new rules and is replaced", child.process.pid)
             with contextlib.suppress(ProcessLookupError):
                 child.process.terminate()
+
+
+def families(snapshot: dict[str, Any]) -> list[Family]:
+    """The metrics in a worker's answer to `snapshot`: JSON has lists where they have tuples. Raises msgspec.ValidationError."""
+    return msgspec.convert(snapshot["families"], list[Family])

@@ -18,7 +18,7 @@ from proxyguard import __version__
 from proxyguard.admin.client import control_path
 from proxyguard.admin.server import AdminServer, Command
 from proxyguard.build_kind import BUILD_KIND
-from proxyguard.crew import Crew
+from proxyguard.crew import Crew, families
 from proxyguard.limits.shared import SharedStoreServer
 from proxyguard.pieces import pieces
 from proxyguard.reload import InForce, Loaded
@@ -103,7 +103,7 @@ class Supervisor:
     async def metrics(self) -> bytes:
         own = [family for family in self._counts.snapshot() if family[0] in self._own]
         snapshots = [
-            [family for family in answer["families"] if family[0] not in self._own]
+            [family for family in families(answer) if family[0] not in self._own]
             for answer in await self._crew.answers("snapshot")
         ]
         return exposition(merge([*snapshots, self._crew.retired, own]))
