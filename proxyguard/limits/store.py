@@ -42,8 +42,8 @@ def distinct_key(key: str, value_hash: bytes) -> str:
     return f"{key}{ITEM_MARK}{value_hash.hex()}"
 
 
-class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The state of one limit after a charge."""
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):  # no cycle can lead back to it
+    """The state of one limit after a charge. An array of three when it travels."""
 
     exceeded: bool
     remaining: int
@@ -70,7 +70,7 @@ class BanRecord:
     note: str = ""
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
+class Outcome(msgspec.Struct, frozen=True, gc=False):  # no cycle can lead back to it
     """What a `charge` call says: the active ban, if any (then nothing was counted), else one usage per charge, in order."""
 
     ban: BanRecord | None
