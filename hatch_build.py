@@ -76,7 +76,7 @@ def compiled(root: Path, modules: list[str], work: Path) -> list[Path]:
         raise SystemExit(f"error: {VARIABLE}=1 needs {error.name}: pip install -r requirements/build.txt") from error
 
     class Build(build_ext):
-        """Compiles the C files of a library side by side; setuptools would take one after the other."""
+        """Compiles the C files of a library side by side too, as `--parallel` does with libraries."""
 
         def build_extensions(self) -> None:
             compile_one_by_one = self.compiler.compile
@@ -107,7 +107,10 @@ def compiled(root: Path, modules: list[str], work: Path) -> list[Path]:
             ]  # fmt: skip
         setuptools.setup(
             name="proxyguard", packages=[], py_modules=[], ext_modules=extensions, cmdclass={"build_ext": Build},
-            script_args=["--quiet", "build_ext", f"--build-lib={work / 'lib'}", f"--build-temp={work / 'o'}"],
+            script_args=[
+                "--quiet", "build_ext", f"--parallel={os.cpu_count()}", f"--build-lib={work / 'lib'}",
+                f"--build-temp={work / 'o'}",
+            ],
         )  # fmt: skip
     finally:
         sys.path.remove(str(root))

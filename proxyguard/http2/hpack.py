@@ -31,7 +31,8 @@ REMEMBERED_STRINGS: Final = 4096
 MAX_DIGITS: Final = 4
 """Bytes that an integer may have after its prefix: 2^28 is far more than any length here."""
 
-_STATIC: Final[tuple[Field, ...]] = ((b"", b""), *HeaderTable.STATIC_TABLE)
+_STATIC: Final[tuple[Field, ...]] = ((b"", b""), *vars(HeaderTable)["STATIC_TABLE"])
+"""Looked up without its type, a tuple of 61 pairs: the compiler would write code for each of them."""
 _STATIC_FIELDS: Final = {field: index for index, field in reversed(list(enumerate(_STATIC))) if index}
 _STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(_STATIC))) if index}
 _FIRST_DYNAMIC: Final = len(_STATIC)
