@@ -147,7 +147,7 @@ class Http2Stream:
                 if increment:
                     self._streams.sender.parts.append(window_update(self.number, increment))
 
-    # -- what an exchange asks for (see exchange.Codec) ------------------------------------------------------------------
+    # -- what an exchange asks for (see codec.Codec) ------------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead) -> None:
         self._streams.sender.interim(self.out, response_fields(head))

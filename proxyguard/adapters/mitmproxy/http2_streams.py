@@ -205,7 +205,7 @@ class Http2Streams:
             events.bound_exceeded(bound)
         status = REQUEST_FAULTS[reason]
         if stream.exchange is not None:
-            stream.exchange.refuse(status, "client-malformed", self.now)
+            stream.exchange.fail(status, "client-malformed", self.now)
             stream.pass_on()
         elif not stream.out.ended:
             self._answer_alone(stream, status)
@@ -220,7 +220,7 @@ class Http2Streams:
     def _broken(self, stream: Http2Stream, error: Exception) -> None:
         self.common.events.internal_error("http2", error)
         if stream.exchange is not None:
-            stream.exchange.refuse(500, "internal", self.now)
+            stream.exchange.fail(500, "internal", self.now)
         elif not stream.out.ended:
             self._answer_alone(stream, 500)
 

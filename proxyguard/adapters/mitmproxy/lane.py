@@ -123,7 +123,7 @@ class Http1Lane(Layer):
                     self._client_data(event.data)
                 else:
                     exchange = self._exchange
-                    if exchange is not None and exchange.server is event.connection:
+                    if exchange is not None and exchange.upstream.server is event.connection:
                         exchange.received(event.data, now)
             case Leased():
                 event.exchange.leased(event.server, reused=event.reused, fault=event.fault, now=now)
@@ -167,7 +167,7 @@ class Http1Lane(Layer):
     def _closed(self, event: ConnectionClosed) -> None:
         exchange = self._exchange
         if event.connection is not self._client:
-            if exchange is not None and exchange.server is event.connection:
+            if exchange is not None and exchange.upstream.server is event.connection:
                 exchange.upstream_closed(self._now)
             return
         self._ended = True
@@ -203,7 +203,7 @@ class Http1Lane(Layer):
         if self._state is not State.OPEN:
             self.cut(flush=False)
         elif exchange is not None:
-            exchange.refuse(500, "internal", self._now)
+            exchange.fail(500, "internal", self._now)
         else:
             self.cut(flush=False)
 
@@ -263,7 +263,7 @@ class Http1Lane(Layer):
             self._common.events.bound_exceeded(bound)
         self._keep_alive = False
         if self._exchange is not None:
-            self._exchange.refuse(fault.status, "client-malformed", self._now)
+            self._exchange.fail(fault.status, "client-malformed", self._now)
         elif self._state is State.SKIPPING:
             self._close()
         else:
@@ -405,7 +405,7 @@ class Http1Lane(Layer):
         self._backlog.clear()
         self._fault = None
 
-    # -- what an exchange asks for (see exchange.Codec) ------------------------------------------------------------------
+    # -- what an exchange asks for (see codec.Codec) ------------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead) -> None:
         if self._version() == b"1.1":

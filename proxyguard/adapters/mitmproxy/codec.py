@@ -1,0 +1,54 @@
+"""How an exchange speaks with its client, whatever the protocol: what an HTTP/1 codec and an HTTP/2 stream have in common."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from proxyguard.adapters.mitmproxy.private import Command
+from proxyguard.client_address import Address
+from proxyguard.decision import Tarpit
+from proxyguard.http1.heads import ResponseHead
+from proxyguard.request import Headers
+from proxyguard.responses import Answer
+
+
+class Codec(Protocol):
+    """One exchange at a time. `commands` are for the driver, in order; an exchange adds its own."""
+
+    commands: list[Command]
+
+    def send_interim(self, head: ResponseHead) -> None:
+        """Pass on a 1xx response."""
+        ...
+
+    def send_head(self, head: ResponseHead) -> None:
+        """Begin the response."""
+        ...
+
+    def send_body(self, data: bytes) -> None:
+        """Pass on some of the response's body."""
+        ...
+
+    def send_end(self, trailers: Headers) -> None:
+        """End the response; the exchange is over."""
+        ...
+
+    def send_answer(self, answer: Answer) -> None:
+        """Send an answer of our own, whole; the exchange is over, whatever of the request is still to come."""
+        ...
+
+    def send_switch(self, head: ResponseHead) -> bytes:
+        """Pass on a 101; gives what the client already sent in the new protocol."""
+        ...
+
+    def send_raw(self, data: bytes) -> None:
+        """Pass on bytes of the upgraded protocol."""
+        ...
+
+    def cut(self, *, flush: bool) -> None:
+        """End without an answer, or in the middle of one; the exchange is over. `flush`: send first what was written."""
+        ...
+
+    def detain(self, tarpit: Tarpit, client: Address) -> bool:
+        """Tarpit the client; the exchange is over. False when there is no room for it."""
+        ...

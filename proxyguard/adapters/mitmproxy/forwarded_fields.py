@@ -1,0 +1,39 @@
+"""Which header fields and trailers pass through: what a ticket's Forwarding hides, hears and adds. Pure."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from proxyguard.http1.heads import ResponseHead
+from proxyguard.ports import Forwarding
+from proxyguard.request import Headers
+
+
+def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
+    """A response's head as the client may see it; what it says to us only is heard."""
+    headers = head.headers
+    hide = forwarding.hide
+    if hide:
+        kept = without(headers, hide)
+        if len(kept) < len(headers) and forwarding.hear is not None and head.status >= 200:
+            forwarding.hear(b"".join(value for name, value in headers if name.lower() == hide))
+        headers = kept
+    if head.status >= 200:
+        headers += forwarding.add
+    return head if headers is head.headers else structs.replace(head, headers=headers)
+
+
+def without(headers: Headers, hidden: bytes) -> Headers:
+    """Header fields or trailers without the hidden one, the same object when there is nothing to hide."""
+    if not hidden or not headers:
+        return headers
+    kept = tuple(field for field in headers if field[0].lower().replace(b"_", b"-") != hidden)
+    return headers if len(kept) == len(headers) else kept
+
+
+def first_value(headers: Headers, wanted: bytes) -> bytes:
+    """The first value of the field with this lower-case name, or nothing."""
+    for name, value in headers:
+        if name.lower() == wanted:
+            return value
+    return b""
