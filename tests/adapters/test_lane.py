@@ -114,7 +114,7 @@ def test_what_a_client_pipelines_is_held_as_bytes() -> None:
     rig.feed(GET * 5000)
     assert isinstance(rig.checker, HeaderChecker)
     assert len(rig.checker.requests) == 1
-    assert len(rig.lane._backlog) < 250
+    assert len(rig.lane._pipeline._backlog) < 250
     for _ in range(5000):
         rig.respond(OK)
     assert rig.sent == OK * 5000

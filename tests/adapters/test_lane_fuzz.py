@@ -7,7 +7,8 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.adapters.mitmproxy.lane import PARSED_AT_ONCE, State
+from proxyguard.adapters.mitmproxy.lane import State
+from proxyguard.adapters.mitmproxy.pipeline import PARSED_AT_ONCE
 from proxyguard.settings import Bounds
 from tests.adapters.fakes import HeaderChecker
 from tests.adapters.lane_rig import LaneRig
@@ -114,10 +115,10 @@ def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, obj
         take(rig, what, value)
         lane = rig.lane
         assert rig.events.errors == []
-        assert lane.commands == []
-        assert lane._to_client == []
-        assert len(lane._backlog) <= PARSED_AT_ONCE // 20
-        assert len(lane._unparsed) <= 20_000
+        assert lane._codec.commands == []
+        assert lane._codec._parts == []
+        assert len(lane._pipeline._backlog) <= PARSED_AT_ONCE // 20
+        assert len(lane._pipeline._unparsed) <= 20_000
         assert rig.common.delayed in (0, 1)
         assert sum(upstream.leased for upstream in rig.upstreams) <= 1
         waiting = rig.leases or rig.end
@@ -164,7 +165,7 @@ def answer(rig: LaneRig) -> None:
     while not ended(rig):
         if rig.common.delayed:
             rig.pass_time(0.06)
-        elif rig.upstreams and rig.upstream.leased and rig.lane._whole:
+        elif rig.upstreams and rig.upstream.leased and rig.lane._pipeline.is_whole:
             checker = rig.checker
             assert isinstance(checker, HeaderChecker)
             body = b"" if checker.requests[-1].method == b"HEAD" else b"hi"

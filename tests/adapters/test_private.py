@@ -24,6 +24,7 @@ from proxyguard.adapters.mitmproxy.private import (
     DataReceived,
     Event,
     HookCompleted,
+    Log,
     NextLayer,
     Options,
     SendData,
@@ -101,9 +102,29 @@ def test_commands_and_events_carry_what_the_driver_reads() -> None:
     one = client()
     send = SendData(one, b"x")
     assert (send.connection, send.data, send.blocking) == (one, b"x", False)
+    assert CloseConnection(one).connection is one
     assert issubclass(CloseTcpConnection, CloseConnection)
     assert CloseTcpConnection(one, half_close=True).half_close is True
     assert Command.blocking is False
+    assert Log("why").message == "why"
+    received = DataReceived(one, b"x")
+    assert received.connection is one
+    assert received.data == b"x"
+    assert ConnectionClosed(one).connection is one
+
+
+def test_commands_and_events_of_ours_need_nothing_of_their_base_classes() -> None:
+    class Ours(Command):
+        __slots__ = ("value",)
+
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+    class Heard(Event):
+        __slots__ = ()
+
+    assert Ours(1).value == 1
+    assert isinstance(Heard(), Event)
 
 
 def test_connections_are_open_or_half_open_by_flags() -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
 from proxyguard.adapters.mitmproxy.common import Common, Link
 from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http2_stream import Http2Stream
-from proxyguard.adapters.mitmproxy.lane import BOUND_OF_FAULT
 from proxyguard.adapters.mitmproxy.private import Command, Connection
 from proxyguard.adapters.mitmproxy.signals import GiveUp, Lease
 from proxyguard.http1.faults import Malformed
@@ -24,7 +24,6 @@ from proxyguard.http2.receiving import stream_window
 from proxyguard.http2.request_fields import RequestReader, read_trailers
 from proxyguard.http2.sending import Sender
 from proxyguard.request import Request
-from proxyguard.responses import error_page
 
 if TYPE_CHECKING:
     from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
@@ -198,11 +197,7 @@ class Http2Streams:
 
     def _refuse(self, stream: Http2Stream, reason: str) -> None:
         """Something is wrong with a request's form: an answer that says so, if none has begun."""
-        events = self.common.events
-        events.bad_request(reason)
-        bound = BOUND_OF_FAULT.get(reason)
-        if bound is not None:
-            events.bound_exceeded(bound)
+        count_fault(self.common.events, reason)
         status = REQUEST_FAULTS[reason]
         if stream.exchange is not None:
             stream.exchange.fail(status, "client-malformed", self.now)
@@ -213,9 +208,7 @@ class Http2Streams:
 
     def _answer_alone(self, stream: Http2Stream, status: int) -> None:
         """Answer a request that no exchange is made for."""
-        head = stream.head
-        accept = next((value for name, value in head.headers if name == b"accept"), b"") if head is not None else b""
-        stream.send_answer(error_page(status, self.common.reference(), accept=accept))
+        stream.send_answer(error_answer(self.common, status, stream.head))
 
     def _broken(self, stream: Http2Stream, error: Exception) -> None:
         self.common.events.internal_error("http2", error)

@@ -1,0 +1,38 @@
+"""Requests that are refused for their form, before any rule is asked: how each is counted, and the page it is answered with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
+from proxyguard.http1.heads import RequestHead
+from proxyguard.ports import FrontEvents
+from proxyguard.responses import Answer, error_page
+
+if TYPE_CHECKING:
+    from proxyguard.adapters.mitmproxy.common import Common
+
+BOUND_OF_FAULT: Final = {
+    "target-size": "target_bytes",
+    "field-size": "field_bytes",
+    "field-count": "header_count",
+    "head-size": "head_bytes",
+    "trailer-size": "field_bytes",
+    "body-size": "body_bytes",
+    "upgrade-backlog": "buffer_bytes",
+}
+"""Which of Bounds a refused request exceeded."""
+
+
+def count_fault(events: FrontEvents, reason: str) -> None:
+    """Count a refused request by its fault, and by the bound that it exceeded, if it is one."""
+    events.bad_request(reason)
+    bound = BOUND_OF_FAULT.get(reason)
+    if bound is not None:
+        events.bound_exceeded(bound)
+
+
+def error_answer(common: Common, status: int, head: RequestHead | None = None) -> Answer:
+    """The page for a request that no exchange is made for; `head` as far as it is known."""
+    accept = b"" if head is None else first_value(head.headers, b"accept")
+    return error_page(status, common.reference(), accept=accept)
