@@ -1,22 +1,22 @@
 """One client connection: bytes of its socket become events for mitmproxy's layers, and their commands are carried out.
 
 Takes the place of mitmproxy's ConnectionHandler, without its tasks: everything happens in the callbacks of asyncio. Owns the
-socket, the upstream connections on lease and the back-pressure between them. Knows nothing of HTTP.
+socket, its deadline and its end. Knows nothing of HTTP, and of upstreams only which of them a command is for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import cast
 
-from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.choice import Choice
-from proxyguard.adapters.mitmproxy.common import Common, Link
-from proxyguard.adapters.mitmproxy.embed import Embedding, LinkContext
+from proxyguard.adapters.mitmproxy.common import Link
+from proxyguard.adapters.mitmproxy.embed import LinkContext
+from proxyguard.adapters.mitmproxy.leases import Leases
+from proxyguard.adapters.mitmproxy.preamble import Preamble, RefusedPeer
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CloseTcpConnection,
@@ -32,11 +32,11 @@ from proxyguard.adapters.mitmproxy.private import (
     Start,
     StartHook,
 )
-from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, high_water
+from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, high_water
+from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.signals import (
     Abort,
     AwaitTicket,
-    Decided,
     Detain,
     Drain,
     EndLease,
@@ -45,48 +45,26 @@ from proxyguard.adapters.mitmproxy.signals import (
     HoldReading,
     HoldUpstream,
     Lease,
-    Leased,
     TurnEnds,
-    UpstreamPace,
     Writable,
 )
-from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
-from proxyguard.adapters.mitmproxy.upstream import UpstreamConnection, UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
+from proxyguard.adapters.mitmproxy.timers import UNPLACED
+from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
 from proxyguard.client_address import Address
-from proxyguard.ports import Ticket
-from proxyguard.proxy_protocol import BadProxyHeader, ProxyHeaderParser
-
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.exchange import Exchange
 
 logger = logging.getLogger(__name__)
-
-
-class Runtime(NamedTuple):
-    """What drives all connections of a worker."""
-
-    loop: asyncio.AbstractEventLoop
-    common: Common
-    embedding: Embedding
-    pool: UpstreamPool
-    wheel: TimerWheel
-    admission: Admission
-    connections: set[ClientConnection]
-    buffer: ReadBuffer
-    checks: set[asyncio.Task[None]]
-    """Checks that a remote store has yet to answer; each outlives its connection, since what it counted must be settled."""
 
 
 class ClientConnection(PiecewiseProtocol):
     """See the module."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_lane", "_layer", "_link", "_pending", "_preamble",
-        "_runtime", "_stalled", "_unsent", "_upstreams", "_waits", "deadline", "placed_at",
+        "_busy", "_closing", "_context", "_entered", "_held_by_lane", "_layer", "_leases", "_link", "_pending", "_preamble",
+        "_runtime", "_unsent", "deadline", "placed_at",
     )  # fmt: skip
 
     _entered: Address
+    _leases: Leases
     _link: Link
 
     def __init__(self, runtime: Runtime) -> None:
@@ -94,13 +72,10 @@ class ClientConnection(PiecewiseProtocol):
         self._runtime = runtime
         self._context: LinkContext | None = None
         self._layer: Layer | None = None
-        self._preamble: ProxyHeaderParser | None = None
+        self._preamble: Preamble | None = None
         self._pending: list[Event] = []
-        self._upstreams: list[UpstreamConnection] = []
-        self._waits: dict[Exchange, asyncio.Task[None]] | None = None
         self._busy = False
         self._closing = False
-        self._stalled = False
         self._unsent = 0
         self._held_by_lane = False
         self.deadline = inf
@@ -129,24 +104,33 @@ class ClientConnection(PiecewiseProtocol):
         common.events.connection_opened()
         runtime.connections.add(self)
         transport.set_write_buffer_limits(high=high_water(common.bounds.buffer_bytes))
-        self._link = Link(peer, common.clock() + common.bounds.head_seconds * runtime.admission.patience)
-        self._link.wake = self._wake
-        self._link.wake_soon = self._wake_soon
+        link = self._link = Link(peer, common.clock() + common.bounds.head_seconds * runtime.admission.patience)
+        link.wake = self._wake
+        link.wake_soon = self._wake_soon
+        self._leases = Leases(self, runtime, link)
         local = transport.get_extra_info("sockname")
-        self._context = runtime.embedding.context(name[:2], local[:2], self._link)
+        self._context = runtime.embedding.context(name[:2], local[:2], link)
         self._layer = Choice(self._context)
         if common.settings.trust.proxy_protocol and common.resolver.trusts(peer):
-            self._preamble = ProxyHeaderParser()
-        self._dispatch(Start())
+            self._preamble = Preamble(link, runtime)
+        self.dispatch(Start())
 
     def took(self, data: bytes) -> None:
-        if self._preamble is not None:
-            data = self._read_preamble(data)
+        preamble = self._preamble
+        if preamble is not None:
+            try:
+                data = preamble.read(data)
+            except RefusedPeer:
+                self.transport.abort()
+                return
+            if not preamble.is_over:
+                return
+            self._preamble = None
             if not data:
                 return
         context = self._context
         if context is not None:
-            self._dispatch(DataReceived(context.client, data))
+            self.dispatch(DataReceived(context.client, data))
 
     def eof_received(self) -> bool:
         """The client may still want its answer; the layers say when to close."""
@@ -154,7 +138,7 @@ class ClientConnection(PiecewiseProtocol):
         if context is None or self._closing:
             return False
         context.client.state = ConnectionState.CAN_WRITE
-        self._dispatch(ConnectionClosed(context.client))
+        self.dispatch(ConnectionClosed(context.client))
         return not self._closing
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -162,55 +146,37 @@ class ClientConnection(PiecewiseProtocol):
         if context is None:
             return
         context.client.state = ConnectionState.CLOSED
-        lane = self._link.lane
         self._closing = True
-        try:
-            if lane is not None:  # told directly: a TLS layer swallows a second close
-                self._run(lane, ConnectionClosed(context.client))
-        except Exception as error:  # noqa: BLE001 - the connection is gone whatever happens here
-            self._runtime.common.events.internal_error("driver", error)
+        lane = self._link.lane
+        if lane is not None:
+            self._layer = lane  # told directly: a TLS layer swallows a second close
+            self.dispatch(ConnectionClosed(context.client))
         self._let_go()
         self._runtime.admission.leave(self._entered)
         self._runtime.common.events.connection_closed()
 
     def pause_writing(self) -> None:
-        self._stalled = self._link.stalled = True
+        self._link.stalled = True
         self._unsent = self.transport.get_write_buffer_size()
         common = self._runtime.common
         self._move_deadline(common.clock() + common.bounds.send_gap_seconds * common.admission.patience)
-        for carrier in self._upstreams:
-            carrier.hold_reading(held=True)
+        self._leases.hold_all(held=True)
 
     def resume_writing(self) -> None:
-        self._stalled = self._link.stalled = False
-        for carrier in self._upstreams:
-            carrier.hold_reading(held=False)
-        self._dispatch(Writable())
+        self._link.stalled = False
+        self._leases.hold_all(held=False)
+        self.dispatch(Writable())
 
-    # -- upstreams on lease ----------------------------------------------------------------------------------------------
-
-    def upstream_received(self, server: UpstreamServer, data: bytes) -> None:
-        self._dispatch(DataReceived(server, data))
-
-    def upstream_closed(self, server: UpstreamServer) -> None:
-        self._end_lease(server.carrier)
-        self._dispatch(ConnectionClosed(server))
-
-    def upstream_pace_changed(self) -> None:
-        if self._link.multiplexed:
-            self._dispatch(UpstreamPace())
-        else:
-            self._apply_reading()
-
-    def upstream_stalled(self) -> None:
-        self._runtime.common.events.bound_exceeded("upstream_first_byte_seconds")
+    def keep_pace(self) -> None:
+        """Read from the client only while its lane and its upstreams take what comes."""
+        self.hold_reading(held=self._held_by_lane or self._leases.is_blocked)
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
     def on_deadline(self, now: float) -> None:
         self.deadline = inf
         common = self._runtime.common
-        if self._stalled or self._closing:
+        if self._link.stalled or self._closing:
             unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self._unsent = unsent
@@ -218,78 +184,78 @@ class ClientConnection(PiecewiseProtocol):
             else:
                 common.events.bound_exceeded("send_gap_seconds")
                 self.transport.abort()
-        elif self._link.handshaking:
-            common.events.bound_exceeded("tls_handshake_seconds")
-            self.transport.abort()
-        elif self._link.lane is None:
-            common.events.bound_exceeded("head_seconds")
+        elif self._link.handshaking or self._link.lane is None:
+            common.events.bound_exceeded("tls_handshake_seconds" if self._link.handshaking else "head_seconds")
             self.transport.abort()
         else:
-            self._dispatch(Expired())
+            self.dispatch(Expired())
 
     def drain(self) -> None:
         """Finish what runs and begin nothing; an idle connection closes."""
         if self._link.lane is None:
             self.transport.abort()
         else:
-            self._dispatch(Drain())
+            self.dispatch(Drain())
 
     def abort(self) -> None:
         """Cut the connection now."""
         self.transport.abort()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether everything that this connection held has been let go."""
+        return self._layer is None
+
     # -- events down, commands up ----------------------------------------------------------------------------------------
 
-    def _dispatch(self, event: Event) -> None:
+    def dispatch(self, event: Event) -> None:
         """Hand an event to the layers and carry out what they say, then what comes of that."""
         layer = self._layer
         if layer is None:
             return
+        pending = self._pending
         if self._busy:
-            self._pending.append(event)
+            pending.append(event)
             return
         self._busy = True
         try:
-            self._run(layer, event)
+            for command in layer.handle_event(event):
+                self._carry_out(command)
+            while pending:
+                for command in layer.handle_event(pending.pop(0)):
+                    self._carry_out(command)
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
             self._runtime.common.events.internal_error("driver", error)
             self.transport.abort()
         self._busy = False
-        if not self._closing and not self._stalled:
-            due = self.deadline = self._link.due
+        if layer.__class__ is Choice and layer.layer is not None and self._layer is layer:
+            self._layer = layer.layer
+        link = self._link
+        if not self._closing and not link.stalled:
+            due = self.deadline = link.due
             if due < self.placed_at:
                 self._runtime.wheel.watch(self)
 
-    def _run(self, layer: Layer, event: Event) -> None:
-        for command in layer.handle_event(event):
-            self._carry_out(command)
-        pending = self._pending
-        while pending:
-            for command in layer.handle_event(pending.pop(0)):
-                self._carry_out(command)
-        if layer.__class__ is Choice and layer.layer is not None and self._layer is layer:
-            self._layer = layer.layer
-
     def _carry_out(self, command: Command) -> None:
-        kind = command.__class__
-        if kind is SendData:
-            self._send(command)  # type: ignore[arg-type]  # checked by class, as it is the commonest by far
+        if command.__class__ is SendData:  # the commonest by far
+            connection = command.connection
+            if connection.__class__ is UpstreamServer:
+                carrier = connection.carrier
+                if not carrier.closed:
+                    carrier.transport.write(command.data)
+            elif not self._closing:
+                self.transport.write(command.data)
             return
         match command:
             case Lease():
-                self._lease(command)
+                self._leases.begin(command)
             case EndLease():
-                carrier = command.server.carrier
-                self._end_lease(carrier)
-                if command.flush:
-                    carrier.finish()
-                else:
-                    self._runtime.pool.release(carrier, reusable=command.reusable)
+                self._leases.end(command)
             case HoldReading():
                 self._held_by_lane = command.held
-                self._apply_reading()
+                self.keep_pace()
             case HoldUpstream():
-                command.server.carrier.hold_reading(held=command.held or self._stalled)
+                self._leases.hold(command.server, held=command.held)
             case CloseTcpConnection() if command.half_close:
                 self._half_close()
             case CloseConnection():
@@ -300,13 +266,9 @@ class ClientConnection(PiecewiseProtocol):
             case Detain():
                 self._detain(command)
             case AwaitTicket():
-                task = self._runtime.loop.create_task(self._ticket(command.exchange, command.awaiting))
-                self._runtime.checks.add(task)
-                task.add_done_callback(self._checked)
+                self._runtime.checks.add(self, command)
             case GiveUp():
-                waiting = self._waits.pop(command.exchange, None) if self._waits else None
-                if waiting is not None:
-                    waiting.cancel()
+                self._leases.give_up(command.exchange)
             case StartHook():
                 self._hook(command)
             case Log():
@@ -321,72 +283,6 @@ class ClientConnection(PiecewiseProtocol):
             except OSError:  # reset since we last heard of it
                 self.transport.abort()
 
-    def _send(self, command: SendData) -> None:
-        connection = command.connection
-        if connection.__class__ is UpstreamServer:
-            carrier = connection.carrier
-            if not carrier.closed:
-                carrier.transport.write(command.data)
-        elif not self._closing:
-            self.transport.write(command.data)
-
-    def _lease(self, command: Lease) -> None:
-        exchange = command.exchange
-        pool = self._runtime.pool
-        carrier = pool.lease(command.group, self, fresh=command.fresh)
-        if carrier is not None:
-            self._leased(exchange, carrier, "")
-        else:
-            if self._waits is None:
-                self._waits = {}
-            done = partial(self._connected, exchange)
-            self._waits[exchange] = pool.connect(command.group, self, done, fresh=command.fresh)
-
-    def _connected(self, exchange: Exchange, carrier: UpstreamConnection | None, fault: str) -> None:
-        if self._waits is not None:
-            self._waits.pop(exchange, None)
-        if self._layer is None:
-            if carrier is not None:
-                self._runtime.pool.release(carrier, reusable=True)
-            return
-        self._leased(exchange, carrier, fault)
-
-    def _leased(self, exchange: Exchange, carrier: UpstreamConnection | None, fault: str) -> None:
-        if carrier is None:
-            self._dispatch(Leased(exchange, None, reused=False, fault=fault))
-            return
-        self._upstreams.append(carrier)
-        if self._stalled:
-            carrier.hold_reading(held=True)
-        self._dispatch(Leased(exchange, carrier.server, reused=carrier.leases > 1))
-
-    def _end_lease(self, carrier: UpstreamConnection) -> None:
-        if carrier in self._upstreams:
-            self._upstreams.remove(carrier)
-            carrier.tenant = None
-            if carrier.is_blocked:
-                self._apply_reading()
-
-    def _apply_reading(self) -> None:
-        blocked = not self._link.multiplexed and any(carrier.is_blocked for carrier in self._upstreams)
-        held = self._held_by_lane or blocked
-        self.hold_reading(held=held)
-
-    # -- waiting ---------------------------------------------------------------------------------------------------------
-
-    async def _ticket(self, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
-        ticket = await awaiting
-        if self._layer is None:
-            exchange.decided(ticket, self._runtime.common.clock())  # the client has gone: only settles
-        else:
-            self._dispatch(Decided(exchange, ticket))
-
-    def _checked(self, task: asyncio.Task[None]) -> None:
-        self._runtime.checks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._runtime.common.events.internal_error("check", error)
-            self.transport.abort()
-
     def _hook(self, hook: StartHook) -> None:
         rest = self._runtime.embedding.run_hook(hook)
         if rest is None:
@@ -394,30 +290,7 @@ class ClientConnection(PiecewiseProtocol):
                 self._pending.append(HookCompleted(hook))
             return
         task = self._runtime.loop.create_task(rest)
-        task.add_done_callback(lambda _: self._dispatch(HookCompleted(hook)))
-
-    # -- the PROXY header ------------------------------------------------------------------------------------------------
-
-    def _read_preamble(self, data: bytes) -> bytes:
-        """Read on in the PROXY header; gives what follows it."""
-        preamble = self._preamble
-        assert preamble is not None  # noqa: S101 - the caller looks
-        events = self._runtime.common.events
-        try:
-            header = preamble.feed(data)
-        except BadProxyHeader as fault:
-            events.bad_request(f"proxy-{fault.reason}")
-            self.transport.abort()
-            return b""
-        if header is None:
-            return b""
-        self._preamble = None
-        if header.source is not None:
-            self._link.peer = header.source
-            if self._runtime.admission.is_refused(header.source):
-                self.transport.abort()
-                return b""
-        return preamble.rest()
+        task.add_done_callback(lambda _: self.dispatch(HookCompleted(hook)))
 
     # -- ends ------------------------------------------------------------------------------------------------------------
 
@@ -449,12 +322,7 @@ class ClientConnection(PiecewiseProtocol):
         self.deadline = inf
         runtime.wheel.forget(self)
         runtime.connections.discard(self)
-        for task in tuple(self._waits.values()) if self._waits else ():
-            task.cancel()
-        self._waits = None
-        for carrier in self._upstreams:
-            carrier.close()
-        self._upstreams.clear()
+        self._leases.close()
         self._pending.clear()
         if self._context is not None:
             self._context.layers.clear()
@@ -464,10 +332,10 @@ class ClientConnection(PiecewiseProtocol):
         self._link.wake = self._link.wake_soon = self._link.lane = None
 
     def _wake(self) -> None:
-        self._dispatch(Expired())
+        self.dispatch(Expired())
 
     def _wake_soon(self) -> None:
-        self._runtime.loop.call_soon(self._dispatch, TurnEnds())
+        self._runtime.loop.call_soon(self.dispatch, TurnEnds())
 
     def _move_deadline(self, deadline: float) -> None:
         self.deadline = deadline

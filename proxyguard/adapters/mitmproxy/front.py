@@ -13,11 +13,13 @@ from typing import Final
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.common import Common, Route
 from proxyguard.adapters.mitmproxy.dripper import Dripper
-from proxyguard.adapters.mitmproxy.driver import ClientConnection, Runtime
+from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.embed import Embedding, LaneMaker, Stack
 from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit, tune
 from proxyguard.adapters.mitmproxy.memory import Trimmer
+from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
+from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.tls import CertificateFault, Certificates
 from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
@@ -106,8 +108,7 @@ class Front:
         await self._until(lambda: not runtime.admission.open, seconds)
         for connection in tuple(runtime.connections):
             connection.abort()
-        for task in runtime.checks:
-            task.cancel()
+        runtime.checks.cancel()
         runtime.pool.close()
         runtime.wheel.stop()
         if self._drip_wheel is not None:
@@ -155,7 +156,8 @@ class Front:
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(common, self._certificates, self._http2_lane))
-        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), buffer, set())
+        checks = PendingChecks(loop, common)
+        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), buffer, checks)
         return self._runtime
 
     def _stop_listening(self) -> None:

@@ -1,0 +1,51 @@
+"""Checks that a remote store has yet to answer. Each outlives its connection, since what it counted must be settled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from proxyguard.adapters.mitmproxy.common import Common
+from proxyguard.adapters.mitmproxy.signals import AwaitTicket, Decided
+from proxyguard.ports import Ticket
+
+if TYPE_CHECKING:
+    from proxyguard.adapters.mitmproxy.driver import ClientConnection
+    from proxyguard.adapters.mitmproxy.exchange import Exchange
+
+
+class PendingChecks:
+    """Those of all connections of a worker. As many as requests that are being served; the store's deadline ends each."""
+
+    __slots__ = ("_common", "_loop", "_tasks")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, common: Common) -> None:
+        self._loop = loop
+        self._common = common
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, client: ClientConnection, command: AwaitTicket) -> None:
+        """Wait, then tell the client with Decided."""
+        task = self._loop.create_task(self._wait(client, command.exchange, command.awaiting))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, client))
+
+    def cancel(self) -> None:
+        """Wait no longer."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _wait(self, client: ClientConnection, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
+        ticket = await awaiting
+        if client.is_gone:
+            exchange.decided(ticket, self._common.clock())  # only settles
+        else:
+            client.dispatch(Decided(exchange, ticket))
+
+    def _ended(self, client: ClientConnection, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._common.events.internal_error("check", error)
+            client.abort()
