@@ -55,7 +55,7 @@ run: setup  ## Run the firewall with the bundled rules; UPSTREAM= and PORT= choo
 		RULES='$(RULES)' exec scripts/run $(ARGS)
 
 site: setup  ## Run the sample site alone, on SITE_PORT.
-	@exec $(PYTHON_IN_VENV) -m proxyguard.sample_site --port $(SITE_PORT)
+	@exec $(PYTHON_IN_VENV) -m proxyguard.tools.sample_site --port $(SITE_PORT)
 
 test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
 	$(PYTHON_IN_VENV) -m pytest --ignore=tests/end_to_end $(ARGS)

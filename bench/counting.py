@@ -24,16 +24,16 @@ from time import perf_counter, process_time, thread_time, time
 
 import uvloop
 
-from proxyguard.decision import Reject
+from proxyguard.core.decision import Reject
+from proxyguard.core.settings import Counting
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.remote import RemoteStore
-from proxyguard.limits.resp import ValkeyUrl
-from proxyguard.limits.shared import SharedStore
-from proxyguard.limits.snapshot import Snapshot
-from proxyguard.limits.store import BanTerms, Charge, Outcome
-from proxyguard.limits.valkey import ValkeyStore
-from proxyguard.settings import Counting
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.remote import RemoteStore
+from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.snapshot import Snapshot
+from proxyguard.limits.stores.store import BanTerms, Charge, Outcome
+from proxyguard.limits.stores.valkey import ValkeyStore
 from tests.contracts import servers
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)

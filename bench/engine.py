@@ -15,12 +15,13 @@ from importlib.resources import files
 from statistics import quantiles
 from time import perf_counter, perf_counter_ns
 
-from proxyguard.client_address import Address, Network
-from proxyguard.decision import Action, Allow, Ban, Delay, Mode, Reject, Score, Tag, Tarpit
-from proxyguard.engine import decide, match
+from proxyguard.core.address import Address, Network
+from proxyguard.core.decision import Action, Allow, Ban, Delay, Mode, Reject, Score, Tag, Tarpit
+from proxyguard.core.request import Headers, Request
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.engine import decide, match
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -38,7 +39,6 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
-from proxyguard.request import Headers, Request
 
 RULES = (100, 1_000, 10_000)
 NETWORKS = 100_000

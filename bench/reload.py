@@ -153,12 +153,12 @@ def main() -> None:
                     [str(part) for part in (*command("reload", "--config", config), "--control", control(guard.admin_port))],
                     capture_output=True, text=True, timeout=120, check=False, preexec_fn=ordinary,
                 )  # fmt: skip
-                took = time.perf_counter() - began
+                on_data = time.perf_counter() - began
                 assert done.returncode == 0, done.stdout + done.stderr
                 time.sleep(0.5)
                 waits = client.between(began, time.perf_counter())
                 worst = max(worst, *waits)
-                print(said(f"reload {version}", waits), f"  (took {took:.1f} s)")
+                print(said(f"reload {version}", waits), f"  (took {on_data:.1f} s)")
             client.over.set()
             client.join(5)
             print(f"failed requests: {client.failed}; memory {guard.memory_bytes() / 1e6:.0f} MB")

@@ -21,13 +21,13 @@ from time import gmtime as utc
 from time import perf_counter, process_time, strftime
 from typing import NamedTuple
 
-from proxyguard.policy.compile import compile_policy
+from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.load import load_policy
-from proxyguard.replay.html_report import html_report
-from proxyguard.replay.judgeable import judgeable
-from proxyguard.replay.log_files import Journal, LogFile, in_time_order
-from proxyguard.replay.report import Judged, replay_report
-from proxyguard.replay.run import Replay
+from proxyguard.tools.replay.html_report import html_report
+from proxyguard.tools.replay.judgeable import judgeable
+from proxyguard.tools.replay.log_files import Journal, LogFile, in_time_order
+from proxyguard.tools.replay.report import Judged, replay_report
+from proxyguard.tools.replay.run import Replay
 
 MILLION = 1_000_000
 START = 1_790_000_000.0

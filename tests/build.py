@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from proxyguard.client_address import Address, Network
-from proxyguard.decision import Action, Mode
+from proxyguard.core.address import Address, Network
+from proxyguard.core.decision import Action, Mode
+from proxyguard.core.request import Request
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
 from proxyguard.policy.model import (
     ALWAYS,
@@ -22,7 +23,6 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
-from proxyguard.request import Request
 
 CLIENT = KeyPart(KeyKind.CLIENT)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
 
 
 class LateStore:

@@ -11,8 +11,8 @@ from typing import Any
 
 import re2
 
-from proxyguard.client_address import Prefixes
-from proxyguard.decision import (
+from proxyguard.core.address import Prefixes
+from proxyguard.core.decision import (
     ACTION_NAMES,
     PASS,
     Allow,
@@ -29,9 +29,11 @@ from proxyguard.decision import (
     Tag,
     Tarpit,
 )
+from proxyguard.core.request import Request
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Missing
-from proxyguard.limits.store import BanRecord, Charge, Outcome, Usage
-from proxyguard.policy.conditions import class_of
+from proxyguard.limits.stores.store import BanRecord, Charge, Outcome, Usage
+from proxyguard.policy.compile.conditions import class_of
+from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -50,8 +52,6 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
-from proxyguard.policy.signatures import is_signed
-from proxyguard.request import Request
 
 PREFIXES = Prefixes()
 REFUSALS = (Reject, Tarpit, Drop, Ban)

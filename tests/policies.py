@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from proxyguard.client_address import Address, Network
-from proxyguard.decision import (
+from proxyguard.core.address import Address, Network
+from proxyguard.core.decision import (
     Action,
     Allow,
     Ban,
@@ -18,6 +18,7 @@ from proxyguard.decision import (
     Tag,
     Tarpit,
 )
+from proxyguard.core.request import Request
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing
 from proxyguard.policy.model import (
     ALWAYS,
@@ -39,8 +40,7 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
-from proxyguard.policy.parse_keys import NAMED_PARTS
-from proxyguard.request import Request
+from proxyguard.policy.parse.keys import NAMED_PARTS
 
 ADDRESSES = (
     "192.0.2.1",

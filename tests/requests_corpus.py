@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from proxyguard.lint.browsers import browsers
-from proxyguard.policy.model import RequestSketch
+from proxyguard.policy.model import SampleRequest
+from proxyguard.tools.lint.browsers import browsers
 
 SEED: Final = 20_260_701
 COUNT: Final = 10_000
@@ -26,7 +26,7 @@ class Recorded(NamedTuple):
     """One request, and when it came: seconds after the first."""
 
     seconds: float
-    sketch: RequestSketch
+    sketch: SampleRequest
 
 
 PAGES: Final = (
@@ -77,7 +77,7 @@ class _Source:
     def path(self, paths: tuple[str, ...]) -> str:
         return self.random.choice(paths).replace("{n}", str(self.random.randrange(50)))
 
-    def browser(self) -> RequestSketch:
+    def browser(self) -> SampleRequest:
         headers = self.random.choice(self.whole)
         pairs = [("Host", "www.example.org"), *((name.decode(), value.decode()) for name, value in headers)]
         if self.random.random() < 0.3:
@@ -87,7 +87,7 @@ class _Source:
         version = self.random.choice(("1.1", "2", "2"))
         return self._sketch(self.path(PAGES), tuple(pairs), http_version=version)
 
-    def stripped_browser(self) -> RequestSketch:
+    def stripped_browser(self) -> SampleRequest:
         pairs: list[tuple[str, str]] = [("Host", "www.example.org"), ("User-Agent", self.random.choice(self.agents))]
         for name, value in (("Accept", "*/*"), ("Accept-Language", "de"), ("Accept-Encoding", "gzip")):
             if self.random.random() < 0.5:
@@ -97,31 +97,31 @@ class _Source:
             self.path(PAGES), tuple(pairs), scheme=scheme, http_version=self.random.choice(("1.0", "1.1"))
         )
 
-    def crawler(self) -> RequestSketch:
+    def crawler(self) -> SampleRequest:
         return self._named(self.random.choice(self.crawlers), self.path(PAGES))
 
-    def script(self) -> RequestSketch:
+    def script(self) -> SampleRequest:
         return self._named(self.random.choice((*LIBRARIES, *MALFORMED)), self.path((*PAGES, *PROBES)))
 
-    def nameless(self) -> RequestSketch:
+    def nameless(self) -> SampleRequest:
         return self._sketch(self.path((*PAGES, *PROBES)), (("Host", "www.example.org"),))
 
-    def form(self) -> RequestSketch:
+    def form(self) -> SampleRequest:
         method = self.random.choice(("POST", "POST", "POST", "GET", "PUT"))
         return self._named(self.random.choice(self.agents), self.path(FORMS), method=method)
 
-    def probe(self) -> RequestSketch:
+    def probe(self) -> SampleRequest:
         method = self.random.choice(("GET", "HEAD", "POST", "OPTIONS", "PROPFIND"))
         return self._named(self.random.choice((*self.agents, *LIBRARIES)), self.path(PROBES), method=method)
 
-    def repeated(self) -> RequestSketch:
+    def repeated(self) -> SampleRequest:
         """The same header several times, in odd cases."""
         agents = [("uSER-aGENT", self.random.choice(LIBRARIES)), ("User-Agent", self.random.choice(self.agents))]
         self.random.shuffle(agents)
         more = [("Accept", ""), ("ACCEPT", "text/html"), ("Cookie", "a=1"), ("cookie", "b=2; session=x")]
         return self._sketch(self.path(PAGES), (("Host", "www.example.org:8443"), *agents, *more))
 
-    def _named(self, agent: str, path: str, method: str = "GET") -> RequestSketch:
+    def _named(self, agent: str, path: str, method: str = "GET") -> SampleRequest:
         return self._sketch(
             path, (("Host", "www.example.org"), ("User-Agent", agent), ("Accept", "*/*")), method=method
         )
@@ -133,15 +133,15 @@ class _Source:
         method: str = "GET",
         scheme: str = "https",
         http_version: str = "1.1",
-    ) -> RequestSketch:
+    ) -> SampleRequest:
         host = "www.example.org"
-        return RequestSketch(self.client(), method, scheme, host, path, http_version, headers)
+        return SampleRequest(self.client(), method, scheme, host, path, http_version, headers)
 
 
 def corpus(count: int = COUNT, seed: int = SEED) -> list[Recorded]:
     """The requests, in order of time: quiet hours with bursts in them."""
     source = _Source(seed)
-    kinds: tuple[tuple[Callable[[], RequestSketch], int], ...] = (
+    kinds: tuple[tuple[Callable[[], SampleRequest], int], ...] = (
         (source.browser, 35), (source.stripped_browser, 12), (source.crawler, 15), (source.script, 12), (source.nameless, 2),
         (source.form, 12), (source.probe, 8), (source.repeated, 4),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from time import monotonic, time
 import uvloop
 
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.store import AsyncStore, Charge, Outcome, Store
+from proxyguard.limits.stores.store import AsyncStore, Charge, Outcome, Store
 
 WAIT_SECONDS = 5.0
 SCENE_SECONDS = 30

@@ -13,20 +13,19 @@ from pathlib import Path
 import pytest
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from proxyguard.client_address import Address
-from proxyguard.decision import Decision, Mode
-from proxyguard.engine import decide, match
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.core.address import Address
+from proxyguard.core.decision import Decision, Mode
+from proxyguard.core.request import Request
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.engine import decide, match
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import Expectation, Place, Policy, RequestSketch, RuleSet, RuleTest, Step
-from proxyguard.request import Request
-from proxyguard.selftest import self_test
-
-RULES = Path(__file__).parent.parent / "rules"
+from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, SampleRequest, TestStep
+from proxyguard.policy.testing.runner import self_test
+from tests.paths import BUNDLED_RULES, ROOT
 
 BROWSERS = tuple(
-    line for line in (Path(__file__).parent / "data/browsers.txt").read_text().splitlines() if not line.startswith("#")
+    line for line in (ROOT / "tests/data/browsers.txt").read_text().splitlines() if not line.startswith("#")
 )
 
 REFUSED_ALTHOUGH_BENIGN = {
@@ -51,7 +50,7 @@ ASSISTANTS = {
 
 @cache
 def bundled() -> Policy:
-    loaded = load_policy(RULES)
+    loaded = load_policy(BUNDLED_RULES)
     assert loaded.problems == ()
     assert loaded.policy is not None
     return loaded.policy
@@ -98,8 +97,8 @@ def test_every_bundled_rule_applies_in_some_test() -> None:
 
 def _spread(path: str, clients: list[str], each: int, rule: str) -> RuleTest:
     place = Place("more.yaml", 1, 1)
-    steps = [Step(RequestSketch(client, "POST", path=path), each, 0.01, Expectation(), place) for client in clients]
-    last = Step(RequestSketch(clients[-1], "POST", path=path), 2, 0.0, Expectation("reject", rule, 429), place)
+    steps = [TestStep(SampleRequest(client, "POST", path=path), each, 0.01, Expectation(), place) for client in clients]
+    last = TestStep(SampleRequest(clients[-1], "POST", path=path), 2, 0.0, Expectation("reject", rule, 429), place)
     return RuleTest((*steps, last), place)
 
 
@@ -147,7 +146,7 @@ def test_open_paths_are_open_to_everyone(name: str) -> None:
         assert decision_for(example, b"/" + name.encode()).name == "allow"
 
 
-@pytest.mark.parametrize("path", sorted((RULES / "lists").glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((BUNDLED_RULES / "lists").glob("*.txt")), ids=lambda path: path.stem)
 def test_lists_say_where_they_come_from_and_repeat_nothing(path: Path) -> None:
     lines = path.read_text().splitlines()
     entries = [line.casefold() for line in lines if line and not line.startswith("#")]

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 
 import hatch_build
 from proxyguard import __version__
-from proxyguard.build_kind import BUILD_KIND
 from proxyguard.cli import main
+from proxyguard.core.build_info import BUILD_KIND
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 MODULES = hatch_build.compiled_modules(ROOT)
 PROJECT = """
 [project]

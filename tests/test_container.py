@@ -13,14 +13,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from proxyguard.admin.client import control_path
 from proxyguard.cli import main as proxyguard_command
-from proxyguard.durations import parse_duration
-from proxyguard.sample_site.__main__ import main as sample_site_command
-from proxyguard.settings import Settings
-from proxyguard.settings_file import read_settings
+from proxyguard.core.settings import Settings
+from proxyguard.core.units import parse_duration
+from proxyguard.instance.control.client import control_path
+from proxyguard.settings.file import read_settings
+from proxyguard.tools.sample_site.__main__ import main as sample_site_command
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 GUARD, SITE = COMPOSE["services"]["proxyguard"], COMPOSE["services"]["site"]
 
@@ -110,7 +110,7 @@ def test_requests_under_way_can_finish_before_the_container_is_killed() -> None:
 
 def test_the_upstream_is_the_sample_site_of_compose() -> None:
     python, dash_m, module, *arguments = SITE["command"]
-    assert (python, dash_m, module) == ("python", "-m", "proxyguard.sample_site")
+    assert (python, dash_m, module) == ("python", "-m", "proxyguard.tools.sample_site")
     parsed = sample_site_command.make_context("site", list(arguments)).params
     assert parsed == {"host": "0.0.0.0", "port": 8079}
     [upstream] = container_settings().sites[0].upstreams

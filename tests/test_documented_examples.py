@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from proxyguard.cli import main
+from proxyguard.core.problems import format_report
+from proxyguard.core.settings import Settings
 from proxyguard.policy.model import Policy
-from proxyguard.policy.parse import parse_rule_set
-from proxyguard.problems import format_report
-from proxyguard.selftest import run_tests
-from proxyguard.settings import Settings
-from proxyguard.settings_file import read_settings
+from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.testing.runner import run_tests
+from proxyguard.settings.file import read_settings
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md")))
 
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)

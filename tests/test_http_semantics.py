@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-from proxyguard.http1.faults import REQUEST_FAULTS
+from proxyguard.http.http1.faults import REQUEST_FAULTS
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/reference/http.md").read_text()
 
 FRONT = "tests/adapters/test_front.py"
-LANE = "tests/adapters/test_lane.py"
-HTTP2_LANE = "tests/adapters/test_http2_lane.py"
-HTTP2_FRONT = "tests/adapters/test_http2_front.py"
-TLS = "tests/adapters/test_tls.py"
+LANE = "tests/adapters/http1/test_layer.py"
+HTTP2_LANE = "tests/adapters/http2/test_layer.py"
+HTTP2_FRONT = "tests/adapters/http2/test_front.py"
+TLS = "tests/adapters/tls/test_certificates.py"
 BODIES = "tests/end_to_end/test_bodies.py"
 DIFFERENTIAL = "tests/end_to_end/test_differential.py"
 SEMANTICS = "tests/end_to_end/test_semantics.py"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
+
 MAKEFILE = (ROOT / "Makefile").read_text()
 HELP = set(re.findall(r"^([a-z0-9-]+):.*##", MAKEFILE, re.MULTILINE))
 PAGES = (ROOT / "README.md", ROOT / ".ci/run", *sorted((ROOT / "docs").rglob("*.md")))

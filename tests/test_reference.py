@@ -5,23 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from proxyguard.core.problems import format_report
 from proxyguard.limits.limit import KeyKind, Missing, Window
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Encoding, FieldKind
-from proxyguard.policy.parse import FILE_KEYS
-from proxyguard.policy.parse_actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
-from proxyguard.policy.parse_classes import ACCOUNT_KEYS, CLASS_KEYS
-from proxyguard.policy.parse_conditions import MATCHERS
-from proxyguard.policy.parse_counts import COUNT_KEYS, COUNT_WORDS
-from proxyguard.policy.parse_limits import LIMIT_KEYS, PERIODS
-from proxyguard.policy.parse_restrictions import ALARM_KEYS, RESTRICTION_KEYS, SHED_KEYS
-from proxyguard.policy.parse_rules import RULE_KEYS
-from proxyguard.policy.parse_signed import DIGESTS, SIGNED_KEYS
-from proxyguard.policy.parse_tests import EXPECT_KEYS, RESPONSE_KEYS, SKETCH_KEYS, TEST_KEYS
-from proxyguard.problems import format_report
-from proxyguard.selftest import run_tests
+from proxyguard.policy.parse.actions import ACTIONS, BAN_KEYS, REJECT_KEYS, STATUSES, TARPIT_KEYS
+from proxyguard.policy.parse.classes import ACCOUNT_KEYS, CLASS_KEYS
+from proxyguard.policy.parse.conditions import MATCHERS
+from proxyguard.policy.parse.counts import COUNT_KEYS, COUNT_WORDS
+from proxyguard.policy.parse.file import FILE_KEYS
+from proxyguard.policy.parse.limits import LIMIT_KEYS, PERIODS
+from proxyguard.policy.parse.restrictions import ALARM_KEYS, RESTRICTION_KEYS, SHED_KEYS
+from proxyguard.policy.parse.rules import RULE_KEYS
+from proxyguard.policy.parse.signed import DIGESTS, SIGNED_KEYS
+from proxyguard.policy.parse.tests import EXPECT_KEYS, RESPONSE_KEYS, SKETCH_KEYS, TEST_KEYS
+from proxyguard.policy.testing.runner import run_tests
+from tests.paths import DOCS
 
-RULES = Path(__file__).parent.parent / "docs" / "reference" / "rules.md"
+RULES = DOCS / "reference/rules.md"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

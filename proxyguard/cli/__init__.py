@@ -11,8 +11,8 @@ from typing import Final
 import click
 
 from proxyguard import __version__
-from proxyguard.build_kind import BUILD_KIND
 from proxyguard.cli.lazy import Lazy, LazyGroup
+from proxyguard.core.build_info import BUILD_KIND
 
 COMMANDS: Final = {
     "run": Lazy("proxyguard.cli.run:run", "Run the firewall in front of a web server."),

@@ -24,7 +24,7 @@ MAX_FILES: Final = 200
 REFERENCE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
 
 
-class Found(NamedTuple):
+class FoundRecord(NamedTuple):
     """The record, the file that it is in, and the files that were searched, in order. Unreadable ones are left out."""
 
     record: dict[str, Any] | None
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     files: tuple[Path, ...]
 
 
-def find_record(log: Path, reference: str) -> Found:
+def find_record(log: Path, reference: str) -> FoundRecord:
     """Look a reference up in a log and in the rotated files beside it, newest first. Raises OSError when there is no log."""
     files = log_files(log)
     if not files:
@@ -45,13 +45,13 @@ def find_record(log: Path, reference: str) -> Found:
             for line in lines_backwards(path, needle):
                 record = _record(line, reference)
                 if record is not None:
-                    return Found(record, path, (*searched, path))
+                    return FoundRecord(record, path, (*searched, path))
         except (OSError, EOFError, zlib.error) as error:
             if path == log and isinstance(error, OSError):
                 raise
             continue  # a neighbour that is broken or not ours to read hides nothing in the others
         searched.append(path)
-    return Found(None, None, tuple(searched))
+    return FoundRecord(None, None, tuple(searched))
 
 
 def log_files(log: Path) -> list[Path]:

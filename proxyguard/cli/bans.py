@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import asked, moment
+from proxyguard.cli.control import call_instance, moment
 from proxyguard.cli.options import config_option, control_option, fail, json_option
-from proxyguard.durations import DURATION_HINT, parse_duration
+from proxyguard.core.units import DURATION_HINT, parse_duration
 
 BY_ADDRESS: Final = re.compile(r"(?:client|network):([0-9a-f.:/]+)")
 """Keys that a firewall or nginx can use."""
@@ -50,7 +50,7 @@ def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> No
     Example:
       proxyguard bans list --json
     """
-    answer = asked(config, control, "bans-list")
+    answer = call_instance(config, control, "bans-list")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -100,15 +100,17 @@ def add(
         seconds = parse_duration(duration)
     except ValueError:
         raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
-    answer = asked(config, control, "bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
+    answer = call_instance(config, control, "bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
     if as_json:
         click.echo(json.dumps(answer))
         return
     made = answer["bans"]
-    click.echo(f"{said(who, [ban['key'] for ban in made])} banned until {moment(made[0]['until'])} UTC ({then})")
+    click.echo(
+        f"{format_banned(who, [ban['key'] for ban in made])} banned until {moment(made[0]['until'])} UTC ({then})"
+    )
     if answer["replaced"]:
         click.echo(f"  in place of {answer['replaced']} in force")
-    say_unsaved(answer)
+    warn_unsaved(answer)
 
 
 @bans.command()
@@ -126,14 +128,14 @@ def remove(who: str, config: Path | None, control: Path | None, *, as_json: bool
       proxyguard bans remove 203.0.113.9
       proxyguard bans remove network:203.0.113.0/24
     """
-    answer = asked(config, control, "bans-remove", {"key": who})
+    answer = call_instance(config, control, "bans-remove", {"key": who})
     if as_json:
         click.echo(json.dumps(answer))
         raise SystemExit(0 if answer["removed"] else 1)
     if not answer["removed"]:
-        fail(f"{said(who, answer['keys'], was=True)} not banned")
-    click.echo(f"{said(who, answer['removed'])} no longer banned")
-    say_unsaved(answer)
+        fail(f"{format_banned(who, answer['keys'], was=True)} not banned")
+    click.echo(f"{format_banned(who, answer['removed'])} no longer banned")
+    warn_unsaved(answer)
 
 
 @bans.command()
@@ -157,7 +159,7 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
       proxyguard bans export > bans.jsonl
       proxyguard bans export --format text > rules/lists/banned.txt
     """
-    found = asked(config, control, "bans-list")["bans"]
+    found = call_instance(config, control, "bans-list")["bans"]
     if form == "json":
         for ban in found:
             click.echo(json.dumps(ban))
@@ -175,14 +177,14 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
         click.echo(f"left out: {left_out} bans of something else than an address", err=True)
 
 
-def said(who: str, keys: list[str], *, was: bool = False) -> str:
+def format_banned(who: str, keys: list[str], *, was: bool = False) -> str:
     """`client:192.0.2.7 is`, `192.0.2.0/28 (16 bans) are`."""
     if len(keys) == 1:
         return f"{keys[0]} {'was' if was else 'is'}"
     return f"{plain(who)} ({len(keys)} bans) {'were' if was else 'are'}"
 
 
-def say_unsaved(answer: dict[str, Any]) -> None:
+def warn_unsaved(answer: dict[str, Any]) -> None:
     """Say so when it would not outlive a crash."""
     if not answer["saved"]:
         click.echo(f"  {answer['unsaved_because']}")

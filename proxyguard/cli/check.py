@@ -9,15 +9,15 @@ import click
 
 from proxyguard.cli.options import fail
 from proxyguard.cli.rules import loaded_or_usage, rules_argument, tested
-from proxyguard.decision import Mode
-from proxyguard.lint.codes import LINTS
-from proxyguard.lint.findings import Finding, Severity
-from proxyguard.lint.fixes import apply_fixes
-from proxyguard.lint.pages import read_page
-from proxyguard.lint.report import FORMATS, entries
-from proxyguard.lint.run import lint_policy
+from proxyguard.core.decision import Mode
+from proxyguard.core.problems import Problem, name_hint
 from proxyguard.policy.model import Policy, rules_by_mode
-from proxyguard.problems import Problem, name_hint
+from proxyguard.tools.lint.codes import LINTS
+from proxyguard.tools.lint.findings import Finding, Severity
+from proxyguard.tools.lint.fixes import apply_fixes
+from proxyguard.tools.lint.pages import read_page
+from proxyguard.tools.lint.report import FORMATS, entries
+from proxyguard.tools.lint.run import lint_policy
 
 
 def _show_page(context: click.Context, _option: click.Parameter, code: str | None) -> None:

@@ -9,19 +9,19 @@ from typing import Any, Final
 
 import click
 
-from proxyguard.admin.client import ControlError, ask
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
+from proxyguard.instance.control.client import ControlError, send_command
 
 RELOAD_SECONDS: Final = 300.0
 """For the largest policy, on a machine that is busy with an attack."""
 
 
-def asked(
+def call_instance(
     config: Path | None, control: Path | None, name: str, arguments: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """One command to the running instance; ends the program with what it says when it refuses."""
     try:
-        return ask(control_or_exit(config, control), name, arguments)
+        return send_command(control_or_exit(config, control), name, arguments)
     except ControlError as error:
         fail(f"error: {error}")
 
@@ -32,13 +32,13 @@ def asked(
 @json_option
 def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
     """Show what the running instance does: rules in force, connections, faults."""
-    answer = asked(config, control, "status")
+    answer = call_instance(config, control, "status")
     if as_json:
         click.echo(json.dumps(answer))
         return
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     for name, value in answer.items():
-        click.echo(f"{name.replace('_', ' '):<16} {said(value)}")
+        click.echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
     for line in promotion_lines(promotions):
         click.echo(line)
     if last:
@@ -47,7 +47,7 @@ def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
             click.echo(f"  {line}")
 
 
-def said(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value of `status` on one line."""
     if isinstance(value, dict):
         value = [f"{key} {item}" for key, item in value.items()]
@@ -90,7 +90,7 @@ def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
       proxyguard reload && proxyguard status
     """
     try:
-        answer = ask(control_or_exit(config, control), "reload", timeout=RELOAD_SECONDS)
+        answer = send_command(control_or_exit(config, control), "reload", timeout=RELOAD_SECONDS)
     except ControlError as error:
         if as_json:
             click.echo(json.dumps({"result": "refused", "report": str(error)}))

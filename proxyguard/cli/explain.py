@@ -15,17 +15,17 @@ from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record
 from proxyguard.cli.show_trace import show_trace
-from proxyguard.client_address import Address
-from proxyguard.pasted.curl import CurlError, sketch_from_curl
-from proxyguard.policy.model import Policy, RequestSketch
-from proxyguard.policy.parse_lists import reason
-from proxyguard.selftest import parse_batch_line, request_from_sketch
-from proxyguard.trace import trace
+from proxyguard.core.address import Address
+from proxyguard.policy.explain.trace import trace
+from proxyguard.policy.model import Policy, SampleRequest
+from proxyguard.policy.parse.lists import reason
+from proxyguard.policy.testing.runner import parse_batch_line, request_from_sample
+from proxyguard.tools.curl.curl import CurlError, sketch_from_curl
 
 
 @click.command()
 @rules_option
-@click.option("--client", default=RequestSketch().client, show_default=True, help="The client's address.")
+@click.option("--client", default=SampleRequest().client, show_default=True, help="The client's address.")
 @click.option("--method", help="Default GET.")
 @click.option("--scheme", type=click.Choice(["http", "https"]), help="Default https.")
 @click.option("--host", help="Default example.org.")
@@ -86,7 +86,7 @@ def explain(
     except ValueError:
         hint = "such as 192.0.2.1 or 2001:db8::1"
         raise click.BadParameter(f"{client!r} is not an address, {hint}", param_hint="--client") from None
-    sketch = RequestSketch(client=client)
+    sketch = SampleRequest(client=client)
     if curl is not None:
         sketch = _pasted(curl, client)
     sketch = sketch._replace(
@@ -104,7 +104,7 @@ def explain(
         explain_batch(policy, batch)
         return
     try:
-        request = request_from_sketch(sketch)
+        request = request_from_sample(sketch)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     found = trace(policy, request, time())
@@ -130,7 +130,7 @@ def explain_batch(policy: Policy, lines: Any) -> None:
         sys.stdout.write(json.dumps(trace(policy, request, time()).as_dict()) + "\n")
 
 
-def _pasted(command: str, client: str) -> RequestSketch:
+def _pasted(command: str, client: str) -> SampleRequest:
     if command == "-":
         command = sys.stdin.read()
     try:

@@ -10,14 +10,14 @@ from typing import BinaryIO, Final
 import click
 
 from proxyguard.cli.options import fail
-from proxyguard.decision import Mode
-from proxyguard.importers.ai_robots import read_ai_robots
-from proxyguard.importers.anubis import read_anubis
-from proxyguard.importers.draft import Draft, ImportFault, slug
-from proxyguard.importers.fail2ban import read_fail2ban
-from proxyguard.importers.finish import Origin, finish
-from proxyguard.importers.nginx_map import read_nginx_map
-from proxyguard.importers.robots import read_robots
+from proxyguard.core.decision import Mode
+from proxyguard.tools.importers.ai_robots import read_ai_robots
+from proxyguard.tools.importers.anubis import read_anubis
+from proxyguard.tools.importers.draft import Draft, ImportFault, slug
+from proxyguard.tools.importers.fail2ban import read_fail2ban
+from proxyguard.tools.importers.finish import Origin, finish
+from proxyguard.tools.importers.nginx_map import read_nginx_map
+from proxyguard.tools.importers.robots import read_robots
 
 KINDS: Final[dict[str, Callable[[str, str], Draft]]] = {
     "robots": read_robots,

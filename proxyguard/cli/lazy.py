@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from proxyguard.problems import nearest
+from proxyguard.core.problems import nearest
 
 
 class Lazy(NamedTuple):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from proxyguard.problems import format_report
+from proxyguard.core.problems import format_report
 
 if TYPE_CHECKING:
-    from proxyguard.settings import Settings
+    from proxyguard.core.settings import Settings
 
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,8 +29,8 @@ json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="W
 
 def settings_or_exit(config: Path | None, overrides: Mapping[str, str] | None = None) -> Settings:
     """The settings of file, environment and command line; ends the program with the report when they are wrong."""
-    from proxyguard.settings import Settings  # noqa: PLC0415 - as above
-    from proxyguard.settings_file import read_settings  # noqa: PLC0415 - commands about rules need no settings: 0.1 s
+    from proxyguard.core.settings import Settings  # noqa: PLC0415 - as above
+    from proxyguard.settings.file import read_settings  # noqa: PLC0415 - commands about rules need no settings: 0.1 s
 
     settings = read_settings(config, os.environ, overrides or {})
     if not isinstance(settings, Settings):
@@ -40,7 +40,7 @@ def settings_or_exit(config: Path | None, overrides: Mapping[str, str] | None = 
 
 def control_or_exit(config: Path | None, control: Path | None) -> Path:
     """The control socket named, or the one of the settings."""
-    from proxyguard.admin.client import control_path  # noqa: PLC0415 - as above
+    from proxyguard.instance.control.client import control_path  # noqa: PLC0415 - as above
 
     return control or control_path(settings_or_exit(config))
 

@@ -13,22 +13,22 @@ import click
 
 from proxyguard.cli.options import fail, json_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
-from proxyguard.client_address import Network
-from proxyguard.policy.compile import compile_policy
+from proxyguard.core.address import Network
+from proxyguard.core.problems import Fault
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import FieldKind
-from proxyguard.policy.parse_texts import read_host
-from proxyguard.policy.pattern_set import compile_pattern
-from proxyguard.problems import Fault
-from proxyguard.replay.detect import FORMATS
-from proxyguard.replay.html_report import html_report
-from proxyguard.replay.judgeable import judgeable
-from proxyguard.replay.knowledge import Knowledge
-from proxyguard.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
-from proxyguard.replay.report import Judged, replay_report
-from proxyguard.replay.report_values import ReplayReport
-from proxyguard.replay.run import Replay
-from proxyguard.replay.text_report import text_report
+from proxyguard.policy.parse.texts import read_host
+from proxyguard.tools.replay.detect import FORMATS
+from proxyguard.tools.replay.html_report import html_report
+from proxyguard.tools.replay.judgeable import judgeable
+from proxyguard.tools.replay.knowledge import Knowledge
+from proxyguard.tools.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
+from proxyguard.tools.replay.report import Judged, replay_report
+from proxyguard.tools.replay.report_values import ReplayReport
+from proxyguard.tools.replay.run import Replay
+from proxyguard.tools.replay.text_report import text_report
 
 SECRET = b"replay"
 """Keys the hashes in the keys of a store that lives as long as one replay."""
@@ -179,10 +179,10 @@ def _nothing_read(journal: Journal) -> str:
 
 def _knowledge(files: list[LogFile], host: bytes, scheme: str | None) -> Knowledge:
     """What all logs tell, and the operator."""
-    told = ([FieldKind.HOST] if host else []) + ([FieldKind.SCHEME] if scheme else [])
-    known = files[0].format.knowledge.given(*told)
+    given_fields = ([FieldKind.HOST] if host else []) + ([FieldKind.SCHEME] if scheme else [])
+    known = files[0].format.knowledge.given(*given_fields)
     for file in files[1:]:
-        known = known.common(file.format.knowledge.given(*told))
+        known = known.common(file.format.knowledge.given(*given_fields))
     return known
 
 

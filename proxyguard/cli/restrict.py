@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import asked
+from proxyguard.cli.control import call_instance
 from proxyguard.cli.options import config_option, control_option, json_option
-from proxyguard.durations import parse_duration
+from proxyguard.core.units import parse_duration
 
 class_option = click.option(
     "--class",
@@ -53,7 +53,7 @@ def list_restrictions(config: Path | None, control: Path | None, *, as_json: boo
     Example:
       proxyguard restrict list
     """
-    answer = asked(config, control, "restrictions-list")
+    answer = call_instance(config, control, "restrictions-list")
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -63,12 +63,12 @@ def list_restrictions(config: Path | None, control: Path | None, *, as_json: boo
     table = Table("name", "state", "ends (UTC)", "refused", "what it does", box=None, pad_edge=False)
     for each in answer["restrictions"]:
         state = f"on, {each['reason']}" if each["on"] else f"off: {each['reason']}"
-        ends = said_time(each["ends"]) if each["ends"] else "-"
-        table.add_row(each["name"], state, ends, f"{each['refused']:,}" if each["on"] else "-", said_effect(each))
+        ends = format_time(each["ends"]) if each["ends"] else "-"
+        table.add_row(each["name"], state, ends, f"{each['refused']:,}" if each["on"] else "-", format_effect(each))
     Console().print(table)
 
 
-def said_effect(each: dict[str, Any]) -> str:
+def format_effect(each: dict[str, Any]) -> str:
     """The limits, or who is refused by now."""
     if each["classes"]:
         return ", ".join(f"{name} {limit}" for name, limit in each["classes"].items())
@@ -103,7 +103,7 @@ def preview(
     if (name is None) is (not classes):
         raise click.UsageError("name a restriction, or say limits with --class; one of the two")
     arguments = {"name": name, "classes": limits_of(classes), "path_prefix": path_prefix}
-    answer = asked(config, control, "restrictions-preview", arguments)
+    answer = call_instance(config, control, "restrictions-preview", arguments)
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -159,14 +159,16 @@ def start(
         "name": name, "classes": limits_of(classes), "path_prefix": path_prefix, "why": why,
         "until": None if until is None else end_of(until),
     }  # fmt: skip
-    answer = asked(config, control, "restrictions-start", arguments)
+    answer = call_instance(config, control, "restrictions-start", arguments)
     if as_json:
         click.echo(json.dumps(answer))
         return
     click.echo(
-        f"{name} is on until {said_time(answer['ends'])} UTC" if answer["on"] else f"{name} is off: {answer['reason']}"
+        f"{name} is on until {format_time(answer['ends'])} UTC"
+        if answer["on"]
+        else f"{name} is off: {answer['reason']}"
     )
-    say_unsaved(answer)
+    warn_unsaved(answer)
 
 
 @restrict.command()
@@ -181,15 +183,15 @@ def end(name: str, config: Path | None, control: Path | None, *, as_json: bool) 
     Example:
       proxyguard restrict end slow-search
     """
-    answer = asked(config, control, "restrictions-end", {"name": name})
+    answer = call_instance(config, control, "restrictions-end", {"name": name})
     if as_json:
         click.echo(json.dumps(answer))
         return
     click.echo(f"{name} has ended")
-    say_unsaved(answer)
+    warn_unsaved(answer)
 
 
-def say_unsaved(answer: dict[str, Any]) -> None:
+def warn_unsaved(answer: dict[str, Any]) -> None:
     """Say so when a restart might forget it, or other instances not know."""
     if not answer["saved"]:
         click.echo("  not written to its file, or not known to the shared store yet: the log says which")
@@ -223,6 +225,6 @@ def end_of(text: str) -> float:
     return moment.timestamp()
 
 
-def said_time(at: float) -> str:
+def format_time(at: float) -> str:
     """`2026-07-08 18:00:07`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

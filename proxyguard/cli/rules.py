@@ -8,11 +8,11 @@ from typing import Final
 import click
 
 from proxyguard.cli.options import Decorator, fail
+from proxyguard.core.problems import Problem, format_report, nearest
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import LoadResult, load_policy
 from proxyguard.policy.model import Policy
-from proxyguard.problems import Problem, format_report, nearest
-from proxyguard.selftest import SelfTest, self_test
+from proxyguard.policy.testing.runner import SelfTest, self_test
 
 DEFAULT_RULES: Final = Path("rules")
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 
 from proxyguard import __version__
-from proxyguard.admin.client import control_path
 from proxyguard.cli.options import config_option, fail, settings_or_exit
-from proxyguard.decision import Mode
-from proxyguard.lone_worker import LoneWorker
+from proxyguard.core.decision import Mode
+from proxyguard.core.settings import Settings
+from proxyguard.instance.control.client import control_path
+from proxyguard.instance.deploy import Loaded, RulesRejected, load_tested
+from proxyguard.instance.process import configure_logging, loop_factory
+from proxyguard.instance.single_process import SingleProcess
+from proxyguard.instance.supervisor import Supervisor
 from proxyguard.policy.model import rules_by_mode
-from proxyguard.process import configure_logging, loop_factory
-from proxyguard.reload import Loaded, RulesRejected, load_tested
-from proxyguard.settings import Settings
-from proxyguard.supervisor import Supervisor
 
 MAX_NAMES_SHOWN = 12
 
@@ -89,7 +89,9 @@ def key_secret(settings: Settings) -> bytes:
 
 async def serve(settings: Settings, loaded: Loaded, secret: bytes) -> None:
     """Run one worker here, or several under a supervisor, until a signal."""
-    instance = LoneWorker(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
+    instance = (
+        SingleProcess(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
+    )
     await instance.start()
     sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
     sys.stderr.flush()

@@ -9,9 +9,9 @@ from typing import Final
 import click
 
 from proxyguard.cli.options import fail
-from proxyguard.lint.fixes import replace_file
-from proxyguard.policy.schema import policy_schema
-from proxyguard.settings_schema import settings_schema
+from proxyguard.policy.schema.schema import policy_schema
+from proxyguard.settings.schema import settings_schema
+from proxyguard.tools.lint.fixes import replace_file
 
 SCHEMA_FILE: Final = ".schema.json"
 """Beside the files that it is about; names that begin with a dot are not read as rules."""

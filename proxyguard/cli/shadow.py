@@ -11,10 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.admin.client import ControlError, ask
-from proxyguard.cli.control import RELOAD_SECONDS, asked, moment
+from proxyguard.cli.control import RELOAD_SECONDS, call_instance, moment
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
-from proxyguard.durations import DURATION_HINT, parse_duration
+from proxyguard.core.units import DURATION_HINT, parse_duration
+from proxyguard.instance.control.client import ControlError, send_command
 
 
 @click.group()
@@ -43,7 +43,7 @@ def report(config: Path | None, control: Path | None, *, full: bool, as_json: bo
       proxyguard shadow report
       proxyguard shadow report --json | jq '.rules[] | select(.protected_clients > 0) | .rule'
     """
-    answer = asked(config, control, "shadow-report", {"full": full})
+    answer = call_instance(config, control, "shadow-report", {"full": full})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -172,7 +172,7 @@ def changed(
 ) -> dict[str, Any]:
     """One command that ends in a reload; ends the program with what it says when it refuses."""
     try:
-        return ask(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)
+        return send_command(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)
     except ControlError as error:
         if as_json:
             click.echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import click
 
-from proxyguard.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
-from proxyguard.lint.logic import Leaf, leaves, normal
-from proxyguard.lint.source import SourceFile, read_source
-from proxyguard.lint.words import said_leaf
-from proxyguard.policy.conditions import NO_TAGS
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
+from proxyguard.core.request import Request
+from proxyguard.core.yaml.nodes import Mapping, Sequence
+from proxyguard.policy.compile.conditions import NO_TAGS
+from proxyguard.policy.explain.evaluate import evaluate
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import FieldKind, Policy, RequestSketch, Rule
-from proxyguard.policy.plain import ask
-from proxyguard.request import Request
-from proxyguard.sketches import request_from_sketch
-from proxyguard.yaml_nodes import Mapping, Sequence
+from proxyguard.policy.model import FieldKind, Policy, Rule, SampleRequest
+from proxyguard.policy.testing.sample_requests import request_from_sample
+from proxyguard.tools.lint.logic import Leaf, leaves, normal
+from proxyguard.tools.lint.source import SourceFile, read_source
+from proxyguard.tools.lint.words import format_leaf
 
 MAX_LINES: Final = 40
 """Of a rule's text that are shown."""
@@ -115,19 +115,19 @@ def _rule(policy: Policy | None, name: str) -> Rule | None:
 def _tests(rule: Rule, record: dict[str, Any]) -> list[tuple[str, bool | None]]:
     """Each test of a rule's condition, and whether it holds for what was recorded; None: that says nothing about it."""
     request = _request(record)
-    return [(said_leaf(leaf), _holds(leaf, request)) for leaf in leaves(normal(rule.when))]
+    return [(format_leaf(leaf), _holds(leaf, request)) for leaf in leaves(normal(rule.when))]
 
 
 def _holds(leaf: Leaf, request: Request | None) -> bool | None:
     if request is None or leaf.test.field.kind not in _RECORDED:
         return None
-    return ask(leaf.test, request, 0.0, NO_TAGS).holds is not leaf.negated
+    return evaluate(leaf.test, request, 0.0, NO_TAGS).holds is not leaf.negated
 
 
 def _request(record: dict[str, Any]) -> Request | None:
     client, method, host, path = (str(record.get(name, "")) for name in ("client", "method", "host", "path"))
     try:
-        return request_from_sketch(RequestSketch(client=client, method=method, host=host, path=path))
+        return request_from_sample(SampleRequest(client=client, method=method, host=host, path=path))
     except ValueError:
         return None
 

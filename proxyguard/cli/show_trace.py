@@ -8,14 +8,14 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from proxyguard.decision import Decision
-from proxyguard.trace_report import Trace, Verdict
+from proxyguard.core.decision import Decision
+from proxyguard.policy.explain.report import RuleVerdict, Trace
 
 _STYLES: Final = {
-    Verdict.APPLIES: "bold yellow",
-    Verdict.WOULD_APPLY: "cyan",
-    Verdict.WITHIN_LIMIT: "green",
-    Verdict.NOT_COUNTED: "green",
+    RuleVerdict.APPLIES: "bold yellow",
+    RuleVerdict.WOULD_APPLY: "cyan",
+    RuleVerdict.WITHIN_LIMIT: "green",
+    RuleVerdict.NOT_COUNTED: "green",
 }
 
 
@@ -34,6 +34,6 @@ def _style(line: str, decision: Decision) -> str:
     if line.startswith("decision: "):
         return "bold green" if decision.forwards else "bold red"
     if line.startswith("  "):
-        verdict = next((verdict for verdict in Verdict if line.startswith(f"  {verdict:<13}")), None)
+        verdict = next((verdict for verdict in RuleVerdict if line.startswith(f"  {verdict:<13}")), None)
         return _STYLES.get(verdict, "dim") if verdict else "dim"
     return ""

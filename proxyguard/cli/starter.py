@@ -12,17 +12,17 @@ import click
 from proxyguard.cli.options import fail
 from proxyguard.cli.rules import loaded_or_usage, rules_option
 from proxyguard.cli.schema import SCHEMA_FILE, schema_text
-from proxyguard.lint.fixes import replace_file
+from proxyguard.core.problems import Fault, format_report
 from proxyguard.policy.load import rule_files
 from proxyguard.policy.model import Policy, RuleSet
-from proxyguard.policy.parse import parse_rule_set
-from proxyguard.policy.parse_limits import PERIODS
-from proxyguard.policy.parse_lists import ListFiles
-from proxyguard.policy.parse_networks import read_network
-from proxyguard.problems import Fault, format_report
-from proxyguard.selftest import run_tests
-from proxyguard.starter.first_files import AlreadyThere, write_starter
-from proxyguard.starter.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
+from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.parse.limits import PERIODS
+from proxyguard.policy.parse.lists import ListFiles
+from proxyguard.policy.parse.networks import read_network
+from proxyguard.policy.testing.runner import run_tests
+from proxyguard.tools.lint.fixes import replace_file
+from proxyguard.tools.scaffold.first_files import AlreadyThere, write_starter
+from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
 
 OWN_FILE: Final = "90-own.yaml"
 
@@ -106,12 +106,12 @@ def new_rule(
       proxyguard new rule --match user-agent --value BadBot --action reject --since now
       proxyguard new rule --match path --value /search --limit 30/minute --action reject --since shadow
     """
-    asked = action is None
+    call_instance = action is None
     match = match or _choose("1. What to match?", MATCHES)
     value = value or click.prompt(f"   {MATCHES[match]}", type=str)
     _check_value(match, value)
     action = action or _choose("2. What to do?", ACTIONS)
-    if asked and limit is None and action != "allow":
+    if call_instance and limit is None and action != "allow":
         limit = click.prompt(
             "   only above a limit from one client, such as 30/minute (empty: always)", default="", show_default=False
         )

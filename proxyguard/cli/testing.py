@@ -9,9 +9,9 @@ import click
 
 from proxyguard.cli.options import fail, json_option
 from proxyguard.cli.rules import loaded_or_usage, rules_argument, tested
+from proxyguard.core.problems import format_report
 from proxyguard.policy.model import Policy, Rule
-from proxyguard.problems import format_report
-from proxyguard.selftest import SelfTest, TestFailure
+from proxyguard.policy.testing.runner import SelfTest, TestFailure
 
 
 @click.command("test")

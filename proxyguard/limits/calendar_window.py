@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from proxyguard.limits.gcra import State
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.store import Usage
+from proxyguard.limits.stores.store import Usage
 
 DAY_SECONDS: Final = 86_400
 WEEK_SECONDS: Final = 7 * DAY_SECONDS

@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Final
 
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.store import Usage
+from proxyguard.limits.stores.store import Usage
 
 EXACT_UP_TO: Final = 128
 """Values kept one by one, 8 bytes each, for limits up to this amount."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from proxyguard.decision import Reject, Tag
+from proxyguard.core.decision import Reject, Tag
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
 from proxyguard.policy.model import (
     ALWAYS,

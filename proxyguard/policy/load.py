@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from proxyguard.core.problems import Fault, Problem
+from proxyguard.core.yaml.nodes import MAX_BYTES
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.model import Policy
 from proxyguard.policy.names import check_names
-from proxyguard.policy.parse import parse_file
-from proxyguard.policy.parse_lists import ListFiles, read_bounded, reason
-from proxyguard.policy.parse_rules import MAX_RULES
-from proxyguard.policy.parsed_file import ParsedFile
-from proxyguard.problems import Fault, Problem
-from proxyguard.yaml_nodes import MAX_BYTES
+from proxyguard.policy.parse.file import parse_file
+from proxyguard.policy.parse.lists import ListFiles, read_bounded, reason
+from proxyguard.policy.parse.parsed_file import ParsedFile
+from proxyguard.policy.parse.rules import MAX_RULES
 
 MAX_FILES: Final = 5000
 MAX_LEVELS: Final = 8

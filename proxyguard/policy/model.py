@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from proxyguard.client_address import Network
-from proxyguard.decision import Action, Mode, weakest
+from proxyguard.core.address import Network
+from proxyguard.core.decision import Action, Mode, weakest
 from proxyguard.limits.limit import Limit
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ CLASS_MARK = "class:"
 """Tags that begin so say the class. No rule can attach one: names have no colon."""
 
 
-class RequestSketch(NamedTuple):
+class SampleRequest(NamedTuple):
     """A request as a test in a rule file describes it; what it leaves out gets plain defaults."""
 
     client: str = "192.0.2.1"
@@ -241,7 +241,7 @@ class RequestSketch(NamedTuple):
     """What the upstream said of the account; empty: nothing."""
 
 
-class ResponseSketch(NamedTuple):
+class SampleResponse(NamedTuple):
     """What the site answers to a request of a test, when that is forwarded."""
 
     status: int = 200
@@ -258,22 +258,22 @@ class Expectation(NamedTuple):
     score: float | None = None
 
 
-class Step(NamedTuple):
+class TestStep(NamedTuple):
     """`repeat` equal requests spread evenly `within` so many seconds; `expect` is about the last, `first` about the first."""
 
-    request: RequestSketch
+    request: SampleRequest
     repeat: int
     within_seconds: float
     expect: Expectation
     place: Place
-    response: ResponseSketch = ResponseSketch()
+    response: SampleResponse = SampleResponse()
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:
     """A test in a rule file: steps on one virtual clock, each after the one before."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[TestStep, ...]
     place: Place
     name: str = ""
     during: tuple[str, ...] = ()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from proxyguard.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
+from proxyguard.core.problems import Report, name_hint, quoted
 from proxyguard.policy.model import ANONYMOUS
-from proxyguard.policy.parsed_file import Mention, ParsedFile
+from proxyguard.policy.parse.parsed_file import Mention, ParsedFile
 from proxyguard.policy.restriction import SUSPECTED
-from proxyguard.problems import Report, name_hint, quoted
 
 RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE, STORE_RULE)
 """Names of decisions that no rule makes."""
@@ -60,9 +60,9 @@ def check_only_once(files: list[ParsedFile]) -> None:
         for noun, place in places.items():
             if place is None:
                 continue
-            told = first.setdefault(noun, f"{report.file}:{place[0]}")
-            if told != f"{report.file}:{place[0]}":
-                report.add(*place, f"{noun} is already said in {told}", "all files share it: say it once")
+            first_place = first.setdefault(noun, f"{report.file}:{place[0]}")
+            if first_place != f"{report.file}:{place[0]}":
+                report.add(*place, f"{noun} is already said in {first_place}", "all files share it: say it once")
 
 
 def _shedding(files: list[ParsedFile], restrictions: Iterable[str]) -> set[str]:

@@ -1,6 +1,6 @@
 """A temporary restriction as a value: for whom, how much, from when to when, and what starts and ends it.
 
-Made by `parse_restrictions`; becomes rules in `expand`; watched by `proxyguard.restrictions`. Knows nothing of YAML or clocks.
+Made by `parse.restrictions`; becomes rules in `expand`; watched by `restrictions.monitor`. Knows nothing of YAML or clocks.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from proxyguard.decision import Mode
+from proxyguard.core.decision import Mode
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.model import ALWAYS, NOWHERE, Condition, Place
 

@@ -10,7 +10,7 @@ import logging
 from ipaddress import ip_address
 from typing import Final
 
-from proxyguard.client_address import Address
+from proxyguard.core.address import Address
 
 WINDOW_REQUESTS: Final = 2000
 """Requests looked at before each verdict: more than one person behind a private address makes in a sitting."""
@@ -35,7 +35,7 @@ class OneClientWatch:
         self._quiet = 0
         self.suspected = 0
 
-    def saw(self, client: Address) -> None:
+    def observe(self, client: Address) -> None:
         """Count one request. The first client of a window stands for it: one that sends 95 % is nearly always first."""
         self._left -= 1
         candidate = self._candidate

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from proxyguard.client_address import Address, Prefixes
-from proxyguard.decision import Decision, Mode
+from proxyguard.core.address import Address, Prefixes
+from proxyguard.core.decision import Decision, Mode
 from proxyguard.telemetry.distinct import Distinct
 
 WINDOW_SECONDS: Final = 86_400.0
@@ -149,7 +149,7 @@ class Hits:
 
 
 @dataclass(slots=True)
-class Window:
+class TallyWindow:
     """The tallies of the last 24 hours. `since` is when they began, if less than that is known (Unix seconds)."""
 
     since: float
@@ -175,7 +175,7 @@ class Window:
         }
 
     @classmethod
-    def joined(cls, several: Iterable[dict[str, Any]]) -> Window:
+    def joined(cls, several: Iterable[dict[str, Any]]) -> TallyWindow:
         """The windows of several workers as one; all of them know the same since the youngest began."""
         whole = cls(0.0, {}, {}, Distinct(), Distinct())
         for data in several:
@@ -202,7 +202,7 @@ class Tally:
         self._left_out = 0
         self._known: dict[int, _Client] = {}
 
-    def saw(self, client: Address, class_: str, decision: Decision) -> None:
+    def observe(self, client: Address, class_: str, decision: Decision) -> None:
         """Count one decision about a client of a class; worth calling when there is a class or a shadow hit."""
         now = self._clock()
         is_protected = class_ not in ANONYMOUS
@@ -211,7 +211,7 @@ class Tally:
             return
         known = self._known.get(client.number) or self._learn(client)
         if is_protected:
-            self._seen_bucket(now).add(known.client)
+            self._observe_bucket(now).add(known.client)
             if not decision.forwards:
                 self._count(Mode.ENFORCE, decision.rule, now, known, is_protected=True)
         for rule in stopped or ():
@@ -221,7 +221,7 @@ class Tally:
         """Drop what a rule did in a mode: it is another rule now, or a watch over it begins."""
         self._hits[mode].pop(rule, None)
 
-    async def window(self, *, enforced_only: bool = False) -> Window:
+    async def window(self, *, enforced_only: bool = False) -> TallyWindow:
         """The last 24 hours; `enforced_only` leaves out shadow rules and all that was seen before the last hour.
 
         Adding it up takes a millisecond a rule, so requests get their turn after each.
@@ -236,7 +236,7 @@ class Tally:
             if not enforced_only:
                 seen.join(clients)
             await sleep(0)
-        return Window(
+        return TallyWindow(
             since=max(self._since, now - WINDOW_SECONDS),
             shadow={} if enforced_only else await _added_up(self._hits[Mode.SHADOW]),
             enforce=await _added_up(self._hits[Mode.ENFORCE]),
@@ -271,7 +271,7 @@ class Tally:
             hits.protected_requests += 1
             hits.protected.add(known.client)
 
-    def _seen_bucket(self, now: float) -> Distinct:
+    def _observe_bucket(self, now: float) -> Distinct:
         bucket = int(now // SEEN_SECONDS)
         seen = self._seen.get(bucket)
         if seen is None:

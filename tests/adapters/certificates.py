@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from proxyguard.settings import Certificate
+from proxyguard.core.settings import Certificate
 
 
 def write_certificate(folder: Path, name: str, *hosts: str) -> Certificate:

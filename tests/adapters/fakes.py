@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from proxyguard.adapters.mitmproxy.private import Command, Context, DataReceived, Event, Layer, SendData
-from proxyguard.decision import ALLOW, PASS_BY_DEFAULT, Decision, Delay, Drop, Quota, Reject, Tarpit
-from proxyguard.ports import Served, Ticket
-from proxyguard.request import Request
+from proxyguard.core.decision import ALLOW, PASS_BY_DEFAULT, Decision, Delay, Drop, Quota, Reject, Tarpit
+from proxyguard.core.request import Request
+from proxyguard.guard.interfaces import Served, Ticket
 
 DECISIONS = {
     b"allow": Decision(action=ALLOW, rule="allowed"),

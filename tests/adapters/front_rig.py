@@ -11,8 +11,8 @@ from typing import Any
 import uvloop
 
 from proxyguard.adapters.mitmproxy.front import Front
-from proxyguard.ports import Checker
-from proxyguard.settings import Bounds, Listen, Settings, Site, Upstream
+from proxyguard.core.settings import Bounds, Listen, Settings, Site, Upstream
+from proxyguard.guard.interfaces import Checker
 from tests.adapters.fakes import HeaderChecker, NotedEvents
 
 LOOPBACK = "127.0.0.1"

@@ -9,8 +9,8 @@ import pytest
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.memory import Trimmer
-from proxyguard.client_address import Address, Network, Prefixes
-from proxyguard.settings import Bounds
+from proxyguard.core.address import Address, Network, Prefixes
+from proxyguard.core.settings import Bounds
 
 A = Address.parse("192.0.2.1")
 NEIGHBOUR = Address.parse("192.0.2.200")

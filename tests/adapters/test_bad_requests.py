@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from proxyguard.adapters.mitmproxy.bad_requests import BOUND_OF_FAULT, count_fault
-from proxyguard.http1.faults import REQUEST_FAULTS
-from proxyguard.settings import Bounds
+from proxyguard.core.settings import Bounds
+from proxyguard.http.http1.faults import REQUEST_FAULTS
 from tests.adapters.fakes import NotedEvents
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
-from proxyguard.http1.heads import BodyKind, ResponseHead
-from proxyguard.ports import Forwarding
-from proxyguard.request import Headers
+from proxyguard.core.request import Headers
+from proxyguard.guard.interfaces import Forwarding
+from proxyguard.http.http1.heads import BodyKind, ResponseHead
 
 FIELDS: Headers = ((b"Server", b"s"), (b"X-Class", b"gold"), (b"x_class", b"forged"), (b"Date", b"d"))
 

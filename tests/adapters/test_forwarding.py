@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from proxyguard.decision import PASS_BY_DEFAULT
-from proxyguard.ports import Forwarding, Served, Ticket
-from proxyguard.request import Request
-from tests.adapters.lane_rig import LaneRig
+from proxyguard.core.decision import PASS_BY_DEFAULT
+from proxyguard.core.request import Request
+from proxyguard.guard.interfaces import Forwarding, Served, Ticket
+from tests.adapters.http1.rig import LaneRig
 
 
 class Hiding:

@@ -10,16 +10,16 @@ from collections.abc import Awaitable
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.common import Link
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.front import Front
-from proxyguard.adapters.mitmproxy.lane import Http1Lane
+from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
 from proxyguard.adapters.mitmproxy.listener import ListenFault
-from proxyguard.client_address import Address, Network
-from proxyguard.decision import PASS_BY_DEFAULT
-from proxyguard.ports import Ticket
-from proxyguard.request import Request
-from proxyguard.settings import Bounds, Listen, Settings, Site, TarpitBudget, Trust, Upstream
+from proxyguard.adapters.mitmproxy.services import ClientState
+from proxyguard.core.address import Address, Network
+from proxyguard.core.decision import PASS_BY_DEFAULT
+from proxyguard.core.request import Request
+from proxyguard.core.settings import Bounds, Listen, Settings, Site, TarpitBudget, Trust, Upstream
+from proxyguard.guard.interfaces import Ticket
 from tests.adapters.fakes import HeaderChecker, NotedEvents
 from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, free_port, fronted, hello, rest, run, until
 
@@ -556,7 +556,9 @@ def test_what_a_client_held_is_freed_as_it_leaves_without_the_collector() -> Non
                     await until(lambda: rig.front.stats()["connections"] == 0)
                     rig.served.clear()
                 await asyncio.sleep(0)
-                assert [one for one in gc.get_objects() if isinstance(one, (ClientConnection, Http1Lane, Link))] == []
+                assert [
+                    one for one in gc.get_objects() if isinstance(one, (ClientConnection, Http1Layer, ClientState))
+                ] == []
             finally:
                 gc.enable()
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import httptools
 
-from proxyguard.settings import Bounds
+from proxyguard.core.settings import Bounds
 from tests.adapters.front_rig import FrontRig, fronted, rest, run
-from tests.http1.odd_requests import ODD_REQUESTS, Expectation, Forwarded, Pending, Refused
+from tests.http.http1.odd_requests import ODD_REQUESTS, Expectation, Forwarded, Pending, Refused
 
 OURS: Final = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip"}
 """What the front adds to every request; what clients say by these names is dropped (see tests of trust)."""

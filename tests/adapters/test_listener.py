@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from proxyguard.adapters.mitmproxy.listener import TCP_NOTSENT_LOWAT, UNSENT_BYTES, ListenFault, open_sockets, tune
-from proxyguard.settings import Listen
+from proxyguard.core.settings import Listen
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])

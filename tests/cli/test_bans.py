@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from proxyguard.admin.server import AdminServer, Command
-from proxyguard.ban_keys import BanKeys
 from proxyguard.cli import main
-from proxyguard.client_address import Prefixes
-from proxyguard.decision import Drop, Reject, Tarpit
-from proxyguard.limits.bans import ORDER_MARK
-from proxyguard.limits.store import BanTerms
-from proxyguard.operations import Operations
-from proxyguard.settings import Settings
-from proxyguard.stores import MemoryBooks
+from proxyguard.core.address import Prefixes
+from proxyguard.core.decision import Drop, Reject, Tarpit
+from proxyguard.core.settings import Settings
+from proxyguard.instance.control.ban_keys import BanKeys
+from proxyguard.instance.control.commands import ControlCommands
+from proxyguard.instance.control.server import Command, ControlServer
+from proxyguard.limits.stores.bans import ORDER_MARK
+from proxyguard.limits.stores.open import MemoryBooks
+from proxyguard.limits.stores.store import BanTerms
 
 UNSAVED = "  it ends with this instance: the setting store.snapshot would keep it\n"
 
@@ -39,7 +39,9 @@ class Instance:
         self.books = MemoryBooks(Settings())
         self.store = self.books.memory
         reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
-        self.commands: Mapping[str, Command] = Operations(self.books, BanKeys(b"secret", Prefixes()), reloader).commands
+        self.commands: Mapping[str, Command] = ControlCommands(
+            self.books, BanKeys(b"secret", Prefixes()), reloader
+        ).commands
 
     async def metrics(self) -> bytes:
         return b""
@@ -63,7 +65,7 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
-        server = AdminServer(instance, None, instance.control)
+        server = ControlServer(instance, None, instance.control)
         server.start()
         loops.append(asyncio.get_running_loop())
         serving.set()

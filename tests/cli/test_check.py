@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
 from proxyguard.cli.schema import MODELINE, schema_text
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/guide/editing-rules.md"
 
 CLEAN = "name: a\nrules:\n  - {name: no-curl, when: {user_agent: {word: curl}}, action: reject}\n"
@@ -116,7 +116,7 @@ def test_a_failure_as_json_has_its_trace(tmp_path: Path) -> None:
 
 SHIPPED = [
     *sorted((ROOT / "rules").glob("*.yaml")),
-    *sorted((ROOT / "proxyguard/starter/files").rglob("*.yaml")),
+    *sorted((ROOT / "proxyguard/tools/scaffold/files").rglob("*.yaml")),
 ]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from proxyguard.cli import COMMANDS
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 REFERENCE = (ROOT / "docs" / "reference" / "commands.md").read_text()
 
 

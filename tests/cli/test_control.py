@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from proxyguard.admin.client import ControlError
 from proxyguard.cli import main
+from proxyguard.instance.control.client import ControlError
 
 STATUS: dict[str, Any] = {
     "version": "1",
@@ -55,12 +55,12 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     """An instance that answers from the table; what it was asked."""
     heard: list[tuple[str, Any]] = []
 
-    def ask(_path: Any, name: str, arguments: Any = None, timeout: float = 60.0) -> dict[str, Any]:
+    def send_command(_path: Any, name: str, arguments: Any = None, timeout: float = 60.0) -> dict[str, Any]:
         heard.append((name, arguments))
         return json.loads(json.dumps(ANSWERS[name]))  # type: ignore[no-any-return]  # a copy, for commands that take it apart
 
     for module in ("control", "shadow"):
-        monkeypatch.setattr(f"proxyguard.cli.{module}.ask", ask)
+        monkeypatch.setattr(f"proxyguard.cli.{module}.send_command", send_command)
     return heard
 
 
@@ -68,11 +68,11 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance that refuses everything."""
 
-    def ask(*_: Any, **__: Any) -> dict[str, Any]:
+    def send_command(*_: Any, **__: Any) -> dict[str, Any]:
         raise ControlError("a.yaml:1:1: error: x\n1 problem in 1 file\n")
 
     for module in ("control", "shadow"):
-        monkeypatch.setattr(f"proxyguard.cli.{module}.ask", ask)
+        monkeypatch.setattr(f"proxyguard.cli.{module}.send_command", send_command)
 
 
 def run(*arguments: str) -> Result:

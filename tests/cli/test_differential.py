@@ -21,20 +21,20 @@ import pytest
 from click.testing import CliRunner
 
 from proxyguard.cli import main
-from proxyguard.decision import Decision, Mode
-from proxyguard.engine import decide, match
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import Outcome
-from proxyguard.policy.compile import CompiledPolicy, compile_policy
+from proxyguard.core.decision import Decision, Mode
+from proxyguard.core.request import Request
+from proxyguard.http.responses import refusal_status
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.store import Outcome
+from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.engine import decide, match
+from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, Step
-from proxyguard.request import Request
-from proxyguard.responses import refusal_status
-from proxyguard.selftest import parse_batch_line, self_test
-from proxyguard.trace import trace
+from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, TestStep
+from proxyguard.policy.testing.runner import parse_batch_line, self_test
+from tests.paths import BUNDLED_RULES
 from tests.requests_corpus import COUNT, batch_lines, corpus
 
-BUNDLED = Path(__file__).parents[2] / "rules"
 LINES = list(batch_lines(corpus()))
 MANY = 2500
 """Requests with all rules in force; all ten thousand go through the live proxy (tests/end_to_end/test_agreement.py)."""
@@ -47,9 +47,9 @@ FEWER = 1000
 def rules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled rules, and a copy in which nothing waits. Its tests go: they are about the rules as they are."""
     if request.param == "as they are":
-        return BUNDLED
+        return BUNDLED_RULES
     copy: Path = tmp_path_factory.mktemp("all") / "rules"
-    shutil.copytree(BUNDLED, copy)
+    shutil.copytree(BUNDLED_RULES, copy)
     for path in copy.glob("*.yaml"):
         text = re.sub(r'^(\s+)mode: (?:shadow|"off").*$', r"\1mode: enforce", path.read_text(), flags=re.MULTILINE)
         path.write_text(text.partition("\ntests:")[0] + "\n")
@@ -64,7 +64,7 @@ def loaded(rules: Path) -> Policy:
 
 
 def lines_for(rules: Path) -> list[str]:
-    return LINES[: FEWER if rules == BUNDLED else MANY]
+    return LINES[: FEWER if rules == BUNDLED_RULES else MANY]
 
 
 def requests(lines: list[str]) -> list[Request]:
@@ -129,7 +129,9 @@ def test_tests_in_rule_files_decide_as_the_engine(rules: Path) -> None:
         status = None if decision.forwards else refusal_status(decision)
         expect = Expectation(decision.name, decision.rule, status, decision.score)
         tests.append(
-            RuleTest((Step(recorded.sketch, 1, 0.0, expect, Place("corpus", 1, 1)),), Place("corpus", 1, 1), line[:200])
+            RuleTest(
+                (TestStep(recorded.sketch, 1, 0.0, expect, Place("corpus", 1, 1)),), Place("corpus", 1, 1), line[:200]
+            )
         )
     only_these = [replace(each, tests=()) for each in policy.rule_sets]
     outcome = self_test(Policy((*only_these, RuleSet(name="corpus", file="corpus", tests=tuple(tests)))))

@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from proxyguard.policy.schema import policy_schema
-from proxyguard.policy.schema_words import EXAMPLES
+from proxyguard.policy.schema.descriptions import EXAMPLES
+from proxyguard.policy.schema.schema import policy_schema
 
 SCHEMA = policy_schema()
 TELLING = frozenset({"examples", "enum", "$ref", "items", "anyOf", "properties", "additionalProperties"})

@@ -46,11 +46,11 @@ def heard(answers: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -
     """What the instance was asked."""
     heard: Heard = []
 
-    def ask(_path: Any, name: str, arguments: Any = None) -> dict[str, Any]:
+    def send_command(_path: Any, name: str, arguments: Any = None) -> dict[str, Any]:
         heard.append((name, arguments))
         return answers[name]
 
-    monkeypatch.setattr("proxyguard.cli.control.ask", ask)
+    monkeypatch.setattr("proxyguard.cli.control.send_command", send_command)
     monkeypatch.setenv("COLUMNS", "160")
     return heard
 

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
 from proxyguard.cli.schema import schema_text
+from proxyguard.core.settings import Settings
 from proxyguard.policy.model import Field, FieldKind, Test, Text, TextKind
-from proxyguard.policy.parse import parse_rule_set
-from proxyguard.settings import Settings
-from proxyguard.settings_file import read_settings
-from proxyguard.starter.new_rule import ACTIONS, MATCHES, NewRule, appended, new_file
+from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.settings.file import read_settings
+from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, NewRule, appended, new_file
 
 
 def run(*arguments: str, text: str | None = None) -> Result:

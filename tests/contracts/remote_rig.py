@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxyguard.decision import Reject
-from proxyguard.limits.remote import RemoteStore
-from proxyguard.limits.resp import ValkeyUrl
-from proxyguard.limits.shared import SharedStore
-from proxyguard.limits.store import BanTerms
-from proxyguard.limits.valkey import ValkeyStore
-from proxyguard.settings import Counting
+from proxyguard.core.decision import Reject
+from proxyguard.core.settings import Counting
+from proxyguard.limits.stores.remote import RemoteStore
+from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.store import BanTerms
+from proxyguard.limits.stores.valkey import ValkeyStore
 from tests.contracts.servers import valkey
 
 HOUR = BanTerms(3600.0, Reject())

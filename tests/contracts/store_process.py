@@ -6,9 +6,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.shared_server import SharedStoreServer
-from proxyguard.process import loop_factory
+from proxyguard.instance.process import loop_factory
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.shared_server import SharedStoreServer
 
 
 async def main() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.shared import SharedStore
-from proxyguard.limits.shared_server import SharedStoreServer
-from proxyguard.limits.store import Charge, Outcome
-from proxyguard.settings import Counting
+from proxyguard.core.settings import Counting
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.shared_server import SharedStoreServer
+from proxyguard.limits.stores.store import Charge, Outcome
 from tests.contracts.remote_driver import RemoteDriver
 from tests.contracts.store_contract import FIVE_A_MINUTE, START, Driver, over_all_cases
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from proxyguard.limits.resp import ValkeyUrl
-from proxyguard.limits.valkey import ValkeyStore
-from proxyguard.settings import Counting
+from proxyguard.core.settings import Counting
+from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.limits.stores.valkey import ValkeyStore
 from tests.contracts.remote_driver import RemoteDriver
 from tests.contracts.servers import command, valkey
 from tests.contracts.store_contract import Driver, over_all_cases

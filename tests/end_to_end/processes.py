@@ -22,7 +22,8 @@ from typing import Any, Final, Self
 
 import requests
 
-ROOT: Final = Path(__file__).parent.parent.parent
+from tests.paths import ROOT
+
 RULES: Final = ROOT / "rules"
 START_SECONDS: Final = 30.0
 
@@ -249,7 +250,9 @@ def proxyguard(
 def sample_site(folder: Path) -> Iterator[str]:
     """Run the sample site; gives its URL."""
     port = free_port()
-    running = Running.start([sys.executable, "-m", "proxyguard.sample_site", "--port", str(port)], folder / "site.log")
+    running = Running.start(
+        [sys.executable, "-m", "proxyguard.tools.sample_site", "--port", str(port)], folder / "site.log"
+    )
     try:
         running.wait_for(lambda: accepts(port), "the sample site listens")
         yield f"http://127.0.0.1:{port}"

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.end_to_end.processes import ROOT, wait_until
+from tests.end_to_end.processes import wait_until
+from tests.paths import ROOT
 
 
 class Relay:

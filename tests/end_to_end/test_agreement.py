@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import NOWHERE, Expectation, Policy, RequestSketch, RuleSet, RuleTest, Step
-from proxyguard.selftest import self_test
-from tests.end_to_end.processes import ROOT, RULES, command, proxyguard, wait_until
+from proxyguard.policy.model import NOWHERE, Expectation, Policy, RuleSet, RuleTest, SampleRequest, TestStep
+from proxyguard.policy.testing.runner import self_test
+from tests.end_to_end.processes import RULES, command, proxyguard, wait_until
+from tests.paths import ROOT
 from tests.requests_corpus import COUNT, corpus
 
 AT_ONCE = 32
@@ -73,7 +74,7 @@ rules:
 """
 
 
-def requests_of(clients: int) -> list[RequestSketch]:
+def requests_of(clients: int) -> list[SampleRequest]:
     """The recorded requests as so many clients on the loopback interface send them in turn, each in a /24 of its own."""
     made = []
     for number, each in enumerate(corpus()):
@@ -130,15 +131,15 @@ def quick_upstream() -> Iterator[str]:
         thread.join(10)
 
 
-async def send_all(port: int, sequences: Sequence[Sequence[RequestSketch]]) -> list[list[RequestSketch]]:
+async def send_all(port: int, sequences: Sequence[Sequence[SampleRequest]]) -> list[list[SampleRequest]]:
     """Send each client's requests in order from its own address, kept alive, many clients at once.
 
     The sequences without what the front refused as malformed: that never reaches a rule.
     """
     waiting = iter(sequences)
-    heard: list[list[RequestSketch]] = []
+    heard: list[list[SampleRequest]] = []
 
-    async def clients() -> list[list[RequestSketch]]:
+    async def clients() -> list[list[SampleRequest]]:
         return [await send(port, sequence) for sequence in waiting]
 
     for each in await asyncio.gather(*(clients() for _ in range(AT_ONCE))):
@@ -146,9 +147,9 @@ async def send_all(port: int, sequences: Sequence[Sequence[RequestSketch]]) -> l
     return heard
 
 
-async def send(port: int, sequence: Sequence[RequestSketch]) -> list[RequestSketch]:
+async def send(port: int, sequence: Sequence[SampleRequest]) -> list[SampleRequest]:
     """One client's requests; a new connection whenever the last one was closed. Those that were not malformed."""
-    heard: list[RequestSketch] = []
+    heard: list[SampleRequest] = []
     writer: asyncio.StreamWriter | None = None
     for sketch in sequence:
         if writer is None:
@@ -184,13 +185,13 @@ async def whole_answer(reader: asyncio.StreamReader, method: str) -> tuple[bytes
 class Lived(NamedTuple):
     """By client, in order: the requests that reached the rules, and what a real proxy decided about them."""
 
-    requests: dict[str, list[RequestSketch]]
+    requests: dict[str, list[SampleRequest]]
     said: dict[str, list[Said]]
 
 
-def live(folder: Path, rules: Path, requests: list[RequestSketch]) -> Lived:
+def live(folder: Path, rules: Path, requests: list[SampleRequest]) -> Lived:
     """Send the requests through a real proxy; its decisions are those of its audit log, and its metrics agree."""
-    sequences: dict[str, list[RequestSketch]] = defaultdict(list)
+    sequences: dict[str, list[SampleRequest]] = defaultdict(list)
     for request in requests:
         sequences[request.client].append(request)
     settings = "audit: {passes: 1}\nbounds: {connections_per_network: 20000}\n"
@@ -310,21 +311,21 @@ def _explained(line: str) -> Said:
     return Said(fields["action"], fields["rule"], fields["score"], shadow)
 
 
-def _agents(request: RequestSketch) -> int:
+def _agents(request: SampleRequest) -> int:
     """How many User-Agent fields there are; a log shows only one."""
     return sum(name.lower() == "user-agent" for name, _ in request.headers)
 
 
-def _as_test(requests: Sequence[RequestSketch], said: Sequence[Said]) -> RuleTest:
+def _as_test(requests: Sequence[SampleRequest], said: Sequence[Said]) -> RuleTest:
     """A test as a rule file has it: these requests in turn, and what the live proxy decided about each."""
     steps = (
-        Step(request, 1, 0.001, Expectation(action=each.action, rule=each.rule, score=each.score), NOWHERE)
+        TestStep(request, 1, 0.001, Expectation(action=each.action, rule=each.rule, score=each.score), NOWHERE)
         for request, each in zip(requests, said, strict=True)
     )
     return RuleTest(tuple(steps), NOWHERE)
 
 
-def _log_line(request: RequestSketch) -> str:
+def _log_line(request: SampleRequest) -> str:
     """The request in the combined log format, all of one second."""
     agent = next((value for name, value in request.headers if name == "User-Agent"), "-")
     line = f'"{request.method} {request.path} HTTP/1.1" 200 2 "-" "{agent}"'

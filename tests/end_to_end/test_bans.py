@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from tests.end_to_end.members import visit
-from tests.end_to_end.processes import ROOT, Proxyguard, command, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, command, proxyguard, wait_until
+from tests.paths import ROOT
 
 RULES = """
 name: keys

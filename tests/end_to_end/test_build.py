@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.build_kind import BUILD_KIND
-from tests.end_to_end.processes import ROOT, proxyguard, tell, told
+from proxyguard.core.build_info import BUILD_KIND
+from tests.end_to_end.processes import proxyguard, tell, told
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.trust import ADDRESS_HEADERS, ORIGIN_HEADERS, REWRITE_HEADERS
+from proxyguard.http.forwarded import ADDRESS_HEADERS, ORIGIN_HEADERS, REWRITE_HEADERS
 from tests.end_to_end.processes import Proxyguard, proxyguard
 from tests.end_to_end.raw_upstream import RawUpstream, Received, raw_upstream
-from tests.http1.odd_requests import ODD_REQUESTS, Expectation, Forwarded, Pending, Refused
+from tests.http.http1.odd_requests import ODD_REQUESTS, Expectation, Forwarded, Pending, Refused
 
 ADDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip"})
 """What the front says of the client in every request. What the client says by these names, or any other that some server takes

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from tests.contracts.servers import valkey
 from tests.end_to_end.members import Seen, Site, members, visit
-from tests.end_to_end.processes import ROOT, Proxyguard, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until
 from tests.end_to_end.test_restrictions import listed
+from tests.paths import ROOT
 
 GUIDE = ROOT / "docs" / "guide" / "sign-up-flood.md"
 FILE = re.compile(r"^```yaml\n# rules/(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -152,9 +153,9 @@ def test_a_flood_is_stopped_an_office_goes_on_and_limits_follow_the_file_on_both
             for numbers in CHANGES:
                 ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=LASTS_SECONDS)
                 allowed = IN_FORCE_WITHIN_SECONDS + 2 * max(0.0, reading_seconds(rules) - READING_SECONDS)
-                took = change(pair, rules, numbers, ends)
-                print(f"in force after {took:.2f} s, allowed {allowed:.2f} s")
-                assert took < allowed
+                on_data = change(pair, rules, numbers, ends)
+                print(f"in force after {on_data:.2f} s, allowed {allowed:.2f} s")
+                assert on_data < allowed
             check_words(pair, ends)
             wait_until(lambda: all(announced(guard) == "none" for guard in pair), 40, "the end")
             assert timedelta(0) <= datetime.now(UTC) - ends < timedelta(seconds=IN_FORCE_WITHIN_SECONDS)
@@ -167,7 +168,12 @@ def test_a_flood_is_stopped_an_office_goes_on_and_limits_follow_the_file_on_both
 def reading_seconds(rules: Path) -> float:
     """How long it takes at this moment to read the rules as a reload does."""
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "proxyguard.builder", rules], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "proxyguard.instance.loader_process", rules],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
     return time.monotonic() - began
 
 
@@ -175,13 +181,13 @@ def change(pair: Pair, rules: Path, numbers: tuple[int, int], ends: datetime) ->
     """Save other numbers; after how many seconds they hold everywhere. They are exact over both instances."""
     anonymous, known = numbers
     (rules / "90-restrictions.yaml").write_text(restriction(anonymous, known, ends))
-    took = seconds_until_in_force(pair, time.monotonic(), f'"slow-reading-anonymous";q={anonymous};w=86400')
+    on_data = seconds_until_in_force(pair, time.monotonic(), f'"slow-reading-anonymous";q={anonymous};w=86400')
     session = f"member-of-{anonymous}"
     for guard in pair * 16:  # each worker hears by itself whose session it is
         visit(guard, OFFICE, "/", session=session)
     assert passed(pair, f"127.4.0.{anonymous}")[0] == anonymous
     assert passed(pair, OFFICE, session)[0] == known
-    return took
+    return on_data
 
 
 def check_words(pair: Pair, ends: datetime) -> None:

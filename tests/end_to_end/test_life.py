@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.end_to_end.processes import ROOT, RULES, accepts, command, free_port, proxyguard
+from tests.end_to_end.processes import RULES, accepts, command, free_port, proxyguard
+from tests.paths import ROOT
 
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"}
 

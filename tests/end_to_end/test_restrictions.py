@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import requests
 
-from proxyguard.admin import client as control
+from proxyguard.instance.control import client as control
 from tests.contracts.servers import valkey
 from tests.end_to_end.members import members
-from tests.end_to_end.processes import ROOT, Proxyguard, command, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, command, proxyguard, wait_until
+from tests.paths import ROOT
 
 WHO = """\
 name: who-is-who
@@ -56,7 +57,7 @@ def restrict(guard: Proxyguard, folder: Path, *arguments: str) -> dict[str, Any]
 def listed(guard: Proxyguard, name: str) -> dict[str, Any]:
     """How one restriction stands, asked at the control socket."""
     socket = Path(tempfile.gettempdir()) / f"proxyguard-{guard.admin_port}.sock"
-    every = control.ask(socket, "restrictions-list")["restrictions"]
+    every = control.send_command(socket, "restrictions-list")["restrictions"]
     return next((each for each in every if each["name"] == name), {"on": False, "reason": "unknown"})
 
 

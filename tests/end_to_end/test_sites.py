@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.settings import Certificate
+from proxyguard.core.settings import Certificate
 from proxyguard.telemetry.one_client import WINDOW_REQUESTS
 from tests.adapters.certificates import write_certificate
 from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until

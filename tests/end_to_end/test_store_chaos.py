@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 
-from proxyguard.admin import client as control
+from proxyguard.instance.control import client as control
 from proxyguard.telemetry.metrics import SECONDS_BOUNDS
 from tests.contracts.servers import command, valkey
 from tests.end_to_end.members import visit
@@ -155,7 +155,7 @@ class Store:
 
 def tell(guard: Proxyguard, name: str, **arguments: Any) -> dict[str, Any]:
     """A command at the control socket."""
-    return control.ask(Path(tempfile.gettempdir()) / f"proxyguard-{guard.admin_port}.sock", name, arguments)
+    return control.send_command(Path(tempfile.gettempdir()) / f"proxyguard-{guard.admin_port}.sock", name, arguments)
 
 
 def gauge(guard: Proxyguard, name: str) -> float:

@@ -12,25 +12,25 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.client_hello import BadHello, ClientHelloReader
-from proxyguard.client_address import Address, Network
-from proxyguard.http1.faults import REQUEST_FAULTS, RESPONSE_FAULTS
-from proxyguard.http1.heads import RequestHead
-from proxyguard.http2.frames import PREFACE
-from proxyguard.proxy_protocol import BadProxyHeader, ProxyHeaderParser
-from proxyguard.settings import Trust
-from proxyguard.trust import ClientAddressResolver
-from tests.adapters.test_http2_fuzz import test_any_bytes_at_all as http2_keeps_its_promises
-from tests.adapters.test_http2_fuzz import test_whatever_happens_nothing_breaks_leaks_or_hangs as http2_steps_keep
-from tests.adapters.test_lane_fuzz import test_whatever_happens_the_lane_keeps_its_promises as lane_keeps_its_promises
-from tests.http1.odd_requests import ODD_REQUESTS
-from tests.http1.reading import Message, read_requests, read_responses, single_bytes
-from tests.http1.test_fuzz import SMALL
+from proxyguard.adapters.mitmproxy.tls.client_hello import BadHello, ClientHelloReader
+from proxyguard.core.address import Address, Network
+from proxyguard.core.settings import Trust
+from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.http.http1.faults import REQUEST_FAULTS, RESPONSE_FAULTS
+from proxyguard.http.http1.heads import RequestHead
+from proxyguard.http.http2.frames import PREFACE
+from proxyguard.http.proxy_protocol import BadProxyHeader, ProxyHeaderParser
+from tests.adapters.http1.test_fuzz import test_whatever_happens_the_lane_keeps_its_promises as lane_keeps_its_promises
+from tests.adapters.http2.test_fuzz import test_any_bytes_at_all as http2_keeps_its_promises
+from tests.adapters.http2.test_fuzz import test_whatever_happens_nothing_breaks_leaks_or_hangs as http2_steps_keep
+from tests.http.http1.odd_requests import ODD_REQUESTS
+from tests.http.http1.reading import Message, read_requests, read_responses, single_bytes
+from tests.http.http1.test_fuzz import SMALL
 
 SEPARATOR: Final = b"\xfe\xff"
 """Between the steps of a scenario; its first byte says which step it is."""
 
-_lane: Final = lane_keeps_its_promises.hypothesis.inner_test  # type: ignore[attr-defined]  # what @given wraps
+_layer: Final = lane_keeps_its_promises.hypothesis.inner_test  # type: ignore[attr-defined]  # what @given wraps
 _http2: Final = http2_steps_keep.hypothesis.inner_test  # type: ignore[attr-defined]  # the same
 _http2_bytes: Final = http2_keeps_its_promises.hypothesis.inner_test  # type: ignore[attr-defined]  # the same
 
@@ -60,10 +60,10 @@ def lane_steps(data: bytes) -> Steps:
 
 def http1_lane(data: bytes) -> None:
     """Whatever client, upstream and time do, the lane ends what it began, and holds little."""
-    _lane(lane_steps(data[1:]), connects=data[:1] < b"\x80")
+    _layer(lane_steps(data[1:]), connects=data[:1] < b"\x80")
 
 
-def http2_lane(data: bytes) -> None:
+def http2_layer(data: bytes) -> None:
     """Any bytes after the preface, in a scenario."""
     steps: Steps = []
     for what, value in lane_steps(data[1:]):
@@ -175,7 +175,7 @@ def forwarded(data: bytes) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for target in (http1_lane, http2_lane, http2_bytes, requests, responses, client_hello, proxy_header, forwarded)
+    for target in (http1_lane, http2_layer, http2_bytes, requests, responses, client_hello, proxy_header, forwarded)
 }
 
 _OK: Final = SEPARATOR + b"rHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -197,7 +197,7 @@ def seeds(name: str) -> list[bytes]:
         case "http1_lane":
             named = [b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Do: " + wish + b"\r\n\r\n" for wish in _WISHES]
             return [b"\0f" + raw + answer for raw in [*odd, *named] for answer in (_OK, _CHUNKS)]
-        case "http2_lane":
+        case "http2_layer":
             return [b"\0f" + raw + _OK for raw in _FRAMES] + [b"\0f" + (SEPARATOR + b"f").join(_FRAMES)]
         case "http2_bytes":
             return [*_FRAMES, b"".join(_FRAMES)]

@@ -9,24 +9,25 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from proxyguard.announcements import spoken
-from proxyguard.client_address import Address
-from proxyguard.durations import duration_text
-from proxyguard.engine import decide, due, match, owed
+from proxyguard.core.address import Address
+from proxyguard.core.problems import format_report
+from proxyguard.core.request import Request
+from proxyguard.core.settings import Counting, Settings
+from proxyguard.core.units import duration_text
+from proxyguard.http.ratelimit_fields import spoken
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.limits.store import Charge
-from proxyguard.limits.table import SHARED
-from proxyguard.policy.compile import compile_policy
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.store import Charge
+from proxyguard.limits.stores.table import SHARED
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.engine import decide, due, match, owed
 from proxyguard.policy.model import Policy
-from proxyguard.policy.parse import parse_rule_set
-from proxyguard.problems import format_report
-from proxyguard.request import Request
-from proxyguard.selftest import run_tests
-from proxyguard.settings import Counting, Settings
-from proxyguard.settings_file import read_settings
+from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.testing.runner import run_tests
+from proxyguard.settings.file import read_settings
+from tests.paths import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs/concepts/limits.md"
+PAGE = DOCS / "concepts/limits.md"
 TEXT = PAGE.read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 SETTINGS_MARK = "# proxyguard.yaml\n"

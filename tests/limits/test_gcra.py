@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxyguard.limits.gcra import UNSEEN, charge
 from proxyguard.limits.limit import TOLERANCE, Limit
-from proxyguard.limits.store import Usage
+from proxyguard.limits.stores.store import Usage
 
 START = 1_700_000_000.0
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxyguard.limits.limit import Count, CountKind, Limit
 from proxyguard.limits.sketch import EXACT_UP_TO, UNSEEN, charge, end_of, is_sound
-from proxyguard.limits.store import Usage
+from proxyguard.limits.stores.store import Usage
 
 NOW = 1_800_000_000.0
 END = NOW + 3600.0

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.decision import Reject
-from proxyguard.engine import decide, match
+from proxyguard.core.decision import Reject
 from proxyguard.limits.limit import KeyKind, KeyPart, Missing
-from proxyguard.limits.memory import MemoryStore
-from proxyguard.policy.compile import compile_policy
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.engine import decide, match
+from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.restriction import tags_of
-from proxyguard.selftest import run_tests
-from proxyguard.trace import trace
+from proxyguard.policy.testing.runner import run_tests
 from tests import build
+from tests.paths import RULESETS
 
-GOOD = Path(__file__).parent.parent / "rulesets" / "good"
+GOOD = RULESETS / "good"
 
 
 def load(folder: Path, **files: str) -> Policy:

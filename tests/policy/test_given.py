@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.decision import Mode
-from proxyguard.engine import match
-from proxyguard.policy.compile import compile_policy
+from proxyguard.core.decision import Mode
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.engine import match
 from proxyguard.policy.given import GIVEN_NAME, plain_restriction, read_given, with_given
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from proxyguard.core.problems import format_report
 from proxyguard.policy.load import LoadResult, load_policy
-from proxyguard.policy.parse_lists import MAX_ENTRIES
-from proxyguard.problems import format_report
+from proxyguard.policy.parse.lists import MAX_ENTRIES
 
 
 def rule_file(name: str, action: str = "reject") -> str:

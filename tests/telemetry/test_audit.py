@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from proxyguard.telemetry.audit import MAX_TEXT, MAX_WAITING, AuditLog, Record, shown
+from tests.paths import DOCS
 
-REFERENCE = (Path(__file__).parent.parent.parent / "docs" / "reference" / "audit.md").read_text()
+REFERENCE = (DOCS / "reference/audit.md").read_text()
 
 
 def record(reference: str = "r1") -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.client_address import Address
+from proxyguard.core.address import Address
 from proxyguard.telemetry.one_client import REPEAT_WINDOWS, WINDOW_REQUESTS, OneClientWatch
 
 PROXY, PUBLIC = Address.parse("10.0.0.1"), Address.parse("8.8.8.8")
@@ -12,7 +12,7 @@ PROXY, PUBLIC = Address.parse("10.0.0.1"), Address.parse("8.8.8.8")
 
 def feed(watch: OneClientWatch, main: Address, others: int) -> None:
     for number in range(WINDOW_REQUESTS):
-        watch.saw(Address.parse(f"192.0.2.{number % 200 + 1}") if 0 < number <= others else main)
+        watch.observe(Address.parse(f"192.0.2.{number % 200 + 1}") if 0 < number <= others else main)
 
 
 def test_one_private_address_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from proxyguard.client_address import DEFAULT_PREFIXES, Address
-from proxyguard.decision import PASS, Decision, Mode, Reject, ShadowHit
-from proxyguard.telemetry.shadow import MAX_RULES, TOP, WINDOW_SECONDS, Tally, Window
+from proxyguard.core.address import DEFAULT_PREFIXES, Address
+from proxyguard.core.decision import PASS, Decision, Mode, Reject, ShadowHit
+from proxyguard.telemetry.shadow import MAX_RULES, TOP, WINDOW_SECONDS, Tally, TallyWindow
 
 SECRET = b"s" * 32
 
@@ -26,7 +26,7 @@ def tally(clock: Clock | None = None) -> Tally:
     return Tally(SECRET, DEFAULT_PREFIXES, clock or Clock())
 
 
-def whole(made: Tally) -> Window:
+def whole(made: Tally) -> TallyWindow:
     return asyncio.run(made.window())
 
 
@@ -43,9 +43,9 @@ def client(number: int) -> Address:
 def test_requests_clients_networks_and_protected_ones_are_told_apart() -> None:
     made = tally()
     for number in range(30):
-        made.saw(client(number), "signed-in" if number < 3 else "anonymous", would("reject by a"))
-        made.saw(client(number), "anonymous", would("reject by a"))
-    made.saw(client(300), "", would("tarpit by a"))
+        made.observe(client(number), "signed-in" if number < 3 else "anonymous", would("reject by a"))
+        made.observe(client(number), "anonymous", would("reject by a"))
+    made.observe(client(300), "", would("tarpit by a"))
     hits = whole(made).shadow["a"]
     assert (hits.requests, hits.clients.count(), hits.networks.count()) == (61, 31, 2)
     assert (hits.protected_requests, hits.protected.count()) == (3, 3)
@@ -64,15 +64,15 @@ def test_requests_clients_networks_and_protected_ones_are_told_apart() -> None:
 )
 def test_what_would_not_newly_stop_anyone_is_no_hit(decision: Decision) -> None:
     made = tally()
-    made.saw(client(1), "", decision)
+    made.observe(client(1), "", decision)
     assert whole(made).shadow == {}
 
 
 def test_enforced_rules_are_tallied_for_protected_clients_only() -> None:
     made = tally()
     refused = Decision(action=Reject(), rule="a")
-    made.saw(client(1), "signed-in", refused)
-    made.saw(client(2), "anonymous", refused)
+    made.observe(client(1), "signed-in", refused)
+    made.observe(client(2), "anonymous", refused)
     assert whole(made).enforce["a"].protected.count() == 1
     made.forget("a", Mode.ENFORCE)
     assert whole(made).enforce == {}
@@ -81,13 +81,13 @@ def test_enforced_rules_are_tallied_for_protected_clients_only() -> None:
 def test_what_is_older_than_a_day_is_forgotten_and_the_last_hour_is_known() -> None:
     clock = Clock()
     made = tally(clock)
-    made.saw(client(1), "signed-in", would("reject by a"))
+    made.observe(client(1), "signed-in", would("reject by a"))
     clock.now += 7300
-    made.saw(client(2), "signed-in", would("reject by a"))
+    made.observe(client(2), "signed-in", would("reject by a"))
     window = whole(made)
     assert (window.shadow["a"].requests, window.seen.count(), window.seen_recently.count()) == (2, 2, 1)
     clock.now += WINDOW_SECONDS
-    made.saw(client(3), "signed-in", Decision(action=PASS))
+    made.observe(client(3), "signed-in", Decision(action=PASS))
     window = whole(made)
     assert (window.shadow, window.seen.count()) == ({}, 1)
     assert window.since == clock.now - WINDOW_SECONDS
@@ -96,10 +96,10 @@ def test_what_is_older_than_a_day_is_forgotten_and_the_last_hour_is_known() -> N
 def test_names_and_rules_are_bounded_and_the_busiest_network_is_kept() -> None:
     made = tally()
     for number in range(3000):
-        made.saw(client(7), "", would("reject by a"))
-        made.saw(Address.parse(f"203.{number % 256}.{number // 256}.1"), "", would("reject by a"))
+        made.observe(client(7), "", would("reject by a"))
+        made.observe(Address.parse(f"203.{number % 256}.{number // 256}.1"), "", would("reject by a"))
     for number in range(MAX_RULES + 10):
-        made.saw(client(1), "", would(f"reject by rule-{number}"))
+        made.observe(client(1), "", would(f"reject by rule-{number}"))
     window = whole(made)
     top = window.shadow["a"].top_networks.counts
     assert len(top) == TOP
@@ -111,10 +111,10 @@ def test_the_windows_of_workers_join() -> None:
     clock = Clock()
     one, two = tally(clock), tally(clock)
     for number in range(100):
-        (one if number % 2 else two).saw(client(number), "signed-in", would("reject by a"))
-        one.saw(client(number), "signed-in", would("reject by b"))
+        (one if number % 2 else two).observe(client(number), "signed-in", would("reject by a"))
+        one.observe(client(number), "signed-in", would("reject by b"))
     sent = [json.loads(json.dumps(whole(each).as_data())) for each in (one, two)]
-    joined = Window.joined(sent)
+    joined = TallyWindow.joined(sent)
     assert joined.shadow["a"].requests == 100
     assert joined.shadow["a"].clients.count() == joined.shadow["b"].clients.count()
     assert joined.seen.count() == joined.shadow["b"].clients.count()

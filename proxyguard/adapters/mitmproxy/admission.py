@@ -9,8 +9,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from proxyguard.client_address import Address, Network, Prefixes
-from proxyguard.settings import Bounds
+from proxyguard.core.address import Address, Network, Prefixes
+from proxyguard.core.settings import Bounds
 
 LEAST_PATIENCE: Final = 0.1
 """With the defaults: a head within 1.5 s, and 6 s of idleness, when there is hardly any room left."""

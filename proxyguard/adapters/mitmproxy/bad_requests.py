@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
-from proxyguard.http1.heads import RequestHead
-from proxyguard.ports import FrontEvents
-from proxyguard.responses import Answer, error_page
+from proxyguard.guard.interfaces import FrontEvents
+from proxyguard.http.http1.heads import RequestHead
+from proxyguard.http.responses import Answer, error_page
 
 if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.common import Common
+    from proxyguard.adapters.mitmproxy.services import FrontServices
 
 BOUND_OF_FAULT: Final = {
     "target-size": "target_bytes",
@@ -32,7 +32,7 @@ def count_fault(events: FrontEvents, reason: str) -> None:
         events.bound_exceeded(bound)
 
 
-def error_answer(common: Common, status: int, head: RequestHead | None = None) -> Answer:
+def error_answer(services: FrontServices, status: int, head: RequestHead | None = None) -> Answer:
     """The page for a request that no exchange is made for; `head` as far as it is known."""
     accept = b"" if head is None else first_value(head.headers, b"accept")
-    return error_page(status, common.reference(), accept=accept)
+    return error_page(status, services.reference(), accept=accept)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from proxyguard.adapters.mitmproxy.private import Command
-from proxyguard.client_address import Address
-from proxyguard.decision import Tarpit
-from proxyguard.http1.heads import ResponseHead
-from proxyguard.request import Headers
-from proxyguard.responses import Answer
+from proxyguard.core.address import Address
+from proxyguard.core.decision import Tarpit
+from proxyguard.core.request import Headers
+from proxyguard.http.http1.heads import ResponseHead
+from proxyguard.http.responses import Answer
 
 
 class Codec(Protocol):

@@ -12,11 +12,22 @@ from functools import partial
 from math import inf
 from typing import cast
 
-from proxyguard.adapters.mitmproxy.choice import Choice
-from proxyguard.adapters.mitmproxy.common import Link
-from proxyguard.adapters.mitmproxy.embed import LinkContext
-from proxyguard.adapters.mitmproxy.leases import Leases
-from proxyguard.adapters.mitmproxy.preamble import Preamble, RefusedPeer
+from proxyguard.adapters.mitmproxy.embed import ConnectionContext
+from proxyguard.adapters.mitmproxy.messages import (
+    Abort,
+    AwaitTicket,
+    Detain,
+    Drain,
+    EndLease,
+    Expired,
+    GiveUp,
+    HoldReading,
+    HoldUpstream,
+    Lease,
+    TurnEnds,
+    Writable,
+)
+from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CloseTcpConnection,
@@ -32,25 +43,14 @@ from proxyguard.adapters.mitmproxy.private import (
     Start,
     StartHook,
 )
+from proxyguard.adapters.mitmproxy.proxy_header import ProxyHeaderReader, RefusedPeer
 from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, high_water
 from proxyguard.adapters.mitmproxy.runtime import Runtime
-from proxyguard.adapters.mitmproxy.signals import (
-    Abort,
-    AwaitTicket,
-    Detain,
-    Drain,
-    EndLease,
-    Expired,
-    GiveUp,
-    HoldReading,
-    HoldUpstream,
-    Lease,
-    TurnEnds,
-    Writable,
-)
+from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
-from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
-from proxyguard.client_address import Address
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+from proxyguard.adapters.mitmproxy.upstream.leases import Leases
+from proxyguard.core.address import Address
 
 logger = logging.getLogger(__name__)
 
@@ -65,14 +65,14 @@ class ClientConnection(PiecewiseProtocol):
 
     _entered: Address
     _leases: Leases
-    _link: Link
+    _link: ClientState
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime.buffer)
         self._runtime = runtime
-        self._context: LinkContext | None = None
+        self._context: ConnectionContext | None = None
         self._layer: Layer | None = None
-        self._preamble: Preamble | None = None
+        self._preamble: ProxyHeaderReader | None = None
         self._pending: list[Event] = []
         self._busy = False
         self._closing = False
@@ -96,26 +96,28 @@ class ClientConnection(PiecewiseProtocol):
             return
         bound = runtime.admission.enter(peer)
         if bound is not None:
-            runtime.common.events.bound_exceeded(bound)
+            runtime.services.events.bound_exceeded(bound)
             transport.abort()
             return
         self._entered = peer
-        common = runtime.common
-        common.events.connection_opened()
+        services = runtime.services
+        services.events.connection_opened()
         runtime.connections.add(self)
-        transport.set_write_buffer_limits(high=high_water(common.bounds.buffer_bytes))
-        link = self._link = Link(peer, common.clock() + common.bounds.head_seconds * runtime.admission.patience)
+        transport.set_write_buffer_limits(high=high_water(services.bounds.buffer_bytes))
+        link = self._link = ClientState(
+            peer, services.clock() + services.bounds.head_seconds * runtime.admission.patience
+        )
         link.wake = self._wake
         link.wake_soon = self._wake_soon
         self._leases = Leases(self, runtime, link)
         local = transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], link)
-        self._layer = Choice(self._context)
-        if common.settings.trust.proxy_protocol and common.resolver.trusts(peer):
-            self._preamble = Preamble(link, runtime)
+        self._layer = ProtocolChooser(self._context)
+        if services.settings.trust.proxy_protocol and services.resolver.trusts(peer):
+            self._preamble = ProxyHeaderReader(link, runtime)
         self.dispatch(Start())
 
-    def took(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         preamble = self._preamble
         if preamble is not None:
             try:
@@ -147,19 +149,19 @@ class ClientConnection(PiecewiseProtocol):
             return
         context.client.state = ConnectionState.CLOSED
         self._closing = True
-        lane = self._link.lane
-        if lane is not None:
-            self._layer = lane  # told directly: a TLS layer swallows a second close
+        layer = self._link.layer
+        if layer is not None:
+            self._layer = layer  # told directly: a TLS layer swallows a second close
             self.dispatch(ConnectionClosed(context.client))
         self._let_go()
         self._runtime.admission.leave(self._entered)
-        self._runtime.common.events.connection_closed()
+        self._runtime.services.events.connection_closed()
 
     def pause_writing(self) -> None:
         self._link.stalled = True
         self._unsent = self.transport.get_write_buffer_size()
-        common = self._runtime.common
-        self._move_deadline(common.clock() + common.bounds.send_gap_seconds * common.admission.patience)
+        services = self._runtime.services
+        self._move_deadline(services.clock() + services.bounds.send_gap_seconds * services.admission.patience)
         self._leases.hold_all(held=True)
 
     def resume_writing(self) -> None:
@@ -175,24 +177,24 @@ class ClientConnection(PiecewiseProtocol):
 
     def on_deadline(self, now: float) -> None:
         self.deadline = inf
-        common = self._runtime.common
+        services = self._runtime.services
         if self._link.stalled or self._closing:
             unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self._unsent = unsent
-                self._move_deadline(now + common.bounds.send_gap_seconds)
+                self._move_deadline(now + services.bounds.send_gap_seconds)
             else:
-                common.events.bound_exceeded("send_gap_seconds")
+                services.events.bound_exceeded("send_gap_seconds")
                 self.transport.abort()
-        elif self._link.handshaking or self._link.lane is None:
-            common.events.bound_exceeded("tls_handshake_seconds" if self._link.handshaking else "head_seconds")
+        elif self._link.handshaking or self._link.layer is None:
+            services.events.bound_exceeded("tls_handshake_seconds" if self._link.handshaking else "head_seconds")
             self.transport.abort()
         else:
             self.dispatch(Expired())
 
     def drain(self) -> None:
         """Finish what runs and begin nothing; an idle connection closes."""
-        if self._link.lane is None:
+        if self._link.layer is None:
             self.transport.abort()
         else:
             self.dispatch(Drain())
@@ -202,7 +204,7 @@ class ClientConnection(PiecewiseProtocol):
         self.transport.abort()
 
     @property
-    def is_gone(self) -> bool:
+    def is_released(self) -> bool:
         """Whether everything that this connection held has been let go."""
         return self._layer is None
 
@@ -225,10 +227,10 @@ class ClientConnection(PiecewiseProtocol):
                 for command in layer.handle_event(pending.pop(0)):
                     self._carry_out(command)
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
-            self._runtime.common.events.internal_error("driver", error)
+            self._runtime.services.events.internal_error("driver", error)
             self.transport.abort()
         self._busy = False
-        if layer.__class__ is Choice and layer.layer is not None and self._layer is layer:
+        if layer.__class__ is ProtocolChooser and layer.layer is not None and self._layer is layer:
             self._layer = layer.layer
         link = self._link
         if not self._closing and not link.stalled:
@@ -302,8 +304,8 @@ class ClientConnection(PiecewiseProtocol):
         self._closing = True
         context.client.state = ConnectionState.CLOSED
         self._unsent = self.transport.get_write_buffer_size()
-        common = self._runtime.common
-        self._move_deadline(common.clock() + common.bounds.send_gap_seconds)
+        services = self._runtime.services
+        self._move_deadline(services.clock() + services.bounds.send_gap_seconds)
         self.transport.close()
 
     def _detain(self, command: Detain) -> None:
@@ -311,9 +313,11 @@ class ClientConnection(PiecewiseProtocol):
         runtime = self._runtime
         transport = self.transport
         leave = partial(_left, runtime, self._entered)
-        seal = self._link.seal
+        encryptor = self._link.encryptor
         self._closing = True
-        runtime.common.dripper.hold(transport, command.head, command.tarpit, command.network, seal=seal, on_gone=leave)
+        runtime.services.dripper.hold(
+            transport, command.head, command.tarpit, command.network, encryptor=encryptor, on_gone=leave
+        )
         self._let_go()
 
     def _let_go(self) -> None:
@@ -329,7 +333,7 @@ class ClientConnection(PiecewiseProtocol):
         self._context = None
         self._layer = None
         # The lane knows its link: freed here, and not only when the collector comes by.
-        self._link.wake = self._link.wake_soon = self._link.lane = None
+        self._link.wake = self._link.wake_soon = self._link.layer = None
 
     def _wake(self) -> None:
         self.dispatch(Expired())
@@ -345,4 +349,4 @@ class ClientConnection(PiecewiseProtocol):
 
 def _left(runtime: Runtime, peer: Address) -> None:
     runtime.admission.leave(peer)
-    runtime.common.events.connection_closed()
+    runtime.services.events.connection_closed()

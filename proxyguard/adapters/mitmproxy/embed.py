@@ -9,9 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from inspect import iscoroutine
 from typing import Any, Final
 
-from proxyguard.adapters.mitmproxy.common import Common, Link
-from proxyguard.adapters.mitmproxy.gate import TlsGate
-from proxyguard.adapters.mitmproxy.lane import Http1Lane
+from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
 from proxyguard.adapters.mitmproxy.private import (
     Client,
     ConnectionState,
@@ -28,23 +26,27 @@ from proxyguard.adapters.mitmproxy.private import (
     hook_argument,
     quiet_master,
 )
-from proxyguard.adapters.mitmproxy.tls import Certificates
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.adapters.mitmproxy.tls.certificates import Certificates
+from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
 
 HTTP2: Final = b"h2"
 
 NO_SERVER: Final = Server(address=None)
 
-LaneMaker = Callable[[Context, Common, Link], Layer]
+LayerFactory = Callable[[Context, FrontServices, ClientState], Layer]
 """Makes the layer that speaks HTTP on a connection."""
 
 
-class LinkContext(Context):
+class ConnectionContext(Context):
     """mitmproxy's context of a connection, with what our layers share with the driver.
 
     Its `server` is one description that all share: upstream connections come from the pool, each with its own.
     """
 
-    def __init__(self, client: Client, options: Options, link: Link) -> None:  # replaces, to save a Server a connection
+    def __init__(
+        self, client: Client, options: Options, link: ClientState
+    ) -> None:  # replaces, to save a Server a connection
         self.client = client
         self.options = options
         self.server = NO_SERVER
@@ -55,26 +57,28 @@ class LinkContext(Context):
 class Stack:
     """The addon: chooses layers and certificates."""
 
-    def __init__(self, common: Common, certificates: Certificates, http2_lane: LaneMaker | None = None) -> None:
-        self._common = common
+    def __init__(
+        self, services: FrontServices, certificates: Certificates, http2_layer: LayerFactory | None = None
+    ) -> None:
+        self._services = services
         self._certificates = certificates
-        self._http2_lane = http2_lane
+        self._http2_lane = http2_layer
 
     def next_layer(self, asked: NextLayer) -> None:
         """mitmproxy's extension point: which protocol comes next on a connection."""
         context = asked.context
-        assert isinstance(context, LinkContext)  # noqa: S101 - the driver makes no others
+        assert isinstance(context, ConnectionContext)  # noqa: S101 - the driver makes no others
         link = context.link
         if self._certificates and not context.client.tls:
             if first_bytes(asked)[:1] == b"\x16":
-                asked.layer = TlsGate(context, self._common, link)
+                asked.layer = TlsLayer(context, self._services, link)
                 return
-            lane: Layer = Http1Lane(context, self._common, link, misdirected=True)
+            layer: Layer = Http1Layer(context, self._services, link, misdirected=True)
         elif context.client.alpn == HTTP2 and self._http2_lane is not None:
-            lane = self._http2_lane(context, self._common, link)
+            layer = self._http2_lane(context, self._services, link)
         else:
-            lane = Http1Lane(context, self._common, link)
-        link.lane = asked.layer = lane
+            layer = Http1Layer(context, self._services, link)
+        link.layer = asked.layer = layer
 
     def tls_start_client(self, start: TlsData) -> None:
         """Which certificate to show; without one the handshake fails."""
@@ -90,10 +94,10 @@ class Embedding:
         add_addon(self.master, stack)
         self._hooks: dict[str, tuple[Callable[[Any], Any], ...]] = {}
 
-    def context(self, peer: tuple[str, int], local: tuple[str, int], link: Link) -> LinkContext:
+    def context(self, peer: tuple[str, int], local: tuple[str, int], link: ClientState) -> ConnectionContext:
         """A new connection, as mitmproxy describes it."""
         client = Client(peername=peer, sockname=local, state=ConnectionState.OPEN)
-        return LinkContext(client, self.master.options, link)
+        return ConnectionContext(client, self.master.options, link)
 
     def run_hook(self, hook: StartHook) -> Coroutine[Any, Any, None] | None:
         """Call a hook on every addon that has it; gives what is left to await, if an addon's hook is a coroutine function."""

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
-from proxyguard.adapters.mitmproxy.signals import AwaitTicket, EndLease, GiveUp, Lease
-from proxyguard.adapters.mitmproxy.upstream import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream_request import UpstreamRequest
-from proxyguard.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
-from proxyguard.http1.faults import BadResponse
-from proxyguard.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
-from proxyguard.ports import Forwarding, Served, Ticket
-from proxyguard.request import Headers, Request
-from proxyguard.responses import Answer, error_page, render
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+from proxyguard.adapters.mitmproxy.upstream.request import UpstreamRequest
+from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
+from proxyguard.core.request import Headers, Request
+from proxyguard.guard.interfaces import Forwarding, Served, Ticket
+from proxyguard.http.http1.faults import BadResponse
+from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
+from proxyguard.http.responses import Answer, error_page, render
 
 if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.common import Common, Link, Route
+    from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What an error page of ours asks for; upstreams that restart are back within seconds."""
@@ -50,16 +50,39 @@ class Exchange:
     """See the module. `deadline` is when `expired` is to be called, inf for never."""
 
     __slots__ = (
-        "_bytes_received", "_bytes_sent", "_codec", "_common", "_forwarding", "_head", "_hidden", "_link", "_request",
-        "_responded", "_route", "_started", "_status", "_ticket", "deadline", "phase", "upstream",
+        "_bytes_received",
+        "_bytes_sent",
+        "_codec",
+        "_forwarding",
+        "_head",
+        "_hidden",
+        "_link",
+        "_request",
+        "_responded",
+        "_route",
+        "_services",
+        "_started",
+        "_status",
+        "_ticket",
+        "deadline",
+        "phase",
+        "upstream",
     )  # fmt: skip
 
     _request: Request
 
     def __init__(
-        self, common: Common, link: Link, codec: Codec, head: RequestHead, route: Route, now: float, *, whole: bool
+        self,
+        services: FrontServices,
+        link: ClientState,
+        codec: Codec,
+        head: RequestHead,
+        route: Route,
+        now: float,
+        *,
+        whole: bool,
     ) -> None:
-        self._common = common
+        self._services = services
         self._link = link
         self._codec = codec
         self._head = head
@@ -81,7 +104,7 @@ class Exchange:
     def begin(self, request: Request, now: float) -> None:
         """Check the request and act on the decision, or wait for it."""
         self._request = request
-        checked = self._common.checker.check(request)
+        checked = self._services.checker.check(request)
         if isinstance(checked, Ticket):
             self.decided(checked, now)
         else:
@@ -92,13 +115,13 @@ class Exchange:
         self._bytes_received += len(data)
         self.upstream.body(data)
         if self.phase is Phase.FORWARDING and not self._responded:
-            self.deadline = now + self._common.bounds.body_gap_seconds
+            self.deadline = now + self._services.bounds.body_gap_seconds
 
     def end(self, trailers: Headers, now: float) -> None:
         """The request is whole."""
         self.upstream.end(without(trailers, self._hidden))
         if self.phase is Phase.FORWARDING and not self._responded:
-            self.deadline = now + self._common.bounds.upstream_first_byte_seconds
+            self.deadline = now + self._services.bounds.upstream_first_byte_seconds
 
     @property
     def takes_body(self) -> bool:
@@ -110,12 +133,12 @@ class Exchange:
         if self._responded:
             self._cut(now, fault)
             return
-        reference = self._ticket.reference if self._ticket is not None else self._common.reference()
+        reference = self._ticket.reference if self._ticket is not None else self._services.reference()
         accept = first_value(self._head.headers, b"accept")
         wait = RETRY_AFTER_SECONDS if status >= 500 else None
         self._answer(error_page(status, reference, accept=accept, retry_after_seconds=wait), now, fault)
 
-    def client_gone(self, now: float) -> None:
+    def on_client_left(self, now: float) -> None:
         """The client left."""
         if self.phase is not Phase.OVER:
             self._finish(now, "" if self.phase is Phase.RELAYING else "client-gone", reusable=False)
@@ -142,7 +165,7 @@ class Exchange:
                     self._status = 200
                     self._finish(now, "")
                 else:
-                    self._common.events.bound_exceeded("tarpit")
+                    self._services.events.bound_exceeded("tarpit")
                     self._reject(now)
             case Drop():
                 self._finish(now, "")
@@ -153,10 +176,10 @@ class Exchange:
     def expired(self, now: float) -> None:
         """The deadline has passed."""
         self.deadline = inf
-        bounds = self._common.events.bound_exceeded
+        bounds = self._services.events.bound_exceeded
         match self.phase:
             case Phase.DELAYED:
-                self._common.delayed -= 1
+                self._services.delayed -= 1
                 self._lease(fresh=False)
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
@@ -176,9 +199,9 @@ class Exchange:
     def writable(self, now: float) -> None:
         """The client takes bytes again: the upstream could not send meanwhile, so its time begins anew."""
         if self.phase is Phase.FORWARDING and self._responded:
-            self.deadline = now + self._common.bounds.upstream_gap_seconds
+            self.deadline = now + self._services.bounds.upstream_gap_seconds
         elif self.phase is Phase.RELAYING:
-            self.deadline = now + self._common.bounds.upgrade_idle_seconds
+            self.deadline = now + self._services.bounds.upgrade_idle_seconds
 
     # -- from the upstream -----------------------------------------------------------------------------------------------
 
@@ -194,10 +217,10 @@ class Exchange:
         upstream = self.upstream
         upstream.server = server
         self.phase = Phase.FORWARDING
-        common = self._common
-        head = common.upstream_head(self._head, self._request, self._route, self._link, self._hidden)
+        services = self._services
+        head = services.upstream_head(self._head, self._request, self._route, self._link, self._hidden)
         upstream.begin(server, head, now, reused=reused)
-        bounds = common.bounds
+        bounds = services.bounds
         self.deadline = now + (bounds.upstream_first_byte_seconds if upstream.is_whole else bounds.body_gap_seconds)
 
     def received(self, data: bytes, now: float) -> None:
@@ -207,7 +230,7 @@ class Exchange:
             return
         if self.phase is Phase.RELAYING:
             self._bytes_sent += len(data)
-            self.deadline = now + self._common.bounds.upgrade_idle_seconds
+            self.deadline = now + self._services.bounds.upgrade_idle_seconds
             self._codec.send_raw(data)
             return
         try:
@@ -246,7 +269,7 @@ class Exchange:
         """Bytes of the upgraded protocol from the client."""
         if self.upstream.server is not None:
             self._bytes_received += len(data)
-            self.deadline = now + self._common.bounds.upgrade_idle_seconds
+            self.deadline = now + self._services.bounds.upgrade_idle_seconds
             self.upstream.send(data)
 
     # -- inside ----------------------------------------------------------------------------------------------------------
@@ -262,7 +285,7 @@ class Exchange:
                 self.upstream.headed = now
                 self._status = event.status
                 self._responded = True
-                self.deadline = now + self._common.bounds.upstream_gap_seconds
+                self.deadline = now + self._services.bounds.upstream_gap_seconds
                 codec.send_head(event)
             elif event.status == 101:
                 self._switch(event, now)
@@ -270,7 +293,7 @@ class Exchange:
                 codec.send_interim(event)
         elif isinstance(event, Body):
             self._bytes_sent += len(event.data)
-            self.deadline = now + self._common.bounds.upstream_gap_seconds
+            self.deadline = now + self._services.bounds.upstream_gap_seconds
             codec.send_body(event.data)
         else:
             self.upstream.until = now
@@ -283,7 +306,7 @@ class Exchange:
         self._status = 101
         self._responded = True
         self.phase = Phase.RELAYING
-        self.deadline = now + self._common.bounds.upgrade_idle_seconds
+        self.deadline = now + self._services.bounds.upgrade_idle_seconds
         early = self._codec.send_switch(head)
         rest = server.parser.rest()
         if rest:
@@ -298,11 +321,11 @@ class Exchange:
         self._codec.commands.append(Lease(self, self._route.group, fresh=fresh))
 
     def _delay(self, action: Delay, now: float) -> None:
-        if self._common.delayed >= self._common.max_delayed:
-            self._common.events.bound_exceeded("delay")
+        if self._services.delayed >= self._services.max_delayed:
+            self._services.events.bound_exceeded("delay")
             self._lease(fresh=False)
             return
-        self._common.delayed += 1
+        self._services.delayed += 1
         self.phase = Phase.DELAYED
         self.deadline = now + action.seconds
 
@@ -334,7 +357,7 @@ class Exchange:
         elif phase is Phase.LEASING:
             self._codec.commands.append(GiveUp(self))
         elif phase is Phase.DELAYED:
-            self._common.delayed -= 1
+            self._services.delayed -= 1
         upstream.held = b""
         if self._ticket is not None:
             self._settle(now, fault)
@@ -350,7 +373,7 @@ class Exchange:
             if upstream.headed is not None:
                 headed = upstream.headed - since
         status = self._status or (CLIENT_GONE if fault == "client-gone" else 0)
-        self._common.checker.settle(
+        self._services.checker.settle(
             ticket,
             Served(
                 status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self._started, fault, headed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from proxyguard.http1.heads import ResponseHead
-from proxyguard.ports import Forwarding
-from proxyguard.request import Headers
+from proxyguard.core.request import Headers
+from proxyguard.guard.interfaces import Forwarding
+from proxyguard.http.http1.heads import ResponseHead
 
 
 def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
@@ -15,8 +15,8 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
     hide = forwarding.hide
     if hide:
         kept = without(headers, hide)
-        if len(kept) < len(headers) and forwarding.hear is not None and head.status >= 200:
-            forwarding.hear(b"".join(value for name, value in headers if name.lower() == hide))
+        if len(kept) < len(headers) and forwarding.on_hidden_value is not None and head.status >= 200:
+            forwarding.on_hidden_value(b"".join(value for name, value in headers if name.lower() == hide))
         headers = kept
     if head.status >= 200:
         headers += forwarding.add

@@ -11,24 +11,24 @@ from time import monotonic
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.admission import Admission
-from proxyguard.adapters.mitmproxy.common import Common, Route
-from proxyguard.adapters.mitmproxy.dripper import Dripper
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
-from proxyguard.adapters.mitmproxy.embed import Embedding, LaneMaker, Stack
+from proxyguard.adapters.mitmproxy.embed import Embedding, LayerFactory, Stack
 from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit, tune
 from proxyguard.adapters.mitmproxy.memory import Trimmer
 from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.runtime import Runtime
+from proxyguard.adapters.mitmproxy.services import FrontServices, Route
+from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
-from proxyguard.adapters.mitmproxy.tls import CertificateFault, Certificates
-from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
-from proxyguard.client_address import Address
-from proxyguard.ports import Checker, FrontEvents
-from proxyguard.responses import TARPIT_BODY
-from proxyguard.settings import Bounds, Listen, Settings, Upstream
-from proxyguard.sites import HostTable
-from proxyguard.trust import ClientAddressResolver
+from proxyguard.adapters.mitmproxy.tls.certificates import CertificateFault, Certificates
+from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
+from proxyguard.core.address import Address
+from proxyguard.core.settings import Bounds, Listen, Settings, Upstream
+from proxyguard.guard.interfaces import Checker, FrontEvents
+from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.http.responses import TARPIT_BODY
+from proxyguard.policy.sites import HostTable
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Front:
         *,
         sockets: Sequence[socket.socket] = (),
         refuse_at_accept: Callable[[Address], bool] = _nobody,
-        http2_lane: LaneMaker | None = None,
+        http2_layer: LayerFactory | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """`sockets` are bound ones to listen on instead of `settings.listen`; `clock` counts seconds, monotonic."""
@@ -68,7 +68,7 @@ class Front:
         self._events = events
         self._given = tuple(sockets)
         self._refuse = refuse_at_accept
-        self._http2_lane = http2_lane if settings.http2 else None
+        self._http2_lane = http2_layer if settings.http2 else None
         self._clock = clock
         self._servers: list[asyncio.Server] = []
         self._sockets: list[socket.socket] = []
@@ -101,8 +101,8 @@ class Front:
         runtime = self._runtime
         if runtime is None:
             return
-        runtime.common.draining = True
-        runtime.common.dripper.release_all()
+        runtime.services.draining = True
+        runtime.services.dripper.release_all()
         for connection in tuple(runtime.connections):
             connection.drain()
         await self._until(lambda: not runtime.admission.open, seconds)
@@ -127,8 +127,8 @@ class Front:
             return {}
         return {
             "connections": runtime.admission.open,
-            "tarpits": len(runtime.common.dripper),
-            "delayed": runtime.common.delayed,
+            "tarpits": len(runtime.services.dripper),
+            "delayed": runtime.services.delayed,
             **runtime.pool.counts(),
         }
 
@@ -149,15 +149,15 @@ class Front:
         bounds = replace(settings.bounds, connections=room_for_connections(settings.bounds.connections))
         trimmer = Trimmer(loop)
         admission = Admission(bounds, settings.counting.prefixes, settings.trust.proxies, self._refuse, trimmer.count)
-        common = Common(settings, self._checker, events, clock, routes, dripper, resolver, admission)
+        services = FrontServices(settings, self._checker, events, clock, routes, dripper, resolver, admission)
         protocols = (b"h2", b"http/1.1") if self._http2_lane is not None else (b"http/1.1",)
         try:
             self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
-        embedding = Embedding(Stack(common, self._certificates, self._http2_lane))
-        checks = PendingChecks(loop, common)
-        self._runtime = Runtime(loop, common, embedding, pool, wheel, admission, set(), buffer, checks)
+        embedding = Embedding(Stack(services, self._certificates, self._http2_lane))
+        checks = PendingChecks(loop, services)
+        self._runtime = Runtime(loop, services, embedding, pool, wheel, admission, set(), buffer, checks)
         return self._runtime
 
     def _stop_listening(self) -> None:

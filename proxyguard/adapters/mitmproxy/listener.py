@@ -6,7 +6,7 @@ import resource
 import socket
 from typing import Final
 
-from proxyguard.settings import Listen
+from proxyguard.core.settings import Listen
 
 BACKLOG: Final = 4096
 """Connections the kernel holds for us while we are busy; the kernel caps it at net.core.somaxconn."""

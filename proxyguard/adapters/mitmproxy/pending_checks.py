@@ -7,9 +7,9 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from proxyguard.adapters.mitmproxy.common import Common
-from proxyguard.adapters.mitmproxy.signals import AwaitTicket, Decided
-from proxyguard.ports import Ticket
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, Decided
+from proxyguard.adapters.mitmproxy.services import FrontServices
+from proxyguard.guard.interfaces import Ticket
 
 if TYPE_CHECKING:
     from proxyguard.adapters.mitmproxy.driver import ClientConnection
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class PendingChecks:
     """Those of all connections of a worker. As many as requests that are being served; the store's deadline ends each."""
 
-    __slots__ = ("_common", "_loop", "_tasks")
+    __slots__ = ("_loop", "_services", "_tasks")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, common: Common) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, services: FrontServices) -> None:
         self._loop = loop
-        self._common = common
+        self._services = services
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, client: ClientConnection, command: AwaitTicket) -> None:
@@ -39,13 +39,13 @@ class PendingChecks:
 
     async def _wait(self, client: ClientConnection, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
         ticket = await awaiting
-        if client.is_gone:
-            exchange.decided(ticket, self._common.clock())  # only settles
+        if client.is_released:
+            exchange.decided(ticket, self._services.clock())  # only settles
         else:
             client.dispatch(Decided(exchange, ticket))
 
     def _ended(self, client: ClientConnection, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._common.events.internal_error("check", error)
+            self._services.events.internal_error("check", error)
             client.abort()

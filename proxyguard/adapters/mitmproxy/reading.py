@@ -28,7 +28,7 @@ class ReadBuffer:
 
 
 class PiecewiseProtocol(asyncio.BufferedProtocol):
-    """A protocol whose `took` gets what was read. `is_held` says whether reading is stopped for other reasons."""
+    """A protocol whose `on_data` gets what was read. `is_held` says whether reading is stopped for other reasons."""
 
     __slots__ = ("_buffer", "_full_reads", "_resting", "is_held", "transport")
 
@@ -50,9 +50,9 @@ class PiecewiseProtocol(asyncio.BufferedProtocol):
             self._full_reads += 1
             if self._full_reads >= READS_AT_A_STRETCH and not self.is_held:
                 self._rest()
-        self.took(self._buffer.view[:size].tobytes())
+        self.on_data(self._buffer.view[:size].tobytes())
 
-    def took(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """Bytes that came."""
         raise NotImplementedError
 

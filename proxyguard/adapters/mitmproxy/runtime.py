@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from proxyguard.adapters.mitmproxy.admission import Admission
-from proxyguard.adapters.mitmproxy.common import Common
 from proxyguard.adapters.mitmproxy.embed import Embedding
 from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
+from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
-from proxyguard.adapters.mitmproxy.upstream_pool import UpstreamPool
+from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
 
 if TYPE_CHECKING:
     from proxyguard.adapters.mitmproxy.driver import ClientConnection
@@ -21,7 +21,7 @@ class Runtime(NamedTuple):
     """See the module."""
 
     loop: asyncio.AbstractEventLoop
-    common: Common
+    services: FrontServices
     embedding: Embedding
     pool: UpstreamPool
     wheel: TimerWheel

@@ -1,0 +1,354 @@
+"""HTTP/1 on one client connection: a mitmproxy layer that runs an Exchange for each request, in order.
+
+A pure state machine: events in, commands out, the clock injected. What comes in waits in a Pipeline, what goes out is written by
+an Http1Codec; here is the order of things: events, requests, time, and the end.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+from typing import Final
+
+from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
+from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
+from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
+from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
+from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Writable
+from proxyguard.adapters.mitmproxy.private import (
+    CloseTcpConnection,
+    Command,
+    ConnectionClosed,
+    ConnectionState,
+    Context,
+    DataReceived,
+    Event,
+    Layer,
+    Start,
+)
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.core.request import Request
+from proxyguard.http.http1.faults import BadRequest
+from proxyguard.http.http1.heads import Body, RequestEvent, RequestHead
+
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 256 * 1024
+"""After an answer that did not wait for the request's body: how long and how much is still read and thrown away, so that the
+client gets to read the answer before a reset (RFC 9112 section 9.6)."""
+
+
+class State(Enum):
+    """What becomes of the client's bytes."""
+
+    OPEN = 1
+    SKIPPING = 2
+    """Answered; the rest of that request's body is read and thrown away, then the next request may come."""
+    LINGERING = 3
+    """Answered and half-closed; all that comes is thrown away for a bounded while."""
+    RELAYING = 4
+    CLOSED = 5
+
+
+class Http1Layer(Layer):
+    """See the module. `misdirected` answers everything with 400: plain HTTP on a port that speaks TLS."""
+
+    def __init__(
+        self, context: Context, services: FrontServices, link: ClientState, *, misdirected: bool = False
+    ) -> None:
+        super().__init__(context)
+        self._pipeline = pipeline = Pipeline(services.bounds)
+        self._codec = Http1Codec(services, context.client, pipeline)
+        self._services = services
+        self._link = link
+        self._client = context.client
+        self._misdirected = misdirected
+        self._now = 0.0
+        self._wait_until = inf
+        self._head_begins = False
+        self._state = State.OPEN
+        self._exchange: Exchange | None = None
+        self._thrown_away = 0
+        self._requests = 0
+        self._before: Request | None = None
+        self._reading_held = False
+
+    # -- events ----------------------------------------------------------------------------------------------------------
+
+    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list is one kind of iterable
+        """React to one event. The commands are to be carried out in order, before the next event. Never raises."""
+        self._now = self._services.clock()
+        try:
+            self._react(event)
+            self._proceed()
+        except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a request
+            self._broken(error)
+        return self._flush()
+
+    def _react(self, event: Event) -> None:
+        now = self._now
+        if isinstance(event, DataReceived):  # the commonest by far
+            if event.connection is self._client:
+                self._client_data(event.data)
+            else:
+                exchange = self._exchange
+                if exchange is not None and exchange.upstream.server is event.connection:
+                    exchange.received(event.data, now)
+            return
+        match event:
+            case Leased():
+                event.exchange.leased(event.server, reused=event.reused, fault=event.fault, now=now)
+            case Decided():
+                event.exchange.decided(event.ticket, now)
+            case ConnectionClosed():
+                self._closed(event)
+            case Expired():
+                self._expired()
+            case Writable():
+                if self._exchange is not None:
+                    self._exchange.writable(now)
+            case Drain():
+                self._drain()
+            case Start():
+                self._wait(self._services.bounds.head_seconds)
+            case _:
+                pass
+
+    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what mitmproxy calls while it replays
+        return self.handle_event(event)
+
+    def _client_data(self, data: bytes) -> None:
+        match self._state:
+            case State.OPEN | State.SKIPPING:
+                begins = self._pipeline.add(data)
+                if begins and self._exchange is None:
+                    self._head_begins = True
+                elif self._state is State.SKIPPING:
+                    self._wait_until = self._now + self._services.bounds.body_gap_seconds
+            case State.RELAYING:
+                if self._exchange is not None:
+                    self._exchange.relay(data, self._now)
+            case State.LINGERING:
+                self._thrown_away += len(data)
+                if self._thrown_away > LINGER_BYTES:
+                    self._close()
+            case State.CLOSED:
+                pass
+
+    def _closed(self, event: ConnectionClosed) -> None:
+        exchange = self._exchange
+        if event.connection is not self._client:
+            if exchange is not None and exchange.upstream.server is event.connection:
+                exchange.upstream_closed(self._now)
+            return
+        self._pipeline.is_ended = True
+        gone = not self._client.state & ConnectionState.CAN_WRITE
+        if gone or self._state is State.RELAYING or self._state is State.LINGERING:
+            self._leave()
+
+    def _expired(self) -> None:
+        bounds = self._services.events.bound_exceeded
+        exchange = self._exchange
+        if exchange is not None:
+            if not self._pipeline.is_whole and exchange.phase is not Phase.DELAYED:
+                self._codec.last = True  # whatever still comes of this body, nobody waits for it
+            exchange.expired(self._now)
+        elif self._state is State.OPEN and not self._pipeline.is_idle:
+            bounds("head_seconds")
+            self._codec.keep_alive = False
+            self._codec.send_answer(error_answer(self._services, 408))
+        else:
+            if self._state is State.OPEN:
+                bounds("idle_seconds" if self._requests else "head_seconds")
+            elif self._state is State.SKIPPING:
+                bounds("body_gap_seconds")
+            self._close()
+
+    def _broken(self, error: Exception) -> None:
+        """Count the fault; answer 500 if nothing was answered yet, else cut."""
+        self._services.events.internal_error("lane", error)
+        codec = self._codec
+        exchange = self._exchange
+        codec.last = True
+        self._pipeline.fault = None
+        if self._state is State.OPEN and exchange is not None and codec.ending is None:
+            exchange.fail(500, "internal", self._now)
+        elif self._state is not State.CLOSED:
+            codec.cut(flush=False)
+        self._conclude()
+
+    def _drain(self) -> None:
+        self._codec.last = True
+        if self._exchange is None and self._state is State.OPEN and self._pipeline.is_idle:
+            self._close()
+
+    # -- reading requests ------------------------------------------------------------------------------------------------
+
+    def _proceed(self) -> None:
+        """Act on what came for as long as the exchange at hand lets us."""
+        codec = self._codec
+        pipeline = self._pipeline
+        while True:
+            if codec.ending is not None:
+                self._conclude()
+            if self._state is not State.OPEN and self._state is not State.SKIPPING:
+                return
+            exchange = self._exchange
+            if exchange is not None and pipeline.is_whole:
+                return
+            event = pipeline.take(exchange)
+            if event is not None:
+                self._act(event)
+            elif exchange is not None and not pipeline.is_empty:
+                return
+            elif pipeline.fault is not None:
+                self._refuse(pipeline.fault)
+            elif pipeline.is_ended:
+                self._leave()
+            else:
+                if self._head_begins:
+                    self._head_begins = False
+                    self._wait(self._services.bounds.head_seconds)
+                return
+
+    def _refuse(self, fault: BadRequest) -> None:
+        self._pipeline.fault = None
+        count_fault(self._services.events, fault.reason)
+        codec = self._codec
+        codec.keep_alive = False
+        if self._exchange is not None:
+            self._exchange.fail(fault.status, "client-malformed", self._now)
+        elif self._state is State.SKIPPING:
+            self._close()
+        else:
+            codec.send_answer(error_answer(self._services, fault.status))
+
+    def _act(self, event: RequestEvent) -> None:
+        exchange = self._exchange
+        if isinstance(event, RequestHead):
+            self._begin(event)
+        elif isinstance(event, Body):
+            if exchange is not None:
+                exchange.body(event.data, self._now)
+            else:
+                self._throw_away(len(event.data))
+        elif exchange is not None:
+            exchange.end(event.trailers, self._now)
+        else:
+            self._next()
+
+    def _throw_away(self, size: int) -> None:
+        self._thrown_away += size
+        if self._thrown_away > SKIPPED_BODY_BYTES:
+            self._close()
+
+    # -- requests --------------------------------------------------------------------------------------------------------
+
+    def _begin(self, head: RequestHead) -> None:
+        services = self._services
+        codec = self._codec
+        self._head_begins = False
+        self._thrown_away = 0
+        self._requests += 1
+        if self._requests >= services.bounds.requests_per_connection:
+            codec.last = True
+        codec.keep_alive = head.keep_alive
+        if self._misdirected:
+            services.events.bad_request("plain-http")
+            codec.send_answer(error_answer(services, 400, head))
+            return
+        route = services.routes.find(head.host)
+        if route is None:
+            services.events.bad_request("host-unknown")
+            codec.send_answer(error_answer(services, 421, head))
+            return
+        link = self._link
+        client = services.resolver.resolve(link.peer, head.headers)
+        scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
+        request = Request(client, head.method, scheme, head.host, head.target, head.headers, head.version)
+        if self._before is not None:
+            request.take_after(self._before)
+        self._before = request
+        whole = self._pipeline.is_whole
+        exchange = self._exchange = Exchange(services, link, codec, head, route, self._now, whole=whole)
+        exchange.begin(request, self._now)
+
+    def _conclude(self) -> None:
+        """Act on what the exchange came to: go on to the next request, change the protocol, or end the connection."""
+        codec = self._codec
+        ending, codec.ending = codec.ending, None
+        if ending is ExchangeEnd.ANSWERED:
+            self._exchange = None
+            pipeline = self._pipeline
+            if codec.keep_alive:
+                pipeline.close_head()
+                if pipeline.is_whole:
+                    self._next()
+                else:
+                    self._state = State.SKIPPING
+                    self._wait_until = self._now + self._services.bounds.body_gap_seconds
+            elif pipeline.is_done or pipeline.is_ended:
+                self._close()
+            else:
+                self._linger()
+        elif ending is ExchangeEnd.SWITCHED:
+            self._state = State.RELAYING
+        elif ending is ExchangeEnd.GONE:
+            self._end()
+
+    def _next(self) -> None:
+        """The connection is free for another request."""
+        bounds = self._services.bounds
+        self._state = State.OPEN
+        self._wait(bounds.idle_seconds if self._pipeline.is_idle else bounds.head_seconds)
+
+    def _wait(self, seconds: float) -> None:
+        """For the client to say something; not as long when room for others gets scarce."""
+        self._wait_until = self._now + seconds * self._services.admission.patience
+
+    # -- ends ------------------------------------------------------------------------------------------------------------
+
+    def _linger(self) -> None:
+        codec = self._codec
+        codec.flush()
+        codec.commands.append(CloseTcpConnection(self._client, half_close=True))
+        self._state = State.LINGERING
+        self._wait_until = self._now + LINGER_SECONDS
+        self._thrown_away = 0
+        self._pipeline.forget()
+
+    def _leave(self) -> None:
+        """The client has gone, or half-closed where nothing is left to say."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.on_client_left(self._now)
+        self._close()
+
+    def _close(self) -> None:
+        if self._state is not State.CLOSED:
+            self._codec.close()
+            self._conclude()
+
+    def _end(self) -> None:
+        self._state = State.CLOSED
+        self._exchange = None
+        self._wait_until = inf
+        self._pipeline.forget()
+
+    # -- leaving the machine ---------------------------------------------------------------------------------------------
+
+    def _flush(self) -> list[Command]:
+        codec = self._codec
+        codec.flush()
+        exchange = self._exchange
+        if exchange is None or self._state is State.RELAYING:
+            held = False
+        elif self._pipeline.is_whole:
+            held = not self._pipeline.is_empty
+        else:
+            held = not exchange.takes_body
+        if held is not self._reading_held:
+            self._reading_held = held
+            codec.commands.append(HoldReading(held=held))
+        self._link.due = self._wait_until if exchange is None else exchange.deadline
+        commands, codec.commands = codec.commands, []
+        return commands

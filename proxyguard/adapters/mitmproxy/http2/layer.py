@@ -1,0 +1,410 @@
+"""HTTP/2 on one client connection: a mitmproxy layer that reads frames and runs an Exchange for each stream.
+
+A pure state machine like the HTTP/1 lane: events in, commands out, the clock injected, one write for each event. Upstreams are
+spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by `buffer_bytes`, what a client may
+do besides asking by `http2.budget`, and how much of what it asks is done before others get their turn. Here is the order of
+things: events, the end of a turn, time, and the end.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
+from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
+from proxyguard.adapters.mitmproxy.messages import (
+    Abort,
+    Decided,
+    Drain,
+    Expired,
+    HoldReading,
+    HoldUpstream,
+    Leased,
+    TurnEnds,
+    UpstreamPace,
+    Writable,
+)
+from proxyguard.adapters.mitmproxy.private import (
+    CloseConnection,
+    Command,
+    ConnectionClosed,
+    Context,
+    DataReceived,
+    Event,
+    Layer,
+    SendData,
+    Start,
+)
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.http.http2 import frames
+from proxyguard.http.http2.budget import FRAMES_PER_ANSWER
+from proxyguard.http.http2.errors import REASONS, BoundExceeded, ConnectionFault, ErrorCode
+
+STALLED_BYTES: Final = 64 * 1024
+"""What may be written to a client that takes nothing before nothing more is read from it: answers need no window."""
+
+GATHERED_BYTES: Final = 32 * 1024
+"""Bodies that may wait for the end of a turn of the loop."""
+
+GOODBYE_SECONDS: Final = 1.0
+"""How long a client may take to hear our goodbye, while its requests are still taken: more than a round trip."""
+
+
+class Http2Layer(Layer):
+    """See the module."""
+
+    def __init__(self, context: Context, services: FrontServices, link: ClientState) -> None:
+        super().__init__(context)
+        link.multiplexed = True
+        self.streams = streams = Http2Streams(services, link, services.clock())
+        self._intake = streams.intake
+        self._sender = streams.sender
+        self._commands = streams.commands
+        self._services = services
+        self._bounds = services.bounds
+        self._link = link
+        self._client = context.client
+        self._is_closed = False
+        self._is_full = False
+        self._is_reading_held = False
+        self._is_turn_awaited = False
+        self._unsent_bytes = 0
+        self._idle_since = 0.0
+        self._wait_until = inf
+        self._goodbye_until = inf
+        self._head_until = inf
+        self._streams_due = inf
+
+    # -- events ----------------------------------------------------------------------------------------------------------
+
+    def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list is one kind of iterable
+        """React to one event. The commands are to be carried out in order, before the next event. Never raises."""
+        streams = self.streams
+        streams.now = self._services.clock()
+        streams.is_busy = True
+        try:
+            self._react(event)
+            if not self._waits_for_more(event):
+                self._finish_turn()
+        except (ConnectionFault, BoundExceeded) as fault:
+            self._fail(fault)
+        except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
+            self._broken(error)
+        streams.is_busy = False
+        commands = self._commands[:]
+        self._commands.clear()
+        return commands
+
+    def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what mitmproxy calls while it replays
+        return self.handle_event(event)
+
+    def _react(self, event: Event) -> None:
+        streams = self.streams
+        match event:
+            case DataReceived():
+                if event.connection is self._client:
+                    self._client_data(event.data)
+                else:
+                    stream = streams.of_server(event.connection)
+                    if stream is not None and stream.exchange is not None:
+                        stream.exchange.received(event.data, streams.now)
+            case Leased():
+                self._leased(event)
+            case Decided():
+                stream = streams.of_exchange(event.exchange)
+                event.exchange.decided(event.ticket, streams.now)
+                if stream is not None:
+                    stream.pass_on()
+            case ConnectionClosed():
+                self._connection_closed(event)
+            case Expired():
+                self._expired()
+            case TurnEnds():
+                self._is_turn_awaited = False
+                self._read_on()
+            case Writable():
+                self._writable()
+                self._read_on()
+            case UpstreamPace():
+                for stream in tuple(streams.open.values()):
+                    stream.pass_on()
+            case Drain():
+                self._leave()
+            case Start():
+                self._wait_until = self._after(self._bounds.head_seconds)
+                self._intake.greet()
+                if self._services.draining:
+                    self._leave()
+            case _:
+                pass
+
+    def _client_data(self, data: bytes) -> None:
+        if self._is_closed:
+            return
+        self._intake.feed(data, self.streams.now)
+        self._time_head()
+
+    def _read_on(self) -> None:
+        """Go on with what the client sent, unless it takes none of what that brings."""
+        if self._intake.is_behind and not self._is_closed and not self._is_choked:
+            self._intake.go_on(self.streams.now)
+            self._time_head()
+
+    def _time_head(self) -> None:
+        """A client that is in the middle of something has so much time for it; not while it waits for us."""
+        intake = self._intake
+        if not intake.is_inside or intake.is_behind:
+            self._head_until = inf
+        elif self._head_until == inf:
+            bounds = self._bounds
+            self._head_until = self._after(bounds.body_gap_seconds if self.streams.open else bounds.head_seconds)
+
+    def _leased(self, event: Leased) -> None:
+        stream = self.streams.of_exchange(event.exchange)
+        if stream is not None and event.server is not None:
+            self.streams.attach(stream, event.server)
+        event.exchange.leased(event.server, reused=event.reused, fault=event.fault, now=self.streams.now)
+        if stream is not None:
+            stream.pass_on()
+
+    def _connection_closed(self, event: ConnectionClosed) -> None:
+        if event.connection is self._client:  # half-closed or gone: HTTP/2 knows no difference
+            self._close()
+            return
+        stream = self.streams.of_server(event.connection)
+        if stream is not None:
+            exchange = stream.exchange
+            self.streams.detach(stream)
+            if exchange is not None:
+                exchange.upstream_closed(self.streams.now)
+
+    def _writable(self) -> None:
+        """The driver has let all upstreams go on; those that a stream holds are to be held still."""
+        self.streams.touch_all()
+        for stream in self.streams.open.values():
+            if stream.held and stream.server is not None:
+                self._commands.append(HoldUpstream(stream.server, held=True))
+
+    # -- the end of a turn -----------------------------------------------------------------------------------------------
+
+    def _waits_for_more(self, event: Event) -> bool:
+        """Whether what an upstream sent may wait for what others send in the same turn of the loop: one TLS record for all."""
+        if event.__class__ is TurnEnds or self._may_read is self._is_reading_held:
+            return False
+        if self._is_turn_awaited:
+            return self._sender.queued < GATHERED_BYTES
+        if event.__class__ is not DataReceived or event.connection is self._client or len(self.streams.open) < 2:
+            return False
+        self._await_turn()
+        return self._sender.queued < GATHERED_BYTES
+
+    def _await_turn(self) -> None:
+        """Have TurnEnds follow, once."""
+        wake_soon = self._link.wake_soon
+        if wake_soon is not None and not self._is_turn_awaited:
+            self._is_turn_awaited = True
+            wake_soon()
+
+    def _finish_turn(self) -> None:
+        if self._is_closed:
+            return
+        streams = self.streams
+        self._send()
+        self._check_fill()
+        due = self._streams_due
+        touched = streams.touched
+        for stream in touched:
+            if stream.number in streams.open:
+                self._pace(stream)
+                due = min(due, stream.deadline)
+        touched.clear()
+        if streams.open:
+            self._streams_due = due
+        else:
+            if self._intake.leaving or (self._intake.deserted and not self._intake.is_behind):
+                self._close()
+                return
+            if streams.last_ended != self._idle_since:
+                self._idle_since = streams.last_ended
+                self._wait_until = self._after(self._bounds.idle_seconds)
+            self._streams_due = inf
+        self._time_goodbye()
+        waits = not (streams.open or self._intake.parting or self._intake.is_behind)
+        self._link.due = min(self._head_until, self._goodbye_until, self._wait_until if waits else self._streams_due)
+        self._hold_reading()
+        tiny, self._sender.tiny_frames = self._sender.tiny_frames, 0
+        if tiny:
+            self._intake.frames.spend(streams.now, tiny)
+        if self._intake.is_behind and not self._is_choked:
+            self._await_turn()
+
+    def _send(self) -> None:
+        sender = self._sender
+        sender.pump(self.streams.now)
+        if sender.data_frames:
+            self._intake.frames.earn(sender.data_frames * FRAMES_PER_ANSWER)
+            sender.data_frames = 0
+        if sender.finished:
+            for number in sender.finished:
+                self._finished(number)
+            sender.finished.clear()
+        parts = sender.parts
+        if parts:
+            data = b"".join(parts)
+            parts.clear()
+            if self._link.stalled:
+                self._unsent_bytes += len(data)
+            self._commands.append(SendData(self._client, data))
+
+    def _finished(self, number: int) -> None:
+        """A stream has been answered to the end. What is still to come of its request is of no use."""
+        stream = self.streams.open.get(number)
+        if stream is not None:
+            if stream.receiving:
+                self._intake.remember_reset(number)
+                self._sender.parts.append(frames.rst_stream(number, ErrorCode.NO_ERROR))
+            self.streams.remove(stream)
+
+    def _check_fill(self) -> None:
+        """When all streams together hold too much, or no longer do, each of them is concerned."""
+        full = self._sender.queued > self._bounds.buffer_bytes
+        if full is not self._is_full:
+            self._is_full = full
+            self.streams.touch_all()
+
+    def _pace(self, stream: Http2Stream) -> None:
+        """Take from a stream's upstream only what its client takes."""
+        server = stream.server
+        if server is None:
+            return
+        held = bool(stream.out.queued) or self._is_full
+        if held is not stream.held:
+            stream.held = held
+            stream.held_since = self.streams.now
+            self._commands.append(HoldUpstream(server, held=held))
+            if not held and stream.exchange is not None:
+                stream.exchange.writable(self.streams.now)
+
+    def _hold_reading(self) -> None:
+        """Take nothing more from a client that takes nothing, or that we are behind with."""
+        if not self._link.stalled:
+            self._unsent_bytes = 0
+        if self._may_read is self._is_reading_held:
+            self._is_reading_held = held = not self._may_read
+            self._commands.append(HoldReading(held=held))
+
+    @property
+    def _is_choked(self) -> bool:
+        """Whether the client takes nothing of what it asked for."""
+        return self._link.stalled and self._unsent_bytes > STALLED_BYTES
+
+    @property
+    def _may_read(self) -> bool:
+        return not self._intake.is_behind and not self._is_choked
+
+    # -- time ------------------------------------------------------------------------------------------------------------
+
+    def _after(self, seconds: float) -> float:
+        """When the client must have said something; sooner when room for others gets scarce."""
+        return self.streams.now + seconds * self._services.admission.patience
+
+    def _time_goodbye(self) -> None:
+        """However long a client takes to answer our goodbye, we do not wait for ever."""
+        intake = self._intake
+        if intake.leaving:
+            self._goodbye_until = inf
+        elif intake.parting and self._goodbye_until == inf:
+            self._goodbye_until = self._after(GOODBYE_SECONDS)
+
+    def _expired(self) -> None:
+        if self._is_closed:
+            return
+        streams = self.streams
+        now = streams.now
+        bounds = self._services.events.bound_exceeded
+        if self._head_until <= now:
+            bounds("body_gap_seconds" if streams.open else "head_seconds")
+            raise ConnectionFault(ErrorCode.NO_ERROR)
+        if self._goodbye_until <= now:
+            self._intake.leave()
+        if not streams.open:
+            if self._wait_until <= now and not self._intake.parting and not self._intake.is_behind:
+                bounds("idle_seconds" if streams.requests else "head_seconds")
+                if self._intake.is_inside:  # of the preface: nobody who would hear a goodbye
+                    raise ConnectionFault(ErrorCode.NO_ERROR)
+                self._leave()
+            return
+        streams.touch_all()
+        for stream in tuple(streams.open.values()):
+            if stream.deadline <= now:
+                if stream.out.queued or stream.held:
+                    bounds("send_gap_seconds")
+                    streams.reset(stream, ErrorCode.CANCEL)
+                elif stream.exchange is not None:
+                    stream.exchange.expired(now)
+        self._streams_due = inf
+
+    # -- ends ------------------------------------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """Say goodbye. Once the client has heard it no more requests are taken; the connection closes with its last stream."""
+        if not self._is_closed:
+            self._intake.part()
+
+    def _fail(self, fault: ConnectionFault | BoundExceeded) -> None:
+        """The connection cannot go on."""
+        if self._is_closed:
+            return
+        events = self._services.events
+        if isinstance(fault, BoundExceeded):
+            events.bound_exceeded(fault.bound)
+            code = ErrorCode.ENHANCE_YOUR_CALM
+        else:
+            code = fault.code
+            if code in REASONS:
+                events.bad_request(REASONS[code])
+        try:
+            self._close(code)
+        except Exception as error:  # noqa: BLE001 - an exchange that cannot even be ended
+            self._broken(error)
+
+    def _broken(self, error: Exception) -> None:
+        """A fault of ours: count it, and end the connection as far as that can be done."""
+        self._services.events.internal_error("http2", error)
+        if self._is_closed and not self.streams.open:
+            return
+        self._is_closed = True
+        for stream in tuple(self.streams.open.values()):
+            try:
+                self.streams.remove(stream)
+            except Exception as other:  # noqa: BLE001 - the others are to be ended all the same
+                self._services.events.internal_error("http2", other)
+        self._commands.append(Abort(self._client))
+        self._forget()
+
+    def _close(self, code: ErrorCode | None = None) -> None:
+        """Send what was written, with a last word if there is reason for one, and close."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        parts = self._sender.parts
+        if code is not None:
+            parts.append(frames.goaway(self._intake.last_stream, code))
+        last_words = b"".join(parts)
+        for stream in tuple(self.streams.open.values()):
+            self._sender.drop(stream.out)
+            self.streams.remove(stream)
+        if self._link.stalled:
+            self._commands.append(Abort(self._client))
+        else:
+            if last_words:
+                self._commands.append(SendData(self._client, last_words))
+            self._commands.append(CloseConnection(self._client))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._intake.end()
+        self._sender.parts.clear()
+        self.streams.touched.clear()
+        self._link.due = inf

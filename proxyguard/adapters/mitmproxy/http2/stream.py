@@ -1,0 +1,231 @@
+"""One HTTP/2 stream: the codec between an Exchange and the frames of its connection.
+
+Body bytes wait here while the exchange cannot take them, never more than the stream's window; they are given back to that
+window only when they are on their way to the upstream. Knows nothing of other streams.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
+from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
+from proxyguard.core.address import Address
+from proxyguard.core.decision import Tarpit
+from proxyguard.core.request import Headers
+from proxyguard.http.http1.heads import RequestHead, ResponseHead
+from proxyguard.http.http2.errors import ErrorCode, StreamFault
+from proxyguard.http.http2.frames import window_update
+from proxyguard.http.http2.receiving import ReceiveWindow
+from proxyguard.http.http2.response_fields import own_fields, response_fields, trailer_fields
+from proxyguard.http.http2.sending import Outgoing
+from proxyguard.http.responses import TARPIT_HEADERS, Answer
+
+if TYPE_CHECKING:
+    from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
+    from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+
+MAX_TARPITS: Final = 4
+"""Streams of one connection that may be held at once; each counts as one held client, and its connection is dearer than one."""
+
+
+class Http2Stream:
+    """See the module.
+
+    `receiving` says that more of the request may come. `server` is the upstream connection on lease, `held` while the client does
+    not take what comes from it.
+    """
+
+    __slots__ = (
+        "_ending",
+        "_inbox",
+        "_left",
+        "_received",
+        "_streams",
+        "_tarpit",
+        "_unacknowledged",
+        "_window",
+        "commands",
+        "exchange",
+        "head",
+        "held",
+        "held_since",
+        "method",
+        "number",
+        "out",
+        "receiving",
+        "server",
+    )  # fmt: skip
+
+    def __init__(self, streams: Http2Streams, number: int, out: Outgoing, *, window: int, receiving: bool) -> None:
+        self._streams = streams
+        self.commands = streams.commands
+        self.number = number
+        self.out = out
+        self.receiving = receiving
+        self.exchange: Exchange | None = None
+        self.head: RequestHead | None = None
+        self.method = b""
+        self.server: UpstreamServer | None = None
+        self.held = False
+        self.held_since = 0.0
+        self._window = ReceiveWindow(window)
+        self._inbox: list[bytes] = []
+        self._unacknowledged = 0
+        self._left: int | None = None
+        self._received = 0
+        self._ending: Headers | None = None
+        self._tarpit: HeldStream | None = None
+
+    # -- the request's body ----------------------------------------------------------------------------------------------
+
+    def expect(self, length: int | None) -> None:
+        """How long the body says it is."""
+        self._left = length
+
+    def data(self, payload: bytes, size: int, *, end: bool) -> str:
+        """Some of the body; `size` is what it takes from the window. Raises StreamFault; gives a fault of the request, or ""."""
+        if not self.receiving:
+            raise StreamFault(ErrorCode.STREAM_CLOSED)
+        if not self._window.take(size):
+            raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
+        length = len(payload)
+        self._acknowledge(size - length)
+        self._unacknowledged += length
+        self._received += length
+        if self._left is not None:
+            self._left -= length
+            if self._left < 0 or (end and self._left):
+                return "content-length"
+        bound = self._streams.bounds.body_bytes
+        if bound is not None and self._received > bound:
+            return "body-size"
+        if payload:
+            self._inbox.append(payload)
+        if end:
+            self.end(())
+        self.pass_on()
+        return ""
+
+    def end(self, trailers: Headers) -> None:
+        """The request is whole."""
+        self.receiving = False
+        self._ending = trailers
+
+    @property
+    def lacks_body(self) -> bool:
+        """Whether less came than the head announced."""
+        return bool(self._left)
+
+    def pass_on(self) -> None:
+        """Hand on what the exchange takes, and give its room back to the client once it is on its way."""
+        exchange = self.exchange
+        now = self._streams.now
+        if exchange is not None:
+            inbox = self._inbox
+            while inbox and exchange.takes_body:
+                exchange.body(inbox.pop(0), now)
+            if not inbox and self._ending is not None and self.exchange is exchange:
+                trailers, self._ending = self._ending, None
+                exchange.end(trailers, now)
+        if self.exchange is None:
+            self._inbox.clear()
+            self._streams.intake.acknowledge(self._unacknowledged)
+            self._unacknowledged = 0
+        elif self._unacknowledged and exchange is not None and exchange.phase is Phase.FORWARDING:
+            server = self.server
+            if server is None or not server.carrier.is_blocked:
+                self._acknowledge(self._unacknowledged)
+                self._unacknowledged = 0
+
+    def _acknowledge(self, size: int) -> None:
+        if size:
+            self._streams.intake.acknowledge(size)
+            if self.receiving:
+                increment = self._window.give_back(size)
+                if increment:
+                    self._streams.sender.parts.append(window_update(self.number, increment))
+
+    # -- what an exchange asks for (see codec.Codec) ------------------------------------------------------------------
+
+    def send_interim(self, head: ResponseHead) -> None:
+        self._streams.sender.interim(self.out, response_fields(head))
+
+    def send_head(self, head: ResponseHead) -> None:
+        self._streams.sender.begin(self.out, response_fields(head))
+
+    def send_body(self, data: bytes) -> None:
+        self._streams.sender.push(self.out, data, self._streams.now)
+
+    def send_end(self, trailers: Headers) -> None:
+        self._streams.sender.end(self.out, trailer_fields(trailers) if trailers else None)
+        self._over()
+
+    def send_answer(self, answer: Answer) -> None:
+        streams = self._streams
+        fields = (*answer.headers, (b"date", streams.services.date()), (b"content-length", b"%d" % len(answer.body)))
+        streams.sender.begin(self.out, own_fields(answer.status, fields))
+        if self.method != b"HEAD":
+            streams.sender.push(self.out, answer.body, streams.now)
+        streams.sender.end(self.out)
+        self._over()
+
+    def send_switch(self, head: ResponseHead) -> bytes:
+        """No upgrade is ever offered to the upstream on behalf of a stream, so its parser refuses a 101."""
+        raise RuntimeError(f"status {head.status} on a stream")
+
+    def send_raw(self, data: bytes) -> None:
+        raise RuntimeError(f"{len(data)} bytes of another protocol on a stream")
+
+    def cut(self, *, flush: bool) -> None:
+        """A drop resets the stream alone: behind one connection there may be a proxy with other people on it."""
+        streams = self._streams
+        self._over()
+        if flush:
+            streams.sender.pump(streams.now)
+            streams.reset(self, ErrorCode.INTERNAL_ERROR)
+        else:
+            streams.drop(self)
+
+    def detain(self, tarpit: Tarpit, client: Address) -> bool:
+        streams = self._streams
+        network = client.network_key(streams.services.settings.counting.prefixes)
+        if self.method == b"HEAD" or streams.tarpits >= MAX_TARPITS or not streams.services.dripper.has_room(network):
+            return False
+        streams.sender.begin(self.out, own_fields(200, ((b"date", streams.services.date()), *TARPIT_HEADERS)))
+        streams.tarpits += 1
+        self._over()
+        held = self._tarpit = HeldStream(streams, self)
+        streams.services.dripper.hold(held, b"", tarpit, network, on_gone=held.on_released)
+        return True
+
+    def _over(self) -> None:
+        self._streams.part(self)
+        self.exchange = None
+
+    # -- the end of the stream -------------------------------------------------------------------------------------------
+
+    def on_removed(self) -> None:
+        """The stream has ended, whatever the reason."""
+        exchange = self.exchange
+        if exchange is not None:
+            self._over()
+            exchange.on_client_left(self._streams.now)
+        self._inbox.clear()
+        self._streams.intake.acknowledge(self._unacknowledged)
+        self._unacknowledged = 0
+        tarpit, self._tarpit = self._tarpit, None
+        if tarpit is not None:
+            self._streams.tarpits -= 1
+            tarpit.lost()
+
+    @property
+    def deadline(self) -> float:
+        """When time is over for whoever is to move next, inf for never."""
+        out = self.out
+        if out.queued:
+            return inf if self._tarpit is not None else out.moved + self._streams.bounds.send_gap_seconds
+        if self.held:
+            return self.held_since + self._streams.bounds.send_gap_seconds
+        return inf if self.exchange is None else self.exchange.deadline

@@ -1,0 +1,124 @@
+"""What all connections of a worker share, and what the layers of one connection share with its driver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from email.utils import formatdate
+from math import inf
+from random import Random
+from time import time
+from typing import Final, NamedTuple
+
+from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.private import Layer
+from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
+from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.core.address import Address
+from proxyguard.core.request import Request
+from proxyguard.core.settings import Settings, Site
+from proxyguard.guard.interfaces import Checker, FrontEvents
+from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.http.http1 import serialise
+from proxyguard.http.http1.heads import RequestHead
+from proxyguard.policy.sites import HostTable
+
+MAX_DELAYED: Final = 1000
+"""Requests held back by `delay` at once and worker; beyond it a delay passes at once."""
+
+
+class Route(NamedTuple):
+    """Where a host's requests go. `authority` is the Host for a request that came without one (HTTP/1.0)."""
+
+    site: Site
+    group: UpstreamGroup
+    authority: bytes
+
+
+class ClientState:
+    """One client connection as its layers and its driver both know it.
+
+    `peer` is who connected, or whom a PROXY header named; `scheme` is `http` or `https`. `due` is the next deadline of
+    whichever layer is in charge, on the worker's clock, inf for none. `layer` is the layer that speaks HTTP, once there is one.
+    `multiplexed` is set by a lane that has a pace of its own for each upstream connection: a blocked one then holds up nothing
+    else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
+    `wake_soon` tells them when this turn of the loop is over.
+    """
+
+    __slots__ = (
+        "due",
+        "encryptor",
+        "handshaking",
+        "layer",
+        "multiplexed",
+        "peer",
+        "scheme",
+        "stalled",
+        "wake",
+        "wake_soon",
+    )
+
+    def __init__(self, peer: Address, due: float) -> None:
+        self.peer = peer
+        self.scheme = b"http"
+        self.due = due
+        self.handshaking = False
+        self.layer: Layer | None = None
+        self.encryptor: Encryptor | None = None
+        self.multiplexed = False
+        self.stalled = False
+        self.wake: Callable[[], None] | None = None
+        self.wake_soon: Callable[[], None] | None = None
+
+
+class FrontServices:
+    """The worker's settings, its ports to the rest of proxyguard, and its counters."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        checker: Checker,
+        events: FrontEvents,
+        clock: Callable[[], float],
+        routes: HostTable[Route],
+        dripper: Dripper,
+        resolver: ClientAddressResolver,
+        admission: Admission,
+    ) -> None:
+        self.settings = settings
+        self.bounds = settings.bounds
+        self.checker = checker
+        self.events = events
+        self.clock = clock
+        self.routes = routes
+        self.dripper = dripper
+        self.resolver = resolver
+        self.admission = admission
+        self.draining = False
+        self.delayed = 0
+        self.max_delayed = MAX_DELAYED
+        self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
+        self._date = b""
+        self._date_until = -inf
+
+    def reference(self) -> str:
+        """An opaque reference for an answer that no check stands behind."""
+        return f"{self._random.getrandbits(64):016x}"
+
+    def date(self) -> bytes:
+        """The Date of now, made once a second."""
+        now = self.clock()
+        if now >= self._date_until:
+            self._date_until = now + 1.0
+            self._date = formatdate(time(), usegmt=True).encode("ascii")
+        return self._date
+
+    def upstream_head(
+        self, head: RequestHead, request: Request, route: Route, link: ClientState, hide: bytes = b""
+    ) -> bytes:
+        """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
+        authority = head.authority or route.authority
+        drop, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
+        if hide:
+            drop = drop | {hide}
+        return serialise.request_head(head, add=add, drop=drop, authority=authority)

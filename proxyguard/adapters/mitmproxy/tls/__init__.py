@@ -1,0 +1,1 @@
+"""TLS with clients: certificates by name, the handshake and its bounds."""

@@ -1,0 +1,294 @@
+"""Connections to the upstreams of all sites, kept alive and shared between client connections; and who of them is well.
+
+Round robin over a site's upstreams. One that cannot be connected to is left out and probed until it answers; when all are out,
+all are tried. Knows nothing of HTTP: whoever has a connection on lease says whether it may be used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Final
+
+from proxyguard.adapters.mitmproxy.reading import ReadBuffer
+from proxyguard.adapters.mitmproxy.timers import TimerWheel
+from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection
+from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamTls
+
+IDLE_SECONDS: Final = 15.0
+"""How long an unused connection is kept: less than common servers keep it, more than the gap between busy requests."""
+
+IDLE_CONNECTIONS: Final = 256
+"""Unused connections kept per upstream and worker."""
+
+CONNECTS_AT_ONCE: Final = 256
+"""Connections being opened to one upstream. A crowd waits its turn, within the connect time, rather than overrun its backlog."""
+
+PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
+"""Waits between probes of an upstream that is out; the last one repeats."""
+
+
+class UpstreamTarget:
+    """One upstream: its idle connections, the newest last, and its health."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        tls: ssl.SSLContext | None,
+        server_name: str | None,
+        wheel: TimerWheel,
+        bounds: Bounds,
+        now: Callable[[], float],
+        buffer: ReadBuffer,
+    ) -> None:
+        self.upstream = upstream
+        self.tls = tls
+        self.server_name = server_name
+        self.bounds = bounds
+        self.now = now
+        self.buffer = buffer
+        self.is_out = False
+        self.open: set[UpstreamConnection] = set()
+        self._idle: list[UpstreamConnection] = []
+        self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
+        self._wheel = wheel
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """The connection used last, or None when there is none."""
+        idle = self._idle
+        while idle:
+            carrier = idle.pop()
+            if not carrier.closed and not carrier.transport.is_closing():
+                carrier.deadline = inf
+                return carrier
+        return None
+
+    def keep_idle(self, carrier: UpstreamConnection) -> None:
+        if carrier.closed or len(self._idle) >= IDLE_CONNECTIONS:
+            carrier.close()
+            return
+        carrier.tenant = None
+        carrier.hold_reading(held=False)
+        self._idle.append(carrier)
+        carrier.deadline = self.now() + IDLE_SECONDS
+        self.watch(carrier)
+
+    def watch(self, carrier: UpstreamConnection) -> None:
+        """See that the deadline of an unused connection is kept."""
+        if carrier.deadline < carrier.placed_at:
+            self._wheel.watch(carrier)
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection, TLS established and verified. Raises OSError (TimeoutError and ssl.SSLError are such)."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
+            _, carrier = await loop.create_connection(
+                lambda: UpstreamConnection(self),
+                self.upstream.host,
+                self.upstream.port,
+                ssl=self.tls,
+                server_hostname=self.server_name if self.tls else None,
+            )
+        return carrier
+
+    def opened(self, carrier: UpstreamConnection) -> None:
+        self.open.add(carrier)
+        carrier.deadline = self.now() + IDLE_SECONDS  # should whoever asked for it have gone
+        self.watch(carrier)
+
+    def lost(self, carrier: UpstreamConnection) -> None:
+        self.open.discard(carrier)
+        self._wheel.forget(carrier)
+        if carrier in self._idle:
+            self._idle.remove(carrier)
+
+    @property
+    def idle_count(self) -> int:
+        return len(self._idle)
+
+
+class UpstreamGroup:
+    """The upstreams of one site, in turn."""
+
+    __slots__ = ("_next", "targets")
+
+    def __init__(self, targets: Sequence[UpstreamTarget]) -> None:
+        self.targets = tuple(targets)
+        self._next = 0
+
+    def candidates(self) -> tuple[UpstreamTarget, ...]:
+        """All that are well, or all when none is, beginning with whose turn it is."""
+        order = self.targets[self._next :] + self.targets[: self._next]
+        return tuple(target for target in order if not target.is_out) or order
+
+    def turn(self) -> UpstreamTarget:
+        """Pass the turn on; gives whose it is now."""
+        if len(self.targets) == 1:
+            return self.targets[0]
+        self._next = (self._next + 1) % len(self.targets)
+        return self.candidates()[0]
+
+
+class UpstreamPool:
+    """All upstream connections of a worker."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bounds: Bounds,
+        wheel: TimerWheel,
+        clock: Callable[[], float],
+        on_error: Callable[[str, BaseException], None],
+        buffer: ReadBuffer,
+    ) -> None:
+        self._loop = loop
+        self._buffer = buffer
+        self._bounds = bounds
+        self._wheel = wheel
+        self._clock = clock
+        self._on_error = on_error
+        self._targets: dict[tuple[Upstream, UpstreamTls], UpstreamTarget] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def group(self, site: Site) -> UpstreamGroup:
+        """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
+        return UpstreamGroup([self._target(upstream, site.upstream_tls) for upstream in site.upstreams])
+
+    def lease(self, group: UpstreamGroup, tenant: ConnectionUser, *, fresh: bool = False) -> UpstreamConnection | None:
+        """An idle connection at once, or None: then `connect`. `fresh` passes the idle ones over."""
+        if fresh:
+            return None
+        carrier = group.turn().take_idle()
+        if carrier is not None:
+            carrier.leases += 1
+            carrier.tenant = tenant
+        return carrier
+
+    def connect(
+        self,
+        group: UpstreamGroup,
+        tenant: ConnectionUser,
+        done: Callable[[UpstreamConnection | None, str], None],
+        *,
+        fresh: bool = False,
+    ) -> asyncio.Task[None]:
+        """Open a connection to the first upstream that accepts one, and call `done` with it, or with None and a token.
+
+        Cancelling the task gives up; `done` is then not called.
+        """
+        task = self._loop.create_task(self._connect(group, tenant, done, fresh=fresh))
+        self._keep(task)
+        return task
+
+    def release(self, carrier: UpstreamConnection, *, reusable: bool) -> None:
+        """End a lease. `reusable` says that the last response was read whole and nothing else came."""
+        carrier.tenant = None
+        if reusable:
+            carrier.target.keep_idle(carrier)
+        else:
+            carrier.close()
+
+    def close(self) -> None:
+        """Cut every connection and stop every attempt."""
+        for task in self._tasks:
+            task.cancel()
+        for target in self._targets.values():
+            for carrier in tuple(target.open):
+                carrier.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any connection or attempt is left."""
+        return bool(self._tasks) or any(target.open for target in self._targets.values())
+
+    def counts(self) -> dict[str, int]:
+        """Open and idle connections, and upstreams that are out."""
+        targets = self._targets.values()
+        return {
+            "upstream_connections": sum(len(target.open) for target in targets),
+            "upstream_idle": sum(target.idle_count for target in targets),
+            "upstreams_out": sum(target.is_out for target in targets),
+        }
+
+    async def _connect(
+        self,
+        group: UpstreamGroup,
+        tenant: ConnectionUser,
+        done: Callable[[UpstreamConnection | None, str], None],
+        *,
+        fresh: bool,
+    ) -> None:
+        fault = "upstream-connect"
+        for target in group.candidates():
+            carrier = None if fresh else target.take_idle()
+            if carrier is None:
+                try:
+                    carrier = await target.connect()
+                except TimeoutError:
+                    fault = "upstream-connect-timeout"
+                except ssl.SSLError as error:
+                    fault = "upstream-tls"
+                    self._on_error("upstream-tls", error)
+                except OSError:
+                    fault = "upstream-connect"
+            if carrier is None or carrier.closed:
+                self._leave_out(target, group)
+                continue
+            carrier.leases += 1
+            carrier.tenant = tenant
+            carrier.deadline = inf
+            done(carrier, "")
+            return
+        done(None, fault)
+
+    def _leave_out(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
+        """A site's only upstream is always tried; one of several is left out until a probe gets through."""
+        if target.is_out or len(group.targets) == 1:
+            return
+        target.is_out = True
+        self._keep(self._loop.create_task(self._probe(target)))
+
+    async def _probe(self, target: UpstreamTarget) -> None:
+        attempt = 0
+        while target.is_out:
+            await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
+            attempt += 1
+            try:
+                carrier = await target.connect()
+            except OSError:
+                continue
+            target.is_out = False
+            target.keep_idle(carrier)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                self._on_error("upstream", error)
+
+    def _target(self, upstream: Upstream, tls: UpstreamTls) -> UpstreamTarget:
+        target = self._targets.get((upstream, tls))
+        if target is None:
+            secure = upstream.scheme == "https"
+            context = _tls_context(tls) if secure else None
+            target = UpstreamTarget(
+                upstream, context, tls.name or upstream.host, self._wheel, self._bounds, self._clock, self._buffer
+            )
+            self._targets[(upstream, tls)] = target
+        return target
+
+
+def _tls_context(tls: UpstreamTls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,1 @@
+"""Values that every part uses: request, decision, addresses, settings, problems, YAML with places. No I/O, no clock."""

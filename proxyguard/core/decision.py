@@ -1,0 +1,200 @@
+"""What can be decided about a request: the closed union of actions, and the decision that names its rule and reason.
+
+Plain values. Knows nothing of how a decision is reached (engine) or carried out (adapters, responses).
+Durations are seconds.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Final
+
+
+class Mode(StrEnum):
+    """Whether a rule acts (`enforce`), only records what it would have done (`shadow`), or is not looked at (`off`)."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    OFF = "off"
+
+
+def weakest(*modes: Mode) -> Mode:
+    """The mode that acts least: off, else shadow, else enforce."""
+    if Mode.OFF in modes:
+        return Mode.OFF
+    return Mode.SHADOW if Mode.SHADOW in modes else Mode.ENFORCE
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Forward, whatever any other rule, ban, score or limit says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Forward, and look at no later rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Answer at once. `status` None means 429 when a limit decided, else 403."""
+
+    status: int | None = None
+    message: str | None = None
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tarpit:
+    """Answer slowly: a plausible response, `drip_bytes` every `drip_seconds`, for at most `hold_seconds`."""
+
+    hold_seconds: float = 60.0
+    drip_seconds: float = 2.0
+    drip_bytes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Forward after a wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Close the connection without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """Remember a refusal for the rule's key (its limit's `per`, else the client) and answer with `then`.
+
+    Each further ban of the same key within `forget_seconds` of the last one's end lasts `escalation` times longer, up to
+    `max_seconds`.
+    """
+
+    for_seconds: float
+    then: Reject | Tarpit | Drop = field(default_factory=Reject)
+    escalation: float = 1.0
+    max_seconds: float = 86_400.0
+    forget_seconds: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Add points (which may be negative) and go on."""
+
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Attach a tag and go on."""
+
+    name: str
+
+
+Action = Allow | Pass | Reject | Tarpit | Delay | Drop | Ban | Score | Tag
+Refusal = Reject | Tarpit | Drop
+
+ACTION_NAMES: Final[dict[type[Action], str]] = {
+    Allow: "allow", Pass: "pass", Reject: "reject", Tarpit: "tarpit", Delay: "delay", Drop: "drop", Ban: "ban",
+    Score: "score", Tag: "tag",
+}  # fmt: skip
+
+
+def _by_fields(value: Action) -> tuple[type[Action], tuple[object, ...]]:
+    """How an action is pickled: frozen, it cannot be filled in after it was made."""
+    return type(value), tuple(getattr(value, each.name) for each in fields(value))
+
+
+for _kind in ACTION_NAMES:
+    copyreg.pickle(_kind, _by_fields)
+
+DEFAULT_RULE: Final = "default"
+"""The name of the rule that decides when none applies: `pass by default`."""
+
+FAILURE_RULE: Final = "failure-mode"
+"""The name of the rule that decides when checking itself failed."""
+
+STORE_RULE: Final = "store-down"
+"""The name of the rule that decides when the store is down and its setting says to refuse what it would count."""
+
+PASS: Final = Pass()
+ALLOW: Final = Allow()
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowHit:
+    """What a rule in shadow would have done."""
+
+    rule: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The state of a limit, as far as the client may know it: for Retry-After and RateLimit fields."""
+
+    limit: int
+    period_seconds: float
+    remaining: int
+    retry_after_seconds: float
+    """0 unless the limit is exceeded."""
+    name: str = ""
+    """The rule's, for a limit that is announced."""
+    reset_seconds: float = 0.0
+    """Until all of it is there again, for a limit that is announced."""
+    unit: str = "requests"
+    """What is counted: the word of a limit's count kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndTime:
+    """When something ends for a client: Unix seconds, and seconds from the decision on."""
+
+    at: float
+    seconds_left: float
+
+
+FORWARDING: Final = (Allow, Pass, Delay)
+"""The actions that let a request go on. A tuple: a union would be made anew wherever it is asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision. `action` is what to do; for a ban it is what the banned get, and `banned` says so.
+
+    `rule` is the rule's name; `reason` its `why`, for the operator only; `matched` names what held, for the audit record.
+    """
+
+    action: Allow | Pass | Reject | Tarpit | Delay | Drop
+    rule: str = DEFAULT_RULE
+    reason: str = ""
+    mode: Mode = Mode.ENFORCE
+    score: float = 0.0
+    tags: frozenset[str] = frozenset()
+    banned: bool = False
+    quota: Quota | None = None
+    shadow: tuple[ShadowHit, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    """The announced limits that were looked at, in order."""
+    restriction: str = ""
+    """The name of the temporary restriction that decided, if one did."""
+    ends: EndTime | None = None
+    """When that restriction ends, or else when the announced limit that decided lets the client on."""
+
+    @property
+    def name(self) -> str:
+        """The action's name in YAML, log and metrics; `ban` for what a ban answered."""
+        return "ban" if self.banned else ACTION_NAMES[type(self.action)]
+
+    @property
+    def forwards(self) -> bool:
+        """Whether the request goes to the upstream (perhaps after a delay)."""
+        return isinstance(self.action, FORWARDING)
+
+
+PASS_BY_DEFAULT: Final = Decision(action=PASS)

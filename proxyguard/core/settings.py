@@ -1,0 +1,231 @@
+"""Process settings: what this instance listens on, protects, trusts and bounds. Values with defaults; read once at start.
+
+Reading `proxyguard.yaml` and `PROXYGUARD_*` is `settings_file`'s work. Every number that a client could push against has a
+bound here. Durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from proxyguard.core.address import Network, Prefixes
+from proxyguard.core.decision import Mode
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class FailureMode(StrEnum):
+    """What happens to a request whose check failed through our own fault."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class OnFull(StrEnum):
+    """What a full table of counters does with a key it has never seen."""
+
+    PROTECT = "protect"
+    """New keys share 1,024 counters per rule, so a flood of keys cannot switch limiting off."""
+    PERMIT = "permit"
+    """New keys are not counted until there is room."""
+
+
+class OnStoreDown(StrEnum):
+    """What counts while a store outside this process does not answer. Bans known here stay in force in each case."""
+
+    LOCAL = "local"
+    """A table of this process, starting empty: each process lets through what the limit says."""
+    OPEN = "open"
+    """Nothing: no limit is exceeded."""
+    CLOSED = "closed"
+    """Nothing, and requests that a limit would count are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A TCP address to listen on; port 0 lets the kernel choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One web server behind us."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate chain and its key, PEM. Read again when the files change."""
+
+    chain: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTls:
+    """How HTTPS upstreams are verified. `name` overrides the name that the certificate must have."""
+
+    verify: bool = True
+    ca: Path | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Hosts that share upstreams, certificate and rule sets. `*.example.org` matches one or more labels; `*` any host."""
+
+    hosts: tuple[str, ...] = ("*",)
+    upstreams: tuple[Upstream, ...] = ()
+    certificate: Certificate | None = None
+    upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
+    rule_sets: tuple[str, ...] | None = None
+    """Names of the rule sets that apply; None means all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one client may make us hold or wait for. Exceeding a bound is a clear status or a close, never a hang."""
+
+    head_seconds: float = 15.0
+    """From the first byte (or the accept) to the end of a request head; then 408."""
+    idle_seconds: float = 60.0
+    """Between requests of a kept-alive connection; then a close."""
+    body_gap_seconds: float = 30.0
+    """Between bytes of a request body; then 408."""
+    send_gap_seconds: float = 60.0
+    """A client that takes no byte of a response for so long is cut."""
+    upgrade_idle_seconds: float = 3600.0
+    """Without a byte in either direction on an upgraded connection (WebSocket)."""
+    upstream_connect_seconds: float = 5.0
+    """Then the next upstream, else 503."""
+    upstream_first_byte_seconds: float = 60.0
+    """From the end of the request to the response head; then 504."""
+    upstream_gap_seconds: float = 300.0
+    """Between bytes of a response; event streams send comments more often than that."""
+    tls_handshake_seconds: float = 10.0
+    client_hello_bytes: int = 16 * KIB
+    head_bytes: int = 32 * KIB
+    """Request line and header section; then 431."""
+    field_bytes: int = 8 * KIB
+    """One header field, name and value; then 431. Conditions never look at more than this."""
+    header_count: int = 100
+    target_bytes: int = 8 * KIB
+    """Then 414."""
+    body_bytes: int | None = None
+    """Then 413. None: no bound, bodies are streamed."""
+    connections: int = 20_000
+    connections_per_network: int = 2_000
+    """Per client network (see Prefixes); peers in trusted_proxies are not counted."""
+    requests_per_connection: int = 10_000
+    buffer_bytes: int = 256 * KIB
+    """Per direction of a connection before reading from the other side stops."""
+    http2_streams: int = 100
+    http2_resets: int = 200
+    """Streams reset by one client connection in 30 s before it is closed (rapid reset, CVE-2023-44487)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TarpitBudget:
+    """What tarpits may cost in all; when it is used up a tarpit becomes a reject."""
+
+    connections: int = 10_000
+    per_network: int = 100
+    hold_seconds: float = 300.0
+    bytes_per_connection: int = 64 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """Tables of the memory store."""
+
+    keys: int = 1_000_000
+    bans: int = 100_000
+    accounts: int = 100_000
+    """Sessions whose account is remembered; the one used least recently gives way."""
+    on_full: OnFull = OnFull.PROTECT
+    prefixes: Prefixes = field(default_factory=Prefixes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreChoice:
+    """Where counts and bans are kept."""
+
+    url: str | None = None
+    """A Valkey or Redis server that several instances share, such as `rediss://user:password@host/0`; None: this process."""
+    name: str = "proxyguard"
+    """Sets apart deployments that share a server."""
+    timeout_seconds: float = 0.05
+    on_down: OnStoreDown = OnStoreDown.LOCAL
+    snapshot: Path | None = None
+    """A file that keeps bans and lasting counts over restarts when there is no server; None: they end with the process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The audit log: `path` is a file, or `-` for standard output. `passes` is the share (0 to 1) of plain passes recorded."""
+
+    path: str = "-"
+    passes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Who may say what the client address is; see client_address."""
+
+    proxies: tuple[Network, ...] = ()
+    header: str = "x-forwarded-for"
+    """`x-forwarded-for`, `forwarded`, or a header that holds one address, such as `cf-connecting-ip`."""
+    proxy_protocol: bool = False
+    """Trusted peers begin each connection with a PROXY header, v1 or v2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recycle:
+    """When a worker of several is replaced by a fresh one; None: never. The old one finishes its requests."""
+
+    age_seconds: float | None = None
+    memory_bytes: int | None = None
+    """Resident memory, looked at every few seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of a process."""
+
+    listen: Listen = Listen("0.0.0.0", 8080)  # noqa: S104 - a front faces every interface unless told otherwise
+    admin: Listen = Listen("127.0.0.1", 9901)
+    control: Path | None = None
+    """Unix socket for commands on the running instance; None: a file named after the admin port in the temporary directory."""
+    sites: tuple[Site, ...] = ()
+    rules: Path = Path("rules")
+    mode: Mode = Mode.ENFORCE
+    failure_mode: FailureMode = FailureMode.OPEN
+    trust: Trust = field(default_factory=Trust)
+    bounds: Bounds = field(default_factory=Bounds)
+    tarpit: TarpitBudget = field(default_factory=TarpitBudget)
+    counting: Counting = field(default_factory=Counting)
+    store: StoreChoice = field(default_factory=StoreChoice)
+    audit: Audit = field(default_factory=Audit)
+    workers: int = 1
+    """Processes that share the listening port. 1 needs no supervisor."""
+    recycle: Recycle = field(default_factory=Recycle)
+    http2: bool = True
+    drain_seconds: float = 30.0
+    restrictions_file: Path | None = None
+    """Keeps what operators decided about restrictions over restarts; None: it ends with the instance."""
+    key_secret: str | None = None
+    """Keys the hashes of cookie and header values; None: a random one for the life of the process."""

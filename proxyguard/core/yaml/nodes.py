@@ -1,0 +1,309 @@
+"""Strict YAML: text to nodes that know their line and column, with every ambiguity refused.
+
+The only module that imports yaml. Scalars keep the text that was written, so `NO`, `1:30` and `012` are what they look
+like; whoever reads a node says whether it must be a number, a truth value or a text. Duplicate keys, merge keys, tags,
+several documents, cycles and absurd sizes are problems with a place. Knows nothing of what the YAML is about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import yaml
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave it out
+
+from proxyguard.core.problems import Report, quoted
+from proxyguard.core.yaml.syntax_errors import syntax_words
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""One file. 50,000 rules of 300 bytes; libyaml needs about 3 s for that."""
+
+MAX_DEPTH: Final = 40
+"""Levels of nesting: conditions nested 30 deep still fit, and no recursion of ours comes near Python's limit."""
+
+MAX_NODES: Final = 4_000_000
+"""Nodes after aliases are followed; stops an alias bomb (a few lines that stand for billions of values)."""
+
+MAX_KEY_CHARACTERS: Final = 512
+
+_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What YAML 1.2 section 5.1 leaves out."""
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A single value as text. `plain` when written without quotes and not as a block."""
+
+    line: int
+    column: int
+    text: str
+    plain: bool
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it says that there is no value: nothing, `~` or `null`."""
+        return self.plain and self.text in _NULLS
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list of nodes."""
+
+    line: int
+    column: int
+    items: list[Node]
+
+
+@dataclass(slots=True)
+class MappingEntry:
+    """One key of a mapping and its value."""
+
+    key: Scalar
+    value: Node
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Entries in the order written; no key twice."""
+
+    line: int
+    column: int
+    entries: list[MappingEntry]
+
+    def get(self, key: str) -> Node | None:
+        """The value of a key."""
+        return next((entry.value for entry in self.entries if entry.key.text == key), None)
+
+    def __iter__(self) -> Iterator[MappingEntry]:
+        return iter(self.entries)
+
+
+Node = Scalar | Sequence | Mapping
+
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+
+
+def read_yaml(data: bytes | str, report: Report) -> Node | None:
+    """Parse one document. Returns None, with the reason in the report, when it is not YAML that we accept."""
+    text = _decoded(data, report)
+    if text is None:
+        return None
+    before = len(report.problems)
+    try:
+        node = _Builder(CParser(text), report).document()
+    except _StopError as stop:
+        report.add(stop.line, stop.column, stop.message, stop.hint)
+        return None
+    except yaml.MarkedYAMLError as error:
+        _report_syntax(error, text, report)
+        return None
+    except yaml.YAMLError as error:
+        report.add(1, 1, f"not valid YAML: {error}")
+        return None
+    if node is None:
+        hint = "there is nothing in it but comments and blanks; a file that is not in use is best renamed"
+        report.add(1, 1, "the file is empty", hint)
+    return node if len(report.problems) == before else None
+
+
+def describe(node: Node) -> str:
+    """What a node is, for messages: `a list`, `a mapping`, `no value` or the quoted text."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Mapping):
+        return "a mapping"
+    return "no value" if node.is_null else quoted(node.text)
+
+
+class _StopError(Exception):
+    """A fault after which nothing more of the file can be read."""
+
+    def __init__(self, mark: Any, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.line: int = mark.line + 1
+        self.column: int = mark.column + 1
+        self.message = message
+        self.hint = hint
+
+
+class _Anchored(NamedTuple):
+    """What an anchor stands for, the nodes in it, and the levels below it."""
+
+    node: Node
+    size: int
+    height: int
+
+
+class _Builder:
+    """Turns libyaml's events into nodes, in the order written.
+
+    Events rather than PyYAML's composed nodes: those carry two marks and a dictionary each, and the garbage collector spends
+    several times as long on them as the parser does.
+    """
+
+    __slots__ = ("_anchors", "_count", "_deepest", "_depth", "_next", "_report")
+
+    def __init__(self, parser: Any, report: Report) -> None:
+        self._next: Callable[[], Any] = parser.get_event
+        self._report = report
+        self._anchors: dict[str, _Anchored | None] = {}
+        self._count = 0
+        self._depth = 0
+        self._deepest = 0
+
+    def document(self) -> Node | None:
+        """The only document of the stream; None when there is none."""
+        self._next()  # the stream begins
+        if type(self._next()) is yaml.StreamEndEvent:
+            return None
+        node = self._node(self._next())
+        self._next()  # the document ends
+        event = self._next()
+        if type(event) is not yaml.StreamEndEvent:
+            raise _StopError(event.start_mark, "a second document begins here (---)", "one file holds one document")
+        return None if isinstance(node, Scalar) and not node.text and node.plain else node
+
+    def _node(self, event: Any) -> Node:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise _StopError(event.start_mark, f"more than {MAX_NODES} values, aliases followed", _LONG)
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            return self._aliased(event)
+        mark = event.start_mark
+        line, column = mark.line + 1, mark.column + 1
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._report.add(line, column, f"the tag {quoted(tag)} has no meaning here", "write the value alone")
+        anchor = event.anchor
+        if anchor is None:
+            if kind is yaml.ScalarEvent:
+                return Scalar(line, column, event.value, not event.style)
+            return self._collection(kind, mark, line, column)
+        if anchor in self._anchors:
+            hint = "put a value that begins with & in single quotes, or rename one anchor"
+            self._report.add(line, column, f"the anchor &{anchor} is defined twice", hint)
+        self._anchors[anchor] = None
+        first, deepest = self._count, self._deepest
+        self._deepest = self._depth
+        if kind is yaml.ScalarEvent:
+            node: Node = Scalar(line, column, event.value, not event.style)
+        else:
+            node = self._collection(kind, mark, line, column)
+        self._anchors[anchor] = _Anchored(node, self._count - first + 1, self._deepest - self._depth)
+        self._deepest = max(deepest, self._deepest)
+        return node
+
+    def _collection(self, kind: type, mark: Any, line: int, column: int) -> Node:
+        self._enter(mark, 1)
+        read = self._next
+        event = read()
+        if kind is yaml.SequenceStartEvent:
+            items: list[Node] = []
+            while type(event) is not yaml.SequenceEndEvent:
+                items.append(self._node(event))
+                event = read()
+            self._depth -= 1
+            return Sequence(line, column, items)
+        entries: list[MappingEntry] = []
+        seen: dict[str, Scalar] = {}
+        while type(event) is not yaml.MappingEndEvent:
+            key = self._key(self._node(event))
+            value = self._node(read())
+            if key is not None:
+                first = seen.setdefault(key.text, key)
+                if first is not key:
+                    message = f"duplicate key {quoted(key.text)}, first on line {first.line}"
+                    hint = "keep one of them; a second one would hide the first"
+                    self._report.add(key.line, key.column, message, hint)
+                entries.append(MappingEntry(key, value))
+            event = read()
+        self._depth -= 1
+        return Mapping(line, column, entries)
+
+    def _aliased(self, event: Any) -> Node:
+        mark = event.start_mark
+        if event.anchor not in self._anchors:
+            hint = "put it in single quotes if it is meant as it stands"
+            raise _StopError(mark, f"*{event.anchor} is an alias in YAML, and nothing is called &{event.anchor}", hint)
+        anchored = self._anchors[event.anchor]
+        if anchored is None:
+            raise _StopError(
+                mark, f"the alias *{event.anchor} stands inside of what it refers to", "write the value out"
+            )
+        self._count += anchored.size - 1
+        if self._count > MAX_NODES:
+            raise _StopError(mark, f"more than {MAX_NODES} values, aliases followed", _LONG)
+        self._enter(mark, anchored.height)
+        self._depth -= anchored.height
+        return anchored.node
+
+    def _enter(self, mark: Any, levels: int) -> None:
+        self._depth += levels
+        self._deepest = max(self._deepest, self._depth)
+        if self._depth > MAX_DEPTH:
+            hint = "nothing in a rule file or in the settings needs that"
+            raise _StopError(mark, f"nested more than {MAX_DEPTH} levels deep", hint)
+
+    def _key(self, key: Node) -> Scalar | None:
+        if not isinstance(key, Scalar):
+            hint = "a key is a single word; put quotes around text that begins with [ or {"
+            self._report.add(key.line, key.column, f"a key cannot be {describe(key)}", hint)
+            return None
+        if key.plain and key.text == "<<":
+            hint = "repeat the keys, or put what is common into a list of its own"
+            self._report.add(key.line, key.column, "merge keys (<<) are not supported", hint)
+            return None
+        if len(key.text) > MAX_KEY_CHARACTERS:
+            self._report.add(key.line, key.column, f"a key of more than {MAX_KEY_CHARACTERS} characters")
+            return None
+        return key
+
+
+_LONG: Final = "write long lists into a file of their own: {file: lists/NAME.txt}"
+
+
+def _decoded(data: bytes | str, report: Report) -> str | None:
+    if len(data) > MAX_BYTES:
+        hint = "split the file, or move long lists into {file: lists/NAME.txt}"
+        report.add(1, 1, f"the file has more than {MAX_BYTES // 1024 // 1024} MiB", hint)
+        return None
+    if isinstance(data, bytes):
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            start = data.rfind(b"\n", 0, error.start) + 1
+            line = data.count(b"\n", 0, error.start) + 1
+            column = len(data[start : error.start].decode("utf-8", "replace")) + 1
+            report.add(line, column, f"not UTF-8: byte 0x{data[error.start]:02x}", "save the file as UTF-8")
+            return None
+    else:
+        text = data.removeprefix("\ufeff")
+    bad = _UNPRINTABLE.search(text)
+    if bad is None:
+        return text
+    line, column = text_place(text, bad.start())
+    message = f"the control character U+{ord(bad[0]):04X} cannot stand in YAML"
+    report.add(line, column, message, "delete it; editors show it as a blank or a box")
+    return None
+
+
+def text_place(text: str, offset: int) -> tuple[int, int]:
+    """The 1-based line and column of an offset."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report) -> None:
+    problem = error.problem or ""
+    opened, mark = error.context_mark, error.problem_mark or error.context_mark
+    if opened and "unexpected end of stream" in problem:
+        mark = opened  # where the quote was opened says more than where the file ends
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.splitlines()
+    rest = "\n".join(lines[line:])[column:]
+    before = lines[line][:column] if line < len(lines) else ""
+    message, hint = syntax_words(problem, rest, opened.line + 1 if opened and opened.line != line else 0, before)
+    report.add(line + 1, column + 1, message, hint)

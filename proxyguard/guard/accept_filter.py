@@ -1,0 +1,60 @@
+"""Who is refused at accept, before TLS and HTTP: clients under a ban, their own or their network's, whose answer is `drop`.
+
+Any other ban is told to the client, so it waits for the request. A client that an allow rule names by its address is never
+refused here; an allow rule about paths cannot be asked before there is a path. Knows nothing of sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import time
+
+from proxyguard.core.address import Address, Network
+from proxyguard.core.decision import Allow, Drop, Mode
+from proxyguard.core.settings import Settings
+from proxyguard.limits.stores.store import AsyncStore, Store
+from proxyguard.policy.compile.network_table import NetworkTable
+from proxyguard.policy.model import AllOf, AnyOf, Condition, InNetworks, Not, Policy, Test, rules_by_mode
+
+
+class AcceptFilter:
+    """Asked once per accepted connection."""
+
+    def __init__(
+        self, store: Store | AsyncStore, settings: Settings, policy: Policy, *, clock: Callable[[], float] = time
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._allowed = self.table(policy)
+
+    def table(self, policy: Policy) -> NetworkTable:
+        """The networks that the allow rules of a policy name; may take a while, so a thread may make it."""
+        rules = rules_by_mode(policy, self._settings.mode)
+        allowing = (rule.when for rule, mode in rules if isinstance(rule.action, Allow) and mode is Mode.ENFORCE)
+        return NetworkTable((network, 1) for when in allowing for network in named_networks(when))
+
+    def swap(self, allowed: NetworkTable) -> None:
+        """Take the table of another policy."""
+        self._allowed = allowed
+
+    def refuses(self, address: Address) -> bool:
+        """Whether a connection from this address is closed at once."""
+        if self._settings.mode is not Mode.ENFORCE:
+            return False
+        prefixes, now = self._settings.counting.prefixes, self._clock()
+        client, network = address.ban_keys(prefixes)
+        ban = self._store.banned(client, now) or self._store.banned(network, now)
+        return ban is not None and isinstance(ban.then, Drop) and not self._allowed.find(address.number)
+
+
+def named_networks(when: Condition) -> Iterator[Network]:
+    """The networks that a condition asks the client to be in, wherever in it; those under a `not` are left out."""
+    match when:
+        case Test(matcher=InNetworks(networks)):
+            yield from networks
+        case AllOf(conditions) | AnyOf(conditions):
+            for condition in conditions:
+                yield from named_networks(condition)
+        case Test() | Not():
+            return

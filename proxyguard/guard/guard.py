@@ -1,0 +1,339 @@
+"""One request through engine, store and telemetry: the one place where a check may fail, and what happens then.
+
+Implements `ports.Checker`. Decides nothing itself but the failure mode; knows nothing of sockets or HTTP framing. The policy
+is one reference that a reload swaps; a request keeps the one it started with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from random import Random
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
+
+from proxyguard.core.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Reject, Tarpit
+from proxyguard.core.settings import Counting, FailureMode
+from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.interfaces import Forwarding, Served, Ticket
+from proxyguard.http.ratelimit_fields import quota_fields
+from proxyguard.http.responses import refusal_status
+from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable, Usage
+from proxyguard.policy.compile.conditions import class_of
+from proxyguard.policy.engine import Match, Ruling, decide, due, match, owed
+from proxyguard.policy.model import ANONYMOUS
+from proxyguard.policy.sites import Policies
+from proxyguard.restrictions.active import ActiveRestrictions
+from proxyguard.telemetry.audit import AuditLog, Record, shown
+from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.one_client import OneClientWatch
+from proxyguard.telemetry.shadow import Tally
+
+if TYPE_CHECKING:
+    from proxyguard.core.request import Request
+    from proxyguard.limits.stores.store import Charge
+    from proxyguard.policy.compile.compile import Account, CompiledPolicy
+
+logger = logging.getLogger(__name__)
+
+FAILED_OPEN: Final = Decision(action=PASS, rule=FAILURE_RULE, reason="the check failed; failure mode open")
+FAILED_CLOSED: Final = Decision(
+    action=Reject(status=503, retry_after_seconds=5.0),
+    rule=FAILURE_RULE,
+    reason="the check failed; failure mode closed",
+)
+
+STORE_DOWN: Final = Decision(
+    action=Reject(status=503, retry_after_seconds=5.0),
+    rule=STORE_RULE,
+    reason="the store is down, and store.on_down is closed",
+)
+
+NOTHING_HIDDEN: Final = Forwarding()
+
+MAX_SETTLING: Final = 10_000
+"""Charges for responses on their way to a store elsewhere; more are not made."""
+
+_new = tuple.__new__  # half the cost of calling the class
+
+OF_THE_SITE: Final = frozenset({"", "client-gone"})
+"""Faults with which a status is still the site's, not ours."""
+
+
+class Guard:
+    """Checks requests against the policy in force. One per process; not thread-safe, called from the event loop only."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        store: Store | AsyncStore,
+        metrics: Metrics,
+        audit: AuditLog | None,
+        *,
+        failure_mode: FailureMode = FailureMode.OPEN,
+        audit_passes: float = 0.0,
+        accounts: AccountCache | None = None,
+        tally: Tally | None = None,
+        restricting: ActiveRestrictions | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._policies = policies
+        self._store = store
+        self._metrics = metrics
+        self._audit = audit
+        self._failure = FAILED_CLOSED if failure_mode is FailureMode.CLOSED else FAILED_OPEN
+        self._audit_passes = audit_passes
+        self._accounts = accounts or AccountCache(Counting().accounts)
+        self._tally = tally
+        self.restricting = restricting or ActiveRestrictions()
+        self._clock = clock
+        self.one_client = OneClientWatch()
+        self._settling: set[asyncio.Future[Outcome]] = set()
+        self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
+
+    @property
+    def policies(self) -> Policies:
+        """The policy in force."""
+        return self._policies
+
+    def swap(self, policies: Policies) -> None:
+        """Put another policy in force for requests from now on."""
+        self._policies = policies
+
+    def reference(self) -> str:
+        """A new opaque reference: 16 hexadecimal digits."""
+        return self._random.getrandbits(64).to_bytes(8).hex()
+
+    def check(self, request: Request) -> Ticket | Awaitable[Ticket]:
+        """Decide about one request; see `ports.Checker`."""
+        started = perf_counter()
+        self._metrics.requests += 1
+        self.one_client.observe(request.client)
+        try:
+            now = self._clock()
+            policy = self._policies.of(request.host)
+            if policy.account is not None:
+                self._recognise(policy.account, request, now)
+            found = match(policy, request, now, self.restricting.tags)
+            if found.decision is not None:
+                return self._ticket(found, found.decision, started)
+            outcome: Outcome | Awaitable[Outcome] | None
+            try:
+                outcome = self._store.charge(found.charges, found.ban_keys, now)
+            except StoreUnavailable as down:
+                outcome = self._uncounted(found, down)
+            if outcome is None:
+                return self._ticket(found, STORE_DOWN, started)
+            if not isinstance(outcome, Outcome):
+                return self._check_later(found, outcome, started)
+            ruling = decide(found, outcome)
+            if ruling.ban is not None:
+                self._ban(ruling, now)
+        except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
+            return self._failed(request, error, started)
+        return self._ticket(found, ruling.decision, started)
+
+    async def _check_later(self, found: Match, waiting: Awaitable[Outcome], started: float) -> Ticket:
+        try:
+            outcome: Outcome | None
+            try:
+                outcome = await waiting
+            except StoreUnavailable as down:
+                outcome = self._uncounted(found, down)
+            if outcome is None:
+                return self._ticket(found, STORE_DOWN, started)
+            ruling = decide(found, outcome)
+            if ruling.ban is not None:
+                self._ban(ruling, self._clock())
+        except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
+            return self._failed(found.request, error, started)
+        return self._ticket(found, ruling.decision, started)
+
+    def _uncounted(self, found: Match, error: StoreUnavailable) -> Outcome | None:
+        """What to decide by when the store is down and says to refuse: nothing is exceeded; None: refuse.
+
+        A request that rules without a limit refuse anyway is refused by them. One that only rules in shadow would count is not
+        refused: they never act.
+        """
+        self._metrics.internal_error("store", error)
+        outcome = Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in found.charges))  # noqa: FBT003 - a tuple's field
+        counts = any(rule.enforced for rule, charge, _ in found.steps if charge is not None)
+        return None if counts and decide(found, outcome).decision.forwards else outcome
+
+    def _recognise(self, account: Account, request: Request, now: float) -> None:
+        """Let the request say whose account it is, when the upstream has said so of its session."""
+        session = account.session(request)
+        if session is None:
+            return
+        word = self._accounts.find(place_of(request, session), now)
+        if word is not None:
+            request.account = word.encode()
+            request.account_key = session
+
+    def _forwarding(self, policy: CompiledPolicy, request: Request) -> Forwarding | None:
+        """What the front has to hide and to tell us, if anything."""
+        account = policy.account
+        if account is None:
+            return None
+        return Forwarding(account.header, partial(self._learn, account, request))
+
+    def _learn(self, account: Account, request: Request, word: bytes) -> None:
+        session = account.session(request)
+        if session is not None:
+            text = word.decode("ascii", "ignore").strip()
+            self._accounts.learn(place_of(request, session), text, self._clock() + account.remember_seconds)
+
+    def settle(self, ticket: Ticket, served: Served) -> None:
+        """Count and record how an exchange ended; see `ports.Checker`."""
+        metrics = self._metrics
+        metrics.responses[served.status] += 1
+        metrics.bytes_sent += served.bytes_sent
+        metrics.bytes_received += served.bytes_received
+        metrics.request_seconds.observe(served.total_seconds)
+        if served.upstream_seconds is not None:
+            metrics.upstream_seconds.observe(served.upstream_seconds)
+        if served.upstream_head_seconds is not None:
+            metrics.upstream_head_seconds.observe(served.upstream_head_seconds)
+        if served.upstream_seconds is not None or served.fault.startswith("upstream"):
+            metrics.site_answers += 1
+            metrics.site_errors += served.status >= 500
+        if served.fault:
+            metrics.faults[served.fault] += 1
+        if ticket.due and served.upstream_seconds is not None:
+            self._charge_due(ticket.due, served)
+        decision = ticket.decision
+        if self._recorded(ticket) if decision.forwards else isinstance(decision.action, Tarpit):
+            self._record(ticket, served.status, served.total_seconds, served.fault)
+
+    def _charge_due(self, charges: tuple[Charge, ...], served: Served) -> None:
+        """Charge what a response of the site cost. Nobody waits for a store elsewhere."""
+        status = served.status if served.fault in OF_THE_SITE else 0
+        costs = owed(charges, status, served.bytes_sent, served.upstream_seconds)
+        if not costs or len(self._settling) >= MAX_SETTLING:
+            return
+        try:
+            outcome = self._store.charge(costs, (), self._clock())
+            if not isinstance(outcome, Outcome):
+                waiting = asyncio.ensure_future(outcome)
+                self._settling.add(waiting)
+                waiting.add_done_callback(self._settled)
+        except StoreUnavailable:
+            return  # the requests that it would refuse are refused already
+        except Exception as error:  # noqa: BLE001 - the response is out: there is nothing to refuse
+            self._metrics.internal_error("settle", error)
+
+    def _settled(self, waiting: asyncio.Future[Outcome]) -> None:
+        self._settling.discard(waiting)
+        error = None if waiting.cancelled() else waiting.exception()
+        if isinstance(error, Exception) and not isinstance(error, StoreUnavailable):
+            self._metrics.internal_error("settle", error)
+
+    def _ban(self, ruling: Ruling, now: float) -> None:
+        order = ruling.ban
+        if order is not None:
+            self._store.ban(order.key, order.rule, order.reason, order.terms, now)
+
+    def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
+        where = "store" if isinstance(error, StoreUnavailable) else "check"
+        self._metrics.internal_error(where, error)
+        # The rules may ask to hide a header: what they say of that holds whatever failed.
+        forwarding = self._forwarding(self._policies.of(request.host), request)
+        return self._record_decision(Ticket(request, self._failure, self.reference(), started, forwarding))
+
+    def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
+        policy, request = found.policy, found.request
+        forwards = decision.forwards
+        forwarding = self._forwarding(policy, request) if forwards else None
+        if decision.restriction:
+            ends = self.restricting.ends(decision.restriction)
+            decision = replace(decision, ends=None if ends is None else EndTime(ends, max(0.0, ends - found.now)))
+        if decision.quotas:
+            if forwards:
+                hides = forwarding or NOTHING_HIDDEN
+                forwarding = hides._replace(add=quota_fields(decision.quotas))
+            elif decision.quota is not None and decision.quota.name and not decision.restriction:
+                wait = decision.quota.retry_after_seconds
+                decision = replace(decision, ends=EndTime(found.now + wait, wait))
+        class_ = ""
+        if policy.classes and found.decision is None:
+            class_ = class_of(found.tags)
+            self._metrics.classes[class_] += 1
+        if (class_ or policy.restricts) and found.decision is None:
+            who = request.account_key or policy.client_key(request)
+            self.restricting.observe(class_ or ANONYMOUS, who, decision)
+            self.restricting.recent.observe(class_ or ANONYMOUS, who, request.path, found.now)
+        later = due(found, decision) if policy.settles else ()
+        return self._record_decision(
+            _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later))
+        )
+
+    def _record_decision(self, ticket: Ticket) -> Ticket:
+        """Count a decision, and record a refusal; a tarpit when it has begun, as it may turn out that there is no room."""
+        decision, started = ticket.decision, ticket.started
+        seconds = perf_counter() - started
+        metrics = self._metrics
+        metrics.check_seconds.observe(seconds)
+        metrics.decided(decision.rule, decision.name, "enforce")
+        for hit in decision.shadow:
+            metrics.decided(hit.rule, hit.action, "shadow")
+        if self._tally is not None and (ticket.class_ or decision.shadow):
+            self._tally.observe(ticket.request.client, ticket.class_, decision)
+        if not (decision.forwards or isinstance(decision.action, Tarpit)):
+            self._record(ticket, refusal_status(decision), seconds, "")
+        return ticket
+
+    def _recorded(self, ticket: Ticket) -> bool:
+        decision = ticket.decision
+        if (
+            decision.rule != FAILURE_RULE
+            and decision.name == "pass"
+            and not (decision.shadow or decision.score or given_tags(decision))
+        ):
+            return self._audit_passes > 0 and self._random.random() < self._audit_passes
+        return True
+
+    def _record(self, ticket: Ticket, status: int, seconds: float, fault: str) -> None:
+        if self._audit is None:
+            return
+        request, decision = ticket.request, ticket.decision
+        self._audit.write(
+            Record(
+                time=in_thousandths(self._clock()),
+                reference=ticket.reference,
+                client=request.client.text,
+                port=request.client.port,
+                method=shown(request.method),
+                host=shown(request.host),
+                path=shown(request.path),
+                rule=decision.rule,
+                action=decision.name,
+                mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
+                score=decision.score,
+                status=status,
+                milliseconds=in_thousandths(seconds * 1000),
+                reason=decision.reason,
+                class_=ticket.class_,
+                tags=given_tags(decision),
+                shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow),
+                fault=fault,
+            )
+        )
+
+
+def in_thousandths(value: float) -> float:
+    """A value that is not negative, to three decimal places; a fifth of the cost of `round`."""
+    return int(value * 1000 + 0.5) / 1000
+
+
+def place_of(request: Request, session: str) -> str:
+    """Where an account is remembered. What the site behind one host says is not believed of another."""
+    return f"{session}@{request.host.decode('ascii', 'replace')}"
+
+
+def given_tags(decision: Decision) -> tuple[str, ...]:
+    """The tags that rules gave. Those that say the class, and what restrictions are on, have a colon."""
+    return tuple(sorted(tag for tag in decision.tags if ":" not in tag)) if decision.tags else ()

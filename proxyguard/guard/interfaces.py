@@ -1,0 +1,76 @@
+"""The border between what carries traffic and what decides: a front builds a Request, asks a Checker, acts, and settles.
+
+A front calls `check` once per request before any body byte goes anywhere, and `settle` once when the exchange is over,
+whatever its end. Neither raises: a fault in a check is the Checker's to turn into the failure mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+from proxyguard.core.decision import Decision
+from proxyguard.core.request import Headers, Request
+from proxyguard.limits.stores.store import Charge
+
+
+class Forwarding(NamedTuple):
+    """What a front does to a request and its response while forwarding them, besides carrying them."""
+
+    hide: bytes = b""
+    """A header (lower case) that passes in neither direction; empty: none."""
+    on_hidden_value: Callable[[bytes], None] | None = None
+    """Called with the value of the hidden header of the final response, if it has one."""
+    add: Headers = ()
+    """Header fields to add to the final response."""
+
+
+class Ticket(NamedTuple):
+    """One checked request: what to do, the opaque reference shown to a refused client, and the monotonic time of the check."""
+
+    request: Request
+    decision: Decision
+    reference: str
+    started: float
+    forwarding: Forwarding | None = None
+    class_: str = ""
+    """The class of the client, when the rules define classes."""
+    due: tuple[Charge, ...] = ()
+    """What is to be charged when the response is known."""
+
+
+class Served(NamedTuple):
+    """How an exchange ended. Byte counts are bodies only. `upstream_seconds` None: never reached the upstream."""
+
+    status: int
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    upstream_seconds: float | None = None
+    total_seconds: float = 0.0
+    fault: str = ""
+    """Empty, or a bounded token such as `upstream-connect`, `upstream-timeout`, `client-gone`."""
+    upstream_head_seconds: float | None = None
+    """Until the head of the upstream's response; None when there was none."""
+
+
+class Checker(Protocol):
+    """What a front needs of the guard."""
+
+    def check(self, request: Request) -> Ticket | Awaitable[Ticket]:
+        """Decide. A plain Ticket when the store is in this process, an awaitable only for a remote store."""
+        ...
+
+    def settle(self, ticket: Ticket, served: Served) -> None:
+        """Hear how the exchange ended."""
+        ...
+
+
+class FrontEvents(Protocol):
+    """What a front reports besides requests; each is counted and none may raise. Tokens are from a fixed set."""
+
+    def bound_exceeded(self, bound: str) -> None: ...
+    def bad_request(self, reason: str) -> None: ...
+    def connection_opened(self) -> None: ...
+    def connection_closed(self) -> None: ...
+    def tarpits_held(self, count: int) -> None: ...
+    def internal_error(self, where: str, error: BaseException) -> None: ...

@@ -1,0 +1,1 @@
+"""HTTP as pure protocol: parsers, writers, forwarded addresses, the PROXY protocol, our own responses. No sockets."""

@@ -1,0 +1,240 @@
+"""Who the client is, and what the upstream is told about it.
+
+The client is the connection's peer, unless the peer is a trusted proxy: then one chosen header is believed, read from the
+nearest hop outwards and only as far as each hop is trusted. Everything else a client says about addresses is dropped.
+Knows nothing of sockets; PROXY headers are proxy_protocol's.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from proxyguard.core.address import Address, Network
+from proxyguard.core.request import Headers
+from proxyguard.core.settings import Trust
+
+MAX_HOPS: Final = 32
+"""Hops looked at, the nearest first; real chains have one to five."""
+
+ADDRESS_HEADERS: Final = frozenset({
+    b"forwarded", b"x-forwarded-for", b"x-forwarded", b"forwarded-for", b"x-original-forwarded-for", b"x-real-ip",
+    b"x-client-ip", b"client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip", b"cf-connecting-ipv6",
+    b"cf-pseudo-ipv4", b"fastly-client-ip", b"x-remote-addr", b"x-remote-ip", b"x-originating-ip", b"x-envoy-external-address",
+    b"x-azure-clientip", b"x-appengine-user-ip",
+})  # fmt: skip
+"""Headers that some server takes a client address from. Nobody vouches for the ones that are not configured."""
+
+ORIGIN_HEADERS: Final = frozenset({
+    b"x-forwarded-proto", b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-ssl", b"x-url-scheme",
+    b"front-end-https", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-server", b"x-forwarded-prefix",
+    b"x-scheme", b"x-host", b"x-original-host",
+})  # fmt: skip
+"""What a proxy says about how it was reached: only a trusted one may."""
+
+REWRITE_HEADERS: Final = frozenset({b"x-original-url", b"x-rewrite-url", b"x-http-host-override"})
+"""Some frameworks route by these instead of the target: nobody may send them past the rules."""
+
+_V4_PORT: Final = re.compile(rb"([0-9.]{7,15}):([0-9]{1,5})")
+_BRACKETED: Final = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{1,5}))?")
+_PLAIN: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
+_PAIR: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)|\"((?:[^\"\\]|\\.)*)\")(?:[ \t]*;[ \t]*|[ \t]*\Z)"
+)
+_QUOTED_PAIR: Final = re.compile(rb"\\(.)")
+_SCHEMES: Final = {b"http": b"http", b"https": b"https", b"wss": b"https", b"ws": b"http"}
+
+
+class HeaderChanges(NamedTuple):
+    """How to change a request's headers: lower-case names to drop, fields to add."""
+
+    drop: frozenset[bytes]
+    add: Headers
+
+
+class _Hop(NamedTuple):
+    """One hop, and the scheme by which the proxy that tells of it was reached."""
+
+    address: Address
+    scheme: bytes | None
+
+
+class ClientAddressResolver:
+    """Answers who the client is under one Trust. Remembers only the last chain it read, since each request asks thrice."""
+
+    __slots__ = ("_firsts", "_header", "_last", "_lasts", "_trusted_drop", "_untrusted_drop")
+
+    def __init__(self, trust: Trust) -> None:
+        ranges = _merged(trust.proxies)
+        self._firsts = [first for first, _ in ranges]
+        self._lasts = [last for _, last in ranges]
+        self._header = trust.header.lower().encode("ascii")
+        self._untrusted_drop = ADDRESS_HEADERS | ORIGIN_HEADERS | REWRITE_HEADERS | {self._header}
+        kept = ORIGIN_HEADERS - {b"x-forwarded-proto", b"x-forwarded-host"}
+        if self._header not in (b"x-forwarded-for", b"forwarded", b"x-real-ip"):
+            kept |= {self._header}
+        self._trusted_drop = self._untrusted_drop - kept
+        self._last: tuple[Address, Headers, list[_Hop]] | None = None
+
+    def trusts(self, peer: Address) -> bool:
+        """Whether `peer` is in a trusted network."""
+        place = bisect_right(self._firsts, peer.number) - 1
+        return place >= 0 and peer.number <= self._lasts[place]
+
+    def resolve(self, peer: Address, headers: Headers) -> Address:
+        """The client's address: the peer's, or what trusted proxies vouch for. Never raises; garbage ends the walk."""
+        if not self._firsts or not self.trusts(peer):
+            return peer
+        chain = self._chain(peer, headers)
+        return chain[-1].address
+
+    def scheme(self, peer: Address, headers: Headers, scheme: bytes) -> bytes:
+        """How the client reached the outermost trusted proxy: `http` or `https`; `scheme` when nobody trusted says."""
+        if not self._firsts or not self.trusts(peer):
+            return scheme
+        if self._header == b"forwarded":
+            said = self._chain(peer, headers)[-1].scheme
+            if said is not None:
+                return said
+        values = _values(headers, b"x-forwarded-proto")
+        return _SCHEMES.get(values.rpartition(b",")[2].strip(b" \t").lower(), scheme)
+
+    def forwarding_headers(
+        self, headers: Headers, peer: Address, client: Address, scheme: bytes, authority: bytes
+    ) -> HeaderChanges:
+        """What the upstream is told: X-Forwarded-For with the hops that are vouched for, -Proto, -Host, X-Real-IP.
+
+        `client`, `scheme` are this resolver's answers for the same request, `authority` its Host. Forwarded (RFC 7239) is
+        dropped: two accounts of one chain are one too many.
+        """
+        real = client.text.encode("ascii")
+        if client is peer and not (self._firsts and self.trusts(peer)):
+            add = (
+                (b"X-Forwarded-For", real),
+                (b"X-Forwarded-Proto", scheme),
+                (b"X-Forwarded-Host", authority),
+                (b"X-Real-IP", real),
+            )
+            return HeaderChanges(self._untrusted_drop, add)
+        hops = [
+            hop.address.text.encode("ascii") for hop in reversed(self._chain(peer, headers)) if hop.address is not None
+        ]
+        host = _values(headers, b"x-forwarded-host").rpartition(b",")[2].strip(b" \t") or authority
+        return HeaderChanges(
+            self._trusted_drop,
+            (
+                (b"X-Forwarded-For", b", ".join(hops)),
+                (b"X-Forwarded-Proto", scheme),
+                (b"X-Forwarded-Host", host),
+                (b"X-Real-IP", real),
+            ),
+        )
+
+    def _chain(self, peer: Address, headers: Headers) -> list[_Hop]:
+        """The hops that are vouched for, from the trusted peer outwards; the last is the client."""
+        last = self._last
+        if last is not None and last[0] is peer and last[1] is headers:
+            return last[2]
+        chain = self._read_chain(peer, headers)
+        self._last = (peer, headers, chain)
+        return chain
+
+    def _read_chain(self, peer: Address, headers: Headers) -> list[_Hop]:
+        chain = [_Hop(peer, None)]
+        value = _values(headers, self._header)
+        if not value:
+            return chain
+        if self._header == b"forwarded":
+            said = map(_forwarded_element, _from_the_right(value))
+        elif self._header == b"x-forwarded-for":
+            said = map(_plain_element, _from_the_right(value))
+        else:
+            said = map(_plain_element, (value,))
+        for hop in said:
+            if hop is None:
+                break
+            chain.append(hop)
+            if not self.trusts(hop.address):
+                break
+        return chain
+
+
+def read_address(text: bytes) -> Address | None:
+    """Read `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`; None for anything else."""
+    port: bytes | None = None
+    if (match := _V4_PORT.fullmatch(text) or _BRACKETED.fullmatch(text)) is not None:
+        host, port = match.groups()
+        if text.startswith(b"[") and b":" not in host:
+            return None
+    elif _PLAIN.fullmatch(text) is not None:
+        host = text
+    else:
+        return None
+    number = int(port) if port else None
+    if number is not None and not 0 < number <= 0xFFFF:
+        number = None  # the address is what matters; a port of 0 only says that it is not known
+    try:
+        return Address.parse(host.decode("ascii"), number)
+    except ValueError:
+        return None
+
+
+def _merged(networks: tuple[Network, ...]) -> list[tuple[int, int]]:
+    """Sorted ranges without overlaps."""
+    ranges: list[tuple[int, int]] = []
+    for first, last, _ in sorted(networks):
+        if ranges and first <= ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
+        else:
+            ranges.append((first, last))
+    return ranges
+
+
+def _values(headers: Headers, wanted: bytes) -> bytes:
+    """The values of a field joined as RFC 9110 section 5.3 says, empty when it is absent."""
+    return b",".join([value for name, value in headers if name.lower() == wanted])
+
+
+def _from_the_right(value: bytes) -> Iterator[bytes]:
+    """The members of a list, the last one first, at most MAX_HOPS; empty ones do not count (RFC 9110 section 5.6.1)."""
+    members = value.rsplit(b",", MAX_HOPS)
+    if len(members) > MAX_HOPS:
+        del members[0]
+    for member in reversed(members):
+        stripped = member.strip(b" \t")
+        if stripped:
+            yield stripped
+
+
+def _plain_element(element: bytes) -> _Hop | None:
+    address = read_address(element)
+    return None if address is None else _Hop(address, None)
+
+
+def _forwarded_element(element: bytes) -> _Hop | None:
+    """One element of Forwarded (RFC 7239 section 4). None for `unknown`, `_hidden`, or anything malformed.
+
+    The list was cut at commas, those in quotes too: no address has one, so an element that does is no use.
+    """
+    address: Address | None = None
+    scheme: bytes | None = None
+    seen: set[bytes] = set()
+    place = 0
+    while place < len(element):
+        match = _PAIR.match(element, place)
+        if match is None:
+            return None
+        name, token, quoted = match.groups()
+        name = name.lower()
+        if name in seen:
+            return None
+        seen.add(name)
+        value = token if token is not None else _QUOTED_PAIR.sub(rb"\1", quoted)
+        if name == b"for":
+            address = read_address(value)
+        elif name == b"proto":
+            scheme = _SCHEMES.get(value.lower())
+        place = match.end()
+    return None if address is None else _Hop(address, scheme)

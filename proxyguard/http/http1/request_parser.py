@@ -1,0 +1,252 @@
+"""Reads the requests of one client connection, and refuses every head or body that could be read in two ways.
+
+What a head means is request_head's to say; here it is found in the stream, and its body after it. Bounds are Bounds'
+`head_bytes`, `target_bytes`, `field_bytes`, `header_count`, `body_bytes` and, after an upgrade offer, `buffer_bytes`.
+Whatever way the bytes are cut, the same messages or the same fault come out. Knows nothing of sockets, time, or clients.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from proxyguard.core.settings import Bounds
+from proxyguard.http.http1.chunked import ChunkedDecoder
+from proxyguard.http.http1.faults import BadRequest, Malformed
+from proxyguard.http.http1.fields import BARE_LF, longest_field, read_fields
+from proxyguard.http.http1.heads import END, Body, BodyKind, End, RequestEvent, RequestHead
+from proxyguard.http.http1.request_head import (
+    LINE_SPARE_BYTES,
+    RequestLine,
+    is_alike,
+    read_line,
+    understand,
+    with_target,
+)
+
+REMEMBERED_BYTES: Final = 4096
+"""Header sections up to this are remembered until the next request; nearly all are smaller."""
+
+
+class _Place(Enum):
+    HEAD = 1
+    LENGTH = 2
+    CHUNKED = 3
+    UPGRADE = 4
+    FAILED = 5
+
+
+class RequestParser:
+    """One per client connection. Feed bytes, get events; after a BadRequest nothing more is accepted."""
+
+    __slots__ = (
+        "_before", "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place", "_received",
+        "_section",
+    )  # fmt: skip
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._line_limit = min(bounds.target_bytes + LINE_SPARE_BYTES, bounds.head_bytes)
+        self._place = _Place.HEAD
+        self._held = bytearray()
+        self._blank = False
+        self._line: RequestLine | None = None
+        self._left = 0
+        self._received = 0
+        self._chunks: ChunkedDecoder | None = None
+        self._fault = ""
+        self._section = b""
+        self._before: RequestHead | None = None
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun and is not complete."""
+        return self._place is _Place.HEAD and bool(self._held)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of a next request has come."""
+        return self._place is _Place.HEAD and not self._held
+
+    def feed(self, data: bytes) -> list[RequestEvent]:
+        """Read on. Raises BadRequest, whose `events` are those that precede the fault."""
+        events: list[RequestEvent] = []
+        try:
+            self._run(data, events)
+        except Malformed as fault:
+            self._place = _Place.FAILED
+            self._fault = fault.reason
+            self._held.clear()
+            raise BadRequest(fault.reason, tuple(events)) from None
+        return events
+
+    def take_rest(self) -> bytes:
+        """What came after an upgrade offer; for the upgraded protocol. Empties it."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+    def resume(self) -> list[RequestEvent]:
+        """Go on with HTTP after an upgrade offer that was not taken. Raises BadRequest."""
+        self._place = _Place.HEAD
+        return self.feed(self.take_rest())
+
+    def _run(self, data: bytes, events: list[RequestEvent]) -> None:
+        start = 0
+        end = len(data)
+        while start < end:
+            match self._place:
+                case _Place.HEAD:
+                    start = self._read_head(data, start, events)
+                case _Place.LENGTH:
+                    start = self._read_length(data, start, events)
+                case _Place.CHUNKED:
+                    start = self._read_chunked(data, start, events)
+                case _Place.UPGRADE:
+                    self._held += data[start:]
+                    if len(self._held) > self._bounds.buffer_bytes:
+                        raise Malformed("upgrade-backlog")
+                    return
+                case _Place.FAILED:
+                    raise Malformed(self._fault)
+
+    def _read_head(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
+        """Read a head from what is held and `data[start:]`; gives the place in `data` after what was used."""
+        held = self._held
+        if not held:
+            if data.startswith(b"\r\n", start):
+                return self._skip_blank(start + 2)
+            if start + 1 == len(data) and data[start] == 0x0D:
+                held += b"\r"
+                return len(data)
+            stop = self._find_end(data, start, start)
+            if stop < 0:
+                held += data[start:]
+                return len(data)
+            self._take_head(data, start, stop, events)
+            return stop
+        if held == b"\r":
+            if not data.startswith(b"\n", start):
+                raise Malformed("request-line")
+            held.clear()
+            return self._skip_blank(start + 1)
+        before = len(held)
+        held += data[start : start + self._bounds.head_bytes - before]
+        stop = self._find_end(held, 0, before)
+        if stop < 0:
+            return len(data)
+        text = bytes(held[:stop])
+        held.clear()
+        self._take_head(text, 0, stop, events)
+        return start + stop - before
+
+    def _skip_blank(self, stop: int) -> int:
+        """One empty line before a request is let pass (RFC 9112 section 2.2), no more."""
+        if self._blank:
+            raise Malformed("request-line")
+        self._blank = True
+        return stop
+
+    def _find_end(self, text: bytes | bytearray, start: int, scanned: int) -> int:
+        """The place after the head that begins at `start`, or -1 while it is not complete; checks its request line once."""
+        line = self._line
+        if line is None:
+            limit = start + self._line_limit
+            if scanned > start and len(text) < limit and text.find(b"\n", scanned) < 0:
+                return -1  # what was looked at before is not looked at again: a client may send single bytes
+            line = read_line(text, start, limit, self._bounds.target_bytes)
+            self._line = line
+            if line is None:
+                return -1
+        look = max(start + line.size - 2, scanned - 3)
+        limit = start + self._bounds.head_bytes
+        stop = text.find(b"\r\n\r\n", look, limit)
+        if stop >= 0:
+            return stop + 4
+        if BARE_LF.search(text, look, limit) is not None:
+            raise Malformed("bare-lf")
+        if len(text) >= limit:
+            raise Malformed("head-size")
+        return -1
+
+    def _take_head(self, text: bytes, start: int, stop: int, events: list[RequestEvent]) -> None:
+        """Understand the complete head `text[start:stop]` and get ready for what follows it."""
+        line = self._line
+        assert line is not None  # noqa: S101 - _find_end reads it first
+        self._line = None
+        self._blank = False
+        bounds = self._bounds
+        section = text[start + line.size : stop]
+        before = self._before
+        if before is not None and section == self._section and is_alike(before, line):
+            head = with_target(before, line.target.text)
+        else:
+            head = self._read_section(line, section)
+        length = head.content_length
+        if length and bounds.body_bytes is not None and length > bounds.body_bytes:
+            raise Malformed("body-size")
+        events.append(head)
+        if length:
+            self._left = length
+            self._place = _Place.LENGTH
+        elif head.body is BodyKind.CHUNKED:
+            self._received = 0
+            self._chunks = ChunkedDecoder(bounds.field_bytes, bounds.header_count)
+            self._place = _Place.CHUNKED
+        else:
+            events.append(END)
+            if head.upgrade is not None:
+                self._place = _Place.UPGRADE
+
+    def _read_section(self, line: RequestLine, section: bytes) -> RequestHead:
+        """Most clients say the same of themselves with each request, so the last section is kept with what it meant."""
+        bounds = self._bounds
+        size = len(section)
+        fields = read_fields(section, 0, size - 2)
+        if len(fields) > bounds.header_count:
+            raise Malformed("field-count")
+        if size > bounds.field_bytes and longest_field(section) > bounds.field_bytes:
+            raise Malformed("field-size")
+        head = understand(line, tuple(fields))
+        if size <= REMEMBERED_BYTES and line.target.authority is None:
+            self._section = section
+            self._before = head
+        else:
+            self._before = None
+        return head
+
+    def _read_length(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
+        left = self._left
+        piece = data if not start and len(data) <= left else data[start : start + left]
+        events.append(Body(piece))
+        self._left = left = left - len(piece)
+        if not left:
+            events.append(END)
+            self._place = _Place.HEAD
+        return start + len(piece)
+
+    def _read_chunked(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
+        chunks = self._chunks
+        assert chunks is not None  # noqa: S101 - made when the place became CHUNKED
+        parts: list[bytes] = []
+        try:
+            start = chunks.decode(data, start, parts)
+        except Malformed:
+            self._take_body(parts, events)  # which came before the fault, and may be too large before it
+            raise
+        self._take_body(parts, events)
+        if chunks.done:
+            events.append(End(chunks.trailers) if chunks.trailers else END)
+            self._chunks = None
+            self._place = _Place.HEAD
+        return start
+
+    def _take_body(self, parts: list[bytes], events: list[RequestEvent]) -> None:
+        """Some of a body in chunks. Raises Malformed for the byte that is too much."""
+        if parts:
+            piece = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._received += len(piece)
+            limit = self._bounds.body_bytes
+            if limit is not None and self._received > limit:
+                raise Malformed("body-size")
+            events.append(Body(piece))

@@ -1,0 +1,267 @@
+"""Reads the responses of one upstream connection, one request at a time, and refuses framing that is not plain.
+
+Follows RFC 9112. An upstream is the operator's own, so a few habits of old servers pass (no reason phrase, padded chunk
+sizes, the same Content-Length twice); what would let one response run into another does not. Heads are bounded by Bounds'
+`head_bytes`. Knows nothing of sockets, time, or what the request was besides its method.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final
+
+from proxyguard.core.settings import Bounds
+from proxyguard.http.http1.chunked import ChunkedDecoder
+from proxyguard.http.http1.faults import BadResponse, Malformed
+from proxyguard.http.http1.fields import BARE_LF, list_tokens, read_fields
+from proxyguard.http.http1.heads import END, Body, BodyKind, End, ResponseEvent, ResponseHead
+from proxyguard.http.http1.names import END_TO_END
+
+MAX_INTERIM: Final = 16
+"""Interim responses (100, 103, …) before the final one; a server sends one or two."""
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
+_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9] ")
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+_BODILESS: Final = frozenset({204, 304})
+_CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+
+
+class _Place(Enum):
+    IDLE = 1
+    HEAD = 2
+    LENGTH = 3
+    CHUNKED = 4
+    UNTIL_CLOSE = 5
+    UPGRADED = 6
+    SPOILT = 7
+
+
+class ResponseParser:
+    """One per upstream connection. `begin` for each request, then feed bytes and get events."""
+
+    __slots__ = ("_bounds", "_chunks", "_held", "_interim", "_keep_alive", "_left", "_method", "_place", "_upgrade")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._place = _Place.IDLE
+        self._method = b""
+        self._upgrade = False
+        self._held = bytearray()
+        self._interim = 0
+        self._left = 0
+        self._keep_alive = True
+        self._chunks: ChunkedDecoder | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the last response is complete and the connection may carry another request."""
+        return self._place is _Place.IDLE and self._keep_alive
+
+    @property
+    def begun(self) -> bool:
+        """Whether any byte of the response has come; before that an idempotent request may be sent again elsewhere."""
+        return self._place is not _Place.HEAD or bool(self._held) or self._interim > 0
+
+    def begin(self, method: bytes, *, upgrade: bool = False) -> None:
+        """Expect the response to a request; `upgrade` when it offered one. Only when `reusable`."""
+        if not self.reusable:
+            raise RuntimeError("begin() on a connection that is not reusable")
+        self._place = _Place.HEAD
+        self._method = method
+        self._upgrade = upgrade
+        self._interim = 0
+
+    def feed(self, data: bytes) -> list[ResponseEvent]:
+        """Read on. Raises BadResponse, whose `events` precede the fault. Bytes after a complete response spoil reuse."""
+        events: list[ResponseEvent] = []
+        try:
+            self._run(data, events)
+        except Malformed as fault:
+            raise self._spoil(fault.reason, events) from None
+        return events
+
+    def eof(self) -> list[ResponseEvent]:
+        """The upstream closed. Ends a body that runs until the close; raises BadResponse for one that was cut."""
+        place = self._place
+        if place in (_Place.HEAD, _Place.LENGTH, _Place.CHUNKED):
+            began = self.begun
+            raise self._spoil("cut-body" if place is not _Place.HEAD else "cut-head" if began else "no-response", [])
+        self._place = _Place.SPOILT
+        return [END] if place is _Place.UNTIL_CLOSE else []
+
+    def rest(self) -> bytes:
+        """What came after a 101; for the upgraded protocol. Empties it."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+    def _spoil(self, reason: str, events: list[ResponseEvent]) -> BadResponse:
+        self._place = _Place.SPOILT
+        self._held.clear()
+        return BadResponse(reason, tuple(events))
+
+    def _run(self, data: bytes, events: list[ResponseEvent]) -> None:
+        start = 0
+        end = len(data)
+        while start < end:
+            match self._place:
+                case _Place.HEAD:
+                    start = self._read_head(data, start, events)
+                case _Place.LENGTH:
+                    start = self._read_length(data, start, events)
+                case _Place.CHUNKED:
+                    start = self._read_chunked(data, start, events)
+                case _Place.UNTIL_CLOSE:
+                    events.append(Body(data[start:] if start else data))
+                    return
+                case _Place.UPGRADED:
+                    self._held += data[start:]
+                    if len(self._held) > self._bounds.buffer_bytes:
+                        raise Malformed("unasked")
+                    return
+                case _Place.IDLE if events:
+                    self._place = _Place.SPOILT  # the response is whole; only reuse is lost
+                    return
+                case _Place.IDLE | _Place.SPOILT:
+                    raise Malformed("unasked")
+
+    def _read_head(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
+        held = self._held
+        limit = self._bounds.head_bytes
+        if not held:
+            stop = data.find(b"\r\n\r\n", start, start + limit) + 4
+            if stop >= 4:
+                self._take_head(data, start, stop, events)
+                return stop
+        before = len(held)
+        held += data[start : start + limit - before]
+        look = max(0, before - 3)
+        stop = held.find(b"\r\n\r\n", look) + 4
+        if stop < 4:
+            if BARE_LF.search(held, look) is not None:
+                raise Malformed("bare-lf")
+            if len(held) >= limit:
+                raise Malformed("head-size")
+            return len(data)
+        text = bytes(held[:stop])
+        held.clear()
+        self._take_head(text, 0, stop, events)
+        return start + stop - before
+
+    def _take_head(self, text: bytes, start: int, stop: int, events: list[ResponseEvent]) -> None:
+        line = _STATUS_LINE.match(text, start, stop)
+        if line is None:
+            raise Malformed(_line_fault(text[start:stop]))
+        fields = read_fields(text, line.end(), stop - 2)
+        status = int(line[2])
+        head = _understand(status, line[3] or b"", b"1." + line[1], tuple(fields), self._method)
+        events.append(head)
+        if status == 101:
+            if not self._upgrade:
+                events.pop()
+                raise Malformed("unasked-upgrade")
+            self._place = _Place.UPGRADED
+            return
+        if status < 200:
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise Malformed("interim-count")
+            return
+        self._keep_alive = head.keep_alive
+        match head.body:
+            case BodyKind.LENGTH if head.content_length:
+                self._left = head.content_length
+                self._place = _Place.LENGTH
+            case BodyKind.CHUNKED:
+                self._chunks = ChunkedDecoder(self._bounds.head_bytes, self._bounds.head_bytes, lenient=True)
+                self._place = _Place.CHUNKED
+            case BodyKind.UNTIL_CLOSE:
+                self._place = _Place.UNTIL_CLOSE
+            case BodyKind.LENGTH | BodyKind.NONE:
+                self._place = _Place.IDLE
+                events.append(END)
+
+    def _read_length(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
+        left = self._left
+        piece = data if not start and len(data) <= left else data[start : start + left]
+        events.append(Body(piece))
+        self._left = left = left - len(piece)
+        if not left:
+            events.append(END)
+            self._place = _Place.IDLE
+        return start + len(piece)
+
+    def _read_chunked(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
+        chunks = self._chunks
+        assert chunks is not None  # noqa: S101 - made when the place became CHUNKED
+        parts: list[bytes] = []
+        start = chunks.decode(data, start, parts)
+        if parts:
+            events.append(Body(parts[0] if len(parts) == 1 else b"".join(parts)))
+        if chunks.done:
+            events.append(End(chunks.trailers) if chunks.trailers else END)
+            self._chunks = None
+            self._place = _Place.IDLE
+        return start
+
+
+def _line_fault(text: bytes) -> str:
+    """Which reason a head is refused for whose status line is not one."""
+    if BARE_LF.search(text) is not None:
+        return "bare-lf"
+    return (
+        "version"
+        if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 "))
+        else "status-line"
+    )
+
+
+def _understand(
+    status: int, reason: bytes, version: bytes, headers: tuple[tuple[bytes, bytes], ...], method: bytes
+) -> ResponseHead:
+    """Framing and connection options of a well-formed head (RFC 9112 section 6.3). Raises Malformed."""
+    length: int | None = None
+    coding: bytes | None = None
+    options: list[bytes] = []
+    for name, value in headers:
+        match name.lower():
+            case b"content-length":
+                if _DIGITS.fullmatch(value) is None:
+                    raise Malformed("content-length")
+                if length is not None and length != int(value):
+                    raise Malformed("content-length-repeated")
+                length = int(value)
+            case b"transfer-encoding":
+                if coding is not None or value.lower() != b"chunked":
+                    raise Malformed("transfer-encoding")
+                coding = value
+            case b"connection":
+                options += list_tokens(value)
+            case _:
+                pass
+    if coding is not None:
+        if length is not None:
+            raise Malformed("length-and-encoding")
+        if version == b"1.0":
+            raise Malformed("transfer-encoding-http10")
+    if method == b"HEAD" or status < 200 or status in _BODILESS:
+        body = BodyKind.NONE
+    elif coding is not None:
+        body = BodyKind.CHUNKED
+    elif length is not None:
+        body = BodyKind.LENGTH
+    else:
+        body = BodyKind.UNTIL_CLOSE
+    keep_alive = b"close" not in options and (version == b"1.1" or b"keep-alive" in options)
+    return ResponseHead(
+        status,
+        reason,
+        headers,
+        version,
+        body,
+        length,
+        keep_alive and body is not BodyKind.UNTIL_CLOSE,
+        tuple(o for o in options if o not in _CONNECTION_OPTIONS and o not in END_TO_END),
+    )

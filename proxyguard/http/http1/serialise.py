@@ -1,0 +1,134 @@
+"""Writes heads and chunks: what goes to an upstream or a client, made anew from what was parsed.
+
+Hop-by-hop fields are replaced by our own, framing is written from what the parser understood. Order and spelling of the
+other fields stay. Values must come from a parser or be free of CR, LF and NUL. Knows nothing of who is answered what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+
+from proxyguard.core.request import Headers
+from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
+from proxyguard.http.http1.names import HOP_BY_HOP, RESPONSE_HOP_BY_HOP, spellings
+from proxyguard.http.reason_phrases import reason_phrase
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+_WITHOUT_LENGTH: Final = frozenset({204})
+
+
+@lru_cache(maxsize=64)
+def _request_drops(drop: frozenset[bytes]) -> frozenset[bytes]:
+    return HOP_BY_HOP | {b"host", b"content-length", b"expect"} | spellings(drop)
+
+
+@lru_cache(maxsize=64)
+def _response_drops(drop: frozenset[bytes]) -> frozenset[bytes]:
+    return RESPONSE_HOP_BY_HOP | {b"content-length"} | drop
+
+
+def request_head(
+    head: RequestHead,
+    *,
+    add: Iterable[tuple[bytes, bytes]] = (),
+    drop: frozenset[bytes] = _NOTHING,
+    authority: bytes | None = None,
+) -> bytes:
+    """The head to send upstream, as HTTP/1.1 on a connection that is kept.
+
+    `drop` holds lower-case names, which go in their underscore spellings too; `add` follows the client's fields.
+    `authority` replaces the Host that the client named.
+    """
+    dropped = _request_drops(drop)
+    if head.nominated:
+        dropped = dropped.union(head.nominated)
+    lines = [
+        b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority if authority is None else authority)
+    ]
+    lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
+    lines += [name + b": " + value for name, value in add]
+    if head.body is BodyKind.CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif head.content_length is not None:
+        lines.append(b"Content-Length: %d" % head.content_length)
+    if head.expect_continue and b"expect" not in drop:
+        lines.append(b"Expect: 100-continue")
+    if head.upgrade is not None:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: " + head.upgrade)
+    elif head.te_trailers:
+        lines.append(b"Connection: TE\r\nTE: trailers")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def body_to_client(head: ResponseHead, version: bytes) -> BodyKind:
+    """How the body of an upstream's response is framed for a client of this version: HTTP/1.0 knows no chunks."""
+    if head.body is BodyKind.CHUNKED or head.body is BodyKind.UNTIL_CLOSE:
+        return BodyKind.CHUNKED if version == b"1.1" else BodyKind.UNTIL_CLOSE
+    return head.body
+
+
+def response_head(
+    head: ResponseHead,
+    *,
+    version: bytes = b"1.1",
+    keep_alive: bool = True,
+    add: Iterable[tuple[bytes, bytes]] = (),
+    drop: frozenset[bytes] = _NOTHING,
+) -> bytes:
+    """The head to send to a client of `version`; the body must follow as `body_to_client` says.
+
+    `keep_alive` is whether the connection goes on; a body until the close says `Connection: close` whatever it is. Interim
+    responses and 101 get no options but the upgrade's.
+    """
+    dropped = _response_drops(drop)
+    if head.nominated:
+        dropped = dropped.union(head.nominated)
+    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
+    lines += [name + b": " + value for name, value in add]
+    if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")
+    elif head.status >= HTTPStatus.OK:
+        body = body_to_client(head, version)
+        if body is BodyKind.CHUNKED:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif head.content_length is not None and head.status not in _WITHOUT_LENGTH:
+            lines.append(b"Content-Length: %d" % head.content_length)
+        if not keep_alive or body is BodyKind.UNTIL_CLOSE:
+            lines.append(b"Connection: close")
+        elif version == b"1.0":
+            lines.append(b"Connection: keep-alive")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def own_head(
+    status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool
+) -> bytes:
+    """The head of an answer of our own; `headers` say its length."""
+    lines = [b"HTTP/1.1 %d %b" % (status, reason_phrase(status))]
+    lines += [name + b": " + value for name, value in headers]
+    if not keep_alive:
+        lines.append(b"Connection: close")
+    elif version == b"1.0":
+        lines.append(b"Connection: keep-alive")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk; nothing for no data, since an empty chunk would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: Headers = ()) -> bytes:
+    """The end of a chunked body."""
+    if not trailers:
+        return LAST_CHUNK
+    return b"0\r\n" + b"".join([name + b": " + value + b"\r\n" for name, value in trailers]) + b"\r\n"

@@ -1,0 +1,47 @@
+"""A response's head as HTTP/2 fields: lower-case names, without what belongs to a connection of HTTP/1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from proxyguard.core.request import Headers
+from proxyguard.http.http1.heads import ResponseHead
+from proxyguard.http.http1.names import RESPONSE_HOP_BY_HOP
+from proxyguard.http.http2.hpack import Field
+
+_DROPPED: Final = RESPONSE_HOP_BY_HOP | {b"content-length", b"http2-settings"}
+_WITHOUT_LENGTH: Final = frozenset({204})
+
+
+def response_fields(head: ResponseHead) -> list[Field]:
+    """The fields that pass an upstream's head on."""
+    dropped = _DROPPED.union(head.nominated) if head.nominated else _DROPPED
+    fields = [_status(head.status)]
+    for name, value in head.headers:
+        lower = _lower(name)
+        if lower not in dropped:
+            fields.append((lower, value))
+    if head.content_length is not None and head.status >= 200 and head.status not in _WITHOUT_LENGTH:
+        fields.append((b"content-length", b"%d" % head.content_length))
+    return fields
+
+
+def own_fields(status: int, headers: Iterable[Field]) -> list[Field]:
+    """The fields of an answer of our own."""
+    return [_status(status), *[(_lower(name), value) for name, value in headers]]
+
+
+def trailer_fields(trailers: Headers) -> list[Field]:
+    return [(_lower(name), value) for name, value in trailers]
+
+
+@lru_cache(maxsize=1024)
+def _lower(name: bytes) -> bytes:
+    return name.lower()
+
+
+@lru_cache(maxsize=256)
+def _status(status: int) -> Field:
+    return (b":status", b"%d" % status)

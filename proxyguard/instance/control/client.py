@@ -1,0 +1,70 @@
+"""The other end of the control socket: one command to a running instance, one answer.
+
+Knows how to find the socket and how to speak to it; nothing of what commands mean.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from proxyguard.core.settings import Settings
+
+TIMEOUT_SECONDS: Final = 60.0
+"""A reload of a very large policy is the slowest command."""
+
+
+class ControlError(Exception):
+    """No instance answers, or it refused the command. The message is for the operator."""
+
+
+class CommandRefused(ControlError):
+    """The instance answers, and will not do it."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def control_path(settings: Settings) -> Path:
+    """Where the control socket of an instance with these settings is."""
+    return settings.control or Path(tempfile.gettempdir()) / f"proxyguard-{settings.admin.port}.sock"
+
+
+def send_command(
+    path: Path, name: str, arguments: dict[str, Any] | None = None, timeout: float = TIMEOUT_SECONDS
+) -> dict[str, Any]:
+    """Carry out one command (`status` is read). Raises ControlError."""
+    connection = _UnixConnection(path, timeout)
+    try:
+        if name == "status":
+            connection.request("GET", "/status")
+        else:
+            connection.request("POST", f"/command/{name}", json.dumps(arguments or {}))
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    except FileNotFoundError:
+        raise ControlError(
+            f"no instance is running with the control socket {path}\n"
+            "  hint: name its settings with --config, or the socket with --control"
+        ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ControlError(f"control socket {path}: {error}") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise CommandRefused(str(answer.get("error", f"status {response.status}")))
+    if not isinstance(answer, dict):
+        raise ControlError(f"control socket {path}: the answer is not an object")
+    return answer

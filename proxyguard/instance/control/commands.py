@@ -1,0 +1,105 @@
+"""The commands that an operator gives a running instance: arguments in, plain data out.
+
+Knows stores and reloads; nothing of sockets or terminals.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from time import time
+from typing import Any, Final
+
+from proxyguard.core.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
+from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
+from proxyguard.instance.control.server import Command, CommandError
+from proxyguard.instance.deploy import RulesRejected
+from proxyguard.instance.reloader import Reloader
+from proxyguard.limits.stores.bans import ORDER_MARK
+from proxyguard.limits.stores.open import Books
+from proxyguard.limits.stores.store import BanRecord, BanTerms
+
+MAX_BAN_SECONDS: Final = 10 * 365 * 86_400.0
+
+MAX_NOTE_CHARACTERS: Final = 500
+
+REFUSALS: Final[Mapping[str, Refusal]] = {"reject": Reject(), "tarpit": Tarpit(), "drop": Drop()}
+
+logger = logging.getLogger(__name__)
+
+
+class ControlCommands:
+    """The commands of one instance."""
+
+    def __init__(self, books: Books, keys: BanKeys, reloader: Reloader) -> None:
+        self._books = books
+        self._store = books.store
+        self._reloader = reloader
+        self._keys = keys
+        self.commands: dict[str, Command] = {
+            "reload": self._reload,
+            "bans-list": self._list_bans,
+            "bans-add": self._add_bans,
+            "bans-remove": self._remove_bans,
+        }
+
+    async def _reload(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._reloader.reload()
+        except RulesRejected as error:
+            raise CommandError(error.report) from error
+        except Exception as error:
+            logger.exception("reloading the rules failed; those of before stay in force")
+            raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
+
+    async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "bans": [shown_ban(record) for record in self._store.bans(time()) if not record.key.startswith(ORDER_MARK)]
+        }
+
+    async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Ban all keys that stand for what was named. What an operator says takes the place of a ban in force."""
+        seconds = arguments.get("seconds")
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_BAN_SECONDS:
+            raise CommandError(f"a ban lasts more than 0 and at most {MAX_BAN_SECONDS:.0f} seconds, not {seconds!r}")
+        then = REFUSALS.get(str(arguments.get("then", "reject")))
+        if then is None:
+            raise CommandError(f"the banned can get {', '.join(REFUSALS)}, not {arguments['then']!r}")
+        terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:MAX_NOTE_CHARACTERS])
+        keys, now = self._named(arguments), time()
+        replaced = 0
+        for key in keys:
+            if self._store.banned(key, now) is not None:
+                replaced += self._store.unban(key)
+        bans = [shown_ban(self._store.ban(key, "operator", "banned by an operator", terms, now)) for key in keys]
+        return {"bans": bans, "replaced": replaced, **await self._kept()}
+
+    async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        keys = self._named(arguments)
+        removed = [key for key in keys if self._store.unban(key)]
+        return {"keys": keys, "removed": removed, **await self._kept()}
+
+    async def _kept(self) -> dict[str, Any]:
+        """Whether what was just done is still there after a crash; if not, why."""
+        saved = await self._books.saved()
+        return {"saved": saved, "unsaved_because": "" if saved else self._books.unsaved_because}
+
+    def _named(self, arguments: dict[str, Any]) -> list[str]:
+        try:
+            return self._keys.of(str(arguments.get("key", "")), self._reloader.current.banned_by)
+        except NoBanKey as error:
+            raise CommandError(str(error)) from error
+
+
+def shown_ban(record: BanRecord) -> dict[str, Any]:
+    """A ban as commands and files show it. Times are Unix seconds."""
+    return {
+        "key": record.key,
+        "since": record.since,
+        "until": record.until,
+        "rule": record.rule,
+        "reason": record.reason,
+        "then": ACTION_NAMES[type(record.then)],
+        "strikes": record.strikes,
+        "note": record.note,
+    }

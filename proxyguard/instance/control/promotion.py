@@ -1,0 +1,321 @@
+"""From shadow to enforce, with a guard before and a watch after; and back.
+
+A rule is promoted when what it would have stopped holds few clients of protected classes, and goes back to shadow by itself
+when, once it acts, it stops more of them than that. Says so in log, metrics and status. Knows nothing of how decisions are
+tallied, rules loaded or files edited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Any, Final, NamedTuple, Protocol
+
+from proxyguard.core.decision import Mode
+from proxyguard.core.problems import name_hint
+from proxyguard.instance.control.mode_edit import Edited, EditError, write_back
+from proxyguard.instance.control.server import Command, CommandError
+from proxyguard.instance.deploy import RulesRejected
+from proxyguard.instance.loader_process import answer_of_child
+from proxyguard.instance.reloader import Reloader
+from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.shadow import Hits, TallyWindow
+
+MAX_SHARE: Final = 0.01
+"""Of the protected clients seen: more of them stopped is too many, unless the operator says otherwise."""
+
+WATCH_SECONDS: Final = 3600.0
+
+LOOK_SECONDS: Final = 2.0
+"""Between looks at what watched rules stop."""
+
+MAX_WATCHED: Final = 100
+
+KEPT: Final = 20
+"""Roll-backs that status still tells of."""
+
+logger = logging.getLogger(__name__)
+
+
+class Collect(Protocol):
+    """Adds up the tallies of all workers."""
+
+    async def __call__(self, *, enforced_only: bool) -> TallyWindow: ...
+
+
+type Forget = Callable[[str, Mode], Awaitable[object]]
+
+
+class PromotionVerdict(NamedTuple):
+    """Whether a rule may act, and why not or what to know, in lines for the operator."""
+
+    allowed: bool
+    lines: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Watch:
+    """A rule that was promoted: until when it is watched, and how many protected clients it may stop."""
+
+    until: float
+    max_share: float
+
+
+def judge(window: TallyWindow, rule: str, max_share: float) -> PromotionVerdict:
+    """Whether promoting a rule would newly stop more than `max_share` of the protected clients seen."""
+    hits = window.shadow.get(rule, Hits())
+    said = f"in shadow it would have stopped {hits.requests} requests of {hits.clients.count()} clients"
+    if not hits.requests:
+        return PromotionVerdict(allowed=True, lines=(f"{said}: there is nothing yet to judge it by",))
+    seen = window.seen.count()
+    if not seen:
+        return PromotionVerdict(
+            allowed=False,
+            lines=(
+                said,
+                "whether people are among them cannot be told: no request of a class other than anonymous was seen",
+                "hint: define classes (such as signed-in) in a rule file, or look at `proxyguard shadow report` and use --force",
+            ),
+        )
+    share = hits.protected.count() / seen
+    lines = (
+        said,
+        f"{hits.protected.count()} of {seen} clients of protected classes ({share:.1%}; allowed {max_share:.1%})",
+    )
+    if share <= max_share:
+        return PromotionVerdict(allowed=True, lines=lines)
+    return PromotionVerdict(
+        allowed=False, lines=(*lines, *suspects(hits), "hint: make the rule narrower, or use --force")
+    )
+
+
+def suspects(hits: Hits) -> list[str]:
+    """The networks of protected clients that a rule hits most, one a line."""
+    top = [(protected, network) for network, (_, protected) in hits.top_networks.counts.items() if protected]
+    return [
+        f"  {network}: {protected} requests of protected clients" for protected, network in sorted(top, reverse=True)
+    ]
+
+
+class Promotions:
+    """The commands `shadow-report`, `promote` and `demote`, and the watch over promoted rules."""
+
+    def __init__(
+        self,
+        reloader: Reloader,
+        collect: Collect,
+        forget: Forget,
+        counts: Metrics,
+        *,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._reloader = reloader
+        self._collect = collect
+        self._forget = forget
+        self._counts = counts
+        self._clock = clock
+        self._watched: dict[str, Watch] = {}
+        self._rolled_back: list[dict[str, Any]] = []
+        self._busy = asyncio.Lock()
+        self.commands: dict[str, Command] = {
+            "shadow-report": self._report,
+            "promote": self._promote,
+            "demote": self._demote,
+        }
+        counts.gauge(
+            "rules_watched", "Promoted rules that go back to shadow by themselves.", lambda: len(self._watched)
+        )
+        counts.gauge(
+            "rules_held_in_shadow",
+            "Rules held in shadow although their file says enforce.",
+            lambda: len(self._reloader.shadowed),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `status` shows. Times are Unix seconds."""
+        return {
+            "watched": {
+                rule: {"until": watch.until, "max_share": watch.max_share} for rule, watch in self._watched.items()
+            },
+            "rolled_back": self._rolled_back,
+            "held_in_shadow": sorted(self._reloader.shadowed),
+        }
+
+    async def watch(self) -> None:
+        """Look after promoted rules until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self.look()
+            except Exception:
+                logger.exception("watching promoted rules failed; the next look is in %g s", LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Roll back what stops too many protected clients, and end watches that are over."""
+        now = self._clock()
+        for rule in [rule for rule, watch in self._watched.items() if watch.until <= now]:
+            del self._watched[rule]
+            logger.info("rule %s has proved itself: its watch is over", rule)
+        if not self._watched:
+            return
+        window = await self._collect(enforced_only=True)
+        seen = window.seen_recently.count()
+        for rule, watch in list(self._watched.items()):
+            stopped = window.enforce[rule].protected.count() if rule in window.enforce else 0
+            if stopped > watch.max_share * seen:
+                await self._roll_back(rule, watch, stopped, seen)
+
+    async def _roll_back(self, rule: str, watch: Watch, stopped: int, seen: int) -> None:
+        async with self._busy:
+            del self._watched[rule]
+            place, trouble = await self._rest(rule)
+        where = f"in memory only, because {trouble}" if trouble else f"({place})"
+        share = stopped / seen if seen else 1.0
+        self._counts.rollbacks[rule] += 1
+        self._rolled_back = [
+            *self._rolled_back[1 - KEPT :],
+            {"rule": rule, "time": self._clock(), "stopped": stopped, "seen": seen, "file": place, "trouble": trouble},
+        ]
+        logger.error(
+            "rule %s is back in shadow %s: it stopped %d of %d clients of protected classes (%.1f %%; allowed %.1f %%)",
+            rule, where, stopped, seen, share * 100, watch.max_share * 100,
+        )  # fmt: skip
+
+    async def _rest(self, rule: str) -> tuple[str, str]:
+        """Put a rule into shadow: at once in memory, then in its file. The place in the file, or what kept us from it."""
+        await self._reloader.hold_in_shadow(rule)
+        try:
+            edited = await self._change(rule, Mode.SHADOW)
+        except CommandError as error:
+            return "", str(error)
+        self._reloader.release(rule)
+        return f"{edited.file}:{edited.line}", ""
+
+    async def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        window = await self._collect(enforced_only=False)
+        modes = self._reloader.current.modes
+        rules = []
+        for rule, hits in window.shadow.items():
+            if modes.get(rule) is Mode.SHADOW:
+                rules.append(_shown(rule, hits, with_clients=bool(arguments.get("full"))))
+                await asyncio.sleep(0)
+        return {
+            "since": window.since,
+            "protected_clients_seen": window.seen.count(),
+            "left_out": window.left_out,
+            "rules": sorted(rules, key=lambda shown: -shown["requests"]),
+            "quiet": sorted(rule for rule, mode in modes.items() if mode is Mode.SHADOW and rule not in window.shadow),
+        }
+
+    async def _promote(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        rule = self._known(arguments)
+        max_share = _number(arguments, "max_share", MAX_SHARE, 1.0)
+        watch_seconds = _number(arguments, "watch_seconds", WATCH_SECONDS, 30 * 86_400.0)
+        verdict = judge(await self._collect(enforced_only=False), rule, max_share)
+        if arguments.get("dry_run"):
+            return {"rule": rule, "would": "promote" if verdict.allowed else "refuse", "lines": verdict.lines}
+        if not verdict.allowed and not arguments.get("force"):
+            raise CommandError("\n".join((f"{rule} stays in shadow:", *(f"  {line}" for line in verdict.lines))))
+        if watch_seconds and len(self._watched) >= MAX_WATCHED:
+            raise CommandError(f"{MAX_WATCHED} promoted rules are watched already; wait for one, or use --watch 0s")
+        async with self._busy:
+            held = self._reloader.release(rule)
+            try:
+                edited = await self._change(rule, Mode.ENFORCE)
+            except CommandError:
+                if held:
+                    await self._reloader.hold_in_shadow(rule)
+                raise
+            await self._forget(rule, Mode.ENFORCE)
+            if watch_seconds:
+                self._watched[rule] = Watch(self._clock() + watch_seconds, max_share)
+        logger.info(
+            "rule %s is promoted (%s:%d)%s", rule, edited.file, edited.line, " by force" if not verdict.allowed else ""
+        )
+        return {
+            "rule": rule, "file": f"{edited.file}:{edited.line}", "lines": verdict.lines, "watch_seconds": watch_seconds,
+        }  # fmt: skip
+
+    async def _demote(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        rule = self._known(arguments)
+        async with self._busy:
+            self._watched.pop(rule, None)
+            place, trouble = await self._rest(rule)
+        logger.info("rule %s is back in shadow %s", rule, f"({place})" if place else "in memory only")
+        return {"rule": rule, "file": place, "trouble": trouble}
+
+    async def _change(self, rule: str, mode: Mode) -> Edited:
+        """Write a mode into the rule's file and put the rules in force; the file is as before when they are refused."""
+        edited = await self._write(rule, mode)
+        try:
+            await self._reloader.reload()
+        except RulesRejected as error:
+            await asyncio.to_thread(_undo, edited)
+            raise CommandError(
+                f"{error.report.rstrip()}\nnot changed: with {rule} in {mode} the rules are refused"
+            ) from error
+        really = self._reloader.current.modes.get(rule)
+        if really is not mode:
+            await asyncio.to_thread(_undo, edited)
+            await self._reloader.reload()
+            raise CommandError(
+                f"{rule} would stay in {really}: its rule set ({edited.file}) or the whole process is in {really}\n"
+                "  hint: change that mode; the rule is as it was"
+            )
+        return edited
+
+    async def _write(self, rule: str, mode: Mode) -> Edited:
+        rules = self._reloader.rules
+        try:
+            fault, edited = await answer_of_child(
+                "proxyguard.instance.control.mode_edit", rules, str(rules), rule, str(mode)
+            )
+        except RulesRejected as error:
+            raise CommandError(error.report) from error
+        if edited is None:
+            raise CommandError(fault)
+        return Edited(*edited)
+
+    def _known(self, arguments: dict[str, Any]) -> str:
+        rule = str(arguments.get("rule", ""))
+        modes = self._reloader.current.modes
+        if rule not in modes:
+            raise CommandError(f"there is no rule {rule!r}\n  hint: {name_hint(rule, modes, 'rules')}")
+        return rule
+
+
+def _undo(edited: Edited) -> None:
+    """Put a file back as it was before an edit of ours, unless somebody has saved it since."""
+    path = Path(edited.file)
+    try:
+        write_back(path, edited.after, edited.before, f"{edited.file}:{edited.line}", "undo it by hand")
+    except EditError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message has it all
+
+
+def _number(arguments: dict[str, Any], name: str, default: float, most: float) -> float:
+    value = arguments.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise CommandError(f"{name} is a number from 0 to {most:g}, not {value!r}")
+    return float(value)
+
+
+def _shown(rule: str, hits: Hits, *, with_clients: bool) -> dict[str, Any]:
+    """One rule of the report. Addresses only when asked for."""
+    top = hits.top_clients if with_clients else hits.top_networks
+    busiest = sorted(((requests, name) for name, (requests, _) in top.counts.items()), reverse=True)
+    return {
+        "rule": rule,
+        "requests": hits.requests,
+        "clients": hits.clients.count(),
+        "networks": hits.networks.count(),
+        "protected_requests": hits.protected_requests,
+        "protected_clients": hits.protected.count(),
+        "first": hits.first,
+        "last": hits.last,
+        "top": [{"name": name, "requests": requests} for requests, name in busiest[:10]],
+    }

@@ -1,0 +1,190 @@
+"""Two doors to a running instance: a TCP port that only reads, and a Unix socket of mode 0600 that also acts.
+
+TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining), `/metrics` (Prometheus text),
+`/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows nothing of what a command does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+from tornado.web import Application, RequestHandler
+
+from proxyguard.core.settings import Listen
+
+MAX_COMMAND_BYTES: Final = 1024 * 1024
+"""A command's JSON; ban lists are the largest."""
+
+IDLE_SECONDS: Final = 30
+"""A connection to the admin port without a request for so long is closed."""
+
+type Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Arguments in, answer out. Raises CommandError for what the operator can mend."""
+
+logger = logging.getLogger(__name__)
+
+
+class CommandError(Exception):
+    """A command that cannot be carried out as given. The message is for the operator."""
+
+
+class Instance(Protocol):
+    """What the doors need of the instance behind them."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def commands(self) -> Mapping[str, Command]: ...
+    async def metrics(self) -> bytes: ...
+    async def status(self) -> dict[str, Any]: ...
+
+
+class ControlServer:
+    """Serves an instance on a TCP address and a Unix socket."""
+
+    def __init__(self, instance: Instance, listen: Listen | None, control: Path | None) -> None:
+        self._instance = instance
+        self._listen = listen
+        self._control = control
+        self._servers: list[HTTPServer] = []
+        self.port: int | None = None
+
+    def start(self) -> None:
+        """Bind and serve on the running loop. Raises OSError when an address is taken or a folder is missing."""
+        if self._listen is not None:
+            try:
+                sockets = bind_sockets(self._listen.port, self._listen.host)
+            except OSError as error:
+                raise OSError(f"admin: cannot bind {self._listen}: {error.strerror or error}") from error
+            self.port = sockets[0].getsockname()[1]
+            self._serve(sockets, acting=False)
+        if self._control is not None:
+            remove_dead_socket(self._control)
+            self._serve([bind_unix_socket(str(self._control), mode=0o600)], acting=True)
+
+    def stop(self) -> None:
+        """Stop accepting and remove the socket's file."""
+        for server in self._servers:
+            server.stop()
+        if self._control is not None:
+            self._control.unlink(missing_ok=True)
+
+    def _serve(self, sockets: list[socket.socket], *, acting: bool) -> None:
+        kept = {"instance": self._instance}
+        routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
+            ("/healthz", _Health, kept),
+            ("/readyz", _Ready, kept),
+            ("/metrics", _MetricsPage, kept),
+            ("/status", _Status, kept),
+        ]
+        if acting:
+            routes.append(("/command/([a-z-]+)", _Command, kept))
+        routes.append(("/.*", _Unknown, kept))
+        application = Application(routes, log_function=_log_nothing)
+        server = HTTPServer(
+            application,
+            max_body_size=MAX_COMMAND_BYTES,
+            max_header_size=16 * 1024,
+            idle_connection_timeout=IDLE_SECONDS,
+            body_timeout=IDLE_SECONDS,
+        )
+        server.add_sockets(sockets)
+        self._servers.append(server)
+
+
+def remove_dead_socket(path: Path) -> None:
+    """Remove the socket file that a killed instance left. Raises OSError when a live one answers, or it is no socket."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise FileExistsError(17, "exists and is not a socket", str(path))
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise FileExistsError(17, "another instance is running with this control socket", str(path))
+
+
+class _Page(RequestHandler):
+    def initialize(self, instance: Instance) -> None:
+        self.instance = instance
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "proxyguard")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def write_error(self, status_code: int, **_kwargs: Any) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"error": self._reason, "status": status_code}) + "\n")
+
+    def answer(self, value: Any) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(value) + "\n")
+
+
+class _Unknown(_Page):
+    def prepare(self) -> None:
+        self.send_error(404)
+
+
+class _Health(_Page):
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("ok\n")
+
+
+class _Ready(_Page):
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        if not self.instance.ready:
+            self.set_status(503)
+        self.finish("ready\n" if self.instance.ready else "not ready\n")
+
+
+class _MetricsPage(_Page):
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.finish(await self.instance.metrics())
+
+
+class _Status(_Page):
+    async def get(self) -> None:
+        self.answer(await self.instance.status())
+
+
+class _Command(_Page):
+    async def post(self, name: str) -> None:
+        command = self.instance.commands.get(name)
+        if command is None:
+            self.set_status(404)
+            self.answer({"error": f"there is no command {name!r}"})
+            return
+        try:
+            self.answer(await command(_arguments(self.request.body)))
+        except (CommandError, json.JSONDecodeError) as error:
+            self.set_status(400)
+            self.answer({"error": str(error)})
+
+
+def _arguments(body: bytes) -> dict[str, Any]:
+    arguments = json.loads(body or b"{}")
+    if not isinstance(arguments, dict):
+        raise CommandError("the arguments are not a JSON object")
+    return arguments
+
+
+def _log_nothing(_handler: RequestHandler) -> None:
+    """Scrapes and probes every few seconds are not worth a line."""

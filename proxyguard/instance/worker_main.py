@@ -1,0 +1,80 @@
+"""A worker under the supervisor: takes its assignment from a file, its listening socket from its parent, and ends with it.
+
+The parent holds the other end of standard input; when that closes, the parent is gone and the worker drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxyguard.core.settings import Settings
+from proxyguard.instance.deploy import Loaded
+from proxyguard.instance.policy_transfer import join, read_pieces
+from proxyguard.instance.process import configure_logging, loop_factory
+from proxyguard.instance.worker import Worker
+from proxyguard.limits.stores.open import valkey_store
+from proxyguard.limits.stores.remote import RemoteStore
+from proxyguard.limits.stores.shared import SharedStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the supervisor tells every worker, in a file that only this user can read."""
+
+    settings: Settings
+    secret: bytes
+    store: Path
+    pieces: Path
+    restrictions: Path
+    """Which are on, as the command `restrictions` says it."""
+
+
+async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.socket, ...], ready: int) -> None:
+    """Carry traffic until SIGTERM or until the supervisor is gone. Writes one byte to `ready` once it listens."""
+    loaded: Loaded = join(read_pieces(assignment.pieces))
+    settings = assignment.settings
+    store: RemoteStore = SharedStore(assignment.store, settings.counting)
+    if settings.store.url is not None:
+        store = valkey_store(settings)
+    await store.start()
+    worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=sockets)
+    worker.counts.show(store.gauges())
+    await worker.broadcast("restrictions", json.loads(assignment.restrictions.read_bytes()))
+    await worker.start()
+    os.write(ready, b"1")
+    os.close(ready)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal sends these to all; the supervisor passes them on
+        loop.add_signal_handler(ignored, lambda: None)
+    loop.add_reader(sys.stdin.fileno(), stop.set)
+    await stop.wait()
+    loop.remove_reader(sys.stdin.fileno())
+    await worker.stop()
+    await store.stop()
+
+
+def main() -> None:
+    """`python -m proxyguard.instance.worker_main ASSIGNMENT CONTROL READY_FD LISTENING_FD…`."""
+    assignment_path, control, ready, *listening = sys.argv[1:]
+    configure_logging()
+    assignment: Assignment = pickle.loads(Path(assignment_path).read_bytes())  # noqa: S301 - written by our parent, mode 0600
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        sockets = tuple(socket.socket(fileno=int(each)) for each in listening)
+        runner.run(serve(assignment, Path(control), sockets, int(ready)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Bans and limits as bytes: between workers, in the snapshot, on Valkey. Decoding checks every type.
+
+Fields stand in a fixed order; new ones are added at the end with a default, so that a newer release reads what an older wrote.
+"""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+import msgspec
+
+from proxyguard.core.decision import Drop, Refusal, Reject, Tarpit
+from proxyguard.limits.stores.bans import BanNews
+from proxyguard.limits.stores.store import BanRecord
+
+
+class PackedReject(msgspec.Struct, tag="reject", array_like=True, frozen=True):
+    status: int | None
+    message: str | None
+    retry_after_seconds: float | None
+
+
+class PackedTarpit(msgspec.Struct, tag="tarpit", array_like=True, frozen=True):
+    hold_seconds: float
+    drip_seconds: float
+    drip_bytes: int
+
+
+class PackedDrop(msgspec.Struct, tag="drop", array_like=True, frozen=True):
+    pass
+
+
+PackedRefusal = PackedReject | PackedTarpit | PackedDrop
+
+
+class PackedBan(msgspec.Struct, array_like=True, frozen=True):
+    """A BanRecord and when its strike is forgotten."""
+
+    key: str
+    since: float
+    until: float
+    rule: str
+    reason: str
+    then: PackedRefusal
+    strikes: int
+    note: str
+    forget_at: float
+
+
+class PackedNews(msgspec.Struct, array_like=True, frozen=True):
+    """BanNews."""
+
+    key: str
+    ban: PackedBan | None
+    forget_at: float
+
+
+CodecError: Final = msgspec.DecodeError
+"""What decoding raises for bytes that are not what they should be."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_ban = msgspec.msgpack.Decoder(PackedBan).decode
+
+
+def pack_refusal(refusal: Refusal) -> PackedRefusal:
+    match refusal:
+        case Reject():
+            return PackedReject(refusal.status, refusal.message, refusal.retry_after_seconds)
+        case Tarpit():
+            return PackedTarpit(refusal.hold_seconds, refusal.drip_seconds, refusal.drip_bytes)
+        case Drop():
+            return PackedDrop()
+        case _:
+            assert_never(refusal)
+
+
+def unpack_refusal(packed: PackedRefusal) -> Refusal:
+    match packed:
+        case PackedReject():
+            return Reject(packed.status, packed.message, packed.retry_after_seconds)
+        case PackedTarpit():
+            return Tarpit(packed.hold_seconds, packed.drip_seconds, packed.drip_bytes)
+        case PackedDrop():
+            return Drop()
+        case _:
+            assert_never(packed)
+
+
+def pack_ban(record: BanRecord, forget_at: float) -> PackedBan:
+    return PackedBan(
+        record.key,
+        record.since,
+        record.until,
+        record.rule,
+        record.reason,
+        pack_refusal(record.then),
+        record.strikes,
+        record.note,
+        forget_at,
+    )
+
+
+def unpack_ban(packed: PackedBan) -> BanRecord:
+    return BanRecord(
+        packed.key,
+        packed.since,
+        packed.until,
+        packed.rule,
+        packed.reason,
+        unpack_refusal(packed.then),
+        packed.strikes,
+        packed.note,
+    )
+
+
+def pack_news(news: BanNews) -> PackedNews:
+    ban = None if news.record is None else pack_ban(news.record, news.forget_at)
+    return PackedNews(news.key, ban, news.forget_at)
+
+
+def unpack_news(packed: PackedNews) -> BanNews:
+    return BanNews(packed.key, None if packed.ban is None else unpack_ban(packed.ban), packed.forget_at)
+
+
+def encode_ban(record: BanRecord, forget_at: float) -> bytes:
+    """A ban as bytes."""
+    return _encode(pack_ban(record, forget_at))
+
+
+def decode_ban(data: bytes) -> tuple[BanRecord, float]:
+    """What `encode_ban` wrote, and when the strike is forgotten. Raises CodecError."""
+    packed = _decode_ban(data)
+    return unpack_ban(packed), packed.forget_at

@@ -1,0 +1,332 @@
+"""The store in this process: counters and sketches in bounded tables, bans in others.
+
+Answers at once, from the event loop's thread only. Decides what happens when a table is full; the arithmetic of each kind
+of limit is elsewhere, and what a key stands for is nobody's business here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from proxyguard.core.settings import OnFull
+from proxyguard.limits import calendar_window, sketch
+from proxyguard.limits.calendar_window import Spans
+from proxyguard.limits.gcra import UNSEEN, State
+from proxyguard.limits.gcra import charge as charge_gcra
+from proxyguard.limits.limit import CountKind, Limit, Window
+from proxyguard.limits.stores.bans import BanTable
+from proxyguard.limits.stores.store import ITEM_MARK, BanRecord, BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.stores.table import MASK, SHARDS, SHARED_MASK, Table
+
+KEYS_PER_SKETCH: Final = 16
+"""There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
+a counter."""
+
+OVERFLOWS_A_NEW_KEY: Final = 4
+"""A charge that finds no place hastens the next sweep less than a new key: a full table is mostly not forgotten yet."""
+
+TIDY_SECONDS: Final = 0.05
+"""Between steps of tidying; a full table that is over is empty after a minute or two."""
+
+LASTING_SECONDS: Final = 10.0
+"""A counter that would be forgotten sooner is not worth a write to disk."""
+
+_SLIDING: Final = Window.SLIDING
+_DISTINCT: Final = CountKind.DISTINCT
+
+type Written = tuple[dict[Any, Any], object, Any, Table[Any] | None]
+"""A change to a shard, to be undone if the batch stops: shard, key, the state before, the table if the key is new in it.
+A plain tuple, for one is made for each charge."""
+
+
+class StoreStats(NamedTuple):
+    """The fill of the tables, and what found them full since the start."""
+
+    keys: int
+    key_capacity: int
+    bans: int
+    ban_capacity: int
+    overflows: int
+    """Charges whose key found its table full."""
+    ban_evictions: int
+    """Bans that gave way to others before their end."""
+    sketches: int
+    sketch_capacity: int
+
+
+GAUGES: Final[dict[str, str]] = {
+    "store_keys": "Counters in use.",
+    "store_key_capacity": "Counters there is room for.",
+    "store_bans": "Bans remembered.",
+    "store_ban_capacity": "Bans there is room for.",
+    "store_overflows": "Charges whose key found the table of counters full.",
+    "store_ban_evictions": "Bans that gave way to others before their end, because their table was full.",
+    "store_sketches": "Counters of distinct values in use.",
+    "store_sketch_capacity": "Counters of distinct values there is room for.",
+}
+"""Metric names by field of StoreStats."""
+
+
+class MemoryStore:
+    """Implements `store.Store` with at most `keys` counters (about 140 bytes each) and `bans` bans.
+
+    When all `keys` are in use, a key without a counter shares one with every 1024th other such key, per rule (`protect`),
+    or is not counted (`permit`); keys that have a counter keep it. So what a flood of keys can still get through is a
+    thousandth of what filling the table got through, and it does not use up the allowance of every newcomer. Where
+    sketches are full, `protect` counts every value of a newcomer as a new one.
+    """
+
+    def __init__(self, keys: int = 1_000_000, bans: int = 100_000, on_full: OnFull = OnFull.PROTECT) -> None:
+        self.on_full = on_full
+        self.overflows = 0
+        self.ban_table = BanTable(bans)
+        self.dirty: list[set[str]] | None = None
+        """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
+        self._banned = self.ban_table.keys
+        self._counters: Table[State] = Table(keys, attrgetter("real"))
+        self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of)
+        self._spans = Spans()
+        self._tidied = self._tidy_at = 0.0
+        self._latest = 0.0  # the last `now` seen, for the one method that is not told
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
+        """See `store.Store.charge`."""
+        self._latest = now
+        for key in ban_keys:
+            if key in self._banned:
+                ban = self.ban_table.find(key, now)
+                if ban is not None:
+                    return Outcome(ban, ())
+        usages: list[Usage] = []
+        written: list[Written] = []
+        stopped = False
+        kept = len(charges) > 1  # one charge that does not fit leaves nothing to undo
+        dirty = self.dirty
+        counters = self._counters
+        for key, limit, cost, stops, owed in charges:
+            if not limit.is_plain:
+                usage = self._charge_other(key, limit, cost, owed, now, written)
+            else:
+                at = hash(key) & MASK
+                shard = counters.shards[at]
+                old = shard.get(key, UNSEEN)
+                if old is UNSEEN and counters.used >= counters.capacity:
+                    usage = self._charge_shared(key, limit, cost, owed, now, written)
+                else:
+                    # The first branch is `gcra.charge` for one unit that fits: calling it would double what most charges cost.
+                    unit = limit.interval_seconds
+                    backlog = (old.real - now) + old.imag
+                    after = backlog + unit if backlog > 0.0 else unit
+                    left = limit.fits_seconds - after
+                    if left >= 0.0 and cost == 1.0 and not owed:
+                        whole = now + after
+                        new = complex(whole, after - (whole - now))
+                        usage = Usage(False, int(left / unit), 0.0)  # noqa: FBT003 - positional: half the cost of the call
+                    else:
+                        new, usage = charge_gcra(old, now, limit, cost, owed)
+                    if new is not old:
+                        shard[key] = new
+                        is_new = old is UNSEEN
+                        if is_new:
+                            counters.used += 1
+                            counters.new_until_sweep -= 1
+                        if kept:
+                            written.append((shard, key, None, counters) if is_new else (shard, key, old, None))
+                        if dirty is not None and new.real > now + LASTING_SECONDS:
+                            dirty[at].add(key)
+            usages.append(usage)
+            if stops and usage.exceeded:
+                stopped = True
+        if stopped and written:
+            undo(written)
+            usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
+        if counters.new_until_sweep <= 0 or counters.forgotten:
+            counters.step(now)
+        if not self._tidied <= now < self._tidy_at:
+            self.tidy(now)
+        return Outcome(None, tuple(usages))
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
+        """See `store.Store.ban`. A full table makes room by the ban that is soonest to end."""
+        self._latest = now
+        return self.ban_table.ban(key, rule, reason, terms, now)
+
+    def unban(self, key: str) -> bool:
+        """See `store.Store.unban`; the key's strikes are forgotten too."""
+        return self.ban_table.lift(key, self._latest)
+
+    def banned(self, key: str, now: float) -> BanRecord | None:
+        """See `store.Store.banned`."""
+        return self.ban_table.find(key, now)
+
+    def bans(self, now: float) -> Iterable[BanRecord]:
+        """See `store.Store.bans`; the last to end first."""
+        return self.ban_table.in_force(now)
+
+    def stats(self) -> StoreStats:
+        """The fill of the tables. Forgotten keys count until a sweep passes them."""
+        bans, counters, sketches = self.ban_table, self._counters, self._sketches
+        return StoreStats(
+            counters.used, counters.capacity, len(bans), bans.capacity, self.overflows, bans.evictions,
+            sketches.used, sketches.capacity,
+        )  # fmt: skip
+
+    def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
+        """Metrics of the tables: name, what it says, how to read it."""
+        return [(name, text, partial(self._gauge, name)) for name, text in GAUGES.items()]
+
+    def tidy(self, now: float) -> None:
+        """Remove a little of what ended or is forgotten, at most 0.6 ms.
+
+        Charges do it by themselves now and then; a timer may, so that a time without any empties the tables too.
+        """
+        self._latest = self._tidied = now
+        self._tidy_at = now + TIDY_SECONDS
+        self.ban_table.expire(now)
+        self._counters.tidy(now)
+        self._sketches.tidy(now)
+
+    @property
+    def shard_count(self) -> int:
+        """How many steps `lasting` and `take_changed` take for the whole store."""
+        return SHARDS
+
+    def lasting(self, shard: int, now: float) -> dict[str, State | bytes]:
+        """All counters and sketches of one shard that will last, by key."""
+        until = now + LASTING_SECONDS
+        return self._counters.lasting(shard, until) | self._sketches.lasting(shard, until)
+
+    def take_changed(self, shard: int) -> dict[str, State | bytes]:
+        """The counters and sketches of one shard that changed since they were last taken and will last, and maybe others."""
+        if self.dirty is None or not self.dirty[shard]:
+            return {}
+        keys = self.dirty[shard]
+        found = ((key, self._counters.get(key) or self._sketches.get(key)) for key in keys)
+        taken = {key: state for key, state in found if state is not None}
+        keys.clear()
+        return taken
+
+    def mark_changed(self, keys: Iterable[str]) -> None:
+        """Have counters taken again."""
+        if self.dirty is not None:
+            for key in keys:
+                self.dirty[hash(key) & MASK].add(key)
+
+    def restore(self, states: Iterable[tuple[str, State | bytes]], now: float) -> None:
+        """Take over counters and sketches that were kept elsewhere, while there is room; those that are here stay."""
+        for key, state in states:
+            if isinstance(state, bytes):
+                self._sketches.restore(key, state, now)
+            else:
+                self._counters.restore(key, state, now)
+
+    def _charge_other(
+        self,
+        key: str,
+        limit: Limit,
+        cost: float,
+        owed: bool,  # noqa: FBT001 - as in Charge
+        now: float,
+        written: list[Written],
+    ) -> Usage:
+        """A limit on distinct values, or by the calendar."""
+        table: Table[Any]
+        if limit.count.kind is _DISTINCT:
+            table, place, item = self._sketches, *_cut(key)
+        else:
+            table, place, item = self._counters, key, b""
+        at = hash(place) & MASK
+        shard = table.shards[at]
+        old = shard.get(place)
+        if old is None and table.used >= table.capacity:
+            return self._charge_shared(key, limit, cost, owed, now, written)
+        end = self._end(limit, now)
+        new: Any
+        if table is self._sketches:
+            before: Any = sketch.UNSEEN if old is None else old
+            new, usage = sketch.charge(before, now, end, limit, item, cost, owed)
+        else:
+            before = UNSEEN if old is None else old
+            new, usage = calendar_window.charge(before, now, end, limit, cost, owed)
+        if new is not before:
+            shard[place] = new
+            if old is None:
+                table.used += 1
+                table.new_until_sweep -= 1
+            written.append((shard, place, old, table if old is None else None))
+            if self.dirty is not None and table.end_of(new) > now + LASTING_SECONDS:
+                self.dirty[at].add(place)
+            if table is self._sketches:
+                table.step(now)
+        return usage
+
+    def _charge_shared(
+        self,
+        key: str,
+        limit: Limit,
+        cost: float,
+        owed: bool,  # noqa: FBT001 - as in Charge
+        now: float,
+        written: list[Written],
+    ) -> Usage:
+        """A key that found its table full."""
+        self.overflows += 1
+        if self.overflows % OVERFLOWS_A_NEW_KEY == 0:
+            self._counters.new_until_sweep -= 1
+            self._sketches.new_until_sweep -= 1
+        if self.on_full is OnFull.PERMIT:
+            return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
+        rule = key.partition("|")[0]
+        shard = self._counters.shared[hash(key.partition(ITEM_MARK)[0]) & SHARED_MASK]
+        old = shard.get(rule)
+        before = UNSEEN if old is None else old
+        new, usage = charge_gcra(before, now, limit, cost, owed)
+        if new is not before:
+            shard[rule] = new
+            written.append((shard, rule, old, None))
+        return usage
+
+    def _end(self, limit: Limit, now: float) -> float:
+        """When a window that `now` lies in, or begins with, ends."""
+        if limit.window is _SLIDING:
+            return now + limit.period_seconds
+        return self._spans.at(limit, now).end
+
+    def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
+        """The usage of a charge whose batch was not counted: what did fit is left as it was."""
+        if usage.exceeded:
+            return usage
+        limit = charge.limit
+        if limit.count.kind is _DISTINCT:
+            place, item = _cut(charge.key)
+            state = self._sketches.get(place) or sketch.UNSEEN
+            look = sketch.charge(state, now, self._end(limit, now), limit, item, 0.0)[1]
+        elif limit.window is _SLIDING:
+            look = charge_gcra(self._counters.get(charge.key) or UNSEEN, now, limit, 0.0)[1]
+        else:
+            counter = self._counters.get(charge.key) or UNSEEN
+            look = calendar_window.charge(counter, now, self._end(limit, now), limit, 0.0)[1]
+        return Usage(exceeded=False, remaining=look.remaining, retry_after_seconds=0.0)
+
+    def _gauge(self, name: str) -> float:
+        return float(getattr(self.stats(), name.removeprefix("store_")))
+
+
+def undo(written: list[Written]) -> None:
+    """Put everything back, the last change first."""
+    for shard, place, old, table in reversed(written):
+        if old is not None:
+            shard[place] = old
+        else:
+            del shard[place]
+            if table is not None:
+                table.used -= 1
+
+
+def _cut(key: str) -> tuple[str, bytes]:
+    """The counter's key and the value's hash; see `store.distinct_key`. Raises ValueError."""
+    place, _, item = key.partition(ITEM_MARK)
+    return place, bytes.fromhex(item)

@@ -1,0 +1,146 @@
+"""Where an instance counts: in its own memory, kept over restarts or not, or on a Valkey or Redis server that several share.
+
+Opens, closes and shows the store that the settings choose. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from proxyguard.core.settings import Settings
+from proxyguard.limits.stores.bans import BanTable
+from proxyguard.limits.stores.fill import LOOK_SECONDS, FillWatch, watches_of
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.limits.stores.snapshot import Snapshot
+from proxyguard.limits.stores.store import AsyncStore, Store
+from proxyguard.limits.stores.valkey import ValkeyStore
+
+type Gauge = tuple[str, str, Callable[[], float]]
+"""Name, what it says, how to read it."""
+
+
+class FillKeeper:
+    """Looks at tables now and then, so that an operator hears of one that fills up."""
+
+    def __init__(self, watches: tuple[FillWatch, ...]) -> None:
+        self._watches = watches
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look once."""
+        for watch in self._watches:
+            watch.look()
+
+    def gauges(self) -> list[Gauge]:
+        """Of each table."""
+        return [gauge for watch in self._watches for gauge in watch.gauges()]
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
+
+
+class MemoryBooks:
+    """Counts in this process; a snapshot file keeps them over restarts when the settings name one."""
+
+    unsaved_because = "it ends with this instance: the setting store.snapshot would keep it"
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the snapshot, if any; trouble with it is logged, never fatal."""
+        counting = settings.counting
+        self.memory = MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full)
+        self.store: Store | AsyncStore = self.memory
+        path = settings.store.snapshot
+        self._snapshot = None if path is None else Snapshot(path, self.memory)
+        if self._snapshot is not None:
+            self._snapshot.load()
+        memory = self.memory
+        keys = (lambda: memory.stats().keys, lambda: memory.stats().key_capacity)
+        self._fill = FillKeeper(watches_of(keys, _fill_of_bans(memory.ban_table)))
+
+    async def start(self) -> None:
+        """Begin to write the snapshot, and to watch the tables."""
+        self._fill.start()
+        if self._snapshot is not None:
+            await self._snapshot.start()
+
+    async def stop(self) -> None:
+        """Write what is not written yet."""
+        await self._fill.stop()
+        if self._snapshot is not None:
+            await self._snapshot.stop()
+
+    async def saved(self) -> bool:
+        """Whether bans made and lifted so far will be there after a crash; waits for the disk."""
+        return self._snapshot is not None and await self._snapshot.saved()
+
+    def gauges(self) -> list[Gauge]:
+        """The fill of the tables, and how the snapshot does."""
+        gauges = self.memory.gauges() + self._fill.gauges()
+        return gauges + (self._snapshot.gauges() if self._snapshot is not None else [])
+
+
+class ServerBooks:
+    """Counts on a server that several instances share."""
+
+    unsaved_because = "the store does not answer: in force here, and on other instances as soon as it does"
+
+    def __init__(self, settings: Settings) -> None:
+        self._valkey = valkey_store(settings)
+        self.store: Store | AsyncStore = self._valkey
+        self._fill = FillKeeper(watches_of(None, _fill_of_bans(self._valkey.ban_table)))
+
+    async def start(self) -> None:
+        """Connect, in the background when the server does not answer at once."""
+        self._fill.start()
+        await self._valkey.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._fill.stop()
+        await self._valkey.stop()
+
+    async def saved(self) -> bool:
+        """Whether the server has the bans made and lifted so far; how well it keeps them is its configuration's business."""
+        return await self._valkey.saved()
+
+    def gauges(self) -> list[Gauge]:
+        """How the server does."""
+        return self._valkey.gauges() + self._fill.gauges()
+
+
+def _fill_of_bans(table: BanTable) -> tuple[Callable[[], float], Callable[[], float]]:
+    return lambda: len(table), lambda: table.capacity
+
+
+def valkey_store(settings: Settings) -> ValkeyStore:
+    """A connection to the server that the settings name."""
+    choice = settings.store
+    return ValkeyStore(
+        ValkeyUrl.parse(choice.url or ""),
+        settings.counting,
+        name=choice.name,
+        timeout_seconds=choice.timeout_seconds,
+        on_down=choice.on_down,
+    )
+
+
+type Books = MemoryBooks | ServerBooks
+
+
+def open_books(settings: Settings) -> Books:
+    """The store that the settings choose, not started yet."""
+    return MemoryBooks(settings) if settings.store.url is None else ServerBooks(settings)

@@ -1,0 +1,197 @@
+"""The snapshot on disk: bans with their strikes, and counters that last, in one SQLite file (WAL).
+
+Blocking calls for one thread. Knows rows, not stores. A file that is damaged is set aside under another name, never deleted.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import batched, chain
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from proxyguard.limits import sketch
+from proxyguard.limits.stores.bans import BanNews
+from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
+from proxyguard.limits.stores.store import BanRecord
+
+VERSION: Final = 1
+"""Of the tables below. A file of another version is set aside like a damaged one."""
+
+APPLICATION: Final = 0x50475344
+"""Marks the file as ours (SQLite's application_id)."""
+
+MAX_AHEAD_SECONDS: Final = 100 * 86_400.0
+"""No counter lasts longer (a month, twice the burst, and some); a row that says so is damaged."""
+
+ROWS_A_STATEMENT: Final = 250
+"""Counters written by one statement. The other threads wait for this one while it hands over a statement's values, and each
+statement is a chance for the scheduler to stop it meanwhile. SQLite takes at least 999 values."""
+
+DELETE_STEP: Final = 5_000
+"""Rows removed at a time, so that no transaction grows without bound."""
+
+TABLES: Final = """
+CREATE TABLE bans (key TEXT PRIMARY KEY, until REAL NOT NULL, forget_at REAL NOT NULL, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters (key TEXT PRIMARY KEY, forget_at REAL NOT NULL, rest NOT NULL) WITHOUT ROWID;
+CREATE INDEX counters_by_end ON counters (forget_at);
+"""
+
+CounterRow = tuple[str, float, float | bytes]
+"""Key, when it may be forgotten, and the rest of its state: a double, or a whole sketch."""
+
+
+class SnapshotDamaged(Exception):
+    """The file is not a sound snapshot of this version. Whose fault: the disk's, or whoever wrote it."""
+
+
+class Restored(NamedTuple):
+    """What a file held that still matters."""
+
+    bans: list[tuple[BanRecord, float]]
+    """In force or not; each with the time when its strike is forgotten."""
+    counters: list[CounterRow]
+    unreadable: int
+    """Rows that were not what they should be, and were left out."""
+
+
+class SnapshotFile:
+    """An open snapshot. Made, used and closed by one thread; other processes are kept out."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file. Raises SnapshotDamaged, and sqlite3.Error or OSError when it cannot be opened or locked."""
+        self.path = path
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def restore(self, now: float) -> Restored:
+        """Everything that is not forgotten yet. Raises SnapshotDamaged."""
+        bans: list[tuple[BanRecord, float]] = []
+        counters: list[CounterRow] = []
+        unreadable = 0
+        try:
+            for key, record in self._connection.execute("SELECT key, record FROM bans WHERE forget_at > ?", (now,)):
+                try:
+                    ban, forget_at = decode_ban(record)
+                except (CodecError, TypeError):
+                    unreadable += 1
+                    continue
+                if ban.key == key and math.isfinite(ban.until):
+                    bans.append((ban, forget_at))
+                else:
+                    unreadable += 1
+            rows = self._connection.execute("SELECT key, forget_at, rest FROM counters WHERE forget_at > ?", (now,))
+            for key, forget_at, rest in rows:
+                if isinstance(key, str) and forget_at <= now + MAX_AHEAD_SECONDS and is_rest(rest):
+                    counters.append((key, forget_at, rest))
+                else:
+                    unreadable += 1
+        except sqlite3.DatabaseError as error:
+            raise SnapshotDamaged(str(error)) from error
+        return Restored(bans, counters, unreadable)
+
+    def write(self, news: Iterable[BanNews], counters: Iterable[CounterRow], *, anew: bool = False) -> None:
+        """Put changes on disk, all or none; with `anew` in place of all bans there. Raises sqlite3.Error."""
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if anew:
+                connection.execute("DELETE FROM bans")
+            for one in news:
+                if one.record is None:
+                    connection.execute("DELETE FROM bans WHERE key = ?", (one.key,))
+                else:
+                    row = (one.key, one.record.until, one.forget_at, encode_ban(one.record, one.forget_at))
+                    connection.execute("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)", row)
+            for rows in batched(counters, ROWS_A_STATEMENT):
+                places = ", ".join(["(?, ?, ?)"] * len(rows))
+                statement = f"INSERT OR REPLACE INTO counters VALUES {places}"  # noqa: S608 - places for values, no values
+                connection.execute(statement, tuple(chain.from_iterable(rows)))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def forget(self, now: float) -> int:
+        """Remove some rows that do not matter any more; how many. Raises sqlite3.Error."""
+        removed = 0
+        for table in ("bans", "counters"):
+            cursor = self._connection.execute(
+                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE forget_at <= ? LIMIT {DELETE_STEP})",  # noqa: S608 - both are constants of this module
+                (now,),
+            )
+            removed += cursor.rowcount
+        return removed
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        try:
+            application, version = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            )
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables == 0 and application == 0:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(
+                    f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {TABLES} COMMIT;"
+                )
+            elif application != APPLICATION:
+                raise SnapshotDamaged("it is a database of something else")
+            elif version != VERSION:
+                raise SnapshotDamaged(f"it has version {version}; this release reads version {VERSION}")
+            else:
+                sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if sound != "ok":
+                    raise SnapshotDamaged(str(sound))
+                connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise SnapshotDamaged(str(error)) from error
+        connection.execute("PRAGMA synchronous = FULL")
+
+
+def set_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged file, and what belongs to it, to `NAME.damaged-STAMP`; the new name. Raises OSError."""
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    for suffix in ("", "-wal", "-shm"):
+        belonging = path.with_name(path.name + suffix)
+        if belonging.exists():
+            belonging.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error while writing means that the file is damaged, rather than full, locked or gone."""
+    if isinstance(error, SnapshotDamaged):
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_rest(rest: object) -> bool:
+    """Whether a value can be the rest of a state."""
+    if isinstance(rest, bytes):
+        return sketch.is_sound(rest)
+    return isinstance(rest, float) and math.isfinite(rest)
+
+
+def read_once(path: Path, now: float) -> Restored:
+    """Open, restore, close. Raises as `SnapshotFile` and `restore` do."""
+    with closing(SnapshotFile(path)) as file:
+        return file.restore(now)

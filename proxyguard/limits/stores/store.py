@@ -1,0 +1,146 @@
+"""The store contract: charge what a request costs, remember bans. Two methods a request can reach.
+
+A store knows keys, numbers and time; it knows nothing of requests or rules. One request is one `charge` call. `now` is an
+argument (Unix seconds); a remote store may use its server's clock instead and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from proxyguard.core.decision import Refusal, Reject
+from proxyguard.limits.limit import Limit
+
+
+class Charge(NamedTuple):
+    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
+
+    `key` names the counter. It begins with what identifies the rule and its limit, up to a `|`: full stores share counters by it.
+    For a limit on distinct values the key ends with the value: see `distinct_key`.
+
+    `stops` marks a limit whose excess refuses the request: when any such limit is exceeded, nothing of the batch is counted,
+    so that our own refusals never count against a client.
+    """
+
+    key: str
+    limit: Limit
+    cost: float = 1.0
+    stops: bool = True
+    owed: bool = False
+    """The cost has already arisen (a response was sent): it is counted even when it does not fit. Not with `stops`."""
+
+
+ITEM_MARK: Final = "\0"
+
+
+def distinct_key(key: str, value_hash: bytes) -> str:
+    """The key of a charge for a limit on distinct values: the counter's key and an 8-byte hash of the value."""
+    return f"{key}{ITEM_MARK}{value_hash.hex()}"
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):  # no cycle can lead back to it
+    """The state of one limit after a charge. An array of three when it travels."""
+
+    exceeded: bool
+    remaining: int
+    """Whole units that could be charged at once now, never negative."""
+    retry_after_seconds: float
+    """0 when not exceeded, else the time until the same charge would fit."""
+
+
+REJECT: Final = Reject()
+
+
+@dataclass(frozen=True, slots=True)
+class BanRecord:
+    """A refusal remembered for a key until `until` (Unix seconds)."""
+
+    key: str
+    since: float
+    until: float
+    rule: str
+    reason: str = ""
+    then: Refusal = REJECT
+    strikes: int = 1
+    """How many times in a row this key was banned; escalation counts by it."""
+    note: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):  # no cycle can lead back to it
+    """What a `charge` call says: the active ban, if any (then nothing was counted), else one usage per charge, in order."""
+
+    ban: BanRecord | None
+    usages: tuple[Usage, ...]
+
+
+class Store(Protocol):
+    """A store that answers at once (in this process)."""
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
+        """Look for an active ban of any key, then count the batch: all of it, or nothing when a stopping limit is exceeded."""
+        ...
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
+        """Ban a key, for longer if it was banned before (escalation). Banning a banned key returns the ban in force."""
+        ...
+
+    def unban(self, key: str) -> bool:
+        """Lift a ban; False when there was none."""
+        ...
+
+    def banned(self, key: str, now: float) -> BanRecord | None:
+        """The ban in force for a key; None when there is none."""
+        ...
+
+    def bans(self, now: float) -> Iterable[BanRecord]:
+        """The bans in force."""
+        ...
+
+
+class AsyncStore(Protocol):
+    """A store that answers later: another process or machine. Only `charge` waits, and never longer than its time-out.
+
+    Bans in force are known in this process, so the other methods answer at once; what they change travels behind.
+    """
+
+    def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome | Awaitable[Outcome]:
+        """As `Store.charge`; an Outcome at once when nobody else has to be asked.
+
+        Raises StoreUnavailable, now or when awaited, when the store is down and its setting says to refuse.
+        """
+        ...
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
+        """As `Store.ban`; in force here at once, everywhere within a second."""
+        ...
+
+    def unban(self, key: str) -> bool:
+        """As `Store.unban`; lifted here at once, everywhere within a second."""
+        ...
+
+    def banned(self, key: str, now: float) -> BanRecord | None:
+        """As `Store.banned`."""
+        ...
+
+    def bans(self, now: float) -> Iterable[BanRecord]:
+        """As `Store.bans`."""
+        ...
+
+
+class BanTerms(NamedTuple):
+    """How long a ban lasts, and what the banned get; see `decision.Ban`."""
+
+    for_seconds: float
+    then: Refusal
+    escalation: float = 1.0
+    max_seconds: float = 86_400.0
+    forget_seconds: float = 86_400.0
+    note: str = ""
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer in time or said something that is not an answer. Whose fault: a neighbour's."""

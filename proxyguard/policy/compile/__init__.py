@@ -1,0 +1,1 @@
+"""The policy model into what a request is matched with: facts, indexes, keys."""

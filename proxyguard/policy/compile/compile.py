@@ -1,0 +1,308 @@
+"""A policy made ready to decide: rules in the order they are looked at, and for each fact of a request the rules it can touch.
+
+Decides the effective mode of each rule, the order (allow rules first) and which rules are candidates for a request; knows
+nothing of charging or of what follows from a rule that holds: that is the engine's. An immutable value once made.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
+from proxyguard.core.decision import ACTION_NAMES, Action, Allow, Ban, Decision, Drop, Mode, Reject, Score, Tag, Tarpit
+from proxyguard.core.request import Request
+from proxyguard.limits.limit import KeyPart, Limit
+from proxyguard.policy.compile.conditions import (
+    SCORED,
+    TAGGED,
+    Fact,
+    Holds,
+    Node,
+    Trigger,
+    holds,
+    leaves,
+    normal_form,
+    reads,
+    trigger_of_tag,
+    triggers,
+)
+from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
+from proxyguard.policy.compile.facts import FactNumbers, FactTable
+from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
+from proxyguard.policy.compile.teardown import dismantle
+from proxyguard.policy.error import PolicyError
+from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
+
+
+class RuleInfo(NamedTuple):
+    """What summaries and metrics say of a rule; `mode` is the effective one, rules that are off included."""
+
+    name: str
+    rule_set: str
+    action: str
+    mode: Mode
+    limited: bool
+    expires: float | None
+
+
+class CompiledRule:
+    """One rule, ready to be asked. Immutable by convention."""
+
+    __slots__ = (
+        "action",
+        "action_name",
+        "allows",
+        "announces",
+        "cost",
+        "enforced",
+        "expires",
+        "holds",
+        "key",
+        "limit",
+        "name",
+        "plain",
+        "points",
+        "reads_score",
+        "reads_tags",
+        "reason",
+        "refuses",
+        "restriction",
+        "tag",
+        "terminal",
+        "wakes",
+    )
+
+    def __init__(self, rule: Rule, node: Node, *, enforced: bool, key: Shown | None) -> None:
+        action = rule.action
+        self.name = rule.name
+        self.reason = rule.why
+        self.action: Action = action
+        self.action_name = ACTION_NAMES[type(action)]
+        self.enforced = enforced
+        self.allows = isinstance(action, Allow)
+        self.refuses = isinstance(action, Reject | Tarpit | Drop | Ban)
+        self.terminal = not isinstance(action, Score | Tag)
+        self.points = action.points if isinstance(action, Score) else 0.0
+        self.tag = action.name if isinstance(action, Tag) else None
+        self.wakes = _wakes(action) if enforced else ()
+        self.limit: Limit | None = rule.limit
+        self.cost = 1.0 if rule.limit is None else rule.limit.count.cost_at_check
+        self.key = key
+        self.holds: Holds = holds(node)
+        self.reads_score = reads(node, FieldKind.SCORE)
+        self.reads_tags = reads(node, FieldKind.TAG)
+        self.expires = rule.expires
+        self.restriction = rule.restriction
+        self.plain = _plain(rule)
+        """The decision by this rule when nothing else is to be said with it; None where a limit or a ban belongs to it."""
+        self.announces = enforced and rule.limit is not None and rule.limit.announce
+
+
+def _plain(rule: Rule) -> Decision | None:
+    action = rule.action
+    if rule.limit is not None or isinstance(action, Score | Tag | Ban):
+        return None
+    return Decision(action=action, rule=rule.name, reason=rule.why, restriction=rule.restriction)
+
+
+def _wakes(action: Action) -> tuple[Trigger, ...]:
+    """The triggers that an applied action sets off for later rules."""
+    match action:
+        case Score():
+            return (SCORED,)
+        case Tag(name):
+            return (trigger_of_tag(name), TAGGED)
+        case _:
+            return ()
+
+
+class Account(NamedTuple):
+    """What identifies a session, and where the upstream says whose account it is."""
+
+    session: Shown
+    """The keyed hash of the session of a request; None when it has none."""
+    header: bytes
+    """Lower case."""
+    remember_seconds: float
+
+    @classmethod
+    def of(cls, source: AccountSource, keys: KeyMaker) -> Account:
+        return cls(keys.session_key(source.session), source.header.encode(), source.remember_seconds)
+
+
+class CompiledPolicy:
+    """A policy ready to decide; made by `compile_policy`, asked by the engine."""
+
+    __slots__ = (
+        "_always",
+        "_ban_keys",
+        "_by_trigger",
+        "_keys",
+        "account",
+        "classes",
+        "digest",
+        "facts",
+        "mode",
+        "restricts",
+        "rule_sets",
+        "rules",
+        "settles",
+        "summary",
+    )
+
+    def __init__(
+        self,
+        *,
+        digest: str,
+        mode: Mode,
+        rule_sets: tuple[str, ...],
+        summary: tuple[RuleInfo, ...],
+        rules: tuple[CompiledRule, ...],
+        facts: FactTable,
+        always: tuple[int, ...],
+        by_trigger: Mapping[Trigger, tuple[int, ...]],
+        keys: KeyMaker,
+        account: Account | None = None,
+        classes: tuple[str, ...] = (),
+        restricts: bool = False,
+    ) -> None:
+        self.digest = digest
+        self.mode = mode
+        self.rule_sets = rule_sets
+        self.summary = summary
+        self.rules = rules
+        """Allow rules first, then the others, each in file order; rules that are off are not here."""
+        self.facts = facts.of
+        """From a request to the numbers of the tests that hold for it."""
+        self._always = always
+        self._by_trigger = by_trigger
+        self._keys = keys
+        self.account = account
+        """How the account behind a request is known, if at all."""
+        self.classes = classes
+        """The classes of clients, without `anonymous`; none when the rules define none."""
+        self.restricts = restricts
+        """Whether the rules have temporary restrictions."""
+        self.settles = any(rule.limit is not None and rule.limit.count.after_response for rule in rules)
+        """Whether any limit is charged when the response is known."""
+        banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
+        self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
+
+    def candidates(self, facts: AbstractSet[int]) -> list[int]:
+        """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
+        by_trigger = self._by_trigger
+        found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
+        return sorted({*self._always, *found}) if found else list(self._always)
+
+    def woken_by(self, trigger: Trigger) -> tuple[int, ...]:
+        """Positions in `rules`, ascending, of those that may hold once points were given or a tag was attached."""
+        return self._by_trigger.get(trigger, ())
+
+    def ban_keys(self, request: Request) -> tuple[str, ...]:
+        """The keys by which this request may be banned; none when nothing may act."""
+        if self.mode is not Mode.ENFORCE:
+            return ()
+        own = self._keys.own_ban_keys(request)
+        if not self._ban_keys:
+            return own
+        others = {key(request) for key in self._ban_keys}
+        return (*own, *sorted(others.difference(own)))
+
+    def client_key(self, request: Request) -> str:
+        """What tells the client of a request from others."""
+        return self._keys.client_ban_key(request)
+
+    def ban_key(self, rule: CompiledRule, request: Request) -> str:
+        """The key that a ban by this rule is remembered by."""
+        return self._keys.ban_key(_banned_by(rule))(request)
+
+
+def _banned_by(rule: CompiledRule) -> tuple[KeyPart, ...]:
+    return rule.limit.per if rule.limit is not None else BY_CLIENT
+
+
+def compile_policy(
+    policy: Policy,
+    *,
+    mode: Mode = Mode.ENFORCE,
+    secret: bytes,
+    prefixes: Prefixes = DEFAULT_PREFIXES,
+    yield_control: YieldControl = never_yield,
+) -> CompiledPolicy:
+    """Index a policy; `mode` is the weakest mode of all, `secret` keys the hashes in limit and ban keys.
+
+    `yield_control` is called between steps of a few milliseconds, for a compilation in a thread beside a serving loop.
+    Raises PolicyError for what parsing cannot see: a pattern too large to compile, an `allow` with a limit.
+    """
+    ordered = [(rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set, rule in _rules(policy)]
+    live = [(rule_set, rule, own) for rule_set, rule, own in ordered if own is not Mode.OFF]
+    live.sort(key=lambda entry: not isinstance(entry[1].action, Allow))
+    keys = KeyMaker(secret, prefixes)
+    numbers = FactNumbers()
+    nodes = [normal_form(rule.when, numbers) for _, rule, _ in in_steps(live, yield_control)]
+    compiled = tuple(
+        _compiled_rule(rule_set, rule, node, keys, enforced=own is Mode.ENFORCE)
+        for (rule_set, rule, own), node in in_steps(tuple(zip(live, nodes, strict=True)), yield_control)
+    )
+    always, by_trigger = _index(nodes, yield_control)
+    made = CompiledPolicy(
+        digest=policy.digest,
+        mode=mode,
+        rule_sets=tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common),
+        summary=tuple(_info(rule_set, rule, own) for rule_set, rule, own in ordered if not rule_set.common),
+        rules=compiled,
+        facts=FactTable(numbers.tests, yield_control),
+        always=always,
+        by_trigger=by_trigger,
+        keys=keys,
+        account=None if policy.account is None else Account.of(policy.account, keys),
+        classes=policy.classes,
+        restricts=bool(policy.restrictions),
+    )
+    if yield_control is not never_yield:
+        leaving: list[object] = [ordered, live, nodes, numbers]
+        del ordered, live, nodes, numbers
+        dismantle(leaving, yield_control)
+    return made
+
+
+def _rules(policy: Policy) -> list[tuple[RuleSet, Rule]]:
+    return [(rule_set, rule) for rule_set in policy.rule_sets for rule in rule_set.rules]
+
+
+def _info(rule_set: RuleSet, rule: Rule, mode: Mode) -> RuleInfo:
+    action = ACTION_NAMES[type(rule.action)]
+    return RuleInfo(rule.name, rule_set.name, action, mode, rule.limit is not None, rule.expires)
+
+
+def _compiled_rule(rule_set: RuleSet, rule: Rule, node: Node, keys: KeyMaker, *, enforced: bool) -> CompiledRule:
+    if rule.limit is None:
+        return CompiledRule(rule, node, enforced=enforced, key=None)
+    if isinstance(rule.action, Allow):
+        raise PolicyError(
+            f"{rule.place}: rule {rule.name}: an allow rule cannot have a limit, because it is never counted"
+        )
+    key = keys.limit_key(rule_set.name, rule.name, rule.limit, shadow=not enforced)
+    return CompiledRule(rule, node, enforced=enforced, key=key)
+
+
+def _index(nodes: list[Node], yield_control: YieldControl) -> tuple[tuple[int, ...], dict[Trigger, tuple[int, ...]]]:
+    """Which rules are always candidates, and which by which trigger."""
+    popularity = Counter(
+        number
+        for node in in_steps(nodes, yield_control)
+        for number in {leaf.number for leaf in leaves(node) if isinstance(leaf, Fact)}
+    )
+    always: list[int] = []
+    by_trigger: dict[Trigger, list[int]] = {}
+    for position, node in enumerate(in_steps(nodes, yield_control)):
+        found = triggers(node, popularity)
+        if found is None:
+            always.append(position)
+        else:
+            for trigger in found:
+                by_trigger.setdefault(trigger, []).append(position)
+    return tuple(always), {trigger: tuple(positions) for trigger, positions in by_trigger.items()}

@@ -1,0 +1,327 @@
+"""A condition made ready to be asked: a function of the facts of a request, the score and the tags so far, and its triggers.
+
+A *trigger* is a fact without which the condition cannot hold; a rule is looked at only when one of its triggers is there.
+Knows nothing of rules, of how facts are found, or of what follows from a condition.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+from proxyguard.policy.compile.facts import FactNumbers, is_dynamic
+from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
+from proxyguard.policy.compile.text_index import bounded
+from proxyguard.policy.model import (
+    ANONYMOUS,
+    CLASS_MARK,
+    Absent,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    AtMost,
+    Condition,
+    FieldKind,
+    InNetworks,
+    Not,
+    Present,
+    Signed,
+    Test,
+    Text,
+    TextKind,
+)
+
+Tags = frozenset[str]
+NO_TAGS: Final[Tags] = frozenset()
+
+Holds = Callable[[AbstractSet[int], float, Tags], bool]
+"""Asks a condition about facts, score and tags."""
+
+Trigger = int | str
+"""A fact's number; `score`: points were given; `tag:NAME`: that tag was attached; `tag`: any tag was."""
+
+SCORED: Final = "score"
+TAGGED: Final = "tag"
+
+_COMMON: Final[Mapping[FieldKind, float]] = {
+    FieldKind.SCHEME: 0.9,
+    FieldKind.HTTP_VERSION: 0.9,
+    FieldKind.METHOD: 0.5,
+    FieldKind.HOST: 0.5,
+}
+"""How often a test about such a field holds for any request, roughly: the less, the better a trigger it is."""
+
+_WIDE_NETWORK_ADDRESSES: Final = 1 << 24
+
+
+def trigger_of_tag(name: str) -> str:
+    """The trigger that a tag of this name sets off."""
+    return f"tag:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A test about the request, or its negation."""
+
+    number: int
+    test: Test
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arising:
+    """A test about score or tags, or its negation."""
+
+    test: Test
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    parts: tuple[Node, ...]
+
+
+Node = Fact | Arising | Every | Some
+"""A condition in negation normal form: only tests are negated."""
+
+
+def normal_form(condition: Condition, numbers: FactNumbers, *, negated: bool = False) -> Node:
+    """Push negations down to the tests and number the tests."""
+    match condition:
+        case Test():
+            return _leaf(condition, numbers, negated=negated)
+        case Not(inner):
+            return normal_form(inner, numbers, negated=not negated)
+        case AllOf(conditions) | AnyOf(conditions):
+            parts = tuple(normal_form(part, numbers, negated=negated) for part in conditions)
+            return Every(parts) if isinstance(condition, AllOf) is not negated else Some(parts)
+        case _:
+            assert_never(condition)
+
+
+def _leaf(test: Test, numbers: FactNumbers, *, negated: bool) -> Node:
+    if is_dynamic(test):
+        return Arising(test, negated)
+    if isinstance(test.matcher, Absent):
+        test, negated = Test(test.field, Present()), not negated
+    return Fact(numbers.of(test), test, negated)
+
+
+def leaves(node: Node) -> Iterable[Fact | Arising]:
+    """All tests of a condition."""
+    if isinstance(node, Every | Some):
+        for part in node.parts:
+            yield from leaves(part)
+    else:
+        yield node
+
+
+def reads(node: Node, kind: FieldKind) -> bool:
+    """Whether the condition asks about the score or about tags."""
+    return any(isinstance(leaf, Arising) and leaf.test.field.kind is kind for leaf in leaves(node))
+
+
+def holds(node: Node) -> Holds:
+    """The condition as a function."""
+    match node:
+        case Fact(number, _, negated):
+            return _lacks(frozenset((number,))) if negated else _has(frozenset((number,)))
+        case Arising(test, negated):
+            return _arising(test, negated=negated)
+        case Every(parts):
+            wanted = frozenset(part.number for part in parts if isinstance(part, Fact) and not part.negated)
+            unwanted = frozenset(part.number for part in parts if isinstance(part, Fact) and part.negated)
+            rest = tuple(holds(part) for part in parts if not isinstance(part, Fact))
+            return _all(wanted, unwanted, rest)
+        case Some(parts):
+            wanted = frozenset(part.number for part in parts if isinstance(part, Fact) and not part.negated)
+            unwanted = frozenset(part.number for part in parts if isinstance(part, Fact) and part.negated)
+            rest = tuple(holds(part) for part in parts if not isinstance(part, Fact))
+            return _any(wanted, unwanted, rest)
+        case _:
+            assert_never(node)
+
+
+def _has(wanted: frozenset[int]) -> Holds:
+    return lambda facts, _score, _tags: wanted <= facts
+
+
+def _lacks(unwanted: frozenset[int]) -> Holds:
+    return lambda facts, _score, _tags: unwanted.isdisjoint(facts)
+
+
+def _all(wanted: frozenset[int], unwanted: frozenset[int], rest: tuple[Holds, ...]) -> Holds:
+    if not rest and not unwanted:
+        return _has(wanted)
+    if not rest:
+        return lambda facts, _score, _tags: wanted <= facts and unwanted.isdisjoint(facts)
+    return lambda facts, score, tags: (
+        wanted <= facts and unwanted.isdisjoint(facts) and all(part(facts, score, tags) for part in rest)
+    )
+
+
+def _any(wanted: frozenset[int], unwanted: frozenset[int], rest: tuple[Holds, ...]) -> Holds:
+    if not rest and not unwanted:
+        return lambda facts, _score, _tags: not wanted.isdisjoint(facts)
+    return lambda facts, score, tags: (
+        not wanted.isdisjoint(facts) or not unwanted <= facts or any(part(facts, score, tags) for part in rest)
+    )
+
+
+def _arising(test: Test, *, negated: bool) -> Holds:
+    ask = _ASKING[test.field.kind](test)
+    return (lambda facts, score, tags: not ask(facts, score, tags)) if negated else ask
+
+
+def _score(test: Test) -> Holds:
+    """The score is a number that is always there and has no text."""
+    match test.matcher:
+        case AtLeast(bound):
+            return lambda _facts, score, _tags: score >= bound
+        case AtMost(bound):
+            return lambda _facts, score, _tags: score <= bound
+        case Present():
+            return lambda _facts, _score, _tags: True
+        case Absent() | Text() | InNetworks() | Signed():
+            return lambda _facts, _score, _tags: False
+        case _:
+            assert_never(test.matcher)
+
+
+def _tags(test: Test) -> Holds:
+    """The tags are a field with one value per tag."""
+    match test.matcher:
+        case Text(TextKind.EQUAL, texts):
+            names = frozenset(text.decode(errors="replace") for text in texts)
+            return lambda _facts, _score, tags: not names.isdisjoint(tags)
+        case Text(kind, texts):
+            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
+            return lambda _facts, _score, tags: any(_found(pattern, tag) for tag in tags for pattern in patterns)
+        case Present():
+            return lambda _facts, _score, tags: bool(tags)
+        case Absent():
+            return lambda _facts, _score, tags: not tags
+        case AtLeast() | AtMost() | InNetworks() | Signed():
+            return lambda _facts, _score, _tags: False
+        case _:
+            assert_never(test.matcher)
+
+
+def class_of(tags: Tags) -> str:
+    """The class that tags say: at most one of them does."""
+    for tag in tags:
+        if tag.startswith(CLASS_MARK):
+            return tag[len(CLASS_MARK) :]
+    return ANONYMOUS
+
+
+def class_tag(name: str) -> str:
+    """The tag that says a class."""
+    return CLASS_MARK + name
+
+
+def _class(test: Test) -> Holds:
+    """The class is a field that is always there and has one value."""
+    match test.matcher:
+        case Text(TextKind.EQUAL, texts):
+            names = frozenset(text.decode(errors="replace") for text in texts)
+            if ANONYMOUS in names:
+                return lambda _facts, _score, tags: class_of(tags) in names
+            wanted = frozenset(map(class_tag, names))
+            return lambda _facts, _score, tags: not wanted.isdisjoint(tags)
+        case Text(kind, texts):
+            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
+            return lambda _facts, _score, tags: any(_found(pattern, class_of(tags)) for pattern in patterns)
+        case Present():
+            return lambda _facts, _score, _tags: True
+        case Absent() | AtLeast() | AtMost() | InNetworks() | Signed():
+            return lambda _facts, _score, _tags: False
+        case _:
+            assert_never(test.matcher)
+
+
+_ASKING: Final[Mapping[FieldKind, Callable[[Test], Holds]]] = {
+    FieldKind.SCORE: _score,
+    FieldKind.TAG: _tags,
+    FieldKind.CLASS: _class,
+}
+
+
+def _found(pattern: Any, tag: str) -> bool:
+    return pattern.search(bounded(tag.encode())) is not None
+
+
+def triggers(node: Node, popularity: Counter[int]) -> frozenset[Trigger] | None:
+    """Triggers of a condition: if none of them is there it does not hold. None: it may hold for any request.
+
+    `popularity` says in how many conditions of the policy a fact occurs; of several choices the most selective is taken.
+    """
+    match node:
+        case Fact(number, _, negated):
+            return None if negated else frozenset((number,))
+        case Arising(test, negated):
+            return _arising_triggers(test, negated=negated)
+        case Every(parts):
+            found = [choice for part in parts if (choice := triggers(part, popularity)) is not None]
+            costs = _costs(node, popularity)
+            return min(found, key=lambda choice: sum(costs.get(trigger, 0.5) for trigger in choice), default=None)
+        case Some(parts):
+            every: set[Trigger] = set()
+            for part in parts:
+                choice = triggers(part, popularity)
+                if choice is None:
+                    return None
+                every |= choice
+            return frozenset(every)
+        case _:
+            assert_never(node)
+
+
+def _arising_triggers(test: Test, *, negated: bool) -> frozenset[Trigger] | None:
+    match test.matcher, negated:
+        case (AtLeast(bound), False) if test.field.kind is FieldKind.SCORE and bound > 0:
+            return frozenset((SCORED,))
+        case (Text(TextKind.EQUAL, texts), False) if test.field.kind is FieldKind.TAG:
+            return frozenset(trigger_of_tag(text.decode(errors="replace")) for text in texts)
+        case ((Text() | Present()), False) if test.field.kind is FieldKind.TAG:
+            return frozenset((TAGGED,))
+        case (Text(TextKind.EQUAL, texts), False) if test.field.kind is FieldKind.CLASS:
+            names = {text.decode(errors="replace") for text in texts}
+            return None if ANONYMOUS in names else frozenset(trigger_of_tag(class_tag(name)) for name in names)
+        case _:
+            return None
+
+
+def _costs(node: Node, popularity: Counter[int]) -> Mapping[Trigger, float]:
+    return {leaf.number: _share(leaf.test) * popularity[leaf.number] for leaf in leaves(node) if isinstance(leaf, Fact)}
+
+
+def _share(test: Test) -> float:
+    """A guess at the share of requests for which a test holds."""
+    common = _COMMON.get(test.field.kind, 0.1)
+    match test.matcher:
+        case Text(TextKind.EQUAL):
+            return common * 0.1
+        case Text(TextKind.PREFIX, texts) if any(len(text) <= 1 for text in texts):
+            return 0.9
+        case Text(TextKind.WORD):
+            return common * 0.5
+        case Text():
+            return common
+        case Signed():
+            return 0.3
+        case InNetworks(networks):
+            wide = any(network.last - network.first >= _WIDE_NETWORK_ADDRESSES for network in networks)
+            return 0.5 if wide else 0.01
+        case Present() | Absent() | AtLeast() | AtMost():
+            return 0.6
+        case _:
+            assert_never(test.matcher)

@@ -1,0 +1,214 @@
+"""Which texts of a policy a value compares with: one index per field, whose cost depends on the value alone.
+
+Equal texts are a dictionary, prefixes and suffixes a sorted table, words a dictionary of tokens, everything else one RE2 set.
+Knows nothing of rules: a text carries marks (small numbers), and a look-up answers the marks of every text that compares.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Final
+
+from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield, sorted_in_steps
+from proxyguard.policy.compile.pattern_set import PatternSet, pattern_of
+from proxyguard.policy.model import TextKind
+
+MAX_TEXT_BYTES: Final = 8192
+"""Bytes of one value that conditions look at: the front's default bound on a header field (`Bounds.field_bytes`)."""
+
+MEMO_VALUES: Final = 2048
+"""Per field; about 1.5 MiB when all of them are as long as they may be."""
+
+MEMO_VALUE_BYTES: Final = 512
+"""Longer than any user agent that comes again."""
+
+FEW_PREFIXES: Final = 16
+"""So many are ruled out faster one by one than by bisection."""
+
+Marks = tuple[int, ...]
+NOTHING: Final[AbstractSet[int]] = frozenset()
+
+_TOKENS: Final = bytes(ord(chr(byte).lower()) if byte < 0x80 and chr(byte).isalnum() else 0x20 for byte in range(256))
+"""Translates a text to its tokens: ASCII letters and digits in lower case, everything else a space."""
+
+_WILDCARD: Final = re.compile(rb"[*?]")
+
+
+def bounded(value: bytes) -> bytes:
+    """The part of a value that conditions look at."""
+    return value if len(value) <= MAX_TEXT_BYTES else value[:MAX_TEXT_BYTES]
+
+
+def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
+    """The cheapest matcher that means the same: a glob may be a prefix, a regex is left alone."""
+    if kind is not TextKind.GLOB:
+        return kind, text
+    core = text.strip(b"*")
+    if _WILDCARD.search(core):
+        return kind, text
+    starts, ends = text.startswith(b"*"), text.endswith(b"*")
+    if starts and ends:
+        return TextKind.CONTAINS, core
+    if starts:
+        return TextKind.SUFFIX, core
+    return (TextKind.PREFIX if ends else TextKind.EQUAL), core
+
+
+class TextIndex:
+    """Finds the marks of all texts that a value compares with."""
+
+    __slots__ = ("_equal", "_patterns", "_prefixes", "_suffixes", "_words")
+
+    def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], yield_control: YieldControl = never_yield) -> None:
+        """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
+        by_kind: dict[TextKind, dict[bytes, set[int]]] = {kind: {} for kind in TextKind}
+        for kind, text, mark in in_steps(tuple(texts), yield_control):
+            kind, text = simplest(kind, text)  # noqa: PLW2901 - the same text, said more simply
+            if kind is TextKind.WORD and not text.translate(_TOKENS).split():
+                kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - a word without a token has no index
+            elif kind in _BY_PATTERN:
+                kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - one set for all of these
+            by_kind[kind].setdefault(text, set()).add(mark)
+        self._equal = _with_marks(by_kind[TextKind.EQUAL])
+        self._prefixes = (
+            PrefixTable(_with_marks(by_kind[TextKind.PREFIX]), yield_control) if by_kind[TextKind.PREFIX] else None
+        )
+        suffixes = {text[::-1]: marks for text, marks in _with_marks(by_kind[TextKind.SUFFIX]).items()}
+        self._suffixes = PrefixTable(suffixes, yield_control) if suffixes else None
+        self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), yield_control) if by_kind[TextKind.WORD] else None
+        patterns = _with_marks(by_kind[TextKind.REGEX])
+        self._patterns = (
+            (PatternSet(tuple(patterns), yield_control=yield_control), tuple(patterns.values())) if patterns else None
+        )
+
+    def finder(self) -> Callable[[bytes], Collection[int]]:
+        """A function from a value to the marks of every text that it compares with.
+
+        User agents and the like come again and again, and a dictionary beats any automaton: where a look-up costs more than
+        that, recent values of ordinary length are remembered. A flood of values never seen again makes that useless for a
+        while, never large, never wrong.
+        """
+        if self._words is not None or self._patterns is not None:
+            recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
+            return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
+        if self._prefixes is None and self._suffixes is None:
+            equal = self._equal
+            return lambda value: equal.get(value if len(value) <= MAX_TEXT_BYTES else value[:MAX_TEXT_BYTES], ())
+        return self._affixes_finder(self._prefixes or PrefixTable({}), self._suffixes or PrefixTable({}))
+
+    def _affixes_finder(self, prefixes: PrefixTable, suffixes: PrefixTable) -> Callable[[bytes], Collection[int]]:
+        """For fields without words and patterns, as paths often are: no set is built."""
+        equal = self._equal
+
+        def find(value: bytes) -> Collection[int]:
+            if len(value) > MAX_TEXT_BYTES:
+                value = value[:MAX_TEXT_BYTES]
+            return (*equal.get(value, ()), *prefixes.find(value), *suffixes.find(value[::-1]))
+
+        return find
+
+    def find(self, value: bytes) -> AbstractSet[int]:
+        """The marks of every text that `value` compares with."""
+        if len(value) > MAX_TEXT_BYTES:
+            value = value[:MAX_TEXT_BYTES]
+        marks = set(self._equal.get(value, ()))
+        if self._prefixes is not None:
+            marks.update(self._prefixes.find(value))
+        if self._suffixes is not None:
+            marks.update(self._suffixes.find(value[::-1]))
+        if self._words is not None:
+            self._words.collect(value, marks)
+        if self._patterns is not None:
+            found, by_position = self._patterns
+            for position in found.find(value):
+                marks.update(by_position[position])
+        return marks or NOTHING
+
+
+class PrefixTable:
+    """Sorted prefixes; each knows the longest other one that it starts with, and the marks of itself and all of those."""
+
+    __slots__ = ("_few", "_marks", "_shorter", "_sorted")
+
+    def __init__(self, prefixes: Mapping[bytes, Marks], yield_control: YieldControl = never_yield) -> None:
+        self._sorted = sorted_in_steps(tuple(prefixes), yield_control)
+        self._shorter: list[int] = []
+        self._marks: list[Marks] = []
+        for at, prefix in enumerate(in_steps(self._sorted, yield_control)):
+            shorter = at - 1
+            while shorter >= 0 and not prefix.startswith(self._sorted[shorter]):
+                shorter = self._shorter[shorter]
+            self._shorter.append(shorter)
+            self._marks.append((*prefixes[prefix], *(self._marks[shorter] if shorter >= 0 else ())))
+        self._few = tuple(self._sorted) if len(self._sorted) <= FEW_PREFIXES else None
+
+    def find(self, value: bytes) -> Marks:
+        """Marks of the prefixes that `value` starts with.
+
+        The nearest prefix at or before a value in sorted order starts with every prefix that the value starts with.
+        """
+        if self._few is not None and not value.startswith(self._few):
+            return ()
+        at = bisect_right(self._sorted, value) - 1
+        while at >= 0:
+            if value.startswith(self._sorted[at]):
+                return self._marks[at]
+            at = self._shorter[at]
+        return ()
+
+
+class WordTable:
+    """Words by their rarest token; a word of several tokens is then looked for in the value."""
+
+    __slots__ = ("_phrases", "_singles", "_tokens")
+
+    def __init__(self, words: Mapping[bytes, Marks], yield_control: YieldControl = never_yield) -> None:
+        """Each word has at least one token."""
+        singles: dict[bytes, set[int]] = {}
+        phrases: dict[bytes, list[tuple[bytes, Marks]]] = {}
+        tokens_of = {word: word.translate(_TOKENS).split() for word in words}
+        frequency = Counter(token for tokens in tokens_of.values() for token in set(tokens))
+        for word, tokens in in_steps(tuple(tokens_of.items()), yield_control):
+            if tokens == [word.lower()]:
+                singles.setdefault(tokens[0], set()).update(words[word])
+            else:
+                rarest = min(tokens, key=lambda token: (frequency[token], -len(token)))
+                phrases.setdefault(rarest, []).append((word.lower(), words[word]))
+        self._singles = {token: tuple(sorted(marks)) for token, marks in singles.items()}
+        self._phrases = phrases
+        self._tokens = frozenset(singles) | frozenset(phrases)
+
+    def collect(self, value: bytes, marks: set[int]) -> None:
+        """Add to `marks` those of every word that stands in `value`."""
+        for token in self._tokens.intersection(value.translate(_TOKENS).split()):
+            marks.update(self._singles.get(token, ()))
+            for word, word_marks in self._phrases.get(token, ()):
+                if stands_in(word, value.lower()):
+                    marks.update(word_marks)
+
+
+def stands_in(word: bytes, value: bytes) -> bool:
+    """Whether `word` occurs in `value` neither preceded nor followed by an ASCII letter or digit; both in lower case."""
+    at = value.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not (at and _is_alnum(value[at - 1])) and not (end < len(value) and _is_alnum(value[end])):
+            return True
+        at = value.find(word, at + 1)
+    return False
+
+
+def _is_alnum(byte: int) -> bool:
+    return _TOKENS[byte] != 0x20
+
+
+def _with_marks(texts: Mapping[bytes, set[int]]) -> dict[bytes, Marks]:
+    return {text: tuple(sorted(marks)) for text, marks in texts.items()}
+
+
+_BY_PATTERN: Final[Sequence[TextKind]] = (TextKind.CONTAINS, TextKind.GLOB, TextKind.REGEX)

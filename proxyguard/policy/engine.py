@@ -1,0 +1,286 @@
+"""What is decided about a request: `match` looks at the rules and says what to count, `decide` turns the counts into a decision.
+
+Pure and deterministic: no clock, no store. Between the two calls lies one `Store.charge`. Order: allow rules; active bans; the
+other rules in file order up to the first terminal action that applies; else `pass by default`. Knows nothing of how rules are
+indexed (policy.compile) or of what carries out a decision.
+
+A rule with a limit is charged when its condition holds for the request and for the score and tags that rules *without* a limit
+gave before it; one that counts what responses cost only looks then, and `due` says what to charge later. A rule without a
+limit sees all score and tags given before it; where those depend on usages, it is *open* until the usages are known.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
+from proxyguard.core.request import Request
+from proxyguard.limits.calendar_window import span_at
+from proxyguard.limits.limit import Window
+from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Usage
+from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
+from proxyguard.policy.compile.conditions import NO_TAGS, Tags, Trigger, trigger_of_tag
+
+
+class BanOrder(NamedTuple):
+    """A ban to be stored: the request's key is refused from now on."""
+
+    key: str
+    rule: str
+    reason: str
+    terms: BanTerms
+
+
+class Ruling(NamedTuple):
+    """A decision, and the ban that goes with it, if any."""
+
+    decision: Decision
+    ban: BanOrder | None
+
+
+class ChargedRule(NamedTuple):
+    """A rule that applies if its limit is exceeded (`charge` is its place in the batch), if its condition still holds once
+    the usages are known (`is_open`), or for certain."""
+
+    rule: CompiledRule
+    charge: int | None
+    is_open: bool
+
+
+class Match:
+    """A request looked at before counting. `decision` set: nothing is to be counted, the request is allowed.
+
+    `charges` and `ban_keys` are what to ask the store; the other attributes are for `decide`.
+    """
+
+    __slots__ = (
+        "ban_keys",
+        "charges",
+        "decision",
+        "facts",
+        "given",
+        "now",
+        "policy",
+        "request",
+        "shadow",
+        "steps",
+        "tags",
+    )
+
+    def __init__(
+        self,
+        policy: CompiledPolicy,
+        request: Request,
+        facts: set[int],
+        shadow: tuple[ShadowHit, ...],
+        decision: Decision | None,
+        steps: Sequence[ChargedRule] = (),
+        charges: tuple[Charge, ...] = (),
+        ban_keys: tuple[str, ...] = (),
+        tags: Tags = NO_TAGS,
+        now: float = 0.0,
+        given: Tags = NO_TAGS,
+    ) -> None:
+        self.policy = policy
+        self.request = request
+        self.facts = facts
+        self.shadow = shadow
+        self.decision = decision
+        self.steps = steps
+        self.charges = charges
+        self.ban_keys = ban_keys
+        self.now = now
+        self.given = given
+        self.tags = tags
+        """Those that rules gave for certain, among them the class; none when the request is allowed."""
+
+
+_new = tuple.__new__  # half the cost of calling the class
+
+PASSED = Ruling(PASS_BY_DEFAULT, None)
+
+
+def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO_TAGS) -> Match:
+    """Look at the rules: what applies for certain, what depends on counts, and what to count. `now` is Unix seconds.
+
+    `given` are tags that the request has before any rule is looked at: those of the restrictions that are on.
+    """
+    facts = policy.facts(request)
+    order = policy.candidates(facts)
+    for tag in given:
+        _wake(policy, trigger_of_tag(tag), -1, order)
+    rules = policy.rules
+    steps: list[ChargedRule] = []
+    charges: list[Charge] = []
+    shadow: tuple[ShadowHit, ...] = ()
+    score, tags = 0.0, given
+    score_open = tags_open = False
+    for position in order:
+        rule = rules[position]
+        if rule.expires is not None and now >= rule.expires:
+            continue
+        is_open = rule.limit is None and ((score_open and rule.reads_score) or (tags_open and rule.reads_tags))
+        applies = rule.holds(facts, score, tags)
+        if not (applies or is_open):
+            continue
+        if rule.allows:
+            if rule.enforced:
+                decision = rule.plain
+                if decision is None or shadow:
+                    decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=shadow)
+                return Match(policy, request, facts, shadow, decision)
+            shadow += (ShadowHit(rule.name, rule.action_name),)
+            continue
+        if rule.limit is not None and rule.key is not None:
+            key = rule.key(request)
+            if key is None:
+                continue
+            steps.append(_new(ChargedRule, (rule, len(charges), is_open)))
+            charges.append(_new(Charge, (key, rule.limit, rule.cost, rule.enforced and rule.refuses, False)))
+        else:
+            steps.append(_new(ChargedRule, (rule, None, is_open)))
+        if not rule.enforced:
+            continue
+        if rule.terminal:
+            if rule.limit is None and not is_open:
+                if rule.refuses:
+                    charges = [charge._replace(cost=0.0) for charge in charges]
+                break
+            continue
+        if rule.limit is not None or is_open:
+            score_open, tags_open = score_open or rule.tag is None, tags_open or rule.tag is not None
+        if rule.limit is None and applies:
+            score, tags = _with_action(rule, score, tags)
+        for trigger in rule.wakes:
+            _wake(policy, trigger, position, order)
+    return Match(
+        policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now, given
+    )
+
+
+def decide(found: Match, outcome: Outcome) -> Ruling:
+    """Decide with the counts known. `outcome` is what the store said to `found.charges` and `found.ban_keys`."""
+    if found.decision is not None:
+        return Ruling(found.decision, None)
+    ban = outcome.ban
+    if ban is not None:
+        decision = Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=found.shadow)
+        return Ruling(decision, None)
+    shadow = found.shadow
+    if not found.steps and not shadow:
+        return PASSED
+    score, tags = 0.0, found.given
+    quotas: tuple[Quota, ...] = ()
+    for rule, charge, is_open in found.steps:
+        usage = None
+        if charge is not None:
+            usage = outcome.usages[charge]
+            if rule.announces:
+                quotas += (_announced(rule, usage, found.now),)
+            if not usage.exceeded:
+                continue
+        elif is_open and not rule.holds(found.facts, score, tags):
+            continue
+        if not rule.enforced:
+            shadow += (ShadowHit(rule.name, rule.action_name),)
+        elif rule.terminal:
+            if rule.plain is not None and not (score or tags or shadow or quotas):
+                return Ruling(rule.plain, None)
+            return _final(found, rule, usage, Accumulated(score, tags, shadow, quotas))
+        else:
+            score, tags = _with_action(rule, score, tags)
+    if not (score or tags or shadow or quotas):
+        return PASSED
+    return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
+
+
+def due(found: Match, decision: Decision) -> tuple[Charge, ...]:
+    """The charges whose cost the response will tell; none when we answer ourselves: that costs nobody anything."""
+    if not (found.policy.settles and decision.forwards):
+        return ()
+    return tuple(charge for charge in found.charges if charge.limit.count.after_response)
+
+
+def owed(charges: Sequence[Charge], status: int, bytes_sent: int, upstream_seconds: float | None) -> tuple[Charge, ...]:
+    """What is to be charged of `due` charges now that the response is known. `status` 0: the site did not answer."""
+    costs = ((charge, charge.limit.count.cost(status, bytes_sent, upstream_seconds)) for charge in charges)
+    return tuple(charge._replace(cost=cost, stops=False, owed=True) for charge, cost in costs if cost > 0)
+
+
+class Accumulated(NamedTuple):
+    """What rules gave before the one that decides."""
+
+    score: float
+    tags: Tags
+    shadow: tuple[ShadowHit, ...]
+    quotas: tuple[Quota, ...]
+
+
+def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
+    """What clients are told of a limit. A sliding one gives back evenly, one by the calendar all at once."""
+    limit = rule.limit
+    if limit is None:
+        raise TypeError(f"rule {rule.name}: there is no limit to announce")
+    if limit.window is Window.CALENDAR:
+        reset = span_at(now, limit.period_seconds, limit.time_zone).end - now
+    else:
+        reset = max(usage.retry_after_seconds, (limit.burst - usage.remaining) * limit.interval_seconds)
+    return Quota(
+        limit.amount,
+        limit.period_seconds,
+        usage.remaining,
+        usage.retry_after_seconds,
+        rule.name,
+        reset,
+        limit.count.kind,
+    )
+
+
+def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Accumulated) -> Ruling:
+    """The ruling of a terminal rule that applies."""
+    action = rule.action
+    order = None
+    banned = isinstance(action, Ban)
+    if isinstance(action, Ban):
+        key = found.policy.ban_key(rule, found.request)
+        terms = BanTerms(action.for_seconds, action.then, action.escalation, action.max_seconds, action.forget_seconds)
+        order = BanOrder(key, rule.name, rule.reason, terms)
+        action = action.then
+    if isinstance(action, Score | Tag):
+        raise TypeError(f"rule {rule.name}: {rule.action_name} ends nothing")
+    quota = None
+    if usage is not None and rule.limit is not None and not banned:
+        limit = rule.limit
+        quota = Quota(
+            limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
+        )
+        if rule.announces:
+            quota = given.quotas[-1]
+    decision = Decision(
+        action=action,
+        rule=rule.name,
+        reason=rule.reason,
+        score=given.score,
+        tags=given.tags,
+        banned=banned,
+        quota=quota,
+        shadow=given.shadow,
+        quotas=given.quotas,
+        restriction=rule.restriction,
+    )
+    return Ruling(decision, order)
+
+
+def _with_action(rule: CompiledRule, score: float, tags: Tags) -> tuple[float, Tags]:
+    return (score + rule.points, tags) if rule.tag is None else (score, tags | {rule.tag})
+
+
+def _wake(policy: CompiledPolicy, trigger: Trigger, position: int, order: list[int]) -> None:
+    """Add to the rules still to be looked at those that what just happened can make hold."""
+    for woken in policy.woken_by(trigger):
+        if woken > position:
+            at = bisect_left(order, woken)
+            if at == len(order) or order[at] != woken:
+                order.insert(at, woken)

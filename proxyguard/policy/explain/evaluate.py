@@ -1,0 +1,268 @@
+"""A condition asked plainly, with its reasons: what held, or which test failed on which value. For people, not for speed.
+
+Says in words what the compiled form (conditions, facts) answers in numbers; a property test holds the two to the same answer.
+Values that may be secrets (cookies, authorization, keys, tokens) are never repeated, only their length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple, assert_never
+
+from proxyguard.core.request import Request, Values
+from proxyguard.policy.compile.conditions import Tags, class_of
+from proxyguard.policy.compile.facts import number_of
+from proxyguard.policy.compile.network_table import NetworkTable
+from proxyguard.policy.compile.signatures import is_signed
+from proxyguard.policy.compile.text_index import TextIndex, bounded
+from proxyguard.policy.model import (
+    Absent,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    AtMost,
+    Condition,
+    Field,
+    FieldKind,
+    InNetworks,
+    Not,
+    Present,
+    Signed,
+    Test,
+    Text,
+    TextKind,
+)
+
+MAX_SHOWN: Final = 80
+"""Characters of a value or text that a reason repeats."""
+
+MAX_LISTED: Final = 4
+"""Texts of a matcher, or reasons of an `any`, that a reason lists."""
+
+MAX_INDEXES: Final = 20_000
+"""Matchers whose index is kept; a policy has fewer."""
+
+_SECRET_NAME: Final = re.compile(
+    r"auth|cookie|token|key|secret|session|password|csrf|signature|credential", re.IGNORECASE
+)
+
+_SAID: Final = {
+    TextKind.EQUAL: ("equals", "does not equal", "equals none of"),
+    TextKind.PREFIX: ("begins with", "does not begin with", "begins with none of"),
+    TextKind.SUFFIX: ("ends with", "does not end with", "ends with none of"),
+    TextKind.CONTAINS: ("contains", "does not contain", "contains none of"),
+    TextKind.WORD: ("has the word", "does not have the word", "has none of the words"),
+    TextKind.GLOB: ("fits the glob", "does not fit the glob", "fits none of the globs"),
+    TextKind.REGEX: ("fits the regex", "does not fit the regex", "fits none of the regexes"),
+}
+"""What is said of a field that compares, of one that does not with one text, and with several."""
+
+
+_ARISING: Final = (FieldKind.TAG, FieldKind.CLASS)
+"""Fields that are compared with texts only."""
+
+
+class Evaluation(NamedTuple):
+    """Whether a condition holds, and why: the tests that held, or those that it failed by."""
+
+    holds: bool
+    reasons: tuple[str, ...]
+
+
+def evaluate(condition: Condition, request: Request, score: float, tags: Tags) -> Evaluation:
+    """Ask a condition about a request and what rules gave it so far."""
+    match condition:
+        case Test():
+            return _evaluate_test(condition, request, score, tags)
+        case AllOf(conditions):
+            return _evaluate_all(conditions, request, score, tags)
+        case AnyOf(conditions):
+            return _evaluate_any(conditions, request, score, tags)
+        case Not(inner):
+            answer = evaluate(inner, request, score, tags)
+            return Evaluation(not answer.holds, answer.reasons)
+        case _:
+            assert_never(condition)
+
+
+def _evaluate_all(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags) -> Evaluation:
+    reasons: tuple[str, ...] = ()
+    for condition in conditions:
+        answer = evaluate(condition, request, score, tags)
+        if not answer.holds:
+            return answer
+        reasons += answer.reasons
+    return Evaluation(holds=True, reasons=reasons)
+
+
+def _evaluate_any(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags) -> Evaluation:
+    reasons: tuple[str, ...] = ()
+    for condition in conditions:
+        answer = evaluate(condition, request, score, tags)
+        if answer.holds:
+            return answer
+        reasons += answer.reasons
+    if len(reasons) > MAX_LISTED:
+        reasons = (*reasons[:MAX_LISTED], f"and {len(reasons) - MAX_LISTED} more")
+    return Evaluation(holds=False, reasons=reasons)
+
+
+def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Evaluation:
+    if test.field.kind is FieldKind.SCORE:
+        return _evaluate_score(test, score)
+    values = values_of(test.field, request, tags)
+    name, matcher = str(test.field), test.matcher
+    if isinstance(matcher, Present | Absent):
+        said = f"{name} is {'present' if values else 'absent'}"
+        return Evaluation(bool(values) is isinstance(matcher, Present), (said,))
+    if not values:
+        return Evaluation(holds=False, reasons=(f"{name} is absent",))
+    match matcher:
+        case Text():
+            return _evaluate_text(test.field, matcher, values)
+        case InNetworks():
+            return _evaluate_networks(matcher, request)
+        case AtLeast(bound) | AtMost(bound):
+            low = isinstance(matcher, AtLeast)
+            numbers = [number for value in values if (number := number_of(value)) is not None]
+            holds = test.field.kind not in _ARISING and any(n >= bound if low else n <= bound for n in numbers)
+            side = "at least" if low else "at most"
+            said = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
+            return Evaluation(holds, (said,))
+        case Signed():
+            holds = test.field.kind not in _ARISING and any(is_signed(matcher, value) for value in values)
+            said = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
+            return Evaluation(holds, (said,))
+        case _:
+            assert_never(matcher)
+
+
+def _evaluate_score(test: Test, score: float) -> Evaluation:
+    match test.matcher:
+        case AtLeast(bound):
+            holds = score >= bound
+            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}at least {bound:g}",))
+        case AtMost(bound):
+            holds = score <= bound
+            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}at most {bound:g}",))
+        case Present():
+            return Evaluation(holds=True, reasons=(f"score is {score:g}",))
+        case Absent() | Text() | InNetworks() | Signed():
+            return Evaluation(holds=False, reasons=(f"score is {score:g}, a number",))
+        case _:
+            assert_never(test.matcher)
+
+
+def _evaluate_text(field: Field, matcher: Text, values: Values) -> Evaluation:
+    index = _text_index(matcher)
+    found: set[int] = set()
+    for value in values:
+        found.update(index.find(value))
+    if found:
+        does = _SAID[matcher.kind][0]
+        return Evaluation(holds=True, reasons=(f"{field} {does} {_shown(matcher.texts[min(found)])}",))
+    return Evaluation(holds=False, reasons=(f"{field} {_shown_values(field, values)} {index.failed}",))
+
+
+def _evaluate_networks(matcher: InNetworks, request: Request) -> Evaluation:
+    found = _network_table(matcher).find(request.client.number)
+    if found:
+        return Evaluation(
+            holds=True, reasons=(f"client {request.client.text} is in {matcher.networks[found[0]].text}",)
+        )
+    count = len(matcher.networks)
+    where = f"not in {matcher.networks[0].text}" if count == 1 else f"in none of {count} networks"
+    return Evaluation(holds=False, reasons=(f"client {request.client.text} is {where}",))
+
+
+def values_of(field: Field, request: Request, tags: Tags) -> Values:
+    """The values of a field other than the score, as far as conditions look at them."""
+    name = field.name.encode()
+    match field.kind:
+        case FieldKind.CLIENT:
+            values: Values = (request.client.text.encode(),)
+        case FieldKind.HOST:
+            values = (request.host,)
+        case FieldKind.SCHEME:
+            values = (request.scheme,)
+        case FieldKind.METHOD:
+            values = (request.method,)
+        case FieldKind.PATH:
+            values = (request.path,)
+        case FieldKind.HTTP_VERSION:
+            values = (request.http_version,)
+        case FieldKind.QUERY:
+            values = request.query.get(name, ())
+        case FieldKind.HEADER:
+            values = request.header_index.get(name, ())
+        case FieldKind.COOKIE:
+            values = request.cookies.get(name, ())
+        case FieldKind.USER_AGENT:
+            values = request.header_index.get(b"user-agent", ())
+        case FieldKind.TAG:
+            values = tuple(tag.encode() for tag in sorted(tags))
+        case FieldKind.CLASS:
+            values = (class_of(tags).encode(),)
+        case FieldKind.ACCOUNT:
+            values = () if request.account is None else (request.account,)
+        case FieldKind.SCORE:
+            values = ()
+        case _:
+            assert_never(field.kind)
+    return tuple(bounded(value) for value in values)
+
+
+def _shown_values(field: Field, values: Values) -> str:
+    if field.kind is FieldKind.COOKIE or (field.name and _SECRET_NAME.search(field.name)):
+        return " and ".join(f"<hidden, {len(value)} bytes>" for value in values[:MAX_LISTED])
+    return " and ".join(_shown(value) for value in values[:MAX_LISTED])
+
+
+def _shown(text: bytes) -> str:
+    """A text in quotes, on one line, cut where it is long."""
+    shown = text[: MAX_SHOWN + 1].decode("utf-8", "backslashreplace")
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    return f"'{shown}'" if len(shown) <= MAX_SHOWN else f"'{shown[:MAX_SHOWN]}…'"
+
+
+class _Texts(NamedTuple):
+    """One matcher, ready to be asked: `find` answers the positions of its texts, `failed` says that none compared."""
+
+    matcher: Text
+    find: Callable[[bytes], Collection[int]]
+    failed: str
+
+
+_text_indexes: dict[int, _Texts] = {}
+_network_tables: dict[int, tuple[InNetworks, NetworkTable]] = {}
+
+
+def _text_index(matcher: Text) -> _Texts:
+    """Made once for each matcher. Kept by identity: comparing long matchers takes long."""
+    known = _text_indexes.get(id(matcher))
+    if known is None:
+        if len(_text_indexes) >= MAX_INDEXES:
+            _text_indexes.clear()
+        index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
+        known = _text_indexes[id(matcher)] = _Texts(matcher, index.find, _describe_absence(matcher))
+    return known
+
+
+def _describe_absence(matcher: Text) -> str:
+    _, does_not, with_none = _SAID[matcher.kind]
+    listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
+    if len(matcher.texts) > MAX_LISTED:
+        listed += f" and {len(matcher.texts) - MAX_LISTED} more"
+    return f"{with_none if len(matcher.texts) > 1 else does_not} {listed}"
+
+
+def _network_table(matcher: InNetworks) -> NetworkTable:
+    known = _network_tables.get(id(matcher))
+    if known is None:
+        if len(_network_tables) >= MAX_INDEXES:
+            _network_tables.clear()
+        known = (matcher, NetworkTable((network, position) for position, network in enumerate(matcher.networks)))
+        _network_tables[id(matcher)] = known
+    return known[1]

@@ -1,0 +1,100 @@
+"""Requests described in words: by a test in a rule file, on a command line, or as a line of JSON.
+
+Turns the description into the Request that a front would have built; knows nothing of rules or decisions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from proxyguard.core.address import Address
+from proxyguard.core.request import Headers, Request
+from proxyguard.policy.model import SampleRequest
+
+MAX_LINE_BYTES: Final = 1 << 20
+"""Of one JSON line: several times what a front takes of a request head."""
+
+
+def request_from_sample(sketch: SampleRequest) -> Request:
+    """The request that a client would have sent; a Host field is added when the sketch has none. Raises ValueError."""
+    headers = _headers(sketch.headers)
+    if not any(name.lower() == b"host" for name, _ in headers):
+        headers = ((b"Host", _bytes(sketch.host)), *headers)
+    return _request(sketch, headers)
+
+
+def parse_batch_line(line: bytes | str) -> Request:
+    """One line of `explain --batch`: a JSON object whose keys are those of SampleRequest, `path` with the query.
+
+    Header fields are taken as they stand, in order and case. Raises ValueError with what is wrong.
+    """
+    raw = line.encode() if isinstance(line, str) else line
+    if len(raw) > MAX_LINE_BYTES:
+        raise ValueError(f"the line has {len(raw)} bytes; at most {MAX_LINE_BYTES}")
+    try:
+        fields = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the line is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        example = '{"client": "192.0.2.1", "path": "/"}'
+        raise ValueError(f"the line is not a JSON object, such as {example}")  # noqa: TRY004 - a fault of the line's author
+    unknown = sorted(fields.keys() - _READERS.keys())
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join(_READERS)}")
+    sketch = SampleRequest(**{name: _READERS[name](name, value) for name, value in fields.items()})
+    return _request(sketch, _headers(sketch.headers))
+
+
+def _request(sketch: SampleRequest, headers: Headers) -> Request:
+    if not sketch.path.startswith("/") and sketch.path != "*":
+        raise ValueError(f"path must begin with /, not {sketch.path[:60]!r}")
+    request = Request(
+        Address.parse(sketch.client),
+        _bytes(sketch.method),
+        _bytes(sketch.scheme),
+        _bytes(_host_without_port(sketch.host)),
+        _bytes(sketch.path),
+        headers,
+        _bytes(sketch.http_version),
+    )
+    request.account = _bytes(sketch.account) or None
+    return request
+
+
+def _headers(headers: tuple[tuple[str, str], ...]) -> Headers:
+    return tuple((_bytes(name), _bytes(value)) for name, value in headers)
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8; a byte that is not, written as a lone surrogate, is that byte again."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _host_without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    is_port = bool(colon) and (port.isdecimal() or not port) and (":" not in name or name.endswith("]"))
+    return (name if is_port else host).lower()
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a string, not {type(value).__name__}")  # noqa: TRY004 - a fault of the line's author
+    return value
+
+
+def _pairs(name: str, value: object) -> tuple[tuple[str, str], ...]:
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        raise ValueError(f'{name} must be a list of pairs, such as [["User-Agent", "curl/8.5.0"]]')
+    return tuple((pair[0], pair[1]) for pair in pairs)
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+
+
+_READERS: Final[dict[str, Callable[[str, object], Any]]] = {
+    name: _pairs if name == "headers" else _text for name in SampleRequest._fields
+}

@@ -1,0 +1,78 @@
+"""What operators decided about restrictions, kept in a file: started, ended, and restrictions given by command alone.
+
+Written whole and swapped in, so that a crash leaves the old or the new. Knows nothing of when a restriction is on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class OverrideFile:
+    """The orders of an instance."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there. A file that cannot be read is set aside and reported: no order is worth a site that is down."""
+        self.path = path
+        self.orders = Overrides()
+        try:
+            with path.open("rb") as file:
+                self.orders = _read(file.read(MAX_BYTES))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.error("the orders in %s cannot be read and are set aside: %s", path, error)  # noqa: TRY400 - the message has it all
+            try:
+                path.replace(path.with_name(f"{path.name}.damaged"))
+            except OSError as failed:
+                logger.error("%s cannot be set aside: %s", path, failed.strerror)  # noqa: TRY400 - as above
+
+    def keep(self, orders: Overrides) -> bool:
+        """Put orders in force and write them; whether they are on the disk. They are in force all the same."""
+        self.orders = orders
+        try:
+            _write(self.path, orders)
+        except OSError as error:
+            logger.error("the orders cannot be written to %s: %s", self.path, error.strerror)  # noqa: TRY400 - the message has it all
+            return False
+        return True
+
+
+def _read(data: bytes) -> Overrides:
+    plain = json.loads(data)
+    started = {str(name): Started(float(since), _number(until)) for name, (since, until) in plain["started"].items()}
+    ended = {str(name): Ended(float(at), str(why), str(what)) for name, (at, why, what) in plain["ended"].items()}
+    given = {
+        str(name): GivenRestriction(float(since), float(until), dict(said))
+        for name, (since, until, said) in plain["given"].items()
+    }
+    return Overrides(started, ended, given)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _write(path: Path, orders: Overrides) -> None:
+    """Write the orders whole, for this user only."""
+    plain = {
+        "started": {name: [order.since, order.until] for name, order in orders.started.items()},
+        "ended": {name: [order.at, order.reason, order.identity] for name, order in orders.ended.items()},
+        "given": {name: [order.since, order.until, order.plain] for name, order in orders.given.items()},
+    }
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(plain, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

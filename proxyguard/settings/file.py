@@ -1,0 +1,265 @@
+"""Reads the settings: `proxyguard.yaml`, then `PROXYGUARD_*`, then the command line; later ones win. All problems at once.
+
+As strict as rule files: unknown keys and variables are problems with the nearest name. What each setting is stands in
+`settings_table`; what it does, in `settings`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from proxyguard.core.address import Prefixes
+from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
+from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.yaml.nodes import Mapping as MappingNode
+from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_yaml
+from proxyguard.core.yaml.values import not_what
+from proxyguard.policy.parse.lists import reason
+from proxyguard.settings.kinds import NOTHING
+from proxyguard.settings.table import BY_PATH, BY_VARIABLE, GROUPS, OTHER_VARIABLES, PREFIX, Setting
+
+DEFAULT_FILE: Final = Path("proxyguard.yaml")
+
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+
+_KUBERNETES: Final = re.compile(
+    r"PROXYGUARD_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)?)"
+)
+"""Variables that Kubernetes sets in every pod for a service whose name begins with `proxyguard`."""
+
+_FILE_ONLY: Final = {setting.variable: setting.path for setting in BY_PATH.values() if not setting.from_environment}
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenSetting:
+    """One setting as somebody gave it."""
+
+    node: Node
+    report: Report
+    base: Path
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was given so far; a later source replaces what an earlier one said."""
+
+    reports: list[Report] = field(default_factory=list)
+    given: dict[str, _GivenSetting] = field(default_factory=dict)
+
+    def report(self, source: str) -> Report:
+        report = Report(source)
+        self.reports.append(report)
+        return report
+
+
+def read_settings(
+    config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None
+) -> Settings | tuple[Problem, ...]:
+    """The settings, or everything that is wrong with them.
+
+    `config` None means $PROXYGUARD_CONFIG, else `proxyguard.yaml` if there is one. `overrides` are texts by setting, such as
+    `{"listen": "127.0.0.1:8080"}`, from the command line. Relative paths in the file are relative to the file.
+    """
+    reading = _Reading()
+    _from_file(config, environ, reading)
+    _from_environment(environ, reading)
+    _from_overrides(overrides or {}, reading)
+    settings = _assembled(reading)
+    problems = tuple(problem for report in reading.reports for problem in report.finished())
+    return problems or settings
+
+
+def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Reading) -> None:
+    named = config or (Path(environ["PROXYGUARD_CONFIG"]) if environ.get("PROXYGUARD_CONFIG") else None)
+    path = named or DEFAULT_FILE
+    if named is None and not path.exists():
+        return
+    report = reading.report(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        report.add(
+            0, 0, f"the settings file cannot be read: {reason(error)}", "name it with --config or PROXYGUARD_CONFIG"
+        )
+        return
+    if len(data) > MAX_FILE_BYTES:
+        report.add(1, 1, f"the settings file has more than {MAX_FILE_BYTES // 1024 // 1024} MiB")
+        return
+    if not _has_content(data):
+        return
+    root = read_yaml(data, report)
+    if root is None:
+        return
+    if not isinstance(root, MappingNode):
+        report.add(root.line, root.column, not_what(root, "the settings file", "a mapping"), "listen: 0.0.0.0:8080")
+        return
+    _collect(root, "", reading, _GivenSetting(root, report, path.parent))
+
+
+def _has_content(data: bytes) -> bool:
+    """Whether there is more than comments: a file of nothing but commented defaults is fine."""
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
+
+
+def _collect(mapping: MappingNode, prefix: str, reading: _Reading, source: _GivenSetting) -> None:
+    for entry in mapping:
+        path = f"{prefix}{entry.key.text}"
+        if path in BY_PATH:
+            reading.given[path] = _GivenSetting(entry.value, source.report, source.base)
+        elif path not in GROUPS:
+            near = _names_below(prefix)
+            where = f"in {prefix.rstrip('.')}" if prefix else "in the settings"
+            hint = _unknown_hint(entry.key.text, prefix, near)
+            source.report.add(entry.key.line, entry.key.column, f"unknown key {quoted(entry.key.text)} {where}", hint)
+        elif isinstance(entry.value, MappingNode) and entry.value.entries:
+            _collect(entry.value, f"{path}.", reading, source)
+        else:
+            value = entry.value
+            message = f"{path} is empty" if isinstance(value, MappingNode) else not_what(value, path, "a mapping")
+            hint = f"keys: {', '.join(_names_below(f'{path}.'))}"
+            source.report.add(value.line, value.column, message, hint)
+
+
+def _names_below(prefix: str) -> list[str]:
+    return list(dict.fromkeys(path[len(prefix) :].partition(".")[0] for path in BY_PATH if path.startswith(prefix)))
+
+
+def _unknown_hint(name: str, prefix: str, near: list[str]) -> str:
+    if nearest(name, near) is None:
+        elsewhere = next((path for path in BY_PATH if path.rpartition(".")[2] == name), None)
+        if elsewhere is not None:
+            return f"did you mean {quoted(elsewhere)}?"
+        if not prefix and "." in name and name in BY_PATH:
+            return "write it as a mapping"
+    return name_hint(name, near, "keys")
+
+
+def _from_environment(environ: Mapping[str, str], reading: _Reading) -> None:
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or not environ[name] or name in OTHER_VARIABLES:
+            continue
+        setting = BY_VARIABLE.get(name)
+        if setting is not None:
+            reading.given[setting.path] = _from_text(setting, environ[name], reading.report(name))
+        elif name in _FILE_ONLY:
+            hint = f"for one site, set {PREFIX}UPSTREAM"
+            reading.report(name).add(0, 0, f"{_FILE_ONLY[name]} can only be set in the settings file", hint)
+        elif not _KUBERNETES.fullmatch(name):
+            hint = name_hint(name, [*BY_VARIABLE, *OTHER_VARIABLES], "variables")
+            reading.report(name).add(0, 0, "unknown variable", hint)
+
+
+def _from_overrides(overrides: Mapping[str, str], reading: _Reading) -> None:
+    for path, text in overrides.items():
+        report = reading.report(f"--{path.partition('.')[0].replace('_', '-')}")
+        reading.given[path] = _from_text(BY_PATH[path], text, report)
+
+
+def _from_text(setting: Setting, text: str, report: Report) -> _GivenSetting:
+    """A text from outside of the file; commas separate what would be a list there."""
+    node: Node = Scalar(0, 0, text, plain=True)
+    if "list" in setting.kind.takes:
+        node = Sequence(0, 0, [Scalar(0, 0, part.strip(), plain=True) for part in text.split(",") if part.strip()])
+    return _GivenSetting(node, report, Path())
+
+
+def _assembled(reading: _Reading) -> Settings:
+    values: dict[str, object] = {}
+    places: dict[str, _GivenSetting] = {}
+    loose: dict[str, Any] = {}
+    for path, given in reading.given.items():
+        setting = BY_PATH[path]
+        value = setting.kind.read(given.node, given.report, path, given.base)
+        if value is None:
+            continue
+        value = None if value is NOTHING else value
+        if setting.attribute:
+            values[setting.attribute] = value
+        else:
+            loose[path] = value
+        places[path] = given
+    _add_only_site(loose, values, reading)
+    settings: Settings = _filled(Settings(), values)
+    _check_together(settings, reading.given)
+    return settings
+
+
+def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _Reading) -> None:
+    """Make the one site that `upstream`, `certificate` and `upstream_tls` describe."""
+    given = [path for path in reading.given if not BY_PATH[path].attribute]
+    if "sites" in reading.given:
+        for path in given:
+            _complain(reading.given[path], f"{path} stands beside sites", "each site has its own: move it into sites")
+        return
+    if "upstream" not in reading.given:
+        for path in given:
+            _complain(reading.given[path], f"{path} is set, but no upstream", "upstream: http://127.0.0.1:9000")
+        return
+    for path, other in (("certificate.chain", "certificate.key"), ("certificate.key", "certificate.chain")):
+        if path in reading.given and other not in reading.given:
+            _complain(reading.given[path], f"{path} is set, but not {other}", "both are needed to serve HTTPS")
+    chain, key = loose.get("certificate.chain"), loose.get("certificate.key")
+    upstreams: tuple[Upstream, ...] = loose.get("upstream", ())
+    values["sites"] = (
+        Site(
+            upstreams=upstreams,
+            certificate=Certificate(chain=chain, key=key) if chain and key else None,
+            upstream_tls=UpstreamTls(
+                verify=loose.get("upstream_tls.verify", True),
+                ca=loose.get("upstream_tls.ca"),
+                name=loose.get("upstream_tls.name"),
+            ),
+        ),
+    )
+
+
+def _filled(value: Any, values: dict[str, object]) -> Any:
+    """A value with some of its parts replaced; dotted names go into the parts of its parts."""
+    changed: dict[str, object] = {name: part for name, part in values.items() if "." not in name}
+    for group in dict.fromkeys(name.partition(".")[0] for name in values if "." in name):
+        below = {name[len(group) + 1 :]: part for name, part in values.items() if name.startswith(f"{group}.")}
+        changed[group] = _filled(getattr(value, group), below)
+    if isinstance(value, Prefixes):
+        return Prefixes(**(value._asdict() | changed))
+    return replace(value, **changed)
+
+
+def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None:
+    """Report settings that contradict each other, at the place of one that was given."""
+    for path in ("trust.header", "trust.proxy_protocol"):
+        if path in given and not settings.trust.proxies and "trust.proxies" not in given:
+            _complain(
+                given[path], f"{path} is set, but no peer is trusted", "name them: trust: {proxies: [10.0.0.0/8]}"
+            )
+    if "key_secret" in given and "key_secret_file" in given:
+        _complain(given["key_secret_file"], "key_secret and key_secret_file are both set", "keep one of them")
+    if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
+        hint = "give every instance the same key_secret: keys of one client must be the same for all"
+        _complain(given["store.url"], "store.url is set without key_secret", hint)
+    if "store.url" in given and "store.snapshot" in given:
+        _complain(
+            given["store.snapshot"],
+            "store.snapshot is set beside store.url",
+            "the server keeps the counts; leave it out",
+        )
+    bounds = settings.bounds
+    for smaller, larger, low, high in (
+        ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
+        ("bounds.target_size", "bounds.head_size", bounds.target_bytes, bounds.head_bytes),
+        ("bounds.connections_per_network", "bounds.connections", bounds.connections_per_network, bounds.connections),
+        ("tarpit.per_network", "tarpit.connections", settings.tarpit.per_network, settings.tarpit.connections),
+    ):
+        place = given.get(smaller) or given.get(larger)
+        if low > high and place is not None:
+            _complain(
+                place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole"
+            )
+
+
+def _complain(given: _GivenSetting, message: str, hint: str) -> None:
+    given.report.add(given.node.line, given.node.column, message, hint)

@@ -1,0 +1,52 @@
+"""The settings file as a JSON Schema (draft 7), for editors. Built from the table that the reader goes by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxyguard.settings.table import GROUPS, SETTINGS, Setting
+
+type Schema = dict[str, Any]
+
+
+def settings_schema() -> Schema:
+    """The JSON Schema of `proxyguard.yaml`."""
+    root: Schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "proxyguard settings",
+        "description": "Each key is a setting; none is needed but `upstream` or `sites`.",
+        "type": ["object", "null"],
+        "additionalProperties": False,
+        "properties": {},
+    }
+    for setting in SETTINGS:
+        *groups, name = setting.path.split(".")
+        _group(root, groups)["properties"][name] = _described(setting)
+    return root
+
+
+def _group(root: Schema, groups: list[str]) -> Schema:
+    """The part of the schema for a group of settings, made when it is not there yet."""
+    found = root
+    for depth, name in enumerate(groups, start=1):
+        found = found["properties"].setdefault(
+            name,
+            {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": False,
+                "properties": {},
+                "description": GROUPS[".".join(groups[:depth])],
+            },
+        )
+    return found
+
+
+def _described(setting: Setting) -> Schema:
+    default = setting.default
+    value: object = default
+    if default in ("true", "false"):
+        value = default == "true"
+    elif default.isdecimal():
+        value = int(default)
+    return {**setting.kind.schema, "description": setting.about, **({"default": value} if default else {})}

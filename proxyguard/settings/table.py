@@ -1,0 +1,375 @@
+"""Every setting in one table: its name in the file, its variable, where it goes in `Settings`, how it is read, what it does.
+
+The reader, the JSON Schema, the reference in `docs/` and the tests all go by this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxyguard.core.decision import Mode
+from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
+from proxyguard.core.units import duration_text, size_text
+from proxyguard.policy.parse.modes import MEANT_MODE
+from proxyguard.settings.kinds import (
+    AUDIT_PATH,
+    FILE,
+    FILE_OF_SECRET,
+    HEADER,
+    KEBAB,
+    LISTEN,
+    NETWORKS,
+    PATH,
+    SECRET,
+    SERVER_NAME,
+    SHARE,
+    SITES,
+    STORE_URL,
+    TIMEOUT,
+    TRUTH,
+    UPSTREAMS,
+    Kind,
+    duration,
+    size,
+    whole,
+    word,
+)
+
+PREFIX: Final = "PROXYGUARD_"
+
+DAY: Final = 86_400.0
+GIB: Final = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. `attribute` is its dotted place in Settings; empty when several settings make one value."""
+
+    path: str
+    attribute: str
+    kind: Kind
+    about: str
+    from_environment: bool = True
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, `PROXYGUARD_BOUNDS_HEAD_TIMEOUT` for `bounds.head_timeout`."""
+        return PREFIX + self.path.replace(".", "_").upper()
+
+    @property
+    def default(self) -> str:
+        """The default as one would write it; empty when there is none."""
+        if self.path == "upstream_tls.verify":
+            return "true"
+        if not self.attribute:
+            return ""
+        value: object = Settings()
+        for name in self.attribute.split("."):
+            value = getattr(value, name)
+        match value:
+            case None:
+                return self.kind.off
+            case ():
+                return ""
+            case bool():
+                return str(value).lower()
+            case float() if self.attribute.endswith("_seconds"):
+                return duration_text(value)
+            case float():
+                return f"{value:g}"
+            case int() if "size" in self.kind.takes:
+                return size_text(value)
+            case _:
+                return str(value)
+
+
+GROUPS: Final = {
+    "certificate": "What HTTPS is served with. Not with `sites`.",
+    "upstream_tls": "How the certificate of an HTTPS upstream is verified. Not with `sites`.",
+    "trust": "Who may say who the client is.",
+    "bounds": "What a client can make proxyguard hold or wait for.",
+    "tarpit": "What tarpits may cost, whatever the rules say.",
+    "counting": "What limits keep, and how they tell clients apart.",
+    "counting.prefixes": "How much of an address tells clients apart.",
+    "store": "Where counts and bans are kept.",
+    "audit": "The audit log.",
+    "recycle": "When one worker of several is replaced.",
+    "restrictions": "Restrictions started and ended by command.",
+}
+"""What settings stand below, and what they have in common."""
+
+SETTINGS: Final = (
+    Setting("listen", "listen", LISTEN, "Where clients connect."),
+    Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
+    Setting(
+        "control",
+        "control",
+        PATH,
+        "Unix socket for commands on the running instance. Default: in the temporary directory, named after the admin port.",
+    ),
+    Setting(
+        "upstream",
+        "",
+        UPSTREAMS,
+        "The web server to protect; several are used in turn. For several sites use `sites` instead.",
+    ),
+    Setting("certificate.chain", "", FILE, "PEM chain to serve HTTPS with; needs `certificate.key`. Not with `sites`."),
+    Setting("certificate.key", "", FILE, "PEM private key of `certificate.chain`."),
+    Setting(
+        "upstream_tls.verify", "", TRUTH, "Whether the certificate of an HTTPS upstream is verified. Not with `sites`."
+    ),
+    Setting("upstream_tls.ca", "", FILE, "PEM certificates that may sign the upstream's. Default: the system's."),
+    Setting(
+        "upstream_tls.name",
+        "",
+        SERVER_NAME,
+        "The name that the upstream's certificate must have. Default: the host of the URL.",
+    ),
+    Setting(
+        "sites",
+        "sites",
+        SITES,
+        "Several sites in one instance, each with its hosts and upstreams.",
+        from_environment=False,
+    ),
+    Setting("rules", "rules", PATH, "The folder of rule files."),
+    Setting("mode", "mode", word(Mode, MEANT_MODE), "The most that any rule may do; `shadow` records and never acts."),
+    Setting(
+        "failure_mode",
+        "failure_mode",
+        word(FailureMode),
+        "A request whose check failed through a fault of ours is forwarded (`open`) or refused with 503 (`closed`).",
+    ),
+    Setting(
+        "trust.proxies",
+        "trust.proxies",
+        NETWORKS,
+        "Peers that may say who the client is. Nobody else's forwarding headers are believed.",
+    ),
+    Setting(
+        "trust.header",
+        "trust.header",
+        HEADER,
+        "Where trusted peers say it: `x-forwarded-for`, `forwarded`, or a header of one address, such as `cf-connecting-ip`.",
+    ),
+    Setting(
+        "trust.proxy_protocol",
+        "trust.proxy_protocol",
+        TRUTH,
+        "Whether trusted peers begin each connection with a PROXY header, version 1 or 2.",
+    ),
+    Setting(
+        "bounds.head_timeout",
+        "bounds.head_seconds",
+        TIMEOUT,
+        "From the accept or the first byte to the end of a request head; then 408.",
+    ),
+    Setting(
+        "bounds.idle_timeout",
+        "bounds.idle_seconds",
+        TIMEOUT,
+        "Between requests of a kept-alive connection; then it is closed.",
+    ),
+    Setting(
+        "bounds.body_gap_timeout", "bounds.body_gap_seconds", TIMEOUT, "Between bytes of a request body; then 408."
+    ),
+    Setting(
+        "bounds.send_gap_timeout",
+        "bounds.send_gap_seconds",
+        TIMEOUT,
+        "A client that takes no byte of a response for so long is cut.",
+    ),
+    Setting(
+        "bounds.upgrade_idle_timeout",
+        "bounds.upgrade_idle_seconds",
+        duration(1, 7 * DAY),
+        "Without a byte in either direction on a WebSocket; then it is closed.",
+    ),
+    Setting(
+        "bounds.upstream_connect_timeout",
+        "bounds.upstream_connect_seconds",
+        TIMEOUT,
+        "To connect to an upstream; then the next one, else 503.",
+    ),
+    Setting(
+        "bounds.upstream_first_byte_timeout",
+        "bounds.upstream_first_byte_seconds",
+        TIMEOUT,
+        "From the end of a request to the head of its response; then 504.",
+    ),
+    Setting(
+        "bounds.upstream_gap_timeout",
+        "bounds.upstream_gap_seconds",
+        TIMEOUT,
+        "Between bytes of a response; then the connection is cut.",
+    ),
+    Setting(
+        "bounds.tls_handshake_timeout", "bounds.tls_handshake_seconds", TIMEOUT, "For a TLS handshake; then a close."
+    ),
+    Setting(
+        "bounds.client_hello_size",
+        "bounds.client_hello_bytes",
+        size(1024, 64 * 1024),
+        "The first message of a TLS handshake; then a close.",
+    ),
+    Setting("bounds.head_size", "bounds.head_bytes", size(1024, 1024 * 1024), "Request line and headers; then 431."),
+    Setting("bounds.field_size", "bounds.field_bytes", size(256, 256 * 1024), "One header with its name; then 431."),
+    Setting("bounds.header_count", "bounds.header_count", whole(8, 1000), "Headers of a request; then 431."),
+    Setting("bounds.target_size", "bounds.target_bytes", size(256, 256 * 1024), "Path and query; then 414."),
+    Setting("bounds.body_size", "bounds.body_bytes", size(0, 1024 * GIB, "unlimited"), "A request body; then 413."),
+    Setting(
+        "bounds.connections",
+        "bounds.connections",
+        whole(1, 1_000_000),
+        "Connections of all clients together; then new ones wait or are closed.",
+    ),
+    Setting(
+        "bounds.connections_per_network",
+        "bounds.connections_per_network",
+        whole(1, 1_000_000),
+        "Connections of one client network (`counting.prefixes`); trusted peers are not counted.",
+    ),
+    Setting(
+        "bounds.requests_per_connection",
+        "bounds.requests_per_connection",
+        whole(1, 1_000_000_000),
+        "Then the connection is closed after the response.",
+    ),
+    Setting(
+        "bounds.buffer_size",
+        "bounds.buffer_bytes",
+        size(4 * 1024, 64 * 1024 * 1024),
+        "Held per direction of a connection before the other side has to wait.",
+    ),
+    Setting(
+        "bounds.http2_streams", "bounds.http2_streams", whole(1, 10_000), "Requests at once on one HTTP/2 connection."
+    ),
+    Setting(
+        "bounds.http2_resets",
+        "bounds.http2_resets",
+        whole(1, 100_000),
+        "Requests that an HTTP/2 client may take back within 30 s; then the connection is closed.",
+    ),
+    Setting(
+        "tarpit.connections",
+        "tarpit.connections",
+        whole(0, 1_000_000),
+        "Clients held at once; beyond that a tarpit is a reject.",
+    ),
+    Setting("tarpit.per_network", "tarpit.per_network", whole(0, 1_000_000), "The same for one client network."),
+    Setting(
+        "tarpit.hold",
+        "tarpit.hold_seconds",
+        duration(1, 3600),
+        "The longest that any tarpit holds a client, whatever its rule says.",
+    ),
+    Setting(
+        "tarpit.bytes_per_connection",
+        "tarpit.bytes_per_connection",
+        size(64, 16 * 1024 * 1024),
+        "The most that one tarpit sends.",
+    ),
+    Setting(
+        "counting.keys", "counting.keys", whole(1000, 100_000_000), "Keys of limits kept at once; about 140 bytes each."
+    ),
+    Setting("counting.bans", "counting.bans", whole(100, 10_000_000), "Bans kept at once."),
+    Setting(
+        "counting.accounts",
+        "counting.accounts",
+        whole(100, 10_000_000),
+        "Sessions whose account is remembered; about 200 bytes each. The one used least recently gives way.",
+    ),
+    Setting(
+        "counting.on_full",
+        "counting.on_full",
+        word(OnFull),
+        "What a full table does with a new key: share one of 1,024 counters per rule (`protect`), or not count it (`permit`).",
+    ),
+    Setting(
+        "counting.prefixes.client_v4",
+        "counting.prefixes.client_v4",
+        whole(8, 32, "bits"),
+        "What `per: client` keeps of an IPv4 address.",
+    ),
+    Setting(
+        "counting.prefixes.client_v6",
+        "counting.prefixes.client_v6",
+        whole(16, 128, "bits"),
+        "What `per: client` keeps of an IPv6 address. A household has a /64 or more.",
+    ),
+    Setting(
+        "counting.prefixes.network_v4",
+        "counting.prefixes.network_v4",
+        whole(8, 32, "bits"),
+        "What `per: network` keeps of an IPv4 address.",
+    ),
+    Setting(
+        "counting.prefixes.network_v6",
+        "counting.prefixes.network_v6",
+        whole(16, 128, "bits"),
+        "What `per: network` keeps of an IPv6 address.",
+    ),
+    Setting(
+        "store.url",
+        "store.url",
+        STORE_URL,
+        "A Valkey or Redis server that several instances share. Default: counts are kept in this process.",
+    ),
+    Setting("store.name", "store.name", KEBAB, "Sets apart deployments that share a server."),
+    Setting("store.timeout", "store.timeout_seconds", duration(0.005, 5), "How long a request waits for it."),
+    Setting(
+        "store.on_down",
+        "store.on_down",
+        word(OnStoreDown),
+        "While it does not answer: count in this process, count nothing, or refuse what a limit would count.",
+    ),
+    Setting(
+        "store.snapshot",
+        "store.snapshot",
+        PATH,
+        "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts.",
+    ),
+    Setting("audit.path", "audit.path", AUDIT_PATH, "The audit log; `-` is standard output."),
+    Setting(
+        "audit.passes", "audit.passes", SHARE, "The share of plain passes that is recorded; everything else always is."
+    ),
+    Setting("workers", "workers", whole(1, 256), "Processes that share the port."),
+    Setting(
+        "recycle.age",
+        "recycle.age_seconds",
+        duration(60, 366 * DAY, "never"),
+        "A worker of several is replaced at this age.",
+    ),
+    Setting(
+        "recycle.memory",
+        "recycle.memory_bytes",
+        size(64 * 1024 * 1024, 1024 * GIB, "never"),
+        "A worker of several is replaced when it holds this much memory.",
+    ),
+    Setting("http2", "http2", TRUTH, "Whether HTTP/2 is offered over TLS."),
+    Setting("drain_timeout", "drain_seconds", duration(0, 3600), "How long requests may finish after SIGTERM."),
+    Setting(
+        "restrictions.file",
+        "restrictions_file",
+        PATH,
+        "Keeps restrictions started and ended by command over restarts. Default: they end with the instance.",
+    ),
+    Setting(
+        "key_secret",
+        "key_secret",
+        SECRET,
+        "Keys the hashes of cookie and header values that limits count by. Default: a random one for each start.",
+    ),
+    Setting("key_secret_file", "key_secret", FILE_OF_SECRET, "A file that holds `key_secret`."),
+)
+"""In the order of the reference."""
+
+BY_PATH: Final = {setting.path: setting for setting in SETTINGS}
+BY_VARIABLE: Final = {setting.variable: setting for setting in SETTINGS if setting.from_environment}
+
+OTHER_VARIABLES: Final = {
+    "PROXYGUARD_CONFIG": "The settings file, when none is named on the command line.",
+    "PROXYGUARD_LOOP": "`asyncio` runs without uvloop, to tell whose fault something is.",
+}
+"""Variables that are not settings."""

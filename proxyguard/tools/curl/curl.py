@@ -1,0 +1,343 @@
+"""From a curl command to the request that it would send.
+
+Reads every option that shapes a request, and names the ones it does not know. Nothing is sent, read from a file or expanded.
+Knows nothing of rules.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from proxyguard.core.problems import quoted
+from proxyguard.policy.model import SampleRequest
+from proxyguard.tools.curl.words import UnclosedQuote, words_of
+
+OWN_USER_AGENT: Final = "curl/8.5.0"
+"""What curl sends when it is not told otherwise, whatever its version."""
+
+
+class CurlError(Exception):
+    """What was pasted is not a curl command that sends one request. The message is for the person who pasted it."""
+
+
+class Pasted(NamedTuple):
+    """The request of a command, and the options that were not understood."""
+
+    sketch: SampleRequest
+    unknown: tuple[str, ...]
+
+
+_SHORT: Final = {
+    "X": "request", "H": "header", "b": "cookie", "d": "data", "A": "user-agent", "e": "referer", "u": "user", "F": "form",
+    "G": "get", "I": "head", "0": "http1.0", "r": "range", "T": "upload-file",
+    "x": "proxy", "o": "output", "m": "max-time", "w": "write-out", "D": "dump-header", "c": "cookie-jar", "K": "config",
+    "E": "cert", "U": "proxy-user",
+    "k": "insecure", "L": "location", "s": "silent", "S": "show-error", "v": "verbose", "i": "include", "f": "fail",
+    "g": "globoff", "N": "no-buffer", "O": "remote-name", "#": "progress-bar", "4": "ipv4", "6": "ipv6", "n": "netrc",
+    "j": "junk-session-cookies", "Z": "parallel", "J": "remote-header-name", "q": "disable", "R": "remote-time",
+}  # fmt: skip
+
+_BODIES: Final = frozenset(
+    {"data", "data-raw", "data-binary", "data-ascii", "data-urlencode", "json", "form", "form-string"}
+)
+
+_OF_REQUEST: Final = frozenset(
+    {
+        "request",
+        "header",
+        "cookie",
+        "user-agent",
+        "referer",
+        "user",
+        "url",
+        "range",
+        "upload-file",
+        "oauth2-bearer",
+        "request-target",
+    }
+)
+
+_NOT_OF_REQUEST: Final = frozenset(
+    {
+        "proxy",
+        "output",
+        "max-time",
+        "write-out",
+        "dump-header",
+        "cookie-jar",
+        "config",
+        "cert",
+        "proxy-user",
+        "connect-timeout",
+        "resolve",
+        "cacert",
+        "key",
+        "interface",
+        "retry",
+        "retry-delay",
+        "limit-rate",
+        "ciphers",
+        "max-redirs",
+        "proxy-header",
+        "dns-servers",
+        "connect-to",
+        "unix-socket",
+        "tls-max",
+        "curves",
+        "aws-sigv4",
+        "proto",
+        "noproxy",
+        "stderr",
+    }
+)
+"""Options with a value that say something about the connection or the output."""
+
+_WITH_VALUE: Final = _BODIES | _OF_REQUEST | _NOT_OF_REQUEST
+
+_WITHOUT_MEANING: Final = frozenset(
+    {
+        "insecure",
+        "location",
+        "silent",
+        "show-error",
+        "verbose",
+        "include",
+        "fail",
+        "globoff",
+        "no-buffer",
+        "remote-name",
+        "progress-bar",
+        "ipv4",
+        "ipv6",
+        "path-as-is",
+        "tlsv1",
+        "tlsv1.2",
+        "tlsv1.3",
+        "http2-prior-knowledge",
+        "fail-with-body",
+        "no-keepalive",
+        "junk-session-cookies",
+        "netrc",
+        "parallel",
+        "remote-header-name",
+        "disable",
+        "remote-time",
+        "no-progress-meter",
+        "location-trusted",
+        "ssl-no-revoke",
+        "alpn",
+        "no-alpn",
+        "tcp-nodelay",
+        "tcp-fastopen",
+        "raw",
+        "styled-output",
+    }
+)
+"""Options alone that say nothing about what is asked."""
+
+
+@dataclass(slots=True)
+class _Command:
+    """What the options say so far."""
+
+    urls: list[str] = field(default_factory=list)
+    headers: list[tuple[str, str | None]] = field(default_factory=list)
+    """None: the header is not to be sent."""
+    method: str = ""
+    version: str = "1.1"
+    body: list[str] = field(default_factory=list)
+    is_json: bool = False
+    is_form: bool = False
+    is_get: bool = False
+    target: str = ""
+    defaults: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+
+def sketch_from_curl(command: str) -> Pasted:
+    """The request that a curl command sends. Raises CurlError."""
+    try:
+        words = words_of(command.strip())
+    except UnclosedQuote as error:
+        hint = "paste the whole command; to keep its quotes apart from those of your shell, use --curl - and paste it there"
+        raise CurlError(f"a quote is opened and never closed, at {quoted(error.text, 40)}\n  hint: {hint}") from error
+    if words and words[0] in ("$", "%"):
+        words = words[1:]
+    if not words or words[0].lower().removesuffix(".exe").rpartition("/")[2] != "curl":
+        raise CurlError(_not_curl(command))
+    read = _Command()
+    _read_options(words[1:], read)
+    return Pasted(_sketch(read), tuple(dict.fromkeys(read.unknown)))
+
+
+def _not_curl(command: str) -> str:
+    other = next((name for name in ("Invoke-WebRequest", "fetch(", "wget") if name.lower() in command.lower()), "")
+    said = f"that is {other.rstrip('(')}, not curl" if other else "that is not a curl command"
+    return f"{said}\n  hint: developer tools, Network, right click on the request, Copy, Copy as cURL"
+
+
+def _read_options(words: list[str], read: _Command) -> None:
+    at = 0
+    only_urls = False
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if only_urls or not word.startswith("-") or word == "-":
+            read.urls.append(word)
+        elif word == "--":
+            only_urls = True
+        elif word.startswith("--"):
+            at = _read_long(word[2:], words, at, read)
+        else:
+            at = _read_short(word[1:], words, at, read)
+
+
+def _read_long(name: str, words: list[str], at: int, read: _Command) -> int:
+    plain = name.removeprefix("no-") if name not in _WITHOUT_MEANING else name
+    if name in _WITH_VALUE:
+        if at >= len(words):
+            raise CurlError(f"--{name} stands at the end, without its value")
+        _set(name, words[at], read)
+        return at + 1
+    if not _set_flag(name, read) and plain not in _WITHOUT_MEANING:
+        return _unknown(f"--{name}", words, at, read)
+    return at
+
+
+def _read_short(letters: str, words: list[str], at: int, read: _Command) -> int:
+    """Letters may stand together (`-sSL`), and a value may follow its letter at once (`-XPOST`)."""
+    for position, letter in enumerate(letters):
+        name = _SHORT.get(letter)
+        if name is None:
+            return _unknown(f"-{letter}", words, at, read)
+        if name in _WITH_VALUE:
+            rest = letters[position + 1 :]
+            if not rest and at >= len(words):
+                raise CurlError(f"-{letter} stands at the end, without its value")
+            _set(name, rest or words[at], read)
+            return at if rest else at + 1
+        _set_flag(name, read)
+    return at
+
+
+def _unknown(option: str, words: list[str], at: int, read: _Command) -> int:
+    """Note an option; what follows it is its value unless it looks like an option or an address."""
+    read.unknown.append(option)
+    follows = words[at] if at < len(words) else "-"
+    return at if follows.startswith("-") or "://" in follows or len(words) == at + 1 else at + 1
+
+
+def _set_flag(name: str, read: _Command) -> bool:
+    match name:
+        case "get":
+            read.is_get = True
+        case "head":
+            read.method = read.method or "HEAD"
+        case "compressed":
+            read.defaults["Accept-Encoding"] = "deflate, gzip, br, zstd"
+        case "http1.0" | "http1.1" | "http2" | "http3":
+            read.version = name.removeprefix("http")
+        case _:
+            return name in _WITHOUT_MEANING
+    return True
+
+
+def _set(name: str, value: str, read: _Command) -> None:
+    match name:
+        case "url":
+            read.urls.append(value)
+        case "request":
+            read.method = value.upper()
+        case "header":
+            read.headers.append(_header(value))
+        case "cookie":
+            if "=" in value:  # otherwise the name of a file
+                read.headers.append(("Cookie", value))
+            else:
+                read.unknown.append("-b FILE")
+        case "user-agent":
+            read.headers.append(("User-Agent", value or None))
+        case "referer":
+            read.headers.append(("Referer", value.partition(";auto")[0] or None))
+        case "user":
+            read.headers.append(("Authorization", "Basic " + base64.b64encode(value.encode()).decode()))
+        case "oauth2-bearer":
+            read.headers.append(("Authorization", f"Bearer {value}"))
+        case "range":
+            read.headers.append(("Range", f"bytes={value}"))
+        case "upload-file":
+            read.method = read.method or "PUT"
+        case "request-target":
+            read.target = value
+        case "form" | "form-string":
+            read.is_form = True
+        case "json":
+            read.is_json = True
+            read.body.append(value)
+        case _ if name in _BODIES:
+            read.body.append(value)
+        case _ if name in _NOT_OF_REQUEST:
+            pass  # about the connection or the output, not about what is asked
+        case _:
+            raise AssertionError(name)
+
+
+def _header(text: str) -> tuple[str, str | None]:
+    """`Name: value`; `Name:` takes a header out, `Name;` sends an empty one."""
+    name, colon, value = text.partition(":")
+    if colon:
+        return name.strip(), value.strip() or None
+    if text.rstrip().endswith(";"):
+        return text.rstrip()[:-1].strip(), ""
+    raise CurlError(f"-H {quoted(text)} is not 'Name: value'")
+
+
+def _sketch(read: _Command) -> SampleRequest:
+    if not read.urls:
+        raise CurlError("the command names no address\n  hint: paste the whole command, to its end")
+    if len(read.urls) > 1:
+        more = f"{quoted(read.urls[0], 40)} and {quoted(read.urls[1], 40)}"
+        raise CurlError(
+            f"the command names several addresses: {more}\n  hint: explain one request at a time; quotes may be missing"
+        )
+    scheme, host, target = _address(read.urls[0])
+    if read.is_get and read.body:
+        target += ("&" if "?" in target else "?") + "&".join(read.body)
+    has_body = bool(read.body or read.is_form) and not read.is_get
+    defaults = {"User-Agent": OWN_USER_AGENT, "Accept": "*/*", **read.defaults}
+    if has_body and not read.is_form:
+        defaults["Content-Type"] = "application/json" if read.is_json else "application/x-www-form-urlencoded"
+        if read.is_json:
+            defaults["Accept"] = "application/json"
+    given = {name.lower() for name, _ in read.headers}
+    headers = [pair for pair in defaults.items() if pair[0].lower() not in given]
+    headers += [(name, value) for name, value in read.headers if value is not None and not name.startswith(":")]
+    host = next((value for name, value in headers if name.lower() == "host"), host)
+    return SampleRequest(
+        method=read.method or ("POST" if has_body else "GET"),
+        scheme=scheme,
+        host=host,
+        path=read.target or target,
+        http_version=read.version,
+        headers=tuple(headers),
+    )
+
+
+def _address(url: str) -> tuple[str, str, str]:
+    """Scheme, host and target of a URL, without user and fragment. What browsers percent-encode is percent-encoded."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        scheme, rest = "http", url
+    if scheme.lower() not in ("http", "https"):
+        raise CurlError(f"the address {quoted(url)} is not http or https")
+    rest = rest.partition("#")[0]
+    ends = [position for position in (rest.find("/"), rest.find("?")) if position >= 0]
+    end = min(ends, default=len(rest))
+    host, target = rest[:end].rpartition("@")[2], rest[end:]
+    if not host:
+        raise CurlError(f"the address {quoted(url)} has no host")
+    target = target if target.startswith("/") else f"/{target}"
+    return scheme.lower(), host, quote(target, safe="/?:@!$&'()*+,;=%~[]|\\^`{}\"<>-._")

@@ -1,0 +1,273 @@
+"""An nginx `map` of user agents (or of another field) as rules: one rule for each value that is not the default.
+
+nginx looks at exact texts first, ignoring case, then at regular expressions in order; the first that matches decides. What
+maps to the default, to 0 or to nothing is an exception from the patterns after it. PCRE that RE2 does
+not have is left out with a note.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from proxyguard.core.problems import Fault
+from proxyguard.policy.model import TextKind
+from proxyguard.policy.parse.patterns import check_regex
+from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, one_or_list, slug
+from proxyguard.tools.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
+
+MAX_TOKENS: Final = 500_000
+HARMLESS: Final = frozenset({"", "0", "off", "no", "false", "ok", "good", "allow", "allowed"})
+"""Values that nobody gives to what should be refused."""
+
+_SOURCES: Final = {
+    "$http_user_agent": "user_agent", "$host": "host", "$http_host": "host", "$uri": "path", "$request_method": "method",
+    "$remote_addr": "client",
+}  # fmt: skip
+_EMPTY: Final = frozenset({"~^$", "~*^$"})
+ALWAYS_THERE: Final = frozenset(_SOURCES.values()) - {"user_agent"}
+_SPECIAL: Final = ("hostnames", "volatile", "include")
+_SHORT: Final = 4
+"""Characters of a name below which it is likely to be part of others."""
+
+_BARE_NAME: Final = re.compile(r"[A-Za-z0-9 _/-]+")
+
+
+class MapLine(NamedTuple):
+    """One line of a map."""
+
+    line: int
+    source: str
+    value: str
+
+
+class Map(NamedTuple):
+    """`map SOURCE TARGET { … }`."""
+
+    line: int
+    source: str
+    target: str
+    entries: list[MapLine]
+
+
+def read_nginx_map(text: str, name: str) -> Draft:
+    """A draft of the rules. Raises ImportFault when there is no map."""
+    draft = Draft(name, "What an nginx map singled out.")
+    maps = list(_maps(text, draft))
+    if not maps:
+        raise ImportFault("there is no map in this file, such as: map $http_user_agent $bad { default 0; ~*scrapy 1; }")
+    for found in maps:
+        field = _field(found.source)
+        if field is None:
+            draft.note(found.line, f"the map of {found.source} was left out: rules have no such field")
+        else:
+            _add(draft, found, field)
+    if draft.rules:
+        draft.tests.append(DraftTest({"user_agent": BROWSER}, "pass by default"))
+    return draft
+
+
+def _field(source: str) -> str | None:
+    known = _SOURCES.get(source)
+    if known is not None:
+        return known
+    for prefix, field in (("$http_", "header."), ("$cookie_", "cookie."), ("$arg_", "query.")):
+        if source.startswith(prefix):
+            rest = source.removeprefix(prefix)
+            return field + (rest.replace("_", "-") if field == "header." else rest)
+    return None
+
+
+def _add(draft: Draft, found: Map, field: str) -> None:
+    """Rules for one map."""
+    # A pattern for nothing at all is the empty text, which stands for a missing field too.
+    found = found._replace(
+        entries=[entry._replace(source="") if entry.source in _EMPTY else entry for entry in found.entries]
+    )
+    default = next((entry.value for entry in found.entries if entry.source == "default"), "")
+    entries = [entry for entry in found.entries if entry.source not in {"default", *_SPECIAL}]
+    regexes = [entry for entry in entries if entry.source.startswith("~")]
+    texts = [entry for entry in entries if not entry.source.startswith("~")]
+    for special in (entry for entry in found.entries if entry.source in _SPECIAL):
+        said = {
+            "include": f"include {special.value}: import that file too",
+            "hostnames": "hostnames: names with a star",
+        }
+        if special.source != "volatile":
+            draft.note(special.line, f"not followed: {said[special.source]}")
+
+    def is_harmless(entry: MapLine) -> bool:
+        return entry.value == default or entry.value.lower() in HARMLESS
+
+    exceptions = [value for entry in texts if is_harmless(entry) and (value := _exact(draft, entry, field)) is not None]
+    groups: list[tuple[str, list[MapLine], list[Any]]] = []
+    for entry in (*texts, *regexes):
+        if entry.source.startswith("~") and is_harmless(entry):
+            pattern = _regex(draft, entry, field)
+            if pattern is not None:
+                exceptions.append({"regex": pattern})
+            continue
+        if is_harmless(entry):
+            continue
+        past = [] if not entry.source.startswith("~") else list(exceptions)
+        same = next((group for group in groups if group[0] == entry.value and group[2] == past), None)
+        if same is None:
+            groups.append((entry.value, [entry], past))
+        else:
+            same[1].append(entry)
+    for value, members, past in groups:
+        _add_rule(draft, found, field, value, members, past)
+
+
+def _add_rule(
+    draft: Draft, found: Map, field: str, value: str, members: Sequence[MapLine], past: Sequence[Any]
+) -> None:
+    exact: list[Any] = []
+    patterns: list[str] = []
+    for entry in members:
+        if entry.source.startswith("~"):
+            pattern = _regex(draft, entry, field)
+            if pattern is not None:
+                patterns.append(pattern)
+        else:
+            text = _exact(draft, entry, field)
+            if isinstance(text, dict):
+                patterns.append(text["regex"])
+            elif text is not None:
+                exact.append(text)
+    if not exact and not patterns:
+        return
+    conditions: list[Any] = list(exact) + [{"regex": one_or_list(list(dict.fromkeys(patterns)))}] * bool(patterns)
+    when: dict[str, Any] = (
+        {field: conditions[0]} if len(conditions) == 1 else {"any": [{field: each} for each in conditions]}
+    )
+    if past:
+        when["not"] = {field: past[0]} if len(past) == 1 else {"any": [{field: each} for each in past]}
+    rule = DraftRule(
+        name=draft.rule_name(f"{slug(found.target)}-{slug(value)}" if value != "1" else slug(found.target)),
+        why=f"The nginx map {found.target} gave them the value {value}."[:200],
+        when=when, action="reject", line=members[0].line,
+    )  # fmt: skip
+    draft.rules.append(rule)
+    key = "user_agent" if field == "user_agent" else None
+    if key is None:
+        return
+    examples = [pattern for pattern in (example_of(each) for each in patterns) if pattern is not None]
+    draft.tests += [DraftTest({key: example}, f"reject by {rule.name}") for example in examples[:3]]
+    if list(MISSING_OR_EMPTY) in exact:
+        draft.tests.append(DraftTest({key: ""}, f"reject by {rule.name}"))
+
+
+def _exact(draft: Draft, entry: MapLine, field: str) -> Any:
+    """A text that is compared whole: as it is, or as a regex where nginx ignores case and rules do not."""
+    text = entry.source
+    text = text.removeprefix("\\")
+    if field == "client":
+        return text
+    if not text and field not in ALWAYS_THERE:
+        return list(MISSING_OR_EMPTY)
+    if not text or field in {"host", "method"} or not any(char.isalpha() for char in text):
+        return text
+    return _checked(draft, entry, f"(?i)^{re.escape(text)}$".replace(r"\ ", " ").replace(r"\-", "-"), field)
+
+
+def _regex(draft: Draft, entry: MapLine, field: str) -> str | None:
+    """The pattern in RE2, or None with a note."""
+    ignores_case = entry.source.startswith("~*")
+    pattern = entry.source[2:] if ignores_case else entry.source[1:]
+    if field in {"client", "method"}:
+        draft.note(entry.line, f"'{pattern[:60]}' was left out: {field} is compared with values, not with patterns")
+        return None
+    found = _checked(draft, entry, pattern, field, ignores_case=ignores_case)
+    return found["regex"] if found else None
+
+
+def _checked(
+    draft: Draft, entry: MapLine, pattern: str, field: str, *, ignores_case: bool = False
+) -> dict[str, str] | None:
+    whole = f"(?i){pattern}" if ignores_case else pattern
+    try:
+        check_regex(whole)
+    except Fault as fault:
+        draft.note(entry.line, f"'{pattern[:60]}' was left out: {fault.message}; {fault.hint}")
+        return None
+    if field == "user_agent" and entry.value.lower() not in HARMLESS:
+        _warn(draft, entry, pattern, whole)
+    return {"regex": whole}
+
+
+def _warn(draft: Draft, entry: MapLine, pattern: str, whole: str) -> None:
+    hit = browser_hit(TextKind.REGEX, whole)
+    if hit is not None:
+        draft.note(entry.line, f"'{pattern[:60]}' is in the user agents of real browsers, such as {hit}")
+    elif _BARE_NAME.fullmatch(pattern) and len(pattern) < _SHORT:
+        draft.note(
+            entry.line, f"'{pattern}' is so short that it is part of other names; word: finds it only as a whole word"
+        )
+
+
+def _maps(text: str, draft: Draft) -> Iterator[Map]:
+    tokens = list(_tokens(text))
+    at = 0
+    while at < len(tokens):
+        if tokens[at][1] == "map" and at + 3 < len(tokens) and tokens[at + 3][1] == "{" and not tokens[at + 3][2]:
+            line, source, target = tokens[at][0], tokens[at + 1][1], tokens[at + 2][1]
+            entries, at = _entries(tokens, at + 4, draft)
+            yield Map(line, source, target, entries)
+        else:
+            at += 1
+
+
+Token = tuple[int, str, bool]
+"""Line, text, and whether it was quoted: a quoted brace is no brace."""
+
+
+def _entries(tokens: Sequence[Token], at: int, draft: Draft) -> tuple[list[MapLine], int]:
+    entries: list[MapLine] = []
+    statement: list[Token] = []
+    while at < len(tokens):
+        line, text, quoted = tokens[at]
+        at += 1
+        if not quoted and text == "}":
+            break
+        if quoted or text != ";":
+            statement.append(tokens[at - 1])
+            continue
+        if len(statement) == 2:
+            entries.append(MapLine(statement[0][0], statement[0][1], statement[1][1]))
+        elif len(statement) == 1 and statement[0][1] in _SPECIAL:
+            entries.append(MapLine(line, statement[0][1], ""))
+        elif statement:
+            draft.note(
+                statement[0][0], f"'{statement[0][1][:60]}' is not a line of a map: it has {len(statement)} parts"
+            )
+        statement = []
+    return entries, at
+
+
+_TOKEN: Final = re.compile(
+    r"""\s+|\#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([;{}])|((?:[^\s;{}"'\\]|\\.|(?<=\S)["'{}](?![\s;]))+)""",
+    re.DOTALL,
+)
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    """nginx's words. Raises ImportFault for a quote that is not closed."""
+    at, line, count = 0, 1, 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            raise ImportFault(f"line {line}: a quote that is not closed, or a \\ at the end")
+        whole = found[0]
+        double, single, mark, bare = found.groups()
+        if double is not None or single is not None:
+            quote = '"' if double is not None else "'"
+            yield line, (double if double is not None else single).replace("\\" + quote, quote), True
+        elif mark is not None or bare is not None:
+            yield line, mark or bare, False
+        line += whole.count("\n")
+        at = found.end()
+        count += 1
+        if count > MAX_TOKENS:
+            raise ImportFault(f"the file has more than {MAX_TOKENS} words")

@@ -1,0 +1,189 @@
+"""Rules that act on real browsers: PG022. Tries each rule on the user agents and header sets that come as package data.
+
+A rule is tried on what its condition says about headers; what it says about paths, clients and the like is taken to hold where
+an ordinary page view can hold it. A finding says so when something like that narrows the rule.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from proxyguard.core.address import Address
+from proxyguard.core.decision import ACTION_NAMES, Delay, Score
+from proxyguard.core.problems import quoted
+from proxyguard.core.request import Headers, Request
+from proxyguard.policy.compile.facts import FactNumbers, FactTable, number_of
+from proxyguard.policy.model import AtLeast, AtMost, FieldKind, Matcher, Place, Text
+from proxyguard.tools.lint.findings import Finding, Severity
+from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, leaves
+from proxyguard.tools.lint.texts import matches
+from proxyguard.tools.lint.view import PolicyView, RuleView
+from proxyguard.tools.lint.words import text_of
+
+USER_AGENT_FILES: Final = ("user-agents.txt", "seldom.txt")
+HEADER_SETS_FILE: Final = "header-sets.jsonl"
+
+MAX_AGENT_SHOWN: Final = 110
+
+_PAGE: Final = b"/profiles/1"
+_CLIENT: Final = Address.parse("192.0.2.1")
+
+
+class Truth(IntEnum):
+    """`MAYBE`: it depends on something other than headers."""
+
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+
+class Browser(NamedTuple):
+    """A page view by a real browser. `is_whole`: all of its headers are known, not the user agent alone."""
+
+    headers: Headers
+    is_whole: bool
+
+    @property
+    def user_agent(self) -> bytes:
+        """What it calls itself."""
+        return next(value for name, value in self.headers if name.lower() == b"user-agent")
+
+    def request(self) -> Request:
+        """The page view itself."""
+        return Request(_CLIENT, b"GET", b"https", b"example.org", _PAGE, self.headers, b"2")
+
+
+def browsers() -> tuple[Browser, ...]:
+    """Every browser of the package data."""
+    data = files("proxyguard.tools.data") / "browsers"
+    agents = [line for name in USER_AGENT_FILES for line in _lines((data / name).read_text("utf-8"))]
+    found = [Browser(((b"User-Agent", agent.encode()),), is_whole=False) for agent in agents]
+    for line in _lines((data / HEADER_SETS_FILE).read_text("utf-8")):
+        pairs = json.loads(line)["headers"]
+        found.append(Browser(tuple((name.encode(), value.encode()) for name, value in pairs), is_whole=True))
+    return tuple(found)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+@dataclass(slots=True)
+class _Hits:
+    """The browsers that one rule acts on."""
+
+    sure: list[Browser] = field(default_factory=list)
+    maybe: list[Browser] = field(default_factory=list)
+
+
+def hits_browsers(view: PolicyView) -> Iterator[Finding]:
+    """PG022."""
+    tried = [item for item in view.live if _acts(item)]
+    numbers = FactNumbers()
+    by_fact: dict[int, list[int]] = defaultdict(list)
+    for at, item in enumerate(tried):
+        for leaf in leaves(item.when):
+            if _of_headers(leaf):
+                by_fact[numbers.of(leaf.test)].append(at)
+    if not by_fact:
+        return
+    table = FactTable(numbers.tests)
+    negated = {
+        at for at, item in enumerate(tried) if any(_of_headers(leaf) and leaf.negated for leaf in leaves(item.when))
+    }
+    hits: dict[int, _Hits] = defaultdict(_Hits)
+    every = browsers()
+    for browser in every:
+        facts = table.of(browser.request())
+        for at in {*negated, *(at for fact in facts for at in by_fact.get(fact, ()))}:
+            held = {leaf: numbers.of(leaf.test) in facts for leaf in leaves(tried[at].when) if _of_headers(leaf)}
+            truth = _truth(tried[at].when, held, browser)
+            if truth > _truth(tried[at].when, None, browser):
+                (hits[at].sure if truth is Truth.YES else hits[at].maybe).append(browser)
+    for at in sorted(hits):
+        yield _finding(tried[at], hits[at], len(every))
+
+
+def _acts(item: RuleView) -> bool:
+    action = item.rule.action
+    worse = item.refuses or isinstance(action, Delay) or (isinstance(action, Score) and action.points > 0)
+    return worse and item.rule.limit is None
+
+
+def _of_headers(leaf: Leaf) -> bool:
+    return leaf.test.field.kind is FieldKind.HEADER
+
+
+def _truth(node: Node, held: Mapping[Leaf, bool] | None, browser: Browser) -> Truth:
+    """Whether a condition holds for a browser; `held` None: as if no test about headers did."""
+    match node:
+        case Every(parts):
+            return min((_truth(part, held, browser) for part in parts), default=Truth.YES)
+        case Some(parts):
+            return max((_truth(part, held, browser) for part in parts), default=Truth.NO)
+        case Leaf() if _of_headers(node):
+            known = browser.is_whole or node.test.field.name == "user-agent"
+            return Truth.YES if held is not None and known and held[node] is not node.negated else Truth.NO
+        case Leaf(test, negated):
+            holds = any(_holds(test.matcher, value) for value in _ORDINARY.get(test.field.kind, ()))
+            if test.field.kind is FieldKind.HTTP_VERSION and holds is negated:
+                return Truth.NO
+            return Truth.YES if holds is not negated else Truth.MAYBE
+
+
+_ORDINARY: Final[Mapping[FieldKind, tuple[bytes, ...]]] = {
+    FieldKind.PATH: (_PAGE,),
+    FieldKind.METHOD: (b"GET",),
+    FieldKind.SCHEME: (b"https",),
+    FieldKind.HTTP_VERSION: (b"1.1", b"2", b"3"),
+}
+"""What page views have, as far as it is the same everywhere."""
+
+
+def _holds(matcher: Matcher, value: bytes) -> bool:
+    match matcher:
+        case Text(kind, texts):
+            return any(matches(kind, text, value) for text in texts)
+        case AtLeast(bound):
+            return (number := number_of(value)) is not None and number >= bound
+        case AtMost(bound):
+            return (number := number_of(value)) is not None and number <= bound
+        case _:
+            return False
+
+
+def _finding(item: RuleView, hits: _Hits, count: int) -> Finding:
+    action = item.rule.action
+    found = hits.sure or hits.maybe
+    agent = found[0].user_agent
+    verb = f"give {action.points:g} points to" if isinstance(action, Score) else f"{ACTION_NAMES[type(action)]}"
+    where = "" if hits.sure else " where its other conditions hold"
+    culprit, place = _culprit(item, found[0])
+    message = (
+        f"the rule '{item.rule.name}' would {verb} {len(found)} of {count} real browsers{where}: "
+        f"{culprit} {quoted(text_of(agent), MAX_AGENT_SHOWN)}"
+    )
+    hint = "use word or a longer text, or add what browsers do not have: header.sec-fetch-mode: absent"
+    hint += "" if isinstance(action, Score) else "; or score instead of refusing"
+    severity = None if hits.sure and not isinstance(action, Score) else Severity.INFO
+    return item.finding("PG022", message, hint, place=place)._replace(severity=severity)
+
+
+def _culprit(item: RuleView, browser: Browser) -> tuple[str, Place]:
+    """The text that is in the user agent, and where it is written; else that the rule fits as a whole."""
+    agent = browser.user_agent
+    for leaf in leaves(item.when):
+        matcher = leaf.test.matcher
+        if leaf.negated or leaf.test.field.name != "user-agent" or not isinstance(matcher, Text):
+            continue
+        for text in matcher.texts:
+            if matches(matcher.kind, text, agent):
+                shown = text_of(text)
+                return f"{quoted(shown)} is in", item.source.find_text(item.rule, [shown])
+    return "it holds for", item.source.find_key(item.rule, "when")

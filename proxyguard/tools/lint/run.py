@@ -1,0 +1,76 @@
+"""All lints over one policy: findings in order of place, without those that a comment in the files asks to ignore."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from proxyguard.core.problems import name_hint, quoted
+from proxyguard.policy.model import Place, Policy
+from proxyguard.tools.lint.browsers import hits_browsers
+from proxyguard.tools.lint.codes import LINTS
+from proxyguard.tools.lint.findings import Finding
+from proxyguard.tools.lint.lists import lists
+from proxyguard.tools.lint.patterns import patterns
+from proxyguard.tools.lint.reach import reach
+from proxyguard.tools.lint.source import Ignore, ignores_of, read_source
+from proxyguard.tools.lint.trusted import trusted
+from proxyguard.tools.lint.upkeep import upkeep
+from proxyguard.tools.lint.view import PolicyView
+
+CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
+    reach, trusted, patterns, hits_browsers, upkeep, lists,
+)  # fmt: skip
+
+
+def lint_policy(policy: Policy, now: float) -> list[Finding]:
+    """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds."""
+    sources = {each.file: read_source(each.file) for each in policy.rule_sets if not each.common}
+    view = PolicyView(policy, sources, now)
+    found = [finding for check in CHECKS for finding in check(view)]
+    ignores = {file: source.ignores for file, source in sources.items()}
+    for file in {str(written.file) for source in sources.values() for written in source.lists if written.file}:
+        ignores[file] = _ignores_in_list(Path(file))
+    return sorted(_unignored(found, ignores), key=lambda finding: (finding.place, finding.code))
+
+
+def _ignores_in_list(path: Path) -> tuple[Ignore, ...]:
+    try:
+        return ignores_of(path.read_text("utf-8", "replace").split("\n"))
+    except OSError:
+        return ()
+
+
+def _unignored(found: list[Finding], ignores: dict[str, tuple[Ignore, ...]]) -> Iterator[Finding]:
+    """Findings that no comment covers, and comments that cover nothing."""
+    used: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for finding in found:
+        covering = [ignore for ignore in ignores.get(finding.place.file, ()) if _covers(ignore, finding)]
+        for ignore in covering:
+            used[finding.place.file, ignore.line].add(finding.code)
+        if not covering:
+            yield finding
+    for file, every in ignores.items():
+        for ignore in every:
+            for code in ignore.codes:
+                if code not in used[file, ignore.line]:
+                    yield _useless(file, ignore, code)
+
+
+def _covers(ignore: Ignore, finding: Finding) -> bool:
+    if finding.code not in ignore.codes:
+        return False
+    lines = {finding.place.line, *finding.also}
+    return ignore.whole_file or ignore.line in lines or (ignore.alone and ignore.line + 1 in lines)
+
+
+def _useless(file: str, ignore: Ignore, code: str) -> Finding:
+    place = Place(file, ignore.line, 1)
+    if code not in LINTS:
+        message = f"the comment asks to ignore {quoted(code)}, which is no code"
+        return Finding(place, "PG090", message, name_hint(code, tuple(LINTS), "codes"))
+    where = "in this file" if ignore.whole_file else "on this line or the next" if ignore.alone else "on this line"
+    message = f"the comment asks to ignore {code}, which is not found {where}"
+    return Finding(place, "PG090", message, "delete the comment")

@@ -1,0 +1,154 @@
+"""Rules that let in more than was meant: PG010 to PG012; and rules that shut out everybody: PG031."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from proxyguard.core.address import Network
+from proxyguard.core.decision import ACTION_NAMES, Allow, Pass
+from proxyguard.policy.compile.network_table import own_family
+from proxyguard.policy.model import FieldKind, InNetworks, Text, TextKind
+from proxyguard.tools.lint.findings import Finding
+from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, always_holds, leaves
+from proxyguard.tools.lint.view import PolicyView, RuleView
+from proxyguard.tools.lint.words import format_texts, text_of
+
+MAX_V4_ADDRESSES: Final = 1 << 24
+"""A /8, which is the most that one organisation holds."""
+
+MAX_V6_ADDRESSES: Final = 1 << 112
+"""A /16; registries give out at most a /19 at once."""
+
+GOOD_BOTS: Final = (
+    "Googlebot", "Google-InspectionTool", "Storebot-Google", "AdsBot-Google", "Mediapartners-Google", "bingbot", "BingPreview",
+    "msnbot", "DuckDuckBot", "Applebot", "YandexBot", "Baiduspider", "Yahoo! Slurp", "Slurp", "Qwantbot", "SeznamBot",
+    "PetalBot", "MojeekBot", "archive.org_bot", "ia_archiver", "facebookexternalhit", "Twitterbot", "LinkedInBot", "Pinterestbot",
+    "Slackbot", "TelegramBot", "WhatsApp", "Discordbot", "UptimeRobot", "Pingdom",
+)  # fmt: skip
+"""Crawlers that sites want, whose names scrapers therefore borrow."""
+
+_NAMES: Final = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in GOOD_BOTS}
+
+_SAYS_NOTHING: Final = frozenset({FieldKind.METHOD, FieldKind.SCHEME, FieldKind.HTTP_VERSION, FieldKind.HOST})
+"""Fields that any client fills in as it likes."""
+
+_USER_AGENT: Final = "header.user-agent"
+
+
+def trusted(view: PolicyView) -> Iterator[Finding]:
+    """PG010 to PG012 and PG031."""
+    for item in view.live:
+        if isinstance(item.rule.action, Allow | Pass):
+            yield from _broad(item)
+            yield from _by_name(item)
+        elif item.refuses:
+            yield from _closing(item)
+
+
+def _broad(item: RuleView) -> Iterator[Finding]:
+    if not item.allows:
+        return
+    for leaf in leaves(item.when):
+        if leaf.negated or not isinstance(leaf.test.matcher, InNetworks):
+            continue
+        wide = [network for network in leaf.test.matcher.networks if _is_wide(network)]
+        if wide:
+            said = format_texts(network.text for network in wide)
+            message = f"the rule '{item.rule.name}' allows {said}: nothing refuses, counts or bans a client from there"
+            hint = "list the networks that you know; /8 (IPv6: /16) is the widest that one organisation has"
+            place = item.source.find_text(item.rule, [network.text for network in wide])
+            yield item.finding("PG010", message, hint, place=place)
+            return
+    if always_holds(item.when) or not _requires_something(item.when):
+        message = f"the rule '{item.rule.name}' allows nearly every request, and switches all other rules off for them"
+        hint = "say which clients or paths are allowed; what is not refused passes anyway"
+        yield item.finding("PG010", message, hint, place=item.source.find_key(item.rule, "when"))
+
+
+def _is_wide(network: Network) -> bool:
+    ranges = own_family(network)
+    size = sum(last - first + 1 for first, last in ranges)
+    is_v4 = ":" not in network.text
+    return size > (MAX_V4_ADDRESSES if is_v4 else MAX_V6_ADDRESSES)
+
+
+def _requires_something(node: Node) -> bool:
+    """Whether every way to hold takes something that not nearly every request has."""
+    match node:
+        case Leaf(test, negated):
+            if test.field.kind is FieldKind.METHOD:
+                return not negated and {b"GET", b"HEAD", b"POST"}.isdisjoint(_texts(node))
+            return not negated and test.field.kind not in (FieldKind.SCHEME, FieldKind.HTTP_VERSION)
+        case Every(parts):
+            return any(_requires_something(part) for part in parts)
+        case Some(parts):
+            return all(_requires_something(part) for part in parts)
+
+
+def _by_name(item: RuleView) -> Iterator[Finding]:
+    if not _user_agent_alone(item.when):
+        return
+    texts = [text for leaf in leaves(item.when) if _is_agent(leaf) for text in _texts(leaf)]
+    bots = [name for name in dict.fromkeys(_bot(text) for text in texts) if name]
+    verb = ACTION_NAMES[type(item.rule.action)]
+    place = item.source.find_key(item.rule, "when", "user_agent")
+    if bots:
+        message = f"the rule '{item.rule.name}' lets in whoever says {format_texts(bots)}, a name that scrapers borrow"
+        hint = "add the networks that its operator publishes (client: $networks), or leave the rule out"
+        yield item.finding("PG012", message, hint, place=place)
+    elif item.allows and texts:
+        message = f"the rule '{item.rule.name}' allows whoever sends a user agent, which is a claim and no proof"
+        hint = f"add client networks, a secret header or a path; {verb} stands over bans and limits"
+        yield item.finding("PG011", message, hint, place=place)
+
+
+def _is_agent(leaf: Leaf) -> bool:
+    return str(leaf.test.field) == _USER_AGENT and not leaf.negated
+
+
+def _texts(leaf: Leaf) -> tuple[bytes, ...]:
+    return leaf.test.matcher.texts if isinstance(leaf.test.matcher, Text) else ()
+
+
+def _bot(text: bytes) -> str | None:
+    """The good bot that a text names, whatever its kind: `Googlebot/2.1`, `(?i)googlebot`."""
+    plain = re.sub(r"[^a-z0-9]", "", text_of(text).lower())
+    return next((name for key, name in _NAMES.items() if key in plain), None)
+
+
+def _user_agent_alone(node: Node) -> bool:
+    """Whether some way to hold takes nothing but a user agent and what says nothing."""
+    match node:
+        case Leaf(test, negated):
+            return negated or str(test.field) == _USER_AGENT or test.field.kind in _SAYS_NOTHING
+        case Every(parts):
+            return all(_user_agent_alone(part) for part in parts)
+        case Some(parts):
+            return any(_user_agent_alone(part) for part in parts)
+
+
+def _closing(item: RuleView) -> Iterator[Finding]:
+    rule = item.rule
+    if rule.limit is not None or rule.expires is not None or not _is_everything(item.when):
+        return
+    verb = ACTION_NAMES[type(rule.action)]
+    message = f"the rule '{rule.name}' closes the site: {verb} for every request, without a limit and without an end"
+    hint = "give it an end (expires: 2026-07-01T12:00Z), a limit, or a condition that not every request meets"
+    yield item.finding("PG031", message, hint, place=item.source.find_key(rule, "when"))
+
+
+def _is_everything(node: Node) -> bool:
+    """Whether a condition holds for every request but for its method, or for a handful of values left out."""
+    match node:
+        case Leaf(test, negated):
+            matcher = test.matcher
+            few = isinstance(matcher, Text) and matcher.kind is TextKind.EQUAL
+            if negated:
+                return few and test.field.kind in (FieldKind.PATH, FieldKind.METHOD)
+            return test.field.kind is FieldKind.METHOD and few and b"GET" in _texts(node)
+        case Every(parts):
+            return all(_is_everything(part) for part in parts)
+        case Some(parts):
+            return any(_is_everything(part) for part in parts)

@@ -1,0 +1,79 @@
+"""Limits, names and tests that deserve a second look: PG030, PG040 and PG041."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from proxyguard.core.decision import Mode
+from proxyguard.core.units import duration_text
+from proxyguard.tools.lint.findings import Finding
+from proxyguard.tools.lint.view import PolicyView, RuleView
+from proxyguard.tools.lint.words import rule_at
+
+MIN_NAME: Final = 6
+"""Names shorter than this differ by one letter for good reasons."""
+
+
+def upkeep(view: PolicyView) -> Iterator[Finding]:
+    """PG030, PG040 and PG041."""
+    yield from _bursts(view)
+    yield from _similar(view)
+    yield from _untested_shadows(view)
+
+
+def _bursts(view: PolicyView) -> Iterator[Finding]:
+    for item in view.live:
+        limit = item.rule.limit
+        if limit is None or limit.burst <= limit.amount:
+            continue
+        period = duration_text(limit.period_seconds)
+        message = (
+            f"the limit of '{item.rule.name}' lets {limit.burst} through at once, "
+            f"more than its rate allows in a whole period ({limit.amount} in {period})"
+        )
+        hint = f"burst: {limit.amount} or less, or a rate over the time that you mean"
+        yield item.finding("PG030", message, hint, place=item.source.find_key(item.rule, "limit", "burst"))
+
+
+def _similar(view: PolicyView) -> Iterator[Finding]:
+    """Names that are equal but for hyphens, a plural, or one letter that was left out."""
+    seen: dict[str, RuleView] = {}
+    for item in view.every:
+        name = item.rule.name
+        if len(name) < MIN_NAME:
+            continue
+        variants = _variants(name)
+        other = next((seen[variant] for variant in variants if variant in seen), None)
+        if other is not None and not _are_distinguishable(name, other.rule.name):
+            message = f"the name '{name}' is easily mistaken for {rule_at(other.rule)}"
+            hint = "metrics, records and commands tell rules apart by name: make the difference plain"
+            yield item.finding("PG040", message, hint, place=item.source.find_key(item.rule, "name"))
+        for variant in variants:
+            seen.setdefault(variant, item)
+
+
+def _variants(name: str) -> set[str]:
+    plain = name.replace("-", "")
+    return {plain, *(plain[:at] + plain[at + 1 :] for at in range(len(plain)))}
+
+
+def _are_distinguishable(one: str, other: str) -> bool:
+    """Whether two names differ in a number or in a short part (`-a`, `-v6`): those count or sort something."""
+    if re.findall(r"\d+", one) != re.findall(r"\d+", other):
+        return True
+    parts = set(one.split("-")) ^ set(other.split("-"))
+    return bool(parts) and all(len(part) <= 2 for part in parts)
+
+
+def _untested_shadows(view: PolicyView) -> Iterator[Finding]:
+    expected = {
+        step.expect.rule for rule_set in view.policy.rule_sets for test in rule_set.tests for step in test.steps
+    }
+    for item in view.live:
+        name = item.rule.name
+        if item.mode is Mode.SHADOW and name not in expected:
+            message = f"no test expects '{name}', which waits in shadow"
+            hint = f"write what it must stop and what it must not: expect: … by {name}; tests run it as if it were in force"
+            yield item.finding("PG041", message, hint)

@@ -1,0 +1,74 @@
+"""What the lints look at: every rule with its mode, its condition in normal form and its source, in the order of evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from proxyguard.core.decision import Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit, weakest
+from proxyguard.policy.model import Place, Policy, Rule, RuleSet
+from proxyguard.tools.lint.findings import Edit, Finding
+from proxyguard.tools.lint.logic import Node, normal
+from proxyguard.tools.lint.source import SourceFile
+
+
+@dataclass
+class RuleView:
+    """One rule."""
+
+    rule: Rule
+    rule_set: RuleSet
+    source: SourceFile
+    mode: Mode
+
+    @cached_property
+    def when(self) -> Node:
+        return normal(self.rule.when)
+
+    @property
+    def refuses(self) -> bool:
+        return isinstance(self.rule.action, Reject | Tarpit | Drop | Ban)
+
+    @property
+    def is_terminal(self) -> bool:
+        return not isinstance(self.rule.action, Score | Tag)
+
+    @property
+    def allows(self) -> bool:
+        return isinstance(self.rule.action, Allow)
+
+    def finding(
+        self, code: str, message: str, hint: str = "", *, place: Place | None = None, edits: tuple[Edit, ...] = ()
+    ) -> Finding:
+        """A finding about this rule, at its place unless told otherwise."""
+        at = place or self.rule.place
+        also = (self.rule.place.line,) if at.file == self.rule.place.file else ()
+        return Finding(at, code, message, hint, also, edits)
+
+
+@dataclass
+class PolicyView:
+    """A policy, its sources, and the time (Unix seconds)."""
+
+    policy: Policy
+    sources: dict[str, SourceFile]
+    now: float
+
+    @cached_property
+    def every(self) -> list[RuleView]:
+        """All rules that an operator wrote, in file order, those that are off included."""
+        return [
+            RuleView(rule, rule_set, self.sources[rule_set.file], weakest(rule.mode, rule_set.mode))
+            for rule_set in self.policy.rule_sets
+            if not rule_set.common
+            for rule in rule_set.rules
+        ]
+
+    @cached_property
+    def live(self) -> list[RuleView]:
+        """Rules that are looked at now, in the order in which they are: allow rules first."""
+        live = [view for view in self.every if view.mode is not Mode.OFF and not self.is_expired(view.rule)]
+        return sorted(live, key=lambda view: not view.allows)
+
+    def is_expired(self, rule: Rule) -> bool:
+        return rule.expires is not None and self.now >= rule.expires

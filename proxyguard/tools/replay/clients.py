@@ -1,0 +1,157 @@
+"""What is remembered of each client and each network, in tables of bounded size.
+
+When a table is full, the half that matters least is folded into an *others* row: first those of whom nothing was stopped,
+then those with few requests. Knows nothing of rules beyond their names.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from proxyguard.core.address import Address, Network
+from proxyguard.policy.compile.network_table import NetworkTable
+from proxyguard.tools.replay.distinct import Distinct, mixed
+
+MAX_CLIENTS: Final = 100_000
+"""About 80 MiB when full."""
+
+MAX_ADDRESSES: Final = 100_000
+MAX_RULES_SHOWN: Final = 8
+"""Rules counted per client; more rules than that stop nobody in practice."""
+
+
+class NetworkRow:
+    """The /24 or /48 that clients come from."""
+
+    __slots__ = ("clients", "hashed", "key", "requests", "shadowed", "stopped")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.hashed = mixed(hash_of(key))
+        self.clients = 0
+        self.requests = 0
+        self.stopped = 0
+        self.shadowed = 0
+
+
+class ClientRow:
+    """One client as limits see it: an address, or an IPv6 /64."""
+
+    __slots__ = (
+        "agent", "agents", "assets", "browser", "first", "freed", "hashed", "hours", "key", "last", "last_hour", "logged_in",
+        "network", "newly", "number", "pages", "referers", "requests", "rules", "shadowed", "stopped", "verified",
+    )  # fmt: skip
+
+    def __init__(self, key: str, number: int, network: NetworkRow, *, verified: bool) -> None:
+        self.key = key
+        self.number = number
+        self.hashed = mixed(number if "/" not in key else hash_of(key))
+        self.network = network
+        self.verified = verified
+        self.requests = 0
+        self.stopped = 0
+        self.shadowed = 0
+        self.newly = 0
+        self.freed = 0
+        self.logged_in = 0
+        self.browser = 0
+        self.pages = 0
+        self.assets = 0
+        self.referers = 0
+        self.agent = b""
+        self.agents = 0
+        self.hours = 0
+        self.last_hour = -1
+        self.first = 0.0
+        self.last = 0.0
+        self.rules: dict[str, int] = {}
+
+
+class Others:
+    """The clients that were folded together."""
+
+    __slots__ = ("requests", "rows", "shadowed", "stopped")
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.requests = 0
+        self.stopped = 0
+        self.shadowed = 0
+
+    def fold(self, row: ClientRow) -> None:
+        self.rows += 1
+        self.requests += row.requests
+        self.stopped += row.stopped
+        self.shadowed += row.shadowed
+
+
+class ClientTable:
+    """Finds the rows of an address as written; makes them when it is new."""
+
+    __slots__ = ("_addresses", "_capacity", "_verified", "networks", "others", "rows", "seen", "seen_networks")
+
+    def __init__(self, verified: tuple[Network, ...] = (), capacity: int = MAX_CLIENTS) -> None:
+        self._capacity = capacity
+        self._verified = NetworkTable((network, 1) for network in verified) if verified else None
+        self._addresses: dict[bytes, tuple[Address, ClientRow]] = {}
+        self.rows: dict[str, ClientRow] = {}
+        self.networks: dict[str, NetworkRow] = {}
+        self.others = Others()
+        self.seen = Distinct(8192)
+        self.seen_networks = Distinct(8192)
+
+    def find(self, text: bytes) -> tuple[Address, ClientRow]:
+        """The address and its row. Raises ValueError when the text is not an address."""
+        found = self._addresses.get(text)
+        if found is None:
+            found = self._new(text)
+        return found
+
+    def _new(self, text: bytes) -> tuple[Address, ClientRow]:
+        address = Address.parse(text.decode("ascii"))
+        if len(self._addresses) >= MAX_ADDRESSES:
+            self._addresses.clear()
+        key = address.client_key()
+        row = self.rows.get(key)
+        if row is None:
+            if len(self.rows) >= self._capacity:
+                self._shrink()
+            verified = self._verified is not None and bool(self._verified.find(address.number))
+            row = self.rows[key] = ClientRow(
+                key, address.number, self._network(address.network_key()), verified=verified
+            )
+            row.network.clients += 1
+            self.seen.add(row.hashed)
+        found = self._addresses[text] = (address, row)
+        return found
+
+    def _network(self, key: str) -> NetworkRow:
+        row = self.networks.get(key)
+        if row is None:
+            if len(self.networks) >= self._capacity:
+                self._shrink_networks()
+            row = self.networks[key] = NetworkRow(key)
+            self.seen_networks.add(row.hashed)
+        return row
+
+    def _shrink(self) -> None:
+        """Fold the lesser half of the clients into the others."""
+        for row in sorted(self.rows.values(), key=_weight)[: self._capacity // 2]:
+            self.others.fold(row)
+            del self.rows[row.key]
+        self._addresses.clear()
+
+    def _shrink_networks(self) -> None:
+        lesser = sorted(self.networks.values(), key=lambda row: (row.stopped, row.requests))
+        for row in lesser[: self._capacity // 2]:
+            del self.networks[row.key]
+
+
+def _weight(row: ClientRow) -> tuple[int, int]:
+    return row.stopped + row.shadowed + row.newly + row.freed, row.requests
+
+
+def hash_of(text: str) -> int:
+    """A number for a short text, the same in every run."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,216 @@
+"""The part of a policy that a log can judge: conditions on what the log does not tell are taken out, soundly.
+
+*Unknown* is neither present nor absent. A rule keeps the part of its condition that holds whatever the unknown fields were, so
+that it never fires falsely for want of knowledge; a rule of which nothing is left is dropped. What is dropped or kept in part
+is named. An `allow` or `pass` rule that cannot be judged stands in as a shadow of what it might let through, so that a report
+can say how many of the stopped requests it may concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, NamedTuple, assert_never
+
+from proxyguard.core.decision import ACTION_NAMES, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
+from proxyguard.policy.model import (
+    ALWAYS,
+    Absent,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    AtMost,
+    Condition,
+    FieldKind,
+    Not,
+    Policy,
+    Rule,
+    RuleSet,
+    Test,
+    Text,
+    TextKind,
+)
+from proxyguard.tools.replay.knowledge import Knowledge
+
+NEVER: Final = AnyOf(())
+
+MAYBE: Final = "?"
+"""Ends the name of a stand-in; no rule's name can end like this."""
+
+
+class Unjudged(NamedTuple):
+    """A rule that the log cannot judge, wholly or in part, the fields it lacks, and what that does to the report."""
+
+    rule: str
+    rule_set: str
+    action: str
+    mode: Mode
+    fields: tuple[str, ...]
+    in_part: bool
+    effect: str
+
+
+class Judgeable(NamedTuple):
+    """A policy cut down to what a log can judge."""
+
+    policy: Policy
+    unjudged: tuple[Unjudged, ...]
+
+
+def judgeable(policy: Policy, knowledge: Knowledge) -> Judgeable:
+    """The policy that a log with this knowledge can judge."""
+    cut = _Cut(knowledge)
+    rule_sets = tuple(cut.rule_set(rule_set) for rule_set in policy.rule_sets)
+    return Judgeable(replace(policy, rule_sets=rule_sets), tuple(cut.unjudged))
+
+
+Unknown = Callable[[Test, bool], bool]
+"""Whether a test, negated or not, cannot be answered."""
+
+
+class _Cut:
+    """Walks the rules in order and remembers which scores and tags have become uncertain."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self.unjudged: list[Unjudged] = []
+        self._tags: set[bytes] = set()
+        self._more_points = False
+        self._fewer_points = False
+
+    def rule_set(self, rule_set: RuleSet) -> RuleSet:
+        rules = [kept for rule in rule_set.rules for kept in self._rule(rule, rule_set)]
+        return replace(rule_set, rules=tuple(rules))
+
+    def _rule(self, rule: Rule, rule_set: RuleSet) -> Iterator[Rule]:
+        mode = rule_set.mode_of(rule, Mode.ENFORCE)
+        if mode is Mode.OFF:
+            return
+        uncounted = self._knowledge.lacks_of(rule.limit) if rule.limit is not None else []
+        lacking = uncounted + [str(test.field) for test in _tests(rule.when) if not self._knowledge.knows(test)]
+        certain = without(rule.when, self._is_unknown, certain=True)
+        arising = certain != _folded(rule.when) and not lacking
+        if not lacking and not arising and not self._depends(rule.when):
+            yield rule
+            return
+        if uncounted:
+            certain = NEVER
+        fields = tuple(dict.fromkeys(lacking)) or tuple(self._arising_fields(rule.when))
+        effect = _effect(rule)
+        self.unjudged.append(
+            Unjudged(rule.name, rule_set.name, ACTION_NAMES[type(rule.action)], mode, fields, certain != NEVER, effect)
+        )
+        self._note_gifts(rule)
+        if isinstance(rule.action, Allow | Pass) and mode is Mode.ENFORCE and rule.limit is None:
+            possible = without(rule.when, self._is_unknown, certain=False)
+            yield replace(rule, name=rule.name + MAYBE, when=possible, mode=Mode.SHADOW)
+        if certain != NEVER:
+            yield replace(rule, when=certain)
+
+    def _note_gifts(self, rule: Rule) -> None:
+        """What a rule that may not fire would have given to later rules."""
+        match rule.action:
+            case Tag(name):
+                self._tags.add(name.encode())
+            case Score(points):
+                self._more_points = self._more_points or points > 0
+                self._fewer_points = self._fewer_points or points < 0
+            case _:
+                pass
+
+    def _is_unknown(self, test: Test, negated: bool) -> bool:  # noqa: FBT001 - the shape of Unknown
+        """Tags and points that were not given for want of knowledge may only be missed, never believed absent."""
+        if test.field.kind is FieldKind.TAG:
+            asks_for_none = isinstance(test.matcher, Absent) is not negated
+            return asks_for_none and self._reads_lost_tag(test)
+        if test.field.kind is FieldKind.SCORE:
+            if not isinstance(test.matcher, AtLeast | AtMost):
+                return False
+            wants_more = isinstance(test.matcher, AtLeast) is not negated
+            return self._fewer_points if wants_more else self._more_points
+        return not self._knowledge.knows(test)
+
+    def _reads_lost_tag(self, test: Test) -> bool:
+        if isinstance(test.matcher, Text) and test.matcher.kind is TextKind.EQUAL:
+            return not self._tags.isdisjoint(test.matcher.texts)
+        return bool(self._tags)
+
+    def _depends(self, condition: Condition) -> bool:
+        return any(True for _ in self._arising_fields(condition))
+
+    def _arising_fields(self, condition: Condition) -> Iterator[str]:
+        for test in _tests(condition):
+            if test.field.kind is FieldKind.SCORE and (self._more_points or self._fewer_points):
+                yield "score"
+            elif test.field.kind is FieldKind.TAG and self._reads_lost_tag(test):
+                yield "tag"
+
+
+def without(condition: Condition, unknown: Unknown, *, certain: bool) -> Condition:
+    """The condition with its unknown tests decided: `certain` against it (it holds whatever they were), else in its favour."""
+    return _folded(_decided(condition, unknown, certain=certain, negated=False))
+
+
+def _decided(condition: Condition, unknown: Unknown, *, certain: bool, negated: bool) -> Condition:
+    match condition:
+        case Test():
+            if not unknown(condition, negated):
+                return condition
+            return NEVER if certain is not negated else ALWAYS
+        case Not(inner):
+            return Not(_decided(inner, unknown, certain=certain, negated=not negated))
+        case AllOf(parts):
+            return AllOf(tuple(_decided(part, unknown, certain=certain, negated=negated) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(_decided(part, unknown, certain=certain, negated=negated) for part in parts))
+        case _:
+            assert_never(condition)
+
+
+def _folded(condition: Condition) -> Condition:
+    """The same condition without constants inside of it: ALWAYS, NEVER, or one that has neither."""
+    match condition:
+        case Test():
+            return condition
+        case Not(inner):
+            inner = _folded(inner)
+            if inner in (ALWAYS, NEVER):
+                return NEVER if inner == ALWAYS else ALWAYS
+            return Not(inner)
+        case AllOf(parts):
+            kept = tuple(part for part in map(_folded, parts) if part != ALWAYS)
+            return NEVER if NEVER in kept else AllOf(kept)
+        case AnyOf(parts):
+            kept = tuple(part for part in map(_folded, parts) if part != NEVER)
+            return ALWAYS if ALWAYS in kept else AnyOf(kept)
+        case _:
+            assert_never(condition)
+
+
+def _tests(condition: Condition) -> Iterator[Test]:
+    match condition:
+        case Test():
+            yield condition
+        case Not(inner):
+            yield from _tests(inner)
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _tests(part)
+        case _:
+            assert_never(condition)
+
+
+def _effect(rule: Rule) -> str:
+    match rule.action:
+        case Allow() | Pass():
+            return "some of what is shown as stopped may be let through by it"
+        case Reject() | Tarpit() | Drop() | Ban():
+            return "what it would stop is missing here"
+        case Delay():
+            return "what it would delay is missing here"
+        case Score(points):
+            return f"scores may be {'higher' if points > 0 else 'lower'} than here"
+        case Tag():
+            return "its tag may be on more requests than here"
+        case _:
+            assert_never(rule.action)

@@ -1,0 +1,285 @@
+"""The replay itself: each entry of a log through match, charge and decide on a virtual clock, and into the sums.
+
+The clock is the log's. Servers write a line when a request ends, so that times run backwards a little: the clock then stands
+still. When they run backwards further than MAX_BACK_SECONDS, another log has begun, and counters and bans begin anew.
+What a log shows was not stopped by these rules: a client that would have been refused might have gone away, or come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from proxyguard.core.address import Network
+from proxyguard.core.decision import DEFAULT_RULE, Decision
+from proxyguard.core.request import Request
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.policy.compile.compile import CompiledPolicy
+from proxyguard.policy.engine import decide, due, match, owed
+from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
+from proxyguard.tools.replay.entry import LoggedRequest
+from proxyguard.tools.replay.judgeable import MAYBE
+from proxyguard.tools.replay.tally import Change, RuleSum, RuleSums, Sum
+from proxyguard.tools.replay.timeline import Timeline
+from proxyguard.tools.replay.traits import Browsers, is_asset
+
+MAX_BACK_SECONDS: Final = 600.0
+"""Longer than servers let a request take; shorter than the gap between one day's log and the next one's beginning."""
+
+STORE_KEYS: Final = 1_000_000
+STORE_BANS: Final = 100_000
+
+PASSED: Final = "passed"
+STOPPED: Final = "stopped"
+SHADOWED: Final = "shadowed"
+
+TICK: Final = 2048
+"""Entries between two looks at the progress bar."""
+
+Progress = Callable[[], None]
+
+
+class Response(NamedTuple):
+    """What the log says of a response; status 0: nothing."""
+
+    status: int
+    bytes_sent: int
+    upstream_seconds: float | None
+
+
+NO_RESPONSE: Final = Response(0, 0, None)
+
+
+class Judge:
+    """One policy and its counters."""
+
+    __slots__ = ("_policy", "_settles", "_store")
+
+    def __init__(self, policy: CompiledPolicy) -> None:
+        self._policy = policy
+        self._settles = policy.settles
+        self._store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
+
+    def forget(self) -> None:
+        """Begin anew with empty counters and no bans."""
+        self._store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
+
+    def decide(self, request: Request, now: float, response: Response = NO_RESPONSE) -> Decision:
+        """What the policy decides at this moment of the virtual clock; the response that was logged is counted if it would be."""
+        found = match(self._policy, request, now)
+        if found.decision is not None:
+            return found.decision
+        store = self._store
+        ruling = decide(found, store.charge(found.charges, found.ban_keys, now))
+        order = ruling.ban
+        if order is not None:
+            store.ban(order.key, order.rule, order.reason, order.terms, now)
+        if self._settles:
+            costs = owed(due(found, ruling.decision), *response)
+            if costs:
+                store.charge(costs, (), now)
+        return ruling.decision
+
+
+@dataclass(slots=True)
+class Clock:
+    """The log's time. `backwards` counts lines before their predecessor, `restarts` those far before."""
+
+    now: float = 0.0
+    first: float | None = None
+    last: float = 0.0
+    backwards: int = 0
+    restarts: int = 0
+
+    def set(self, time: float) -> bool:
+        """Go to a line's time; True when the log began anew."""
+        if self.first is None:
+            self.first = self.last = self.now = time
+        elif time >= self.now:
+            self.now = time
+        else:
+            self.backwards += 1
+            if time < self.now - MAX_BACK_SECONDS:
+                self.restarts += 1
+                self.now = time
+                self.first = min(self.first, time)
+                return True
+        self.last = max(self.last, self.now)
+        return False
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything a replay found out."""
+
+    clients: ClientTable
+    clock: Clock = field(default_factory=Clock)
+    timeline: Timeline = field(default_factory=Timeline)
+    requests: int = 0
+    logged_in: int = 0
+    verified: int = 0
+    stopped: Sum = field(default_factory=Sum)
+    shadowed: Sum = field(default_factory=Sum)
+    rules: RuleSums = field(default_factory=RuleSums)
+    maybe: dict[str, Sum] = field(default_factory=dict)
+    """By rule that cannot be judged: the stopped requests that it might have let through."""
+    newly: Sum = field(default_factory=Sum)
+    freed: Sum = field(default_factory=Sum)
+    changes: dict[Change, RuleSum] = field(default_factory=dict)
+    not_addresses: int = 0
+
+
+class Replay:
+    """Runs entries through one policy, or through two and compares them."""
+
+    def __init__(
+        self,
+        policy: CompiledPolicy,
+        against: CompiledPolicy | None = None,
+        *,
+        verified: tuple[Network, ...] = (),
+        host: bytes = b"",
+        scheme: bytes = b"https",
+    ) -> None:
+        """`host` and `scheme` stand in where the log has none. `verified`: clients known to be what they say."""
+        self._judge = Judge(policy)
+        self._against = None if against is None else Judge(against)
+        self._host = host
+        self._scheme = scheme
+        self._browsers = Browsers()
+        self.findings = Findings(ClientTable(verified))
+
+    def run(self, entries: Iterable[LoggedRequest], tick: Progress | None = None) -> Findings:
+        """Judge every entry. May be interrupted: the findings are then of the entries so far."""
+        take = self._take
+        until_tick = TICK
+        for entry in entries:
+            take(entry)
+            until_tick -= 1
+            if not until_tick:
+                until_tick = TICK
+                if tick is not None:
+                    tick()
+        return self.findings
+
+    def _take(self, entry: LoggedRequest) -> None:
+        findings = self.findings
+        try:
+            address, row = findings.clients.find(entry.client)
+        except ValueError:
+            findings.not_addresses += 1
+            return
+        clock = findings.clock
+        if clock.set(entry.time):
+            self._judge.forget()
+            if self._against is not None:
+                self._against.forget()
+        now = clock.now
+        host, headers = entry.host, entry.headers
+        if not host and self._host:
+            host = self._host
+            headers = ((b"Host", host), *headers)
+        scheme = entry.scheme or self._scheme
+        request = Request(address, entry.method, scheme, host, entry.target, headers, entry.version)
+        response = Response(entry.status, entry.bytes_sent, entry.upstream_seconds)
+        decision = self._judge.decide(request, now, response)
+        logged_in = entry.user
+        agent = request.user_agent or b""
+        self._observe(row, request, entry, agent, now)
+        findings.requests += 1
+        findings.logged_in += logged_in
+        findings.verified += row.verified
+        self._count(decision, row, request, agent, now, logged_in=logged_in)
+        if self._against is not None:
+            before = self._against.decide(request, now, response)
+            if before.forwards is not decision.forwards or (before.rule != decision.rule and not decision.forwards):
+                self._compare(before, decision, row, request, agent, logged_in=logged_in)
+
+    def _observe(self, row: ClientRow, request: Request, entry: LoggedRequest, agent: bytes, now: float) -> None:
+        """What the request adds to what is known of its client."""
+        if not row.requests:
+            row.first = now
+            row.agent = agent
+            row.agents = 1
+        elif agent != row.agent:
+            row.agent = agent
+            row.agents += 1
+        row.requests += 1
+        row.network.requests += 1
+        row.last = now
+        hour = int(now) // 3600
+        if hour != row.last_hour:
+            row.last_hour = hour
+            row.hours += 1
+        if entry.user:
+            row.logged_in += 1
+        if self._browsers.looks(agent):
+            row.browser += 1
+        if is_asset(request.path):
+            row.assets += 1
+        else:
+            row.pages += 1
+        if entry.referer:
+            row.referers += 1
+
+    def _count(
+        self, decision: Decision, row: ClientRow, request: Request, agent: bytes, now: float, *, logged_in: bool
+    ) -> None:
+        findings = self.findings
+        stopped = not decision.forwards
+        shadowed = False
+        for hit in decision.shadow:
+            if hit.rule.endswith(MAYBE):
+                if stopped:
+                    maybe = findings.maybe.get(hit.rule)
+                    if maybe is None:
+                        maybe = findings.maybe[hit.rule] = Sum()
+                    maybe.add(row, logged_in=logged_in)
+                continue
+            shadowed = shadowed or hit.action in _STOPPING
+            found = findings.rules.of(hit.rule, hit.action, shadow=True)
+            found.add_request(row, request.path, agent, logged_in=logged_in)
+            _count_rule(row, hit.rule)
+        if stopped:
+            row.stopped += 1
+            row.network.stopped += 1
+            findings.stopped.add(row, logged_in=logged_in)
+            findings.timeline.add(STOPPED, now)
+            findings.timeline.add(f"{STOPPED} {decision.rule}", now)
+            _count_rule(row, decision.rule)
+        elif shadowed:
+            row.shadowed += 1
+            row.network.shadowed += 1
+            findings.shadowed.add(row, logged_in=logged_in)
+            findings.timeline.add(SHADOWED, now)
+        else:
+            findings.timeline.add(PASSED, now)
+        if decision.rule != DEFAULT_RULE:
+            found = findings.rules.of(decision.rule, decision.name, shadow=False)
+            found.add_request(row, request.path, agent, logged_in=logged_in)
+
+    def _compare(
+        self, before: Decision, after: Decision, row: ClientRow, request: Request, agent: bytes, *, logged_in: bool
+    ) -> None:
+        """Count a request about which the two policies differ: stopped by one, or by another rule."""
+        findings = self.findings
+        change = Change("" if before.forwards else before.rule, "" if after.forwards else after.rule)
+        found = findings.changes.get(change)
+        if found is None:
+            found = findings.changes[change] = RuleSum()
+        found.add_request(row, request.path, agent, logged_in=logged_in)
+        if not change.before:
+            row.newly += 1
+            findings.newly.add(row, logged_in=logged_in)
+        elif not change.after:
+            row.freed += 1
+            findings.freed.add(row, logged_in=logged_in)
+
+
+_STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
+
+
+def _count_rule(row: ClientRow, rule: str) -> None:
+    if rule in row.rules or len(row.rules) < MAX_RULES_SHOWN:
+        row.rules[rule] = row.rules.get(rule, 0) + 1

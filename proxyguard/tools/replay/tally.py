@@ -1,0 +1,87 @@
+"""Who was stopped by which rule: sums per rule, in enforce and in shadow, and the difference between two policies.
+
+Knows decisions and client rows; nothing of logs. Every table is bounded by the number of rules or by a constant.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from proxyguard.tools.replay.clients import ClientRow
+from proxyguard.tools.replay.distinct import Distinct, Frequent
+
+TOP_PATHS: Final = 64
+
+
+class Sum:
+    """Requests and who made them."""
+
+    __slots__ = ("clients", "logged_in", "networks", "requests", "verified")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.logged_in = 0
+        self.verified = 0
+        self.clients = Distinct()
+        self.networks = Distinct()
+
+    def add(self, row: ClientRow, *, logged_in: bool) -> None:
+        """Count one request."""
+        self.requests += 1
+        self.logged_in += logged_in
+        self.verified += row.verified
+        self.clients.add(row.hashed)
+        self.networks.add(row.network.hashed)
+
+
+class RuleSum(Sum):
+    """The requests that one rule decided, or would have."""
+
+    __slots__ = ("agents", "paths")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agents = Frequent(TOP_PATHS)
+        self.paths = Frequent(TOP_PATHS)
+
+    def add_request(self, row: ClientRow, path: bytes, agent: bytes, *, logged_in: bool) -> None:
+        """Count one request with what it asked for."""
+        self.add(row, logged_in=logged_in)
+        self.paths.add(path[:MAX_TEXT])
+        self.agents.add(agent[:MAX_TEXT])
+
+
+MAX_TEXT: Final = 200
+"""Bytes of a path or a user agent that are kept."""
+
+
+class RuleKey(NamedTuple):
+    """A rule with what it did; `shadow`: would have done."""
+
+    rule: str
+    action: str
+    shadow: bool
+
+
+class Change(NamedTuple):
+    """What became of a request under the other policy: the rule that stops it before and after, empty when none does."""
+
+    before: str
+    after: str
+
+
+class RuleSums:
+    """The sums of the rules that decided something."""
+
+    __slots__ = ("by_rule",)
+
+    def __init__(self) -> None:
+        self.by_rule: dict[RuleKey, RuleSum] = {}
+
+    def of(self, rule: str, action: str, *, shadow: bool) -> RuleSum:
+        """The sum of a rule."""
+        key = RuleKey(rule, action, shadow)
+        found = self.by_rule.get(key)
+        if found is None:
+            found = self.by_rule[key] = RuleSum()
+        return found

@@ -1,0 +1,233 @@
+"""Drives an HTTP/1 lane event by event, without sockets, loop or time: a driver of some fifty lines."""
+
+from __future__ import annotations
+
+from math import inf
+
+from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.exchange import Exchange
+from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
+from proxyguard.adapters.mitmproxy.messages import (
+    Abort,
+    AwaitTicket,
+    Decided,
+    Detain,
+    Drain,
+    EndLease,
+    Expired,
+    GiveUp,
+    HoldReading,
+    Lease,
+    Leased,
+)
+from proxyguard.adapters.mitmproxy.private import (
+    Client,
+    CloseConnection,
+    CloseTcpConnection,
+    Command,
+    ConnectionClosed,
+    ConnectionState,
+    Context,
+    DataReceived,
+    Event,
+    Options,
+    SendData,
+    Start,
+)
+from proxyguard.adapters.mitmproxy.reading import ReadBuffer
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
+from proxyguard.adapters.mitmproxy.tarpit import Dripper
+from proxyguard.adapters.mitmproxy.timers import TimerWheel
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection
+from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup, UpstreamTarget
+from proxyguard.core.address import Address
+from proxyguard.core.settings import Bounds, Settings, Site, Upstream
+from proxyguard.guard.interfaces import Checker
+from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.policy.sites import HostTable
+from tests.adapters.fakes import HeaderChecker, NotedEvents
+
+OPTIONS = Options()
+SITE = Site(hosts=("a.example", "*.b.example", "localhost"), upstreams=(Upstream("http", "127.0.0.1", 9000),))
+
+
+class FakeUpstream:
+    """One upstream connection: what it got, and whether the lane still has it on lease."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        wheel = TimerWheel(None, 0.25, lambda: 0.0, lambda *_: None)  # type: ignore[arg-type]  # never turns
+        target = UpstreamTarget(SITE.upstreams[0], None, None, wheel, bounds, lambda: 0.0, ReadBuffer())
+        self.server = UpstreamConnection(target).server
+        self.got = b""
+        self.leases = 0
+        self.leased = False
+        self.cut = False
+
+
+class FakeDripper(Dripper):
+    """Has room as told."""
+
+    def __init__(self) -> None:
+        self.room = True
+
+    def has_room(self, network: str) -> bool:
+        return self.room
+
+
+class LaneRig:
+    """A lane with its surroundings. `connects` False lets Lease commands wait in `leases`."""
+
+    def __init__(
+        self,
+        bounds: Bounds | None = None,
+        *,
+        checker: Checker | None = None,
+        connects: bool = True,
+        misdirected: bool = False,
+    ) -> None:
+        self.bounds = bounds or Bounds()
+        self.now = 1000.0
+        self.checker = checker or HeaderChecker()
+        self.events = NotedEvents()
+        self.dripper = FakeDripper()
+        self.connects = connects
+        settings = Settings(sites=(SITE,), bounds=self.bounds)
+        route = Route(SITE, UpstreamGroup(()), b"127.0.0.1:9000")
+        self.services = FrontServices(
+            settings,
+            self.checker,
+            self.events,
+            lambda: self.now,
+            HostTable((host, route) for host in SITE.hosts),
+            self.dripper,
+            ClientAddressResolver(settings.trust),
+            Admission(self.bounds, settings.counting.prefixes, (), lambda _: False),
+        )
+        client = Client(peername=("192.0.2.7", 4711), sockname=("127.0.0.1", 80), state=ConnectionState.OPEN)
+        self.link = ClientState(Address.parse("192.0.2.7", 4711), inf)
+        self.client = client
+        self.layer = Http1Layer(Context(client, OPTIONS), self.services, self.link, misdirected=misdirected)
+        self.sent = b""
+        self.upstreams: list[FakeUpstream] = []
+        self.idle: list[FakeUpstream] = []
+        self.leases: list[Lease] = []
+        self.tickets: list[AwaitTicket] = []
+        self.detained: bytes | None = None
+        self.end = ""
+        """`close`, `abort` or `detain` once the lane has ended the connection."""
+        self.half_closed = False
+        self.reading_held = False
+        self.dispatch(Start())
+
+    # -- what happens to the lane ----------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """The client sends bytes."""
+        self.dispatch(DataReceived(self.client, data))
+
+    def half_close(self) -> None:
+        """The client says that it will send no more."""
+        self.client.state = ConnectionState.CAN_WRITE
+        self.dispatch(ConnectionClosed(self.client))
+
+    def vanish(self) -> None:
+        """The client's connection is lost."""
+        self.client.state = ConnectionState.CLOSED
+        self.dispatch(ConnectionClosed(self.client))
+
+    def respond(self, data: bytes) -> None:
+        """The newest upstream connection sends bytes."""
+        self.dispatch(DataReceived(self.upstreams[-1].server, data))
+
+    def upstream_closes(self) -> None:
+        """The newest upstream connection is closed by its other end."""
+        upstream = self.upstreams[-1]
+        upstream.leased = False
+        upstream.cut = True
+        if upstream in self.idle:
+            self.idle.remove(upstream)
+        self.dispatch(ConnectionClosed(upstream.server))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; tells the lane when its deadline is over."""
+        self.now += seconds
+        if self.link.due <= self.now:
+            self.dispatch(Expired())
+
+    def drain(self) -> None:
+        self.dispatch(Drain())
+
+    def connect(self) -> None:
+        """The oldest waiting Lease gets a new connection."""
+        self._lease(self.leases.pop(0))
+
+    def refuse_to_connect(self, fault: str = "upstream-connect") -> None:
+        """The oldest waiting Lease gets none."""
+        self.dispatch(Leased(self.leases.pop(0).exchange, None, reused=False, fault=fault))
+
+    @property
+    def upstream(self) -> FakeUpstream:
+        return self.upstreams[-1]
+
+    # -- what the lane wants ---------------------------------------------------------------------------------------------
+
+    def dispatch(self, event: Event) -> None:
+        for command in self.layer.handle_event(event):
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case SendData():
+                if command.connection is self.client:
+                    assert not self.end, "bytes after the end"
+                    assert not self.half_closed, "bytes after half-closing"
+                    self.sent += command.data
+                else:
+                    found = [upstream for upstream in self.upstreams if upstream.server is command.connection]
+                    assert found[0].leased, "bytes to an upstream that is not on lease"
+                    found[0].got += command.data
+            case Lease():
+                if self.connects:
+                    self._lease(command)
+                else:
+                    self.leases.append(command)
+            case EndLease():
+                found = [upstream for upstream in self.upstreams if upstream.server is command.server]
+                found[0].leased = False
+                if command.reusable:
+                    self.idle.append(found[0])
+                else:
+                    found[0].cut = True
+            case GiveUp():
+                self.leases = [lease for lease in self.leases if lease.exchange is not command.exchange]
+            case HoldReading():
+                self.reading_held = command.held
+            case CloseTcpConnection() if command.half_close:
+                self.half_closed = True
+            case CloseConnection():
+                self._finish("close")
+            case Abort():
+                self._finish("abort")
+            case Detain():
+                self.detained = command.head
+                self._finish("detain")
+            case AwaitTicket():
+                self.tickets.append(command)
+            case _:
+                raise AssertionError(f"a lane does not send {command!r}")
+
+    def _lease(self, command: Lease) -> None:
+        upstream = self.idle.pop() if self.idle and not command.fresh else FakeUpstream(self.bounds)
+        if upstream not in self.upstreams:
+            self.upstreams.append(upstream)
+        upstream.leases += 1
+        upstream.leased = True
+        self.dispatch(Leased(command.exchange, upstream.server, reused=upstream.leases > 1))
+
+    def _finish(self, how: str) -> None:
+        assert not self.end, f"{how} after {self.end}"
+        self.end = how
+
+    def decide(self, exchange: Exchange, ticket: object) -> None:
+        """A check that was waited for is answered."""
+        self.dispatch(Decided(exchange, ticket))  # type: ignore[arg-type]  # tests pass what they like

@@ -1,0 +1,62 @@
+"""Facts derived from a request: the path that rules see, its query, cookies and headers."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyguard.core.address import Address
+from proxyguard.core.request import MAX_COOKIES, MAX_QUERY_PARAMETERS, Request, inspected_path
+
+CLIENT = Address.parse("192.0.2.1")
+
+
+def request(target: bytes = b"/", headers: tuple[tuple[bytes, bytes], ...] = ()) -> Request:
+    return Request(CLIENT, b"GET", b"https", b"example.org", target, headers)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/signup", b"/signup"),
+        (b"/signup?next=/a/b", b"/signup"),
+        (b"/%73ign%75p", b"/signup"),
+        (b"//signup", b"/signup"),
+        (b"/a///b//c", b"/a/b/c"),
+        (b"/%2Fsignup", b"/signup"),
+        (b"/%2573", b"/%73"),
+        (b"/%zz%4", b"/%zz%4"),
+        (b"/a?x=%2f//", b"/a"),
+        (b"*", b"*"),
+        (b"/\xc3\xa4%C3%A4", b"/\xc3\xa4\xc3\xa4"),
+        (b"/a#b?c", b"/a"),
+    ],
+)
+def test_rules_see_the_path_that_an_origin_acts_on(target: bytes, path: bytes) -> None:
+    assert inspected_path(target) == path
+    assert request(target).path == path
+
+
+def test_query_parameters_are_decoded_and_kept_by_name() -> None:
+    seen = request(b"/s?q=a+b%26c&q=&flag&=x&%71=z").query
+    assert seen == {b"q": (b"a b&c", b"", b"z"), b"flag": (b"",), b"": (b"x",)}
+
+
+def test_query_parameters_and_cookies_are_bounded() -> None:
+    many = request(
+        b"/?" + b"&".join(b"p%d=1" % n for n in range(5000)),
+        ((b"Cookie", b";".join(b"c%d=1" % n for n in range(5000))),),
+    )
+    assert len(many.query) == MAX_QUERY_PARAMETERS
+    assert len(many.cookies) == MAX_COOKIES
+
+
+def test_cookies_of_all_cookie_fields_are_seen() -> None:
+    seen = request(headers=((b"Cookie", b'a=1; b="2";junk'), (b"cookie", b"a=3"))).cookies
+    assert seen == {b"a": (b"1", b"3"), b"b": (b"2",)}
+
+
+def test_headers_are_found_in_any_case_and_keep_all_values() -> None:
+    seen = request(headers=((b"User-Agent", b""), (b"Accept", b"a"), (b"ACCEPT", b"b")))
+    assert seen.header_index == {b"user-agent": (b"",), b"accept": (b"a", b"b")}
+    assert seen.user_agent == b""
+    assert request().user_agent is None

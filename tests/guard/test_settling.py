@@ -1,0 +1,212 @@
+"""Limits that count responses, through the guard: what is charged when, and what never counts against a client."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxyguard.core.address import Address
+from proxyguard.core.problems import format_report
+from proxyguard.core.request import Request
+from proxyguard.guard.guard import Guard
+from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.store import AsyncStore, Store, StoreUnavailable
+from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.model import Policy
+from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.sites import HostTable, Policies
+from proxyguard.telemetry.metrics import Metrics
+from tests.late_store import LateStore
+
+OK = Served(200, bytes_sent=1000, upstream_seconds=0.5, total_seconds=0.5)
+MISSING = OK._replace(status=404)
+
+
+def compiled(rules: str) -> CompiledPolicy:
+    rule_set, problems = parse_rule_set(f"name: settling\nrules:\n{rules}", "settling.yaml")
+    assert format_report(problems) == ""
+    assert rule_set is not None
+    return compile_policy(Policy((rule_set,)), secret=b"test")
+
+
+class Desk:
+    """A guard on a clock of its own."""
+
+    def __init__(self, policy: CompiledPolicy, store: Store | AsyncStore | None = None) -> None:
+        self.now = 1_800_000_000.0
+        self.metrics = Metrics()
+        policies = Policies("", HostTable([]), policy)
+        self.guard = Guard(policies, store or MemoryStore(), self.metrics, None, clock=lambda: self.now)
+
+    def check(self, target: bytes = b"/", address: str = "192.0.2.1") -> Ticket:
+        headers = ((b"Host", b"example.org"),)
+        request = Request(Address.parse(address, 4711), b"GET", b"https", b"example.org", target, headers)
+        ticket = self.guard.check(request)
+        assert isinstance(ticket, Ticket)
+        return ticket
+
+    def serve(self, target: bytes = b"/", served: Served = OK, address: str = "192.0.2.1") -> str:
+        ticket = self.check(target, address)
+        self.guard.settle(ticket, served)
+        return f"{ticket.decision.name} by {ticket.decision.rule}"
+
+
+SCAN = "  - {name: scan, limit: {rate: 3/minute, count: {status: 404}}, action: {ban: {for: 10m}}}\n"
+
+
+def test_a_scan_for_pages_that_are_not_there_is_banned_and_a_reader_is_not() -> None:
+    desk = Desk(compiled(SCAN))
+    assert {desk.serve(b"/page", OK, "192.0.2.9") for _ in range(50)} == {"pass by default"}
+    assert [desk.serve(b"/wp-%d" % number, MISSING) for number in range(5)] == ["pass by default"] * 3 + [
+        "ban by scan"
+    ] * 2
+    assert desk.serve(b"/page", OK, "192.0.2.9") == "pass by default"
+    desk.now += 601
+    assert desk.serve() == "pass by default"
+
+
+def test_failed_log_ins_count_and_successful_ones_do_not() -> None:
+    desk = Desk(
+        compiled(
+            "  - {name: guess, when: {path: /login}, limit: {rate: 3/hour, count: {status: [401, 403]}}, action: reject}\n"
+        )
+    )
+    assert {desk.serve(b"/login", OK) for _ in range(20)} == {"pass by default"}
+    for status in (401, 403, 401):
+        assert desk.serve(b"/login", OK._replace(status=status)) == "pass by default"
+    assert desk.serve(b"/login", OK) == "reject by guess"
+    assert desk.serve(b"/", OK) == "pass by default"
+    desk.now += 1200
+    assert desk.serve(b"/login", OK) == "pass by default"
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "passes"),
+    [("bytes", "3000/hour", 3), ("upstream_seconds", "2/minute", 3), ("bytes", "2500/hour", 3)],
+)
+def test_what_responses_cost_is_charged_when_they_end(count: str, rate: str, passes: int) -> None:
+    desk = Desk(compiled(f"  - {{name: cost, limit: {{rate: {rate}, count: {count}}}, action: reject}}\n"))
+    assert [desk.serve() for _ in range(passes + 2)] == ["pass by default"] * passes + ["reject by cost"] * 2
+
+
+def test_distinct_pages_are_counted_and_the_same_page_is_free() -> None:
+    desk = Desk(compiled("  - {name: crawl, limit: {rate: 3/day, count: {distinct: path}}, action: reject}\n"))
+    assert {desk.serve(b"/one") for _ in range(10)} == {"pass by default"}
+    assert [desk.serve(b"/%d" % number) for number in range(4)] == ["pass by default"] * 2 + ["reject by crawl"] * 2
+    assert desk.serve(b"/one?again") == "pass by default"
+
+
+@pytest.mark.parametrize(
+    ("served", "counts"),
+    [
+        (MISSING, True),
+        (MISSING._replace(fault="client-gone"), True),
+        (MISSING._replace(fault="upstream-broken"), False),
+        (Served(404), False),
+        (OK, False),
+    ],
+)
+def test_only_what_the_site_answered_counts_as_its_answer(served: Served, counts: bool) -> None:
+    desk = Desk(compiled(SCAN))
+    for _ in range(4):
+        desk.serve(b"/", served)
+    assert desk.serve() == ("ban by scan" if counts else "pass by default")
+
+
+def test_a_time_out_of_the_site_costs_the_seconds_that_it_took() -> None:
+    desk = Desk(compiled("  - {name: slow, limit: {rate: 30s/minute, count: upstream_seconds}, action: reject}\n"))
+    desk.serve(b"/", Served(504, upstream_seconds=60.0, fault="upstream-timeout"))
+    assert desk.serve() == "reject by slow"
+
+
+def test_a_rule_in_shadow_is_charged_like_any_other() -> None:
+    desk = Desk(compiled(SCAN.replace("action", "mode: shadow, action")))
+    hits = []
+    for _ in range(5):
+        ticket = desk.check()
+        desk.guard.settle(ticket, MISSING)
+        hits.append([hit.action for hit in ticket.decision.shadow])
+    assert hits == [[], [], [], ["ban"], ["ban"]]
+
+
+COUNTS = (
+    "requests",
+    "bytes",
+    "upstream_seconds",
+    "{status: 404}",
+    "{status: [2xx, 404]}",
+    "{distinct: path}",
+    "{distinct: query.q}",
+)
+RATES = {"bytes": "2500/hour"}
+
+counts = st.lists(st.sampled_from(COUNTS), min_size=1, max_size=3)
+targets = st.sampled_from([b"/a", b"/b", b"/c", b"/d?q=1", b"/d?q=2", b"/e?q=3", b"/no", b"/tar", b"/cut", b"/health"])
+visits = st.lists(st.tuples(targets, st.sampled_from([OK, MISSING]), st.sampled_from([0.0, 1.0, 700.0])), max_size=40)
+
+
+@given(counts, st.sampled_from(["sliding", "calendar"]), visits)
+def test_refusals_tarpits_and_health_checks_never_count(
+    kinds: list[str], window: str, seen: list[tuple[bytes, Served, float]]
+) -> None:
+    rules = "  - {name: health, when: {path: /health}, action: allow}\n"
+    for number, kind in enumerate(kinds):
+        rate = RATES.get(kind, "3/hour")
+        action = ("reject", "tarpit", "{score: 1}")[number]
+        limit = f"{{rate: {rate}, count: {kind}, window: {window}}}"
+        rules += f"  - {{name: limit-{number}, limit: {limit}, action: {action}}}\n"
+    rules += "".join(
+        f"  - {{name: r-{action}, when: {{path: {path}}}, action: {action}}}\n"
+        for path, action in (("/no", "reject"), ("/tar", "tarpit"), ("/cut", "drop"))
+    )
+    policy = compiled(rules)
+    everything, only_served = Desk(policy), Desk(policy)
+    for target, served, wait in seen:
+        everything.now += wait
+        only_served.now += wait
+        ticket = everything.check(target)
+        everything.guard.settle(ticket, served)
+        if ticket.decision.forwards and target != b"/health":
+            alone = only_served.check(target)
+            only_served.guard.settle(alone, served)
+            assert alone.decision == ticket.decision
+        else:
+            assert ticket.due == ()
+
+
+def test_nobody_waits_for_a_store_elsewhere_to_hear_of_a_response() -> None:
+    async def scan() -> list[str]:
+        desk = Desk(compiled(SCAN), LateStore())
+        decided = []
+        for _ in range(5):
+            request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", b"/", ())
+            ticket = desk.guard.check(request)
+            assert not isinstance(ticket, Ticket)
+            settled = await ticket
+            desk.guard.settle(settled, MISSING)
+            decided.append(settled.decision.name)
+            await asyncio.sleep(0.001)
+        return decided
+
+    assert asyncio.run(scan()) == ["pass", "pass", "pass", "ban", "ban"]
+
+
+@pytest.mark.parametrize(("error", "counted"), [(StoreUnavailable("gone"), {}), (OSError("odd"), {"settle": 1})])
+def test_a_response_that_cannot_be_charged_harms_nobody(error: Exception, counted: dict[str, int]) -> None:
+    async def serve() -> dict[str, int]:
+        store = LateStore()
+        desk = Desk(compiled(SCAN), store)
+        request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", b"/", ())
+        ticket = desk.guard.check(request)
+        assert not isinstance(ticket, Ticket)
+        settled = await ticket
+        store.error = error
+        desk.guard.settle(settled, MISSING)
+        await asyncio.sleep(0.001)
+        return dict(desk.metrics.internal_errors)
+
+    assert asyncio.run(serve()) == counted

@@ -1,0 +1,130 @@
+"""The admin port and the control socket, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxyguard.core.settings import Listen
+from proxyguard.instance.control.client import ControlError, send_command
+from proxyguard.instance.control.server import Command, CommandError, ControlServer
+
+
+class FakeInstance:
+    """Ready or not; one command that echoes and one that refuses."""
+
+    ready = True
+
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        return {"echo": self._echo, "refuse": self._refuse}
+
+    async def _echo(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return arguments
+
+    async def _refuse(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        raise CommandError("not today")
+
+    async def metrics(self) -> bytes:
+        return b"proxyguard_requests_total 1.0\n"
+
+    async def status(self) -> dict[str, Any]:
+        return {"ready": self.ready}
+
+
+def fetch(port: int | None, path: str, method: str = "GET") -> tuple[int, str]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", method=method, data=b"{}" if method == "POST" else None
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def serve(tmp_path: Path, instance: FakeInstance, *calls: Any) -> list[Any]:
+    """The results of blocking calls made beside a served instance; each gets the server."""
+
+    async def run() -> list[Any]:
+        server = ControlServer(instance, Listen("127.0.0.1", 0), tmp_path / "control.sock")
+        server.start()
+        try:
+            return [await asyncio.to_thread(call, server) for call in calls]
+        finally:
+            server.stop()
+
+    return asyncio.run(run())
+
+
+def test_the_port_reads_and_never_acts(tmp_path: Path) -> None:
+    paths = ("/healthz", "/readyz", "/metrics", "/status", "/nothing")
+    results = serve(tmp_path, FakeInstance(), *(lambda server, path=path: fetch(server.port, path) for path in paths))
+    assert results == [
+        (200, "ok\n"),
+        (200, "ready\n"),
+        (200, "proxyguard_requests_total 1.0\n"),
+        (200, '{"ready": true}\n'),
+        (404, '{"error": "Not Found", "status": 404}\n'),
+    ]
+    assert serve(tmp_path, FakeInstance(), lambda server: fetch(server.port, "/command/echo", "POST"))[0][0] == 404
+
+
+def test_an_instance_that_drains_is_alive_but_not_ready(tmp_path: Path) -> None:
+    instance = FakeInstance()
+    instance.ready = False
+    assert serve(tmp_path, instance, lambda s: fetch(s.port, "/healthz"), lambda s: fetch(s.port, "/readyz")) == [
+        (200, "ok\n"),
+        (503, "not ready\n"),
+    ]
+
+
+def test_commands_go_through_the_socket_which_only_its_owner_may_use(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+
+    def refused(_server: ControlServer) -> str:
+        with pytest.raises(ControlError) as caught:
+            send_command(path, "refuse")
+        return str(caught.value)
+
+    assert serve(
+        tmp_path,
+        FakeInstance(),
+        lambda server: stat.S_IMODE(path.stat().st_mode),
+        lambda server: send_command(path, "echo", {"a": [1]}),
+        lambda server: send_command(path, "status"),
+        refused,
+    ) == [0o600, {"a": [1]}, {"ready": True}, "not today"]
+    assert not path.exists()
+
+
+def test_nobody_at_the_socket_is_said_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match=r"no instance is running .*\n  hint: "):
+        send_command(tmp_path / "none.sock", "status")
+
+
+def test_a_killed_instances_socket_is_replaced_a_live_ones_and_a_files_are_not(tmp_path: Path) -> None:
+    async def run() -> None:
+        path = tmp_path / "control.sock"
+        first = ControlServer(FakeInstance(), None, path)
+        first.start()
+        with pytest.raises(OSError, match="another instance is running"):
+            ControlServer(FakeInstance(), None, path).start()
+        for server in first._servers:
+            server.stop()
+        second = ControlServer(FakeInstance(), None, path)
+        second.start()
+        second.stop()
+        path.write_text("mine")
+        with pytest.raises(OSError, match="not a socket"):
+            ControlServer(FakeInstance(), None, path).start()
+        assert path.read_text() == "mine"
+
+    asyncio.run(run())

@@ -1,0 +1,366 @@
+"""Reloading: what counts as a change, and that the last good policy stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxyguard.core.decision import Mode
+from proxyguard.core.settings import Settings, Site
+from proxyguard.instance.deploy import InForce, RulesRejected, compile_sites, load_tested, signature, signature_of_load
+from proxyguard.instance.loader_process import load_elsewhere
+from proxyguard.instance.policy_transfer import given_piece, join, pieces
+from proxyguard.instance.reloader import Reloader
+from proxyguard.policy.given import plain_restriction
+from proxyguard.telemetry.metrics import Metrics
+
+GOOD = """
+name: one
+rules:
+  - name: no-curl
+    when: {user_agent: {word: curl}}
+    action: reject
+tests:
+  - request: {user_agent: curl/8.5}
+    expect: reject by no-curl
+"""
+
+BROKEN = GOOD.replace("action: reject", "action: rejct")
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "10-one.yaml").write_text(GOOD)
+    return folder
+
+
+class Installed:
+    """Records what was installed."""
+
+    def __init__(self) -> None:
+        self.digests: list[str] = []
+        self.modes: list[dict[str, Mode]] = []
+        self.metrics = Metrics()
+
+    @property
+    def results(self) -> Counter[str]:
+        return +self.metrics.reloads
+
+    async def install(self, parts: list[bytes]) -> InForce:
+        in_force = InForce.of(join(parts), Mode.ENFORCE)
+        self.digests.append(in_force.digest)
+        self.modes.append(dict(in_force.modes))
+        return in_force
+
+    def reloader(self, rules: Path, poll_seconds: float = 1.0) -> Reloader:
+        loaded = load_tested(rules)
+        return Reloader(
+            rules,
+            InForce.of(loaded, Mode.ENFORCE),
+            pieces(loaded),
+            self.install,
+            self.metrics,
+            poll_seconds=poll_seconds,
+        )
+
+
+def test_a_policy_survives_the_trip_from_the_building_process(rules: Path) -> None:
+    loaded = load_tested(rules)
+    there = join(asyncio.run(load_elsewhere(rules)))
+    assert there.policy.digest == loaded.policy.digest
+    assert there.files == loaded.files
+    assert there.policy.rule_sets[0].rules == loaded.policy.rule_sets[0].rules
+
+
+def test_large_rule_sets_travel_in_pieces(rules: Path) -> None:
+    many = "name: many\nrules:\n" + "".join(
+        f"  - {{name: r{n}, action: reject, when: {{path: /{n}}}}}\n" for n in range(250)
+    )
+    (rules / "20-many.yaml").write_text(many)
+    loaded = load_tested(rules)
+    assert len(pieces(loaded)) == 2 + 2 + 1 + 3
+    assert join(pieces(loaded)).policy.rule_sets[1].rules == loaded.policy.rule_sets[1].rules
+
+
+def test_a_refused_change_keeps_what_is_in_force_and_says_why(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        await reloader.reload()
+        (rules / "10-one.yaml").write_text(BROKEN)
+        with pytest.raises(RulesRejected) as caught:
+            await reloader.reload()
+        assert "10-one.yaml:6:13: error: " in caught.value.report
+        assert "hint: " in caught.value.report
+        assert reloader.last["report"] == caught.value.report
+
+    asyncio.run(run())
+    assert len(installed.digests) == 1
+    assert installed.results == {"applied": 1, "refused": 1}
+
+
+def test_a_failing_test_in_a_file_refuses_it(rules: Path) -> None:
+    (rules / "10-one.yaml").write_text(GOOD.replace("curl/8.5", "wget/1"))
+    with pytest.raises(RulesRejected, match="expected reject by no-curl"):
+        load_tested(rules)
+
+
+def test_the_watch_applies_a_change_once_and_retries_no_refused_one(rules: Path) -> None:
+    installed = Installed()
+
+    async def wait_for(count: int) -> None:
+        async with asyncio.timeout(20):
+            while installed.results.total() < count:  # noqa: ASYNC110 - the counter is what operators see
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.01).watch())
+        await asyncio.sleep(0.05)
+        (rules / "10-one.yaml").write_text(GOOD + "# changed\n")
+        await wait_for(1)
+        (rules / "10-one.yaml").write_text(BROKEN)
+        await wait_for(2)
+        await asyncio.sleep(0.1)
+        (rules / "20-two.yaml").write_text("name: two\nrules: [{name: two, action: allow, when: {path: /two}}]\n")
+        (rules / "10-one.yaml").write_text(GOOD)
+        await wait_for(3)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert installed.results == {"applied": 2, "refused": 1}
+
+
+@pytest.mark.parametrize("change", ["save", "rename over", "symlink swap", "new file", "removal", "list file"])
+def test_every_way_of_changing_a_file_is_noticed(rules: Path, tmp_path: Path, change: str) -> None:
+    file = rules / "10-one.yaml"
+    listed = tmp_path / "list.txt"
+    listed.write_text("192.0.2.1\n")
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "30.yaml").write_text(
+            "name: linked\nrules: [{name: linked, action: allow, when: {path: /l}}]\n"
+        )
+    (tmp_path / "data").symlink_to(tmp_path / "v1")
+    (rules / "30.yaml").symlink_to(tmp_path / "data" / "30.yaml")
+    before = signature(rules, [listed])
+    assert before == signature(rules, [listed])
+    match change:
+        case "save":
+            file.write_text(GOOD + "#\n")
+        case "rename over":
+            (tmp_path / "swap").write_text(GOOD)
+            (tmp_path / "swap").rename(file)
+        case "symlink swap":
+            (tmp_path / "data.new").symlink_to(tmp_path / "v2")
+            (tmp_path / "data.new").rename(tmp_path / "data")
+        case "new file":
+            (rules / "20.yaml").write_text("name: two\nrules: [{name: two, action: allow, when: {path: /two}}]\n")
+        case "removal":
+            file.unlink()
+        case "list file":
+            listed.write_text("192.0.2.1\n192.0.2.2\n")
+    assert before != signature(rules, [listed])
+
+
+def test_a_file_that_a_refused_edit_asked_for_is_watched_too(rules: Path) -> None:
+    """The list named by the edit is missing; once it is there, the edit takes effect."""
+    installed = Installed()
+    listing = GOOD.replace("rules:", "lists: {bad: {file: lists/bad.txt}}\nrules:").replace(
+        "{word: curl}", "{word: $bad}"
+    )
+
+    async def run() -> None:
+        reloader = installed.reloader(rules, poll_seconds=0.01)
+        (rules / "10-one.yaml").write_text(listing)
+        with pytest.raises(RulesRejected, match=r"bad\.txt"):
+            await reloader.reload()
+        (rules / "lists").mkdir()
+        (rules / "lists" / "bad.txt").write_text("curl\n")
+        watching = asyncio.create_task(reloader.watch())
+        async with asyncio.timeout(20):
+            while not installed.results["applied"]:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        watching.cancel()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        ([("a", 1, 10, 5)], [("a", 1, 10, 5)], [("a", 1, 10, 5)]),
+        ([("a", 1, 10, 5)], [("a", 1, 150, 6)], [("a", 1, 10, 5)]),
+        ([], [("list", 1, 10, 5)], [("list", 1, 10, 5)]),
+        ([], [("list", 1, 150, 5)], [("list", 0, 0, 0)]),
+    ],
+    ids=["unchanged", "saved again while it was read", "found by the load", "found and younger than the load"],
+)
+def test_a_save_during_a_load_is_not_taken_for_read(
+    before: list[tuple[str, int, int, int]],
+    after: list[tuple[str, int, int, int]],
+    seen: list[tuple[str, int, int, int]],
+) -> None:
+    assert signature_of_load(tuple(before), tuple(after), 100) == tuple(seen)
+
+
+def test_a_rule_held_in_shadow_stays_there_over_reloads_until_it_is_released(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        await reloader.hold_in_shadow("no-curl")
+        await reloader.reload()
+        reloader.release("no-curl")
+        await reloader.reload()
+
+    asyncio.run(run())
+    assert installed.modes == [{"no-curl": "shadow"}, {"no-curl": "shadow"}, {"no-curl": "enforce"}]
+    assert installed.results == {"applied": 2}
+
+
+def test_a_storm_of_requests_makes_two_reloads(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        first = asyncio.create_task(reloader.reload())
+        await asyncio.sleep(0.05)
+        answers = await asyncio.gather(first, *(reloader.reload() for _ in range(50)))
+        assert {answer["result"] for answer in answers} == {"applied"}
+
+    asyncio.run(run())
+    assert installed.results == {"applied": 2}
+
+
+def test_a_directory_that_never_rests_is_read_all_the_same(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.01).watch())
+        async with asyncio.timeout(20):
+            count = 0
+            while not installed.results["applied"]:
+                count += 1
+                (rules / "10-one.yaml").write_text(f"{GOOD}# {count}\n")
+                await asyncio.sleep(0.002)
+        watching.cancel()
+
+    asyncio.run(run())
+
+
+def test_reading_begins_with_the_first_look_and_is_given_up_when_the_files_change_again(
+    rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Installed()
+    begun: list[asyncio.Event] = []
+    ended: list[str] = []
+
+    async def read(folder: Path) -> list[bytes]:
+        may_end = asyncio.Event()
+        begun.append(may_end)
+        try:
+            await may_end.wait()
+        except asyncio.CancelledError:
+            ended.append("given up")
+            raise
+        ended.append("read")
+        return pieces(load_tested(folder))
+
+    monkeypatch.setattr("proxyguard.instance.reloader.load_elsewhere", read)
+
+    async def until(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not holds():  # noqa: ASYNC110 - what the watch does is only seen from outside
+                await asyncio.sleep(0.005)
+
+    async def run() -> None:
+        watching = asyncio.create_task(installed.reloader(rules, poll_seconds=0.05).watch())
+        (rules / "10-one.yaml").write_text("half of it")
+        await until(lambda: len(begun) == 1)
+        (rules / "10-one.yaml").write_text(GOOD.replace("no-curl", "never-curl"))
+        await until(lambda: len(begun) == 2)
+        begun[1].set()
+        await until(lambda: installed.results.total() > 0)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert ended == ["given up", "read"]
+    assert (installed.results, installed.modes) == ({"applied": 1}, [{"never-curl": Mode.ENFORCE}])
+
+
+def test_a_fault_of_ours_is_counted_as_failed_and_the_watch_goes_on(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules, poll_seconds=0.01)
+        install, reloader._install = reloader._install, broken_install
+        watching = asyncio.create_task(reloader.watch())
+        (rules / "10-one.yaml").write_text(GOOD + "# changed\n")
+        async with asyncio.timeout(20):
+            while not installed.results["failed"]:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        reloader._install = install
+        (rules / "10-one.yaml").write_text(GOOD + "# changed again\n")
+        async with asyncio.timeout(20):
+            while not installed.results["applied"]:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        watching.cancel()
+
+    asyncio.run(run())
+    assert installed.results == {"failed": 1, "applied": 1}
+
+
+async def broken_install(_parts: list[bytes]) -> InForce:
+    raise OSError(28, "No space left on device")
+
+
+SLOW = plain_restriction("slow", "Busy.", {"anonymous": "3/day"}, "2090-01-01")
+
+
+def test_restrictions_given_by_command_are_put_in_force_without_reading_files_and_outlast_reloads(rules: Path) -> None:
+    installed = Installed()
+    reloader = installed.reloader(rules)
+    (rules / "10-one.yaml").write_text(BROKEN)
+    asyncio.run(reloader.give((SLOW,)))
+    assert (set(reloader.current.given), dict(installed.results)) == ({"slow"}, {})
+    (rules / "10-one.yaml").write_text(GOOD.replace("no-curl", "no-wget"))
+    asyncio.run(reloader.reload())
+    assert (set(reloader.current.modes), set(reloader.current.given)) == ({"no-wget", "slow-anonymous"}, {"slow"})
+    asyncio.run(reloader.hold_in_shadow("no-wget"))
+    assert installed.modes[-1] == {"no-wget": Mode.SHADOW, "slow-anonymous": Mode.ENFORCE}
+    asyncio.run(reloader.give(()))
+    assert (set(reloader.current.modes), set(reloader.current.given)) == ({"no-wget"}, set())
+
+
+def test_restrictions_that_cannot_be_installed_are_not_given(rules: Path) -> None:
+    installed = Installed()
+    reloader = installed.reloader(rules)
+
+    async def refuse(_parts: list[bytes]) -> InForce:
+        raise RulesRejected.because(rules, "no worker answered")
+
+    reloader._install = refuse
+    with pytest.raises(RulesRejected):
+        asyncio.run(reloader.give((SLOW,)))
+    reloader._install = installed.install
+    asyncio.run(reloader.give(()))
+    assert reloader.current.given == frozenset()
+
+
+def test_a_given_restriction_applies_to_sites_that_choose_their_rule_sets(rules: Path) -> None:
+    (rules / "20-two.yaml").write_text(GOOD.replace("one", "two").replace("curl", "wget"))
+    sites = (Site(hosts=("a.example",), rule_sets=("two",)),)
+    loaded = join([*pieces(load_tested(rules)), given_piece((SLOW,))])
+    policies = compile_sites(loaded.policy, Settings(rules=rules, sites=sites), b"x")
+    assert [rule.name for rule in policies.of(b"a.example").rules] == ["no-wget", "slow-anonymous"]
+    for name in ("command:", "classes:"):
+        chosen = (Site(hosts=("a.example",), rule_sets=(name,)),)
+        with pytest.raises(RulesRejected, match=f"there is no rule set '{name}'"):
+            compile_sites(loaded.policy, Settings(rules=rules, sites=chosen), b"x")

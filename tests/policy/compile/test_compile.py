@@ -1,0 +1,204 @@
+"""Compiling: which rules a request touches, and that the work is done in short steps."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from proxyguard.core.address import Network
+from proxyguard.core.decision import Ban, Mode, Reject, Score, Tag
+from proxyguard.limits.limit import Limit
+from proxyguard.policy.compile.compile import CompiledPolicy, RuleInfo, compile_policy
+from proxyguard.policy.compile.conditions import normal_form, triggers
+from proxyguard.policy.compile.cooperative import in_steps, sorted_in_steps
+from proxyguard.policy.compile.facts import FactNumbers, number_of
+from proxyguard.policy.error import PolicyError
+from proxyguard.policy.model import (
+    Absent,
+    AllOf,
+    AnyOf,
+    AtLeast,
+    AtMost,
+    Condition,
+    InNetworks,
+    Not,
+    Policy,
+    Present,
+    Rule,
+    RuleSet,
+    TextKind,
+)
+from tests.build import CLIENT, asks, client_in, equal, limit, policy, request, rule, score_at_least, text, word
+
+
+def compiled(*rules: Rule) -> CompiledPolicy:
+    return compile_policy(policy(*rules), secret=b"secret")
+
+
+def touched(rules: CompiledPolicy, **what: str) -> list[str]:
+    return [rules.rules[position].name for position in rules.candidates(rules.facts(request(**what)))]  # type: ignore[arg-type]  # strings only
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        equal("path", "/a"),
+        text("path", TextKind.PREFIX, "/a"),
+        AllOf((equal("method", "GET"), equal("path", "/a"))),
+        AllOf((asks("header.accept", Absent()), equal("path", "/a"))),
+        AnyOf((equal("path", "/a"), word("other"))),
+        Not(AnyOf((Not(equal("path", "/a")), asks("header.accept", Present())))),
+        AllOf((AnyOf((equal("path", "/a"), equal("path", "/b"))), Not(word("curl")))),
+    ],
+)
+def test_a_rule_is_looked_at_only_for_what_it_needs(when: Condition) -> None:
+    rules = compiled(rule("a", Reject(), when))
+    assert touched(rules, target="/a") == ["a"]
+    assert touched(rules, target="/c") == []
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        AllOf(()),
+        Not(equal("path", "/a")),
+        asks("header.accept", Absent()),
+        AnyOf((equal("path", "/a"), asks("header.accept", Absent()))),
+        asks("score", AtMost(10.0)),
+        asks("score", AtLeast(0.0)),
+        Not(equal("tag", "x")),
+    ],
+)
+def test_a_rule_that_needs_nothing_is_always_looked_at(when: Condition) -> None:
+    assert touched(compiled(rule("a", Reject(), when)), target="/c") == ["a"]
+
+
+def test_rules_about_score_and_tags_wait_for_points_and_tags() -> None:
+    rules = compiled(
+        rule("points", Score(1), word("odd")),
+        rule("tags", Tag("x"), word("odd")),
+        rule("by-score", Reject(), score_at_least(1)),
+        rule("by-tag", Reject(), equal("tag", "x")),
+        rule("by-any-tag", Reject(), asks("tag", Present())),
+    )
+    assert touched(rules) == []
+    assert touched(rules, user_agent="odd") == ["points", "tags"]
+    assert rules.woken_by("score") == (2,)
+    assert rules.woken_by("tag:x") == (3,)
+    assert rules.woken_by("tag") == (4,)
+    assert rules.woken_by("tag:y") == ()
+
+
+def test_the_most_selective_part_of_a_condition_is_the_trigger() -> None:
+    numbers = FactNumbers()
+    path, host, scheme = equal("path", "/a"), equal("host", "example.org"), equal("scheme", "https")
+    node = normal_form(AllOf((scheme, host, path, asks("header.accept", Present()))), numbers)
+    everywhere = Counter(dict.fromkeys(range(4), 1))
+    assert triggers(node, everywhere) == frozenset({numbers.of(path)})
+    popular = Counter(
+        {
+            numbers.of(path): 1000,
+            numbers.of(host): 1,
+            numbers.of(scheme): 1000,
+            numbers.of(asks("header.accept", Present())): 1000,
+        }
+    )
+    assert triggers(node, popular) == frozenset({numbers.of(host)})
+
+
+def test_a_request_touches_few_of_ten_thousand_rules() -> None:
+    rules = []
+    for number in range(10_000):
+        parts = (equal("method", "GET"), equal("host", "example.org"), word("Mozilla"), equal("path", f"/p{number}"))
+        rules.append(rule(f"r{number}", Reject(), AllOf(parts[number % 3 :])))
+    policy_of_many = compiled(*rules)
+    assert touched(policy_of_many, target="/p77") == ["r77"]
+    assert touched(policy_of_many, target="/other") == []
+
+
+def test_equal_tests_are_one_fact() -> None:
+    numbers = FactNumbers()
+    assert (
+        numbers.of(word("curl"))
+        == numbers.of(word("curl"))
+        == numbers.of(text("header.user-agent", TextKind.WORD, "curl"))
+    )
+    assert numbers.of(client_in("192.0.2.0/24")) == numbers.of(client_in("192.0.2.0/24"))
+    networks = tuple(Network(number, number, "") for number in range(5000))
+    assert numbers.of(asks("client", InNetworks(networks))) == numbers.of(asks("client", InNetworks(networks)))
+    assert len(numbers.tests) == 3
+
+
+def test_the_summary_tells_of_every_rule_in_file_order() -> None:
+    rules = compiled(rule("a", Ban(5.0), counted=limit(1)), rule("b", Reject(), mode=Mode.OFF, expires=5.0))
+    assert rules.summary == (
+        RuleInfo("a", "set-a", "ban", Mode.ENFORCE, limited=True, expires=None),
+        RuleInfo("b", "set-a", "reject", Mode.OFF, limited=False, expires=5.0),
+    )
+    assert (rules.digest, rules.mode, rules.rule_sets) == ("d1", Mode.ENFORCE, ("set-a",))
+
+
+def test_rules_of_the_same_name_in_two_rule_sets_count_apart() -> None:
+    one = RuleSet(name="one", file="one", rules=(rule("flood", Reject(), counted=limit(1)),))
+    two = RuleSet(name="two", file="two", rules=(rule("flood", Reject(), counted=limit(1)),))
+    both = compile_policy(Policy((one, two)), secret=b"secret")
+    keys = [compiled_rule.key(request()) for compiled_rule in both.rules if compiled_rule.key is not None]
+    assert len(set(keys)) == 2
+
+
+def test_keys_survive_a_reload_that_changes_other_things() -> None:
+    def key(*rules: Rule) -> str | None:
+        shown = compiled(*rules).rules[-1].key
+        return shown(request()) if shown is not None else None
+
+    before = key(rule("flood", Reject(), word("a"), limit(5)))
+    assert before == key(rule("other", Reject()), rule("flood", Tag("x"), counted=limit(5), expires=99.0))
+    assert before != key(rule("flood", Reject(), word("a"), Limit(5, 60.0, 6, (CLIENT,))))
+
+
+def test_a_pattern_that_cannot_be_compiled_is_a_policy_error() -> None:
+    with pytest.raises(PolicyError, match="cannot be compiled"):
+        compiled(rule("a", Reject(), text("path", TextKind.REGEX, "(a")))
+
+
+def test_it_breathes_between_steps() -> None:
+    breaths: list[None] = []
+    rules = [rule(f"r{number}", Reject(), equal("path", f"/p{number}")) for number in range(3000)]
+    compile_policy(policy(*rules), secret=b"", yield_control=lambda: breaths.append(None))
+    assert len(breaths) > 3 * 3000 / 512
+
+
+def test_sorting_in_steps_sorts() -> None:
+    rng = random.Random(3)
+    items = [rng.getrandbits(20) for _ in range(20_000)]
+    breaths: list[None] = []
+    assert sorted_in_steps(items, lambda: breaths.append(None)) == sorted(items)
+    assert len(breaths) > 20
+    assert list(in_steps(items, lambda: None)) == items
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"10", 10.0),
+        (b" -1.5\t", -1.5),
+        (b"+2", 2.0),
+        (b"007", 7.0),
+        (b"1.", None),
+        (b".5", None),
+        (b"1e3", None),
+        (b"inf", None),
+        (b"nan", None),
+        (b"1_0", None),
+        (b"", None),
+        (b"\xd9\xa1", None),
+        (b"1 2", None),
+        (b"1\n", None),
+        (b"9" * 18, float("9" * 18)),
+        (b"9" * 19, None),
+    ],
+)
+def test_which_values_are_numbers(value: bytes, number: float | None) -> None:
+    assert number_of(value) == number

@@ -1,0 +1,408 @@
+"""Settings from file, variables and command line: what wins, what each one means, and the report of what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxyguard.core.address import Network, Prefixes
+from proxyguard.core.decision import Mode
+from proxyguard.core.problems import format_report
+from proxyguard.core.settings import (
+    Certificate,
+    FailureMode,
+    Listen,
+    OnFull,
+    OnStoreDown,
+    Settings,
+    Site,
+    Upstream,
+    UpstreamTls,
+)  # fmt: skip
+from proxyguard.settings.file import read_settings
+from proxyguard.settings.table import BY_PATH, OTHER_VARIABLES, SETTINGS
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(
+    text: str = "", environ: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None
+) -> Settings:
+    Path("proxyguard.yaml").write_text(text)
+    found = read_settings(None, environ or {}, overrides or {})
+    assert isinstance(found, Settings), format_report(found)
+    return found
+
+
+def report(text: str = "", environ: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None) -> str:
+    Path("proxyguard.yaml").write_text(text)
+    found = read_settings(None, environ or {}, overrides or {})
+    assert not isinstance(found, Settings)
+    return format_report(found)
+
+
+def at(found: object, attribute: str) -> Any:
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but comments\n\n  # indented\n"])
+def test_an_empty_file_gives_the_defaults(text: str) -> None:
+    assert settings(text) == Settings()
+
+
+def test_no_file_gives_the_defaults() -> None:
+    assert read_settings(None, {}) == Settings()
+
+
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "listen": ("127.0.0.1:8088", Listen("127.0.0.1", 8088)),
+    "admin": ("'[::1]:9902'", Listen("::1", 9902)),
+    "control": ("/run/x.sock", Path("/run/x.sock")),
+    "rules": ("my-rules", Path("my-rules")),
+    "mode": ("shadow", Mode.SHADOW),
+    "failure_mode": ("closed", FailureMode.CLOSED),
+    "trust.proxies": ("[10.0.0.0/8, '2001:db8::1']", (Network.parse("10.0.0.0/8"), Network.parse("2001:db8::1"))),
+    "trust.header": ("CF-Connecting-IP", "cf-connecting-ip"),
+    "trust.proxy_protocol": ("true", True),
+    "bounds.head_timeout": ("500ms", 0.5),
+    "bounds.idle_timeout": ("2m", 120.0),
+    "bounds.body_gap_timeout": ("1s", 1.0),
+    "bounds.send_gap_timeout": ("2s", 2.0),
+    "bounds.upgrade_idle_timeout": ("1d", 86_400.0),
+    "bounds.upstream_connect_timeout": ("3s", 3.0),
+    "bounds.upstream_first_byte_timeout": ("4s", 4.0),
+    "bounds.upstream_gap_timeout": ("1h", 3600.0),
+    "bounds.tls_handshake_timeout": ("1.5s", 1.5),
+    "bounds.client_hello_size": ("8KiB", 8192),
+    "bounds.head_size": ("65536", 65_536),
+    "bounds.field_size": ("16KiB", 16_384),
+    "bounds.header_count": ("64", 64),
+    "bounds.target_size": ("4KiB", 4096),
+    "bounds.body_size": ("2GiB", 2 * 1024**3),
+    "bounds.connections": ("5000", 5000),
+    "bounds.connections_per_network": ("50", 50),
+    "bounds.requests_per_connection": ("7", 7),
+    "bounds.buffer_size": ("1MiB", 1024**2),
+    "bounds.http2_streams": ("50", 50),
+    "bounds.http2_resets": ("20", 20),
+    "tarpit.connections": ("500", 500),
+    "tarpit.per_network": ("5", 5),
+    "tarpit.hold": ("20s", 20.0),
+    "tarpit.bytes_per_connection": ("4KiB", 4096),
+    "counting.keys": ("5000", 5000),
+    "counting.bans": ("500", 500),
+    "counting.accounts": ("2000", 2000),
+    "counting.on_full": ("permit", OnFull.PERMIT),
+    "counting.prefixes.client_v4": ("24", 24),
+    "counting.prefixes.client_v6": ("56", 56),
+    "counting.prefixes.network_v4": ("16", 16),
+    "counting.prefixes.network_v6": ("32", 32),
+    "store.url": ("rediss://u:p@store:6380/1", "rediss://u:p@store:6380/1"),
+    "store.name": ("shop", "shop"),
+    "store.timeout": ("20ms", 0.02),
+    "store.on_down": ("closed", OnStoreDown.CLOSED),
+    "store.snapshot": ("state.sqlite", Path("state.sqlite")),
+    "audit.path": ("audit.jsonl", "audit.jsonl"),
+    "audit.passes": ("0.25", 0.25),
+    "workers": ("4", 4),
+    "recycle.age": ("1d", 86_400.0),
+    "recycle.memory": ("1GiB", 1024**3),
+    "http2": ("false", False),
+    "drain_timeout": ("0s", 0.0),
+    "restrictions.file": ("orders.json", Path("orders.json")),
+    "key_secret": ("0123456789abcdef", "0123456789abcdef"),
+}
+NEEDS = {
+    "trust.header": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
+    "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
+    "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+}
+"""Settings that are refused alone, and what they need beside them."""
+
+
+def nested(path: str, value: str) -> str:
+    *groups, last = path.split(".")
+    lines = [f"{'  ' * depth}{group}:" for depth, group in enumerate(groups)]
+    return "\n".join([*lines, f"{'  ' * len(groups)}{last}: {value}"]) + "\n"
+
+
+@pytest.mark.parametrize(("path", "text", "expected"), [(path, *pair) for path, pair in EXAMPLES.items()], ids=EXAMPLES)
+def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object) -> None:
+    environ = NEEDS.get(path, {})
+    attribute = BY_PATH[path].attribute
+    assert at(Settings(), attribute) != expected
+    assert at(settings(nested(path, text), environ), attribute) == expected
+    variable = {
+        BY_PATH[path].variable: text.strip("[]").strip("'").replace("'", "") if path != "admin" else "[::1]:9902"
+    }
+    assert at(settings("", environ | variable), attribute) == expected
+
+
+def test_every_setting_is_in_the_table_above_or_below() -> None:
+    below = {"upstream", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
+    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name"}
+    assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
+
+
+def _attributes(value: object, prefix: str = "") -> set[str]:
+    names: set[str] = set()
+    parts = [field.name for field in fields(value)] if is_dataclass(value) and not isinstance(value, type) else []
+    for name in parts or (Prefixes._fields if isinstance(value, Prefixes) else ()):
+        part = getattr(value, name)
+        below = _attributes(part, f"{prefix}{name}.") if not isinstance(part, Listen) else set()
+        names |= below or {f"{prefix}{name}"}
+    return names
+
+
+def test_everything_in_settings_can_be_set() -> None:
+    assert {setting.attribute for setting in SETTINGS} - {""} == _attributes(Settings())
+
+
+def test_every_variable_is_different() -> None:
+    variables = [setting.variable for setting in SETTINGS]
+    assert len(set(variables)) == len(variables)
+    assert not set(variables) & set(OTHER_VARIABLES)
+    assert BY_PATH["bounds.head_timeout"].variable == "PROXYGUARD_BOUNDS_HEAD_TIMEOUT"
+
+
+def test_the_command_line_wins_over_variables_and_they_over_the_file() -> None:
+    text = "listen: 127.0.0.1:1\nworkers: 2\nmode: off\n"
+    environ = {"PROXYGUARD_LISTEN": "127.0.0.1:2", "PROXYGUARD_WORKERS": "3"}
+    found = settings(text, environ, {"listen": "127.0.0.1:3"})
+    assert (found.listen.port, found.workers, found.mode) == (3, 3, Mode.OFF)
+
+
+def test_a_wrong_value_that_another_source_replaces_is_not_read() -> None:
+    assert settings("workers: many\n", {"PROXYGUARD_WORKERS": "3"}).workers == 3
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    assert settings("workers: 2\n", {"PROXYGUARD_WORKERS": "", "PROXYGUARD_NONSENSE": ""}).workers == 2
+
+
+def test_the_file_can_be_named_by_a_variable(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/other.yaml").write_text("rules: here\naudit: {path: audit.log}\n")
+    for found in (
+        read_settings(None, {"PROXYGUARD_CONFIG": "sub/other.yaml"}),
+        read_settings(Path("sub/other.yaml"), {"PROXYGUARD_CONFIG": "nowhere.yaml"}),
+    ):
+        assert isinstance(found, Settings)
+        assert (found.rules, found.audit.path) == (Path("sub/here"), "sub/audit.log")
+
+
+def test_paths_in_variables_are_relative_to_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/other.yaml").write_text("rules: here\n")
+    found = read_settings(Path("sub/other.yaml"), {"PROXYGUARD_RULES": "there"}, {"audit.path": "-"})
+    assert isinstance(found, Settings)
+    assert (found.rules, found.audit.path) == (Path("there"), "-")
+
+
+def test_off_words_mean_nothing() -> None:
+    found = settings("bounds: {body_size: unlimited}\nrecycle: {age: never, memory: never}\n")
+    assert (found.bounds.body_bytes, found.recycle.age_seconds, found.recycle.memory_bytes) == (None, None, None)
+
+
+UPSTREAMS = {
+    "http://127.0.0.1:9000": Upstream("http", "127.0.0.1", 9000),
+    "http://example.org": Upstream("http", "example.org", 80),
+    "https://example.org/": Upstream("https", "example.org", 443),
+    "http://[::1]:81": Upstream("http", "::1", 81),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), UPSTREAMS.items())
+def test_an_upstream_makes_the_only_site(text: str, expected: Upstream) -> None:
+    assert settings(f"upstream: '{text}'\n").sites == (Site(upstreams=(expected,)),)
+    assert settings("", {"PROXYGUARD_UPSTREAM": text}).sites == (Site(upstreams=(expected,)),)
+    assert settings("", {}, {"upstream": text}).sites == (Site(upstreams=(expected,)),)
+
+
+def test_an_upstream_can_have_tls_and_neighbours(tmp_path: Path) -> None:
+    for name in ("chain.pem", "key.pem", "ca.pem"):
+        (tmp_path / name).write_text("pem")
+    expected = Site(
+        upstreams=(Upstream("https", "a", 443), Upstream("https", "b", 444)),
+        certificate=Certificate(chain=Path("chain.pem"), key=Path("key.pem")),
+        upstream_tls=UpstreamTls(verify=False, ca=Path("ca.pem"), name="origin"),
+    )
+    text = (
+        "upstream: [https://a, https://b:444]\ncertificate: {chain: chain.pem, key: key.pem}\n"
+        "upstream_tls: {verify: false, ca: ca.pem, name: origin}\n"
+    )
+    environ = {
+        "PROXYGUARD_UPSTREAM": "https://a, https://b:444",
+        "PROXYGUARD_CERTIFICATE_CHAIN": "chain.pem",
+        "PROXYGUARD_CERTIFICATE_KEY": "key.pem",
+        "PROXYGUARD_UPSTREAM_TLS_VERIFY": "false",
+        "PROXYGUARD_UPSTREAM_TLS_CA": "ca.pem",
+        "PROXYGUARD_UPSTREAM_TLS_NAME": "origin",
+    }
+    assert settings(text).sites == (expected,)
+    assert settings("", environ).sites == (expected,)
+
+
+def test_several_sites(tmp_path: Path) -> None:
+    for name in ("chain.pem", "key.pem"):
+        (tmp_path / name).write_text("pem")
+    text = (
+        "sites:\n"
+        "  - hosts: [WWW.example.org, '*.shop.example.org']\n    upstream: http://a:1\n"
+        "    certificate: {chain: chain.pem, key: key.pem}\n    rule_sets: [shop, common]\n"
+        "  - {hosts: '*', upstream: [https://b], upstream_tls: {verify: false}}\n"
+    )
+    assert settings(text).sites == (
+        Site(
+            hosts=("www.example.org", "*.shop.example.org"),
+            upstreams=(Upstream("http", "a", 1),),
+            certificate=Certificate(chain=Path("chain.pem"), key=Path("key.pem")),
+            rule_sets=("shop", "common"),
+        ),
+        Site(hosts=("*",), upstreams=(Upstream("https", "b", 443),), upstream_tls=UpstreamTls(verify=False)),
+    )
+
+
+def test_a_secret_can_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("0123456789abcdef\n")
+    assert settings("key_secret_file: secret\n").key_secret == "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PROXYGUARD_SERVICE_HOST", "PROXYGUARD_SERVICE_PORT", "PROXYGUARD_SERVICE_PORT_HTTP", "PROXYGUARD_PORT",
+        "PROXYGUARD_PORT_8080_TCP", "PROXYGUARD_PORT_8080_TCP_ADDR", "PROXYGUARD_ADMIN_SERVICE_HOST",
+        "PROXYGUARD_ADMIN_PORT_9901_TCP_PROTO", "PATH", "proxyguard_listen",
+    ],
+)  # fmt: skip
+def test_what_kubernetes_and_others_set_is_not_ours(name: str) -> None:
+    assert settings("", {name: "tcp://10.0.0.1:8080"}) == Settings()
+
+
+CONTRADICTIONS = {
+    "trust: {header: x-real-ip}": "17: trust.header is set, but no peer is trusted",
+    "trust: {proxy_protocol: true}": "25: trust.proxy_protocol is set, but no peer is trusted",
+    "bounds: {field_size: 64KiB}": "22: bounds.field_size (65536) is more than bounds.head_size (32768)",
+    "bounds: {head_size: 4KiB, field_size: 4KiB}": "21: bounds.target_size (8192) is more than bounds.head_size (4096)",
+    "bounds: {connections: 100}": "23: bounds.connections_per_network (2000) is more than bounds.connections (100)",
+    "tarpit: {connections: 50}": "23: tarpit.per_network (100) is more than tarpit.connections (50)",
+    "store: {url: redis://a}": "14: store.url is set without key_secret",
+    "{key_secret: 0123456789abcdef, store: {url: redis://a, snapshot: x}}": "66: store.snapshot is set beside store.url",
+    "certificate: {chain: proxyguard.yaml}": "22: certificate.chain is set, but no upstream",
+    "{upstream: 'http://a', certificate: {key: proxyguard.yaml}}": "43: certificate.key is set, but not certificate.chain",
+    "{upstream: 'http://a', sites: [{hosts: a, upstream: 'http://a'}]}": "12: upstream stands beside sites",
+    "{key_secret: 0123456789abcdef, key_secret_file: proxyguard.yaml}": "49: key_secret and key_secret_file are both set",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), CONTRADICTIONS.items(), ids=CONTRADICTIONS)
+def test_settings_that_contradict_each_other(text: str, expected: str) -> None:
+    assert f"proxyguard.yaml:1:{expected}\n".replace(": ", ": error: ", 1) in report(text)
+
+
+def test_the_whole_report() -> None:
+    text = (
+        "listen: 8080\nadmin: 127.0.0.1:99999\nupstream: 127.0.0.1:9000\ntrust: {proxies: [10.0.0.1/8, x], hedaer: y}\n"
+        "bounds:\n  head_timeout: 15\n  head_size: 32kb\n  body_size: huge\nhttp2: yes\ntarpit:\nfailuremode: open\n"
+        "header_count: 3\nmode: dry-run\nworkers: 0\nworkers: 1\n"
+    )
+    assert report(text).splitlines() == [
+        "proxyguard.yaml:15:1: error: duplicate key 'workers', first on line 14",
+        "  hint: keep one of them; a second one would hide the first",
+        "1 problem in 1 file",
+    ]
+    environ = {
+        "PROXYGUARD_LISTENER": "x", "PROXYGUARD_AUDIT_PASSES": "2", "PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8,y",
+        "PROXYGUARD_KEY_SECRET": "hunter2", "PROXYGUARD_SITES": "[]",
+    }  # fmt: skip
+    found = report(text.replace("workers: 1\n", ""), environ, {"rules": ""})
+    assert found.splitlines() == [
+        "--rules: error: rules has no value",
+        "PROXYGUARD_AUDIT_PASSES: error: audit.passes is 2",
+        "  hint: a number from 0 to 1",
+        "PROXYGUARD_KEY_SECRET: error: key_secret is too short or not a text",
+        "  hint: at least 16 printable characters; openssl rand -hex 32 makes a good one",
+        "PROXYGUARD_LISTENER: error: unknown variable",
+        "  hint: did you mean 'PROXYGUARD_LISTEN'?",
+        "PROXYGUARD_SITES: error: sites can only be set in the settings file",
+        "  hint: for one site, set PROXYGUARD_UPSTREAM",
+        "PROXYGUARD_TRUST_PROXIES: error: trust.proxies: 'y' is not an address or a network",
+        "  hint: such as 10.0.0.0/8 or 2001:db8::/32",
+        "proxyguard.yaml:1:9: error: listen must be HOST:PORT, not '8080'",
+        "  hint: did you mean 0.0.0.0:8080?",
+        "proxyguard.yaml:2:8: error: admin must be HOST:PORT, not '127.0.0.1:99999'",
+        "  hint: ports end at 65535",
+        "proxyguard.yaml:3:11: error: upstream must be a URL, not '127.0.0.1:9000'",
+        "  hint: did you mean http://127.0.0.1:9000?",
+        "proxyguard.yaml:4:35: error: unknown key 'hedaer' in trust",
+        "  hint: did you mean 'header'?",
+        "proxyguard.yaml:6:17: error: bounds.head_timeout must be a number and a unit, not '15'",
+        "  hint: did you mean 15s?",
+        "proxyguard.yaml:7:14: error: bounds.head_size must be a size, not '32kb'",
+        "  hint: a number of bytes, or a number and a unit: 512B, 32KiB, 1MiB, 2GiB",
+        "proxyguard.yaml:8:14: error: bounds.body_size must be a size, not 'huge'",
+        "  hint: a number of bytes, or a number and a unit: 512B, 32KiB, 1MiB, 2GiB; or unlimited",
+        "proxyguard.yaml:9:8: error: http2 must be true or false, not 'yes'",
+        "  hint: did you mean true?",
+        "proxyguard.yaml:10:8: error: tarpit has no value",
+        "  hint: keys: connections, per_network, hold, bytes_per_connection",
+        "proxyguard.yaml:11:1: error: unknown key 'failuremode' in the settings",
+        "  hint: did you mean 'failure_mode'?",
+        "proxyguard.yaml:12:1: error: unknown key 'header_count' in the settings",
+        "  hint: did you mean 'bounds.header_count'?",
+        "proxyguard.yaml:13:7: error: mode cannot be 'dry-run'",
+        "  hint: did you mean 'shadow'?",
+        "proxyguard.yaml:14:10: error: workers is 0",
+        "  hint: a whole number from 1 to 256",
+        "19 problems",
+    ]
+    assert "hunter2" not in found
+
+
+SITES = {
+    "[{}]": "2: a site is empty",
+    "[{hosts: a}]": "2: the site has no upstream",
+    "[{upstream: 'http://a'}]": "2: the site has no hosts",
+    "[{hosts: [a, A], upstream: 'http://a'}]": "14: the host 'a' is already served, line 1",
+    "[{hosts: 'a*b', upstream: 'http://a'}]": "10: 'a*b' has a * that is not the first label",
+    "[{hosts: 'https://a/', upstream: 'http://a'}]": "10: 'https://a/' is not a host",
+    "[{hosts: a, upstream: 'http://u:p@a'}]": "23: upstream has a user name or a password",
+    "[{hosts: a, upstream: 'http://a/x'}]": "23: upstream 'http://a/x' has a path",
+    "[{hosts: a, upstream: 'ftp://a'}]": "23: upstream must be a URL, not 'ftp://a'",
+    "[{hosts: a, upstream: 'http://a:x'}]": "23: upstream must be a URL, not 'http://a:x'",
+    "[{hosts: a, upstream: 'http://a:0'}]": "23: upstream must be a URL, not 'http://a:0'",
+    "[{hosts: a, upstream: []}]": "23: upstream has 0 entries",
+    "[{hosts: a, upstream: 'http://a', certificate: {chain: no, key: no}}]":
+        "56: certificate.chain 'no' cannot be read: no such file or directory",
+    "[{hosts: a, upstream: 'http://a', certificate: {chain: proxyguard.yaml}}]": "48: certificate has no key",
+    "[{hosts: a, upstream: 'http://a', upstream_tls: {verfy: false}}]": "50: unknown key 'verfy' in upstream_tls",
+    "[{hosts: a, upstream: 'http://a', rule_sets: Shop}]": "46: the name of a rule set is not in kebab-case: 'Shop'",
+    "{hosts: a}": "1: sites must be a list, not a mapping",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), SITES.items(), ids=SITES)
+def test_a_site_that_is_wrong(text: str, expected: str) -> None:
+    column, _, message = expected.partition(":")
+    assert f"proxyguard.yaml:1:{int(column) + 7}: error:{message}\n" in report(f"sites: {text}\n")
+
+
+def test_a_file_that_cannot_be_read() -> None:
+    found = read_settings(Path("nowhere.yaml"), {})
+    assert not isinstance(found, Settings)
+    assert format_report(found) == (
+        "nowhere.yaml: error: the settings file cannot be read: no such file or directory\n"
+        "  hint: name it with --config or PROXYGUARD_CONFIG\n1 problem\n"
+    )
+
+
+def test_a_file_that_is_no_mapping() -> None:
+    assert report("[a]").startswith("proxyguard.yaml:1:1: error: the settings file must be a mapping, not a list\n")

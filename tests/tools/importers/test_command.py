@@ -1,0 +1,129 @@
+"""`proxyguard import` from outside: files, exit codes, notes, and the folder that a file is made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxyguard.cli.importing import import_rules
+from proxyguard.policy.load import load_policy
+from proxyguard.policy.testing.runner import run_tests
+from tests.paths import BUNDLED_RULES
+
+SAMPLES = Path(__file__).parent / "samples"
+
+NEIGHBOUR = """\
+name: neighbour
+rules:
+  - {name: no-gptbot, when: {user_agent: {word: GPTBot}}, action: reject}
+tests:
+  - {request: {user_agent: PhotoSpider/1.0, path: /gallery/private}, expect: pass by default}
+"""
+
+
+def run(*arguments: str, stdin: str = "") -> Result:
+    return CliRunner().invoke(import_rules, arguments, input=stdin)
+
+
+def test_rules_go_to_standard_output_and_notes_to_standard_error() -> None:
+    result = run("robots", "-", stdin="User-agent: SomeBot\nDisallow: /x\nDisallow: y")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "# yaml-language-server: $schema=.schema.json\n# Made by `proxyguard import robots -` from "
+    )
+    assert result.stderr == "note: line 3: the pattern 'y' does not begin with /, and so crawlers do not heed it\n"
+
+
+def test_a_file_is_written_once_and_only_replaced_when_forced(tmp_path: Path) -> None:
+    target = tmp_path / "70-robots.yaml"
+    source = str(SAMPLES / "robots.txt")
+    assert run("robots", source, "-o", str(target)).exit_code == 0
+    before = target.read_text()
+    again = run("robots", source, "-o", str(target), "--mode", "enforce")
+    assert (again.exit_code, target.read_text()) == (1, before)
+    assert (
+        again.stderr
+        == f"{target}: the file is there already\n  hint: choose another name, or --force to write over it\n"
+    )
+    assert run("robots", source, "-o", str(target), "--mode", "enforce", "--force").exit_code == 0
+    assert "mode: shadow" not in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample"),
+    [
+        ("robots", "robots.txt"),
+        ("nginx-map", "map.conf"),
+        ("ai-robots", "robots.json"),
+        ("fail2ban", "status.txt"),
+        ("anubis", "policy.yaml"),
+    ],
+)
+def test_every_import_fits_into_a_folder_with_the_bundled_rules(kind: str, sample: str, tmp_path: Path) -> None:
+    for path in BUNDLED_RULES.rglob("*"):
+        if path.is_file():
+            copy = tmp_path / path.relative_to(BUNDLED_RULES)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    result = run(kind, str(SAMPLES / sample), "-o", str(tmp_path / "70-imported.yaml"))
+    assert result.exit_code == 0, result.stderr
+    loaded = load_policy(tmp_path)
+    assert loaded.policy is not None, loaded.problems
+    assert run_tests(loaded.policy) == ()
+
+
+def test_a_test_that_another_file_decides_is_left_out_and_said(tmp_path: Path) -> None:
+    (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
+    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70-robots.yaml"))
+    assert result.exit_code == 0
+    assert "expect: reject by robots-gptbot-and-others" not in (tmp_path / "70-robots.yaml").read_text()
+    assert (
+        "note: a test was left out: the test expected reject by robots-gptbot-and-others, got reject by no-gptbot here"
+        in result.stderr
+    )
+
+
+def test_rules_that_break_the_tests_of_others_are_not_written(tmp_path: Path) -> None:
+    (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
+    target = tmp_path / "70-robots.yaml"
+    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(target), "--mode", "enforce")
+    assert (result.exit_code, target.exists()) == (1, False)
+    assert (
+        "10-neighbour.yaml:5:5: error: the test expected pass by default, got reject by robots-photospider"
+        in result.stderr
+    )
+
+
+def test_names_that_are_taken_are_refused_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
+    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70.yaml"), "--name", "Neighbour")
+    assert result.exit_code == 1
+    assert (
+        result.stderr
+        == f"robots.txt: the name 'neighbour' is taken in {tmp_path}\n  hint: choose another with --name\n"
+    )
+
+
+def test_a_folder_that_does_not_load_is_said_first(tmp_path: Path) -> None:
+    (tmp_path / "10-neighbour.yaml").write_text("name: x\nrulez: []\n")
+    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70.yaml"))
+    assert result.exit_code == 1
+    assert "does not load" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("robots",), 2),
+        (("sitemap", "-"), 2),
+        (("robots", "/no/such/file"), 2),
+        (("robots", "-"), 1),
+        (("anubis", "-"), 1),
+    ],
+)
+def test_exit_codes_tell_a_wrong_command_line_from_a_file_that_cannot_be_used(
+    arguments: tuple[str, ...], exit_code: int
+) -> None:
+    assert run(*arguments).exit_code == exit_code

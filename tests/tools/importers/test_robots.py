@@ -1,0 +1,137 @@
+"""robots.txt: the rules decide as RFC 9309 says, for any file."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxyguard.core.decision import Mode
+from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.model import Policy, SampleRequest
+from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.testing.sample_requests import request_from_sample
+from proxyguard.tools.importers.draft import ImportFault
+from proxyguard.tools.importers.finish import Origin, finish
+from proxyguard.tools.importers.robots import read_robots
+from proxyguard.tools.replay.run import Judge
+
+ORIGIN = Origin("robots.txt", "proxyguard import robots robots.txt", Mode.ENFORCE)
+
+
+def compiled(text: str) -> CompiledPolicy:
+    finished = finish(read_robots(text, "robots"), ORIGIN, None)
+    rule_set, problems = parse_rule_set(finished.text)
+    assert rule_set is not None, problems
+    return compile_policy(Policy((rule_set,)), secret=b"test")
+
+
+def refuses(policy: CompiledPolicy, agent: str, path: str) -> bool:
+    request = request_from_sample(SampleRequest(path=path, headers=(("User-Agent", agent),)))
+    return not Judge(policy).decide(request, 1e9).forwards
+
+
+def notes(text: str) -> list[str]:
+    return [str(note) for note in read_robots(text, "robots").notes]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """RFC 9309 section 2.2.2, in one line."""
+    anchored = pattern.endswith("$")
+    body = ".*".join(re.escape(part) for part in pattern.removesuffix("$").split("*"))
+    return re.match(body + ("$" if anchored else ""), path) is not None
+
+
+def disallowed(lines: list[tuple[str, str]], path: str) -> bool:
+    """The longest pattern that matches decides; of equal ones, Allow."""
+    found = [(len(pattern), kind == "Allow") for kind, pattern in lines if matches(pattern, path)]
+    return bool(found) and not max(found)[1]
+
+
+LINES = st.lists(
+    st.tuples(st.sampled_from(["Allow", "Disallow"]), st.from_regex(r"/[ab/*]{0,5}\$?", fullmatch=True)),
+    min_size=1,
+    max_size=6,
+).map(lambda lines: [(kind, re.sub(r"/{2,}", "/", re.sub(r"\*+", "*", pattern))) for kind, pattern in lines])
+PATHS = st.from_regex(r"/(?:[abc]{1,2}/){0,3}[abc]{0,3}", fullmatch=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(lines=LINES, paths=st.lists(PATHS, min_size=5, max_size=15))
+def test_rules_refuse_exactly_what_the_longest_pattern_disallows(
+    lines: list[tuple[str, str]], paths: list[str]
+) -> None:
+    text = "User-agent: examplebot\n" + "".join(f"{kind}: {pattern}\n" for kind, pattern in lines)
+    try:
+        policy = compiled(text)
+    except ImportFault:
+        assert not any(disallowed(lines, path) for path in paths)
+        return
+    for path in paths:
+        assert refuses(policy, "Mozilla/5.0 (compatible; examplebot/2.0)", path) is disallowed(lines, path), path
+        assert not refuses(policy, "Mozilla/5.0 (compatible; examplebots/2.0)", path)
+
+
+@pytest.mark.parametrize(
+    ("text", "agent", "path", "refused"),
+    [
+        ("User-agent: *\nDisallow: /", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "/a", False),
+        ("User-agent: *\nDisallow: /", "Mozilla/5.0 (compatible; somebot/1.0; +https://some.example)", "/a", True),
+        ("User-agent: *\nDisallow: /", "Mozilla/5.0 (compatible; somebot/1.0; +https://some.example)", "/robots.txt", False),
+        ("User-agent: *\nDisallow: /\nUser-agent: somebot\nDisallow:", "somebot/1.0 (+https://some.example)", "/a", False),
+        ("User-agent: *\nDisallow: /\nUser-agent: otherbot\nDisallow: /x", "somebot/1.0 (+https://some.example)", "/a", True),
+        ("User-agent: SomeBot\nDisallow: /a b", "somebot/1.0", "/a%20b/c", True),
+        ("User-agent: SomeBot/1.4\nDisallow: /", "Mozilla/5.0 (compatible; SOMEBOT/2)", "/x", True),
+        ("User-agent: SomeBot*\nDisallow: /", "SomeBot/2", "/x", True),
+        ("User-agent: SomeBot\nDisallow: /%7Eada/", "SomeBot/2", "/~ada/x", True),
+        ("User-agent: SomeBot\nDisallow: /a$", "SomeBot/2", "/a", True),
+        ("User-agent: SomeBot\nDisallow: /a$", "SomeBot/2", "/ab", False),
+        ("User-agent: SomeBot\nDisallow: /*?id=", "SomeBot/2", "/x?a=1&id=2", True),
+        ("User-agent: SomeBot\nDisallow: /*?id=", "SomeBot/2", "/x?a=1&kid=2", False),
+        ("User-agent: SomeBot\nDisallow: /x?id=", "SomeBot/2", "/y?id=2", False),
+        ("\ufeffUser-agent: SomeBot # first\r\n\r\nDisallow: /x # all of it\r\n", "SomeBot/2", "/x", True),
+        ("User-agent: SomeBot\nDisallow: /x\nUser-agent: somebot\nDisallow: /y", "SomeBot/2", "/y", True),
+        ("User-agent: SomeBot\nUser-agent: *\nDisallow: /x", "OtherBot/2", "/x", True),
+        ("User-agent: SomeBot\nUser-agent: *\nDisallow: /x", "SomeBot/2", "/x", True),
+    ],
+)  # fmt: skip
+def test_a_line_is_carried_as_crawlers_read_it(text: str, agent: str, path: str, refused: bool) -> None:
+    assert refuses(compiled(text), agent, path) is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("User-agent: Some\nDisallow: x", "line 2: the pattern 'x' does not begin with /, and so crawlers do not heed it"),
+        ("Disallow: /", "line 1: disallow stands before any User-agent"),
+        ("User-agent: Some\nCrawl-delay: soon", "line 2: the crawl delay 'soon' is not a number of seconds up to an hour"),
+        ("User-agent: Some\nNoindex: /x", "line 2: noindex is not something that rules can hold"),
+        (
+            "User-agent: Some\nDisallow: /%2A",
+            "line 2: the pattern '/%2A' has an escaped character that a path condition cannot hold",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_carried_is_noted(text: str, note: str) -> None:
+    assert notes(text) == [note]
+
+
+def test_a_file_that_asks_for_nothing_is_no_rule_file() -> None:
+    with pytest.raises(ImportFault, match="nothing in it could be carried over"):
+        compiled("User-agent: *\nDisallow:\n")
+
+
+def test_a_crawl_delay_becomes_a_limit_with_as_many_seconds_between_requests() -> None:
+    [rule] = read_robots("User-agent: Slow\nCrawl-delay: 2.5", "robots").rules
+    assert (rule.name, rule.limit) == ("robots-slow-delay", {"rate": "5/12.5s", "per": ["user_agent", "network"]})
+
+
+def test_a_disallow_whose_allow_cannot_be_carried_is_left_out_too() -> None:
+    text = "User-agent: Some\nAllow: /*?\nDisallow: /x\nDisallow: /other/place"
+    draft = read_robots(text, "robots")
+    assert [rule.when for rule in draft.rules] == [{"user_agent": {"word": "Some"}, "path": {"prefix": "/other/place"}}]
+    assert str(draft.notes[-1]) == (
+        "line 1: the Disallow of /x was left out with the Allow: it would refuse more than was asked"
+    )

@@ -1,0 +1,154 @@
+"""`proxyguard replay` from outside: exit codes, what goes where, and options that tell what a log lacks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxyguard.cli.replay import replay
+from proxyguard.tools.replay import log_files
+from proxyguard.tools.replay.entry import LoggedRequest
+from tests.tools.replay.lines import line
+
+RULES = """\
+name: test
+rules:
+  - {name: curl, when: {user_agent: {word: curl}}, action: reject}
+  - {name: plain, when: {scheme: http, host: www.example.org}, action: reject}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> str:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(RULES)
+    return str(folder)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> str:
+    path = tmp_path / "access.log"
+    path.write_text("".join(f"{line(at, agent='curl/8.5.0' if at % 2 else 'Mozilla/5.0')}\n" for at in range(10)))
+    return str(path)
+
+
+def run(*arguments: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(replay, arguments, input=stdin)
+
+
+def as_json(*arguments: str, stdin: bytes = b"") -> dict[str, Any]:
+    result = run(*arguments, "--json", stdin=stdin)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_a_replay_of_a_file_prints_a_report(rules: str, log: str) -> None:
+    result = run(log, "--rules", rules)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"{log} (combined): 10 requests, 2026-11-23 09:00:00 UTC to 2026-11-23 09:00:09 UTC" in result.stdout
+    assert "  curl  reject         5  50.0 %        1         1          0         0\n" in result.stdout
+
+
+def test_standard_input_may_be_compressed(rules: str, log: str) -> None:
+    content = Path(log).read_bytes()
+    for stdin in (content, gzip.compress(content)):
+        assert as_json("-", "--rules", rules, stdin=stdin)["stopped"]["requests"] == 5
+
+
+def test_what_the_log_lacks_may_be_told(rules: str, log: str) -> None:
+    assert as_json(log, "--rules", rules)["unjudged"] != []
+    told = as_json(log, "--rules", rules, "--host", "WWW.example.org", "--scheme", "http")
+    assert (told["unjudged"], told["stopped"]["requests"]) == ([], 10)
+    other = as_json(log, "--rules", rules, "--host", "other.example.org", "--scheme", "http")
+    assert other["stopped"]["requests"] == 5
+
+
+def test_who_is_logged_in_and_who_is_verified_may_be_told(rules: str, log: str, tmp_path: Path) -> None:
+    known = tmp_path / "known.txt"
+    known.write_text("# ours\n192.0.2.0/24  # the office\n\n")
+    found = as_json(log, "--rules", rules, "--logged-in", r":0[45] \+0000", "--verified", str(known))
+    assert (found["all"]["logged_in"], found["all"]["verified"], found["stopped"]["logged_in"]) == (2, 10, 1)
+
+
+def test_an_html_report_is_written_beside_the_text(rules: str, log: str, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    result = run(log, "--rules", rules, "--html", str(target))
+    assert result.stdout.endswith(f"\nwritten: {target}\n")
+    assert target.read_text().startswith("<!doctype html>")
+    assert "192.0.2.7" not in target.read_text()
+    assert run(log, "--rules", rules, "--html", str(tmp_path / "no" / "r.html")).exit_code == 1
+
+
+def test_two_folders_of_rules_are_compared(rules: str, log: str, tmp_path: Path) -> None:
+    other = tmp_path / "old"
+    other.mkdir()
+    (other / "a.yaml").write_text(RULES.replace("word: curl", "word: wget"))
+    assert as_json(log, "--rules", rules, "--against", str(other))["difference"]["newly_stopped"] == {
+        "requests": 5, "clients": 1, "networks": 1, "logged_in": 0, "verified": 0, "exact": True,
+    }  # fmt: skip
+
+
+def test_rules_with_problems_are_refused_with_the_report(rules: str, log: str) -> None:
+    Path(rules, "b.yaml").write_text("name: b\nrulez: []\n")
+    result = run(log, "--rules", rules)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "b.yaml:2:1: error:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        ((), 2, "Missing argument 'LOG...'"),
+        (("-", "-"), 2, "standard input can be read only once"),
+        (("LOG", "--logged-in", "("), 2, "cannot be compiled"),
+        (("LOG", "--host", "a/b"), 2, "'a/b' is not a host"),
+        (("LOG", "--format", "csv"), 2, "'csv' is not one of"),
+        (("LOG", "--format", "caddy"), 1, "no request could be read from 10 lines"),
+        (("LOG", "--format", "nginx-json"), 1, "is not in the format nginx-json"),
+        (("/no/such/log",), 1, "/no/such/log: No such file or directory"),
+        (("LOG", "--verified", "/no/such/list"), 1, "/no/such/list: "),
+        (("LOG", "--rules", "/no/such/rules"), 1, "/no/such/rules: error: there is no such folder"),
+    ],
+)
+def test_exit_codes_tell_a_wrong_command_line_from_what_cannot_be_used(
+    rules: str, log: str, arguments: tuple[str, ...], exit_code: int, said: str
+) -> None:
+    given = [log if each == "LOG" else each for each in arguments]
+    result = run(*(["--rules", rules] if "--rules" not in given else []), *given)
+    assert (result.exit_code, said in result.stderr) == (exit_code, True), result.stderr
+
+
+def test_a_wrong_line_in_the_list_of_the_verified_is_named(rules: str, log: str, tmp_path: Path) -> None:
+    known = tmp_path / "known.txt"
+    known.write_text("192.0.2.0/24\nhost.example.org\n")
+    result = run(log, "--rules", rules, "--verified", str(known))
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"{known}:2:1: error: 'host.example.org' is not an address or a network\n",
+    )
+
+
+def test_ctrl_c_gives_the_report_so_far_and_says_so(rules: str, log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = log_files.LogFile.entries
+
+    def interrupted(
+        self: log_files.LogFile, journal: log_files.Journal, mark: log_files.Mark | None
+    ) -> Iterator[LoggedRequest]:
+        for count, entry in enumerate(whole(self, journal, mark)):
+            if count == 4:
+                raise KeyboardInterrupt
+            yield entry
+
+    monkeypatch.setattr(log_files.LogFile, "entries", interrupted)
+    result = run(log, "--rules", rules)
+    assert result.exit_code == 130
+    assert "4 requests" in result.stdout
+    assert "interrupted: the rest of the log was not read" in result.stdout
