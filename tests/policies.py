@@ -19,7 +19,8 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
-from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyPart, Limit, Missing
+from proxyguard.policy.fields.registry import key_kinds, named_values
 from proxyguard.policy.model import (
     ALWAYS,
     Absent,
@@ -40,7 +41,6 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
-from proxyguard.policy.parse.keys import NAMED_PARTS
 
 ADDRESSES = (
     "192.0.2.1",
@@ -174,8 +174,8 @@ easy_conditions: st.SearchStrategy[Condition] = st.one_of(
 """Those that hold often, or hang on what other rules gave."""
 
 key_parts = st.one_of(
-    st.builds(KeyPart, st.sampled_from([kind for kind in KeyKind if kind not in NAMED_PARTS])),
-    st.builds(KeyPart, st.sampled_from(list(NAMED_PARTS)), st.sampled_from(NAMES)),
+    st.builds(KeyPart, st.sampled_from([kind for kind in key_kinds() if not named_values(kind)])),
+    st.builds(KeyPart, st.sampled_from([kind for kind in key_kinds() if named_values(kind)]), st.sampled_from(NAMES)),
 )
 counts = st.one_of(
     st.sampled_from([REQUESTS, REQUESTS, Count(CountKind.BYTES), Count(CountKind.UPSTREAM_SECONDS)]),

@@ -21,8 +21,7 @@ from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.given import GIVEN_NAME
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import Policy, rules_by_mode
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Policy, Restriction, rules_by_mode
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.policy.testing.runner import run_tests
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from proxyguard.instance.deploy import InForce, RulesRejected
 from proxyguard.instance.reloader import Reloader
 from proxyguard.policy.given import Plain
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.active import ActiveRestriction, as_plain
 from proxyguard.restrictions.alarms import Meter, Signals, Totals
 from proxyguard.restrictions.monitor import (

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from proxyguard.policy.model import NOWHERE
-from proxyguard.policy.restriction import Alarm, Restriction
+from proxyguard.policy.model import NOWHERE, Alarm, Restriction
 from proxyguard.restrictions.alarms import Signals, is_over
 
 MIN_SEEN: Final = 20

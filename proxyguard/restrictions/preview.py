@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from proxyguard.limits.limit import Limit, Window
-from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Test, Text, TextKind
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Restriction, Test, Text, TextKind
 from proxyguard.restrictions.history import PIECE_SECONDS, PIECES, Allowance, PathText, Tried
 
 HOUR_SECONDS: Final = PIECES * PIECE_SECONDS
@@ -69,7 +68,7 @@ def _paths(when: Condition) -> tuple[Paths, list[str]]:
     """The paths that a condition is about, or more than those; and the fields that it asks besides."""
     match when:
         case Test(field=field, matcher=Text(kind=TextKind.PREFIX | TextKind.EQUAL as kind, texts=texts)):
-            if field.kind is FieldKind.PATH:
+            if field.kind == FieldKind.PATH:
                 return tuple(PathText(text, kind is TextKind.PREFIX) for text in texts), []
         case AllOf(conditions=conditions):
             found = [_paths(each) for each in conditions]

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.decision import Reject
 from proxyguard.limits.stores.bans import ORDER_MARK
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, BanTerms, Store
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.monitor import NO_ALARMS, Ended, GivenRestriction, Overrides, Started
 
 START: Final = f"{ORDER_MARK}start:"

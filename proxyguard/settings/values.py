@@ -26,9 +26,9 @@ from proxyguard.core.yaml.values import (
     read_truth,
 )
 from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.parse.networks import read_network
-from proxyguard.policy.parse.texts import read_host
 
 MAX_UPSTREAMS: Final = 64
 MAX_SITES: Final = 10_000

@@ -12,7 +12,7 @@ import uvloop
 from proxyguard.core.decision import Reject
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import AsyncStore, BanTerms, Store
-from proxyguard.policy.restriction import Alarm, Restriction
+from proxyguard.policy.model import Alarm, Restriction
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started, identity
 from proxyguard.restrictions.shared_overrides import (
     ALARM_SLOTS,

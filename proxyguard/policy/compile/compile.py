@@ -18,20 +18,16 @@ from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.compile.conditions import (
     SCORED,
     TAGGED,
-    Fact,
     Holds,
-    Node,
     Trigger,
     holds,
-    leaves,
-    normal_form,
-    reads,
     trigger_of_tag,
     triggers,
 )
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
+from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
@@ -294,7 +290,7 @@ def _index(nodes: list[Node], yield_control: YieldControl) -> tuple[tuple[int, .
     popularity = Counter(
         number
         for node in in_steps(nodes, yield_control)
-        for number in {leaf.number for leaf in leaves(node) if isinstance(leaf, Fact)}
+        for number in {leaf.number for leaf in leaves(node) if leaf.is_fact}
     )
     always: list[int] = []
     by_trigger: dict[Trigger, list[int]] = {}

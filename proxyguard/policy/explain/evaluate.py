@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple, assert_never
 
+from cachetools import LRUCache, cached
+
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.conditions import Tags, class_of
 from proxyguard.policy.compile.facts import number_of
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.compile.text_index import TextIndex, bounded
+from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -109,7 +112,7 @@ def _evaluate_any(conditions: tuple[Condition, ...], request: Request, score: fl
 
 
 def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Evaluation:
-    if test.field.kind is FieldKind.SCORE:
+    if test.field.kind == FieldKind.SCORE:
         return _evaluate_score(test, score)
     values = values_of(test.field, request, tags)
     name, matcher = str(test.field), test.matcher
@@ -122,7 +125,7 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
         case Text():
             return _evaluate_text(test.field, matcher, values)
         case InNetworks():
-            return _evaluate_networks(matcher, request)
+            return _evaluate_networks(test.field, matcher, request)
         case AtLeast(bound) | AtMost(bound):
             low = isinstance(matcher, AtLeast)
             numbers = [number for value in values if (number := number_of(value)) is not None]
@@ -165,56 +168,30 @@ def _evaluate_text(field: Field, matcher: Text, values: Values) -> Evaluation:
     return Evaluation(holds=False, reasons=(f"{field} {_shown_values(field, values)} {index.failed}",))
 
 
-def _evaluate_networks(matcher: InNetworks, request: Request) -> Evaluation:
-    found = _network_table(matcher).find(request.client.number)
+def _evaluate_networks(field: Field, matcher: InNetworks, request: Request) -> Evaluation:
+    row = field_type(field.kind)
+    found = () if row.address is None else _networks(matcher)[1].find(row.address(request))
+    subject = f"{field} {' '.join(value.decode() for value in row.values(request))}"
     if found:
-        return Evaluation(
-            holds=True, reasons=(f"client {request.client.text} is in {matcher.networks[found[0]].text}",)
-        )
+        return Evaluation(holds=True, reasons=(f"{subject} is in {matcher.networks[found[0]].text}",))
     count = len(matcher.networks)
     where = f"not in {matcher.networks[0].text}" if count == 1 else f"in none of {count} networks"
-    return Evaluation(holds=False, reasons=(f"client {request.client.text} is {where}",))
+    return Evaluation(holds=False, reasons=(f"{subject} is {where}",))
 
 
 def values_of(field: Field, request: Request, tags: Tags) -> Values:
     """The values of a field other than the score, as far as conditions look at them."""
-    name = field.name.encode()
-    match field.kind:
-        case FieldKind.CLIENT:
-            values: Values = (request.client.text.encode(),)
-        case FieldKind.HOST:
-            values = (request.host,)
-        case FieldKind.SCHEME:
-            values = (request.scheme,)
-        case FieldKind.METHOD:
-            values = (request.method,)
-        case FieldKind.PATH:
-            values = (request.path,)
-        case FieldKind.HTTP_VERSION:
-            values = (request.http_version,)
-        case FieldKind.QUERY:
-            values = request.query.get(name, ())
-        case FieldKind.HEADER:
-            values = request.header_index.get(name, ())
-        case FieldKind.COOKIE:
-            values = request.cookies.get(name, ())
-        case FieldKind.USER_AGENT:
-            values = request.header_index.get(b"user-agent", ())
-        case FieldKind.TAG:
-            values = tuple(tag.encode() for tag in sorted(tags))
-        case FieldKind.CLASS:
-            values = (class_of(tags).encode(),)
-        case FieldKind.ACCOUNT:
-            values = () if request.account is None else (request.account,)
-        case FieldKind.SCORE:
-            values = ()
-        case _:
-            assert_never(field.kind)
+    if field.kind == FieldKind.TAG:
+        values: Values = tuple(tag.encode() for tag in sorted(tags))
+    elif field.kind == FieldKind.CLASS:
+        values = (class_of(tags).encode(),)
+    else:
+        values = field_type(field.kind).values(request, field.name.encode())
     return tuple(bounded(value) for value in values)
 
 
 def _shown_values(field: Field, values: Values) -> str:
-    if field.kind is FieldKind.COOKIE or (field.name and _SECRET_NAME.search(field.name)):
+    if field_type(field.kind).is_secret or (field.name and _SECRET_NAME.search(field.name)):
         return " and ".join(f"<hidden, {len(value)} bytes>" for value in values[:MAX_LISTED])
     return " and ".join(_shown(value) for value in values[:MAX_LISTED])
 
@@ -235,19 +212,11 @@ class _Texts(NamedTuple):
     failed: str
 
 
-_text_indexes: dict[int, _Texts] = {}
-_network_tables: dict[int, tuple[InNetworks, NetworkTable]] = {}
-
-
+@cached(LRUCache(MAX_INDEXES), key=id)
 def _text_index(matcher: Text) -> _Texts:
     """Made once for each matcher. Kept by identity: comparing long matchers takes long."""
-    known = _text_indexes.get(id(matcher))
-    if known is None:
-        if len(_text_indexes) >= MAX_INDEXES:
-            _text_indexes.clear()
-        index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
-        known = _text_indexes[id(matcher)] = _Texts(matcher, index.find, _describe_absence(matcher))
-    return known
+    index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
+    return _Texts(matcher, index.find, _describe_absence(matcher))
 
 
 def _describe_absence(matcher: Text) -> str:
@@ -258,11 +227,6 @@ def _describe_absence(matcher: Text) -> str:
     return f"{with_none if len(matcher.texts) > 1 else does_not} {listed}"
 
 
-def _network_table(matcher: InNetworks) -> NetworkTable:
-    known = _network_tables.get(id(matcher))
-    if known is None:
-        if len(_network_tables) >= MAX_INDEXES:
-            _network_tables.clear()
-        known = (matcher, NetworkTable((network, position) for position, network in enumerate(matcher.networks)))
-        _network_tables[id(matcher)] = known
-    return known[1]
+@cached(LRUCache(MAX_INDEXES), key=id)
+def _networks(networks: InNetworks) -> tuple[InNetworks, NetworkTable]:
+    return networks, NetworkTable((network, position) for position, network in enumerate(networks.networks))

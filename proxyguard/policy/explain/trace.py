@@ -198,7 +198,7 @@ class _Walk:
         """What to count, by the position of the rule, and the position after the last rule to look at."""
         charges: dict[int, Charge] = {}
         gifts = _Gifts(tags=self.given)
-        unsure: set[FieldKind] = set()
+        unsure: set[str] = set()
         for at, entry in enumerate(entries):
             rule = entry.rule
             if not self._is_live(entry):
@@ -289,11 +289,11 @@ class _Walk:
         return (*own, *sorted(others.difference(own)))
 
 
-def mentions(condition: Condition, kind: FieldKind) -> bool:
+def mentions(condition: Condition, kind: str) -> bool:
     """Whether a condition asks about a field of this kind."""
     match condition:
         case Test(field=field):
-            return field.kind is kind
+            return field.kind == kind
         case Not(inner):
             return mentions(inner, kind)
         case AllOf(conditions) | AnyOf(conditions):

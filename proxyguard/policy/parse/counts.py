@@ -87,7 +87,7 @@ def _mapping(node: Mapping, report: Report) -> Count | None:
         return _statuses(entry.value, report)
     if name == "distinct":
         part = read_part(entry.value, report, "distinct")
-        if part is not None and part.kind is KeyKind.SITE:
+        if part is not None and part.kind == KeyKind.SITE:
             complain(report, entry.value, "there is only one site to count", "distinct: path counts different pages")
             return None
         return None if part is None else Count(CountKind.DISTINCT, of=part)

@@ -11,17 +11,16 @@ from typing import Final
 from proxyguard.core.problems import Problem, Report
 from proxyguard.core.yaml.nodes import Mapping, Node, read_yaml
 from proxyguard.core.yaml.values import complain, read_keys, read_mapping, read_name, read_prose
-from proxyguard.policy.model import AccountSource, ClientClass, RuleSet, RuleTest
-from proxyguard.policy.names import check_names
+from proxyguard.policy.model import AccountSource, ClientClass, Restriction, RuleSet, RuleTest
 from proxyguard.policy.parse.classes import read_account, read_classes
 from proxyguard.policy.parse.conditions import ConditionReader
 from proxyguard.policy.parse.lists import ListFiles, Lists
 from proxyguard.policy.parse.modes import read_mode
+from proxyguard.policy.parse.names import check_names
 from proxyguard.policy.parse.parsed_file import ParsedFile
 from proxyguard.policy.parse.restrictions import Surroundings, read_restrictions
 from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RuleReader
 from proxyguard.policy.parse.tests import TestReader
-from proxyguard.policy.restriction import Restriction
 
 FILE_KEYS: Final = ("name", "description", "mode", "lists", "account", "classes", "rules", "restrictions", "tests")
 

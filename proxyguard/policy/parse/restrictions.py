@@ -29,13 +29,24 @@ from proxyguard.core.yaml.values import (
     read_truth,
 )
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Place
+from proxyguard.policy.model import (
+    ALARM_SECONDS,
+    ALWAYS,
+    HOLD_SECONDS,
+    Alarm,
+    Condition,
+    FieldKind,
+    Place,
+    Restriction,
+    RollBack,
+    Shed,
+)
 from proxyguard.policy.parse.actions import STATUSES
 from proxyguard.policy.parse.classes import ReadCondition, looks_at
 from proxyguard.policy.parse.counts import RATE_HINT
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.times import read_expiry
-from proxyguard.policy.restriction import ALARM_SECONDS, HOLD_SECONDS, SUSPECTED, Alarm, Restriction, RollBack, Shed
+from proxyguard.policy.restriction import SUSPECTED
 
 MAX_RESTRICTIONS: Final = 100
 """In one file. Each is looked at every second."""
@@ -207,7 +218,7 @@ class _Reader:
         limit = read_limit(node, self._report)
         if limit is None:
             return None
-        if any(part.kind is KeyKind.ACCOUNT for part in limit.per):
+        if any(part.kind == KeyKind.ACCOUNT for part in limit.per):
             self._around.account_uses.append(("per: account", node.line, node.column))
         counted: tuple[KeyPart, ...] = limit.per if per is not None or "per" in said else ()
         return replace(limit, announce=True, per=counted)

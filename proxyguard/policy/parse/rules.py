@@ -10,12 +10,12 @@ from proxyguard.core.yaml.nodes import Mapping, Node
 from proxyguard.core.yaml.values import complain, read_keys, read_mapping, read_name, read_prose, read_sequence
 from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Place, Rule
-from proxyguard.policy.names import RESERVED, listed_reserved
 from proxyguard.policy.parse.actions import read_action
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.conditions import ConditionReader
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import read_mode
+from proxyguard.policy.parse.names import RESERVED, listed_reserved
 from proxyguard.policy.parse.parsed_file import ParsedFile
 from proxyguard.policy.parse.times import read_expiry
 
@@ -80,7 +80,7 @@ class RuleReader:
         if "when" in values:
             when = self._conditions.read(values["when"], "when")
         limit = read_limit(values["limit"], report) if "limit" in values else None
-        if limit is not None and any(part.kind is KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
+        if limit is not None and any(part.kind == KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
             self._parsed.account_uses.append(("per: account", values["limit"].line, values["limit"].column))
         action = read_action(values["action"], report) if "action" in values else None
         if "action" not in values:

@@ -216,7 +216,7 @@ class TestReader:
             return None
         return SampleRequest(headers=headers, **facts)
 
-    def _fact(self, node: Node, kind: FieldKind) -> str:
+    def _fact(self, node: Node, kind: str) -> str:
         text = read_text(node, self.report, str(kind), MAX_VALUE_CHARACTERS)
         if text is None:
             return ""
@@ -268,7 +268,7 @@ class TestReader:
                 headers.append(("Cookie", "; ".join(f"{name}={text}" for name, text, _ in pairs)))
         return tuple(headers)
 
-    def _pairs(self, node: Node, subject: str, kind: FieldKind) -> list[tuple[str, str, Scalar]]:
+    def _pairs(self, node: Node, subject: str, kind: str) -> list[tuple[str, str, Scalar]]:
         mapping = read_mapping(node, self.report, subject, f"{subject}: {{NAME: VALUE}}")
         pairs = []
         for entry in mapping.entries if mapping else ():

@@ -6,26 +6,22 @@ that the reader checks (`proxyguard check` does): it accepts everything that the
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from proxyguard.core.decision import Mode
-from proxyguard.limits.limit import KeyKind, Missing, Window
-from proxyguard.policy.model import Encoding, FieldKind
+from proxyguard.limits.limit import Missing, Window
+from proxyguard.policy.model import Encoding
 from proxyguard.policy.parse.actions import ACTIONS, BAN_KEYS, REFUSALS, REJECT_KEYS, STATUSES, TARPIT_KEYS
 from proxyguard.policy.parse.classes import ACCOUNT_KEYS, CLASS_KEYS
-from proxyguard.policy.parse.conditions import MATCHERS
 from proxyguard.policy.parse.counts import COUNT_KEYS, COUNT_WORDS
 from proxyguard.policy.parse.file import FILE_KEYS
-from proxyguard.policy.parse.keys import NAMED_PARTS
 from proxyguard.policy.parse.limits import LIMIT_KEYS
 from proxyguard.policy.parse.restrictions import ALARM_KEYS, RESTRICTION_KEYS, ROLL_BACK_KEYS, SHED_KEYS
 from proxyguard.policy.parse.rules import RULE_KEYS
 from proxyguard.policy.parse.signed import DIGESTS, SIGNED_KEYS
 from proxyguard.policy.parse.tests import DECISIONS, RESPONSE_KEYS, SKETCH_KEYS, STEP_KEYS, TEST_KEYS
-from proxyguard.policy.parse.texts import NAMED
-from proxyguard.policy.schema.descriptions import ACTION_WORDS, EXAMPLES, FIELD_WORDS, KEY_WORDS, MATCHER_WORDS
-
-type Schema = dict[str, Any]
+from proxyguard.policy.schema.conditions import KEY_PART, SCALAR, TEXTS, Schema, condition_definitions
+from proxyguard.policy.schema.descriptions import ACTION_WORDS, EXAMPLES, KEY_WORDS
 
 SCHEMA_ID: Final = "http://json-schema.org/draft-07/schema#"
 
@@ -47,24 +43,8 @@ def policy_schema() -> Schema:
 
 
 def _definitions() -> Schema:
-    condition: Schema = {"type": "object", "additionalProperties": False, "minProperties": 1}
-    fields: Schema = {"any": _conditions("At least one must hold."), "all": _conditions("All must hold.")}
-    fields["not"] = {"$ref": "#/definitions/condition", "description": "Must not hold."}
-    patterns: Schema = {}
-    matchers: Schema = {}
-    for kind in FieldKind:
-        matchers[f"matcher_{kind}"] = _matcher(kind)
-        ref = {"$ref": f"#/definitions/matcher_{kind}", "description": FIELD_WORDS[kind]}
-        if kind in NAMED:
-            patterns[f"^{kind}\\..+$"] = ref
-            group = {"type": "object", "minProperties": 1, "additionalProperties": ref}
-            fields[str(kind)] = {**group, "description": FIELD_WORDS[kind]}
-        else:
-            fields[str(kind)] = ref
-    condition |= {"properties": fields, "patternProperties": patterns}
     return {
-        "condition": condition,
-        **matchers,
+        **condition_definitions(),
         "action": _action(ACTIONS),
         "refusal": _action(REFUSALS),
         "limit": _object("limit", LIMIT_KEYS, _LIMIT, required=["rate"]),
@@ -84,14 +64,10 @@ def _definitions() -> Schema:
         },
         "step": _object("test", STEP_KEYS, _TEST, required=["request"]),
         "request": _object("request", SKETCH_KEYS, _SKETCH),
-        "scalar": _SCALAR,
-        "texts": {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]},
         "duration": {"type": "string", "pattern": _DURATION, "examples": ["500ms", "30s", "5m", "1h", "7d"]},
     }
 
 
-_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
-_TEXTS: Final[Schema] = {"$ref": "#/definitions/texts"}
 _SPAN: Final[Schema] = {"$ref": "#/definitions/duration"}
 _KEBAB: Final[Schema] = {"type": ["string", "integer"], "pattern": _NAME, "maxLength": 64}
 _TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
@@ -115,7 +91,7 @@ _FILE: Final[Schema] = {
         "propertyNames": {"pattern": _NAME},
         "additionalProperties": {
             "anyOf": [
-                {"type": "array", "items": _SCALAR, "minItems": 1},
+                {"type": "array", "items": SCALAR, "minItems": 1},
                 {
                     "type": "object",
                     "properties": {"file": {"type": "string"}},
@@ -163,13 +139,6 @@ _SIGNED: Final[Schema] = {
     "prefix": {**_TEXT, "examples": ["Bearer "]},
 }
 
-_PART: Final[Schema] = {
-    "anyOf": [
-        {"enum": [str(kind) for kind in KeyKind if kind not in NAMED_PARTS]},
-        {"type": "string", "pattern": rf"^({'|'.join(NAMED_PARTS)})\..+$"},
-    ]
-}
-
 _STATUS: Final[Schema] = {
     "type": ["string", "integer"],
     "pattern": "^[2-5]([0-9][0-9]|xx)$",
@@ -179,7 +148,7 @@ _STATUS: Final[Schema] = {
 
 _COUNT: Final[Schema] = {
     "status": {"anyOf": [_STATUS, {"type": "array", "minItems": 1, "items": _STATUS}]},
-    "distinct": _PART,
+    "distinct": KEY_PART,
 }
 
 _RESPONSE: Final[Schema] = {
@@ -200,7 +169,10 @@ _LIMIT: Final[Schema] = {
     "burst": {"type": ["string", "integer"], "minimum": 1, "examples": [5]},
     "window": {"enum": [str(window) for window in Window]},
     "time_zone": {"type": "string", "examples": ["Europe/Berlin"]},
-    "per": {"anyOf": [_PART, {"type": "array", "minItems": 1, "items": _PART}], "examples": [["client"], ["site"]]},
+    "per": {
+        "anyOf": [KEY_PART, {"type": "array", "minItems": 1, "items": KEY_PART}],
+        "examples": [["client"], ["site"]],
+    },
     "missing": {"enum": [str(missing) for missing in Missing]},
     "announce": {"type": "boolean"},
 }
@@ -256,8 +228,8 @@ _TEST: Final[Schema] = {
 
 _SKETCH: Final[Schema] = {
     **{key: _TEXT for key in SKETCH_KEYS if key not in ("headers", "cookies")},
-    "headers": {"type": "object", "additionalProperties": _TEXTS},
-    "cookies": {"type": "object", "additionalProperties": _TEXTS},
+    "headers": {"type": "object", "additionalProperties": TEXTS},
+    "cookies": {"type": "object", "additionalProperties": TEXTS},
 }
 
 
@@ -318,29 +290,6 @@ _RESTRICTION: Final[Schema] = {
         ]
     },
 }
-
-
-def _conditions(description: str) -> Schema:
-    return {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/condition"}, "description": description}
-
-
-_MATCHER_VALUES: Final[dict[str, Schema]] = {
-    "at_least": {"type": "number"},
-    "at_most": {"type": "number"},
-    "signed": {"$ref": "#/definitions/signed"},
-}
-
-
-def _matcher(kind: FieldKind) -> Schema:
-    own = {"$ref": f"#/definitions/matcher_{kind}"}
-    properties: Schema = {}
-    for name in MATCHERS[kind]:
-        value = own if name == "not" else _MATCHER_VALUES.get(name, _TEXTS)
-        properties[name] = {**value, "description": MATCHER_WORDS[name], **_examples(f"matcher.{name}")}
-    mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
-    if kind is FieldKind.SCORE:
-        return mapping
-    return {"anyOf": [_SCALAR, {"type": "array", "minItems": 1, "items": {"anyOf": [_SCALAR, mapping]}}, mapping]}
 
 
 def _action(names: tuple[str, ...]) -> Schema:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from proxyguard.core.decision import ACTION_NAMES, Mode, Score, Tag
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
-from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, always_holds, contradiction, implies, leaves
+from proxyguard.tools.lint.logic import always_holds, contradiction, implies
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import format_leaf, rule_at
 

@@ -9,9 +9,10 @@ from typing import Final
 from proxyguard.core.address import Network
 from proxyguard.core.decision import ACTION_NAMES, Allow, Pass
 from proxyguard.policy.compile.network_table import own_family
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.model import FieldKind, InNetworks, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
-from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, always_holds, leaves
+from proxyguard.tools.lint.logic import always_holds
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import format_texts, text_of
 
@@ -78,7 +79,7 @@ def _requires_something(node: Node) -> bool:
     """Whether every way to hold takes something that not nearly every request has."""
     match node:
         case Leaf(test, negated):
-            if test.field.kind is FieldKind.METHOD:
+            if test.field.kind == FieldKind.METHOD:
                 return not negated and {b"GET", b"HEAD", b"POST"}.isdisjoint(_texts(node))
             return not negated and test.field.kind not in (FieldKind.SCHEME, FieldKind.HTTP_VERSION)
         case Every(parts):
@@ -147,7 +148,7 @@ def _is_everything(node: Node) -> bool:
             few = isinstance(matcher, Text) and matcher.kind is TextKind.EQUAL
             if negated:
                 return few and test.field.kind in (FieldKind.PATH, FieldKind.METHOD)
-            return test.field.kind is FieldKind.METHOD and few and b"GET" in _texts(node)
+            return test.field.kind == FieldKind.METHOD and few and b"GET" in _texts(node)
         case Every(parts):
             return all(_is_everything(part) for part in parts)
         case Some(parts):

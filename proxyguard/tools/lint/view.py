@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from proxyguard.core.decision import Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit, weakest
+from proxyguard.policy.compile.normal_form import Node
 from proxyguard.policy.model import Place, Policy, Rule, RuleSet
 from proxyguard.tools.lint.findings import Edit, Finding
-from proxyguard.tools.lint.logic import Node, normal
+from proxyguard.tools.lint.logic import normal
 from proxyguard.tools.lint.source import SourceFile
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxyguard.core.problems import quoted
+from proxyguard.policy.compile.normal_form import Leaf
 from proxyguard.policy.model import Absent, AtLeast, AtMost, InNetworks, Present, Rule, Text, TextKind
-from proxyguard.tools.lint.logic import Leaf
 
 MAX_TEXTS: Final = 3
 

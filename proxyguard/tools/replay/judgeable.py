@@ -120,10 +120,10 @@ class _Cut:
 
     def _is_unknown(self, test: Test, negated: bool) -> bool:  # noqa: FBT001 - the shape of Unknown
         """Tags and points that were not given for want of knowledge may only be missed, never believed absent."""
-        if test.field.kind is FieldKind.TAG:
+        if test.field.kind == FieldKind.TAG:
             asks_for_none = isinstance(test.matcher, Absent) is not negated
             return asks_for_none and self._reads_lost_tag(test)
-        if test.field.kind is FieldKind.SCORE:
+        if test.field.kind == FieldKind.SCORE:
             if not isinstance(test.matcher, AtLeast | AtMost):
                 return False
             wants_more = isinstance(test.matcher, AtLeast) is not negated
@@ -140,9 +140,9 @@ class _Cut:
 
     def _arising_fields(self, condition: Condition) -> Iterator[str]:
         for test in _tests(condition):
-            if test.field.kind is FieldKind.SCORE and (self._more_points or self._fewer_points):
+            if test.field.kind == FieldKind.SCORE and (self._more_points or self._fewer_points):
                 yield "score"
-            elif test.field.kind is FieldKind.TAG and self._reads_lost_tag(test):
+            elif test.field.kind == FieldKind.TAG and self._reads_lost_tag(test):
                 yield "tag"
 
 
