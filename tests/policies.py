@@ -153,7 +153,11 @@ tests_of_gifts = st.one_of(
     st.builds(Test, st.just(Field(FieldKind.SCORE)), st.one_of(numbers, numbers, presence)),
     st.builds(Test, st.just(Field(FieldKind.TAG)), st.one_of(tag_texts, tag_texts, presence)),
 )
-leaves = st.one_of(tests_of_request, tests_of_request, tests_of_gifts)
+negated_presence = st.builds(Not, st.builds(Test, st.one_of(named_fields, single_fields), presence))
+two_nots = st.builds(
+    AnyOf, st.tuples(st.builds(Not, tests_of_request), st.one_of(negated_presence, st.builds(Not, tests_of_request)))
+)
+leaves = st.one_of(tests_of_request, tests_of_request, tests_of_gifts, negated_presence)
 conditions: st.SearchStrategy[Condition] = st.recursive(
     st.one_of(leaves, st.just(ALWAYS)),
     lambda inner: st.one_of(
@@ -169,6 +173,8 @@ easy_conditions: st.SearchStrategy[Condition] = st.one_of(
     tests_of_gifts,
     st.builds(Not, tests_of_gifts),
     st.builds(AllOf, st.tuples(tests_of_gifts, tests_of_gifts)),
+    negated_presence,
+    two_nots,
     st.sampled_from([Test(Field(FieldKind.HEADER, "x"), Present()), Test(Field(FieldKind.HEADER, "y"), Absent())]),
 )
 """Those that hold often, or hang on what other rules gave."""
