@@ -56,22 +56,9 @@ class Match:
     """
 
     __slots__ = (
-        "ban_keys",
-        "charges",
-        "counted",
-        "decision",
-        "facts",
-        "given",
-        "now",
-        "policy",
-        "request",
-        "score",
-        "score_open",
-        "shadow",
-        "steps",
-        "tags",
-        "tags_open",
-    )
+        "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "policy", "request", "score",
+        "score_open", "shadow", "steps", "tags", "tags_open",
+    )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
         self.policy = policy

@@ -5,11 +5,12 @@ Workers remember who asked how often for which part of the site (`recent`), not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from proxyguard.limits.limit import Limit, Window
-from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Restriction, Test, Text, TextKind
+from proxyguard.policy.compile.normal_form import tests_of
+from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Restriction, Test, Text, TextKind
 from proxyguard.restrictions.history import PIECE_SECONDS, PIECES, Allowance, PathText, Tried
 
 HOUR_SECONDS: Final = PIECES * PIECE_SECONDS
@@ -81,15 +82,4 @@ def _paths(when: Condition) -> tuple[Paths, list[str]]:
                 return tuple(path for paths, _ in found for path in paths or ()), []
         case _:
             pass
-    return None, list(_fields(when))
-
-
-def _fields(when: Condition) -> Iterator[str]:
-    match when:
-        case Test(field=field):
-            yield str(field)
-        case AllOf(conditions=conditions) | AnyOf(conditions=conditions):
-            for each in conditions:
-                yield from _fields(each)
-        case Not(condition=inner):
-            yield from _fields(inner)
+    return None, [str(test.field) for test in tests_of(when)]

@@ -48,28 +48,9 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action",
-        "action_name",
-        "allows",
-        "announces",
-        "cost",
-        "enforced",
-        "expires",
-        "holds",
-        "key",
-        "limit",
-        "name",
-        "plain",
-        "points",
-        "reads_score",
-        "reads_tags",
-        "reason",
-        "refuses",
-        "restriction",
-        "tag",
-        "terminal",
-        "wakes",
-    )
+        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "holds", "key", "limit", "name",
+        "plain", "points", "reads_score", "reads_tags", "reason", "refuses", "restriction", "tag", "terminal", "wakes",
+    )  # fmt: skip
 
     def __init__(self, rule: Rule, node: Node, *, enforced: bool, key: Shown | None) -> None:
         action = rule.action
@@ -133,21 +114,9 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always",
-        "_ban_keys",
-        "_by_trigger",
-        "_keys",
-        "account",
-        "classes",
-        "digest",
-        "facts",
-        "mode",
-        "restricts",
-        "rule_sets",
-        "rules",
-        "settles",
-        "summary",
-    )
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "mode", "restricts",
+        "rule_sets", "rules", "settles", "summary",
+    )  # fmt: skip
 
     def __init__(
         self,

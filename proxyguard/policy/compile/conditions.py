@@ -7,7 +7,7 @@ Knows nothing of rules, of how facts are found, or of what follows from a condit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, assert_never
 
@@ -133,17 +133,12 @@ def _tags(test: Test) -> Holds:
         case Text(TextKind.EQUAL, texts):
             names = frozenset(text.decode(errors="replace") for text in texts)
             return lambda _facts, _score, tags: not names.isdisjoint(tags)
-        case Text(kind, texts):
-            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
-            return lambda _facts, _score, tags: any(_found(pattern, tag) for tag in tags for pattern in patterns)
         case Present():
             return lambda _facts, _score, tags: bool(tags)
         case Absent():
             return lambda _facts, _score, tags: not tags
-        case AtLeast() | AtMost() | InNetworks() | Signed():
-            return lambda _facts, _score, _tags: False
         case _:
-            assert_never(test.matcher)
+            return _texts(test, lambda tags: tags)
 
 
 def class_of(tags: Tags) -> str:
@@ -168,15 +163,19 @@ def _class(test: Test) -> Holds:
                 return lambda _facts, _score, tags: class_of(tags) in names
             wanted = frozenset(map(class_tag, names))
             return lambda _facts, _score, tags: not wanted.isdisjoint(tags)
-        case Text(kind, texts):
-            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
-            return lambda _facts, _score, tags: any(_found(pattern, class_of(tags)) for pattern in patterns)
         case Present():
             return lambda _facts, _score, _tags: True
-        case Absent() | AtLeast() | AtMost() | InNetworks() | Signed():
-            return lambda _facts, _score, _tags: False
         case _:
-            assert_never(test.matcher)
+            return _texts(test, lambda tags: (class_of(tags),))
+
+
+def _texts(test: Test, values_of: Callable[[Tags], Iterable[str]]) -> Holds:
+    """Values that rules give are compared with texts only."""
+    if not isinstance(test.matcher, Text):
+        return lambda _facts, _score, _tags: False
+    kind = test.matcher.kind
+    patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in test.matcher.texts)
+    return lambda _facts, _score, tags: any(_found(pattern, value) for value in values_of(tags) for pattern in patterns)
 
 
 _ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -72,6 +72,18 @@ def _leaf(test: Test, numbers: FactNumbers, *, negated: bool) -> Leaf:
     return Leaf(numbers.tests[number], negated, number)
 
 
+def tests_of(condition: Condition) -> Iterator[Test]:
+    """Every test of a condition, in order."""
+    match condition:
+        case Test():
+            yield condition
+        case Not(inner):
+            yield from tests_of(inner)
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from tests_of(part)
+
+
 def leaves(node: Node) -> Iterator[Leaf]:
     """All tests of a condition."""
     if isinstance(node, Leaf):
@@ -79,6 +91,19 @@ def leaves(node: Node) -> Iterator[Leaf]:
     else:
         for part in node.parts:
             yield from leaves(part)
+
+
+def holds_with(node: Node, answer: Callable[[Leaf], bool]) -> bool:
+    """Whether the condition holds when its tests are answered so."""
+    match node:
+        case Leaf():
+            return answer(node)
+        case Every(parts):
+            return all(holds_with(part, answer) for part in parts)
+        case Some(parts):
+            return any(holds_with(part, answer) for part in parts)
+        case _:
+            assert_never(node)
 
 
 def reads(node: Node, kind: str) -> bool:

@@ -143,12 +143,11 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
 
 def _evaluate_score(test: Test, score: float) -> Evaluation:
     match test.matcher:
-        case AtLeast(bound):
-            holds = score >= bound
-            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}at least {bound:g}",))
-        case AtMost(bound):
-            holds = score <= bound
-            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}at most {bound:g}",))
+        case AtLeast(bound) | AtMost(bound):
+            low = isinstance(test.matcher, AtLeast)
+            holds = score >= bound if low else score <= bound
+            side = "at least" if low else "at most"
+            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}{side} {bound:g}",))
         case Present():
             return Evaluation(holds=True, reasons=(f"score is {score:g}",))
         case Absent() | Text() | InNetworks() | Signed():

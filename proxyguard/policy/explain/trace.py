@@ -32,9 +32,10 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Store, Usage
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
+from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.explain.evaluate import evaluate
 from proxyguard.policy.explain.report import Looked, RuleVerdict, Trace
-from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Policy, Rule, Test
+from proxyguard.policy.model import FieldKind, Policy, Rule
 from proxyguard.policy.restriction import tags_of
 
 OwnStore = Callable[[Sequence[Charge], Sequence[str]], Outcome]
@@ -203,7 +204,7 @@ class _Walk:
             rule = entry.rule
             if not self._is_live(entry):
                 continue
-            is_open = rule.limit is None and any(mentions(rule.when, kind) for kind in unsure)
+            is_open = rule.limit is None and any(test.field.kind in unsure for test in tests_of(rule.when))
             applies = evaluate(rule.when, self.request, gifts.score, gifts.tags).holds
             if not (applies or is_open):
                 continue
@@ -287,17 +288,6 @@ class _Walk:
         }
         others = {self.keys.ban_key(per)(self.request) for per in banning}
         return (*own, *sorted(others.difference(own)))
-
-
-def mentions(condition: Condition, kind: str) -> bool:
-    """Whether a condition asks about a field of this kind."""
-    match condition:
-        case Test(field=field):
-            return field.kind == kind
-        case Not(inner):
-            return mentions(inner, kind)
-        case AllOf(conditions) | AnyOf(conditions):
-            return any(mentions(part, kind) for part in conditions)
 
 
 def _refuses(rule: Rule) -> bool:

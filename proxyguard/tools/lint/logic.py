@@ -10,14 +10,15 @@ only `OPTIONS *` has another one.
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import lru_cache
 from operator import itemgetter
 from typing import Final, assert_never
+
+from cachetools import LRUCache, cached
 
 from proxyguard.core.address import MAX_NUMBER, Network
 from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.network_table import own_family
-from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, normal_form
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, normal_form
 from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import (
     AtLeast,
@@ -70,15 +71,7 @@ def _always(test: Test) -> bool:
 
 def always_holds(node: Node) -> bool:
     """Whether a condition is proved to hold for every request."""
-    match node:
-        case Leaf():
-            return False
-        case Every(parts):
-            return all(always_holds(part) for part in parts)
-        case Some(parts):
-            return any(always_holds(part) for part in parts)
-        case _:
-            assert_never(node)
+    return holds_with(node, lambda _leaf: False)
 
 
 class _Exhausted(Exception):
@@ -237,35 +230,21 @@ def _disjoint(one: Matcher, other: Matcher) -> bool:
 type Ranges = tuple[tuple[int, int], ...]
 
 
-class _Same:
-    """Networks compared by identity: hashing a list of a hundred thousand for each comparison would take a second."""
-
-    __slots__ = ("networks",)
-
-    def __init__(self, networks: tuple[Network, ...]) -> None:
-        self.networks = networks
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.networks is self.networks
-
-    def __hash__(self) -> int:
-        return id(self.networks)
-
-
-@lru_cache(maxsize=50_000)
-def _merged_once(same: _Same) -> Ranges:
+@cached(LRUCache(50_000), key=id)
+def _with_ranges(networks: tuple[Network, ...]) -> tuple[tuple[Network, ...], Ranges]:
+    """Networks and their ranges. Kept by identity: hashing a list of a hundred thousand each time would take a second."""
     ranges: list[tuple[int, int]] = []
-    for first, last in sorted(part for network in same.networks for part in own_family(network)):
+    for first, last in sorted(part for network in networks for part in own_family(network)):
         if ranges and first <= ranges[-1][1] + 1:
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
         else:
             ranges.append((first, last))
-    return tuple(ranges)
+    return networks, tuple(ranges)
 
 
 def _merged(networks: tuple[Network, ...]) -> Ranges:
     """Ranges of addresses, sorted, none touching the next."""
-    return _merged_once(_Same(networks))
+    return _with_ranges(networks)[1]
 
 
 _LAST: Final = itemgetter(1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from proxyguard.core.decision import ACTION_NAMES, Mode, Score, Tag
-from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, leaves
 from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.logic import always_holds, contradiction, implies
@@ -97,7 +97,7 @@ class _GivenBefore:
 
 def _ungiven(item: RuleView, given: _GivenBefore) -> Finding | None:
     lacking = [leaf for leaf in leaves(item.when) if given.lacks(leaf)]
-    if not lacking or not _dead(item.when, given):
+    if not lacking or holds_with(item.when, lambda leaf: not given.lacks(leaf)):
         return None
     leaf = lacking[0]
     matcher = leaf.test.matcher
@@ -110,16 +110,6 @@ def _ungiven(item: RuleView, given: _GivenBefore) -> Finding | None:
         hint += "; rules in shadow give nothing"
     place = item.source.find_key(item.rule, "when", str(leaf.test.field))
     return item.finding("PG003", f"the rule '{item.rule.name}' can never apply: {reason}", hint, place=place)
-
-
-def _dead(node: Node, given: _GivenBefore) -> bool:
-    match node:
-        case Leaf():
-            return given.lacks(node)
-        case Every(parts):
-            return any(_dead(part, given) for part in parts)
-        case Some(parts):
-            return all(_dead(part, given) for part in parts)
 
 
 def _decided_before(item: RuleView, deciders: _Deciders) -> Finding | None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.decision import ACTION_NAMES, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
+from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.model import (
     ALWAYS,
     Absent,
@@ -87,9 +88,9 @@ class _Cut:
         if mode is Mode.OFF:
             return
         uncounted = self._knowledge.lacks_of(rule.limit) if rule.limit is not None else []
-        lacking = uncounted + [str(test.field) for test in _tests(rule.when) if not self._knowledge.knows(test)]
+        lacking = uncounted + [str(test.field) for test in tests_of(rule.when) if not self._knowledge.knows(test)]
         certain = without(rule.when, self._is_unknown, certain=True)
-        arising = certain != _folded(rule.when) and not lacking
+        arising = certain != without(rule.when, lambda _test, _negated: False, certain=True) and not lacking
         if not lacking and not arising and not self._depends(rule.when):
             yield rule
             return
@@ -139,63 +140,33 @@ class _Cut:
         return any(True for _ in self._arising_fields(condition))
 
     def _arising_fields(self, condition: Condition) -> Iterator[str]:
-        for test in _tests(condition):
+        for test in tests_of(condition):
             if test.field.kind == FieldKind.SCORE and (self._more_points or self._fewer_points):
                 yield "score"
             elif test.field.kind == FieldKind.TAG and self._reads_lost_tag(test):
                 yield "tag"
 
 
-def without(condition: Condition, unknown: Unknown, *, certain: bool) -> Condition:
-    """The condition with its unknown tests decided: `certain` against it (it holds whatever they were), else in its favour."""
-    return _folded(_decided(condition, unknown, certain=certain, negated=False))
+def without(condition: Condition, unknown: Unknown, *, certain: bool, negated: bool = False) -> Condition:
+    """The condition with its unknown tests decided: `certain` against it (it holds whatever they were), else in its favour.
 
-
-def _decided(condition: Condition, unknown: Unknown, *, certain: bool, negated: bool) -> Condition:
+    ALWAYS, NEVER, or one that has neither inside.
+    """
     match condition:
         case Test():
             if not unknown(condition, negated):
                 return condition
             return NEVER if certain is not negated else ALWAYS
         case Not(inner):
-            return Not(_decided(inner, unknown, certain=certain, negated=not negated))
-        case AllOf(parts):
-            return AllOf(tuple(_decided(part, unknown, certain=certain, negated=negated) for part in parts))
-        case AnyOf(parts):
-            return AnyOf(tuple(_decided(part, unknown, certain=certain, negated=negated) for part in parts))
-        case _:
-            assert_never(condition)
-
-
-def _folded(condition: Condition) -> Condition:
-    """The same condition without constants inside of it: ALWAYS, NEVER, or one that has neither."""
-    match condition:
-        case Test():
-            return condition
-        case Not(inner):
-            inner = _folded(inner)
+            inner = without(inner, unknown, certain=certain, negated=not negated)
             if inner in (ALWAYS, NEVER):
                 return NEVER if inner == ALWAYS else ALWAYS
             return Not(inner)
-        case AllOf(parts):
-            kept = tuple(part for part in map(_folded, parts) if part != ALWAYS)
-            return NEVER if NEVER in kept else AllOf(kept)
-        case AnyOf(parts):
-            kept = tuple(part for part in map(_folded, parts) if part != NEVER)
-            return ALWAYS if ALWAYS in kept else AnyOf(kept)
-        case _:
-            assert_never(condition)
-
-
-def _tests(condition: Condition) -> Iterator[Test]:
-    match condition:
-        case Test():
-            yield condition
-        case Not(inner):
-            yield from _tests(inner)
         case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _tests(part)
+            neutral, ruling = (ALWAYS, NEVER) if isinstance(condition, AllOf) else (NEVER, ALWAYS)
+            found = (without(part, unknown, certain=certain, negated=negated) for part in parts)
+            kept = tuple(part for part in found if part != neutral)
+            return ruling if ruling in kept else type(condition)(kept)
         case _:
             assert_never(condition)
 
