@@ -50,7 +50,7 @@ _SECRET_NAME: Final = re.compile(
     r"auth|cookie|token|key|secret|session|password|csrf|signature|credential", re.IGNORECASE
 )
 
-_SAID: Final = {
+_PHRASES: Final = {
     TextKind.EQUAL: ("equals", "does not equal", "equals none of"),
     TextKind.PREFIX: ("begins with", "does not begin with", "begins with none of"),
     TextKind.SUFFIX: ("ends with", "does not end with", "ends with none of"),
@@ -117,8 +117,8 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
     values = values_of(test.field, request, tags)
     name, matcher = str(test.field), test.matcher
     if isinstance(matcher, Present | Absent):
-        said = f"{name} is {'present' if values else 'absent'}"
-        return Evaluation(bool(values) is isinstance(matcher, Present), (said,))
+        reason = f"{name} is {'present' if values else 'absent'}"
+        return Evaluation(bool(values) is isinstance(matcher, Present), (reason,))
     if not values:
         return Evaluation(holds=False, reasons=(f"{name} is absent",))
     match matcher:
@@ -131,12 +131,12 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
             numbers = [number for value in values if (number := number_of(value)) is not None]
             holds = test.field.kind not in _ARISING and any(n >= bound if low else n <= bound for n in numbers)
             side = "at least" if low else "at most"
-            said = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
-            return Evaluation(holds, (said,))
+            reason = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
+            return Evaluation(holds, (reason,))
         case Signed():
             holds = test.field.kind not in _ARISING and any(is_signed(matcher, value) for value in values)
-            said = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
-            return Evaluation(holds, (said,))
+            reason = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
+            return Evaluation(holds, (reason,))
         case _:
             assert_never(matcher)
 
@@ -162,7 +162,7 @@ def _evaluate_text(field: Field, matcher: Text, values: Values) -> Evaluation:
     for value in values:
         found.update(index.find(value))
     if found:
-        does = _SAID[matcher.kind][0]
+        does = _PHRASES[matcher.kind][0]
         return Evaluation(holds=True, reasons=(f"{field} {does} {_shown(matcher.texts[min(found)])}",))
     return Evaluation(holds=False, reasons=(f"{field} {_shown_values(field, values)} {index.failed}",))
 
@@ -219,7 +219,7 @@ def _text_index(matcher: Text) -> _Texts:
 
 
 def _describe_absence(matcher: Text) -> str:
-    _, does_not, with_none = _SAID[matcher.kind]
+    _, does_not, with_none = _PHRASES[matcher.kind]
     listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
     if len(matcher.texts) > MAX_LISTED:
         listed += f" and {len(matcher.texts) - MAX_LISTED} more"
