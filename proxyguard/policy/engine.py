@@ -220,7 +220,7 @@ class Accumulated(NamedTuple):
 
 
 def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
-    """What clients are told of a limit. A sliding one gives back evenly, one by the calendar all at once."""
+    """The quota to announce for a limit. A sliding one gives back evenly, one by the calendar all at once."""
     limit = rule.limit
     if limit is None:
         raise TypeError(f"rule {rule.name}: there is no limit to announce")

@@ -112,10 +112,6 @@ class KeyMaker:
         """The keys of the bans that every request is looked for by: of its client, and of the client's network."""
         return request.client.ban_keys(self._prefixes)
 
-    def hashed(self, value: bytes) -> str:
-        """A header's, cookie's or query parameter's only value as it stands in a key."""
-        return self._hash(value)
-
     def client_ban_key(self, request: Request) -> str:
         """The key of a ban by client address."""
         return request.client.ban_keys(self._prefixes)[0]
@@ -143,7 +139,7 @@ class KeyMaker:
             case SingleValue(value_of):
                 if is_plain:
                     return lambda request: self._plain_or_hash(value_of(request))
-                return lambda request: self._hash(value_of(request))
+                return lambda request: self.hashed(value_of(request))
             case NamedValues(by_name):
                 return lambda request: self._hash_of(by_name(request).get(name))
             case AnyValues(values_of):
@@ -157,12 +153,13 @@ class KeyMaker:
         return request.client.client_key(self._prefixes)
 
     def _plain_or_hash(self, text: bytes) -> str:
-        return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self._hash(text)}"
+        return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self.hashed(text)}"
 
     def _hash_of(self, values: Values | None) -> str | None:
-        return self._hash(b"\0".join(values)) if values else None
+        return self.hashed(b"\0".join(values)) if values else None
 
-    def _hash(self, text: bytes) -> str:
+    def hashed(self, text: bytes) -> str:
+        """A header's, cookie's or query parameter's only value as it stands in a key."""
         return self._digest(text).hex()
 
     def _digest(self, text: bytes) -> bytes:

@@ -58,8 +58,8 @@ def _impossible(item: RuleView) -> Finding | None:
     clash = contradiction(item.when)
     if clash is None:
         return None
-    said = " and ".join(format_leaf(leaf) for leaf in clash[:3])
-    reason = f"{said} exclude each other" if said else "its condition is empty"
+    tests = " and ".join(format_leaf(leaf) for leaf in clash[:3])
+    reason = f"{tests} exclude each other" if tests else "its condition is empty"
     hint = "values of one field that are alternatives go into one list; conditions that are go below any:"
     place = item.source.find_key(item.rule, "when")
     return item.finding("PG002", f"the rule '{item.rule.name}' can never apply: {reason}", hint, place=place)

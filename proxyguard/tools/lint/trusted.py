@@ -55,8 +55,8 @@ def _broad(item: RuleView) -> Iterator[Finding]:
             continue
         wide = [network for network in leaf.test.matcher.networks if _is_wide(network)]
         if wide:
-            said = format_texts(network.text for network in wide)
-            message = f"the rule '{item.rule.name}' allows {said}: nothing refuses, counts or bans a client from there"
+            named = format_texts(network.text for network in wide)
+            message = f"the rule '{item.rule.name}' allows {named}: nothing refuses, counts or bans a client from there"
             hint = "list the networks that you know; /8 (IPv6: /16) is the widest that one organisation has"
             place = item.source.find_text(item.rule, [network.text for network in wide])
             yield item.finding("PG010", message, hint, place=place)

@@ -41,7 +41,7 @@ class RuleView:
     def finding(
         self, code: str, message: str, hint: str = "", *, place: Place | None = None, edits: tuple[Edit, ...] = ()
     ) -> Finding:
-        """A finding about this rule, at its place unless told otherwise."""
+        """A finding about this rule, at its place unless another is given."""
         at = place or self.rule.place
         also = (self.rule.place.line,) if at.file == self.rule.place.file else ()
         return Finding(at, code, message, hint, also, edits)

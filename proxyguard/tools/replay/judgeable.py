@@ -101,15 +101,15 @@ class _Cut:
         self.unjudged.append(
             Unjudged(rule.name, rule_set.name, ACTION_NAMES[type(rule.action)], mode, fields, certain != NEVER, effect)
         )
-        self._note_gifts(rule)
+        self._record_losses(rule)
         if isinstance(rule.action, Allow | Pass) and mode is Mode.ENFORCE and rule.limit is None:
             possible = without(rule.when, self._is_unknown, certain=False)
             yield replace(rule, name=rule.name + MAYBE, when=possible, mode=Mode.SHADOW)
         if certain != NEVER:
             yield replace(rule, when=certain)
 
-    def _note_gifts(self, rule: Rule) -> None:
-        """What a rule that may not fire would have given to later rules."""
+    def _record_losses(self, rule: Rule) -> None:
+        """Remember the tag or points that later rules may miss, because this rule may not fire."""
         match rule.action:
             case Tag(name):
                 self._tags.add(name.encode())

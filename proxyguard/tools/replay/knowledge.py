@@ -73,7 +73,7 @@ class Knowledge:
         )
 
     def given(self, *kinds: str) -> Knowledge:
-        """This, and fields that the operator told."""
+        """This, and fields whose value the operator gives for the whole log."""
         headers = self.headers
         if FieldKind.HOST in kinds and headers is not None:
             headers |= {"host"}
