@@ -8,9 +8,10 @@ is the negation of a present one, so that a request is asked only about what it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
+from proxyguard.core.address import Network
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
@@ -18,7 +19,18 @@ from proxyguard.policy.compile.signatures import checker
 from proxyguard.policy.compile.text_index import TextIndex
 from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import canonical, field_type
-from proxyguard.policy.model import Absent, AtLeast, AtMost, InNetworks, Present, Signed, Test, Text, TextKind
+from proxyguard.policy.model import (
+    Absent,
+    AtLeast,
+    AtMost,
+    FieldKind,
+    InNetworks,
+    Present,
+    Signed,
+    Test,
+    Text,
+    TextKind,
+)
 
 _NUMBER: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*")
 """What counts as a number in a value: decimal, without exponent; an octet count has at most 16 digits."""
@@ -122,7 +134,7 @@ Collect = Callable[[Request, set[int]], None]
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = ("_mark", "_of_client", "_of_request")
+    __slots__ = ("_headers", "_mark", "_networks", "_of_client", "_of_request")
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
@@ -130,12 +142,23 @@ class FactTable:
         for number, test in enumerate(tests):
             by_kind.setdefault(test.field.kind, []).append((test, number))
         self._mark = object()  # not the table itself: a request that is kept must not keep a policy that is gone
+        self._networks: NetworkTable | None = None
+        self._headers: Mapping[bytes, FieldIndex] = {}
         self._of_client: list[Collect] = []
         self._of_request: list[Collect] = []
         for kind, about in by_kind.items():
             row = field_type(kind)
             collectors = self._of_client if row.of_client else self._of_request
-            collectors += _collectors(row, about, yield_control)
+            networks = _networks(about)
+            if networks and kind == FieldKind.CLIENT:
+                self._networks = NetworkTable(networks, yield_control)
+            elif networks and row.address is not None:
+                collectors.append(_in_networks(row.address, NetworkTable(networks, yield_control)))
+            indexes = _indexes(about, yield_control)
+            if kind == FieldKind.HEADER:
+                self._headers = indexes
+            elif indexes:
+                collectors.append(_collector(row, indexes))
 
     def of(self, request: Request) -> set[int]:
         """The numbers of the tests that hold."""
@@ -144,6 +167,12 @@ class FactTable:
             facts = known[1].copy()
         else:
             facts = set()
+            if (
+                self._networks is not None
+            ):  # these two without a call through their row: nearly every policy asks for them
+                facts.update(self._networks.find(request.client.number))
+            if self._headers:
+                _collect_named(self._headers, request.header_index, facts)
             for collect in self._of_client:
                 collect(request, facts)
             request.facts = (self._mark, facts.copy())
@@ -152,31 +181,32 @@ class FactTable:
         return facts
 
 
-def _collectors(row: FieldType, tests: list[tuple[Test, int]], yield_control: YieldControl) -> Iterator[Collect]:
-    """What finds the facts about one field, or about a family of named ones."""
-    address = row.address
-    networks = [
-        (network, number)
+def _networks(tests: list[tuple[Test, int]]) -> list[tuple[Network, int]]:
+    return [
+        (each, number)
         for test, number in tests
         if isinstance(test.matcher, InNetworks)
-        for network in test.matcher.networks
+        for each in test.matcher.networks
     ]
-    if networks and address is not None:
-        yield _in_networks(address, NetworkTable(networks, yield_control))
+
+
+def _indexes(tests: list[tuple[Test, int]], yield_control: YieldControl) -> dict[bytes, FieldIndex]:
+    """What is asked about the values of a field, by name; networks are asked about elsewhere."""
     by_name: dict[bytes, list[tuple[Test, int]]] = {}
     for test, number in tests:
         if not isinstance(test.matcher, InNetworks):
             by_name.setdefault(test.field.name.encode(), []).append((test, number))
-    indexes = {name: field_index(about, yield_control) for name, about in by_name.items()}
-    if not indexes:
-        return
+    return {name: field_index(about, yield_control) for name, about in by_name.items()}
+
+
+def _collector(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Collect:
     match row.source:
         case SingleValue(value):
-            yield _single(value, indexes[b""])
+            return _single(value, indexes[b""])
         case AnyValues(values):
-            yield _any(values, indexes[b""])
+            return _any(values, indexes[b""])
         case NamedValues(present):
-            yield _named(present, indexes)
+            return _named(present, indexes)
         case ArisingValues():
             raise TypeError(f"{row.kind} is not a fact of a request")
         case _:
