@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from proxyguard.core.address import address_number
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.engine import decide, match
 from proxyguard.policy.error import PolicyError
+from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.fields import registry
-from proxyguard.policy.fields.field_type import MATCHERS, ArisingValues, FieldType, SingleValue
+from proxyguard.policy.fields.field_type import EXACT, MATCHERS, ArisingValues, FieldType, KeyForm, SingleValue
 from proxyguard.policy.fields.registry import field_type, field_types, key_kinds
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import Field
+from proxyguard.policy.model import Field, Policy
+from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.tools.replay.knowledge import Knowledge
+from tests.build import request
 
 GOOD = FieldType(kind="weather", description="The weather.", source=SingleValue(lambda _request: b"rain"))
 COLLIDES = FieldType(kind="path", description="", source=GOOD.source)
@@ -24,6 +31,14 @@ ODD_NAME = FieldType(kind="The Weather", description="", source=GOOD.source)
 ODD_MATCHER = FieldType(kind="weather", description="", source=GOOD.source, matchers=("in", "sounds_like"))
 ARISES = FieldType(kind="weather", description="", source=ArisingValues(single=True))
 NOT_A_FIELD = "rain"
+PEER = FieldType(
+    kind="peer",
+    description="The balancer that a request came through.",
+    source=SingleValue(lambda _request: b"198.51.100.7"),
+    matchers=EXACT,
+    address=lambda _request: address_number("198.51.100.7"),
+    key=KeyForm.HASHED,
+)
 
 
 @pytest.fixture
@@ -58,6 +73,25 @@ def test_a_field_of_a_package_comes_last(install: pytest.MonkeyPatch) -> None:
     assert list(field_types())[-1] == "weather"
     assert field_type("weather") is GOOD
     assert "weather" not in key_kinds()
+
+
+@pytest.mark.parametrize(("network", "rule"), [("198.51.100.0/24", "asks"), ("192.0.2.0/24", "default")])
+def test_a_field_with_an_address_is_compared_with_networks(
+    install: pytest.MonkeyPatch, network: str, rule: str
+) -> None:
+    provide(install, "PEER")
+    limited = "limit: {rate: 1/day, burst: 1, per: peer}, action: {tag: x}"
+    text = (
+        f"name: a\nrules:\n  - {{name: asks, when: {{peer: {network}}}, action: reject}}\n  - {{name: b, {limited}}}\n"
+    )
+    rule_set, problems = parse_rule_set(text, "a.yaml")
+    assert (rule_set is not None, problems) == (True, ())
+    assert rule_set is not None
+    tested = Policy((rule_set,))
+    found = match(compile_policy(tested, secret=b"secret"), request(), 0.0)
+    assert decide(found, MemoryStore().charge(found.charges, found.ban_keys, 0.0)).decision.rule == rule
+    assert trace(tested, request(), 0.0).decision.rule == rule
+    assert len(found.charges) == (1 if rule == "default" else 0)
 
 
 @pytest.mark.parametrize(
