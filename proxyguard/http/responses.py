@@ -206,7 +206,7 @@ def _html(status: int, text: str, seconds: int | None, notice: LimitNotice) -> b
 
 @lru_cache(maxsize=256)
 def _html_pieces(title: str, text: str, facts: tuple[str, ...], has_wait: bool) -> list[str]:  # noqa: FBT001 - a cache's key
-    """The page in pieces. A value that differs from answer to answer is a piece with its name between NULs: few pages are rendered."""
+    """The page in pieces; one with a name between NULs stands for a value of the answer, so that few pages are rendered."""
     from proxyguard.http.page_template import render_page  # noqa: PLC0415 - loads a template engine, which few tools need
 
     marks = [(name, f"\0{name}\0") for name in facts]

@@ -123,14 +123,17 @@ def _unjudged(rules: Sequence[UnjudgedLine], unknown: str) -> Iterator[Line]:
     yield from _heading("Cannot be judged from this log")
     yield Line(f"  The log does not have: {unknown}. Rules that look at these are left out.")
     rows: list[tuple[str, ...]] = [("rule", "action", "lacks", "so")]
-    for rule in rules[:MAX_LINES]:
-        effect = rule.effect + (" (judged in part)" if rule.in_part else "")
-        if rule.concerns is not None:
-            effect = f"of what is shown as stopped, up to {rule.concerns.requests:,} requests may be let through by it"
-        rows.append((rule.rule, rule.action, ", ".join(rule.lacks), effect))
+    rows += [(rule.rule, rule.action, ", ".join(rule.lacks), format_effect(rule)) for rule in rules[:MAX_LINES]]
     yield from _table(rows, left=4)
     if len(rules) > MAX_LINES:
         yield Line(f"  and {len(rules) - MAX_LINES} more rules; --json has them all")
+
+
+def format_effect(rule: UnjudgedLine) -> str:
+    """How leaving out the rule may change the figures."""
+    if rule.concerns is not None:
+        return f"of what is shown as stopped, up to {rule.concerns.requests:,} requests may be let through by it"
+    return rule.effect + (" (judged in part)" if rule.in_part else "")
 
 
 def _suspects(report: ReplayReport) -> Iterator[Line]:
