@@ -15,7 +15,7 @@ import msgspec
 
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.entry import LineError, LogFormat, LoggedRequest, NoRequest
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.moments import read_moment
 from proxyguard.tools.replay.requests import (

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, cast
 import msgspec
 
 from proxyguard.tools.replay.detect import SAMPLE_LINES, detect_format
-from proxyguard.tools.replay.entry import MAX_LINE_BYTES, LineError, LogFormat, LoggedRequest, NoRequest
+from proxyguard.tools.replay.logged_request import MAX_LINE_BYTES, LineError, LogFormat, LoggedRequest, NoRequest
 
 CHUNK_BYTES: Final = 1 << 20
 GZIP_MAGIC: Final = b"\x1f\x8b"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from proxyguard.tools.replay.entry import NoRequest
+from proxyguard.tools.replay.logged_request import NoRequest
 
 _METHOD: Final = re.compile(rb"[A-Z][A-Z_-]{0,31}")
 _ESCAPED: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
