@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from proxyguard.core.address import address_number
-from proxyguard.tools.replay.logged_request import LineError, LogFormat, NoRequest
 from proxyguard.tools.replay.json_lines import caddy_format, json_format, read_object
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, NoRequest
 from proxyguard.tools.replay.text_lines import combined_format, common_format, envoy_format, vhost_format
 
 SAMPLE_LINES: Final = 50

@@ -18,8 +18,8 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.engine import decide, due, match, owed
 from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
-from proxyguard.tools.replay.logged_request import LoggedRequest
 from proxyguard.tools.replay.judgeable import MAYBE
+from proxyguard.tools.replay.logged_request import LoggedRequest
 from proxyguard.tools.replay.report_values import STOPPING
 from proxyguard.tools.replay.tally import Change, RuleSum, RuleSums, Sum
 from proxyguard.tools.replay.timeline import Timeline

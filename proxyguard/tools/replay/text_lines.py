@@ -13,8 +13,8 @@ from typing import Final
 from proxyguard.core.request import Headers
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.knowledge import Knowledge
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.moments import CommonLogTimes, read_moment
 from proxyguard.tools.replay.requests import last_address, read_host, read_request_line, read_target, unescaped
 
