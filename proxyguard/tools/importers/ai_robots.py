@@ -53,11 +53,9 @@ def _usable(draft: Draft, crawler: str) -> bool:
 
 
 def _function(entry: dict[str, Any]) -> str:
-    """What the crawler is for, as the list says it in a few words."""
-    said = _LINK.sub(r"\1", str(entry.get("function", ""))).strip()
-    if _UNCLEAR.search(said) or len(said) > MAX_FUNCTION:
-        return ""
-    return said.rstrip(".")
+    """The purpose of a crawler in the words of the list; '' if it is unclear or a whole sentence."""
+    text = _LINK.sub(r"\1", str(entry.get("function", ""))).strip()
+    return "" if _UNCLEAR.search(text) or len(text) > MAX_FUNCTION else text.rstrip(".")
 
 
 def _few(by_function: dict[str, list[str]]) -> dict[str, list[str]]:
