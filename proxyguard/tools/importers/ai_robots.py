@@ -18,7 +18,7 @@ _LINK: Final = re.compile(r"\[([^\]]{1,100})\]\([^)]{0,300}\)")
 
 MAX_FUNCTION: Final = 60
 MAX_FUNCTIONS: Final = 12
-"""Functions with a rule of their own; the list describes the rest in sentences that nobody shares."""
+"""Functions with a rule of their own; the others are sentences that no second crawler has."""
 
 
 def read_ai_robots(text: str, name: str) -> Draft:

@@ -19,7 +19,7 @@ from proxyguard.tools.importers.samples import BROWSER, MISSING_OR_EMPTY, browse
 
 MAX_TOKENS: Final = 500_000
 HARMLESS: Final = frozenset({"", "0", "off", "no", "false", "ok", "good", "allow", "allowed"})
-"""Values that nobody gives to what should be refused."""
+"""Values that nobody gives to a client that should be refused."""
 
 _SOURCES: Final = {
     "$http_user_agent": "user_agent", "$host": "host", "$http_host": "host", "$uri": "path", "$request_method": "method",

@@ -1,4 +1,4 @@
-"""robots.txt (RFC 9309) as rules: what a crawler was asked to leave alone is refused to it.
+"""robots.txt (RFC 9309) as rules: a crawler is refused the paths that it was asked to leave alone.
 
 The longest matching pattern decides, as the RFC says: each Disallow is carried with the Allow patterns that are at least as long
 and could win over it. `*` groups concern every crawler that is not named elsewhere; people are no crawlers, so such a group is
@@ -36,7 +36,7 @@ AT_ONCE: Final = 5
 
 @dataclass(slots=True)
 class AgentGroup:
-    """What one or several user agents may read."""
+    """The patterns and the delay for one or several user agents."""
 
     agents: list[str] = field(default_factory=list)
     disallow: list[tuple[int, str]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class AgentGroup:
 
 
 class PathPattern(NamedTuple):
-    """A pattern as a condition: what is looked at, how, the text, and a path that it matches."""
+    """A pattern as a condition: the field, the matcher, the text, and an example of a path that matches."""
 
     key: str
     matcher: str
@@ -212,7 +212,7 @@ def _format_agents(group: AgentGroup) -> str:
 
 
 def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list[str]]:
-    """What the group disallows as a condition, empty for everything, None for nothing; and paths that it matches."""
+    """A condition for the paths that the group disallows, {} for every path and None for none; and paths that match."""
     by_exception: dict[tuple[str, ...], list[PathPattern]] = {}
     for line, pattern in group.disallow:
         found = _match(draft, line, pattern)

@@ -1,4 +1,4 @@
-"""What a server logged of a request line, as a front would have taken it.
+"""Parses logged request lines, targets, hosts and addresses as a front would have taken them.
 
 Decides which logged requests proxyguard would have looked at: those that are not HTTP, have no origin-form target or name
 another proxy's work are refused by the front before any rule, and so are outside of a replay.

@@ -1,6 +1,6 @@
 """Access logs that are lines of text: the common and combined formats of nginx and Apache, and Envoy's default.
 
-Fields appended to a combined line are let be, but for the X-Forwarded-For that nginx's own `main` format ends with. Patterns
+Fields after a combined line are ignored, except the X-Forwarded-For with which nginx's own `main` format ends. Patterns
 never try a byte twice (possessive repetition), because clients choose what is in a log.
 """
 

@@ -111,7 +111,7 @@ def _difference(found: Difference) -> Iterator[Line]:
 
 
 def format_change(change: ChangeLine) -> str:
-    """What became of the requests."""
+    """The kind of change, in words."""
     if change.before is None:
         return "newly stopped"
     return "no longer stopped" if change.after is None else "stopped by another rule"
@@ -150,30 +150,30 @@ def _suspects(report: ReplayReport) -> Iterator[Line]:
 
 def _reading(report: ReplayReport) -> Iterator[Line]:
     log = report.log
-    said = []
+    notes = []
     if log.malformed:
-        said.append(f"{log.malformed:,} of {log.lines:,} lines could not be read:")
+        notes.append(f"{log.malformed:,} of {log.lines:,} lines could not be read:")
         for bad in log.malformed_shown:
-            said += [f"  {bad.file}:{bad.line}: {bad.reason}", f"    {quoted(bad.excerpt, 100)}"]
+            notes += [f"  {bad.file}:{bad.line}: {bad.reason}", f"    {quoted(bad.excerpt, 100)}"]
         if log.malformed > len(log.malformed_shown):
-            said.append(f"  and {log.malformed - len(log.malformed_shown):,} more")
+            notes.append(f"  and {log.malformed - len(log.malformed_shown):,} more")
     if log.no_request:
-        said.append(
+        notes.append(
             f"{counted(log.no_request, 'line')} without a request that rules would see: the front refuses malformed requests by "
             "itself, and a replay does not show that."
         )
     if log.backwards > log.restarts:
-        said.append(
+        notes.append(
             f"{counted(log.backwards - log.restarts, 'line')} earlier than the one before: the clock stood still for them."
         )
     if report.clients_folded:
-        said.append(
+        notes.append(
             f"{counted(report.clients_folded, 'client')} with few requests summed up; none of them is among the suspects."
         )
-    said += log.notes
-    if said:
+    notes += log.notes
+    if notes:
         yield from _heading("Reading")
-        yield from (Line(f"  {text}") for text in said)
+        yield from (Line(f"  {text}") for text in notes)
 
 
 def _heading(text: str) -> Iterator[Line]:
