@@ -20,7 +20,7 @@ from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.runner import parse_batch_line, request_from_sample
-from proxyguard.tools.curl.curl import CurlError, sketch_from_curl
+from proxyguard.tools.curl.curl import CurlError, parse_curl
 
 
 @click.command()
@@ -134,12 +134,12 @@ def _pasted(command: str, client: str) -> SampleRequest:
     if command == "-":
         command = sys.stdin.read()
     try:
-        pasted = sketch_from_curl(command)
+        pasted = parse_curl(command)
     except CurlError as error:
         raise click.BadParameter(str(error), param_hint="--curl") from error
     for word in pasted.unknown:
         click.echo(f"note: {word} is not known here and was left out", err=True)
-    return pasted.sketch._replace(client=client)
+    return pasted.request._replace(client=client)
 
 
 def _with(headers: tuple[tuple[str, str], ...], more: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

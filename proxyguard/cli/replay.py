@@ -21,7 +21,6 @@ from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse.texts import read_host
 from proxyguard.tools.replay.detect import FORMATS
-from proxyguard.tools.replay.html_report import html_report
 from proxyguard.tools.replay.judgeable import judgeable
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
@@ -158,6 +157,8 @@ def replay(
 
 def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool, as_json: bool) -> None:
     if html_file is not None:
+        from proxyguard.tools.replay.html_report import html_report  # noqa: PLC0415 - loads a template engine
+
         try:
             html_file.write_text(html_report(report, full_addresses=full_addresses), encoding="utf-8")
         except OSError as error:

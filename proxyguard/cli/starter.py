@@ -21,7 +21,7 @@ from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.testing.runner import run_tests
 from proxyguard.tools.lint.fixes import replace_file
-from proxyguard.tools.scaffold.first_files import AlreadyThere, write_starter
+from proxyguard.tools.scaffold.first_files import AlreadyThere, write_first_files
 from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
 
 OWN_FILE: Final = "90-own.yaml"
@@ -43,7 +43,7 @@ def init(directory: Path) -> None:
         PurePosixPath("rules") / SCHEMA_FILE: schema_text(),
     }
     try:
-        written = write_starter(directory, schemas)
+        written = write_first_files(directory, schemas)
     except AlreadyThere as error:
         names = "\n".join(f"  {path}" for path in error.paths)
         fail(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -82,3 +84,19 @@ def test_a_refusal_has_the_status_that_the_client_reads() -> None:
 
 def test_a_drop_has_no_status() -> None:
     assert refusal_status(Decision(Drop(), "r")) == 0
+
+
+def test_a_page_keeps_what_looks_like_a_template_in_a_message() -> None:
+    message = 'Don\'t {{ wait }} {% if %} {0} "now" \0'
+    body = error_page(429, "00ff", accept=b"text/html", retry_after_seconds=5).body
+    own = render(
+        Decision(Reject(status=429, message=message, retry_after_seconds=5.0), "r"), "00ff", accept=b"text/html"
+    ).body
+    default = DEFAULT_MESSAGES[429].encode()
+    assert own == body.replace(default, b"Don&#x27;t {{ wait }} {% if %} {0} &quot;now&quot; \0")
+
+
+def test_tools_that_write_no_page_load_no_template_engine() -> None:
+    code = "import sys, proxyguard.cli.rules, proxyguard.cli.explain, proxyguard.cli.replay; print('jinja2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"

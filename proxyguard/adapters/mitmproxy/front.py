@@ -27,6 +27,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Listen, Settings, Upstream
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.http.page_template import load_page_template
 from proxyguard.http.responses import TARPIT_BODY
 from proxyguard.policy.sites import HostTable
 
@@ -80,6 +81,7 @@ class Front:
     async def start(self) -> None:
         """Bind and listen. Raises OSError (with a message for the operator) when an address or a certificate cannot be used."""
         settings = self._settings
+        load_page_template()
         runtime = self._build(asyncio.get_running_loop())
         sockets = list(self._given) or open_sockets(settings.listen, shared_port=settings.workers > 1)
         self._sockets = sockets
