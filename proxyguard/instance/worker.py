@@ -242,7 +242,7 @@ class Worker:
 
     async def _switch_restrictions(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Hear which restrictions are on, and tell what was counted."""
-        counts, restricting = self.counts, self.guard.restricting
+        counts, restricting = self.counts, self.guard.restrictions
         restricting.switch(on_from(arguments["on"]))
         within = counts.upstream_head_seconds.counts
         return {
@@ -253,7 +253,7 @@ class Worker:
 
     async def _try_restriction(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Whom limits would have touched within the last hour."""
-        recent, now = self.guard.restricting.recent, time()
+        recent, now = self.guard.restrictions.recent, time()
         tried = [recent.try_out(allowance_from(plain), now) for plain in arguments["allowances"]]
         return {"tried": [list(each) for each in tried], "not_kept": recent.not_kept(now)}
 
