@@ -123,6 +123,9 @@ class Metrics:
         if self.internal_errors[where] <= 10 or self.internal_errors[where] % 1000 == 0:
             logger.error("internal error in %s (%d so far)", where, self.internal_errors[where], exc_info=error)
 
+    def audit_records_dropped(self, count: int) -> None:
+        self.audit_dropped += count
+
     def snapshot(self) -> list[Family]:
         """Every family as plain data; see `Family`."""
         families: list[Family] = [

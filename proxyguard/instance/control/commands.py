@@ -13,7 +13,7 @@ from typing import Any, Final
 from proxyguard.core.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
 from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
-from proxyguard.instance.deploy import RulesRejected
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.stores.bans import ORDER_MARK
 from proxyguard.limits.stores.open import Books

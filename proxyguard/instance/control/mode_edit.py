@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
-from proxyguard.instance.loader_process import be_patient
+from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.load import rule_files
 from proxyguard.policy.model import NOWHERE, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
@@ -180,7 +180,7 @@ def _rules(rule_set: RuleSet, rule: str, mode: Mode) -> RuleSet:
 
 def main() -> None:
     """The child: edit, then write what is wrong and the edit, as plain data, to standard output."""
-    be_patient()
+    lower_priority()
     directory, rule, mode = sys.argv[1:]
     answer: tuple[str, tuple[str, int, bytes, bytes] | None]
     try:

@@ -19,8 +19,8 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.problems import name_hint
 from proxyguard.instance.control.mode_edit import Edited, EditError, write_back
 from proxyguard.instance.control.server import Command, CommandError
-from proxyguard.instance.deploy import RulesRejected
-from proxyguard.instance.loader_process import answer_of_child
+from proxyguard.instance.loaded_rules import RulesRejected
+from proxyguard.instance.loader_process import run_child
 from proxyguard.instance.reloader import Reloader
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Hits, TallyWindow
@@ -271,9 +271,7 @@ class Promotions:
     async def _write(self, rule: str, mode: Mode) -> Edited:
         rules = self._reloader.rules
         try:
-            fault, edited = await answer_of_child(
-                "proxyguard.instance.control.mode_edit", rules, str(rules), rule, str(mode)
-            )
+            fault, edited = await run_child("proxyguard.instance.control.mode_edit", rules, str(rules), rule, str(mode))
         except RulesRejected as error:
             raise CommandError(error.report) from error
         if edited is None:
