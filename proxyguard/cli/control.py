@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
+from proxyguard.core.units import format_time
 from proxyguard.instance.control.client import ControlError, send_command
 
 RELOAD_SECONDS: Final = 300.0
@@ -42,7 +42,7 @@ def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
     for line in promotion_lines(promotions):
         click.echo(line)
     if last:
-        click.echo(f"{'last reload':<16} {last['result']}, {moment(last['time'])} UTC")
+        click.echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
         for line in last.get("report", "").splitlines():
             click.echo(f"  {line}")
 
@@ -59,20 +59,15 @@ def format_value(value: Any) -> str:
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:
     """What `status` says of promoted rules; nothing when there is none."""
     lines = [
-        f"{'watched':<16} {rule} until {moment(watch['until'])} UTC"
+        f"{'watched':<16} {rule} until {format_time(watch['until'])} UTC"
         for rule, watch in promotions.get("watched", {}).items()
     ]
     lines += [f"{'held in shadow':<16} {rule}: its file says enforce" for rule in promotions.get("held_in_shadow", [])]
     for each in promotions.get("rolled_back", []):
         where = f"in memory only: {each['trouble']}" if each["trouble"] else each["file"]
         stopped = f"it stopped {each['stopped']} of {each['seen']} protected clients"
-        lines.append(f"{'rolled back':<16} {each['rule']}, {moment(each['time'])} UTC: {stopped} ({where})")
+        lines.append(f"{'rolled back':<16} {each['rule']}, {format_time(each['time'])} UTC: {stopped} ({where})")
     return lines
-
-
-def moment(time: float) -> str:
-    """A time as operators compare it with their logs: `2026-11-05 03:12:44`, UTC."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @click.command()

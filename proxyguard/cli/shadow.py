@@ -11,9 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import RELOAD_SECONDS, call_instance, moment
+from proxyguard.cli.control import RELOAD_SECONDS, call_instance
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
-from proxyguard.core.units import DURATION_HINT, parse_duration
+from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 from proxyguard.instance.control.client import ControlError, send_command
 
 
@@ -47,7 +47,7 @@ def report(config: Path | None, control: Path | None, *, full: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(answer))
         return
-    click.echo(f"since {moment(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
+    click.echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
     click.echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
         Console().print(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))

@@ -6,7 +6,6 @@ A record holds no headers but what rules looked at, so a test of a header is sai
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import click
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
 from proxyguard.core.request import Request
+from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
 from proxyguard.policy.compile.conditions import NO_TAGS
 from proxyguard.policy.explain.evaluate import evaluate
@@ -69,12 +69,8 @@ def _in_words(record: dict[str, Any], file: str) -> list[str]:
     def has(name: str) -> Any:
         return record.get(name)
 
-    moment = has("time")
-    when = (
-        datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        if isinstance(moment, int | float)
-        else str(moment)
-    )
+    at = has("time")
+    when = f"{format_time(at)} UTC" if isinstance(at, int | float) else str(at)
     port = f" port {has('port')}" if has("port") else ""
     lines = [
         f"{when}  reference {has('reference')}, in {file}",
