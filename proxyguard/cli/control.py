@@ -1,4 +1,4 @@
-"""Commands that ask or change a running instance through its control socket."""
+"""Commands that query or change a running instance through its control socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RELOAD_SECONDS: Final = 300.0
 def call_instance(
     config: Path | None, control: Path | None, name: str, arguments: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """One command to the running instance; ends the program with what it says when it refuses."""
+    """Send a command to the running instance; ends the program with the message when it refuses."""
     try:
         return send_command(control_or_exit(config, control), name, arguments)
     except ControlError as error:
@@ -31,7 +31,7 @@ def call_instance(
 @control_option
 @json_option
 def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
-    """Show what the running instance does: rules in force, connections, faults."""
+    """Show the state of the running instance: rules in force, connections, faults."""
     answer = call_instance(config, control, "status")
     if as_json:
         click.echo(json.dumps(answer))
@@ -57,7 +57,7 @@ def format_value(value: Any) -> str:
 
 
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:
-    """What `status` says of promoted rules; nothing when there is none."""
+    """The lines of `status` about promoted rules; none when there are none."""
     lines = [
         f"{'watched':<16} {rule} until {format_time(watch['until'])} UTC"
         for rule, watch in promotions.get("watched", {}).items()
@@ -75,9 +75,9 @@ def promotion_lines(promotions: dict[str, Any]) -> list[str]:
 @control_option
 @json_option
 def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
-    """Read the rules again and put them in force, without waiting for the next look at the files.
+    """Read the rules again and put them in force, without waiting for the next check of the files.
 
-    The rules are parsed and their tests run first. When anything is wrong, the report says what, and the rules of before
+    The rules are parsed and their tests run first. When anything is wrong, the report lists it, and the previous rules
     stay in force. Exit code 0: the rules are in force. 1: they are refused, or no instance answers.
 
     \b

@@ -1,4 +1,4 @@
-"""`proxyguard run`: the firewall itself. Says on standard error what listens where and which rules are in force."""
+"""`proxyguard run`: the firewall itself. Writes to standard error where it listens and which rules are in force."""
 
 from __future__ import annotations
 
@@ -34,15 +34,9 @@ MAX_NAMES_SHOWN = 12
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="enforce, or shadow: record, never act.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes. Default 1.")
 def run(
-    config: Path | None,
-    listen: str | None,
-    upstream: str | None,
-    rules: Path | None,
-    admin: str | None,
-    audit: str | None,
-    mode: str | None,
-    workers: int | None,
-) -> None:
+    config: Path | None, listen: str | None, upstream: str | None, rules: Path | None, admin: str | None,
+    audit: str | None, mode: str | None, workers: int | None,
+) -> None:  # fmt: skip
     """Run the firewall in front of a web server until SIGTERM, which lets requests finish.
 
     Options win over PROXYGUARD_* variables, which win over the settings file.
@@ -99,7 +93,7 @@ async def serve(settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
 
 
 def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...], admin_port: int | None) -> str:
-    """What an operator wants to see once after a start."""
+    """The summary that is shown once after a start."""
     modes: dict[Mode, list[str]] = {mode: [] for mode in Mode}
     for rule, mode in rules_by_mode(loaded.policy, settings.mode):
         modes[mode].append(rule.name)

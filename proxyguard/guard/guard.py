@@ -1,4 +1,4 @@
-"""One request through engine, store and telemetry: the one place where a check may fail, and what happens then.
+"""Takes one request through engine, store and telemetry, and applies the failure mode when that fails.
 
 Implements `interfaces.Checker`. Decides nothing itself but the failure mode; knows nothing of sockets or HTTP framing. The
 policy is one reference that a reload swaps; a request keeps the one it started with.
@@ -311,28 +311,16 @@ class Guard:
         if self._audit is None:
             return
         request, decision = ticket.request, ticket.decision
-        self._audit.write(
-            Record(
-                time=in_thousandths(self._clock()),
-                reference=ticket.reference,
-                client=request.client.text,
-                port=request.client.port,
-                method=shown(request.method),
-                host=shown(request.host),
-                path=shown(request.path),
-                rule=decision.rule,
-                action=decision.name,
-                mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
-                score=decision.score,
-                status=status,
-                milliseconds=in_thousandths(seconds * 1000),
-                reason=decision.reason,
-                class_=ticket.class_,
-                tags=given_tags(decision),
-                shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow),
-                fault=fault,
-            )
-        )
+        record = Record(
+            time=in_thousandths(self._clock()), reference=ticket.reference, client=request.client.text,
+            port=request.client.port, method=shown(request.method), host=shown(request.host), path=shown(request.path),
+            rule=decision.rule, action=decision.name,
+            mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
+            score=decision.score, status=status, milliseconds=in_thousandths(seconds * 1000), reason=decision.reason,
+            class_=ticket.class_, tags=given_tags(decision),
+            shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow), fault=fault,
+        )  # fmt: skip
+        self._audit.write(record)
 
 
 def in_thousandths(value: float) -> float:

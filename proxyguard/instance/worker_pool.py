@@ -228,7 +228,7 @@ class WorkerPool:
             try:
                 await self._spawn(slot)
             except OSError as error:
-                logger.error("%s", error)  # noqa: TRY400 - the worker has said why
+                logger.error("%s", error)  # noqa: TRY400 - the worker has logged why
 
     def _outlived(self, process: WorkerProcess) -> bool:
         recycle = self._settings.recycle
@@ -243,7 +243,7 @@ class WorkerPool:
         try:
             await self._spawn(slot)
         except OSError as error:
-            logger.error("%s; the old one goes on", error)  # noqa: TRY400 - the worker has said why
+            logger.error("%s; the old one goes on", error)  # noqa: TRY400 - the worker has logged why
             return
         await old.stop(self._settings.drain_seconds + 10)
 

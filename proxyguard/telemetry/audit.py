@@ -64,7 +64,7 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
 
 
 def shown(value: bytes) -> str:
-    """What a record keeps of bytes that a client chose: the first MAX_TEXT, undecodable ones replaced."""
+    """Bytes that a client chose, as a record keeps them: the first MAX_TEXT, undecodable ones escaped."""
     return value[:MAX_TEXT].decode("utf-8", "backslashreplace")
 
 
