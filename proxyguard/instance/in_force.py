@@ -15,7 +15,7 @@ from proxyguard.policy.restriction import Restriction
 
 
 class InForce(NamedTuple):
-    """A summary of the rules in force. `modes` has the effective mode of each rule, by name.
+    """A summary of the rules in force. `modes` has the effective mode of each rule, by name; `counts` how many have each.
 
     `given` names the restrictions that commands gave; `banned_by` has the kinds of keys that rules ban, as those keys begin.
     """
@@ -23,6 +23,7 @@ class InForce(NamedTuple):
     digest: str
     files: tuple[Path, ...]
     modes: Mapping[str, Mode]
+    counts: Mapping[str, int]
     restrictions: tuple[Restriction, ...]
     classes: tuple[str, ...]
     given: frozenset[str]
@@ -38,17 +39,14 @@ class InForce(NamedTuple):
             modes[rule.name] = own
             if own is Mode.ENFORCE and isinstance(rule.action, Ban) and rule.limit is not None:
                 banned_by.add("+".join(str(part) for part in rule.limit.per))
+        count = Counter(modes.values())
         return cls(
             policy.digest,
             loaded.files,
             modes,
+            {each.value: count[each] for each in Mode},
             policy.restrictions,
             policy.classes,
             frozenset(each.name for one in policy.rule_sets if one.name == GIVEN_NAME for each in one.restrictions),
             frozenset(banned_by),
         )
-
-    def rule_counts(self) -> dict[str, int]:
-        """How many rules are in force in which mode."""
-        counted = Counter(self.modes.values())
-        return {mode.value: counted[mode] for mode in Mode}

@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import Mode, weakest
+from proxyguard.instance.background import yield_control
 from proxyguard.instance.in_force import InForce
 from proxyguard.instance.loaded_rules import LoadedRules
+from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.given import Plain, with_given
 from proxyguard.policy.model import Policy, Rule, RuleSet
 
@@ -37,12 +39,15 @@ class PolicyTransfer(NamedTuple):
 def override(policy: PolicyTransfer, mode: Mode, shadowed: Collection[str], given: Sequence[Plain]) -> PolicyTransfer:
     """The same policy with the rules named in `shadowed` in shadow, and with restrictions that commands gave.
 
-    Unpickles it, so call it in a thread: it yields between parts.
+    Unpickles it, so call it in a thread: it yields between steps.
     """
     parts = _with_shadow(policy.parts, shadowed) if shadowed else policy.parts
     if given:
         parts = [*parts, given_part(given)]
-    return PolicyTransfer(parts, InForce.of(join(parts), mode))
+    joined: list[Any] = [join(parts)]
+    in_force = InForce.of(joined[0], mode)
+    dismantle(joined, yield_control)
+    return PolicyTransfer(parts, in_force)
 
 
 def split(loaded: LoadedRules) -> list[bytes]:

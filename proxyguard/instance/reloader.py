@@ -13,6 +13,7 @@ from time import time, time_ns
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import Mode
+from proxyguard.instance.background import working_thread
 from proxyguard.instance.in_force import InForce
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.loader_process import load_in_child
@@ -195,7 +196,8 @@ class Reloader:
         """Install the policy of the files, with what commands and roll-backs override in it."""
         policy = files_policy
         if self.shadowed or self._given:
-            policy = await asyncio.to_thread(override, policy, self._mode, self.shadowed, self._given)
+            with working_thread():
+                policy = await asyncio.to_thread(override, policy, self._mode, self.shadowed, self._given)
         await self._install(policy.parts)
         self._files_policy = files_policy
         self.current = policy.in_force
@@ -203,4 +205,4 @@ class Reloader:
 
     def _show_in_force(self) -> None:
         self._counts.policy = (self.current.digest, time())
-        self._counts.rules.update(self.current.rule_counts())
+        self._counts.rules.update(self.current.counts)
