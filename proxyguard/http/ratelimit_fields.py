@@ -13,7 +13,7 @@ from typing import Final
 
 from proxyguard.core.decision import EndTime, Quota
 from proxyguard.core.request import Headers
-from proxyguard.core.units import duration_text, size_text
+from proxyguard.core.units import duration_text, format_iso_time, size_text
 
 PERIODS: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86_400.0: "a day", 604_800.0: "a week"}
 
@@ -71,8 +71,8 @@ def ending_text(ends: EndTime) -> str:
 
 
 def iso_time(at: float) -> str:
-    """`2023-07-04T18:00:00Z`."""
-    return datetime.fromtimestamp(ceil(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """`2023-07-04T18:00:00Z`, rounded up."""
+    return format_iso_time(ceil(at))
 
 
 def format_wait(seconds: int) -> str:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from proxyguard.core.decision import Decision, Drop, Mode, Quota, Reject, Tarpit
+from proxyguard.core.decision import Decision, Drop, Quota, Reject, Tarpit
 from proxyguard.http.responses import DEFAULT_MESSAGES, error_page, refusal_status, render
 
 QUOTA = Quota(limit=10, period_seconds=60.0, remaining=0, retry_after_seconds=4.2)
@@ -77,7 +77,7 @@ def test_waits_are_said_in_words(seconds: float, words: str) -> None:
 
 
 def test_a_refusal_has_the_status_that_the_client_reads() -> None:
-    assert refusal_status(Decision(Reject(), "r", mode=Mode.ENFORCE)) == 403
+    assert refusal_status(Decision(Reject(), "r")) == 403
     assert refusal_status(Decision(Reject(status=451), "r")) == 451
     assert refusal_status(Decision(Tarpit(), "r")) == 200
 

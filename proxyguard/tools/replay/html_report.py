@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard import __version__
+from proxyguard.core.units import format_time
 from proxyguard.tools.replay.charts import ENVIRONMENT, SPARK_HEIGHT, SPARK_WIDTH, Row, spark_points, stacked
 from proxyguard.tools.replay.report import masked
 from proxyguard.tools.replay.report_values import ReplayReport, Share
-from proxyguard.tools.replay.text_report import format_change, format_effect, format_time, percent
+from proxyguard.tools.replay.text_report import format_change, format_effect, percent
 
 SERIES: Final = 5
 """Rules with a colour of their own; the others share one."""

@@ -6,10 +6,10 @@ Every text that a client chose was made printable before. Colour is the caller's
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import quoted
+from proxyguard.core.units import format_time
 from proxyguard.tools.replay.report_values import ChangeLine, Difference, ReplayReport, RuleLine, Share, UnjudgedLine
 
 MAX_CELL: Final = 60
@@ -48,7 +48,7 @@ def _opening(report: ReplayReport) -> Iterator[Line]:
     yield Line(f"{report.rules_directory}: {counted(report.rule_sets, 'rule set')}, {counted(report.rules, 'rule')}")
     yield Line(
         f"{files} ({', '.join(log.formats)}): {counted(log.requests, 'request')}, "
-        f"{format_time(log.first)} to {format_time(log.last)}"
+        f"{format_time(log.first)} UTC to {format_time(log.last)} UTC"
     )
     yield Line("")
     rows: list[tuple[str, ...]] = [("", "requests", "share", "clients", "networks", "logged in", "verified")]
@@ -200,11 +200,6 @@ def _shortened(cell: str) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 line`, `1,200 lines`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def format_time(seconds: float) -> str:
-    """A moment in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def plain(lines: Iterable[Line]) -> str:
