@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: its map lists what there is, its layers are those that are held, its diagrams name modules.
+"""docs/architecture.md is true: its map lists what there is, its layers are those that are held, its diagrams name modules."""
 
 from __future__ import annotations
 
