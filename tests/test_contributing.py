@@ -1,6 +1,6 @@
 """The recipes of CONTRIBUTING.md work: each is carried out in a copy of the tree, and what it adds is used for real.
 
-A block with a title is a file to write, or a change to one (`diff`); a `console` block is run line by line, and what the
+A block below a path is a file to write, or a change to one (`diff`); a `console` block is run line by line, and what the
 page shows below a command must be in what it prints. A recipe is a section whose heading begins with `Add`.
 """
 
@@ -20,7 +20,7 @@ from tests.paths import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^## (Add .+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-BLOCK = re.compile(r'^( *)(`{3,4})(\w+)(?: title="([^"]+)")?\n(.*?)^\1\2$', re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)(?:`([\w/.-]+)`:\n\n\1)?(`{3,4})(\w+)\n(.*?)^\1\3$", re.MULTILINE | re.DOTALL)
 REGISTRIES = {
     "Add a condition field": "proxyguard/policy/fields/registry.py",
     "Add an action": "proxyguard/policy/actions/registry.py",
@@ -76,7 +76,7 @@ def test_a_recipe_works(recipe: str, tmp_path: Path) -> None:
         pytest.skip("the registry is not in this tree yet")
     folder = copy_of_the_tree(tmp_path / "tree")
     consoles = 0
-    for indent, _, language, title, text in BLOCK.findall(RECIPES[recipe]):
+    for indent, title, _, language, text in BLOCK.findall(RECIPES[recipe]):
         block = textwrap.dedent(text) if indent and language != "diff" else text
         if language == "diff":
             change(folder / title, "\n".join(line.removeprefix(indent) for line in text.splitlines()))
@@ -86,7 +86,7 @@ def test_a_recipe_works(recipe: str, tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block)
         else:
-            assert language == "console", f"{recipe}: a block without a title"
+            assert language == "console", f"{recipe}: a block without a path"
             run(block, folder)
             consoles += 1
     assert consoles
