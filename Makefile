@@ -76,7 +76,7 @@ lint: setup $(VENV)/.workflows  ## Check style, types, layers, the bundled rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/proxyguard check rules
-	$(VENV)/bin/actionlint
+	$(VENV)/bin/actionlint .github/workflows/*.yml
 	$(VENV)/bin/zizmor --quiet --offline --no-progress --persona=pedantic .github
 
 format: setup  ## Format the code and fix what can be fixed by itself.
