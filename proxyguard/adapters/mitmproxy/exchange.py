@@ -1,30 +1,28 @@
 """One request from its head to its end: checked, then refused, held or forwarded, its response passed back, and settled.
 
 A state machine between a codec, which speaks with the client, and the request as its upstream gets it, which is always HTTP/1.1:
-what is done with decisions, with answers, and when time runs out. Commands for the driver go onto the codec's list. No I/O; `now`
-is an argument.
+what is done with decisions, with answers, and when time runs out. Commands for the driver go into the layer's Outbox. No I/O;
+`now` is an argument.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
-from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.request import UpstreamRequest
+from proxyguard.adapters.mitmproxy.upstream_request import UpstreamRequest
 from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
 from proxyguard.http.responses import Answer, error_page, render
-
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What an error page of ours asks for; upstreams that restart are back within seconds."""
@@ -38,16 +36,19 @@ class Phase(Enum):
 
     CHECKING = 1
     DELAYED = 2
-    LEASING = 3
-    FORWARDING = 4
+    READY = 3
+    """To be forwarded, as soon as the event at hand has been handled."""
+    LEASING = 4
+    """For a new connection to an upstream."""
+    FORWARDING = 5
     """The upstream has the request, or is getting it; its response may have begun."""
-    RELAYING = 5
+    RELAYING = 6
     """Upgraded: bytes pass both ways."""
-    OVER = 6
+    OVER = 7
 
 
 class Exchange:
-    """See the module. `deadline` is when `expired` is to be called, inf for never."""
+    """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
     __slots__ = (
         "_bytes_received",
@@ -57,7 +58,7 @@ class Exchange:
         "_head",
         "_hidden",
         "_link",
-        "_request",
+        "_outbox",
         "_responded",
         "_route",
         "_services",
@@ -66,17 +67,18 @@ class Exchange:
         "_ticket",
         "deadline",
         "phase",
+        "request",
         "upstream",
     )  # fmt: skip
-
-    _request: Request
 
     def __init__(
         self,
         services: FrontServices,
         link: ClientState,
+        outbox: Outbox,
         codec: Codec,
         head: RequestHead,
+        request: Request,
         route: Route,
         now: float,
         *,
@@ -84,8 +86,10 @@ class Exchange:
     ) -> None:
         self._services = services
         self._link = link
+        self._outbox = outbox
         self._codec = codec
         self._head = head
+        self.request = request
         self._route = route
         self._started = now
         self._ticket: Ticket | None = None
@@ -97,18 +101,17 @@ class Exchange:
         self._responded = False
         self.phase = Phase.CHECKING
         self.deadline = inf
-        self.upstream = UpstreamRequest(codec, head, whole=whole)
+        self.upstream = UpstreamRequest(outbox, head, whole=whole)
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
-    def begin(self, request: Request, now: float) -> None:
+    def begin(self, now: float) -> None:
         """Check the request and act on the decision, or wait for it."""
-        self._request = request
-        checked = self._services.checker.check(request)
+        checked = self._services.checker.check(self.request)
         if isinstance(checked, Ticket):
             self.decided(checked, now)
         else:
-            self._codec.commands.append(AwaitTicket(self, checked))
+            self._outbox.commands.append(AwaitTicket(self, checked))
 
     def body(self, data: bytes, now: float) -> None:
         """More of the request's body. Call only while `takes_body`."""
@@ -159,7 +162,7 @@ class Exchange:
             case Reject():
                 self._reject(now)
             case Pass() | Allow():
-                self._lease(fresh=False)
+                self._forward()
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client):
                     self._status = 200
@@ -180,7 +183,7 @@ class Exchange:
         match self.phase:
             case Phase.DELAYED:
                 self._services.delayed -= 1
-                self._lease(fresh=False)
+                self._forward()
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
                 self.fail(504, "upstream-timeout", now)
@@ -205,21 +208,35 @@ class Exchange:
 
     # -- from the upstream -----------------------------------------------------------------------------------------------
 
-    def leased(self, server: UpstreamServer | None, *, reused: bool, fault: str, now: float) -> None:
-        """There is a connection to an upstream, or there is none to be had."""
+    def lease(self, now: float) -> None:
+        """Take an idle connection and send the request on it, or ask for a new one. Does nothing if it is too late for either."""
+        if self.phase is not Phase.READY:
+            return
+        upstreams = self._link.upstreams
+        server = None if upstreams is None else upstreams.take(self._route.group)
+        if server is None:
+            self._connect(fresh=False)
+        else:
+            self._send_request(server, now)
+
+    def leased(self, server: UpstreamServer | None, fault: str, now: float) -> None:
+        """Handle the answer to Lease: a connection, or None with a fault token."""
         if self.phase is not Phase.LEASING:
             if server is not None:
-                self._codec.commands.append(EndLease(server, reusable=True))
-            return
-        if server is None:
+                self._outbox.commands.append(EndLease(server, reusable=True))
+        elif server is None:
             self.fail(503, fault, now)
-            return
+        else:
+            self._send_request(server, now)
+
+    def _send_request(self, server: UpstreamServer, now: float) -> None:
+        self.phase = Phase.FORWARDING
+        server.exchange = self
+        services = self._services
         upstream = self.upstream
         upstream.server = server
-        self.phase = Phase.FORWARDING
-        services = self._services
-        head = services.upstream_head(self._head, self._request, self._route, self._link, self._hidden)
-        upstream.begin(server, head, now, reused=reused)
+        head = services.upstream_head(self._head, self.request, self._route, self._link, self._hidden)
+        upstream.begin(server, head, now)
         bounds = services.bounds
         self.deadline = now + (bounds.upstream_first_byte_seconds if upstream.is_whole else bounds.body_gap_seconds)
 
@@ -255,7 +272,7 @@ class Exchange:
             return
         if upstream.may_be_repeated():
             upstream.server = None
-            self._lease(fresh=True)
+            self._connect(fresh=True)
             return
         try:
             events = server.parser.eof()
@@ -315,15 +332,20 @@ class Exchange:
         if early:
             self.relay(early, now)
 
-    def _lease(self, *, fresh: bool) -> None:
+    def _forward(self) -> None:
+        self.phase = Phase.READY
+        self.deadline = inf
+        self._outbox.ready.append(self)
+
+    def _connect(self, *, fresh: bool) -> None:
         self.phase = Phase.LEASING
         self.deadline = inf
-        self._codec.commands.append(Lease(self, self._route.group, fresh=fresh))
+        self._outbox.commands.append(Lease(self, self._route.group, fresh=fresh))
 
     def _delay(self, action: Delay, now: float) -> None:
         if self._services.delayed >= self._services.max_delayed:
             self._services.events.bound_exceeded("delay")
-            self._lease(fresh=False)
+            self._forward()
             return
         self._services.delayed += 1
         self.phase = Phase.DELAYED
@@ -348,14 +370,14 @@ class Exchange:
         self._codec.cut(flush=True)
 
     def _finish(self, now: float, fault: str, *, reusable: bool = True) -> None:
-        """Let go of everything, and settle. What is still to be said to the client is the caller's."""
+        """Release everything, and settle. What is still to be sent to the client is the caller's to send."""
         phase, self.phase = self.phase, Phase.OVER
         self.deadline = inf
         upstream = self.upstream
         if upstream.server is not None:
             upstream.release(reusable=reusable, flush=phase is Phase.RELAYING)
         elif phase is Phase.LEASING:
-            self._codec.commands.append(GiveUp(self))
+            self._outbox.commands.append(GiveUp(self))
         elif phase is Phase.DELAYED:
             self._services.delayed -= 1
         upstream.held = b""
@@ -379,3 +401,31 @@ class Exchange:
                 status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self._started, fault, headed
             ),
         )
+
+
+def open_exchange(
+    services: FrontServices,
+    link: ClientState,
+    outbox: Outbox,
+    codec: Codec,
+    head: RequestHead,
+    version: bytes,
+    before: Request | None,
+    now: float,
+    *,
+    whole: bool,
+) -> Exchange | None:
+    """The exchange of a request whose head was read, to be begun by the caller; None, and counted, if its host is unknown.
+
+    `version` is the client's (`1.0`, `1.1`, `2`); `before` the last request of the connection, if it may share facts with this one.
+    """
+    route = services.routes.find(head.host)
+    if route is None:
+        services.events.bad_request("host-unknown")
+        return None
+    client = services.resolver.resolve(link.peer, head.headers)
+    scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
+    request = Request(client, head.method, scheme, head.host, head.target, head.headers, version)
+    if before is not None:
+        request.take_after(before)
+    return Exchange(services, link, outbox, codec, head, request, route, now, whole=whole)
