@@ -20,7 +20,7 @@ from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
 class Leases:
     """Leases upstream connections for one client connection, and is the user of each that it has."""
 
-    __slots__ = ("_connections", "_client", "_link", "_runtime", "_waits")
+    __slots__ = ("_client", "_connections", "_link", "_runtime", "_waits")
 
     def __init__(self, client: ClientHandle, runtime: Runtime, link: ClientState) -> None:
         self._client: ClientHandle | None = client

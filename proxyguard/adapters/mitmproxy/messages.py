@@ -57,11 +57,10 @@ class ExchangeHandle(Protocol):
 
 
 class Outbox:
-    """What a layer has to hand over after an event, and the exchanges that it has to find a connection for before that.
+    """What a layer hands over after an event. Owned by the layer; its codec, exchanges and streams add to it.
 
-    Owned by the layer; its codec, exchanges and streams add to it. `commands` are carried out in order. `ready` are exchanges that
-    are to be forwarded: `lease` is called on each once the event has been handled, so that what came with the head goes with it,
-    and a request that was taken back in the same read needs no connection.
+    `commands` are carried out in order. `ready` are exchanges to be forwarded: the layer calls `lease` on each once it has handled
+    the event, so that what came with the head goes with it, and a request taken back in the same read needs no connection.
     """
 
     __slots__ = ("commands", "ready")

@@ -12,7 +12,7 @@ from proxyguard.guard.interfaces import Ticket
 
 
 class PendingChecks:
-    """The pending checks of all connections of a worker. As many as requests that are being served; the store's deadline ends each."""
+    """Those of all connections of a worker: as many as requests that are served. The store's deadline ends each."""
 
     __slots__ = ("_loop", "_services", "_tasks")
 

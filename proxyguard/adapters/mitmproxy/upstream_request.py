@@ -92,5 +92,6 @@ class UpstreamRequest:
         """Give the connection back. It is kept only if both messages have passed whole."""
         server, self.server = self.server, None
         if server is not None:
+            server.exchange = None
             reusable = reusable and self.is_whole and server.parser.reusable
             self._outbox.commands.append(EndLease(server, reusable=reusable, flush=flush))

@@ -175,6 +175,7 @@ class Http1Layer(Layer):
         exchange = self._exchange
         codec.last = True
         self._pipeline.fault = None
+        self._outbox.ready.clear()
         if self._state is State.OPEN and exchange is not None and codec.ending is None:
             exchange.fail(500, "internal", self._now)
         elif self._state is not State.CLOSED:

@@ -367,7 +367,7 @@ class Http2Layer(Layer):
     # -- ends ------------------------------------------------------------------------------------------------------------
 
     def _leave(self) -> None:
-        """Send GOAWAY. Once the client has acknowledged it no more requests are taken; the connection closes with its last stream."""
+        """Send GOAWAY. Once it is acknowledged no more requests are taken; the connection closes with its last stream."""
         if self._turn is not TurnState.CLOSED:
             self._intake.part()
 
@@ -425,5 +425,6 @@ class Http2Layer(Layer):
     def _forget(self) -> None:
         self._intake.end()
         self._sender.parts.clear()
+        self._outbox.ready.clear()
         self.streams.touched.clear()
         self._link.due = inf

@@ -48,8 +48,8 @@ class StreamSet(Protocol):
 class Http2Stream:
     """One request and its answer. Implements codec.Codec.
 
-    `receiving` says that more of the request may come. `held` is whether reading from the upstream is stopped, since `held_since`,
-    because the client does not take what comes from it.
+    `receiving` says that more of the request may come. `held` says that its upstream is not read, since `held_since`, because the
+    client does not take what comes.
     """
 
     __slots__ = (
@@ -100,7 +100,7 @@ class Http2Stream:
         self._left = length
 
     def data(self, payload: bytes, size: int, *, end: bool) -> str:
-        """Some of the body; `size` is what it takes from the window. Raises StreamFault; returns a fault of the request, or ""."""
+        """Some of the body; `size` is what it takes from the window. Raises StreamFault; returns a fault, or ""."""
         if not self.receiving:
             raise StreamFault(ErrorCode.STREAM_CLOSED)
         if not self._window.take(size):
@@ -153,10 +153,14 @@ class Http2Stream:
             self._inbox.clear()
             self._connection.intake.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
-        elif self._unacknowledged and exchange is not None and exchange.phase is Phase.FORWARDING:
-            if not exchange.upstream.is_blocked:
-                self._acknowledge(self._unacknowledged)
-                self._unacknowledged = 0
+        elif (
+            self._unacknowledged
+            and exchange is not None
+            and exchange.phase is Phase.FORWARDING
+            and not exchange.upstream.is_blocked
+        ):
+            self._acknowledge(self._unacknowledged)
+            self._unacknowledged = 0
 
     def _acknowledge(self, size: int) -> None:
         if size:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import cast
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
-from proxyguard.adapters.mitmproxy.exchange import Exchange, open_exchange
+from proxyguard.adapters.mitmproxy.exchange import open_exchange
 from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.messages import ExchangeHandle
 from proxyguard.adapters.mitmproxy.private import Connection
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http2 import frames
@@ -22,7 +23,6 @@ from proxyguard.http.http2.errors import REQUEST_FAULTS, ErrorCode, Http2Fault, 
 from proxyguard.http.http2.hpack import Field
 from proxyguard.http.http2.receiving import stream_window
 from proxyguard.http.http2.request_fields import RequestReader, read_trailers
-from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 
 
 class Http2Streams:

@@ -46,7 +46,7 @@ class UpstreamServer(Server):
     parser: ResponseParser
     """Reads the responses that come on this connection; whoever has it on lease feeds it."""
     exchange: object
-    """Whose request it carries, or carried last: an HTTP/2 connection finds its stream by it."""
+    """Whose request it carries, None while it is idle: an HTTP/2 connection finds its stream by it."""
 
 
 class UpstreamConnection(PiecewiseProtocol):

@@ -86,7 +86,8 @@ class UpstreamPool:
     ) -> asyncio.Task[None]:
         """Open a connection to the first upstream that accepts one, and call `done` with it, or with None and a token.
 
-        An upstream that has an idle connection by then gives that one, unless it is to be `fresh`. Cancelling the task gives up; `done` is then not called.
+        An upstream that has an idle connection by then gives that one, unless it is to be `fresh`. Cancelling the task gives up;
+        `done` is then not called.
         """
         task = self._loop.create_task(self._connect(group, user, done, fresh=fresh))
         self._keep(task)
