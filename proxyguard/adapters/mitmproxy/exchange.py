@@ -417,7 +417,7 @@ def open_exchange(
 ) -> Exchange | None:
     """The exchange of a request whose head was read, to be begun by the caller; None, and counted, if its host is unknown.
 
-    `version` is the client's: `1.0`, `1.1`, `2`. `before` is the last request of the connection, if facts may be taken over from it.
+    `version` is the client's: `1.0`, `1.1`, `2`. `before` is the connection's last request, if facts may be taken over.
     """
     route = services.routes.find(head.host)
     if route is None:

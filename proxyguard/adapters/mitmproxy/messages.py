@@ -59,7 +59,7 @@ class ExchangeHandle(Protocol):
 class Outbox:
     """What a layer hands over after an event. Owned by the layer; its codec, exchanges and streams add to it.
 
-    `commands` are carried out in order. `ready` are exchanges to be forwarded: the layer calls `lease` on each once it has handled
+    `commands` are carried out in order. `ready` are exchanges to be forwarded: the layer calls `lease` on each after
     the event, so that what came with the head goes with it, and a request taken back in the same read needs no connection.
     """
 

@@ -141,8 +141,8 @@ class Intake:
             self._sender.parts.append(frames.window_update(0, self._window.size - DEFAULT_WINDOW))
 
     def part(self) -> None:
-        """Send the first of two GOAWAYs (RFC 9113 section 6.8): requests on their way are still taken, until the client has answered
-        the PING or the caller stops waiting and calls `leave`."""
+        """Send the first of two GOAWAYs (RFC 9113 section 6.8): requests on their way are still taken, until the client
+        answers the PING or the caller stops waiting and calls `leave`."""
         if not self.parting:
             self.parting = True
             self._sender.parts += (frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR), frames.ping(GOAWAY_PING))
