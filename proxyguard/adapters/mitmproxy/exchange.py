@@ -51,23 +51,8 @@ class Exchange:
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
     __slots__ = (
-        "_bytes_received",
-        "_bytes_sent",
-        "_codec",
-        "_forwarding",
-        "_head",
-        "_hidden",
-        "_link",
-        "_outbox",
-        "_responded",
-        "_route",
-        "_services",
-        "_started",
-        "_status",
-        "_ticket",
-        "deadline",
-        "phase",
-        "request",
+        "_bytes_received", "_bytes_sent", "_codec", "_forwarding", "_head", "_hidden", "_link", "_outbox",
+        "_responded", "_route", "_services", "_started", "_status", "_ticket", "deadline", "phase", "request",
         "upstream",
     )  # fmt: skip
 
@@ -401,31 +386,3 @@ class Exchange:
                 status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self._started, fault, headed
             ),
         )
-
-
-def open_exchange(
-    services: FrontServices,
-    link: ClientState,
-    outbox: Outbox,
-    codec: Codec,
-    head: RequestHead,
-    version: bytes,
-    before: Request | None,
-    now: float,
-    *,
-    whole: bool,
-) -> Exchange | None:
-    """The exchange of a request whose head was read, to be begun by the caller; None, and counted, if its host is unknown.
-
-    `version` is the client's: `1.0`, `1.1`, `2`. `before` is the connection's last request, if facts may be taken over.
-    """
-    route = services.routes.find(head.host)
-    if route is None:
-        services.events.bad_request("host-unknown")
-        return None
-    client = services.resolver.resolve(link.peer, head.headers)
-    scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
-    request = Request(client, head.method, scheme, head.host, head.target, head.headers, version)
-    if before is not None:
-        request.take_after(before)
-    return Exchange(services, link, outbox, codec, head, request, route, now, whole=whole)

@@ -165,8 +165,8 @@ def check(rig: Http2Rig) -> None:
     assert len(intake._reset_by_us) <= 256
     if not rig.end:
         assert rig.link.due < inf or streams.open or rig.reading_held
-        assert rig.reading_held is (intake.is_behind or rig.http2._is_choked)
-        assert not intake.is_behind or rig.turn_awaited or rig.http2._is_choked
+        assert rig.reading_held is (intake.is_behind or rig.http2._pace.is_choked)
+        assert not intake.is_behind or rig.turn_awaited or rig.http2._pace.is_choked
         assert sum(map(len, intake._unread)) == 0  # what was read before reading was held is in the frames that wait
     else:
         assert not streams.open

@@ -11,7 +11,7 @@ from math import inf
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
-from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase, open_exchange
+from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
 from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Writable
@@ -26,6 +26,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Layer,
     Start,
 )
+from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.request import Request
 from proxyguard.http.http1.faults import BadRequest

@@ -13,15 +13,13 @@ from math import inf
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
-from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
+from proxyguard.adapters.mitmproxy.http2.pace import Pace
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
     Decided,
     Drain,
     Expired,
-    HoldReading,
-    HoldUpstream,
     Leased,
     TurnEnds,
     UpstreamPace,
@@ -43,14 +41,8 @@ from proxyguard.http.http2 import frames
 from proxyguard.http.http2.budget import FRAMES_PER_ANSWER
 from proxyguard.http.http2.errors import REASONS, BoundExceeded, ConnectionFault, ErrorCode
 
-STALLED_BYTES: Final = 64 * 1024
-"""What may be written to a client that takes nothing before reading from it stops: some answers need no window."""
-
 GATHERED_BYTES: Final = 32 * 1024
 """Bodies that may wait for the end of a turn of the loop."""
-
-GOAWAY_SECONDS: Final = 1.0
-"""How long a client may take to acknowledge our GOAWAY, while its requests are still taken: more than a round trip."""
 
 
 class TurnState(Enum):
@@ -80,10 +72,8 @@ class Http2Layer(Layer):
         self._link = link
         self._client = context.client
         self._turn = TurnState.SINGLE
-        self._deadlines = Deadlines()
-        self._is_full = False
-        self._is_reading_held = False
-        self._unsent_bytes = 0
+        self._deadlines = Deadlines(streams.connection)
+        self._pace = Pace(streams)
         self._idle_since = 0.0
 
     # -- events ----------------------------------------------------------------------------------------------------------
@@ -135,7 +125,7 @@ class Http2Layer(Layer):
                     self._turn = TurnState.SINGLE
                 self._read_on()
             case Writable():
-                self._writable()
+                self._pace.hold_upstreams_again()
                 self._read_on()
             case UpstreamPace():
                 for stream in tuple(streams.open.values()):
@@ -143,7 +133,7 @@ class Http2Layer(Layer):
             case Drain():
                 self._leave()
             case Start():
-                self._deadlines.idle = self._after(self._bounds.head_seconds)
+                self._deadlines.idle = self._deadlines.after(self._bounds.head_seconds)
                 self._intake.greet()
                 if self._services.draining:
                     self._leave()
@@ -154,22 +144,13 @@ class Http2Layer(Layer):
         if self._turn is TurnState.CLOSED:
             return
         self._intake.feed(data, self._connection.now)
-        self._time_head()
+        self._deadlines.time_head(is_idle=not self.streams.open)
 
     def _read_on(self) -> None:
         """Go on with what the client sent, unless it takes none of what that brings."""
-        if self._intake.is_behind and self._turn is not TurnState.CLOSED and not self._is_choked:
+        if self._intake.is_behind and self._turn is not TurnState.CLOSED and not self._pace.is_choked:
             self._intake.go_on(self._connection.now)
-            self._time_head()
-
-    def _time_head(self) -> None:
-        """Bound the time of a client that is in the middle of a frame or a field block, unless it waits for us."""
-        intake = self._intake
-        if not intake.is_inside or intake.is_behind:
-            self._deadlines.head = inf
-        elif self._deadlines.head == inf:
-            bounds = self._bounds
-            self._deadlines.head = self._after(bounds.body_gap_seconds if self.streams.open else bounds.head_seconds)
+            self._deadlines.time_head(is_idle=not self.streams.open)
 
     def _lease(self) -> None:
         """Find connections for the requests that are to be forwarded."""
@@ -195,18 +176,11 @@ class Http2Layer(Layer):
             if stream.exchange is not None:
                 stream.exchange.upstream_closed(self._connection.now)
 
-    def _writable(self) -> None:
-        """The driver has let all upstreams go on; those that a stream holds remain held."""
-        self.streams.touch_all()
-        for stream in self.streams.open.values():
-            if stream.held and stream.server is not None:
-                self._outbox.commands.append(HoldUpstream(stream.server, held=True))
-
     # -- the end of a turn -----------------------------------------------------------------------------------------------
 
     def _waits_for_more(self, event: Event) -> bool:
         """Whether what an upstream sent may wait for what others send in the same turn of the loop: one TLS record for all."""
-        if self._must_hold_reading != self._is_reading_held:
+        if self._pace.is_due:
             return False
         if self._turn is TurnState.AWAITED:
             return self._sender.queued < GATHERED_BYTES
@@ -227,13 +201,13 @@ class Http2Layer(Layer):
             return
         streams = self.streams
         self._send()
-        self._check_fill()
+        self._pace.check_fill()
         deadlines = self._deadlines
         due = deadlines.streams
         touched = streams.touched
         for stream in touched:
             if stream.number in streams.open:
-                self._pace(stream)
+                self._pace.hold_upstream(stream)
                 due = min(due, stream.deadline)
         touched.clear()
         if streams.open:
@@ -244,16 +218,16 @@ class Http2Layer(Layer):
                 return
             if streams.last_ended != self._idle_since:
                 self._idle_since = streams.last_ended
-                deadlines.idle = self._after(self._bounds.idle_seconds)
+                deadlines.idle = self._deadlines.after(self._bounds.idle_seconds)
             deadlines.streams = inf
-        self._time_goaway()
+        deadlines.time_goaway()
         is_idle = not (streams.open or self._intake.parting or self._intake.is_behind)
         self._link.due = deadlines.next(is_idle=is_idle)
-        self._hold_reading()
+        self._pace.hold_reading()
         tiny, self._sender.tiny_frames = self._sender.tiny_frames, 0
         if tiny:
             self._intake.frames.spend(self._connection.now, tiny)
-        if self._intake.is_behind and not self._is_choked:
+        if self._intake.is_behind and not self._pace.is_choked:
             self._await_turn()
 
     def _send(self) -> None:
@@ -271,7 +245,7 @@ class Http2Layer(Layer):
             data = b"".join(parts)
             parts.clear()
             if self._link.stalled:
-                self._unsent_bytes += len(data)
+                self._pace.unsent_bytes += len(data)
             self._outbox.commands.append(SendData(self._client, data))
 
     def _finished(self, number: int) -> None:
@@ -283,57 +257,7 @@ class Http2Layer(Layer):
                 self._sender.parts.append(frames.rst_stream(number, ErrorCode.NO_ERROR))
             self.streams.remove(stream)
 
-    def _check_fill(self) -> None:
-        """Touch every stream when all together begin to hold too much, or cease to."""
-        full = self._sender.queued > self._bounds.buffer_bytes
-        if full != self._is_full:
-            self._is_full = full
-            self.streams.touch_all()
-
-    def _pace(self, stream: Http2Stream) -> None:
-        """Take from a stream's upstream only what its client takes."""
-        server = stream.server
-        if server is None:
-            return
-        held = bool(stream.out.queued) or self._is_full
-        if held != stream.held:
-            stream.held = held
-            stream.held_since = self._connection.now
-            self._outbox.commands.append(HoldUpstream(server, held=held))
-            if not held and stream.exchange is not None:
-                stream.exchange.writable(self._connection.now)
-
-    def _hold_reading(self) -> None:
-        """Stop reading from a client that takes nothing, or that we are behind with; or go on."""
-        if not self._link.stalled:
-            self._unsent_bytes = 0
-        held = self._must_hold_reading
-        if held != self._is_reading_held:
-            self._is_reading_held = held
-            self._outbox.commands.append(HoldReading(held=held))
-
-    @property
-    def _is_choked(self) -> bool:
-        """Whether the client takes nothing of what it asked for."""
-        return self._link.stalled and self._unsent_bytes > STALLED_BYTES
-
-    @property
-    def _must_hold_reading(self) -> bool:
-        return self._intake.is_behind or self._is_choked
-
     # -- time ------------------------------------------------------------------------------------------------------------
-
-    def _after(self, seconds: float) -> float:
-        """The time in so many seconds; sooner when room for others gets scarce."""
-        return self._connection.now + seconds * self._services.admission.patience
-
-    def _time_goaway(self) -> None:
-        """Bound the time that a client takes to acknowledge our GOAWAY."""
-        intake = self._intake
-        if intake.leaving:
-            self._deadlines.goaway = inf
-        elif intake.parting and self._deadlines.goaway == inf:
-            self._deadlines.goaway = self._after(GOAWAY_SECONDS)
 
     def _expired(self) -> None:
         if self._turn is TurnState.CLOSED:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import cast
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
-from proxyguard.adapters.mitmproxy.exchange import open_exchange
 from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.messages import ExchangeHandle
 from proxyguard.adapters.mitmproxy.private import Connection
+from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.http.http1.faults import Malformed
