@@ -208,12 +208,6 @@ def number(payload: bytes, start: int = 0) -> int:
     return value & MAX_WINDOW
 
 
-def error_code(payload: bytes) -> int:
-    """The code of a RST_STREAM."""
-    value: int = _LONG.unpack(payload)[0]
-    return value
-
-
 def read_settings(payload: bytes) -> Iterable[tuple[int, int]]:
     """Identifiers and values. Raises ConnectionFault for values that the protocol forbids."""
     settings = list(_SETTING.iter_unpack(payload))
