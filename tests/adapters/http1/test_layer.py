@@ -130,6 +130,13 @@ def test_a_rejection_answers_at_once_and_skips_a_short_body() -> None:
     assert served(rig) == [(403, "")]
 
 
+def test_skipped_bodies_are_bounded_one_by_one() -> None:
+    rig = LaneRig()
+    for number in range(1, 4):
+        rig.feed(wish(b"reject", b"POST", b"Content-Length: 40000\r\n") + b"z" * 40_000)
+        assert (rig.end, len(served(rig))) == ("", number)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -175,7 +175,6 @@ class Http1Layer(Layer):
         codec = self._codec
         exchange = self._exchange
         codec.last = True
-        self._pipeline.fault = None
         self._outbox.ready.clear()
         if self._state is State.OPEN and exchange is not None and codec.ending is None:
             exchange.fail(500, "internal", self._now)
@@ -204,11 +203,12 @@ class Http1Layer(Layer):
                 return
             event = pipeline.take(exchange)
             if event is not None:
-                self._act(event)
+                if isinstance(event, BadRequest):
+                    self._refuse(event)
+                else:
+                    self._act(event)
             elif exchange is not None and not pipeline.is_empty:
                 return
-            elif pipeline.fault is not None:
-                self._refuse(pipeline.fault)
             elif pipeline.is_ended:
                 self._leave()
             else:
@@ -218,7 +218,7 @@ class Http1Layer(Layer):
                 return
 
     def _refuse(self, fault: BadRequest) -> None:
-        self._pipeline.fault = None
+        """Answer bytes that are no request, or no body of the one at hand."""
         count_fault(self._services.events, fault.reason)
         codec = self._codec
         codec.keep_alive = False
