@@ -91,16 +91,16 @@ class ClientAddressResolver:
         if not self.trusted.contains(peer):
             return scheme
         if self._header == b"forwarded":
-            said = self._chain(peer, headers)[-1].scheme
-            if said is not None:
-                return said
+            named = self._chain(peer, headers)[-1].scheme
+            if named is not None:
+                return named
         values = _values(headers, b"x-forwarded-proto")
         return _SCHEMES.get(values.rpartition(b",")[2].strip(b" \t").lower(), scheme)
 
     def forwarding_headers(
         self, headers: Headers, peer: Address, client: Address, scheme: bytes, authority: bytes
     ) -> HeaderChanges:
-        """What the upstream is told: X-Forwarded-For with the hops that are vouched for, -Proto, -Host, X-Real-IP.
+        """The fields for the upstream: X-Forwarded-For with the hops that are vouched for, -Proto, -Host, X-Real-IP.
 
         `client`, `scheme` are this resolver's answers for the same request, `authority` its Host. Forwarded (RFC 7239) is
         dropped: two accounts of one chain are one too many.
@@ -141,12 +141,12 @@ class ClientAddressResolver:
         if not value:
             return chain
         if self._header == b"forwarded":
-            said = map(_forwarded_element, _from_the_right(value))
+            elements = map(_forwarded_element, _from_the_right(value))
         elif self._header == b"x-forwarded-for":
-            said = map(_plain_element, _from_the_right(value))
+            elements = map(_plain_element, _from_the_right(value))
         else:
-            said = map(_plain_element, (value,))
-        for hop in said:
+            elements = map(_plain_element, (value,))
+        for hop in elements:
             if hop is None:
                 break
             chain.append(hop)

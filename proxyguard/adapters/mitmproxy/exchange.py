@@ -25,7 +25,7 @@ from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, Respon
 from proxyguard.http.responses import Answer, error_page, render
 
 RETRY_AFTER_SECONDS: Final = 5.0
-"""What an error page of ours asks for; upstreams that restart are back within seconds."""
+"""What our error pages ask for; upstreams that restart are back within seconds."""
 
 CLIENT_GONE: Final = 499
 """The status that is recorded when nothing was answered because the client left (nginx's number for it)."""
@@ -117,7 +117,7 @@ class Exchange:
         return not self.upstream.held or self.phase is Phase.FORWARDING
 
     def fail(self, status: int, fault: str, now: float) -> None:
-        """Something is wrong, on whichever side: answer with an error page, or cut a response that has begun."""
+        """Answer with an error page, or cut a response that has begun. `fault` is a token for the audit record."""
         if self._responded:
             self._cut(now, fault)
             return
@@ -185,7 +185,7 @@ class Exchange:
                 pass
 
     def writable(self, now: float) -> None:
-        """The client takes bytes again: the upstream could not send meanwhile, so its time begins anew."""
+        """The client takes bytes again: the upstream could not send meanwhile, so its deadline begins anew."""
         if self.phase is Phase.FORWARDING and self._responded:
             self.deadline = now + self._services.bounds.upstream_gap_seconds
         elif self.phase is Phase.RELAYING:

@@ -193,7 +193,7 @@ def authority_of(upstream: Upstream) -> bytes:
 
 
 def tick_seconds(bounds: Bounds) -> float:
-    """How finely time is told: an eighth of the shortest bound, between 10 and 250 ms."""
+    """The resolution of deadlines: an eighth of the shortest bound, between 10 and 250 ms."""
     shortest = min(
         bounds.head_seconds,
         bounds.idle_seconds,

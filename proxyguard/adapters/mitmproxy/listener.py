@@ -1,4 +1,4 @@
-"""The listening sockets: made here, so that several workers can share a port and a failed bind is said plainly."""
+"""The listening sockets: made here, so that several workers can share a port and a failed bind has a plain message."""
 
 from __future__ import annotations
 

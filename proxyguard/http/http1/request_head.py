@@ -146,7 +146,7 @@ def understand(line: RequestLine, headers: Headers) -> RequestHead:
 
 
 def _authority(host: bytes | None, target: RequestTarget, *, modern: bool) -> tuple[bytes, bytes]:
-    """Whom the request is for, with and without the port: what Host and an absolute target agree on. Raises Malformed."""
+    """The host of the request, with and without the port, on which Host and an absolute target agree. Raises Malformed."""
     if host is not None:
         named = read_authority(host)
         if target.authority is not None and not same_authority(target, named):

@@ -1,4 +1,4 @@
-"""Compressed header fields (RFC 7541): a decoder that cannot be made to hold or do more than it was told, and an encoder.
+"""Compressed header fields (RFC 7541): a decoder whose memory and work are bounded, and an encoder.
 
 The tables of the code (static fields, Huffman code) are those of the hpack library; strings that clients repeat (user agents,
 Accept values) are decoded once for all connections.
