@@ -35,7 +35,7 @@ class Codec(Protocol):
         ...
 
     def send_switch(self, head: ResponseHead) -> bytes:
-        """Pass on a 101; gives what the client already sent in the new protocol."""
+        """Pass on a 101; returns what the client already sent in the new protocol."""
         ...
 
     def send_raw(self, data: bytes) -> None:

@@ -100,7 +100,7 @@ class Embedding:
         return ConnectionContext(client, self.master.options, link)
 
     def run_hook(self, hook: StartHook) -> Coroutine[Any, Any, None] | None:
-        """Call a hook on every addon that has it; gives what is left to await, if an addon's hook is a coroutine function."""
+        """Call a hook on every addon that has it; returns what is left to await, if an addon's hook is a coroutine function."""
         callables = self._hooks.get(hook.name)
         if callables is None:
             found = (getattr(addon, hook.name, None) for addon in self.master.addons.chain)

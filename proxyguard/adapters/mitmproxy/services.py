@@ -47,8 +47,8 @@ class Upstreams(Protocol):
 class ClientState:
     """One client connection as its layers and its driver both know it: the `link` between them.
 
-    `peer` is the address that connected, or the source in a PROXY header; `scheme` is `http` or `https`. `due` is the next deadline
-    of whichever layer is in charge, on the worker's clock, inf for none. `layer` is the layer that speaks HTTP, once there is one.
+    `peer` is the address that connected, or the source in a PROXY header; `scheme` is `http` or `https`. `due` is the next
+    deadline of whichever layer is in charge, on the worker's clock, inf for none. `layer` is the one that speaks HTTP, if any.
     `multiplexed` is set by a layer that has a pace of its own for each upstream connection: a blocked one then holds up nothing
     else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
     `wake_soon` sends them TurnEnds when this turn of the loop is over. `upstreams` is where idle connections are taken from.

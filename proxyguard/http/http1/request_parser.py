@@ -105,7 +105,7 @@ class RequestParser:
                     raise Malformed(self._fault)
 
     def _read_head(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
-        """Read a head from what is held and `data[start:]`; gives the place in `data` after what was used."""
+        """Read a head from what is held and `data[start:]`; returns the place in `data` after what was used."""
         held = self._held
         if not held:
             if data.startswith(b"\r\n", start):

@@ -41,7 +41,7 @@ NO_PRIORITIES: Final = 0x9
 """SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218 section 2.1)."""
 
 FRAME_BYTES: Final = 16_384
-"""The largest payload that either side may send until it hears otherwise. We never say otherwise."""
+"""The largest payload that either side may send unless SETTINGS raise it. Ours never do."""
 
 MAX_WINDOW: Final = 0x7FFF_FFFF
 DEFAULT_WINDOW: Final = 65_535

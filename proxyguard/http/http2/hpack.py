@@ -110,7 +110,7 @@ class FieldDecoder:
         return fields
 
     def _read_limits(self, block: bytes) -> int:
-        """Changes of the table's size, which may only come first; gives the place after them."""
+        """Changes of the table's size, which may only come first; returns the place after them."""
         place = 0
         while place < len(block) and block[place] & 0xE0 == 0x20:
             limit = block[place] & 0x1F

@@ -36,7 +36,7 @@ class UpstreamGroup:
         return tuple(target for target in order if not target.is_out) or order
 
     def turn(self) -> UpstreamTarget:
-        """Pass the turn on; gives whose it is now."""
+        """Pass the turn on; returns whose it is now."""
         if len(self.targets) == 1:
             return self.targets[0]
         self._next = (self._next + 1) % len(self.targets)
