@@ -74,11 +74,6 @@ class Outbox:
         commands, self.commands = self.commands, []
         return commands
 
-    def take_ready(self) -> list[ExchangeHandle]:
-        """The exchanges to be forwarded, which are then the caller's."""
-        ready, self.ready = self.ready, []
-        return ready
-
 
 class Lease(Command):
     """Open a connection to one of the group's upstreams. Answered by Leased. `fresh`: not one that has become idle meanwhile."""

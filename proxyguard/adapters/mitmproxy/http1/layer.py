@@ -83,12 +83,19 @@ class Http1Layer(Layer):
             self._react(event)
             self._proceed()
             if self._outbox.ready:
-                for exchange in self._outbox.take_ready():
-                    exchange.lease(self._now)
-                self._proceed()
+                self._lease()
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a request
             self._broken(error)
         return self._flush()
+
+    def _lease(self) -> None:
+        """Find a connection for the request at hand, and pass on what waited for it."""
+        self._outbox.ready.clear()
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.lease(self._now)
+            if not self._pipeline.is_whole:
+                self._proceed()
 
     def _react(self, event: Event) -> None:
         now = self._now

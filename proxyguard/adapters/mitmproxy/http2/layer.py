@@ -154,7 +154,9 @@ class Http2Layer(Layer):
 
     def _lease(self) -> None:
         """Find connections for the requests that are to be forwarded."""
-        for exchange in self._outbox.take_ready():
+        ready = self._outbox.ready
+        while ready:
+            exchange = ready.pop(0)
             stream = self.streams.of_exchange(exchange)
             exchange.lease(self._connection.now)
             if stream is not None:
