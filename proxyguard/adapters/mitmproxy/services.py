@@ -55,18 +55,9 @@ class ClientState:
     """
 
     __slots__ = (
-        "due",
-        "encryptor",
-        "handshaking",
-        "layer",
-        "multiplexed",
-        "peer",
-        "scheme",
-        "stalled",
-        "upstreams",
-        "wake",
+        "due", "encryptor", "handshaking", "layer", "multiplexed", "peer", "scheme", "stalled", "upstreams", "wake",
         "wake_soon",
-    )
+    )  # fmt: skip
 
     def __init__(self, peer: Address, due: float) -> None:
         self.peer = peer

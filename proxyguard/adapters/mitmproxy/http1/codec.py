@@ -38,16 +38,8 @@ class Http1Codec:
     """
 
     __slots__ = (
-        "_client",
-        "_is_chunked",
-        "_is_until_close",
-        "_outbox",
-        "_parts",
-        "_pipeline",
-        "_services",
-        "ending",
-        "keep_alive",
-        "last",
+        "_client", "_is_chunked", "_is_until_close", "_outbox", "_parts", "_pipeline", "_services", "ending",
+        "keep_alive", "last",
     )  # fmt: skip
 
     def __init__(self, services: FrontServices, client: Client, pipeline: Pipeline, outbox: Outbox) -> None:

@@ -53,23 +53,8 @@ class Http2Stream:
     """
 
     __slots__ = (
-        "_connection",
-        "_ending",
-        "_inbox",
-        "_left",
-        "_received",
-        "_streams",
-        "_tarpit",
-        "_unacknowledged",
-        "_window",
-        "exchange",
-        "head",
-        "held",
-        "held_since",
-        "method",
-        "number",
-        "out",
-        "receiving",
+        "_connection", "_ending", "_inbox", "_left", "_received", "_streams", "_tarpit", "_unacknowledged", "_window",
+        "exchange", "head", "held", "held_since", "method", "number", "out", "receiving",
     )  # fmt: skip
 
     def __init__(

@@ -32,19 +32,8 @@ class Http2Streams:
     """
 
     __slots__ = (
-        "_by_exchange",
-        "_request_reader",
-        "_stream_window",
-        "bounds",
-        "connection",
-        "intake",
-        "last_ended",
-        "link",
-        "open",
-        "requests",
-        "sender",
-        "services",
-        "touched",
+        "_by_exchange", "_request_reader", "_stream_window", "bounds", "connection", "intake", "last_ended", "link",
+        "open", "requests", "sender", "services", "touched",
     )  # fmt: skip
 
     def __init__(self, services: FrontServices, link: ClientState) -> None:
