@@ -139,7 +139,7 @@ SETTINGS: Final = (
         "failure_mode",
         "failure_mode",
         word(FailureMode),
-        "A request whose check failed through a fault of ours is forwarded (`open`) or refused with 503 (`closed`).",
+        "If proxyguard itself fails to evaluate a request: forward it (`open`) or answer 503 (`closed`).",
     ),
     Setting(
         "trust.proxies",
