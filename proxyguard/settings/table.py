@@ -8,16 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from proxyguard.core.decision import Mode
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
-from proxyguard.policy.parse.modes import MEANT_MODE
+from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole, word
+from proxyguard.policy.parse.modes import MODE
 from proxyguard.settings.kinds import (
     AUDIT_PATH,
     FILE,
     FILE_OF_SECRET,
     HEADER,
-    KEBAB,
     LISTEN,
     NETWORKS,
     PATH,
@@ -27,13 +26,7 @@ from proxyguard.settings.kinds import (
     SITES,
     STORE_URL,
     TIMEOUT,
-    TRUTH,
     UPSTREAMS,
-    Kind,
-    duration,
-    size,
-    whole,
-    word,
 )
 
 PREFIX: Final = "PROXYGUARD_"
@@ -134,7 +127,7 @@ SETTINGS: Final = (
         from_environment=False,
     ),
     Setting("rules", "rules", PATH, "The folder of rule files."),
-    Setting("mode", "mode", word(Mode, MEANT_MODE), "The most that any rule may do; `shadow` records and never acts."),
+    Setting("mode", "mode", MODE, "The most that any rule may do; `shadow` records and never acts."),
     Setting(
         "failure_mode",
         "failure_mode",
