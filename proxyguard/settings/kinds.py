@@ -15,10 +15,10 @@ from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
-    TEXT_SCHEMA,
     TRUTH,
     Key,
     Kind,
+    Schema,
     Table,
     duration,
     items_of,
@@ -243,21 +243,22 @@ def _rule_sets(node: Node, report: Report, _subject: str) -> tuple[str, ...]:
     return tuple(name for name in names if name is not None)
 
 
+_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 _URLS: Final = one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, minItems=1, maxItems=MAX_UPSTREAMS)
 
 LISTEN: Final = Kind(
     plain(_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
 )
 UPSTREAMS: Final = Kind(plain(_upstreams), "URL, or a list of URLs", _URLS)
-NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(TEXT_SCHEMA))
-PATH: Final = Kind(_path, "path", TEXT_SCHEMA)
-FILE: Final = Kind(_file_path, "path", TEXT_SCHEMA)
-AUDIT_PATH: Final = Kind(_audit_path, "path or -", TEXT_SCHEMA)
-FILE_OF_SECRET: Final = Kind(_secret_file, "path", TEXT_SCHEMA)
+NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(_TEXT))
+PATH: Final = Kind(_path, "path", _TEXT)
+FILE: Final = Kind(_file_path, "path", _TEXT)
+AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
+FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
-SERVER_NAME: Final = Kind(text(253).read, "name", TEXT_SCHEMA)
-HEADER: Final = Kind(plain(_header), "name", TEXT_SCHEMA)
+SERVER_NAME: Final = Kind(text(253).read, "name", _TEXT)
+HEADER: Final = Kind(plain(_header), "name", _TEXT)
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
 
@@ -293,7 +294,7 @@ SITE: Final = Table(
     meant={"host": "did you mean 'hosts'?", "upstreams": "did you mean 'upstream'?"},
     keys={
         "hosts": Key(
-            Kind(_hosts, "hosts", one_or_more(TEXT_SCHEMA, minItems=1)),
+            Kind(_hosts, "hosts", one_or_more(_TEXT, minItems=1)),
             required=("the site has no hosts", "hosts: [www.example.org]"),
         ),
         "upstream": Key(

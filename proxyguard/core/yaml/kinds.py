@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from proxyguard.core.problems import Report, quoted
-from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS
+from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, parse_duration
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import (
     MAX_NAME_CHARACTERS,
@@ -199,11 +199,8 @@ def number(low: float, high: float, takes: str = "number") -> Kind:
 
 def duration(low: float, high: float, off: str = "") -> Kind:
     """Seconds; `off` is a word that switches the value off."""
-    schema = {
-        "type": "string",
-        "pattern": _whole_text(DURATION_PATTERN, off),
-        "examples": ["500ms", "30s", "5m", "1h", "7d"],
-    }
+    shown = [each for each in ("500ms", "30s", "5m", "1h", "7d") if low <= parse_duration(each) <= high]
+    schema = {"type": "string", "pattern": _whole_text(DURATION_PATTERN, off), "examples": shown}
     return Kind(_or_off(plain(read_duration, low, high, off), off), _with_off("duration", off), schema, off)
 
 
