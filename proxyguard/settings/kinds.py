@@ -272,14 +272,18 @@ CERTIFICATE: Final = Table(
         "chain": Key(FILE, required=("{subject} has no chain", _CERTIFICATE_EXAMPLE)),
         "key": Key(FILE, required=("{subject} has no key", _CERTIFICATE_EXAMPLE)),
     },
-)
+)  # fmt: skip
 
 UPSTREAM_TLS: Final = Table(
     subject="upstream_tls",
     example="{verify: true, ca: FILE, name: HOST}",
     prefixed=True,
-    keys={"verify": Key(TRUTH), "ca": Key(FILE), "name": Key(SERVER_NAME)},
-)
+    keys={
+        "verify": Key(TRUTH),
+        "ca": Key(FILE),
+        "name": Key(SERVER_NAME),
+    },
+)  # fmt: skip
 
 
 def _in_site(table: Table, value: type[Any]) -> Kind:
@@ -293,18 +297,15 @@ SITE: Final = Table(
     example="{hosts: [www.example.org], upstream: http://127.0.0.1:9000}",
     meant={"host": "did you mean 'hosts'?", "upstreams": "did you mean 'upstream'?"},
     keys={
-        "hosts": Key(
-            Kind(_hosts, "hosts", one_or_more(_TEXT, minItems=1)),
-            required=("the site has no hosts", "hosts: [www.example.org]"),
-        ),
-        "upstream": Key(
-            UPSTREAMS, required=("the site has no upstream", "upstream: http://127.0.0.1:9000"), attribute="upstreams"
-        ),
+        "hosts": Key(Kind(_hosts, "hosts", one_or_more(_TEXT, minItems=1)),
+            required=("the site has no hosts", "hosts: [www.example.org]")),
+        "upstream": Key(UPSTREAMS, required=("the site has no upstream", "upstream: http://127.0.0.1:9000"),
+            attribute="upstreams"),
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
         "rule_sets": Key(Kind(plain(_rule_sets), "rule sets", one_or_more(KEBAB.schema))),
     },
-)
+)  # fmt: skip
 
 _SITES: Final = listed_in(
     "entries",

@@ -6,7 +6,7 @@ it accepts what the reader accepts, written without needless quotes. Knows nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,7 +19,6 @@ from proxyguard.core.yaml.values import (
     MAX_NAME_CHARACTERS,
     NAME,
     complain,
-    not_what,
     read_choice,
     read_duration,
     read_integer,
@@ -257,15 +256,6 @@ def one_or_more(item: Schema, **bounds: int) -> Schema:
 def items_of(node: Node) -> list[Node]:
     """The items of a list; a value alone is a list of one."""
     return node.items if isinstance(node, Sequence) else [node]
-
-
-def each_text(node: Node, report: Report, subject: str, what: str, hint: str = "") -> Iterator[Scalar]:
-    """The single values of a list, or of a value alone; what is no single value is reported."""
-    for item in items_of(node):
-        if isinstance(item, Scalar) and not item.is_null:
-            yield item
-        else:
-            complain(report, item, not_what(item, subject, what), hint)
 
 
 def _or_off(read: Reader, off: str) -> Reader:

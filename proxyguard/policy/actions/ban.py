@@ -42,27 +42,17 @@ OPTIONS: Final = Table(
     may_be_empty=True,
     is_quiet=True,
     keys={
-        "for": Key(
-            duration(1, MAX_SECONDS),
-            "How long the first ban lasts.",
-            ("the ban has no duration", _EXAMPLE),
-            attribute="for_seconds",
-        ),
-        "escalation": Key(
-            number(1, MAX_ESCALATION), "How many times longer each further ban of the same key lasts.", examples=(2,)
-        ),
+        "for": Key(duration(1, MAX_SECONDS), "How long the first ban lasts.", ("the ban has no duration", _EXAMPLE),
+            attribute="for_seconds"),
+        "escalation": Key(number(1, MAX_ESCALATION), "How many times longer each further ban of the same key lasts.",
+            examples=(2,)),
         "max": Key(duration(1, MAX_SECONDS), "The longest that a repeated ban lasts.", attribute="max_seconds"),
-        "forget": Key(
-            duration(1, MAX_SECONDS),
-            "How long after a ban's end the next one counts as a repetition.",
-            attribute="forget_seconds",
-        ),
-        "then": Key(
-            Kind(_then, "refusal", {"$ref": "#/definitions/refusal"}),
-            "What the banned get: `reject`, `tarpit` or `drop`.",
-        ),
+        "forget": Key(duration(1, MAX_SECONDS), "How long after a ban's end the next one counts as a repetition.",
+            attribute="forget_seconds"),
+        "then": Key(Kind(_then, "refusal", {"$ref": "#/definitions/refusal"}),
+            "What the banned get: `reject`, `tarpit` or `drop`."),
     },
-)
+)  # fmt: skip
 
 
 def _made(found: Found) -> Ban | None:

@@ -42,18 +42,12 @@ OPTIONS: Final = Table(
     may_be_empty=True,
     keys={
         "status": Key(Kind(plain(_status), "status", {"enum": list(STATUSES)}), "The status of the answer."),
-        "message": Key(
-            text(MAX_MESSAGE_CHARACTERS),
-            "A line for the person or the log of the program that is refused.",
-            examples=("Automated access needs an API key.",),
-        ),
-        "retry_after": Key(
-            duration(1, MAX_WAIT_SECONDS),
-            "When to come back, as a Retry-After header.",
-            attribute="retry_after_seconds",
-        ),
+        "message": Key(text(MAX_MESSAGE_CHARACTERS), "A line for the person or the log of the program that is refused.",
+            examples=("Automated access needs an API key.",)),
+        "retry_after": Key(duration(1, MAX_WAIT_SECONDS), "When to come back, as a Retry-After header.",
+            attribute="retry_after_seconds"),
     },
-)
+)  # fmt: skip
 
 ROW: Final = ActionKind(
     value=Reject,

@@ -24,7 +24,7 @@ OPTIONS: Final = Table(
         "drip": Key(duration(0.1, 60), "The time between two pieces of the answer.", attribute="drip_seconds"),
         "drip_bytes": Key(whole(1, MAX_DRIP_BYTES), "The size of a piece.", examples=(1, 16)),
     },
-)
+)  # fmt: skip
 
 
 def _made(found: Found) -> Tarpit | None:

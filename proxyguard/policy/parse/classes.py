@@ -132,47 +132,28 @@ ACCOUNT: Final = Table(
     meant=_MEANT_ACCOUNT,
     is_quiet=True,
     keys={
-        "key": Key(
-            Kind(plain(_session), "cookie or header", {"type": "string", "pattern": r"^(header|cookie)\..+$"}),
+        "key": Key(Kind(plain(_session), "cookie or header", {"type": "string", "pattern": r"^(header|cookie)\..+$"}),
             "What identifies a session: `cookie.NAME` or `header.NAME`. Kept as a keyed hash only.",
-            ("account has no key", _ACCOUNT_EXAMPLE),
-            ("cookie.session",),
-            "session",
-        ),
-        "class_header": Key(
-            Kind(plain(_header), "name of a header", {"type": "string"}),
+            ("account has no key", _ACCOUNT_EXAMPLE), ("cookie.session",), "session"),
+        "class_header": Key(Kind(plain(_header), "name of a header", {"type": "string"}),
             "The response header by which the site says what the account is. Clients never see or send it.",
-            ("account has no class_header", _ACCOUNT_EXAMPLE),
-            ("x-account-class",),
-            "header",
-        ),
-        "remember": Key(
-            duration(1, MAX_REMEMBER_SECONDS),
-            "How long it is believed; an hour unless given.",
-            attribute="remember_seconds",
-        ),
+            ("account has no class_header", _ACCOUNT_EXAMPLE), ("x-account-class",), "header"),
+        "remember": Key(duration(1, MAX_REMEMBER_SECONDS), "How long it is believed; an hour unless given.",
+            attribute="remember_seconds"),
     },
-)
+)  # fmt: skip
 
 CLASS: Final = Table(
     subject="a class",
     example="{name: signed-in, when: {account: present}}",
     meant=_MEANT_CLASS,
     keys={
-        "name": Key(
-            Kind(_name, "name", KEBAB.schema),
-            "The name of the class; it becomes a metric label.",
-            ("the class has no name", "name: signed-in"),
-            ("verified",),
-        ),
-        "when": Key(
-            Kind(_condition, CONDITION.takes, CONDITION.schema),
-            "What makes a client one of this class.",
-            ("the class has no condition", "when: {account: present}"),
-            ({"account": "present"},),
-        ),
+        "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the class; it becomes a metric label.",
+            ("the class has no name", "name: signed-in"), ("verified",)),
+        "when": Key(Kind(_condition, CONDITION.takes, CONDITION.schema), "What makes a client one of this class.",
+            ("the class has no condition", "when: {account: present}"), ({"account": "present"},)),
     },
-)
+)  # fmt: skip
 
 ACCOUNT_KIND: Final = Kind(_account, "account", {"$ref": "#/definitions/account"})
 CLASSES: Final = listed_in(

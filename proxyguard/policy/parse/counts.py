@@ -167,16 +167,12 @@ _STATUS_SCHEMA: Final[Schema] = {
 COUNT_BY: Final = Table(
     subject="count",
     keys={
-        "status": Key(
-            Kind(plain(_statuses), "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),
-            "Responses with one of these statuses: 404, [401, 403], 5xx.",
-        ),
-        "distinct": Key(
-            Kind(plain(_distinct), "part of a key", PART_SCHEMA),
-            "Different values of a part of the request, such as `path`.",
-        ),
+        "status": Key(Kind(plain(_statuses), "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),
+            "Responses with one of these statuses: 404, [401, 403], 5xx."),
+        "distinct": Key(Kind(plain(_distinct), "part of a key", PART_SCHEMA),
+            "Different values of a part of the request, such as `path`."),
     },
-)
+)  # fmt: skip
 """What is counted, when a word does not say it all."""
 
 COUNT: Final = Kind(

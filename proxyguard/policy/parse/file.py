@@ -83,37 +83,23 @@ FILE: Final = Table(
     example="it begins with name: and rules:",
     meant=_MEANT_FILE,
     keys={
-        "name": Key(
-            Kind(_name, "name", KEBAB.schema),
+        "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule set: lower-case letters, digits and hyphens.",
-            ("the rule set has no name", "name: scripted-clients"),
-            ("scripted-clients",),
-            subject="the rule set",
-        ),
-        "description": Key(
-            prose(MAX_PROSE_CHARACTERS),
-            "What the rule set is for, for those who read it next.",
-            examples=("Library user agents do not read pages; they have the API host.",),
-        ),
-        "mode": Key(
-            MODE, "The most that any rule of this file may do: `enforce`, `shadow` (record, never act) or `off`."
-        ),
-        "lists": Key(
-            LISTS,
+            ("the rule set has no name", "name: scripted-clients"), ("scripted-clients",), subject="the rule set"),
+        "description": Key(prose(MAX_PROSE_CHARACTERS), "What the rule set is for, for those who read it next.",
+            examples=("Library user agents do not read pages; they have the API host.",)),
+        "mode": Key(MODE,
+            "The most that any rule of this file may do: `enforce`, `shadow` (record, never act) or `off`."),
+        "lists": Key(LISTS,
             "Lists of addresses or texts, used as `$name`: inline, or `{file: lists/NAME.txt}` with one entry a line.",
             examples=({"offices": ["192.0.2.10", "2001:db8:7::/48"]}, {"names": {"file": "lists/names.txt"}}),
-            attribute=None,
-        ),
-        "account": Key(
-            ACCOUNT_KIND,
-            "How the site says whose session it is: by a response header, remembered for a cookie or header.",
-        ),
-        "classes": Key(
-            CLASSES,
-            "Classes of clients; a request is of the first whose condition holds, else `anonymous`. In one file only.",
-        ),
+            attribute=None),
+        "account": Key(ACCOUNT_KIND,
+            "How the site says whose session it is: by a response header, remembered for a cookie or header."),
+        "classes": Key(CLASSES,
+            "Classes of clients; a request is of the first whose condition holds, else `anonymous`. In one file only."),
         "rules": Key(RULES, "The rules, in order."),
         "restrictions": Key(RESTRICTIONS, "Temporary restrictions by class. Each says why, and must end."),
         "tests": Key(TESTS, "Requests and what must be decided about them; run whenever the file is loaded."),
     },
-)
+)  # fmt: skip

@@ -219,41 +219,20 @@ LIMIT: Final = Table(
     example=_EXAMPLE,
     meant=_MEANT,
     keys={
-        "rate": Key(
-            RATE,
-            "So many per period: 10/minute, 300/hour, 20/90s.",
-            ("the limit has no rate", _EXAMPLE),
-            ("10/minute", "300/hour", "20/90s"),
-            attribute=None,
-        ),
-        "count": Key(
-            COUNT,
-            "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
-            examples=({"status": [404]}, {"distinct": "path"}, "bytes"),
-        ),
-        "burst": Key(
-            Kind(RAW.read, "amount", {"type": ["string", "integer"], "minimum": 1}),
-            "How many may come at once; the rate's number unless given.",
-            examples=(5,),
-            attribute=None,
-        ),
-        "window": Key(
-            Kind(plain(_window), "window", {"enum": [str(window) for window in Window]}),
-            "`sliding`: what was used is given back evenly. `calendar`: all of it when the hour, day or week ends.",
-        ),
-        "time_zone": Key(
-            Kind(plain(_zone), "time zone", {"type": "string"}),
-            "Where the calendar's days begin; UTC unless given.",
-            examples=("Europe/Berlin",),
-        ),
+        "rate": Key(RATE, "So many per period: 10/minute, 300/hour, 20/90s.", ("the limit has no rate", _EXAMPLE),
+            ("10/minute", "300/hour", "20/90s"), attribute=None),
+        "count": Key(COUNT, "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
+            examples=({"status": [404]}, {"distinct": "path"}, "bytes")),
+        "burst": Key(Kind(RAW.read, "amount", {"type": ["string", "integer"], "minimum": 1}),
+            "How many may come at once; the rate's number unless given.", examples=(5,), attribute=None),
+        "window": Key(Kind(plain(_window), "window", {"enum": [str(window) for window in Window]}),
+            "`sliding`: what was used is given back evenly. `calendar`: all of it when the hour, day or week ends."),
+        "time_zone": Key(Kind(plain(_zone), "time zone", {"type": "string"}),
+            "Where the calendar's days begin; UTC unless given.", examples=("Europe/Berlin",)),
         "per": PER,
-        "missing": Key(
-            word(Missing),
-            "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not.",
-        ),
-        "announce": Key(
-            TRUTH,
-            "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page.",
-        ),
+        "missing": Key(word(Missing),
+            "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not."),
+        "announce": Key(TRUTH,
+            "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page."),
     },
-)
+)  # fmt: skip

@@ -18,6 +18,7 @@ from proxyguard.core.yaml.kinds import (
     Found,
     Key,
     Kind,
+    Schema,
     Table,
     duration,
     listed_in,
@@ -246,6 +247,16 @@ _RATE_TEXT: Final = {**RATE.schema, "examples": ["300/day"]}
 _PERCENT: Final = Kind(
     plain(_share), "share", {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s?%$", "examples": ["5%"]}
 )
+_BY_CLASS: Final[Schema] = {
+    "type": "object",
+    "minProperties": 1,
+    "propertyNames": {"pattern": NAME_PATTERN},
+    "additionalProperties": {"anyOf": [_RATE_TEXT, {"$ref": "#/definitions/limit"}]},
+}
+_NO_END: Final = (
+    "the restriction does not end",
+    "until: 2026-07-08T18:00Z; what nobody ends stays for years, so each one must say when it ends",
+)
 _MOMENTS: Final = ("2026-07-08", "2026-07-08T18:00Z")
 _CLASS_NAME: Final = Kind(_class_name, "name", KEBAB.schema)
 
@@ -253,24 +264,15 @@ ALARM: Final = Table(
     subject="start_when",
     example="{site_rate: 500/second, for: 30s}",
     keys={
-        "site_rate": Key(
-            Kind(plain(_site_rate), "rate", _RATE_TEXT),
-            "Requests to the whole site: 500/second.",
-            attribute="requests_per_second",
-        ),
-        "upstream_p95": Key(
-            duration(0.01, 600),
-            "The time within which 95 of 100 responses of the site begin.",
-            attribute="upstream_p95_seconds",
-        ),
-        "upstream_errors": Key(
-            _PERCENT,
-            "The share of the site's responses that are errors (5xx, or none at all).",
-            attribute="upstream_error_share",
-        ),
+        "site_rate": Key(Kind(plain(_site_rate), "rate", _RATE_TEXT), "Requests to the whole site: 500/second.",
+            attribute="requests_per_second"),
+        "upstream_p95": Key(duration(0.01, 600), "The time within which 95 of 100 responses of the site begin.",
+            attribute="upstream_p95_seconds"),
+        "upstream_errors": Key(_PERCENT, "The share of the site's responses that are errors (5xx, or none at all).",
+            attribute="upstream_error_share"),
         "for": Key(duration(0.5, 3600), "How long on end; 30s unless given.", attribute="for_seconds"),
     },
-)
+)  # fmt: skip
 
 _ROLL_BACK_EXAMPLE: Final = "{class: signed-in, share: 5%}"
 
@@ -278,123 +280,62 @@ ROLL_BACK: Final = Table(
     subject="roll_back",
     example=_ROLL_BACK_EXAMPLE,
     keys={
-        "class": Key(
-            _CLASS_NAME,
-            "The class that is to be spared.",
-            ("roll_back has no class", _ROLL_BACK_EXAMPLE),
-            attribute="class_name",
-            subject="the class",
-        ),
-        "share": Key(
-            _PERCENT,
-            "The share of its clients from which on the restriction ends: 5%.",
-            ("roll_back has no share", _ROLL_BACK_EXAMPLE),
-        ),
+        "class": Key(_CLASS_NAME, "The class that is to be spared.", ("roll_back has no class", _ROLL_BACK_EXAMPLE),
+            attribute="class_name", subject="the class"),
+        "share": Key(_PERCENT, "The share of its clients from which on the restriction ends: 5%.",
+            ("roll_back has no share", _ROLL_BACK_EXAMPLE)),
     },
-)
+)  # fmt: skip
 
 SHED: Final = Table(
     subject="shed",
     example="shed: true, or {every: 30s, suspected: 50}",
     keys={
-        "every": Key(
-            duration(1, MAX_HOLD_SECONDS), "The time between two steps; 30s unless given.", attribute="every_seconds"
-        ),
-        "suspected": Key(
-            number(1, 1_000_000),
-            "The score from which on a client is suspected; 50 unless given.",
-            attribute="suspected_score",
-        ),
-        "steps": Key(
-            Kind(_steps, "list of classes", {"type": "array", "minItems": 1, "items": KEBAB.schema}),
-            "Who is refused, one after the other; `suspected`, `anonymous`, then the classes from the last to the first.",
-        ),
+        "every": Key(duration(1, MAX_HOLD_SECONDS), "The time between two steps; 30s unless given.",
+            attribute="every_seconds"),
+        "suspected": Key(number(1, 1_000_000), "The score from which on a client is suspected; 50 unless given.",
+            attribute="suspected_score"),
+        "steps": Key(Kind(_steps, "list of classes", {"type": "array", "minItems": 1, "items": KEBAB.schema}),
+            "Who is refused, one after the other; `suspected`, `anonymous`, then the classes from the last to the first."),
     },
-)
+)  # fmt: skip
 
 RESTRICTION: Final = Table(
     subject="a restriction",
     example=_EXAMPLE,
     meant=_MEANT,
     keys={
-        "name": Key(
-            Kind(_name, "name", KEBAB.schema),
-            "The name of the restriction; its rules are called NAME-CLASS.",
-            ("the restriction has no name", "name: slow-reading"),
-            subject="the restriction",
-        ),
-        "why": Key(
-            prose(MAX_WHY_CHARACTERS),
-            "What those whom it stops read on the page.",
-            (
-                "the restriction does not say why",
-                "why: what you would tell the people whom it stops; they read it on the page",
-            ),
-        ),
-        "when": Key(
-            CONDITION, "Which requests it is about. Left out: all.", examples=({"path": {"prefix": "/posts/"}},)
-        ),
-        "classes": Key(
-            Kind(
-                RAW.read,
-                "limits by class",
-                {
-                    "type": "object",
-                    "minProperties": 1,
-                    "propertyNames": {"pattern": NAME_PATTERN},
-                    "additionalProperties": {"anyOf": [_RATE_TEXT, {"$ref": "#/definitions/limit"}]},
-                },
-            ),
+        "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the restriction; its rules are called NAME-CLASS.",
+            ("the restriction has no name", "name: slow-reading"), subject="the restriction"),
+        "why": Key(prose(MAX_WHY_CHARACTERS), "What those whom it stops read on the page.",
+            ("the restriction does not say why", "why: what you would tell the people whom it stops; they read it on the page")),
+        "when": Key(CONDITION, "Which requests it is about. Left out: all.",
+            examples=({"path": {"prefix": "/posts/"}},)),
+        "classes": Key(Kind(RAW.read, "limits by class", _BY_CLASS),
             "The limit of each class: `anonymous: 300/day`. Classes that are not named are not limited.",
-            examples=({"anonymous": "300/day", "signed-in": "6000/day"},),
-            attribute=None,
-        ),
-        "per": Key(
-            Kind(RAW.read, PER.kind.takes, PER.kind.schema),
+            examples=({"anonymous": "300/day", "signed-in": "6000/day"},), attribute=None),
+        "per": Key(Kind(RAW.read, PER.kind.takes, PER.kind.schema),
             "What is counted separately; by account where accounts are known, else by client, unless given.",
-            examples=PER.examples,
-            attribute=None,
-        ),
-        "from": Key(
-            MOMENT,
-            "The day (00:00 UTC) or time from which on it is in force; at once unless given.",
-            examples=_MOMENTS,
-            attribute="start",
-        ),
-        "until": Key(
-            MOMENT,
-            "The day (00:00 UTC) or time at which it ends by itself. Required.",
-            (
-                "the restriction does not end",
-                "until: 2026-07-08T18:00Z; what nobody ends stays for years, so each one must say when it ends",
-            ),
-            _MOMENTS,
-        ),
-        "status": Key(
-            Kind(plain(_status), "status", {"enum": list(STATUSES)}), "The status of the answer; 429 unless given."
-        ),
+            examples=PER.examples, attribute=None),
+        "from": Key(MOMENT, "The day (00:00 UTC) or time from which on it is in force; at once unless given.",
+            examples=_MOMENTS, attribute="start"),
+        "until": Key(MOMENT, "The day (00:00 UTC) or time at which it ends by itself. Required.", _NO_END,
+            _MOMENTS),
+        "status": Key(Kind(plain(_status), "status", {"enum": list(STATUSES)}),
+            "The status of the answer; 429 unless given."),
         "mode": Key(MODE, "`enforce`, `shadow` (record, never act) or `off`."),
         "standby": Key(TRUTH, "`true`: off until `proxyguard restrict start NAME`."),
-        "start_when": Key(
-            Kind(made(ALARM, _made_alarm), "thresholds", ALARM.schema()),
-            "Off until one of these thresholds is exceeded for a time.",
-            attribute="alarm",
-        ),
-        "hold": Key(
-            duration(1, MAX_HOLD_SECONDS),
-            "How long it stays on after that; 10m unless given.",
-            attribute="hold_seconds",
-        ),
+        "start_when": Key(Kind(made(ALARM, _made_alarm), "thresholds", ALARM.schema()),
+            "Off until one of these thresholds is exceeded for a time.", attribute="alarm"),
+        "hold": Key(duration(1, MAX_HOLD_SECONDS), "How long it stays on after that; 10m unless given.",
+            attribute="hold_seconds"),
         "roll_back": Key(
             Kind(made(ROLL_BACK, lambda found: RollBack(**found.attributes())), "class and share", ROLL_BACK.schema()),
-            "End it when it touches more than a share of the clients of a class.",
-        ),
-        "shed": Key(
-            Kind(_shed, "true or steps", {"anyOf": [{"enum": [True]}, SHED.schema()]}),
-            "Refuse instead of limiting: the suspected first, then class after class while the alarm goes on.",
-        ),
+            "End it when it touches more than a share of the clients of a class."),
+        "shed": Key(Kind(_shed, "true or steps", {"anyOf": [{"enum": [True]}, SHED.schema()]}),
+            "Refuse instead of limiting: the suspected first, then class after class while the alarm goes on."),
     },
-)
+)  # fmt: skip
 
 RESTRICTIONS: Final = listed_in(
     "restrictions",

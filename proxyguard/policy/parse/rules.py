@@ -109,42 +109,24 @@ RULE: Final = Table(
     example="{name: …, when: …, action: …}",
     meant=_MEANT_RULE,
     keys={
-        "name": Key(
-            Kind(_name, "name", KEBAB.schema),
+        "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule; it becomes a metric label, and stands in the audit log.",
-            ("the rule has no name", "name: sign-up-flood; it becomes a metric label"),
-            ("sign-up-flood",),
-            subject="the rule",
-        ),
-        "why": Key(
-            prose(MAX_PROSE_CHARACTERS),
-            "The reason, for the operator; clients never see it.",
-            examples=("No person signs up ten times a minute.",),
-        ),
-        "when": Key(
-            CONDITION,
-            "What must hold for a request. Left out: every request.",
-            examples=({"path": {"prefix": "/api/"}},),
-        ),
-        "limit": Key(
-            Kind(_limit, "limit", {"$ref": "#/definitions/limit"}),
+            ("the rule has no name", "name: sign-up-flood; it becomes a metric label"), ("sign-up-flood",),
+            subject="the rule"),
+        "why": Key(prose(MAX_PROSE_CHARACTERS), "The reason, for the operator; clients never see it.",
+            examples=("No person signs up ten times a minute.",)),
+        "when": Key(CONDITION, "What must hold for a request. Left out: every request.",
+            examples=({"path": {"prefix": "/api/"}},)),
+        "limit": Key(Kind(_limit, "limit", {"$ref": "#/definitions/limit"}),
             "The rule applies when `when` holds and this limit is exceeded.",
-            examples=({"rate": "10/minute", "per": ["client"]},),
-        ),
-        "action": Key(
-            ACTION,
-            "What to do.",
-            ("the rule{named} has no action", "action: reject"),
-            ("reject", {"reject": {"status": 404}}, {"score": 40}),
-        ),
+            examples=({"rate": "10/minute", "per": ["client"]},)),
+        "action": Key(ACTION, "What to do.", ("the rule{named} has no action", "action: reject"),
+            ("reject", {"reject": {"status": 404}}, {"score": 40})),
         "mode": Key(MODE, "`enforce`, `shadow` (record, never act) or `off`."),
-        "expires": Key(
-            MOMENT,
-            "The day (00:00 UTC) or time from which on the rule is not looked at.",
-            examples=("2026-07-01", "2026-07-01T18:00Z"),
-        ),
+        "expires": Key(MOMENT, "The day (00:00 UTC) or time from which on the rule is not looked at.",
+            examples=("2026-07-01", "2026-07-01T18:00Z")),
     },
-)
+)  # fmt: skip
 
 RULES: Final = listed_in(
     "rules",

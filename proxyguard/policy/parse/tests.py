@@ -179,6 +179,10 @@ def _pairs(kind: FieldKind) -> Kind:
     return Kind(plain(read), f"{kind}s by name", schema)
 
 
+def _made_response(found: Found) -> SampleResponse:
+    return SampleResponse(**found.attributes())
+
+
 def _fact(kind: FieldKind) -> Kind:
     """A text that is written as the field's values are in conditions."""
 
@@ -263,68 +267,49 @@ REQUEST: Final = Table(
     meant=_MEANT_REQUEST,
     may_be_empty=True,
     keys={
-        "client": Key(
-            Kind(plain(_client), "address", TEXT_SCHEMA),
-            "The client's address; 192.0.2.1 unless given.",
-            examples=("192.0.2.1", "2001:db8::1"),
-        ),
+        "client": Key(Kind(plain(_client), "address", TEXT_SCHEMA), "The client's address; 192.0.2.1 unless given.",
+            examples=("192.0.2.1", "2001:db8::1")),
         "method": Key(_fact(FieldKind.METHOD), "The method; GET unless given.", examples=("POST",)),
         "scheme": Key(_fact(FieldKind.SCHEME), "http or https; https unless given.", examples=("http",)),
         "host": Key(_fact(FieldKind.HOST), "The host; example.org unless given.", examples=("www.example.org",)),
-        "path": Key(
-            Kind(plain(_target), "path", TEXT_SCHEMA),
-            "The path as the client sends it, with the query; / unless given.",
-            examples=("/search?q=ada",),
-        ),
-        "http_version": Key(
-            _fact(FieldKind.HTTP_VERSION), "The version of HTTP; 1.1 unless given.", examples=("1.0", "2")
-        ),
-        "user_agent": Key(
-            text(MAX_VALUE_CHARACTERS, empty=True),
-            "The User-Agent header; none unless given.",
+        "path": Key(Kind(plain(_target), "path", TEXT_SCHEMA),
+            "The path as the client sends it, with the query; / unless given.", examples=("/search?q=ada",)),
+        "http_version": Key(_fact(FieldKind.HTTP_VERSION), "The version of HTTP; 1.1 unless given.",
+            examples=("1.0", "2")),
+        "user_agent": Key(text(MAX_VALUE_CHARACTERS, empty=True), "The User-Agent header; none unless given.",
             examples=("curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"),
-            attribute=None,
-        ),
-        "headers": Key(
-            _pairs(FieldKind.HEADER),
+            attribute=None),
+        "headers": Key(_pairs(FieldKind.HEADER),
             "Other headers: a text, or a list of texts for a header that is repeated.",
-            examples=({"Accept": "text/html", "X-Twice": ["a", "b"]},),
-            attribute=None,
-        ),
+            examples=({"Accept": "text/html", "X-Twice": ["a", "b"]},), attribute=None),
         "cookies": Key(_pairs(FieldKind.COOKIE), "Cookies by name.", examples=({"session": "abc"},), attribute=None),
-        "account": Key(
-            text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.", examples=("verified",)
-        ),
+        "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
+            examples=("verified",)),
     },
-)
+)  # fmt: skip
 
 RESPONSE: Final = Table(
     subject="response",
     example="response: {status: 404, bytes: 1200, seconds: 0.2}",
     keys={
         "status": Key(whole(200, 599), "The status of the response; 200 unless given."),
-        "bytes": Key(
-            size(0, MAX_RESPONSE_BYTES), "The size of its body; 0 unless given.", None, (1200, "2MiB"), "bytes_sent"
-        ),
-        "seconds": Key(
-            number(0.0, MAX_RESPONSE_SECONDS),
-            "The time that the site works for it; 0 unless given.",
-            attribute="upstream_seconds",
-        ),
+        "bytes": Key(size(0, MAX_RESPONSE_BYTES), "The size of its body; 0 unless given.", None, (1200, "2MiB"),
+            "bytes_sent"),
+        "seconds": Key(number(0.0, MAX_RESPONSE_SECONDS), "The time that the site works for it; 0 unless given.",
+            attribute="upstream_seconds"),
     },
-)
+)  # fmt: skip
 
 EXPECT: Final = Table(
     subject="expect",
     keys={
-        "action": Key(
-            Kind(plain(_expected_action), "action", {"enum": list(DECISIONS)}), "What must be done in the end."
-        ),
+        "action": Key(Kind(plain(_expected_action), "action", {"enum": list(DECISIONS)}),
+            "What must be done in the end."),
         "rule": Key(Kind(_expected_rule, "name", TEXT_SCHEMA), "The rule that must decide; `default` when none does."),
         "status": Key(whole(100, 599), "The status that the client must get."),
         "score": Key(number(-1e6, 1e6), "The score that the request must have."),
     },
-)
+)  # fmt: skip
 
 _EXPECT_SCHEMA: Final[Schema] = {
     "anyOf": [
@@ -338,33 +323,19 @@ STEP: Final = Table(
     example=_STEPS_EXAMPLE,
     meant=_MEANT_STEP,
     keys={
-        "request": Key(
-            Kind(_request, "request", {"$ref": "#/definitions/request"}),
-            "The request; what is left out gets plain defaults.",
-            _NO_REQUEST,
-        ),
+        "request": Key(Kind(_request, "request", {"$ref": "#/definitions/request"}),
+            "The request; what is left out gets plain defaults.", _NO_REQUEST),
         "response": Key(
-            Kind(
-                made(RESPONSE, lambda found: SampleResponse(**found.attributes())),
-                "response",
-                {"$ref": "#/definitions/response"},
-            ),
-            "What the site answers, for limits that count responses.",
-        ),
-        "repeat": Key(
-            whole(1, MAX_REPEAT), "How many equal requests to send; `expect` is about the last.", examples=(20,)
-        ),
-        "within": Key(
-            duration(0, MAX_WITHIN_SECONDS),
-            "The time that the repeated requests take in all; without it they come at once.",
-        ),
-        "expect": Key(
-            Kind(_expect, "expectation", _EXPECT_SCHEMA),
-            "`ACTION by RULE`, or a mapping.",
-            examples=("reject by scripted-clients", "pass by default", {"status": 429}),
-        ),
+            Kind(made(RESPONSE, _made_response), "response", {"$ref": "#/definitions/response"}),
+            "What the site answers, for limits that count responses."),
+        "repeat": Key(whole(1, MAX_REPEAT), "How many equal requests to send; `expect` is about the last.",
+            examples=(20,)),
+        "within": Key(duration(0, MAX_WITHIN_SECONDS),
+            "The time that the repeated requests take in all; without it they come at once."),
+        "expect": Key(Kind(_expect, "expectation", _EXPECT_SCHEMA), "`ACTION by RULE`, or a mapping.",
+            examples=("reject by scripted-clients", "pass by default", {"status": 429})),
     },
-)
+)  # fmt: skip
 
 _STEP: Final[Schema] = {"$ref": "#/definitions/step"}
 STEPS: Final = listed_in(
@@ -376,18 +347,15 @@ TEST: Final = Table(
     example="{request: {path: /}, expect: pass by default}",
     keys={
         "name": Key(prose(200), "What the test shows.", examples=("a flood of sign-ups",)),
-        "during": Key(
-            Kind(_during, "restrictions", one_or_more(KEBAB.schema)),
-            "The restrictions that are on meanwhile. Those whose rules the test expects are on anyway.",
-        ),
+        "during": Key(Kind(_during, "restrictions", one_or_more(KEBAB.schema)),
+            "The restrictions that are on meanwhile. Those whose rules the test expects are on anyway."),
         **STEP.keys,
         "request": replace(STEP.keys["request"], required=None),
-        "then": Key(
-            Kind(_then, "steps", one_or_more(_STEP, minItems=1)), "More steps after this one, on the same clock."
-        ),
+        "then": Key(Kind(_then, "steps", one_or_more(_STEP, minItems=1)),
+            "More steps after this one, on the same clock."),
         "steps": Key(STEPS, "Several steps, one after the other, on one clock."),
     },
-)
+)  # fmt: skip
 
 TESTS: Final = listed_in(
     "tests",
