@@ -1,7 +1,7 @@
 """Reads the settings: `proxyguard.yaml`, then `PROXYGUARD_*`, then the command line; later ones win. All problems at once.
 
 As strict as rule files: unknown keys and variables are problems with the nearest name. What each setting is stands in
-`settings_table`; what it does, in `settings`.
+`table`; what it does, in `core.settings`.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from proxyguard.core.yaml.kinds import (
     Schema,
     Table,
     duration,
+    filled,
     items_of,
     listed_in,
-    made,
     number,
     one_or_more,
     plain,
@@ -288,7 +288,7 @@ UPSTREAM_TLS: Final = Table(
 
 def _in_site(table: Table, value: type[Any]) -> Kind:
     """A mapping of a site that becomes this value; its paths are relative like the site's."""
-    read = made(table, lambda found: value(**found.attributes()))
+    read = filled(table, value)
     return Kind(lambda node, report, subject, sites: read(node, report, subject, sites.base), "mapping", table.schema())
 
 
@@ -309,7 +309,7 @@ SITE: Final = Table(
 
 _SITES: Final = listed_in(
     "entries",
-    Kind(made(SITE, lambda found: Site(**found.attributes())), SITE.subject, SITE.schema()),
+    Kind(filled(SITE, Site), SITE.subject, SITE.schema()),
     MAX_SITES,
     example="- hosts: [www.example.org]\n    upstream: http://127.0.0.1:9000",
     owner="sites",

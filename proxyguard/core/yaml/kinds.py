@@ -85,8 +85,9 @@ class Key:
 class Table:
     """A mapping: its keys in the order of the reference, what messages call it, and the hint when it is something else.
 
-    `meant` maps words people use to hints. `is_quiet`: a key that is missing is no news beside another problem, such as its own
-    name misspelt. `prefixed`: messages about values begin with the mapping's name, `certificate.key`.
+    `meant` maps words people use to hints. `is_quiet`: of keys that are missing only the first is reported, and none beside a key
+    that is unknown, which may be the missing one misspelt. `prefixed`: messages about values begin with the mapping's name, as in
+    `certificate.key`.
     """
 
     subject: str
@@ -111,6 +112,7 @@ class Table:
         if not isinstance(mapping, Mapping):
             return None
         nodes = read_keys(mapping, self.keys, report, subject, self.meant)
+        is_silent = self.is_quiet and report.count > before
         found = Found(self, mapping, report, before, nodes)
         for name, key in self.keys.items():
             if name in nodes:
@@ -118,7 +120,8 @@ class Table:
                 value = key.kind.read(nodes[name], report, called, around)
                 if value is not None:
                     found.values[name] = value
-            elif key.required and not (self.is_quiet and report.count > before):
+            elif key.required and not is_silent:
+                is_silent = self.is_quiet
                 named = found.values.get("name")
                 message = key.required[0].format(named=f" {quoted(named)}" if named else "", subject=subject)
                 complain(report, mapping, message, key.required[1])
@@ -184,6 +187,11 @@ def made(table: Table, make: Callable[[Found], Any]) -> Reader:
         return make(found) if found is not None and found.is_sound else None
 
     return read
+
+
+def filled(table: Table, value: type[Any]) -> Reader:
+    """A reader of a mapping whose keys are the attributes of a value."""
+    return made(table, lambda found: value(**found.attributes()))
 
 
 def whole(low: int, high: int, takes: str = "number") -> Kind:

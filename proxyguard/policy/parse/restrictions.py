@@ -21,8 +21,8 @@ from proxyguard.core.yaml.kinds import (
     Schema,
     Table,
     duration,
+    filled,
     listed_in,
-    made,
     number,
     plain,
     prose,
@@ -114,12 +114,12 @@ def _site_rate(node: Node, report: Report, _subject: str) -> float | None:
     return None if limit is None else limit.amount / limit.period_seconds
 
 
-def _made_alarm(found: Found) -> Alarm | None:
-    if found.nodes.keys() & {"site_rate", "upstream_p95", "upstream_errors"}:
-        return Alarm(**found.attributes())
-    hint = "site_rate: 500/second, upstream_p95: 2s or upstream_errors: 20%"
-    complain(found.report, found.mapping, "start_when has no threshold", hint)
-    return None
+def _alarm(node: Node, report: Report, _subject: str, around: Any) -> Alarm | None:
+    found = ALARM.read(node, report, around)
+    if found is not None and not found.nodes.keys() & {"site_rate", "upstream_p95", "upstream_errors"}:
+        hint = "site_rate: 500/second, upstream_p95: 2s or upstream_errors: 20%"
+        complain(report, node, "start_when has no threshold", hint)
+    return Alarm(**found.attributes()) if found is not None and found.is_sound else None
 
 
 def _shed(node: Node, report: Report, _subject: str, around: Any) -> Shed | None:
@@ -325,12 +325,12 @@ RESTRICTION: Final = Table(
             "The status of the answer; 429 unless given."),
         "mode": Key(MODE, "`enforce`, `shadow` (record, never act) or `off`."),
         "standby": Key(TRUTH, "`true`: off until `proxyguard restrict start NAME`."),
-        "start_when": Key(Kind(made(ALARM, _made_alarm), "thresholds", ALARM.schema()),
+        "start_when": Key(Kind(_alarm, "thresholds", ALARM.schema()),
             "Off until one of these thresholds is exceeded for a time.", attribute="alarm"),
         "hold": Key(duration(1, MAX_HOLD_SECONDS), "How long it stays on after that; 10m unless given.",
             attribute="hold_seconds"),
         "roll_back": Key(
-            Kind(made(ROLL_BACK, lambda found: RollBack(**found.attributes())), "class and share", ROLL_BACK.schema()),
+            Kind(filled(ROLL_BACK, RollBack), "class and share", ROLL_BACK.schema()),
             "End it when it touches more than a share of the clients of a class."),
         "shed": Key(Kind(_shed, "true or steps", {"anyOf": [{"enum": [True]}, SHED.schema()]}),
             "Refuse instead of limiting: the suspected first, then class after class while the alarm goes on."),

@@ -1,4 +1,4 @@
-"""Tests in a rule file: sketches of requests and what is expected of them, from nodes to the model.
+"""Tests in a rule file: sample requests and what is expected of them, from nodes to the model.
 
 A test is one request (repeated or not), a request with more steps after it (`then`), or a list of `steps`. Knows nothing of
 how a test is run.
@@ -21,6 +21,7 @@ from proxyguard.core.yaml.kinds import (
     Schema,
     Table,
     duration,
+    filled,
     items_of,
     listed_in,
     made,
@@ -179,10 +180,6 @@ def _pairs(kind: FieldKind) -> Kind:
     return Kind(plain(read), f"{kind}s by name", schema)
 
 
-def _made_response(found: Found) -> SampleResponse:
-    return SampleResponse(**found.attributes())
-
-
 def _fact(kind: FieldKind) -> Kind:
     """A text that is written as the field's values are in conditions."""
 
@@ -326,7 +323,7 @@ STEP: Final = Table(
         "request": Key(Kind(_request, "request", {"$ref": "#/definitions/request"}),
             "The request; what is left out gets plain defaults.", _NO_REQUEST),
         "response": Key(
-            Kind(made(RESPONSE, _made_response), "response", {"$ref": "#/definitions/response"}),
+            Kind(filled(RESPONSE, SampleResponse), "response", {"$ref": "#/definitions/response"}),
             "What the site answers, for limits that count responses."),
         "repeat": Key(whole(1, MAX_REPEAT), "How many equal requests to send; `expect` is about the last.",
             examples=(20,)),
