@@ -17,9 +17,9 @@ from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
     Key,
+    KeyTable,
     Kind,
     Schema,
-    Table,
     duration,
     filled,
     items_of,
@@ -264,7 +264,7 @@ TIMEOUT: Final = duration(0.1, 86_400.0)
 
 _CERTIFICATE_EXAMPLE: Final = "{chain: FILE, key: FILE}, both PEM"
 
-CERTIFICATE: Final = Table(
+CERTIFICATE: Final = KeyTable(
     subject="certificate",
     example=_CERTIFICATE_EXAMPLE,
     prefixed=True,
@@ -274,7 +274,7 @@ CERTIFICATE: Final = Table(
     },
 )  # fmt: skip
 
-UPSTREAM_TLS: Final = Table(
+UPSTREAM_TLS: Final = KeyTable(
     subject="upstream_tls",
     example="{verify: true, ca: FILE, name: HOST}",
     prefixed=True,
@@ -286,13 +286,13 @@ UPSTREAM_TLS: Final = Table(
 )  # fmt: skip
 
 
-def _in_site(table: Table, value: type[Any]) -> Kind:
+def _in_site(table: KeyTable, value: type[Any]) -> Kind:
     """A mapping of a site that becomes this value; its paths are relative like the site's."""
     read = filled(table, value)
     return Kind(lambda node, report, subject, sites: read(node, report, subject, sites.base), "mapping", table.schema())
 
 
-SITE: Final = Table(
+SITE: Final = KeyTable(
     subject="a site",
     example="{hosts: [www.example.org], upstream: http://127.0.0.1:9000}",
     meant={"host": "did you mean 'hosts'?", "upstreams": "did you mean 'upstream'?"},

@@ -82,7 +82,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class KeyTable:
     """A mapping: its keys in the order of the reference, what messages call it, and the hint when it is something else.
 
     `meant` maps words people use to hints. `is_quiet`: of keys that are missing only the first is reported, and none beside a key
@@ -143,7 +143,7 @@ class Table:
 class Found:
     """A mapping that was read: its values, without the faulty ones, and the nodes that they were read from."""
 
-    table: Table
+    table: KeyTable
     mapping: Mapping
     report: Report
     before: int
@@ -179,7 +179,7 @@ def plain(read: Callable[..., Any], *arguments: Any) -> Reader:
     return lambda node, report, subject, _around: read(node, report, subject, *arguments)
 
 
-def made(table: Table, make: Callable[[Found], Any]) -> Reader:
+def made(table: KeyTable, make: Callable[[Found], Any]) -> Reader:
     """A reader of a mapping, and what is made of it when all of it is sound."""
 
     def read(node: Node, report: Report, subject: str, around: Any) -> Any:
@@ -189,7 +189,7 @@ def made(table: Table, make: Callable[[Found], Any]) -> Reader:
     return read
 
 
-def filled(table: Table, value: type[Any]) -> Reader:
+def filled(table: KeyTable, value: type[Any]) -> Reader:
     """A reader of a mapping whose keys are the attributes of a value."""
     return made(table, lambda found: value(**found.attributes()))
 

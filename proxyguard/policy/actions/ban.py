@@ -7,7 +7,7 @@ from typing import Any, Final
 from proxyguard.core.decision import ACTION_NAMES, Ban
 from proxyguard.core.problems import Report, quoted
 from proxyguard.core.units import duration_text
-from proxyguard.core.yaml.kinds import Found, Key, Kind, Table, duration, number
+from proxyguard.core.yaml.kinds import Found, Key, KeyTable, Kind, duration, number
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import complain
 from proxyguard.policy.actions import drop, reject, tarpit
@@ -35,7 +35,7 @@ def _then(node: Node, report: Report, _subject: str, _around: Any) -> Any:
     return read_action(node, report, REFUSALS)
 
 
-OPTIONS: Final = Table(
+OPTIONS: Final = KeyTable(
     subject="ban",
     example=_EXAMPLE,
     meant=meant_time("for"),

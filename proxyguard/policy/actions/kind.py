@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from proxyguard.core.decision import ACTION_NAMES, Action
 from proxyguard.core.problems import Report
-from proxyguard.core.yaml.kinds import Found, Kind, Table
+from proxyguard.core.yaml.kinds import Found, KeyTable, Kind
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import complain
 
@@ -73,7 +73,7 @@ def meant_time(key: str) -> dict[str, str]:
     return MEANT_OPTION | dict.fromkeys(("duration", "time", "seconds", "length", "until"), f"did you mean '{key}'?")
 
 
-def options(table: Table, make: Callable[[Found], Action | None]) -> Kind:
+def options(table: KeyTable, make: Callable[[Found], Action | None]) -> Kind:
     """Options in a mapping, and what is made of them when they are sound."""
 
     def read(node: Node, report: Report, subject: str, around: Any) -> Action | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.problems import Report
-from proxyguard.core.yaml.kinds import Key, Kind, Table, duration, plain, text
+from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, duration, plain, text
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import complain, read_integer
 from proxyguard.policy.actions.kind import ActionKind, Effect, meant_time, options
@@ -35,7 +35,7 @@ def _status(node: Node, report: Report, subject: str) -> int | None:
 
 _EXAMPLE: Final = "action: {reject: {status: 403}}"
 
-OPTIONS: Final = Table(
+OPTIONS: Final = KeyTable(
     subject="reject",
     example=_EXAMPLE,
     meant=meant_time("retry_after"),

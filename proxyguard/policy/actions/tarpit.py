@@ -6,7 +6,7 @@ from typing import Final
 
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.units import duration_text
-from proxyguard.core.yaml.kinds import Found, Key, Table, duration, whole
+from proxyguard.core.yaml.kinds import Found, Key, KeyTable, duration, whole
 from proxyguard.policy.actions.kind import ActionKind, Effect, meant_time, options
 
 MAX_HOLD_SECONDS: Final = 3600
@@ -14,7 +14,7 @@ MAX_DRIP_BYTES: Final = 1024
 
 _EXAMPLE: Final = "action: {tarpit: {hold: 60s}}"
 
-OPTIONS: Final = Table(
+OPTIONS: Final = KeyTable(
     subject="tarpit",
     example=_EXAMPLE,
     meant=meant_time("hold"),

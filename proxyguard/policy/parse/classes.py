@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.yaml.kinds import KEBAB, Found, Key, Kind, Table, duration, listed_in, made, plain
+from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, duration, listed_in, made, plain
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
 from proxyguard.policy.model import (
@@ -126,7 +126,7 @@ def looks_at(condition: Condition, kinds: tuple[FieldKind, ...]) -> bool:
 
 _ACCOUNT_EXAMPLE: Final = "account: {key: cookie.session, class_header: x-account-class}"
 
-ACCOUNT: Final = Table(
+ACCOUNT: Final = KeyTable(
     subject="account",
     example=_ACCOUNT_EXAMPLE,
     meant=_MEANT_ACCOUNT,
@@ -143,7 +143,7 @@ ACCOUNT: Final = Table(
     },
 )  # fmt: skip
 
-CLASS: Final = Table(
+CLASS: Final = KeyTable(
     subject="a class",
     example="{name: signed-in, when: {account: present}}",
     meant=_MEANT_CLASS,

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from proxyguard.core.problems import Report, folded, name_hint, quoted
 from proxyguard.core.units import parse_duration, parse_size
-from proxyguard.core.yaml.kinds import Key, Kind, Schema, Table, items_of, one_or_more, plain
+from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, Schema, items_of, one_or_more, plain
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import complain, not_what
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
@@ -164,7 +164,7 @@ _STATUS_SCHEMA: Final[Schema] = {
     "maximum": 599,
 }
 
-COUNT_BY: Final = Table(
+COUNT_BY: Final = KeyTable(
     subject="count",
     keys={
         "status": Key(Kind(plain(_statuses), "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),

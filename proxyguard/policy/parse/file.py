@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.core.problems import Problem, Report
-from proxyguard.core.yaml.kinds import KEBAB, Key, Kind, Table, prose
+from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
 from proxyguard.core.yaml.nodes import Node, read_yaml
 from proxyguard.core.yaml.values import complain, read_name
 from proxyguard.policy.model import RuleSet
@@ -78,7 +78,7 @@ def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
 CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes")
 """A file has at least one of these."""
 
-FILE: Final = Table(
+FILE: Final = KeyTable(
     subject="a rule file",
     example="it begins with name: and rules:",
     meant=_MEANT_FILE,

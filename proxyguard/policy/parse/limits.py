@@ -8,7 +8,18 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from proxyguard.core.problems import Report, nearest, quoted
 from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, duration_text, parse_duration
-from proxyguard.core.yaml.kinds import DURATION_PATTERN, RAW, TRUTH, Found, Key, Kind, Table, one_or_more, plain, word
+from proxyguard.core.yaml.kinds import (
+    DURATION_PATTERN,
+    RAW,
+    TRUTH,
+    Found,
+    Key,
+    KeyTable,
+    Kind,
+    one_or_more,
+    plain,
+    word,
+)
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
@@ -214,7 +225,7 @@ PER: Final = Key(
     examples=(["client"], ["site"]),
 )
 
-LIMIT: Final = Table(
+LIMIT: Final = KeyTable(
     subject="limit",
     example=_EXAMPLE,
     meant=_MEANT,

@@ -17,9 +17,9 @@ from proxyguard.core.yaml.kinds import (
     TRUTH,
     Found,
     Key,
+    KeyTable,
     Kind,
     Schema,
-    Table,
     duration,
     filled,
     listed_in,
@@ -260,7 +260,7 @@ _NO_END: Final = (
 _MOMENTS: Final = ("2026-07-08", "2026-07-08T18:00Z")
 _CLASS_NAME: Final = Kind(_class_name, "name", KEBAB.schema)
 
-ALARM: Final = Table(
+ALARM: Final = KeyTable(
     subject="start_when",
     example="{site_rate: 500/second, for: 30s}",
     keys={
@@ -276,7 +276,7 @@ ALARM: Final = Table(
 
 _ROLL_BACK_EXAMPLE: Final = "{class: signed-in, share: 5%}"
 
-ROLL_BACK: Final = Table(
+ROLL_BACK: Final = KeyTable(
     subject="roll_back",
     example=_ROLL_BACK_EXAMPLE,
     keys={
@@ -287,7 +287,7 @@ ROLL_BACK: Final = Table(
     },
 )  # fmt: skip
 
-SHED: Final = Table(
+SHED: Final = KeyTable(
     subject="shed",
     example="shed: true, or {every: 30s, suspected: 50}",
     keys={
@@ -300,7 +300,7 @@ SHED: Final = Table(
     },
 )  # fmt: skip
 
-RESTRICTION: Final = Table(
+RESTRICTION: Final = KeyTable(
     subject="a restriction",
     example=_EXAMPLE,
     meant=_MEANT,

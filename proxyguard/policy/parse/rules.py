@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from proxyguard.core.decision import Action, Allow, Ban
 from proxyguard.core.problems import Report, quoted
-from proxyguard.core.yaml.kinds import KEBAB, Found, Key, Kind, Table, listed_in, made, prose
+from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import complain, read_name
 from proxyguard.limits.limit import KeyKind, Limit
@@ -104,7 +104,7 @@ def _check_sense(found: Found, action: Action, when: Condition) -> None:
         found.complain("when", f"the rule would {kind_of(action).name} every request", hint)
 
 
-RULE: Final = Table(
+RULE: Final = KeyTable(
     subject="a rule",
     example="{name: …, when: …, action: …}",
     meant=_MEANT_RULE,

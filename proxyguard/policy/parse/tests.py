@@ -17,9 +17,9 @@ from proxyguard.core.yaml.kinds import (
     TEXT_SCHEMA,
     Found,
     Key,
+    KeyTable,
     Kind,
     Schema,
-    Table,
     duration,
     filled,
     items_of,
@@ -258,7 +258,7 @@ def _unknown_decision(node: Node, report: Report, name: str) -> None:
 
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
 
-REQUEST: Final = Table(
+REQUEST: Final = KeyTable(
     subject="request",
     example="request: {user_agent: curl/8.5.0, path: /profiles/1}",
     meant=_MEANT_REQUEST,
@@ -285,7 +285,7 @@ REQUEST: Final = Table(
     },
 )  # fmt: skip
 
-RESPONSE: Final = Table(
+RESPONSE: Final = KeyTable(
     subject="response",
     example="response: {status: 404, bytes: 1200, seconds: 0.2}",
     keys={
@@ -297,7 +297,7 @@ RESPONSE: Final = Table(
     },
 )  # fmt: skip
 
-EXPECT: Final = Table(
+EXPECT: Final = KeyTable(
     subject="expect",
     keys={
         "action": Key(Kind(plain(_expected_action), "action", {"enum": list(DECISIONS)}),
@@ -315,7 +315,7 @@ _EXPECT_SCHEMA: Final[Schema] = {
     ]
 }
 
-STEP: Final = Table(
+STEP: Final = KeyTable(
     subject="a step",
     example=_STEPS_EXAMPLE,
     meant=_MEANT_STEP,
@@ -339,7 +339,7 @@ STEPS: Final = listed_in(
     "steps", Kind(made(STEP, _made_step), STEP.subject, _STEP), MAX_STEPS, example=_STEPS_EXAMPLE, owner="the test"
 )
 
-TEST: Final = Table(
+TEST: Final = KeyTable(
     subject="a test",
     example="{request: {path: /}, expect: pass by default}",
     keys={
