@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 from math import inf
-from typing import Final
+from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
@@ -160,6 +160,8 @@ class Exchange:
                 self._codec.cut(flush=False)
             case Delay():
                 self._delay(action, now)
+            case _:
+                assert_never(action)
 
     def expired(self, now: float) -> None:
         """The deadline has passed."""

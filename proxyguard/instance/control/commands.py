@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from time import time
 from typing import Any, Final
 
-from proxyguard.core.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
+from proxyguard.core.decision import ACTION_NAMES
 from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
@@ -15,12 +14,12 @@ from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.stores.bans import ORDER_MARK
 from proxyguard.limits.stores.open import Books
 from proxyguard.limits.stores.store import BanRecord, BanTerms
+from proxyguard.policy.actions.registry import SHORT_REFUSALS
 
 MAX_BAN_SECONDS: Final = 10 * 365 * 86_400.0
 
 MAX_NOTE_CHARACTERS: Final = 500
 
-REFUSALS: Final[Mapping[str, Refusal]] = {"reject": Reject(), "tarpit": Tarpit(), "drop": Drop()}
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +58,9 @@ class ControlCommands:
         seconds = arguments.get("seconds")
         if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_BAN_SECONDS:
             raise CommandError(f"a ban lasts more than 0 and at most {MAX_BAN_SECONDS:.0f} seconds, not {seconds!r}")
-        then = REFUSALS.get(str(arguments.get("then", "reject")))
+        then = SHORT_REFUSALS.get(str(arguments.get("then", "reject")))
         if then is None:
-            raise CommandError(f"the banned can get {', '.join(REFUSALS)}, not {arguments['then']!r}")
+            raise CommandError(f"the banned can get {', '.join(SHORT_REFUSALS)}, not {arguments['then']!r}")
         terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:MAX_NOTE_CHARACTERS])
         keys, now = self._named(arguments), time()
         replaced = 0

@@ -17,19 +17,17 @@ from proxyguard.core.decision import (
     Allow,
     Ban,
     Decision,
-    Drop,
     Mode,
     Quota,
-    Reject,
     Score,
     ShadowHit,
     Tag,
-    Tarpit,
 )
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Store, Usage
+from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
 from proxyguard.policy.explain.evaluate import evaluate
@@ -211,17 +209,17 @@ class _Walk:
                 key = self._key(entry, rule.limit)
                 if key is None:
                     continue
-                stops = entry.mode is Mode.ENFORCE and _refuses(rule)
+                stops = entry.mode is Mode.ENFORCE and refuses(rule.action)
                 charges[at] = Charge(key, rule.limit, rule.limit.count.cost_at_check, stops)
             if entry.mode is Mode.SHADOW:
                 continue
-            if isinstance(rule.action, Score | Tag):
+            if not ends(rule.action):
                 if is_open or rule.limit is not None:
                     unsure.add(FieldKind.SCORE if isinstance(rule.action, Score) else FieldKind.TAG)
                 if applies and rule.limit is None:
                     gifts = gifts.plus(rule)
             elif rule.limit is None and not is_open:
-                if _refuses(rule):
+                if refuses(rule.action):
                     charges = {place: charge._replace(cost=0.0) for place, charge in charges.items()}
                 return charges, at + 1
         return charges, len(entries)
@@ -253,7 +251,7 @@ class _Walk:
 
     def _decision(self, rule: Rule, usage: Usage | None, gifts: _Gifts) -> Decision | None:
         action = rule.action
-        if isinstance(action, Score | Tag):
+        if not ends(action):
             return None
         self.ordered = rule if isinstance(action, Ban) else None
         quota = None
@@ -298,7 +296,3 @@ def mentions(condition: Condition, kind: FieldKind) -> bool:
             return mentions(inner, kind)
         case AllOf(conditions) | AnyOf(conditions):
             return any(mentions(part, kind) for part in conditions)
-
-
-def _refuses(rule: Rule) -> bool:
-    return isinstance(rule.action, Reject | Tarpit | Drop | Ban)
