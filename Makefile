@@ -22,7 +22,7 @@ ARGS ?=
 COMPILED ?= compiled
 BUILT := $(if $(COMPILED),cd build/compiled && ../../$(PYTHON_IN_VENV),$(PYTHON_IN_VENV))
 
-.PHONY: help setup compiled run site test test-compiled lint format bench held tracked abuse fuzz range e2e soak image lock clean
+.PHONY: help setup compiled run site test test-compiled lint format docs bench held tracked abuse fuzz range e2e soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -66,16 +66,29 @@ test-compiled: compiled  ## Run the same tests against the compiled tree.
 e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
 	$(BUILT) -m pytest tests/end_to_end $(ARGS)
 
-lint: setup  ## Check style, types, layers and the bundled rules.
+$(VENV)/.workflows: requirements/workflows.txt $(READY)
+	@$(PIP) install --require-hashes --requirement requirements/workflows.txt
+	@touch $@
+
+lint: setup $(VENV)/.workflows  ## Check style, types, layers, the bundled rules and the workflows.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/proxyguard check rules
+	$(VENV)/bin/actionlint .github/workflows/*.yml
+	$(VENV)/bin/zizmor --quiet --offline --no-progress --persona=pedantic .github
 
 format: setup  ## Format the code and fix what can be fixed by itself.
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+$(VENV)/.docs: requirements/docs.txt $(READY)
+	@$(PIP) install --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
+docs: $(VENV)/.docs  ## Build the documentation as a site, build/docs/index.html; a broken link is an error.
+	@PATH="$$PWD/$(VENV)/bin:$$PATH" scripts/docs-site
 
 $(VENV)/.bench: requirements/bench.txt $(READY)
 	@$(PIP) install --require-hashes --requirement requirements/bench.txt

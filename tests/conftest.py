@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("SESSION_SECRET", "a secret of the tests, long enough")
@@ -12,3 +13,10 @@ os.environ.setdefault("SESSION_SECRET", "a secret of the tests, long enough")
 settings.register_profile("ci", derandomize=True, database=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch of tests that compare with a file: write the file anew instead of failing."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the expected reports in tests/rulesets/bad anew"
+    )

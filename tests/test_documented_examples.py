@@ -79,9 +79,3 @@ def test_documented_settings_are_read(example: Example, tmp_path: Path) -> None:
     settings = read_settings(file, {}, {})
     assert isinstance(settings, Settings), format_report(settings)
     assert settings.sites
-
-
-def test_links_between_pages_lead_somewhere() -> None:
-    for page in (*PAGES, *(ROOT / "docs").rglob("*.md")):
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name} links to {link}"

@@ -9,7 +9,7 @@ from tests.paths import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 HELP = set(re.findall(r"^([a-z0-9-]+):.*##", MAKEFILE, re.MULTILINE))
-PAGES = (ROOT / "README.md", ROOT / ".ci/run", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / ".ci/run", *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """The `proxyguard` command. Exit codes: 0 done, 1 problems were found or it could not start, 2 the command line is wrong.
 
-Each module here is a handful of commands; they parse arguments, call what does the work, and word the outcome. A command is
+Each module here is a handful of commands; they parse arguments, call the package, and format the outcome. A command is
 imported when it is run: to add one, add its line to COMMANDS.
 """
 
@@ -17,23 +17,23 @@ from proxyguard.core.build_info import BUILD_KIND
 COMMANDS: Final = {
     "run": Lazy("proxyguard.cli.run:run", "Run the firewall in front of a web server."),
     "check": Lazy("proxyguard.cli.check:check", "Read every rule file, report all problems, run the tests."),
-    "explain": Lazy("proxyguard.cli.explain:explain", "Say what the rules decide about one request."),
+    "explain": Lazy("proxyguard.cli.explain:explain", "Show what the rules decide about one request."),
     "import": Lazy(
         "proxyguard.cli.importing:import_rules", "Make a rule file from robots.txt, an nginx map and the like."
     ),
     "replay": Lazy("proxyguard.cli.replay:replay", "Run the rules over access logs."),
     "test": Lazy("proxyguard.cli.testing:test", "Run the tests in rule files."),
     "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),
-    "status": Lazy("proxyguard.cli.control:status", "Show what the running instance does."),
+    "status": Lazy("proxyguard.cli.control:status", "Show the state of the running instance."),
     "reload": Lazy("proxyguard.cli.control:reload", "Read the rules again and put them in force."),
-    "shadow": Lazy("proxyguard.cli.shadow:shadow", "Say what shadow rules would have done."),
+    "shadow": Lazy("proxyguard.cli.shadow:shadow", "Report what shadow rules would have done."),
     "promote": Lazy("proxyguard.cli.shadow:promote", "Let a shadow rule act."),
     "demote": Lazy("proxyguard.cli.shadow:demote", "Put a rule back into shadow."),
     "restrict": Lazy("proxyguard.cli.restrict:restrict", "List, try, start and end temporary restrictions."),
     "bans": Lazy("proxyguard.cli.bans:bans", "List, add, remove and export bans on the running instance."),
     "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),
     "new": Lazy("proxyguard.cli.starter:new", "Add something to the rules."),
-    "completion": Lazy("proxyguard.cli.completion:completion", "Write the script by which a shell completes commands."),
+    "completion": Lazy("proxyguard.cli.completion:completion", "Write a shell completion script."),
     "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
 }
 

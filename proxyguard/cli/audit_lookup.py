@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 BLOCK_BYTES: Final = 1 << 20
 
 MAX_LINE_BYTES: Final = 1 << 20
-"""Longer lines are no records; they are passed over."""
+"""Longer lines are no records, and are skipped."""
 
 MAX_FILES: Final = 200
 
@@ -55,7 +55,7 @@ def find_record(log: Path, reference: str) -> FoundRecord:
 
 
 def log_files(log: Path) -> list[Path]:
-    """The log and what rotation made of it: `audit.jsonl.1`, `audit.jsonl-20260701.gz`, `audit-2026-07-01.jsonl.gz`."""
+    """The log and its rotated files: `audit.jsonl.1`, `audit.jsonl-20260701.gz`, `audit-2026-07-01.jsonl.gz`."""
     pattern = re.compile(
         rf"{re.escape(log.name)}[.-][\w.:-]*|{re.escape(log.stem)}[.-][\d._:TZ-]+{re.escape(log.suffix)}(\.gz)?",
         re.ASCII,

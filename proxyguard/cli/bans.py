@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import call_instance, moment
+from proxyguard.cli.control import call_instance
 from proxyguard.cli.options import config_option, control_option, fail, json_option
-from proxyguard.core.units import DURATION_HINT, parse_duration
+from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 
 BY_ADDRESS: Final = re.compile(r"(?:client|network):([0-9a-f.:/]+)")
 """Keys that a firewall or nginx can use."""
@@ -63,7 +63,7 @@ def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> No
     for heading in ("until (UTC)", "by rule", "gets", "times", "note"):
         table.add_column(heading)
     for ban in answer["bans"]:
-        row = (ban["key"], moment(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), plain(ban["note"]))
+        row = (ban["key"], format_time(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), plain(ban["note"]))
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
 
@@ -106,7 +106,7 @@ def add(
         return
     made = answer["bans"]
     click.echo(
-        f"{format_banned(who, [ban['key'] for ban in made])} banned until {moment(made[0]['until'])} UTC ({then})"
+        f"{format_banned(who, [ban['key'] for ban in made])} banned until {format_time(made[0]['until'])} UTC ({then})"
     )
     if answer["replaced"]:
         click.echo(f"  in place of {answer['replaced']} in force")
@@ -170,9 +170,9 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
         if by_address is None:
             left_out += 1
             continue
-        why = plain(f"until {moment(ban['until'])} UTC, {ban['rule']} {ban['note']}").rstrip()
+        why = plain(f"until {format_time(ban['until'])} UTC, {ban['rule']} {ban['note']}").rstrip()
         click.echo(f"deny {by_address[1]};  # {why}" if form == "nginx" else f"{by_address[1]}  # {why}")
-    click.echo(f"# {len(found) - left_out} bans at {moment(time())} UTC")
+    click.echo(f"# {len(found) - left_out} bans at {format_time(time())} UTC")
     if left_out:
         click.echo(f"left out: {left_out} bans of something else than an address", err=True)
 

@@ -1,4 +1,4 @@
-"""`proxyguard check`: are the rule files right, do their tests hold, and is anything in them probably not meant?"""
+"""`proxyguard check`: parses the rule files, runs their tests and lints them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option(
-    "--fix", is_flag=True, help="Mend what is mechanical, in the files: entries that stand twice, blanks at line ends."
+    "--fix", is_flag=True, help="Fix mechanical findings in the files: duplicate entries, blanks at line ends."
 )
 @click.option(
     "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
-    help="Write what a code means, such as PG020, and what to do about it.",
+    help="Explain a code, such as PG020, and how to fix what it reports.",
 )  # fmt: skip
 def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
-    """Read every rule file, report all problems, run the tests, and say what is probably not meant.
+    """Read every rule file, report all problems, run the tests, and warn about likely mistakes.
 
     A problem keeps the rules from being loaded. A warning has a code; to keep it, write the reason beside the line and:
 
@@ -98,12 +98,12 @@ def _summary(directory: Path, policy: Policy) -> str:
     counts = ", ".join(f"{modes.count(mode)} {mode}" for mode in Mode if mode in modes)
     files = [rule_set for rule_set in policy.rule_sets if not rule_set.common]
     tests = sum(len(rule_set.tests) for rule_set in files)
-    said = [
+    counted = [
         _count(len(files), "rule set"),
         f"{_count(len(modes), 'rule')} ({counts or 'none'})",
         f"{_count(tests, 'test')} passed" if tests else "no tests",
     ]
-    return f"{directory}: {', '.join(said)}"
+    return f"{directory}: {', '.join(counted)}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""`proxyguard completion`: what makes a shell complete commands and options."""
+"""`proxyguard completion`: shell completion scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHERE = {
 @click.argument("shell", type=click.Choice(list(WHERE)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Write the script by which a shell completes commands. Options and file names too.
+    """Write a shell completion script. It completes commands, options and file names.
 
     \b
     Examples:

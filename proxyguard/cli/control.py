@@ -1,15 +1,15 @@
-"""Commands that ask or change a running instance through its control socket."""
+"""Commands that query or change a running instance through its control socket."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
+from proxyguard.core.units import format_time
 from proxyguard.instance.control.client import ControlError, send_command
 
 RELOAD_SECONDS: Final = 300.0
@@ -19,7 +19,7 @@ RELOAD_SECONDS: Final = 300.0
 def call_instance(
     config: Path | None, control: Path | None, name: str, arguments: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """One command to the running instance; ends the program with what it says when it refuses."""
+    """Send a command to the running instance; ends the program with the message when it refuses."""
     try:
         return send_command(control_or_exit(config, control), name, arguments)
     except ControlError as error:
@@ -31,7 +31,7 @@ def call_instance(
 @control_option
 @json_option
 def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
-    """Show what the running instance does: rules in force, connections, faults."""
+    """Show the state of the running instance: rules in force, connections, faults."""
     answer = call_instance(config, control, "status")
     if as_json:
         click.echo(json.dumps(answer))
@@ -42,7 +42,7 @@ def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
     for line in promotion_lines(promotions):
         click.echo(line)
     if last:
-        click.echo(f"{'last reload':<16} {last['result']}, {moment(last['time'])} UTC")
+        click.echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
         for line in last.get("report", "").splitlines():
             click.echo(f"  {line}")
 
@@ -57,22 +57,17 @@ def format_value(value: Any) -> str:
 
 
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:
-    """What `status` says of promoted rules; nothing when there is none."""
+    """The lines of `status` about promoted rules; none when there are none."""
     lines = [
-        f"{'watched':<16} {rule} until {moment(watch['until'])} UTC"
+        f"{'watched':<16} {rule} until {format_time(watch['until'])} UTC"
         for rule, watch in promotions.get("watched", {}).items()
     ]
     lines += [f"{'held in shadow':<16} {rule}: its file says enforce" for rule in promotions.get("held_in_shadow", [])]
     for each in promotions.get("rolled_back", []):
         where = f"in memory only: {each['trouble']}" if each["trouble"] else each["file"]
         stopped = f"it stopped {each['stopped']} of {each['seen']} protected clients"
-        lines.append(f"{'rolled back':<16} {each['rule']}, {moment(each['time'])} UTC: {stopped} ({where})")
+        lines.append(f"{'rolled back':<16} {each['rule']}, {format_time(each['time'])} UTC: {stopped} ({where})")
     return lines
-
-
-def moment(time: float) -> str:
-    """A time as operators compare it with their logs: `2026-11-05 03:12:44`, UTC."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @click.command()
@@ -80,9 +75,9 @@ def moment(time: float) -> str:
 @control_option
 @json_option
 def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
-    """Read the rules again and put them in force, without waiting for the next look at the files.
+    """Read the rules again and put them in force, without waiting for the next check of the files.
 
-    The rules are parsed and their tests run first. When anything is wrong, the report says what, and the rules of before
+    The rules are parsed and their tests run first. When anything is wrong, the report lists it, and the previous rules
     stay in force. Exit code 0: the rules are in force. 1: they are refused, or no instance answers.
 
     \b

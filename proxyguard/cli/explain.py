@@ -20,7 +20,7 @@ from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.runner import parse_batch_line, request_from_sample
-from proxyguard.tools.curl.curl import CurlError, sketch_from_curl
+from proxyguard.tools.curl.curl import CurlError, parse_curl
 
 
 @click.command()
@@ -44,26 +44,14 @@ from proxyguard.tools.curl.curl import CurlError, sketch_from_curl
 @click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
 def explain(
-    directory: Path,
-    client: str,
-    method: str | None,
-    scheme: str | None,
-    host: str | None,
-    path: str | None,
-    user_agent: str | None,
-    headers: tuple[str, ...],
-    curl: str | None,
-    reference: str | None,
-    audit: Path | None,
-    config: Path | None,
-    batch: Any,
-    *,
-    as_json: bool,
-) -> None:
-    """Say what the rules decide about one request, and which condition said so.
+    directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
+    user_agent: str | None, headers: tuple[str, ...], curl: str | None, reference: str | None, audit: Path | None,
+    config: Path | None, batch: Any, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what the rules decide about one request, and which conditions held.
 
-    Each rule looked at has a line: what came of it, and the tests that held or failed. Limits are counted as if the request
-    were the client's first.
+    Each rule that was evaluated has a line with its result, and the tests that held or failed. Limits are counted as if the
+    request were the client's first.
 
     \b
     Exit code 0: explained, whatever was decided. 1: the rules have problems, or the reference is not found.
@@ -124,9 +112,9 @@ def explain_batch(policy: Policy, lines: Any) -> None:
         except ValueError as error:
             cause = error.__cause__
             column = cause.colno if isinstance(cause, json.JSONDecodeError) else 1
-            said = "the line is not JSON" if isinstance(cause, json.JSONDecodeError) else str(error)
+            fault = "the line is not JSON" if isinstance(cause, json.JSONDecodeError) else str(error)
             hint = 'one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
-            fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {said}\n  hint: {hint}")
+            fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}\n  hint: {hint}")
         sys.stdout.write(json.dumps(trace(policy, request, time()).as_dict()) + "\n")
 
 
@@ -134,12 +122,12 @@ def _pasted(command: str, client: str) -> SampleRequest:
     if command == "-":
         command = sys.stdin.read()
     try:
-        pasted = sketch_from_curl(command)
+        pasted = parse_curl(command)
     except CurlError as error:
         raise click.BadParameter(str(error), param_hint="--curl") from error
-    for word in pasted.unknown:
-        click.echo(f"note: {word} is not known here and was left out", err=True)
-    return pasted.sketch._replace(client=client)
+    for option in pasted.unknown:
+        click.echo(f"note: {option} is not known here and was left out", err=True)
+    return pasted.request._replace(client=client)
 
 
 def _with(headers: tuple[tuple[str, str], ...], more: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -158,7 +146,7 @@ def _header(text: str) -> tuple[str, str]:
 def _explain_reference(
     directory: Path, reference: str, audit: Path | None, config: Path | None, *, as_json: bool
 ) -> None:
-    """Look a reference up in the audit log, and show what is known of it."""
+    """Look a reference up in the audit log, and show its record."""
     if audit is None:
         path = settings_or_exit(config).audit.path
         if path == "-":

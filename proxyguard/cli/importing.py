@@ -28,27 +28,21 @@ KINDS: Final[dict[str, Callable[[str, str], Draft]]] = {
 }
 
 MAX_BYTES: Final = 16 * 1024 * 1024
-"""As much as a rule file may have."""
+"""The bound of a rule file."""
 
 
 @click.command("import")
 @click.argument("kind", type=click.Choice(tuple(KINDS)), metavar="KIND")
 @click.argument("file", type=click.File("rb"))
 @click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="The rule file to write, such as rules/70-imported.yaml. Default: standard output.",
-)
+)  # fmt: skip
 @click.option("--name", help="Name of the rule set. Default: KIND.")
 @click.option(
-    "--mode",
-    type=click.Choice(["shadow", "enforce"]),
-    default="shadow",
-    show_default=True,
+    "--mode", type=click.Choice(["shadow", "enforce"]), default="shadow", show_default=True,
     help="Whether the rules act at once, or only record what they would have done.",
-)
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def import_rules(
     kind: str, file: BinaryIO, output: Path | None, name: str | None, mode: str, *, force: bool
@@ -63,7 +57,7 @@ def import_rules(
       fail2ban    output of fail2ban-client status JAIL or get JAIL banip; or one address a line
       anubis      a policy file of Anubis
 
-    Rules come with tests and in shadow. What could not be carried over is said on standard error and at the top of the file.
+    Rules come with tests and in shadow. What could not be converted is listed on standard error and at the top of the file.
 
     Exit code 0: written. 1: it could not be made. 2: the command line is wrong.
 
@@ -104,8 +98,10 @@ def import_rules(
         (len(finished.draft.notes), "note"),
     )
     summary = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
-    said = "; they are in shadow: see what they would do, then set the mode to enforce" if mode == Mode.SHADOW else ""
-    click.echo(f"{output}: {summary}{said}", err=True)
+    next_step = (
+        "; they are in shadow: see what they would do, then set the mode to enforce" if mode == Mode.SHADOW else ""
+    )
+    click.echo(f"{output}: {summary}{next_step}", err=True)
 
 
 def _text(file: BinaryIO) -> str:

@@ -1,7 +1,7 @@
 """A group of commands whose modules are imported only when they are run: `--help` and `check` never wait for the proxy.
 
 Each command is named with its module and its one line of help, so that the list needs no import; a test holds the lines to
-what the commands say of themselves.
+the commands' own help.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, and with the command that was probably meant."""
+        """As click, but with a hint at the nearest command."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

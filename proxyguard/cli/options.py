@@ -29,7 +29,7 @@ json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="W
 
 def settings_or_exit(config: Path | None, overrides: Mapping[str, str] | None = None) -> Settings:
     """The settings of file, environment and command line; ends the program with the report when they are wrong."""
-    from proxyguard.core.settings import Settings  # noqa: PLC0415 - as above
+    from proxyguard.core.settings import Settings  # noqa: PLC0415 - as below
     from proxyguard.settings.file import read_settings  # noqa: PLC0415 - commands about rules need no settings: 0.1 s
 
     settings = read_settings(config, os.environ, overrides or {})
@@ -46,6 +46,6 @@ def control_or_exit(config: Path | None, control: Path | None) -> Path:
 
 
 def fail(text: str) -> NoReturn:
-    """Say why on standard error and exit with 1."""
+    """Write the text to standard error and exit with 1."""
     click.echo(text.rstrip("\n"), err=True)
     raise SystemExit(1)

@@ -21,7 +21,6 @@ from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.detect import FORMATS
-from proxyguard.tools.replay.html_report import html_report
 from proxyguard.tools.replay.judgeable import judgeable
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
@@ -41,61 +40,39 @@ INTERRUPTED = 130
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @rules_option
 @click.option(
-    "--against",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
+    "--against", metavar="DIR", type=click.Path(path_type=Path),
     help="Compare with the rules of this folder: what would be newly stopped, and what no longer.",
-)
+)  # fmt: skip
 @click.option(
-    "--format",
-    "log_format",
-    type=click.Choice(FORMATS),
-    help="Format of the logs. Default: told from their first lines.",
-)
+    "--format", "log_format", type=click.Choice(FORMATS),
+    help="Format of the logs. Default: detected from their first lines.",
+)  # fmt: skip
 @click.option("--host", help="The host of requests, where the log does not have it.")
 @click.option(
     "--scheme", type=click.Choice(["http", "https"]), help="The scheme of requests, where the log does not have it."
 )
 @click.option(
-    "--forwarded-for",
-    "forwarded",
-    is_flag=True,
+    "--forwarded-for", "forwarded", is_flag=True,
     help="The client is the last address of X-Forwarded-For, for logs written behind a proxy.",
-)
+)  # fmt: skip
 @click.option(
-    "--logged-in",
-    metavar="REGEX",
-    help="Lines that match were made by someone logged in, beside those with a user name.",
-)
+    "--logged-in", metavar="REGEX",
+    help="Lines that match are requests of logged-in people, as are lines with a user name.",
+)  # fmt: skip
 @click.option(
-    "--verified",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    "--verified", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Addresses and networks, one a line, of clients known to be good.",
-)
+)  # fmt: skip
 @click.option(
-    "--html",
-    "html_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    "--html", "html_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Write a report with pictures. Addresses are cut to /24 and /48.",
-)
+)  # fmt: skip
 @click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
 @json_option
 def replay(
-    logs: tuple[str, ...],
-    directory: Path,
-    against: Path | None,
-    log_format: str | None,
-    host: str | None,
-    scheme: str | None,
-    *,
-    forwarded: bool,
-    logged_in: str | None,
-    verified: Path | None,
-    html_file: Path | None,
-    full_addresses: bool,
-    as_json: bool,
+    logs: tuple[str, ...], directory: Path, against: Path | None, log_format: str | None, host: str | None,
+    scheme: str | None, *, forwarded: bool, logged_in: str | None, verified: Path | None, html_file: Path | None,
+    full_addresses: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the rules over access logs: who would have been stopped, by which rule, and is it who you meant?
 
@@ -158,6 +135,8 @@ def replay(
 
 def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool, as_json: bool) -> None:
     if html_file is not None:
+        from proxyguard.tools.replay.html_report import html_report  # noqa: PLC0415 - loads a template engine
+
         try:
             html_file.write_text(html_report(report, full_addresses=full_addresses), encoding="utf-8")
         except OSError as error:
@@ -173,12 +152,12 @@ def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool
 
 def _nothing_read(journal: Journal) -> str:
     first = journal.shown[0] if journal.shown else None
-    said = f"\n  {first.file}:{first.line}: {first.reason}" if first else ""
-    return f"no request could be read from {journal.lines:,} lines{said}"
+    example = f"\n  {first.file}:{first.line}: {first.reason}" if first else ""
+    return f"no request could be read from {journal.lines:,} lines{example}"
 
 
 def _knowledge(files: list[LogFile], host: bytes, scheme: str | None) -> Knowledge:
-    """What all logs tell, and the operator."""
+    """The fields that all logs have, or the operator gave."""
     given_fields = ([FieldKind.HOST] if host else []) + ([FieldKind.SCHEME] if scheme else [])
     known = files[0].format.knowledge.given(*given_fields)
     for file in files[1:]:

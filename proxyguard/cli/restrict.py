@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from time import time
 from typing import Any
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from proxyguard.cli.control import call_instance
 from proxyguard.cli.options import config_option, control_option, json_option
-from proxyguard.core.units import parse_duration
+from proxyguard.core.units import format_time, parse_duration
 
 class_option = click.option(
     "--class",
@@ -223,8 +223,3 @@ def end_of(text: str) -> float:
     if moment.tzinfo is None:
         raise click.BadParameter(f"{text!r} has no time zone: {text}Z is UTC", param_hint="--until")
     return moment.timestamp()
-
-
-def format_time(at: float) -> str:
-    """`2026-07-08 18:00:07`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

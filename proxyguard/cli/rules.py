@@ -1,4 +1,4 @@
-"""What commands about rules share: where the rules are, and the policy that they make."""
+"""Shared by commands about rules: the rules directory and the policy in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`proxyguard run`: the firewall itself. Says on standard error what listens where and which rules are in force."""
+"""`proxyguard run`: the firewall itself. Writes to standard error where it listens and which rules are in force."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.client import control_path
-from proxyguard.instance.deploy import Loaded, RulesRejected, load_tested
+from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
 from proxyguard.instance.process import configure_logging, loop_factory
 from proxyguard.instance.single_process import SingleProcess
 from proxyguard.instance.supervisor import Supervisor
@@ -34,15 +34,9 @@ MAX_NAMES_SHOWN = 12
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="enforce, or shadow: record, never act.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes. Default 1.")
 def run(
-    config: Path | None,
-    listen: str | None,
-    upstream: str | None,
-    rules: Path | None,
-    admin: str | None,
-    audit: str | None,
-    mode: str | None,
-    workers: int | None,
-) -> None:
+    config: Path | None, listen: str | None, upstream: str | None, rules: Path | None, admin: str | None,
+    audit: str | None, mode: str | None, workers: int | None,
+) -> None:  # fmt: skip
     """Run the firewall in front of a web server until SIGTERM, which lets requests finish.
 
     Options win over PROXYGUARD_* variables, which win over the settings file.
@@ -87,7 +81,7 @@ def key_secret(settings: Settings) -> bytes:
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
-async def serve(settings: Settings, loaded: Loaded, secret: bytes) -> None:
+async def serve(settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
     """Run one worker here, or several under a supervisor, until a signal."""
     instance = (
         SingleProcess(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
@@ -98,8 +92,8 @@ async def serve(settings: Settings, loaded: Loaded, secret: bytes) -> None:
     await instance.serve_until_signal()
 
 
-def summary(settings: Settings, loaded: Loaded, addresses: tuple[str, ...], admin_port: int | None) -> str:
-    """What an operator wants to see once after a start."""
+def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...], admin_port: int | None) -> str:
+    """The summary that is shown once after a start."""
     modes: dict[Mode, list[str]] = {mode: [] for mode in Mode}
     for rule, mode in rules_by_mode(loaded.policy, settings.mode):
         modes[mode].append(rule.name)

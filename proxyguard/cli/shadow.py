@@ -11,15 +11,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import RELOAD_SECONDS, call_instance, moment
+from proxyguard.cli.control import RELOAD_SECONDS, call_instance
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
-from proxyguard.core.units import DURATION_HINT, parse_duration
+from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 from proxyguard.instance.control.client import ControlError, send_command
 
 
 @click.group()
 def shadow() -> None:
-    """Say what shadow rules would have done on the running instance.
+    """Report what shadow rules would have done on the running instance.
 
     \b
     Example:
@@ -47,7 +47,7 @@ def report(config: Path | None, control: Path | None, *, full: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(answer))
         return
-    click.echo(f"since {moment(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
+    click.echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
     click.echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
         Console().print(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
@@ -91,24 +91,17 @@ def share_of(text: str) -> float:
 
 @click.command()
 @click.argument("rule")
-@click.option("--max-share", default="1%", show_default=True, help="How many of the protected clients it may stop.")
-@click.option("--watch", default="1h", show_default=True, help="How long it is watched; 0s: not at all.")
+@click.option("--max-share", default="1%", show_default=True, help="Share of the protected clients that it may stop.")
+@click.option("--watch", default="1h", show_default=True, help="How long to watch it; 0s: not at all.")
 @click.option("--force", is_flag=True, help="Promote it whatever it would stop. It is watched all the same.")
 @click.option("--dry-run", is_flag=True, help="Only say whether it would be promoted, and why.")
 @config_option
 @control_option
 @json_option
 def promote(
-    rule: str,
-    max_share: str,
-    watch: str,
-    config: Path | None,
-    control: Path | None,
-    *,
-    force: bool,
-    dry_run: bool,
+    rule: str, max_share: str, watch: str, config: Path | None, control: Path | None, *, force: bool, dry_run: bool,
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Let a shadow rule act: writes `mode: enforce` into its file, keeping every other byte, and reloads.
 
     Refused when in the last 24 hours it would have stopped more than --max-share of the clients of protected classes (every
@@ -170,7 +163,7 @@ def demote(rule: str, config: Path | None, control: Path | None, *, as_json: boo
 def changed(
     config: Path | None, control: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool
 ) -> dict[str, Any]:
-    """One command that ends in a reload; ends the program with what it says when it refuses."""
+    """Send a command that reloads; ends the program with the message when the instance refuses it."""
     try:
         return send_command(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)
     except ControlError as error:

@@ -1,12 +1,11 @@
-"""What is known of one decision, from its audit record and the rules as they are now: in words or as JSON.
+"""Shows one decision from its audit record and the current rules, as text or JSON.
 
-A record holds no headers but what rules looked at, so a test of a header is said to be *not recorded*, never guessed.
+A record has no headers, so a test of a header is shown as *not recorded*, never guessed.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import click
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
 from proxyguard.core.request import Request
+from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
 from proxyguard.policy.compile.conditions import NO_TAGS
 from proxyguard.policy.compile.normal_form import Leaf, leaves
@@ -39,7 +39,7 @@ _NO_RULE: Final = {
 
 
 def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: bool) -> None:
-    """Write what is known to standard output."""
+    """Write a record and its rule to standard output."""
     loaded = load_policy(directory)
     rule = _rule(loaded.policy, str(record.get("rule", "")))
     tests = _tests(rule, record) if rule else []
@@ -49,7 +49,7 @@ def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: 
             "file": file,
             "record": record,
             "rule": {"place": str(rule.place), "text": "\n".join(text)} if rule else None,
-            "tests": [{"test": said, "holds": holds} for said, holds in tests],
+            "tests": [{"test": test, "holds": holds} for test, holds in tests],
         }
         click.echo(json.dumps(shown))
         return
@@ -60,8 +60,8 @@ def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: 
     click.echo(f"rule, as it is now: {rule.place}")
     click.echo("\n".join(f"  | {line}" for line in text))
     words = {True: "holds", False: "does not hold", None: "not recorded"}
-    for said, holds in tests:
-        click.echo(f"  {words[holds]:<14}{said}")
+    for test, holds in tests:
+        click.echo(f"  {words[holds]:<14}{test}")
     if any(holds is False for _, holds in tests):
         click.echo("the rule has changed since, or its limit, a ban or a list decided: see the audit record's reason")
 
@@ -70,12 +70,8 @@ def _in_words(record: dict[str, Any], file: str) -> list[str]:
     def has(name: str) -> Any:
         return record.get(name)
 
-    moment = has("time")
-    when = (
-        datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        if isinstance(moment, int | float)
-        else str(moment)
-    )
+    at = has("time")
+    when = f"{format_time(at)} UTC" if isinstance(at, int | float) else str(at)
     port = f" port {has('port')}" if has("port") else ""
     lines = [
         f"{when}  reference {has('reference')}, in {file}",
@@ -114,7 +110,7 @@ def _rule(policy: Policy | None, name: str) -> Rule | None:
 
 
 def _tests(rule: Rule, record: dict[str, Any]) -> list[tuple[str, bool | None]]:
-    """Each test of a rule's condition, and whether it holds for what was recorded; None: that says nothing about it."""
+    """Each test of a rule's condition, and whether it holds for the record; None: the record does not have the field."""
     request = _request(record)
     return [(format_leaf(leaf), _holds(leaf, request)) for leaf in leaves(normal(rule.when))]
 
@@ -134,7 +130,7 @@ def _request(record: dict[str, Any]) -> Request | None:
 
 
 def rule_text(source: SourceFile, rule: Rule) -> list[str]:
-    """The lines of a rule in its file, without what they are indented by."""
+    """The lines of a rule in its file, without their indentation."""
     parts = [entry.value for entry in source.root] if source.root else []
     items = [item for part in parts if isinstance(part, Sequence) for item in part.items]
     later = [item.line for item in items if isinstance(item, Mapping) and item.line > rule.place.line]

@@ -21,7 +21,7 @@ from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.testing.runner import run_tests
 from proxyguard.tools.lint.fixes import replace_file
-from proxyguard.tools.scaffold.first_files import AlreadyThere, write_starter
+from proxyguard.tools.scaffold.first_files import AlreadyThere, write_first_files
 from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
 
 OWN_FILE: Final = "90-own.yaml"
@@ -43,7 +43,7 @@ def init(directory: Path) -> None:
         PurePosixPath("rules") / SCHEMA_FILE: schema_text(),
     }
     try:
-        written = write_starter(directory, schemas)
+        written = write_first_files(directory, schemas)
     except AlreadyThere as error:
         names = "\n".join(f"  {path}" for path in error.paths)
         fail(
@@ -69,13 +69,9 @@ def new() -> None:
 @new.command("rule")
 @rules_option
 @click.option(
-    "--file",
-    "name",
-    metavar="NAME",
-    default=OWN_FILE,
-    show_default=True,
+    "--file", "name", metavar="NAME", default=OWN_FILE, show_default=True,
     help="The rule file to add it to, or to make.",
-)
+)  # fmt: skip
 @click.option("--name", "rule_name", help="The rule's name. Default: made of the answers.")
 @click.option("--why", default="", help="The reason, kept with every decision.")
 @click.option("--match", type=click.Choice(list(MATCHES)), help="What to look at.")
@@ -85,20 +81,12 @@ def new() -> None:
 @click.option("--since", type=click.Choice(["shadow", "now"]), help="shadow: only record, at first; now: act at once.")
 @click.option("--expires", default="", metavar="DAY", help="When it ends by itself: 2026-07-01, or 2026-07-01T18:00Z.")
 def new_rule(
-    directory: Path,
-    name: str,
-    rule_name: str | None,
-    why: str,
-    match: str | None,
-    value: str | None,
-    action: str | None,
-    limit: str | None,
-    since: str | None,
-    expires: str,
-) -> None:
+    directory: Path, name: str, rule_name: str | None, why: str, match: str | None, value: str | None,
+    action: str | None, limit: str | None, since: str | None, expires: str,
+) -> None:  # fmt: skip
     """Ask what to match, what to do and since when, and add the rule, with a test, to a rule file.
 
-    What is given as an option is not asked. Nothing is written when the rules would have problems with it.
+    Questions that options answer are not asked. Nothing is written when the rules would have problems with the new one.
 
     \b
     Examples:
@@ -106,12 +94,12 @@ def new_rule(
       proxyguard new rule --match user-agent --value BadBot --action reject --since now
       proxyguard new rule --match path --value /search --limit 30/minute --action reject --since shadow
     """
-    call_instance = action is None
+    asks_limit = action is None
     match = match or _choose("1. What to match?", MATCHES)
     value = value or click.prompt(f"   {MATCHES[match]}", type=str)
     _check_value(match, value)
     action = action or _choose("2. What to do?", ACTIONS)
-    if call_instance and limit is None and action != "allow":
+    if asks_limit and limit is None and action != "allow":
         limit = click.prompt(
             "   only above a limit from one client, such as 30/minute (empty: always)", default="", show_default=False
         )

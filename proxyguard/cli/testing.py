@@ -25,7 +25,7 @@ from proxyguard.policy.testing.runner import SelfTest, TestFailure
 def test(directory: Path, fail_under: float | None, *, coverage: bool, as_json: bool) -> None:
     """Run the tests in rule files. Each has a virtual clock of its own: no network, no waiting.
 
-    A test that fails says what was expected, what came instead, and each rule that was looked at.
+    A failed test shows the expected and the actual decision, and each rule that was evaluated.
 
     \b
     Exit code 0: all tests hold. 1: some do not, or the rules have problems. 2: the command line is wrong.

@@ -70,7 +70,7 @@ class Address:
         return cached[1]
 
     def ban_keys(self, prefixes: Prefixes = DEFAULT_PREFIXES) -> tuple[str, str]:
-        """The keys of the bans that every request is looked for by: of the client, and of its network."""
+        """The keys by which every request looks for bans: the client's, and its network's."""
         cached = self._ban_keys
         if cached is None or cached[0] is not prefixes:
             keys = f"client:{self.client_key(prefixes)}", f"network:{self.network_key(prefixes)}"

@@ -8,7 +8,7 @@ from typing import Final
 
 
 def _kind() -> str:
-    # Found, not imported: `proxyguard --version` loads none of what serves requests.
+    # find_spec does not import: `proxyguard --version` loads none of what serves requests.
     spec = find_spec("proxyguard.policy.engine")
     return "compiled" if spec and spec.origin and spec.origin.endswith(tuple(EXTENSION_SUFFIXES)) else "interpreted"
 

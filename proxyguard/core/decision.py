@@ -1,4 +1,4 @@
-"""What can be decided about a request: the closed union of actions, and the decision that names its rule and reason.
+"""Decisions about requests: the closed union of actions, and the decision that names its rule and reason.
 
 Plain values. Knows nothing of how a decision is reached (engine) or carried out (adapters, responses).
 Durations are seconds.
@@ -120,7 +120,7 @@ FAILURE_RULE: Final = "failure-mode"
 """The name of the rule that decides when checking itself failed."""
 
 STORE_RULE: Final = "store-down"
-"""The name of the rule that decides when the store is down and its setting says to refuse what it would count."""
+"""The name of the rule that decides when the store is down and `store.on_down` is closed."""
 
 PASS: Final = Pass()
 ALLOW: Final = Allow()
@@ -148,7 +148,7 @@ class Quota:
     reset_seconds: float = 0.0
     """Until all of it is there again, for a limit that is announced."""
     unit: str = "requests"
-    """What is counted: the word of a limit's count kind."""
+    """What is counted, in the words of the rule language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +160,19 @@ class EndTime:
 
 
 FORWARDING: Final = (Allow, Pass, Delay)
-"""The actions that let a request go on. A tuple: a union would be made anew wherever it is asked about."""
+"""The actions that let a request go on. A tuple: a union would be built anew at each isinstance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision. `action` is what to do; for a ban it is what the banned get, and `banned` says so.
+    """One decision. `action` is what to do; under a ban, `banned` is set and `action` is the ban's answer.
 
-    `rule` is the rule's name; `reason` its `why`, for the operator only; `matched` names what held, for the audit record.
+    `rule` is the rule's name; `reason` its `why`, for the operator only.
     """
 
     action: Allow | Pass | Reject | Tarpit | Delay | Drop
     rule: str = DEFAULT_RULE
     reason: str = ""
-    mode: Mode = Mode.ENFORCE
     score: float = 0.0
     tags: frozenset[str] = frozenset()
     banned: bool = False

@@ -66,6 +66,11 @@ class Report:
         else:
             self.left_out += 1
 
+    @property
+    def count(self) -> int:
+        """How many problems were added, those included that were only counted."""
+        return len(self.problems) + self.left_out
+
     def finished(self) -> tuple[Problem, ...]:
         """Every problem found in the file, in order of place."""
         problems = list(dict.fromkeys(sorted(self.problems, key=_PLACE)))

@@ -1,7 +1,7 @@
-"""What is known of one request, and the facts derived from it.
+"""One request, and the facts derived from it.
 
-Decides how a path, a query and a cookie are read; knows nothing of rules, of who asks, or of what carries the bytes.
-Everything that the client chose stays bytes: what a rule looks at is what was on the wire. The inspected `path` is what
+Decides how a path, a query and a cookie are parsed; knows nothing of rules, or of how the bytes arrived.
+Everything that the client chose stays bytes: rules look at what was on the wire. The inspected `path` is what
 an origin server will act on (percent-decoded, slashes merged, without the query); the forwarded target is `target`, as received.
 """
 
@@ -63,14 +63,14 @@ class Request:
         self._query: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
         self.account: bytes | None = None
-        """What the upstream said of the account behind the request's session; set by the guard before any rule is asked."""
+        """The upstream's word about the account behind the request's session; set by the guard before any rule is evaluated."""
         self.account_key: str | None = None
         """The keyed hash of that session."""
         self.facts: tuple[object, set[int]] | None = None
-        """Whoever derives facts from the client and the header fields alone may keep them here, after a mark of its own."""
+        """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
 
     def take_after(self, earlier: Request) -> None:
-        """Take over what was derived of an earlier request whose header fields are the very same object."""
+        """Reuse what was derived from an earlier request whose header fields are the very same object."""
         if earlier.headers is self.headers:
             self._index = earlier._index
             self._cookies = earlier._cookies
@@ -128,7 +128,7 @@ def inspected_path(target: bytes) -> bytes:
 
     That is the view origin servers match on (nginx's normalised URI). Dot segments stay: the front refuses them.
     """
-    query = target.find(b"?")  # find, not `in`: that first takes what it is given for a number, and fails, each time
+    query = target.find(b"?")  # find, not `in`: bytes.__contains__ first tries its argument as a number, and fails
     path = target if query < 0 else target[:query]
     if path.find(b"#") >= 0:
         path = path.partition(b"#")[0]

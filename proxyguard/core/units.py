@@ -1,8 +1,9 @@
-"""Durations and sizes as operators write them: `90s`, `1.5h`, `32KiB`. Knows nothing of where they are used."""
+"""Durations, sizes and times as operators write and read them: `90s`, `32KiB`, `2026-07-08 18:00 UTC`. All times are UTC."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -47,3 +48,18 @@ def size_text(size: int) -> str:
         if size and size % UNIT_BYTES[unit] == 0:
             return f"{size // UNIT_BYTES[unit]}{unit}"
     return f"{size}B"
+
+
+def format_time(at: float) -> str:
+    """`2026-07-08 18:00:07`, of Unix seconds. The caller writes the zone, UTC, unless a table has no room for it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def format_minute(at: float) -> str:
+    """`2026-07-08 18:00 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def format_iso_time(at: float) -> str:
+    """`2026-07-08T18:00:07Z`, rounded down."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

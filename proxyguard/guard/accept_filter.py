@@ -1,7 +1,7 @@
-"""Who is refused at accept, before TLS and HTTP: clients under a ban, their own or their network's, whose answer is `drop`.
+"""Refuses connections at accept, before TLS and HTTP, from clients under a ban whose answer is `drop`.
 
-Any other ban is told to the client, so it waits for the request. A client that an allow rule names by its address is never
-refused here; an allow rule about paths cannot be asked before there is a path. Knows nothing of sockets.
+Other bans are answered, so they wait for the request. A client that an allow rule names by its address is never refused here;
+an allow rule about paths cannot be evaluated before there is a path. Knows nothing of sockets.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class AcceptFilter:
         self._allowed = self.table(policy)
 
     def table(self, policy: Policy) -> NetworkTable:
-        """The networks that the allow rules of a policy name; may take a while, so a thread may make it."""
+        """The networks that the allow rules of a policy name. Slow for large policies, so a thread may build it."""
         rules = rules_by_mode(policy, self._settings.mode)
         allowing = (rule.when for rule, mode in rules if isinstance(rule.action, Allow) and mode is Mode.ENFORCE)
         return NetworkTable((network, 1) for when in allowing for network in named_networks(when))
 
     def swap(self, allowed: NetworkTable) -> None:
-        """Take the table of another policy."""
+        """Use the table of another policy from now on."""
         self._allowed = allowed
 
     def refuses(self, address: Address) -> bool:
-        """Whether a connection from this address is closed at once."""
+        """Whether to close a connection from this address at once."""
         if self._settings.mode is not Mode.ENFORCE:
             return False
         prefixes, now = self._settings.counting.prefixes, self._clock()

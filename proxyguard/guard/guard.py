@@ -1,7 +1,7 @@
-"""One request through engine, store and telemetry: the one place where a check may fail, and what happens then.
+"""Takes one request through engine, store and telemetry, and applies the failure mode when that fails.
 
-Implements `ports.Checker`. Decides nothing itself but the failure mode; knows nothing of sockets or HTTP framing. The policy
-is one reference that a reload swaps; a request keeps the one it started with.
+Implements `interfaces.Checker`. Decides nothing itself but the failure mode; knows nothing of sockets or HTTP framing. The
+policy is one reference that a reload swaps; a request keeps the one it started with.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from random import Random
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
-from proxyguard.core.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Reject, Tarpit
+from proxyguard.core.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Quota, Reject, Tarpit
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
@@ -53,15 +53,13 @@ STORE_DOWN: Final = Decision(
     reason="the store is down, and store.on_down is closed",
 )
 
-NOTHING_HIDDEN: Final = Forwarding()
-
 MAX_SETTLING: Final = 10_000
-"""Charges for responses on their way to a store elsewhere; more are not made."""
+"""Charges for responses that may wait for a remote store at a time; further ones are not made."""
 
 _new = tuple.__new__  # half the cost of calling the class
 
 OF_THE_SITE: Final = frozenset({"", "client-gone"})
-"""Faults with which a status is still the site's, not ours."""
+"""Faults after which the status is still the one that the upstream sent."""
 
 
 class Guard:
@@ -78,7 +76,7 @@ class Guard:
         audit_passes: float = 0.0,
         accounts: AccountCache | None = None,
         tally: Tally | None = None,
-        restricting: ActiveRestrictions | None = None,
+        restrictions: ActiveRestrictions | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._policies = policies
@@ -89,7 +87,7 @@ class Guard:
         self._audit_passes = audit_passes
         self._accounts = accounts or AccountCache(Counting().accounts)
         self._tally = tally
-        self.restricting = restricting or ActiveRestrictions()
+        self.restrictions = restrictions or ActiveRestrictions()
         self._clock = clock
         self.one_client = OneClientWatch()
         self._settling: set[asyncio.Future[Outcome]] = set()
@@ -109,7 +107,7 @@ class Guard:
         return self._random.getrandbits(64).to_bytes(8).hex()
 
     def check(self, request: Request) -> Ticket | Awaitable[Ticket]:
-        """Decide about one request; see `ports.Checker`."""
+        """Decide about one request; see `interfaces.Checker.check`."""
         started = perf_counter()
         self._metrics.requests += 1
         self.one_client.observe(request.client)
@@ -118,7 +116,7 @@ class Guard:
             policy = self._policies.of(request.host)
             if policy.account is not None:
                 self._recognise(policy.account, request, now)
-            found = match(policy, request, now, self.restricting.tags)
+            found = match(policy, request, now, self.restrictions.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
             outcome: Outcome | Awaitable[Outcome] | None
@@ -154,10 +152,10 @@ class Guard:
         return self._ticket(found, ruling.decision, started)
 
     def _uncounted(self, found: Match, error: StoreUnavailable) -> Outcome | None:
-        """What to decide by when the store is down and says to refuse: nothing is exceeded; None: refuse.
+        """The outcome to decide with while the store is down and `store.on_down` is closed: no limit is exceeded. None: refuse.
 
-        A request that rules without a limit refuse anyway is refused by them. One that only rules in shadow would count is not
-        refused: they never act.
+        Only a request that an enforced rule would count is refused for it: rules in shadow never act, and what rules without
+        a limit refuse anyway is refused by them.
         """
         self._metrics.internal_error("store", error)
         outcome = Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in found.charges))  # noqa: FBT003 - a tuple's field
@@ -165,30 +163,23 @@ class Guard:
         return None if counts and decide(found, outcome).decision.forwards else outcome
 
     def _recognise(self, account: Account, request: Request, now: float) -> None:
-        """Let the request say whose account it is, when the upstream has said so of its session."""
+        """Set the request's account, when the upstream has named that of its session."""
         session = account.session(request)
         if session is None:
             return
-        word = self._accounts.find(place_of(request, session), now)
-        if word is not None:
-            request.account = word.encode()
+        name = self._accounts.find(site_session(request, session), now)
+        if name is not None:
+            request.account = name.encode()
             request.account_key = session
 
-    def _forwarding(self, policy: CompiledPolicy, request: Request) -> Forwarding | None:
-        """What the front has to hide and to tell us, if anything."""
-        account = policy.account
-        if account is None:
-            return None
-        return Forwarding(account.header, partial(self._learn, account, request))
-
-    def _learn(self, account: Account, request: Request, word: bytes) -> None:
+    def _learn_account(self, account: Account, request: Request, value: bytes) -> None:
         session = account.session(request)
         if session is not None:
-            text = word.decode("ascii", "ignore").strip()
-            self._accounts.learn(place_of(request, session), text, self._clock() + account.remember_seconds)
+            name = value.decode("ascii", "ignore").strip()
+            self._accounts.learn(site_session(request, session), name, self._clock() + account.remember_seconds)
 
     def settle(self, ticket: Ticket, served: Served) -> None:
-        """Count and record how an exchange ended; see `ports.Checker`."""
+        """Count and record how an exchange ended; see `interfaces.Checker.settle`."""
         metrics = self._metrics
         metrics.responses[served.status] += 1
         metrics.bytes_sent += served.bytes_sent
@@ -210,7 +201,7 @@ class Guard:
             self._record(ticket, served.status, served.total_seconds, served.fault)
 
     def _charge_due(self, charges: tuple[Charge, ...], served: Served) -> None:
-        """Charge what a response of the site cost. Nobody waits for a store elsewhere."""
+        """Charge what a response of the upstream cost. No exchange waits for a remote store."""
         status = served.status if served.fault in OF_THE_SITE else 0
         costs = owed(charges, status, served.bytes_sent, served.upstream_seconds)
         if not costs or len(self._settling) >= MAX_SETTLING:
@@ -222,7 +213,7 @@ class Guard:
                 self._settling.add(waiting)
                 waiting.add_done_callback(self._settled)
         except StoreUnavailable:
-            return  # the requests that it would refuse are refused already
+            return  # requests are refused already while the store is down
         except Exception as error:  # noqa: BLE001 - the response is out: there is nothing to refuse
             self._metrics.internal_error("settle", error)
 
@@ -238,41 +229,61 @@ class Guard:
             self._store.ban(order.key, order.rule, order.reason, order.terms, now)
 
     def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
-        where = "store" if isinstance(error, StoreUnavailable) else "check"
-        self._metrics.internal_error(where, error)
-        # The rules may ask to hide a header: what they say of that holds whatever failed.
-        forwarding = self._forwarding(self._policies.of(request.host), request)
+        self._metrics.internal_error("store" if isinstance(error, StoreUnavailable) else "check", error)
+        # The account header is hidden, and its value learned, whatever failed.
+        forwarding = self._forwarding(self._policies.of(request.host), request, ())
         return self._record_decision(Ticket(request, self._failure, self.reference(), started, forwarding))
 
     def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
         policy, request = found.policy, found.request
-        forwards = decision.forwards
-        forwarding = self._forwarding(policy, request) if forwards else None
-        if decision.restriction:
-            ends = self.restricting.ends(decision.restriction)
-            decision = replace(decision, ends=None if ends is None else EndTime(ends, max(0.0, ends - found.now)))
-        if decision.quotas:
-            if forwards:
-                hides = forwarding or NOTHING_HIDDEN
-                forwarding = hides._replace(add=quota_fields(decision.quotas))
-            elif decision.quota is not None and decision.quota.name and not decision.restriction:
-                wait = decision.quota.retry_after_seconds
-                decision = replace(decision, ends=EndTime(found.now + wait, wait))
+        forwarding = self._forwarding(policy, request, decision.quotas) if decision.forwards else None
+        if decision.restriction or decision.quotas:
+            ends = self._end_time(decision, found.now)
+            if ends is not None:
+                decision = replace(decision, ends=ends)
         class_ = ""
-        if policy.classes and found.decision is None:
-            class_ = class_of(found.tags)
-            self._metrics.classes[class_] += 1
-        if (class_ or policy.restricts) and found.decision is None:
-            who = request.account_key or policy.client_key(request)
-            self.restricting.observe(class_ or ANONYMOUS, who, decision)
-            self.restricting.recent.observe(class_ or ANONYMOUS, who, request.path, found.now)
+        if (policy.classes or policy.restricts) and found.decision is None:
+            class_ = self._observe_class(found, decision)
         later = due(found, decision) if policy.settles else ()
         return self._record_decision(
             _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later))
         )
 
+    def _forwarding(self, policy: CompiledPolicy, request: Request, quotas: tuple[Quota, ...]) -> Forwarding | None:
+        """What the front does beside forwarding: hide and report the account header, add the announced limits."""
+        account = policy.account
+        if account is None and not quotas:
+            return None
+        fields = quota_fields(quotas) if quotas else ()
+        if account is None:
+            return Forwarding(add=fields)
+        return Forwarding(account.header, partial(self._learn_account, account, request), fields)
+
+    def _end_time(self, decision: Decision, now: float) -> EndTime | None:
+        """When the restriction that decided ends, or else when the announced limit that decided lets the client on."""
+        if decision.restriction:
+            ends = self.restrictions.ends(decision.restriction)
+            return None if ends is None else EndTime(ends, max(0.0, ends - now))
+        if decision.forwards or decision.quota is None or not decision.quota.name:
+            return None
+        wait = decision.quota.retry_after_seconds
+        return EndTime(now + wait, wait)
+
+    def _observe_class(self, found: Match, decision: Decision) -> str:
+        """Count a request for its class and for the restrictions. Returns the class; empty: the rules define none."""
+        policy, request = found.policy, found.request
+        class_ = ""
+        if policy.classes:
+            class_ = class_of(found.tags)
+            self._metrics.classes[class_] += 1
+        if class_ or policy.restricts:
+            client = request.account_key or policy.client_key(request)
+            self.restrictions.observe(class_ or ANONYMOUS, client, decision)
+            self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, found.now)
+        return class_
+
     def _record_decision(self, ticket: Ticket) -> Ticket:
-        """Count a decision, and record a refusal; a tarpit when it has begun, as it may turn out that there is no room."""
+        """Update metrics and audit a refusal. `settle` audits tarpits, since they may be refused for lack of room."""
         decision, started = ticket.decision, ticket.started
         seconds = perf_counter() - started
         metrics = self._metrics
@@ -300,28 +311,16 @@ class Guard:
         if self._audit is None:
             return
         request, decision = ticket.request, ticket.decision
-        self._audit.write(
-            Record(
-                time=in_thousandths(self._clock()),
-                reference=ticket.reference,
-                client=request.client.text,
-                port=request.client.port,
-                method=shown(request.method),
-                host=shown(request.host),
-                path=shown(request.path),
-                rule=decision.rule,
-                action=decision.name,
-                mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
-                score=decision.score,
-                status=status,
-                milliseconds=in_thousandths(seconds * 1000),
-                reason=decision.reason,
-                class_=ticket.class_,
-                tags=given_tags(decision),
-                shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow),
-                fault=fault,
-            )
-        )
+        record = Record(
+            time=in_thousandths(self._clock()), reference=ticket.reference, client=request.client.text,
+            port=request.client.port, method=shown(request.method), host=shown(request.host), path=shown(request.path),
+            rule=decision.rule, action=decision.name,
+            mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
+            score=decision.score, status=status, milliseconds=in_thousandths(seconds * 1000), reason=decision.reason,
+            class_=ticket.class_, tags=given_tags(decision),
+            shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow), fault=fault,
+        )  # fmt: skip
+        self._audit.write(record)
 
 
 def in_thousandths(value: float) -> float:
@@ -329,11 +328,11 @@ def in_thousandths(value: float) -> float:
     return int(value * 1000 + 0.5) / 1000
 
 
-def place_of(request: Request, session: str) -> str:
-    """Where an account is remembered. What the site behind one host says is not believed of another."""
+def site_session(request: Request, session: str) -> str:
+    """The key of a remembered account: what the upstream of one host says holds for no other host."""
     return f"{session}@{request.host.decode('ascii', 'replace')}"
 
 
 def given_tags(decision: Decision) -> tuple[str, ...]:
-    """The tags that rules gave. Those that say the class, and what restrictions are on, have a colon."""
+    """The tags that rules gave, sorted. Tags of classes and of active restrictions have a colon and are left out."""
     return tuple(sorted(tag for tag in decision.tags if ":" not in tag)) if decision.tags else ()

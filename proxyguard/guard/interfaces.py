@@ -1,4 +1,4 @@
-"""The border between what carries traffic and what decides: a front builds a Request, asks a Checker, acts, and settles.
+"""The interface between fronts and the guard: a front builds a Request, asks a Checker, acts, and settles.
 
 A front calls `check` once per request before any body byte goes anywhere, and `settle` once when the exchange is over,
 whatever its end. Neither raises: a fault in a check is the Checker's to turn into the failure mode.
@@ -15,7 +15,7 @@ from proxyguard.limits.stores.store import Charge
 
 
 class Forwarding(NamedTuple):
-    """What a front does to a request and its response while forwarding them, besides carrying them."""
+    """Changes that a front makes to a request and its response while forwarding them."""
 
     hide: bytes = b""
     """A header (lower case) that passes in neither direction; empty: none."""
@@ -36,7 +36,7 @@ class Ticket(NamedTuple):
     class_: str = ""
     """The class of the client, when the rules define classes."""
     due: tuple[Charge, ...] = ()
-    """What is to be charged when the response is known."""
+    """Charges to make when the response is known."""
 
 
 class Served(NamedTuple):
@@ -54,19 +54,19 @@ class Served(NamedTuple):
 
 
 class Checker(Protocol):
-    """What a front needs of the guard."""
+    """The guard, as a front uses it."""
 
     def check(self, request: Request) -> Ticket | Awaitable[Ticket]:
         """Decide. A plain Ticket when the store is in this process, an awaitable only for a remote store."""
         ...
 
     def settle(self, ticket: Ticket, served: Served) -> None:
-        """Hear how the exchange ended."""
+        """Record how the exchange ended."""
         ...
 
 
 class FrontEvents(Protocol):
-    """What a front reports besides requests; each is counted and none may raise. Tokens are from a fixed set."""
+    """Events that a front reports besides requests. Each is counted; none raises. Tokens are from a fixed set."""
 
     def bound_exceeded(self, bound: str) -> None: ...
     def bad_request(self, reason: str) -> None: ...

@@ -1,4 +1,4 @@
-"""Who the client is, and what the upstream is told about it.
+"""Resolves the client's address, and writes the forwarding headers that tell the upstream of it.
 
 The client is the connection's peer, unless the peer is a trusted proxy: then one chosen header is believed, read from the
 nearest hop outwards and only as far as each hop is trusted. Everything else a client says about addresses is dropped.
@@ -8,13 +8,13 @@ Knows nothing of sockets; PROXY headers are proxy_protocol's.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from proxyguard.core.address import Address, Network
+from proxyguard.core.address import Address
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Trust
+from proxyguard.http.trusted_networks import TrustedNetworks
 
 MAX_HOPS: Final = 32
 """Hops looked at, the nearest first; real chains have one to five."""
@@ -62,14 +62,15 @@ class _Hop(NamedTuple):
 
 
 class ClientAddressResolver:
-    """Answers who the client is under one Trust. Remembers only the last chain it read, since each request asks thrice."""
+    """Answers who the client is under one Trust. Remembers only the last chain it read, since each request asks thrice.
 
-    __slots__ = ("_firsts", "_header", "_last", "_lasts", "_trusted_drop", "_untrusted_drop")
+    `trusted` are the networks of the proxies.
+    """
+
+    __slots__ = ("_header", "_last", "_trusted_drop", "_untrusted_drop", "trusted")
 
     def __init__(self, trust: Trust) -> None:
-        ranges = _merged(trust.proxies)
-        self._firsts = [first for first, _ in ranges]
-        self._lasts = [last for _, last in ranges]
+        self.trusted = TrustedNetworks(trust.proxies)
         self._header = trust.header.lower().encode("ascii")
         self._untrusted_drop = ADDRESS_HEADERS | ORIGIN_HEADERS | REWRITE_HEADERS | {self._header}
         kept = ORIGIN_HEADERS - {b"x-forwarded-proto", b"x-forwarded-host"}
@@ -78,39 +79,34 @@ class ClientAddressResolver:
         self._trusted_drop = self._untrusted_drop - kept
         self._last: tuple[Address, Headers, list[_Hop]] | None = None
 
-    def trusts(self, peer: Address) -> bool:
-        """Whether `peer` is in a trusted network."""
-        place = bisect_right(self._firsts, peer.number) - 1
-        return place >= 0 and peer.number <= self._lasts[place]
-
     def resolve(self, peer: Address, headers: Headers) -> Address:
         """The client's address: the peer's, or what trusted proxies vouch for. Never raises; garbage ends the walk."""
-        if not self._firsts or not self.trusts(peer):
+        if not self.trusted.contains(peer):
             return peer
         chain = self._chain(peer, headers)
         return chain[-1].address
 
     def scheme(self, peer: Address, headers: Headers, scheme: bytes) -> bytes:
         """How the client reached the outermost trusted proxy: `http` or `https`; `scheme` when nobody trusted says."""
-        if not self._firsts or not self.trusts(peer):
+        if not self.trusted.contains(peer):
             return scheme
         if self._header == b"forwarded":
-            said = self._chain(peer, headers)[-1].scheme
-            if said is not None:
-                return said
+            named = self._chain(peer, headers)[-1].scheme
+            if named is not None:
+                return named
         values = _values(headers, b"x-forwarded-proto")
         return _SCHEMES.get(values.rpartition(b",")[2].strip(b" \t").lower(), scheme)
 
     def forwarding_headers(
         self, headers: Headers, peer: Address, client: Address, scheme: bytes, authority: bytes
     ) -> HeaderChanges:
-        """What the upstream is told: X-Forwarded-For with the hops that are vouched for, -Proto, -Host, X-Real-IP.
+        """The fields for the upstream: X-Forwarded-For with the hops that are vouched for, -Proto, -Host, X-Real-IP.
 
         `client`, `scheme` are this resolver's answers for the same request, `authority` its Host. Forwarded (RFC 7239) is
         dropped: two accounts of one chain are one too many.
         """
         real = client.text.encode("ascii")
-        if client is peer and not (self._firsts and self.trusts(peer)):
+        if client is peer and not self.trusted.contains(peer):
             add = (
                 (b"X-Forwarded-For", real),
                 (b"X-Forwarded-Proto", scheme),
@@ -118,9 +114,7 @@ class ClientAddressResolver:
                 (b"X-Real-IP", real),
             )
             return HeaderChanges(self._untrusted_drop, add)
-        hops = [
-            hop.address.text.encode("ascii") for hop in reversed(self._chain(peer, headers)) if hop.address is not None
-        ]
+        hops = [hop.address.text.encode("ascii") for hop in reversed(self._chain(peer, headers))]
         host = _values(headers, b"x-forwarded-host").rpartition(b",")[2].strip(b" \t") or authority
         return HeaderChanges(
             self._trusted_drop,
@@ -147,16 +141,16 @@ class ClientAddressResolver:
         if not value:
             return chain
         if self._header == b"forwarded":
-            said = map(_forwarded_element, _from_the_right(value))
+            elements = map(_forwarded_element, _from_the_right(value))
         elif self._header == b"x-forwarded-for":
-            said = map(_plain_element, _from_the_right(value))
+            elements = map(_plain_element, _from_the_right(value))
         else:
-            said = map(_plain_element, (value,))
-        for hop in said:
+            elements = map(_plain_element, (value,))
+        for hop in elements:
             if hop is None:
                 break
             chain.append(hop)
-            if not self.trusts(hop.address):
+            if not self.trusted.contains(hop.address):
                 break
         return chain
 
@@ -179,17 +173,6 @@ def read_address(text: bytes) -> Address | None:
         return Address.parse(host.decode("ascii"), number)
     except ValueError:
         return None
-
-
-def _merged(networks: tuple[Network, ...]) -> list[tuple[int, int]]:
-    """Sorted ranges without overlaps."""
-    ranges: list[tuple[int, int]] = []
-    for first, last, _ in sorted(networks):
-        if ranges and first <= ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
-        else:
-            ranges.append((first, last))
-    return ranges
 
 
 def _values(headers: Headers, wanted: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Limits and endings as clients are told of them: in header fields for programs, in words for people.
+"""Formats limits and their ends for clients: as header fields for programs, in words for people.
 
 The fields are RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10. Times are UTC. Knows nothing of pages or
 of how a limit is counted.
@@ -13,7 +13,7 @@ from typing import Final
 
 from proxyguard.core.decision import EndTime, Quota
 from proxyguard.core.request import Headers
-from proxyguard.core.units import duration_text, size_text
+from proxyguard.core.units import duration_text, format_iso_time, size_text
 
 PERIODS: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86_400.0: "a day", 604_800.0: "a week"}
 
@@ -41,7 +41,7 @@ MONTHS: Final = (
 
 
 def quota_fields(quotas: Sequence[Quota]) -> Headers:
-    """The header fields that announce limits; none for none. Structured lists (RFC 9651), one item a limit."""
+    """The header fields that announce limits, () without limits. Structured lists (RFC 9651) with one item for each limit."""
     if not quotas:
         return ()
     policies = b", ".join(
@@ -67,15 +67,15 @@ def ending_text(ends: EndTime) -> str:
     """`4 July 2023, 18:00 UTC (in 3 hours)`."""
     moment = datetime.fromtimestamp(ceil(ends.at / 60) * 60, UTC)
     day = f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
-    return f"{day}, {moment:%H:%M} UTC (in {spoken(max(1, ceil(ends.seconds_left)))})"
+    return f"{day}, {moment:%H:%M} UTC (in {format_wait(max(1, ceil(ends.seconds_left)))})"
 
 
 def iso_time(at: float) -> str:
-    """`2023-07-04T18:00:00Z`."""
-    return datetime.fromtimestamp(ceil(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """`2023-07-04T18:00:00Z`, rounded up."""
+    return format_iso_time(ceil(at))
 
 
-def spoken(seconds: int) -> str:
+def format_wait(seconds: int) -> str:
     """`45 seconds`, `10 minutes`, `25 hours`, `9 days`: rounded up to what a person waits for."""
     if seconds < 120:
         return "1 second" if seconds == 1 else f"{seconds} seconds"

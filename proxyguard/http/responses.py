@@ -1,22 +1,23 @@
-"""From a decision, or a fault of ours, to what the client reads: status, header fields and body.
+"""The answer to a request that is not forwarded: status, header fields and body, made of a decision or a fault.
 
 Every answer is `Cache-Control: no-store` and carries an opaque reference; none says which rule decided or what stands behind
 us, unless a limit is announced: then the answer says what it is, why, and when it ends. The form (HTML, JSON or plain text)
-follows Accept. Knows nothing of sockets, framing or HTTP versions.
+follows Accept. Knows nothing of sockets, framing or HTTP versions. The HTML is `templates/refusal.html`.
 """
 
 from __future__ import annotations
 
-import html
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from math import ceil
 from typing import Final, NamedTuple
 
-from proxyguard.core.decision import Decision, Quota, Reject, Tarpit
+from proxyguard.core.decision import Decision, Reject, Tarpit
 from proxyguard.core.request import Headers
-from proxyguard.http.ratelimit_fields import ending_text, iso_time, limit_text, quota_fields, spoken
+from proxyguard.http.ratelimit_fields import ending_text, format_wait, iso_time, limit_text, quota_fields
 from proxyguard.http.reason_phrases import reason_phrase
 
 DEFAULT_MESSAGES: Final = {
@@ -39,25 +40,6 @@ DEFAULT_MESSAGES: Final = {
     505: "This version of HTTP is not spoken here.",
 }
 """What a page says when the rule gives no message, by status."""
-
-PERSON_HINT: Final = "If you are a person and this should not have happened, tell the site's owner this reference:"
-
-_TEMPLATE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>{title}</title>
-<style>
-:root{{color-scheme:light dark}}
-body{{font:1.0625rem/1.6 system-ui,sans-serif;max-width:36rem;margin:12vh auto;padding:0 1.5rem}}
-h1{{font-size:1.5rem;line-height:1.3;margin:0 0 .75rem}}
-code{{font:.95em ui-monospace,monospace;overflow-wrap:anywhere}}
-dl{{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem;margin:1.5rem 0;padding:1rem}}
-dl{{border:1px solid #8884;border-radius:.5rem}}
-dt{{opacity:.75}}dd{{margin:0;font-weight:600}}
-.ref{{margin-top:2rem;padding-top:1rem;border-top:1px solid #8884;font-size:.9375rem}}
-</style></head>
-<body><main><h1>{title}</h1><p>{message}</p>{facts}{wait}
-<p class="ref">{hint}<br><code>{reference}</code></p></main></body></html>
-"""
 
 TARPIT_BODY: Final = (
     b"<!doctype html><html lang=en><head><meta charset=utf-8><title>Loading</title></head><body><main><ul>\n"
@@ -101,14 +83,14 @@ def refusal_status(decision: Decision) -> int:
             return 0
 
 
-def render(decision: Decision, reference: str, *, accept: bytes = b"", now_seconds_left: float | None = None) -> Answer:
-    """The answer to a rejected request. `now_seconds_left` is how long a ban goes on, when one decided."""
+def render(decision: Decision, reference: str, *, accept: bytes = b"") -> Answer:
+    """The answer to a rejected request."""
     action = decision.action
     reject = action if isinstance(action, Reject) else Reject()
     status = reject.status or (429 if decision.quota else 403)
     wait = reject.retry_after_seconds
-    if wait is None:
-        wait = now_seconds_left if now_seconds_left is not None else _quota_wait(decision.quota)
+    if wait is None and decision.quota is not None:
+        wait = decision.quota.retry_after_seconds
     notice = None
     if decision.quotas or decision.restriction:
         ends = decision.ends
@@ -131,13 +113,9 @@ def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_
     return _answer(status, None, reference, accept, retry_after_seconds)
 
 
-def _quota_wait(quota: Quota | None) -> float | None:
-    return quota.retry_after_seconds if quota else None
-
-
 @dataclass(frozen=True, slots=True)
 class LimitNotice:
-    """What an answer says of an announced limit, in words; empty where there is nothing to say."""
+    """An announced limit in words, for the client. A field is empty when there is nothing to announce."""
 
     title: str = ""
     limit: str = ""
@@ -147,7 +125,7 @@ class LimitNotice:
     fields: Headers = ()
 
 
-NOTHING_TOLD: Final = LimitNotice()
+NO_NOTICE: Final = LimitNotice()
 
 RESTRICTED_TITLE: Final = "This part of the site is limited for a time"
 
@@ -182,7 +160,7 @@ class _Page(NamedTuple):
 @lru_cache(maxsize=256)
 def _plain_page(form: bytes, status: int, message: str | None, seconds: int | None) -> _Page:
     """Statuses and messages are few, and seconds are rounded: nearly every refusal finds its page made."""
-    return _page(form, status, message, seconds, NOTHING_TOLD)
+    return _page(form, status, message, seconds, NO_NOTICE)
 
 
 def _page(form: bytes, status: int, message: str | None, seconds: int | None, notice: LimitNotice) -> _Page:
@@ -210,23 +188,30 @@ def _page(form: bytes, status: int, message: str | None, seconds: int | None, no
 
 
 def _facts(notice: LimitNotice) -> tuple[tuple[str, str], ...]:
-    """What is said of the limit, each with its name."""
+    """What the page shows of the limit: names and values."""
     facts = [("Limit", notice.limit), ("Ends" if notice.temporary else "Again", notice.ends)]
     return tuple((name, value) for name, value in facts if value)
 
 
 def _html(status: int, text: str, seconds: int | None, notice: LimitNotice) -> bytes:
     """The page, with a NUL where its reference stands."""
-    wait = f"<p>Please try again in {spoken(seconds)}.</p>" if seconds is not None else ""
-    listed = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in _facts(notice))
-    return _TEMPLATE.format(
-        title=html.escape(notice.title or _title(status)),
-        message=html.escape(text),
-        facts=f"<dl>{listed}</dl>" if listed else "",
-        wait=wait,
-        hint=html.escape(PERSON_HINT),
-        reference="\0",
-    ).encode()
+    facts = _facts(notice)
+    values = {f"\0{name}\0": escape(value) for name, value in facts}
+    values["\0wait\0"] = "" if seconds is None else format_wait(seconds)
+    values["\0reference\0"] = "\0"
+    names = tuple([name for name, _ in facts])
+    pieces = _html_pieces(notice.title or _title(status), text, names, seconds is not None)
+    return "".join([values.get(piece, piece) for piece in pieces]).encode()
+
+
+@lru_cache(maxsize=256)
+def _html_pieces(title: str, text: str, facts: tuple[str, ...], has_wait: bool) -> list[str]:  # noqa: FBT001 - a cache's key
+    """The page in pieces; one with a name between NULs stands for a value of the answer, so that few pages are rendered."""
+    from proxyguard.http.page_template import render_page  # noqa: PLC0415 - loads a template engine, which few tools need
+
+    marks = [(name, f"\0{name}\0") for name in facts]
+    page = render_page(title, text, marks, "\0wait\0" if has_wait else "", "\0reference\0")
+    return re.split("(\0[A-Za-z]+\0)", page)
 
 
 def _title(status: int) -> str:

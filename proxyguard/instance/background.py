@@ -1,4 +1,4 @@
-"""Long work in a thread beside the event loop, such as compiling ten thousand rules: how it gives way to requests."""
+"""Long work in a thread beside the event loop, such as compiling ten thousand rules, that yields to requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Final
 SWITCH_SECONDS: Final = 0.0001
 """How long the thread may keep the interpreter while requests wait."""
 
-BREATH_SECONDS: Final = 0.0002
-"""How long it pauses after each of its steps of about a millisecond, so that waiting requests get a clear run."""
+YIELD_SECONDS: Final = 0.0002
+"""The thread's pause after each step of about a millisecond, in which waiting requests run."""
 
 
 def yield_control() -> None:
-    """Let the loop run, between two steps of a long work."""
-    sleep(BREATH_SECONDS)
+    """Let the event loop run, between two steps of long work."""
+    sleep(YIELD_SECONDS)
 
 
 @contextlib.contextmanager
 def working_thread() -> Iterator[None]:
-    """While a thread of ours works beside the loop: it gives way soon, and the collector does not walk what it makes."""
+    """While a thread works beside the event loop: it yields soon, and the garbage collector does not walk what it makes."""
     interval = sys.getswitchinterval()
     gc.disable()
     sys.setswitchinterval(SWITCH_SECONDS)

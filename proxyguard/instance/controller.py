@@ -1,6 +1,6 @@
-"""What an instance has once, of however many processes it is: whoever changes its rules, restrictions and bans.
+"""Control plane of an instance: reloads, restrictions, promotions and operator commands.
 
-Puts together reloads, restrictions, promotions and the operators' commands. Knows nothing of how workers are reached.
+One per instance, whatever the number of workers. Knows nothing of how workers are reached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.promotion import Promotions
 from proxyguard.instance.control.restriction_commands import RestrictionCommands
 from proxyguard.instance.control.server import Command
-from proxyguard.instance.deploy import InForce
+from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import until_signal
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.restriction_controller import RestrictionController
@@ -29,16 +29,16 @@ from proxyguard.telemetry.shadow import TallyWindow
 
 
 class Workers(Protocol):
-    """All workers of the instance, be it one."""
+    """All workers of an instance, or the only one."""
 
-    async def install(self, parts: list[bytes]) -> InForce:
-        """Put a policy's pieces in force. Raises RulesRejected."""
+    async def install(self, parts: list[bytes]) -> None:
+        """Put the parts of a policy in force. Raises RulesRejected."""
 
     async def broadcast(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        """Give a command to each; the answers of those that gave one soon."""
+        """Send a command to every worker; returns the answers of those that answer within 2 seconds."""
 
     async def window(self, *, enforced_only: bool) -> TallyWindow:
-        """Whom shadow rules would have stopped, and enforced ones did."""
+        """The clients that shadow rules would have stopped, and those that enforced rules stopped."""
 
     async def forget(self, rule: str, mode: Mode) -> None:
         """Tally a rule from zero."""
@@ -48,7 +48,7 @@ class Workers(Protocol):
 
 
 class Controller:
-    """The upkeep of one instance. `folder` is the instance's own, and gone after it."""
+    """Controls one instance. `folder` is the instance's own, and is removed with it."""
 
     def __init__(
         self,
@@ -58,31 +58,29 @@ class Controller:
         books: Books,
         counts: Metrics,
         folder: Path,
-        *,
-        in_force: InForce,
-        parts: list[bytes],
+        policy: PolicyTransfer,
     ) -> None:
-        """`in_force` and `parts` are of the rules that the workers start with."""
+        """The workers start with `policy`."""
         self._workers = workers
-        orders = OverrideFile(settings.restrictions_file or folder / "orders")
+        overrides = OverrideFile(settings.restrictions_file or folder / "orders")
         shared = None if settings.store.url is None else SharedOverrides(books.store, books.saved)
-        self._reloader = Reloader(settings.rules, in_force, parts, workers.install, counts)
-        self._restrictions = RestrictionController(self._reloader, orders, workers.broadcast, counts, shared)
+        self._reloader = Reloader(settings.rules, settings.mode, policy, workers.install, counts)
+        self._restrictions = RestrictionController(self._reloader, overrides, workers.broadcast, counts, shared)
         self._promotions = Promotions(self._reloader, workers.window, workers.forget, counts)
         counts.show(books.gauges())
-        operations = ControlCommands(books, BanKeys(secret, settings.counting.prefixes), self._reloader)
+        commands = ControlCommands(books, BanKeys(secret, settings.counting.prefixes), self._reloader)
         self.commands: Mapping[str, Command] = {
-            **operations.commands,
+            **commands.commands,
             **self._promotions.commands,
             **RestrictionCommands(self._restrictions).commands,
         }
 
     async def prepare(self) -> None:
-        """Before any worker takes a request: the restrictions that are on. The store has started."""
+        """Find the restrictions that are on, before any worker takes a request. The store must have started."""
         await self._restrictions.look_now()
 
     def status(self) -> dict[str, Any]:
-        """What `status` shows of it."""
+        """The control plane's part of `status`."""
         return {
             "reload": self._reloader.last,
             "restrictions": self._restrictions.status(),
@@ -90,7 +88,7 @@ class Controller:
         }
 
     async def until_signal(self) -> None:
-        """Keep watch until SIGTERM or SIGINT. SIGHUP reloads the rules and looks for renewed certificates."""
+        """Watch files, promotions and restrictions until SIGTERM or SIGINT. SIGHUP reloads rules and certificates."""
         watched = (self._reloader, self._promotions, self._restrictions)
         watching = [asyncio.create_task(each.watch()) for each in watched]
         await until_signal(self._hang_up)

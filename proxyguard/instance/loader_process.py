@@ -1,4 +1,4 @@
-"""Reads and tests rules in a process of its own, so that ten thousand rules delay no request; hands the policy back in pieces.
+"""Reads and tests rules in a child process, so that ten thousand rules delay no request.
 
 The pipe is between a process and its own child; nobody else can write to it.
 """
@@ -13,30 +13,30 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Problem
-from proxyguard.instance.deploy import RulesRejected, load_tested
-from proxyguard.instance.policy_transfer import pieces
+from proxyguard.instance.loaded_rules import RulesRejected, load_tested
+from proxyguard.instance.policy_transfer import PolicyTransfer
 
 TIMEOUT_SECONDS: Final = 300.0
-"""The largest policy that the language's bounds allow reads in well under a minute."""
+"""The largest policy that the language's bounds allow loads in well under a minute."""
 
 NICE: Final = 10
-"""Reading rules is less urgent than any request: on a small machine both want the same core."""
+"""Loading rules is less urgent than any request: on a small machine both want the same core."""
 
 
-async def load_elsewhere(rules: Path) -> list[bytes]:
-    """Read and test a rules directory in a child process; the policy's pieces. Raises RulesRejected."""
-    problems, files, parts = await answer_of_child("proxyguard.instance.loader_process", rules, str(rules))
-    if problems:
-        raise RulesRejected(problems, files)
-    result: list[bytes] = parts
-    return result
+async def load_in_child(rules: Path, mode: Mode) -> PolicyTransfer:
+    """Read and test a rules directory in a child process, for processes of this mode. Raises RulesRejected."""
+    answer = await run_child("proxyguard.instance.loader_process", rules, str(rules), str(mode))
+    if isinstance(answer, PolicyTransfer):
+        return answer
+    raise RulesRejected(*answer)
 
 
-async def answer_of_child(module: str, rules: Path, *arguments: str) -> Any:
-    """What a module, run as a program in a process of its own, pickles to its standard output. Raises RulesRejected.
+async def run_child(module: str, rules: Path, *arguments: str) -> Any:
+    """Run a module as a program in a child process; returns what it pickled to its standard output. Raises RulesRejected.
 
-    Threads start it and read from it: both take milliseconds that the loop does not have.
+    Starting it and reading from it take milliseconds that the event loop does not have, so threads do both.
     """
     command = (sys.executable, "-m", module, *arguments)
     try:
@@ -66,22 +66,21 @@ def _answer(child: subprocess.Popen[bytes], rules: Path) -> Any:
     return pickle.loads(output)  # noqa: S301 - written by our own child
 
 
-def be_patient() -> None:
-    """Leave the processor to requests: as batch work, with a low priority, whatever the parent has."""
+def lower_priority() -> None:
+    """Yield the processor to requests: batch scheduling and a higher nice value, whatever the parent has."""
     if hasattr(os, "SCHED_BATCH"):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.nice(NICE)
 
 
 def main() -> None:
-    """The child: read the directory named on the command line, write problems and pieces to standard output."""
-    be_patient()
-    answer: tuple[tuple[Problem, ...], tuple[Path, ...], list[bytes]]
+    """The child, `DIR MODE`: writes a PolicyTransfer, or the problems and the files, to standard output."""
+    lower_priority()
+    answer: PolicyTransfer | tuple[tuple[Problem, ...], tuple[Path, ...]]
     try:
-        loaded = load_tested(Path(sys.argv[1]))
-        answer = ((), loaded.files, pieces(loaded))
+        answer = PolicyTransfer.of(load_tested(Path(sys.argv[1])), Mode(sys.argv[2]))
     except RulesRejected as error:
-        answer = (error.problems, error.files, [])
+        answer = error.problems, error.files
     sys.stdout.buffer.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
 

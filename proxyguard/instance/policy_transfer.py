@@ -1,7 +1,7 @@
-"""A policy in pieces: how one process hands it to another, through a pipe or a file, and holds neither up.
+"""Serialises a policy in small parts, so that neither sender nor receiver blocks its event loop.
 
-A policy is pickled by the rule set, and large rule sets by the hundred rules: unpickling one piece holds the interpreter for
-well under a millisecond. Pieces come from our own parent or child; nobody else can write to what carries them.
+A policy is pickled by the rule set, and large rule sets by the hundred rules: unpickling one part holds the interpreter for
+well under a millisecond. Parts come from our own parent or child; nobody else can write to what carries them.
 """
 
 from __future__ import annotations
@@ -11,51 +11,76 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import sleep
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import Mode, weakest
-from proxyguard.instance.deploy import Loaded
+from proxyguard.instance.background import yield_control
+from proxyguard.instance.in_force import InForce
+from proxyguard.instance.loaded_rules import LoadedRules
+from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.given import Plain, with_given
 from proxyguard.policy.model import Policy, Rule, RuleSet
 
-PIECE_RULES: Final = 100
-
-type Piece = tuple[str, object]
+PART_RULES: Final = 100
 
 
-def pieces(loaded: Loaded) -> list[bytes]:
-    """A loaded policy as separately pickled pieces."""
-    return [pickle.dumps(piece, pickle.HIGHEST_PROTOCOL) for piece in _pieces(loaded)]
+class PolicyTransfer(NamedTuple):
+    """A policy on its way to other processes: its parts, and a summary for those who need not join them."""
+
+    parts: list[bytes]
+    in_force: InForce
+
+    @classmethod
+    def of(cls, loaded: LoadedRules, mode: Mode) -> PolicyTransfer:
+        """Serialise a policy for processes of this mode."""
+        return cls(split(loaded), InForce.of(loaded, mode))
 
 
-def _pieces(loaded: Loaded) -> Iterator[Piece]:
+def override(policy: PolicyTransfer, mode: Mode, shadowed: Collection[str], given: Sequence[Plain]) -> PolicyTransfer:
+    """The same policy with the rules named in `shadowed` in shadow, and with restrictions that commands gave.
+
+    Unpickles it, so call it in a thread: it yields between steps.
+    """
+    parts = _with_shadow(policy.parts, shadowed) if shadowed else policy.parts
+    if given:
+        parts = [*parts, given_part(given)]
+    joined: list[Any] = [join(parts)]
+    in_force = InForce.of(joined[0], mode)
+    dismantle(joined, yield_control)
+    return PolicyTransfer(parts, in_force)
+
+
+def split(loaded: LoadedRules) -> list[bytes]:
+    """A loaded policy as separately pickled parts."""
+    return [pickle.dumps(part, pickle.HIGHEST_PROTOCOL) for part in _split(loaded)]
+
+
+def _split(loaded: LoadedRules) -> Iterator[tuple[str, object]]:
     yield "files", loaded.files
     yield "digest", loaded.policy.digest
     for rule_set in loaded.policy.rule_sets:
         yield "rule-set", replace(rule_set, rules=(), tests=())
-        for start in range(0, len(rule_set.rules), PIECE_RULES):
-            yield "rules", rule_set.rules[start : start + PIECE_RULES]
+        for start in range(0, len(rule_set.rules), PART_RULES):
+            yield "rules", rule_set.rules[start : start + PART_RULES]
 
 
-def rest(parts: list[bytes], names: Collection[str]) -> list[bytes]:
-    """The pieces of the same policy with the rules of these names in shadow. For a thread: it lets others run."""
-    rested = []
+def _with_shadow(parts: list[bytes], names: Collection[str]) -> list[bytes]:
+    changed = []
     for part in parts:
         kind, value = pickle.loads(part)  # noqa: S301 - written by our own child
         if kind == "rules" and any(rule.name in names for rule in value):
             rules: tuple[Rule, ...] = value
-            calmed = tuple(
+            rules = tuple(
                 replace(rule, mode=weakest(rule.mode, Mode.SHADOW)) if rule.name in names else rule for rule in rules
             )
-            rested.append(pickle.dumps((kind, calmed), pickle.HIGHEST_PROTOCOL))
-        else:
-            rested.append(part)
+            part = pickle.dumps((kind, rules), pickle.HIGHEST_PROTOCOL)  # noqa: PLW2901 - most parts stay as they are
+        changed.append(part)
         sleep(0)
-    return rested
+    return changed
 
 
-def join(parts: list[bytes]) -> Loaded:
-    """Put pieces together again (without the rule files' tests, which have run). For a thread: it lets others run."""
+def join(parts: list[bytes]) -> LoadedRules:
+    """Join parts into a policy, without the rule files' tests, which have run. Call it in a thread: it yields between parts."""
     files: tuple[Path, ...] = ()
     digest = ""
     rule_sets: list[RuleSet] = []
@@ -78,23 +103,23 @@ def join(parts: list[bytes]) -> Loaded:
         sleep(0)
     whole = tuple(replace(rule_set, rules=tuple(own)) for rule_set, own in zip(rule_sets, rules, strict=True))
     policy = Policy(whole, digest)
-    return Loaded(with_given(policy, given) if given else policy, files)
+    return LoadedRules(with_given(policy, given) if given else policy, files)
 
 
-def given_piece(given: Sequence[Plain]) -> bytes:
-    """Restrictions that commands gave, as a piece to come after those of the files."""
+def given_part(given: Sequence[Plain]) -> bytes:
+    """Restrictions that commands gave, as a part that comes after those of the files."""
     return pickle.dumps(("given", tuple(given)), pickle.HIGHEST_PROTOCOL)
 
 
-def write_pieces(path: Path, parts: list[bytes]) -> None:
-    """Write pieces for `read_pieces`, each after its length in 8 bytes."""
+def write_parts(path: Path, parts: list[bytes]) -> None:
+    """Write parts for `read_parts`, each after its length in 8 bytes."""
     with path.open("wb") as file:
         for part in parts:
             file.write(len(part).to_bytes(8, "big") + part)
 
 
-def read_pieces(path: Path) -> list[bytes]:
-    """Read what `write_pieces` wrote."""
+def read_parts(path: Path) -> list[bytes]:
+    """Read what `write_parts` wrote."""
     data = path.read_bytes()
     parts = []
     start = 0

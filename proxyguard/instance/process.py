@@ -1,4 +1,4 @@
-"""What every proxyguard process sets up the same way: its log, its event loop, and the signals that it minds."""
+"""Set-up that every proxyguard process shares: log, event loop, signals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Keeps the rules in force up to date: notices changed files, builds in another process, installs; the last good policy stays.
+"""Keeps the rules in force up to date: notices changed files, loads them in a child process and installs the policy.
 
-Knows nothing of how a policy is installed, or in how many processes.
+On any error the last good policy stays. Knows nothing of how a policy is installed, or in how many processes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from pathlib import Path
 from time import time, time_ns
 from typing import Any, Final, NamedTuple
 
-from proxyguard.instance.deploy import InForce, RulesRejected, Signature, signature, signature_of_load
-from proxyguard.instance.loader_process import load_elsewhere
-from proxyguard.instance.policy_transfer import given_piece, rest
+from proxyguard.core.decision import Mode
+from proxyguard.instance.background import working_thread
+from proxyguard.instance.in_force import InForce
+from proxyguard.instance.loaded_rules import RulesRejected
+from proxyguard.instance.loader_process import load_in_child
+from proxyguard.instance.policy_transfer import PolicyTransfer, override
+from proxyguard.instance.watch_signature import Signature, signature, signature_of_load
 from proxyguard.policy.given import Plain
 from proxyguard.telemetry.metrics import Metrics
 
@@ -22,22 +26,28 @@ POLL_SECONDS: Final = 0.5
 """Between looks at the files. A change is acted on when two looks in a row agree, so a half-written save is not. Two looks and
 the reading of the rules stay below two seconds, within which a changed restriction has to hold."""
 
-MAX_RESTLESS: Final = 10
-"""Looks in a row that each found another change; then what is there is tried, so that a busy script cannot put off a reload."""
+MAX_CHANGES: Final = 10
+"""Looks in a row that may each find another change. Then the files are loaded as they are, so that a busy script cannot put off
+a reload for ever."""
 
 logger = logging.getLogger(__name__)
 
 
-class _Ahead(NamedTuple):
-    """A reading that began as soon as a change was seen: of use if the files still look so when they are found at rest."""
+class _Load(NamedTuple):
+    """A load in progress. One that began speculatively is used only if the files have not changed again when they settle."""
 
-    seen: Signature
+    signature: Signature
     started_ns: int
-    parts: asyncio.Task[list[bytes]]
+    policy: asyncio.Task[PolicyTransfer]
+
+    def cancel(self) -> None:
+        """End it; problems that it found are dropped."""
+        self.policy.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.policy.cancel()
 
 
-type Install = Callable[[list[bytes]], Awaitable[InForce]]
-"""Puts a policy's pieces in force. Raises RulesRejected when it cannot."""
+type Install = Callable[[list[bytes]], Awaitable[None]]
+"""Puts the parts of a policy in force in every worker. Raises RulesRejected when that is not possible."""
 
 
 class Reloader:
@@ -49,45 +59,46 @@ class Reloader:
     def __init__(
         self,
         rules: Path,
-        current: InForce,
-        parts: list[bytes],
+        mode: Mode,
+        policy: PolicyTransfer,
         install: Install,
         counts: Metrics,
         *,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        """`current` and `parts` are of the rules in force."""
+        """`policy` is in force already; `mode` is that of the whole process."""
         self.rules = rules
-        self.current = current
+        self.current: InForce = policy.in_force
         self.shadowed: frozenset[str] = frozenset()
         """Rules held in shadow whatever their file says."""
+        self._mode = mode
         self._install = install
         self._counts = counts
         self._poll_seconds = poll_seconds
         self._busy = asyncio.Lock()
         self._waiting: asyncio.Future[dict[str, Any]] | None = None
-        self._seen: Signature = signature(rules, current.files)
+        self._seen: Signature = signature(rules, self.current.files)
         self._tried: tuple[Path, ...] = ()
-        self._parts = parts
+        self._files_policy = policy
         self._given: tuple[Plain, ...] = ()
-        self._ahead: _Ahead | None = None
-        self.last: dict[str, Any] = {"result": "loaded at start", "time": time(), "digest": current.digest}
-        counts.policy = (current.digest, time())
+        self._speculative: _Load | None = None
+        self.last: dict[str, Any] = {"result": "loaded at start", "time": time(), "digest": self.current.digest}
+        self._show_in_force()
 
     async def reload(self) -> dict[str, Any]:
-        """Read the rules again and put them in force; what `status` shows of it. Raises RulesRejected; the last good stays.
+        """Read the rules again and put them in force; returns what `status` shows of it. Raises RulesRejected.
 
-        Whoever asks while a reload waits for another to end shares it: a storm of signals makes two reloads, not a hundred.
+        Calls while a reload waits for another to end share it: a storm of signals makes two reloads, not a hundred.
         """
         if self._waiting is None:
             self._waiting = asyncio.ensure_future(self._reload())
             self._waiting.add_done_callback(
                 lambda done: done.cancelled() or done.exception()
-            )  # nobody may be left to ask
+            )  # every caller may have gone
         return await asyncio.shield(self._waiting)
 
     async def reload_quietly(self) -> None:
-        """As `reload`, when nobody waits for the answer; what is refused has been logged and counted."""
+        """As `reload`, for a caller that needs no answer: refused rules are logged and counted."""
         try:
             await self.reload()
         except RulesRejected:
@@ -99,14 +110,14 @@ class Reloader:
         async with self._busy:
             self._waiting = None
             self._tried = ()
-            before = await self._look()
-            ahead, self._ahead = self._ahead, None
-            if ahead is None or ahead.seen != before:
-                _give_up(ahead)
-                ahead = self._reading(before)
-            started = ahead.started_ns
+            before = await self._signature()
+            load = self._speculative
+            if load is None or load.signature != before:
+                self._cancel_speculative()
+                load = self._begin_load(before)
+            self._speculative = None
             try:
-                await self._put_in_force(await ahead.parts)
+                await self._put_in_force(await load.policy)
             except RulesRejected as error:
                 self._tried = error.files
                 self._counts.reloads["refused"] += 1
@@ -122,7 +133,7 @@ class Reloader:
                 self.last = {"result": "failed; the rules of before stay in force", "time": time()}
                 raise
             finally:
-                self._seen = signature_of_load(before, await self._look(), started)
+                self._seen = signature_of_load(before, await self._signature(), load.started_ns)
             self._counts.reloads["applied"] += 1
             self.last = {"result": "applied", "time": time(), "digest": self.current.digest}
             logger.info("rules reloaded, digest %s", self.current.digest[:12])
@@ -132,64 +143,66 @@ class Reloader:
         """Put one rule of the policy in force into shadow, without reading any file, until `release`. Raises RulesRejected."""
         async with self._busy:
             self.shadowed |= {rule}
-            await self._put_in_force(self._parts)
+            await self._put_in_force(self._files_policy)
 
     async def give(self, given: Sequence[Plain]) -> None:
         """Put the restrictions that commands gave in force with the files' rules, without reading any. Raises RulesRejected."""
         async with self._busy:
             before, self._given = self._given, tuple(given)
             try:
-                await self._put_in_force(self._parts)
+                await self._put_in_force(self._files_policy)
             except RulesRejected:
                 self._given = before
                 raise
 
     def release(self, rule: str) -> bool:
-        """Let the rule's file say its mode again, from the next reload on; whether it was held."""
+        """Let the rule's file decide its mode again, from the next reload on. Returns whether it was held."""
         held = rule in self.shadowed
         self.shadowed -= {rule}
         return held
 
     async def watch(self) -> None:
         """Reload whenever the files change, until cancelled."""
-        restless = 0
+        changes = 0
         try:
             while True:
                 await asyncio.sleep(self._poll_seconds)
-                now = await self._look()
+                now = await self._signature()
                 if now == self._seen:
-                    self._drop_ahead()
-                    restless = 0
-                elif restless < MAX_RESTLESS and (self._ahead is None or now != self._ahead.seen):
-                    self._drop_ahead()
-                    self._ahead = self._reading(now)
-                    restless += 1
+                    self._cancel_speculative()
+                    changes = 0
+                elif changes < MAX_CHANGES and (self._speculative is None or now != self._speculative.signature):
+                    self._cancel_speculative()
+                    self._speculative = self._begin_load(now)
+                    changes += 1
                 else:
-                    restless = 0
+                    changes = 0
                     await self.reload_quietly()
         finally:
-            self._drop_ahead()
+            self._cancel_speculative()
 
-    def _reading(self, seen: Signature) -> _Ahead:
-        """Begin to read the files, which look so."""
-        return _Ahead(seen, time_ns(), asyncio.ensure_future(load_elsewhere(self.rules)))
+    def _begin_load(self, now: Signature) -> _Load:
+        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self._mode)))
 
-    def _drop_ahead(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        _give_up(ahead)
+    def _cancel_speculative(self) -> None:
+        if self._speculative is not None:
+            self._speculative.cancel()
+            self._speculative = None
 
-    async def _look(self) -> Signature:
+    async def _signature(self) -> Signature:
         return await asyncio.to_thread(signature, self.rules, (*self.current.files, *self._tried))
 
-    async def _put_in_force(self, parts: list[bytes]) -> None:
-        rested = await asyncio.to_thread(rest, parts, self.shadowed) if self.shadowed else parts
-        self.current = await self._install([*rested, given_piece(self._given)] if self._given else rested)
-        self._parts = parts
+    async def _put_in_force(self, files_policy: PolicyTransfer) -> None:
+        """Install the policy of the files, with what commands and roll-backs override in it."""
+        policy = files_policy
+        if self.shadowed or self._given:
+            with working_thread():
+                policy = await asyncio.to_thread(override, policy, self._mode, self.shadowed, self._given)
+        await self._install(policy.parts)
+        self._files_policy = files_policy
+        self.current = policy.in_force
+        self._show_in_force()
+
+    def _show_in_force(self) -> None:
         self._counts.policy = (self.current.digest, time())
-
-
-def _give_up(ahead: _Ahead | None) -> None:
-    """End a reading that nobody waits for; what it found wrong is nobody's business."""
-    if ahead is not None:
-        ahead.parts.add_done_callback(lambda done: done.cancelled() or done.exception())
-        ahead.parts.cancel()
+        self._counts.rules.update(self.current.counts)

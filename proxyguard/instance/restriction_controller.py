@@ -14,7 +14,8 @@ from dataclasses import replace
 from time import time
 from typing import Any, Final
 
-from proxyguard.instance.deploy import InForce, RulesRejected
+from proxyguard.instance.in_force import InForce
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
 from proxyguard.policy.given import Plain
 from proxyguard.policy.model import Restriction

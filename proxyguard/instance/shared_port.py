@@ -1,4 +1,4 @@
-"""One port, and listening sockets on it for each of several workers (SO_REUSEPORT): the kernel deals connections out to them."""
+"""Listening sockets on one port for each of several workers (SO_REUSEPORT): the kernel spreads connections over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An instance of one process: a worker with a store of its own, that keeps its own rules up to date. See `cli.run`."""
+"""Single-process mode: one worker with its own store, and its control plane, in one process."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from pathlib import Path
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.client import control_path
 from proxyguard.instance.controller import Controller
-from proxyguard.instance.deploy import Loaded
-from proxyguard.instance.policy_transfer import pieces
+from proxyguard.instance.loaded_rules import LoadedRules
+from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.worker import Worker
 from proxyguard.limits.stores.open import open_books
 
 
 class SingleProcess:
-    """See the module."""
+    """An instance whose only worker runs in this process."""
 
-    def __init__(self, settings: Settings, loaded: Loaded, secret: bytes) -> None:
-        """Raises RulesRejected, and OSError when the audit log cannot be opened."""
+    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
+        """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
         self._books = open_books(settings)
         self._worker = Worker(
             settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
         )
         self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
-        self._upkeep = Controller(
+        self._controller = Controller(
             settings,
             secret,
             self._worker,
             self._books,
             self._worker.counts,
             self._folder,
-            in_force=self._worker.in_force,
-            parts=pieces(loaded),
+            PolicyTransfer.of(loaded, settings.mode),
         )
-        self._worker.offer(self._upkeep.commands, self._upkeep.status)
+        self._worker.offer(self._controller.commands, self._controller.status)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -50,7 +49,7 @@ class SingleProcess:
         """Bind everything. Raises OSError when an address is taken; nothing listens then."""
         await self._books.start()
         try:
-            await self._upkeep.prepare()
+            await self._controller.prepare()
             await self._worker.start()
         except BaseException:
             await self._books.stop()
@@ -58,7 +57,7 @@ class SingleProcess:
 
     async def serve_until_signal(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
-        await self._upkeep.until_signal()
+        await self._controller.until_signal()
         await self._worker.stop()
         await self._books.stop()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""A worker under the supervisor: takes its assignment from a file, its listening socket from its parent, and ends with it.
+"""Entry point of a worker process: takes its assignment from a file and its listening sockets from the supervisor.
 
-The parent holds the other end of standard input; when that closes, the parent is gone and the worker drains.
+The supervisor holds the other end of standard input; when that closes, the supervisor is gone and the worker drains.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxyguard.core.settings import Settings
-from proxyguard.instance.deploy import Loaded
-from proxyguard.instance.policy_transfer import join, read_pieces
+from proxyguard.instance.policy_transfer import join, read_parts
 from proxyguard.instance.process import configure_logging, loop_factory
 from proxyguard.instance.worker import Worker
 from proxyguard.limits.stores.open import valkey_store
@@ -30,19 +29,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the supervisor tells every worker, in a file that only this user can read."""
+    """What every worker of an instance starts with, in a file that only this user can read."""
 
     settings: Settings
     secret: bytes
     store: Path
-    pieces: Path
+    policy: Path
+    """Its parts, written by `write_parts`."""
     restrictions: Path
-    """Which are on, as the command `restrictions` says it."""
+    """The arguments of the command `restrictions`, as JSON."""
 
 
 async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.socket, ...], ready: int) -> None:
     """Carry traffic until SIGTERM or until the supervisor is gone. Writes one byte to `ready` once it listens."""
-    loaded: Loaded = join(read_pieces(assignment.pieces))
+    loaded = join(read_parts(assignment.policy))
     settings = assignment.settings
     store: RemoteStore = SharedStore(assignment.store, settings.counting)
     if settings.store.url is not None:
@@ -67,7 +67,7 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
 
 
 def main() -> None:
-    """`python -m proxyguard.instance.worker_main ASSIGNMENT CONTROL READY_FD LISTENING_FD…`."""
+    """Run `python -m proxyguard.instance.worker_main ASSIGNMENT CONTROL READY_FD LISTENING_FD…`."""
     assignment_path, control, ready, *listening = sys.argv[1:]
     configure_logging()
     assignment: Assignment = pickle.loads(Path(assignment_path).read_bytes())  # noqa: S301 - written by our parent, mode 0600

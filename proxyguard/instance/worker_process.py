@@ -1,4 +1,4 @@
-"""One worker process, as the supervisor sees it: whether it lives, how large it is, what it answers, how it is ended."""
+"""The supervisor's handle of one worker process: is it running, how large is it, send it a command, end it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import msgspec
+
 from proxyguard.instance.control.client import TIMEOUT_SECONDS, ControlError, send_command
+from proxyguard.telemetry.metrics import Family
 
 logger = logging.getLogger(__name__)
 
@@ -19,45 +22,73 @@ class WorkerProcess:
     """One worker process."""
 
     def __init__(self, process: asyncio.subprocess.Process, control: Path) -> None:
-        self.process = process
+        self._process = process
         self.control = control
         self.started = monotonic()
         self.ended = asyncio.ensure_future(process.wait())
+        self.families: list[Family] = []
+        """The metrics in its last snapshot."""
 
     @property
-    def alive(self) -> bool:
-        return self.process.returncode is None
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Negative for a signal; None while it runs."""
+        return self._process.returncode
+
+    @property
+    def is_running(self) -> bool:
+        return self.exit_code is None
 
     def resident_bytes(self) -> int:
-        """Resident memory; 0 where /proc does not say."""
+        """Resident memory; 0 where there is no /proc."""
         try:
-            pages = int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1])
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1])
         except (OSError, ValueError, IndexError):
             return 0
         return pages * os.sysconf("SC_PAGESIZE")
 
-    async def stop(self, seconds: float) -> None:
-        """SIGTERM, then SIGKILL when it has not ended in time."""
+    def terminate(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
+            self._process.terminate()
+
+    async def stop(self, seconds: float) -> None:
+        """Send SIGTERM, then SIGKILL when it has not ended after so many seconds."""
+        self.terminate()
         try:
             await asyncio.wait_for(asyncio.shield(self.ended), seconds)
         except TimeoutError:
-            logger.warning("worker %d did not end in %g s and is killed", self.process.pid, seconds)
+            logger.warning("worker %d did not end in %g s and is killed", self.pid, seconds)
             with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+                self._process.kill()
             await self.ended
 
     async def command(
         self, name: str, arguments: dict[str, Any] | None = None, seconds: float = TIMEOUT_SECONDS
     ) -> dict[str, Any]:
-        """A command's answer. Raises CommandRefused, or ControlError when the worker cannot answer now."""
+        """Send a command; returns the answer. Raises CommandRefused, or ControlError when the worker does not answer."""
         return await asyncio.to_thread(send_command, self.control, name, arguments, seconds)
 
-    async def try_command(self, name: str, arguments: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """A command's answer; None when there is none."""
+    async def try_command(
+        self, name: str, arguments: dict[str, Any] | None = None, seconds: float = TIMEOUT_SECONDS
+    ) -> dict[str, Any] | None:
+        """As `command`, but logs what goes wrong and returns None."""
         try:
-            return await self.command(name, arguments)
+            return await self.command(name, arguments, seconds)
         except ControlError as error:
-            logger.warning("worker %d: %s: %s", self.process.pid, name, error)
+            logger.warning("worker %d: %s: %s", self.pid, name, error)
             return None
+
+    async def snapshot(self, seconds: float = TIMEOUT_SECONDS) -> dict[str, Any] | None:
+        """The worker's metrics, which `families` then has, and its status; None when it does not answer in time."""
+        answer = await self.try_command("snapshot", seconds=seconds)
+        if answer is not None:
+            self.families = families(answer)
+        return answer
+
+
+def families(snapshot: dict[str, Any]) -> list[Family]:
+    """The metrics in a worker's answer to `snapshot`: JSON has lists where they have tuples. Raises msgspec.ValidationError."""
+    return msgspec.convert(snapshot["families"], list[Family])

@@ -1,7 +1,7 @@
 """Reads the settings: `proxyguard.yaml`, then `PROXYGUARD_*`, then the command line; later ones win. All problems at once.
 
 As strict as rule files: unknown keys and variables are problems with the nearest name. What each setting is stands in
-`settings_table`; what it does, in `settings`.
+`table`; what it does, in `core.settings`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final
 from proxyguard.core.address import Prefixes
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
 from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_yaml
 from proxyguard.core.yaml.values import not_what
 from proxyguard.policy.parse.lists import reason
-from proxyguard.settings.kinds import NOTHING
 from proxyguard.settings.table import BY_PATH, BY_VARIABLE, GROUPS, OTHER_VARIABLES, PREFIX, Setting
 
 DEFAULT_FILE: Final = Path("proxyguard.yaml")

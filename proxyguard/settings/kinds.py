@@ -1,190 +1,318 @@
-"""The kinds of values that settings have: how each is read, what the reference calls it, and what editors know of it.
+"""The kinds of values that only settings have: listening addresses, upstreams, hosts, sites, networks, paths, secrets.
 
-A schema cannot say all that the reader checks: it accepts what the reader accepts, written without needless quotes.
+Knows nothing of which setting has which kind, or whether a node came from a file, a variable or the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from proxyguard.core.problems import Fault, Report
-from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS
+from proxyguard.core.address import Network
+from proxyguard.core.problems import Fault, Report, quoted
+from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamTls
+from proxyguard.core.yaml.kinds import (
+    KEBAB,
+    TRUTH,
+    Key,
+    KeyTable,
+    Kind,
+    Schema,
+    duration,
+    filled,
+    items_of,
+    listed_in,
+    number,
+    one_or_more,
+    plain,
+    text,
+)
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import (
-    MAX_NAME_CHARACTERS,
-    NAME,
-    complain,
-    read_choice,
-    read_duration,
-    read_integer,
-    read_name,
-    read_number,
-    read_size,
-    read_text,
-    read_truth,
-)
+from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
+from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
+from proxyguard.policy.parse.lists import reason
+from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.texts import read_field_name
-from proxyguard.settings.values import (
-    CERTIFICATE_KEYS,
-    MAX_UPSTREAMS,
-    MIN_SECRET_CHARACTERS,
-    SITE_KEYS,
-    UPSTREAM_TLS_KEYS,
-    read_file_path,
-    read_listen,
-    read_networks,
-    read_path,
-    read_secret,
-    read_secret_file,
-    read_sites,
-    read_store_url,
-    read_upstreams,
-)
 
-NOTHING: Final = object()
-"""What a reader returns for a setting that is switched off: None in Settings."""
+MAX_UPSTREAMS: Final = 64
+MAX_SITES: Final = 10_000
+MAX_HOSTS: Final = 10_000
+MAX_NETWORKS: Final = 100_000
+MIN_SECRET_CHARACTERS: Final = 16
 
-type Schema = dict[str, Any]
+_LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:8080'; port 0 lets the system choose"
+_UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example.org"
 
-type Reader = Callable[[Node, Report, str, Path], object | None]
-"""Reads a node; the text is the setting's name, the path what relative paths are relative to."""
+_HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(\d{1,5})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of value. `takes` is its name in the reference, `schema` its JSON Schema, `off` a word that switches it off."""
-
-    read: Reader
-    takes: str
-    schema: Schema
-    off: str = ""
-
-
-def _plain(read: Callable[[Node, Report, str], object | None]) -> Reader:
-    return lambda node, report, subject, _base: read(node, report, subject)
-
-
-def whole(low: int, high: int, takes: str = "number") -> Kind:
-    """A whole number."""
-    return Kind(
-        lambda node, report, subject, _base: read_integer(node, report, subject, low, high),
-        takes,
-        {"type": "integer", "minimum": low, "maximum": high},
-    )
+def _listen(node: Node, report: Report, subject: str) -> Listen | None:
+    """`HOST:PORT`; without a host, every interface."""
+    scalar = read_scalar(node, report, subject, "HOST:PORT", _LISTEN_HINT)
+    if scalar is None:
+        return None
+    match = _HOST_PORT.fullmatch(scalar.text)
+    if match and int(match[2]) <= 65535:
+        return Listen(match[1].strip("[]") or "0.0.0.0", int(match[2]))  # noqa: S104 - `:8080` means every interface
+    hint = f"did you mean 0.0.0.0:{scalar.text}?" if scalar.text.isdecimal() else _LISTEN_HINT
+    if match:
+        hint = "ports end at 65535"
+    complain(report, node, f"{subject} must be HOST:PORT, not {quoted(scalar.text)}", hint)
+    return None
 
 
-def duration(low: float, high: float, off: str = "") -> Kind:
-    """Seconds; `off` is a word that switches the setting off."""
-
-    def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        if off and isinstance(node, Scalar) and node.text == off:
-            return NOTHING
-        return read_duration(node, report, subject, low, high, off)
-
-    written = rf"[0-9]+(\.[0-9]+)?({'|'.join(UNIT_SECONDS)})"
-    return Kind(read, _or_off("duration", off), {"type": "string", "pattern": _whole_text(written, off)}, off)
-
-
-def size(low: int, high: int, off: str = "") -> Kind:
-    """Bytes; `off` is a word that switches the setting off."""
-
-    def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        if off and isinstance(node, Scalar) and node.text == off:
-            return NOTHING
-        return read_size(node, report, subject, low, high, off)
-
-    pattern = _whole_text(rf"[0-9]+({'|'.join(UNIT_BYTES)})?", off)
-    schema = {"type": ["integer", "string"], "pattern": pattern, "minimum": low, "maximum": high}
-    return Kind(read, _or_off("size", off), schema, off)
+def _upstreams(node: Node, report: Report, subject: str) -> tuple[Upstream, ...] | None:
+    """One URL or a list of them."""
+    items = items_of(node)
+    if not 1 <= len(items) <= MAX_UPSTREAMS:
+        complain(report, node, f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
+        return None
+    found = [_upstream(item, report, subject) for item in items]
+    upstreams = tuple(upstream for upstream in found if upstream is not None)
+    return upstreams if len(upstreams) == len(found) else None
 
 
-def word(choices: type[StrEnum], meant: Mapping[str, str] | None = None) -> Kind:
-    """One of a few words."""
-
-    def read(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-        chosen = read_choice(node, report, subject, tuple(choices), meant)
-        return None if chosen is None else choices(chosen)
-
-    *others, last = (str(choice) for choice in choices)
-    return Kind(read, f"{', '.join(others)} or {last}", {"enum": [*others, last]})
-
-
-def _or_off(takes: str, off: str) -> str:
-    return f"{takes} or {off}" if off else takes
-
-
-def _whole_text(pattern: str, off: str) -> str:
-    return f"^({pattern}|{off})$" if off else f"^{pattern}$"
-
-
-def _header(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-    text = read_text(node, report, subject, 256)
+def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
+    scalar = read_scalar(node, report, subject, "a URL", _UPSTREAM_HINT)
+    if scalar is None:
+        return None
+    text = scalar.text
     try:
-        return None if text is None else read_field_name(FieldKind.HEADER, text)
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = port = None
+        url = urlsplit("")
+    if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
+        hint = (
+            f"did you mean http://{text}?"
+            if "://" not in text and text.isascii() and " " not in text
+            else _UPSTREAM_HINT
+        )
+        complain(report, node, f"{subject} must be a URL, not {quoted(text)}", hint)
+        return None
+    if url.username is not None or url.password is not None:
+        complain(report, node, f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
+        return None
+    if url.path not in ("", "/") or url.query or url.fragment:
+        hint = f"did you mean {url.scheme}://{url.netloc}? the path of a request is kept as it is"
+        complain(report, node, f"{subject} {quoted(text)} has a path", hint)
+        return None
+    return Upstream(url.scheme, host, port if port is not None else 443 if url.scheme == "https" else 80)
+
+
+def _networks(node: Node, report: Report, subject: str) -> tuple[Network, ...] | None:
+    """A list of addresses and networks; may be empty."""
+    items = items_of(node)
+    if len(items) > MAX_NETWORKS:
+        complain(report, node, f"{subject} has {len(items)} entries", f"at most {MAX_NETWORKS}")
+        return None
+    networks = []
+    for item in items:
+        scalar = read_scalar(item, report, subject, "an address or a network", "such as 10.0.0.0/8 or 2001:db8::/32")
+        if scalar is None:
+            continue
+        try:
+            networks.append(read_network(scalar.text))
+        except Fault as fault:
+            hint = fault.hint if fault.hint.startswith("did you mean") else "such as 10.0.0.0/8 or 2001:db8::/32"
+            complain(report, item, f"{subject}: {fault.message}", hint)
+    return tuple(networks) if len(networks) == len(items) else None
+
+
+def _path(node: Node, report: Report, subject: str, base: Path) -> Path | None:
+    """A relative path is looked up from `base`."""
+    written = read_text(node, report, subject, 4096)
+    return None if written is None else base / written
+
+
+def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path | None:
+    """The path of a file that can be read now."""
+    path = _path(node, report, subject, base)
+    if path is None:
+        return None
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        complain(report, node, f"{subject} {quoted(str(path))} cannot be read: {reason(error)}")
+        return None
+
+
+def _audit_path(node: Node, report: Report, subject: str, base: Path) -> str | None:
+    written = read_text(node, report, subject, 4096)
+    return written if written is None or written == "-" else str(base / written)
+
+
+STORE_URL_HINT: Final = "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
+
+
+def _secret(node: Node, report: Report, subject: str) -> str | None:
+    """A secret; never repeated in a message."""
+    if not isinstance(node, Scalar) or len(node.text) < MIN_SECRET_CHARACTERS or not node.text.isprintable():
+        hint = f"at least {MIN_SECRET_CHARACTERS} printable characters; openssl rand -hex 32 makes a good one"
+        complain(report, node, f"{subject} is too short or not a text", hint)
+        return None
+    return node.text
+
+
+def _store_url(node: Node, report: Report, subject: str) -> str | None:
+    """A Valkey or Redis URL; a password in it is never repeated in a message."""
+    if not isinstance(node, Scalar):
+        complain(report, node, f"{subject} is not a text", STORE_URL_HINT)
+        return None
+    try:
+        ValkeyUrl.parse(node.text)
+    except ValueError as error:
+        complain(report, node, f"{subject}: {error}", STORE_URL_HINT)
+        return None
+    return node.text
+
+
+def _secret_file(node: Node, report: Report, subject: str, base: Path) -> str | None:
+    """A secret in a file of its own, blanks around it ignored."""
+    path = _file_path(node, report, subject, base)
+    if path is None:
+        return None
+    text = path.read_bytes()[:4096].decode("utf-8", "replace").strip()
+    return _secret(Scalar(node.line, node.column, text, plain=True), report, f"the content of {subject}")
+
+
+def _header(node: Node, report: Report, subject: str) -> str | None:
+    written = read_text(node, report, subject, 256)
+    try:
+        return None if written is None else read_field_name(FieldKind.HEADER, written)
     except Fault as fault:
         complain(report, node, fault.message, fault.hint)
         return None
 
 
-def _audit_path(node: Node, report: Report, subject: str, base: Path) -> object | None:
-    text = read_text(node, report, subject, 4096)
-    return text if text is None or text == "-" else str(base / text)
+def _sites(node: Node, report: Report, subject: str, base: Path) -> tuple[Site, ...] | None:
+    """No host twice."""
+    before = report.count
+    sites: tuple[Site, ...] | None = _SITES.read(node, report, subject, _Sites(base, {}))
+    return sites if report.count == before else None
 
 
-def _name_of_server(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-    return read_text(node, report, subject, 253)
+class _Sites(NamedTuple):
+    """What reading one site has to know of the others: the line on which each host was named."""
+
+    base: Path
+    taken: dict[str, int]
 
 
-def _share(node: Node, report: Report, subject: str, _base: Path) -> object | None:
-    return read_number(node, report, subject, 0, 1)
+def _hosts(node: Node, report: Report, _subject: str, sites: _Sites) -> tuple[str, ...]:
+    items, taken = items_of(node), sites.taken
+    if not 1 <= len(items) <= MAX_HOSTS:
+        complain(report, node, f"hosts has {len(items)} entries", f"1 to {MAX_HOSTS}")
+        return ()
+    hosts = []
+    for item in items:
+        scalar = read_scalar(item, report, "a host", "a name", "www.example.org, *.example.org or *")
+        if scalar is None:
+            continue
+        try:
+            host = _host(scalar.text)
+        except Fault as fault:
+            complain(report, item, fault.message, fault.hint)
+            continue
+        if host in taken:
+            complain(
+                report, item, f"the host {quoted(host)} is already served, line {taken[host]}", "a host has one site"
+            )
+        taken[host] = item.line
+        hosts.append(host)
+    return tuple(hosts)
 
 
-def _one_or_more(item: Schema, **bounds: int) -> Schema:
-    return {"anyOf": [item, {"type": "array", "items": item, **bounds}]}
+def _host(text: str) -> str:
+    if text == "*":
+        return text
+    if text.startswith("*."):
+        return "*." + read_host(text[2:])
+    if "*" in text:
+        raise Fault(f"{quoted(text)} has a * that is not the first label", "www.example.org, *.example.org or *")
+    return read_host(text)
 
 
-def _mapping(keys: tuple[str, ...], values: Schema, required: tuple[str, ...] = ()) -> Schema:
-    """A mapping with exactly these keys; a key without a schema is a KeyError at once."""
-    properties = {key: values[key] for key in keys}
-    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
+def _rule_sets(node: Node, report: Report, _subject: str) -> tuple[str, ...]:
+    names = (read_name(item, report, "a rule set") for item in items_of(node))
+    return tuple(name for name in names if name is not None)
 
 
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-_TRUTH: Final[Schema] = {"type": "boolean"}
-_NAME: Final[Schema] = {"type": "string", "pattern": f"^{NAME.pattern}$", "maxLength": MAX_NAME_CHARACTERS}
-_URLS: Final = _one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, minItems=1, maxItems=MAX_UPSTREAMS)
-_SITE: Final = _mapping(
-    SITE_KEYS,
-    {
-        "hosts": _one_or_more(_TEXT, minItems=1),
-        "upstream": _URLS,
-        "certificate": _mapping(CERTIFICATE_KEYS, {"chain": _TEXT, "key": _TEXT}, CERTIFICATE_KEYS),
-        "upstream_tls": _mapping(UPSTREAM_TLS_KEYS, {"verify": _TRUTH, "ca": _TEXT, "name": _TEXT}),
-        "rule_sets": _one_or_more(_NAME),
-    },
-    ("hosts", "upstream"),
-)
+_URLS: Final = one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, minItems=1, maxItems=MAX_UPSTREAMS)
 
 LISTEN: Final = Kind(
-    _plain(read_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
+    plain(_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
 )
-UPSTREAMS: Final = Kind(_plain(read_upstreams), "URL, or a list of URLs", _URLS)
-SITES: Final = Kind(read_sites, f"list of {{{', '.join(SITE_KEYS)}}}", {"type": "array", "minItems": 1, "items": _SITE})
-NETWORKS: Final = Kind(_plain(read_networks), "list of networks", _one_or_more(_TEXT))
-PATH: Final = Kind(read_path, "path", _TEXT)
-FILE: Final = Kind(read_file_path, "path", _TEXT)
+UPSTREAMS: Final = Kind(plain(_upstreams), "URL, or a list of URLs", _URLS)
+NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(_TEXT))
+PATH: Final = Kind(_path, "path", _TEXT)
+FILE: Final = Kind(_file_path, "path", _TEXT)
 AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
-FILE_OF_SECRET: Final = Kind(read_secret_file, "path", _TEXT)
-SECRET: Final = Kind(_plain(read_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
-STORE_URL: Final = Kind(_plain(read_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
-KEBAB: Final = Kind(_plain(read_name), "name", _NAME)
-SERVER_NAME: Final = Kind(_name_of_server, "name", _TEXT)
-HEADER: Final = Kind(_header, "name", _TEXT)
-TRUTH: Final = Kind(_plain(read_truth), "true or false", _TRUTH)
-SHARE: Final = Kind(_share, "0 to 1", {"type": "number", "minimum": 0, "maximum": 1})
+FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
+SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
+STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
+SERVER_NAME: Final = Kind(text(253).read, "name", _TEXT)
+HEADER: Final = Kind(plain(_header), "name", _TEXT)
+SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
+
+_CERTIFICATE_EXAMPLE: Final = "{chain: FILE, key: FILE}, both PEM"
+
+CERTIFICATE: Final = KeyTable(
+    subject="certificate",
+    example=_CERTIFICATE_EXAMPLE,
+    prefixed=True,
+    keys={
+        "chain": Key(FILE, required=("{subject} has no chain", _CERTIFICATE_EXAMPLE)),
+        "key": Key(FILE, required=("{subject} has no key", _CERTIFICATE_EXAMPLE)),
+    },
+)  # fmt: skip
+
+UPSTREAM_TLS: Final = KeyTable(
+    subject="upstream_tls",
+    example="{verify: true, ca: FILE, name: HOST}",
+    prefixed=True,
+    keys={
+        "verify": Key(TRUTH),
+        "ca": Key(FILE),
+        "name": Key(SERVER_NAME),
+    },
+)  # fmt: skip
+
+
+def _in_site(table: KeyTable, value: type[Any]) -> Kind:
+    """A mapping of a site that becomes this value; its paths are relative like the site's."""
+    read = filled(table, value)
+    return Kind(lambda node, report, subject, sites: read(node, report, subject, sites.base), "mapping", table.schema())
+
+
+SITE: Final = KeyTable(
+    subject="a site",
+    example="{hosts: [www.example.org], upstream: http://127.0.0.1:9000}",
+    meant={"host": "did you mean 'hosts'?", "upstreams": "did you mean 'upstream'?"},
+    keys={
+        "hosts": Key(Kind(_hosts, "hosts", one_or_more(_TEXT, minItems=1)),
+            required=("the site has no hosts", "hosts: [www.example.org]")),
+        "upstream": Key(UPSTREAMS, required=("the site has no upstream", "upstream: http://127.0.0.1:9000"),
+            attribute="upstreams"),
+        "certificate": Key(_in_site(CERTIFICATE, Certificate)),
+        "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
+        "rule_sets": Key(Kind(plain(_rule_sets), "rule sets", one_or_more(KEBAB.schema))),
+    },
+)  # fmt: skip
+
+_SITES: Final = listed_in(
+    "entries",
+    Kind(filled(SITE, Site), SITE.subject, SITE.schema()),
+    MAX_SITES,
+    example="- hosts: [www.example.org]\n    upstream: http://127.0.0.1:9000",
+    owner="sites",
+)
+SITES: Final = Kind(_sites, f"list of {{{', '.join(SITE.keys)}}}", _SITES.schema)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from proxyguard.core.yaml.kinds import Schema
 from proxyguard.settings.table import GROUPS, SETTINGS, Setting
-
-type Schema = dict[str, Any]
 
 
 def settings_schema() -> Schema:

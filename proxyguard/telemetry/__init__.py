@@ -1,1 +1,1 @@
-"""What proxyguard tells its operators: the audit log and the metrics."""
+"""Telemetry for operators: the audit log, metrics, shadow tallies."""

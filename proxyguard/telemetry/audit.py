@@ -31,6 +31,10 @@ PIPE_CHUNK: Final = 4096
 FILE_CHUNK: Final = 256 * 1024
 
 RETRY_SECONDS: Final = 1.0
+"""Between tries after a failed write, and between looks for a rotated file."""
+
+GATHER_SECONDS: Final = 0.05
+"""The writer waits so long after the first record, so that one write takes many of them under load."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +64,12 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
 
 
 def shown(value: bytes) -> str:
-    """What a record keeps of bytes that a client chose: the first MAX_TEXT, undecodable ones replaced."""
+    """Bytes that a client chose, as a record keeps them: the first MAX_TEXT, undecodable ones escaped."""
     return value[:MAX_TEXT].decode("utf-8", "backslashreplace")
 
 
 class AuditLog:
-    """Appends records to a file or to standard output (`-`). `on_drop(count)` hears of records lost."""
+    """Appends records to a file or to standard output (`-`). `on_drop(count)` is called when records are lost."""
 
     def __init__(self, path: str, on_drop: Callable[[int], None]) -> None:
         """Open the file for appending. Raises OSError when that fails."""
@@ -76,7 +80,7 @@ class AuditLog:
         self._fd = self._open()
         self._chunk = self._chunk_size()
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._writer = threading.Thread(target=self._run, name="audit-log", daemon=True)
         self._writer.start()
 
@@ -90,24 +94,27 @@ class AuditLog:
             self._wake.set()
 
     def close(self, seconds: float = 5.0) -> None:
-        """Write what waits, for at most so long, and stop."""
-        self._closing = True
+        """Write what waits, for at most so long, and stop. What cannot be written at the first try is dropped."""
+        self._closing.set()
         self._wake.set()
         self._writer.join(seconds)
 
     def _run(self) -> None:
         looked = 0.0
-        while not self._closing or self._waiting:
-            self._wake.wait()
-            self._wake.clear()
-            if not self._closing:
-                time.sleep(0.05)  # gather: one write for many records under load
+        closing = False
+        while not closing:
+            if not self._waiting:
+                self._wake.wait()
+            self._wake.clear()  # before the look at `_closing`: `close` sets that first
+            closing = self._closing.wait(GATHER_SECONDS)
             now = time.monotonic()
             if now - looked >= RETRY_SECONDS:
                 looked = now
                 self._follow_rotation()
             while self._waiting and self._write_chunk():
                 pass
+        if self._waiting:
+            self._on_drop(len(self._waiting))
         if self._path is not None and self._fd >= 0:
             os.close(self._fd)
 
@@ -125,8 +132,7 @@ class AuditLog:
         except OSError as error:
             self._on_drop(len(lines))
             logger.error("audit log %s: %s; %d records lost", self._path or "-", error.strerror, len(lines))  # noqa: TRY400 - a full disk needs no traceback
-            if not self._closing:
-                time.sleep(RETRY_SECONDS)
+            self._closing.wait(RETRY_SECONDS)
             return False
         return True
 

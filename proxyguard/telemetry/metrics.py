@@ -1,4 +1,4 @@
-"""Counts of what happened, cheap to make and bounded in number, and their Prometheus form.
+"""Counters of one process, cheap to increment and bounded in number, and their Prometheus exposition.
 
 Counting is adding to plain numbers, so that it costs a request next to nothing; prometheus-client writes the exposition. A
 snapshot is plain data, so that the numbers of several workers can be added up. Label values come from rule files and fixed
@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 MAX_SERIES: Final = 5000
-"""Distinct (rule, action, mode) combinations shown."""
+"""Distinct (rule, action, mode) combinations that are exported."""
 
 SECONDS_BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -55,7 +55,7 @@ class Histogram:
 
 
 class Metrics:
-    """All counts of one process. Implements `ports.FrontEvents`; the guard and the reloader add their own."""
+    """All counts of one process. Implements `interfaces.FrontEvents`; the guard and the reloader add their own."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -94,11 +94,11 @@ class Metrics:
         self.decisions[key] += 1
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a number that is read when metrics are asked for. `name` without the prefix."""
+        """Export a number that is read at each scrape. `name` is without the prefix."""
         self.gauges[name] = (text, read)
 
     def show(self, gauges: Iterable[tuple[str, str, Callable[[], float]]]) -> None:
-        """Show several numbers; see `gauge`."""
+        """Export several numbers; see `gauge`."""
         for name, text, read in gauges:
             self.gauge(name, text, read)
 
@@ -123,49 +123,30 @@ class Metrics:
         if self.internal_errors[where] <= 10 or self.internal_errors[where] % 1000 == 0:
             logger.error("internal error in %s (%d so far)", where, self.internal_errors[where], exc_info=error)
 
+    def audit_records_dropped(self, count: int) -> None:
+        self.audit_dropped += count
+
     def snapshot(self) -> list[Family]:
         """Every family as plain data; see `Family`."""
         families: list[Family] = [
             _single("requests_total", "counter", "Requests whose head was read and checked.", self.requests),
             (
-                "decisions_total",
-                "counter",
+                "decisions_total", "counter",
                 "Decisions by rule, action and mode; mode shadow is what a shadow rule would have done.",
-                [
-                    ("", (("rule", rule), ("action", action), ("mode", mode)), count)
-                    for (rule, action, mode), count in self.decisions.items()
-                ],
+                [("", (("rule", rule), ("action", action), ("mode", mode)), count)
+                 for (rule, action, mode), count in self.decisions.items()],
             ),
-            _labelled(
-                "class_requests_total", "Requests by class of client, as the rules define them.", "class", self.classes
-            ),
+            _labelled("class_requests_total", "Requests by class of client, as the rules define them.", "class", self.classes),
             _labelled("responses_total", "Answers by status.", "status", self.responses),
-            ("check_seconds", "histogram", "Time to decide.", self.check_seconds.samples()),
-            ("upstream_seconds", "histogram", "Time to the upstream's response head.", self.upstream_seconds.samples()),
-            (
-                "request_seconds",
-                "histogram",
-                "From a request's head to its answer's end.",
-                self.request_seconds.samples(),
-            ),
-            (
-                "upstream_head_seconds",
-                "histogram",
-                "Time to the head of the upstream's response.",
-                self.upstream_head_seconds.samples(),
-            ),
-            _single(
-                "site_answers_total",
-                "counter",
-                "Requests that the upstream answered, or should have.",
-                self.site_answers,
-            ),
-            _single(
-                "site_errors_total", "counter", "Those that it answered with 5xx, or not at all.", self.site_errors
-            ),
-            _labelled(
-                "restriction_changes_total", "Restrictions by what became of them.", "change", self.restriction_changes
-            ),
+            _histogram("check_seconds", "Time to decide.", self.check_seconds),
+            _histogram("upstream_seconds", "Time from the request to the upstream until the end of its response.",
+                       self.upstream_seconds),
+            _histogram("request_seconds", "From a request's head to its answer's end.", self.request_seconds),
+            _histogram("upstream_head_seconds", "Time to the head of the upstream's response.", self.upstream_head_seconds),
+            _single("site_answers_total", "counter", "Requests that the upstream answered, or should have.", self.site_answers),
+            _single("site_errors_total", "counter", "Requests the upstream answered with 5xx or did not answer.",
+                    self.site_errors),
+            _labelled("restriction_changes_total", "Restrictions by what became of them.", "change", self.restriction_changes),
             _single("response_bytes_total", "counter", "Body bytes sent to clients.", self.bytes_sent),
             _single("request_bytes_total", "counter", "Body bytes received from clients.", self.bytes_received),
             _single("connections", "gauge", "Client connections open.", self.connections),
@@ -177,29 +158,23 @@ class Metrics:
             _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
             _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
             _labelled("reloads_total", "Reloads of the rules, by result.", "result", self.reloads),
-            _labelled(
-                "rollbacks_total", "Promoted rules that went back to shadow by themselves.", "rule", self.rollbacks
-            ),
-            (
-                "policy_info",
-                "gauge",
-                "1 for the digest of the rules in force.",
-                [("", (("digest", self.policy[0]),), 1)] if self.policy[0] else [],
-            ),
-            _single(
-                "policy_timestamp_seconds",
-                "gauge",
-                "When the rules in force were put in force, Unix seconds.",
-                self.policy[1],
-            ),
+            _labelled("rollbacks_total", "Promoted rules that went back to shadow by themselves.", "rule", self.rollbacks),
+            ("policy_info", "gauge", "1 for the digest of the rules in force.",
+             [("", (("digest", self.policy[0]),), 1)] if self.policy[0] else []),
+            _single("policy_timestamp_seconds", "gauge", "When the rules in force were put in force, Unix seconds.",
+                    self.policy[1]),
             ("rules", "gauge", "Rules in force, by mode.", [("", (("mode", k),), v) for k, v in self.rules.items()]),
-        ]
+        ]  # fmt: skip
         families += [_single(name, "gauge", text, read()) for name, (text, read) in self.gauges.items()]
         return families
 
 
 def _single(name: str, kind: str, text: str, value: float) -> Family:
     return name, kind, text, [("", (), value)]
+
+
+def _histogram(name: str, text: str, counts: Histogram) -> Family:
+    return name, "histogram", text, counts.samples()
 
 
 def _labelled(name: str, text: str, label: str, counts: Mapping[str, int] | Mapping[int, int]) -> Family:

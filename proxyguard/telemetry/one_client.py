@@ -13,7 +13,7 @@ from typing import Final
 from proxyguard.core.address import Address
 
 WINDOW_REQUESTS: Final = 2000
-"""Requests looked at before each verdict: more than one person behind a private address makes in a sitting."""
+"""Requests per verdict: more than one person behind a private address makes in a sitting."""
 
 SHARE: Final = 0.95
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class OneClientWatch:
-    """Sees every client address; `suspected` is 1 while the last window looked like one private client."""
+    """Observes every client address; `suspected` is 1 while the last window looked like one private client."""
 
     __slots__ = ("_candidate", "_hits", "_left", "_quiet", "suspected")
 

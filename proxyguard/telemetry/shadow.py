@@ -1,8 +1,9 @@
-"""Whom shadow rules would have stopped, and which known clients enforced rules did stop, over the last 24 hours.
+"""Tallies the clients that shadow rules would have stopped, and the protected ones that enforced rules stopped, for 24 hours.
 
 A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes
 (every class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory;
-whoever shows a report decides whether to show them. The tallies of several workers join. Knows nothing of why a rule held.
+the command that shows a report decides whether to show them. Tallies of several workers can be joined. Knows nothing of why a
+rule applied.
 """
 
 from __future__ import annotations
@@ -81,20 +82,17 @@ class _Top:
         entry[1] += protected
 
 
+_NUMBERS: Final = ("requests", "protected_requests", "first", "last")
+
+_DISTINCT: Final = ("clients", "networks", "protected")
+
+
 class Hits:
-    """What one rule did, or would have done, in a stretch of time."""
+    """The requests that one rule stopped, or would have stopped, within a period."""
 
     __slots__ = (
-        "clients",
-        "first",
-        "last",
-        "networks",
-        "protected",
-        "protected_requests",
-        "requests",
-        "top_clients",
-        "top_networks",
-    )
+        "clients", "first", "last", "networks", "protected", "protected_requests", "requests", "top_clients", "top_networks",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = 0
@@ -108,7 +106,7 @@ class Hits:
         self.last = 0.0
 
     def join(self, other: Hits) -> None:
-        """Add what another counted."""
+        """Add the counts of another."""
         self.requests += other.requests
         self.protected_requests += other.protected_requests
         self.clients.join(other.clients)
@@ -124,24 +122,19 @@ class Hits:
     def as_data(self) -> dict[str, Any]:
         """Plain data for `from_data`, in another process."""
         return {
-            "requests": self.requests,
-            "protected_requests": self.protected_requests,
-            "clients": self.clients.as_data(),
-            "networks": self.networks.as_data(),
-            "protected": self.protected.as_data(),
+            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: getattr(self, name).as_data() for name in _DISTINCT},
             "top_clients": self.top_clients.counts,
             "top_networks": self.top_networks.counts,
-            "first": self.first,
-            "last": self.last,
         }
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Hits:
-        """What `as_data` gave."""
+        """The inverse of `as_data`."""
         made = cls()
-        for name in ("requests", "protected_requests", "first", "last"):
+        for name in _NUMBERS:
             setattr(made, name, data[name])
-        for name in ("clients", "networks", "protected"):
+        for name in _DISTINCT:
             setattr(made, name, Distinct.from_data(data[name]))
         made.top_clients.counts = data["top_clients"]
         made.top_networks.counts = data["top_networks"]
@@ -190,7 +183,7 @@ class TallyWindow:
 
 
 class Tally:
-    """Hears of decisions. One per process; called from the event loop only."""
+    """Observes decisions. One per process; called from the event loop only."""
 
     def __init__(self, secret: bytes, prefixes: Prefixes, clock: Callable[[], float]) -> None:
         self._secret = secret[:64]
@@ -218,7 +211,7 @@ class Tally:
             self._count(Mode.SHADOW, rule, now, known, is_protected=is_protected)
 
     def forget(self, rule: str, mode: Mode) -> None:
-        """Drop what a rule did in a mode: it is another rule now, or a watch over it begins."""
+        """Drop the tally of a rule in a mode: the rule has changed, or a watch over it begins."""
         self._hits[mode].pop(rule, None)
 
     async def window(self, *, enforced_only: bool = False) -> TallyWindow:

@@ -11,16 +11,18 @@ from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.memory import Trimmer
 from proxyguard.core.address import Address, Network, Prefixes
 from proxyguard.core.settings import Bounds
+from proxyguard.http.trusted_networks import TrustedNetworks
 
 A = Address.parse("192.0.2.1")
 NEIGHBOUR = Address.parse("192.0.2.200")
 OTHER = Address.parse("198.51.100.1")
 PROXY = Address.parse("10.0.0.1")
+TRUSTED = TrustedNetworks((Network.parse("10.0.0.0/8"), Network.parse("fd00::/8")))
 
 
 def admission(connections: int = 10, per_network: int = 3) -> Admission:
     bounds = Bounds(connections=connections, connections_per_network=per_network)
-    return Admission(bounds, Prefixes(), (Network.parse("10.0.0.0/8"), Network.parse("fd00::/8")), lambda _: True)
+    return Admission(bounds, Prefixes(), TRUSTED, lambda _: True)
 
 
 def test_connections_are_counted_by_network_and_in_all() -> None:
@@ -46,8 +48,8 @@ def test_trusted_proxies_are_neither_counted_by_network_nor_refused() -> None:
     door = admission()
     assert [door.enter(PROXY) for _ in range(10)] == [None] * 10
     assert (door.enter(PROXY), door.is_refused(PROXY), door.is_refused(A)) == ("connections", False, True)
-    assert door.is_trusted(Address.parse("fd00::1"))
-    assert not door.is_trusted(Address.parse("fe80::1"))
+    assert not door.is_refused(Address.parse("fd00::1"))
+    assert door.is_refused(Address.parse("fe80::1"))
 
 
 @pytest.mark.parametrize(("used", "patience"), [(0, 1.0), (75, 1.0), (85, 0.6), (95, 0.2), (99, 0.1), (100, 0.1)])

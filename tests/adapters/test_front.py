@@ -90,6 +90,7 @@ def test_a_client_that_does_not_read_stops_the_upstream_not_our_memory() -> None
                 before = written
                 await asyncio.sleep(0.1)
             held = next(iter(rig.front._runtime.connections))  # type: ignore[union-attr]  # it was started
+            assert isinstance(held, ClientConnection)
             assert held.transport.get_write_buffer_size() <= 128 * 1024
             await until(lambda: rig.events.bounds["send_gap_seconds"] == 1)
             await until(lambda: rig.front.stats()["connections"] == 0)

@@ -7,7 +7,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from proxyguard.policy.schema.descriptions import EXAMPLES
 from proxyguard.policy.schema.schema import policy_schema
 
 SCHEMA = policy_schema()
@@ -54,11 +53,14 @@ def test_a_key_tells_its_values_or_says_all_in_words() -> None:
     assert [path for path in mute if path not in numbers and "restriction" not in path] == []
 
 
-@pytest.mark.parametrize("key", EXAMPLES)
-def test_an_example_is_valid_where_it_is_shown(key: str) -> None:
-    """Each example of the table is found in the schema, at a key that takes it."""
-    shown = [value for path, value in KEYS.items() if value.get("examples") == EXAMPLES[key]]
-    assert shown
-    for value in shown:
-        validator = jsonschema.Draft7Validator({**value, "definitions": SCHEMA["definitions"]})
-        assert all(validator.is_valid(example) for example in EXAMPLES[key])
+SHOWN = [path for path, key in KEYS.items() if "examples" in key]
+
+
+def test_many_keys_show_a_value() -> None:
+    assert len(SHOWN) > 100
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_an_example_is_valid_where_it_is_shown(path: str) -> None:
+    validator = jsonschema.Draft7Validator({**KEYS[path], "definitions": SCHEMA["definitions"]})
+    assert [example for example in KEYS[path]["examples"] if not validator.is_valid(example)] == []

@@ -35,8 +35,9 @@ def test_a_limit_is_as_exact_as_with_one_worker(guard: Proxyguard) -> None:
 
 
 def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None:
-    workers = [pid for pid in guard.family()[1:] if b"supervised" in _command_line(pid)]
+    workers = [pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]
     assert len(workers) == 3
+    counted = _requests(guard)
     with guard.get("/events?interval=0.05", headers=FIREFOX, stream=True) as stream:
         lines = stream.iter_lines()
         assert next(lines) == b"data: 1"
@@ -57,10 +58,16 @@ def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None
         assert time.monotonic() - began < 2.5
         assert any(next(lines).startswith(b"data: ") for _ in range(4))
     wait_until(
-        lambda: len([pid for pid in guard.family()[1:] if b"supervised" in _command_line(pid)]) == 3,
+        lambda: len([pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]) == 3,
         10,
         "three workers",
     )
+    assert _requests(guard) >= counted  # a fall would look like a restart of the instance
+
+
+def _requests(guard: Proxyguard) -> float:
+    [line] = [line for line in guard.admin("/metrics").splitlines() if line.startswith("proxyguard_requests_total ")]
+    return float(line.split()[1])
 
 
 def _command_line(pid: int) -> bytes:

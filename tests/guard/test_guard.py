@@ -20,7 +20,7 @@ from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Charge, Outcome, StoreUnavailable
 from proxyguard.policy.compile.compile import compile_policy
-from proxyguard.policy.model import Field, FieldKind, Policy, Rule, RuleSet, Test, Text, TextKind
+from proxyguard.policy.model import AccountSource, Field, FieldKind, Policy, Rule, RuleSet, Test, Text, TextKind
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics
@@ -217,3 +217,22 @@ def test_references_are_opaque_and_distinct(tmp_path: Path) -> None:
     references = {bench.ask().reference for _ in range(1000)}
     assert len(references) == 1000
     assert {len(reference) for reference in references} == {16}
+
+
+SESSION = Field(FieldKind.COOKIE, "session")
+
+
+@pytest.mark.parametrize("mode", FailureMode)
+def test_a_failed_check_still_hides_the_account_header_and_learns_from_it(tmp_path: Path, mode: FailureMode) -> None:
+    """Else failure mode open would forward the client's own header, and the client would see the upstream's."""
+    bench = Bench(tmp_path, store=BrokenStore(), mode=mode)
+    account = AccountSource(SESSION, "x-account-class")
+    rule_set = RuleSet(name="all", file="all.yaml", account=account, rules=RULES)
+    bench.guard.swap(Policies("d", HostTable([]), compile_policy(Policy((rule_set,), "d"), secret=SECRET)))
+    ticket = bench.ask(b"/signup")
+    assert ticket.decision.rule == "failure-mode"
+    assert ticket.forwarding is not None
+    assert (ticket.forwarding.hide, ticket.forwarding.add) == (b"x-account-class", ())
+    assert ticket.forwarding.on_hidden_value is not None
+    ticket.forwarding.on_hidden_value(b"member")
+    assert bench.ask(b"/signup").request.account == b"member"

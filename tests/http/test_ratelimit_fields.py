@@ -12,7 +12,7 @@ from proxyguard.core.decision import Decision, EndTime, Quota, Reject
 from proxyguard.core.request import Request
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Ticket
-from proxyguard.http.ratelimit_fields import NOUNS, UNITS, ending_text, iso_time, limit_text, quota_fields, spoken
+from proxyguard.http.ratelimit_fields import NOUNS, UNITS, ending_text, format_wait, iso_time, limit_text, quota_fields
 from proxyguard.http.responses import render
 from proxyguard.limits.limit import CountKind, Window
 from proxyguard.limits.stores.memory import MemoryStore
@@ -93,7 +93,7 @@ def test_an_end_is_said_in_both_ways_and_never_too_early() -> None:
     ],
 )
 def test_a_wait_is_rounded_up(seconds: int, words: str) -> None:
-    assert spoken(seconds) == words
+    assert format_wait(seconds) == words
 
 
 RESTRICTED = Decision(

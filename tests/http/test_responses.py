@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
-from proxyguard.core.decision import Decision, Drop, Mode, Quota, Reject, Tarpit
+from proxyguard.core.decision import Decision, Drop, Quota, Reject, Tarpit
 from proxyguard.http.responses import DEFAULT_MESSAGES, error_page, refusal_status, render
 
 QUOTA = Quota(limit=10, period_seconds=60.0, remaining=0, retry_after_seconds=4.2)
@@ -75,10 +77,26 @@ def test_waits_are_said_in_words(seconds: float, words: str) -> None:
 
 
 def test_a_refusal_has_the_status_that_the_client_reads() -> None:
-    assert refusal_status(Decision(Reject(), "r", mode=Mode.ENFORCE)) == 403
+    assert refusal_status(Decision(Reject(), "r")) == 403
     assert refusal_status(Decision(Reject(status=451), "r")) == 451
     assert refusal_status(Decision(Tarpit(), "r")) == 200
 
 
 def test_a_drop_has_no_status() -> None:
     assert refusal_status(Decision(Drop(), "r")) == 0
+
+
+def test_a_page_keeps_what_looks_like_a_template_in_a_message() -> None:
+    message = 'Don\'t {{ wait }} {% if %} {0} "now" \0'
+    body = error_page(429, "00ff", accept=b"text/html", retry_after_seconds=5).body
+    own = render(
+        Decision(Reject(status=429, message=message, retry_after_seconds=5.0), "r"), "00ff", accept=b"text/html"
+    ).body
+    default = DEFAULT_MESSAGES[429].encode()
+    assert own == body.replace(default, b"Don&#x27;t {{ wait }} {% if %} {0} &quot;now&quot; \0")
+
+
+def test_tools_that_write_no_page_load_no_template_engine() -> None:
+    code = "import sys, proxyguard.cli.rules, proxyguard.cli.explain, proxyguard.cli.replay; print('jinja2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"

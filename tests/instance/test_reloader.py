@@ -11,10 +11,13 @@ import pytest
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings, Site
-from proxyguard.instance.deploy import InForce, RulesRejected, compile_sites, load_tested, signature, signature_of_load
-from proxyguard.instance.loader_process import load_elsewhere
-from proxyguard.instance.policy_transfer import given_piece, join, pieces
+from proxyguard.instance.deploy import compile_sites
+from proxyguard.instance.in_force import InForce
+from proxyguard.instance.loaded_rules import RulesRejected, load_tested
+from proxyguard.instance.loader_process import load_in_child
+from proxyguard.instance.policy_transfer import PolicyTransfer, given_part, join, split
 from proxyguard.instance.reloader import Reloader
+from proxyguard.instance.watch_signature import signature, signature_of_load
 from proxyguard.policy.given import plain_restriction
 from proxyguard.telemetry.metrics import Metrics
 
@@ -52,40 +55,34 @@ class Installed:
     def results(self) -> Counter[str]:
         return +self.metrics.reloads
 
-    async def install(self, parts: list[bytes]) -> InForce:
+    async def install(self, parts: list[bytes]) -> None:
         in_force = InForce.of(join(parts), Mode.ENFORCE)
         self.digests.append(in_force.digest)
         self.modes.append(dict(in_force.modes))
-        return in_force
 
     def reloader(self, rules: Path, poll_seconds: float = 1.0) -> Reloader:
-        loaded = load_tested(rules)
-        return Reloader(
-            rules,
-            InForce.of(loaded, Mode.ENFORCE),
-            pieces(loaded),
-            self.install,
-            self.metrics,
-            poll_seconds=poll_seconds,
-        )
+        policy = PolicyTransfer.of(load_tested(rules), Mode.ENFORCE)
+        return Reloader(rules, Mode.ENFORCE, policy, self.install, self.metrics, poll_seconds=poll_seconds)
 
 
 def test_a_policy_survives_the_trip_from_the_building_process(rules: Path) -> None:
     loaded = load_tested(rules)
-    there = join(asyncio.run(load_elsewhere(rules)))
+    policy = asyncio.run(load_in_child(rules, Mode.SHADOW))
+    there = join(policy.parts)
+    assert policy.in_force == InForce.of(loaded, Mode.SHADOW)
     assert there.policy.digest == loaded.policy.digest
     assert there.files == loaded.files
     assert there.policy.rule_sets[0].rules == loaded.policy.rule_sets[0].rules
 
 
-def test_large_rule_sets_travel_in_pieces(rules: Path) -> None:
+def test_large_rule_sets_travel_in_parts(rules: Path) -> None:
     many = "name: many\nrules:\n" + "".join(
         f"  - {{name: r{n}, action: reject, when: {{path: /{n}}}}}\n" for n in range(250)
     )
     (rules / "20-many.yaml").write_text(many)
     loaded = load_tested(rules)
-    assert len(pieces(loaded)) == 2 + 2 + 1 + 3
-    assert join(pieces(loaded)).policy.rule_sets[1].rules == loaded.policy.rule_sets[1].rules
+    assert len(split(loaded)) == 2 + 2 + 1 + 3
+    assert join(split(loaded)).policy.rule_sets[1].rules == loaded.policy.rule_sets[1].rules
 
 
 def test_a_refused_change_keeps_what_is_in_force_and_says_why(rules: Path) -> None:
@@ -262,7 +259,7 @@ def test_reading_begins_with_the_first_look_and_is_given_up_when_the_files_chang
     begun: list[asyncio.Event] = []
     ended: list[str] = []
 
-    async def read(folder: Path) -> list[bytes]:
+    async def read(folder: Path, mode: Mode) -> PolicyTransfer:
         may_end = asyncio.Event()
         begun.append(may_end)
         try:
@@ -271,9 +268,9 @@ def test_reading_begins_with_the_first_look_and_is_given_up_when_the_files_chang
             ended.append("given up")
             raise
         ended.append("read")
-        return pieces(load_tested(folder))
+        return PolicyTransfer.of(load_tested(folder), mode)
 
-    monkeypatch.setattr("proxyguard.instance.reloader.load_elsewhere", read)
+    monkeypatch.setattr("proxyguard.instance.reloader.load_in_child", read)
 
     async def until(holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
@@ -317,7 +314,7 @@ def test_a_fault_of_ours_is_counted_as_failed_and_the_watch_goes_on(rules: Path)
     assert installed.results == {"failed": 1, "applied": 1}
 
 
-async def broken_install(_parts: list[bytes]) -> InForce:
+async def broken_install(_parts: list[bytes]) -> None:
     raise OSError(28, "No space left on device")
 
 
@@ -343,7 +340,7 @@ def test_restrictions_that_cannot_be_installed_are_not_given(rules: Path) -> Non
     installed = Installed()
     reloader = installed.reloader(rules)
 
-    async def refuse(_parts: list[bytes]) -> InForce:
+    async def refuse(_parts: list[bytes]) -> None:
         raise RulesRejected.because(rules, "no worker answered")
 
     reloader._install = refuse
@@ -357,7 +354,7 @@ def test_restrictions_that_cannot_be_installed_are_not_given(rules: Path) -> Non
 def test_a_given_restriction_applies_to_sites_that_choose_their_rule_sets(rules: Path) -> None:
     (rules / "20-two.yaml").write_text(GOOD.replace("one", "two").replace("curl", "wget"))
     sites = (Site(hosts=("a.example",), rule_sets=("two",)),)
-    loaded = join([*pieces(load_tested(rules)), given_piece((SLOW,))])
+    loaded = join([*split(load_tested(rules)), given_part((SLOW,))])
     policies = compile_sites(loaded.policy, Settings(rules=rules, sites=sites), b"x")
     assert [rule.name for rule in policies.of(b"a.example").rules] == ["no-wget", "slow-anonymous"]
     for name in ("command:", "classes:"):

@@ -13,7 +13,8 @@ import pytest
 from proxyguard.core.decision import Mode
 from proxyguard.instance.control.restriction_commands import MAX_GIVEN, RestrictionCommands
 from proxyguard.instance.control.server import CommandError
-from proxyguard.instance.deploy import InForce, Loaded
+from proxyguard.instance.in_force import InForce
+from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.restriction_controller import RestrictionController
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.given import Plain, with_given
@@ -45,7 +46,7 @@ class FakeReloader:
     def reload(self) -> None:
         policy = load_policy(self._rules).policy
         assert policy is not None
-        self.current = InForce.of(Loaded(with_given(policy, self.given), ()), Mode.ENFORCE)
+        self.current = InForce.of(LoadedRules(with_given(policy, self.given), ()), Mode.ENFORCE)
 
     async def give(self, given: Sequence[Plain]) -> None:
         self.given = tuple(given)

@@ -14,7 +14,7 @@ from proxyguard.core.problems import format_report
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Counting, Settings
 from proxyguard.core.units import duration_text
-from proxyguard.http.ratelimit_fields import spoken
+from proxyguard.http.ratelimit_fields import format_wait
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Charge
@@ -81,7 +81,7 @@ def test_days_of_requests_are_answered_as_shown(limit: str, heading: str, rows: 
         store.charge(owed(due(looked, decision), int(status or 200), 0, 0.1), (), now)
         answer = "passes"
         if decision.quota is not None:
-            answer = f"refused, come back in {spoken(round(decision.quota.retry_after_seconds))}"
+            answer = f"refused, come back in {format_wait(round(decision.quota.retry_after_seconds))}"
         said = f"{path} ({status})" if status else path
         seen.append(f"| {f'{day} ' if day else ''}{hour}:{minute} | {said} | {answer} |")
     assert seen == rows.splitlines()

@@ -7,8 +7,8 @@ import pytest
 
 from proxyguard.core.settings import Settings
 from proxyguard.settings.file import read_settings
+from proxyguard.settings.kinds import CERTIFICATE, SITE, UPSTREAM_TLS
 from proxyguard.settings.table import OTHER_VARIABLES, SETTINGS, Setting
-from proxyguard.settings.values import CERTIFICATE_KEYS, SITE_KEYS, UPSTREAM_TLS_KEYS
 from tests.paths import DOCS
 
 REFERENCE = (DOCS / "reference/settings.md").read_text()
@@ -27,12 +27,12 @@ def test_every_line_is_a_setting() -> None:
     assert lines == [setting.path for setting in SETTINGS]
 
 
-@pytest.mark.parametrize("name", [*OTHER_VARIABLES, *SITE_KEYS])
+@pytest.mark.parametrize("name", [*OTHER_VARIABLES, *SITE.keys])
 def test_everything_else_is_named(name: str) -> None:
     assert f"| `{name}` |" in REFERENCE
 
 
-@pytest.mark.parametrize("name", [*CERTIFICATE_KEYS, *UPSTREAM_TLS_KEYS])
+@pytest.mark.parametrize("name", [*CERTIFICATE.keys, *UPSTREAM_TLS.keys])
 def test_the_parts_of_a_site_are_named(name: str) -> None:
     assert re.search(rf"`\{{[^`]*\b{name}: ", REFERENCE)
 

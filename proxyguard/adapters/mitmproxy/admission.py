@@ -1,16 +1,16 @@
 """Who may connect: bounds on open connections in all and per client network, and peers that are refused at accept.
 
-Knows addresses and counts; nothing of sockets or of what is said on a connection.
+Knows addresses and counts; nothing of sockets or of what is sent on a connection.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
-from proxyguard.core.address import Address, Network, Prefixes
+from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.settings import Bounds
+from proxyguard.http.trusted_networks import TrustedNetworks
 
 LEAST_PATIENCE: Final = 0.1
 """With the defaults: a head within 1.5 s, and 6 s of idleness, when there is hardly any room left."""
@@ -26,15 +26,13 @@ class Admission:
         self,
         bounds: Bounds,
         prefixes: Prefixes,
-        trusted: Iterable[Network],
+        trusted: TrustedNetworks,
         refuse_at_accept: Callable[[Address], bool],
         on_count: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._bounds = bounds
         self._prefixes = prefixes
-        ranges = sorted((network.first, network.last) for network in trusted)
-        self._trusted_first = [first for first, _ in ranges]
-        self._trusted_last = [last for _, last in ranges]
+        self._trusted = trusted
         self._refuse = refuse_at_accept
         self._on_count = on_count
         self._per_network: dict[str, int] = {}
@@ -49,20 +47,15 @@ class Admission:
         """The key that connections and tarpits are counted by."""
         return peer.network_key(self._prefixes)
 
-    def is_trusted(self, peer: Address) -> bool:
-        """Whether a peer is one of the proxies in front of us."""
-        place = bisect_right(self._trusted_first, peer.number)
-        return any(last >= peer.number for last in self._trusted_last[:place]) if place else False
-
     def is_refused(self, peer: Address) -> bool:
         """Whether a peer is banned altogether. Trusted proxies never are: others speak through them."""
-        return not self.is_trusted(peer) and self._refuse(peer)
+        return not self._trusted.contains(peer) and self._refuse(peer)
 
     def enter(self, peer: Address) -> str | None:
         """Count a connection in, or return the name of the bound it would exceed."""
         if self.open >= self._bounds.connections:
             return TOO_MANY
-        if not self.is_trusted(peer):
+        if not self._trusted.contains(peer):
             network = self.network(peer)
             count = self._per_network.get(network, 0)
             if count >= self._bounds.connections_per_network:
@@ -76,7 +69,7 @@ class Admission:
         """Count a connection out."""
         self.open -= 1
         self._on_count(self.open)
-        if self.is_trusted(peer):
+        if self._trusted.contains(peer):
             return
         network = self.network(peer)
         left = self._per_network[network] - 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
+from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.guard.interfaces import FrontEvents
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.responses import Answer, error_page
-
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.services import FrontServices
 
 BOUND_OF_FAULT: Final = {
     "target-size": "target_bytes",

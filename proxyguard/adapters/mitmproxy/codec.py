@@ -1,10 +1,9 @@
-"""How an exchange speaks with its client, whatever the protocol: what an HTTP/1 codec and an HTTP/2 stream have in common."""
+"""How an exchange answers its client, whatever the protocol: what an HTTP/1 codec and an HTTP/2 stream have in common."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from proxyguard.adapters.mitmproxy.private import Command
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.request import Headers
@@ -13,9 +12,7 @@ from proxyguard.http.responses import Answer
 
 
 class Codec(Protocol):
-    """One exchange at a time. `commands` are for the driver, in order; an exchange adds its own."""
-
-    commands: list[Command]
+    """One exchange at a time."""
 
     def send_interim(self, head: ResponseHead) -> None:
         """Pass on a 1xx response."""
@@ -38,7 +35,7 @@ class Codec(Protocol):
         ...
 
     def send_switch(self, head: ResponseHead) -> bytes:
-        """Pass on a 101; gives what the client already sent in the new protocol."""
+        """Pass on a 101; returns what the client already sent in the new protocol."""
         ...
 
     def send_raw(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ from math import inf
 from typing import cast
 
 from proxyguard.adapters.mitmproxy.embed import ConnectionContext
+from proxyguard.adapters.mitmproxy.leases import Leases
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
     AwaitTicket,
@@ -49,17 +50,16 @@ from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.leases import Leases
 from proxyguard.core.address import Address
 
 logger = logging.getLogger(__name__)
 
 
 class ClientConnection(PiecewiseProtocol):
-    """See the module."""
+    """Drives one client connection; asyncio calls it for the socket, the wheel for its deadline."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_lane", "_layer", "_leases", "_link", "_pending", "_preamble",
+        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_pending", "_proxy_header",
         "_runtime", "_unsent", "deadline", "placed_at",
     )  # fmt: skip
 
@@ -72,12 +72,12 @@ class ClientConnection(PiecewiseProtocol):
         self._runtime = runtime
         self._context: ConnectionContext | None = None
         self._layer: Layer | None = None
-        self._preamble: ProxyHeaderReader | None = None
+        self._proxy_header: ProxyHeaderReader | None = None
         self._pending: list[Event] = []
         self._busy = False
         self._closing = False
         self._unsent = 0
-        self._held_by_lane = False
+        self._held_by_layer = False
         self.deadline = inf
         self.placed_at = UNPLACED
 
@@ -109,25 +109,25 @@ class ClientConnection(PiecewiseProtocol):
         )
         link.wake = self._wake
         link.wake_soon = self._wake_soon
-        self._leases = Leases(self, runtime, link)
+        link.upstreams = self._leases = Leases(self, runtime, link)
         local = transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], link)
         self._layer = ProtocolChooser(self._context)
-        if services.settings.trust.proxy_protocol and services.resolver.trusts(peer):
-            self._preamble = ProxyHeaderReader(link, runtime)
+        if services.settings.trust.proxy_protocol and services.resolver.trusted.contains(peer):
+            self._proxy_header = ProxyHeaderReader(link, services)
         self.dispatch(Start())
 
     def on_data(self, data: bytes) -> None:
-        preamble = self._preamble
-        if preamble is not None:
+        reader = self._proxy_header
+        if reader is not None:
             try:
-                data = preamble.read(data)
+                data = reader.read(data)
             except RefusedPeer:
                 self.transport.abort()
                 return
-            if not preamble.is_over:
+            if not reader.is_over:
                 return
-            self._preamble = None
+            self._proxy_header = None
             if not data:
                 return
         context = self._context
@@ -151,7 +151,7 @@ class ClientConnection(PiecewiseProtocol):
         self._closing = True
         layer = self._link.layer
         if layer is not None:
-            self._layer = layer  # told directly: a TLS layer swallows a second close
+            self._layer = layer  # sent to it directly: a TLS layer swallows a second close
             self.dispatch(ConnectionClosed(context.client))
         self._let_go()
         self._runtime.admission.leave(self._entered)
@@ -170,8 +170,8 @@ class ClientConnection(PiecewiseProtocol):
         self.dispatch(Writable())
 
     def keep_pace(self) -> None:
-        """Read from the client only while its lane and its upstreams take what comes."""
-        self.hold_reading(held=self._held_by_lane or self._leases.is_blocked)
+        """Read from the client only while its layer and its upstreams take what comes."""
+        self.hold_reading(held=self._held_by_layer or self._leases.is_blocked)
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class ClientConnection(PiecewiseProtocol):
     # -- events down, commands up ----------------------------------------------------------------------------------------
 
     def dispatch(self, event: Event) -> None:
-        """Hand an event to the layers and carry out what they say, then what comes of that."""
+        """Hand an event to the layers and carry out their commands, then the events that came meanwhile."""
         layer = self._layer
         if layer is None:
             return
@@ -240,21 +240,21 @@ class ClientConnection(PiecewiseProtocol):
 
     def _carry_out(self, command: Command) -> None:
         if command.__class__ is SendData:  # the commonest by far
-            connection = command.connection
-            if connection.__class__ is UpstreamServer:
-                carrier = connection.carrier
-                if not carrier.closed:
-                    carrier.transport.write(command.data)
+            receiver = command.connection
+            if receiver.__class__ is UpstreamServer:
+                connection = receiver.connection
+                if not connection.closed:
+                    connection.transport.write(command.data)
             elif not self._closing:
                 self.transport.write(command.data)
             return
         match command:
             case Lease():
-                self._leases.begin(command)
+                self._leases.connect(command)
             case EndLease():
                 self._leases.end(command)
             case HoldReading():
-                self._held_by_lane = command.held
+                self._held_by_layer = command.held
                 self.keep_pace()
             case HoldUpstream():
                 self._leases.hold(command.server, held=command.held)
@@ -282,7 +282,7 @@ class ClientConnection(PiecewiseProtocol):
         if not self.transport.is_closing():
             try:
                 self.transport.write_eof()
-            except OSError:  # reset since we last heard of it
+            except OSError:  # reset meanwhile
                 self.transport.abort()
 
     def _hook(self, hook: StartHook) -> None:
@@ -309,7 +309,7 @@ class ClientConnection(PiecewiseProtocol):
         self.transport.close()
 
     def _detain(self, command: Detain) -> None:
-        """Everything but the transport is let go; the dripper counts the connection out when it ends."""
+        """Everything but the transport is let go; the tarpit counts the connection out when it ends."""
         runtime = self._runtime
         transport = self.transport
         leave = partial(_left, runtime, self._entered)
@@ -332,8 +332,9 @@ class ClientConnection(PiecewiseProtocol):
             self._context.layers.clear()
         self._context = None
         self._layer = None
-        # The lane knows its link: freed here, and not only when the collector comes by.
-        self._link.wake = self._link.wake_soon = self._link.layer = None
+        # Layers and leases know the link: freed here, and not only when the collector comes by.
+        link = self._link
+        link.wake = link.wake_soon = link.layer = link.upstreams = None
 
     def _wake(self) -> None:
         self.dispatch(Expired())

@@ -62,7 +62,7 @@ class Stack:
     ) -> None:
         self._services = services
         self._certificates = certificates
-        self._http2_lane = http2_layer
+        self._http2_layer = http2_layer
 
     def next_layer(self, asked: NextLayer) -> None:
         """mitmproxy's extension point: which protocol comes next on a connection."""
@@ -74,8 +74,8 @@ class Stack:
                 asked.layer = TlsLayer(context, self._services, link)
                 return
             layer: Layer = Http1Layer(context, self._services, link, misdirected=True)
-        elif context.client.alpn == HTTP2 and self._http2_lane is not None:
-            layer = self._http2_lane(context, self._services, link)
+        elif context.client.alpn == HTTP2 and self._http2_layer is not None:
+            layer = self._http2_layer(context, self._services, link)
         else:
             layer = Http1Layer(context, self._services, link)
         link.layer = asked.layer = layer
@@ -100,7 +100,7 @@ class Embedding:
         return ConnectionContext(client, self.master.options, link)
 
     def run_hook(self, hook: StartHook) -> Coroutine[Any, Any, None] | None:
-        """Call a hook on every addon that has it; gives what is left to await, if an addon's hook is a coroutine function."""
+        """Call a hook on every addon that has it; returns what is left to await, if an addon's hook is a coroutine function."""
         callables = self._hooks.get(hook.name)
         if callables is None:
             found = (getattr(addon, hook.name, None) for addon in self.master.addons.chain)

@@ -1,21 +1,22 @@
 """One request from its head to its end: checked, then refused, held or forwarded, its response passed back, and settled.
 
 A state machine between a codec, which speaks with the client, and the request as its upstream gets it, which is always HTTP/1.1:
-what is done with decisions, with answers, and when time runs out. Commands for the driver go onto the codec's list. No I/O; `now`
-is an argument.
+what is done with decisions, with answers, and when time runs out. Commands for the driver go into the layer's Outbox. No I/O;
+`now` is an argument.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
-from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.request import UpstreamRequest
+from proxyguard.adapters.mitmproxy.upstream_request import UpstreamRequest
 from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
@@ -23,11 +24,8 @@ from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
 from proxyguard.http.responses import Answer, error_page, render
 
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
-
 RETRY_AFTER_SECONDS: Final = 5.0
-"""What an error page of ours asks for; upstreams that restart are back within seconds."""
+"""What our error pages ask for; upstreams that restart are back within seconds."""
 
 CLIENT_GONE: Final = 499
 """The status that is recorded when nothing was answered because the client left (nginx's number for it)."""
@@ -38,45 +36,34 @@ class Phase(Enum):
 
     CHECKING = 1
     DELAYED = 2
-    LEASING = 3
-    FORWARDING = 4
+    READY = 3
+    """To be forwarded, as soon as the event at hand has been handled."""
+    LEASING = 4
+    """For a new connection to an upstream."""
+    FORWARDING = 5
     """The upstream has the request, or is getting it; its response may have begun."""
-    RELAYING = 5
+    RELAYING = 6
     """Upgraded: bytes pass both ways."""
-    OVER = 6
+    OVER = 7
 
 
 class Exchange:
-    """See the module. `deadline` is when `expired` is to be called, inf for never."""
+    """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
     __slots__ = (
-        "_bytes_received",
-        "_bytes_sent",
-        "_codec",
-        "_forwarding",
-        "_head",
-        "_hidden",
-        "_link",
-        "_request",
-        "_responded",
-        "_route",
-        "_services",
-        "_started",
-        "_status",
-        "_ticket",
-        "deadline",
-        "phase",
+        "_bytes_received", "_bytes_sent", "_codec", "_forwarding", "_head", "_hidden", "_link", "_outbox",
+        "_responded", "_route", "_services", "_started", "_status", "_ticket", "deadline", "phase", "request",
         "upstream",
     )  # fmt: skip
-
-    _request: Request
 
     def __init__(
         self,
         services: FrontServices,
         link: ClientState,
+        outbox: Outbox,
         codec: Codec,
         head: RequestHead,
+        request: Request,
         route: Route,
         now: float,
         *,
@@ -84,8 +71,10 @@ class Exchange:
     ) -> None:
         self._services = services
         self._link = link
+        self._outbox = outbox
         self._codec = codec
         self._head = head
+        self.request = request
         self._route = route
         self._started = now
         self._ticket: Ticket | None = None
@@ -97,18 +86,17 @@ class Exchange:
         self._responded = False
         self.phase = Phase.CHECKING
         self.deadline = inf
-        self.upstream = UpstreamRequest(codec, head, whole=whole)
+        self.upstream = UpstreamRequest(outbox, head, whole=whole)
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
-    def begin(self, request: Request, now: float) -> None:
+    def begin(self, now: float) -> None:
         """Check the request and act on the decision, or wait for it."""
-        self._request = request
-        checked = self._services.checker.check(request)
+        checked = self._services.checker.check(self.request)
         if isinstance(checked, Ticket):
             self.decided(checked, now)
         else:
-            self._codec.commands.append(AwaitTicket(self, checked))
+            self._outbox.commands.append(AwaitTicket(self, checked))
 
     def body(self, data: bytes, now: float) -> None:
         """More of the request's body. Call only while `takes_body`."""
@@ -129,7 +117,7 @@ class Exchange:
         return not self.upstream.held or self.phase is Phase.FORWARDING
 
     def fail(self, status: int, fault: str, now: float) -> None:
-        """Something is wrong, on whichever side: answer with an error page, or cut a response that has begun."""
+        """Answer with an error page, or cut a response that has begun. `fault` is a token for the audit record."""
         if self._responded:
             self._cut(now, fault)
             return
@@ -159,7 +147,7 @@ class Exchange:
             case Reject():
                 self._reject(now)
             case Pass() | Allow():
-                self._lease(fresh=False)
+                self._forward()
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client):
                     self._status = 200
@@ -172,6 +160,8 @@ class Exchange:
                 self._codec.cut(flush=False)
             case Delay():
                 self._delay(action, now)
+            case _:
+                assert_never(action)
 
     def expired(self, now: float) -> None:
         """The deadline has passed."""
@@ -180,7 +170,7 @@ class Exchange:
         match self.phase:
             case Phase.DELAYED:
                 self._services.delayed -= 1
-                self._lease(fresh=False)
+                self._forward()
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
                 self.fail(504, "upstream-timeout", now)
@@ -197,7 +187,7 @@ class Exchange:
                 pass
 
     def writable(self, now: float) -> None:
-        """The client takes bytes again: the upstream could not send meanwhile, so its time begins anew."""
+        """The client takes bytes again: the upstream could not send meanwhile, so its deadline begins anew."""
         if self.phase is Phase.FORWARDING and self._responded:
             self.deadline = now + self._services.bounds.upstream_gap_seconds
         elif self.phase is Phase.RELAYING:
@@ -205,21 +195,35 @@ class Exchange:
 
     # -- from the upstream -----------------------------------------------------------------------------------------------
 
-    def leased(self, server: UpstreamServer | None, *, reused: bool, fault: str, now: float) -> None:
-        """There is a connection to an upstream, or there is none to be had."""
+    def lease(self, now: float) -> None:
+        """Take an idle connection and send the request on it, or ask for a new one. Does nothing if it is too late for either."""
+        if self.phase is not Phase.READY:
+            return
+        upstreams = self._link.upstreams
+        server = None if upstreams is None else upstreams.take(self._route.group)
+        if server is None:
+            self._connect(fresh=False)
+        else:
+            self._send_request(server, now)
+
+    def leased(self, server: UpstreamServer | None, fault: str, now: float) -> None:
+        """Handle the answer to Lease: a connection, or None with a fault token."""
         if self.phase is not Phase.LEASING:
             if server is not None:
-                self._codec.commands.append(EndLease(server, reusable=True))
-            return
-        if server is None:
+                self._outbox.commands.append(EndLease(server, reusable=True))
+        elif server is None:
             self.fail(503, fault, now)
-            return
+        else:
+            self._send_request(server, now)
+
+    def _send_request(self, server: UpstreamServer, now: float) -> None:
+        self.phase = Phase.FORWARDING
+        server.exchange = self
+        services = self._services
         upstream = self.upstream
         upstream.server = server
-        self.phase = Phase.FORWARDING
-        services = self._services
-        head = services.upstream_head(self._head, self._request, self._route, self._link, self._hidden)
-        upstream.begin(server, head, now, reused=reused)
+        head = services.upstream_head(self._head, self.request, self._route, self._link, self._hidden)
+        upstream.begin(server, head, now)
         bounds = services.bounds
         self.deadline = now + (bounds.upstream_first_byte_seconds if upstream.is_whole else bounds.body_gap_seconds)
 
@@ -255,7 +259,7 @@ class Exchange:
             return
         if upstream.may_be_repeated():
             upstream.server = None
-            self._lease(fresh=True)
+            self._connect(fresh=True)
             return
         try:
             events = server.parser.eof()
@@ -315,15 +319,20 @@ class Exchange:
         if early:
             self.relay(early, now)
 
-    def _lease(self, *, fresh: bool) -> None:
+    def _forward(self) -> None:
+        self.phase = Phase.READY
+        self.deadline = inf
+        self._outbox.ready.append(self)
+
+    def _connect(self, *, fresh: bool) -> None:
         self.phase = Phase.LEASING
         self.deadline = inf
-        self._codec.commands.append(Lease(self, self._route.group, fresh=fresh))
+        self._outbox.commands.append(Lease(self, self._route.group, fresh=fresh))
 
     def _delay(self, action: Delay, now: float) -> None:
         if self._services.delayed >= self._services.max_delayed:
             self._services.events.bound_exceeded("delay")
-            self._lease(fresh=False)
+            self._forward()
             return
         self._services.delayed += 1
         self.phase = Phase.DELAYED
@@ -348,14 +357,14 @@ class Exchange:
         self._codec.cut(flush=True)
 
     def _finish(self, now: float, fault: str, *, reusable: bool = True) -> None:
-        """Let go of everything, and settle. What is still to be said to the client is the caller's."""
+        """Release everything, and settle. What is still to be sent to the client is the caller's to send."""
         phase, self.phase = self.phase, Phase.OVER
         self.deadline = inf
         upstream = self.upstream
         if upstream.server is not None:
             upstream.release(reusable=reusable, flush=phase is Phase.RELAYING)
         elif phase is Phase.LEASING:
-            self._codec.commands.append(GiveUp(self))
+            self._outbox.commands.append(GiveUp(self))
         elif phase is Phase.DELAYED:
             self._services.delayed -= 1
         upstream.held = b""

@@ -1,4 +1,4 @@
-"""Which header fields and trailers pass through: what a ticket's Forwarding hides, hears and adds. Pure."""
+"""Which header fields and trailers pass through: what a ticket's Forwarding hides, observes and adds. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from proxyguard.http.http1.heads import ResponseHead
 
 
 def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
-    """A response's head as the client may see it; what it says to us only is heard."""
+    """A response's head as the client gets it; the value of the hidden field goes to `on_hidden_value`."""
     headers = head.headers
     hide = forwarding.hide
     if hide:

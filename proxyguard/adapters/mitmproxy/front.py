@@ -27,6 +27,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Listen, Settings, Upstream
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.http.page_template import load_page_template
 from proxyguard.http.responses import TARPIT_BODY
 from proxyguard.policy.sites import HostTable
 
@@ -68,7 +69,7 @@ class Front:
         self._events = events
         self._given = tuple(sockets)
         self._refuse = refuse_at_accept
-        self._http2_lane = http2_layer if settings.http2 else None
+        self._http2_layer = http2_layer if settings.http2 else None
         self._clock = clock
         self._servers: list[asyncio.Server] = []
         self._sockets: list[socket.socket] = []
@@ -80,6 +81,7 @@ class Front:
     async def start(self) -> None:
         """Bind and listen. Raises OSError (with a message for the operator) when an address or a certificate cannot be used."""
         settings = self._settings
+        load_page_template()
         runtime = self._build(asyncio.get_running_loop())
         sockets = list(self._given) or open_sockets(settings.listen, shared_port=settings.workers > 1)
         self._sockets = sockets
@@ -148,14 +150,14 @@ class Front:
         resolver = ClientAddressResolver(settings.trust)
         bounds = replace(settings.bounds, connections=room_for_connections(settings.bounds.connections))
         trimmer = Trimmer(loop)
-        admission = Admission(bounds, settings.counting.prefixes, settings.trust.proxies, self._refuse, trimmer.count)
+        admission = Admission(bounds, settings.counting.prefixes, resolver.trusted, self._refuse, trimmer.count)
         services = FrontServices(settings, self._checker, events, clock, routes, dripper, resolver, admission)
-        protocols = (b"h2", b"http/1.1") if self._http2_lane is not None else (b"http/1.1",)
+        protocols = (b"h2", b"http/1.1") if self._http2_layer is not None else (b"http/1.1",)
         try:
             self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
-        embedding = Embedding(Stack(services, self._certificates, self._http2_lane))
+        embedding = Embedding(Stack(services, self._certificates, self._http2_layer))
         checks = PendingChecks(loop, services)
         self._runtime = Runtime(loop, services, embedding, pool, wheel, admission, set(), buffer, checks)
         return self._runtime
@@ -191,7 +193,7 @@ def authority_of(upstream: Upstream) -> bytes:
 
 
 def tick_seconds(bounds: Bounds) -> float:
-    """How finely time is told: an eighth of the shortest bound, between 10 and 250 ms."""
+    """The resolution of deadlines: an eighth of the shortest bound, between 10 and 250 ms."""
     shortest = min(
         bounds.head_seconds,
         bounds.idle_seconds,

@@ -1,4 +1,4 @@
-"""The listening sockets: made here, so that several workers can share a port and a failed bind is said plainly."""
+"""The listening sockets: made here, so that several workers can share a port and a failed bind has a plain message."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def tune(listening: socket.socket) -> None:
 
 
 def raise_file_limit(wanted: int) -> int:
-    """Let this process have `wanted` open files if the hard limit allows it; gives the limit in force."""
+    """Let this process have `wanted` open files if the hard limit allows it; returns the limit in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

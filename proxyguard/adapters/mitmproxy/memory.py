@@ -1,4 +1,4 @@
-"""Gives memory back to the system after a crowd has left: glibc keeps what many small connections used, for good, unless told."""
+"""Gives memory back to the system after many connections have closed: glibc keeps what they used, unless it is asked to trim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEFT_BEFORE_TRIM: Final = 500
 """Connections that have to go before it is worth the few milliseconds that a trim takes."""
 
 TRIM_AFTER_SECONDS: Final = 1.0
-"""So that one trim serves a whole crowd."""
+"""So that one trim serves all that close about then."""
 
 
 class Trimmer:
@@ -25,7 +25,7 @@ class Trimmer:
         self._planned = False
 
     def count(self, is_open: int) -> None:
-        """Hear how many connections are open, after each one that opened or closed."""
+        """Observe the number of open connections, after each one that opened or closed."""
         self._open = is_open
         if is_open > self._peak:
             self._peak = is_open

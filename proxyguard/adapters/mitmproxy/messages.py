@@ -1,43 +1,99 @@
-"""What our layers and our driver say to each other beyond mitmproxy's own commands and events.
+"""The commands and events of our layers and our driver, beyond mitmproxy's own, and what the two know of each other.
 
-Commands travel up from a lane to the driver, events down; other layers pass both on untouched.
+Commands travel up from an HTTP layer to the driver, in an Outbox; events travel down. Other layers pass both on untouched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from proxyguard.adapters.mitmproxy.private import Client, Command, Event
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
 from proxyguard.core.decision import Tarpit
 from proxyguard.guard.interfaces import Ticket
 
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.exchange import Exchange
-    from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-    from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+
+class ClientHandle(Protocol):
+    """A client connection as its helpers know it; in the product driver.ClientConnection."""
+
+    @property
+    def is_released(self) -> bool:
+        """Whether everything that the connection held has been let go."""
+        ...
+
+    def dispatch(self, event: Event, /) -> None:
+        """Hand an event to the layers and carry out their commands."""
+        ...
+
+    def keep_pace(self) -> None:
+        """Read from the client only while its layer and its upstreams take what comes."""
+        ...
+
+    def drain(self) -> None:
+        """Finish what runs and begin nothing; an idle connection closes."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        ...
+
+
+class ExchangeHandle(Protocol):
+    """A request under way, as commands and events refer to it; in the product exchange.Exchange."""
+
+    def lease(self, now: float, /) -> None:
+        """Take an idle upstream connection, or ask for a new one, if the exchange still wants one."""
+        ...
+
+    def leased(self, server: UpstreamServer | None, fault: str, now: float, /) -> None:
+        """Handle the answer to Lease: a connection, or None with a fault token."""
+        ...
+
+    def decided(self, ticket: Ticket, now: float, /) -> None:
+        """Act on the decision of a check."""
+        ...
+
+
+class Outbox:
+    """What a layer hands over after an event. Owned by the layer; its codec, exchanges and streams add to it.
+
+    `commands` are carried out in order. `ready` are exchanges to be forwarded: the layer calls `lease` on each after
+    the event, so that what came with the head goes with it, and a request taken back in the same read needs no connection.
+    """
+
+    __slots__ = ("commands", "ready")
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self.ready: list[ExchangeHandle] = []
+
+    def take(self) -> list[Command]:
+        """The commands, which are then the caller's."""
+        commands, self.commands = self.commands, []
+        return commands
 
 
 class Lease(Command):
-    """Get a connection to one of the group's upstreams. Answered by Leased, perhaps at once."""
+    """Open a connection to one of the group's upstreams. Answered by Leased. `fresh`: not one that has become idle meanwhile."""
 
     __slots__ = ("exchange", "fresh", "group")
 
-    def __init__(self, exchange: Exchange, group: UpstreamGroup, *, fresh: bool) -> None:
+    def __init__(self, exchange: ExchangeHandle, group: UpstreamGroup, *, fresh: bool) -> None:
         self.exchange = exchange
         self.group = group
         self.fresh = fresh
 
 
 class Leased(Event):
-    """The answer to Lease: a connection, or None and a fault token. `reused`: it carried requests before."""
+    """The answer to Lease: a connection, or None and a fault token."""
 
-    __slots__ = ("exchange", "fault", "reused", "server")
+    __slots__ = ("exchange", "fault", "server")
 
-    def __init__(self, exchange: Exchange, server: UpstreamServer | None, *, reused: bool, fault: str = "") -> None:
+    def __init__(self, exchange: ExchangeHandle, server: UpstreamServer | None, *, fault: str = "") -> None:
         self.exchange = exchange
         self.server = server
-        self.reused = reused
         self.fault = fault
 
 
@@ -53,11 +109,11 @@ class EndLease(Command):
 
 
 class GiveUp(Command):
-    """Stop waiting for a Lease or a ticket of this exchange."""
+    """Stop waiting for the Lease of this exchange."""
 
     __slots__ = ("exchange",)
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: ExchangeHandle) -> None:
         self.exchange = exchange
 
 
@@ -66,7 +122,7 @@ class AwaitTicket(Command):
 
     __slots__ = ("awaiting", "exchange")
 
-    def __init__(self, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
+    def __init__(self, exchange: ExchangeHandle, awaiting: Awaitable[Ticket]) -> None:
         self.exchange = exchange
         self.awaiting = awaiting
 
@@ -76,7 +132,7 @@ class Decided(Event):
 
     __slots__ = ("exchange", "ticket")
 
-    def __init__(self, exchange: Exchange, ticket: Ticket) -> None:
+    def __init__(self, exchange: ExchangeHandle, ticket: Ticket) -> None:
         self.exchange = exchange
         self.ticket = ticket
 
@@ -101,7 +157,7 @@ class HoldUpstream(Command):
 
 
 class Detain(Command):
-    """Hand the client over to the dripper; no event follows."""
+    """Hand the client over to the tarpit; no event follows."""
 
     __slots__ = ("head", "network", "tarpit")
 
@@ -121,7 +177,7 @@ class Abort(Command):
 
 
 class Expired(Event):
-    """The deadline that the lane set has passed."""
+    """The deadline that the layer set has passed."""
 
     __slots__ = ()
 
@@ -139,7 +195,7 @@ class TurnEnds(Event):
 
 
 class UpstreamPace(Event):
-    """An upstream connection on lease begins or ceases to be blocked. Only for a lane that says `link.multiplexed`."""
+    """An upstream connection on lease begins or ceases to be blocked. Only for a layer that sets `link.multiplexed`."""
 
     __slots__ = ()
 

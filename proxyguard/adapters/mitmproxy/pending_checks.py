@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING
 
-from proxyguard.adapters.mitmproxy.messages import AwaitTicket, Decided
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, ClientHandle, Decided, ExchangeHandle
 from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.guard.interfaces import Ticket
 
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.driver import ClientConnection
-    from proxyguard.adapters.mitmproxy.exchange import Exchange
-
 
 class PendingChecks:
-    """Those of all connections of a worker. As many as requests that are being served; the store's deadline ends each."""
+    """Those of all connections of a worker: as many as requests that are served. The store's deadline ends each."""
 
     __slots__ = ("_loop", "_services", "_tasks")
 
@@ -26,25 +21,25 @@ class PendingChecks:
         self._services = services
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, client: ClientConnection, command: AwaitTicket) -> None:
-        """Wait, then tell the client with Decided."""
+    def add(self, client: ClientHandle, command: AwaitTicket) -> None:
+        """Wait for a check, then dispatch Decided to the client."""
         task = self._loop.create_task(self._wait(client, command.exchange, command.awaiting))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, client))
 
     def cancel(self) -> None:
-        """Wait no longer."""
+        """Stop waiting for all of them."""
         for task in self._tasks:
             task.cancel()
 
-    async def _wait(self, client: ClientConnection, exchange: Exchange, awaiting: Awaitable[Ticket]) -> None:
+    async def _wait(self, client: ClientHandle, exchange: ExchangeHandle, awaiting: Awaitable[Ticket]) -> None:
         ticket = await awaiting
         if client.is_released:
             exchange.decided(ticket, self._services.clock())  # only settles
         else:
             client.dispatch(Decided(exchange, ticket))
 
-    def _ended(self, client: ClientConnection, task: asyncio.Task[None]) -> None:
+    def _ended(self, client: ClientHandle, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._services.events.internal_error("check", error)

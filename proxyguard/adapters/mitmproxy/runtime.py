@@ -1,24 +1,22 @@
-"""What drives all connections of a worker: each of the parts once, in one tuple."""
+"""What all client connections of a worker share."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.embed import Embedding
+from proxyguard.adapters.mitmproxy.messages import ClientHandle
 from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
 
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.driver import ClientConnection
-
 
 class Runtime(NamedTuple):
-    """See the module."""
+    """The parts that drive client connections, each once per worker."""
 
     loop: asyncio.AbstractEventLoop
     services: FrontServices
@@ -26,6 +24,6 @@ class Runtime(NamedTuple):
     pool: UpstreamPool
     wheel: TimerWheel
     admission: Admission
-    connections: set[ClientConnection]
+    connections: set[ClientHandle]
     buffer: ReadBuffer
     checks: PendingChecks

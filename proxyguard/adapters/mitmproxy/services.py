@@ -8,11 +8,12 @@ from email.utils import formatdate
 from math import inf
 from random import Random
 from time import time
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.request import Request
@@ -35,28 +36,28 @@ class Route(NamedTuple):
     authority: bytes
 
 
-class ClientState:
-    """One client connection as its layers and its driver both know it.
+class Upstreams(Protocol):
+    """The upstream connections of one client connection, as an exchange knows them; in the product leases.Leases."""
 
-    `peer` is who connected, or whom a PROXY header named; `scheme` is `http` or `https`. `due` is the next deadline of
-    whichever layer is in charge, on the worker's clock, inf for none. `layer` is the layer that speaks HTTP, once there is one.
-    `multiplexed` is set by a lane that has a pace of its own for each upstream connection: a blocked one then holds up nothing
+    def take(self, group: UpstreamGroup, /) -> UpstreamServer | None:
+        """Lease an idle connection at once; None when there is none, and a Lease command is needed."""
+        ...
+
+
+class ClientState:
+    """One client connection as its layers and its driver both know it: the `link` between them.
+
+    `peer` is the address that connected, or the source in a PROXY header; `scheme` is `http` or `https`. `due` is the next
+    deadline of whichever layer is in charge, on the worker's clock, inf for none. `layer` is the one that speaks HTTP, if any.
+    `multiplexed` is set by a layer that has a pace of its own for each upstream connection: a blocked one then holds up nothing
     else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
-    `wake_soon` tells them when this turn of the loop is over.
+    `wake_soon` sends them TurnEnds when this turn of the loop is over. `upstreams` is where idle connections are taken from.
     """
 
     __slots__ = (
-        "due",
-        "encryptor",
-        "handshaking",
-        "layer",
-        "multiplexed",
-        "peer",
-        "scheme",
-        "stalled",
-        "wake",
+        "due", "encryptor", "handshaking", "layer", "multiplexed", "peer", "scheme", "stalled", "upstreams", "wake",
         "wake_soon",
-    )
+    )  # fmt: skip
 
     def __init__(self, peer: Address, due: float) -> None:
         self.peer = peer
@@ -67,6 +68,7 @@ class ClientState:
         self.encryptor: Encryptor | None = None
         self.multiplexed = False
         self.stalled = False
+        self.upstreams: Upstreams | None = None
         self.wake: Callable[[], None] | None = None
         self.wake_soon: Callable[[], None] | None = None
 

@@ -36,19 +36,8 @@ class TarpitConnection(asyncio.BufferedProtocol):
     """One held client. Buffered as the driver is: uvloop would keep the driver's methods if this had no such ones."""
 
     __slots__ = (
-        "_bytes_left",
-        "_discarded",
-        "_drip_bytes",
-        "_drip_seconds",
-        "_dripper",
-        "_encryptor",
-        "_network",
-        "_offset",
-        "_on_gone",
-        "_transport",
-        "_until",
-        "deadline",
-        "placed_at",
+        "_bytes_left", "_discarded", "_drip_bytes", "_drip_seconds", "_dripper", "_encryptor", "_network", "_offset",
+        "_on_gone", "_transport", "_until", "deadline", "placed_at",
     )  # fmt: skip
 
     def __init__(

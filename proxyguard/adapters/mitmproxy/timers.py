@@ -1,7 +1,7 @@
 """Deadlines of many connections on one loop timer.
 
 An entry owns its deadline and may move it by a plain attribute write. The wheel looks at an entry when the slot it lies in
-comes up, and then either tells it that its time is over or lays it into the slot of its new deadline. Only a deadline that
+comes up, and then either calls `on_deadline` or lays it into the slot of its new deadline. Only a deadline that
 moves *closer* than the slot needs a call. Knows nothing of connections.
 """
 
@@ -93,7 +93,7 @@ class TimerWheel:
         for slot in due:
             for entry in self._slots.pop(slot):
                 if entry.placed_at == UNPLACED:
-                    continue  # forgotten by one that was told just before
+                    continue  # forgotten by an entry that came just before
                 entry.placed_at = UNPLACED
                 if entry.deadline <= now:
                     try:

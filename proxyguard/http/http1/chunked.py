@@ -1,4 +1,4 @@
-"""The chunked transfer coding (RFC 9112 section 7.1), decoded as it comes.
+"""The chunked transfer coding (RFC 9112 section 7.1), decoded as it comes, for both parsers.
 
 Extensions are checked for length and characters, and dropped. Holds at most one chunk-size line or one trailer section.
 """
@@ -12,6 +12,7 @@ from typing import Final
 from proxyguard.core.request import Headers
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import BARE_LF, read_fields
+from proxyguard.http.http1.heads import END, Body, End, RequestEvent, ResponseEvent
 from proxyguard.http.http1.names import NOT_IN_TRAILERS
 
 MAX_SIZE_LINE: Final = 256
@@ -37,13 +38,21 @@ class _Place(Enum):
 
 
 class ChunkedDecoder:
-    """Decodes one body. `lenient` accepts padded chunk sizes, which some servers write."""
+    """Decodes one body: a request's, unless `lenient`, as servers may pad chunk sizes. `max_bytes` bounds it, None does not."""
 
-    __slots__ = ("_held", "_left", "_max_fields", "_max_trailer", "_overhead", "_place", "_size_line", "trailers")
+    __slots__ = (
+        "_held", "_left", "_lenient", "_max_bytes", "_max_fields", "_max_trailer", "_overhead", "_place", "_received",
+        "_size_line", "trailers",
+    )  # fmt: skip
 
-    def __init__(self, max_trailer_bytes: int, max_fields: int, *, lenient: bool = False) -> None:
+    def __init__(
+        self, max_trailer_bytes: int, max_fields: int, max_bytes: int | None = None, *, lenient: bool = False
+    ) -> None:
         self._max_trailer = max_trailer_bytes
         self._max_fields = max_fields
+        self._max_bytes = max_bytes
+        self._lenient = lenient
+        self._received = 0
         self._size_line = _PADDED_SIZE_LINE if lenient else _SIZE_LINE
         self._place = _Place.SIZE
         self._left = 0
@@ -56,8 +65,34 @@ class ChunkedDecoder:
         """Whether the last chunk and the trailers have been read."""
         return self._place is _Place.DONE
 
+    def read(self, data: bytes, start: int, events: list[RequestEvent] | list[ResponseEvent]) -> int:
+        """Read on from `data[start:]`, appending a Body and, after the last chunk, an End; returns the place after it.
+
+        Raises Malformed. The Body before the fault is among the events of a request only.
+        """
+        parts: list[bytes] = []
+        try:
+            start = self.decode(data, start, parts)
+        except Malformed:
+            if not self._lenient:
+                self._take(parts, events)  # it came before the fault, and may be too large before it
+            raise
+        self._take(parts, events)
+        if self.done:
+            events.append(End(self.trailers) if self.trailers else END)
+        return start
+
+    def _take(self, parts: list[bytes], events: list[RequestEvent] | list[ResponseEvent]) -> None:
+        """Append what was decoded. Raises Malformed for the byte that is too much."""
+        if parts:
+            piece = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._received += len(piece)
+            if self._max_bytes is not None and self._received > self._max_bytes:
+                raise Malformed("body-size")
+            events.append(Body(piece))
+
     def decode(self, data: bytes, start: int, parts: list[bytes]) -> int:
-        """Read on from `data[start:]`, appending body bytes to `parts`; gives the place after what was read.
+        """Read on from `data[start:]`, appending body bytes to `parts`; returns the place after what was read.
 
         Stops before the end of `data` only when `done`. Raises Malformed.
         """

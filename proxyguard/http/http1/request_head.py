@@ -93,7 +93,7 @@ def _line_fault(line: bytes) -> str:
 
 
 class _FieldFacts:
-    """What the fields that matter here say, before it is weighed together."""
+    """The fields that matter here, each by itself."""
 
     __slots__ = ("chunked", "expect", "host", "length", "offers", "options", "te_trailers")
 
@@ -118,14 +118,7 @@ def understand(line: RequestLine, headers: Headers) -> RequestHead:
         if not modern:
             raise Malformed("transfer-encoding-http10")
     target = line.target
-    if found.host is not None:
-        authority, host = named = read_authority(found.host)
-        if target.authority is not None and not same_authority(target, named):
-            raise Malformed("host-mismatch")
-    elif modern:
-        raise Malformed("host-missing")
-    else:
-        authority, host = target.authority or (b"", b"")
+    authority, host = _authority(found.host, target, modern=modern)
     has_body = chunked or bool(length)
     upgrade = None
     if found.offers and modern and b"upgrade" in options and line.method == b"GET" and not has_body:
@@ -150,6 +143,18 @@ def understand(line: RequestLine, headers: Headers) -> RequestHead:
         nominated,
         found.te_trailers,
     )
+
+
+def _authority(host: bytes | None, target: RequestTarget, *, modern: bool) -> tuple[bytes, bytes]:
+    """The host of the request, with and without the port, on which Host and an absolute target agree. Raises Malformed."""
+    if host is not None:
+        named = read_authority(host)
+        if target.authority is not None and not same_authority(target, named):
+            raise Malformed("host-mismatch")
+        return named
+    if modern:
+        raise Malformed("host-missing")
+    return target.authority or (b"", b"")
 
 
 def is_alike(head: RequestHead, line: RequestLine) -> bool:

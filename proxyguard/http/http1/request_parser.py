@@ -1,8 +1,8 @@
 """Reads the requests of one client connection, and refuses every head or body that could be read in two ways.
 
-What a head means is request_head's to say; here it is found in the stream, and its body after it. Bounds are Bounds'
+Finds each head in the stream, and its body after it; request_head interprets it. Bounds are Bounds'
 `head_bytes`, `target_bytes`, `field_bytes`, `header_count`, `body_bytes` and, after an upgrade offer, `buffer_bytes`.
-Whatever way the bytes are cut, the same messages or the same fault come out. Knows nothing of sockets, time, or clients.
+However the bytes are cut, the same messages or the same fault come out. Knows nothing of sockets, time, or clients.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadRequest, Malformed
 from proxyguard.http.http1.fields import BARE_LF, longest_field, read_fields
-from proxyguard.http.http1.heads import END, Body, BodyKind, End, RequestEvent, RequestHead
+from proxyguard.http.http1.heads import END, Body, BodyKind, RequestEvent, RequestHead
 from proxyguard.http.http1.request_head import (
     LINE_SPARE_BYTES,
     RequestLine,
@@ -40,7 +40,7 @@ class RequestParser:
     """One per client connection. Feed bytes, get events; after a BadRequest nothing more is accepted."""
 
     __slots__ = (
-        "_before", "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place", "_received",
+        "_before", "_blank", "_bounds", "_chunks", "_fault", "_held", "_left", "_line", "_line_limit", "_place",
         "_section",
     )  # fmt: skip
 
@@ -52,16 +52,10 @@ class RequestParser:
         self._blank = False
         self._line: RequestLine | None = None
         self._left = 0
-        self._received = 0
         self._chunks: ChunkedDecoder | None = None
         self._fault = ""
         self._section = b""
         self._before: RequestHead | None = None
-
-    @property
-    def in_head(self) -> bool:
-        """Whether a head has begun and is not complete."""
-        return self._place is _Place.HEAD and bool(self._held)
 
     @property
     def idle(self) -> bool:
@@ -111,7 +105,7 @@ class RequestParser:
                     raise Malformed(self._fault)
 
     def _read_head(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
-        """Read a head from what is held and `data[start:]`; gives the place in `data` after what was used."""
+        """Read a head from what is held and `data[start:]`; returns the place in `data` after what was used."""
         held = self._held
         if not held:
             if data.startswith(b"\r\n", start):
@@ -190,8 +184,7 @@ class RequestParser:
             self._left = length
             self._place = _Place.LENGTH
         elif head.body is BodyKind.CHUNKED:
-            self._received = 0
-            self._chunks = ChunkedDecoder(bounds.field_bytes, bounds.header_count)
+            self._chunks = ChunkedDecoder(bounds.field_bytes, bounds.header_count, bounds.body_bytes)
             self._place = _Place.CHUNKED
         else:
             events.append(END)
@@ -228,25 +221,8 @@ class RequestParser:
     def _read_chunked(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
         chunks = self._chunks
         assert chunks is not None  # noqa: S101 - made when the place became CHUNKED
-        parts: list[bytes] = []
-        try:
-            start = chunks.decode(data, start, parts)
-        except Malformed:
-            self._take_body(parts, events)  # which came before the fault, and may be too large before it
-            raise
-        self._take_body(parts, events)
+        start = chunks.read(data, start, events)
         if chunks.done:
-            events.append(End(chunks.trailers) if chunks.trailers else END)
             self._chunks = None
             self._place = _Place.HEAD
         return start
-
-    def _take_body(self, parts: list[bytes], events: list[RequestEvent]) -> None:
-        """Some of a body in chunks. Raises Malformed for the byte that is too much."""
-        if parts:
-            piece = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._received += len(piece)
-            limit = self._bounds.body_bytes
-            if limit is not None and self._received > limit:
-                raise Malformed("body-size")
-            events.append(Body(piece))

@@ -15,7 +15,7 @@ from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadResponse, Malformed
 from proxyguard.http.http1.fields import BARE_LF, list_tokens, read_fields
-from proxyguard.http.http1.heads import END, Body, BodyKind, End, ResponseEvent, ResponseHead
+from proxyguard.http.http1.heads import END, Body, BodyKind, ResponseEvent, ResponseHead
 from proxyguard.http.http1.names import END_TO_END
 
 MAX_INTERIM: Final = 16
@@ -196,12 +196,8 @@ class ResponseParser:
     def _read_chunked(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
         chunks = self._chunks
         assert chunks is not None  # noqa: S101 - made when the place became CHUNKED
-        parts: list[bytes] = []
-        start = chunks.decode(data, start, parts)
-        if parts:
-            events.append(Body(parts[0] if len(parts) == 1 else b"".join(parts)))
+        start = chunks.read(data, start, events)
         if chunks.done:
-            events.append(End(chunks.trailers) if chunks.trailers else END)
             self._chunks = None
             self._place = _Place.IDLE
         return start
@@ -222,33 +218,16 @@ def _understand(
     status: int, reason: bytes, version: bytes, headers: tuple[tuple[bytes, bytes], ...], method: bytes
 ) -> ResponseHead:
     """Framing and connection options of a well-formed head (RFC 9112 section 6.3). Raises Malformed."""
-    length: int | None = None
-    coding: bytes | None = None
     options: list[bytes] = []
-    for name, value in headers:
-        match name.lower():
-            case b"content-length":
-                if _DIGITS.fullmatch(value) is None:
-                    raise Malformed("content-length")
-                if length is not None and length != int(value):
-                    raise Malformed("content-length-repeated")
-                length = int(value)
-            case b"transfer-encoding":
-                if coding is not None or value.lower() != b"chunked":
-                    raise Malformed("transfer-encoding")
-                coding = value
-            case b"connection":
-                options += list_tokens(value)
-            case _:
-                pass
-    if coding is not None:
+    length, is_chunked = _framing(headers, options)
+    if is_chunked:
         if length is not None:
             raise Malformed("length-and-encoding")
         if version == b"1.0":
             raise Malformed("transfer-encoding-http10")
     if method == b"HEAD" or status < 200 or status in _BODILESS:
         body = BodyKind.NONE
-    elif coding is not None:
+    elif is_chunked:
         body = BodyKind.CHUNKED
     elif length is not None:
         body = BodyKind.LENGTH
@@ -265,3 +244,26 @@ def _understand(
         keep_alive and body is not BodyKind.UNTIL_CLOSE,
         tuple(o for o in options if o not in _CONNECTION_OPTIONS and o not in END_TO_END),
     )
+
+
+def _framing(headers: tuple[tuple[bytes, bytes], ...], options: list[bytes]) -> tuple[int | None, bool]:
+    """Content-Length, and whether the body is chunked; appends the options of Connection. Raises Malformed."""
+    length: int | None = None
+    is_chunked = False
+    for name, value in headers:
+        match name.lower():
+            case b"content-length":
+                if _DIGITS.fullmatch(value) is None:
+                    raise Malformed("content-length")
+                if length is not None and length != int(value):
+                    raise Malformed("content-length-repeated")
+                length = int(value)
+            case b"transfer-encoding":
+                if is_chunked or value.lower() != b"chunked":
+                    raise Malformed("transfer-encoding")
+                is_chunked = True
+            case b"connection":
+                options += list_tokens(value)
+            case _:
+                pass
+    return length, is_chunked

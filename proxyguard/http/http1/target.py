@@ -81,7 +81,7 @@ def check_path(target: bytes) -> None:
 
 
 class RequestTarget:
-    """A target in origin-form (or `*`), and what an absolute-form said besides."""
+    """A target in origin-form (or `*`), and the scheme and authority that an absolute-form has besides."""
 
     __slots__ = ("authority", "scheme", "text")
 

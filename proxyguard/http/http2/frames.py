@@ -41,7 +41,7 @@ NO_PRIORITIES: Final = 0x9
 """SETTINGS_NO_RFC7540_PRIORITIES (RFC 9218 section 2.1)."""
 
 FRAME_BYTES: Final = 16_384
-"""The largest payload that either side may send until it hears otherwise. We never say otherwise."""
+"""The largest payload that either side may send unless SETTINGS raise it. Ours never do."""
 
 MAX_WINDOW: Final = 0x7FFF_FFFF
 DEFAULT_WINDOW: Final = 65_535
@@ -206,12 +206,6 @@ def number(payload: bytes, start: int = 0) -> int:
     """A 31-bit number: a window's increment, a stream."""
     value: int = _LONG.unpack_from(payload, start)[0]
     return value & MAX_WINDOW
-
-
-def error_code(payload: bytes) -> int:
-    """The code of a RST_STREAM."""
-    value: int = _LONG.unpack(payload)[0]
-    return value
 
 
 def read_settings(payload: bytes) -> Iterable[tuple[int, int]]:

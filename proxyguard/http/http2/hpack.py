@@ -1,4 +1,4 @@
-"""Compressed header fields (RFC 7541): a decoder that cannot be made to hold or do more than it was told, and an encoder.
+"""Compressed header fields (RFC 7541): a decoder whose memory and work are bounded, and an encoder.
 
 The tables of the code (static fields, Huffman code) are those of the hpack library; strings that clients repeat (user agents,
 Accept values) are decoded once for all connections.
@@ -110,7 +110,7 @@ class FieldDecoder:
         return fields
 
     def _read_limits(self, block: bytes) -> int:
-        """Changes of the table's size, which may only come first; gives the place after them."""
+        """Changes of the table's size, which may only come first; returns the place after them."""
         place = 0
         while place < len(block) and block[place] & 0xE0 == 0x20:
             limit = block[place] & 0x1F

@@ -1,4 +1,4 @@
-"""What a client's frames ask of a connection, in the order they come, and every rule of RFC 9113 that they can break.
+"""Interprets a client's frames in the order they come, and enforces every rule of RFC 9113 that they can break.
 
 Knows which streams there were, and holds a field block until it is whole. What the open ones do is theirs: see `Streams`. Does
 no more at a time than belongs in one turn of the loop; what is left then waits, as if it had come later.
@@ -44,8 +44,8 @@ REMEMBERED_RESETS: Final = 256
 
 _WITH_FIELDS: Final = frozenset({frames.HEADERS, frames.CONTINUATION})
 
-GOODBYE: Final = b"goodbye\0"
-"""The PING that follows our first GOAWAY; once it is answered, the client has heard of it."""
+GOAWAY_PING: Final = b"goodbye\0"
+"""The PING that follows our first GOAWAY; once it is acknowledged, the client has read the GOAWAY."""
 
 
 class Streams(Protocol):
@@ -68,31 +68,31 @@ class Streams(Protocol):
         ...
 
     def take_window(self, number: int, increment: int) -> None:
-        """The client takes more of an answer."""
+        """WINDOW_UPDATE: the client takes more of a response."""
         ...
 
     def take_initial_window(self, size: int) -> None:
-        """The window of streams to come is another, and those of open ones change by as much."""
+        """Apply a new SETTINGS_INITIAL_WINDOW_SIZE to future and open streams (RFC 9113 section 6.9.2)."""
         ...
 
     def take_reset(self, number: int) -> None:
-        """The client wants no more of it."""
+        """RST_STREAM: the client cancels the request."""
         ...
 
     def fail(self, number: int, code: ErrorCode) -> None:
-        """The client broke the rules of a stream: end it."""
+        """Reset a stream whose rules the client broke."""
         ...
 
 
 _NONE_OPEN: Final = cast("Streams", frozenset())
-"""What is left of the streams in the end; nothing is asked of it."""
+"""Stands for the streams once the connection is over; never called."""
 
 
 class Intake:
     """One per connection. `resets` counts what the client takes back, `frames` what it sends that carries nothing.
 
-    `is_behind`: some of what was fed waits for `go_on`. `deserted`: the client said goodbye. `parting`: we did, and still take
-    requests of a client that has not heard it; `leaving`: we take no more. `work_per_turn` is in units of `_work`.
+    `is_behind`: some of what was fed waits for `go_on`. `deserted`: the client sent GOAWAY. `parting`: we did, and still take
+    requests until the client has acknowledged it; `leaving`: we take no more. `work_per_turn` is in units of `_work`.
     """
 
     __slots__ = (
@@ -128,7 +128,7 @@ class Intake:
         return self._reader.is_inside or self._block is not None
 
     def greet(self) -> None:
-        """Say what is expected of the client."""
+        """Send our SETTINGS."""
         bounds = self._bounds
         ours = (
             (frames.MAX_CONCURRENT_STREAMS, bounds.http2_streams),
@@ -141,14 +141,14 @@ class Intake:
             self._sender.parts.append(frames.window_update(0, self._window.size - DEFAULT_WINDOW))
 
     def part(self) -> None:
-        """Say goodbye in two steps (RFC 9113 section 6.8): requests that are on their way are still taken, until the client has
-        answered or somebody has lost patience and calls `leave`."""
+        """Send the first of two GOAWAYs (RFC 9113 section 6.8): requests on their way are still taken, until the client
+        answers the PING or the caller stops waiting and calls `leave`."""
         if not self.parting:
             self.parting = True
-            self._sender.parts += (frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR), frames.ping(GOODBYE))
+            self._sender.parts += (frames.goaway(MAX_WINDOW, ErrorCode.NO_ERROR), frames.ping(GOAWAY_PING))
 
     def leave(self) -> None:
-        """Say which request was the last: those that come later are not looked at, and clients may repeat them elsewhere."""
+        """Send the GOAWAY that names the last request: later ones are not looked at, and clients may repeat them elsewhere."""
         if not self.leaving:
             self.parting = self.leaving = True
             self._sender.parts.append(frames.goaway(self.last_stream, ErrorCode.NO_ERROR))
@@ -162,7 +162,7 @@ class Intake:
             self.go_on(now)
 
     def go_on(self, now: float) -> None:
-        """Do more of what waits: again what belongs in one turn, at least one frame. Raises as `feed` does."""
+        """Handle more of the frames that wait: again what belongs in one turn, at least one. Raises as `feed` does."""
         left = self.work_per_turn
         first, self._next = self._next, None
         if first is not None:
@@ -182,19 +182,19 @@ class Intake:
             self._frames = self._reader.feed(self._unread.pop(0))
 
     def end(self) -> None:
-        """Nothing is fed any more: let go of the streams, which hold this, so that both are freed at once."""
+        """Release the streams, which refer to this, so that both are freed at once. Nothing may be fed afterwards."""
         self._streams = _NONE_OPEN
         self._frames = iter(())
         self._unread.clear()
 
     def acknowledge(self, size: int) -> None:
-        """So much of what the client sent needs no room any more."""
+        """Give `size` bytes of the connection's window back: what came is passed on or thrown away."""
         increment = self._window.give_back(size)
         if increment:
             self._sender.parts.append(frames.window_update(0, increment))
 
     def remember_reset(self, number: int) -> None:
-        """A stream is reset by us; what comes on it crossed the reset on its way."""
+        """Remember a stream that we reset: what still comes on it crossed the reset on its way."""
         remembered = self._reset_by_us
         remembered[number] = None
         if len(remembered) > REMEMBERED_RESETS:
@@ -236,7 +236,7 @@ class Intake:
                 self.frames.spend(now)
                 if not frame.flags & frames.ACK:
                     self._sender.parts.append(frames.ping_ack(frame.payload))
-                elif self.parting and frame.payload == GOODBYE:
+                elif self.parting and frame.payload == GOAWAY_PING:
                     self.leave()
             case frames.GOAWAY:
                 self.frames.spend(now)
@@ -310,7 +310,7 @@ class Intake:
         self.frames.spend(now)
 
     def _check_begun(self, number: int) -> None:
-        """Raise ConnectionFault for a stream that nobody began; after our goodbye, streams may have begun unnoticed."""
+        """Raise ConnectionFault for a stream that nobody began; after our GOAWAY, streams may have begun unnoticed."""
         if number > self.last_stream and not self.leaving:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR)
 

@@ -1,4 +1,4 @@
-"""How much a client may send before what it sent was passed on: one such window for the connection, one for each stream."""
+"""Flow control of what a client sends (RFC 9113 section 5.2): one window for the connection, one for each stream."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class ReceiveWindow:
         self.due = 0
 
     def take(self, size: int) -> bool:
-        """The client sent so much; False when it may not have."""
+        """Count what the client sent; False when it exceeds the window."""
         self.left -= size
         return self.left >= 0
 
     def give_back(self, size: int) -> int:
-        """So much was passed on. The increment to tell the client, or 0 while it is not worth a frame."""
+        """Count what was passed on; returns the increment to send to the client, or 0 while it is not worth a frame."""
         self.due += size
         if self.due < self.size >> 1:
             return 0
@@ -31,5 +31,5 @@ class ReceiveWindow:
 
 
 def stream_window(buffer_bytes: int) -> int:
-    """The window of a stream: the bound on buffers, but no less than clients assume before they hear of it."""
+    """The window of a stream: the bound on buffers, but no less than clients assume until SETTINGS reach them."""
     return max(DEFAULT_WINDOW, buffer_bytes)

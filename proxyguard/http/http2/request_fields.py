@@ -176,7 +176,7 @@ def _regular(fields: list[Field]) -> list[Field]:
 
 
 def _check_fields(headers: list[Field], bounds: Bounds, line_bytes: int) -> int:
-    """Raise Malformed unless HTTP/1 would read the same fields, within the same bounds; gives their bytes."""
+    """Raise Malformed unless HTTP/1 would read the same fields, within the same bounds; returns their bytes."""
     size = _check_text(headers)
     if len(headers) > bounds.header_count:
         raise Malformed("field-count")
@@ -188,7 +188,7 @@ def _check_fields(headers: list[Field], bounds: Bounds, line_bytes: int) -> int:
 
 
 def _check_text(fields: list[Field]) -> int:
-    """Raise Malformed unless the fields are read from a header section as they were put into it; gives its bytes."""
+    """Raise Malformed unless the fields are read from a header section as they were put into it; returns its bytes."""
     if not fields:
         return 0
     text = b"".join([b"%b: %b\r\n" % field for field in fields])

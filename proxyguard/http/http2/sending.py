@@ -76,16 +76,8 @@ class Sender:
     """One per connection. `parts` are the bytes to send, in order; `finished` the streams whose last frame is among them."""
 
     __slots__ = (
-        "_encoder",
-        "_initial_window",
-        "_ready",
-        "data_frames",
-        "finished",
-        "parts",
-        "queued",
-        "tiny_frames",
-        "window",
-    )
+        "_encoder", "_initial_window", "_ready", "data_frames", "finished", "parts", "queued", "tiny_frames", "window",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []

@@ -1,6 +1,6 @@
-"""The other end of the control socket: one command to a running instance, one answer.
+"""Client of the control socket: sends one command to a running instance and returns the answer.
 
-Knows how to find the socket and how to speak to it; nothing of what commands mean.
+Knows nothing of what commands mean.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from proxyguard.core.settings import Settings
 
 TIMEOUT_SECONDS: Final = 60.0
-"""A reload of a very large policy is the slowest command."""
+"""The slowest command is a reload of a very large policy."""
 
 
 class ControlError(Exception):
@@ -23,7 +23,7 @@ class ControlError(Exception):
 
 
 class CommandRefused(ControlError):
-    """The instance answers, and will not do it."""
+    """The instance answered with a refusal."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -45,7 +45,7 @@ def control_path(settings: Settings) -> Path:
 def send_command(
     path: Path, name: str, arguments: dict[str, Any] | None = None, timeout: float = TIMEOUT_SECONDS
 ) -> dict[str, Any]:
-    """Carry out one command (`status` is read). Raises ControlError."""
+    """Send one command; returns the answer. Raises ControlError."""
     connection = _UnixConnection(path, timeout)
     try:
         if name == "status":

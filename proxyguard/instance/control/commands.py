@@ -1,35 +1,31 @@
-"""The commands that an operator gives a running instance: arguments in, plain data out.
-
-Knows stores and reloads; nothing of sockets or terminals.
-"""
+"""Control commands for bans and reloads: arguments in, plain data out. Knows nothing of sockets or terminals."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from time import time
 from typing import Any, Final
 
-from proxyguard.core.decision import ACTION_NAMES, Drop, Refusal, Reject, Tarpit
+from proxyguard.core.decision import ACTION_NAMES
 from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
-from proxyguard.instance.deploy import RulesRejected
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.stores.bans import ORDER_MARK
 from proxyguard.limits.stores.open import Books
 from proxyguard.limits.stores.store import BanRecord, BanTerms
+from proxyguard.policy.actions.registry import SHORT_REFUSALS
 
 MAX_BAN_SECONDS: Final = 10 * 365 * 86_400.0
 
 MAX_NOTE_CHARACTERS: Final = 500
 
-REFUSALS: Final[Mapping[str, Refusal]] = {"reject": Reject(), "tarpit": Tarpit(), "drop": Drop()}
 
 logger = logging.getLogger(__name__)
 
 
 class ControlCommands:
-    """The commands of one instance."""
+    """The commands about bans and reloads, of one instance."""
 
     def __init__(self, books: Books, keys: BanKeys, reloader: Reloader) -> None:
         self._books = books
@@ -58,13 +54,13 @@ class ControlCommands:
         }
 
     async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Ban all keys that stand for what was named. What an operator says takes the place of a ban in force."""
+        """Ban every key that matches the named client. An operator's ban replaces one that is in force."""
         seconds = arguments.get("seconds")
         if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_BAN_SECONDS:
             raise CommandError(f"a ban lasts more than 0 and at most {MAX_BAN_SECONDS:.0f} seconds, not {seconds!r}")
-        then = REFUSALS.get(str(arguments.get("then", "reject")))
+        then = SHORT_REFUSALS.get(str(arguments.get("then", "reject")))
         if then is None:
-            raise CommandError(f"the banned can get {', '.join(REFUSALS)}, not {arguments['then']!r}")
+            raise CommandError(f"the banned can get {', '.join(SHORT_REFUSALS)}, not {arguments['then']!r}")
         terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:MAX_NOTE_CHARACTERS])
         keys, now = self._named(arguments), time()
         replaced = 0
@@ -72,15 +68,15 @@ class ControlCommands:
             if self._store.banned(key, now) is not None:
                 replaced += self._store.unban(key)
         bans = [shown_ban(self._store.ban(key, "operator", "banned by an operator", terms, now)) for key in keys]
-        return {"bans": bans, "replaced": replaced, **await self._kept()}
+        return {"bans": bans, "replaced": replaced, **await self._saved()}
 
     async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         keys = self._named(arguments)
         removed = [key for key in keys if self._store.unban(key)]
-        return {"keys": keys, "removed": removed, **await self._kept()}
+        return {"keys": keys, "removed": removed, **await self._saved()}
 
-    async def _kept(self) -> dict[str, Any]:
-        """Whether what was just done is still there after a crash; if not, why."""
+    async def _saved(self) -> dict[str, Any]:
+        """Whether the change survives a crash; if not, why."""
         saved = await self._books.saved()
         return {"saved": saved, "unsaved_because": "" if saved else self._books.unsaved_because}
 
@@ -92,7 +88,7 @@ class ControlCommands:
 
 
 def shown_ban(record: BanRecord) -> dict[str, Any]:
-    """A ban as commands and files show it. Times are Unix seconds."""
+    """A ban as plain data. Times are Unix seconds."""
     return {
         "key": record.key,
         "since": record.since,

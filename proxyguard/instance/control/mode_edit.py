@@ -1,6 +1,6 @@
 """Changes the mode of one rule in its file, and nothing else: every other byte, comments included, stays as it was.
 
-The edit is made at the place that the parser knows and is verified by reading the result: the same rule set, but for that one
+The edit is made at the place that the parser reports, and verified by parsing the result: the same rule set except for that one
 mode. Run as a module (`DIR RULE MODE`) in a process of its own, because reading a large file takes seconds. Knows nothing of
 whether the change is wise.
 """
@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
-from proxyguard.instance.loader_process import be_patient
+from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.load import rule_files
 from proxyguard.policy.model import NOWHERE, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
@@ -144,7 +144,7 @@ def _replace(lines: list[str], entry: MappingEntry, mode: Mode, file: str) -> in
 
 
 def _insert(lines: list[str], mapping: Mapping, mode: Mode) -> int:
-    """Put `mode:` in front of the rule's second key, in the way that the rule is written."""
+    """Put `mode:` in front of the rule's second key, in the style of the rule (block or flow)."""
     second = mapping.entries[1].key
     line, start = lines[second.line - 1], second.column - 1
     if lines[mapping.line - 1].startswith("{", mapping.column - 1):
@@ -179,8 +179,8 @@ def _rules(rule_set: RuleSet, rule: str, mode: Mode) -> RuleSet:
 
 
 def main() -> None:
-    """The child: edit, then write what is wrong and the edit, as plain data, to standard output."""
-    be_patient()
+    """The child: edit, then write the error message and the edit, pickled, to standard output."""
+    lower_priority()
     directory, rule, mode = sys.argv[1:]
     answer: tuple[str, tuple[str, int, bytes, bytes] | None]
     try:

@@ -1,8 +1,8 @@
-"""From shadow to enforce, with a guard before and a watch after; and back.
+"""Promotes rules from shadow to enforce, watches them, and rolls them back.
 
-A rule is promoted when what it would have stopped holds few clients of protected classes, and goes back to shadow by itself
-when, once it acts, it stops more of them than that. Says so in log, metrics and status. Knows nothing of how decisions are
-tallied, rules loaded or files edited.
+A rule is promoted when it would have stopped few clients of protected classes. It goes back to shadow by itself when it stops
+more of them than allowed; log, metrics and status show it. Knows nothing of how decisions are tallied, rules loaded or files
+edited.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.problems import name_hint
 from proxyguard.instance.control.mode_edit import Edited, EditError, write_back
 from proxyguard.instance.control.server import Command, CommandError
-from proxyguard.instance.deploy import RulesRejected
-from proxyguard.instance.loader_process import answer_of_child
+from proxyguard.instance.loaded_rules import RulesRejected
+from proxyguard.instance.loader_process import run_child
 from proxyguard.instance.reloader import Reloader
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Hits, TallyWindow
 
 MAX_SHARE: Final = 0.01
-"""Of the protected clients seen: more of them stopped is too many, unless the operator says otherwise."""
+"""The default of the share of protected clients that a promoted rule may stop."""
 
 WATCH_SECONDS: Final = 3600.0
 
 LOOK_SECONDS: Final = 2.0
-"""Between looks at what watched rules stop."""
+"""Between checks of watched rules."""
 
 MAX_WATCHED: Final = 100
 
-KEPT: Final = 20
-"""Roll-backs that status still tells of."""
+MAX_ROLLBACKS_SHOWN: Final = 20
+"""Roll-backs that `status` lists, the latest."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ type Forget = Callable[[str, Mode], Awaitable[object]]
 
 
 class PromotionVerdict(NamedTuple):
-    """Whether a rule may act, and why not or what to know, in lines for the operator."""
+    """Whether a rule may act, and the reasons, in lines for the operator."""
 
     allowed: bool
     lines: tuple[str, ...]
@@ -68,22 +68,22 @@ class Watch:
 def judge(window: TallyWindow, rule: str, max_share: float) -> PromotionVerdict:
     """Whether promoting a rule would newly stop more than `max_share` of the protected clients seen."""
     hits = window.shadow.get(rule, Hits())
-    said = f"in shadow it would have stopped {hits.requests} requests of {hits.clients.count()} clients"
+    effect = f"in shadow it would have stopped {hits.requests} requests of {hits.clients.count()} clients"
     if not hits.requests:
-        return PromotionVerdict(allowed=True, lines=(f"{said}: there is nothing yet to judge it by",))
+        return PromotionVerdict(allowed=True, lines=(f"{effect}: there is nothing yet to judge it by",))
     seen = window.seen.count()
     if not seen:
         return PromotionVerdict(
             allowed=False,
             lines=(
-                said,
+                effect,
                 "whether people are among them cannot be told: no request of a class other than anonymous was seen",
                 "hint: define classes (such as signed-in) in a rule file, or look at `proxyguard shadow report` and use --force",
             ),
         )
     share = hits.protected.count() / seen
     lines = (
-        said,
+        effect,
         f"{hits.protected.count()} of {seen} clients of protected classes ({share:.1%}; allowed {max_share:.1%})",
     )
     if share <= max_share:
@@ -136,7 +136,7 @@ class Promotions:
         )
 
     def status(self) -> dict[str, Any]:
-        """What `status` shows. Times are Unix seconds."""
+        """The promotions' part of `status`. Times are Unix seconds."""
         return {
             "watched": {
                 rule: {"until": watch.until, "max_share": watch.max_share} for rule, watch in self._watched.items()
@@ -146,7 +146,7 @@ class Promotions:
         }
 
     async def watch(self) -> None:
-        """Look after promoted rules until cancelled."""
+        """Watch promoted rules until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -172,12 +172,12 @@ class Promotions:
     async def _roll_back(self, rule: str, watch: Watch, stopped: int, seen: int) -> None:
         async with self._busy:
             del self._watched[rule]
-            place, trouble = await self._rest(rule)
+            place, trouble = await self._put_in_shadow(rule)
         where = f"in memory only, because {trouble}" if trouble else f"({place})"
         share = stopped / seen if seen else 1.0
         self._counts.rollbacks[rule] += 1
         self._rolled_back = [
-            *self._rolled_back[1 - KEPT :],
+            *self._rolled_back[1 - MAX_ROLLBACKS_SHOWN :],
             {"rule": rule, "time": self._clock(), "stopped": stopped, "seen": seen, "file": place, "trouble": trouble},
         ]
         logger.error(
@@ -185,8 +185,8 @@ class Promotions:
             rule, where, stopped, seen, share * 100, watch.max_share * 100,
         )  # fmt: skip
 
-    async def _rest(self, rule: str) -> tuple[str, str]:
-        """Put a rule into shadow: at once in memory, then in its file. The place in the file, or what kept us from it."""
+    async def _put_in_shadow(self, rule: str) -> tuple[str, str]:
+        """Put a rule into shadow: at once in memory, then in its file. Returns the place in the file, or why not."""
         await self._reloader.hold_in_shadow(rule)
         try:
             edited = await self._change(rule, Mode.SHADOW)
@@ -244,7 +244,7 @@ class Promotions:
         rule = self._known(arguments)
         async with self._busy:
             self._watched.pop(rule, None)
-            place, trouble = await self._rest(rule)
+            place, trouble = await self._put_in_shadow(rule)
         logger.info("rule %s is back in shadow %s", rule, f"({place})" if place else "in memory only")
         return {"rule": rule, "file": place, "trouble": trouble}
 
@@ -271,9 +271,7 @@ class Promotions:
     async def _write(self, rule: str, mode: Mode) -> Edited:
         rules = self._reloader.rules
         try:
-            fault, edited = await answer_of_child(
-                "proxyguard.instance.control.mode_edit", rules, str(rules), rule, str(mode)
-            )
+            fault, edited = await run_child("proxyguard.instance.control.mode_edit", rules, str(rules), rule, str(mode))
         except RulesRejected as error:
             raise CommandError(error.report) from error
         if edited is None:
@@ -289,7 +287,7 @@ class Promotions:
 
 
 def _undo(edited: Edited) -> None:
-    """Put a file back as it was before an edit of ours, unless somebody has saved it since."""
+    """Undo an edit, unless the file was saved again since."""
     path = Path(edited.file)
     try:
         write_back(path, edited.after, edited.before, f"{edited.file}:{edited.line}", "undo it by hand")

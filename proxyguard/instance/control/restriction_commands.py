@@ -5,12 +5,12 @@ Knows nothing of sockets or terminals, or of how a restriction is kept (`restric
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from time import time
 from typing import Any, Final
 
 from proxyguard.core.decision import Quota
 from proxyguard.core.problems import quoted
+from proxyguard.core.units import format_iso_time, format_minute
 from proxyguard.http.ratelimit_fields import limit_text
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.restriction_controller import RestrictionController, spared
@@ -79,7 +79,9 @@ class RestrictionCommands:
             if whole.shed is not None and self._keeper.orders.ending(name) is None:
                 raise CommandError(f"{quoted(name)} sheds load by its alarm; it cannot be started by command")
             if time() >= whole.until:
-                raise CommandError(f"{quoted(name)} ended at {format_time(whole.until)}; say another until in its file")
+                raise CommandError(
+                    f"{quoted(name)} ended at {format_minute(whole.until)}; say another until in its file"
+                )
             if name in self._keeper.rules.given and until is None:
                 return {**self._one(name), "saved": True}  # it is on by being given
             known = await self._keeper.start(whole, until, time())
@@ -169,13 +171,3 @@ class RestrictionCommands:
 def format_limit(limit: Limit) -> str:
     """`300 requests a day`."""
     return limit_text(Quota(limit.amount, limit.period_seconds, 0, 0.0))
-
-
-def format_time(at: float) -> str:
-    """`2026-07-08 18:00 UTC`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def format_iso_time(at: float) -> str:
-    """`2026-07-08T18:00:07Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

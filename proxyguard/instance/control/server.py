@@ -1,4 +1,4 @@
-"""Two doors to a running instance: a TCP port that only reads, and a Unix socket of mode 0600 that also acts.
+"""Serves a running instance on a TCP port that only reads, and on a Unix socket of mode 0600 that also takes commands.
 
 TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining), `/metrics` (Prometheus text),
 `/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows nothing of what a command does.
@@ -22,13 +22,13 @@ from tornado.web import Application, RequestHandler
 from proxyguard.core.settings import Listen
 
 MAX_COMMAND_BYTES: Final = 1024 * 1024
-"""A command's JSON; ban lists are the largest."""
+"""The largest command: a list of bans."""
 
 IDLE_SECONDS: Final = 30
 """A connection to the admin port without a request for so long is closed."""
 
 type Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Arguments in, answer out. Raises CommandError for what the operator can mend."""
+"""Arguments in, answer out. Raises CommandError for what the operator can fix."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class CommandError(Exception):
 
 
 class Instance(Protocol):
-    """What the doors need of the instance behind them."""
+    """An instance, as the server uses it."""
 
     @property
     def ready(self) -> bool: ...
@@ -79,16 +79,16 @@ class ControlServer:
             self._control.unlink(missing_ok=True)
 
     def _serve(self, sockets: list[socket.socket], *, acting: bool) -> None:
-        kept = {"instance": self._instance}
+        arguments = {"instance": self._instance}
         routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
-            ("/healthz", _Health, kept),
-            ("/readyz", _Ready, kept),
-            ("/metrics", _MetricsPage, kept),
-            ("/status", _Status, kept),
+            ("/healthz", _Health, arguments),
+            ("/readyz", _Ready, arguments),
+            ("/metrics", _MetricsPage, arguments),
+            ("/status", _Status, arguments),
         ]
         if acting:
-            routes.append(("/command/([a-z-]+)", _Command, kept))
-        routes.append(("/.*", _Unknown, kept))
+            routes.append(("/command/([a-z-]+)", _Command, arguments))
+        routes.append(("/.*", _Unknown, arguments))
         application = Application(routes, log_function=_log_nothing)
         server = HTTPServer(
             application,
@@ -102,7 +102,7 @@ class ControlServer:
 
 
 def remove_dead_socket(path: Path) -> None:
-    """Remove the socket file that a killed instance left. Raises OSError when a live one answers, or it is no socket."""
+    """Remove the socket file of a killed instance. Raises OSError when a running one answers, or it is no socket."""
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise FileExistsError(17, "exists and is not a socket", str(path))

@@ -12,9 +12,10 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
-from proxyguard.core.decision import ACTION_NAMES, Action, Allow, Ban, Decision, Drop, Mode, Reject, Score, Tag, Tarpit
+from proxyguard.core.decision import Action, Allow, Ban, Decision, Mode, Score, Tag
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import KeyPart, Limit
+from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.conditions import (
     SCORED,
     TAGGED,
@@ -57,11 +58,12 @@ class CompiledRule:
         self.name = rule.name
         self.reason = rule.why
         self.action: Action = action
-        self.action_name = ACTION_NAMES[type(action)]
+        kind = kind_of(action)
+        self.action_name = kind.name
         self.enforced = enforced
         self.allows = isinstance(action, Allow)
-        self.refuses = isinstance(action, Reject | Tarpit | Drop | Ban)
-        self.terminal = not isinstance(action, Score | Tag)
+        self.refuses = kind.refuses
+        self.terminal = kind.is_terminal
         self.points = action.points if isinstance(action, Score) else 0.0
         self.tag = action.name if isinstance(action, Tag) else None
         self.wakes = _wakes(action) if enforced else ()
@@ -229,8 +231,7 @@ def compile_policy(
 
 
 def _info(rule_set: RuleSet, rule: Rule, mode: Mode) -> RuleInfo:
-    action = ACTION_NAMES[type(rule.action)]
-    return RuleInfo(rule.name, rule_set.name, action, mode, rule.limit is not None, rule.expires)
+    return RuleInfo(rule.name, rule_set.name, kind_of(rule.action).name, mode, rule.limit is not None, rule.expires)
 
 
 def _compiled_rule(rule_set: RuleSet, rule: Rule, node: Node, keys: KeyMaker, *, enforced: bool) -> CompiledRule:

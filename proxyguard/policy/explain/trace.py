@@ -17,19 +17,17 @@ from proxyguard.core.decision import (
     Allow,
     Ban,
     Decision,
-    Drop,
     Mode,
     Quota,
-    Reject,
     Score,
     ShadowHit,
     Tag,
-    Tarpit,
 )
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Store, Usage
+from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
 from proxyguard.policy.compile.normal_form import tests_of
@@ -212,17 +210,17 @@ class _Walk:
                 key = self._key(entry, rule.limit)
                 if key is None:
                     continue
-                stops = entry.mode is Mode.ENFORCE and _refuses(rule)
+                stops = entry.mode is Mode.ENFORCE and refuses(rule.action)
                 charges[at] = Charge(key, rule.limit, rule.limit.count.cost_at_check, stops)
             if entry.mode is Mode.SHADOW:
                 continue
-            if isinstance(rule.action, Score | Tag):
+            if not ends(rule.action):
                 if is_open or rule.limit is not None:
                     unsure.add(FieldKind.SCORE if isinstance(rule.action, Score) else FieldKind.TAG)
                 if applies and rule.limit is None:
                     totals = totals.plus(rule)
             elif rule.limit is None and not is_open:
-                if _refuses(rule):
+                if refuses(rule.action):
                     charges = {place: charge._replace(cost=0.0) for place, charge in charges.items()}
                 return charges, at + 1
         return charges, len(entries)
@@ -254,7 +252,7 @@ class _Walk:
 
     def _decision(self, rule: Rule, usage: Usage | None, totals: _Totals) -> Decision | None:
         action = rule.action
-        if isinstance(action, Score | Tag):
+        if not ends(action):
             return None
         self.ordered = rule if isinstance(action, Ban) else None
         quota = None
@@ -288,7 +286,3 @@ class _Walk:
         }
         others = {self.keys.ban_key(per)(self.request) for per in banning}
         return (*own, *sorted(others.difference(own)))
-
-
-def _refuses(rule: Rule) -> bool:
-    return isinstance(rule.action, Reject | Tarpit | Drop | Ban)

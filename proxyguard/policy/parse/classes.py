@@ -5,24 +5,14 @@ Knows nothing of what is limited by class, or of how an account becomes known.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, quoted
+from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, duration, listed_in, made, plain
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.core.yaml.values import (
-    complain,
-    read_duration,
-    read_keys,
-    read_mapping,
-    read_name,
-    read_scalar,
-    read_sequence,
-    read_text,
-)
+from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
 from proxyguard.policy.model import (
     ANONYMOUS,
-    REMEMBER_SECONDS,
     AccountSource,
     AllOf,
     AnyOf,
@@ -34,15 +24,13 @@ from proxyguard.policy.model import (
     Place,
     Test,
 )  # fmt: skip
+from proxyguard.policy.parse.parsed_file import CONDITION
 from proxyguard.policy.parse.texts import read_field_name
 
 MAX_CLASSES: Final = 20
 """Each is a label of metrics and is asked about with every request."""
 
 MAX_REMEMBER_SECONDS: Final = 31 * 86_400
-
-ACCOUNT_KEYS: Final = ("key", "class_header", "remember")
-CLASS_KEYS: Final = ("name", "when")
 
 _MEANT_ACCOUNT: Final = {
     **dict.fromkeys(("session", "cookie", "per", "by"), "did you mean 'key'?"),
@@ -60,31 +48,8 @@ _OF_THE_FRONT: Final = frozenset(
 )
 """Response headers that must reach the client."""
 
-ReadCondition = Callable[[Node, str], Condition | None]
 
-
-def read_account(node: Node, report: Report) -> AccountSource | None:
-    """The `account` of a rule file. None when a problem was reported."""
-    example = "account: {key: cookie.session, class_header: x-account-class}"
-    mapping = read_mapping(node, report, "account", example)
-    if mapping is None:
-        return None
-    before = len(report.problems)
-    values = read_keys(mapping, ACCOUNT_KEYS, report, "account", _MEANT_ACCOUNT)
-    for key in ("key", "class_header"):
-        if key not in values and len(report.problems) == before:
-            complain(report, node, f"account has no {key}", example)
-    session = _session(values["key"], report) if "key" in values else None
-    header = _header(values["class_header"], report) if "class_header" in values else None
-    remember: float | None = REMEMBER_SECONDS
-    if "remember" in values:
-        remember = read_duration(values["remember"], report, "remember", 1, MAX_REMEMBER_SECONDS)
-    if len(report.problems) > before or session is None or header is None or remember is None:
-        return None
-    return AccountSource(session, header, remember)
-
-
-def _session(node: Node, report: Report) -> Field | None:
+def _session(node: Node, report: Report, _subject: str) -> Field | None:
     hint = "cookie.NAME or header.NAME"
     scalar = read_scalar(node, report, "key", "a cookie or a header", hint)
     if scalar is None:
@@ -100,7 +65,7 @@ def _session(node: Node, report: Report) -> Field | None:
         return None
 
 
-def _header(node: Node, report: Report) -> str | None:
+def _header(node: Node, report: Report, _subject: str) -> str | None:
     text = read_text(node, report, "class_header", 256)
     if text is None:
         return None
@@ -116,57 +81,36 @@ def _header(node: Node, report: Report) -> str | None:
     return None
 
 
-def read_classes(
-    node: Node, report: Report, read_condition: ReadCondition, named: dict[str, tuple[int, int]]
-) -> tuple[ClientClass, ...] | None:
-    """The `classes` of a rule file, in order. None when a problem was reported.
-
-    `named` collects the names and their places, of faulty classes too.
-    """
-    example = "[{name: signed-in, when: {account: present}}]"
-    sequence = read_sequence(node, report, "classes", example)
-    if sequence is None:
-        return None
-    if len(sequence.items) > MAX_CLASSES:
-        complain(report, node, f"the file has {len(sequence.items)} classes", f"at most {MAX_CLASSES}")
-        return None
-    classes: list[ClientClass] = []
-    before = len(report.problems)
-    for item in sequence.items:
-        found = _class(item, report, read_condition, named)
-        if found is not None:
-            classes.append(found)
-    return tuple(classes) if len(report.problems) == before else None
+def _account(node: Node, report: Report, _subject: str, around: Any) -> AccountSource | None:
+    around.parsed.account = (node.line, node.column)
+    found = ACCOUNT.read(node, report, around)
+    return AccountSource(**found.attributes()) if found is not None and found.is_sound else None
 
 
-def _class(
-    node: Node, report: Report, read_condition: ReadCondition, named: dict[str, tuple[int, int]]
-) -> ClientClass | None:
-    mapping = read_mapping(node, report, "a class", "{name: signed-in, when: {account: present}}")
-    if mapping is None:
-        return None
-    before = len(report.problems)
-    values = read_keys(mapping, CLASS_KEYS, report, "a class", _MEANT_CLASS)
-    name = read_name(values["name"], report, "the class") if "name" in values else None
-    if "name" not in values:
-        complain(report, mapping, "the class has no name", "name: signed-in")
-    elif name == ANONYMOUS:
-        complain(report, values["name"], f"the class {ANONYMOUS} needs no definition", "it is whoever is in no other")
-    elif name in named:
-        complain(
-            report, values["name"], f"the class {quoted(name)} is already on line {named[name][0]}", "name it otherwise"
-        )
+def _name(node: Node, report: Report, _subject: str, around: Any) -> str | None:
+    """The name, noted with its place even when the rest of the class is faulty."""
+    name = read_name(node, report, "the class")
+    known: dict[str, tuple[int, int]] = around.parsed.classes
+    if name == ANONYMOUS:
+        complain(report, node, f"the class {ANONYMOUS} needs no definition", "it is whoever is in no other")
+    elif name in known:
+        complain(report, node, f"the class {quoted(name)} is already on line {known[name][0]}", "name it otherwise")
     elif name is not None:
-        named[name] = (values["name"].line, values["name"].column)
-    when = read_condition(values["when"], "when") if "when" in values else None
-    if "when" not in values:
-        complain(report, mapping, "the class has no condition", "when: {account: present}")
-    elif when is not None and looks_at(when, (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)):
+        known[name] = (node.line, node.column)
+        return name
+    return None
+
+
+def _condition(node: Node, report: Report, subject: str, around: Any) -> Condition | None:
+    when: Condition | None = around.read_condition(node, subject)
+    if when is not None and looks_at(when, (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)):
         hint = "a class says who a client is: use account, cookies, headers, client"
-        complain(report, values["when"], "classes are known before there is any score, tag or class", hint)
-    if len(report.problems) > before or name is None or when is None:
-        return None
-    return ClientClass(name, when, Place(report.file, mapping.line, mapping.column))
+        complain(report, node, "classes are known before there is any score, tag or class", hint)
+    return when
+
+
+def _made_class(found: Found) -> ClientClass:
+    return ClientClass(**found.attributes(place=Place(found.report.file, found.mapping.line, found.mapping.column)))
 
 
 def looks_at(condition: Condition, kinds: tuple[str, ...]) -> bool:
@@ -178,3 +122,43 @@ def looks_at(condition: Condition, kinds: tuple[str, ...]) -> bool:
             return any(looks_at(inner, kinds) for inner in conditions)
         case Not(condition=inner):
             return looks_at(inner, kinds)
+
+
+_ACCOUNT_EXAMPLE: Final = "account: {key: cookie.session, class_header: x-account-class}"
+
+ACCOUNT: Final = KeyTable(
+    subject="account",
+    example=_ACCOUNT_EXAMPLE,
+    meant=_MEANT_ACCOUNT,
+    is_quiet=True,
+    keys={
+        "key": Key(Kind(plain(_session), "cookie or header", {"type": "string", "pattern": r"^(header|cookie)\..+$"}),
+            "What identifies a session: `cookie.NAME` or `header.NAME`. Kept as a keyed hash only.",
+            ("account has no key", _ACCOUNT_EXAMPLE), ("cookie.session",), "session"),
+        "class_header": Key(Kind(plain(_header), "name of a header", {"type": "string"}),
+            "The response header by which the site says what the account is. Clients never see or send it.",
+            ("account has no class_header", _ACCOUNT_EXAMPLE), ("x-account-class",), "header"),
+        "remember": Key(duration(1, MAX_REMEMBER_SECONDS), "How long it is believed; an hour unless given.",
+            attribute="remember_seconds"),
+    },
+)  # fmt: skip
+
+CLASS: Final = KeyTable(
+    subject="a class",
+    example="{name: signed-in, when: {account: present}}",
+    meant=_MEANT_CLASS,
+    keys={
+        "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the class; it becomes a metric label.",
+            ("the class has no name", "name: signed-in"), ("verified",)),
+        "when": Key(Kind(_condition, CONDITION.takes, CONDITION.schema), "What makes a client one of this class.",
+            ("the class has no condition", "when: {account: present}"), ({"account": "present"},)),
+    },
+)  # fmt: skip
+
+ACCOUNT_KIND: Final = Kind(_account, "account", {"$ref": "#/definitions/account"})
+CLASSES: Final = listed_in(
+    "classes",
+    Kind(made(CLASS, _made_class), CLASS.subject, {"$ref": "#/definitions/class"}),
+    MAX_CLASSES,
+    example="[{name: signed-in, when: {account: present}}]",
+)

@@ -7,13 +7,13 @@ from typing import Final, assert_never
 
 from proxyguard.core.problems import Report, folded, name_hint, quoted
 from proxyguard.core.units import parse_duration, parse_size
-from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
+from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, Schema, items_of, one_or_more, plain
+from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import complain, not_what
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
-from proxyguard.policy.parse.keys import read_part
+from proxyguard.policy.parse.keys import PART_SCHEMA, read_part
 
 COUNT_WORDS: Final = (str(CountKind.REQUESTS), str(CountKind.BYTES), str(CountKind.UPSTREAM_SECONDS))
-COUNT_KEYS: Final = ("status", "distinct")
 
 MAX_STATUSES: Final = 50
 
@@ -55,7 +55,7 @@ _MEANT_KEY: Final = {
 }
 
 
-def read_count(node: Node, report: Report) -> Count | None:
+def _count(node: Node, report: Report, _subject: str) -> Count | None:
     """A word, or a mapping with `status` or `distinct`. None when a problem was reported."""
     if isinstance(node, Mapping):
         return _mapping(node, report)
@@ -78,26 +78,29 @@ def read_count(node: Node, report: Report) -> Count | None:
 
 def _mapping(node: Mapping, report: Report) -> Count | None:
     if len(node.entries) != 1:
-        said = " and ".join(entry.key.text for entry in node.entries)
-        complain(report, node, f"count has {said}" if said else "count is empty", f"one of them: {COUNT_HINT}")
+        given = " and ".join(entry.key.text for entry in node.entries)
+        complain(report, node, f"count has {given}" if given else "count is empty", f"one of them: {COUNT_HINT}")
         return None
     entry = node.entries[0]
     name = entry.key.text
-    if name == "status":
-        return _statuses(entry.value, report)
-    if name == "distinct":
-        part = read_part(entry.value, report, "distinct")
-        if part is not None and part.kind == KeyKind.SITE:
-            complain(report, entry.value, "there is only one site to count", "distinct: path counts different pages")
-            return None
-        return None if part is None else Count(CountKind.DISTINCT, of=part)
-    hint = _MEANT_KEY.get(folded(name)) or name_hint(name, COUNT_KEYS, "keys")
+    if name in COUNT_BY.keys:
+        count: Count | None = COUNT_BY.keys[name].kind.read(entry.value, report, name, None)
+        return count
+    hint = _MEANT_KEY.get(folded(name)) or name_hint(name, COUNT_BY.keys, "keys")
     complain(report, entry.key, f"unknown key {quoted(name)} in count", hint)
     return None
 
 
-def _statuses(node: Node, report: Report) -> Count | None:
-    items = node.items if isinstance(node, Sequence) else [node]
+def _distinct(node: Node, report: Report, subject: str) -> Count | None:
+    part = read_part(node, report, subject)
+    if part is not None and part.kind == KeyKind.SITE:
+        complain(report, node, "there is only one site to count", "distinct: path counts different pages")
+        return None
+    return None if part is None else Count(CountKind.DISTINCT, of=part)
+
+
+def _statuses(node: Node, report: Report, _subject: str) -> Count | None:
+    items = items_of(node)
     hint = "statuses of responses: 404, [401, 403] or 5xx"
     if not items or len(items) > MAX_STATUSES:
         complain(report, node, f"status has {len(items)} entries", f"{hint}; at most {MAX_STATUSES}")
@@ -145,3 +148,26 @@ def unit_hint(text: str, count: Count) -> str:
     if count.kind is CountKind.BYTES and text[:-2].isdecimal() and text[-2:].upper() in {"KB", "MB", "GB"}:
         return f"did you mean {text[:-2]}{text[-2].upper()}iB?"
     return ""
+
+
+_STATUS_SCHEMA: Final[Schema] = {
+    "type": ["string", "integer"],
+    "pattern": "^[2-5]([0-9][0-9]|xx)$",
+    "minimum": 200,
+    "maximum": 599,
+}
+
+COUNT_BY: Final = KeyTable(
+    subject="count",
+    keys={
+        "status": Key(Kind(plain(_statuses), "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),
+            "Responses with one of these statuses: 404, [401, 403], 5xx."),
+        "distinct": Key(Kind(plain(_distinct), "part of a key", PART_SCHEMA),
+            "Different values of a part of the request, such as `path`."),
+    },
+)  # fmt: skip
+"""What is counted, when a word does not say it all."""
+
+COUNT: Final = Kind(
+    plain(_count), "count", {"anyOf": [{"enum": list(COUNT_WORDS)}, COUNT_BY.schema(minProperties=1, maxProperties=1)]}
+)

@@ -6,23 +6,22 @@ run reports all of them. Knows nothing of directories (`load`) or of how rules a
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.core.problems import Problem, Report
-from proxyguard.core.yaml.nodes import Mapping, Node, read_yaml
-from proxyguard.core.yaml.values import complain, read_keys, read_mapping, read_name, read_prose
-from proxyguard.policy.model import AccountSource, ClientClass, Restriction, RuleSet, RuleTest
-from proxyguard.policy.parse.classes import read_account, read_classes
+from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
+from proxyguard.core.yaml.nodes import Node, read_yaml
+from proxyguard.core.yaml.values import complain, read_name
+from proxyguard.policy.model import RuleSet
+from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
-from proxyguard.policy.parse.lists import ListFiles, Lists
-from proxyguard.policy.parse.modes import read_mode
+from proxyguard.policy.parse.lists import LISTS, ListFiles, Lists
+from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.names import check_names
-from proxyguard.policy.parse.parsed_file import ParsedFile
-from proxyguard.policy.parse.restrictions import Surroundings, read_restrictions
-from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RuleReader
-from proxyguard.policy.parse.tests import TestReader
-
-FILE_KEYS: Final = ("name", "description", "mode", "lists", "account", "classes", "rules", "restrictions", "tests")
+from proxyguard.policy.parse.parsed_file import ParsedFile, Surroundings
+from proxyguard.policy.parse.restrictions import RESTRICTIONS
+from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RULES
+from proxyguard.policy.parse.tests import TESTS
 
 _MEANT_FILE: Final = {
     **dict.fromkeys(("rule", "ruleset", "rule_set", "policies", "policy"), "did you mean 'rules'?"),
@@ -57,82 +56,50 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     if root is None:
         parsed.readable = False
         return parsed
-    mapping = read_mapping(root, report, "a rule file", "it begins with name: and rules:")
-    if mapping is not None:
-        _FileReader(parsed, list_files).read(mapping)
+    lists = Lists(report, list_files)
+    conditions = ConditionReader(report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses)
+    found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
+    if found is None:
+        return parsed
+    if not found.nodes.keys() & CONTENT:
+        complain(report, root, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
+    if found.is_sound:
+        parsed.rule_set = RuleSet(**found.attributes(file=file))
     return parsed
 
 
-class _FileReader:
-    """Reads the parts of one rule file."""
+def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
+    name = read_name(node, report, subject)
+    if name is not None:
+        around.parsed.name = (name, node.line, node.column)
+    return name
 
-    def __init__(self, parsed: ParsedFile, list_files: ListFiles | None) -> None:
-        self._parsed = parsed
-        self._report = parsed.report
-        self._lists = Lists(parsed.report, list_files)
-        self._conditions = ConditionReader(
-            parsed.report, self._lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses
-        )
 
-    def read(self, mapping: Mapping) -> None:
-        report, parsed = self._report, self._parsed
-        values = read_keys(mapping, FILE_KEYS, report, "a rule file", _MEANT_FILE)
-        name = None
-        if "name" in values:
-            name = read_name(values["name"], report, "the rule set")
-            if name is not None:
-                parsed.name = (name, values["name"].line, values["name"].column)
-        else:
-            complain(report, mapping, "the rule set has no name", "name: scripted-clients")
-        description = self._description(values)
-        mode = read_mode(values, report)
-        if "lists" in values:
-            self._lists.define(values["lists"])
-        account = self._account(values["account"]) if "account" in values else None
-        classes = self._classes(values["classes"]) if "classes" in values else ()
-        rules = RuleReader(parsed, self._conditions).read(values["rules"]) if "rules" in values else ()
-        restrictions = self._restrictions(values["restrictions"]) if "restrictions" in values else ()
-        tests: tuple[RuleTest, ...] = ()
-        if "tests" in values:
-            reader = TestReader(report)
-            tests = reader.read(values["tests"])
-            parsed.expected_rules = reader.expected_rules
-            parsed.expected_restrictions = reader.expected_restrictions
-        elif not {"rules", "restrictions", "account", "classes"} & values.keys():
-            complain(report, mapping, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
-        if name is not None and mode is not None and not report.problems:
-            parsed.rule_set = RuleSet(
-                name=name,
-                file=report.file,
-                description=description or "",
-                mode=mode,
-                rules=rules,
-                tests=tests,
-                account=account,
-                classes=classes,
-                restrictions=restrictions,
-            )
+CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes")
+"""A file has at least one of these."""
 
-    def _description(self, values: dict[str, Node]) -> str | None:
-        if "description" not in values:
-            return ""
-        return read_prose(values["description"], self._report, "description", MAX_PROSE_CHARACTERS)
-
-    def _restrictions(self, node: Node) -> tuple[Restriction, ...]:
-        parsed, report = self._parsed, self._report
-        around = Surroundings(
-            self._conditions.read,
-            lambda values: read_mode(values, report),
-            parsed.class_uses,
-            parsed.account_uses,
-            parsed.restriction_names,
-            parsed.rule_names,
-        )
-        return read_restrictions(node, report, around)
-
-    def _account(self, node: Node) -> AccountSource | None:
-        self._parsed.account = (node.line, node.column)
-        return read_account(node, self._report)
-
-    def _classes(self, node: Node) -> tuple[ClientClass, ...]:
-        return read_classes(node, self._report, self._conditions.read, self._parsed.classes) or ()
+FILE: Final = KeyTable(
+    subject="a rule file",
+    example="it begins with name: and rules:",
+    meant=_MEANT_FILE,
+    keys={
+        "name": Key(Kind(_name, "name", KEBAB.schema),
+            "The name of the rule set: lower-case letters, digits and hyphens.",
+            ("the rule set has no name", "name: scripted-clients"), ("scripted-clients",), subject="the rule set"),
+        "description": Key(prose(MAX_PROSE_CHARACTERS), "What the rule set is for, for those who read it next.",
+            examples=("Library user agents do not read pages; they have the API host.",)),
+        "mode": Key(MODE,
+            "The most that any rule of this file may do: `enforce`, `shadow` (record, never act) or `off`."),
+        "lists": Key(LISTS,
+            "Lists of addresses or texts, used as `$name`: inline, or `{file: lists/NAME.txt}` with one entry a line.",
+            examples=({"offices": ["192.0.2.10", "2001:db8:7::/48"]}, {"names": {"file": "lists/names.txt"}}),
+            attribute=None),
+        "account": Key(ACCOUNT_KIND,
+            "How the site says whose session it is: by a response header, remembered for a cookie or header."),
+        "classes": Key(CLASSES,
+            "Classes of clients; a request is of the first whose condition holds, else `anonymous`. In one file only."),
+        "rules": Key(RULES, "The rules, in order."),
+        "restrictions": Key(RESTRICTIONS, "Temporary restrictions by class. Each says why, and must end."),
+        "tests": Key(TESTS, "Requests and what must be decided about them; run whenever the file is loaded."),
+    },
+)  # fmt: skip

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
+from proxyguard.core.yaml.kinds import Schema
 from proxyguard.core.yaml.nodes import Node, Sequence
 from proxyguard.core.yaml.values import complain, read_scalar
 from proxyguard.limits.limit import KeyKind, KeyPart
 from proxyguard.policy.fields.registry import key_kinds, named_values
 
 MAX_PARTS: Final = 5
+
+PART_SCHEMA: Final[Schema] = {"$ref": "#/definitions/key_part"}
 
 _MEANT_PART: Final = {
     **dict.fromkeys(("ip", "address", "addr", "remote_addr", "client_ip"), "did you mean 'client'?"),

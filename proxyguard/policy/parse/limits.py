@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from proxyguard.core.problems import Report, nearest, quoted
-from proxyguard.core.units import duration_text, parse_duration
-from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import (
-    complain,
-    read_choice,
-    read_integer,
-    read_keys,
-    read_mapping,
-    read_scalar,
-    read_truth,
+from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, duration_text, parse_duration
+from proxyguard.core.yaml.kinds import (
+    DURATION_PATTERN,
+    RAW,
+    TRUTH,
+    Found,
+    Key,
+    KeyTable,
+    Kind,
+    one_or_more,
+    plain,
+    word,
 )
+from proxyguard.core.yaml.nodes import Node, Scalar
+from proxyguard.core.yaml.values import complain, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.parse.counts import (
+    COUNT,
     MAX_AMOUNT,
     MAX_AMOUNTS,
     NOUNS,
     RATE_HINT,
     RATE_HINTS,
     amount_of,
-    read_count,
     unit_hint,
 )
-from proxyguard.policy.parse.keys import read_per
+from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
 
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
 """A month; counters are kept in memory for about that long."""
 MIN_PERIOD_SECONDS: Final = 0.1
-
-LIMIT_KEYS: Final = ("rate", "count", "burst", "window", "time_zone", "per", "missing", "announce")
 
 PERIODS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
@@ -58,48 +60,35 @@ _MEANT_WINDOW: Final = {
     **dict.fromkeys(("rolling", "gcra", "moving"), "did you mean 'sliding'?"),
 }
 
-UTC: Final = "UTC"
+_EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 
 _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
 
-def read_limit(node: Node, report: Report) -> Limit | None:
+def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any = None) -> Limit | None:
     """A mapping with `rate` and perhaps `burst`, `per` and `missing`. None when a problem was reported."""
-    example = "limit: {rate: 10/minute, burst: 5, per: [client]}"
+    hint = ""
     if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
-        example = f"did you mean limit: {{rate: {node.text}}}?"
-    mapping = read_mapping(node, report, "limit", example)
-    if mapping is None:
+        hint = f"did you mean limit: {{rate: {node.text}}}?"
+    found = LIMIT.read(node, report, hint=hint)
+    if found is None:
         return None
-    values = read_keys(mapping, LIMIT_KEYS, report, "limit", _MEANT)
-    count = read_count(values["count"], report) if "count" in values else REQUESTS
-    rate = None
-    if "rate" in values:
-        rate = None if count is None else _rate(values["rate"], report, count)
-    else:
-        complain(report, node, "the limit has no rate", example)
-    window, time_zone = _window(values, report, None if rate is None else rate[1])
-    burst = 0 if count is None else _burst(values, report, count, window)
-    per = read_per(values["per"], report) if "per" in values else _DEFAULT_PER
-    missing = Missing.SHARED
-    if "missing" in values:
-        word = read_choice(values["missing"], report, "missing", tuple(Missing))
-        if word is None:
-            return None
-        missing = Missing(word)
-    announce = read_truth(values["announce"], report, "announce") if "announce" in values else False
-    if rate is None or count is None or window is None or time_zone is None:
+    count = found.get("count", REQUESTS)
+    rate = _rate(found.nodes["rate"], report, count) if count is not None and "rate" in found.nodes else None
+    window = _check_window(found, None if rate is None else rate[1])
+    burst = 0 if count is None else _burst(found, count, window)
+    if rate is None or not found.is_sound:
         return None
-    if burst is None or per is None or announce is None:
-        return None
-    return Limit(rate[0], rate[1], burst or rate[0], per, missing, count, window, time_zone, announce=announce)
+    return Limit(
+        **{"per": _DEFAULT_PER} | found.attributes(amount=rate[0], period_seconds=rate[1], burst=burst or rate[0])
+    )
 
 
-def _burst(values: dict[str, Node], report: Report, count: Count, window: Window | None) -> int | None:
+def _burst(found: Found, count: Count, window: Window | None) -> int | None:
     """In units of what is counted; 0: as much as the rate."""
-    if "burst" not in values:
+    if "burst" not in found.nodes:
         return 0
-    node = values["burst"]
+    node, report = found.nodes["burst"], found.report
     if count.kind is CountKind.DISTINCT or window is Window.CALENDAR:
         what = "on distinct values" if count.kind is CountKind.DISTINCT else "by the calendar"
         complain(
@@ -126,31 +115,27 @@ def _burst(values: dict[str, Node], report: Report, count: Count, window: Window
     return amount
 
 
-def _window(values: dict[str, Node], report: Report, period_seconds: float | None) -> tuple[Window | None, str | None]:
-    """The window and its time zone; None for what was reported."""
-    window: Window | None = Window.SLIDING
-    if "window" in values:
-        node = values["window"]
-        if isinstance(node, Scalar) and _period(node.text) is not None:
-            hint = f"the period is part of the rate: {RATE_HINT}"
-            complain(report, node, f"window cannot be {quoted(node.text)}", hint)
-            return None, UTC
-        word = read_choice(node, report, "window", tuple(Window), _MEANT_WINDOW)
-        window = None if word is None else Window(word)
+def _check_window(found: Found, period_seconds: float | None) -> Window | None:
+    """The window, when it goes together with the rate's period and the time zone."""
+    window: Window | None = found.get("window", Window.SLIDING)
     if window is Window.CALENDAR and period_seconds is not None and not is_calendar_period(period_seconds):
-        text = duration_text(period_seconds)
-        complain(report, values["window"], f"no calendar has windows of {text}", _CALENDAR_HINT)
-        window = None
-    time_zone: str | None = UTC
-    if "time_zone" in values:
-        if window is Window.SLIDING:
-            hint = "window: calendar; a sliding window begins with the first request"
-            complain(report, values["time_zone"], "time_zone stands without a calendar", hint)
-        time_zone = _zone(values["time_zone"], report)
-    return window, time_zone
+        found.complain("window", f"no calendar has windows of {duration_text(period_seconds)}", _CALENDAR_HINT)
+        return None
+    if window is Window.SLIDING and "time_zone" in found.nodes:
+        hint = "window: calendar; a sliding window begins with the first request"
+        found.complain("time_zone", "time_zone stands without a calendar", hint)
+    return window
 
 
-def _zone(node: Node, report: Report) -> str | None:
+def _window(node: Node, report: Report, subject: str) -> Window | None:
+    if isinstance(node, Scalar) and _period(node.text) is not None:
+        complain(report, node, f"window cannot be {quoted(node.text)}", f"the period is part of the rate: {RATE_HINT}")
+        return None
+    chosen = read_choice(node, report, subject, tuple(Window), _MEANT_WINDOW)
+    return None if chosen is None else Window(chosen)
+
+
+def _zone(node: Node, report: Report, _subject: str) -> str | None:
     hint = "a name of the tz database, such as UTC or Europe/Berlin"
     scalar = read_scalar(node, report, "time_zone", "a name", hint)
     if scalar is None:
@@ -219,3 +204,45 @@ def _rate_hint(text: str, otherwise: str) -> str:
         if period:
             return f"did you mean {loose[1]}/{period}?"
     return otherwise
+
+
+_RATE_SCHEMA: Final = {
+    "type": "string",
+    "pattern": rf"^[0-9]+({'|'.join((*UNIT_BYTES, *UNIT_SECONDS))})?/({'|'.join(PERIODS)}|{DURATION_PATTERN})$",
+}
+
+RATE: Final = Kind(RAW.read, "rate", _RATE_SCHEMA)
+"""The node: what its amount is depends on what is counted."""
+
+PER: Final = Key(
+    Kind(
+        plain(lambda node, report, _subject: read_per(node, report)),
+        "parts of a key",
+        one_or_more(PART_SCHEMA, minItems=1),
+    ),
+    "What is counted separately. `client` unless given.",
+    examples=(["client"], ["site"]),
+)
+
+LIMIT: Final = KeyTable(
+    subject="limit",
+    example=_EXAMPLE,
+    meant=_MEANT,
+    keys={
+        "rate": Key(RATE, "So many per period: 10/minute, 300/hour, 20/90s.", ("the limit has no rate", _EXAMPLE),
+            ("10/minute", "300/hour", "20/90s"), attribute=None),
+        "count": Key(COUNT, "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
+            examples=({"status": [404]}, {"distinct": "path"}, "bytes")),
+        "burst": Key(Kind(RAW.read, "amount", {"type": ["string", "integer"], "minimum": 1}),
+            "How many may come at once; the rate's number unless given.", examples=(5,), attribute=None),
+        "window": Key(Kind(plain(_window), "window", {"enum": [str(window) for window in Window]}),
+            "`sliding`: what was used is given back evenly. `calendar`: all of it when the hour, day or week ends."),
+        "time_zone": Key(Kind(plain(_zone), "time zone", {"type": "string"}),
+            "Where the calendar's days begin; UTC unless given.", examples=("Europe/Berlin",)),
+        "per": PER,
+        "missing": Key(word(Missing),
+            "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not."),
+        "announce": Key(TRUTH,
+            "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page."),
+    },
+)  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Final
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Problem, Report, listed, nearest, quoted
+from proxyguard.core.yaml.kinds import NAME_PATTERN, TEXT_SCHEMA, Kind
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, not_what, read_keys, read_name, read_text
 from proxyguard.policy.model import TextKind
@@ -82,7 +83,7 @@ class ListSource:
 class Lists:
     """The lists of one rule file, by name."""
 
-    __slots__ = ("_files", "_report", "_sources", "_typed_file")
+    __slots__ = ("_files", "_report", "_sources")
 
     def __init__(self, report: Report, files: ListFiles | None) -> None:
         self._report = report
@@ -276,3 +277,25 @@ def reason(error: OSError | RuntimeError) -> str:
         return os.strerror(errno.ELOOP).lower()
     words = error.strerror or str(error)
     return words[:1].lower() + words[1:]
+
+
+LISTS: Final = Kind(
+    lambda node, _report, _subject, around: around.define_lists(node),
+    "lists by name",
+    {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": NAME_PATTERN},
+        "additionalProperties": {
+            "anyOf": [
+                {"type": "array", "items": TEXT_SCHEMA, "minItems": 1},
+                {
+                    "type": "object",
+                    "properties": {"file": {"type": "string"}},
+                    "required": ["file"],
+                    "additionalProperties": False,
+                },
+            ]
+        },
+    },
+)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from proxyguard.core.problems import Report
-from proxyguard.policy.model import RuleSet
+from proxyguard.core.yaml.kinds import Kind
+from proxyguard.core.yaml.nodes import Node
+from proxyguard.policy.model import Condition, RuleSet
 
 type Mention = tuple[str, int, int]
 """A name, with the line and column where it stands."""
@@ -29,3 +33,18 @@ class ParsedFile:
     class_uses: list[Mention] = field(default_factory=list)
     restriction_names: list[Mention] = field(default_factory=list)
     expected_restrictions: list[Mention] = field(default_factory=list)
+
+
+class Surroundings(NamedTuple):
+    """What the readers of a file's parts are given: where to note names, and how the file's lists and conditions are read."""
+
+    parsed: ParsedFile
+    define_lists: Callable[[Node], None]
+    read_condition: Callable[[Node, str], Condition | None]
+
+
+CONDITION: Final = Kind(
+    lambda node, _report, subject, around: around.read_condition(node, subject),
+    "condition",
+    {"$ref": "#/definitions/condition"},
+)

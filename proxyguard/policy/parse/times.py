@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from proxyguard.core.problems import Report, quoted
+from proxyguard.core.yaml.kinds import Kind, plain
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import complain, read_scalar
 
@@ -18,8 +19,8 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2})?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 
 
-def read_expiry(node: Node, report: Report, subject: str = "expires") -> float | None:
-    """A moment in Unix seconds: for `expires`, from then on the rule is not looked at."""
+def _moment(node: Node, report: Report, subject: str) -> float | None:
+    """In Unix seconds."""
     hint = _EXPIRES_HINT if subject == "expires" else _MOMENT_HINT
     scalar = read_scalar(node, report, subject, "a day or a time", hint)
     if scalar is None:
@@ -46,3 +47,6 @@ def _zoned(moment: datetime, node: Node, report: Report, subject: str) -> float 
         report, node, f"{subject} has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00"
     )
     return None
+
+
+MOMENT: Final = Kind(plain(_moment), "day or time", {"type": "string"})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Schema
 from proxyguard.policy.fields.field_type import FieldType
 from proxyguard.policy.fields.registry import field_types, key_kinds, named_values
-
-type Schema = dict[str, Any]
 
 _MATCHER_WORDS: Final = {
     "in": "Equal to one of these texts; what a plain list means.",
@@ -35,10 +34,7 @@ _MATCHER_EXAMPLES: Final[dict[str, list[Any]]] = {
     "at_most": [10],
 }
 
-SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
-TEXTS: Final[Schema] = {"$ref": "#/definitions/texts"}
-KEY_PART: Final[Schema] = {"$ref": "#/definitions/key_part"}
-"""A part of a limit's key."""
+_TEXTS: Final[Schema] = {"$ref": "#/definitions/texts"}
 
 _MATCHER_VALUES: Final[dict[str, Schema]] = {
     "at_least": {"type": "number"},
@@ -63,8 +59,8 @@ def condition_definitions() -> Schema:
     return {
         "condition": condition | {"properties": fields, "patternProperties": patterns},
         **{f"matcher_{kind}": _matcher(field) for kind, field in field_types().items()},
-        "scalar": SCALAR,
-        "texts": {"anyOf": [SCALAR, {"type": "array", "items": SCALAR, "minItems": 1}]},
+        "scalar": TEXT_SCHEMA,
+        "texts": {"anyOf": [TEXT_SCHEMA, {"type": "array", "items": TEXT_SCHEMA, "minItems": 1}]},
         "key_part": _key_part(),
     }
 
@@ -76,13 +72,15 @@ def _conditions(description: str) -> Schema:
 def _matcher(field: FieldType) -> Schema:
     properties: Schema = {}
     for name in field.matchers:
-        own = {"$ref": f"#/definitions/matcher_{field.kind}"} if name == "not" else _MATCHER_VALUES.get(name, TEXTS)
+        own = {"$ref": f"#/definitions/matcher_{field.kind}"} if name == "not" else _MATCHER_VALUES.get(name, _TEXTS)
         examples = {"examples": _MATCHER_EXAMPLES[name]} if name in _MATCHER_EXAMPLES else {}
         properties[name] = {**own, "description": _MATCHER_WORDS[name], **examples}
     mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
     if "in" not in field.matchers:
         return mapping
-    return {"anyOf": [SCALAR, {"type": "array", "minItems": 1, "items": {"anyOf": [SCALAR, mapping]}}, mapping]}
+    return {
+        "anyOf": [TEXT_SCHEMA, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT_SCHEMA, mapping]}}, mapping]
+    }
 
 
 def _key_part() -> Schema:

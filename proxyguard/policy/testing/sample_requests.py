@@ -17,12 +17,12 @@ MAX_LINE_BYTES: Final = 1 << 20
 """Of one JSON line: several times what a front takes of a request head."""
 
 
-def request_from_sample(sketch: SampleRequest) -> Request:
-    """The request that a client would have sent; a Host field is added when the sketch has none. Raises ValueError."""
-    headers = _headers(sketch.headers)
+def request_from_sample(sample: SampleRequest) -> Request:
+    """The request that a client would have sent; a Host field is added when the sample has none. Raises ValueError."""
+    headers = _headers(sample.headers)
     if not any(name.lower() == b"host" for name, _ in headers):
-        headers = ((b"Host", _bytes(sketch.host)), *headers)
-    return _request(sketch, headers)
+        headers = ((b"Host", _bytes(sample.host)), *headers)
+    return _request(sample, headers)
 
 
 def parse_batch_line(line: bytes | str) -> Request:
@@ -43,23 +43,23 @@ def parse_batch_line(line: bytes | str) -> Request:
     unknown = sorted(fields.keys() - _READERS.keys())
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join(_READERS)}")
-    sketch = SampleRequest(**{name: _READERS[name](name, value) for name, value in fields.items()})
-    return _request(sketch, _headers(sketch.headers))
+    sample = SampleRequest(**{name: _READERS[name](name, value) for name, value in fields.items()})
+    return _request(sample, _headers(sample.headers))
 
 
-def _request(sketch: SampleRequest, headers: Headers) -> Request:
-    if not sketch.path.startswith("/") and sketch.path != "*":
-        raise ValueError(f"path must begin with /, not {sketch.path[:60]!r}")
+def _request(sample: SampleRequest, headers: Headers) -> Request:
+    if not sample.path.startswith("/") and sample.path != "*":
+        raise ValueError(f"path must begin with /, not {sample.path[:60]!r}")
     request = Request(
-        Address.parse(sketch.client),
-        _bytes(sketch.method),
-        _bytes(sketch.scheme),
-        _bytes(_host_without_port(sketch.host)),
-        _bytes(sketch.path),
+        Address.parse(sample.client),
+        _bytes(sample.method),
+        _bytes(sample.scheme),
+        _bytes(_host_without_port(sample.host)),
+        _bytes(sample.path),
         headers,
-        _bytes(sketch.http_version),
+        _bytes(sample.http_version),
     )
-    request.account = _bytes(sketch.account) or None
+    request.account = _bytes(sample.account) or None
     return request
 
 

@@ -1,12 +1,13 @@
-"""From a curl command to the request that it would send.
+"""Reads a curl command into the request that it would send.
 
-Reads every option that shapes a request, and names the ones it does not know. Nothing is sent, read from a file or expanded.
+Every option that shapes a request is read; unknown ones are listed. Nothing is sent, read from a file or expanded.
 Knows nothing of rules.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -16,136 +17,49 @@ from proxyguard.policy.model import SampleRequest
 from proxyguard.tools.curl.words import UnclosedQuote, words_of
 
 OWN_USER_AGENT: Final = "curl/8.5.0"
-"""What curl sends when it is not told otherwise, whatever its version."""
+"""The default user agent; curl sends its own version."""
 
 
 class CurlError(Exception):
-    """What was pasted is not a curl command that sends one request. The message is for the person who pasted it."""
+    """The text is not a curl command that sends one request. The message is for the person who pasted it."""
 
 
-class Pasted(NamedTuple):
-    """The request of a command, and the options that were not understood."""
+class CurlRequest(NamedTuple):
+    """The request of a command, and the options that proxyguard does not know."""
 
-    sketch: SampleRequest
+    request: SampleRequest
     unknown: tuple[str, ...]
 
 
-_SHORT: Final = {
-    "X": "request", "H": "header", "b": "cookie", "d": "data", "A": "user-agent", "e": "referer", "u": "user", "F": "form",
-    "G": "get", "I": "head", "0": "http1.0", "r": "range", "T": "upload-file",
-    "x": "proxy", "o": "output", "m": "max-time", "w": "write-out", "D": "dump-header", "c": "cookie-jar", "K": "config",
-    "E": "cert", "U": "proxy-user",
-    "k": "insecure", "L": "location", "s": "silent", "S": "show-error", "v": "verbose", "i": "include", "f": "fail",
-    "g": "globoff", "N": "no-buffer", "O": "remote-name", "#": "progress-bar", "4": "ipv4", "6": "ipv6", "n": "netrc",
-    "j": "junk-session-cookies", "Z": "parallel", "J": "remote-header-name", "q": "disable", "R": "remote-time",
-}  # fmt: skip
+_OPTIONS: Final = """
+value    X/request H/header b/cookie A/user-agent e/referer u/user url r/range T/upload-file oauth2-bearer request-target
+body     d/data data-raw data-binary data-ascii data-urlencode json F/form form-string
+no-value x/proxy o/output m/max-time w/write-out D/dump-header c/cookie-jar K/config E/cert U/proxy-user connect-timeout
+no-value resolve cacert key interface retry retry-delay limit-rate ciphers max-redirs proxy-header dns-servers connect-to
+no-value unix-socket tls-max curves aws-sigv4 proto noproxy stderr
+flag     G/get I/head compressed 0/http1.0 http1.1 http2 http3
+no-flag  k/insecure L/location s/silent S/show-error v/verbose i/include f/fail g/globoff N/no-buffer O/remote-name
+no-flag  #/progress-bar 4/ipv4 6/ipv6 n/netrc j/junk-session-cookies Z/parallel J/remote-header-name q/disable R/remote-time
+no-flag  path-as-is tlsv1 tlsv1.2 tlsv1.3 http2-prior-knowledge fail-with-body no-keepalive no-progress-meter location-trusted
+no-flag  ssl-no-revoke alpn no-alpn tcp-nodelay tcp-fastopen raw styled-output
+"""
+"""Known options by role, with their letters. `value` and `body` take a value that shapes the request, `flag` shapes it alone.
+`no-value` and `no-flag` concern the connection or the output: they are read over."""
 
-_BODIES: Final = frozenset(
-    {"data", "data-raw", "data-binary", "data-ascii", "data-urlencode", "json", "form", "form-string"}
-)
-
-_OF_REQUEST: Final = frozenset(
-    {
-        "request",
-        "header",
-        "cookie",
-        "user-agent",
-        "referer",
-        "user",
-        "url",
-        "range",
-        "upload-file",
-        "oauth2-bearer",
-        "request-target",
-    }
-)
-
-_NOT_OF_REQUEST: Final = frozenset(
-    {
-        "proxy",
-        "output",
-        "max-time",
-        "write-out",
-        "dump-header",
-        "cookie-jar",
-        "config",
-        "cert",
-        "proxy-user",
-        "connect-timeout",
-        "resolve",
-        "cacert",
-        "key",
-        "interface",
-        "retry",
-        "retry-delay",
-        "limit-rate",
-        "ciphers",
-        "max-redirs",
-        "proxy-header",
-        "dns-servers",
-        "connect-to",
-        "unix-socket",
-        "tls-max",
-        "curves",
-        "aws-sigv4",
-        "proto",
-        "noproxy",
-        "stderr",
-    }
-)
-"""Options with a value that say something about the connection or the output."""
-
-_WITH_VALUE: Final = _BODIES | _OF_REQUEST | _NOT_OF_REQUEST
-
-_WITHOUT_MEANING: Final = frozenset(
-    {
-        "insecure",
-        "location",
-        "silent",
-        "show-error",
-        "verbose",
-        "include",
-        "fail",
-        "globoff",
-        "no-buffer",
-        "remote-name",
-        "progress-bar",
-        "ipv4",
-        "ipv6",
-        "path-as-is",
-        "tlsv1",
-        "tlsv1.2",
-        "tlsv1.3",
-        "http2-prior-knowledge",
-        "fail-with-body",
-        "no-keepalive",
-        "junk-session-cookies",
-        "netrc",
-        "parallel",
-        "remote-header-name",
-        "disable",
-        "remote-time",
-        "no-progress-meter",
-        "location-trusted",
-        "ssl-no-revoke",
-        "alpn",
-        "no-alpn",
-        "tcp-nodelay",
-        "tcp-fastopen",
-        "raw",
-        "styled-output",
-    }
-)
-"""Options alone that say nothing about what is asked."""
+_ROWS: Final = [(row.split()[0], option) for row in _OPTIONS.strip().splitlines() for option in row.split()[1:]]
+_ROLES: Final = {option.rpartition("/")[2]: role for role, option in _ROWS}
+_LETTERS: Final = {option[0]: option[2:] for _, option in _ROWS if option[1] == "/"}
+_WITH_VALUE: Final = frozenset(name for name, role in _ROLES.items() if role in {"value", "body", "no-value"})
+_WITHOUT_EFFECT: Final = frozenset(name for name, role in _ROLES.items() if role == "no-flag")
 
 
 @dataclass(slots=True)
 class _Command:
-    """What the options say so far."""
+    """The request so far, while the options are read."""
 
     urls: list[str] = field(default_factory=list)
     headers: list[tuple[str, str | None]] = field(default_factory=list)
-    """None: the header is not to be sent."""
+    """A header without a value is not sent, not even by default."""
     method: str = ""
     version: str = "1.1"
     body: list[str] = field(default_factory=list)
@@ -157,7 +71,7 @@ class _Command:
     unknown: list[str] = field(default_factory=list)
 
 
-def sketch_from_curl(command: str) -> Pasted:
+def parse_curl(command: str) -> CurlRequest:
     """The request that a curl command sends. Raises CurlError."""
     try:
         words = words_of(command.strip())
@@ -170,13 +84,13 @@ def sketch_from_curl(command: str) -> Pasted:
         raise CurlError(_not_curl(command))
     read = _Command()
     _read_options(words[1:], read)
-    return Pasted(_sketch(read), tuple(dict.fromkeys(read.unknown)))
+    return CurlRequest(_request(read), tuple(dict.fromkeys(read.unknown)))
 
 
 def _not_curl(command: str) -> str:
     other = next((name for name in ("Invoke-WebRequest", "fetch(", "wget") if name.lower() in command.lower()), "")
-    said = f"that is {other.rstrip('(')}, not curl" if other else "that is not a curl command"
-    return f"{said}\n  hint: developer tools, Network, right click on the request, Copy, Copy as cURL"
+    fault = f"that is {other.rstrip('(')}, not curl" if other else "that is not a curl command"
+    return f"{fault}\n  hint: developer tools, Network, right click on the request, Copy, Copy as cURL"
 
 
 def _read_options(words: list[str], read: _Command) -> None:
@@ -196,13 +110,13 @@ def _read_options(words: list[str], read: _Command) -> None:
 
 
 def _read_long(name: str, words: list[str], at: int, read: _Command) -> int:
-    plain = name.removeprefix("no-") if name not in _WITHOUT_MEANING else name
+    plain = name.removeprefix("no-") if name not in _WITHOUT_EFFECT else name
     if name in _WITH_VALUE:
         if at >= len(words):
             raise CurlError(f"--{name} stands at the end, without its value")
         _set(name, words[at], read)
         return at + 1
-    if not _set_flag(name, read) and plain not in _WITHOUT_MEANING:
+    if not _set_flag(name, read) and plain not in _WITHOUT_EFFECT:
         return _unknown(f"--{name}", words, at, read)
     return at
 
@@ -210,7 +124,7 @@ def _read_long(name: str, words: list[str], at: int, read: _Command) -> int:
 def _read_short(letters: str, words: list[str], at: int, read: _Command) -> int:
     """Letters may stand together (`-sSL`), and a value may follow its letter at once (`-XPOST`)."""
     for position, letter in enumerate(letters):
-        name = _SHORT.get(letter)
+        name = _LETTERS.get(letter)
         if name is None:
             return _unknown(f"-{letter}", words, at, read)
         if name in _WITH_VALUE:
@@ -241,48 +155,33 @@ def _set_flag(name: str, read: _Command) -> bool:
         case "http1.0" | "http1.1" | "http2" | "http3":
             read.version = name.removeprefix("http")
         case _:
-            return name in _WITHOUT_MEANING
+            return name in _WITHOUT_EFFECT
     return True
 
 
 def _set(name: str, value: str, read: _Command) -> None:
-    match name:
-        case "url":
-            read.urls.append(value)
-        case "request":
-            read.method = value.upper()
-        case "header":
-            read.headers.append(_header(value))
-        case "cookie":
-            if "=" in value:  # otherwise the name of a file
-                read.headers.append(("Cookie", value))
-            else:
-                read.unknown.append("-b FILE")
-        case "user-agent":
-            read.headers.append(("User-Agent", value or None))
-        case "referer":
-            read.headers.append(("Referer", value.partition(";auto")[0] or None))
-        case "user":
-            read.headers.append(("Authorization", "Basic " + base64.b64encode(value.encode()).decode()))
-        case "oauth2-bearer":
-            read.headers.append(("Authorization", f"Bearer {value}"))
-        case "range":
-            read.headers.append(("Range", f"bytes={value}"))
-        case "upload-file":
-            read.method = read.method or "PUT"
-        case "request-target":
-            read.target = value
-        case "form" | "form-string":
+    """Take an option with its value into the request."""
+    if _ROLES[name] == "body":
+        read.is_json = read.is_json or name == "json"
+        if name.startswith("form"):
             read.is_form = True
-        case "json":
-            read.is_json = True
+        else:
             read.body.append(value)
-        case _ if name in _BODIES:
-            read.body.append(value)
-        case _ if name in _NOT_OF_REQUEST:
-            pass  # about the connection or the output, not about what is asked
-        case _:
-            raise AssertionError(name)
+    elif name in _HEADERS:
+        read.headers.append(_HEADERS[name](value))
+    elif name == "url":
+        read.urls.append(value)
+    elif name == "request":
+        read.method = value.upper()
+    elif name == "upload-file":
+        read.method = read.method or "PUT"
+    elif name == "request-target":
+        read.target = value
+    elif name == "cookie":
+        if "=" in value:
+            read.headers.append(("Cookie", value))
+        else:
+            read.unknown.append("-b FILE")
 
 
 def _header(text: str) -> tuple[str, str | None]:
@@ -295,7 +194,18 @@ def _header(text: str) -> tuple[str, str | None]:
     raise CurlError(f"-H {quoted(text)} is not 'Name: value'")
 
 
-def _sketch(read: _Command) -> SampleRequest:
+_HEADERS: Final[dict[str, Callable[[str], tuple[str, str | None]]]] = {
+    "header": _header,
+    "user-agent": lambda value: ("User-Agent", value or None),
+    "referer": lambda value: ("Referer", value.partition(";auto")[0] or None),
+    "user": lambda value: ("Authorization", f"Basic {base64.b64encode(value.encode()).decode()}"),
+    "oauth2-bearer": lambda value: ("Authorization", f"Bearer {value}"),
+    "range": lambda value: ("Range", f"bytes={value}"),
+}
+"""Options that are headers under another name."""
+
+
+def _request(read: _Command) -> SampleRequest:
     if not read.urls:
         raise CurlError("the command names no address\n  hint: paste the whole command, to its end")
     if len(read.urls) > 1:

@@ -1,4 +1,4 @@
-"""A command line cut into words, as a POSIX shell or the command prompt of Windows would, without running or expanding anything.
+"""Cuts a command line into words as a POSIX shell or the command prompt of Windows would, and runs or expands nothing.
 
 Browsers write both: `Copy as cURL (bash)` quotes with '…' and $'…', `Copy as cURL (cmd)` with "…" and ^. Knows nothing of curl.
 """
@@ -30,7 +30,7 @@ def _is_windows(command: str) -> bool:
 
 
 _ENDS: Final = ";|&<>"
-"""What ends a command in a shell."""
+"""Characters that end a command in a shell."""
 
 
 def _posix(command: str) -> list[str]:

@@ -18,7 +18,7 @@ _LINK: Final = re.compile(r"\[([^\]]{1,100})\]\([^)]{0,300}\)")
 
 MAX_FUNCTION: Final = 60
 MAX_FUNCTIONS: Final = 12
-"""Functions with a rule of their own; the list describes the rest in sentences that nobody shares."""
+"""Functions with a rule of their own; the others are sentences that no second crawler has."""
 
 
 def read_ai_robots(text: str, name: str) -> Draft:
@@ -53,11 +53,9 @@ def _usable(draft: Draft, crawler: str) -> bool:
 
 
 def _function(entry: dict[str, Any]) -> str:
-    """What the crawler is for, as the list says it in a few words."""
-    said = _LINK.sub(r"\1", str(entry.get("function", ""))).strip()
-    if _UNCLEAR.search(said) or len(said) > MAX_FUNCTION:
-        return ""
-    return said.rstrip(".")
+    """The purpose of a crawler in the words of the list; '' if it is unclear or a whole sentence."""
+    text = _LINK.sub(r"\1", str(entry.get("function", ""))).strip()
+    return "" if _UNCLEAR.search(text) or len(text) > MAX_FUNCTION else text.rstrip(".")
 
 
 def _few(by_function: dict[str, list[str]]) -> dict[str, list[str]]:

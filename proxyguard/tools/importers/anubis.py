@@ -1,19 +1,20 @@
 """A policy file of Anubis as rules: bots with their patterns, weights as scores, thresholds as rules on the score.
 
-Anubis takes the first bot that matches and all that is said of a bot must hold; so do rules, with `pass` for ALLOW. A challenge
+Anubis takes the first bot that matches, and all conditions of a bot must hold; so do rules, with `pass` for ALLOW. A challenge
 has no counterpart: it becomes a tag, for a limit or a score of yours. Imports, expressions in CEL beyond the simplest, countries
-and networks by number are named in notes.
+and networks by number are left out with notes.
 """
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.problems import Fault, Report
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence, read_yaml
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse.patterns import check_regex
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, Plain, slug
+from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, Plain, joined, slug
 from proxyguard.tools.importers.expressions import NotCarried, condition_of, score_of
 from proxyguard.tools.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
 
@@ -24,18 +25,8 @@ CHALLENGE_TAG: Final = "challenge"
 
 _ACTIONS: Final = frozenset({"ALLOW", "DENY", "CHALLENGE", "WEIGH", "DEBUG_BENCHMARK"})
 _BOT_KEYS: Final = frozenset(
-    {
-        "name",
-        "action",
-        "user_agent_regex",
-        "path_regex",
-        "headers_regex",
-        "remote_addresses",
-        "expression",
-        "weight",
-        "challenge",
-    }
-)
+    ("name", "action", "user_agent_regex", "path_regex", "headers_regex", "remote_addresses", "expression", "weight", "challenge")
+)  # fmt: skip
 
 
 class Bot(NamedTuple):
@@ -86,7 +77,7 @@ def _entries(root: Node) -> list[Node]:
     return list(bots.items)
 
 
-def _get(node: Node, key: str) -> Node | None:
+def _get(node: Node | None, key: str) -> Node | None:
     if not isinstance(node, Mapping):
         return None
     return next((entry.value for entry in node.entries if entry.key.text == key), None)
@@ -128,15 +119,9 @@ def _add_bot(draft: Draft, bot: Bot) -> None:
     if not conditions:
         draft.note(bot.line, f"{bot.name[:60]} was left out: it has no condition")
         return
-    when: dict[str, Any] = {}
-    for condition in conditions:
-        if when.keys() & condition.keys():
-            when = {"all": [when, condition]} if "all" not in when else {**when, "all": [*when["all"], condition]}
-        else:
-            when |= condition
     rule = DraftRule(
-        name=draft.rule_name(bot.name), why=f"The bot {bot.name} of the Anubis policy."[:200], when=when,
-        action=_action(bot), line=bot.line,
+        name=draft.rule_name(bot.name), why=f"The bot {bot.name} of the Anubis policy."[:200],
+        when=reduce(joined, conditions), action=_action(bot), line=bot.line,
     )  # fmt: skip
     draft.rules.append(rule)
     _add_test(draft, bot, rule)
@@ -149,17 +134,13 @@ def _action(bot: Bot) -> Plain:
         case "DENY":
             return "reject"
         case "WEIGH":
-            return {
-                "score": _text(_get(bot.parts["weight"], "adjust")) or DEFAULT_WEIGHT
-                if "weight" in bot.parts
-                else DEFAULT_WEIGHT
-            }
+            return {"score": _text(_get(bot.parts.get("weight"), "adjust")) or DEFAULT_WEIGHT}
         case _:
             return {"tag": CHALLENGE_TAG}
 
 
 def _conditions(draft: Draft, bot: Bot) -> list[dict[str, Any]]:
-    """What must hold, all of it. Raises NotCarried."""
+    """The conditions of a bot, all of which must hold. Raises NotCarried."""
     found: list[dict[str, Any]] = []
     for key, field in (("user_agent_regex", "user_agent"), ("path_regex", "path")):
         pattern = _text(bot.parts.get(key))
@@ -185,7 +166,7 @@ def _header(draft: Draft, bot: Bot, name: str, pattern: str) -> dict[str, Any]:
 
 
 def _text_or_missing(draft: Draft, bot: Bot, pattern: str, field: str) -> Any:
-    """A pattern; one for nothing at all means a missing field too."""
+    """A pattern as a condition; a pattern for the empty text matches a missing field too."""
     if pattern.strip() == "^$" and field != "path":
         return list(MISSING_OR_EMPTY)
     return {"regex": _pattern(draft, bot, pattern, field)}
@@ -271,10 +252,7 @@ def _add_thresholds(draft: Draft, root: Mapping) -> None:
         )  # fmt: skip
 
 
-_KNOWN_REST: Final = frozenset({"bots", "thresholds"})
-
-
 def _note_rest(draft: Draft, root: Mapping) -> None:
-    rest = [entry for entry in root.entries if entry.key.text not in _KNOWN_REST]
-    for entry in rest:
-        draft.note(entry.key.line, f"{entry.key.text[:60]} was left out: it is a setting of Anubis, not a rule")
+    for entry in root.entries:
+        if entry.key.text not in {"bots", "thresholds"}:
+            draft.note(entry.key.line, f"{entry.key.text[:60]} was left out: it is a setting of Anubis, not a rule")

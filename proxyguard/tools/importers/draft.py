@@ -1,4 +1,4 @@
-"""What an importer makes: rules, lists and tests as they will be written, and notes on what could not be carried over.
+"""The result of an importer: rules, lists and tests as they will be written, and notes on what could not be carried over.
 
 Values are plain: texts, lists and mappings in the order in which they are written. Knows nothing of YAML or of any source.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 Plain = str | list[Any] | dict[str, Any]
-"""What a rule file can hold: texts (numbers are written as texts), lists, mappings."""
+"""A value in a rule file: a text (numbers are written as texts), a list or a mapping."""
 
 MAX_NAME: Final = 64
 MAX_NOTES_SHOWN: Final = 50
@@ -20,7 +20,7 @@ _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that did not come over, or came over changed. `line` 0: it concerns the whole file."""
+    """A part of the source that was left out or changed. `line` 0: the whole file."""
 
     line: int
     text: str
@@ -31,7 +31,7 @@ class Note:
 
 @dataclass(slots=True, kw_only=True)
 class DraftRule:
-    """A rule to be written. `line` is where it came from."""
+    """A rule to be written. `line` is its place in the source."""
 
     name: str
     why: str
@@ -44,7 +44,7 @@ class DraftRule:
 
 @dataclass(slots=True)
 class DraftTest:
-    """A request and what must be decided about it; `repeat` of them at once."""
+    """A request, sent `repeat` times at once, and the decision that it expects."""
 
     request: dict[str, Any]
     expect: Plain
@@ -53,7 +53,7 @@ class DraftTest:
 
 @dataclass(slots=True)
 class Draft:
-    """One rule file to be."""
+    """A rule file that is not written yet."""
 
     name: str
     description: str
@@ -63,11 +63,11 @@ class Draft:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, line: int, text: str) -> None:
-        """Say what did not come over."""
+        """Note a part of the source that was left out or changed."""
         self.notes.append(Note(line, text))
 
     def rule_name(self, text: str) -> str:
-        """A name for a rule that is not taken here, beginning with the rule set's."""
+        """A name for a new rule that no other rule of the draft has; it begins with the rule set's."""
         wanted = slug(f"{self.name}-{text}") if not slug(text).startswith(self.name) else slug(text)
         taken = {rule.name for rule in self.rules}
         name, count = wanted, 2
@@ -87,5 +87,18 @@ def slug(text: str) -> str:
 
 
 def one_or_list(values: list[str]) -> str | list[str]:
-    """A single value as itself."""
-    return values[0] if len(values) == 1 else values
+    """The distinct values in their order; a single one as itself."""
+    distinct = list(dict.fromkeys(values))
+    return distinct[0] if len(distinct) == 1 else distinct
+
+
+def combined(key: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Conditions under `any` or `all`; a single one as itself."""
+    return conditions[0] if len(conditions) == 1 else {key: conditions}
+
+
+def joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Both conditions in one mapping, or side by side under `all` where they have a key in common."""
+    if not first.keys() & second.keys():
+        return first | second
+    return {**first, "all": [*first["all"], second]} if "all" in first else {"all": [first, second]}

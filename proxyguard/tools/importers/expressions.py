@@ -1,6 +1,6 @@
 """The simplest expressions of an Anubis policy (CEL) as conditions: comparisons of one field, joined by and, or, not.
 
-Everything else is not carried, and says so. Reads by hand: the few forms that people write.
+Everything else raises NotCarried. The parser knows only the few forms that people write.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
+from proxyguard.tools.importers.draft import combined
 from proxyguard.tools.importers.samples import MISSING_OR_EMPTY
 
 MAX_DEPTH: Final = 20
@@ -26,17 +27,23 @@ _WEIGHT: Final = re.compile(r"weight\s*(<=|>=|<|>|==)\s*(-?\d{1,6}(?:\.\d{1,3})?
 
 
 class NotCarried(Exception):
-    """Something that rules cannot say, and what."""
+    """A part that the rule language has no form for. The message names it."""
 
 
 def condition_of(node: Node) -> dict[str, Any]:
     """An expression, or a mapping of `all` or `any` to expressions, as a condition. Raises NotCarried."""
-    return _of(node, _Reader)
+    if isinstance(node, Mapping):
+        for key in ("all", "any"):
+            texts = _listed(node, key)
+            if texts and len(node.entries) == 1:
+                return combined(key, [_Reader(text).read() for text in texts])
+        raise NotCarried("its expression is neither a text nor one list of all or any")
+    return _Reader(_expression(node)).read()
 
 
 def score_of(node: Node) -> dict[str, Any]:
     """An expression on the weight as a condition on the score. Raises NotCarried."""
-    texts = [item for key in ("all",) for item in _listed(node, key)] or [_expression(node)]
+    texts = _listed(node, "all") or [_expression(node)]
     bounds: dict[str, str] = {}
     for text in " && ".join(texts).split("&&"):
         found = _WEIGHT.fullmatch(text.strip().strip("()").strip())
@@ -64,17 +71,6 @@ def _expression(node: Node) -> str:
     return node.text
 
 
-def _of(node: Node, reader: type[_Reader]) -> dict[str, Any]:
-    if isinstance(node, Mapping):
-        for key in ("all", "any"):
-            texts = _listed(node, key)
-            if texts and len(node.entries) == 1:
-                parts = [reader(text).read() for text in texts]
-                return parts[0] if len(parts) == 1 else {key: parts}
-        raise NotCarried("its expression is neither a text nor one list of all or any")
-    return reader(_expression(node)).read()
-
-
 class _Reader:
     """Reads one expression from left to right."""
 
@@ -93,6 +89,7 @@ class _Reader:
         return NotCarried(f"its expression '{self._text[:80]}' is more than rules can say")
 
     def _take(self, token: str) -> bool:
+        """Skip white space and, if it follows, the token."""
         while self._at < len(self._text) and self._text[self._at].isspace():
             self._at += 1
         if self._text.startswith(token, self._at):
@@ -104,13 +101,13 @@ class _Reader:
         parts = [self._both()]
         while self._take("||"):
             parts.append(self._both())
-        return parts[0] if len(parts) == 1 else {"any": parts}
+        return combined("any", parts)
 
     def _both(self) -> dict[str, Any]:
         parts = [self._one()]
         while self._take("&&"):
             parts.append(self._one())
-        return parts[0] if len(parts) == 1 else {"all": parts}
+        return combined("all", parts)
 
     def _one(self) -> dict[str, Any]:
         self._depth += 1
@@ -130,8 +127,6 @@ class _Reader:
 
     def _comparison(self) -> dict[str, Any]:
         self._take("")
-        while self._at < len(self._text) and self._text[self._at].isspace():
-            self._at += 1
         for pattern, make in ((_EQUAL, _equal), (_CALL, _call), (_IN_HEADERS, _in_headers)):
             found = pattern.match(self._text, self._at)
             if found is not None:

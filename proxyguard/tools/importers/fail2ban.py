@@ -62,9 +62,7 @@ def read_fail2ban(text: str, name: str) -> Draft:
     draft.rules.append(rule)
     first = draft.lists["banned"][0].partition("/")[0]
     draft.tests.append(DraftTest({"client": first}, f"reject by {rule.name}"))
-    other = next(
-        (each for each in ("192.0.2.1", "198.51.100.1", "203.0.113.1", "233.252.0.1") if not _listed(each, kept)), None
-    )
+    other = next((each for each in _EXAMPLES if not _listed(each, kept)), None)
     if other is not None:
         draft.tests.append(DraftTest({"client": other}, "pass by default"))
     return draft
@@ -102,17 +100,13 @@ def _network(draft: Draft, found: BannedAddress) -> str | None:
     if network.is_loopback or network.is_unspecified:
         draft.note(found.line, f"{found.text} was left out: it is this machine")
         return None
-    if network.is_private and not network.is_reserved and _is_local(network.network_address):
+    if network.is_private and not network.is_reserved and any(network.network_address in local for local in _LOCAL):
         draft.note(found.line, f"{found.text} is a private address: is it a proxy of yours, and not a client?")
     return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
-def _is_local(address: object) -> bool:
-    return any(address in network for network in _LOCAL)
-
-
 _EXAMPLES: Final = ("192.0.2.1", "198.51.100.1", "203.0.113.1", "233.252.0.1")
-"""Addresses for documentation: somebody who is not on the list."""
+"""Addresses for documentation, for the test of a client that is not on the list."""
 
 _LOCAL: Final = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")

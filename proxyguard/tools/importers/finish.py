@@ -1,7 +1,7 @@
-"""From a draft to a rule file that loads and whose tests pass, alone and in the folder that it is meant for.
+"""Writes a draft as a rule file that loads and whose tests pass, alone and in the folder that it is meant for.
 
 A rule that the rule language refuses is taken out with a note that says why; so is a test that does not hold, since another
-file of the folder may decide before. Never returns text that would not load.
+file of the folder may decide first. The text that comes out always loads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Finished(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What the comment at the top says: the file and the command."""
+    """The source, the command and the mode, for the comment at the top of the file."""
 
     source: str
     command: str
@@ -39,22 +39,22 @@ class Origin(NamedTuple):
 
 
 def finish(draft: Draft, origin: Origin, target: Path | None) -> Finished:
-    """Write, load and test. `target` is the file to be, in its folder. Raises ImportFault."""
+    """Write, load and test. `target` is the path that the file will have. Raises ImportFault."""
     if not draft.rules:
         raise ImportFault("nothing in it could be carried over" + "".join(f"\n  {note}" for note in draft.notes))
     rule_set = _loaded(draft, origin)
     neighbours = _neighbours(draft, target)
-    _keep_passing_tests(draft, origin, Policy((rule_set,)), said=False)
+    _keep_passing_tests(draft, origin, Policy((rule_set,)), noted=False)
     if neighbours is not None and target is not None:
         rule_set = _loaded(draft, origin)
         together = _in_order(neighbours, _at(rule_set, target))
-        _keep_passing_tests(draft, origin, together, said=True)
+        _keep_passing_tests(draft, origin, together, noted=True)
     draft.notes.sort(key=lambda note: (not note.line, note.line))
     return Finished(rule_file(draft, *origin), draft)
 
 
 def _loaded(draft: Draft, origin: Origin) -> RuleSet:
-    """The rule set, once rules that are refused are out."""
+    """The rule set. Rules that the rule language refuses are taken out of the draft first."""
     rule_set, problems = parse_rule_set(rule_file(draft, *origin))
     if rule_set is not None:
         return rule_set
@@ -76,8 +76,8 @@ def _format(problem: Problem) -> str:
     return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
 
 
-def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, said: bool) -> None:
-    """Take out tests that do not hold; `said`: with a note, since another rule file is the reason."""
+def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, noted: bool) -> None:
+    """Take out tests that fail; `noted`: with a note, because another rule file is the reason."""
     file = next(rule_set.file for rule_set in policy.rule_sets if rule_set.name == draft.name)
     failures = _failures(policy)
     ours = {failure.place.line: failure for failure in failures if failure.place.file == file}
@@ -96,7 +96,7 @@ def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, said: b
         failure = ours.get(line)
         if failure is None:
             kept.append(test)
-        elif said:
+        elif noted:
             draft.note(0, f"a test was left out: {failure.problem.message} here, {failure.reason}")
     draft.tests = kept
 
@@ -136,7 +136,7 @@ def _neighbours(draft: Draft, target: Path | None) -> Policy | None:
 
 
 def _at(rule_set: RuleSet, target: Path) -> RuleSet:
-    """The rule set as if it had been read from its file to be."""
+    """The rule set as if it had been read from `target`."""
     tests = tuple(
         replace(test, steps=tuple(step._replace(place=step.place._replace(file=str(target))) for step in test.steps))
         for test in rule_set.tests

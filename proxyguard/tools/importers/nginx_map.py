@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.problems import Fault
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse.patterns import check_regex
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, one_or_list, slug
+from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, combined, one_or_list, slug
 from proxyguard.tools.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
 
 MAX_TOKENS: Final = 500_000
 HARMLESS: Final = frozenset({"", "0", "off", "no", "false", "ok", "good", "allow", "allowed"})
-"""Values that nobody gives to what should be refused."""
+"""Values that nobody gives to a client that should be refused."""
 
 _SOURCES: Final = {
     "$http_user_agent": "user_agent", "$host": "host", "$http_host": "host", "$uri": "path", "$request_method": "method",
@@ -28,6 +28,7 @@ _SOURCES: Final = {
 _EMPTY: Final = frozenset({"~^$", "~*^$"})
 ALWAYS_THERE: Final = frozenset(_SOURCES.values()) - {"user_agent"}
 _SPECIAL: Final = ("hostnames", "volatile", "include")
+_NOT_FOLLOWED: Final = {"include": "include {}: import that file too", "hostnames": "hostnames: names with a star"}
 _SHORT: Final = 4
 """Characters of a name below which it is likely to be part of others."""
 
@@ -80,89 +81,65 @@ def _field(source: str) -> str | None:
 
 
 def _add(draft: Draft, found: Map, field: str) -> None:
-    """Rules for one map."""
-    # A pattern for nothing at all is the empty text, which stands for a missing field too.
-    found = found._replace(
-        entries=[entry._replace(source="") if entry.source in _EMPTY else entry for entry in found.entries]
-    )
-    default = next((entry.value for entry in found.entries if entry.source == "default"), "")
-    entries = [entry for entry in found.entries if entry.source not in {"default", *_SPECIAL}]
-    regexes = [entry for entry in entries if entry.source.startswith("~")]
-    texts = [entry for entry in entries if not entry.source.startswith("~")]
-    for special in (entry for entry in found.entries if entry.source in _SPECIAL):
-        said = {
-            "include": f"include {special.value}: import that file too",
-            "hostnames": "hostnames: names with a star",
-        }
-        if special.source != "volatile":
-            draft.note(special.line, f"not followed: {said[special.source]}")
-
-    def is_harmless(entry: MapLine) -> bool:
-        return entry.value == default or entry.value.lower() in HARMLESS
-
-    exceptions = [value for entry in texts if is_harmless(entry) and (value := _exact(draft, entry, field)) is not None]
-    groups: list[tuple[str, list[MapLine], list[Any]]] = []
-    for entry in (*texts, *regexes):
-        if entry.source.startswith("~") and is_harmless(entry):
-            pattern = _regex(draft, entry, field)
-            if pattern is not None:
-                exceptions.append({"regex": pattern})
-            continue
-        if is_harmless(entry):
-            continue
-        past = [] if not entry.source.startswith("~") else list(exceptions)
-        same = next((group for group in groups if group[0] == entry.value and group[2] == past), None)
-        if same is None:
-            groups.append((entry.value, [entry], past))
+    """Rules for one map: one for each value, with the exceptions that stand before its patterns."""
+    # A pattern for the empty text is the empty text, which stands for a missing field too.
+    lines = [line._replace(source="") if line.source in _EMPTY else line for line in found.entries]
+    default = next((line.value for line in lines if line.source == "default"), "")
+    for line in lines:
+        if line.source in _NOT_FOLLOWED:
+            draft.note(line.line, f"not followed: {_NOT_FOLLOWED[line.source].format(line.value)}")
+    entries = [line for line in lines if line.source not in {"default", *_SPECIAL}]
+    exceptions: list[Any] = []
+    # By value and by how many exceptions come first. nginx looks at exact texts before any pattern.
+    groups: dict[tuple[str, int], list[MapLine]] = {}
+    for line in sorted(entries, key=_is_pattern):
+        if line.value == default or line.value.lower() in HARMLESS:
+            condition = _condition(draft, line, field)
+            exceptions += [] if condition is None else [condition]
         else:
-            same[1].append(entry)
-    for value, members, past in groups:
-        _add_rule(draft, found, field, value, members, past)
+            groups.setdefault((line.value, len(exceptions) if _is_pattern(line) else 0), []).append(line)
+    for (value, count), members in groups.items():
+        _add_rule(draft, found.target, field, value, members, exceptions[:count])
+
+
+def _is_pattern(line: MapLine) -> bool:
+    return line.source.startswith("~")
 
 
 def _add_rule(
-    draft: Draft, found: Map, field: str, value: str, members: Sequence[MapLine], past: Sequence[Any]
+    draft: Draft, target: str, field: str, value: str, members: Sequence[MapLine], exceptions: Sequence[Any]
 ) -> None:
-    exact: list[Any] = []
-    patterns: list[str] = []
-    for entry in members:
-        if entry.source.startswith("~"):
-            pattern = _regex(draft, entry, field)
-            if pattern is not None:
-                patterns.append(pattern)
-        else:
-            text = _exact(draft, entry, field)
-            if isinstance(text, dict):
-                patterns.append(text["regex"])
-            elif text is not None:
-                exact.append(text)
-    if not exact and not patterns:
+    found = [condition for line in members if (condition := _condition(draft, line, field)) is not None]
+    if not found:
         return
-    conditions: list[Any] = list(exact) + [{"regex": one_or_list(list(dict.fromkeys(patterns)))}] * bool(patterns)
-    when: dict[str, Any] = (
-        {field: conditions[0]} if len(conditions) == 1 else {"any": [{field: each} for each in conditions]}
+    conditions = [condition for condition in found if not isinstance(condition, dict)]
+    patterns = [condition["regex"] for condition in found if isinstance(condition, dict)]
+    when = combined(
+        "any", [{field: each} for each in (*conditions, *[{"regex": one_or_list(patterns)}] * bool(patterns))]
     )
-    if past:
-        when["not"] = {field: past[0]} if len(past) == 1 else {"any": [{field: each} for each in past]}
+    if exceptions:
+        when["not"] = combined("any", [{field: each} for each in exceptions])
     rule = DraftRule(
-        name=draft.rule_name(f"{slug(found.target)}-{slug(value)}" if value != "1" else slug(found.target)),
-        why=f"The nginx map {found.target} gave them the value {value}."[:200],
+        name=draft.rule_name(f"{slug(target)}-{slug(value)}" if value != "1" else slug(target)),
+        why=f"The nginx map {target} gave them the value {value}."[:200],
         when=when, action="reject", line=members[0].line,
     )  # fmt: skip
     draft.rules.append(rule)
-    key = "user_agent" if field == "user_agent" else None
-    if key is None:
+    if field != "user_agent":
         return
-    examples = [pattern for pattern in (example_of(each) for each in patterns) if pattern is not None]
-    draft.tests += [DraftTest({key: example}, f"reject by {rule.name}") for example in examples[:3]]
-    if list(MISSING_OR_EMPTY) in exact:
-        draft.tests.append(DraftTest({key: ""}, f"reject by {rule.name}"))
+    examples = [example for example in map(example_of, patterns) if example is not None][:3]
+    examples += [""] if list(MISSING_OR_EMPTY) in conditions else []
+    draft.tests += [DraftTest({field: example}, f"reject by {rule.name}") for example in examples]
+
+
+def _condition(draft: Draft, line: MapLine, field: str) -> Any:
+    """What a line of the map compares with the field; None with a note when rules cannot."""
+    return _regex(draft, line, field) if _is_pattern(line) else _exact(draft, line, field)
 
 
 def _exact(draft: Draft, entry: MapLine, field: str) -> Any:
     """A text that is compared whole: as it is, or as a regex where nginx ignores case and rules do not."""
-    text = entry.source
-    text = text.removeprefix("\\")
+    text = entry.source.removeprefix("\\")
     if field == "client":
         return text
     if not text and field not in ALWAYS_THERE:
@@ -172,15 +149,14 @@ def _exact(draft: Draft, entry: MapLine, field: str) -> Any:
     return _checked(draft, entry, f"(?i)^{re.escape(text)}$".replace(r"\ ", " ").replace(r"\-", "-"), field)
 
 
-def _regex(draft: Draft, entry: MapLine, field: str) -> str | None:
-    """The pattern in RE2, or None with a note."""
+def _regex(draft: Draft, entry: MapLine, field: str) -> dict[str, str] | None:
+    """The pattern in RE2."""
     ignores_case = entry.source.startswith("~*")
     pattern = entry.source[2:] if ignores_case else entry.source[1:]
     if field in {"client", "method"}:
         draft.note(entry.line, f"'{pattern[:60]}' was left out: {field} is compared with values, not with patterns")
         return None
-    found = _checked(draft, entry, pattern, field, ignores_case=ignores_case)
-    return found["regex"] if found else None
+    return _checked(draft, entry, pattern, field, ignores_case=ignores_case)
 
 
 def _checked(

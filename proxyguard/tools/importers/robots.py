@@ -1,4 +1,4 @@
-"""robots.txt (RFC 9309) as rules: what a crawler was asked to leave alone is refused to it.
+"""robots.txt (RFC 9309) as rules: a crawler is refused the paths that it was asked to leave alone.
 
 The longest matching pattern decides, as the RFC says: each Disallow is carried with the Allow patterns that are at least as long
 and could win over it. `*` groups concern every crawler that is not named elsewhere; people are no crawlers, so such a group is
@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from proxyguard.core.request import inspected_path
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, one_or_list
+from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, combined, joined, one_or_list
 from proxyguard.tools.importers.samples import BROWSER, word_fault
 
 EVERYONE: Final = "*"
@@ -36,7 +36,7 @@ AT_ONCE: Final = 5
 
 @dataclass(slots=True)
 class AgentGroup:
-    """What one or several user agents may read."""
+    """The patterns and the delay for one or several user agents."""
 
     agents: list[str] = field(default_factory=list)
     disallow: list[tuple[int, str]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class AgentGroup:
 
 
 class PathPattern(NamedTuple):
-    """A pattern as a condition: what is looked at, how, the text, and a path that it matches."""
+    """A pattern as a condition: the field, the matcher, the text, and an example of a path that matches."""
 
     key: str
     matcher: str
@@ -134,15 +134,15 @@ def _only(group: AgentGroup, agents: list[str]) -> AgentGroup:
 
 
 def _add(draft: Draft, group: AgentGroup, named: Sequence[str]) -> None:
-    who = _agent_condition(draft, group, named)
-    if who is None:
+    addressed = _agent_condition(draft, group, named)
+    if addressed is None:
         return
-    condition, label, agent = who
+    condition, label, agent = addressed
     paths, examples = _paths(draft, group)
     if paths is not None:
         rule = DraftRule(
             name=draft.rule_name(label), why=f"robots.txt asks {_format_agents(group)} to leave this alone.",
-            when=_joined(condition, paths), action="reject", line=group.line,
+            when=joined(condition, paths), action="reject", line=group.line,
         )  # fmt: skip
         draft.rules.append(rule)
         draft.tests += [
@@ -181,7 +181,7 @@ def _agent_condition(draft: Draft, group: AgentGroup, named: Sequence[str]) -> t
         condition: dict[str, Any] = {"user_agent": {"regex": CRAWLER}}
         words = [word for word in map(_word, named) if word_fault(word) is None]
         if words:
-            condition["not"] = {"user_agent": {"word": one_or_list(list(dict.fromkeys(words)))}}
+            condition["not"] = {"user_agent": {"word": one_or_list(words)}}
         return condition, "other-crawlers", "Mozilla/5.0 (compatible; examplebot/1.0; +https://crawler.example/)"
     words = []
     for agent in group.agents:
@@ -212,7 +212,7 @@ def _format_agents(group: AgentGroup) -> str:
 
 
 def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list[str]]:
-    """What the group disallows as a condition, empty for everything, None for nothing; and paths that it matches."""
+    """A condition for the paths that the group disallows, {} for every path and None for none; and paths that match."""
     by_exception: dict[tuple[str, ...], list[PathPattern]] = {}
     for line, pattern in group.disallow:
         found = _match(draft, line, pattern)
@@ -229,9 +229,9 @@ def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list
         carried = [_match(draft, group.line, allow) for allow in exceptions]
         allowed = [found for found in carried if found is not None]
         if len(allowed) < len(carried):
-            said = ", ".join(found.text for found in matches[:3])
+            shown = ", ".join(found.text for found in matches[:3])
             draft.note(
-                group.line, f"the Disallow of {said} was left out with the Allow: it would refuse more than was asked"
+                group.line, f"the Disallow of {shown} was left out with the Allow: it would refuse more than was asked"
             )
             continue
         if not part:
@@ -239,12 +239,12 @@ def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list
         if allowed and not _any_of(allowed):
             continue  # an Allow as long as this Disallow lets everything through
         if allowed:
-            part = _joined(part, {"not": _any_of(allowed)})
+            part = joined(part, {"not": _any_of(allowed)})
         parts.append(part)
     if not parts:
         return None, []
     examples = [found.example for matches in by_exception.values() for found in matches]
-    return (parts[0] if len(parts) == 1 else {"any": parts}), examples
+    return combined("any", parts), examples
 
 
 def _may_overlap(allow: str, disallow: str) -> bool:
@@ -263,7 +263,7 @@ def _any_of(matches: Sequence[PathPattern]) -> dict[str, Any]:
         by_kind.setdefault((found.key, found.matcher), []).append(found.text)
     parts: list[dict[str, Any]] = []
     for (key, matcher), texts in by_kind.items():
-        value = one_or_list(list(dict.fromkeys(texts)))
+        value = one_or_list(texts)
         if matcher == "present":
             parts += [
                 {"path": {"glob": path}, key: "present"} if path else {key: "present"} for path in dict.fromkeys(texts)
@@ -272,7 +272,7 @@ def _any_of(matches: Sequence[PathPattern]) -> dict[str, Any]:
             parts.append({key: {"in": [value] if isinstance(value, str) else value} if "*" in str(value) else value})
         else:
             parts.append({key: {matcher: value}})
-    return parts[0] if len(parts) == 1 else {"any": parts}
+    return combined("any", parts)
 
 
 def _match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
@@ -308,10 +308,3 @@ def _query_match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
     )
     bare = "" if path.strip("*") in {"", "/"} and path.endswith("*") else path
     return PathPattern(f"query.{name}", "present", bare, f"{path.replace('*', 'x')}?{name}=1")
-
-
-def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Both conditions; where they have a key in common, side by side."""
-    if not first.keys() & second.keys():
-        return {**first, **second}
-    return {"all": [first, second]}

@@ -1,6 +1,6 @@
-"""Examples for tests and warnings: a text that a matcher finds, and the real browsers that a pattern would hit.
+"""Examples for tests and warnings: texts that a matcher finds, and real browsers that a pattern would hit.
 
-Knows patterns; nothing of where they came from.
+Knows patterns, but not the source that they came from.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from proxyguard.policy.model import FieldKind, TextKind
 from proxyguard.policy.parse.texts import read_text_value
 
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
-"""A person, for the tests of what must not be stopped."""
+"""A person's user agent, for tests of requests that must not be stopped."""
 
 MISSING_OR_EMPTY: Final = ("absent", "")
-"""What servers call an empty field: rules tell a missing one from an empty one, and mean both here."""
+"""The condition for a field that servers call empty: rules distinguish a missing field from an empty one."""
 
 _FILES: Final = ("user-agents.txt", "seldom.txt")
 _ESCAPES: Final = {"d": "1", "w": "a", "s": " ", "S": "a", "D": "a", "W": " ", "b": "", "B": "", "A": "", "z": ""}
@@ -56,7 +56,7 @@ def finds(kind: TextKind, text: str, value: str) -> bool:
 
 
 def example_of(pattern: str) -> str | None:
-    """A short text that a simple regular expression matches; None when that is not easily said."""
+    """A short text that a simple regular expression matches; None if the expression is not simple."""
     made = _Walk(pattern).text()
     if made is None or not made.strip() or not made.isprintable() or not made.isascii():
         return None

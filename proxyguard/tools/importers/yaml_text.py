@@ -1,4 +1,4 @@
-"""A draft as the text of a rule file, laid out as people write them.
+"""Formats a draft as the text of a rule file, in the layout that people use.
 
 Rule files have texts only, so that quoting is all there is to decide: what is not plainly a word or a path stands in single
 quotes, and what cannot stand on one line in double quotes with escapes.

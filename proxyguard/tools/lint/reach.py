@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from proxyguard.core.decision import ACTION_NAMES, Mode, Score, Tag
+from proxyguard.core.units import format_minute
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, leaves
 from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
@@ -46,7 +46,7 @@ def reach(view: PolicyView) -> Iterator[Finding]:
             and item.mode is not Mode.OFF
             and restriction not in reported
         ):
-            day = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            day = format_minute(expires)
             what = f"the restriction '{restriction}' ended" if restriction else f"the rule '{item.rule.name}' expired"
             message = f"{what} on {day}"
             reported |= {restriction} if restriction else set()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from proxyguard.core.decision import Allow, Ban, Drop, Mode, Reject, Score, Tag, Tarpit, weakest
+from proxyguard.core.decision import Allow, Mode, weakest
+from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.normal_form import Node
 from proxyguard.policy.model import Place, Policy, Rule, RuleSet
 from proxyguard.tools.lint.findings import Edit, Finding
@@ -28,11 +29,11 @@ class RuleView:
 
     @property
     def refuses(self) -> bool:
-        return isinstance(self.rule.action, Reject | Tarpit | Drop | Ban)
+        return kind_of(self.rule.action).refuses
 
     @property
     def is_terminal(self) -> bool:
-        return not isinstance(self.rule.action, Score | Tag)
+        return kind_of(self.rule.action).is_terminal
 
     @property
     def allows(self) -> bool:

@@ -1,14 +1,15 @@
 """Pictures of a replay as SVG: requests over time, and small lines per rule. Colours are the page's (CSS variables).
 
-Knows numbers and labels; nothing of rules. Every picture has a title for those who hear it read.
+Knows numbers and labels, but no rules. Every picture has a title for screen readers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import Final, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 WIDTH: Final = 960
 HEIGHT: Final = 200
@@ -24,6 +25,15 @@ SPARK_HEIGHT: Final = 22
 DAY_SECONDS: Final = 86_400
 
 
+ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("proxyguard.tools.replay"), autoescape=True, undefined=StrictUndefined,
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+"""The templates of the HTML report, of which a picture is one."""
+
+ENVIRONMENT.filters |= {"number": "{:,}".format, "point": "{:.1f}".format}
+
+
 class Row(NamedTuple):
     """One layer of a stack: its name, its CSS class, a number per column."""
 
@@ -32,73 +42,61 @@ class Row(NamedTuple):
     values: Sequence[int]
 
 
+class Bar(NamedTuple):
+    """The part of a column that is one row's."""
+
+    css: str
+    y: float
+    height: float
+
+
+class Column(NamedTuple):
+    """A column of bars with its figures as a caption."""
+
+    x: float
+    caption: str
+    bars: Sequence[Bar]
+
+
 def stacked(title: str, rows: Sequence[Row], start: int, width_seconds: int) -> str:
     """Columns over time, rows on top of one another, the first at the bottom. Empty without columns."""
-    columns = max((len(row.values) for row in rows), default=0)
-    if not columns:
+    count = max((len(row.values) for row in rows), default=0)
+    if not count:
         return ""
-    highest = max(sum(row.values[at] for row in rows) for at in range(columns)) or 1
-    top = _round_up(highest)
-    step = (WIDTH - LEFT) / columns
-    scale = (HEIGHT - BOTTOM - TOP) / top
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(title)}</title>']
-    parts += _grid(top, scale)
-    for at in range(columns):
-        parts.append(_column(rows, at, step, scale, start, width_seconds))
-    parts += _times(columns, step, start, width_seconds)
-    return "".join(parts) + "</svg>"
+    top = _round_up(max(sum(row.values[at] for row in rows) for at in range(count)) or 1)
+    step = (WIDTH - LEFT) / count
+    floor = HEIGHT - BOTTOM
+    scale = (floor - TOP) / top
+    labels = [_format_moment(start + at * width_seconds, width_seconds) for at in range(count)]
+    places = [LEFT + at * step for at in range(count)]
+    return ENVIRONMENT.get_template("chart.svg").render(
+        title=title, width=WIDTH, height=HEIGHT, left=LEFT, top=TOP, floor=floor, step=step, bar_width=max(step - GAP, 0.8),
+        grid=[(floor - value * scale, short(value)) for value in ((0, top // 2, top) if top > 1 else (0, top))],
+        columns=[_column(rows, at, places[at], labels[at], scale) for at in range(count)],
+        times=[(places[at], labels[at]) for at in range(0, count, max(1, count // TICKS)) if places[at] <= WIDTH - 60],
+    )  # fmt: skip
 
 
-def _column(rows: Sequence[Row], at: int, step: float, scale: float, start: int, width_seconds: int) -> str:
-    bars = []
-    floor = float(HEIGHT - BOTTOM)
-    said = [_moment(start + at * width_seconds, width_seconds)]
-    for row in rows:
-        count = row.values[at]
-        if not count:
-            continue
-        height = max(count * scale, 0.6)  # what is there is seen
-        floor -= height
-        width = max(step - GAP, 0.8)
-        bars.append(
-            f'<rect class="{row.css}" x="{LEFT + at * step:.1f}" y="{floor:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
-        )
-        said.append(f"{row.name}: {count:,}")
-    hover = f'<rect class="hover" x="{LEFT + at * step:.1f}" y="{TOP}" width="{step:.1f}" height="{HEIGHT - BOTTOM - TOP}"/>'
-    return f"<g><title>{escape(chr(10).join(said))}</title>{hover}{''.join(bars)}</g>"
+def _column(rows: Sequence[Row], at: int, x: float, label: str, scale: float) -> Column:
+    bars: list[Bar] = []
+    y = float(HEIGHT - BOTTOM)
+    there = [(row, row.values[at]) for row in rows if row.values[at]]
+    for row, count in there:
+        height = max(count * scale, 0.6)  # a single request among millions is still visible
+        y -= height
+        bars.append(Bar(row.css, y, height))
+    return Column(x, "\n".join([label, *(f"{row.name}: {count:,}" for row, count in there)]), bars)
 
 
-def _grid(top: int, scale: float) -> list[str]:
-    parts = []
-    for value in (0, top // 2, top) if top > 1 else (0, top):
-        y = HEIGHT - BOTTOM - value * scale
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{short(value)}</text>')
-    return parts
-
-
-def _times(columns: int, step: float, start: int, width_seconds: int) -> list[str]:
-    parts = []
-    every = max(1, columns // TICKS)
-    for at in range(0, columns, every):
-        x = LEFT + at * step
-        if x > WIDTH - 60:
-            break
-        said = escape(_moment(start + at * width_seconds, width_seconds))
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 6}">{said}</text>')
-    return parts
-
-
-def spark(values: Sequence[int]) -> str:
-    """A small line of one rule's requests over time."""
+def spark_points(values: Sequence[int]) -> str:
+    """The points of a small line of one rule's requests over time, '' for fewer than two."""
     if len(values) < 2:
         return ""
     top = max(values) or 1
     step = SPARK_WIDTH / (len(values) - 1)
-    points = " ".join(
+    return " ".join(
         f"{at * step:.1f},{SPARK_HEIGHT - 2 - value / top * (SPARK_HEIGHT - 4):.1f}" for at, value in enumerate(values)
     )
-    return f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" aria-hidden="true"><polyline points="{points}"/></svg>'
 
 
 def short(value: int) -> str:
@@ -110,7 +108,7 @@ def short(value: int) -> str:
 
 
 def _round_up(value: int) -> int:
-    """The next number that begins with 1, 2 or 5 and goes on with noughts, or four tenths of one."""
+    """The smallest of 1, 2, 4, 6, 8, 10, 20, 40, … that is not below the value."""
     unit = 1
     while True:
         for lead in (1, 2, 4, 6, 8):
@@ -119,7 +117,7 @@ def _round_up(value: int) -> int:
         unit *= 10
 
 
-def _moment(seconds: int, width_seconds: int) -> str:
+def _format_moment(seconds: int, width_seconds: int) -> str:
     moment = datetime.fromtimestamp(seconds, UTC)
     if width_seconds >= DAY_SECONDS:
         return moment.strftime("%Y-%m-%d")

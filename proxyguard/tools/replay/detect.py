@@ -1,4 +1,4 @@
-"""Which format a log has, told from its first lines or by name.
+"""Detects the format of a log from its first lines, or takes the one that is named.
 
 Every format is tried on the lines. The first, from the most specific to the least, that reads at least half as many as any
 other is the log's: a combined log with a few shorter lines is not a common one.
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from proxyguard.core.address import address_number
-from proxyguard.tools.replay.entry import LineError, LogFormat, NoRequest
 from proxyguard.tools.replay.json_lines import caddy_format, json_format, read_object
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, NoRequest
 from proxyguard.tools.replay.text_lines import combined_format, common_format, envoy_format, vhost_format
 
 SAMPLE_LINES: Final = 50
@@ -31,7 +31,7 @@ FORMATS: Final = (
 
 
 def detect_format(lines: Sequence[bytes], name: str | None = None, *, forwarded: bool = False) -> LogFormat | None:
-    """The format of a log that begins with `lines` (blank ones left out), or the one named; None when none reads a line.
+    """The format of a log that begins with `lines` (blank ones left out), or the one called `name`; None if no line can be read.
 
     `forwarded`: the client is the last address of the X-Forwarded-For field, where the format has one.
     """

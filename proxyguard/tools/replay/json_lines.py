@@ -1,6 +1,6 @@
 """Access logs that are JSON, one object a line: nginx and Envoy with the usual field names, Caddy, and our own audit log.
 
-Which fields such a log tells is read off its first lines: nginx and Envoy write every field of their format in every line.
+The first lines show which fields the log has, because nginx and Envoy write every field of their format into every line.
 An empty text, `-` and null stand for a field that the request did not have.
 """
 
@@ -15,8 +15,8 @@ import msgspec
 
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.entry import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.knowledge import Knowledge
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.moments import read_moment
 from proxyguard.tools.replay.requests import (
     VERSIONS,
@@ -27,28 +27,33 @@ from proxyguard.tools.replay.requests import (
     read_target,
 )
 
-TIME: Final = ("time_iso8601", "msec", "@timestamp", "timestamp", "time", "time_local", "start_time", "ts")
-CLIENT: Final = (
-    "client_ip", "remote_addr", "remote_ip", "clientip", "client", "client_address", "downstream_remote_address",
-    "downstream_direct_remote_address",
-)  # fmt: skip
-FORWARDED: Final = ("http_x_forwarded_for", "x_forwarded_for", "xff")
-REQUEST: Final = ("request",)
-METHOD: Final = ("request_method", "method", "http_method", "verb")
-TARGET: Final = ("request_uri", "x_envoy_original_path", "path", "uri", "url", "request_url", "request_path")
-QUERY: Final = ("args", "query_string", "query")
-VERSION: Final = ("server_protocol", "protocol", "request_protocol", "http_version")
-HOST: Final = ("http_host", "host", "authority", "server_name", "vhost", "domain", "request_host")
-SCHEME: Final = ("scheme", "x_forwarded_proto", "http_x_forwarded_proto")
-USER: Final = ("remote_user", "user", "user_id")
-AGENT: Final = ("http_user_agent", "user_agent", "agent", "useragent")
-REFERER: Final = ("http_referer", "http_referrer", "referer", "referrer")
-STATUS: Final = ("status", "response_code", "status_code", "code")
-BYTES: Final = ("body_bytes_sent", "bytes_sent", "bytes", "size")
-UPSTREAM: Final = ("upstream_response_time", "upstream_service_time")
-COOKIES: Final = ("http_cookie",)
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "time": ("time_iso8601", "msec", "@timestamp", "timestamp", "time", "time_local", "start_time", "ts"),
+    "client": (
+        "client_ip", "remote_addr", "remote_ip", "clientip", "client", "client_address", "downstream_remote_address",
+        "downstream_direct_remote_address",
+    ),
+    "forwarded": ("http_x_forwarded_for", "x_forwarded_for", "xff"),
+    "request": ("request",),
+    "method": ("request_method", "method", "http_method", "verb"),
+    "target": ("request_uri", "x_envoy_original_path", "path", "uri", "url", "request_url", "request_path"),
+    "query": ("args", "query_string", "query"),
+    "version": ("server_protocol", "protocol", "request_protocol", "http_version"),
+    "host": ("http_host", "host", "authority", "server_name", "vhost", "domain", "request_host"),
+    "scheme": ("scheme", "x_forwarded_proto", "http_x_forwarded_proto"),
+    "user": ("remote_user", "user", "user_id"),
+    "agent": ("http_user_agent", "user_agent", "agent", "useragent"),
+    "referer": ("http_referer", "http_referrer", "referer", "referrer"),
+    "status": ("status", "response_code", "status_code", "code"),
+    "bytes_sent": ("body_bytes_sent", "bytes_sent", "bytes", "size"),
+    "upstream": ("upstream_response_time", "upstream_service_time"),
+    "cookies": ("http_cookie",),
+}  # fmt: skip
+"""The keys that may hold each part of a request, the most usual first."""
 
-_NOT_HEADERS: Final = frozenset({*AGENT, *REFERER, *HOST, *VERSION, *METHOD, *COOKIES})
+_NOT_HEADERS: Final = frozenset(
+    key for part in ("agent", "referer", "host", "version", "method", "cookies") for key in KEYS[part]
+)
 _AUDIT_KEYS: Final = frozenset({"reference", "rule", "action", "client", "path"})
 _NOTHING: Final = frozenset({"", "-"})
 _HEX_ESCAPE: Final = re.compile(rb"\\x([0-9A-Fa-f]{2})")
@@ -84,33 +89,20 @@ def _text(value: object) -> bytes:
     return (value if isinstance(value, str) else json.dumps(value)).encode("utf-8", "surrogateescape")
 
 
-def _first(keys: Mapping[str, object], names: Iterable[str]) -> str | None:
-    return next((name for name in names if name in keys), None)
-
-
 class _Layout:
-    """Which keys of an object hold what, decided once from the keys of the first lines."""
+    """The keys of an object that hold the parts of a request, found once from the first lines."""
 
     def __init__(self, keys: Mapping[str, object], *, forwarded: bool) -> None:
-        self.time = _first(keys, TIME)
-        self.client = _first(keys, CLIENT)
-        self.forwarded = _first(keys, FORWARDED)
+        found = {part: next((name for name in names if name in keys), None) for part, names in KEYS.items()}
+        self.time, self.client, self.forwarded = found["time"], found["client"], found["forwarded"]
+        self.request = None if isinstance(keys.get("request"), dict) else found["request"]
+        self.method, self.target, self.query = found["method"], found["target"], found["query"]
+        self.version, self.host, self.scheme = found["version"], found["host"], found["scheme"]
+        self.user, self.agent, self.referer = found["user"], found["agent"], found["referer"]
+        self.status, self.bytes_sent, self.upstream = found["status"], found["bytes_sent"], found["upstream"]
+        self.cookies = found["cookies"]
         self.prefers_forwarded = forwarded and self.forwarded is not None
-        self.request = _first(keys, REQUEST)
-        self.method = _first(keys, METHOD)
-        self.target = _first(keys, TARGET)
-        self.query = _first(keys, QUERY)
-        self.version = _first(keys, VERSION)
-        self.host = _first(keys, HOST)
-        self.scheme = _first(keys, SCHEME)
-        self.user = _first(keys, USER)
-        self.status = _first(keys, STATUS)
-        self.bytes_sent = _first(keys, BYTES)
-        self.upstream = _first(keys, UPSTREAM)
-        self.cookies = _first(keys, COOKIES)
         self.is_audit = keys.keys() >= _AUDIT_KEYS
-        if isinstance(keys.get("request"), dict):
-            self.request = None
         self.headers = tuple(self._headers(keys))
         self.cookie_keys = tuple(key for key in keys if key.startswith("cookie_"))
 
@@ -123,15 +115,12 @@ class _Layout:
 
     @property
     def knowledge(self) -> Knowledge:
-        kinds = set()
-        if not self.is_audit:
-            kinds.add(FieldKind.QUERY)
-        if self.version is not None or self.request is not None:
-            kinds.add(FieldKind.HTTP_VERSION)
-        if self.host is not None:
-            kinds.add(FieldKind.HOST)
-        if self.scheme is not None:
-            kinds.add(FieldKind.SCHEME)
+        """What such a log records of a request."""
+        recorded = (
+            (FieldKind.QUERY, not self.is_audit), (FieldKind.HTTP_VERSION, self.version is not None or self.request is not None),
+            (FieldKind.HOST, self.host is not None), (FieldKind.SCHEME, self.scheme is not None),
+        )  # fmt: skip
+        kinds = frozenset(kind for kind, there in recorded if there)
         names = {name.decode().lower() for _, name in self.headers}
         if self.host is not None:
             names.add("host")
@@ -142,14 +131,14 @@ class _Layout:
             (CountKind.STATUSES, self.status), (CountKind.BYTES, self.bytes_sent), (CountKind.UPSTREAM_SECONDS, self.upstream),
         )  # fmt: skip
         costs = frozenset(kind for kind, key in costs_by_key if key is not None)
-        return Knowledge(kinds=frozenset(kinds), headers=frozenset(names), cookies=cookies, costs=costs)
+        return Knowledge(kinds=kinds, headers=frozenset(names), cookies=cookies, costs=costs)
 
     def _headers(self, keys: Mapping[str, object]) -> Iterable[tuple[str, bytes]]:
-        agent, referer = _first(keys, AGENT), _first(keys, REFERER)
-        if agent is not None:
-            yield agent, b"User-Agent"
-        if referer is not None:
-            yield referer, b"Referer"
+        """The keys that hold header fields, with the fields' names."""
+        if self.agent is not None:
+            yield self.agent, b"User-Agent"
+        if self.referer is not None:
+            yield self.referer, b"Referer"
         for key in keys:
             if key.startswith("http_") and key not in _NOT_HEADERS:
                 yield key, key.removeprefix("http_").replace("_", "-").encode()

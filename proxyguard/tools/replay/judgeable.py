@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple, assert_never
 
-from proxyguard.core.decision import ACTION_NAMES, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
+from proxyguard.core.decision import Allow, Mode, Pass, Score, Tag
+from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.model import (
     ALWAYS,
@@ -97,10 +98,9 @@ class _Cut:
         if uncounted:
             certain = NEVER
         fields = tuple(dict.fromkeys(lacking)) or tuple(self._arising_fields(rule.when))
-        effect = _effect(rule)
-        self.unjudged.append(
-            Unjudged(rule.name, rule_set.name, ACTION_NAMES[type(rule.action)], mode, fields, certain != NEVER, effect)
-        )
+        kind = kind_of(rule.action)
+        effect = kind.unjudged(rule.action)
+        self.unjudged.append(Unjudged(rule.name, rule_set.name, kind.name, mode, fields, certain != NEVER, effect))
         self._record_losses(rule)
         if isinstance(rule.action, Allow | Pass) and mode is Mode.ENFORCE and rule.limit is None:
             possible = without(rule.when, self._is_unknown, certain=False)
@@ -169,19 +169,3 @@ def without(condition: Condition, unknown: Unknown, *, certain: bool, negated: b
             return ruling if ruling in kept else type(condition)(kept)
         case _:
             assert_never(condition)
-
-
-def _effect(rule: Rule) -> str:
-    match rule.action:
-        case Allow() | Pass():
-            return "some of what is shown as stopped may be let through by it"
-        case Reject() | Tarpit() | Drop() | Ban():
-            return "what it would stop is missing here"
-        case Delay():
-            return "what it would delay is missing here"
-        case Score(points):
-            return f"scores may be {'higher' if points > 0 else 'lower'} than here"
-        case Tag():
-            return "its tag may be on more requests than here"
-        case _:
-            assert_never(rule.action)

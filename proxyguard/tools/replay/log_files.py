@@ -1,4 +1,4 @@
-"""Log files as one stream of entries in time order, and a count of what could not be read.
+"""Reads log files as one stream of requests in time order, and counts the lines that could not be read.
 
 Opens plain and gzip files and standard input; reads each once, a piece at a time. Files that overlap in time (several
 servers) are merged; files that follow one another (rotation) are opened one after the other. Knows nothing of rules.
@@ -20,7 +20,7 @@ from typing import IO, Any, Final, cast
 import msgspec
 
 from proxyguard.tools.replay.detect import SAMPLE_LINES, detect_format
-from proxyguard.tools.replay.entry import MAX_LINE_BYTES, LineError, LogFormat, LoggedRequest, NoRequest
+from proxyguard.tools.replay.logged_request import MAX_LINE_BYTES, LineError, LogFormat, LoggedRequest, NoRequest
 
 CHUNK_BYTES: Final = 1 << 20
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -43,7 +43,7 @@ class MalformedLine(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Journal:
-    """What was read. `no_request` counts lines of clients that sent nothing a front takes as a request."""
+    """Counts of lines. `no_request`: those of clients that sent nothing that a front takes for a request."""
 
     lines: int = 0
     malformed: int = 0
@@ -60,11 +60,11 @@ class Journal:
 
 
 class LogUnreadable(Exception):
-    """A log file cannot be used at all. Whose fault: the operator's; the message begins with the file."""
+    """A log file cannot be used at all. The fault is the operator's; the message begins with the file."""
 
 
 Mark = Callable[[bytes], bool]
-"""Says of a whole line whether its request was made by someone logged in."""
+"""Decides from a whole line whether somebody who is logged in made its request."""
 
 
 class LogFile:
@@ -73,7 +73,7 @@ class LogFile:
     __slots__ = ("_buffered", "_raw", "_stream", "first_time", "format", "name", "size")
 
     def __init__(self, name: str, stated: str | None, *, forwarded: bool) -> None:
-        """Read the beginning and tell the format. Raises LogUnreadable."""
+        """Read the beginning and detect the format, unless it is `stated`. Raises LogUnreadable."""
         self.name = STANDARD_INPUT if name == "-" else name
         self._raw: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
@@ -136,7 +136,7 @@ class LogFile:
         self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if start == GZIP_MAGIC else raw
 
     def _sample(self) -> list[bytes]:
-        """The first lines that are not blank, whole ones only where there is a choice."""
+        """The first lines that are not blank. A last one that may be cut off is left out, unless it is the only one."""
         try:
             data = self._read() + (self._read() if self.name == STANDARD_INPUT else b"")
         except _BROKEN as error:
@@ -192,11 +192,11 @@ def _standard_input() -> BufferedReader:
 
 
 _BROKEN: Final = (OSError, EOFError, zlib.error)
-"""What reading a broken file or archive raises."""
+"""Exceptions that reading a broken file or archive raises."""
 
 
 def in_time_order(files: list[LogFile], journal: Journal, logged_in: Mark | None) -> Iterator[LoggedRequest]:
-    """The entries of all files by time. A file is opened when its first line's time has come."""
+    """The requests of all files by time. A file is opened when the time of its first line has come."""
     waiting = sorted(files, key=lambda file: file.first_time)
     if len(waiting) == 1:
         yield from waiting[0].entries(journal, logged_in)

@@ -1,4 +1,4 @@
-"""Times as access logs write them, read to Unix seconds. Knows nothing of logs beyond that.
+"""Parses the times of access logs into Unix seconds. Knows nothing else of logs.
 
 Names of months are English whatever the locale, as servers write them.
 """
@@ -17,17 +17,17 @@ _MONTHS: Final = {
 }
 
 _REMEMBERED: Final = 4096
-"""Minutes whose beginning is remembered: a log has thousands of lines a minute."""
+"""Minutes in the cache: a log has thousands of lines a minute."""
 
 EARLIEST: Final = 631_152_000.0
-"""1990: there were no web servers before."""
+"""1990: no web server is older."""
 
 LATEST: Final = 7_258_118_400.0
 """2200."""
 
 
 class CommonLogTimes:
-    """Reads `23/Nov/2026:09:15:07 +0000`; the second is all that is read of most."""
+    """Parses `23/Nov/2026:09:15:07 +0000`. Minutes are cached, so that mostly only the second is parsed."""
 
     __slots__ = ("_minutes",)
 

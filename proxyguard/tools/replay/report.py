@@ -1,6 +1,6 @@
-"""What a replay showed, as plain values for text, JSON and HTML.
+"""Turns the findings of a replay into the plain values of a report, for text, JSON and HTML.
 
-Knows how findings are summed up and put in order; nothing of how they are drawn.
+Sums findings up and puts them in order; does not draw them.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from proxyguard.tools.replay.tally import Change, RuleKey, RuleSum, Sum
 TOP: Final = 5
 TOP_NETWORKS: Final = 10
 HEAVY_SHARE: Final = 0.9
-"""When one address made more of the requests than this, it is probably a proxy and not a client."""
+"""An address with more than this share of the requests is probably a proxy and not a client."""
 
 MIN_REQUESTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A policy as it was replayed: where it came from, and what the log could not judge."""
+    """A policy as it was replayed: its folder, and the rules that the log could not judge."""
 
     directory: str
     policy: Policy
@@ -53,7 +53,7 @@ def replay_report(
     judged: Judged, against: Judged | None, files: Sequence[LogFile], knowledge: Knowledge, journal: Journal,
     findings: Findings,
 ) -> ReplayReport:  # fmt: skip
-    """Sum everything up."""
+    """The report of a replay; `against` is the policy to compare with, if there is one."""
     sets = {rule.name: rule_set.name for rule_set in judged.policy.rule_sets for rule in rule_set.rules}
     by_rule = tuple(
         _rule_line(key, found, sets, findings)
@@ -119,7 +119,7 @@ def _top(counted: Iterable[tuple[bytes, int]]) -> tuple[Counted, ...]:
 
 
 def shown(text: bytes) -> str:
-    """What a client chose, safe to print: undecodable bytes and control characters escaped."""
+    """Text from a client, safe to print: undecodable bytes and control characters are escaped."""
     decoded = text.decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in decoded)
 

@@ -1,4 +1,4 @@
-"""The report of a replay as plain values, ready for text, JSON and HTML. What each figure means stands beside it.
+"""The values of a replay's report, ready for text, JSON and HTML.
 
 Knows nothing of how figures are found or drawn.
 """
@@ -33,7 +33,7 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class RuleLine(msgspec.Struct, frozen=True):
-    """What one rule did (`enforce`), or would have done (`shadow`)."""
+    """The requests that one rule decided (`enforce`) or would have decided (`shadow`)."""
 
     rule: str
     rule_set: str
@@ -100,7 +100,7 @@ class ChangeLine(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """What changes from the policy `against` to the one that was replayed."""
+    """The changes from the policy `against` to the one that was replayed."""
 
     against: str
     newly_stopped: Share
@@ -110,7 +110,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class LogPart(msgspec.Struct, frozen=True):
-    """What was read. Times are Unix seconds."""
+    """The logs that were read. Times are Unix seconds."""
 
     files: tuple[str, ...]
     formats: tuple[str, ...]
@@ -129,7 +129,7 @@ class LogPart(msgspec.Struct, frozen=True):
 
 
 class TimePart(msgspec.Struct, frozen=True):
-    """Requests over time."""
+    """Requests over time, in columns of `width_seconds` from the Unix second `start` on."""
 
     start: int
     width_seconds: int
@@ -139,7 +139,7 @@ class TimePart(msgspec.Struct, frozen=True):
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
-    """The whole of it."""
+    """The whole report."""
 
     rules_directory: str
     policy: str

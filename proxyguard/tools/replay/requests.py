@@ -1,4 +1,4 @@
-"""What a server logged of a request line, as a front would have taken it.
+"""Parses logged request lines, targets, hosts and addresses as a front would have taken them.
 
 Decides which logged requests proxyguard would have looked at: those that are not HTTP, have no origin-form target or name
 another proxy's work are refused by the front before any rule, and so are outside of a replay.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from proxyguard.tools.replay.entry import NoRequest
+from proxyguard.tools.replay.logged_request import NoRequest
 
 _METHOD: Final = re.compile(rb"[A-Z][A-Z_-]{0,31}")
 _ESCAPED: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)

@@ -1,4 +1,4 @@
-"""The replay itself: each entry of a log through match, charge and decide on a virtual clock, and into the sums.
+"""Replays a log: runs each request through match, charge and decide on a virtual clock, and sums up the decisions.
 
 The clock is the log's. Servers write a line when a request ends, so that times run backwards a little: the clock then stands
 still. When they run backwards further than MAX_BACK_SECONDS, another log has begun, and counters and bans begin anew.
@@ -18,8 +18,9 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.engine import decide, due, match, owed
 from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
-from proxyguard.tools.replay.entry import LoggedRequest
 from proxyguard.tools.replay.judgeable import MAYBE
+from proxyguard.tools.replay.logged_request import LoggedRequest
+from proxyguard.tools.replay.report_values import STOPPING
 from proxyguard.tools.replay.tally import Change, RuleSum, RuleSums, Sum
 from proxyguard.tools.replay.timeline import Timeline
 from proxyguard.tools.replay.traits import Browsers, is_asset
@@ -35,13 +36,13 @@ STOPPED: Final = "stopped"
 SHADOWED: Final = "shadowed"
 
 TICK: Final = 2048
-"""Entries between two looks at the progress bar."""
+"""Requests between two updates of the progress bar."""
 
 Progress = Callable[[], None]
 
 
 class Response(NamedTuple):
-    """What the log says of a response; status 0: nothing."""
+    """The response as logged. Status 0: the log has none."""
 
     status: int
     bytes_sent: int
@@ -66,7 +67,7 @@ class Judge:
         self._store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
 
     def decide(self, request: Request, now: float, response: Response = NO_RESPONSE) -> Decision:
-        """What the policy decides at this moment of the virtual clock; the response that was logged is counted if it would be."""
+        """Decide at a moment of the virtual clock, and charge the logged response to the limits that count responses."""
         found = match(self._policy, request, now)
         if found.decision is not None:
             return found.decision
@@ -93,7 +94,7 @@ class Clock:
     restarts: int = 0
 
     def set(self, time: float) -> bool:
-        """Go to a line's time; True when the log began anew."""
+        """Go to a line's time. True: the log began anew."""
         if self.first is None:
             self.first = self.last = self.now = time
         elif time >= self.now:
@@ -111,7 +112,7 @@ class Clock:
 
 @dataclass(slots=True)
 class Findings:
-    """Everything a replay found out."""
+    """The sums of a replay."""
 
     clients: ClientTable
     clock: Clock = field(default_factory=Clock)
@@ -131,7 +132,7 @@ class Findings:
 
 
 class Replay:
-    """Runs entries through one policy, or through two and compares them."""
+    """Runs logged requests through one policy, or through two to compare them."""
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class Replay:
         host: bytes = b"",
         scheme: bytes = b"https",
     ) -> None:
-        """`host` and `scheme` stand in where the log has none. `verified`: clients known to be what they say."""
+        """`host` and `scheme` are used where the log has none. `verified`: networks of clients that are known to be good."""
         self._judge = Judge(policy)
         self._against = None if against is None else Judge(against)
         self._host = host
@@ -151,7 +152,7 @@ class Replay:
         self.findings = Findings(ClientTable(verified))
 
     def run(self, entries: Iterable[LoggedRequest], tick: Progress | None = None) -> Findings:
-        """Judge every entry. May be interrupted: the findings are then of the entries so far."""
+        """Decide about every request. After an interrupt, `findings` has the sums so far."""
         take = self._take
         until_tick = TICK
         for entry in entries:
@@ -197,7 +198,7 @@ class Replay:
                 self._compare(before, decision, row, request, agent, logged_in=logged_in)
 
     def _observe(self, row: ClientRow, request: Request, entry: LoggedRequest, agent: bytes, now: float) -> None:
-        """What the request adds to what is known of its client."""
+        """Add a request to the figures of its client."""
         if not row.requests:
             row.first = now
             row.agent = agent
@@ -237,7 +238,7 @@ class Replay:
                         maybe = findings.maybe[hit.rule] = Sum()
                     maybe.add(row, logged_in=logged_in)
                 continue
-            shadowed = shadowed or hit.action in _STOPPING
+            shadowed = shadowed or hit.action in STOPPING
             found = findings.rules.of(hit.rule, hit.action, shadow=True)
             found.add_request(row, request.path, agent, logged_in=logged_in)
             _count_rule(row, hit.rule)
@@ -275,9 +276,6 @@ class Replay:
         elif not change.after:
             row.freed += 1
             findings.freed.add(row, logged_in=logged_in)
-
-
-_STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
 
 
 def _count_rule(row: ClientRow, rule: str) -> None:

@@ -1,6 +1,6 @@
-"""Which of the stopped clients look like people: a weight from 0 to 100 made of plain signs, never a verdict.
+"""Ranks stopped clients by how much they look like people: a weight from 0 to 100 made of plain signs, never a verdict.
 
-A good imitation has every sign, and a person may have none. The weights say in which order to look at them by hand.
+A good imitation has every sign, and a person may have none. The weights give the order in which to look at clients by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOSTLY_PASSED: Final = 10
 
 MAX_WEIGHT: Final = 100
 MIN_WEIGHT: Final = 30
-"""Below this nobody is shown: one sign alone (a browser's name, which costs nothing to send) says nothing."""
+"""Clients below this are not shown: one sign alone, such as a browser's name, which anybody can send, means nothing."""
 
 MAX_SUSPECTS: Final = 20
 

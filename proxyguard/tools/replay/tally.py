@@ -1,4 +1,4 @@
-"""Who was stopped by which rule: sums per rule, in enforce and in shadow, and the difference between two policies.
+"""Sums of stopped requests: by rule, in enforce and in shadow, and by difference between two policies.
 
 Knows decisions and client rows; nothing of logs. Every table is bounded by the number of rules or by a constant.
 """
@@ -14,7 +14,7 @@ TOP_PATHS: Final = 64
 
 
 class Sum:
-    """Requests and who made them."""
+    """A number of requests with their clients and networks."""
 
     __slots__ = ("clients", "logged_in", "networks", "requests", "verified")
 
@@ -35,7 +35,7 @@ class Sum:
 
 
 class RuleSum(Sum):
-    """The requests that one rule decided, or would have."""
+    """The requests that one rule decided or would have decided, with the most frequent paths and user agents."""
 
     __slots__ = ("agents", "paths")
 
@@ -45,7 +45,7 @@ class RuleSum(Sum):
         self.paths = Frequent(TOP_PATHS)
 
     def add_request(self, row: ClientRow, path: bytes, agent: bytes, *, logged_in: bool) -> None:
-        """Count one request with what it asked for."""
+        """Count one request with its path and user agent."""
         self.add(row, logged_in=logged_in)
         self.paths.add(path[:MAX_TEXT])
         self.agents.add(agent[:MAX_TEXT])
@@ -56,7 +56,7 @@ MAX_TEXT: Final = 200
 
 
 class RuleKey(NamedTuple):
-    """A rule with what it did; `shadow`: would have done."""
+    """A rule with its action, which was only recorded if `shadow`."""
 
     rule: str
     action: str
@@ -64,7 +64,7 @@ class RuleKey(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What became of a request under the other policy: the rule that stops it before and after, empty when none does."""
+    """The rules that stop a request under the old and the new policy; '' if none does."""
 
     before: str
     after: str

@@ -1,6 +1,6 @@
 """Access logs that are lines of text: the common and combined formats of nginx and Apache, and Envoy's default.
 
-Fields appended to a combined line are let be, but for the X-Forwarded-For that nginx's own `main` format ends with. Patterns
+Fields after a combined line are ignored, except the X-Forwarded-For with which nginx's own `main` format ends. Patterns
 never try a byte twice (possessive repetition), because clients choose what is in a log.
 """
 
@@ -13,8 +13,8 @@ from typing import Final
 from proxyguard.core.request import Headers
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.entry import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.knowledge import Knowledge
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.moments import CommonLogTimes, read_moment
 from proxyguard.tools.replay.requests import last_address, read_host, read_request_line, read_target, unescaped
 

@@ -6,10 +6,10 @@ Every text that a client chose was made printable before. Colour is the caller's
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import quoted
+from proxyguard.core.units import format_time
 from proxyguard.tools.replay.report_values import ChangeLine, Difference, ReplayReport, RuleLine, Share, UnjudgedLine
 
 MAX_CELL: Final = 60
@@ -48,7 +48,7 @@ def _opening(report: ReplayReport) -> Iterator[Line]:
     yield Line(f"{report.rules_directory}: {counted(report.rule_sets, 'rule set')}, {counted(report.rules, 'rule')}")
     yield Line(
         f"{files} ({', '.join(log.formats)}): {counted(log.requests, 'request')}, "
-        f"{format_time(log.first)} to {format_time(log.last)}"
+        f"{format_time(log.first)} UTC to {format_time(log.last)} UTC"
     )
     yield Line("")
     rows: list[tuple[str, ...]] = [("", "requests", "share", "clients", "networks", "logged in", "verified")]
@@ -111,7 +111,7 @@ def _difference(found: Difference) -> Iterator[Line]:
 
 
 def format_change(change: ChangeLine) -> str:
-    """What became of the requests."""
+    """The kind of change, in words."""
     if change.before is None:
         return "newly stopped"
     return "no longer stopped" if change.after is None else "stopped by another rule"
@@ -123,14 +123,17 @@ def _unjudged(rules: Sequence[UnjudgedLine], unknown: str) -> Iterator[Line]:
     yield from _heading("Cannot be judged from this log")
     yield Line(f"  The log does not have: {unknown}. Rules that look at these are left out.")
     rows: list[tuple[str, ...]] = [("rule", "action", "lacks", "so")]
-    for rule in rules[:MAX_LINES]:
-        effect = rule.effect + (" (judged in part)" if rule.in_part else "")
-        if rule.concerns is not None:
-            effect = f"of what is shown as stopped, up to {rule.concerns.requests:,} requests may be let through by it"
-        rows.append((rule.rule, rule.action, ", ".join(rule.lacks), effect))
+    rows += [(rule.rule, rule.action, ", ".join(rule.lacks), format_effect(rule)) for rule in rules[:MAX_LINES]]
     yield from _table(rows, left=4)
     if len(rules) > MAX_LINES:
         yield Line(f"  and {len(rules) - MAX_LINES} more rules; --json has them all")
+
+
+def format_effect(rule: UnjudgedLine) -> str:
+    """How leaving out the rule may change the figures."""
+    if rule.concerns is not None:
+        return f"of what is shown as stopped, up to {rule.concerns.requests:,} requests may be let through by it"
+    return rule.effect + (" (judged in part)" if rule.in_part else "")
 
 
 def _suspects(report: ReplayReport) -> Iterator[Line]:
@@ -147,30 +150,30 @@ def _suspects(report: ReplayReport) -> Iterator[Line]:
 
 def _reading(report: ReplayReport) -> Iterator[Line]:
     log = report.log
-    said = []
+    notes = []
     if log.malformed:
-        said.append(f"{log.malformed:,} of {log.lines:,} lines could not be read:")
+        notes.append(f"{log.malformed:,} of {log.lines:,} lines could not be read:")
         for bad in log.malformed_shown:
-            said += [f"  {bad.file}:{bad.line}: {bad.reason}", f"    {quoted(bad.excerpt, 100)}"]
+            notes += [f"  {bad.file}:{bad.line}: {bad.reason}", f"    {quoted(bad.excerpt, 100)}"]
         if log.malformed > len(log.malformed_shown):
-            said.append(f"  and {log.malformed - len(log.malformed_shown):,} more")
+            notes.append(f"  and {log.malformed - len(log.malformed_shown):,} more")
     if log.no_request:
-        said.append(
+        notes.append(
             f"{counted(log.no_request, 'line')} without a request that rules would see: the front refuses malformed requests by "
             "itself, and a replay does not show that."
         )
     if log.backwards > log.restarts:
-        said.append(
+        notes.append(
             f"{counted(log.backwards - log.restarts, 'line')} earlier than the one before: the clock stood still for them."
         )
     if report.clients_folded:
-        said.append(
+        notes.append(
             f"{counted(report.clients_folded, 'client')} with few requests summed up; none of them is among the suspects."
         )
-    said += log.notes
-    if said:
+    notes += log.notes
+    if notes:
         yield from _heading("Reading")
-        yield from (Line(f"  {text}") for text in said)
+        yield from (Line(f"  {text}") for text in notes)
 
 
 def _heading(text: str) -> Iterator[Line]:
@@ -197,11 +200,6 @@ def _shortened(cell: str) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 line`, `1,200 lines`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def format_time(seconds: float) -> str:
-    """A moment in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def plain(lines: Iterable[Line]) -> str:

@@ -1,4 +1,4 @@
-"""What a request looks like, for statistics only: a browser's, an asset's. Never a reason to stop anybody.
+"""Guesses from a request whether a browser sent it and whether it asks for an asset. For statistics only.
 
 Knows nothing of rules. The lists are deliberately short: a weight in a table needs no more.
 """
@@ -14,7 +14,7 @@ ASSETS: Final = frozenset(
         b"ogg", b"otf", b"png", b"svg", b"ttf", b"wasm", b"wav", b"webm", b"webmanifest", b"webp", b"woff", b"woff2",
     )
 )  # fmt: skip
-"""Endings of what pages pull in."""
+"""Endings of files that pages load."""
 
 MAX_REMEMBERED: Final = 20_000
 

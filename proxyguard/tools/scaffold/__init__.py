@@ -1,1 +1,1 @@
-"""What an operator begins with: a commented set of files, and new rules written from three answers."""
+"""Scaffolding: the commented files that an operator begins with, and new rules written from three answers."""

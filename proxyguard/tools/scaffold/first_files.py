@@ -1,4 +1,4 @@
-"""The files that `proxyguard init` writes. Knows nothing of terminals."""
+"""Writes the files of `proxyguard init`. Knows nothing of terminals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class AlreadyThere(Exception):
         self.paths = paths
 
 
-def starter_files() -> dict[PurePosixPath, str]:
+def first_files() -> dict[PurePosixPath, str]:
     """Path and text of every file, without those that are generated."""
     return dict(sorted(_walk(files("proxyguard.tools.scaffold") / "files", PurePosixPath())))
 
@@ -30,12 +30,12 @@ def _walk(folder: Traversable, below: PurePosixPath) -> Iterator[tuple[PurePosix
             yield path, entry.read_text("utf-8")
 
 
-def write_starter(directory: Path, more: dict[PurePosixPath, str]) -> list[Path]:
+def write_first_files(directory: Path, more: dict[PurePosixPath, str]) -> list[Path]:
     """Write the files, and `more`, below a directory, which is made if it is not there. All or, if one exists, none.
 
     Raises AlreadyThere, OSError.
     """
-    texts = {directory / path: text for path, text in (starter_files() | more).items()}
+    texts = {directory / path: text for path, text in (first_files() | more).items()}
     taken = [path for path in texts if path.exists() or path.is_symlink()]
     if taken:
         raise AlreadyThere(taken)

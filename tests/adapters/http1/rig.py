@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import inf
 
 from proxyguard.adapters.mitmproxy.admission import Admission
-from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
@@ -14,6 +13,7 @@ from proxyguard.adapters.mitmproxy.messages import (
     Detain,
     Drain,
     EndLease,
+    ExchangeHandle,
     Expired,
     GiveUp,
     HoldReading,
@@ -38,12 +38,13 @@ from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
-from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup, UpstreamTarget
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer, UpstreamTarget
+from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Settings, Site, Upstream
 from proxyguard.guard.interfaces import Checker
 from proxyguard.http.forwarded import ClientAddressResolver
+from proxyguard.http.trusted_networks import TrustedNetworks
 from proxyguard.policy.sites import HostTable
 from tests.adapters.fakes import HeaderChecker, NotedEvents
 
@@ -59,9 +60,12 @@ class FakeUpstream:
         target = UpstreamTarget(SITE.upstreams[0], None, None, wheel, bounds, lambda: 0.0, ReadBuffer())
         self.server = UpstreamConnection(target).server
         self.got = b""
-        self.leases = 0
         self.leased = False
         self.cut = False
+
+    @property
+    def leases(self) -> int:
+        return self.server.connection.leases
 
 
 class FakeDripper(Dripper):
@@ -75,7 +79,7 @@ class FakeDripper(Dripper):
 
 
 class LaneRig:
-    """A lane with its surroundings. `connects` False lets Lease commands wait in `leases`."""
+    """A layer with its surroundings. `connects` False leaves no connection idle and lets Lease commands wait in `leases`."""
 
     def __init__(
         self,
@@ -101,10 +105,11 @@ class LaneRig:
             HostTable((host, route) for host in SITE.hosts),
             self.dripper,
             ClientAddressResolver(settings.trust),
-            Admission(self.bounds, settings.counting.prefixes, (), lambda _: False),
+            Admission(self.bounds, settings.counting.prefixes, TrustedNetworks(), lambda _: False),
         )
         client = Client(peername=("192.0.2.7", 4711), sockname=("127.0.0.1", 80), state=ConnectionState.OPEN)
         self.link = ClientState(Address.parse("192.0.2.7", 4711), inf)
+        self.link.upstreams = self
         self.client = client
         self.layer = Http1Layer(Context(client, OPTIONS), self.services, self.link, misdirected=misdirected)
         self.sent = b""
@@ -163,7 +168,7 @@ class LaneRig:
 
     def refuse_to_connect(self, fault: str = "upstream-connect") -> None:
         """The oldest waiting Lease gets none."""
-        self.dispatch(Leased(self.leases.pop(0).exchange, None, reused=False, fault=fault))
+        self.dispatch(Leased(self.leases.pop(0).exchange, None, fault=fault))
 
     @property
     def upstream(self) -> FakeUpstream:
@@ -216,18 +221,25 @@ class LaneRig:
             case _:
                 raise AssertionError(f"a lane does not send {command!r}")
 
+    def take(self, _: UpstreamGroup, /) -> UpstreamServer | None:
+        """Lease an idle upstream connection to the layer."""
+        return self._hand_out(self.idle.pop()) if self.idle and self.connects else None
+
     def _lease(self, command: Lease) -> None:
         upstream = self.idle.pop() if self.idle and not command.fresh else FakeUpstream(self.bounds)
         if upstream not in self.upstreams:
             self.upstreams.append(upstream)
-        upstream.leases += 1
+        self.dispatch(Leased(command.exchange, self._hand_out(upstream)))
+
+    def _hand_out(self, upstream: FakeUpstream) -> UpstreamServer:
+        upstream.server.connection.leases += 1
         upstream.leased = True
-        self.dispatch(Leased(command.exchange, upstream.server, reused=upstream.leases > 1))
+        return upstream.server
 
     def _finish(self, how: str) -> None:
         assert not self.end, f"{how} after {self.end}"
         self.end = how
 
-    def decide(self, exchange: Exchange, ticket: object) -> None:
+    def decide(self, exchange: ExchangeHandle, ticket: object) -> None:
         """A check that was waited for is answered."""
         self.dispatch(Decided(exchange, ticket))  # type: ignore[arg-type]  # tests pass what they like

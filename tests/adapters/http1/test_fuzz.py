@@ -115,7 +115,7 @@ def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, obj
         take(rig, what, value)
         layer = rig.layer
         assert rig.events.errors == []
-        assert layer._codec.commands == []
+        assert (layer._outbox.commands, layer._outbox.ready) == ([], [])
         assert layer._codec._parts == []
         assert len(layer._pipeline._backlog) <= PARSED_AT_ONCE // 20
         assert len(layer._pipeline._unparsed) <= 20_000

@@ -130,6 +130,34 @@ def test_a_rejection_answers_at_once_and_skips_a_short_body() -> None:
     assert served(rig) == [(403, "")]
 
 
+def test_a_long_body_that_comes_with_its_head_passes_at_once_on_an_idle_connection() -> None:
+    rig = LaneRig()
+    rig.feed(GET)
+    rig.respond(OK)
+    rig.upstream.got = b""
+    body = b"z" * 20_000
+    rig.feed(b"POST /up HTTP/1.1\r\nHost: a.example\r\nContent-Length: 20000\r\n\r\n" + body)
+    assert rig.upstream.got.endswith(b"\r\n\r\n" + body)
+    assert not rig.reading_held
+
+
+def test_a_response_with_a_length_after_a_chunked_one_is_not_chunked() -> None:
+    rig = LaneRig()
+    rig.feed(GET)
+    rig.respond(CHUNKED_ANSWER)
+    rig.sent = b""
+    rig.feed(GET)
+    rig.respond(OK)
+    assert rig.sent == OK
+
+
+def test_skipped_bodies_are_bounded_one_by_one() -> None:
+    rig = LaneRig()
+    for number in range(1, 4):
+        rig.feed(wish(b"reject", b"POST", b"Content-Length: 40000\r\n") + b"z" * 40_000)
+        assert (rig.end, len(served(rig))) == ("", number)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

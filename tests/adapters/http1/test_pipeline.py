@@ -6,6 +6,7 @@ import pytest
 
 from proxyguard.adapters.mitmproxy.http1.pipeline import PARSED_AT_ONCE, SKIPPED_BODY_BYTES, Pipeline
 from proxyguard.core.settings import Bounds
+from proxyguard.http.http1.faults import BadRequest
 from proxyguard.http.http1.heads import Body, End, RequestEvent, RequestHead
 
 GET = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
@@ -34,7 +35,7 @@ def pipeline(data: bytes = b"", bounds: Bounds | None = None) -> Pipeline:
     return made
 
 
-def kinds(events: list[RequestEvent | None]) -> list[type]:
+def kinds(events: list[RequestEvent | BadRequest | None]) -> list[type]:
     return [type(event) for event in events]
 
 
@@ -85,9 +86,10 @@ def test_a_long_body_is_parsed_in_one_piece() -> None:
 def test_what_precedes_a_fault_comes_before_it_and_what_follows_never() -> None:
     one = pipeline(GET + b"nonsense\r\n\r\n" + GET)
     assert isinstance(one.take(None), RequestHead)
-    assert one.fault is not None
-    assert one.fault.reason == "request-line"
     one.close_head()
+    fault = one.take(None)
+    assert isinstance(fault, BadRequest)
+    assert fault.reason == "request-line"
     assert (one.take(None), one.is_empty) == (None, True)
 
 
@@ -129,7 +131,7 @@ def test_what_is_forgotten_is_gone_with_its_fault() -> None:
     one = pipeline(GET * 3 + b"nonsense\r\n\r\n")
     assert isinstance(one.take(None), RequestHead)
     one.forget()
-    assert (one.take(None), one.fault, one.is_empty) == (None, None, True)
+    assert (one.take(None), one.is_empty) == (None, True)
 
 
 def test_events_of_a_chunked_body_come_in_order() -> None:

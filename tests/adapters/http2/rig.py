@@ -29,7 +29,7 @@ from proxyguard.core.settings import Bounds, Trust
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.http2.errors import ErrorCode
 from proxyguard.http.http2.frames import ACK, MAX_WINDOW, PING, PREFACE, frame, goaway, settings
-from proxyguard.http.http2.intake import GOODBYE
+from proxyguard.http.http2.intake import GOAWAY_PING
 from tests.adapters.fakes import HeaderChecker
 from tests.adapters.http1.rig import OPTIONS, FakeDripper, FakeUpstream, LaneRig
 
@@ -42,7 +42,7 @@ HELLO = PREFACE + settings(())
 WARNING = goaway(MAX_WINDOW, ErrorCode.NO_ERROR)
 """The first step of a goodbye."""
 
-HEARD = frame(PING, ACK, 0, GOODBYE)
+HEARD = frame(PING, ACK, 0, GOAWAY_PING)
 """A client's answer to it."""
 
 
@@ -274,7 +274,7 @@ class Http2Rig(LaneRig):
 
     def pace(self, upstream: FakeUpstream, *, blocked: bool, talks: bool = True) -> None:
         """An upstream does not take what is sent to it, or does again."""
-        upstream.server.carrier.is_blocked = blocked
+        upstream.server.connection.is_blocked = blocked
         self.dispatch(UpstreamPace())
         if talks:
             self.talk()

@@ -268,7 +268,7 @@ def test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up(tm
             await until(lambda: rig.upstream.connections == 50)
             runtime = rig.front._runtime
             assert runtime is not None
-            (link,) = [one._link for one in runtime.connections]
+            (link,) = [one._link for one in runtime.connections if isinstance(one, ClientConnection)]
             assert isinstance(link.layer, Http2Layer)
             await connection.ended(*numbers[:1])
             assert link.layer.streams.sender.queued <= bounds.buffer_bytes + 64 * 1024

@@ -106,7 +106,7 @@ def take(rig: Http2Rig, what: str, value: object) -> None:
             rig.lose(leased[place % len(leased)])
         case (("block" | "unblock"), int(place)) if leased:
             upstream = leased[place % len(leased)]
-            upstream.server.carrier.is_blocked = what == "block"
+            upstream.server.connection.is_blocked = what == "block"
             rig.pace(upstream, blocked=what == "block", talks=False)
         case "drip", int(place) if rig.holding.held:
             held = rig.holding.held[place % len(rig.holding.held)]
@@ -152,15 +152,21 @@ def check(rig: Http2Rig) -> None:
     assert intake._window.left + intake._window.due + sum(
         stream._unacknowledged for stream in streams.open.values()
     ) == intake._window.size or bool(rig.end)  # fmt: skip
-    assert not streams.commands
+    assert not streams.connection.outbox.commands
+    assert not streams.connection.outbox.ready
     assert not sender.parts or bool(rig.end)
-    assert streams.tarpits == sum(stream._tarpit is not None for stream in streams.open.values())
-    assert {id(up.server) for up in rig.upstreams if up.leased} == set(streams._by_server)
+    assert streams.connection.tarpits == sum(stream._tarpit is not None for stream in streams.open.values())
+    assert {id(up.server) for up in rig.upstreams if up.leased} == {
+        id(stream.server) for stream in streams.open.values() if stream.server is not None
+    }
+    assert all(
+        streams.of_server(stream.server) is stream for stream in streams.open.values() if stream.server is not None
+    )
     assert len(intake._reset_by_us) <= 256
     if not rig.end:
         assert rig.link.due < inf or streams.open or rig.reading_held
-        assert rig.reading_held is (intake.is_behind or rig.http2._is_choked)
-        assert not intake.is_behind or rig.turn_awaited or rig.http2._is_choked
+        assert rig.reading_held is (intake.is_behind or rig.http2._pace.is_choked)
+        assert not intake.is_behind or rig.turn_awaited or rig.http2._pace.is_choked
         assert sum(map(len, intake._unread)) == 0  # what was read before reading was held is in the frames that wait
     else:
         assert not streams.open

@@ -17,7 +17,7 @@ from proxyguard.http.http2 import frames
 from proxyguard.http.http2.errors import ErrorCode
 from proxyguard.http.http2.frames import frame
 from proxyguard.http.http2.hpack import FieldEncoder
-from proxyguard.http.http2.intake import GOODBYE
+from proxyguard.http.http2.intake import GOAWAY_PING
 from tests.adapters.fakes import DECISIONS, HeaderChecker
 from tests.adapters.http2.rig import GET, HEARD, HELLO, WARNING, Fields, Http2Rig, ping, post, wish
 
@@ -254,7 +254,7 @@ def test_a_tarpit_holds_its_stream_only_and_ends_with_it() -> None:
     rig.h2.connection.reset_stream(1)
     rig.talk()
     assert transport.is_closing()
-    assert rig.http2.streams.tarpits == 0
+    assert rig.http2.streams.connection.tarpits == 0
     assert rig.holding.gone_count == 1
 
 
@@ -282,7 +282,7 @@ def test_a_tarpit_is_over_when_its_time_or_the_connection_is(way: str) -> None:
             int(ErrorCode.CANCEL) if way == "abort" else None,
         )
     assert rig.holding.gone_count == 1
-    assert (transport.is_closing(), rig.http2.streams.tarpits) == (True, 0)
+    assert (transport.is_closing(), rig.http2.streams.connection.tarpits) == (True, 0)
 
 
 def test_one_connection_may_not_hold_more_than_a_few_tarpits() -> None:
@@ -593,7 +593,7 @@ def test_a_connection_that_is_lost_frees_every_upstream() -> None:
     rig.vanish()
     assert [upstream.leased for upstream in rig.upstreams] == [False] * 5
     assert rig.served == [(499, "client-gone")] * 5
-    assert rig.http2.streams._by_server == {}
+    assert [rig.http2.streams.of_server(upstream.server) for upstream in rig.upstreams] == [None] * 5
 
 
 def test_a_client_that_says_goodbye_gets_its_answers_first() -> None:
@@ -613,7 +613,7 @@ def test_draining_finishes_what_runs_and_begins_nothing() -> None:
     answer = rig.ask()
     rig.drain()
     rig.sent, said = b"", rig.sent
-    assert said == WARNING + ping(GOODBYE)
+    assert said == WARNING + ping(GOAWAY_PING)
     rig.raw(HEARD)
     rig.sent, said = b"", rig.sent
     assert said == frames.goaway(1, ErrorCode.NO_ERROR)
@@ -655,7 +655,7 @@ def test_a_client_that_does_not_answer_a_goodbye_is_not_waited_for(leaves_open: 
         rig.reply(OK)
     rig.drain()
     rig.drain()
-    assert rig.sent == WARNING + ping(GOODBYE)
+    assert rig.sent == WARNING + ping(GOAWAY_PING)
     rig.raw(frame(frames.PING, frames.ACK, 0, b"not it!!"))
     rig.pass_time(0.9)
     assert (rig.end, rig.sent.count(frames.goaway(1, ErrorCode.NO_ERROR))) == ("", 0)
@@ -683,7 +683,7 @@ def test_an_answer_to_a_goodbye_that_was_never_said_means_nothing() -> None:
 def test_after_the_last_request_of_a_connection_it_is_closed() -> None:
     rig = Http2Rig(Bounds(requests_per_connection=2))
     rig.raw(HELLO, headers(1), headers(3))
-    assert rig.sent.endswith(WARNING + ping(GOODBYE))
+    assert rig.sent.endswith(WARNING + ping(GOAWAY_PING))
     rig.raw(headers(5), HEARD, headers(7))
     assert rig.sent.endswith(frames.goaway(5, ErrorCode.NO_ERROR))
     assert len(rig.upstreams) == 3
@@ -763,7 +763,7 @@ def test_idle_time_begins_when_the_last_stream_ends_however_it_ends() -> None:
     rig.pass_time(9.9)
     assert rig.end == ""
     rig.pass_time(0.2)
-    assert (rig.h2.warned, rig.sent) == (False, WARNING + ping(GOODBYE))
+    assert (rig.h2.warned, rig.sent) == (False, WARNING + ping(GOAWAY_PING))
 
 
 def test_slow_uploads_and_slow_upstreams_are_given_up() -> None:

@@ -281,7 +281,7 @@ def test_a_client_that_takes_nothing_has_no_turns_until_it_does() -> None:
         rig.end_turn()
         turns += 1
     assert rig.reading_held
-    assert 64 * 1024 < rig.http2._unsent_bytes < 70 * 1024
+    assert 64 * 1024 < rig.http2._pace.unsent_bytes < 70 * 1024
     assert len(rig.requests) < 500
     rig.unstall()
     rig.end_turns()

@@ -173,15 +173,25 @@ def test_trailers_come_with_the_end() -> None:
     assert events[-1] == End(((b"X-Sum", b"1"),))
 
 
-def test_idle_and_in_head_tell_where_a_connection_stands() -> None:
+def test_the_bound_of_a_chunked_body_is_counted_for_each_request_anew() -> None:
+    parser = RequestParser(Bounds(body_bytes=3))
+    for _ in range(3):
+        assert parser.feed(CHUNKED)[1:] == [Body(b"def"), END]
+
+
+def test_each_request_may_have_an_empty_line_before_it() -> None:
+    parser = RequestParser(Bounds())
+    for _ in range(3):
+        assert parser.feed(b"\r\n" + GET) == [_head(GET), END]
+
+
+def test_idle_tells_whether_a_request_has_begun() -> None:
     parser = RequestParser(Bounds())
     seen = []
     for piece in (b"", b"\r\n", b"G", GET[1:], POST[:-1], POST[-1:], b"\r"):
         parser.feed(piece)
-        seen.append((parser.idle, parser.in_head))
-    assert seen == [
-        (True, False), (True, False), (False, True), (True, False), (False, False), (True, False), (False, True),
-    ]  # fmt: skip
+        seen.append(parser.idle)
+    assert seen == [True, True, False, True, False, True, False]
 
 
 def test_nothing_is_read_after_a_fault() -> None:
@@ -199,7 +209,7 @@ def test_an_upgrade_offer_stops_the_reading_until_it_is_taken_or_not() -> None:
     assert isinstance(head, RequestHead)
     assert (head.upgrade, end) == (b"websocket", END)
     assert parser.feed(GET[5:]) == []
-    assert (parser.idle, parser.in_head) == (False, False)
+    assert not parser.idle
     assert parser.resume() == [_head(GET), END]
     parser.feed(offer + b"\x81\x05")
     assert parser.take_rest() == b"\x81\x05"

@@ -109,6 +109,14 @@ def test_every_reason_is_in_a_table() -> None:
     assert reached == RESPONSE_FAULTS
 
 
+def test_interim_responses_are_counted_for_each_request_anew() -> None:
+    parser = ResponseParser(Bounds())
+    for _ in range(2):
+        parser.begin(b"GET")
+        events = parser.feed(b"HTTP/1.1 103 Early Hints\r\n\r\n" * MAX_INTERIM + EMPTY)
+        assert len(events) == MAX_INTERIM + 2
+
+
 def test_interim_responses_precede_the_final_one() -> None:
     raw = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + EMPTY
     for pieces in _pieces(raw):

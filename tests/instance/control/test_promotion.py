@@ -16,8 +16,8 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import PASS, Decision, Mode, Reject, ShadowHit
 from proxyguard.instance.control.promotion import MAX_SHARE, Promotions, judge
 from proxyguard.instance.control.server import CommandError
-from proxyguard.instance.deploy import InForce, load_tested
-from proxyguard.instance.policy_transfer import join, pieces
+from proxyguard.instance.loaded_rules import load_tested
+from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.reloader import Reloader
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally, TallyWindow
@@ -51,8 +51,8 @@ class Instance:
         self.metrics = Metrics()
         self.tally = Tally(b"k" * 32, DEFAULT_PREFIXES, self.clock)
         loaded = load_tested(rules)
-        in_force = InForce.of(loaded, Mode.ENFORCE)
-        self.reloader = Reloader(rules, in_force, pieces(loaded), self._install, self.metrics)
+        policy = PolicyTransfer.of(loaded, Mode.ENFORCE)
+        self.reloader = Reloader(rules, Mode.ENFORCE, policy, self._install, self.metrics)
         self.promotions = Promotions(self.reloader, self._window, self._forget, self.metrics, clock=self.clock)
 
     @property
@@ -76,8 +76,8 @@ class Instance:
                 decision = Decision(action=Reject(), rule="no-curl")
             self.tally.observe(Address.parse(f"198.51.{number // 200}.{number % 200}"), class_, decision)
 
-    async def _install(self, parts: list[bytes]) -> InForce:
-        return InForce.of(join(parts), Mode.ENFORCE)
+    async def _install(self, parts: list[bytes]) -> None:
+        pass
 
     async def _window(self, *, enforced_only: bool) -> TallyWindow:
         return TallyWindow.joined([(await self.tally.window(enforced_only=enforced_only)).as_data()])

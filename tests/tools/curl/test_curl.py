@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.tools.curl.curl import OWN_USER_AGENT, CurlError, sketch_from_curl
+from proxyguard.tools.curl.curl import OWN_USER_AGENT, CurlError, parse_curl
 from proxyguard.tools.curl.words import words_of
 
 CHROME_BASH = r"""curl 'https://www.example.org/search?q=a%20b&lang=de' \
@@ -59,12 +59,12 @@ HEADERS = (
     "command", [CHROME_BASH, CHROME_CMD, CHROME_CMD.replace("\n", "\r\n")], ids=["bash", "cmd", "crlf"]
 )
 def test_chrome_copies_the_same_request_for_every_shell(command: str) -> None:
-    pasted = sketch_from_curl(command)
-    sketch = pasted.sketch
+    pasted = parse_curl(command)
+    request = pasted.request
     assert pasted.unknown == ()
-    assert (sketch.method, sketch.scheme, sketch.host) == ("POST", "https", "www.example.org")
-    assert sketch.path == "/search?q=a%20b&lang=de"
-    assert sketch.headers == HEADERS
+    assert (request.method, request.scheme, request.host) == ("POST", "https", "www.example.org")
+    assert request.path == "/search?q=a%20b&lang=de"
+    assert request.headers == HEADERS
 
 
 FIREFOX_BASH = (
@@ -80,14 +80,14 @@ FIREFOX_CMD = (
 
 @pytest.mark.parametrize("command", [FIREFOX_BASH, FIREFOX_CMD], ids=["bash", "cmd"])
 def test_firefox(command: str) -> None:
-    sketch = sketch_from_curl(command).sketch
-    assert (sketch.method, sketch.path) == ("GET", "/a?b")
-    assert [name for name, _ in sketch.headers] == ["Accept-Encoding", "User-Agent", "Accept", "Sec-Fetch-Mode", "TE"]
+    request = parse_curl(command).request
+    assert (request.method, request.path) == ("GET", "/a?b")
+    assert [name for name, _ in request.headers] == ["Accept-Encoding", "User-Agent", "Accept", "Sec-Fetch-Mode", "TE"]
 
 
 def test_quotes_doubled_inside_of_quotes_as_older_browsers_wrote_them_for_windows() -> None:
-    sketch = sketch_from_curl('curl "https://example.org/" -H "sec-ch-ua: ""Chromium"";v=""99"""').sketch
-    assert ("sec-ch-ua", '"Chromium";v="99"') in sketch.headers
+    request = parse_curl('curl "https://example.org/" -H "sec-ch-ua: ""Chromium"";v=""99"""').request
+    assert ("sec-ch-ua", '"Chromium";v="99"') in request.headers
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_quotes_doubled_inside_of_quotes_as_older_browsers_wrote_them_for_window
     ],
 )  # fmt: skip
 def test_what_is_asked(command: str, facts: tuple[str, str, str, str]) -> None:
-    pasted = sketch_from_curl(command)
-    sketch = pasted.sketch
-    assert (sketch.method, sketch.scheme, sketch.host, sketch.path) == facts
+    pasted = parse_curl(command)
+    request = pasted.request
+    assert (request.method, request.scheme, request.host, request.path) == facts
     assert pasted.unknown == ()
 
 
@@ -134,23 +134,23 @@ def test_what_is_asked(command: str, facts: tuple[str, str, str, str]) -> None:
     ],
 )
 def test_headers_that_curl_adds(options: str, header: tuple[str, str]) -> None:
-    assert header in sketch_from_curl(f"curl {options} https://example.org/").sketch.headers
+    assert header in parse_curl(f"curl {options} https://example.org/").request.headers
 
 
 def test_a_header_without_a_value_is_taken_out() -> None:
-    names = [name for name, _ in sketch_from_curl("curl -H 'User-Agent:' -H 'Accept:' https://x/").sketch.headers]
+    names = [name for name, _ in parse_curl("curl -H 'User-Agent:' -H 'Accept:' https://x/").request.headers]
     assert names == []
 
 
 @pytest.mark.parametrize(("option", "version"), [("", "1.1"), ("--http2", "2"), ("--http1.0", "1.0"), ("-0", "1.0")])
 def test_versions(option: str, version: str) -> None:
-    assert sketch_from_curl(f"curl {option} https://x/").sketch.http_version == version
+    assert parse_curl(f"curl {option} https://x/").request.http_version == version
 
 
 def test_unknown_options_are_named_and_take_what_looks_like_their_value() -> None:
-    pasted = sketch_from_curl("curl --frob 5 -Q --new https://x/y --last")
+    pasted = parse_curl("curl --frob 5 -Q --new https://x/y --last")
     assert pasted.unknown == ("--frob", "-Q", "--new", "--last")
-    assert (pasted.sketch.host, pasted.sketch.path) == ("x", "/y")
+    assert (pasted.request.host, pasted.request.path) == ("x", "/y")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_unknown_options_are_named_and_take_what_looks_like_their_value() -> Non
 )
 def test_what_cannot_be_read_is_said(command: str, message: str) -> None:
     with pytest.raises(CurlError) as raised:
-        sketch_from_curl(command)
+        parse_curl(command)
     assert str(raised.value).split("\n")[0] == message
 
 
@@ -209,4 +209,4 @@ def test_samples_are_cut_as_bash_cuts_them(command: str) -> None:
 @given(st.text(alphabet="curl '\"\\$^%&-HXdb:=/\n;|ux04", max_size=60))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(CurlError):
-        assert sketch_from_curl(f"curl {text}").sketch.path.startswith("/")
+        assert parse_curl(f"curl {text}").request.path.startswith("/")

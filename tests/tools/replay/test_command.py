@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from proxyguard.cli.replay import replay
 from proxyguard.tools.replay import log_files
-from proxyguard.tools.replay.entry import LoggedRequest
+from proxyguard.tools.replay.logged_request import LoggedRequest
 from tests.tools.replay.lines import line
 
 RULES = """\

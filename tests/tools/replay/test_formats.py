@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxyguard.tools.replay.detect import FORMATS, detect_format
-from proxyguard.tools.replay.entry import LineError, LogFormat, LoggedRequest, NoRequest
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.moments import CommonLogTimes, read_moment
 
 TIME = 1_795_425_307.0  # 2026-11-23 09:15:07 UTC

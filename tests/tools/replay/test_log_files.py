@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.tools.replay.entry import MAX_LINE_BYTES
 from proxyguard.tools.replay.log_files import CHUNK_BYTES, Journal, LogFile, LogUnreadable, Mark, in_time_order
+from proxyguard.tools.replay.logged_request import MAX_LINE_BYTES
 from tests.tools.replay.lines import START, line
 
 

@@ -1,6 +1,6 @@
-"""How an exchange speaks with an HTTP/1 client: heads, framing, and whether the connection lives on after the response.
+"""How an exchange answers an HTTP/1 client: heads, framing, and whether the connection lives on after the response.
 
-What the exchange came to is left in `ending`, for the lane to act on. Knows nothing of time, or of what the client sends next.
+How the exchange ended is left in `ending`, for the layer to act on. Knows nothing of time, or of what the client sends next.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import Enum
 
 from proxyguard.adapters.mitmproxy.http1.pipeline import Pipeline
-from proxyguard.adapters.mitmproxy.messages import Abort, Detain
-from proxyguard.adapters.mitmproxy.private import Client, CloseConnection, Command, SendData
+from proxyguard.adapters.mitmproxy.messages import Abort, Detain, Outbox
+from proxyguard.adapters.mitmproxy.private import Client, CloseConnection, SendData
 from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Tarpit
@@ -20,44 +20,36 @@ from proxyguard.http.responses import TARPIT_HEADERS, Answer
 
 
 class ExchangeEnd(Enum):
-    """What became of an exchange."""
+    """How an exchange ended."""
 
     ANSWERED = 1
     """The response is written. The connection may go on if `keep_alive` says so."""
     SWITCHED = 2
     """To another protocol; the exchange goes on."""
     GONE = 3
-    """The connection is closed, cut, or handed over to the dripper: no more may be written."""
+    """The connection is closed, cut, or handed over to the tarpit: no more may be written."""
 
 
 class Http1Codec:
-    """See the module. One per client connection, one exchange at a time; keeps what codec.Codec promises.
+    """Writes the responses of one client connection, one exchange at a time. Implements codec.Codec.
 
     `last`: the response at hand, or the next one, is the last on this connection. `keep_alive` is to be set from the head of each
     request; it is taken back when there is a reason to close.
     """
 
     __slots__ = (
-        "_client",
-        "_is_chunked",
-        "_is_until_close",
-        "_parts",
-        "_pipeline",
-        "_services",
-        "commands",
-        "ending",
-        "keep_alive",
-        "last",
+        "_client", "_is_chunked", "_is_until_close", "_outbox", "_parts", "_pipeline", "_services", "ending",
+        "keep_alive", "last",
     )  # fmt: skip
 
-    def __init__(self, services: FrontServices, client: Client, pipeline: Pipeline) -> None:
+    def __init__(self, services: FrontServices, client: Client, pipeline: Pipeline, outbox: Outbox) -> None:
         self._services = services
         self._client = client
         self._pipeline = pipeline
+        self._outbox = outbox
         self._parts: list[bytes] = []
         self._is_chunked = False
         self._is_until_close = False
-        self.commands: list[Command] = []
         self.ending: ExchangeEnd | None = None
         self.keep_alive = True
         self.last = services.draining
@@ -121,7 +113,7 @@ class Http1Codec:
             self.close()
         else:
             self._parts.clear()
-            self.commands.append(Abort(self._client))
+            self._outbox.commands.append(Abort(self._client))
             self.ending = ExchangeEnd.GONE
 
     def detain(self, tarpit: Tarpit, client: Address) -> bool:
@@ -132,19 +124,19 @@ class Http1Codec:
             return False
         start = serialise.own_head(200, ((b"Date", services.date()), *TARPIT_HEADERS), keep_alive=False)
         self.flush()
-        self.commands.append(Detain(start, tarpit, network))
+        self._outbox.commands.append(Detain(start, tarpit, network))
         self.ending = ExchangeEnd.GONE
         return True
 
     def close(self) -> None:
         """Close the connection once everything is sent."""
         self.flush()
-        self.commands.append(CloseConnection(self._client))
+        self._outbox.commands.append(CloseConnection(self._client))
         self.ending = ExchangeEnd.GONE
 
     def flush(self) -> None:
         """Have what is written sent before any further command."""
         parts = self._parts
         if parts:
-            self.commands.append(SendData(self._client, parts[0] if len(parts) == 1 else b"".join(parts)))
+            self._outbox.commands.append(SendData(self._client, parts[0] if len(parts) == 1 else b"".join(parts)))
             parts.clear()

@@ -1,7 +1,7 @@
 """HTTP/1 on one client connection: a mitmproxy layer that runs an Exchange for each request, in order.
 
 A pure state machine: events in, commands out, the clock injected. What comes in waits in a Pipeline, what goes out is written by
-an Http1Codec; here is the order of things: events, requests, time, and the end.
+an Http1Codec; this module sequences events, requests, deadlines and shutdown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
 from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
-from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Writable
+from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Writable
 from proxyguard.adapters.mitmproxy.private import (
     CloseTcpConnection,
     Command,
@@ -26,6 +26,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Layer,
     Start,
 )
+from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.request import Request
 from proxyguard.http.http1.faults import BadRequest
@@ -50,14 +51,15 @@ class State(Enum):
 
 
 class Http1Layer(Layer):
-    """See the module. `misdirected` answers everything with 400: plain HTTP on a port that speaks TLS."""
+    """Serves one HTTP/1 client connection. `misdirected` answers everything with 400: plain HTTP on a port that speaks TLS."""
 
     def __init__(
         self, context: Context, services: FrontServices, link: ClientState, *, misdirected: bool = False
     ) -> None:
         super().__init__(context)
         self._pipeline = pipeline = Pipeline(services.bounds)
-        self._codec = Http1Codec(services, context.client, pipeline)
+        self._outbox = outbox = Outbox()
+        self._codec = Http1Codec(services, context.client, pipeline, outbox)
         self._services = services
         self._link = link
         self._client = context.client
@@ -80,9 +82,20 @@ class Http1Layer(Layer):
         try:
             self._react(event)
             self._proceed()
+            if self._outbox.ready:
+                self._lease()
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a request
             self._broken(error)
         return self._flush()
+
+    def _lease(self) -> None:
+        """Find a connection for the request at hand, and pass on what waited for it."""
+        self._outbox.ready.clear()
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.lease(self._now)
+            if not self._pipeline.is_whole:
+                self._proceed()
 
     def _react(self, event: Event) -> None:
         now = self._now
@@ -96,7 +109,7 @@ class Http1Layer(Layer):
             return
         match event:
             case Leased():
-                event.exchange.leased(event.server, reused=event.reused, fault=event.fault, now=now)
+                event.exchange.leased(event.server, event.fault, now)
             case Decided():
                 event.exchange.decided(event.ticket, now)
             case ConnectionClosed():
@@ -150,7 +163,7 @@ class Http1Layer(Layer):
         exchange = self._exchange
         if exchange is not None:
             if not self._pipeline.is_whole and exchange.phase is not Phase.DELAYED:
-                self._codec.last = True  # whatever still comes of this body, nobody waits for it
+                self._codec.last = True  # whatever still comes of this body is not waited for
             exchange.expired(self._now)
         elif self._state is State.OPEN and not self._pipeline.is_idle:
             bounds("head_seconds")
@@ -169,7 +182,7 @@ class Http1Layer(Layer):
         codec = self._codec
         exchange = self._exchange
         codec.last = True
-        self._pipeline.fault = None
+        self._outbox.ready.clear()
         if self._state is State.OPEN and exchange is not None and codec.ending is None:
             exchange.fail(500, "internal", self._now)
         elif self._state is not State.CLOSED:
@@ -184,7 +197,7 @@ class Http1Layer(Layer):
     # -- reading requests ------------------------------------------------------------------------------------------------
 
     def _proceed(self) -> None:
-        """Act on what came for as long as the exchange at hand lets us."""
+        """Act on what the client sent, as far as the exchange at hand takes it."""
         codec = self._codec
         pipeline = self._pipeline
         while True:
@@ -197,11 +210,12 @@ class Http1Layer(Layer):
                 return
             event = pipeline.take(exchange)
             if event is not None:
-                self._act(event)
+                if isinstance(event, BadRequest):
+                    self._refuse(event)
+                else:
+                    self._act(event)
             elif exchange is not None and not pipeline.is_empty:
                 return
-            elif pipeline.fault is not None:
-                self._refuse(pipeline.fault)
             elif pipeline.is_ended:
                 self._leave()
             else:
@@ -211,7 +225,7 @@ class Http1Layer(Layer):
                 return
 
     def _refuse(self, fault: BadRequest) -> None:
-        self._pipeline.fault = None
+        """Answer bytes that are no request, or no body of the one at hand."""
         count_fault(self._services.events, fault.reason)
         codec = self._codec
         codec.keep_alive = False
@@ -256,24 +270,19 @@ class Http1Layer(Layer):
             services.events.bad_request("plain-http")
             codec.send_answer(error_answer(services, 400, head))
             return
-        route = services.routes.find(head.host)
-        if route is None:
-            services.events.bad_request("host-unknown")
+        now, before, whole = self._now, self._before, self._pipeline.is_whole
+        exchange = open_exchange(
+            services, self._link, self._outbox, codec, head, head.version, before, now, whole=whole
+        )
+        if exchange is None:
             codec.send_answer(error_answer(services, 421, head))
             return
-        link = self._link
-        client = services.resolver.resolve(link.peer, head.headers)
-        scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
-        request = Request(client, head.method, scheme, head.host, head.target, head.headers, head.version)
-        if self._before is not None:
-            request.take_after(self._before)
-        self._before = request
-        whole = self._pipeline.is_whole
-        exchange = self._exchange = Exchange(services, link, codec, head, route, self._now, whole=whole)
-        exchange.begin(request, self._now)
+        self._exchange = exchange
+        self._before = exchange.request
+        exchange.begin(now)
 
     def _conclude(self) -> None:
-        """Act on what the exchange came to: go on to the next request, change the protocol, or end the connection."""
+        """Act on how the exchange ended: go on to the next request, change the protocol, or end the connection."""
         codec = self._codec
         ending, codec.ending = codec.ending, None
         if ending is ExchangeEnd.ANSWERED:
@@ -302,7 +311,7 @@ class Http1Layer(Layer):
         self._wait(bounds.idle_seconds if self._pipeline.is_idle else bounds.head_seconds)
 
     def _wait(self, seconds: float) -> None:
-        """For the client to say something; not as long when room for others gets scarce."""
+        """Give the client so long to send something; less when room for others gets scarce."""
         self._wait_until = self._now + seconds * self._services.admission.patience
 
     # -- ends ------------------------------------------------------------------------------------------------------------
@@ -310,14 +319,14 @@ class Http1Layer(Layer):
     def _linger(self) -> None:
         codec = self._codec
         codec.flush()
-        codec.commands.append(CloseTcpConnection(self._client, half_close=True))
+        self._outbox.commands.append(CloseTcpConnection(self._client, half_close=True))
         self._state = State.LINGERING
         self._wait_until = self._now + LINGER_SECONDS
         self._thrown_away = 0
         self._pipeline.forget()
 
     def _leave(self) -> None:
-        """The client has gone, or half-closed where nothing is left to say."""
+        """The client has gone, or half-closed where nothing is left to be sent."""
         exchange = self._exchange
         if exchange is not None:
             exchange.on_client_left(self._now)
@@ -337,8 +346,7 @@ class Http1Layer(Layer):
     # -- leaving the machine ---------------------------------------------------------------------------------------------
 
     def _flush(self) -> list[Command]:
-        codec = self._codec
-        codec.flush()
+        self._codec.flush()
         exchange = self._exchange
         if exchange is None or self._state is State.RELAYING:
             held = False
@@ -348,7 +356,6 @@ class Http1Layer(Layer):
             held = not exchange.takes_body
         if held is not self._reading_held:
             self._reading_held = held
-            codec.commands.append(HoldReading(held=held))
+            self._outbox.commands.append(HoldReading(held=held))
         self._link.due = self._wait_until if exchange is None else exchange.deadline
-        commands, codec.commands = codec.commands, []
-        return commands
+        return self._outbox.take()

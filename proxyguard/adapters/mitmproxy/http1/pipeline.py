@@ -28,13 +28,13 @@ class BodyTaker(Protocol):
 
 
 class Pipeline:
-    """See the module. One per client connection.
+    """Gives out the requests of one client connection, event by event.
 
-    `head` is that of the request at hand, None between requests; `is_whole` says that all of it was given out. `fault` is what is
-    wrong with the bytes after the last event. `is_ended`: the client has said that it will send no more.
+    `head` is that of the request at hand, None between requests; `is_whole` says that all of it was given out. `is_ended`: the
+    client has half-closed, and will send no more.
     """
 
-    __slots__ = ("_backlog", "_body_left", "_parser", "_unparsed", "fault", "head", "is_ended", "is_whole")
+    __slots__ = ("_backlog", "_body_left", "_fault", "_parser", "_unparsed", "head", "is_ended", "is_whole")
 
     def __init__(self, bounds: Bounds) -> None:
         self._parser = RequestParser(bounds)
@@ -43,28 +43,30 @@ class Pipeline:
         self._body_left = 0
         self.head: RequestHead | None = None
         self.is_whole = True
-        self.fault: BadRequest | None = None
+        self._fault: BadRequest | None = None
         self.is_ended = False
 
     # -- what comes ------------------------------------------------------------------------------------------------------
 
     def add(self, data: bytes) -> bool:
-        """More bytes of the client; gives whether they are the first of a request."""
+        """Add bytes of the client; returns whether they are the first of a request."""
         if self._unparsed:
             self._unparsed += data
             return False
         self._unparsed = data
         return self._parser.idle
 
-    def take(self, exchange: BodyTaker | None) -> RequestEvent | None:
-        """The next event, or None when there is none, or not as long as the exchange at hand does not take it.
+    def take(self, exchange: BodyTaker | None) -> RequestEvent | BadRequest | None:
+        """The next event; the fault of the bytes after the last one, once; or None.
 
-        Call only between exchanges and before the request of one is whole. A request without a body comes as its head.
+        None while there is neither, or while the exchange at hand does not take what is next: `is_empty` tells which. Call only
+        between exchanges and before the request of one is whole. A request without a body comes as its head.
         """
         backlog = self._backlog
         while not backlog:
             if not self._unparsed:
-                return None
+                fault, self._fault = self._fault, None
+                return fault
             self._parse()
         event = backlog[0]
         if isinstance(event, RequestHead):
@@ -98,7 +100,7 @@ class Pipeline:
     def _spoil(self, fault: BadRequest) -> None:
         """What came before the fault is answered first."""
         self._backlog.extend(fault.events)
-        self.fault = fault
+        self._fault = fault
         self._unparsed = b""
 
     # -- what there is ---------------------------------------------------------------------------------------------------
@@ -138,13 +140,13 @@ class Pipeline:
                 self._spoil(fault)
 
     def take_rest(self) -> bytes:
-        """What follows an upgrade that was taken. Empties everything."""
+        """Empty everything, and return what follows an upgrade that was taken."""
         rest = self._parser.take_rest() + self._unparsed
         self.forget()
         return rest
 
     def forget(self) -> None:
-        """What came is of no use any more."""
+        """Throw away what came."""
         self._unparsed = b""
         self._backlog.clear()
-        self.fault = None
+        self._fault = None

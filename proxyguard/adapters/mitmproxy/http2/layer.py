@@ -1,25 +1,25 @@
 """HTTP/2 on one client connection: a mitmproxy layer that reads frames and runs an Exchange for each stream.
 
-A pure state machine like the HTTP/1 lane: events in, commands out, the clock injected, one write for each event. Upstreams are
-spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by `buffer_bytes`, what a client may
-do besides asking by `http2.budget`, and how much of what it asks is done before others get their turn. Here is the order of
-things: events, the end of a turn, time, and the end.
+A pure state machine like the HTTP/1 layer: events in, commands out, the clock injected, one write for each event. Upstreams are
+spoken to in HTTP/1.1. What a stream holds is bounded by its windows, what all hold together by `buffer_bytes`, and by
+`http2.budget` both the frames without content that a client may send and the work done for it before others get their turn.
+This module sequences events, turns of the loop, deadlines and shutdown.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from math import inf
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
+from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
+from proxyguard.adapters.mitmproxy.http2.pace import Pace
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
     Decided,
     Drain,
     Expired,
-    HoldReading,
-    HoldUpstream,
     Leased,
     TurnEnds,
     UpstreamPace,
@@ -41,60 +41,60 @@ from proxyguard.http.http2 import frames
 from proxyguard.http.http2.budget import FRAMES_PER_ANSWER
 from proxyguard.http.http2.errors import REASONS, BoundExceeded, ConnectionFault, ErrorCode
 
-STALLED_BYTES: Final = 64 * 1024
-"""What may be written to a client that takes nothing before nothing more is read from it: answers need no window."""
-
 GATHERED_BYTES: Final = 32 * 1024
 """Bodies that may wait for the end of a turn of the loop."""
 
-GOODBYE_SECONDS: Final = 1.0
-"""How long a client may take to hear our goodbye, while its requests are still taken: more than a round trip."""
+
+class TurnState(Enum):
+    """When what an event brings is sent."""
+
+    SINGLE = 1
+    """At the end of the event."""
+    AWAITED = 2
+    """With TurnEnds, which is to come: what upstreams send in one turn of the loop goes out together."""
+    CLOSED = 3
+    """Never: the connection is closed."""
 
 
 class Http2Layer(Layer):
-    """See the module."""
+    """Serves one HTTP/2 client connection."""
 
     def __init__(self, context: Context, services: FrontServices, link: ClientState) -> None:
         super().__init__(context)
         link.multiplexed = True
-        self.streams = streams = Http2Streams(services, link, services.clock())
+        self.streams = streams = Http2Streams(services, link)
+        self._connection = streams.connection
+        self._outbox = streams.connection.outbox
         self._intake = streams.intake
         self._sender = streams.sender
-        self._commands = streams.commands
         self._services = services
         self._bounds = services.bounds
         self._link = link
         self._client = context.client
-        self._is_closed = False
-        self._is_full = False
-        self._is_reading_held = False
-        self._is_turn_awaited = False
-        self._unsent_bytes = 0
+        self._turn = TurnState.SINGLE
+        self._deadlines = Deadlines(streams.connection)
+        self._pace = Pace(streams)
         self._idle_since = 0.0
-        self._wait_until = inf
-        self._goodbye_until = inf
-        self._head_until = inf
-        self._streams_due = inf
 
     # -- events ----------------------------------------------------------------------------------------------------------
 
     def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list is one kind of iterable
         """React to one event. The commands are to be carried out in order, before the next event. Never raises."""
-        streams = self.streams
-        streams.now = self._services.clock()
-        streams.is_busy = True
+        connection = self._connection
+        connection.now = self._services.clock()
+        connection.is_busy = True
         try:
             self._react(event)
+            if self._outbox.ready:
+                self._lease()
             if not self._waits_for_more(event):
                 self._finish_turn()
         except (ConnectionFault, BoundExceeded) as fault:
             self._fail(fault)
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
             self._broken(error)
-        streams.is_busy = False
-        commands = self._commands[:]
-        self._commands.clear()
-        return commands
+        connection.is_busy = False
+        return self._outbox.take()
 
     def _handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # what mitmproxy calls while it replays
         return self.handle_event(event)
@@ -108,12 +108,12 @@ class Http2Layer(Layer):
                 else:
                     stream = streams.of_server(event.connection)
                     if stream is not None and stream.exchange is not None:
-                        stream.exchange.received(event.data, streams.now)
+                        stream.exchange.received(event.data, self._connection.now)
             case Leased():
                 self._leased(event)
             case Decided():
                 stream = streams.of_exchange(event.exchange)
-                event.exchange.decided(event.ticket, streams.now)
+                event.exchange.decided(event.ticket, self._connection.now)
                 if stream is not None:
                     stream.pass_on()
             case ConnectionClosed():
@@ -121,10 +121,11 @@ class Http2Layer(Layer):
             case Expired():
                 self._expired()
             case TurnEnds():
-                self._is_turn_awaited = False
+                if self._turn is TurnState.AWAITED:
+                    self._turn = TurnState.SINGLE
                 self._read_on()
             case Writable():
-                self._writable()
+                self._pace.hold_upstreams_again()
                 self._read_on()
             case UpstreamPace():
                 for stream in tuple(streams.open.values()):
@@ -132,7 +133,7 @@ class Http2Layer(Layer):
             case Drain():
                 self._leave()
             case Start():
-                self._wait_until = self._after(self._bounds.head_seconds)
+                self._deadlines.idle = self._deadlines.after(self._bounds.head_seconds)
                 self._intake.greet()
                 if self._services.draining:
                     self._leave()
@@ -140,31 +141,30 @@ class Http2Layer(Layer):
                 pass
 
     def _client_data(self, data: bytes) -> None:
-        if self._is_closed:
+        if self._turn is TurnState.CLOSED:
             return
-        self._intake.feed(data, self.streams.now)
-        self._time_head()
+        self._intake.feed(data, self._connection.now)
+        self._deadlines.time_head(is_idle=not self.streams.open)
 
     def _read_on(self) -> None:
         """Go on with what the client sent, unless it takes none of what that brings."""
-        if self._intake.is_behind and not self._is_closed and not self._is_choked:
-            self._intake.go_on(self.streams.now)
-            self._time_head()
+        if self._intake.is_behind and self._turn is not TurnState.CLOSED and not self._pace.is_choked:
+            self._intake.go_on(self._connection.now)
+            self._deadlines.time_head(is_idle=not self.streams.open)
 
-    def _time_head(self) -> None:
-        """A client that is in the middle of something has so much time for it; not while it waits for us."""
-        intake = self._intake
-        if not intake.is_inside or intake.is_behind:
-            self._head_until = inf
-        elif self._head_until == inf:
-            bounds = self._bounds
-            self._head_until = self._after(bounds.body_gap_seconds if self.streams.open else bounds.head_seconds)
+    def _lease(self) -> None:
+        """Find connections for the requests that are to be forwarded."""
+        ready = self._outbox.ready
+        while ready:
+            exchange = ready.pop(0)
+            stream = self.streams.of_exchange(exchange)
+            exchange.lease(self._connection.now)
+            if stream is not None:
+                stream.pass_on()
 
     def _leased(self, event: Leased) -> None:
         stream = self.streams.of_exchange(event.exchange)
-        if stream is not None and event.server is not None:
-            self.streams.attach(stream, event.server)
-        event.exchange.leased(event.server, reused=event.reused, fault=event.fault, now=self.streams.now)
+        event.exchange.leased(event.server, event.fault, self._connection.now)
         if stream is not None:
             stream.pass_on()
 
@@ -174,25 +174,17 @@ class Http2Layer(Layer):
             return
         stream = self.streams.of_server(event.connection)
         if stream is not None:
-            exchange = stream.exchange
-            self.streams.detach(stream)
-            if exchange is not None:
-                exchange.upstream_closed(self.streams.now)
-
-    def _writable(self) -> None:
-        """The driver has let all upstreams go on; those that a stream holds are to be held still."""
-        self.streams.touch_all()
-        for stream in self.streams.open.values():
-            if stream.held and stream.server is not None:
-                self._commands.append(HoldUpstream(stream.server, held=True))
+            stream.held = False
+            if stream.exchange is not None:
+                stream.exchange.upstream_closed(self._connection.now)
 
     # -- the end of a turn -----------------------------------------------------------------------------------------------
 
     def _waits_for_more(self, event: Event) -> bool:
         """Whether what an upstream sent may wait for what others send in the same turn of the loop: one TLS record for all."""
-        if event.__class__ is TurnEnds or self._may_read is self._is_reading_held:
+        if self._pace.is_due:
             return False
-        if self._is_turn_awaited:
+        if self._turn is TurnState.AWAITED:
             return self._sender.queued < GATHERED_BYTES
         if event.__class__ is not DataReceived or event.connection is self._client or len(self.streams.open) < 2:
             return False
@@ -202,46 +194,47 @@ class Http2Layer(Layer):
     def _await_turn(self) -> None:
         """Have TurnEnds follow, once."""
         wake_soon = self._link.wake_soon
-        if wake_soon is not None and not self._is_turn_awaited:
-            self._is_turn_awaited = True
+        if wake_soon is not None and self._turn is TurnState.SINGLE:
+            self._turn = TurnState.AWAITED
             wake_soon()
 
     def _finish_turn(self) -> None:
-        if self._is_closed:
+        if self._turn is TurnState.CLOSED:
             return
         streams = self.streams
         self._send()
-        self._check_fill()
-        due = self._streams_due
+        self._pace.check_fill()
+        deadlines = self._deadlines
+        due = deadlines.streams
         touched = streams.touched
         for stream in touched:
             if stream.number in streams.open:
-                self._pace(stream)
+                self._pace.hold_upstream(stream)
                 due = min(due, stream.deadline)
         touched.clear()
         if streams.open:
-            self._streams_due = due
+            deadlines.streams = due
         else:
             if self._intake.leaving or (self._intake.deserted and not self._intake.is_behind):
                 self._close()
                 return
             if streams.last_ended != self._idle_since:
                 self._idle_since = streams.last_ended
-                self._wait_until = self._after(self._bounds.idle_seconds)
-            self._streams_due = inf
-        self._time_goodbye()
-        waits = not (streams.open or self._intake.parting or self._intake.is_behind)
-        self._link.due = min(self._head_until, self._goodbye_until, self._wait_until if waits else self._streams_due)
-        self._hold_reading()
+                deadlines.idle = self._deadlines.after(self._bounds.idle_seconds)
+            deadlines.streams = inf
+        deadlines.time_goaway()
+        is_idle = not (streams.open or self._intake.parting or self._intake.is_behind)
+        self._link.due = deadlines.next(is_idle=is_idle)
+        self._pace.hold_reading()
         tiny, self._sender.tiny_frames = self._sender.tiny_frames, 0
         if tiny:
-            self._intake.frames.spend(streams.now, tiny)
-        if self._intake.is_behind and not self._is_choked:
+            self._intake.frames.spend(self._connection.now, tiny)
+        if self._intake.is_behind and not self._pace.is_choked:
             self._await_turn()
 
     def _send(self) -> None:
         sender = self._sender
-        sender.pump(self.streams.now)
+        sender.pump(self._connection.now)
         if sender.data_frames:
             self._intake.frames.earn(sender.data_frames * FRAMES_PER_ANSWER)
             sender.data_frames = 0
@@ -254,8 +247,8 @@ class Http2Layer(Layer):
             data = b"".join(parts)
             parts.clear()
             if self._link.stalled:
-                self._unsent_bytes += len(data)
-            self._commands.append(SendData(self._client, data))
+                self._pace.unsent_bytes += len(data)
+            self._outbox.commands.append(SendData(self._client, data))
 
     def _finished(self, number: int) -> None:
         """A stream has been answered to the end. What is still to come of its request is of no use."""
@@ -266,72 +259,24 @@ class Http2Layer(Layer):
                 self._sender.parts.append(frames.rst_stream(number, ErrorCode.NO_ERROR))
             self.streams.remove(stream)
 
-    def _check_fill(self) -> None:
-        """When all streams together hold too much, or no longer do, each of them is concerned."""
-        full = self._sender.queued > self._bounds.buffer_bytes
-        if full is not self._is_full:
-            self._is_full = full
-            self.streams.touch_all()
-
-    def _pace(self, stream: Http2Stream) -> None:
-        """Take from a stream's upstream only what its client takes."""
-        server = stream.server
-        if server is None:
-            return
-        held = bool(stream.out.queued) or self._is_full
-        if held is not stream.held:
-            stream.held = held
-            stream.held_since = self.streams.now
-            self._commands.append(HoldUpstream(server, held=held))
-            if not held and stream.exchange is not None:
-                stream.exchange.writable(self.streams.now)
-
-    def _hold_reading(self) -> None:
-        """Take nothing more from a client that takes nothing, or that we are behind with."""
-        if not self._link.stalled:
-            self._unsent_bytes = 0
-        if self._may_read is self._is_reading_held:
-            self._is_reading_held = held = not self._may_read
-            self._commands.append(HoldReading(held=held))
-
-    @property
-    def _is_choked(self) -> bool:
-        """Whether the client takes nothing of what it asked for."""
-        return self._link.stalled and self._unsent_bytes > STALLED_BYTES
-
-    @property
-    def _may_read(self) -> bool:
-        return not self._intake.is_behind and not self._is_choked
-
     # -- time ------------------------------------------------------------------------------------------------------------
 
-    def _after(self, seconds: float) -> float:
-        """When the client must have said something; sooner when room for others gets scarce."""
-        return self.streams.now + seconds * self._services.admission.patience
-
-    def _time_goodbye(self) -> None:
-        """However long a client takes to answer our goodbye, we do not wait for ever."""
-        intake = self._intake
-        if intake.leaving:
-            self._goodbye_until = inf
-        elif intake.parting and self._goodbye_until == inf:
-            self._goodbye_until = self._after(GOODBYE_SECONDS)
-
     def _expired(self) -> None:
-        if self._is_closed:
+        if self._turn is TurnState.CLOSED:
             return
         streams = self.streams
-        now = streams.now
+        deadlines = self._deadlines
+        now = self._connection.now
         bounds = self._services.events.bound_exceeded
-        if self._head_until <= now:
+        if deadlines.head <= now:
             bounds("body_gap_seconds" if streams.open else "head_seconds")
             raise ConnectionFault(ErrorCode.NO_ERROR)
-        if self._goodbye_until <= now:
+        if deadlines.goaway <= now:
             self._intake.leave()
         if not streams.open:
-            if self._wait_until <= now and not self._intake.parting and not self._intake.is_behind:
+            if deadlines.idle <= now and not self._intake.parting and not self._intake.is_behind:
                 bounds("idle_seconds" if streams.requests else "head_seconds")
-                if self._intake.is_inside:  # of the preface: nobody who would hear a goodbye
+                if self._intake.is_inside:  # of the preface: it would not understand a GOAWAY
                     raise ConnectionFault(ErrorCode.NO_ERROR)
                 self._leave()
             return
@@ -343,18 +288,18 @@ class Http2Layer(Layer):
                     streams.reset(stream, ErrorCode.CANCEL)
                 elif stream.exchange is not None:
                     stream.exchange.expired(now)
-        self._streams_due = inf
+        deadlines.streams = inf
 
     # -- ends ------------------------------------------------------------------------------------------------------------
 
     def _leave(self) -> None:
-        """Say goodbye. Once the client has heard it no more requests are taken; the connection closes with its last stream."""
-        if not self._is_closed:
+        """Send GOAWAY. Once it is acknowledged no more requests are taken; the connection closes with its last stream."""
+        if self._turn is not TurnState.CLOSED:
             self._intake.part()
 
     def _fail(self, fault: ConnectionFault | BoundExceeded) -> None:
         """The connection cannot go on."""
-        if self._is_closed:
+        if self._turn is TurnState.CLOSED:
             return
         events = self._services.events
         if isinstance(fault, BoundExceeded):
@@ -372,39 +317,40 @@ class Http2Layer(Layer):
     def _broken(self, error: Exception) -> None:
         """A fault of ours: count it, and end the connection as far as that can be done."""
         self._services.events.internal_error("http2", error)
-        if self._is_closed and not self.streams.open:
+        if self._turn is TurnState.CLOSED and not self.streams.open:
             return
-        self._is_closed = True
+        self._turn = TurnState.CLOSED
         for stream in tuple(self.streams.open.values()):
             try:
                 self.streams.remove(stream)
             except Exception as other:  # noqa: BLE001 - the others are to be ended all the same
                 self._services.events.internal_error("http2", other)
-        self._commands.append(Abort(self._client))
+        self._outbox.commands.append(Abort(self._client))
         self._forget()
 
     def _close(self, code: ErrorCode | None = None) -> None:
-        """Send what was written, with a last word if there is reason for one, and close."""
-        if self._is_closed:
+        """Send what was written, with a GOAWAY if there is a `code` for one, and close."""
+        if self._turn is TurnState.CLOSED:
             return
-        self._is_closed = True
+        self._turn = TurnState.CLOSED
         parts = self._sender.parts
         if code is not None:
             parts.append(frames.goaway(self._intake.last_stream, code))
-        last_words = b"".join(parts)
+        unsent = b"".join(parts)
         for stream in tuple(self.streams.open.values()):
             self._sender.drop(stream.out)
             self.streams.remove(stream)
         if self._link.stalled:
-            self._commands.append(Abort(self._client))
+            self._outbox.commands.append(Abort(self._client))
         else:
-            if last_words:
-                self._commands.append(SendData(self._client, last_words))
-            self._commands.append(CloseConnection(self._client))
+            if unsent:
+                self._outbox.commands.append(SendData(self._client, unsent))
+            self._outbox.commands.append(CloseConnection(self._client))
         self._forget()
 
     def _forget(self) -> None:
         self._intake.end()
         self._sender.parts.clear()
+        self._outbox.ready.clear()
         self.streams.touched.clear()
         self._link.due = inf

@@ -6,11 +6,14 @@ window only when they are on their way to the upstream. Knows nothing of other s
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
+from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
 from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.request import Headers
@@ -22,52 +25,49 @@ from proxyguard.http.http2.response_fields import own_fields, response_fields, t
 from proxyguard.http.http2.sending import Outgoing
 from proxyguard.http.responses import TARPIT_HEADERS, Answer
 
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
-    from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-
 MAX_TARPITS: Final = 4
 """Streams of one connection that may be held at once; each counts as one held client, and its connection is dearer than one."""
 
 
-class Http2Stream:
-    """See the module.
+class StreamSet(Protocol):
+    """All streams of a connection, as one of them knows them; in the product streams.Http2Streams."""
 
-    `receiving` says that more of the request may come. `server` is the upstream connection on lease, `held` while the client does
-    not take what comes from it.
+    def part(self, stream: Http2Stream, /) -> None:
+        """The exchange of a stream is over."""
+        ...
+
+    def reset(self, stream: Http2Stream, code: ErrorCode, /) -> None:
+        """End a stream here and now."""
+        ...
+
+    def drop(self, stream: Http2Stream, /) -> None:
+        """End a stream without an answer, at the expense of its client."""
+        ...
+
+
+class Http2Stream:
+    """One request and its answer. Implements codec.Codec.
+
+    `receiving` says that more of the request may come. `held` says that its upstream is not read, since `held_since`, because the
+    client does not take what comes.
     """
 
     __slots__ = (
-        "_ending",
-        "_inbox",
-        "_left",
-        "_received",
-        "_streams",
-        "_tarpit",
-        "_unacknowledged",
-        "_window",
-        "commands",
-        "exchange",
-        "head",
-        "held",
-        "held_since",
-        "method",
-        "number",
-        "out",
-        "receiving",
-        "server",
+        "_connection", "_ending", "_inbox", "_left", "_received", "_streams", "_tarpit", "_unacknowledged", "_window",
+        "exchange", "head", "held", "held_since", "method", "number", "out", "receiving",
     )  # fmt: skip
 
-    def __init__(self, streams: Http2Streams, number: int, out: Outgoing, *, window: int, receiving: bool) -> None:
+    def __init__(
+        self, connection: Http2Connection, streams: StreamSet, number: int, *, window: int, receiving: bool
+    ) -> None:
+        self._connection = connection
         self._streams = streams
-        self.commands = streams.commands
         self.number = number
-        self.out = out
+        self.out: Outgoing = connection.sender.open(number)
         self.receiving = receiving
         self.exchange: Exchange | None = None
         self.head: RequestHead | None = None
         self.method = b""
-        self.server: UpstreamServer | None = None
         self.held = False
         self.held_since = 0.0
         self._window = ReceiveWindow(window)
@@ -81,11 +81,11 @@ class Http2Stream:
     # -- the request's body ----------------------------------------------------------------------------------------------
 
     def expect(self, length: int | None) -> None:
-        """How long the body says it is."""
+        """Take note of the length that the head announces for the body."""
         self._left = length
 
     def data(self, payload: bytes, size: int, *, end: bool) -> str:
-        """Some of the body; `size` is what it takes from the window. Raises StreamFault; gives a fault of the request, or ""."""
+        """Some of the body; `size` is what it takes from the window. Raises StreamFault; returns a fault, or ""."""
         if not self.receiving:
             raise StreamFault(ErrorCode.STREAM_CLOSED)
         if not self._window.take(size):
@@ -98,7 +98,7 @@ class Http2Stream:
             self._left -= length
             if self._left < 0 or (end and self._left):
                 return "content-length"
-        bound = self._streams.bounds.body_bytes
+        bound = self._connection.bounds.body_bytes
         if bound is not None and self._received > bound:
             return "body-size"
         if payload:
@@ -114,6 +114,11 @@ class Http2Stream:
         self._ending = trailers
 
     @property
+    def server(self) -> UpstreamServer | None:
+        """The upstream connection on lease."""
+        return None if self.exchange is None else self.exchange.upstream.server
+
+    @property
     def lacks_body(self) -> bool:
         """Whether less came than the head announced."""
         return bool(self._left)
@@ -121,7 +126,7 @@ class Http2Stream:
     def pass_on(self) -> None:
         """Hand on what the exchange takes, and give its room back to the client once it is on its way."""
         exchange = self.exchange
-        now = self._streams.now
+        now = self._connection.now
         if exchange is not None:
             inbox = self._inbox
             while inbox and exchange.takes_body:
@@ -131,44 +136,47 @@ class Http2Stream:
                 exchange.end(trailers, now)
         if self.exchange is None:
             self._inbox.clear()
-            self._streams.intake.acknowledge(self._unacknowledged)
+            self._connection.intake.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
-        elif self._unacknowledged and exchange is not None and exchange.phase is Phase.FORWARDING:
-            server = self.server
-            if server is None or not server.carrier.is_blocked:
-                self._acknowledge(self._unacknowledged)
-                self._unacknowledged = 0
+        elif (
+            self._unacknowledged
+            and exchange is not None
+            and exchange.phase is Phase.FORWARDING
+            and not exchange.upstream.is_blocked
+        ):
+            self._acknowledge(self._unacknowledged)
+            self._unacknowledged = 0
 
     def _acknowledge(self, size: int) -> None:
         if size:
-            self._streams.intake.acknowledge(size)
+            self._connection.intake.acknowledge(size)
             if self.receiving:
                 increment = self._window.give_back(size)
                 if increment:
-                    self._streams.sender.parts.append(window_update(self.number, increment))
+                    self._connection.sender.parts.append(window_update(self.number, increment))
 
     # -- what an exchange asks for (see codec.Codec) ------------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead) -> None:
-        self._streams.sender.interim(self.out, response_fields(head))
+        self._connection.sender.interim(self.out, response_fields(head))
 
     def send_head(self, head: ResponseHead) -> None:
-        self._streams.sender.begin(self.out, response_fields(head))
+        self._connection.sender.begin(self.out, response_fields(head))
 
     def send_body(self, data: bytes) -> None:
-        self._streams.sender.push(self.out, data, self._streams.now)
+        self._connection.sender.push(self.out, data, self._connection.now)
 
     def send_end(self, trailers: Headers) -> None:
-        self._streams.sender.end(self.out, trailer_fields(trailers) if trailers else None)
+        self._connection.sender.end(self.out, trailer_fields(trailers) if trailers else None)
         self._over()
 
     def send_answer(self, answer: Answer) -> None:
-        streams = self._streams
-        fields = (*answer.headers, (b"date", streams.services.date()), (b"content-length", b"%d" % len(answer.body)))
-        streams.sender.begin(self.out, own_fields(answer.status, fields))
+        connection = self._connection
+        fields = (*answer.headers, (b"date", connection.services.date()), (b"content-length", b"%d" % len(answer.body)))
+        connection.sender.begin(self.out, own_fields(answer.status, fields))
         if self.method != b"HEAD":
-            streams.sender.push(self.out, answer.body, streams.now)
-        streams.sender.end(self.out)
+            connection.sender.push(self.out, answer.body, connection.now)
+        connection.sender.end(self.out)
         self._over()
 
     def send_switch(self, head: ResponseHead) -> bytes:
@@ -180,29 +188,31 @@ class Http2Stream:
 
     def cut(self, *, flush: bool) -> None:
         """A drop resets the stream alone: behind one connection there may be a proxy with other people on it."""
-        streams = self._streams
         self._over()
         if flush:
-            streams.sender.pump(streams.now)
-            streams.reset(self, ErrorCode.INTERNAL_ERROR)
+            self._connection.sender.pump(self._connection.now)
+            self._streams.reset(self, ErrorCode.INTERNAL_ERROR)
         else:
-            streams.drop(self)
+            self._streams.drop(self)
 
     def detain(self, tarpit: Tarpit, client: Address) -> bool:
-        streams = self._streams
-        network = client.network_key(streams.services.settings.counting.prefixes)
-        if self.method == b"HEAD" or streams.tarpits >= MAX_TARPITS or not streams.services.dripper.has_room(network):
+        connection = self._connection
+        services = connection.services
+        network = client.network_key(services.settings.counting.prefixes)
+        if self.method == b"HEAD" or connection.tarpits >= MAX_TARPITS or not services.dripper.has_room(network):
             return False
-        streams.sender.begin(self.out, own_fields(200, ((b"date", streams.services.date()), *TARPIT_HEADERS)))
-        streams.tarpits += 1
+        connection.sender.begin(self.out, own_fields(200, ((b"date", services.date()), *TARPIT_HEADERS)))
+        connection.tarpits += 1
         self._over()
-        held = self._tarpit = HeldStream(streams, self)
-        streams.services.dripper.hold(held, b"", tarpit, network, on_gone=held.on_released)
+        reset = partial(self._streams.reset, self, ErrorCode.CANCEL)
+        held = self._tarpit = HeldStream(connection, self.out, reset)
+        services.dripper.hold(held, b"", tarpit, network, on_gone=held.on_released)
         return True
 
     def _over(self) -> None:
         self._streams.part(self)
         self.exchange = None
+        self.held = False
 
     # -- the end of the stream -------------------------------------------------------------------------------------------
 
@@ -211,21 +221,21 @@ class Http2Stream:
         exchange = self.exchange
         if exchange is not None:
             self._over()
-            exchange.on_client_left(self._streams.now)
+            exchange.on_client_left(self._connection.now)
         self._inbox.clear()
-        self._streams.intake.acknowledge(self._unacknowledged)
+        self._connection.intake.acknowledge(self._unacknowledged)
         self._unacknowledged = 0
         tarpit, self._tarpit = self._tarpit, None
         if tarpit is not None:
-            self._streams.tarpits -= 1
+            self._connection.tarpits -= 1
             tarpit.lost()
 
     @property
     def deadline(self) -> float:
-        """When time is over for whoever is to move next, inf for never."""
+        """When time is over for the side that is to move next, inf for never."""
         out = self.out
         if out.queued:
-            return inf if self._tarpit is not None else out.moved + self._streams.bounds.send_gap_seconds
+            return inf if self._tarpit is not None else out.moved + self._connection.bounds.send_gap_seconds
         if self.held:
-            return self.held_since + self._streams.bounds.send_gap_seconds
+            return self.held_since + self._connection.bounds.send_gap_seconds
         return inf if self.exchange is None else self.exchange.deadline

@@ -1,80 +1,53 @@
 """All streams of one HTTP/2 connection: how they begin, what their client's frames do to them, which of them an event concerns.
 
-Stands between `http2.intake`, which says what frames mean, and the exchanges of the streams. `touched` are those that the event
-at hand concerned. Knows nothing of the order of events, or of the end of the connection.
+Stands between `http2.intake`, which interprets frames, and the exchanges of the streams. Knows nothing of the order of events, or
+of the end of the connection.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import cast
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
-from proxyguard.adapters.mitmproxy.exchange import Exchange
+from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
-from proxyguard.adapters.mitmproxy.messages import GiveUp, Lease
-from proxyguard.adapters.mitmproxy.private import Command, Connection
+from proxyguard.adapters.mitmproxy.messages import ExchangeHandle
+from proxyguard.adapters.mitmproxy.private import Connection
+from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
-from proxyguard.core.request import Request
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http2 import frames
 from proxyguard.http.http2.errors import REQUEST_FAULTS, ErrorCode, Http2Fault, StreamFault
 from proxyguard.http.http2.hpack import Field
-from proxyguard.http.http2.intake import Intake
 from proxyguard.http.http2.receiving import stream_window
 from proxyguard.http.http2.request_fields import RequestReader, read_trailers
-from proxyguard.http.http2.sending import Sender
-
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-
-PROXY_ALLOWANCE: Final = 20
-"""How many times `http2_resets` a trusted proxy may reset: many people share its connection."""
 
 
 class Http2Streams:
-    """See the module. `now` is the time of the event at hand, `is_busy` says that there is one. Implements `intake.Streams`.
+    """The open streams, `touched` those that the event at hand concerned. Implements `intake.Streams` and `stream.StreamSet`.
 
     `last_ended` is when there was no stream left for the last time.
     """
 
     __slots__ = (
-        "_by_exchange",
-        "_by_server",
-        "_request_reader",
-        "_stream_window",
-        "bounds",
-        "commands",
-        "intake",
-        "is_busy",
-        "last_ended",
-        "link",
-        "now",
-        "open",
-        "requests",
-        "sender",
-        "services",
-        "tarpits",
-        "touched",
+        "_by_exchange", "_request_reader", "_stream_window", "bounds", "connection", "intake", "last_ended", "link",
+        "open", "requests", "sender", "services", "touched",
     )  # fmt: skip
 
-    def __init__(self, services: FrontServices, link: ClientState, now: float) -> None:
+    def __init__(self, services: FrontServices, link: ClientState) -> None:
         self.services = services
         self.link = link
         self.bounds = bounds = services.bounds
-        self.now = now
-        self.is_busy = False
-        self.commands: list[Command] = []
-        self.sender = Sender()
-        allowance = PROXY_ALLOWANCE if services.resolver.trusts(link.peer) else 1
-        self.intake = Intake(self, self.sender, bounds, now, resets=bounds.http2_resets * allowance)
+        self.connection = connection = Http2Connection(services, link, self)
+        self.sender = connection.sender
+        self.intake = connection.intake
         self.open: dict[int, Http2Stream] = {}
         self.touched: dict[Http2Stream, None] = {}
         self.requests = 0
-        self.tarpits = 0
         self.last_ended = 0.0
-        self._by_exchange: dict[Exchange, Http2Stream] = {}
-        self._by_server: dict[int, Http2Stream] = {}
+        self._by_exchange: dict[object, Http2Stream] = {}
         self._request_reader = RequestReader(bounds)
         self._stream_window = stream_window(bounds.buffer_bytes)
 
@@ -83,7 +56,7 @@ class Http2Streams:
 
     # -- which stream ----------------------------------------------------------------------------------------------------
 
-    def of_exchange(self, exchange: Exchange) -> Http2Stream | None:
+    def of_exchange(self, exchange: ExchangeHandle) -> Http2Stream | None:
         """The stream whose request an exchange is, if it is still there."""
         stream = self._by_exchange.get(exchange)
         if stream is not None:
@@ -92,28 +65,15 @@ class Http2Streams:
 
     def of_server(self, server: Connection) -> Http2Stream | None:
         """The stream that has an upstream connection on lease."""
-        stream = self._by_server.get(id(server))
+        stream = self._by_exchange.get(cast("UpstreamServer", server).exchange)
         if stream is not None:
             self.touched[stream] = None
         return stream
-
-    def attach(self, stream: Http2Stream, server: UpstreamServer) -> None:
-        """A stream has a connection on lease from now on."""
-        stream.server = server
-        self._by_server[id(server)] = stream
-
-    def detach(self, stream: Http2Stream) -> None:
-        """What comes on the connection that the stream had on lease concerns it no more."""
-        if stream.server is not None:
-            self._by_server.pop(id(stream.server), None)
-            stream.server = None
-        stream.held = False
 
     def part(self, stream: Http2Stream) -> None:
         """A stream's exchange is over."""
         if stream.exchange is not None:
             self._by_exchange.pop(stream.exchange, None)
-        self.detach(stream)
 
     # -- what the client's frames do (see intake.Streams) ----------------------------------------------------------------
 
@@ -121,8 +81,9 @@ class Http2Streams:
         if len(self.open) >= self.bounds.http2_streams:
             raise StreamFault(ErrorCode.REFUSED_STREAM)
         self.requests += 1
-        out = self.sender.open(number)
-        stream = self.open[number] = Http2Stream(self, number, out, window=self._stream_window, receiving=not whole)
+        stream = self.open[number] = Http2Stream(
+            self.connection, self, number, window=self._stream_window, receiving=not whole
+        )
         self.touched[stream] = None
         try:
             head = self._request_reader.read(fields, whole=whole)
@@ -197,29 +158,26 @@ class Http2Streams:
         stream.method = head.method
         if stream.receiving:
             stream.expect(head.content_length)
-        route = services.routes.find(head.host)
-        if route is None:
-            services.events.bad_request("host-unknown")
+        connection = self.connection
+        now, whole = connection.now, not stream.receiving
+        exchange = open_exchange(services, self.link, connection.outbox, stream, head, b"2", None, now, whole=whole)
+        if exchange is None:
             self._answer_alone(stream, 421)
             return
-        link = self.link
-        client = services.resolver.resolve(link.peer, head.headers)
-        scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
-        request = Request(client, head.method, scheme, head.host, head.target, head.headers, b"2")
-        exchange = stream.exchange = Exchange(services, link, stream, head, route, self.now, whole=not stream.receiving)
+        stream.exchange = exchange
         self._by_exchange[exchange] = stream
-        exchange.begin(request, self.now)
+        exchange.begin(now)
 
     def _refuse(self, stream: Http2Stream, reason: str) -> None:
         """Something is wrong with a request's form: an answer that says so, if none has begun."""
         count_fault(self.services.events, reason)
         status = REQUEST_FAULTS[reason]
         if stream.exchange is not None:
-            stream.exchange.fail(status, "client-malformed", self.now)
+            stream.exchange.fail(status, "client-malformed", self.connection.now)
             stream.pass_on()
         elif not stream.out.ended:
             self._answer_alone(stream, status)
-        self.intake.resets.spend(self.now)
+        self.intake.resets.spend(self.connection.now)
 
     def _answer_alone(self, stream: Http2Stream, status: int) -> None:
         """Answer a request that no exchange is made for."""
@@ -228,7 +186,7 @@ class Http2Streams:
     def _broken(self, stream: Http2Stream, error: Exception) -> None:
         self.services.events.internal_error("http2", error)
         if stream.exchange is not None:
-            stream.exchange.fail(500, "internal", self.now)
+            stream.exchange.fail(500, "internal", self.connection.now)
         elif not stream.out.ended:
             self._answer_alone(stream, 500)
 
@@ -242,36 +200,17 @@ class Http2Streams:
             self.remove(stream)
 
     def drop(self, stream: Http2Stream) -> None:
-        """End a stream without an answer. Who has that done over and over is cut."""
+        """End a stream without an answer. A client that brings that about over and over is cut."""
         self.reset(stream, ErrorCode.CANCEL)
-        self.intake.resets.spend(self.now)
+        self.intake.resets.spend(self.connection.now)
 
     def remove(self, stream: Http2Stream) -> None:
         """A stream has ended."""
         self.open.pop(stream.number, None)
         stream.on_removed()
-        commands = self.commands
-        if commands and commands[-1].__class__ is GiveUp:
-            _cancel_lease(commands)
         if not self.open:
-            self.last_ended = self.now
+            self.last_ended = self.connection.now
 
     def touch_all(self) -> None:
         """Something concerns every stream."""
         self.touched.update(dict.fromkeys(self.open.values()))
-
-    def wake(self) -> None:
-        """Something was written outside of an event."""
-        if not self.is_busy and self.link.wake is not None:
-            self.link.wake()
-
-
-def _cancel_lease(commands: list[Command]) -> None:
-    """A request that was taken back in the turn it came in needs no connection: strike out the wish for one and its GiveUp."""
-    given_up = commands[-1]
-    assert isinstance(given_up, GiveUp)  # noqa: S101 - the caller looks
-    for place in range(len(commands) - 2, -1, -1):
-        command = commands[place]
-        if isinstance(command, Lease) and command.exchange is given_up.exchange:
-            del commands[place], commands[-1]
-            return

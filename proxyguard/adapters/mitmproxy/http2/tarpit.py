@@ -1,4 +1,4 @@
-"""A tarpitted stream as the dripper sees it: a transport whose bytes go into one HTTP/2 stream.
+"""A tarpitted stream as the tarpit sees it: a transport whose bytes go into one HTTP/2 stream.
 
 The connection and its other streams live on; what a held stream costs is this object and the stream's.
 """
@@ -6,65 +6,64 @@ The connection and its other streams live on; what a held stream costs is this o
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from proxyguard.http.http2.errors import ErrorCode
-
-if TYPE_CHECKING:
-    from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
-    from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
+from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
+from proxyguard.http.http2.sending import Outgoing
 
 
 class HeldStream(asyncio.Transport):
-    """See the module. Its protocol is the dripper's Drip."""
+    """The transport of a held stream; `reset` resets the stream. Its protocol is tarpit.TarpitConnection."""
 
-    __slots__ = ("_drip", "_stream", "_streams")
+    __slots__ = ("_connection", "_out", "_protocol", "_reset")
 
-    def __init__(self, streams: Http2Streams, stream: Http2Stream) -> None:
+    def __init__(self, connection: Http2Connection, out: Outgoing, reset: Callable[[], None]) -> None:
         super().__init__()
-        self._streams = streams
-        self._stream = stream
-        self._drip: asyncio.BaseProtocol | None = None
+        self._connection = connection
+        self._out = out
+        self._reset = reset
+        self._protocol: asyncio.BaseProtocol | None = None
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._drip = protocol
+        self._protocol = protocol
 
     def resume_reading(self) -> None:
-        """What the client sends on is thrown away, as far as the stream's window lets it send."""
+        """Nothing to do: what the client sends is thrown away, as far as the stream's window lets it send."""
 
     def is_closing(self) -> bool:
-        return self._drip is None
+        return self._protocol is None
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not taken; when its connection takes nothing, none may be added."""
-        return self._stream.out.queued or int(self._streams.link.stalled)
+        return self._out.queued or int(self._connection.link.stalled)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if data:
-            self._streams.sender.push(self._stream.out, bytes(data), self._streams.now)
-            self._streams.wake()
+            connection = self._connection
+            connection.sender.push(self._out, bytes(data), connection.now)
+            connection.wake()
 
     def close(self) -> None:
-        """The time of the tarpit is over."""
-        if self._drip is not None:
-            self._streams.sender.end(self._stream.out)
+        """End the stream: the time of the tarpit is over."""
+        if self._protocol is not None:
+            self._connection.sender.end(self._out)
             self._end()
 
     def abort(self) -> None:
-        """The time is over, and the client did not take the last bytes."""
-        if self._drip is not None:
-            self._streams.reset(self._stream, ErrorCode.CANCEL)
+        """Reset the stream: the time is over, and the client did not take the last bytes."""
+        if self._protocol is not None:
+            self._reset()
             self._end()
 
     def lost(self) -> None:
         """The client left."""
-        drip, self._drip = self._drip, None
-        if drip is not None:
-            drip.connection_lost(None)
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.connection_lost(None)
 
     def on_released(self) -> None:
-        """The dripper has counted the client out; connections are counted elsewhere."""
+        """The tarpit has counted the client out; connections are counted elsewhere."""
 
     def _end(self) -> None:
         self.lost()
-        self._streams.wake()
+        self._connection.wake()

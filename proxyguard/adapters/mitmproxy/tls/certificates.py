@@ -71,7 +71,7 @@ class CertificateContext:
         except CertificateFault as error:
             if self._refused != stamp:
                 self._refused = stamp
-                error.__cause__ = None  # a fault in a file is said in a line; where we read it is no news
+                error.__cause__ = None  # a fault in a file is reported in a line; a traceback adds nothing
                 self._on_error("certificate", error.with_traceback(None))
 
     def _read_stamp(self) -> Stamp:

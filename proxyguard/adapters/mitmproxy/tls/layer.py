@@ -1,4 +1,4 @@
-"""mitmproxy's client-side TLS layer, made fit for strangers: a bound on the ClientHello, alerts, a proper goodbye."""
+"""mitmproxy's client-side TLS layer, made fit for the open internet: a bound on the ClientHello, alerts, close_notify."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TlsEncryptor:
 
 
 class ReverseProxyMode(Layer):
-    """Lies under the gate in the stack, where mitmproxy has its proxy mode: its TLS layer looks for one."""
+    """Lies under TlsLayer in the stack, where mitmproxy has its proxy mode: its TLS layer looks for one."""
 
     def _handle_event(self, event: Event) -> CommandGenerator[None]:
         raise NotImplementedError(f"{event} reached a layer that is never asked")
@@ -100,7 +100,7 @@ class TlsLayer(ClientTLSLayer):
             self.tls = start.ssl_conn
 
     def on_handshake_error(self, err: str) -> CommandGenerator[None]:
-        """Say why (the alert lies ready in OpenSSL's buffer), close, and be deaf from now on."""
+        """Send the alert that lies ready in OpenSSL's buffer, close, and ignore all that follows."""
         self.conn.error = err
         if self.tls:
             yield from self.tls_interact()

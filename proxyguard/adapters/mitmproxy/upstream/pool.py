@@ -1,4 +1,4 @@
-"""Connections to the upstreams of all sites, kept alive and shared between client connections; and who of them is well.
+"""The upstreams of all sites, their connections shared between all clients of a worker: whose turn it is, and which are healthy.
 
 Round robin over a site's upstreams. One that cannot be connected to is left out and probed until it answers; when all are out,
 all are tried. Knows nothing of HTTP: whoever has a connection on lease says whether it may be used again.
@@ -14,99 +14,11 @@ from typing import Final
 
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
-from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection
+from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
 from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamTls
-
-IDLE_SECONDS: Final = 15.0
-"""How long an unused connection is kept: less than common servers keep it, more than the gap between busy requests."""
-
-IDLE_CONNECTIONS: Final = 256
-"""Unused connections kept per upstream and worker."""
-
-CONNECTS_AT_ONCE: Final = 256
-"""Connections being opened to one upstream. A crowd waits its turn, within the connect time, rather than overrun its backlog."""
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
 """Waits between probes of an upstream that is out; the last one repeats."""
-
-
-class UpstreamTarget:
-    """One upstream: its idle connections, the newest last, and its health."""
-
-    def __init__(
-        self,
-        upstream: Upstream,
-        tls: ssl.SSLContext | None,
-        server_name: str | None,
-        wheel: TimerWheel,
-        bounds: Bounds,
-        now: Callable[[], float],
-        buffer: ReadBuffer,
-    ) -> None:
-        self.upstream = upstream
-        self.tls = tls
-        self.server_name = server_name
-        self.bounds = bounds
-        self.now = now
-        self.buffer = buffer
-        self.is_out = False
-        self.open: set[UpstreamConnection] = set()
-        self._idle: list[UpstreamConnection] = []
-        self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
-        self._wheel = wheel
-
-    def take_idle(self) -> UpstreamConnection | None:
-        """The connection used last, or None when there is none."""
-        idle = self._idle
-        while idle:
-            carrier = idle.pop()
-            if not carrier.closed and not carrier.transport.is_closing():
-                carrier.deadline = inf
-                return carrier
-        return None
-
-    def keep_idle(self, carrier: UpstreamConnection) -> None:
-        if carrier.closed or len(self._idle) >= IDLE_CONNECTIONS:
-            carrier.close()
-            return
-        carrier.tenant = None
-        carrier.hold_reading(held=False)
-        self._idle.append(carrier)
-        carrier.deadline = self.now() + IDLE_SECONDS
-        self.watch(carrier)
-
-    def watch(self, carrier: UpstreamConnection) -> None:
-        """See that the deadline of an unused connection is kept."""
-        if carrier.deadline < carrier.placed_at:
-            self._wheel.watch(carrier)
-
-    async def connect(self) -> UpstreamConnection:
-        """A new connection, TLS established and verified. Raises OSError (TimeoutError and ssl.SSLError are such)."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
-            _, carrier = await loop.create_connection(
-                lambda: UpstreamConnection(self),
-                self.upstream.host,
-                self.upstream.port,
-                ssl=self.tls,
-                server_hostname=self.server_name if self.tls else None,
-            )
-        return carrier
-
-    def opened(self, carrier: UpstreamConnection) -> None:
-        self.open.add(carrier)
-        carrier.deadline = self.now() + IDLE_SECONDS  # should whoever asked for it have gone
-        self.watch(carrier)
-
-    def lost(self, carrier: UpstreamConnection) -> None:
-        self.open.discard(carrier)
-        self._wheel.forget(carrier)
-        if carrier in self._idle:
-            self._idle.remove(carrier)
-
-    @property
-    def idle_count(self) -> int:
-        return len(self._idle)
 
 
 class UpstreamGroup:
@@ -119,12 +31,12 @@ class UpstreamGroup:
         self._next = 0
 
     def candidates(self) -> tuple[UpstreamTarget, ...]:
-        """All that are well, or all when none is, beginning with whose turn it is."""
+        """All that are healthy, or all when none is, beginning with whose turn it is."""
         order = self.targets[self._next :] + self.targets[: self._next]
         return tuple(target for target in order if not target.is_out) or order
 
     def turn(self) -> UpstreamTarget:
-        """Pass the turn on; gives whose it is now."""
+        """Pass the turn on; returns whose it is now."""
         if len(self.targets) == 1:
             return self.targets[0]
         self._next = (self._next + 1) % len(self.targets)
@@ -156,47 +68,46 @@ class UpstreamPool:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
         return UpstreamGroup([self._target(upstream, site.upstream_tls) for upstream in site.upstreams])
 
-    def lease(self, group: UpstreamGroup, tenant: ConnectionUser, *, fresh: bool = False) -> UpstreamConnection | None:
-        """An idle connection at once, or None: then `connect`. `fresh` passes the idle ones over."""
-        if fresh:
-            return None
-        carrier = group.turn().take_idle()
-        if carrier is not None:
-            carrier.leases += 1
-            carrier.tenant = tenant
-        return carrier
+    def take(self, group: UpstreamGroup, user: ConnectionUser) -> UpstreamConnection | None:
+        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`."""
+        connection = group.turn().take_idle()
+        if connection is not None:
+            connection.leases += 1
+            connection.user = user
+        return connection
 
     def connect(
         self,
         group: UpstreamGroup,
-        tenant: ConnectionUser,
+        user: ConnectionUser,
         done: Callable[[UpstreamConnection | None, str], None],
         *,
         fresh: bool = False,
     ) -> asyncio.Task[None]:
         """Open a connection to the first upstream that accepts one, and call `done` with it, or with None and a token.
 
-        Cancelling the task gives up; `done` is then not called.
+        An upstream that has an idle connection by then gives that one, unless it is to be `fresh`. Cancelling the task gives up;
+        `done` is then not called.
         """
-        task = self._loop.create_task(self._connect(group, tenant, done, fresh=fresh))
+        task = self._loop.create_task(self._connect(group, user, done, fresh=fresh))
         self._keep(task)
         return task
 
-    def release(self, carrier: UpstreamConnection, *, reusable: bool) -> None:
+    def release(self, connection: UpstreamConnection, *, reusable: bool) -> None:
         """End a lease. `reusable` says that the last response was read whole and nothing else came."""
-        carrier.tenant = None
+        connection.user = None
         if reusable:
-            carrier.target.keep_idle(carrier)
+            connection.target.keep_idle(connection)
         else:
-            carrier.close()
+            connection.close()
 
     def close(self) -> None:
         """Cut every connection and stop every attempt."""
         for task in self._tasks:
             task.cancel()
         for target in self._targets.values():
-            for carrier in tuple(target.open):
-                carrier.close()
+            for connection in tuple(target.open):
+                connection.close()
 
     @property
     def is_open(self) -> bool:
@@ -215,17 +126,17 @@ class UpstreamPool:
     async def _connect(
         self,
         group: UpstreamGroup,
-        tenant: ConnectionUser,
+        user: ConnectionUser,
         done: Callable[[UpstreamConnection | None, str], None],
         *,
         fresh: bool,
     ) -> None:
         fault = "upstream-connect"
         for target in group.candidates():
-            carrier = None if fresh else target.take_idle()
-            if carrier is None:
+            connection = None if fresh else target.take_idle()
+            if connection is None:
                 try:
-                    carrier = await target.connect()
+                    connection = await target.connect()
                 except TimeoutError:
                     fault = "upstream-connect-timeout"
                 except ssl.SSLError as error:
@@ -233,13 +144,13 @@ class UpstreamPool:
                     self._on_error("upstream-tls", error)
                 except OSError:
                     fault = "upstream-connect"
-            if carrier is None or carrier.closed:
+            if connection is None or connection.closed:
                 self._leave_out(target, group)
                 continue
-            carrier.leases += 1
-            carrier.tenant = tenant
-            carrier.deadline = inf
-            done(carrier, "")
+            connection.leases += 1
+            connection.user = user
+            connection.deadline = inf
+            done(connection, "")
             return
         done(None, fault)
 
@@ -256,11 +167,11 @@ class UpstreamPool:
             await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
             attempt += 1
             try:
-                carrier = await target.connect()
+                connection = await target.connect()
             except OSError:
                 continue
             target.is_out = False
-            target.keep_idle(carrier)
+            target.keep_idle(connection)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

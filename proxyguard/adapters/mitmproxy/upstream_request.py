@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.codec import Codec
-from proxyguard.adapters.mitmproxy.messages import EndLease
+from proxyguard.adapters.mitmproxy.messages import EndLease, Outbox
 from proxyguard.adapters.mitmproxy.private import SendData
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.request import Headers
@@ -20,37 +19,37 @@ RETRIED_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELET
 
 
 class UpstreamRequest:
-    """See the module. Commands for the driver go onto the codec's list.
+    """Writes one request to its upstream, as commands for the driver.
 
     `server` is the connection on lease, None without one. `is_whole` says that the client has sent all of the request, `held` is
     what of its body waits for a connection. `since` is when one was there, on the worker's clock, None before; from then on
     `headed` and `until` are when the response's head and its end came, or None.
     """
 
-    __slots__ = ("_codec", "_head", "_is_reused", "headed", "held", "is_whole", "server", "since", "until")
+    __slots__ = ("_head", "_is_reused", "_outbox", "headed", "held", "is_whole", "server", "since", "until")
 
     _is_reused: bool
     headed: float | None
     until: float | None
 
-    def __init__(self, codec: Codec, head: RequestHead, *, whole: bool) -> None:
-        self._codec = codec
+    def __init__(self, outbox: Outbox, head: RequestHead, *, whole: bool) -> None:
+        self._outbox = outbox
         self._head = head
         self.held = b""
         self.is_whole = whole
         self.server: UpstreamServer | None = None
         self.since: float | None = None
 
-    def begin(self, server: UpstreamServer, head: bytes, now: float, *, reused: bool) -> None:
-        """Send the request's head, and with it what is held of the body. `reused`: the connection carried requests before."""
+    def begin(self, server: UpstreamServer, head: bytes, now: float) -> None:
+        """Send the request's head, and with it what is held of the body."""
         server.parser.begin(self._head.method, upgrade=self._head.upgrade is not None)
-        self._is_reused = reused
+        self._is_reused = server.connection.leases > 1
         self.since = now
         self.headed = self.until = None
         if self.held:
             head += self.held
             self.held = b""
-        self._codec.commands.append(SendData(server, head))
+        self._outbox.commands.append(SendData(server, head))
 
     def body(self, data: bytes) -> None:
         """More of the body."""
@@ -67,14 +66,14 @@ class UpstreamRequest:
     def send(self, data: bytes) -> None:
         """Send bytes as they are; held while there is no connection."""
         if self.server is not None:
-            self._codec.commands.append(SendData(self.server, data))
+            self._outbox.commands.append(SendData(self.server, data))
         else:
             self.held += data
 
     @property
     def is_blocked(self) -> bool:
         """Whether the upstream does not take what was written."""
-        return self.server is not None and self.server.carrier.is_blocked
+        return self.server is not None and self.server.connection.is_blocked
 
     def may_be_repeated(self) -> bool:
         """Whether the same may be sent on another connection: this one had been kept too long, and nothing has come of it."""
@@ -93,5 +92,6 @@ class UpstreamRequest:
         """Give the connection back. It is kept only if both messages have passed whole."""
         server, self.server = self.server, None
         if server is not None:
+            server.exchange = None
             reusable = reusable and self.is_whole and server.parser.reusable
-            self._codec.commands.append(EndLease(server, reusable=reusable, flush=flush))
+            self._outbox.commands.append(EndLease(server, reusable=reusable, flush=flush))

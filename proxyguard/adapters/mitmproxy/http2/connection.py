@@ -1,0 +1,39 @@
+"""What the streams of one HTTP/2 connection share with each other and with its layer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.adapters.mitmproxy.messages import Outbox
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.http.http2.intake import Intake, Streams
+from proxyguard.http.http2.sending import Sender
+
+PROXY_ALLOWANCE: Final = 20
+"""How many times `http2_resets` a trusted proxy may reset: many people share its connection."""
+
+
+class Http2Connection:
+    """The two directions of a connection, and the event at hand: `now` is its time, `is_busy` says that there is one.
+
+    `tarpits` counts the streams that are held.
+    """
+
+    __slots__ = ("bounds", "intake", "is_busy", "link", "now", "outbox", "sender", "services", "tarpits")
+
+    def __init__(self, services: FrontServices, link: ClientState, streams: Streams) -> None:
+        self.services = services
+        self.link = link
+        self.bounds = bounds = services.bounds
+        self.outbox = Outbox()
+        self.now = services.clock()
+        self.is_busy = False
+        self.tarpits = 0
+        self.sender = Sender()
+        allowance = PROXY_ALLOWANCE if services.resolver.trusted.contains(link.peer) else 1
+        self.intake = Intake(streams, self.sender, bounds, self.now, resets=bounds.http2_resets * allowance)
+
+    def wake(self) -> None:
+        """Have what was written outside of an event sent."""
+        if not self.is_busy and self.link.wake is not None:
+            self.link.wake()

@@ -1,0 +1,61 @@
+"""Assembles what a worker consists of: front, guard, store and telemetry."""
+
+from __future__ import annotations
+
+import socket
+from time import time
+from typing import NamedTuple
+
+from proxyguard.adapters.mitmproxy.front import Front
+from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
+from proxyguard.core.settings import Settings
+from proxyguard.guard.accept_filter import AcceptFilter
+from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.guard import Guard
+from proxyguard.instance.deploy import compile_sites
+from proxyguard.limits.stores.store import AsyncStore, Store
+from proxyguard.policy.model import Policy
+from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.shadow import Tally
+
+
+class Assembly(NamedTuple):
+    """The components of a worker, wired together."""
+
+    counts: Metrics
+    tally: Tally
+    audit: AuditLog
+    guard: Guard
+    accept_filter: AcceptFilter
+    front: Front
+
+
+def assemble(
+    settings: Settings,
+    policy: Policy,
+    secret: bytes,
+    store: Store | AsyncStore,
+    sockets: tuple[socket.socket, ...],
+) -> Assembly:
+    """Compile the rules, open the audit log and wire the components. Raises RulesRejected and OSError."""
+    counts = Metrics()
+    policies = compile_sites(policy, settings, secret)
+    accounts = AccountCache(settings.counting.accounts)
+    tally = Tally(secret, settings.counting.prefixes, time)
+    audit = AuditLog(settings.audit.path, counts.audit_records_dropped)
+    guard = Guard(
+        policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
+        accounts=accounts, tally=tally,
+    )  # fmt: skip
+    accept_filter = AcceptFilter(store, settings, policy)
+    front = Front(
+        settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer
+    )
+    counts.gauge(
+        "one_client_suspected", "1 while nearly all traffic seems to come from one private address.",
+        lambda: guard.one_client.suspected,
+    )  # fmt: skip
+    counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
+    counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
+    return Assembly(counts, tally, audit, guard, accept_filter, front)

@@ -1,0 +1,51 @@
+"""What the control plane knows of the rules in force, without holding the rules themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from proxyguard.core.decision import Ban, Mode
+from proxyguard.instance.loaded_rules import LoadedRules
+from proxyguard.policy.given import GIVEN_NAME
+from proxyguard.policy.model import Restriction, rules_by_mode
+
+
+class InForce(NamedTuple):
+    """A summary of the rules in force. `modes` has the effective mode of each rule, by name; `counts` how many have each.
+
+    `given` names the restrictions that commands gave; `banned_by` has the kinds of keys that rules ban, as those keys begin.
+    """
+
+    digest: str
+    files: tuple[Path, ...]
+    modes: Mapping[str, Mode]
+    counts: Mapping[str, int]
+    restrictions: tuple[Restriction, ...]
+    classes: tuple[str, ...]
+    given: frozenset[str]
+    banned_by: frozenset[str]
+
+    @classmethod
+    def of(cls, loaded: LoadedRules, mode: Mode) -> InForce:
+        """Summarise a policy for a process of this mode."""
+        policy = loaded.policy
+        modes: dict[str, Mode] = {}
+        banned_by: set[str] = set()
+        for rule, own in rules_by_mode(policy, mode):
+            modes[rule.name] = own
+            if own is Mode.ENFORCE and isinstance(rule.action, Ban) and rule.limit is not None:
+                banned_by.add("+".join(str(part) for part in rule.limit.per))
+        count = Counter(modes.values())
+        return cls(
+            policy.digest,
+            loaded.files,
+            modes,
+            {each.value: count[each] for each in Mode},
+            policy.restrictions,
+            policy.classes,
+            frozenset(each.name for one in policy.rule_sets if one.name == GIVEN_NAME for each in one.restrictions),
+            frozenset(banned_by),
+        )

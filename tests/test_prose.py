@@ -1,0 +1,88 @@
+"""Names in back-ticks that docstrings of modules and classes mention exist: a renamed attribute is renamed there too."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "proxyguard"
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+TICKED = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)`")
+
+
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """Every name that code mentions, and every word of its short texts, such as keys and tokens; not its docstrings."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=alias):
+                yield from (*name.split("."), alias or "")
+            case ast.Constant(value=str(text)) if len(text) < 80:
+                yield from re.findall(r"\w+", text)
+            case ast.Constant(value=bytes(data)) if len(data) < 80:
+                yield from re.findall(r"\w+", data.decode("latin-1"))
+
+
+def top_level(tree: ast.Module) -> Iterator[str]:
+    """What a module defines for others."""
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.TypeAlias(name=ast.Name(id=name)):
+                yield name
+
+
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+PACKAGE_NAMES = {
+    *(name for tree in TREES.values() for name in top_level(tree)),
+    *(part for path in FILES for part in path.relative_to(PACKAGE.parent).with_suffix("").parts),
+}
+
+OPERATORS_WORDS = {
+    word
+    for page in (PACKAGE.parent / "docs" / "reference").glob("*.md")
+    for ticked in re.findall(r"`([^`]+)`", page.read_text())
+    for word in re.findall(r"[A-Za-z_]\w*", ticked)
+}
+"""Settings, commands, and the words of the rule language."""
+
+EXAMPLES = {"GET", "NO", "X_Forwarded_For", "websocket"}
+"""Values of the web and of YAML."""
+
+PENDING: dict[str, set[str]] = {
+    "adapters/mitmproxy/messages.py": {"link", "multiplexed"},
+    "core/settings.py": {"settings_file"},
+    "instance/control/restriction_commands.py": {"restriction_keeper"},
+    "restrictions/alarms.py": {"slower"},
+    "restrictions/preview.py": {"recent"},
+    "settings/file.py": {"settings_table"},
+}
+"""Names still to be corrected, by file."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_names_in_docstrings_exist(path: Path) -> None:
+    tree = TREES[path]
+    docs = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef)]
+    known = {
+        *names_in(tree),
+        *PACKAGE_NAMES,
+        *OPERATORS_WORDS,
+        *EXAMPLES,
+        *PENDING.get(str(path.relative_to(PACKAGE)), ()),
+    }
+    ticked = {name for node in docs for name in TICKED.findall(ast.get_docstring(node) or "")}
+    assert [name for name in sorted(ticked) if not known.issuperset(name.split("."))] == []
