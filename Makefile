@@ -25,9 +25,10 @@ BUILT := $(if $(COMPILED),cd build/compiled && ../../$(PYTHON_IN_VENV),$(PYTHON_
 # How the tests run: side by side, in as many processes as there are cores, at most four. ARGS='-n 0' takes one (--pdb wants that).
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-# `make test-fast`: the pure core. No sockets, no processes, and none of the tests marked slow.
+# `make test-fast`: the pure core. None of the tests that start a server, none that are marked slow.
 FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restrictions \
-	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py -m 'not slow'
+	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py \
+	--ignore=tests/http/http1/test_differential.py -m 'not slow'
 
 .PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz range e2e soak image lock clean
 

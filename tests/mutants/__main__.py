@@ -1,8 +1,7 @@
 """Run mutmut in a copy of the tree and print what was killed, per module. Exit code 1 below the bar.
 
-Run: `python -m tests.mutants [--fresh] [--report] [--show] [PATTERN ...]`. Needs mutmut. A run that was stopped goes on where it
-was; functions that changed, and mutants that survived, are tried again. PATTERN narrows the run to mutants whose name fits, such
-as `proxyguard.limits.gcra.*`.
+Run: `python -m tests.mutants [--fresh] [--report] [--show] [AREA ...]`. Needs mutmut. A run that was stopped goes on where it
+was; functions that changed, and mutants that survived, are tried again.
 """
 
 from __future__ import annotations
@@ -17,18 +16,74 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.paths import ROOT
 
-COPY: Final = ROOT / "build" / "mutants"
+COPIES: Final = ROOT / "build" / "mutants"
+"""A copy of the tree for each area: mutmut knows one set of tests at a time."""
+
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
 BAR_PERCENT: Final = 95.0
 
 MAX_MEMORY_BYTES: Final = 4 << 30
 """Of one process. A mutant may append for ever, and is stopped for its time only after many seconds."""
+
+
+class Area(NamedTuple):
+    """Modules, and the tests that are to notice when one of them is broken: a few seconds of them, for each mutant."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+AREAS: Final[Mapping[str, Area]] = {
+    "core": Area(("core/address.py",), ("core/test_address.py", "policy/compile/test_keys.py")),
+    "http": Area(
+        (
+            "http/forwarded.py",
+            "http/http1/chunked.py",
+            "http/http1/fields.py",
+            "http/http1/request_head.py",
+            "http/http1/request_parser.py",
+            "http/http1/target.py",
+        ),
+        ("http/test_forwarded.py", "http/http1", "http/http2/test_request_fields.py"),
+    ),
+    "limits": Area(
+        ("limits/gcra.py", "limits/stores/bans.py"),
+        (
+            "contracts/test_memory_store.py",
+            "limits/stores/test_bans.py",
+            "limits/stores/test_memory.py",
+            "limits/stores/test_snapshot.py",
+            "limits/test_gcra.py",
+        ),
+    ),
+    "policy": Area(
+        ("policy/compile/compile.py", "policy/compile/conditions.py", "policy/engine.py"),
+        ("policy",),
+    ),
+    "restrictions": Area(("restrictions/monitor.py",), ("restrictions",)),
+}
+
+LEFT_OUT: Final = ("http/http1/test_differential.py", "policy/parse", "policy/schema")
+"""Of those tests: what starts a server, or looks at rule files and not at what comes of them."""
+
+CONFIGURATION: Final = """
+[tool.mutmut]
+source_paths = ["proxyguard"]
+only_mutate = {modules}
+also_copy = ["rules", "docs", "bench"]
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = {options}
+timeout_multiplier = 5.0
+timeout_constant = 2.0
+use_git_change_detection = false
+on_dependency_change = "ignore"
+"""
+"""A mutant is killed for its time when it takes two seconds and the tests of its function, five times over."""
 
 _STATUS: Final = {0: "survived", 33: "survived", 5: "survived", None: "left", 2: "left"}
 """mutmut's exit codes; 33 and 5: no test reaches the function. All others, time-outs among them, are kills."""
@@ -45,41 +100,67 @@ class Change(NamedTuple):
 class Mutant(NamedTuple):
     """One mutant, and what became of it: killed, survived or left (not tried yet)."""
 
+    area: str
     path: str
     name: str
     status: str
 
 
-def copy_tree() -> None:
-    """Bring the copy up to date. What mutmut keeps in it, under `mutants/`, stays."""
+def copy_tree(area: str) -> None:
+    """Bring an area's copy up to date. What mutmut keeps in it, under `mutants/`, stays."""
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     names = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
-    COPY.mkdir(parents=True, exist_ok=True)
-    for old in COPY.rglob("*"):
-        name = old.relative_to(COPY).as_posix()
+    copy = COPIES / area
+    copy.mkdir(parents=True, exist_ok=True)
+    for old in copy.rglob("*"):
+        name = old.relative_to(copy).as_posix()
         if old.is_file() and name not in names and not name.startswith(("mutants/", ".hypothesis/")):
             old.unlink()
     for name in names:
-        source, target = ROOT / name, COPY / name
+        source, target = ROOT / name, copy / name
         if not target.exists() or target.read_bytes() != source.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
-    # mutmut brings sources up to date by itself, and tests only when they are not there.
-    for stale in (COPY / "mutants" / "tests", COPY / "mutants" / "rules", COPY / "mutants" / "docs"):
-        shutil.rmtree(stale, ignore_errors=True)
+    with (copy / "pyproject.toml").open("a") as file:
+        file.write(configuration(AREAS[area]))
+    # mutmut brings sources up to date by itself, and other files only when they are not there.
+    for stale in ("tests", "rules", "docs", "pyproject.toml"):
+        shutil.rmtree(copy / "mutants" / stale, ignore_errors=True)
+        (copy / "mutants" / stale).unlink(missing_ok=True)
 
 
-def results() -> Iterator[tuple[Path, dict[str, Any]]]:
+def configuration(area: Area) -> str:
+    """mutmut's, as it stands in pyproject.toml: lists of texts look alike in JSON and TOML."""
+    options = [
+        "-m",
+        "not slow",
+        "-W",
+        "ignore",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-o",
+        "faulthandler_timeout=0",
+    ]
+    return CONFIGURATION.format(
+        modules=json.dumps([f"proxyguard/{each}" for each in area.modules]),
+        tests=json.dumps([f"tests/{each}" for each in area.tests]),
+        options=json.dumps([*options, *(f"--ignore=tests/{each}" for each in LEFT_OUT)]),
+    )
+
+
+def results(area: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """mutmut's own record of each module that it mutated."""
-    for path in sorted((COPY / "mutants" / "proxyguard").rglob("*.py.meta")):
+    for path in sorted((COPIES / area / "mutants" / "proxyguard").rglob("*.py.meta")):
         yield path, json.loads(path.read_text())
 
 
-def forget_survivors() -> None:
+def forget_survivors(area: str) -> None:
     """Have mutants that survived tried again: a test may have come for them."""
-    for path, record in results():
+    for path, record in results(area):
         codes = record["exit_code_by_key"]
         record["exit_code_by_key"] = {
             name: None if _STATUS.get(code) == "survived" else code for name, code in codes.items()
@@ -87,18 +168,23 @@ def forget_survivors() -> None:
         path.write_text(json.dumps(record))
 
 
-def run(patterns: Sequence[str], workers: int) -> None:
+def run(area: str, workers: int) -> None:
     """Run mutmut to its end. Its examples are the same each time; nothing is written outside of the copy."""
     environment = os.environ | {"CI": "true", "PYTHONPATH": ""}
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(workers), *patterns]
-    subprocess.run(command, cwd=COPY, env=environment, check=True)
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(workers)]
+    subprocess.run(command, cwd=COPIES / area, env=environment, check=True)
 
 
-def mutants() -> list[Mutant]:
+def mutants(area: str) -> list[Mutant]:
+    """All mutants of an area, in the order of its modules."""
     return [
-        Mutant(path.relative_to(COPY / "mutants").as_posix().removesuffix(".meta"), name, _STATUS.get(code, "killed"))
-        for path, record in results()
+        Mutant(
+            area,
+            path.relative_to(COPIES / area / "mutants").as_posix().removesuffix(".meta"),
+            name,
+            _STATUS.get(code, "killed"),
+        )
+        for path, record in results(area)
         for name, code in record["exit_code_by_key"].items()
     ]
 
@@ -115,9 +201,9 @@ def changes(survivors: Sequence[Mutant]) -> dict[str, Change]:
         get_diff_for_mutant,
     )
 
-    os.chdir(COPY)
     found = {}
     for mutant in survivors:
+        os.chdir(COPIES / mutant.area)
         lines = get_diff_for_mutant(mutant.name, path=mutant.path).splitlines()[2:]
         out = tuple(line[1:].strip() for line in lines if line.startswith("-"))
         into = tuple(line[1:].strip() for line in lines if line.startswith("+"))
@@ -176,23 +262,24 @@ def share_killed(row: Counter[str]) -> float:
 def main() -> int:
     """Parse the command line, run, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="names of mutants (default: all)")
+    parser.add_argument("areas", nargs="*", metavar="AREA", help=f"of {', '.join(AREAS)} (default: all)")
     parser.add_argument("--fresh", action="store_true", help="forget earlier runs")
     parser.add_argument("--report", action="store_true", help="only print what earlier runs found")
     parser.add_argument("--show", action="store_true", help="print each survivor as it would stand in equivalent.txt")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 4), help="mutants tried at once")
     options = parser.parse_args()
-    if options.fresh:
-        shutil.rmtree(COPY, ignore_errors=True)
+    areas: list[str] = options.areas or [*AREAS]
+    if unknown := set(areas) - AREAS.keys():
+        parser.error(f"no area is named {unknown.pop()!r}: there are {', '.join(AREAS)}")
     if not options.report:
-        copy_tree()
-        forget_survivors()
-        run(options.patterns, options.workers)
-    tried = [
-        mutant
-        for mutant in mutants()
-        if not options.patterns or any(fnmatch(mutant.name, pattern) for pattern in options.patterns)
-    ]
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+        for area in areas:
+            if options.fresh:
+                shutil.rmtree(COPIES / area, ignore_errors=True)
+            copy_tree(area)
+            forget_survivors(area)
+            run(area, options.workers)
+    tried = [mutant for area in areas for mutant in mutants(area)]
     made = changes([mutant for mutant in tried if mutant.status == "survived"])
     killed = report(tried, made, read_equivalent(EQUIVALENT.read_text()), show=options.show)
     return int(killed < BAR_PERCENT)
