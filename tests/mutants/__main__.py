@@ -55,8 +55,10 @@ AREAS: Final[Mapping[str, Area]] = {
         ("limits/gcra.py", "limits/stores/bans.py"),
         (
             "contracts/test_memory_store.py",
+            "contracts/test_shared_store.py",
             "limits/stores/test_bans.py",
             "limits/stores/test_memory.py",
+            "limits/stores/test_shared.py",
             "limits/stores/test_snapshot.py",
             "limits/test_gcra.py",
         ),
