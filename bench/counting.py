@@ -26,13 +26,14 @@ import uvloop
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.shared import SharedStore
 from proxyguard.limits.stores.snapshot import Snapshot
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.limits.stores.valkey import ValkeyStore
 from tests.contracts import servers
 

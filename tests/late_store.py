@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 
 
 class LateStore:

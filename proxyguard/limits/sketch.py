@@ -12,8 +12,8 @@ from math import log
 from struct import Struct
 from typing import Final
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.store import Usage
 
 EXACT_UP_TO: Final = 128
 """Values kept one by one, 8 bytes each, for limits up to this amount."""

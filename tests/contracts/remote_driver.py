@@ -6,8 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.remote import RemoteStore
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from tests.contracts.store_contract import START
 
 

@@ -13,8 +13,9 @@ from typing import Protocol
 import pytest
 
 from proxyguard.core.decision import Drop, Reject, Tarpit
+from proxyguard.limits.charge import Charge, Usage, distinct_key
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome, Usage, distinct_key
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 
 START = 1_800_000_000.0
 CLIENT = (KeyPart(KeyKind.CLIENT),)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from tests.contracts.store_contract import START, Driver, over_all_cases
 
 

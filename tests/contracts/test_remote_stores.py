@@ -11,10 +11,11 @@ from time import monotonic, time
 import pytest
 
 from proxyguard.core.settings import OnStoreDown
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores import remote
 from proxyguard.limits.stores.remote import MAX_WAITING
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, StoreUnavailable
+from proxyguard.limits.stores.store import BanTerms, Outcome, StoreUnavailable
 from tests.contracts.remote_rig import HOUR, RIGS, Rig
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, charged, run, until
 

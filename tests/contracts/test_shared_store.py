@@ -10,10 +10,11 @@ import pytest
 import uvloop
 
 from proxyguard.core.settings import Counting
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.shared import SharedStore
 from proxyguard.limits.stores.shared_server import SharedStoreServer
-from proxyguard.limits.stores.store import Charge, Outcome
+from proxyguard.limits.stores.store import Outcome
 from tests.contracts.remote_driver import RemoteDriver
 from tests.contracts.store_contract import FIVE_A_MINUTE, START, Driver, over_all_cases
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from proxyguard.core.settings import Counting, OnStoreDown
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import Charge, Outcome, StoreUnavailable, Usage
+from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import PackedBan, PackedNews
-from proxyguard.limits.stores.store import StoreUnavailable, Usage
+from proxyguard.limits.stores.store import StoreUnavailable
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """Ten thousand calls of a few kilobytes; a length above it is not one of ours."""

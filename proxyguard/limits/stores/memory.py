@@ -14,11 +14,12 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.settings import OnFull
 from proxyguard.limits import calendar_window, sketch
 from proxyguard.limits.calendar_window import Spans
+from proxyguard.limits.charge import ITEM_MARK, Charge, Usage
 from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanTable
-from proxyguard.limits.stores.store import ITEM_MARK, BanRecord, BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from proxyguard.limits.stores.table import MASK, SHARDS, SHARED_MASK, Table
 
 KEYS_PER_SKETCH: Final = 16

@@ -16,9 +16,10 @@ from time import time
 from typing import Final
 
 from proxyguard.core.settings import Counting, OnStoreDown
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.bans import BanNews, BanTable
 from proxyguard.limits.stores.fallback import Fallback, OnState, log_state
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome, StoreUnavailable
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome, StoreUnavailable
 
 TIMEOUT_SECONDS: Final = 0.05
 """A hundred times what a healthy store on the same network needs; a person does not notice it."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from time import time
 from typing import Final, assert_never, cast
 
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedNews, pack_ban, pack_news, unpack_news
@@ -32,7 +33,7 @@ from proxyguard.limits.stores.frames import (
 )
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.remote import TIDY_SECONDS
-from proxyguard.limits.stores.store import Charge, StoreUnavailable, Usage
+from proxyguard.limits.stores.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 

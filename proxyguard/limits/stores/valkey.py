@@ -21,13 +21,14 @@ import msgspec
 
 from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.calendar_window import Spans
+from proxyguard.limits.charge import ITEM_MARK, Usage
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.stores.fallback import OnState, log_state
 from proxyguard.limits.stores.remote import TIMEOUT_SECONDS, Call, RemoteStore
 from proxyguard.limits.stores.resp import Connection, ValkeyUrl, pack
-from proxyguard.limits.stores.store import ITEM_MARK, BanRecord, Outcome, StoreUnavailable, Usage
+from proxyguard.limits.stores.store import BanRecord, Outcome, StoreUnavailable
 
 POLL_SECONDS: Final = 0.4
 """Between questions for news of bans; with the time-out that makes less than a second from one instance to another."""

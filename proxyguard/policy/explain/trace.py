@@ -27,9 +27,10 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Store, Usage
+from proxyguard.limits.stores.store import BanTerms, Outcome, Store
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
 from proxyguard.policy.explain.evaluate import evaluate

@@ -9,10 +9,11 @@ import pytest
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting, Settings, StoreChoice
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import GAUGES, MemoryStore
 from proxyguard.limits.stores.open import MemoryBooks, ServerBooks, open_books
-from proxyguard.limits.stores.store import BanTerms, Charge
+from proxyguard.limits.stores.store import BanTerms
 
 SMALL = Settings(counting=Counting(keys=10, bans=10))
 DAILY = Limit(5, 86_400.0, 5, (KeyPart(KeyKind.CLIENT),))

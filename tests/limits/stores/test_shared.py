@@ -13,11 +13,12 @@ from typing import cast
 import pytest
 
 from proxyguard.core.decision import Reject
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.frames import LENGTH_BYTES, MessageReader, Welcome, frame
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.shared import SharedStore
 from proxyguard.limits.stores.shared_server import CHUNK, REMEMBERED_NEWS, SharedStoreServer
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanTerms, Outcome
 from tests.contracts.remote_rig import HOUR, started
 from tests.scenes import HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
 

@@ -14,12 +14,13 @@ from time import time
 import pytest
 
 from proxyguard.core.decision import Drop, Reject, Tarpit
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores import snapshot as snapshot_module
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.snapshot_file import SnapshotFile
-from proxyguard.limits.stores.store import BanTerms, Charge
+from proxyguard.limits.stores.store import BanTerms
 from tests.scenes import CLIENT, run, until
 
 NOW = 1_800_000_000.0

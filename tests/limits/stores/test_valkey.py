@@ -21,10 +21,11 @@ from cryptography.x509.oid import NameOID
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import OnStoreDown
+from proxyguard.limits.charge import Charge, distinct_key
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.resp import ValkeyUrl
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, distinct_key
+from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.limits.stores.valkey import PAGE, ValkeyStore
 from tests.contracts.remote_rig import HOUR, started
 from tests.contracts.servers import command, free_port, valkey
