@@ -15,12 +15,8 @@ EXPIRE_STEP: Final = 64
 """Ended entries removed per call: a few dozen microseconds, so that a wave of bans that end together is no pause."""
 
 
-ORDER_MARK: Final = "restriction-"
-"""Keys that begin so are orders about restrictions (`shared_orders`), not clients. They are few, and never give way to bans."""
-
-
 class EndingTable[Value]:
-    """A bounded map whose entries end. When it is full, the entry soonest to end gives way and is counted; orders do not.
+    """A bounded map whose entries end. When it is full, the entry soonest to end gives way and is counted.
 
     A write moves the tail of a sorted list: about 20 µs at 100,000 entries. A read is one dictionary look-up.
     """
@@ -56,7 +52,7 @@ class EndingTable[Value]:
         self.expire(now)
         self.remove(key)
         if len(self._entries) >= self.capacity:
-            self._pop(next((at for at in range(len(self._order) - 1, -1, -1) if self._gives_way(at)), -1))
+            self._pop()
             self.evictions += 1
         self._entries[key] = (end, value)
         insort(self._order, (-end, key))
@@ -83,11 +79,8 @@ class EndingTable[Value]:
             if -negative_end > now:
                 yield key, -negative_end, self._entries[key][1]
 
-    def _gives_way(self, at: int) -> bool:
-        return not self._order[at][1].startswith(ORDER_MARK)
-
-    def _pop(self, at: int = -1) -> None:
-        _, key = self._order.pop(at)
+    def _pop(self) -> None:
+        _, key = self._order.pop()
         del self._entries[key]
 
 

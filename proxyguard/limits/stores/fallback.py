@@ -52,7 +52,7 @@ class Fallback:
             case OnStoreDown.OPEN:
                 return Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in charges))  # noqa: FBT003 - a tuple's field
             case OnStoreDown.CLOSED:
-                raise StoreUnavailable("the store is down, and on_store_down is closed")
+                raise StoreUnavailable("the store is down, and store.on_down is closed")
             case _:
                 assert_never(self.on_down)
 

@@ -19,6 +19,7 @@ from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanTable
+from proxyguard.limits.stores.notes import NoteTable, StoreNote
 from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from proxyguard.limits.stores.table import MASK, SHARDS, SHARED_MASK, Table
 
@@ -84,6 +85,7 @@ class MemoryStore:
         self.on_full = on_full
         self.overflows = 0
         self.ban_table = BanTable(bans)
+        self.note_table = NoteTable()
         self.dirty: list[set[str]] | None = None
         """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
         self._banned = self.ban_table.keys
@@ -166,6 +168,18 @@ class MemoryStore:
     def bans(self, now: float) -> Iterable[BanRecord]:
         """See `store.Store.bans`; the last to end first."""
         return self.ban_table.in_force(now)
+
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """As `store.Store.put_note`."""
+        return self.note_table.put(name, text, until, now) is not None
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """As `store.Store.note`."""
+        return self.note_table.get(name, now)
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """As `store.Store.notes`."""
+        return self.note_table.in_force(now)
 
     def stats(self) -> StoreStats:
         """The fill of the tables. Forgotten keys count until a sweep passes them."""

@@ -1,4 +1,4 @@
-"""The store contract: charge what a request costs, remember bans. Two methods a request can reach.
+"""The store contract: charge what a request costs, remember bans and notes. Two methods a request can reach.
 
 A store knows keys, numbers and time; it knows nothing of requests or rules. One request is one `charge` call. `now` is an
 argument (Unix seconds); a remote store may use its server's clock instead and says so.
@@ -14,6 +14,7 @@ import msgspec
 
 from proxyguard.core.decision import Refusal, Reject
 from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.stores.notes import StoreNote
 
 REJECT: Final = Reject()
 
@@ -63,6 +64,21 @@ class Store(Protocol):
         """The bans in force."""
         ...
 
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """Write a note for all who use this store, in place of one of that name. Of two the later holds, wherever it was put.
+
+        False, and nothing changes, when it is longer than `notes.MAX_NOTE_BYTES` or over already, or there is no room.
+        """
+        ...
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """The note of a name; None when there is none or it has ended."""
+        ...
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """The notes that have not ended, by name."""
+        ...
+
 
 class AsyncStore(Protocol):
     """A store that answers later: another process or machine. Only `charge` waits, and never longer than its time-out.
@@ -91,6 +107,18 @@ class AsyncStore(Protocol):
 
     def bans(self, now: float) -> Iterable[BanRecord]:
         """As `Store.bans`."""
+        ...
+
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """As `Store.put_note`; known here at once, everywhere within a second."""
+        ...
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """As `Store.note`."""
+        ...
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """As `Store.notes`."""
         ...
 
 

@@ -24,9 +24,10 @@ from proxyguard.core.settings import OnStoreDown
 from proxyguard.limits.charge import Charge, distinct_key
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.store import BanTerms, Outcome
-from proxyguard.limits.stores.valkey import PAGE, ValkeyStore
+from proxyguard.limits.stores.valkey import PAGE, ValkeyTransport
 from tests.contracts.remote_rig import HOUR, started
 from tests.contracts.servers import command, free_port, valkey
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
@@ -34,9 +35,12 @@ from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, un
 START = 1_800_000_000.0
 
 
-def instance(url: str | Path, **options: Any) -> AbstractAsyncContextManager[tuple[ValkeyStore, list[str]]]:
+def instance(
+    url: str | Path, *, server_clock: bool = True, **options: Any
+) -> AbstractAsyncContextManager[tuple[RemoteStore, list[str]]]:
     """A store at a URL or a Unix socket, running, and what it says of its state."""
-    return started(ValkeyStore, ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}"), **options)
+    parsed = ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}")
+    return started(ValkeyTransport(parsed, server_clock=server_clock), **options)
 
 
 def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> None:
