@@ -311,6 +311,7 @@ def test_the_documented_access_list_is_enough(tmp_path: Path) -> None:
             one.ban("client:a", "rule", "", HOUR, time())
             assert await one.saved()
             one.unban("client:a")
+            one.put_note("a", "text", time() + 60.0, time())
             assert await one.saved()
             assert (await charged(one)).usages[0].remaining == 99
             assert said == []
