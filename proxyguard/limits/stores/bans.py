@@ -103,7 +103,7 @@ class BanNews(NamedTuple):
 class BanTable:
     """Bans in force, and the strikes that make the next one longer. Both tables hold at most `capacity` entries.
 
-    `watchers` hear of every ban made, accepted or lifted (not of those that end or were adopted) before the caller does.
+    `watchers` are called with every ban made, accepted or lifted (not of those that end or were adopted) before the caller does.
     """
 
     __slots__ = ("_bans", "_strikes", "watchers")
@@ -176,7 +176,7 @@ class BanTable:
         return in_force
 
     def drop(self, key: str) -> bool:
-        """Forget a key's ban and strikes without telling anyone; whether there was anything to forget."""
+        """Forget a key's ban and strikes without calling the watchers; whether there was anything to forget."""
         ban, strikes = self._bans.remove(key), self._strikes.remove(key)
         return ban is not None or strikes is not None
 

@@ -17,7 +17,7 @@ from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 OnState = Callable[[bool, str], None]
-"""Hears when a store went down (False) or came back (True), and why, for the log and for a metric."""
+"""Called when a store went down (False) or came back (True), with why, for the log and for a metric."""
 
 
 def log_state(up: bool, why: str) -> None:  # noqa: FBT001 - the shape of OnState
@@ -57,7 +57,7 @@ class Fallback:
                 assert_never(self.on_down)
 
     def tidy(self, now: float) -> None:
-        """See `MemoryStore.tidy`."""
+        """As `MemoryStore.tidy`."""
         if self._local is not None:
             self._local.tidy(now)
 

@@ -96,7 +96,7 @@ class MemoryStore:
         self._latest = 0.0  # the last `now` seen, for the one method that is not told
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
-        """See `store.Store.charge`."""
+        """As `store.Store.charge`."""
         self._latest = now
         for key in ban_keys:
             if key in self._banned:
@@ -153,20 +153,20 @@ class MemoryStore:
         return Outcome(None, tuple(usages))
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
-        """See `store.Store.ban`. A full table makes room by the ban that is soonest to end."""
+        """As `store.Store.ban`. A full table makes room by the ban that is soonest to end."""
         self._latest = now
         return self.ban_table.ban(key, rule, reason, terms, now)
 
     def unban(self, key: str) -> bool:
-        """See `store.Store.unban`; the key's strikes are forgotten too."""
+        """As `store.Store.unban`; the key's strikes are forgotten too."""
         return self.ban_table.lift(key, self._latest)
 
     def banned(self, key: str, now: float) -> BanRecord | None:
-        """See `store.Store.banned`."""
+        """As `store.Store.banned`."""
         return self.ban_table.find(key, now)
 
     def bans(self, now: float) -> Iterable[BanRecord]:
-        """See `store.Store.bans`; the last to end first."""
+        """As `store.Store.bans`; the last to end first."""
         return self.ban_table.in_force(now)
 
     def put_note(self, name: str, text: str, until: float, now: float) -> bool:
