@@ -22,7 +22,15 @@ ARGS ?=
 COMPILED ?= compiled
 BUILT := $(if $(COMPILED),cd build/compiled && ../../$(PYTHON_IN_VENV),$(PYTHON_IN_VENV))
 
-.PHONY: help setup compiled run site test test-compiled lint format docs bench held tracked abuse fuzz range e2e soak image lock clean
+# How the tests run: side by side, in as many processes as there are cores, at most four. ARGS='-n 0' takes one (--pdb wants that).
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+# `make test-fast`: the pure core. None of the tests that start a server, none that are marked slow.
+FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restrictions \
+	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py \
+	--ignore=tests/http/http1/test_differential.py -m 'not slow'
+
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz range e2e soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -58,10 +66,20 @@ site: setup  ## Run the sample site alone, on SITE_PORT.
 	@exec $(PYTHON_IN_VENV) -m proxyguard.tools.sample_site --port $(SITE_PORT)
 
 test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
-	$(PYTHON_IN_VENV) -m pytest --ignore=tests/end_to_end $(ARGS)
+	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(ARGS)
 
-test-compiled: compiled  ## Run the same tests against the compiled tree.
-	cd build/compiled && ../../$(PYTHON_IN_VENV) -m pytest --ignore=tests/end_to_end $(ARGS)
+test-fast: setup  ## Run the tests of the pure core: rules, engine, limits, parsers, guard (20 seconds).
+	$(PYTHON_IN_VENV) $(PYTEST) $(FAST) $(ARGS)
+
+test-compiled: compiled  ## Run the same tests as `make test` against the compiled tree.
+	cd build/compiled && ../../$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(ARGS)
+
+$(VENV)/.mutants: requirements/mutants.txt $(READY)
+	@$(PIP) install --require-hashes --requirement requirements/mutants.txt
+	@touch $@
+
+mutants: $(VENV)/.mutants  ## Break the core in thousands of small ways and list what no test notices (half an hour; goes on where it was stopped).
+	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)
 
 e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
 	$(BUILT) -m pytest tests/end_to_end $(ARGS)

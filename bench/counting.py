@@ -26,14 +26,15 @@ import uvloop
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
-from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.shared import SharedTransport
 from proxyguard.limits.stores.snapshot import Snapshot
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome
-from proxyguard.limits.stores.valkey import ValkeyStore
+from proxyguard.limits.stores.store import BanTerms, Outcome
+from proxyguard.limits.stores.valkey import ValkeyTransport
 from tests.contracts import servers
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)
@@ -258,7 +259,7 @@ def shared() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(remote(SharedStore(path, Counting()), "shared by workers", process.pid))
+            runner.run(remote(RemoteStore(SharedTransport(path), Counting()), "shared by workers", process.pid))
         process.kill()
         process.wait()
 
@@ -269,7 +270,7 @@ def valkey() -> None:
         with servers.valkey(path, "--port", str(port)) as process:
             url = ValkeyUrl.parse(f"redis://127.0.0.1:{port}")
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(remote(ValkeyStore(url, Counting()), "Valkey on loopback", process.pid))
+                runner.run(remote(RemoteStore(ValkeyTransport(url), Counting()), "Valkey on loopback", process.pid))
 
 
 PARTS: dict[str, Callable[[], None]] = {

@@ -9,8 +9,12 @@ from hypothesis import settings
 
 os.environ.setdefault("SESSION_SECRET", "a secret of the tests, long enough")
 
+# Tests run side by side, so how long one example takes says nothing. What hangs is ended by faulthandler_timeout.
+settings.register_profile("everywhere", deadline=None)
+settings.load_profile("everywhere")
+
 # A change is judged by the same examples each time; new ones are looked for by everybody's own runs, and by `make fuzz`.
-settings.register_profile("ci", derandomize=True, database=None)
+settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.notes import StoreNote
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 
 
 class LateStore:
@@ -36,3 +38,12 @@ class LateStore:
 
     def bans(self, now: float) -> Iterable[BanRecord]:
         return self.kept.bans(now)
+
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        return self.kept.put_note(name, text, until, now)
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        return self.kept.note(name, now)
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        return self.kept.notes(now)

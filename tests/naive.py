@@ -30,8 +30,9 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Missing
-from proxyguard.limits.stores.store import BanRecord, Charge, Outcome, Usage
+from proxyguard.limits.stores.store import BanRecord, Outcome
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.model import (

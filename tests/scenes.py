@@ -8,8 +8,9 @@ from time import monotonic, time
 
 import uvloop
 
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.stores.store import AsyncStore, Charge, Outcome, Store
+from proxyguard.limits.stores.store import AsyncStore, Outcome, Store
 
 WAIT_SECONDS = 5.0
 SCENE_SECONDS = 30

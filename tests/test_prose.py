@@ -65,9 +65,6 @@ EXAMPLES = {"GET", "NO", "X_Forwarded_For", "websocket"}
 PENDING: dict[str, set[str]] = {
     "adapters/mitmproxy/messages.py": {"link", "multiplexed"},
     "core/settings.py": {"settings_file"},
-    "instance/control/restriction_commands.py": {"restriction_keeper"},
-    "restrictions/alarms.py": {"slower"},
-    "restrictions/preview.py": {"recent"},
     "settings/file.py": {"settings_table"},
 }
 """Names still to be corrected, by file."""

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from proxyguard.cli.control import call_instance
-from proxyguard.cli.options import config_option, control_option, fail, json_option
+from proxyguard.cli.options import config_option, control_option, fail
+from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 
 BY_ADDRESS: Final = re.compile(r"(?:client|network):([0-9a-f.:/]+)")
@@ -40,20 +41,15 @@ def bans() -> None:
 
 
 @bans.command("list")
-@config_option
-@control_option
-@json_option
-def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def list_bans(instance: RunningInstance) -> None:
     """Show the bans in force, the last to end first.
 
     \b
     Example:
       proxyguard bans list --json
     """
-    answer = call_instance(config, control, "bans-list")
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("bans-list")
     if not answer["bans"]:
         click.echo("no bans are in force")
         return
@@ -79,12 +75,8 @@ def list_bans(config: Path | None, control: Path | None, *, as_json: bool) -> No
     help="What the banned get. drop refuses connections at accept, before TLS.",
 )
 @click.option("--note", default="", help="Why; shown in the list.")
-@config_option
-@control_option
-@json_option
-def add(
-    who: str, duration: str, then: str, note: str, config: Path | None, control: Path | None, *, as_json: bool
-) -> None:
+@instance_options
+def add(instance: RunningInstance, who: str, duration: str, then: str, note: str) -> None:
     """Ban an address, a network, a value or a key. It takes the place of a ban in force.
 
     An IPv6 address stands for its /64. A network stands for the /24s (IPv6: /48s) in it, or for the single clients when it is
@@ -100,10 +92,7 @@ def add(
         seconds = parse_duration(duration)
     except ValueError:
         raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
-    answer = call_instance(config, control, "bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
     made = answer["bans"]
     click.echo(
         f"{format_banned(who, [ban['key'] for ban in made])} banned until {format_time(made[0]['until'])} UTC ({then})"
@@ -115,10 +104,8 @@ def add(
 
 @bans.command()
 @click.argument("who")
-@config_option
-@control_option
-@json_option
-def remove(who: str, config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def remove(instance: RunningInstance, who: str) -> None:
     """Lift a ban, and forget how often it was made. WHO is as in `bans add`.
 
     Exit code 1 when there was none.
@@ -128,10 +115,7 @@ def remove(who: str, config: Path | None, control: Path | None, *, as_json: bool
       proxyguard bans remove 203.0.113.9
       proxyguard bans remove network:203.0.113.0/24
     """
-    answer = call_instance(config, control, "bans-remove", {"key": who})
-    if as_json:
-        click.echo(json.dumps(answer))
-        raise SystemExit(0 if answer["removed"] else 1)
+    answer = instance.ask("bans-remove", {"key": who}, needs="removed")
     if not answer["removed"]:
         fail(f"{format_banned(who, answer['keys'], was=True)} not banned")
     click.echo(f"{format_banned(who, answer['removed'])} no longer banned")

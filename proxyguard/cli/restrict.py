@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
-from pathlib import Path
 from time import time
 from typing import Any
 
@@ -12,8 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import call_instance
-from proxyguard.cli.options import config_option, control_option, json_option
+from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import format_time, parse_duration
 
 class_option = click.option(
@@ -43,20 +40,15 @@ def restrict() -> None:
 
 
 @restrict.command("list")
-@config_option
-@control_option
-@json_option
-def list_restrictions(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def list_restrictions(instance: RunningInstance) -> None:
     """Show all restrictions: which are on, why, until when, and whom they stopped.
 
     \b
     Example:
       proxyguard restrict list
     """
-    answer = call_instance(config, control, "restrictions-list")
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("restrictions-list")
     if not answer["restrictions"]:
         click.echo("there are no restrictions")
         return
@@ -79,18 +71,8 @@ def format_effect(each: dict[str, Any]) -> str:
 @click.argument("name", required=False)
 @class_option
 @path_option
-@config_option
-@control_option
-@json_option
-def preview(
-    name: str | None,
-    classes: tuple[str, ...],
-    path_prefix: str | None,
-    config: Path | None,
-    control: Path | None,
-    *,
-    as_json: bool,
-) -> None:
+@instance_options
+def preview(instance: RunningInstance, name: str | None, classes: tuple[str, ...], path_prefix: str | None) -> None:
     """Say whom a restriction would have touched within the last hour. Changes nothing.
 
     Of a condition only the paths are looked at; what else it asks is named, and then at most so many would have been touched.
@@ -103,10 +85,7 @@ def preview(
     if (name is None) is (not classes):
         raise click.UsageError("name a restriction, or say limits with --class; one of the two")
     arguments = {"name": name, "classes": limits_of(classes), "path_prefix": path_prefix}
-    answer = call_instance(config, control, "restrictions-preview", arguments)
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("restrictions-preview", arguments)
     table = Table("class", "limit", "clients seen", "would have touched", box=None, pad_edge=False)
     for each in answer["classes"]:
         table.add_row(each["class"], each["limit"], f"{each['seen']:,}", f"{each['touched']:,}")
@@ -128,19 +107,9 @@ def preview(
     "--until", metavar="WHEN", help="When it ends: 2h, 3d, or a time such as 2026-07-08T18:00Z. Needed with --class."
 )
 @click.option("--why", default="", help="What those whom it stops read. Needed with --class.")
-@config_option
-@control_option
-@json_option
+@instance_options
 def start(
-    name: str,
-    classes: tuple[str, ...],
-    path_prefix: str | None,
-    until: str | None,
-    why: str,
-    config: Path | None,
-    control: Path | None,
-    *,
-    as_json: bool,
+    instance: RunningInstance, name: str, classes: tuple[str, ...], path_prefix: str | None, until: str | None, why: str
 ) -> None:
     """Start a restriction that a rule file defines, or one given here.
 
@@ -159,10 +128,7 @@ def start(
         "name": name, "classes": limits_of(classes), "path_prefix": path_prefix, "why": why,
         "until": None if until is None else end_of(until),
     }  # fmt: skip
-    answer = call_instance(config, control, "restrictions-start", arguments)
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("restrictions-start", arguments)
     click.echo(
         f"{name} is on until {format_time(answer['ends'])} UTC"
         if answer["on"]
@@ -173,20 +139,15 @@ def start(
 
 @restrict.command()
 @click.argument("name")
-@config_option
-@control_option
-@json_option
-def end(name: str, config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def end(instance: RunningInstance, name: str) -> None:
     """End a restriction now. One of a file stays off until it is started by command, or changed in its file.
 
     \b
     Example:
       proxyguard restrict end slow-search
     """
-    answer = call_instance(config, control, "restrictions-end", {"name": name})
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("restrictions-end", {"name": name})
     click.echo(f"{name} has ended")
     warn_unsaved(answer)
 

@@ -22,7 +22,8 @@ from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.ratelimit_fields import quota_fields
 from proxyguard.http.responses import refusal_status
-from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable, Usage
+from proxyguard.limits.charge import Usage
+from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.engine import Match, Ruling, decide, due, match, owed
 from proxyguard.policy.model import ANONYMOUS
@@ -35,7 +36,7 @@ from proxyguard.telemetry.shadow import Tally
 
 if TYPE_CHECKING:
     from proxyguard.core.request import Request
-    from proxyguard.limits.stores.store import Charge
+    from proxyguard.limits.charge import Charge
     from proxyguard.policy.compile.compile import Account, CompiledPolicy
 
 logger = logging.getLogger(__name__)

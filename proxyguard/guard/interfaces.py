@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from proxyguard.core.decision import Decision
 from proxyguard.core.request import Headers, Request
-from proxyguard.limits.stores.store import Charge
+from proxyguard.limits.charge import Charge
 
 
 class Forwarding(NamedTuple):

@@ -21,7 +21,7 @@ from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import until_signal
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.restriction_controller import RestrictionController
-from proxyguard.limits.stores.open import Books
+from proxyguard.limits.stores.open import Backend
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import SharedOverrides
 from proxyguard.telemetry.metrics import Metrics
@@ -55,7 +55,7 @@ class Controller:
         settings: Settings,
         secret: bytes,
         workers: Workers,
-        books: Books,
+        books: Backend,
         counts: Metrics,
         folder: Path,
         policy: PolicyTransfer,

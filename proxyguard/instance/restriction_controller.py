@@ -1,7 +1,7 @@
-"""Keeps the restrictions of an instance: looks once a second, tells all workers which are on, carries out orders about them.
+"""Controls the restrictions of an instance: looks once a second, tells all workers which are on, carries out orders about them.
 
-One per instance, in the process that reloads the rules. Decides nothing itself (`restrictions` does); knows nothing of sockets
-or of what a command looks like (`restriction_commands`).
+One per instance, in the process that reloads the rules. Decides nothing itself (`restrictions.monitor` does); knows nothing of
+sockets or of what a command looks like (`control.restriction_commands`).
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ PARTS: Final = 5
 
 logger = logging.getLogger(__name__)
 
-type ExchangeOverrides = Callable[[str, dict[str, Any]], Awaitable[list[dict[str, Any]]]]
-"""Gives a command to every worker; the answers of those that gave one."""
+type AskWorkers = Callable[[str, dict[str, Any]], Awaitable[list[dict[str, Any]]]]
+"""Gives a command with its arguments to every worker; the answers of those that gave one."""
 
 
 class RestrictionController:
-    """See the module. What it shows is of the last tick: `standings`, `signals`, and by name `collateral` and `refused`."""
+    """The restrictions of one instance, as of the last tick: `standings`, `signals`, and by name `collateral` and `refused`."""
 
     def __init__(
         self,
         reloader: Reloader,
         orders: OverrideFile,
-        exchange: ExchangeOverrides,
+        ask_workers: AskWorkers,
         counts: Metrics,
         shared: SharedOverrides | None = None,
     ) -> None:
@@ -64,10 +64,10 @@ class RestrictionController:
         self.refused: Counter[str] = Counter()
         self._reloader = reloader
         self._orders = orders
-        self._exchange = exchange
+        self.ask_workers = ask_workers
         self._counts = counts
         self._shared = shared
-        self._on_ban_news = CollectedOverrides()
+        self._collected = CollectedOverrides()
         self._monitor = Monitor()
         self._meter = Meter((*SECONDS_BOUNDS, SECONDS_BOUNDS[-1]))
         self._installed: list[Plain] = []
@@ -83,15 +83,11 @@ class RestrictionController:
     @property
     def orders(self) -> Overrides:
         """What was ordered here and on other instances."""
-        return self._orders.orders.merged(self._on_ban_news.orders)
+        return self._orders.orders.merged(self._collected.orders)
 
     def status(self) -> dict[str, str]:
         """What `status` shows: how each stands, in words."""
         return {each.restriction.name: f"{'on' if each.on else 'off'} ({each.reason})" for each in self.standings}
-
-    async def ask_workers(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        """What the workers answer to a command."""
-        return await self._exchange(name, arguments)
 
     async def look_now(self) -> None:
         """Tick; a tick that fails is reported, and nothing else comes of it."""
@@ -107,7 +103,7 @@ class RestrictionController:
             await self.look_now()
             for _ in range(PARTS):
                 await asyncio.sleep(TICK_SECONDS / PARTS)
-                if self._reloader.current is not looked_at or self._listen(time()) != self._on_ban_news:
+                if self._reloader.current is not looked_at or self._collect(time()) != self._collected:
                     break
 
     async def tick(self, now: float) -> None:
@@ -121,20 +117,20 @@ class RestrictionController:
                 for each in look.standings
                 if each.on
             }
-            self._add_up(await self._exchange("restrictions", {"on": as_plain(on)}), now)
+            self._add_up(await self.ask_workers("restrictions", {"on": as_plain(on)}), now)
 
     async def start(self, restriction: Restriction, until: float | None, now: float) -> bool:
         """Start one that a file defines; whether that is on the disk, and known to the server that instances share."""
         saved = self._orders.keep(self._orders.orders.start(restriction.name, now, until))
         if self._shared is not None:
-            self._shared.start(restriction, Started(now, until))
+            saved = self._shared.start(restriction, Started(now, until)) and saved
         return await self._carried_out(saved, now)
 
     async def give(self, name: str, order: GivenRestriction, now: float) -> bool:
         """Start one that no file has, in place of one of the same name; as `start`."""
         saved = self._orders.keep(self._orders.orders.give(name, order))
         if self._shared is not None:
-            self._shared.give(name, order)
+            saved = self._shared.give(name, order) and saved
         return await self._carried_out(saved, now)
 
     async def end(self, restriction: Restriction, why: str, now: float) -> bool:
@@ -149,19 +145,17 @@ class RestrictionController:
         order = Ended(now, why, identity(restriction))
         saved = self._orders.keep(self._orders.orders.end(restriction.name, order))
         if self._shared is not None:
-            self._shared.end(restriction, order)
+            saved = self._shared.end(restriction, order) and saved
         return saved
 
-    def _listen(self, now: float) -> CollectedOverrides:
-        if self._shared is None:
-            return CollectedOverrides()
-        return self._shared.collect(self._reloader.current.restrictions, self._orders.orders.given, now)
+    def _collect(self, now: float) -> CollectedOverrides:
+        return CollectedOverrides() if self._shared is None else self._shared.collect(now)
 
     def _orders_now(self, now: float) -> Overrides:
-        """The orders of all instances. What was given here and is not known to the store (it is new, or another instance was
-        quicker to take the place) is said again; what others ended is forgotten here."""
-        self._on_ban_news = self._listen(now)
-        orders = self._orders.orders.merged(self._on_ban_news.orders)
+        """The orders of all instances. What was given here and is not known to the store (it is a new one, or had no room) is
+        shared again; what others ended is forgotten here."""
+        self._collected = self._collect(now)
+        orders = self._orders.orders.merged(self._collected.orders)
         own = self._orders.orders
         given = {name: each for name, each in own.given.items() if is_same(each, orders.given.get(name))}
         kept = replace(own, given=given).only(self._reloader.current.restrictions, now)
@@ -169,7 +163,7 @@ class RestrictionController:
             self._orders.keep(kept)
         if self._shared is not None:
             for name, order in kept.given.items():
-                if name not in self._on_ban_news.orders.given:
+                if name not in self._collected.orders.given:
                     self._shared.give(name, order)
         return orders.only(self._reloader.current.restrictions, now)
 
@@ -190,7 +184,7 @@ class RestrictionController:
 
     def _look(self, orders: Overrides, now: float) -> Look:
         restrictions = self._reloader.current.restrictions
-        look = self._monitor.look(restrictions, orders, self.signals, self.collateral, now, self._on_ban_news.alarms)
+        look = self._monitor.look(restrictions, orders, self.signals, self.collateral, now, self._collected.alarms)
         self.standings = look.standings
         for name, what in look.changes:
             logger.warning("restriction %s is %s", name, what)

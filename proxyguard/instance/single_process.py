@@ -13,7 +13,7 @@ from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.worker import Worker
-from proxyguard.limits.stores.open import open_books
+from proxyguard.limits.stores.open import open_backend
 
 
 class SingleProcess:
@@ -21,7 +21,7 @@ class SingleProcess:
 
     def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
         """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
-        self._books = open_books(settings)
+        self._books = open_backend(settings)
         self._worker = Worker(
             settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
         )

@@ -23,8 +23,8 @@ from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.worker_pool import WorkerPool
-from proxyguard.limits.stores.open import MemoryBooks, open_books
-from proxyguard.limits.stores.shared import SharedStoreServer
+from proxyguard.limits.stores.open import MemoryBackend, open_backend
+from proxyguard.limits.stores.shared_server import SharedStoreServer
 from proxyguard.telemetry.metrics import Metrics, exposition, merge
 
 INSTANCE_FAMILIES: Final = (
@@ -41,13 +41,13 @@ class Supervisor:
         self._started = time()
         self._stopping = False
         self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
-        self._books = open_books(settings)
+        self._books = open_backend(settings)
         self._counts = Metrics()
         policy = PolicyTransfer.of(loaded, settings.mode)
         self._pool = WorkerPool(settings, secret, self._folder, policy.parts, self._counts)
         self._store_server = (
             SharedStoreServer(self._pool.store_path, self._books.memory)
-            if isinstance(self._books, MemoryBooks)
+            if isinstance(self._books, MemoryBackend)
             else None
         )
         self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy)

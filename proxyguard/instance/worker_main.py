@@ -22,7 +22,7 @@ from proxyguard.instance.process import configure_logging, loop_factory
 from proxyguard.instance.worker import Worker
 from proxyguard.limits.stores.open import valkey_store
 from proxyguard.limits.stores.remote import RemoteStore
-from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.shared import SharedTransport
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     """Carry traffic until SIGTERM or until the supervisor is gone. Writes one byte to `ready` once it listens."""
     loaded = join(read_parts(assignment.policy))
     settings = assignment.settings
-    store: RemoteStore = SharedStore(assignment.store, settings.counting)
+    store = RemoteStore(SharedTransport(assignment.store), settings.counting)
     if settings.store.url is not None:
         store = valkey_store(settings)
     await store.start()

@@ -11,9 +11,9 @@ from math import floor
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.gcra import State
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.store import Usage
 
 DAY_SECONDS: Final = 86_400
 WEEK_SECONDS: Final = 7 * DAY_SECONDS

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.store import Usage
 
 State = complex
 """A pair of doubles in 32 bytes. `real`: the time (Unix seconds) from which the key may be forgotten; for GCRA that is when

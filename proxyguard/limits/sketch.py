@@ -2,27 +2,24 @@
 
 Pure: (state, now, end of a new window, limit, value) -> (state, usage). The sketch has 1,024 registers: its standard error is
 1.04 / sqrt(1024) = 3.25 %, so that a limit of 1,000 begins to bite between 900 and 1,100 (three standard errors). A limit
-never has to count beyond its amount, so which of the two forms a state has depends on the limit alone. After Flajolet,
-Fusy, Gandouet and Meunier, HyperLogLog, 2007; linear counting for small counts.
+never has to count beyond its amount, so which of the two forms a state has depends on the limit alone. As `core.distinct`, in
+bytes that the stores keep and charge.lua reads: the sum and the zeros of the registers stand before them.
 """
 
 from __future__ import annotations
 
-from math import log
 from struct import Struct
 from typing import Final
 
+from proxyguard.core.distinct import REGISTER_BITS, estimate, register_of
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.store import Usage
 
 EXACT_UP_TO: Final = 128
 """Values kept one by one, 8 bytes each, for limits up to this amount."""
 
-REGISTERS: Final = 1024
-"""A power of two; changes what is stored."""
-
-ALPHA: Final = 0.7213 / (1 + 1.079 / REGISTERS)
-"""The bias of the raw estimate, from the paper."""
+REGISTERS: Final = 1 << REGISTER_BITS
+"""Their number changes what is stored."""
 
 ITEM_BYTES: Final = 8
 
@@ -91,9 +88,7 @@ def _with_exact(state: bytes, end: float, item: bytes) -> bytes:
 
 def _with_register(state: bytes, end: float, item: bytes) -> bytes:
     """The state with a value; the same object when the value changes nothing."""
-    number = int.from_bytes(item, "big")
-    index = number >> 54
-    rank = 55 - (number & ((1 << 54) - 1)).bit_length()
+    index, rank = register_of(int.from_bytes(item, "big"), REGISTER_BITS)
     if state:
         total, zeros = _HEAD.unpack_from(state)[1:]
     else:
@@ -110,7 +105,4 @@ def _estimate(state: bytes) -> float:
     if not state:
         return 0.0
     _, total, zeros = _HEAD.unpack_from(state)
-    raw = ALPHA * REGISTERS * REGISTERS / total
-    if raw <= 2.5 * REGISTERS and zeros:
-        return REGISTERS * log(REGISTERS / zeros)
-    return float(raw)
+    return estimate(REGISTERS, total, zeros)

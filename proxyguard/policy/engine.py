@@ -18,8 +18,9 @@ from typing import NamedTuple
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
 from proxyguard.limits.calendar_window import span_at
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Window
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags, Trigger, trigger_of_tag
 

@@ -1,6 +1,6 @@
 """What alarms look at: totals of the workers become signals about the last seconds, and signals exceed thresholds or do not.
 
-Knows no clock and no restriction; what follows from an alarm is `restrictions`'.
+Knows no clock and no restriction; what follows from an alarm is decided by `monitor`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MIN_ANSWERS: Final = 20
 
 
 class Totals(NamedTuple):
-    """What was counted since the start. `answers` are the upstream's, `slower` how many came within each of `bounds` (the last
-    is beyond all)."""
+    """What was counted since the start. `answers` are the upstream's; `within`, how many came within each bound of `Meter` (the
+    last is beyond all)."""
 
     requests: int = 0
     answers: int = 0

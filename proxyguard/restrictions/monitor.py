@@ -1,13 +1,15 @@
 """Which temporary restrictions are on: by time, by command, or by an alarm; and when one ends that touches the wrong people.
 
-A state machine that is fed with what was counted and the time, once a second. Knows no clock, no file, no process; which rules a
-restriction is made of is `policy.expand`'s.
+Fed with what was counted and the time, once a second. What decides stands in two tables: PRECEDENCE says for which of several
+reasons a restriction is on or off, MOVES what an alarm does next. Knows no clock, no file, no process; which rules a restriction
+is made of is `policy.expand`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum, auto
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -21,9 +23,23 @@ EASED: Final = 0.8
 """An alarm that is on counts as over when everything is below this part of its threshold: it does not flap at the edge."""
 
 
-ALARMED: Final = "by alarm"
-FOLLOWS: Final = "by the alarm of another instance"
-WAITS: Final = "it waits for an alarm"
+class Reason(StrEnum):
+    """Why a restriction is on or off. The value is what operators read; ENDED and ROLLED_BACK have words of their own."""
+
+    OVER = "it is over"
+    ENDED = "ended"
+    ROLLED_BACK = "rolled back"
+    BY_COMMAND = "by command"
+    NOT_BEGUN = "it has not begun"
+    BY_ALARM = "by alarm"
+    FOLLOWS = "by the alarm of another instance"
+    AWAITS_ALARM = "it waits for an alarm"
+    AWAITS_COMMAND = "it waits for a command"
+    BY_TIME = "by time"
+
+
+ON: Final = frozenset({Reason.BY_COMMAND, Reason.BY_ALARM, Reason.FOLLOWS, Reason.BY_TIME})
+"""For these a restriction is on, for all others off."""
 
 NO_ALARMS: Final[Mapping[str, int]] = {}
 
@@ -59,7 +75,7 @@ class Overrides:
     """What operators, and roll-backs, have decided; by name.
 
     An end stays when a later order takes its place: it still says that what was ordered before it is over, whichever
-    instance is the last to hear of that.
+    instance is the last to learn of that.
     """
 
     started: Mapping[str, Started] = field(default_factory=dict)
@@ -127,17 +143,21 @@ def identity(restriction: Restriction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a restriction stands: whether it is on, why (or why not), since when and until when, as far as that is known.
+    """How a restriction stands: why it is on or off, in words too, since when and until when, as far as that is known.
 
     `step` is how far shedding load has come.
     """
 
     restriction: Restriction
-    on: bool
+    cause: Reason
     reason: str
     since: float | None = None
     ends: float | None = None
     step: int = 0
+
+    @property
+    def on(self) -> bool:
+        return self.cause in ON
 
 
 class Look(NamedTuple):
@@ -152,15 +172,139 @@ class Look(NamedTuple):
     alarms: Mapping[str, int] = NO_ALARMS
 
 
+class Load(Enum):
+    """How loud an alarm is."""
+
+    CALM = auto()
+    """Everything is below EASED of its threshold."""
+    NEAR = auto()
+    OVER = auto()
+    """Something is above its threshold."""
+    LASTING = auto()
+    """It has been for as long as the alarm asks."""
+
+
+class Move(Enum):
+    """What an alarm does at a tick."""
+
+    STAY = auto()
+    RAISE = auto()
+    STEP_UP = auto()
+    STEP_DOWN = auto()
+
+
+MOVES: Final[Mapping[tuple[bool, Load], Move]] = {
+    (False, Load.CALM): Move.STAY,
+    (False, Load.NEAR): Move.STAY,
+    (False, Load.OVER): Move.STAY,
+    (False, Load.LASTING): Move.RAISE,
+    (True, Load.CALM): Move.STEP_DOWN,
+    (True, Load.NEAR): Move.STAY,
+    (True, Load.OVER): Move.STEP_UP,
+    (True, Load.LASTING): Move.STEP_UP,
+}
+"""By whether the alarm is raised, and by its load. A step is taken only by what sheds load, and when it is time for one."""
+
+STEPS: Final[Mapping[Move, int]] = {Move.STEP_UP: 1, Move.STEP_DOWN: -1}
+
+
 @dataclass(slots=True)
 class _State:
     """What is remembered of one restriction from tick to tick."""
 
     on_since: float | None = None
+    raised: bool = False
     over_since: float | None = None
-    last_over: float | None = None
+    last_over: float = 0.0
     step: int = 0
     stepped_at: float = 0.0
+
+    def is_raised(self, restriction: Restriction, alarm: Alarm, signals: Signals, now: float) -> bool:
+        """Move the alarm, and the step of shedding load; whether it has the restriction on."""
+        load = self._load(alarm, signals, now)
+        move = MOVES[self.raised, load]
+        if move is Move.RAISE:
+            self.raised, self.step, self.stepped_at = True, min(1, restriction.steps), now
+        if load in (Load.OVER, Load.LASTING):
+            self.last_over = now
+        if restriction.shed is None:
+            self.raised = self.raised and now - self.last_over < restriction.hold_seconds
+            return self.raised
+        if move in STEPS and now - self.stepped_at >= restriction.shed.every_seconds:
+            self.step, self.stepped_at = min(self.step + STEPS[move], restriction.steps), now
+        if self.step <= 0:
+            self.lower()
+        return self.raised
+
+    def lower(self) -> None:
+        """The alarm is over."""
+        self.raised, self.step = False, 0
+
+    def _load(self, alarm: Alarm, signals: Signals, now: float) -> Load:
+        if not is_over(alarm, signals):
+            self.over_since = None
+            return Load.NEAR if is_over(alarm, signals, EASED) else Load.CALM
+        if self.over_since is None:
+            self.over_since = now
+        return Load.LASTING if now - self.over_since >= alarm.for_seconds else Load.OVER
+
+
+class _Case(NamedTuple):
+    """One restriction at one tick."""
+
+    restriction: Restriction
+    state: _State
+    ended: Ended | None
+    started: Started | None
+    signals: Signals
+    followed: bool
+    now: float
+
+    def is_ended(self) -> bool:
+        return self.ended is not None and self.ended.identity == identity(self.restriction)
+
+    def is_started(self) -> bool:
+        """One that sheds load cannot be started: a command only lets it wait for its alarm again."""
+        started = self.started
+        return (
+            started is not None
+            and self.restriction.shed is None
+            and (started.until is None or self.now < started.until)
+        )
+
+    def is_early(self) -> bool:
+        return self.restriction.start is not None and self.now < self.restriction.start
+
+    def is_raised(self) -> bool:
+        alarm = self.restriction.alarm
+        return alarm is not None and self.state.is_raised(self.restriction, alarm, self.signals, self.now)
+
+    @property
+    def has_alarm(self) -> bool:
+        return self.restriction.alarm is not None
+
+    def standing(self) -> Standing:
+        """By PRECEDENCE, collateral aside."""
+        cause = next(reason for reason, holds in PRECEDENCE if holds(self))
+        ends = self.restriction.until if cause in (Reason.BY_COMMAND, Reason.BY_TIME) else None
+        if ends is not None and cause is Reason.BY_COMMAND and self.started and self.started.until is not None:
+            ends = min(self.started.until, ends)
+        words = self.ended.reason if cause is Reason.ENDED and self.ended is not None else str(cause)
+        return Standing(self.restriction, cause, words, ends=ends)
+
+
+PRECEDENCE: Final[tuple[tuple[Reason, Callable[[_Case], bool]], ...]] = (
+    (Reason.OVER, lambda case: case.now >= case.restriction.until),
+    (Reason.ENDED, _Case.is_ended),
+    (Reason.BY_COMMAND, _Case.is_started),
+    (Reason.NOT_BEGUN, _Case.is_early),
+    (Reason.BY_ALARM, _Case.is_raised),
+    (Reason.FOLLOWS, lambda case: case.has_alarm and case.followed),
+    (Reason.AWAITS_ALARM, lambda case: case.has_alarm),
+    (Reason.AWAITS_COMMAND, lambda case: case.restriction.standby),
+    (Reason.BY_TIME, lambda _: True),
+)
+"""The first that holds is the reason. The alarm moves only when nothing before it holds."""
 
 
 class Monitor:
@@ -185,92 +329,37 @@ class Monitor:
         self._states = {each.name: self._states.get(each.name, _State()) for each in restrictions}
         standings: list[Standing] = []
         changes: list[tuple[str, str]] = []
-        rolled_back: list[tuple[str, str]] = []
-        own: dict[str, int] = {}
         for restriction in restrictions:
             name = restriction.name
             state = self._states[name]
-            before = state.on_since is not None
-            standing = self._standing(restriction, state, orders, signals, now)
-            if standing.reason == WAITS and name in alarms:
-                standing = Standing(restriction, on=True, reason=FOLLOWS)
-            if standing.on and before:
-                too_much = _collateral(restriction, collateral.get(name, (0, 0)))
-                if too_much:
-                    rolled_back.append((name, too_much))
-                    standing = Standing(restriction, on=False, reason=too_much)
-            if standing.on is not before:
-                changes.append((name, f"on: {standing.reason}" if standing.on else f"off: {standing.reason}"))
+            ended, started = orders.ending(name), orders.started.get(name)
+            standing = _Case(restriction, state, ended, started, signals, name in alarms, now).standing()
+            was_on = state.on_since is not None
+            if standing.on and was_on:
+                standing = _rolled_back(standing, collateral.get(name, (0, 0)))
+            if standing.on is not was_on:
+                changes.append((name, f"{'on' if standing.on else 'off'}: {standing.reason}"))
                 state.on_since = now if standing.on else None
-            if not standing.on and standing.reason != WAITS:
-                state.step = 0
-                state.last_over = None
-            if standing.reason == ALARMED:
-                own[name] = state.step
+            if not standing.on and standing.cause is not Reason.AWAITS_ALARM:
+                state.lower()
             step = min(max(state.step, alarms.get(name, 0)), restriction.steps) if standing.on else 0
             standings.append(replace(standing, since=state.on_since, step=step))
-        return Look(tuple(standings), tuple(changes), tuple(rolled_back), own)
-
-    def _standing(
-        self, restriction: Restriction, state: _State, orders: Overrides, signals: Signals, now: float
-    ) -> Standing:
-        """How a restriction stands, collateral aside."""
-        if now >= restriction.until:
-            return Standing(restriction, on=False, reason="it is over")
-        ended = orders.ending(restriction.name)
-        if ended is not None and ended.identity == identity(restriction):
-            return Standing(restriction, on=False, reason=ended.reason)
-        started = orders.started.get(restriction.name)
-        if started is not None and restriction.shed is None and (started.until is None or now < started.until):
-            ends = restriction.until if started.until is None else min(started.until, restriction.until)
-            return Standing(restriction, on=True, reason="by command", ends=ends)
-        if restriction.start is not None and now < restriction.start:
-            return Standing(restriction, on=False, reason="it has not begun")
-        if restriction.alarm is not None:
-            on = _by_alarm(restriction, restriction.alarm, state, signals, now)
-            return Standing(restriction, on=on, reason=ALARMED if on else WAITS)
-        if restriction.standby:
-            return Standing(restriction, on=False, reason="it waits for a command")
-        return Standing(restriction, on=True, reason="by time", ends=restriction.until)
+        return Look(
+            tuple(standings),
+            tuple(changes),
+            tuple((each.restriction.name, each.reason) for each in standings if each.cause is Reason.ROLLED_BACK),
+            {
+                each.restriction.name: self._states[each.restriction.name].step
+                for each in standings
+                if each.cause is Reason.BY_ALARM
+            },
+        )
 
 
-def _by_alarm(restriction: Restriction, alarm: Alarm, state: _State, signals: Signals, now: float) -> bool:
-    """Whether the alarm has it on. Moves the step of shedding load."""
-    was_on = state.last_over is not None
-    over = is_over(alarm, signals)
-    if not over:
-        state.over_since = None
-    elif state.over_since is None:
-        state.over_since = now
-    long_enough = state.over_since is not None and now - state.over_since >= alarm.for_seconds
-    if not was_on:
-        if not long_enough:
-            return False
-        state.step, state.stepped_at = min(1, restriction.steps), now
-    if over:
-        state.last_over = now
-    shed = restriction.shed
-    if shed is None:
-        if state.last_over is not None and now - state.last_over >= restriction.hold_seconds:
-            state.last_over = None
-        return state.last_over is not None
-    if now - state.stepped_at >= shed.every_seconds:
-        if over:
-            state.step = min(state.step + 1, restriction.steps)
-            state.stepped_at = now
-        elif not is_over(alarm, signals, EASED):
-            state.step -= 1
-            state.stepped_at = now
-    if state.step <= 0:
-        state.step, state.last_over = 0, None
-    return state.last_over is not None
-
-
-def _collateral(restriction: Restriction, counted: tuple[int, int]) -> str:
-    """Words, if a restriction touches too many of those whom it was to spare."""
-    spared, (touched, seen) = restriction.roll_back, counted
+def _rolled_back(standing: Standing, counted: tuple[int, int]) -> Standing:
+    """As it was, or rolled back if it touches too many of those whom it was to spare."""
+    spared, (touched, seen) = standing.restriction.roll_back, counted
     if spared is None or seen < MIN_SEEN or touched <= spared.share * seen:
-        return ""
-    return (
-        f"rolled back: it touched {touched} of {seen} {spared.class_name} clients, more than {100 * spared.share:g} %"
-    )
+        return standing
+    share = f"{touched} of {seen} {spared.class_name} clients, more than {100 * spared.share:g} %"
+    return Standing(standing.restriction, Reason.ROLLED_BACK, f"rolled back: it touched {share}")

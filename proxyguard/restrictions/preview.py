@@ -1,6 +1,6 @@
 """What of a restriction can be tried on the last hour: its limits, and the paths that it is about; and what cannot is named.
 
-Workers remember who asked how often for which part of the site (`recent`), not requests. Knows nothing of commands.
+Workers remember who asked how often for which part of the site (`history`), not requests. Knows nothing of commands.
 """
 
 from __future__ import annotations

@@ -1,40 +1,57 @@
-"""Orders about restrictions that several instances share, through the store that they count in: one command is enough for all.
+"""Overrides of restrictions that instances share, as notes in the store that they count in: one command is enough for all.
 
-An order is kept as a ban of a key that no request has, because bans reach all instances within a second, outlive restarts and end
-by themselves. What belongs to no name that all instances know (a restriction given by command, an alarm that is on) stands in one
-of a few numbered slots, so that looking is a handful of look-ups; who loses a slot to another instance takes another one. An
-alarm's slot is a lease: it ends with the instance that said it. Knows nothing of a store's workings.
+One note holds the last order about a restriction, `override:NAME`: of a start and an end the later counts, wherever it was given.
+Each instance says in notes of its own how far its alarms have come, `alarm:NAME:INSTANCE`. Such a note is a lease: it ends with
+the instance that wrote it. Knows nothing of a store's workings.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from proxyguard.core.decision import Reject
-from proxyguard.limits.stores.bans import ORDER_MARK
-from proxyguard.limits.stores.store import AsyncStore, BanRecord, BanTerms, Store
+import msgspec
+
+from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.monitor import NO_ALARMS, Ended, GivenRestriction, Overrides, Started
 
-START: Final = f"{ORDER_MARK}start:"
-END: Final = f"{ORDER_MARK}end:"
-GIVEN: Final = f"{ORDER_MARK}given:"
-ALARM: Final = f"{ORDER_MARK}alarm:"
+MAX_SHARED_GIVEN: Final = 40
+"""Restrictions given by command that instances share: twice what one instance may give."""
 
-GIVEN_SLOTS: Final = 40
-"""Twice what one instance may give."""
-
-ALARM_SLOTS: Final = 8
-"""Of each restriction. When as many instances say that an alarm is on, nobody needs another to say so."""
+MAX_FOLLOWED: Final = 8
+"""Instances that say of one restriction that its alarm is on. When so many do, nobody needs another to say so."""
 
 LEASE_SECONDS: Final = 10.0
 """How long an alarm stays on elsewhere when the instance that said so is gone."""
 
 type Saved = Callable[[], Awaitable[bool]]
-"""Whether the server has what the store was told so far; waits for it a little."""
+"""Whether the server has what the store was given so far; waits for it a little."""
+
+
+class _Start(msgspec.Struct, tag="start", frozen=True):
+    """A `Started`; its times are the note's."""
+
+
+class _End(msgspec.Struct, tag="end", frozen=True):
+    """An `Ended`."""
+
+    reason: str
+    identity: str
+
+
+class _Give(msgspec.Struct, tag="give", frozen=True):
+    """A `GivenRestriction`. Its end is here too, because clocks of instances may differ and `plain` names the same end."""
+
+    plain: dict[str, Any]
+    until: float
+
+
+type _Order = _Start | _End | _Give
+
+_encode = msgspec.json.Encoder().encode
+_decoder: msgspec.json.Decoder[_Order] = msgspec.json.Decoder(_Start | _End | _Give)
 
 
 class CollectedOverrides(NamedTuple):
@@ -45,110 +62,71 @@ class CollectedOverrides(NamedTuple):
 
 
 class SharedOverrides:
-    """The orders in a store, as one instance sees and gives them."""
+    """The overrides in a store, as one instance reads and writes them. Writing gives False when the store has no room."""
 
     def __init__(self, store: Store | AsyncStore, saved: Saved) -> None:
         self._store = store
-        self._me = secrets.token_hex(4)
+        self._instance = secrets.token_hex(4)
         self.saved = saved
 
-    def start(self, restriction: Restriction, order: Started) -> None:
-        """Tell all instances of a start."""
-        ends = restriction.until if order.until is None else min(order.until, restriction.until)
-        self._lift(END + restriction.name, START + restriction.name)
-        self._publish(START + restriction.name, "started by command", "", order.since, ends)
+    def start(self, restriction: Restriction, order: Started) -> bool:
+        """Share a start."""
+        until = restriction.until if order.until is None else min(order.until, restriction.until)
+        return self._put(restriction.name, _Start(), until, order.since)
 
-    def give(self, name: str, order: GivenRestriction) -> None:
-        """Tell all instances of a restriction that no file has, in place of one of this name."""
-        older = [key for key, each, _ in self._given(order.since) if each == name]
-        free = self._free(GIVEN, GIVEN_SLOTS, order.since)
-        self._lift(END + name)
-        if free:
-            note = json.dumps({**order.plain, "until_seconds": order.until})
-            self._publish(secrets.choice(free), "given by command", note, order.since, order.until)
-        self._lift(*older)
+    def give(self, name: str, order: GivenRestriction) -> bool:
+        """Share a restriction that no file has, in place of one of this name."""
+        others = self.collect(order.since).orders.given.keys() - {name}
+        return len(others) < MAX_SHARED_GIVEN and self._put(
+            name, _Give(dict(order.plain), order.until), order.until, order.since
+        )
 
-    def end(self, restriction: Restriction, order: Ended) -> None:
-        """Tell all instances of an end, or a roll-back."""
-        name = restriction.name
-        given = [key for key, each, _ in self._given(order.at) if each == name]
-        self._lift(START + name, END + name)
-        self._publish(END + name, order.reason, order.identity, order.at, restriction.until)
-        self._lift(*given)
+    def end(self, restriction: Restriction, order: Ended) -> bool:
+        """Share an end, or a roll-back."""
+        return self._put(restriction.name, _End(order.reason, order.identity), restriction.until, order.at)
 
     def alarm(self, name: str, step: int | None, now: float) -> None:
         """Say how far an alarm of this instance has come, or (None) that it is over. To be repeated while it is on."""
-        prefix = f"{ALARM}{name}:"
-        own = [record for record in self._slots(prefix, ALARM_SLOTS, now) if record.note.startswith(self._me)]
-        note = f"{self._me}/{step}"
-        if any(record.note == note and record.until - now > LEASE_SECONDS / 2 for record in own):
-            return
-        if step is not None:
-            free = self._free(prefix, ALARM_SLOTS, now)
-            if not free:
+        prefix = f"alarm:{name}:"
+        text = "" if step is None else str(step)
+        mine = self._store.note(prefix + self._instance, now)
+        if mine is None:
+            if not text or sum(note.name.startswith(prefix) for note in self._store.notes(now)) >= MAX_FOLLOWED:
                 return
-            self._publish(secrets.choice(free), "an alarm is on", note, now, now + LEASE_SECONDS)
-        self._lift(*(record.key for record in own))  # the new one is there already: nobody sees a gap
+        elif mine.text == text and (not text or mine.until - now > LEASE_SECONDS / 2):
+            return
+        self._store.put_note(prefix + self._instance, text, now + LEASE_SECONDS, now)
 
-    def collect(self, restrictions: Iterable[Restriction], own: Iterable[str], now: float) -> CollectedOverrides:
-        """What all instances said, this one included but for its own alarms; `own` names what this one gave."""
+    def collect(self, now: float) -> CollectedOverrides:
+        """What all instances said, this one included but for its own alarms."""
         started: dict[str, Started] = {}
         ended: dict[str, Ended] = {}
+        given: dict[str, GivenRestriction] = {}
         alarms: dict[str, int] = {}
-        given = {name: order for _, name, order in sorted(self._given(now), key=lambda each: each[2].since)}
-        for name in {*given, *own, *(each.name for each in restrictions)}:
-            begun, over = self._store.banned(START + name, now), self._store.banned(END + name, now)
-            if begun is not None:
-                started[name] = Started(begun.since, begun.until)
-            if over is not None:
-                ended[name] = Ended(over.since, over.reason, over.note)
-        for restriction in restrictions:
-            if restriction.alarm is not None:
-                steps = [*self._steps(restriction.name, now)]
-                if steps:
-                    alarms[restriction.name] = max(steps)
+        for note in self._store.notes(now):
+            kind, _, name = note.name.partition(":")
+            if kind == "alarm":
+                name, _, instance = name.rpartition(":")
+                if instance != self._instance and note.text.isdecimal():
+                    alarms[name] = max(alarms.get(name, 0), int(note.text))
+            elif kind == "override":
+                match _order(note.text):
+                    case _Start():
+                        started[name] = Started(note.since, note.until)
+                    case _End(reason, identity):
+                        ended[name] = Ended(note.since, reason, identity)
+                    case _Give(plain, until) if plain.get("name") == name:
+                        given[name] = GivenRestriction(note.since, until, plain)
         return CollectedOverrides(Overrides(started, ended, given), alarms)
 
-    def _steps(self, name: str, now: float) -> Iterator[int]:
-        """How far alarms of other instances have come."""
-        for record in self._slots(f"{ALARM}{name}:", ALARM_SLOTS, now):
-            who, _, step = record.note.partition("/")
-            if who != self._me and step.isdecimal():
-                yield int(step)
-
-    def _given(self, now: float) -> Iterator[tuple[str, str, GivenRestriction]]:
-        """Slot, name and order of each restriction that is given."""
-        for record in self._slots(GIVEN, GIVEN_SLOTS, now):
-            plain = _plain(record.note)
-            if plain is not None:
-                until = plain.pop("until_seconds")
-                yield record.key, plain["name"], GivenRestriction(record.since, until, plain)
-
-    def _slots(self, prefix: str, count: int, now: float) -> list[BanRecord]:
-        """The slots that are taken."""
-        found = (self._store.banned(f"{prefix}{slot}", now) for slot in range(count))
-        return [record for record in found if record is not None]
-
-    def _free(self, prefix: str, count: int, now: float) -> list[str]:
-        return [key for slot in range(count) if self._store.banned(key := f"{prefix}{slot}", now) is None]
-
-    def _lift(self, *keys: str) -> None:
-        for key in keys:
-            self._store.unban(key)
-
-    def _publish(self, key: str, reason: str, note: str, now: float, until: float) -> None:
-        if until > now:
-            self._store.ban(
-                key, "operator", reason, BanTerms(until - now, Reject(), forget_seconds=0.0, note=note), now
-            )
+    def _put(self, name: str, order: _Order, until: float, now: float) -> bool:
+        """One that is over already needs no room."""
+        return until <= now or self._store.put_note(f"override:{name}", _encode(order).decode(), until, now)
 
 
-def _plain(note: str) -> dict[str, Any] | None:
-    """A restriction as another instance wrote it; None for what is none."""
+def _order(text: str) -> _Order | None:
+    """An order as another instance wrote it; None for anything else."""
     try:
-        plain = json.loads(note)
-    except ValueError:
+        return _decoder.decode(text)
+    except msgspec.DecodeError:
         return None
-    if isinstance(plain, dict) and isinstance(plain.get("name"), str):
-        return plain if isinstance(plain.get("until_seconds"), int | float) else None
-    return None

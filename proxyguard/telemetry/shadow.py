@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.decision import Decision, Mode
-from proxyguard.telemetry.distinct import Distinct
+from proxyguard.core.distinct import Distinct
 
 WINDOW_SECONDS: Final = 86_400.0
 

@@ -21,8 +21,8 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 def run[T](scenario: Coroutine[Any, Any, T]) -> T:
-    """Run a scenario on uvloop, as workers do."""
-    return uvloop.run(asyncio.wait_for(scenario, 20))
+    """Run a scenario on uvloop, as workers do. The bound is for one that hangs: a busy machine may take its time."""
+    return uvloop.run(asyncio.wait_for(scenario, 60))
 
 
 class ScriptedUpstream:

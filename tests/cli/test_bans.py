@@ -22,8 +22,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
 from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.server import Command, ControlServer
-from proxyguard.limits.stores.bans import ORDER_MARK
-from proxyguard.limits.stores.open import MemoryBooks
+from proxyguard.limits.stores.open import MemoryBackend
 from proxyguard.limits.stores.store import BanTerms
 
 UNSAVED = "  it ends with this instance: the setting store.snapshot would keep it\n"
@@ -36,7 +35,7 @@ class Instance:
 
     def __init__(self, control: Path) -> None:
         self.control = control
-        self.books = MemoryBooks(Settings())
+        self.books = MemoryBackend(Settings())
         self.store = self.books.memory
         reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
         self.commands: Mapping[str, Command] = ControlCommands(
@@ -131,7 +130,7 @@ def fill(instance: Instance) -> None:
     now = time()
     for key, note in (("client:192.0.2.7", "deny all;\n\x1b[2J"), ("network:2001:db8::/48", ""), ("header.x:ab", "")):
         instance.store.ban(key, "flood", "", BanTerms(3600.0 - len(key), Reject(), note=note), now)
-    instance.store.ban(f"{ORDER_MARK}end:slow", "operator", "", BanTerms(3600.0, Reject()), now)
+    instance.store.put_note("override:slow", "{}", now + 3600.0, now)
 
 
 def test_bans_are_exported_for_other_programs(instance: Instance) -> None:

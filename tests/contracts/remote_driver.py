@@ -6,18 +6,20 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from proxyguard.limits.charge import Charge
+from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.remote import RemoteStore
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from tests.contracts.store_contract import START
 
 
-class RemoteDriver[Store: RemoteStore](ABC):
+class RemoteDriver(ABC):
     """Implements `store_contract.Driver`. The clock of both stores is the `now` of the last call."""
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.now = START
         self.run = runner.run
-        self.stores: list[Store] = []
+        self.stores: list[RemoteStore] = []
 
     async def start(self) -> None:
         for store in self.stores:
@@ -29,10 +31,10 @@ class RemoteDriver[Store: RemoteStore](ABC):
             await store.stop()
 
     @abstractmethod
-    async def settle(self, store: Store) -> None:
-        """Return when a store has said and heard all news of bans."""
+    async def settle(self, store: RemoteStore) -> None:
+        """Return when a store has sent and received all news."""
 
-    def next_store(self, now: float) -> Store:
+    def next_store(self, now: float) -> RemoteStore:
         self.now = now
         self.stores.reverse()
         return self.stores[0]
@@ -71,3 +73,17 @@ class RemoteDriver[Store: RemoteStore](ABC):
         seen = [list(store.bans(now)) for store in self.stores]
         assert seen[0] == seen[1]
         return seen[0]
+
+    def put_note(self, name: str, text: str, until: float = START + 600.0, now: float = START) -> bool:
+        async def ask() -> bool:
+            put = self.next_store(now).put_note(name, text, until, now)
+            await self.settled()
+            return put
+
+        return self.run(ask())
+
+    def notes(self, now: float = START) -> list[StoreNote]:
+        read = [list(store.notes(now)) for store in self.stores]
+        assert read[0] == read[1]
+        assert [self.stores[0].note(note.name, now) for note in read[0]] == read[0]
+        return read[0]

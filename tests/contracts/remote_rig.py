@@ -12,11 +12,11 @@ from typing import Any
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting
-from proxyguard.limits.stores.remote import RemoteStore
+from proxyguard.limits.stores.remote import RemoteStore, Transport
 from proxyguard.limits.stores.resp import ValkeyUrl
-from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.shared import SharedTransport
 from proxyguard.limits.stores.store import BanTerms
-from proxyguard.limits.stores.valkey import ValkeyStore
+from proxyguard.limits.stores.valkey import ValkeyTransport
 from tests.contracts.servers import valkey
 
 HOUR = BanTerms(3600.0, Reject())
@@ -26,13 +26,13 @@ BUSY_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def started[Store: RemoteStore](
-    make: Callable[..., Store], place: object, **options: Any
-) -> AsyncIterator[tuple[Store, list[str]]]:
-    """A store at a place, running, and what it says of its state."""
+async def started(transport: Transport, **options: Any) -> AsyncIterator[tuple[RemoteStore, list[str]]]:
+    """A store at the end of a transport, running, and what it says of its state."""
     said: list[str] = []
     options.setdefault("timeout_seconds", BUSY_SECONDS)
-    store = make(place, COUNTING, on_state=lambda up, why: said.append(f"{'up' if up else 'down'}: {why}"), **options)
+    store = RemoteStore(
+        transport, COUNTING, on_state=lambda up, why: said.append(f"{'up' if up else 'down'}: {why}"), **options
+    )
     await store.start()
     yield store, said
     await store.stop()
@@ -58,15 +58,14 @@ class Rig:
 
     name: str
     serving: Callable[[Path], AbstractContextManager[subprocess.Popen[bytes]]]
-    make: Callable[..., RemoteStore]
-    place: Callable[[Path], object]
+    transport: Callable[[Path], Transport]
 
     def instance(self, path: Path, **options: Any) -> AbstractAsyncContextManager[tuple[RemoteStore, list[str]]]:
         """A store at a socket, running, and what it says of its state."""
-        return started(self.make, self.place(path), **options)
+        return started(self.transport(path), **options)
 
 
 RIGS = (
-    Rig("workers", store_process, SharedStore, lambda path: path),
-    Rig("valkey", valkey, ValkeyStore, lambda path: ValkeyUrl.parse(f"unix://{path}")),
+    Rig("workers", store_process, SharedTransport),
+    Rig("valkey", valkey, lambda path: ValkeyTransport(ValkeyUrl.parse(f"unix://{path}"))),
 )

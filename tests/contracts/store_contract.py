@@ -13,8 +13,10 @@ from typing import Protocol
 import pytest
 
 from proxyguard.core.decision import Drop, Reject, Tarpit
+from proxyguard.limits.charge import Charge, Usage, distinct_key
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome, Usage, distinct_key
+from proxyguard.limits.stores.notes import MAX_NOTE_BYTES, MAX_NOTES, StoreNote
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 
 START = 1_800_000_000.0
 CLIENT = (KeyPart(KeyKind.CLIENT),)
@@ -31,6 +33,8 @@ class Driver(Protocol):
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float = START) -> BanRecord: ...
     def unban(self, key: str, now: float = START) -> bool: ...
     def bans(self, now: float = START) -> list[BanRecord]: ...
+    def put_note(self, name: str, text: str, until: float = START + 600.0, now: float = START) -> bool: ...
+    def notes(self, now: float = START) -> list[StoreNote]: ...
 
 
 def hashed(value: str) -> bytes:
@@ -241,6 +245,57 @@ def many_values_are_counted_within_the_stated_error(store: Driver) -> None:
     assert passed == 1120
 
 
+def a_note_is_read_until_its_end(store: Driver) -> None:
+    assert store.put_note("b", "ticket 7, ü\0", START + 60.0)
+    assert store.put_note("a", "", START + 600.0, START + 1)
+    b, a = StoreNote("b", "ticket 7, ü\0", START, START + 60.0), StoreNote("a", "", START + 1, START + 600.0)
+    assert [store.notes(now) for now in (START + 1, START + 60.0, START + 600.0)] == [[a, b], [a], []]
+
+
+def a_note_takes_the_place_of_the_one_before_it(store: Driver) -> None:
+    for text, until, now in (("z", 600.0, 0.0), ("a", 30.0, 0.0), ("b", 40.0, 1.0), ("c", 50.0, -5.0)):
+        assert store.put_note("name", text, START + until, START + now)
+        found = store.notes(START + now)
+        assert [(note.name, note.text, note.until) for note in found] == [("name", text, START + until)]
+    assert store.notes(START + 1)[0].since == pytest.approx(START + 1, abs=1e-4)  # a clock set back does not undo it
+
+
+def a_note_that_has_ended_leaves_its_name_free(store: Driver) -> None:
+    store.put_note("name", "old", START + 60.0)
+    assert store.put_note("name", "new", START + 90.0, START + 60.0)
+    assert store.notes(START + 60.0) == [StoreNote("name", "new", START + 60.0, START + 90.0)]
+
+
+def notes_are_no_bans(store: Driver) -> None:
+    store.put_note("client:a", "note")
+    assert store.charge([], ["client:a"]).ban is None
+    record = store.ban("client:a", "rule", "", TEN_MINUTES)
+    assert store.unban("client:a", START + 1)
+    assert (store.bans(START + 1), [note.text for note in store.notes(START + 1)], record.key) == (
+        [],
+        ["note"],
+        "client:a",
+    )
+
+
+def what_is_over_or_too_long_is_no_note(store: Driver) -> None:
+    assert not store.put_note("name", "text", START)
+    assert not store.put_note("name", "ü" * (MAX_NOTE_BYTES // 2))
+    assert store.put_note("name", "ü" * (MAX_NOTE_BYTES // 2 - 2))
+    assert len(store.notes()) == 1
+
+
+def full_notes_refuse_new_names_and_keep_the_old(store: Driver) -> None:
+    names = sorted(str(number) for number in range(MAX_NOTES))
+    for name in names:
+        assert store.put_note(name, "", START + 60.0 + int(name))
+    assert not store.put_note("new", "")
+    assert store.put_note("7", "changed", START + 2000.0)
+    assert [note.name for note in store.notes()] == names
+    assert store.put_note("new", "", START + 2000.0, START + 60.0)
+    assert [note.name for note in store.notes(START + 60.0)] == [*names[1:], "new"]
+
+
 CASES: list[Callable[[Driver], None]] = [
     the_fourth_of_three_is_exceeded_and_says_when_to_come_back,
     keys_are_counted_apart,
@@ -267,6 +322,12 @@ CASES: list[Callable[[Driver], None]] = [
     the_same_value_is_counted_once,
     values_are_not_counted_when_the_batch_stops,
     many_values_are_counted_within_the_stated_error,
+    a_note_is_read_until_its_end,
+    a_note_takes_the_place_of_the_one_before_it,
+    a_note_that_has_ended_leaves_its_name_free,
+    notes_are_no_bans,
+    what_is_over_or_too_long_is_no_note,
+    full_notes_refuse_new_names_and_keep_the_old,
 ]
 
 over_all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

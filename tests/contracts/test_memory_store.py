@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome
+from proxyguard.limits.stores.notes import StoreNote
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from tests.contracts.store_contract import START, Driver, over_all_cases
 
 
@@ -25,6 +27,14 @@ class MemoryDriver:
 
     def bans(self, now: float = START) -> list[BanRecord]:
         return list(self.store.bans(now))
+
+    def put_note(self, name: str, text: str, until: float = START + 600.0, now: float = START) -> bool:
+        return self.store.put_note(name, text, until, now)
+
+    def notes(self, now: float = START) -> list[StoreNote]:
+        notes = list(self.store.notes(now))
+        assert [self.store.note(note.name, now) for note in notes] == notes
+        return notes
 
 
 @over_all_cases

@@ -11,10 +11,11 @@ from time import monotonic, time
 import pytest
 
 from proxyguard.core.settings import OnStoreDown
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores import remote
+from proxyguard.limits.stores import mirror
 from proxyguard.limits.stores.remote import MAX_WAITING
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, StoreUnavailable
+from proxyguard.limits.stores.store import BanTerms, Outcome, StoreUnavailable
 from tests.contracts.remote_rig import HOUR, RIGS, Rig
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, charged, run, until
 
@@ -68,11 +69,68 @@ def test_of_two_bans_at_the_same_time_the_same_holds_everywhere(rig: Rig, tmp_pa
         async with rig.instance(tmp_path / "s") as (one, _), rig.instance(tmp_path / "s") as (two, _):
             one.ban("client:a", "first", "", HOUR, time())
             two.ban("client:a", "second", "", BanTerms(60.0, HOUR.then), time())
-            await until(lambda: not (one._unacknowledged or two._unacknowledged))
+            await until(lambda: not (one.mirror.unconfirmed or two.mirror.unconfirmed))
             await until(
                 lambda: [record.rule for record in one.bans(time())] == [record.rule for record in two.bans(time())]
             )
             assert len(list(one.bans(time()))) == 1
+
+    with rig.serving(tmp_path / "s"):
+        run(scene())
+
+
+@over_both
+def test_of_two_notes_of_one_name_the_later_holds_everywhere(rig: Rig, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with rig.instance(tmp_path / "s") as (one, _), rig.instance(tmp_path / "s") as (two, _):
+            now = time()
+            one.put_note("a", "later", now + 100.0, now + 2.0)
+            two.put_note("a", "earlier", now + 100.0, now)
+            await until(lambda: not (one.mirror.unconfirmed or two.mirror.unconfirmed))
+            await until(lambda: [note.text for note in (*one.notes(now), *two.notes(now))] == ["later"] * 2)
+            async with rig.instance(tmp_path / "s") as (three, _):
+                await until(lambda: [note.text for note in three.notes(now)] == ["later"])
+
+    with rig.serving(tmp_path / "s"):
+        run(scene())
+
+
+@over_both
+def test_a_server_restarted_empty_gets_the_notes_back(rig: Rig, tmp_path: Path) -> None:
+    async def scene() -> None:
+        path = tmp_path / "s"
+        with rig.serving(path) as first:
+            async with rig.instance(path) as (one, _), rig.instance(path) as (two, _):
+                now = time()
+                one.put_note("before", "1", now + 100.0, now)
+                await until(lambda: len(two.notes(now)) == 1)
+                first.kill()
+                await until(lambda: not (one.fallback.up or two.fallback.up))
+                two.put_note("before", "2", now + 100.0, now + 1.0)
+                two.put_note("during", "3", now + 100.0, now)
+                assert [note.text for note in one.notes(now)] == ["1"]
+                first.wait()
+                with rig.serving(path):
+                    async with rig.instance(path) as (three, _):
+                        stores = (one, two, three)
+                        await until(
+                            lambda: [note.text for store in stores for note in store.notes(now)] == ["2", "3"] * 3
+                        )
+
+    run(scene())
+
+
+@over_both
+def test_notes_come_back_to_one_that_was_away(rig: Rig, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with rig.instance(tmp_path / "s") as (one, _), rig.instance(tmp_path / "s") as (two, _):
+            one.ban("client:a", "rule", "", HOUR, time())
+            await until(lambda: len(two.ban_table) == 1)
+            two.on_failure("cut")
+            now = time()
+            one.put_note("a", "meanwhile", now + 100.0, now)
+            assert await one.saved()
+            await until(lambda: [note.text for note in two.notes(now)] == ["meanwhile"])
 
     with rig.serving(tmp_path / "s"):
         run(scene())
@@ -197,7 +255,7 @@ def test_a_stopped_server_keeps_nobody_waiting_longer_than_the_time_out(rig: Rig
 def test_a_ban_is_not_called_saved_while_the_server_is_down(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "SAVED_SECONDS", 0.05)
+    monkeypatch.setattr(mirror, "SAVED_SECONDS", 0.05)
 
     async def scene() -> None:
         async with rig.instance(tmp_path / "s") as (one, _):
@@ -206,7 +264,7 @@ def test_a_ban_is_not_called_saved_while_the_server_is_down(
             assert await one.saved() is False
             with rig.serving(tmp_path / "s"):
                 await until(lambda: one.fallback.up)
-                await until(lambda: not one._unacknowledged)
+                await until(lambda: not one.mirror.unconfirmed)
                 assert await one.saved() is True
 
     run(scene())

@@ -10,21 +10,25 @@ import pytest
 import uvloop
 
 from proxyguard.core.settings import Counting
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.remote import RemoteStore
+from proxyguard.limits.stores.shared import SharedTransport
 from proxyguard.limits.stores.shared_server import SharedStoreServer
-from proxyguard.limits.stores.store import Charge, Outcome
+from proxyguard.limits.stores.store import Outcome
 from tests.contracts.remote_driver import RemoteDriver
 from tests.contracts.store_contract import FIVE_A_MINUTE, START, Driver, over_all_cases
 
 COUNTING = Counting(keys=1000, bans=100)
 
 
-class SharedDriver(RemoteDriver[SharedStore]):
+class SharedDriver(RemoteDriver):
     def __init__(self, path: Path, runner: asyncio.Runner) -> None:
         super().__init__(runner)
         self.server = SharedStoreServer(path, MemoryStore(keys=1000, bans=100), clock=lambda: self.now)
-        self.stores = [SharedStore(path, COUNTING, timeout_seconds=2.0, clock=lambda: self.now) for _ in range(2)]
+        self.stores = [
+            RemoteStore(SharedTransport(path), COUNTING, timeout_seconds=2.0, clock=lambda: self.now) for _ in range(2)
+        ]
         self.run(self.server.start())
         self.run(self.start())
 
@@ -32,7 +36,7 @@ class SharedDriver(RemoteDriver[SharedStore]):
         await super().stop()
         await self.server.stop()
 
-    async def settle(self, store: SharedStore) -> None:
+    async def settle(self, store: RemoteStore) -> None:
         """A round trip: what was written before it on the same connection has been heard."""
         outcome = store.charge([Charge("settled|", FIVE_A_MINUTE, 0.0)], (), START)
         assert not isinstance(outcome, Outcome)

@@ -10,8 +10,9 @@ import pytest
 import uvloop
 
 from proxyguard.core.settings import Counting
+from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
-from proxyguard.limits.stores.valkey import ValkeyStore
+from proxyguard.limits.stores.valkey import ValkeyTransport
 from tests.contracts.remote_driver import RemoteDriver
 from tests.contracts.servers import command, valkey
 from tests.contracts.store_contract import Driver, over_all_cases
@@ -19,19 +20,21 @@ from tests.contracts.store_contract import Driver, over_all_cases
 COUNTING = Counting(keys=1000, bans=100)
 
 
-class ValkeyDriver(RemoteDriver[ValkeyStore]):
+class ValkeyDriver(RemoteDriver):
     def __init__(self, path: Path, runner: asyncio.Runner) -> None:
         super().__init__(runner)
         url = ValkeyUrl.parse(f"unix://{path}")
+        self.transports = [ValkeyTransport(url, server_clock=False) for _ in range(2)]
         self.stores = [
-            ValkeyStore(url, COUNTING, server_clock=False, timeout_seconds=2.0, clock=lambda: self.now)
-            for _ in range(2)
+            RemoteStore(transport, COUNTING, timeout_seconds=2.0, clock=lambda: self.now)
+            for transport in self.transports
         ]
         self.run(self.start())
 
-    async def settle(self, store: ValkeyStore) -> None:
-        assert store._connection is not None
-        await store._catch_up(store._connection)
+    async def settle(self, store: RemoteStore) -> None:
+        transport = next(each for each in self.transports if each.store is store)
+        assert transport._connection is not None
+        await transport._catch_up(transport._connection)
 
 
 @pytest.fixture(scope="module")

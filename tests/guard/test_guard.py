@@ -16,9 +16,10 @@ from proxyguard.core.request import Request
 from proxyguard.core.settings import FailureMode
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import Charge, Outcome, StoreUnavailable
+from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.model import AccountSource, Field, FieldKind, Policy, Rule, RuleSet, Test, Text, TextKind
 from proxyguard.policy.sites import HostTable, Policies

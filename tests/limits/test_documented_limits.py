@@ -15,9 +15,9 @@ from proxyguard.core.request import Request
 from proxyguard.core.settings import Counting, Settings
 from proxyguard.core.units import duration_text
 from proxyguard.http.ratelimit_fields import format_wait
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import Charge
 from proxyguard.limits.stores.table import SHARED
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.engine import decide, due, match, owed

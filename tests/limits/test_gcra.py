@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.gcra import UNSEEN, charge
 from proxyguard.limits.limit import TOLERANCE, Limit
-from proxyguard.limits.stores.store import Usage
 
 START = 1_700_000_000.0
 

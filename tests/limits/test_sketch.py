@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import Count, CountKind, Limit
 from proxyguard.limits.sketch import EXACT_UP_TO, UNSEEN, charge, end_of, is_sound
-from proxyguard.limits.stores.store import Usage
 
 NOW = 1_800_000_000.0
 END = NOW + 3600.0

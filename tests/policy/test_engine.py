@@ -22,9 +22,10 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import KeyKind, KeyPart, Missing
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanTerms, Outcome, Usage
+from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.engine import BanOrder, Ruling, decide, match
 from proxyguard.policy.error import PolicyError

@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from importlib.resources import files
 
+import pytest
+
 from proxyguard.core.decision import Mode
 from proxyguard.core.request import Request
 from proxyguard.limits.stores.memory import MemoryStore
@@ -62,6 +64,7 @@ def odd_requests(count: int) -> list[Request]:
     ]
 
 
+@pytest.mark.slow
 def test_the_bundled_rules_are_decided_alike_by_all() -> None:
     policy = load_policy(BUNDLED_RULES).policy
     assert policy is not None

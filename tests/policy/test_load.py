@@ -178,6 +178,7 @@ def test_a_list_file_with_too_many_lines_is_refused(tmp_path: Path) -> None:
     assert problem.message.endswith(f"has {MAX_ENTRIES + 2} lines")
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_load_in_time(tmp_path: Path) -> None:
     rules = "".join(
         f"  - name: rule-{number}\n    when:\n      user_agent: {{word: [tool-{number}, curl]}}\n"

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from proxyguard.policy.model import Alarm, Restriction, RollBack, Shed
 from proxyguard.restrictions.alarms import Meter, Signals, Totals
-from proxyguard.restrictions.monitor import Ended, GivenRestriction, Look, Monitor, Overrides, identity
+from proxyguard.restrictions.monitor import (
+    MOVES,
+    PRECEDENCE,
+    Ended,
+    GivenRestriction,
+    Load,
+    Look,
+    Monitor,
+    Overrides,
+    Reason,
+    identity,
+)
 
 CALM, LOUD = Signals(10.0, 0.1, 0.0), Signals(900.0, 0.1, 0.0)
 AFTER_EASING = Signals(450.0, 0.1, 0.0)
@@ -117,7 +128,8 @@ def test_one_that_touches_the_wrong_people_is_rolled_back() -> None:
     spared = replace(BY_TIME, roll_back=RollBack("signed-in", 0.05))
     run = Run(spared)
     run.look(100.0)
-    assert run.look(101.0, collateral={"slow": (1, 19)}).rolled_back == ()
+    assert run.look(101.0, collateral={"slow": (19, 19)}).rolled_back == ()
+    assert run.look(101.0, collateral={"slow": (1, 20)}).rolled_back == ()
     assert run.look(102.0, collateral={"slow": (5, 100)}).rolled_back == ()
     look = run.look(103.0, collateral={"slow": (6, 100)})
     words = "rolled back: it touched 6 of 100 signed-in clients, more than 5 %"
@@ -153,6 +165,26 @@ def test_instances_that_heard_the_same_orders_agree_whoever_heard_what_first(ste
     # Who only hears of an end, or of a start, of something that was also given, knows no less than who gave it.
     assert {*found.started, *found.given} == {*every.started, *every.given}
     assert [found.ending(name) for name in "ab"] == [every.ending(name) for name in "ab"]
+
+
+def test_one_is_rolled_back_as_soon_as_twenty_were_seen() -> None:
+    run = Run(replace(BY_TIME, roll_back=RollBack("signed-in", 0.05)))
+    run.look(100.0)
+    look = run.look(101.0, collateral={"slow": (2, 20)})
+    assert look.rolled_back == (("slow", "rolled back: it touched 2 of 20 signed-in clients, more than 5 %"),)
+    assert (look.standings[0].cause, look.standings[0].on) == (Reason.ROLLED_BACK, False)
+
+
+def test_of_a_start_and_an_end_in_the_same_second_the_end_counts() -> None:
+    ended = Overrides().end("slow", Ended(5.0, "ended by command", "id"))
+    started = Overrides().start("slow", 5.0, None).give("slow", GivenRestriction(5.0, 1000.0, {"name": "slow"}))
+    for merged in (ended.merged(started), started.merged(ended)):
+        assert merged == ended
+
+
+def test_an_alarm_knows_a_move_for_every_load() -> None:
+    assert set(MOVES) == {(raised, load) for raised in (False, True) for load in Load}
+    assert [reason for reason, _ in PRECEDENCE] == [each for each in Reason if each is not Reason.ROLLED_BACK]
 
 
 def test_orders_that_no_longer_matter_are_forgotten() -> None:

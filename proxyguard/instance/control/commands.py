@@ -11,8 +11,7 @@ from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
-from proxyguard.limits.stores.bans import ORDER_MARK
-from proxyguard.limits.stores.open import Books
+from proxyguard.limits.stores.open import Backend
 from proxyguard.limits.stores.store import BanRecord, BanTerms
 from proxyguard.policy.actions.registry import SHORT_REFUSALS
 
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 class ControlCommands:
     """The commands about bans and reloads, of one instance."""
 
-    def __init__(self, books: Books, keys: BanKeys, reloader: Reloader) -> None:
+    def __init__(self, books: Backend, keys: BanKeys, reloader: Reloader) -> None:
         self._books = books
         self._store = books.store
         self._reloader = reloader
@@ -49,9 +48,7 @@ class ControlCommands:
             raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "bans": [shown_ban(record) for record in self._store.bans(time()) if not record.key.startswith(ORDER_MARK)]
-        }
+        return {"bans": [shown_ban(record) for record in self._store.bans(time())]}
 
     async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ban every key that matches the named client. An operator's ban replaces one that is in force."""

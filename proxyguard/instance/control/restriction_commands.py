@@ -1,6 +1,6 @@
 """The commands about restrictions: arguments in, plain data out, and in words what cannot be done.
 
-Knows nothing of sockets or terminals, or of how a restriction is kept (`restriction_keeper`).
+Knows nothing of sockets or terminals, or of how a restriction is kept (`restriction_controller`).
 """
 
 from __future__ import annotations

@@ -15,12 +15,8 @@ EXPIRE_STEP: Final = 64
 """Ended entries removed per call: a few dozen microseconds, so that a wave of bans that end together is no pause."""
 
 
-ORDER_MARK: Final = "restriction-"
-"""Keys that begin so are orders about restrictions (`shared_orders`), not clients. They are few, and never give way to bans."""
-
-
 class EndingTable[Value]:
-    """A bounded map whose entries end. When it is full, the entry soonest to end gives way and is counted; orders do not.
+    """A bounded map whose entries end. When it is full, the entry soonest to end gives way and is counted.
 
     A write moves the tail of a sorted list: about 20 µs at 100,000 entries. A read is one dictionary look-up.
     """
@@ -56,7 +52,7 @@ class EndingTable[Value]:
         self.expire(now)
         self.remove(key)
         if len(self._entries) >= self.capacity:
-            self._pop(next((at for at in range(len(self._order) - 1, -1, -1) if self._gives_way(at)), -1))
+            self._pop()
             self.evictions += 1
         self._entries[key] = (end, value)
         insort(self._order, (-end, key))
@@ -83,11 +79,8 @@ class EndingTable[Value]:
             if -negative_end > now:
                 yield key, -negative_end, self._entries[key][1]
 
-    def _gives_way(self, at: int) -> bool:
-        return not self._order[at][1].startswith(ORDER_MARK)
-
-    def _pop(self, at: int = -1) -> None:
-        _, key = self._order.pop(at)
+    def _pop(self) -> None:
+        _, key = self._order.pop()
         del self._entries[key]
 
 
@@ -110,7 +103,7 @@ class BanNews(NamedTuple):
 class BanTable:
     """Bans in force, and the strikes that make the next one longer. Both tables hold at most `capacity` entries.
 
-    `watchers` hear of every ban made, accepted or lifted (not of those that end or were adopted) before the caller does.
+    `watchers` are called with every ban made, accepted or lifted (not of those that end or were adopted) before the caller does.
     """
 
     __slots__ = ("_bans", "_strikes", "watchers")
@@ -183,7 +176,7 @@ class BanTable:
         return in_force
 
     def drop(self, key: str) -> bool:
-        """Forget a key's ban and strikes without telling anyone; whether there was anything to forget."""
+        """Forget a key's ban and strikes without calling the watchers; whether there was anything to forget."""
         ban, strikes = self._bans.remove(key), self._strikes.remove(key)
         return ban is not None or strikes is not None
 

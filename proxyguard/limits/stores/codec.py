@@ -1,4 +1,4 @@
-"""Bans and limits as bytes: between workers, in the snapshot, on Valkey. Decoding checks every type.
+"""Bans and notes as bytes: between workers, in the snapshot, on Valkey. Decoding checks every type.
 
 Fields stand in a fixed order; new ones are added at the end with a default, so that a newer release reads what an older wrote.
 """
@@ -11,6 +11,8 @@ import msgspec
 
 from proxyguard.core.decision import Drop, Refusal, Reject, Tarpit
 from proxyguard.limits.stores.bans import BanNews
+from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.store import BanRecord
 
 
@@ -47,12 +49,24 @@ class PackedBan(msgspec.Struct, array_like=True, frozen=True):
     forget_at: float
 
 
-class PackedNews(msgspec.Struct, array_like=True, frozen=True):
+class PackedNews(msgspec.Struct, tag="ban", array_like=True, frozen=True):
     """BanNews."""
 
     key: str
     ban: PackedBan | None
     forget_at: float
+
+
+class PackedNote(msgspec.Struct, tag="note", array_like=True, frozen=True):
+    """A StoreNote."""
+
+    name: str
+    text: str
+    since: float
+    until: float
+
+
+PackedChange = PackedNews | PackedNote
 
 
 CodecError: Final = msgspec.DecodeError
@@ -113,12 +127,16 @@ def unpack_ban(packed: PackedBan) -> BanRecord:
     )
 
 
-def pack_news(news: BanNews) -> PackedNews:
-    ban = None if news.record is None else pack_ban(news.record, news.forget_at)
-    return PackedNews(news.key, ban, news.forget_at)
+def pack_change(change: Change) -> PackedChange:
+    if isinstance(change, StoreNote):
+        return PackedNote(*change)
+    ban = None if change.record is None else pack_ban(change.record, change.forget_at)
+    return PackedNews(change.key, ban, change.forget_at)
 
 
-def unpack_news(packed: PackedNews) -> BanNews:
+def unpack_change(packed: PackedChange) -> Change:
+    if isinstance(packed, PackedNote):
+        return StoreNote(packed.name, packed.text, packed.since, packed.until)
     return BanNews(packed.key, None if packed.ban is None else unpack_ban(packed.ban), packed.forget_at)
 
 

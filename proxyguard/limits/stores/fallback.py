@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from proxyguard.core.settings import Counting, OnStoreDown
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import Charge, Outcome, StoreUnavailable, Usage
+from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 OnState = Callable[[bool, str], None]
-"""Hears when a store went down (False) or came back (True), and why, for the log and for a metric."""
+"""Called when a store went down (False) or came back (True), with why, for the log and for a metric."""
 
 
 def log_state(up: bool, why: str) -> None:  # noqa: FBT001 - the shape of OnState
@@ -51,12 +52,12 @@ class Fallback:
             case OnStoreDown.OPEN:
                 return Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in charges))  # noqa: FBT003 - a tuple's field
             case OnStoreDown.CLOSED:
-                raise StoreUnavailable("the store is down, and on_store_down is closed")
+                raise StoreUnavailable("the store is down, and store.on_down is closed")
             case _:
                 assert_never(self.on_down)
 
     def tidy(self, now: float) -> None:
-        """See `MemoryStore.tidy`."""
+        """As `MemoryStore.tidy`."""
         if self._local is not None:
             self._local.tidy(now)
 

@@ -1,6 +1,6 @@
-"""What the workers of one machine and their store say to each other: frames of msgpack behind a four-byte length.
+"""The protocol between the workers of one machine and their store: frames of msgpack behind a four-byte length.
 
-A worker says Hello and hears Welcome; then Calls are answered by Outcomes in order, and News travels both ways. Both sides
+A worker sends Hello and receives Welcome; then Calls are answered by Outcomes in order, and News travels both ways. Both sides
 are the same release of this program: what does not decode ends the connection.
 """
 
@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
+from proxyguard.limits.charge import Usage
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.codec import PackedBan, PackedNews
-from proxyguard.limits.stores.store import StoreUnavailable, Usage
+from proxyguard.limits.stores.codec import PackedBan, PackedChange
+from proxyguard.limits.stores.store import StoreUnavailable
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """Ten thousand calls of a few kilobytes; a length above it is not one of ours."""
@@ -22,14 +23,14 @@ LENGTH_BYTES: Final = 4
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
-    """What the worker has seen: up to which `sequence` of news of which life (`generation`) of the store; -1: not all bans."""
+    """What the worker knows: up to which `sequence` of news of which life (`generation`) of the store; -1: not all bans."""
 
     generation: str
     sequence: int
 
 
 class Welcome(msgspec.Struct, tag="welcome", array_like=True, frozen=True):
-    """`whole`: all bans follow, and those not among them are over; else only the news since."""
+    """`whole`: all bans and notes follow, and bans not among them are over; else only the news since."""
 
     generation: str
     whole: bool
@@ -52,9 +53,9 @@ class Outcomes(msgspec.Struct, tag="outcomes", array_like=True, frozen=True):
 
 
 class News(msgspec.Struct, tag="news", array_like=True, frozen=True):
-    """Bans made or lifted. From the store: `sequence` is that of the last, `complete` ends what a Welcome began."""
+    """Bans made or lifted, and notes. From the store: `sequence` is that of the last, `complete` ends what a Welcome began."""
 
-    news: list[PackedNews]
+    news: list[PackedChange]
     sequence: int = 0
     complete: bool = False
 

@@ -14,11 +14,13 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.settings import OnFull
 from proxyguard.limits import calendar_window, sketch
 from proxyguard.limits.calendar_window import Spans
+from proxyguard.limits.charge import ITEM_MARK, Charge, Usage
 from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanTable
-from proxyguard.limits.stores.store import ITEM_MARK, BanRecord, BanTerms, Charge, Outcome, Usage
+from proxyguard.limits.stores.notes import NoteTable, StoreNote
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from proxyguard.limits.stores.table import MASK, SHARDS, SHARED_MASK, Table
 
 KEYS_PER_SKETCH: Final = 16
@@ -83,6 +85,7 @@ class MemoryStore:
         self.on_full = on_full
         self.overflows = 0
         self.ban_table = BanTable(bans)
+        self.note_table = NoteTable()
         self.dirty: list[set[str]] | None = None
         """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
         self._banned = self.ban_table.keys
@@ -93,7 +96,7 @@ class MemoryStore:
         self._latest = 0.0  # the last `now` seen, for the one method that is not told
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
-        """See `store.Store.charge`."""
+        """As `store.Store.charge`."""
         self._latest = now
         for key in ban_keys:
             if key in self._banned:
@@ -150,21 +153,33 @@ class MemoryStore:
         return Outcome(None, tuple(usages))
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
-        """See `store.Store.ban`. A full table makes room by the ban that is soonest to end."""
+        """As `store.Store.ban`. A full table makes room by the ban that is soonest to end."""
         self._latest = now
         return self.ban_table.ban(key, rule, reason, terms, now)
 
     def unban(self, key: str) -> bool:
-        """See `store.Store.unban`; the key's strikes are forgotten too."""
+        """As `store.Store.unban`; the key's strikes are forgotten too."""
         return self.ban_table.lift(key, self._latest)
 
     def banned(self, key: str, now: float) -> BanRecord | None:
-        """See `store.Store.banned`."""
+        """As `store.Store.banned`."""
         return self.ban_table.find(key, now)
 
     def bans(self, now: float) -> Iterable[BanRecord]:
-        """See `store.Store.bans`; the last to end first."""
+        """As `store.Store.bans`; the last to end first."""
         return self.ban_table.in_force(now)
+
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """As `store.Store.put_note`."""
+        return self.note_table.put(name, text, until, now) is not None
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """As `store.Store.note`."""
+        return self.note_table.get(name, now)
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """As `store.Store.notes`."""
+        return self.note_table.in_force(now)
 
     def stats(self) -> StoreStats:
         """The fill of the tables. Forgotten keys count until a sweep passes them."""

@@ -1,6 +1,6 @@
-"""Where an instance counts: in its own memory, kept over restarts or not, or on a Valkey or Redis server that several share.
+"""The store that the settings choose: in this process, kept over restarts or not, or on a server that several instances share.
 
-Opens, closes and shows the store that the settings choose. Knows nothing of requests.
+A backend opens, closes and shows its store. Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from proxyguard.core.settings import Settings
 from proxyguard.limits.stores.bans import BanTable
 from proxyguard.limits.stores.fill import LOOK_SECONDS, FillWatch, watches_of
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.store import AsyncStore, Store
-from proxyguard.limits.stores.valkey import ValkeyStore
+from proxyguard.limits.stores.valkey import ValkeyTransport
 
 type Gauge = tuple[str, str, Callable[[], float]]
 """Name, what it says, how to read it."""
 
 
-class FillKeeper:
-    """Looks at tables now and then, so that an operator hears of one that fills up."""
+class FillMonitor:
+    """Looks at tables now and then, so that an operator learns of one that fills up."""
 
     def __init__(self, watches: tuple[FillWatch, ...]) -> None:
         self._watches = watches
@@ -53,8 +54,8 @@ class FillKeeper:
             self.look()
 
 
-class MemoryBooks:
-    """Counts in this process; a snapshot file keeps them over restarts when the settings name one."""
+class MemoryBackend:
+    """The store in this process; a snapshot file keeps them over restarts when the settings name one."""
 
     unsaved_because = "it ends with this instance: the setting store.snapshot would keep it"
 
@@ -69,7 +70,7 @@ class MemoryBooks:
             self._snapshot.load()
         memory = self.memory
         keys = (lambda: memory.stats().keys, lambda: memory.stats().key_capacity)
-        self._fill = FillKeeper(watches_of(keys, _fill_of_bans(memory.ban_table)))
+        self._fill = FillMonitor(watches_of(keys, _fill_of_bans(memory.ban_table)))
 
     async def start(self) -> None:
         """Begin to write the snapshot, and to watch the tables."""
@@ -84,7 +85,7 @@ class MemoryBooks:
             await self._snapshot.stop()
 
     async def saved(self) -> bool:
-        """Whether bans made and lifted so far will be there after a crash; waits for the disk."""
+        """Whether bans and notes of so far will be there after a crash; waits for the disk."""
         return self._snapshot is not None and await self._snapshot.saved()
 
     def gauges(self) -> list[Gauge]:
@@ -93,54 +94,53 @@ class MemoryBooks:
         return gauges + (self._snapshot.gauges() if self._snapshot is not None else [])
 
 
-class ServerBooks:
-    """Counts on a server that several instances share."""
+class ValkeyBackend:
+    """The store on a server that several instances share."""
 
     unsaved_because = "the store does not answer: in force here, and on other instances as soon as it does"
 
     def __init__(self, settings: Settings) -> None:
-        self._valkey = valkey_store(settings)
-        self.store: Store | AsyncStore = self._valkey
-        self._fill = FillKeeper(watches_of(None, _fill_of_bans(self._valkey.ban_table)))
+        self._remote = valkey_store(settings)
+        self.store: Store | AsyncStore = self._remote
+        self._fill = FillMonitor(watches_of(None, _fill_of_bans(self._remote.ban_table)))
 
     async def start(self) -> None:
         """Connect, in the background when the server does not answer at once."""
         self._fill.start()
-        await self._valkey.start()
+        await self._remote.start()
 
     async def stop(self) -> None:
         """Disconnect."""
         await self._fill.stop()
-        await self._valkey.stop()
+        await self._remote.stop()
 
     async def saved(self) -> bool:
-        """Whether the server has the bans made and lifted so far; how well it keeps them is its configuration's business."""
-        return await self._valkey.saved()
+        """Whether the server has the bans and notes of so far; how well it keeps them is its configuration's business."""
+        return await self._remote.saved()
 
     def gauges(self) -> list[Gauge]:
         """How the server does."""
-        return self._valkey.gauges() + self._fill.gauges()
+        return self._remote.gauges() + self._fill.gauges()
 
 
 def _fill_of_bans(table: BanTable) -> tuple[Callable[[], float], Callable[[], float]]:
     return lambda: len(table), lambda: table.capacity
 
 
-def valkey_store(settings: Settings) -> ValkeyStore:
+def valkey_store(settings: Settings) -> RemoteStore:
     """A connection to the server that the settings name."""
     choice = settings.store
-    return ValkeyStore(
-        ValkeyUrl.parse(choice.url or ""),
+    return RemoteStore(
+        ValkeyTransport(ValkeyUrl.parse(choice.url or ""), name=choice.name),
         settings.counting,
-        name=choice.name,
         timeout_seconds=choice.timeout_seconds,
         on_down=choice.on_down,
     )
 
 
-type Books = MemoryBooks | ServerBooks
+type Backend = MemoryBackend | ValkeyBackend
 
 
-def open_books(settings: Settings) -> Books:
+def open_backend(settings: Settings) -> Backend:
     """The store that the settings choose, not started yet."""
-    return MemoryBooks(settings) if settings.store.url is None else ServerBooks(settings)
+    return MemoryBackend(settings) if settings.store.url is None else ValkeyBackend(settings)

@@ -1,8 +1,12 @@
-"""What all stores outside this process have in common: waiting, never for long; being down, as declared; coming back.
+"""A store outside this process: waiting, never for long; being down, as declared; coming back.
 
 Calls of one turn of the event loop travel in one write and are answered in order. A call that is not answered within the
-time-out is answered by the fallback, and so are all after it until a new connection has proved itself. Bans are mirrored
-here, so that refusing the banned needs no answer. Knows nothing of what the bytes look like: that is the subclass's.
+time-out is answered by the fallback, and so are all after it until a new connection has proved itself. Bans and notes are
+mirrored here, so that refusing the banned needs no answer. What the bytes look like is the business of the `Transport`:
+
+    guard ──charge──▶ RemoteStore ──send_calls, send_changes──▶ Transport ──▶ the store
+    guard ◀──Outcome── RemoteStore ◀──on_outcome, on_failure── Transport ◀── answers
+                       Mirror ◀──on_ban, on_note, start_over── Transport ◀── what holds, whoever made it
 """
 
 from __future__ import annotations
@@ -16,9 +20,12 @@ from time import time
 from typing import Final
 
 from proxyguard.core.settings import Counting, OnStoreDown
-from proxyguard.limits.stores.bans import BanNews, BanTable
+from proxyguard.limits.charge import Charge
+from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.fallback import Fallback, OnState, log_state
-from proxyguard.limits.stores.store import BanRecord, BanTerms, Charge, Outcome, StoreUnavailable
+from proxyguard.limits.stores.mirror import Change, Mirror
+from proxyguard.limits.stores.notes import StoreNote
+from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome, StoreUnavailable
 
 TIMEOUT_SECONDS: Final = 0.05
 """A hundred times what a healthy store on the same network needs; a person does not notice it."""
@@ -30,19 +37,14 @@ answer is often there already when the time-out fires."""
 MAX_WAITING: Final = 10_000
 """Calls in flight; more are answered by the fallback at once."""
 
-MAX_UNACKNOWLEDGED: Final = 10_000
-"""Bans and lifts kept until the store has them, through an outage; the oldest give way and are in force here only."""
-
 RETRY_SECONDS: Final[tuple[float, ...]] = (0.05, 0.1, 0.2, 0.5)
 """Waits before connecting again; the last one repeats. A store that is back is used within half a second and a bit."""
 
 CONNECT_SECONDS: Final = 2.0
 """For connecting with TLS and log-in; nobody waits for it."""
 
-SAVED_SECONDS: Final = 2.0
-"""How long `saved` waits: for an operator's command, not for a request."""
-
 TIDY_SECONDS: Final = 0.05
+"""Between steps of tidying."""
 
 
 class Call:
@@ -65,11 +67,41 @@ class Call:
         self.now = now
 
 
-class RemoteStore(ABC):
-    """The half of an AsyncStore that does not depend on where the store is. Used from one event loop."""
+class Transport(ABC):
+    """The way to one kind of store, at one place. One connection at a time.
+
+    What arrives it gives to `store` (which sets itself): `on_outcome` for each call in the order in which they were sent,
+    `on_failure` when the connection is of no more use; and to the store's `mirror`.
+    """
+
+    store: RemoteStore
+
+    @abstractmethod
+    async def connect(self) -> str:
+        """Connect, prove that the store answers within the time-out, bring the mirror up to date; where it is, for the log.
+
+        Any exception means that the store is down.
+        """
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Close what is open; nothing may be received after."""
+
+    @abstractmethod
+    def send_calls(self, calls: Sequence[Call]) -> None:
+        """Write calls to the connection."""
+
+    @abstractmethod
+    def send_changes(self, changes: Sequence[Change]) -> None:
+        """Write changes made here to the connection; the store answers each by what holds then."""
+
+
+class RemoteStore:
+    """An AsyncStore at the end of a transport. Used from one event loop. `clock` gives Unix seconds."""
 
     def __init__(
         self,
+        transport: Transport,
         counting: Counting,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
@@ -77,14 +109,14 @@ class RemoteStore(ABC):
         on_state: OnState = log_state,
         clock: Callable[[], float] = time,
     ) -> None:
-        self.ban_table = BanTable(counting.bans)
+        self.mirror = Mirror(counting.bans, clock)
+        self.ban_table = self.mirror.bans
         self.fallback = Fallback(on_down, counting, on_state)
         self.timeouts = 0
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
+        self.clock = clock
+        self._transport = transport
         self._banned = self.ban_table.keys
-        self._clock = clock
-        self._unacknowledged: dict[str, BanNews] = {}
-        self._heard_some = asyncio.Event()
         self._outgoing: list[Call] = []
         self._waiting: deque[Call] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -92,6 +124,7 @@ class RemoteStore(ABC):
         self._lost = asyncio.Event()
         self._latest = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        transport.store = self
 
     async def start(self) -> None:
         """Connect, once; when that fails go on as if the store were down, and keep trying."""
@@ -107,10 +140,10 @@ class RemoteStore(ABC):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.fallback.up = False  # without a word: this is no outage
         self._abandon("stopped")
-        await self._disconnect()
+        await self._transport.disconnect()
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome | Awaitable[Outcome]:
-        """See `store.AsyncStore.charge`."""
+        """As `store.AsyncStore.charge`."""
         self._latest = now
         for key in ban_keys:
             if key in self._banned:
@@ -125,44 +158,51 @@ class RemoteStore(ABC):
         future: asyncio.Future[Outcome] = loop.create_future()
         if not self._outgoing:
             loop.call_soon(self._flush)
-        self._outgoing.append(Call(loop.time() + self._timeout, future, charges, ban_keys, now))
+        self._outgoing.append(Call(loop.time() + self.timeout_seconds, future, charges, ban_keys, now))
         return future
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
-        """See `store.AsyncStore.ban`."""
+        """As `store.AsyncStore.ban`."""
         self._latest = now
         present = self.ban_table.find(key, now)
         if present is not None:
             return present
         record = self.ban_table.ban(key, rule, reason, terms, now)
-        self._notify(BanNews(key, record, record.until + terms.forget_seconds))
+        self._send_change(BanNews(key, record, record.until + terms.forget_seconds))
         return record
 
     def unban(self, key: str) -> bool:
-        """See `store.AsyncStore.unban`."""
+        """As `store.AsyncStore.unban`."""
         lifted = self.ban_table.lift(key, self._latest)
-        self._notify(BanNews(key, None, self._latest))
+        self._send_change(BanNews(key, None, self._latest))
         return lifted
 
     def banned(self, key: str, now: float) -> BanRecord | None:
-        """See `store.Store.banned`."""
+        """As `store.Store.banned`."""
         return self.ban_table.find(key, now)
 
     def bans(self, now: float) -> Iterable[BanRecord]:
-        """See `store.Store.bans`; the last to end first."""
+        """As `store.Store.bans`; the last to end first."""
         return self.ban_table.in_force(now)
 
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """As `store.AsyncStore.put_note`."""
+        note = self.mirror.notes.put(name, text, until, now)
+        if note is not None:
+            self._send_change(note)
+        return note is not None
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """As `store.Store.note`."""
+        return self.mirror.notes.get(name, now)
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """As `store.Store.notes`."""
+        return self.mirror.notes.in_force(now)
+
     async def saved(self) -> bool:
-        """Wait until the store has all bans made and lifted here so far; False when it does not take them in time."""
-        waiting = set(self._unacknowledged)
-        try:
-            async with asyncio.timeout(SAVED_SECONDS):
-                while waiting & self._unacknowledged.keys():
-                    self._heard_some.clear()
-                    await self._heard_some.wait()
-        except TimeoutError:
-            return False
-        return True
+        """Wait until the store has all bans and notes of this instance so far; False when it does not take them in time."""
+        return await self.mirror.saved()
 
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
         """Metrics of the connection: name, what it says, how to read it."""
@@ -170,58 +210,27 @@ class RemoteStore(ABC):
             ("store_up", "1 while the store outside this process answers.", lambda: float(self.fallback.up)),
             ("store_outages", "Times the store went down.", lambda: float(self.fallback.outages)),
             ("store_timeouts", "Charges that the store did not answer in time.", lambda: float(self.timeouts)),
-            ("store_fallbacks", "Charges answered as on_store_down says.", lambda: float(self.fallback.answers)),
+            ("store_fallbacks", "Charges answered as store.on_down says.", lambda: float(self.fallback.answers)),
             ("store_bans", "Bans remembered.", lambda: float(len(self.ban_table))),
         ]
 
-    @abstractmethod
-    async def _connect(self) -> str:
-        """Connect, prove that the store answers within the time-out, bring the bans up to date; where it is, for the log.
-
-        Any exception means that the store is down.
-        """
-
-    @abstractmethod
-    async def _disconnect(self) -> None:
-        """Close what is open; nothing may be received after."""
-
-    @abstractmethod
-    def _send(self, calls: Sequence[Call]) -> None:
-        """Write calls to the connection."""
-
-    @abstractmethod
-    def _send_news(self, news: Sequence[BanNews]) -> None:
-        """Write bans made or lifted here to the connection; the store answers each by what holds then."""
-
-    def _answered(self, outcome: Outcome) -> None:
+    def on_outcome(self, outcome: Outcome) -> None:
         """The oldest call in flight has its answer."""
         call = self._waiting.popleft()
         self._graced = False
         if not call.future.done():
             call.future.set_result(outcome)
 
-    def _on_ban_news(self, news: BanNews) -> None:
-        """The store says what holds for a key: the echo of what was done here, or done elsewhere."""
-        if self._unacknowledged.pop(news.key, None) is not None:
-            self._heard_some.set()
-        if news.record is None:
-            self.ban_table.drop(news.key)
-        else:
-            self.ban_table.adopt(news.record, news.forget_at, self._clock())
-
-    def _connection_failed(self, why: str) -> None:
+    def on_failure(self, why: str) -> None:
         """The connection is of no more use."""
         if self.fallback.up or self._waiting or self._outgoing:
             self._abandon(why)
         self._lost.set()
 
-    def _notify(self, news: BanNews) -> None:
-        self._unacknowledged.pop(news.key, None)
-        if len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
-            del self._unacknowledged[next(iter(self._unacknowledged))]
-        self._unacknowledged[news.key] = news
+    def _send_change(self, change: Change) -> None:
+        self.mirror.record(change)
         if self.fallback.up:
-            self._send_news((news,))
+            self._transport.send_changes((change,))
 
     def _flush(self) -> None:
         calls, self._outgoing = self._outgoing, []
@@ -230,7 +239,7 @@ class RemoteStore(ABC):
         self._waiting.extend(calls)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(calls[0].deadline - GRACE_SECONDS, self._look_at_clock)
-        self._send(calls)
+        self._transport.send_calls(calls)
 
     def _look_at_clock(self) -> None:
         """Runs when the oldest call in flight may be late; one timer for all of them."""
@@ -247,7 +256,7 @@ class RemoteStore(ABC):
             self._timer = loop.call_later(GRACE_SECONDS, self._look_at_clock)
         else:
             self.timeouts += len(self._waiting)
-            self._connection_failed(f"no answer within {self._timeout * 1000:.0f} ms")
+            self.on_failure(f"no answer within {self.timeout_seconds * 1000:.0f} ms")
 
     def _abandon(self, why: str) -> None:
         """Answer all calls in flight by the fallback, and go on with it."""
@@ -268,25 +277,25 @@ class RemoteStore(ABC):
                 call.future.set_exception(error)
 
     async def _try_connect(self) -> None:
-        """Raises StoreUnavailable; the fallback is told either way."""
+        """Raises StoreUnavailable; the fallback knows either way."""
         self._lost.clear()
         try:
-            where = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+            where = await asyncio.wait_for(self._transport.connect(), CONNECT_SECONDS)
         except Exception as error:
-            await self._disconnect()
+            await self._transport.disconnect()
             self._lost.set()
             why = str(error) or type(error).__name__
             self.fallback.went_down(why)
             raise StoreUnavailable(why) from error
         self.fallback.came_back(where)
-        self._send_news(tuple(self._unacknowledged.values()))
+        self._transport.send_changes(tuple(self.mirror.unconfirmed.values()))
 
     async def _keep(self) -> None:
         """Stay connected until cancelled."""
         failures = 0
         while True:
             await self._lost.wait()
-            await self._disconnect()
+            await self._transport.disconnect()
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
             try:
                 await self._try_connect()
@@ -298,6 +307,6 @@ class RemoteStore(ABC):
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
-            now = self._clock()
+            now = self.clock()
             self.ban_table.expire(now)
             self.fallback.tidy(now)

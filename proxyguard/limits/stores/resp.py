@@ -1,6 +1,6 @@
-"""One connection to Valkey or Redis: commands written at once, answers heard in order, TLS and log-in by URL.
+"""One connection to Valkey or Redis: commands written at once, answers received in order, TLS and log-in by URL.
 
-Knows the protocol (RESP 2, read by hiredis) and nothing of what is stored. Any error that nobody asked to hear ends it.
+Knows the protocol (RESP 2, read by hiredis) and nothing of what is stored. Any error that nobody waits for ends it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import hiredis
 from proxyguard.limits.stores.store import StoreUnavailable
 
 Answer = Callable[[Any], None]
-"""Hears one answer: bytes, int, None, a list of these, or a hiredis.ReplyError."""
+"""Called with one answer: bytes, int, None, a list of these, or a hiredis.ReplyError."""
 
 DEFAULT_PORT: Final = 6379
 
@@ -78,7 +78,7 @@ class ValkeyUrl:
 
 
 class Connection(asyncio.Protocol):
-    """A stream of commands and answers. `on_end` hears once why it ended, unless it was closed here."""
+    """A stream of commands and answers. `on_end` is called once with why it ended, unless it was closed here."""
 
     def __init__(self, on_end: Callable[[Connection, str], None]) -> None:
         self._on_end = on_end
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         return connection
 
     def send(self, data: bytes, *answers: Answer) -> None:
-        """Write commands, packed; `answers` hear what each of them gets."""
+        """Write commands, packed; `answers` are called with what each of them gets."""
         if self._open and self._transport is not None:
             self._awaited.extend(answers)
             self._transport.write(data)
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         return answer
 
     def close(self) -> None:
-        """Close at once. Nothing is heard after but the end, by those who wait."""
+        """Close at once. Those who wait learn of the end; nobody of anything after."""
         self._end("closed", notify=False)
         if self._transport is not None:
             self._transport.abort()

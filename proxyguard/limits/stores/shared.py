@@ -1,4 +1,4 @@
-"""The store that each worker of a machine sees, kept exact over all of them by the server of `shared_server`.
+"""The way from each worker of a machine to the store that `shared_server` keeps exact over all of them.
 
 Time is the caller's, because all share one clock.
 """
@@ -6,22 +6,17 @@ Time is the caller's, because all share one clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from time import time
 from typing import Final, assert_never, cast
 
-from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.bans import BanNews
-from proxyguard.limits.stores.codec import CodecError, pack_news, unpack_ban, unpack_news
-from proxyguard.limits.stores.fallback import OnState, log_state
+from proxyguard.limits.stores.codec import CodecError, pack_change, unpack_ban, unpack_change
 from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Welcome, decode_from_store, frame
-from proxyguard.limits.stores.remote import TIMEOUT_SECONDS, Call, RemoteStore
-from proxyguard.limits.stores.shared_server import SharedStoreServer
+from proxyguard.limits.stores.mirror import Change, Mirror
+from proxyguard.limits.stores.notes import StoreNote
+from proxyguard.limits.stores.remote import Call, Transport
 from proxyguard.limits.stores.store import Outcome, StoreUnavailable
-
-__all__ = ["SharedStore", "SharedStoreServer"]
 
 MAX_NUMBERED_LIMITS: Final = 10_000
 """Limits with a number on one connection; then numbering starts again."""
@@ -30,47 +25,86 @@ NOT_CAUGHT_UP: Final = -1
 """The sequence of a worker that does not know all bans."""
 
 
-class SharedStore(RemoteStore):
-    """The store of a worker: an AsyncStore that asks the server of this machine. `on_down` is about that server."""
+class CatchUp:
+    """How far a worker has come with the news of its store.
 
-    def __init__(
-        self,
-        path: Path,
-        counting: Counting,
-        *,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        on_down: OnStoreDown = OnStoreDown.LOCAL,
-        on_state: OnState = log_state,
-        clock: Callable[[], float] = time,
-    ) -> None:
-        super().__init__(counting, timeout_seconds=timeout_seconds, on_down=on_down, on_state=on_state, clock=clock)
+                 Hello("", -1)                 Welcome(whole)                    News(complete)
+        EMPTY ───────────────────▶ GREETING ─────────────────────▶ LISTING ─────────────────────────▶ CURRENT
+                                      ▲  │                            │   drops the doubtful           │  ▲
+                                      │  └── Welcome(not whole), News(complete): only what was missed ─┼──┘
+                                      └───────────── the connection ended: Hello(generation, sequence) ┘
+
+    `sequence` numbers the last change that is known here with all before it: NOT_CAUGHT_UP until a list is complete, so that a
+    worker cut off while LISTING asks for all of it again. `generation` names a life of the store; another one is a store that
+    is empty, and is told what is known here. A list of the same generation is the truth: the `doubtful`, bans that are known
+    here and not (yet) among those listed, were lifted meanwhile. Changes made here that the store has not confirmed are not
+    doubtful: they are sent after the list has begun. Notes never are: they only end, or give way to a later one.
+    """
+
+    __slots__ = ("doubtful", "generation", "sequence")
+
+    def __init__(self) -> None:
+        self.generation = ""
+        self.sequence = NOT_CAUGHT_UP
+        self.doubtful: set[str] = set()
+
+    def on_welcome(self, message: Welcome, mirror: Mirror) -> None:
+        """The store answers a Hello."""
+        if message.whole:
+            self.sequence = NOT_CAUGHT_UP
+            if message.generation != self.generation:
+                mirror.start_over()
+            else:
+                self.doubtful = {news.key for news in mirror.known_bans()}
+                self.doubtful.difference_update(name for _, name in mirror.unconfirmed)
+        self.generation = message.generation
+
+    def on_news(self, message: News, mirror: Mirror) -> None:
+        """The store says what holds: of what changed, or a part of a list."""
+        for packed in message.news:
+            change = unpack_change(packed)
+            if isinstance(change, StoreNote):
+                mirror.on_note(change)
+            else:
+                self.doubtful.discard(change.key)
+                mirror.on_ban(change)
+        if message.complete:
+            for key in self.doubtful:
+                mirror.bans.drop(key)
+            self.doubtful = set()
+        if message.complete or self.sequence != NOT_CAUGHT_UP:
+            self.sequence = message.sequence
+
+
+class SharedTransport(Transport):
+    """The way of one worker to the server at `path`."""
+
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._line: _Line | None = None
+        self._connection: _WorkerConnection | None = None
         self._numbers: dict[int, tuple[int, Limit]] = {}  # by id; holding the limit keeps its id its own
-        self._generation = ""
-        self._sequence = NOT_CAUGHT_UP
-        self._doubtful: set[str] = set()
+        self._catch_up = CatchUp()
 
-    async def _connect(self) -> str:
+    async def connect(self) -> str:
         loop = asyncio.get_running_loop()
         self._numbers = {}
-        _, line = await loop.create_unix_connection(lambda: _Line(self), str(self._path))
-        self._line = line
-        line.write(frame(Hello(self._generation, self._sequence)))
+        _, connection = await loop.create_unix_connection(lambda: _WorkerConnection(self), str(self._path))
+        self._connection = connection
+        connection.write(frame(Hello(self._catch_up.generation, self._catch_up.sequence)))
         try:
-            async with asyncio.timeout(self._timeout):
-                await line.welcomed
+            async with asyncio.timeout(self.store.timeout_seconds):
+                await connection.welcomed
         except TimeoutError:
-            raise StoreUnavailable(f"no answer within {self._timeout * 1000:.0f} ms") from None
+            raise StoreUnavailable(f"no answer within {self.store.timeout_seconds * 1000:.0f} ms") from None
         return f"shared by the workers at {self._path}"
 
-    async def _disconnect(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.abort()
+    async def disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
 
-    def _send(self, calls: Sequence[Call]) -> None:
-        if self._line is None:
+    def send_calls(self, calls: Sequence[Call]) -> None:
+        if self._connection is None:
             return
         if len(self._numbers) > MAX_NUMBERED_LIMITS:
             self._numbers = {}
@@ -86,63 +120,38 @@ class SharedStore(RemoteStore):
                     fresh.append(known)
                 charges.append((key, known[0], cost, stops, owed))
             packed.append((call.now, call.ban_keys, charges))
-        self._line.write(frame(("calls", fresh, packed)))
+        self._connection.write(frame(("calls", fresh, packed)))
 
-    def _send_news(self, news: Sequence[BanNews]) -> None:
-        if self._line is not None and news:
-            self._line.write(frame(News([pack_news(one) for one in news])))
+    def send_changes(self, changes: Sequence[Change]) -> None:
+        if self._connection is not None and changes:
+            self._connection.write(frame(News([pack_change(one) for one in changes])))
 
     def on_message(self, message: Welcome | Outcomes | News) -> None:
-        """Act on what the server said."""
+        """Act on a message of the server."""
         match message:
             case Outcomes():
+                store = self.store
                 for ban, usages in message.outcomes:
-                    self._answered(Outcome(None if ban is None else unpack_ban(ban), usages))
+                    store.on_outcome(Outcome(None if ban is None else unpack_ban(ban), usages))
             case News():
-                self._take(message)
+                self._catch_up.on_news(message, self.store.mirror)
             case Welcome():
-                self._welcomed(message)
+                self._catch_up.on_welcome(message, self.store.mirror)
             case _:
                 assert_never(message)
 
-    def _welcomed(self, message: Welcome) -> None:
-        """All bans follow when `whole`. What is known here and not among them is over, or unknown to a store that is new."""
-        if message.whole:
-            now = self._clock()
-            known = [news for news in map(self._news_of(now), tuple(self._banned)) if news is not None]
-            if message.generation == self._generation:
-                self._doubtful = {news.key for news in known} - self._unacknowledged.keys()
-            else:
-                self._unacknowledged = {news.key: news for news in known} | self._unacknowledged
-            self._sequence = NOT_CAUGHT_UP
-        self._generation = message.generation
-
-    def _news_of(self, now: float) -> Callable[[str], BanNews | None]:
-        return lambda key: self.ban_table.news_of(key, now)
-
-    def _take(self, message: News) -> None:
-        for packed in message.news:
-            self._doubtful.discard(packed.key)
-            self._on_ban_news(unpack_news(packed))
-        if message.complete:
-            for key in self._doubtful:
-                self.ban_table.drop(key)
-            self._doubtful = set()
-        if message.complete or self._sequence != NOT_CAUGHT_UP:
-            self._sequence = message.sequence
-
-    def failed(self, line: _Line, why: str) -> None:
+    def on_end(self, connection: _WorkerConnection, why: str) -> None:
         """A connection ended; an old one does not matter any more."""
-        if line is self._line:
-            self._connection_failed(why)
+        if connection is self._connection:
+            self.store.on_failure(why)
 
 
-class _Line(asyncio.Protocol):
+class _WorkerConnection(asyncio.Protocol):
     """A worker's connection to the server."""
 
-    def __init__(self, store: SharedStore) -> None:
+    def __init__(self, owner: SharedTransport) -> None:
         self.welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._store = store
+        self._owner = owner
         self._reader = MessageReader()
         self._transport: asyncio.Transport | None = None
         self._open = True
@@ -159,7 +168,7 @@ class _Line(asyncio.Protocol):
         try:
             for body in self._reader.feed(data):
                 message = decode_from_store(body)
-                self._store.on_message(message)
+                self._owner.on_message(message)
                 if isinstance(message, Welcome) and not self.welcomed.done():
                     self.welcomed.set_result(None)
         except (CodecError, StoreUnavailable, IndexError) as error:
@@ -171,7 +180,7 @@ class _Line(asyncio.Protocol):
             self._transport.write(data)
 
     def abort(self) -> None:
-        """Close at once; nothing is heard after."""
+        """Close at once; nothing is received after."""
         self._open = False
         if self._transport is not None:
             self._transport.abort()
@@ -182,4 +191,4 @@ class _Line(asyncio.Protocol):
             self.welcomed.set_exception(StoreUnavailable(why))
             self.welcomed.exception()  # read, so that nobody else has to
         if was_open:
-            self._store.failed(self, why)
+            self._owner.on_end(self, why)

@@ -13,13 +13,14 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Callable
+from itertools import batched
 from pathlib import Path
 from time import time
 from typing import Final, assert_never, cast
 
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.bans import BanNews
-from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedNews, pack_ban, pack_news, unpack_news
+from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
 from proxyguard.limits.stores.frames import (
     Calls,
     Hello,
@@ -31,13 +32,15 @@ from proxyguard.limits.stores.frames import (
     frame,
 )
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.remote import TIDY_SECONDS
-from proxyguard.limits.stores.store import Charge, StoreUnavailable, Usage
+from proxyguard.limits.stores.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED_NEWS: Final = 10_000
-"""News kept for workers that come back; one that missed more gets all bans."""
+"""News kept for workers that come back; one that missed more gets everything."""
 
 CHUNK: Final = 100
 """Bans sent at a time to a newcomer: a millisecond of its time."""
@@ -52,7 +55,7 @@ _new = tuple.__new__  # half the cost of calling the class
 
 
 class SharedStoreServer:
-    """Serves a memory store on a Unix socket. The store stays usable from this process; workers hear of its bans."""
+    """Serves a memory store on a Unix socket. The store stays usable from this process; workers get its bans and notes."""
 
     def __init__(self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = time) -> None:
         self.path = path
@@ -60,8 +63,8 @@ class SharedStoreServer:
         self.clock = clock
         self.generation = secrets.token_hex(8)
         self.sequence = 0
-        self._news: deque[PackedNews] = deque(maxlen=REMEMBERED_NEWS)
-        self._unsent: list[PackedNews] = []
+        self._news: deque[PackedChange] = deque(maxlen=REMEMBERED_NEWS)
+        self._unsent: list[PackedChange] = []
         self._members: set[_Member] = set()
         self._server: asyncio.Server | None = None
         self._tidying: asyncio.Task[None] | None = None
@@ -82,13 +85,15 @@ class SharedStoreServer:
         except BaseException:
             listening.close()
             raise
-        self.store.ban_table.watchers.append(self._made)
+        self.store.ban_table.watchers.append(self._on_change)
+        self.store.note_table.watchers.append(self._on_change)
         self._tidying = asyncio.create_task(self._tidy())
 
     async def stop(self) -> None:
         """Close everything and remove the socket."""
         if self._tidying is not None:
-            self.store.ban_table.watchers.remove(self._made)
+            self.store.ban_table.watchers.remove(self._on_change)
+            self.store.note_table.watchers.remove(self._on_change)
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
         for member in tuple(self._members):
@@ -98,8 +103,8 @@ class SharedStoreServer:
             await self._server.wait_closed()
         self.path.unlink(missing_ok=True)
 
-    def since(self, hello: Hello) -> list[PackedNews] | None:
-        """The news that a worker missed; None when all bans have to be sent."""
+    def since(self, hello: Hello) -> list[PackedChange] | None:
+        """The news that a worker missed; None when everything has to be sent."""
         missed = self.sequence - hello.sequence
         if hello.generation != self.generation or hello.sequence < 0 or not 0 <= missed <= len(self._news):
             return None
@@ -111,9 +116,9 @@ class SharedStoreServer:
     def left(self, member: _Member) -> None:
         self._members.discard(member)
 
-    def _made(self, news: BanNews) -> None:
-        """A ban was made or lifted; all workers hear of it in this turn of the event loop."""
-        packed = pack_news(news)
+    def _on_change(self, change: Change) -> None:
+        """A ban was made or lifted, or a note written; all workers get it in this turn of the event loop."""
+        packed = pack_change(change)
         self.sequence += 1
         self._news.append(packed)
         if not self._unsent:
@@ -202,15 +207,15 @@ class _Member(asyncio.Protocol):
         return (None if ban is None else pack_ban(ban, ban.until)), outcome.usages
 
     def _take(self, message: News) -> None:
-        """Accept bans of a worker; what already held is said to it alone, what is new to all."""
+        """Accept changes of a worker; what already held is the answer to it alone, what is new goes to all."""
         server = self._server
         now = server.clock()
         before = server.sequence
         kept = []
         for packed in message.news:
-            holds = server.store.ban_table.accept(unpack_news(packed), now)
+            holds = _accept(server.store, unpack_change(packed), now)
             if server.sequence == before:
-                kept.append(pack_news(holds))
+                kept.append(pack_change(holds))
             before = server.sequence
         if kept:
             self.write(frame(News(kept, server.sequence)))
@@ -226,14 +231,26 @@ class _Member(asyncio.Protocol):
             self.write(frame(News(missed, server.sequence, complete=True)))
 
     async def _send_all(self) -> None:
-        """All bans, a chunk at a time. Each is looked up when it is sent, so that no chunk is older than the news before it."""
+        """All notes, then all bans, a chunk at a time.
+
+        Each ban is looked up when it is sent, so that no chunk is older than the news before it.
+        """
         server = self._server
-        table = server.store.ban_table
+        table, notes = server.store.ban_table, server.store.note_table
+        for some in batched(notes.in_force(server.clock()), CHUNK):
+            self.write(frame(News([pack_change(one) for one in some], server.sequence)))
         keys = [record.key for record in table.in_force(server.clock())]
         for start in range(0, len(keys), CHUNK):
             now = server.clock()
             news = [table.news_of(key, now) for key in keys[start : start + CHUNK]]
-            self.write(frame(News([pack_news(one) for one in news if one is not None], server.sequence)))
+            self.write(frame(News([pack_change(one) for one in news if one is not None], server.sequence)))
             await asyncio.sleep(CHUNK_SECONDS)
             await self._writable.wait()
         self.write(frame(News([], server.sequence, complete=True)))
+
+
+def _accept(store: MemoryStore, change: Change, now: float) -> Change:
+    """Let a store take over a change; what holds now."""
+    if isinstance(change, StoreNote):
+        return store.note_table.accept(change, now)
+    return store.ban_table.accept(change, now)

@@ -1,4 +1,4 @@
-"""Keeps a memory store across restarts: bans as they are made, counters that last every few seconds.
+"""Keeps a memory store across restarts: bans and notes as they are made, counters that last every few seconds.
 
 A thread writes; the event loop only hands over small pieces and never waits for the disk. No trouble with the file is fatal:
 it is reported, the store goes on in memory, and everything is written anew when the file works again.
@@ -22,8 +22,9 @@ from typing import Final
 
 from proxyguard.limits import sketch
 from proxyguard.limits.gcra import State
-from proxyguard.limits.stores.bans import BanNews, Strike
+from proxyguard.limits.stores.bans import Strike
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.mirror import Change
 from proxyguard.limits.stores.snapshot_file import (
     CounterRow,
     Restored,
@@ -57,9 +58,9 @@ SAVED_SECONDS: Final = 5.0
 
 @dataclass(slots=True)
 class Job:
-    """Something to write; `done` hears whether it is on disk. `anew`: all bans follow; those in the file go first."""
+    """Something to write; `done` is called with whether it is on disk. `anew`: all of them follow, the file's go first."""
 
-    news: list[BanNews] = field(default_factory=list)
+    news: list[Change] = field(default_factory=list)
     counters: dict[str, State | bytes] = field(default_factory=dict)
     """Dictionaries of numbers and bytes are all that the garbage collector does not walk, row by row, while they wait."""
     anew: bool = False
@@ -77,7 +78,7 @@ class Snapshot:
         self._store = store
         self._clock = clock
         self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_JOBS)
-        self._news: list[BanNews] = []
+        self._news: list[Change] = []
         self._write_anew = False
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,7 +107,8 @@ class Snapshot:
         """Begin to write what changes from now on."""
         self._loop = asyncio.get_running_loop()
         self._store.dirty = [set() for _ in range(self._store.shard_count)]
-        self._store.ban_table.watchers.append(self._made)
+        self._store.ban_table.watchers.append(self._on_change)
+        self._store.note_table.watchers.append(self._on_change)
         self._thread = threading.Thread(target=self._write_all, name="snapshot", daemon=True)
         self._thread.start()
         self._ticking = asyncio.create_task(self._tick())
@@ -116,7 +118,8 @@ class Snapshot:
         if self._ticking is not None:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
-        self._store.ban_table.watchers.remove(self._made)
+        self._store.ban_table.watchers.remove(self._on_change)
+        self._store.note_table.watchers.remove(self._on_change)
         if self._write_anew:
             await self._hand_over_everything()
         await self._hand_over_counters()
@@ -129,7 +132,7 @@ class Snapshot:
             await asyncio.to_thread(thread.join, SAVED_SECONDS)
 
     async def saved(self) -> bool:
-        """Wait until all bans made and lifted so far are on disk; False when the disk does not take them in time."""
+        """Wait until all bans and notes so far are on disk; False when the disk does not take them in time."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
 
@@ -152,13 +155,13 @@ class Snapshot:
             ("snapshot_saved_at", "When it was last written, Unix seconds; 0: not yet.", lambda: self.saved_at),
         ]
 
-    def _made(self, news: BanNews) -> None:
-        """A ban was made or lifted; it goes to the thread in this turn of the event loop."""
+    def _on_change(self, change: Change) -> None:
+        """A ban was made or lifted, or a note written; it goes to the thread in this turn of the event loop."""
         if not self._news and self._loop is not None:
             self._loop.call_soon(self._hand_over_news)
-        self._news.append(news)
+        self._news.append(change)
 
-    def _take_news(self) -> list[BanNews]:
+    def _take_news(self) -> list[Change]:
         news, self._news = self._news, []
         return news
 
@@ -201,12 +204,12 @@ class Snapshot:
                 await asyncio.sleep(0)
 
     async def _hand_over_everything(self) -> None:
-        """After trouble: all bans and strikes in place of the file's, and all counters that last, in small pieces.
+        """After trouble: all notes, bans and strikes in place of the file's, and all counters that last, in small pieces.
 
         Each ban is looked up when its piece is handed over, so that none is older than the news before it.
         """
         self._write_anew = False
-        self._put(Job(anew=True))
+        self._put(Job([*self._store.note_table.in_force(self._clock())], anew=True))
         table = self._store.ban_table
         keys = tuple(table.remembered)
         for start in range(0, len(keys), STEP):
@@ -308,6 +311,8 @@ def fill(store: MemoryStore, restored: Restored, now: float) -> None:
             table.adopt(record, forget_at, now)
         else:
             table.adopt_strike(Strike(record.key, record.strikes, forget_at), now)
+    for note in restored.notes:
+        store.note_table.adopt(note, now)
     states = ((key, rest if isinstance(rest, bytes) else complex(end, rest)) for key, end, rest in restored.counters)
     store.restore(states, now)
 

@@ -1,4 +1,4 @@
-"""The snapshot on disk: bans with their strikes, and counters that last, in one SQLite file (WAL).
+"""The snapshot on disk: bans with their strikes, notes, and counters that last, in one SQLite file (WAL).
 
 Blocking calls for one thread. Knows rows, not stores. A file that is damaged is set aside under another name, never deleted.
 """
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxyguard.limits import sketch
-from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
+from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.store import BanRecord
 
 VERSION: Final = 1
@@ -41,6 +42,12 @@ CREATE TABLE counters (key TEXT PRIMARY KEY, forget_at REAL NOT NULL, rest NOT N
 CREATE INDEX counters_by_end ON counters (forget_at);
 """
 
+NOTES: Final = """
+CREATE TABLE IF NOT EXISTS notes (key TEXT PRIMARY KEY, text TEXT NOT NULL, since REAL NOT NULL, forget_at REAL NOT NULL)
+WITHOUT ROWID
+"""
+"""Younger than the other tables. A release that does not know it leaves it alone, so the version stays."""
+
 CounterRow = tuple[str, float, float | bytes]
 """Key, when it may be forgotten, and the rest of its state: a double, or a whole sketch."""
 
@@ -55,6 +62,7 @@ class Restored(NamedTuple):
     bans: list[tuple[BanRecord, float]]
     """In force or not; each with the time when its strike is forgotten."""
     counters: list[CounterRow]
+    notes: list[StoreNote]
     unreadable: int
     """Rows that were not what they should be, and were left out."""
 
@@ -81,6 +89,7 @@ class SnapshotFile:
         """Everything that is not forgotten yet. Raises SnapshotDamaged."""
         bans: list[tuple[BanRecord, float]] = []
         counters: list[CounterRow] = []
+        notes: list[StoreNote] = []
         unreadable = 0
         try:
             for key, record in self._connection.execute("SELECT key, record FROM bans WHERE forget_at > ?", (now,)):
@@ -99,19 +108,28 @@ class SnapshotFile:
                     counters.append((key, forget_at, rest))
                 else:
                     unreadable += 1
+            for row in self._connection.execute("SELECT * FROM notes WHERE forget_at > ?", (now,)):
+                note = StoreNote(*row)
+                if isinstance(note.name, str) and isinstance(note.text, str) and math.isfinite(note.until):
+                    notes.append(note)
+                else:
+                    unreadable += 1
         except sqlite3.DatabaseError as error:
             raise SnapshotDamaged(str(error)) from error
-        return Restored(bans, counters, unreadable)
+        return Restored(bans, counters, notes, unreadable)
 
-    def write(self, news: Iterable[BanNews], counters: Iterable[CounterRow], *, anew: bool = False) -> None:
-        """Put changes on disk, all or none; with `anew` in place of all bans there. Raises sqlite3.Error."""
+    def write(self, news: Iterable[Change], counters: Iterable[CounterRow], *, anew: bool = False) -> None:
+        """Put changes on disk, all or none; with `anew` in place of all bans and notes there. Raises sqlite3.Error."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             if anew:
                 connection.execute("DELETE FROM bans")
+                connection.execute("DELETE FROM notes")
             for one in news:
-                if one.record is None:
+                if isinstance(one, StoreNote):
+                    connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", one)
+                elif one.record is None:
                     connection.execute("DELETE FROM bans WHERE key = ?", (one.key,))
                 else:
                     row = (one.key, one.record.until, one.forget_at, encode_ban(one.record, one.forget_at))
@@ -129,7 +147,7 @@ class SnapshotFile:
     def forget(self, now: float) -> int:
         """Remove some rows that do not matter any more; how many. Raises sqlite3.Error."""
         removed = 0
-        for table in ("bans", "counters"):
+        for table in ("bans", "notes", "counters"):
             cursor = self._connection.execute(
                 f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE forget_at <= ? LIMIT {DELETE_STEP})",  # noqa: S608 - both are constants of this module
                 (now,),
@@ -164,6 +182,7 @@ class SnapshotFile:
         except sqlite3.DatabaseError as error:
             raise SnapshotDamaged(str(error)) from error
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(NOTES)
 
 
 def set_aside(path: Path, stamp: str) -> Path:

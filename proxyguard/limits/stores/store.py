@@ -1,4 +1,4 @@
-"""The store contract: charge what a request costs, remember bans. Two methods a request can reach.
+"""The store contract: charge what a request costs, remember bans and notes. Two methods a request can reach.
 
 A store knows keys, numbers and time; it knows nothing of requests or rules. One request is one `charge` call. `now` is an
 argument (Unix seconds); a remote store may use its server's clock instead and says so.
@@ -13,44 +13,8 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from proxyguard.core.decision import Refusal, Reject
-from proxyguard.limits.limit import Limit
-
-
-class Charge(NamedTuple):
-    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
-
-    `key` names the counter. It begins with what identifies the rule and its limit, up to a `|`: full stores share counters by it.
-    For a limit on distinct values the key ends with the value: see `distinct_key`.
-
-    `stops` marks a limit whose excess refuses the request: when any such limit is exceeded, nothing of the batch is counted,
-    so that our own refusals never count against a client.
-    """
-
-    key: str
-    limit: Limit
-    cost: float = 1.0
-    stops: bool = True
-    owed: bool = False
-    """The cost has already arisen (a response was sent): it is counted even when it does not fit. Not with `stops`."""
-
-
-ITEM_MARK: Final = "\0"
-
-
-def distinct_key(key: str, value_hash: bytes) -> str:
-    """The key of a charge for a limit on distinct values: the counter's key and an 8-byte hash of the value."""
-    return f"{key}{ITEM_MARK}{value_hash.hex()}"
-
-
-class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):  # no cycle can lead back to it
-    """The state of one limit after a charge. An array of three when it travels."""
-
-    exceeded: bool
-    remaining: int
-    """Whole units that could be charged at once now, never negative."""
-    retry_after_seconds: float
-    """0 when not exceeded, else the time until the same charge would fit."""
-
+from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.stores.notes import StoreNote
 
 REJECT: Final = Reject()
 
@@ -100,6 +64,21 @@ class Store(Protocol):
         """The bans in force."""
         ...
 
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """Write a note for all who use this store, in place of one of that name. Of two the later holds, wherever it was put.
+
+        False, and nothing changes, when it is longer than `notes.MAX_NOTE_BYTES` or over already, or there is no room.
+        """
+        ...
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """The note of a name; None when there is none or it has ended."""
+        ...
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """The notes that have not ended, by name."""
+        ...
+
 
 class AsyncStore(Protocol):
     """A store that answers later: another process or machine. Only `charge` waits, and never longer than its time-out.
@@ -128,6 +107,18 @@ class AsyncStore(Protocol):
 
     def bans(self, now: float) -> Iterable[BanRecord]:
         """As `Store.bans`."""
+        ...
+
+    def put_note(self, name: str, text: str, until: float, now: float) -> bool:
+        """As `Store.put_note`; known here at once, everywhere within a second."""
+        ...
+
+    def note(self, name: str, now: float) -> StoreNote | None:
+        """As `Store.note`."""
+        ...
+
+    def notes(self, now: float) -> Sequence[StoreNote]:
+        """As `Store.notes`."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The store that several instances share on Valkey or Redis: exact counts over all of them, bans spread within a second.
+"""The way to the store that several instances share on Valkey or Redis: exact counts, bans and notes spread within a second.
 
 One script call per request, those of one turn of the event loop in one write. The server's clock decides, so that clocks
 of instances may differ. All keys carry one hash tag: on a cluster the whole store lies in one slot, so that a request's
@@ -14,26 +14,29 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from time import time
+from itertools import batched
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Any, Final
 
 import msgspec
 
-from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.calendar_window import Spans
+from proxyguard.limits.charge import ITEM_MARK, Usage
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
-from proxyguard.limits.stores.fallback import OnState, log_state
-from proxyguard.limits.stores.remote import TIMEOUT_SECONDS, Call, RemoteStore
+from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.notes import MAX_NOTES, StoreNote
+from proxyguard.limits.stores.remote import Call, Transport
 from proxyguard.limits.stores.resp import Connection, ValkeyUrl, pack
-from proxyguard.limits.stores.store import ITEM_MARK, BanRecord, Outcome, StoreUnavailable, Usage
+from proxyguard.limits.stores.store import BanRecord, Outcome, StoreUnavailable
 
 POLL_SECONDS: Final = 0.4
-"""Between questions for news of bans; with the time-out that makes less than a second from one instance to another."""
+"""Between questions for news; with the time-out that makes less than a second from one instance to another."""
 
 PAGE: Final = 200
-"""Bans heard of at a time: about a millisecond of ours and of the server's."""
+"""Bans, and notes, taken over at a time: about a millisecond of ours and of the server's."""
 
 MAX_HOPS: Final = 4
 """Redirections of a cluster followed while connecting."""
@@ -46,8 +49,8 @@ CALENDAR: Final = 1
 DISTINCT: Final = 2
 """The kinds of charge.lua."""
 
-EMPTY_PAGE: Final = 4
-"""The fields before the records in an answer of news.lua."""
+STAMP: Final = Struct("<dd")
+"""Before the text of a note on the server: since and until, by its clock."""
 
 
 class Script:
@@ -60,53 +63,46 @@ class Script:
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
 
-class ValkeyStore(RemoteStore):
-    """Implements AsyncStore on a server at `url`; `name` sets apart deployments that share a server.
+class ValkeyTransport(Transport):
+    """The way to a server at `url`; `name` sets apart deployments that share a server.
 
     `server_clock` False counts by the `now` of the caller instead: for tests, and where the clock of the server is bad.
+
+    A worker asks for news from `sequence` on, the number of the last change that it knows, and of notes apart from
+    `note_sequence` on; a new one from 0, page by page until both are complete. `generation` names a life of the server's data:
+    when another one answers, numbers begin at 0 again and the server is told what is known here.
     """
 
-    def __init__(
-        self,
-        url: ValkeyUrl,
-        counting: Counting,
-        *,
-        name: str = "proxyguard",
-        server_clock: bool = True,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        on_down: OnStoreDown = OnStoreDown.LOCAL,
-        on_state: OnState = log_state,
-        clock: Callable[[], float] = time,
-    ) -> None:
-        super().__init__(counting, timeout_seconds=timeout_seconds, on_down=on_down, on_state=on_state, clock=clock)
+    def __init__(self, url: ValkeyUrl, *, name: str = "proxyguard", server_clock: bool = True) -> None:
         self._url = url
         self._server_clock = server_clock
         self._counter = f"{{{name}}}:c:"
-        self._ban_keys = [f"{{{name}}}:{part}" for part in ("sequence", "changes", "bans", "ends", "generation")]
+        sequence, changes, bans, ends, generation, notes, note_changes, note_ends = (
+            f"{{{name}}}:{part}"
+            for part in ("sequence", "changes", "bans", "ends", "generation", "notes", "note_changes", "note_ends")
+        )
+        self._ban_keys = (sequence, changes, bans, ends)
+        self._note_keys = (sequence, note_changes, notes, note_ends)
+        self._news_keys = (*self._ban_keys, generation, *self._note_keys[1:])
         self._charge_script = Script("charge.lua")
         self._accept_script = Script("accept.lua")
+        self._notes_script = Script("notes.lua")
         self._news_script = Script("news.lua")
         self._connection: Connection | None = None
         self._generation = b""
-        self._sequence = 0
+        self._sequence = self._note_sequence = 0
         self._ahead_seconds = 0.0  # how far the server's clock is ahead of ours
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
         self._spans = Spans()
         self._polling: asyncio.Task[None] | None = None
 
-    async def stop(self) -> None:
-        """See `RemoteStore.stop`."""
-        if self._polling is not None:
-            self._polling.cancel()
-        await super().stop()
-
-    async def _connect(self) -> str:
+    async def connect(self) -> str:
         url = self._url
         for _ in range(MAX_HOPS):
-            connection = await Connection.open(url, self._ended)
+            connection = await Connection.open(url, self._on_end)
             try:
-                for script in (self._charge_script, self._accept_script, self._news_script):
+                for script in (self._charge_script, self._accept_script, self._notes_script, self._news_script):
                     await connection.call("SCRIPT", "LOAD", script.text)
                 await self._prove(connection)
                 await self._catch_up(connection)
@@ -126,7 +122,7 @@ class ValkeyStore(RemoteStore):
                 return f"shared at {url}"
         raise StoreUnavailable(f"redirected {MAX_HOPS} times")
 
-    async def _disconnect(self) -> None:
+    async def disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if self._polling is not None:
             self._polling.cancel()
@@ -137,16 +133,16 @@ class ValkeyStore(RemoteStore):
     async def _prove(self, connection: Connection) -> None:
         """Charge something, within the time-out."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.store.timeout_seconds):
                 key = f"{self._counter}probe"
                 charge = self._encode([(SLIDING, 1.0, 0, PROBE.interval_seconds, PROBE.burst)])
                 await connection.call(
-                    "EVALSHA", self._charge_script.digest, 1, key, charge, self._now_text(self._clock())
+                    "EVALSHA", self._charge_script.digest, 1, key, charge, self._now_text(self.store.clock())
                 )
         except TimeoutError:
-            raise StoreUnavailable(f"no answer within {self._timeout * 1000:.0f} ms") from None
+            raise StoreUnavailable(f"no answer within {self.store.timeout_seconds * 1000:.0f} ms") from None
 
-    def _send(self, calls: Sequence[Call]) -> None:
+    def send_calls(self, calls: Sequence[Call]) -> None:
         connection = self._connection
         if connection is None:
             return
@@ -183,92 +179,117 @@ class ValkeyStore(RemoteStore):
             except CodecError as error:
                 self._refuse(error)
             else:
-                self._answered(Outcome(None, usages))
+                self.store.on_outcome(Outcome(None, usages))
         else:
             self._refuse(answer)
 
-    def _send_news(self, news: Sequence[BanNews]) -> None:
+    def send_changes(self, changes: Sequence[Change]) -> None:
         connection = self._connection
         if connection is None:
             return
-        for start in range(0, len(news), PAGE):
-            page = news[start : start + PAGE]
-            arguments: list[str | bytes | float] = []
-            for one in page:
-                record, forget_at = self._shifted(one.record, self._ahead_seconds), one.forget_at + self._ahead_seconds
-                packed = b"" if record is None else encode_ban(record, forget_at)
-                arguments += (one.key, packed, 0.0 if record is None else record.until, forget_at)
-            now = self._now_text(self._clock())
-            command = ("EVALSHA", self._accept_script.digest, 4, *self._ban_keys[:4], now, *arguments)
-            connection.send(pack(command), self._on_accepted([one.key for one in page]))
+        bans = [change for change in changes if isinstance(change, BanNews)]
+        notes = [change for change in changes if isinstance(change, StoreNote)]
+        for bans_page in batched(bans, PAGE):
+            self._send_bans(connection, bans_page)
+        for notes_page in batched(notes, PAGE):
+            self._send_notes(connection, notes_page)
 
-    def _on_accepted(self, keys: list[str]) -> Callable[[Any], None]:
+    def _send_bans(self, connection: Connection, bans: Sequence[BanNews]) -> None:
+        arguments: list[str | bytes | float] = []
+        for one in bans:
+            record, forget_at = self._shifted(one.record, self._ahead_seconds), one.forget_at + self._ahead_seconds
+            packed = b"" if record is None else encode_ban(record, forget_at)
+            arguments += (one.key, packed, 0.0 if record is None else record.until, forget_at)
+        now = self._now_text(self.store.clock())
+        command = ("EVALSHA", self._accept_script.digest, 4, *self._ban_keys, now, *arguments)
+        connection.send(pack(command), self._on_accepted([one.key for one in bans], self._on_ban))
+
+    def _send_notes(self, connection: Connection, notes: Sequence[StoreNote]) -> None:
+        ahead = self._ahead_seconds
+        arguments: list[str | bytes | float] = []
+        for one in notes:
+            until = one.until + ahead
+            arguments += (one.name, STAMP.pack(one.since + ahead, until) + one.text.encode(), until)
+        now = self._now_text(self.store.clock())
+        command = ("EVALSHA", self._notes_script.digest, 4, *self._note_keys, now, MAX_NOTES, *arguments)
+        connection.send(pack(command), self._on_accepted([one.name for one in notes], self._on_note_answer))
+
+    def _on_accepted(self, keys: list[str], on_each: Callable[[str, bytes], None]) -> Callable[[Any], None]:
+        """What to do with an answer that says for each key what holds now."""
+
         def on_answer(answer: Any) -> None:
             if not isinstance(answer, list) or len(answer) != len(keys):
                 self._refuse(answer)
                 return
             try:
                 for key, packed in zip(keys, answer, strict=True):
-                    self._on_ban(key, packed)
-            except CodecError as error:
+                    on_each(key, packed)
+            except (CodecError, UnicodeDecodeError, StructError) as error:
                 self._refuse(error)
 
         return on_answer
 
     async def _poll(self, connection: Connection) -> None:
-        """Ask for news of bans until the connection ends."""
+        """Ask for news until the connection ends."""
         with contextlib.suppress(StoreUnavailable):
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 try:
-                    async with asyncio.timeout(self._timeout):
+                    async with asyncio.timeout(self.store.timeout_seconds):
                         await self._catch_up(connection)
                 except TimeoutError:
-                    connection.fail(f"no answer within {self._timeout * 1000:.0f} ms")
+                    connection.fail(f"no answer within {self.store.timeout_seconds * 1000:.0f} ms")
 
     async def _catch_up(self, connection: Connection) -> None:
-        """Hear all news of bans since the last time, a page at a time."""
+        """Take over all changes since the last time, a page at a time."""
         complete = False
         while not complete:
-            asked_at = self._clock()
+            asked_at = self.store.clock()
             answer = await connection.call(
-                "EVALSHA", self._news_script.digest, 5, *self._ban_keys,
-                self._now_text(asked_at), self._sequence, PAGE, secrets.token_hex(8),
+                "EVALSHA", self._news_script.digest, len(self._news_keys), *self._news_keys,
+                self._now_text(asked_at), self._sequence, PAGE, secrets.token_hex(8), self._note_sequence,
             )  # fmt: skip
-            complete = self._adopt_page(answer, (asked_at + self._clock()) / 2)
+            complete = self._adopt_page(answer, (asked_at + self.store.clock()) / 2)
 
     def _adopt_page(self, answer: Any, now: float) -> bool:
-        """Take over a page of bans; whether it was the last. Raises StoreUnavailable for what is no page."""
+        """Take over a page of changes; whether it was the last. Raises StoreUnavailable for what is no page."""
         try:
-            generation, clock, sequence, last = answer[:EMPTY_PAGE]
+            generation, clock, last, sequence, bans, note_sequence, notes = answer
             self._ahead_seconds = float(clock) - now if self._server_clock else 0.0
             if generation != self._generation:
                 known = self._generation != b""
                 self._generation = generation
-                self._sequence = 0
+                self._sequence = self._note_sequence = 0
                 if known:
-                    self._start_over(now)
+                    self.store.mirror.start_over()
+                    self.send_changes(tuple(self.store.mirror.unconfirmed.values()))
                     return False
-            for key, packed in zip(answer[EMPTY_PAGE::2], answer[EMPTY_PAGE + 1 :: 2], strict=True):
+            for key, packed in batched(bans, 2):
                 self._on_ban(key.decode(), packed)
-            self._sequence = sequence
-        except (CodecError, ValueError, TypeError, AttributeError) as error:
+            for name, packed in batched(notes, 2):
+                self.store.mirror.on_note(self._note(name.decode(), packed))
+            self._sequence, self._note_sequence = sequence, note_sequence
+        except (CodecError, StructError, ValueError, TypeError, AttributeError) as error:
             raise StoreUnavailable(f"the server said something that is no news: {error!r}") from error
         return bool(last)
 
-    def _start_over(self, now: float) -> None:
-        """The store is a new one (restarted empty, flushed): tell it the bans that are known here."""
-        known = (self.ban_table.news_of(key, now) for key in tuple(self._banned))
-        bans = {news.key: news for news in known if news is not None}
-        self._unacknowledged = bans | self._unacknowledged
-        self._send_news(tuple(bans.values()))
-
     def _on_ban(self, key: str, packed: bytes) -> None:
         if not packed:
-            self._on_ban_news(BanNews(key, None, 0.0))
+            self.store.mirror.on_ban(BanNews(key, None, 0.0))
             return
         record, forget_at = decode_ban(packed)
-        self._on_ban_news(BanNews(key, self._shifted(record, -self._ahead_seconds), forget_at - self._ahead_seconds))
+        ban = BanNews(key, self._shifted(record, -self._ahead_seconds), forget_at - self._ahead_seconds)
+        self.store.mirror.on_ban(ban)
+
+    def _on_note_answer(self, name: str, packed: bytes) -> None:
+        self.store.mirror.on_note(self._note(name, packed), is_answer=True)
+
+    def _note(self, name: str, packed: bytes) -> StoreNote:
+        """A note as the server keeps it; one that is over for an empty record."""
+        if not packed:
+            return StoreNote(name, "", 0.0, 0.0)
+        since, until = STAMP.unpack_from(packed)
+        return StoreNote(name, packed[STAMP.size :].decode(), since - self._ahead_seconds, until - self._ahead_seconds)
 
     def _shifted[Record: BanRecord | None](self, record: Record, seconds: float) -> Record:
         """A record with its times on another clock."""
@@ -283,6 +304,6 @@ class ValkeyStore(RemoteStore):
         if self._connection is not None:
             self._connection.fail(str(answer))
 
-    def _ended(self, connection: Connection, why: str) -> None:
+    def _on_end(self, connection: Connection, why: str) -> None:
         if connection is self._connection:
-            self._connection_failed(why)
+            self.store.on_failure(why)

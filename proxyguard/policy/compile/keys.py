@@ -14,8 +14,8 @@ from typing import Final, assert_never
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.request import Request, Values
+from proxyguard.limits.charge import distinct_key
 from proxyguard.limits.limit import REQUESTS, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.limits.stores.store import distinct_key
 from proxyguard.policy.fields.field_type import (
     AnyValues,
     ArisingValues,

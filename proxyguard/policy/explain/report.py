@@ -12,8 +12,8 @@ from typing import Any, Final, assert_never
 from proxyguard.core.decision import Decision, Mode, Quota
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
-from proxyguard.limits.stores.store import Charge, Usage
 from proxyguard.policy.model import Place
 
 MAX_TARGET_SHOWN: Final = 200

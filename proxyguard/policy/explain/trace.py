@@ -24,9 +24,10 @@ from proxyguard.core.decision import (
     Tag,
 )
 from proxyguard.core.request import Request
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, Store, Usage
+from proxyguard.limits.stores.store import BanTerms, Outcome, Store
 from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker

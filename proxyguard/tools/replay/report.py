@@ -91,13 +91,13 @@ def replay_report(
 def share_of(found: Sum) -> Share:
     """The figures of a sum."""
     exact = found.clients.exact and found.networks.exact
-    return Share(found.requests, found.clients.count, found.networks.count, found.logged_in, found.verified, exact)
+    return Share(found.requests, found.clients.count(), found.networks.count(), found.logged_in, found.verified, exact)
 
 
 def _all_share(findings: Findings) -> Share:
     clients = findings.clients
     exact = clients.seen.exact and clients.seen_networks.exact
-    counts = clients.seen.count, clients.seen_networks.count
+    counts = clients.seen.count(), clients.seen_networks.count()
     return Share(findings.requests, *counts, findings.logged_in, findings.verified, exact)
 
 

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from proxyguard.core.distinct import Distinct
 from proxyguard.tools.replay.clients import ClientRow
-from proxyguard.tools.replay.distinct import Distinct, Frequent
+from proxyguard.tools.replay.frequent import Frequent
 
 TOP_PATHS: Final = 64
+
+EXACT_UP_TO: Final = 2047
+"""Clients and networks of a rule that are counted exactly."""
+
+REGISTER_BITS: Final = 13
+"""For more of them: a standard error of 1.2 %, twice that around 20,000."""
 
 
 class Sum:
@@ -22,8 +29,8 @@ class Sum:
         self.requests = 0
         self.logged_in = 0
         self.verified = 0
-        self.clients = Distinct()
-        self.networks = Distinct()
+        self.clients = Distinct(EXACT_UP_TO, REGISTER_BITS)
+        self.networks = Distinct(EXACT_UP_TO, REGISTER_BITS)
 
     def add(self, row: ClientRow, *, logged_in: bool) -> None:
         """Count one request."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import h11
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -117,6 +118,7 @@ def _read_by_h11(wire: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], 
     return bytes(head.method), bytes(head.target), list(head.headers), body
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, len(ODD_REQUESTS) - 1),
     st.lists(st.tuples(st.integers(0, 500), st.sampled_from(PARTS), st.booleans()), max_size=3),

@@ -65,6 +65,7 @@ def test_the_examples_of_the_rfc_are_decoded(blocks: list[str]) -> None:
     assert decoder._size == 164
 
 
+@pytest.mark.slow
 @given(BLOCKS, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_what_others_encode_we_decode(blocks: list[list[Field]], huffman: bool) -> None:
@@ -74,6 +75,7 @@ def test_what_others_encode_we_decode(blocks: list[list[Field]], huffman: bool) 
         assert ours._size == sum(len(name) + len(value) + 32 for name, value in ours._entries) <= TABLE_BYTES
 
 
+@pytest.mark.slow
 @given(BLOCKS, st.lists(st.integers(0, 6000), max_size=6))
 @settings(max_examples=300, deadline=None)
 def test_what_we_encode_others_decode(blocks: list[list[Field]], limits: list[int]) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from time import time
 
 from proxyguard.core.decision import Reject
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.snapshot import Snapshot
-from proxyguard.limits.stores.store import BanTerms, Charge
+from proxyguard.limits.stores.store import BanTerms
 
 A_DAY = Limit(1000, 86_400.0, 1000, (KeyPart(KeyKind.CLIENT),))
 

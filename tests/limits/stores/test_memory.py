@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import OnFull
+from proxyguard.limits.charge import Charge, distinct_key
 from proxyguard.limits.gcra import UNSEEN, charge
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
 from proxyguard.limits.stores.memory import KEYS_PER_SKETCH, OVERFLOWS_A_NEW_KEY, MemoryStore
-from proxyguard.limits.stores.store import BanTerms, Charge, distinct_key
+from proxyguard.limits.stores.store import BanTerms
 from proxyguard.limits.stores.table import SHARDS, SHARED, SWEEP_EVERY
 
 NOW = 1_800_000_000.0

@@ -9,10 +9,11 @@ import pytest
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting, Settings, StoreChoice
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import GAUGES, MemoryStore
-from proxyguard.limits.stores.open import MemoryBooks, ServerBooks, open_books
-from proxyguard.limits.stores.store import BanTerms, Charge
+from proxyguard.limits.stores.open import MemoryBackend, ValkeyBackend, open_backend
+from proxyguard.limits.stores.store import BanTerms
 
 SMALL = Settings(counting=Counting(keys=10, bans=10))
 DAILY = Limit(5, 86_400.0, 5, (KeyPart(KeyKind.CLIENT),))
@@ -29,7 +30,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_the_gauges_are_those_of_the_store_and_of_the_watch() -> None:
-    names = [name for name, _, _ in MemoryBooks(SMALL).gauges()]
+    names = [name for name, _, _ in MemoryBackend(SMALL).gauges()]
     watched = ["store_keys_high", "store_keys_warnings", "store_bans_high", "store_bans_warnings"]
     assert names == [*GAUGES, *watched]
 
@@ -37,7 +38,7 @@ def test_the_gauges_are_those_of_the_store_and_of_the_watch() -> None:
 def test_a_table_that_fills_up_is_reported_once_and_again_after_it_was_well_below(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    books = MemoryBooks(SMALL)
+    books = MemoryBackend(SMALL)
     high = next(read for name, _, read in books.gauges() if name == "store_keys_high")
     fill(books.memory, 0, 7)
     books._fill.look()
@@ -61,7 +62,7 @@ def test_a_table_that_fills_up_is_reported_once_and_again_after_it_was_well_belo
     "settings", [SMALL, Settings(counting=Counting(bans=10), store=StoreChoice(url="redis://127.0.0.1:1"))]
 )
 def test_bans_are_watched_wherever_they_are_kept(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    books = open_books(settings)
+    books = open_backend(settings)
     for number in range(8):
         books.store.ban(f"client:{number}", "rule", "", BanTerms(60.0, Reject()), NOW)
     books._fill.look()
@@ -71,10 +72,10 @@ def test_bans_are_watched_wherever_they_are_kept(settings: Settings, caplog: pyt
 
 
 def test_a_ban_that_the_server_does_not_take_is_not_called_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxyguard.limits.stores.remote.SAVED_SECONDS", 0.05)
+    monkeypatch.setattr("proxyguard.limits.stores.mirror.SAVED_SECONDS", 0.05)
 
     async def made() -> bool:
-        books = ServerBooks(Settings(store=StoreChoice(url="redis://127.0.0.1:1")))
+        books = ValkeyBackend(Settings(store=StoreChoice(url="redis://127.0.0.1:1")))
         await books.start()
         books.store.ban("client:192.0.2.1", "rule", "", BanTerms(60.0, Reject()), NOW)
         saved = await books.saved()

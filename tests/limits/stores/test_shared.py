@@ -13,11 +13,12 @@ from typing import cast
 import pytest
 
 from proxyguard.core.decision import Reject
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.frames import LENGTH_BYTES, MessageReader, Welcome, frame
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.shared import SharedStore
+from proxyguard.limits.stores.shared import SharedTransport
 from proxyguard.limits.stores.shared_server import CHUNK, REMEMBERED_NEWS, SharedStoreServer
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome
+from proxyguard.limits.stores.store import BanTerms, Outcome
 from tests.contracts.remote_rig import HOUR, started
 from tests.scenes import HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
 
@@ -43,8 +44,8 @@ def test_a_ban_by_one_worker_or_by_the_server_is_in_force_in_all_within_a_second
     async def scene() -> None:
         async with (
             serving(tmp_path / "s") as server,
-            started(SharedStore, tmp_path / "s") as (one, _),
-            started(SharedStore, tmp_path / "s") as (two, _),
+            started(SharedTransport(tmp_path / "s")) as (one, _),
+            started(SharedTransport(tmp_path / "s")) as (two, _),
         ):
             record = one.ban("client:a", "rule", "", HOUR, time())
             assert await until(lambda: two.ban_table.find("client:a", time()) == record) < 1.0
@@ -62,7 +63,7 @@ def test_a_ban_by_one_worker_or_by_the_server_is_in_force_in_all_within_a_second
 def test_a_worker_that_was_away_hears_what_it_missed(tmp_path: Path) -> None:
     async def scene() -> None:
         path = tmp_path / "s"
-        async with serving(path) as server, started(SharedStore, path) as (worker, said):
+        async with serving(path) as server, started(SharedTransport(path)) as (worker, said):
             for name in ("kept", "lifted"):
                 server.store.ban(f"client:{name}", "rule", "", HOUR, time())
             await until(lambda: len(worker.ban_table) == 2)
@@ -82,7 +83,7 @@ def test_a_worker_that_was_away_hears_what_it_missed(tmp_path: Path) -> None:
 def test_a_worker_that_missed_too_much_hears_everything(tmp_path: Path) -> None:
     async def scene() -> None:
         path = tmp_path / "s"
-        async with serving(path) as server, started(SharedStore, path) as (worker, _):
+        async with serving(path) as server, started(SharedTransport(path)) as (worker, _):
             server.store.ban("client:lifted", "rule", "", HOUR, time())
             await until(lambda: len(worker.ban_table) == 1)
             next(iter(server._members)).close()
@@ -107,7 +108,7 @@ def test_a_newcomer_learns_all_bans_in_chunks(tmp_path: Path) -> None:
             now = time()
             for number in range(1234):
                 server.store.ban(f"client:{number}", "rule", "", BanTerms(3600.0 + number, Reject()), now)
-            async with started(SharedStore, path) as (worker, _):
+            async with started(SharedTransport(path)) as (worker, _):
                 await until(lambda: len(worker.ban_table) == 1234)
                 assert list(worker.bans(now)) == list(server.store.bans(now))
 
@@ -145,7 +146,7 @@ def test_nonsense_from_the_server_is_an_outage_not_a_crash(tmp_path: Path, answe
     async def scene() -> None:
         path = tmp_path / "s"
         server = await asyncio.get_running_loop().create_unix_server(lambda: Nonsense(answer), str(path))
-        async with started(SharedStore, path) as (worker, said):
+        async with started(SharedTransport(path)) as (worker, said):
             await charged(worker)
             await charged(worker)
             assert said[0].startswith("down: the server said something that is no answer: ")
@@ -157,7 +158,7 @@ def test_nonsense_from_the_server_is_an_outage_not_a_crash(tmp_path: Path, answe
 def test_nonsense_from_a_worker_ends_only_its_connection(tmp_path: Path) -> None:
     async def scene() -> None:
         path = tmp_path / "s"
-        async with serving(path), started(SharedStore, path) as (worker, said):
+        async with serving(path), started(SharedTransport(path)) as (worker, said):
             for nonsense in (
                 b"\xff\xff\xff\xff",
                 b"\x00\x00\x00\x01\xc1",

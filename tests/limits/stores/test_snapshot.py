@@ -14,12 +14,13 @@ from time import time
 import pytest
 
 from proxyguard.core.decision import Drop, Reject, Tarpit
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores import snapshot as snapshot_module
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.snapshot_file import SnapshotFile
-from proxyguard.limits.stores.store import BanTerms, Charge
+from proxyguard.limits.stores.store import BanTerms
 from tests.scenes import CLIENT, run, until
 
 NOW = 1_800_000_000.0
@@ -60,6 +61,27 @@ def test_bans_strikes_and_lasting_counters_survive_a_restart(tmp_path: Path) -> 
             assert (over.strikes, again.strikes, again.until) == (1, 2, NOW + 100.0 + 180.0)
             assert store.ban("client:lifted", "rule", "", HOUR, NOW + 100.0).strikes == 1
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    run(scene())
+
+
+def test_notes_survive_a_restart_also_in_a_file_of_an_older_release(tmp_path: Path) -> None:
+    async def scene() -> None:
+        path = tmp_path / "state"
+        async with kept(path) as (store, _):
+            store.ban("client:a", "rule", "", HOUR, NOW)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("DROP TABLE notes")
+        async with kept(path) as (store, _):
+            for name, text, until in (("a", "first", 60.0), ("a", "ü", 90.0), ("over", "", 10.0)):
+                store.put_note(name, text, NOW + until, NOW)
+        async with kept(path, NOW + 30.0) as (store, _):
+            assert [(note.text, note.until) for note in store.notes(NOW + 30.0)] == [("ü", NOW + 90.0)]
+            assert [ban.key for ban in store.bans(NOW + 30.0)] == ["client:a"]
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE notes SET text = x'00'")
+        with closing(SnapshotFile(path)) as file:
+            assert (file.restore(NOW).notes, file.restore(NOW).unreadable) == ([], 2)
 
     run(scene())
 

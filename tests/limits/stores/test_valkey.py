@@ -21,11 +21,13 @@ from cryptography.x509.oid import NameOID
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import OnStoreDown
+from proxyguard.limits.charge import Charge, distinct_key
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
-from proxyguard.limits.stores.store import BanTerms, Charge, Outcome, distinct_key
-from proxyguard.limits.stores.valkey import PAGE, ValkeyStore
+from proxyguard.limits.stores.store import BanTerms, Outcome
+from proxyguard.limits.stores.valkey import PAGE, ValkeyTransport
 from tests.contracts.remote_rig import HOUR, started
 from tests.contracts.servers import command, free_port, valkey
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
@@ -33,9 +35,12 @@ from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, un
 START = 1_800_000_000.0
 
 
-def instance(url: str | Path, **options: Any) -> AbstractAsyncContextManager[tuple[ValkeyStore, list[str]]]:
+def instance(
+    url: str | Path, *, server_clock: bool = True, **options: Any
+) -> AbstractAsyncContextManager[tuple[RemoteStore, list[str]]]:
     """A store at a URL or a Unix socket, running, and what it says of its state."""
-    return started(ValkeyStore, ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}"), **options)
+    parsed = ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}")
+    return started(ValkeyTransport(parsed, server_clock=server_clock), **options)
 
 
 def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> None:
@@ -306,6 +311,7 @@ def test_the_documented_access_list_is_enough(tmp_path: Path) -> None:
             one.ban("client:a", "rule", "", HOUR, time())
             assert await one.saved()
             one.unban("client:a")
+            one.put_note("a", "text", time() + 60.0, time())
             assert await one.saved()
             assert (await charged(one)).usages[0].remaining == 99
             assert said == []

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.request import Request
+from proxyguard.limits.charge import ITEM_MARK
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.limits.stores.store import ITEM_MARK
 from proxyguard.policy.compile.keys import KeyMaker, rule_identity
 from tests.build import CLIENT, limit, request
 

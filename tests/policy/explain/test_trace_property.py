@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def served(policy: CompiledPolicy, request: Request, now: float, store: MemorySt
     return ruling.decision
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), modes, st.lists(st.tuples(requests(), st.integers(1, 3)), min_size=1, max_size=4))
 def test_a_trace_decides_as_the_engine(policy: Policy, mode: Mode, run: list[tuple[Request, int]]) -> None:

@@ -1,5 +1,6 @@
 """Rule files that were edited at random: each is read, or refused with problems that have a place in it."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ PIECES = st.one_of(
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), PIECES), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(TEXTS), EDITS)
 def test_an_edited_file_is_read_or_refused_with_places(text: str, edits: list[tuple[float, int, str]]) -> None:

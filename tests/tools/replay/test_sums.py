@@ -7,31 +7,32 @@ from random import Random
 import pytest
 
 from proxyguard.core.address import Network
-from proxyguard.tools.replay.clients import ClientTable
-from proxyguard.tools.replay.distinct import Distinct, Frequent, mixed
+from proxyguard.core.distinct import Distinct
+from proxyguard.tools.replay.clients import ClientTable, mixed
+from proxyguard.tools.replay.frequent import Frequent
 from proxyguard.tools.replay.suspects import suspicion
+from proxyguard.tools.replay.tally import EXACT_UP_TO, REGISTER_BITS
 from proxyguard.tools.replay.timeline import MAX_COLUMNS, Timeline
 from proxyguard.tools.replay.traits import Browsers, is_asset
 from tests.tools.replay.lines import FIREFOX
 
 
 def test_few_distinct_things_are_counted_exactly() -> None:
-    found = Distinct(100)
+    found = Distinct(exact_up_to=99)
     for number in range(99):
         found.add(mixed(number))
         found.add(mixed(number))
-    assert (found.count, found.exact) == (99, True)
+    assert (found.count(), found.exact) == (99, True)
 
 
 @pytest.mark.parametrize("count", [3000, 50_000, 200_000])
 @pytest.mark.parametrize("first", [0xFFFF_C000_0200, 0x2001_0DB8 << 96])
 def test_many_distinct_things_are_estimated_within_a_few_per_cent(count: int, first: int) -> None:
-    found = Distinct()
+    found = Distinct(EXACT_UP_TO, REGISTER_BITS)
     for number in range(count):
         found.add(mixed(first + number))
     assert not found.exact
-    assert abs(found.count - count) < 0.07 * count
-    assert len(found._kept) == 2048
+    assert abs(found.count() - count) < 0.07 * count
 
 
 def test_the_heaviest_keys_survive_a_flood_of_others() -> None:
@@ -101,7 +102,7 @@ def test_a_full_table_folds_those_who_matter_least() -> None:
     assert table.others.rows == 250 - len(table.rows)
     assert table.others.requests + sum(row.requests for row in table.rows.values()) == sum(range(1, 251))
     assert [row.requests for row in table.rows.values() if row.stopped] == [1, 51, 101, 151, 201]
-    assert table.seen.count == 250
+    assert table.seen.count() == 250
 
 
 def test_clients_of_a_list_are_verified() -> None:

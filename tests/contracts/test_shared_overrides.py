@@ -1,4 +1,4 @@
-"""What two instances say to each other about restrictions, over each store that can stand between them."""
+"""What two instances share about restrictions, over each store that can stand between them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import uvloop
 
 from proxyguard.core.decision import Reject
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.notes import MAX_NOTE_BYTES, MAX_NOTES
 from proxyguard.limits.stores.store import AsyncStore, BanTerms, Store
 from proxyguard.policy.model import Alarm, Restriction
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started, identity
 from proxyguard.restrictions.shared_overrides import (
-    ALARM_SLOTS,
-    GIVEN_SLOTS,
     LEASE_SECONDS,
+    MAX_FOLLOWED,
+    MAX_SHARED_GIVEN,
     CollectedOverrides,
     SharedOverrides,
 )
-from tests.contracts.servers import valkey
+from tests.contracts.servers import command, valkey
 from tests.contracts.store_contract import START
 from tests.contracts.test_shared_store import SharedDriver
 from tests.contracts.test_valkey_store import ValkeyDriver
@@ -37,7 +38,7 @@ def given(name: str = "slow", since: float = START, until: float = UNTIL) -> Giv
 
 
 class Pair:
-    """Two instances, in any order of saying and hearing; `settle` lets all news arrive."""
+    """Two instances, which write and read in any order; `settle` lets all news arrive."""
 
     def __init__(self, stores: list[Store | AsyncStore], settle: Callable[[float], None]) -> None:
         self.stores = stores
@@ -49,9 +50,9 @@ class Pair:
         return True
 
     def collect(self, now: float = START + 1) -> CollectedOverrides:
-        """What both hear, their own alarms aside."""
+        """What both collect, their own alarms aside."""
         self.settle(now)
-        first, second = (each.collect(BOTH, ("slow",), now) for each in (self.first, self.second))
+        first, second = (each.collect(now) for each in (self.first, self.second))
         assert first.orders == second.orders
         return CollectedOverrides(first.orders, {**first.alarms, **second.alarms})
 
@@ -72,6 +73,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         driver: SharedDriver | ValkeyDriver
         if request.param == "valkey":
+            command(request.getfixturevalue("server"), "FLUSHALL")
             driver = ValkeyDriver(request.getfixturevalue("server"), runner)
         else:
             driver = SharedDriver(tmp_path / "store.sock", runner)
@@ -80,9 +82,6 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
             driver.now = now
             runner.run(driver.settled())
 
-        for each in driver.stores:
-            for record in list(each.bans(START)):
-                each.unban(record.key)
         yield Pair(list(driver.stores), settle)
         runner.run(driver.stop())
 
@@ -117,66 +116,70 @@ def test_one_that_is_given_again_takes_the_place_of_the_first(pair: Pair) -> Non
     pair.settle(START)
     pair.second.give("slow", given(since=START + 1, until=UNTIL + 9))
     assert pair.collect(START + 2).orders.given == {"slow": given(since=START + 1, until=UNTIL + 9)}
-    assert sum(record.key.startswith("restriction-given:") for record in pair.stores[0].bans(START + 2)) == 1
+    assert [note.name for note in pair.stores[0].notes(START + 2)] == ["override:slow"]
 
 
-def test_who_loses_a_slot_to_another_instance_sees_it_and_takes_another(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("secrets.choice", lambda free: free[0])
-    pair.first.give("slow", given())
+def test_of_two_that_write_one_name_at_once_all_follow_the_same(pair: Pair) -> None:
+    pair.first.give("slow", given(until=UNTIL + 1))
+    pair.second.give("slow", given(until=UNTIL + 2))
     pair.second.give("fast", given("fast"))
     known = pair.collect().orders.given
-    for name, order in {"slow": given(), "fast": given("fast")}.items():
-        if name not in known:
-            pair.first.give(name, order)
-    assert pair.collect().orders.given == {"slow": given(), "fast": given("fast")}
+    assert known.keys() == {"slow", "fast"}
+    assert known["slow"].until in (UNTIL + 1, UNTIL + 2)
 
 
 def test_alarms_are_followed_by_others_and_end_with_a_word_or_a_lease(pair: Pair) -> None:
     pair.first.alarm("auto", 1, START)
     pair.settle(START + 1)
-    assert pair.second.collect(BOTH, (), START + 1).alarms == {"auto": 1}
-    assert pair.first.collect(BOTH, (), START + 1).alarms == {}
+    assert pair.second.collect(START + 1).alarms == {"auto": 1}
+    assert pair.first.collect(START + 1).alarms == {}
     pair.first.alarm("auto", 2, START + 2)
     pair.settle(START + 2)
     pair.second.alarm("auto", 1, START + 2)
     pair.settle(START + 3)
-    assert pair.second.collect(BOTH, (), START + 3).alarms == {"auto": 2}
-    assert pair.first.collect(BOTH, (), START + 3).alarms == {"auto": 1}
+    assert pair.second.collect(START + 3).alarms == {"auto": 2}
+    assert pair.first.collect(START + 3).alarms == {"auto": 1}
     pair.first.alarm("auto", None, START + 4)
     pair.settle(START + 5)
-    assert pair.second.collect(BOTH, (), START + 5).alarms == {}
-    assert pair.first.collect(BOTH, (), START + 5).alarms == {"auto": 1}
-    assert pair.first.collect(BOTH, (), START + 2 + LEASE_SECONDS).alarms == {}
+    assert pair.second.collect(START + 5).alarms == {}
+    assert pair.first.collect(START + 5).alarms == {"auto": 1}
+    assert pair.first.collect(START + 2 + LEASE_SECONDS).alarms == {}
 
 
-def test_a_lease_is_renewed_without_a_gap_and_never_takes_more_than_one_slot(pair: Pair) -> None:
+def test_a_lease_is_renewed_without_a_gap_and_never_takes_more_than_one_note(pair: Pair) -> None:
     for second in range(60):
         now = START + second
         pair.first.alarm("auto", 1, now)
         pair.settle(now)
-        assert pair.second.collect(BOTH, (), now + 0.9).alarms == {"auto": 1}
-        assert sum(record.key.startswith("restriction-alarm:") for record in pair.stores[1].bans(now)) == 1
+        assert pair.second.collect(now + 0.9).alarms == {"auto": 1}
+        assert sum(note.name.startswith("alarm:") for note in pair.stores[1].notes(now)) == 1
 
 
-def test_full_slots_refuse_nobody_else(pair: Pair) -> None:
-    for number in range(GIVEN_SLOTS + 5):
+def test_orders_that_are_too_many_hold_up_nobody_else(pair: Pair) -> None:
+    for number in range(MAX_SHARED_GIVEN + 5):
         pair.first.give(f"slow-{number}", given(f"slow-{number}"))
-    others = [SharedOverrides(pair.stores[0], pair._saved) for _ in range(ALARM_SLOTS + 3)]
+    others = [SharedOverrides(pair.stores[0], pair._saved) for _ in range(MAX_FOLLOWED + 3)]
     for other in others:
         other.alarm("auto", 1, START)
     collect = pair.collect()
-    assert (len(collect.orders.given), collect.alarms) == (GIVEN_SLOTS, {"auto": 1})
+    assert (len(collect.orders.given), collect.alarms) == (MAX_SHARED_GIVEN, {"auto": 1})
 
 
 @pytest.mark.parametrize(
-    "note", ["", "{", "[]", "null", '{"name": 1}', '{"name": "x"}', '{"name":"x","until_seconds":"y"}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"type":"take"}',
+        '{"type":"end"}',
+        '{"type":"give","plain":{"name":"other"},"until":1.0}',
+    ],
 )
-def test_what_is_no_order_is_not_heard(pair: Pair, note: str) -> None:
-    terms = BanTerms(3600.0, Reject(), note=note)
-    for key in ("restriction-given:0", "restriction-alarm:auto:0", "restriction-other:1"):
-        pair.stores[0].ban(key, "operator", "", terms, START)
+def test_what_is_no_order_is_not_followed(pair: Pair, text: str) -> None:
+    for name in ("override:slow", "alarm:auto:0", "other:1", "slow"):
+        pair.stores[0].put_note(name, text, UNTIL, START)
     assert pair.collect() == CollectedOverrides()
 
 
@@ -187,9 +190,21 @@ def test_orders_do_not_give_way_when_bans_fill_the_table() -> None:
     orders.give("slow", given(until=START + 6.0))
     for number in range(200):
         store.ban(f"client:192.0.2.{number}", "flood", "", BanTerms(60.0 + number, Reject()), START)
-    collect = orders.collect(BOTH, (), START + 1).orders
+    collect = orders.collect(START + 1).orders
     assert (set(collect.started), set(collect.given)) == ({"prepared"}, {"slow"})
     assert len(list(store.bans(START))) == 50
+
+
+def test_an_order_that_finds_no_room_is_not_called_shared() -> None:
+    store = MemoryStore()
+    orders = SharedOverrides(store, _yes)
+    long = GivenRestriction(START, UNTIL, {"name": "slow", "why": "x" * MAX_NOTE_BYTES})
+    assert not orders.give("slow", long)
+    assert orders.end(PREPARED, Ended(UNTIL, "ended by command", "x"))  # it is over: nobody has to know
+    for number in range(MAX_NOTES):
+        store.put_note(str(number), "", UNTIL, START)
+    assert not orders.start(PREPARED, Started(START))
+    assert orders.collect(START) == CollectedOverrides()
 
 
 async def _yes() -> bool:

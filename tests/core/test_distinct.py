@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from random import Random
+from statistics import fmean
 
 import pytest
 
-from proxyguard.telemetry.distinct import EXACT_UP_TO, Distinct
+from proxyguard.core.distinct import EXACT_UP_TO, Distinct
 
 
 def items(count: int, seed: int = 1) -> list[int]:
@@ -31,6 +33,17 @@ def test_a_few_are_counted_exactly(count: int) -> None:
 @pytest.mark.parametrize("count", [EXACT_UP_TO + 1, 300, 1000, 3000, 30_000, 300_000])
 def test_many_are_counted_to_within_a_tenth(count: int) -> None:
     assert counted(items(count)).count() == pytest.approx(count, rel=0.1)
+
+
+@pytest.mark.parametrize(("bits", "share"), [(10, 0.0325), (12, 0.01625), (13, 0.0115)])
+def test_the_standard_error_is_as_stated(bits: int, share: float) -> None:
+    errors = []
+    for seed in range(12):
+        made = Distinct(bits=bits)
+        for number in range(60_000):
+            made.add(int.from_bytes(blake2b(b"%d %d" % (seed, number), digest_size=8).digest()))
+        errors.append(made.count() / 60_000 - 1)
+    assert fmean(error**2 for error in errors) ** 0.5 < 1.6 * share  # three of its own standard errors
 
 
 @pytest.mark.parametrize(("one", "two"), [(3, 4), (10, 5000), (5000, 10), (2000, 3000)])
