@@ -71,7 +71,7 @@ BROWSER_HEADERS = (
 )
 
 
-def asks(kind: FieldKind, matcher: Matcher, name: str = "") -> Test:
+def asks(kind: str, matcher: Matcher, name: str = "") -> Test:
     return Test(Field(kind, name), matcher)
 
 

@@ -11,7 +11,6 @@ from proxyguard.policy.model import (
     AtLeast,
     Condition,
     Field,
-    FieldKind,
     InNetworks,
     Matcher,
     Place,
@@ -30,7 +29,7 @@ CLIENT = KeyPart(KeyKind.CLIENT)
 def asks(field: str, matcher: Matcher) -> Test:
     """`asks("header.accept", Absent())`."""
     kind, _, name = field.partition(".")
-    return Test(Field(FieldKind(kind), name), matcher)
+    return Test(Field(kind, name), matcher)
 
 
 def text(field: str, kind: TextKind, *texts: str) -> Test:

@@ -60,7 +60,7 @@ REFUSALS = (Reject, Tarpit, Drop, Ban)
 
 def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, ...]:
     kind, name = test.field.kind, test.field.name.encode()
-    lists: dict[FieldKind, Any] = {
+    lists: dict[str, Any] = {
         FieldKind.CLIENT: lambda: (request.client.text.encode(),),
         FieldKind.HOST: lambda: (request.host,),
         FieldKind.SCHEME: lambda: (request.scheme,),
@@ -114,7 +114,7 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
             return not holds(part, request, score, tags)
         case Test(field=tested, matcher=matcher):
             found = values(when, request, tags)
-            of_score = tested.kind is FieldKind.SCORE
+            of_score = tested.kind == FieldKind.SCORE
             numbers = [score] if of_score else [n for n in map(number, found) if n is not None]
             match matcher:
                 case Text(kind, texts):
@@ -127,17 +127,17 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
                 case Absent():
                     return not found and not of_score
                 case AtLeast(bound):
-                    return any(n >= bound for n in numbers) and tested.kind is not FieldKind.TAG
+                    return any(n >= bound for n in numbers) and tested.kind != FieldKind.TAG
                 case AtMost(bound):
-                    return any(n <= bound for n in numbers) and tested.kind is not FieldKind.TAG
+                    return any(n <= bound for n in numbers) and tested.kind != FieldKind.TAG
                 case Signed():
                     return any(is_signed(matcher, value) for value in found)
 
 
-def mentions(when: Condition, kind: FieldKind) -> bool:
+def mentions(when: Condition, kind: str) -> bool:
     match when:
         case Test():
-            return when.field.kind is kind
+            return when.field.kind == kind
         case Not(part):
             return mentions(part, kind)
         case AllOf(parts) | AnyOf(parts):
@@ -316,7 +316,7 @@ def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: Ta
 
 
 Entry = tuple[str, Rule, Mode]
-GIVES: dict[Any, FieldKind] = {Score: FieldKind.SCORE, Tag: FieldKind.TAG}
+GIVES: dict[Any, str] = {Score: FieldKind.SCORE, Tag: FieldKind.TAG}
 
 
 def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[int, int], list[Entry]]:
@@ -324,7 +324,7 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
     charges: list[Charge] = []
     places: dict[int, int] = {}
     score, tags = 0.0, frozenset[str]()
-    unsure: set[FieldKind] = set()
+    unsure: set[str] = set()
     for at, (owner, rule, own) in enumerate(live):
         is_open = rule.limit is None and any(mentions(rule.when, kind) for kind in unsure)
         applies = holds(rule.when, request, score, tags)

@@ -19,7 +19,8 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
-from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyPart, Limit, Missing
+from proxyguard.policy.fields.registry import key_kinds, named_values
 from proxyguard.policy.model import (
     ALWAYS,
     Absent,
@@ -40,7 +41,6 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
-from proxyguard.policy.parse.keys import NAMED_PARTS
 
 ADDRESSES = (
     "192.0.2.1",
@@ -153,7 +153,11 @@ tests_of_gifts = st.one_of(
     st.builds(Test, st.just(Field(FieldKind.SCORE)), st.one_of(numbers, numbers, presence)),
     st.builds(Test, st.just(Field(FieldKind.TAG)), st.one_of(tag_texts, tag_texts, presence)),
 )
-leaves = st.one_of(tests_of_request, tests_of_request, tests_of_gifts)
+negated_presence = st.builds(Not, st.builds(Test, st.one_of(named_fields, single_fields), presence))
+two_nots = st.builds(
+    AnyOf, st.tuples(st.builds(Not, tests_of_request), st.one_of(negated_presence, st.builds(Not, tests_of_request)))
+)
+leaves = st.one_of(tests_of_request, tests_of_request, tests_of_gifts, negated_presence)
 conditions: st.SearchStrategy[Condition] = st.recursive(
     st.one_of(leaves, st.just(ALWAYS)),
     lambda inner: st.one_of(
@@ -169,13 +173,15 @@ easy_conditions: st.SearchStrategy[Condition] = st.one_of(
     tests_of_gifts,
     st.builds(Not, tests_of_gifts),
     st.builds(AllOf, st.tuples(tests_of_gifts, tests_of_gifts)),
+    negated_presence,
+    two_nots,
     st.sampled_from([Test(Field(FieldKind.HEADER, "x"), Present()), Test(Field(FieldKind.HEADER, "y"), Absent())]),
 )
 """Those that hold often, or hang on what other rules gave."""
 
 key_parts = st.one_of(
-    st.builds(KeyPart, st.sampled_from([kind for kind in KeyKind if kind not in NAMED_PARTS])),
-    st.builds(KeyPart, st.sampled_from(list(NAMED_PARTS)), st.sampled_from(NAMES)),
+    st.builds(KeyPart, st.sampled_from([kind for kind in key_kinds() if not named_values(kind)])),
+    st.builds(KeyPart, st.sampled_from([kind for kind in key_kinds() if named_values(kind)]), st.sampled_from(NAMES)),
 )
 counts = st.one_of(
     st.sampled_from([REQUESTS, REQUESTS, Count(CountKind.BYTES), Count(CountKind.UPSTREAM_SECONDS)]),

@@ -18,8 +18,8 @@ from proxyguard.core.problems import Fault
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
+from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
-from proxyguard.policy.parse.texts import read_host
 from proxyguard.tools.replay.detect import FORMATS
 from proxyguard.tools.replay.judgeable import judgeable
 from proxyguard.tools.replay.knowledge import Knowledge

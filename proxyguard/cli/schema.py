@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from proxyguard.cli.options import fail
+from proxyguard.policy.error import PolicyError
 from proxyguard.policy.schema.schema import policy_schema
 from proxyguard.settings.schema import settings_schema
 from proxyguard.tools.lint.fixes import replace_file
@@ -41,7 +42,10 @@ def schema(output: Path | None, of_settings: bool) -> None:  # noqa: FBT001 - cl
     and as the first line of each rule file, and of proxyguard.yaml:
       # yaml-language-server: $schema=.schema.json
     """
-    text = schema_text(of_settings=of_settings)
+    try:
+        text = schema_text(of_settings=of_settings)
+    except PolicyError as error:
+        fail(f"error: {error}")
     if output is None:
         click.echo(text, nl=False)
         return

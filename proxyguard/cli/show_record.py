@@ -16,11 +16,12 @@ from proxyguard.core.request import Request
 from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
 from proxyguard.policy.compile.conditions import NO_TAGS
+from proxyguard.policy.compile.normal_form import Leaf, leaves
 from proxyguard.policy.explain.evaluate import evaluate
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import FieldKind, Policy, Rule, SampleRequest
 from proxyguard.policy.testing.sample_requests import request_from_sample
-from proxyguard.tools.lint.logic import Leaf, leaves, normal
+from proxyguard.tools.lint.logic import normal
 from proxyguard.tools.lint.source import SourceFile, read_source
 from proxyguard.tools.lint.words import format_leaf
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from proxyguard.core.decision import Ban, Mode
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.policy.given import GIVEN_NAME
-from proxyguard.policy.model import rules_by_mode
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Restriction, rules_by_mode
 
 
 class InForce(NamedTuple):

@@ -18,7 +18,7 @@ from proxyguard.instance.in_force import InForce
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
 from proxyguard.policy.given import Plain
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.active import ActiveRestriction, as_plain
 from proxyguard.restrictions.alarms import Meter, Signals, Totals
 from proxyguard.restrictions.monitor import (

@@ -15,7 +15,7 @@ client that waits for exactly `retry_after_seconds` passes; it never adds up, be
 
 
 class KeyKind(StrEnum):
-    """What one part of a key is taken from."""
+    """What one part of a key is taken from, as far as limits know it; other fields of a request may be one too."""
 
     CLIENT = "client"
     NETWORK = "network"
@@ -34,7 +34,7 @@ class KeyKind(StrEnum):
 class KeyPart:
     """One part of a key; `name` is the lower-case header, the cookie or the query parameter for the kinds that have one."""
 
-    kind: KeyKind
+    kind: str
     name: str = ""
 
     def __str__(self) -> str:

@@ -57,45 +57,79 @@ class Match:
     """
 
     __slots__ = (
-        "ban_keys",
-        "charges",
-        "decision",
-        "facts",
-        "given",
-        "now",
-        "policy",
-        "request",
-        "shadow",
-        "steps",
-        "tags",
-    )
+        "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "policy", "request", "score",
+        "score_open", "shadow", "steps", "tags", "tags_open",
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        policy: CompiledPolicy,
-        request: Request,
-        facts: set[int],
-        shadow: tuple[ShadowHit, ...],
-        decision: Decision | None,
-        steps: Sequence[ChargedRule] = (),
-        charges: tuple[Charge, ...] = (),
-        ban_keys: tuple[str, ...] = (),
-        tags: Tags = NO_TAGS,
-        now: float = 0.0,
-        given: Tags = NO_TAGS,
-    ) -> None:
+    def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
         self.policy = policy
         self.request = request
         self.facts = facts
-        self.shadow = shadow
-        self.decision = decision
-        self.steps = steps
-        self.charges = charges
-        self.ban_keys = ban_keys
         self.now = now
         self.given = given
-        self.tags = tags
+        self.shadow: tuple[ShadowHit, ...] = ()
+        self.decision: Decision | None = None
+        self.steps: list[ChargedRule] = []
+        self.charges: tuple[Charge, ...] = ()
+        self.ban_keys: tuple[str, ...] = ()
+        self.counted: list[Charge] = []
+        """The charges so far, while rules are looked at."""
+        self.score = 0.0
+        self.tags = given
         """Those that rules gave for certain, among them the class; none when the request is allowed."""
+        self.score_open = False
+        """Whether usages can still add points; `tags_open` says the same of tags."""
+        self.tags_open = False
+
+    def allow(self, rule: CompiledRule) -> bool:
+        """Take an allow rule that holds; whether it ends everything."""
+        if not rule.enforced:
+            self.shadow += (ShadowHit(rule.name, rule.action_name),)
+            return False
+        decision = rule.plain
+        if decision is None or self.shadow:
+            decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=self.shadow)
+        self.decision = decision
+        self.tags = NO_TAGS
+        return True
+
+    def visit(self, rule: CompiledRule, order: list[int], position: int) -> bool:
+        """Look at another rule, and add to `order` what it wakes; whether it ends evaluation whatever the usages are."""
+        limit = rule.limit
+        is_open = limit is None and ((self.score_open and rule.reads_score) or (self.tags_open and rule.reads_tags))
+        applies = rule.holds(self.facts, self.score, self.tags)
+        if not (applies or is_open):
+            return False
+        if limit is not None and rule.key is not None:
+            key = rule.key(self.request)
+            if key is None:
+                return False
+            self.steps.append(_new(ChargedRule, (rule, len(self.counted), is_open)))
+            self.counted.append(_new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False)))
+        else:
+            self.steps.append(_new(ChargedRule, (rule, None, is_open)))
+        if not rule.enforced:
+            return False
+        if not rule.terminal:
+            self._give(
+                rule, order, position, is_certain=applies and limit is None, depends=is_open or limit is not None
+            )
+            return False
+        if limit is not None or is_open:
+            return False
+        if rule.refuses and self.counted:
+            self.counted = [charge._replace(cost=0.0) for charge in self.counted]
+        return True
+
+    def _give(self, rule: CompiledRule, order: list[int], position: int, *, is_certain: bool, depends: bool) -> None:
+        """Give points or a tag, for certain or (`depends`) as the usages will say, and wake the rules that ask for it."""
+        if depends:
+            self.score_open = self.score_open or rule.tag is None
+            self.tags_open = self.tags_open or rule.tag is not None
+        if is_certain:
+            self.score, self.tags = _with_action(rule, self.score, self.tags)
+        for trigger in rule.wakes:
+            _wake(self.policy, trigger, position, order)
 
 
 _new = tuple.__new__  # half the cost of calling the class
@@ -112,53 +146,20 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
     order = policy.candidates(facts)
     for tag in given:
         _wake(policy, trigger_of_tag(tag), -1, order)
+    found = Match(policy, request, facts, now, given)
     rules = policy.rules
-    steps: list[ChargedRule] = []
-    charges: list[Charge] = []
-    shadow: tuple[ShadowHit, ...] = ()
-    score, tags = 0.0, given
-    score_open = tags_open = False
     for position in order:
         rule = rules[position]
         if rule.expires is not None and now >= rule.expires:
             continue
-        is_open = rule.limit is None and ((score_open and rule.reads_score) or (tags_open and rule.reads_tags))
-        applies = rule.holds(facts, score, tags)
-        if not (applies or is_open):
-            continue
         if rule.allows:
-            if rule.enforced:
-                decision = rule.plain
-                if decision is None or shadow:
-                    decision = Decision(action=ALLOW, rule=rule.name, reason=rule.reason, shadow=shadow)
-                return Match(policy, request, facts, shadow, decision)
-            shadow += (ShadowHit(rule.name, rule.action_name),)
-            continue
-        if rule.limit is not None and rule.key is not None:
-            key = rule.key(request)
-            if key is None:
-                continue
-            steps.append(_new(ChargedRule, (rule, len(charges), is_open)))
-            charges.append(_new(Charge, (key, rule.limit, rule.cost, rule.enforced and rule.refuses, False)))
-        else:
-            steps.append(_new(ChargedRule, (rule, None, is_open)))
-        if not rule.enforced:
-            continue
-        if rule.terminal:
-            if rule.limit is None and not is_open:
-                if rule.refuses:
-                    charges = [charge._replace(cost=0.0) for charge in charges]
-                break
-            continue
-        if rule.limit is not None or is_open:
-            score_open, tags_open = score_open or rule.tag is None, tags_open or rule.tag is not None
-        if rule.limit is None and applies:
-            score, tags = _with_action(rule, score, tags)
-        for trigger in rule.wakes:
-            _wake(policy, trigger, position, order)
-    return Match(
-        policy, request, facts, shadow, None, steps, tuple(charges), policy.ban_keys(request), tags, now, given
-    )
+            if rule.holds(facts, 0.0, given) and found.allow(rule):
+                return found
+        elif found.visit(rule, order, position):
+            break
+    found.charges = tuple(found.counted)
+    found.ban_keys = policy.ban_keys(request)
+    return found
 
 
 def decide(found: Match, outcome: Outcome) -> Ruling:
@@ -220,7 +221,7 @@ class Accumulated(NamedTuple):
 
 
 def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
-    """What clients are told of a limit. A sliding one gives back evenly, one by the calendar all at once."""
+    """The quota to announce for a limit. A sliding one gives back evenly, one by the calendar all at once."""
     limit = rule.limit
     if limit is None:
         raise TypeError(f"rule {rule.name}: there is no limit to announce")

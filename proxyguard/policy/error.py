@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class PolicyError(Exception):
-    """The rules cannot be compiled; the message names the rule or pattern. Whose fault: whoever edited the rules."""
+    """The rules cannot be compiled, or a field that a package adds cannot be used; the message names rule, pattern or package."""

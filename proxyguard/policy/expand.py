@@ -23,13 +23,14 @@ from proxyguard.policy.model import (
     Field,
     FieldKind,
     Not,
+    Restriction,
     Rule,
     RuleSet,
     Test,
     Text,
     TextKind,
 )
-from proxyguard.policy.restriction import SUSPECTED, Restriction, tag_of
+from proxyguard.policy.restriction import SUSPECTED, tag_of
 
 BY_ACCOUNT = (KeyPart(KeyKind.ACCOUNT),)
 BY_CLIENT = (KeyPart(KeyKind.CLIENT),)

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from proxyguard.core.problems import Problem
 from proxyguard.policy.expand import with_restrictions
-from proxyguard.policy.model import ANONYMOUS, Policy, RuleSet
+from proxyguard.policy.model import ANONYMOUS, Policy, Restriction, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
-from proxyguard.policy.restriction import Restriction
 
 GIVEN_NAME: Final = "command:"
 """The name of the rule set of given restrictions, which applies to every site; no file's name has a colon."""

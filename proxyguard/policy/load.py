@@ -16,11 +16,13 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.problems import Fault, Problem
 from proxyguard.core.yaml.nodes import MAX_BYTES
+from proxyguard.policy.error import PolicyError
 from proxyguard.policy.expand import expanded
+from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import Policy
-from proxyguard.policy.names import check_names
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.lists import ListFiles, read_bounded, reason
+from proxyguard.policy.parse.names import check_names
 from proxyguard.policy.parse.parsed_file import ParsedFile
 from proxyguard.policy.parse.rules import MAX_RULES
 
@@ -42,6 +44,12 @@ class LoadResult(NamedTuple):
 def load_policy(directory: Path) -> LoadResult:
     """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given."""
     paths, problems = rule_files(directory)
+    try:
+        field_types()
+    except PolicyError as error:
+        return LoadResult(
+            None, (*problems, Problem(str(directory), 0, 0, str(error), "mend or uninstall it")), tuple(paths)
+        )
     if not paths and not problems:
         hint = f"rule files end in {' or '.join(SUFFIXES)}; is this the right directory?"
         problems.append(Problem(str(directory), 0, 0, "no rule file in this directory", hint))

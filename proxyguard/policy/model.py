@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Final, NamedTuple
 
 from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
 from proxyguard.limits.limit import Limit
-
-if TYPE_CHECKING:
-    from proxyguard.policy.restriction import Restriction
 
 
 class Place(NamedTuple):
@@ -34,36 +31,34 @@ NOWHERE = Place("", 0, 0)
 """The place of what no file holds."""
 
 
-class FieldKind(StrEnum):
-    """The fields of a request that conditions look at."""
+class FieldKind:
+    """The fields that the program itself asks about by name; `policy.fields.registry` has these and all others."""
 
-    CLIENT = "client"
-    HOST = "host"
-    SCHEME = "scheme"
-    METHOD = "method"
-    PATH = "path"
-    QUERY = "query"
-    HEADER = "header"
-    COOKIE = "cookie"
-    USER_AGENT = "user_agent"
-    HTTP_VERSION = "http_version"
-    SCORE = "score"
-    TAG = "tag"
-    CLASS = "class"
-    """The class of client that the request belongs to; always there."""
-    ACCOUNT = "account"
-    """What the upstream said of the account behind the request's session."""
+    CLIENT: Final = "client"
+    HOST: Final = "host"
+    SCHEME: Final = "scheme"
+    METHOD: Final = "method"
+    PATH: Final = "path"
+    QUERY: Final = "query"
+    HEADER: Final = "header"
+    COOKIE: Final = "cookie"
+    USER_AGENT: Final = "user_agent"
+    HTTP_VERSION: Final = "http_version"
+    SCORE: Final = "score"
+    TAG: Final = "tag"
+    CLASS: Final = "class"
+    ACCOUNT: Final = "account"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field; `name` is the header (lower case), cookie or query parameter for the kinds that have one."""
+    """A field: its word, and the name of the header (lower case), cookie or query parameter for the kinds that have one."""
 
-    kind: FieldKind
+    kind: str
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}.{self.name}" if self.name else str(self.kind)
+        return f"{self.kind}.{self.name}" if self.name else self.kind
 
 
 class TextKind(StrEnum):
@@ -278,6 +273,74 @@ class RuleTest:
     name: str = ""
     during: tuple[str, ...] = ()
     """The restrictions that are on meanwhile."""
+
+
+ALARM_SECONDS: Final = 30.0
+HOLD_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """What starts a restriction: any of the thresholds, exceeded for `for_seconds` on end. None: not looked at."""
+
+    requests_per_second: float | None = None
+    upstream_p95_seconds: float | None = None
+    upstream_error_share: float | None = None
+    """Of the upstream's answers, 0 to 1: statuses from 500, and no answer."""
+    for_seconds: float = ALARM_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Ends a restriction that touches more than `share` (0 to 1) of the clients of a class that was to be spared."""
+
+    class_name: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """Refuse without counting, one step further every `every_seconds` while the alarm goes on, and back when it does not.
+
+    `steps` are classes, and `suspected`: whoever has a score of at least `suspected_score`. None: suspected, anonymous, and
+    then the classes from the last defined to the first.
+    """
+
+    every_seconds: float = 30.0
+    suspected_score: float = 50.0
+    steps: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restriction:
+    """One temporary restriction; times are Unix seconds. It limits classes (`limits`) or sheds load (`shed`).
+
+    It is on from `start` (None: as soon as it is loaded) to `until`, unless it waits for an alarm or a command (`standby`).
+    """
+
+    name: str
+    why: str
+    until: float
+    start: float | None = None
+    when: Condition = ALWAYS
+    limits: tuple[tuple[str, Limit], ...] = ()
+    """By class. A limit whose `per` is empty counts by account where accounts are known, else by client."""
+    status: int = 429
+    mode: Mode = Mode.ENFORCE
+    standby: bool = False
+    alarm: Alarm | None = None
+    hold_seconds: float = HOLD_SECONDS
+    """How long it stays on after the alarm was last true."""
+    roll_back: RollBack | None = None
+    shed: Shed | None = None
+    steps: int = 0
+    """How many steps of shedding load there are, once they are known."""
+    place: Place = NOWHERE
+
+    def is_on_by_time(self, now: float) -> bool:
+        """Whether it is on when nobody started or ended it and no alarm is true."""
+        waits = self.standby or self.alarm is not None
+        return not waits and (self.start is None or self.start <= now) and now < self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from proxyguard.policy.restriction import Alarm
+from proxyguard.policy.model import Alarm
 
 WINDOW_TICKS: Final = 10
 """Alarms look at so many ticks: short enough to act within seconds, long enough that one slow page is no alarm."""

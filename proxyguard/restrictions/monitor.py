@@ -13,8 +13,7 @@ from enum import Enum, StrEnum, auto
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from proxyguard.policy.model import NOWHERE
-from proxyguard.policy.restriction import Alarm, Restriction
+from proxyguard.policy.model import NOWHERE, Alarm, Restriction
 from proxyguard.restrictions.alarms import Signals, is_over
 
 MIN_SEEN: Final = 20

@@ -5,12 +5,12 @@ Workers remember who asked how often for which part of the site (`history`), not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from proxyguard.limits.limit import Limit, Window
-from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Test, Text, TextKind
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.compile.normal_form import tests_of
+from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Restriction, Test, Text, TextKind
 from proxyguard.restrictions.history import PIECE_SECONDS, PIECES, Allowance, PathText, Tried
 
 HOUR_SECONDS: Final = PIECES * PIECE_SECONDS
@@ -69,7 +69,7 @@ def _paths(when: Condition) -> tuple[Paths, list[str]]:
     """The paths that a condition is about, or more than those; and the fields that it asks besides."""
     match when:
         case Test(field=field, matcher=Text(kind=TextKind.PREFIX | TextKind.EQUAL as kind, texts=texts)):
-            if field.kind is FieldKind.PATH:
+            if field.kind == FieldKind.PATH:
                 return tuple(PathText(text, kind is TextKind.PREFIX) for text in texts), []
         case AllOf(conditions=conditions):
             found = [_paths(each) for each in conditions]
@@ -82,15 +82,4 @@ def _paths(when: Condition) -> tuple[Paths, list[str]]:
                 return tuple(path for paths, _ in found for path in paths or ()), []
         case _:
             pass
-    return None, list(_fields(when))
-
-
-def _fields(when: Condition) -> Iterator[str]:
-    match when:
-        case Test(field=field):
-            yield str(field)
-        case AllOf(conditions=conditions) | AnyOf(conditions=conditions):
-            for each in conditions:
-                yield from _fields(each)
-        case Not(condition=inner):
-            yield from _fields(inner)
+    return None, [str(test.field) for test in tests_of(when)]

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxyguard.limits.stores.store import AsyncStore, Store
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.monitor import NO_ALARMS, Ended, GivenRestriction, Overrides, Started
 
 MAX_SHARED_GIVEN: Final = 40

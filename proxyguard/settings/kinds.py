@@ -32,10 +32,11 @@ from proxyguard.core.yaml.kinds import (
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
 from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.parse.networks import read_network
-from proxyguard.policy.parse.texts import read_field_name, read_host
+from proxyguard.policy.parse.texts import read_field_name
 
 MAX_UPSTREAMS: Final = 64
 MAX_SITES: Final = 10_000

@@ -13,7 +13,7 @@ from proxyguard.core.decision import Reject
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.notes import MAX_NOTE_BYTES, MAX_NOTES
 from proxyguard.limits.stores.store import AsyncStore, BanTerms, Store
-from proxyguard.policy.restriction import Alarm, Restriction
+from proxyguard.policy.model import Alarm, Restriction
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started, identity
 from proxyguard.restrictions.shared_overrides import (
     LEASE_SECONDS,

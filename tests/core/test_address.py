@@ -96,3 +96,13 @@ def test_networks_hold_their_addresses(network: str, inside: str, outside: str) 
 def test_networks_with_host_bits_or_without_sense_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Network.parse(text)
+
+
+def test_keys_follow_the_prefixes_that_are_asked_for() -> None:
+    """One address may be asked about by two policies: a replay's and the one in force."""
+    address = Address.parse("192.0.2.77")
+    wide = Prefixes(client_v4=24, network_v4=16)
+    assert address.ban_keys() == ("client:192.0.2.77", "network:192.0.2.0/24")
+    assert address.ban_keys(wide) == ("client:192.0.2.0/24", "network:192.0.0.0/16")
+    assert (address.client_key(wide), address.network_key(wide)) == ("192.0.2.0/24", "192.0.0.0/16")
+    assert address.ban_keys() == ("client:192.0.2.77", "network:192.0.2.0/24")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyguard.policy.restriction import Alarm, Restriction, RollBack, Shed
+from proxyguard.policy.model import Alarm, Restriction, RollBack, Shed
 from proxyguard.restrictions.alarms import Meter, Signals, Totals
 from proxyguard.restrictions.monitor import (
     MOVES,

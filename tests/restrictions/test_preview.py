@@ -7,7 +7,7 @@ import json
 import pytest
 
 from proxyguard.policy.given import read_given
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.history import PathText, Tried
 from proxyguard.restrictions.preview import Paths, allowance_from, trial_of
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxyguard.policy.model import Place
-from proxyguard.policy.restriction import Restriction, RollBack
+from proxyguard.policy.model import Place, Restriction, RollBack
 from proxyguard.restrictions.alarms import Signals
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Look, Monitor, Overrides, identity
 from tests.restrictions.test_monitor import BY_ALARM, BY_TIME, CALM, LOUD, SHED, STANDBY, Run

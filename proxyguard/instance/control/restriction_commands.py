@@ -16,8 +16,7 @@ from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.restriction_controller import RestrictionController, spared
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.given import Plain, plain_restriction, read_given
-from proxyguard.policy.model import ANONYMOUS
-from proxyguard.policy.restriction import Restriction
+from proxyguard.policy.model import ANONYMOUS, Restriction
 from proxyguard.restrictions.monitor import GivenRestriction, Standing
 from proxyguard.restrictions.preview import Trial, trial_of
 

@@ -19,20 +19,16 @@ from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.conditions import (
     SCORED,
     TAGGED,
-    Fact,
     Holds,
-    Node,
     Trigger,
     holds,
-    leaves,
-    normal_form,
-    reads,
     trigger_of_tag,
     triggers,
 )
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
+from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
@@ -53,28 +49,9 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action",
-        "action_name",
-        "allows",
-        "announces",
-        "cost",
-        "enforced",
-        "expires",
-        "holds",
-        "key",
-        "limit",
-        "name",
-        "plain",
-        "points",
-        "reads_score",
-        "reads_tags",
-        "reason",
-        "refuses",
-        "restriction",
-        "tag",
-        "terminal",
-        "wakes",
-    )
+        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "holds", "key", "limit", "name",
+        "plain", "points", "reads_score", "reads_tags", "reason", "refuses", "restriction", "tag", "terminal", "wakes",
+    )  # fmt: skip
 
     def __init__(self, rule: Rule, node: Node, *, enforced: bool, key: Shown | None) -> None:
         action = rule.action
@@ -99,7 +76,7 @@ class CompiledRule:
         self.expires = rule.expires
         self.restriction = rule.restriction
         self.plain = _plain(rule)
-        """The decision by this rule when nothing else is to be said with it; None where a limit or a ban belongs to it."""
+        """The decision by this rule when nothing else belongs into it; None where a limit or a ban belongs to it."""
         self.announces = enforced and rule.limit is not None and rule.limit.announce
 
 
@@ -139,41 +116,25 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always",
-        "_ban_keys",
-        "_by_trigger",
-        "_keys",
-        "account",
-        "classes",
-        "digest",
-        "facts",
-        "mode",
-        "restricts",
-        "rule_sets",
-        "rules",
-        "settles",
-        "summary",
-    )
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "mode", "restricts",
+        "rule_sets", "rules", "settles", "summary",
+    )  # fmt: skip
 
     def __init__(
         self,
-        *,
-        digest: str,
+        policy: Policy,
         mode: Mode,
-        rule_sets: tuple[str, ...],
+        *,
         summary: tuple[RuleInfo, ...],
         rules: tuple[CompiledRule, ...],
         facts: FactTable,
         always: tuple[int, ...],
         by_trigger: Mapping[Trigger, tuple[int, ...]],
         keys: KeyMaker,
-        account: Account | None = None,
-        classes: tuple[str, ...] = (),
-        restricts: bool = False,
     ) -> None:
-        self.digest = digest
+        self.digest = policy.digest
         self.mode = mode
-        self.rule_sets = rule_sets
+        self.rule_sets = tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common)
         self.summary = summary
         self.rules = rules
         """Allow rules first, then the others, each in file order; rules that are off are not here."""
@@ -182,11 +143,11 @@ class CompiledPolicy:
         self._always = always
         self._by_trigger = by_trigger
         self._keys = keys
-        self.account = account
+        self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
-        self.classes = classes
+        self.classes = policy.classes
         """The classes of clients, without `anonymous`; none when the rules define none."""
-        self.restricts = restricts
+        self.restricts = bool(policy.restrictions)
         """Whether the rules have temporary restrictions."""
         self.settles = any(rule.limit is not None and rule.limit.count.after_response for rule in rules)
         """Whether any limit is charged when the response is known."""
@@ -239,7 +200,9 @@ def compile_policy(
     `yield_control` is called between steps of a few milliseconds, for a compilation in a thread beside a serving loop.
     Raises PolicyError for what parsing cannot see: a pattern too large to compile, an `allow` with a limit.
     """
-    ordered = [(rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set, rule in _rules(policy)]
+    ordered = [
+        (rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set in policy.rule_sets for rule in rule_set.rules
+    ]
     live = [(rule_set, rule, own) for rule_set, rule, own in ordered if own is not Mode.OFF]
     live.sort(key=lambda entry: not isinstance(entry[1].action, Allow))
     keys = KeyMaker(secret, prefixes)
@@ -251,28 +214,20 @@ def compile_policy(
     )
     always, by_trigger = _index(nodes, yield_control)
     made = CompiledPolicy(
-        digest=policy.digest,
-        mode=mode,
-        rule_sets=tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common),
+        policy,
+        mode,
         summary=tuple(_info(rule_set, rule, own) for rule_set, rule, own in ordered if not rule_set.common),
         rules=compiled,
         facts=FactTable(numbers.tests, yield_control),
         always=always,
         by_trigger=by_trigger,
         keys=keys,
-        account=None if policy.account is None else Account.of(policy.account, keys),
-        classes=policy.classes,
-        restricts=bool(policy.restrictions),
     )
     if yield_control is not never_yield:
         leaving: list[object] = [ordered, live, nodes, numbers]
         del ordered, live, nodes, numbers
         dismantle(leaving, yield_control)
     return made
-
-
-def _rules(policy: Policy) -> list[tuple[RuleSet, Rule]]:
-    return [(rule_set, rule) for rule_set in policy.rule_sets for rule in rule_set.rules]
 
 
 def _info(rule_set: RuleSet, rule: Rule, mode: Mode) -> RuleInfo:
@@ -295,7 +250,7 @@ def _index(nodes: list[Node], yield_control: YieldControl) -> tuple[tuple[int, .
     popularity = Counter(
         number
         for node in in_steps(nodes, yield_control)
-        for number in {leaf.number for leaf in leaves(node) if isinstance(leaf, Fact)}
+        for number in {leaf.number for leaf in leaves(node) if leaf.is_fact}
     )
     always: list[int] = []
     by_trigger: dict[Trigger, list[int]] = {}

@@ -9,24 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
-from proxyguard.policy.compile.facts import FactNumbers, is_dynamic
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
 from proxyguard.policy.compile.text_index import bounded
+from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import (
     ANONYMOUS,
     CLASS_MARK,
     Absent,
-    AllOf,
-    AnyOf,
     AtLeast,
     AtMost,
-    Condition,
     FieldKind,
     InNetworks,
-    Not,
     Present,
     Signed,
     Test,
@@ -46,13 +42,19 @@ Trigger = int | str
 SCORED: Final = "score"
 TAGGED: Final = "tag"
 
-_COMMON: Final[Mapping[FieldKind, float]] = {
-    FieldKind.SCHEME: 0.9,
-    FieldKind.HTTP_VERSION: 0.9,
-    FieldKind.METHOD: 0.5,
-    FieldKind.HOST: 0.5,
+SELECTIVITY: Final[dict[str, float]] = {
+    "equal": 0.1,
+    "word": 0.5,
+    "text": 1.0,
+    "short prefix": 0.9,
+    "signed": 0.3,
+    "networks": 0.01,
+    "wide networks": 0.5,
+    "presence or number": 0.6,
+    "arising": 0.5,
 }
-"""How often a test about such a field holds for any request, roughly: the less, the better a trigger it is."""
+"""Guesses at the share of requests for which a test holds: the less, the better a trigger it is. Those of texts are multiplied by
+the share of the field. They steer which rules are looked at first and never a decision; a test holds any table to that."""
 
 _WIDE_NETWORK_ADDRESSES: Final = 1 << 24
 
@@ -62,90 +64,19 @@ def trigger_of_tag(name: str) -> str:
     return f"tag:{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A test about the request, or its negation."""
-
-    number: int
-    test: Test
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Arising:
-    """A test about score or tags, or its negation."""
-
-    test: Test
-    negated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Some:
-    parts: tuple[Node, ...]
-
-
-Node = Fact | Arising | Every | Some
-"""A condition in negation normal form: only tests are negated."""
-
-
-def normal_form(condition: Condition, numbers: FactNumbers, *, negated: bool = False) -> Node:
-    """Push negations down to the tests and number the tests."""
-    match condition:
-        case Test():
-            return _leaf(condition, numbers, negated=negated)
-        case Not(inner):
-            return normal_form(inner, numbers, negated=not negated)
-        case AllOf(conditions) | AnyOf(conditions):
-            parts = tuple(normal_form(part, numbers, negated=negated) for part in conditions)
-            return Every(parts) if isinstance(condition, AllOf) is not negated else Some(parts)
-        case _:
-            assert_never(condition)
-
-
-def _leaf(test: Test, numbers: FactNumbers, *, negated: bool) -> Node:
-    if is_dynamic(test):
-        return Arising(test, negated)
-    if isinstance(test.matcher, Absent):
-        test, negated = Test(test.field, Present()), not negated
-    return Fact(numbers.of(test), test, negated)
-
-
-def leaves(node: Node) -> Iterable[Fact | Arising]:
-    """All tests of a condition."""
-    if isinstance(node, Every | Some):
-        for part in node.parts:
-            yield from leaves(part)
-    else:
-        yield node
-
-
-def reads(node: Node, kind: FieldKind) -> bool:
-    """Whether the condition asks about the score or about tags."""
-    return any(isinstance(leaf, Arising) and leaf.test.field.kind is kind for leaf in leaves(node))
-
-
 def holds(node: Node) -> Holds:
     """The condition as a function."""
     match node:
-        case Fact(number, _, negated):
+        case Leaf(test, negated, number):
+            if not node.is_fact:
+                return _arising(test, negated=negated)
             return _lacks(frozenset((number,))) if negated else _has(frozenset((number,)))
-        case Arising(test, negated):
-            return _arising(test, negated=negated)
-        case Every(parts):
-            wanted = frozenset(part.number for part in parts if isinstance(part, Fact) and not part.negated)
-            unwanted = frozenset(part.number for part in parts if isinstance(part, Fact) and part.negated)
-            rest = tuple(holds(part) for part in parts if not isinstance(part, Fact))
-            return _all(wanted, unwanted, rest)
-        case Some(parts):
-            wanted = frozenset(part.number for part in parts if isinstance(part, Fact) and not part.negated)
-            unwanted = frozenset(part.number for part in parts if isinstance(part, Fact) and part.negated)
-            rest = tuple(holds(part) for part in parts if not isinstance(part, Fact))
-            return _any(wanted, unwanted, rest)
+        case Every(parts) | Some(parts):
+            facts = [part for part in parts if isinstance(part, Leaf) and part.is_fact]
+            wanted = frozenset(fact.number for fact in facts if not fact.negated)
+            unwanted = frozenset(fact.number for fact in facts if fact.negated)
+            rest = tuple(holds(part) for part in parts if not (isinstance(part, Leaf) and part.is_fact))
+            return _all(wanted, unwanted, rest) if isinstance(node, Every) else _any(wanted, unwanted, rest)
         case _:
             assert_never(node)
 
@@ -202,17 +133,12 @@ def _tags(test: Test) -> Holds:
         case Text(TextKind.EQUAL, texts):
             names = frozenset(text.decode(errors="replace") for text in texts)
             return lambda _facts, _score, tags: not names.isdisjoint(tags)
-        case Text(kind, texts):
-            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
-            return lambda _facts, _score, tags: any(_found(pattern, tag) for tag in tags for pattern in patterns)
         case Present():
             return lambda _facts, _score, tags: bool(tags)
         case Absent():
             return lambda _facts, _score, tags: not tags
-        case AtLeast() | AtMost() | InNetworks() | Signed():
-            return lambda _facts, _score, _tags: False
         case _:
-            assert_never(test.matcher)
+            return _texts(test, lambda tags: tags)
 
 
 def class_of(tags: Tags) -> str:
@@ -237,18 +163,22 @@ def _class(test: Test) -> Holds:
                 return lambda _facts, _score, tags: class_of(tags) in names
             wanted = frozenset(map(class_tag, names))
             return lambda _facts, _score, tags: not wanted.isdisjoint(tags)
-        case Text(kind, texts):
-            patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in texts)
-            return lambda _facts, _score, tags: any(_found(pattern, class_of(tags)) for pattern in patterns)
         case Present():
             return lambda _facts, _score, _tags: True
-        case Absent() | AtLeast() | AtMost() | InNetworks() | Signed():
-            return lambda _facts, _score, _tags: False
         case _:
-            assert_never(test.matcher)
+            return _texts(test, lambda tags: (class_of(tags),))
 
 
-_ASKING: Final[Mapping[FieldKind, Callable[[Test], Holds]]] = {
+def _texts(test: Test, values_of: Callable[[Tags], Iterable[str]]) -> Holds:
+    """Values that rules give are compared with texts only."""
+    if not isinstance(test.matcher, Text):
+        return lambda _facts, _score, _tags: False
+    kind = test.matcher.kind
+    patterns = tuple(compile_pattern(pattern_of(kind, text)) for text in test.matcher.texts)
+    return lambda _facts, _score, tags: any(_found(pattern, value) for value in values_of(tags) for pattern in patterns)
+
+
+_ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {
     FieldKind.SCORE: _score,
     FieldKind.TAG: _tags,
     FieldKind.CLASS: _class,
@@ -265,14 +195,15 @@ def triggers(node: Node, popularity: Counter[int]) -> frozenset[Trigger] | None:
     `popularity` says in how many conditions of the policy a fact occurs; of several choices the most selective is taken.
     """
     match node:
-        case Fact(number, _, negated):
+        case Leaf(test, negated, number):
+            if not node.is_fact:
+                return _arising_triggers(test, negated=negated)
             return None if negated else frozenset((number,))
-        case Arising(test, negated):
-            return _arising_triggers(test, negated=negated)
         case Every(parts):
             found = [choice for part in parts if (choice := triggers(part, popularity)) is not None]
             costs = _costs(node, popularity)
-            return min(found, key=lambda choice: sum(costs.get(trigger, 0.5) for trigger in choice), default=None)
+            arising = SELECTIVITY["arising"]
+            return min(found, key=lambda choice: sum(costs.get(trigger, arising) for trigger in choice), default=None)
         case Some(parts):
             every: set[Trigger] = set()
             for part in parts:
@@ -287,13 +218,13 @@ def triggers(node: Node, popularity: Counter[int]) -> frozenset[Trigger] | None:
 
 def _arising_triggers(test: Test, *, negated: bool) -> frozenset[Trigger] | None:
     match test.matcher, negated:
-        case (AtLeast(bound), False) if test.field.kind is FieldKind.SCORE and bound > 0:
+        case (AtLeast(bound), False) if test.field.kind == FieldKind.SCORE and bound > 0:
             return frozenset((SCORED,))
-        case (Text(TextKind.EQUAL, texts), False) if test.field.kind is FieldKind.TAG:
+        case (Text(TextKind.EQUAL, texts), False) if test.field.kind == FieldKind.TAG:
             return frozenset(trigger_of_tag(text.decode(errors="replace")) for text in texts)
-        case ((Text() | Present()), False) if test.field.kind is FieldKind.TAG:
+        case ((Text() | Present()), False) if test.field.kind == FieldKind.TAG:
             return frozenset((TAGGED,))
-        case (Text(TextKind.EQUAL, texts), False) if test.field.kind is FieldKind.CLASS:
+        case (Text(TextKind.EQUAL, texts), False) if test.field.kind == FieldKind.CLASS:
             names = {text.decode(errors="replace") for text in texts}
             return None if ANONYMOUS in names else frozenset(trigger_of_tag(class_tag(name)) for name in names)
         case _:
@@ -301,27 +232,23 @@ def _arising_triggers(test: Test, *, negated: bool) -> frozenset[Trigger] | None
 
 
 def _costs(node: Node, popularity: Counter[int]) -> Mapping[Trigger, float]:
-    return {leaf.number: _share(leaf.test) * popularity[leaf.number] for leaf in leaves(node) if isinstance(leaf, Fact)}
+    return {leaf.number: _share(leaf.test) * popularity[leaf.number] for leaf in leaves(node) if leaf.is_fact}
 
 
 def _share(test: Test) -> float:
     """A guess at the share of requests for which a test holds."""
-    common = _COMMON.get(test.field.kind, 0.1)
     match test.matcher:
-        case Text(TextKind.EQUAL):
-            return common * 0.1
         case Text(TextKind.PREFIX, texts) if any(len(text) <= 1 for text in texts):
-            return 0.9
-        case Text(TextKind.WORD):
-            return common * 0.5
-        case Text():
-            return common
+            return SELECTIVITY["short prefix"]
+        case Text(kind):
+            of_field = field_type(test.field.kind).share
+            return of_field * SELECTIVITY.get(str(kind), SELECTIVITY["text"])
         case Signed():
-            return 0.3
+            return SELECTIVITY["signed"]
         case InNetworks(networks):
             wide = any(network.last - network.first >= _WIDE_NETWORK_ADDRESSES for network in networks)
-            return 0.5 if wide else 0.01
+            return SELECTIVITY["wide networks" if wide else "networks"]
         case Present() | Absent() | AtLeast() | AtMost():
-            return 0.6
+            return SELECTIVITY["presence or number"]
         case _:
             assert_never(test.matcher)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.address import Network
@@ -18,11 +17,12 @@ from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.signatures import checker
 from proxyguard.policy.compile.text_index import TextIndex
+from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, SingleValue
+from proxyguard.policy.fields.registry import canonical, field_type
 from proxyguard.policy.model import (
     Absent,
     AtLeast,
     AtMost,
-    Field,
     FieldKind,
     InNetworks,
     Present,
@@ -32,26 +32,17 @@ from proxyguard.policy.model import (
     TextKind,
 )
 
-USER_AGENT: Final = b"user-agent"
-
 _NUMBER: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*")
 """What counts as a number in a value: decimal, without exponent; an octet count has at most 16 digits."""
 
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
 
-_DYNAMIC: Final = (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)
-
 
 def number_of(value: bytes) -> float | None:
     """A value as a number, or None."""
     match = _NUMBER.fullmatch(value)
     return float(match[1]) if match else None
-
-
-def canonical(field: Field) -> Field:
-    """One name for each fact: the user agent is a header."""
-    return Field(FieldKind.HEADER, USER_AGENT.decode()) if field.kind is FieldKind.USER_AGENT else field
 
 
 class FactNumbers:
@@ -136,68 +127,38 @@ def _both(first: Find | None, second: Find | None) -> Find | None:
     return lambda value: (*first(value), *second(value))
 
 
-def _always(value_of: Callable[[Request], bytes], index: FieldIndex) -> Callable[[Request], Collection[int]]:
-    """The tests that hold for a field that is always there and has one value."""
-    present, find = index
-    if find is None:
-        return lambda _request: present
-    if not present:
-        return lambda request: find(value_of(request))
-    return lambda request: (*present, *find(value_of(request)))
-
-
-Named = Mapping[bytes, FieldIndex]
-
-_SINGLE: Final[Mapping[FieldKind, Callable[[Request], bytes]]] = {
-    FieldKind.PATH: attrgetter("path"),
-    FieldKind.METHOD: attrgetter("method"),
-    FieldKind.HOST: attrgetter("host"),
-    FieldKind.SCHEME: attrgetter("scheme"),
-    FieldKind.HTTP_VERSION: attrgetter("http_version"),
-    FieldKind.CLIENT: lambda request: request.client.text.encode(),
-}
-"""The fields that have one value, always."""
+Collect = Callable[[Request, set[int]], None]
+"""Adds the tests about one field that hold for a request."""
 
 
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = ("_account", "_cookies", "_headers", "_mark", "_networks", "_query", "_singles")
+    __slots__ = ("_headers", "_mark", "_networks", "_of_client", "_of_request")
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
-        by_field: dict[Field, list[tuple[Test, int]]] = {}
-        networks: list[tuple[Network, int]] = []
+        by_kind: dict[str, list[tuple[Test, int]]] = {}
         for number, test in enumerate(tests):
-            by_field.setdefault(test.field, []).append((test, number))
-            if isinstance(test.matcher, InNetworks):
-                networks += [(network, number) for network in test.matcher.networks]
-
-        def named(kind: FieldKind) -> Named:
-            return {
-                field.name.encode(): field_index(tests, yield_control)
-                for field, tests in by_field.items()
-                if field.kind is kind
-            }
-
+            by_kind.setdefault(test.field.kind, []).append((test, number))
         self._mark = object()  # not the table itself: a request that is kept must not keep a policy that is gone
-        self._networks = NetworkTable(networks, yield_control) if networks else None
-        singles = {
-            kind: [
-                (test, number)
-                for test, number in by_field.get(Field(kind), ())
-                if not isinstance(test.matcher, InNetworks)
-            ]
-            for kind in _SINGLE
-        }
-        self._singles = tuple(
-            _always(_SINGLE[kind], field_index(tests, yield_control)) for kind, tests in singles.items() if tests
-        )
-        about_account = by_field.get(Field(FieldKind.ACCOUNT))
-        self._account = field_index(about_account, yield_control) if about_account else None
-        self._headers = named(FieldKind.HEADER)
-        self._query = named(FieldKind.QUERY)
-        self._cookies = named(FieldKind.COOKIE)
+        self._networks: NetworkTable | None = None
+        self._headers: Mapping[bytes, FieldIndex] = {}
+        self._of_client: list[Collect] = []
+        self._of_request: list[Collect] = []
+        for kind, about in by_kind.items():
+            row = field_type(kind)
+            collectors = self._of_client if row.of_client else self._of_request
+            networks = _networks(about)
+            if networks and kind == FieldKind.CLIENT:
+                self._networks = NetworkTable(networks, yield_control)
+            elif networks and row.address is not None:
+                collectors.append(_in_networks(row.address, NetworkTable(networks, yield_control)))
+            indexes = _indexes(about, yield_control)
+            if kind == FieldKind.HEADER:
+                self._headers = indexes
+            elif indexes:
+                collectors.append(_collector(row, indexes))
 
     def of(self, request: Request) -> set[int]:
         """The numbers of the tests that hold."""
@@ -205,29 +166,90 @@ class FactTable:
         if known is not None and known[0] is self._mark:
             facts = known[1].copy()
         else:
-            facts = self._of_sender(request)
+            facts = set()
+            if (
+                self._networks is not None
+            ):  # these two without a call through their row: nearly every policy asks for them
+                facts.update(self._networks.find(request.client.number))
+            if self._headers:
+                _collect_named(self._headers, request.header_index, facts)
+            for collect in self._of_client:
+                collect(request, facts)
             request.facts = (self._mark, facts.copy())
-        for holding in self._singles:
-            facts.update(holding(request))
-        if self._query and request.target.find(b"?") >= 0:
-            _collect_named(self._query, request.query, facts)
-        if self._account is not None and request.account is not None:
-            _collect_named({b"": self._account}, {b"": (request.account,)}, facts)
-        return facts
-
-    def _of_sender(self, request: Request) -> set[int]:
-        """What holds for the client and its header fields, whatever is asked for."""
-        facts: set[int] = set()
-        if self._networks is not None:
-            facts.update(self._networks.find(request.client.number))
-        if self._headers:
-            _collect_named(self._headers, request.header_index, facts)
-        if self._cookies and b"cookie" in request.header_index:
-            _collect_named(self._cookies, request.cookies, facts)
+        for collect in self._of_request:
+            collect(request, facts)
         return facts
 
 
-def _collect_named(fields: Named, present: Mapping[bytes, Values], facts: set[int]) -> None:
+def _networks(tests: list[tuple[Test, int]]) -> list[tuple[Network, int]]:
+    return [
+        (each, number)
+        for test, number in tests
+        if isinstance(test.matcher, InNetworks)
+        for each in test.matcher.networks
+    ]
+
+
+def _indexes(tests: list[tuple[Test, int]], yield_control: YieldControl) -> dict[bytes, FieldIndex]:
+    """What is asked about the values of a field, by name; networks are asked about elsewhere."""
+    by_name: dict[bytes, list[tuple[Test, int]]] = {}
+    for test, number in tests:
+        if not isinstance(test.matcher, InNetworks):
+            by_name.setdefault(test.field.name.encode(), []).append((test, number))
+    return {name: field_index(about, yield_control) for name, about in by_name.items()}
+
+
+def _collector(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Collect:
+    match row.source:
+        case SingleValue(value):
+            return _single(value, indexes[b""])
+        case AnyValues(values):
+            return _any(values, indexes[b""])
+        case NamedValues(present):
+            return _named(present, indexes)
+        case ArisingValues():
+            raise TypeError(f"{row.kind} is not a fact of a request")
+        case _:
+            assert_never(row.source)
+
+
+def _in_networks(address: Callable[[Request], int], networks: NetworkTable) -> Collect:
+    return lambda request, facts: facts.update(networks.find(address(request)))
+
+
+def _single(value_of: Callable[[Request], bytes], index: FieldIndex) -> Collect:
+    present, find = index
+    if find is None:
+        return lambda _request, facts: facts.update(present)
+    if not present:
+        return lambda request, facts: facts.update(find(value_of(request)))
+    return lambda request, facts: facts.update(present, find(value_of(request)))
+
+
+def _any(values_of: Callable[[Request], Values], index: FieldIndex) -> Collect:
+    present, find = index
+
+    def collect(request: Request, facts: set[int]) -> None:
+        values = values_of(request)
+        if values:
+            facts.update(present)
+            if find is not None:
+                for value in values:
+                    facts.update(find(value))
+
+    return collect
+
+
+def _named(by_name: Callable[[Request], Mapping[bytes, Values]], fields: Mapping[bytes, FieldIndex]) -> Collect:
+    def collect(request: Request, facts: set[int]) -> None:
+        present = by_name(request)
+        if present:
+            _collect_named(fields, present, facts)
+
+    return collect
+
+
+def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, Values], facts: set[int]) -> None:
     """Ask about the fields that are present; goes through the shorter of the two."""
     if len(fields) > len(present):
         fields = {name: fields[name] for name in present if name in fields}
@@ -238,8 +260,3 @@ def _collect_named(fields: Named, present: Mapping[bytes, Values], facts: set[in
             if find is not None:
                 for value in present[name]:
                     facts.update(find(value))
-
-
-def is_dynamic(test: Test) -> bool:
-    """Whether a test is about what arises while rules are looked at."""
-    return test.field.kind in _DYNAMIC

@@ -16,7 +16,16 @@ from proxyguard.core.address import Prefixes
 from proxyguard.core.request import Request, Values
 from proxyguard.limits.charge import distinct_key
 from proxyguard.limits.limit import REQUESTS, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.policy.model import Field, FieldKind
+from proxyguard.policy.fields.field_type import (
+    AnyValues,
+    ArisingValues,
+    FieldType,
+    KeyForm,
+    NamedValues,
+    SingleValue,
+)
+from proxyguard.policy.fields.registry import field_type
+from proxyguard.policy.model import Field
 
 Shown = Callable[[Request], str | None]
 """One part of a key as text; None when the request lacks it."""
@@ -103,57 +112,54 @@ class KeyMaker:
         """The keys of the bans that every request is looked for by: of its client, and of the client's network."""
         return request.client.ban_keys(self._prefixes)
 
-    def hashed(self, value: bytes) -> str:
-        """A header's, cookie's or query parameter's only value as it stands in a key."""
-        return self._hash(value)
-
     def client_ban_key(self, request: Request) -> str:
         """The key of a ban by client address."""
         return request.client.ban_keys(self._prefixes)[0]
 
     def session_key(self, session: Field) -> Shown:
         """The keyed hash of what identifies a session: a cookie or a header; None when the request has none."""
-        name = session.name.encode()
-        if session.kind is FieldKind.COOKIE:
-            return lambda request: self._hash_of(request.cookies.get(name))
-        return lambda request: self._hash_of(request.header_index.get(name))
+        return self._part(KeyPart(session.kind, session.name))
 
     def _part(self, part: KeyPart) -> Shown:
-        name = part.name.encode()
         match part.kind:
             case KeyKind.CLIENT:
                 return self._client
             case KeyKind.NETWORK:
                 return lambda request: request.client.network_key(self._prefixes)
-            case KeyKind.HOST:
-                return lambda request: self._plain_or_hash(request.host)
-            case KeyKind.PATH:
-                return lambda request: self._plain_or_hash(request.path)
-            case KeyKind.QUERY:
-                return lambda request: self._hash_of(request.query.get(name))
-            case KeyKind.USER_AGENT:
-                return lambda request: self._hash_of(request.header_index.get(b"user-agent"))
-            case KeyKind.HEADER:
-                return lambda request: self._hash_of(request.header_index.get(name))
-            case KeyKind.COOKIE:
-                return lambda request: self._hash_of(request.cookies.get(name))
             case KeyKind.SITE:
                 return lambda _request: "*"
             case KeyKind.ACCOUNT:
                 return lambda request: request.account_key
             case _:
-                assert_never(part.kind)
+                return self._of_field(field_type(part.kind), part.name.encode())
+
+    def _of_field(self, field: FieldType, name: bytes) -> Shown:
+        source, is_plain = field.source, field.key is KeyForm.PLAIN
+        match source:
+            case SingleValue(value_of):
+                if is_plain:
+                    return lambda request: self._plain_or_hash(value_of(request))
+                return lambda request: self.hashed(value_of(request))
+            case NamedValues(by_name):
+                return lambda request: self._hash_of(by_name(request).get(name))
+            case AnyValues(values_of):
+                return lambda request: self._hash_of(values_of(request))
+            case ArisingValues():
+                raise TypeError(f"{field.kind} is no part of a key")
+            case _:
+                assert_never(source)
 
     def _client(self, request: Request) -> str:
         return request.client.client_key(self._prefixes)
 
     def _plain_or_hash(self, text: bytes) -> str:
-        return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self._hash(text)}"
+        return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self.hashed(text)}"
 
     def _hash_of(self, values: Values | None) -> str | None:
-        return None if values is None else self._hash(b"\0".join(values))
+        return self.hashed(b"\0".join(values)) if values else None
 
-    def _hash(self, text: bytes) -> str:
+    def hashed(self, text: bytes) -> str:
+        """A header's, cookie's or query parameter's only value as it stands in a key."""
         return self._digest(text).hex()
 
     def _digest(self, text: bytes) -> bytes:

@@ -68,8 +68,8 @@ def compile_pattern(pattern: bytes) -> Any:
     try:
         return re2.compile(pattern, _options(MAX_PATTERN_MEMORY_BYTES))
     except re2.error as error:
-        said = pattern[:60].decode("utf-8", "backslashreplace")
-        raise PolicyError(f"the pattern {said!r} cannot be compiled: {_error_text(error)}") from error
+        shown = pattern[:60].decode("utf-8", "backslashreplace")
+        raise PolicyError(f"the pattern {shown!r} cannot be compiled: {_error_text(error)}") from error
 
 
 class PatternSet:

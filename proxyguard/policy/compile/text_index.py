@@ -68,7 +68,7 @@ class TextIndex:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
         by_kind: dict[TextKind, dict[bytes, set[int]]] = {kind: {} for kind in TextKind}
         for kind, text, mark in in_steps(tuple(texts), yield_control):
-            kind, text = simplest(kind, text)  # noqa: PLW2901 - the same text, said more simply
+            kind, text = simplest(kind, text)  # noqa: PLW2901 - the same text in its simplest form
             if kind is TextKind.WORD and not text.translate(_TOKENS).split():
                 kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - a word without a token has no index
             elif kind in _BY_PATTERN:

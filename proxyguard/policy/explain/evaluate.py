@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple, assert_never
 
+from cachetools import LRUCache, cached
+
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.conditions import Tags, class_of
 from proxyguard.policy.compile.facts import number_of
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.compile.text_index import TextIndex, bounded
+from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -47,7 +50,7 @@ _SECRET_NAME: Final = re.compile(
     r"auth|cookie|token|key|secret|session|password|csrf|signature|credential", re.IGNORECASE
 )
 
-_SAID: Final = {
+_PHRASES: Final = {
     TextKind.EQUAL: ("equals", "does not equal", "equals none of"),
     TextKind.PREFIX: ("begins with", "does not begin with", "begins with none of"),
     TextKind.SUFFIX: ("ends with", "does not end with", "ends with none of"),
@@ -109,43 +112,42 @@ def _evaluate_any(conditions: tuple[Condition, ...], request: Request, score: fl
 
 
 def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Evaluation:
-    if test.field.kind is FieldKind.SCORE:
+    if test.field.kind == FieldKind.SCORE:
         return _evaluate_score(test, score)
     values = values_of(test.field, request, tags)
     name, matcher = str(test.field), test.matcher
     if isinstance(matcher, Present | Absent):
-        said = f"{name} is {'present' if values else 'absent'}"
-        return Evaluation(bool(values) is isinstance(matcher, Present), (said,))
+        reason = f"{name} is {'present' if values else 'absent'}"
+        return Evaluation(bool(values) is isinstance(matcher, Present), (reason,))
     if not values:
         return Evaluation(holds=False, reasons=(f"{name} is absent",))
     match matcher:
         case Text():
             return _evaluate_text(test.field, matcher, values)
         case InNetworks():
-            return _evaluate_networks(matcher, request)
+            return _evaluate_networks(test.field, matcher, request)
         case AtLeast(bound) | AtMost(bound):
             low = isinstance(matcher, AtLeast)
             numbers = [number for value in values if (number := number_of(value)) is not None]
             holds = test.field.kind not in _ARISING and any(n >= bound if low else n <= bound for n in numbers)
             side = "at least" if low else "at most"
-            said = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
-            return Evaluation(holds, (said,))
+            reason = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
+            return Evaluation(holds, (reason,))
         case Signed():
             holds = test.field.kind not in _ARISING and any(is_signed(matcher, value) for value in values)
-            said = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
-            return Evaluation(holds, (said,))
+            reason = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
+            return Evaluation(holds, (reason,))
         case _:
             assert_never(matcher)
 
 
 def _evaluate_score(test: Test, score: float) -> Evaluation:
     match test.matcher:
-        case AtLeast(bound):
-            holds = score >= bound
-            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}at least {bound:g}",))
-        case AtMost(bound):
-            holds = score <= bound
-            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}at most {bound:g}",))
+        case AtLeast(bound) | AtMost(bound):
+            low = isinstance(test.matcher, AtLeast)
+            holds = score >= bound if low else score <= bound
+            side = "at least" if low else "at most"
+            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}{side} {bound:g}",))
         case Present():
             return Evaluation(holds=True, reasons=(f"score is {score:g}",))
         case Absent() | Text() | InNetworks() | Signed():
@@ -160,61 +162,35 @@ def _evaluate_text(field: Field, matcher: Text, values: Values) -> Evaluation:
     for value in values:
         found.update(index.find(value))
     if found:
-        does = _SAID[matcher.kind][0]
+        does = _PHRASES[matcher.kind][0]
         return Evaluation(holds=True, reasons=(f"{field} {does} {_shown(matcher.texts[min(found)])}",))
     return Evaluation(holds=False, reasons=(f"{field} {_shown_values(field, values)} {index.failed}",))
 
 
-def _evaluate_networks(matcher: InNetworks, request: Request) -> Evaluation:
-    found = _network_table(matcher).find(request.client.number)
+def _evaluate_networks(field: Field, matcher: InNetworks, request: Request) -> Evaluation:
+    row = field_type(field.kind)
+    found = () if row.address is None else _networks(matcher)[1].find(row.address(request))
+    subject = f"{field} {' '.join(value.decode() for value in row.values(request))}"
     if found:
-        return Evaluation(
-            holds=True, reasons=(f"client {request.client.text} is in {matcher.networks[found[0]].text}",)
-        )
+        return Evaluation(holds=True, reasons=(f"{subject} is in {matcher.networks[found[0]].text}",))
     count = len(matcher.networks)
     where = f"not in {matcher.networks[0].text}" if count == 1 else f"in none of {count} networks"
-    return Evaluation(holds=False, reasons=(f"client {request.client.text} is {where}",))
+    return Evaluation(holds=False, reasons=(f"{subject} is {where}",))
 
 
 def values_of(field: Field, request: Request, tags: Tags) -> Values:
     """The values of a field other than the score, as far as conditions look at them."""
-    name = field.name.encode()
-    match field.kind:
-        case FieldKind.CLIENT:
-            values: Values = (request.client.text.encode(),)
-        case FieldKind.HOST:
-            values = (request.host,)
-        case FieldKind.SCHEME:
-            values = (request.scheme,)
-        case FieldKind.METHOD:
-            values = (request.method,)
-        case FieldKind.PATH:
-            values = (request.path,)
-        case FieldKind.HTTP_VERSION:
-            values = (request.http_version,)
-        case FieldKind.QUERY:
-            values = request.query.get(name, ())
-        case FieldKind.HEADER:
-            values = request.header_index.get(name, ())
-        case FieldKind.COOKIE:
-            values = request.cookies.get(name, ())
-        case FieldKind.USER_AGENT:
-            values = request.header_index.get(b"user-agent", ())
-        case FieldKind.TAG:
-            values = tuple(tag.encode() for tag in sorted(tags))
-        case FieldKind.CLASS:
-            values = (class_of(tags).encode(),)
-        case FieldKind.ACCOUNT:
-            values = () if request.account is None else (request.account,)
-        case FieldKind.SCORE:
-            values = ()
-        case _:
-            assert_never(field.kind)
+    if field.kind == FieldKind.TAG:
+        values: Values = tuple(tag.encode() for tag in sorted(tags))
+    elif field.kind == FieldKind.CLASS:
+        values = (class_of(tags).encode(),)
+    else:
+        values = field_type(field.kind).values(request, field.name.encode())
     return tuple(bounded(value) for value in values)
 
 
 def _shown_values(field: Field, values: Values) -> str:
-    if field.kind is FieldKind.COOKIE or (field.name and _SECRET_NAME.search(field.name)):
+    if field_type(field.kind).is_secret or (field.name and _SECRET_NAME.search(field.name)):
         return " and ".join(f"<hidden, {len(value)} bytes>" for value in values[:MAX_LISTED])
     return " and ".join(_shown(value) for value in values[:MAX_LISTED])
 
@@ -235,34 +211,21 @@ class _Texts(NamedTuple):
     failed: str
 
 
-_text_indexes: dict[int, _Texts] = {}
-_network_tables: dict[int, tuple[InNetworks, NetworkTable]] = {}
-
-
+@cached(LRUCache(MAX_INDEXES), key=id)
 def _text_index(matcher: Text) -> _Texts:
     """Made once for each matcher. Kept by identity: comparing long matchers takes long."""
-    known = _text_indexes.get(id(matcher))
-    if known is None:
-        if len(_text_indexes) >= MAX_INDEXES:
-            _text_indexes.clear()
-        index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
-        known = _text_indexes[id(matcher)] = _Texts(matcher, index.find, _describe_absence(matcher))
-    return known
+    index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
+    return _Texts(matcher, index.find, _describe_absence(matcher))
 
 
 def _describe_absence(matcher: Text) -> str:
-    _, does_not, with_none = _SAID[matcher.kind]
+    _, does_not, with_none = _PHRASES[matcher.kind]
     listed = ", ".join(_shown(text) for text in matcher.texts[:MAX_LISTED])
     if len(matcher.texts) > MAX_LISTED:
         listed += f" and {len(matcher.texts) - MAX_LISTED} more"
     return f"{with_none if len(matcher.texts) > 1 else does_not} {listed}"
 
 
-def _network_table(matcher: InNetworks) -> NetworkTable:
-    known = _network_tables.get(id(matcher))
-    if known is None:
-        if len(_network_tables) >= MAX_INDEXES:
-            _network_tables.clear()
-        known = (matcher, NetworkTable((network, position) for position, network in enumerate(matcher.networks)))
-        _network_tables[id(matcher)] = known
-    return known[1]
+@cached(LRUCache(MAX_INDEXES), key=id)
+def _networks(networks: InNetworks) -> tuple[InNetworks, NetworkTable]:
+    return networks, NetworkTable((network, position) for position, network in enumerate(networks.networks))

@@ -31,9 +31,10 @@ from proxyguard.limits.stores.store import BanTerms, Outcome, Store
 from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
+from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.explain.evaluate import evaluate
 from proxyguard.policy.explain.report import Looked, RuleVerdict, Trace
-from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Not, Policy, Rule, Test
+from proxyguard.policy.model import FieldKind, Policy, Rule
 from proxyguard.policy.restriction import tags_of
 
 OwnStore = Callable[[Sequence[Charge], Sequence[str]], Outcome]
@@ -97,13 +98,13 @@ def _entries(policy: Policy, mode: Mode) -> list[TracedRule]:
     ]
 
 
-class _Gifts(NamedTuple):
-    """What rules gave so far."""
+class _Totals(NamedTuple):
+    """The points and tags that rules gave so far."""
 
     score: float = 0.0
     tags: Tags = NO_TAGS
 
-    def plus(self, rule: Rule) -> _Gifts:
+    def plus(self, rule: Rule) -> _Totals:
         match rule.action:
             case Score(points):
                 return self._replace(score=self.score + points)
@@ -141,12 +142,12 @@ class _Walk:
             decision = Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=self.shadow)
             return self._trace(decision, len(others))
         usages = dict(zip(charges, outcome.usages, strict=True))
-        gifts = _Gifts(tags=self.given)
+        totals = _Totals(tags=self.given)
         for at, entry in enumerate(others[:end]):
-            gifts, decision_here = self._look(entry, charges.get(at), usages.get(at), gifts)
+            totals, decision_here = self._look(entry, charges.get(at), usages.get(at), totals)
             if decision_here is not None:
                 return self._trace(decision_here, len(others) - at - 1)
-        decision = Decision(action=PASS, score=gifts.score, tags=gifts.tags, shadow=self.shadow)
+        decision = Decision(action=PASS, score=totals.score, tags=totals.tags, shadow=self.shadow)
         return self._trace(decision, len(others) - end)
 
     def _trace(self, decision: Decision, not_looked_at: int) -> Trace:
@@ -160,7 +161,7 @@ class _Walk:
         self,
         entry: TracedRule,
         verdict: RuleVerdict,
-        gifts: _Gifts,
+        totals: _Totals,
         reasons: tuple[str, ...] = (),
         counted: tuple[Charge | None, Usage | None] = (None, None),
     ) -> None:
@@ -176,19 +177,19 @@ class _Walk:
                 reasons=reasons,
                 charge=counted[0],
                 usage=counted[1],
-                score=gifts.score,
+                score=totals.score,
             )
         )
 
     def _allows(self, entry: TracedRule) -> bool:
         """Look at an allow rule: whether it ends everything."""
         if not self._is_live(entry):
-            self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, _Gifts())
+            self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, _Totals())
             return False
         answer = evaluate(entry.rule.when, self.request, 0.0, NO_TAGS)
         enforced = entry.mode is Mode.ENFORCE
         applies = RuleVerdict.APPLIES if enforced else RuleVerdict.WOULD_APPLY
-        self._note(entry, applies if answer.holds else RuleVerdict.NO, _Gifts(), answer.reasons)
+        self._note(entry, applies if answer.holds else RuleVerdict.NO, _Totals(), answer.reasons)
         if answer.holds and not enforced:
             self.shadow += (ShadowHit(entry.rule.name, "allow"),)
         return answer.holds and enforced
@@ -196,14 +197,14 @@ class _Walk:
     def _charges(self, entries: list[TracedRule]) -> tuple[dict[int, Charge], int]:
         """What to count, by the position of the rule, and the position after the last rule to look at."""
         charges: dict[int, Charge] = {}
-        gifts = _Gifts(tags=self.given)
-        unsure: set[FieldKind] = set()
+        totals = _Totals(tags=self.given)
+        unsure: set[str] = set()
         for at, entry in enumerate(entries):
             rule = entry.rule
             if not self._is_live(entry):
                 continue
-            is_open = rule.limit is None and any(mentions(rule.when, kind) for kind in unsure)
-            applies = evaluate(rule.when, self.request, gifts.score, gifts.tags).holds
+            is_open = rule.limit is None and any(test.field.kind in unsure for test in tests_of(rule.when))
+            applies = evaluate(rule.when, self.request, totals.score, totals.tags).holds
             if not (applies or is_open):
                 continue
             if rule.limit is not None:
@@ -218,7 +219,7 @@ class _Walk:
                 if is_open or rule.limit is not None:
                     unsure.add(FieldKind.SCORE if isinstance(rule.action, Score) else FieldKind.TAG)
                 if applies and rule.limit is None:
-                    gifts = gifts.plus(rule)
+                    totals = totals.plus(rule)
             elif rule.limit is None and not is_open:
                 if refuses(rule.action):
                     charges = {place: charge._replace(cost=0.0) for place, charge in charges.items()}
@@ -226,31 +227,31 @@ class _Walk:
         return charges, len(entries)
 
     def _look(
-        self, entry: TracedRule, charge: Charge | None, usage: Usage | None, gifts: _Gifts
-    ) -> tuple[_Gifts, Decision | None]:
+        self, entry: TracedRule, charge: Charge | None, usage: Usage | None, totals: _Totals
+    ) -> tuple[_Totals, Decision | None]:
         """Look at a rule with the counts known: what it gives, and the decision if it ends here."""
         rule = entry.rule
         if not self._is_live(entry):
-            self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, gifts)
-            return gifts, None
-        answer = evaluate(rule.when, self.request, gifts.score, gifts.tags)
+            self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, totals)
+            return totals, None
+        answer = evaluate(rule.when, self.request, totals.score, totals.tags)
         counted = (charge, usage)
         if usage is None and (rule.limit is not None or not answer.holds):
             verdict = RuleVerdict.NOT_COUNTED if answer.holds else RuleVerdict.NO
-            self._note(entry, verdict, gifts, answer.reasons)
-            return gifts, None
+            self._note(entry, verdict, totals, answer.reasons)
+            return totals, None
         if usage is not None and not usage.exceeded:
-            self._note(entry, RuleVerdict.WITHIN_LIMIT, gifts, answer.reasons, counted)
-            return gifts, None
+            self._note(entry, RuleVerdict.WITHIN_LIMIT, totals, answer.reasons, counted)
+            return totals, None
         if entry.mode is Mode.SHADOW:
-            self._note(entry, RuleVerdict.WOULD_APPLY, gifts, answer.reasons, counted)
+            self._note(entry, RuleVerdict.WOULD_APPLY, totals, answer.reasons, counted)
             self.shadow += (ShadowHit(rule.name, ACTION_NAMES[type(rule.action)]),)
-            return gifts, None
-        gifts = gifts.plus(rule)
-        self._note(entry, RuleVerdict.APPLIES, gifts, answer.reasons, counted)
-        return gifts, self._decision(rule, usage, gifts)
+            return totals, None
+        totals = totals.plus(rule)
+        self._note(entry, RuleVerdict.APPLIES, totals, answer.reasons, counted)
+        return totals, self._decision(rule, usage, totals)
 
-    def _decision(self, rule: Rule, usage: Usage | None, gifts: _Gifts) -> Decision | None:
+    def _decision(self, rule: Rule, usage: Usage | None, totals: _Totals) -> Decision | None:
         action = rule.action
         if not ends(action):
             return None
@@ -265,8 +266,8 @@ class _Walk:
             action=action.then if isinstance(action, Ban) else action,
             rule=rule.name,
             reason=rule.why,
-            score=gifts.score,
-            tags=gifts.tags,
+            score=totals.score,
+            tags=totals.tags,
             banned=isinstance(action, Ban),
             quota=quota,
             shadow=self.shadow,
@@ -286,14 +287,3 @@ class _Walk:
         }
         others = {self.keys.ban_key(per)(self.request) for per in banning}
         return (*own, *sorted(others.difference(own)))
-
-
-def mentions(condition: Condition, kind: FieldKind) -> bool:
-    """Whether a condition asks about a field of this kind."""
-    match condition:
-        case Test(field=field):
-            return field.kind is kind
-        case Not(inner):
-            return mentions(inner, kind)
-        case AllOf(conditions) | AnyOf(conditions):
-            return any(mentions(part, kind) for part in conditions)

@@ -59,7 +59,7 @@ def _session(node: Node, report: Report, _subject: str) -> Field | None:
         complain(report, node, f"key cannot be {quoted(scalar.text)}", hint)
         return None
     try:
-        return Field(FieldKind(kind), read_field_name(FieldKind(kind), name))
+        return Field(kind, read_field_name(kind, name))
     except Fault as fault:
         complain(report, node, fault.message, fault.hint)
         return None
@@ -113,7 +113,7 @@ def _made_class(found: Found) -> ClientClass:
     return ClientClass(**found.attributes(place=Place(found.report.file, found.mapping.line, found.mapping.column)))
 
 
-def looks_at(condition: Condition, kinds: tuple[FieldKind, ...]) -> bool:
+def looks_at(condition: Condition, kinds: tuple[str, ...]) -> bool:
     """Whether a condition asks about a field of one of these kinds."""
     match condition:
         case Test(field=tested):

@@ -13,6 +13,8 @@ from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequence, describe
 from proxyguard.core.yaml.values import complain, not_what, read_number
+from proxyguard.policy.fields.field_type import MATCHERS, NUMBERS, TEXT_MATCHERS, NamedValues
+from proxyguard.policy.fields.registry import field_type, field_types, named_values
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -33,39 +35,9 @@ from proxyguard.policy.parse.lists import Lists, unescaped
 from proxyguard.policy.parse.networks import HINT as NETWORK_HINT
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.signed import read_signed
-from proxyguard.policy.parse.texts import ALWAYS_THERE, NAMED, field_hint, read_field_name, read_text_value
+from proxyguard.policy.parse.texts import field_hint, read_field_name, read_text_value
 
 MAX_BOUND: Final = 1e12
-
-_TEXT_MATCHERS: Final = {
-    "in": TextKind.EQUAL,
-    "prefix": TextKind.PREFIX,
-    "suffix": TextKind.SUFFIX,
-    "contains": TextKind.CONTAINS,
-    "word": TextKind.WORD,
-    "glob": TextKind.GLOB,
-    "regex": TextKind.REGEX,
-}
-_EXACT: Final = ("in", "not")
-_NUMBERS: Final = ("at_least", "at_most")
-
-MATCHERS: Final[dict[FieldKind, tuple[str, ...]]] = {
-    FieldKind.CLIENT: _EXACT,
-    FieldKind.HOST: (*_TEXT_MATCHERS, "not"),
-    FieldKind.SCHEME: _EXACT,
-    FieldKind.METHOD: _EXACT,
-    FieldKind.PATH: (*_TEXT_MATCHERS, "not"),
-    FieldKind.QUERY: (*_TEXT_MATCHERS, *_NUMBERS, "not"),
-    FieldKind.HEADER: (*_TEXT_MATCHERS, *_NUMBERS, "signed", "not"),
-    FieldKind.COOKIE: (*_TEXT_MATCHERS, *_NUMBERS, "signed", "not"),
-    FieldKind.USER_AGENT: (*_TEXT_MATCHERS, "not"),
-    FieldKind.HTTP_VERSION: (*_EXACT, *_NUMBERS),
-    FieldKind.SCORE: _NUMBERS,
-    FieldKind.TAG: _EXACT,
-    FieldKind.CLASS: _EXACT,
-    FieldKind.ACCOUNT: (*_TEXT_MATCHERS, "not"),
-}
-"""The matchers of each field, besides a plain value."""
 
 _MEANT: Final = {
     **dict.fromkeys(
@@ -130,14 +102,14 @@ class ConditionReader:
         if name == "not":
             inner = self.read(entry.value, "not")
             return None if inner is None else Not(inner)
-        kind_name, dot, rest = name.partition(".")
-        kind = _FIELDS.get(kind_name)
-        if kind is None:
-            complain(self._report, entry.key, f"unknown field {quoted(name)}", field_hint(kind_name if dot else name))
+        kind, dot, rest = name.partition(".")
+        if kind not in field_types():
+            complain(self._report, entry.key, f"unknown field {quoted(name)}", field_hint(kind if dot else name))
             return None
-        if kind in NAMED:
-            return self._named(entry.key, kind, rest, entry.value) if dot else self._group(kind, entry)
-        if kind is FieldKind.ACCOUNT:
+        named = named_values(kind)
+        if named is not None:
+            return self._named(entry.key, kind, rest, entry.value) if dot else self._group(kind, named, entry)
+        if kind == FieldKind.ACCOUNT:
             self._account_uses.append(("account", entry.key.line, entry.key.column))
         if dot:
             complain(self._report, entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
@@ -157,19 +129,17 @@ class ConditionReader:
             return None
         return AnyOf(sound) if name == "any" else AllOf(sound)
 
-    def _group(self, kind: FieldKind, entry: MappingEntry) -> Condition | None:
+    def _group(self, kind: str, named: NamedValues, entry: MappingEntry) -> Condition | None:
         node = entry.value
         if not isinstance(node, Mapping) or not node.entries:
-            example = {FieldKind.HEADER: "x-api-key", FieldKind.COOKIE: "session", FieldKind.QUERY: "page"}[kind]
-            noun = "query parameter" if kind is FieldKind.QUERY else str(kind)
-            hint = f"name the {noun}: {{{example}: absent}}, or write {kind}.{example}: absent"
-            message = f"{kind} is empty" if isinstance(node, Mapping) else not_what(node, str(kind), "a mapping")
+            hint = f"name the {named.noun}: {{{named.example}: absent}}, or write {kind}.{named.example}: absent"
+            message = f"{kind} is empty" if isinstance(node, Mapping) else not_what(node, kind, "a mapping")
             complain(self._report, node, message, hint)
             return None
         seen: dict[str, int] = {}
         conditions = []
         for inner in node.entries:
-            name = inner.key.text.lower() if kind is FieldKind.HEADER else inner.key.text
+            name = inner.key.text.lower() if kind == FieldKind.HEADER else inner.key.text
             if name in seen:
                 message = f"the header {quoted(inner.key.text)} is named twice, first on line {seen[name]}"
                 hint = "case does not matter in the names of headers; put both matchers into one mapping"
@@ -178,7 +148,7 @@ class ConditionReader:
             conditions.append(self._named(inner.key, kind, inner.key.text, inner.value))
         return _all_of(conditions)
 
-    def _named(self, place: Scalar, kind: FieldKind, name: str, value: Node) -> Condition | None:
+    def _named(self, place: Scalar, kind: str, name: str, value: Node) -> Condition | None:
         try:
             field = Field(kind, read_field_name(kind, name))
         except Fault as fault:
@@ -192,10 +162,10 @@ class ConditionReader:
                 complain(self._report, node, f"{field} is empty", _allowed_hint(field))
                 return None
             return _all_of(self._named_matcher(field, entry) for entry in node.entries)
-        if field.kind is FieldKind.SCORE:
-            complain(
-                self._report, node, f"score takes at_least or at_most, not {describe(node)}", "score: {at_least: 60}"
-            )
+        matchers = field_type(field.kind).matchers
+        if "in" not in matchers:
+            message = f"{field} takes {' or '.join(matchers)}, not {describe(node)}"
+            complain(self._report, node, message, _allowed_hint(field))
             return None
         if isinstance(node, Sequence):
             return self._any_of(field, node)
@@ -203,10 +173,11 @@ class ConditionReader:
 
     def _value(self, field: Field, node: Scalar) -> Condition | None:
         if node.text in ("present", "absent"):
-            if field.kind in ALWAYS_THERE and field.kind is not FieldKind.TAG:
+            row = field_type(field.kind)
+            if row.has_one_value:
                 complain(self._report, node, f"{field} is in every request", "leave the condition out")
                 return None
-            if field.kind is not FieldKind.TAG:
+            if not row.is_always_there:
                 return Test(field, Present() if node.text == "present" else Absent())
         return self._values(field, TextKind.EQUAL, (node,), plainly=True)
 
@@ -236,7 +207,7 @@ class ConditionReader:
 
     def _named_matcher(self, field: Field, entry: MappingEntry) -> Condition | None:
         name, node = entry.key.text, entry.value
-        if name not in MATCHERS[field.kind]:
+        if name not in field_type(field.kind).matchers:
             self._unknown_matcher(field, entry.key)
             return None
         if name == "not":
@@ -245,7 +216,7 @@ class ConditionReader:
         if name == "signed":
             signed = read_signed(node, self._report)
             return None if signed is None else Test(field, signed)
-        if name in _NUMBERS:
+        if name in NUMBERS:
             bound = read_number(node, self._report, name, -MAX_BOUND, MAX_BOUND)
             if bound is None:
                 return None
@@ -254,21 +225,21 @@ class ConditionReader:
         if not items:
             complain(self._report, node, f"{name} is an empty list", "a list means any of its values")
             return None
-        return self._values(field, _TEXT_MATCHERS[name], items, plainly=False)
+        return self._values(field, TEXT_MATCHERS[name], items, plainly=False)
 
     def _unknown_matcher(self, field: Field, key: Scalar) -> None:
-        name = key.text
+        name, row = key.text, field_type(field.kind)
         if name in ("present", "absent"):
-            hint = "leave the condition out" if field.kind in ALWAYS_THERE else f"write {field}: {name}"
+            hint = "leave the condition out" if row.is_always_there else f"write {field}: {name}"
             complain(self._report, key, f"{name} stands alone, it is not a key", hint)
-        elif name in _TEXT_MATCHERS or name in _NUMBERS or name == "signed":
+        elif name in MATCHERS and name != "not":
             complain(self._report, key, f"{field} cannot be compared with {name}", _allowed_hint(field))
         else:
-            hint = _MEANT.get(folded(name)) or name_hint(name, MATCHERS[field.kind], "matchers")
+            hint = _MEANT.get(folded(name)) or name_hint(name, row.matchers, "matchers")
             complain(self._report, key, f"unknown matcher {quoted(name)} for {field}", hint)
 
     def _values(self, field: Field, kind: TextKind, items: Iterable[Node], *, plainly: bool) -> Condition | None:
-        if field.kind is FieldKind.CLIENT:
+        if field_type(field.kind).address is not None:
             return self._networks(field, items)
         texts: dict[bytes, None] = {}
         sound = True
@@ -292,7 +263,7 @@ class ConditionReader:
             hint = "write absent for a field that is not there, or '' for one that is empty"
             complain(self._report, node, f"{field} has no value", hint)
             return None
-        if field.kind is FieldKind.CLASS:
+        if field.kind == FieldKind.CLASS:
             self._class_uses.append((text, node.line, node.column))
         try:
             return (read_text_value(field.kind, kind, unescaped(text), alone=plainly),)
@@ -306,12 +277,12 @@ class ConditionReader:
         for item in items:
             if not isinstance(item, Scalar):
                 complain(
-                    self._report, item, f"client is compared with networks, not with {describe(item)}", NETWORK_HINT
+                    self._report, item, f"{field} is compared with networks, not with {describe(item)}", NETWORK_HINT
                 )
                 sound = False
                 continue
             if item.is_null:
-                complain(self._report, item, "client has no value", NETWORK_HINT)
+                complain(self._report, item, f"{field} has no value", NETWORK_HINT)
                 found = None
             elif item.text[:1] == "$":
                 source = self._lists.find(item)
@@ -332,9 +303,6 @@ class ConditionReader:
             return None
 
 
-_FIELDS: Final = {str(kind): kind for kind in FieldKind}
-
-
 def _all_of(conditions: Iterable[Condition | None]) -> Condition | None:
     every = list(conditions)
     sound = tuple(condition for condition in every if condition is not None)
@@ -344,6 +312,7 @@ def _all_of(conditions: Iterable[Condition | None]) -> Condition | None:
 
 
 def _allowed_hint(field: Field) -> str:
-    if field.kind is FieldKind.SCORE:
-        return "score: {at_least: 60}"
-    return f"{field} takes a value, a list of values, or {{MATCHER: …}} with {', '.join(MATCHERS[field.kind])}"
+    matchers = field_type(field.kind).matchers
+    if "in" not in matchers:
+        return f"{field}: {{{matchers[0]}: 60}}"
+    return f"{field} takes a value, a list of values, or {{MATCHER: …}} with {', '.join(matchers)}"

@@ -11,7 +11,7 @@ from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, Schema, items_of, on
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import complain, not_what
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
-from proxyguard.policy.parse.keys import NAMED_PARTS, read_part
+from proxyguard.policy.parse.keys import PART_SCHEMA, read_part
 
 COUNT_WORDS: Final = (str(CountKind.REQUESTS), str(CountKind.BYTES), str(CountKind.UPSTREAM_SECONDS))
 
@@ -93,7 +93,7 @@ def _mapping(node: Mapping, report: Report) -> Count | None:
 
 def _distinct(node: Node, report: Report, subject: str) -> Count | None:
     part = read_part(node, report, subject)
-    if part is not None and part.kind is KeyKind.SITE:
+    if part is not None and part.kind == KeyKind.SITE:
         complain(report, node, "there is only one site to count", "distinct: path counts different pages")
         return None
     return None if part is None else Count(CountKind.DISTINCT, of=part)
@@ -149,13 +149,6 @@ def unit_hint(text: str, count: Count) -> str:
         return f"did you mean {text[:-2]}{text[-2].upper()}iB?"
     return ""
 
-
-PART_SCHEMA: Final[Schema] = {
-    "anyOf": [
-        {"enum": [str(kind) for kind in KeyKind if kind not in NAMED_PARTS]},
-        {"type": "string", "pattern": rf"^({'|'.join(NAMED_PARTS)})\..+$"},
-    ]
-}
 
 _STATUS_SCHEMA: Final[Schema] = {
     "type": ["string", "integer"],

@@ -13,11 +13,11 @@ from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
 from proxyguard.core.yaml.nodes import Node, read_yaml
 from proxyguard.core.yaml.values import complain, read_name
 from proxyguard.policy.model import RuleSet
-from proxyguard.policy.names import check_names
 from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
 from proxyguard.policy.parse.lists import LISTS, ListFiles, Lists
 from proxyguard.policy.parse.modes import MODE
+from proxyguard.policy.parse.names import check_names
 from proxyguard.policy.parse.parsed_file import ParsedFile, Surroundings
 from proxyguard.policy.parse.restrictions import RESTRICTIONS
 from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RULES

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
+from proxyguard.core.yaml.kinds import Schema
 from proxyguard.core.yaml.nodes import Node, Sequence
 from proxyguard.core.yaml.values import complain, read_scalar
 from proxyguard.limits.limit import KeyKind, KeyPart
-from proxyguard.policy.model import FieldKind
-from proxyguard.policy.parse.texts import read_field_name
+from proxyguard.policy.fields.registry import key_kinds, named_values
 
 MAX_PARTS: Final = 5
 
-NAMED_PARTS: Final = {KeyKind.HEADER: "header", KeyKind.COOKIE: "cookie", KeyKind.QUERY: "query parameter"}
-"""Kinds that take a name, and what that names."""
-
-_EXAMPLES: Final = {KeyKind.HEADER: "header.x-api-key", KeyKind.COOKIE: "cookie.session", KeyKind.QUERY: "query.page"}
+PART_SCHEMA: Final[Schema] = {"$ref": "#/definitions/key_part"}
 
 _MEANT_PART: Final = {
     **dict.fromkeys(("ip", "address", "addr", "remote_addr", "client_ip"), "did you mean 'client'?"),
@@ -25,8 +22,6 @@ _MEANT_PART: Final = {
     **dict.fromkeys(("url", "uri"), "did you mean 'path'?"),
     **dict.fromkeys(("ua", "agent", "useragent"), "did you mean 'user_agent'?"),
 }
-
-_KINDS: Final = {str(kind): kind for kind in KeyKind}
 
 
 def read_per(node: Node, report: Report) -> tuple[KeyPart, ...] | None:
@@ -46,7 +41,7 @@ def read_per(node: Node, report: Report) -> tuple[KeyPart, ...] | None:
         if found.count(part) > 1:
             complain(report, item, f"per names {quoted(str(part))} twice", "name each part once")
             return None
-        if part.kind is KeyKind.SITE and len(found) > 1:
+        if part.kind == KeyKind.SITE and len(found) > 1:
             hint = "site is one counter for all requests: write it alone, or leave it out"
             complain(report, item, "per has site beside other parts", hint)
             return None
@@ -58,23 +53,23 @@ def read_part(node: Node, report: Report, subject: str) -> KeyPart | None:
     scalar = read_scalar(node, report, f"a part of {subject}", "a word", f"parts: {', '.join(part_names())}")
     if scalar is None:
         return None
-    name, dot, rest = scalar.text.partition(".")
-    kind = _KINDS.get(name)
-    if kind is None:
-        meant = _MEANT_PART.get(folded(name)) or name_hint(scalar.text, part_names(), "parts")
+    kind, dot, rest = scalar.text.partition(".")
+    if kind not in key_kinds():
+        meant = _MEANT_PART.get(folded(kind)) or name_hint(scalar.text, part_names(), "parts")
         complain(report, node, f"{subject} cannot be {quoted(scalar.text)}", meant)
         return None
-    if kind not in NAMED_PARTS:
+    named = named_values(kind)
+    if named is None:
         if dot:
-            complain(report, node, f"{subject} cannot be {quoted(scalar.text)}", f"write {name} alone")
+            complain(report, node, f"{subject} cannot be {quoted(scalar.text)}", f"write {kind} alone")
             return None
         return KeyPart(kind)
     if not rest:
-        hint = f"write its name after a dot: {_EXAMPLES[kind]}"
-        complain(report, node, f"{subject} names no {NAMED_PARTS[kind]}", hint)
+        hint = f"write its name after a dot: {kind}.{named.example}"
+        complain(report, node, f"{subject} names no {named.noun}", hint)
         return None
     try:
-        return KeyPart(kind, read_field_name(FieldKind(name), rest))
+        return KeyPart(kind, named.read_name(rest))
     except Fault as fault:
         complain(report, node, fault.message, fault.hint)
         return None
@@ -82,4 +77,4 @@ def read_part(node: Node, report: Report, subject: str) -> KeyPart | None:
 
 def part_names() -> tuple[str, ...]:
     """What a part may be, with NAME for the kinds that take one."""
-    return tuple(f"{kind}.NAME" if kind in NAMED_PARTS else str(kind) for kind in KeyKind)
+    return tuple(f"{kind}.NAME" if named_values(kind) else kind for kind in key_kinds())

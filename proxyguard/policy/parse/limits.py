@@ -29,13 +29,12 @@ from proxyguard.policy.parse.counts import (
     MAX_AMOUNT,
     MAX_AMOUNTS,
     NOUNS,
-    PART_SCHEMA,
     RATE_HINT,
     RATE_HINTS,
     amount_of,
     unit_hint,
 )
-from proxyguard.policy.parse.keys import read_per
+from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
 
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
 """A month; counters are kept in memory for about that long."""

@@ -19,7 +19,7 @@ from proxyguard.core.problems import Fault, Problem, Report, listed, nearest, qu
 from proxyguard.core.yaml.kinds import NAME_PATTERN, TEXT_SCHEMA, Kind
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, not_what, read_keys, read_name, read_text
-from proxyguard.policy.model import FieldKind, TextKind
+from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.texts import read_text_value
 
@@ -52,7 +52,7 @@ class ListSource:
         """The entries as networks; None when one is faulty."""
         return self._convert(None, read_network)
 
-    def texts(self, field: FieldKind, kind: TextKind) -> tuple[bytes, ...] | None:
+    def texts(self, field: str, kind: TextKind) -> tuple[bytes, ...] | None:
         """The entries as texts that a field is compared with; None when one is faulty."""
         return self._convert((field, kind), lambda text: read_text_value(field, kind, text))
 

@@ -55,8 +55,8 @@ def check_regex(pattern: str) -> None:
     try:
         compiled = re2.compile(pattern.encode(), OPTIONS)
     except re2.error as error:
-        said = error.args[0] if error.args else b""
-        raise _explained(pattern, said.decode() if isinstance(said, bytes) else str(said)) from error
+        reported = error.args[0] if error.args else b""
+        raise _explained(pattern, reported.decode() if isinstance(reported, bytes) else str(reported)) from error
     size = compiled.programsize
     if size > MAX_PROGRAM:
         raise Fault(f"the regex needs {size} instructions", f"at most {MAX_PROGRAM}; repeat less, such as {{1,20}}")
@@ -78,17 +78,17 @@ _REFUSED: Final = (
 )  # fmt: skip
 
 
-def _explained(pattern: str, said: str) -> Fault:
+def _explained(pattern: str, reported: str) -> Fault:
     bare = re.sub(r"\\\\", "  ", pattern)
     for refused, message, hint in _REFUSED:
         found = refused.search(bare)
         if found:
             return Fault(f"the regex is not valid: {message.format(found=found[0])}", f"{hint.format()}; {_LINEAR}")
     for fragment, message, hint in _SAID:
-        if fragment in said:
-            detail = said.partition(": ")[2]
+        if fragment in reported:
+            detail = reported.partition(": ")[2]
             return Fault(f"the regex is not valid: {message.format(detail=quoted(detail))}", hint.format())
-    return Fault(f"the regex is not valid: {said}", "the syntax is RE2's")
+    return Fault(f"the regex is not valid: {reported}", "the syntax is RE2's")
 
 
 _SAID: Final = (

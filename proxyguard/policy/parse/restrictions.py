@@ -40,14 +40,14 @@ from proxyguard.core.yaml.values import (
 )
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.reject import STATUSES
-from proxyguard.policy.model import FieldKind, Place
+from proxyguard.policy.model import Alarm, FieldKind, Place, Restriction, RollBack, Shed
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.counts import RATE_HINT
 from proxyguard.policy.parse.limits import PER, RATE, read_limit
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.parsed_file import CONDITION
 from proxyguard.policy.parse.times import MOMENT
-from proxyguard.policy.restriction import SUSPECTED, Alarm, Restriction, RollBack, Shed
+from proxyguard.policy.restriction import SUSPECTED
 
 MAX_RESTRICTIONS: Final = 100
 """In one file. Each is looked at every second."""
@@ -198,7 +198,7 @@ def _limit(entry: MappingEntry, per: Node | None, report: Report, around: Any) -
     limit = read_limit(node, report)
     if limit is None:
         return None
-    if any(part.kind is KeyKind.ACCOUNT for part in limit.per):
+    if any(part.kind == KeyKind.ACCOUNT for part in limit.per):
         around.parsed.account_uses.append(("per: account", node.line, node.column))
     counted: tuple[KeyPart, ...] = limit.per if per is not None or has_per else ()
     return replace(limit, announce=True, per=counted)

@@ -13,10 +13,10 @@ from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Place, Rule
-from proxyguard.policy.names import RESERVED, listed_reserved
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import MODE
+from proxyguard.policy.parse.names import RESERVED, listed_reserved
 from proxyguard.policy.parse.parsed_file import CONDITION
 from proxyguard.policy.parse.times import MOMENT
 
@@ -60,7 +60,7 @@ def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
 
 def _limit(node: Node, report: Report, _subject: str, around: Any) -> Limit | None:
     limit = read_limit(node, report)
-    if limit is not None and any(part.kind is KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
+    if limit is not None and any(part.kind == KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
         around.parsed.account_uses.append(("per: account", node.line, node.column))
     return limit
 

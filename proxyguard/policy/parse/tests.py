@@ -159,7 +159,7 @@ def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRe
     return SampleRequest(**found.attributes(headers=tuple(headers))) if found.is_sound else None
 
 
-def _pairs(kind: FieldKind) -> Kind:
+def _pairs(kind: str) -> Kind:
     """Names and texts, several for a name in a list, with the place of each name."""
 
     def read(node: Node, report: Report, subject: str) -> list[tuple[str, str, Scalar]]:
@@ -180,7 +180,7 @@ def _pairs(kind: FieldKind) -> Kind:
     return Kind(plain(read), f"{kind}s by name", schema)
 
 
-def _fact(kind: FieldKind) -> Kind:
+def _fact(kind: str) -> Kind:
     """A text that is written as the field's values are in conditions."""
 
     def read(node: Node, report: Report, subject: str) -> str | None:

@@ -19,9 +19,9 @@ from proxyguard.core.decision import ACTION_NAMES, Delay, Score
 from proxyguard.core.problems import quoted
 from proxyguard.core.request import Headers, Request
 from proxyguard.policy.compile.facts import FactNumbers, FactTable, number_of
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.model import AtLeast, AtMost, FieldKind, Matcher, Place, Text
 from proxyguard.tools.lint.findings import Finding, Severity
-from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, leaves
 from proxyguard.tools.lint.texts import matches
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import text_of
@@ -117,7 +117,7 @@ def _acts(item: RuleView) -> bool:
 
 
 def _of_headers(leaf: Leaf) -> bool:
-    return leaf.test.field.kind is FieldKind.HEADER
+    return leaf.test.field.kind == FieldKind.HEADER
 
 
 def _truth(node: Node, held: Mapping[Leaf, bool] | None, browser: Browser) -> Truth:
@@ -132,12 +132,12 @@ def _truth(node: Node, held: Mapping[Leaf, bool] | None, browser: Browser) -> Tr
             return Truth.YES if held is not None and known and held[node] is not node.negated else Truth.NO
         case Leaf(test, negated):
             holds = any(_holds(test.matcher, value) for value in _ORDINARY.get(test.field.kind, ()))
-            if test.field.kind is FieldKind.HTTP_VERSION and holds is negated:
+            if test.field.kind == FieldKind.HTTP_VERSION and holds is negated:
                 return Truth.NO
             return Truth.YES if holds is not negated else Truth.MAYBE
 
 
-_ORDINARY: Final[Mapping[FieldKind, tuple[bytes, ...]]] = {
+_ORDINARY: Final[Mapping[str, tuple[bytes, ...]]] = {
     FieldKind.PATH: (_PAGE,),
     FieldKind.METHOD: (b"GET",),
     FieldKind.SCHEME: (b"https",),

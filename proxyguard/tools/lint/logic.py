@@ -10,25 +10,23 @@ only `OPTIONS *` has another one.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
-from functools import lru_cache
 from operator import itemgetter
 from typing import Final, assert_never
 
+from cachetools import LRUCache, cached
+
 from proxyguard.core.address import MAX_NUMBER, Network
-from proxyguard.policy.compile.facts import canonical
+from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.network_table import own_family
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, normal_form
+from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import (
-    Absent,
-    AllOf,
-    AnyOf,
     AtLeast,
     AtMost,
     Condition,
     FieldKind,
     InNetworks,
     Matcher,
-    Not,
     Present,
     Test,
     Text,
@@ -39,65 +37,30 @@ from proxyguard.tools.lint.texts import covers, excludes
 MAX_STEPS: Final = 20_000
 """Comparisons of two tests in one proof."""
 
-SINGLE: Final = frozenset(
-    {
-        FieldKind.CLIENT, FieldKind.HOST, FieldKind.SCHEME, FieldKind.METHOD, FieldKind.PATH, FieldKind.HTTP_VERSION,
-        FieldKind.SCORE, FieldKind.CLASS,
-    }
-)  # fmt: skip
-"""Fields that every request has exactly once."""
+
+def normal(condition: Condition) -> Node:
+    """The condition in normal form, with tests that always hold left out."""
+    return _simplified(normal_form(condition, FactNumbers()))
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A test or its negation; `absent` is the negation of `present`."""
-
-    test: Test
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    parts: tuple[Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Some:
-    parts: tuple[Node, ...]
-
-
-Node = Leaf | Every | Some
-
-
-def normal(condition: Condition, *, negated: bool = False) -> Node:
-    """The condition with negations at its tests only, and with tests that always hold left out."""
-    match condition:
-        case Test():
-            return _leaf(condition, negated=negated)
-        case Not(inner):
-            return normal(inner, negated=not negated)
-        case AllOf(conditions) | AnyOf(conditions):
-            parts = tuple(normal(part, negated=negated) for part in conditions)
-            return Every(parts) if isinstance(condition, AllOf) is not negated else Some(parts)
+def _simplified(node: Node) -> Node:
+    match node:
+        case Leaf(test, negated):
+            return (Some(()) if negated else Every(())) if _always(test) else node
+        case Every(parts):
+            return Every(tuple(map(_simplified, parts)))
+        case Some(parts):
+            return Some(tuple(map(_simplified, parts)))
         case _:
-            assert_never(condition)
-
-
-def _leaf(test: Test, *, negated: bool) -> Node:
-    test = Test(canonical(test.field), test.matcher)
-    if isinstance(test.matcher, Absent):
-        test, negated = Test(test.field, Present()), not negated
-    if _always(test):
-        return Some(()) if negated else Every(())
-    return Leaf(test, negated)
+            assert_never(node)
 
 
 def _always(test: Test) -> bool:
     """Whether a test holds for every request."""
     match test.matcher:
-        case Text(TextKind.PREFIX, texts) if test.field.kind is FieldKind.PATH:
+        case Text(TextKind.PREFIX, texts) if test.field.kind == FieldKind.PATH:
             return b"/" in texts
-        case Text(TextKind.EQUAL, texts) if test.field.kind is FieldKind.SCHEME:
+        case Text(TextKind.EQUAL, texts) if test.field.kind == FieldKind.SCHEME:
             return {b"http", b"https"} <= set(texts)
         case InNetworks(networks):
             merged = _merged(networks)
@@ -108,22 +71,7 @@ def _always(test: Test) -> bool:
 
 def always_holds(node: Node) -> bool:
     """Whether a condition is proved to hold for every request."""
-    match node:
-        case Leaf():
-            return False
-        case Every(parts):
-            return all(always_holds(part) for part in parts)
-        case Some(parts):
-            return any(always_holds(part) for part in parts)
-        case _:
-            assert_never(node)
-
-
-def leaves(node: Node) -> tuple[Leaf, ...]:
-    """All tests of a condition."""
-    if isinstance(node, Leaf):
-        return (node,)
-    return tuple(leaf for part in node.parts for leaf in leaves(part))
+    return holds_with(node, lambda _leaf: False)
 
 
 class _Exhausted(Exception):
@@ -226,7 +174,7 @@ def _exclude(one: Leaf, other: Leaf) -> bool:
         return False
     match one.negated, other.negated:
         case False, False:
-            return one.test.field.kind in SINGLE and _disjoint(one.test.matcher, other.test.matcher)
+            return field_type(one.test.field.kind).has_one_value and _disjoint(one.test.matcher, other.test.matcher)
         case False, True:
             return _matcher_implies(one.test.matcher, other.test.matcher)
         case True, False:
@@ -244,7 +192,9 @@ def _leaf_implies(narrow: Leaf, wide: Leaf) -> bool:
         case True, True:
             return _matcher_implies(wide.test.matcher, narrow.test.matcher)
         case False, True:
-            return narrow.test.field.kind in SINGLE and _disjoint(narrow.test.matcher, wide.test.matcher)
+            return field_type(narrow.test.field.kind).has_one_value and _disjoint(
+                narrow.test.matcher, wide.test.matcher
+            )
         case _:
             return False
 
@@ -280,35 +230,21 @@ def _disjoint(one: Matcher, other: Matcher) -> bool:
 type Ranges = tuple[tuple[int, int], ...]
 
 
-class _Same:
-    """Networks compared by identity: hashing a list of a hundred thousand for each comparison would take a second."""
-
-    __slots__ = ("networks",)
-
-    def __init__(self, networks: tuple[Network, ...]) -> None:
-        self.networks = networks
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.networks is self.networks
-
-    def __hash__(self) -> int:
-        return id(self.networks)
-
-
-@lru_cache(maxsize=50_000)
-def _merged_once(same: _Same) -> Ranges:
+@cached(LRUCache(50_000), key=id)
+def _with_ranges(networks: tuple[Network, ...]) -> tuple[tuple[Network, ...], Ranges]:
+    """Networks and their ranges. Kept by identity: hashing a list of a hundred thousand each time would take a second."""
     ranges: list[tuple[int, int]] = []
-    for first, last in sorted(part for network in same.networks for part in own_family(network)):
+    for first, last in sorted(part for network in networks for part in own_family(network)):
         if ranges and first <= ranges[-1][1] + 1:
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
         else:
             ranges.append((first, last))
-    return tuple(ranges)
+    return networks, tuple(ranges)
 
 
 def _merged(networks: tuple[Network, ...]) -> Ranges:
     """Ranges of addresses, sorted, none touching the next."""
-    return _merged_once(_Same(networks))
+    return _with_ranges(networks)[1]
 
 
 _LAST: Final = itemgetter(1)

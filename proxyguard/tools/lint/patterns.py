@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxyguard.core.problems import quoted
+from proxyguard.policy.compile.normal_form import Leaf, leaves
 from proxyguard.policy.model import FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
-from proxyguard.tools.lint.logic import Leaf, leaves
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import text_of
 
@@ -25,7 +25,7 @@ def patterns(view: PolicyView) -> Iterator[Finding]:
     """PG020, PG021 and PG023."""
     for item in view.live:
         for leaf in leaves(item.when):
-            if isinstance(leaf.test.matcher, Text) and leaf.test.field.kind is not FieldKind.TAG:
+            if isinstance(leaf.test.matcher, Text) and leaf.test.field.kind != FieldKind.TAG:
                 yield from _short(item, leaf, leaf.test.matcher)
                 yield from _blank(item, leaf.test.matcher)
                 yield from _whole(item, leaf, leaf.test.matcher)

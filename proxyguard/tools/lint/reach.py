@@ -7,9 +7,10 @@ from typing import Final
 
 from proxyguard.core.decision import ACTION_NAMES, Mode, Score, Tag
 from proxyguard.core.units import format_minute
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, leaves
 from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
-from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, always_holds, contradiction, implies, leaves
+from proxyguard.tools.lint.logic import always_holds, contradiction, implies
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import format_leaf, rule_at
 
@@ -57,8 +58,8 @@ def _impossible(item: RuleView) -> Finding | None:
     clash = contradiction(item.when)
     if clash is None:
         return None
-    said = " and ".join(format_leaf(leaf) for leaf in clash[:3])
-    reason = f"{said} exclude each other" if said else "its condition is empty"
+    tests = " and ".join(format_leaf(leaf) for leaf in clash[:3])
+    reason = f"{tests} exclude each other" if tests else "its condition is empty"
     hint = "values of one field that are alternatives go into one list; conditions that are go below any:"
     place = item.source.find_key(item.rule, "when")
     return item.finding("PG002", f"the rule '{item.rule.name}' can never apply: {reason}", hint, place=place)
@@ -96,7 +97,7 @@ class _GivenBefore:
 
 def _ungiven(item: RuleView, given: _GivenBefore) -> Finding | None:
     lacking = [leaf for leaf in leaves(item.when) if given.lacks(leaf)]
-    if not lacking or not _dead(item.when, given):
+    if not lacking or holds_with(item.when, lambda leaf: not given.lacks(leaf)):
         return None
     leaf = lacking[0]
     matcher = leaf.test.matcher
@@ -109,16 +110,6 @@ def _ungiven(item: RuleView, given: _GivenBefore) -> Finding | None:
         hint += "; rules in shadow give nothing"
     place = item.source.find_key(item.rule, "when", str(leaf.test.field))
     return item.finding("PG003", f"the rule '{item.rule.name}' can never apply: {reason}", hint, place=place)
-
-
-def _dead(node: Node, given: _GivenBefore) -> bool:
-    match node:
-        case Leaf():
-            return given.lacks(node)
-        case Every(parts):
-            return any(_dead(part, given) for part in parts)
-        case Some(parts):
-            return all(_dead(part, given) for part in parts)
 
 
 def _decided_before(item: RuleView, deciders: _Deciders) -> Finding | None:

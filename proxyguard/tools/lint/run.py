@@ -13,15 +13,15 @@ from proxyguard.tools.lint.browsers import hits_browsers
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.lists import lists
+from proxyguard.tools.lint.maintenance import maintenance
 from proxyguard.tools.lint.patterns import patterns
 from proxyguard.tools.lint.reach import reach
 from proxyguard.tools.lint.source import Ignore, ignores_of, read_source
 from proxyguard.tools.lint.trusted import trusted
-from proxyguard.tools.lint.upkeep import upkeep
 from proxyguard.tools.lint.view import PolicyView
 
 CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
-    reach, trusted, patterns, hits_browsers, upkeep, lists,
+    reach, trusted, patterns, hits_browsers, maintenance, lists,
 )  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from typing import Final
 from proxyguard.core.address import Network
 from proxyguard.core.decision import ACTION_NAMES, Allow, Pass
 from proxyguard.policy.compile.network_table import own_family
+from proxyguard.policy.compile.normal_form import Leaf, holds_with, leaves
 from proxyguard.policy.model import FieldKind, InNetworks, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
-from proxyguard.tools.lint.logic import Every, Leaf, Node, Some, always_holds, leaves
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import format_texts, text_of
 
@@ -31,7 +31,7 @@ GOOD_BOTS: Final = (
 
 _NAMES: Final = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in GOOD_BOTS}
 
-_SAYS_NOTHING: Final = frozenset({FieldKind.METHOD, FieldKind.SCHEME, FieldKind.HTTP_VERSION, FieldKind.HOST})
+_FILLED_IN: Final = frozenset({FieldKind.METHOD, FieldKind.SCHEME, FieldKind.HTTP_VERSION, FieldKind.HOST})
 """Fields that any client fills in as it likes."""
 
 _USER_AGENT: Final = "header.user-agent"
@@ -55,13 +55,13 @@ def _broad(item: RuleView) -> Iterator[Finding]:
             continue
         wide = [network for network in leaf.test.matcher.networks if _is_wide(network)]
         if wide:
-            said = format_texts(network.text for network in wide)
-            message = f"the rule '{item.rule.name}' allows {said}: nothing refuses, counts or bans a client from there"
+            named = format_texts(network.text for network in wide)
+            message = f"the rule '{item.rule.name}' allows {named}: nothing refuses, counts or bans a client from there"
             hint = "list the networks that you know; /8 (IPv6: /16) is the widest that one organisation has"
             place = item.source.find_text(item.rule, [network.text for network in wide])
             yield item.finding("PG010", message, hint, place=place)
             return
-    if always_holds(item.when) or not _requires_something(item.when):
+    if holds_with(item.when, _is_common):
         message = f"the rule '{item.rule.name}' allows nearly every request, and switches all other rules off for them"
         hint = "say which clients or paths are allowed; what is not refused passes anyway"
         yield item.finding("PG010", message, hint, place=item.source.find_key(item.rule, "when"))
@@ -74,21 +74,15 @@ def _is_wide(network: Network) -> bool:
     return size > (MAX_V4_ADDRESSES if is_v4 else MAX_V6_ADDRESSES)
 
 
-def _requires_something(node: Node) -> bool:
-    """Whether every way to hold takes something that not nearly every request has."""
-    match node:
-        case Leaf(test, negated):
-            if test.field.kind is FieldKind.METHOD:
-                return not negated and {b"GET", b"HEAD", b"POST"}.isdisjoint(_texts(node))
-            return not negated and test.field.kind not in (FieldKind.SCHEME, FieldKind.HTTP_VERSION)
-        case Every(parts):
-            return any(_requires_something(part) for part in parts)
-        case Some(parts):
-            return all(_requires_something(part) for part in parts)
+def _is_common(leaf: Leaf) -> bool:
+    """Whether nearly every request passes a test."""
+    if leaf.test.field.kind == FieldKind.METHOD:
+        return leaf.negated or not {b"GET", b"HEAD", b"POST"}.isdisjoint(_texts(leaf))
+    return leaf.negated or leaf.test.field.kind in (FieldKind.SCHEME, FieldKind.HTTP_VERSION)
 
 
 def _by_name(item: RuleView) -> Iterator[Finding]:
-    if not _user_agent_alone(item.when):
+    if not holds_with(item.when, _says_nothing):
         return
     texts = [text for leaf in leaves(item.when) if _is_agent(leaf) for text in _texts(leaf)]
     bots = [name for name in dict.fromkeys(_bot(text) for text in texts) if name]
@@ -118,20 +112,14 @@ def _bot(text: bytes) -> str | None:
     return next((name for key, name in _NAMES.items() if key in plain), None)
 
 
-def _user_agent_alone(node: Node) -> bool:
-    """Whether some way to hold takes nothing but a user agent and what says nothing."""
-    match node:
-        case Leaf(test, negated):
-            return negated or str(test.field) == _USER_AGENT or test.field.kind in _SAYS_NOTHING
-        case Every(parts):
-            return all(_user_agent_alone(part) for part in parts)
-        case Some(parts):
-            return any(_user_agent_alone(part) for part in parts)
+def _says_nothing(leaf: Leaf) -> bool:
+    """Whether a test is about nothing but a user agent and what any client fills in as it likes."""
+    return leaf.negated or str(leaf.test.field) == _USER_AGENT or leaf.test.field.kind in _FILLED_IN
 
 
 def _closing(item: RuleView) -> Iterator[Finding]:
     rule = item.rule
-    if rule.limit is not None or rule.expires is not None or not _is_everything(item.when):
+    if rule.limit is not None or rule.expires is not None or not holds_with(item.when, _leaves_little_out):
         return
     verb = ACTION_NAMES[type(rule.action)]
     message = f"the rule '{rule.name}' closes the site: {verb} for every request, without a limit and without an end"
@@ -139,16 +127,11 @@ def _closing(item: RuleView) -> Iterator[Finding]:
     yield item.finding("PG031", message, hint, place=item.source.find_key(rule, "when"))
 
 
-def _is_everything(node: Node) -> bool:
-    """Whether a condition holds for every request but for its method, or for a handful of values left out."""
-    match node:
-        case Leaf(test, negated):
-            matcher = test.matcher
-            few = isinstance(matcher, Text) and matcher.kind is TextKind.EQUAL
-            if negated:
-                return few and test.field.kind in (FieldKind.PATH, FieldKind.METHOD)
-            return test.field.kind is FieldKind.METHOD and few and b"GET" in _texts(node)
-        case Every(parts):
-            return all(_is_everything(part) for part in parts)
-        case Some(parts):
-            return any(_is_everything(part) for part in parts)
+def _leaves_little_out(leaf: Leaf) -> bool:
+    """Whether every request passes a test but for its method, or for a handful of values."""
+    matcher, kind = leaf.test.matcher, leaf.test.field.kind
+    if not isinstance(matcher, Text) or matcher.kind is not TextKind.EQUAL:
+        return False
+    if leaf.negated:
+        return kind in (FieldKind.PATH, FieldKind.METHOD)
+    return kind == FieldKind.METHOD and b"GET" in matcher.texts

@@ -7,9 +7,10 @@ from functools import cached_property
 
 from proxyguard.core.decision import Allow, Mode, weakest
 from proxyguard.policy.actions.registry import kind_of
+from proxyguard.policy.compile.normal_form import Node
 from proxyguard.policy.model import Place, Policy, Rule, RuleSet
 from proxyguard.tools.lint.findings import Edit, Finding
-from proxyguard.tools.lint.logic import Node, normal
+from proxyguard.tools.lint.logic import normal
 from proxyguard.tools.lint.source import SourceFile
 
 
@@ -41,7 +42,7 @@ class RuleView:
     def finding(
         self, code: str, message: str, hint: str = "", *, place: Place | None = None, edits: tuple[Edit, ...] = ()
     ) -> Finding:
-        """A finding about this rule, at its place unless told otherwise."""
+        """A finding about this rule, at its place unless another is given."""
         at = place or self.rule.place
         also = (self.rule.place.line,) if at.file == self.rule.place.file else ()
         return Finding(at, code, message, hint, also, edits)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxyguard.core.problems import quoted
+from proxyguard.policy.compile.normal_form import Leaf
 from proxyguard.policy.model import Absent, AtLeast, AtMost, InNetworks, Present, Rule, Text, TextKind
-from proxyguard.tools.lint.logic import Leaf
 
 MAX_TEXTS: Final = 3
 
@@ -19,20 +19,20 @@ def format_leaf(leaf: Leaf) -> str:
     match matcher:
         case Text(kind, texts):
             word = "" if kind is TextKind.EQUAL else f"{kind} "
-            said = f"{field} {word}{format_texts(text_of(text) for text in texts)}"
+            shown = f"{field} {word}{format_texts(text_of(text) for text in texts)}"
         case InNetworks(networks):
-            said = f"{field} {format_texts(network.text for network in networks)}"
+            shown = f"{field} {format_texts(network.text for network in networks)}"
         case Present():
             return f"{field} {'absent' if leaf.negated else 'present'}"
         case Absent():
             return f"{field} {'present' if leaf.negated else 'absent'}"
         case AtLeast(bound):
-            said = f"{field} at_least {bound:g}"
+            shown = f"{field} at_least {bound:g}"
         case AtMost(bound):
-            said = f"{field} at_most {bound:g}"
+            shown = f"{field} at_most {bound:g}"
         case _:
-            said = f"{field} {type(matcher).__name__.lower()}"
-    return f"not {said}" if leaf.negated else said
+            shown = f"{field} {type(matcher).__name__.lower()}"
+    return f"not {shown}" if leaf.negated else shown
 
 
 def format_texts(texts: Iterable[str]) -> str:

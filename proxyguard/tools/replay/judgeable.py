@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.decision import Allow, Mode, Pass, Score, Tag
 from proxyguard.policy.actions.registry import kind_of
+from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.model import (
     ALWAYS,
     Absent,
@@ -88,9 +89,9 @@ class _Cut:
         if mode is Mode.OFF:
             return
         uncounted = self._knowledge.lacks_of(rule.limit) if rule.limit is not None else []
-        lacking = uncounted + [str(test.field) for test in _tests(rule.when) if not self._knowledge.knows(test)]
+        lacking = uncounted + [str(test.field) for test in tests_of(rule.when) if not self._knowledge.knows(test)]
         certain = without(rule.when, self._is_unknown, certain=True)
-        arising = certain != _folded(rule.when) and not lacking
+        arising = certain != without(rule.when, lambda _test, _negated: False, certain=True) and not lacking
         if not lacking and not arising and not self._depends(rule.when):
             yield rule
             return
@@ -100,15 +101,15 @@ class _Cut:
         kind = kind_of(rule.action)
         effect = kind.unjudged(rule.action)
         self.unjudged.append(Unjudged(rule.name, rule_set.name, kind.name, mode, fields, certain != NEVER, effect))
-        self._note_gifts(rule)
+        self._record_losses(rule)
         if isinstance(rule.action, Allow | Pass) and mode is Mode.ENFORCE and rule.limit is None:
             possible = without(rule.when, self._is_unknown, certain=False)
             yield replace(rule, name=rule.name + MAYBE, when=possible, mode=Mode.SHADOW)
         if certain != NEVER:
             yield replace(rule, when=certain)
 
-    def _note_gifts(self, rule: Rule) -> None:
-        """What a rule that may not fire would have given to later rules."""
+    def _record_losses(self, rule: Rule) -> None:
+        """Remember the tag or points that later rules may miss, because this rule may not fire."""
         match rule.action:
             case Tag(name):
                 self._tags.add(name.encode())
@@ -120,10 +121,10 @@ class _Cut:
 
     def _is_unknown(self, test: Test, negated: bool) -> bool:  # noqa: FBT001 - the shape of Unknown
         """Tags and points that were not given for want of knowledge may only be missed, never believed absent."""
-        if test.field.kind is FieldKind.TAG:
+        if test.field.kind == FieldKind.TAG:
             asks_for_none = isinstance(test.matcher, Absent) is not negated
             return asks_for_none and self._reads_lost_tag(test)
-        if test.field.kind is FieldKind.SCORE:
+        if test.field.kind == FieldKind.SCORE:
             if not isinstance(test.matcher, AtLeast | AtMost):
                 return False
             wants_more = isinstance(test.matcher, AtLeast) is not negated
@@ -139,62 +140,32 @@ class _Cut:
         return any(True for _ in self._arising_fields(condition))
 
     def _arising_fields(self, condition: Condition) -> Iterator[str]:
-        for test in _tests(condition):
-            if test.field.kind is FieldKind.SCORE and (self._more_points or self._fewer_points):
+        for test in tests_of(condition):
+            if test.field.kind == FieldKind.SCORE and (self._more_points or self._fewer_points):
                 yield "score"
-            elif test.field.kind is FieldKind.TAG and self._reads_lost_tag(test):
+            elif test.field.kind == FieldKind.TAG and self._reads_lost_tag(test):
                 yield "tag"
 
 
-def without(condition: Condition, unknown: Unknown, *, certain: bool) -> Condition:
-    """The condition with its unknown tests decided: `certain` against it (it holds whatever they were), else in its favour."""
-    return _folded(_decided(condition, unknown, certain=certain, negated=False))
+def without(condition: Condition, unknown: Unknown, *, certain: bool, negated: bool = False) -> Condition:
+    """The condition with its unknown tests decided: `certain` against it (it holds whatever they were), else in its favour.
 
-
-def _decided(condition: Condition, unknown: Unknown, *, certain: bool, negated: bool) -> Condition:
+    ALWAYS, NEVER, or one that has neither inside.
+    """
     match condition:
         case Test():
             if not unknown(condition, negated):
                 return condition
             return NEVER if certain is not negated else ALWAYS
         case Not(inner):
-            return Not(_decided(inner, unknown, certain=certain, negated=not negated))
-        case AllOf(parts):
-            return AllOf(tuple(_decided(part, unknown, certain=certain, negated=negated) for part in parts))
-        case AnyOf(parts):
-            return AnyOf(tuple(_decided(part, unknown, certain=certain, negated=negated) for part in parts))
-        case _:
-            assert_never(condition)
-
-
-def _folded(condition: Condition) -> Condition:
-    """The same condition without constants inside of it: ALWAYS, NEVER, or one that has neither."""
-    match condition:
-        case Test():
-            return condition
-        case Not(inner):
-            inner = _folded(inner)
+            inner = without(inner, unknown, certain=certain, negated=not negated)
             if inner in (ALWAYS, NEVER):
                 return NEVER if inner == ALWAYS else ALWAYS
             return Not(inner)
-        case AllOf(parts):
-            kept = tuple(part for part in map(_folded, parts) if part != ALWAYS)
-            return NEVER if NEVER in kept else AllOf(kept)
-        case AnyOf(parts):
-            kept = tuple(part for part in map(_folded, parts) if part != NEVER)
-            return ALWAYS if ALWAYS in kept else AnyOf(kept)
-        case _:
-            assert_never(condition)
-
-
-def _tests(condition: Condition) -> Iterator[Test]:
-    match condition:
-        case Test():
-            yield condition
-        case Not(inner):
-            yield from _tests(inner)
         case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _tests(part)
+            neutral, ruling = (ALWAYS, NEVER) if isinstance(condition, AllOf) else (NEVER, ALWAYS)
+            found = (without(part, unknown, certain=certain, negated=negated) for part in parts)
+            kept = tuple(part for part in found if part != neutral)
+            return ruling if ruling in kept else type(condition)(kept)
         case _:
             assert_never(condition)

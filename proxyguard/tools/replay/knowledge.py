@@ -9,12 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from proxyguard.limits.limit import CountKind, KeyKind, KeyPart, Limit
+from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import Absent, Field, FieldKind, Present, Test
-
-ALWAYS_KNOWN: Final = frozenset(
-    {FieldKind.CLIENT, FieldKind.METHOD, FieldKind.PATH, FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS}
-)
-"""What every line has, or what arises while rules are looked at."""
 
 Names = frozenset[str] | None
 """Names of headers or cookies; None: all of them."""
@@ -24,7 +20,7 @@ Names = frozenset[str] | None
 class Knowledge:
     """Fields whose value is known. Of headers in `presence` it is only known whether they were sent."""
 
-    kinds: frozenset[FieldKind] = frozenset()
+    kinds: frozenset[str] = frozenset()
     headers: Names = frozenset()
     cookies: Names = frozenset()
     presence: frozenset[str] = frozenset()
@@ -34,7 +30,7 @@ class Knowledge:
     def knows(self, test: Test) -> bool:
         """Whether the test can be answered from the log."""
         field = test.field
-        if field.kind is FieldKind.HEADER and field.name in self.presence:
+        if field.kind == FieldKind.HEADER and field.name in self.presence:
             return isinstance(test.matcher, Present | Absent)
         return self.knows_field(field)
 
@@ -48,25 +44,15 @@ class Knowledge:
             case FieldKind.COOKIE:
                 return _has(self.cookies, field.name)
             case _:
-                return field.kind in ALWAYS_KNOWN or field.kind in self.kinds
+                sources = field_type(field.kind).derived_from
+                derivable = sources is not None and all(self.knows_field(Field(kind)) for kind in sources)
+                return derivable or field.kind in self.kinds
 
     def knows_key(self, part: KeyPart) -> bool:
-        """Whether a limit can count by this part."""
-        match part.kind:
-            case KeyKind.CLIENT | KeyKind.NETWORK | KeyKind.PATH | KeyKind.SITE:
-                return True
-            case KeyKind.HOST:
-                return FieldKind.HOST in self.kinds
-            case KeyKind.QUERY:
-                return FieldKind.QUERY in self.kinds
-            case KeyKind.USER_AGENT:
-                return _has(self.headers, "user-agent")
-            case KeyKind.HEADER:
-                return _has(self.headers, part.name) and part.name not in self.presence
-            case KeyKind.COOKIE:
-                return _has(self.cookies, part.name)
-            case _:
-                return False
+        """Whether a limit can count by this part. No log has what identifies a session."""
+        if part.kind in (KeyKind.NETWORK, KeyKind.SITE):
+            return True
+        return part.kind != KeyKind.ACCOUNT and self.knows_field(Field(part.kind, part.name))
 
     def lacks_of(self, limit: Limit) -> list[str]:
         """What a limit counts, or counts by, that the log does not have."""
@@ -86,8 +72,8 @@ class Knowledge:
             costs=self.costs & other.costs,
         )
 
-    def given(self, *kinds: FieldKind) -> Knowledge:
-        """This, and fields that the operator told."""
+    def given(self, *kinds: str) -> Knowledge:
+        """This, and fields whose value the operator gives for the whole log."""
         headers = self.headers
         if FieldKind.HOST in kinds and headers is not None:
             headers |= {"host"}

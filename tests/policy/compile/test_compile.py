@@ -11,9 +11,10 @@ from proxyguard.core.address import Network
 from proxyguard.core.decision import Ban, Mode, Reject, Score, Tag
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.compile.compile import CompiledPolicy, RuleInfo, compile_policy
-from proxyguard.policy.compile.conditions import normal_form, triggers
+from proxyguard.policy.compile.conditions import triggers
 from proxyguard.policy.compile.cooperative import in_steps, sorted_in_steps
 from proxyguard.policy.compile.facts import FactNumbers, number_of
+from proxyguard.policy.compile.normal_form import normal_form
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import (
     Absent,

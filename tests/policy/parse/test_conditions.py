@@ -30,7 +30,7 @@ def parsed(when: str, lists: str = "") -> Condition:
     return rule_set.rules[0].when
 
 
-def text(kind: FieldKind, how: TextKind, *texts: bytes, name: str = "") -> Test:
+def text(kind: str, how: TextKind, *texts: bytes, name: str = "") -> Test:
     return Test(Field(kind, name), Text(how, texts))
 
 

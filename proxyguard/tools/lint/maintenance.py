@@ -16,7 +16,7 @@ MIN_NAME: Final = 6
 """Names shorter than this differ by one letter for good reasons."""
 
 
-def upkeep(view: PolicyView) -> Iterator[Finding]:
+def maintenance(view: PolicyView) -> Iterator[Finding]:
     """PG030, PG040 and PG041."""
     yield from _bursts(view)
     yield from _similar(view)

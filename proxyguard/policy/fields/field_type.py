@@ -1,0 +1,123 @@
+"""One row of the registry: what parser, index, limit keys, schema, lints, explain and replay know of a field.
+
+Knows nothing of rules, YAML or indexes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from proxyguard.core.request import Request, Values
+from proxyguard.policy.model import Field, TextKind
+
+TEXT_MATCHERS: Final[Mapping[str, TextKind]] = {"in": TextKind.EQUAL} | {
+    str(kind): kind for kind in TextKind if kind is not TextKind.EQUAL
+}
+"""The matchers that compare texts, by their word."""
+
+NUMBERS: Final = ("at_least", "at_most")
+EXACT: Final = ("in", "not")
+ANY_TEXT: Final = (*TEXT_MATCHERS, "not")
+MATCHERS: Final = (*TEXT_MATCHERS, *NUMBERS, "signed", "not")
+"""Every matcher, in the order in which messages list them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleValue:
+    """Every request has exactly one value."""
+
+    value: Callable[[Request], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyValues:
+    """A request has no value, one or several."""
+
+    values: Callable[[Request], Values]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedValues:
+    """A family of fields, told apart by a name: `header.referer`. A request has values for some of the names."""
+
+    by_name: Callable[[Request], Mapping[bytes, Values]]
+    noun: str
+    """What a name is called in messages: `query parameter`."""
+    example: str
+    """A name for hints."""
+    read_name: Callable[[str], str]
+    """The name as `by_name` has it. Raises Fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArisingValues:
+    """Values that rules give while they are looked at: score, tags, class. `single`: there is exactly one at any time."""
+
+    single: bool
+
+
+Source = SingleValue | AnyValues | NamedValues | ArisingValues
+
+
+class KeyForm(Enum):
+    """How a value stands in the key of a limit."""
+
+    PLAIN = "plain"
+    """As it is when it is short and plain, else as a keyed hash."""
+    HASHED = "hashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldType:
+    """A field of a condition."""
+
+    kind: str
+    """Its word in rule files: lower-case letters, digits and underscores."""
+    description: str
+    """What editors show."""
+    source: Source
+    matchers: tuple[str, ...] = ANY_TEXT
+    """Those it takes besides a plain value; without `in` it takes no plain value either."""
+    check: Callable[[TextKind, str], str] | None = None
+    """A text of a rule, normalised as the field's values are. Raises Fault for one that no value can equal."""
+    has_stars: bool = True
+    """Whether values can hold a `*`; where they cannot, one in a plain text is refused as a glob without its name."""
+    canonical: Field | None = None
+    """The field that this is another name of."""
+    address: Callable[[Request], int] | None = None
+    """The number of an address, for a field that is compared with networks."""
+    of_client: bool = False
+    """Whether values depend on the client address and the header fields alone; they are then derived once a connection."""
+    key: KeyForm | None = None
+    """How limits count by it; None: they cannot."""
+    share: float = 0.1
+    """A guess at how many requests an average test about it holds for; it steers the index, never a decision."""
+    is_secret: bool = False
+    """Whether explanations hide its values."""
+    derived_from: tuple[str, ...] | None = None
+    """The fields that a log must have for replay to know this one (`header`: all headers); None: it must have this one."""
+
+    @property
+    def is_always_there(self) -> bool:
+        """Whether `present` and `absent` make no sense."""
+        return isinstance(self.source, SingleValue | ArisingValues)
+
+    @property
+    def has_one_value(self) -> bool:
+        """Whether every request has exactly one value, so that two different ones exclude each other."""
+        return isinstance(self.source, SingleValue) or (isinstance(self.source, ArisingValues) and self.source.single)
+
+    def values(self, request: Request, name: bytes = b"") -> Values:
+        """The values in a request; none for what arises."""
+        match self.source:
+            case SingleValue(value):
+                return (value(request),)
+            case AnyValues(values):
+                return values(request)
+            case NamedValues(by_name):
+                return by_name(request).get(name, ())
+            case ArisingValues():
+                return ()

@@ -1,0 +1,92 @@
+"""Fields that a request has by name: query parameters, headers, cookies; and the user agent, which is a header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Final
+
+from proxyguard.core.problems import Fault, quoted
+from proxyguard.core.request import Request, Values
+from proxyguard.policy.fields.field_type import (
+    ANY_TEXT,
+    MATCHERS,
+    NUMBERS,
+    TEXT_MATCHERS,
+    AnyValues,
+    FieldType,
+    KeyForm,
+    NamedValues,
+)
+from proxyguard.policy.model import Field, FieldKind
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
+"""RFC 9110 section 5.6.2."""
+
+_NOTHING: Final[Mapping[bytes, Values]] = {}
+
+
+def _read_parameter(name: str) -> str:
+    if not name or len(name) > 256 or not name.isprintable():
+        raise Fault(f"{quoted(name)} is not the name of a query parameter", "1 to 256 printable characters")
+    return name
+
+
+def _read_token(name: str, noun: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise Fault(f"{quoted(name)} is not the name of a {noun}", "letters, digits and hyphens, such as x-api-key")
+    return name
+
+
+def _query(request: Request) -> Mapping[bytes, Values]:
+    return request.query if request.target.find(b"?") >= 0 else _NOTHING
+
+
+def _cookies(request: Request) -> Mapping[bytes, Values]:
+    return request.cookies if b"cookie" in request.header_index else _NOTHING
+
+
+def _user_agent(request: Request) -> Values:
+    return request.header_index.get(b"user-agent", ())
+
+
+QUERY: Final = FieldType(
+    kind=FieldKind.QUERY,
+    description="Query parameters, decoded: `query: {page: present}` or `query.page: present`.",
+    source=NamedValues(_query, "query parameter", "page", _read_parameter),
+    matchers=(*TEXT_MATCHERS, *NUMBERS, "not"),
+    key=KeyForm.HASHED,
+)
+HEADER: Final = FieldType(
+    kind=FieldKind.HEADER,
+    description="Headers, names in any case: `header: {referer: absent}` or `header.referer: absent`.",
+    source=NamedValues(
+        attrgetter("header_index"),
+        "header",
+        "x-api-key",
+        lambda name: _read_token(name, "header").lower(),
+    ),
+    matchers=MATCHERS,
+    of_client=True,
+    key=KeyForm.HASHED,
+)
+COOKIE: Final = FieldType(
+    kind=FieldKind.COOKIE,
+    description="Cookies: `cookie: {session: present}` or `cookie.session: present`.",
+    source=NamedValues(_cookies, "cookie", "session", lambda name: _read_token(name, "cookie")),
+    matchers=MATCHERS,
+    of_client=True,
+    key=KeyForm.HASHED,
+    is_secret=True,
+)
+USER_AGENT: Final = FieldType(
+    kind=FieldKind.USER_AGENT,
+    description="The User-Agent header. For names of programs use `word`.",
+    source=AnyValues(_user_agent),
+    matchers=ANY_TEXT,
+    has_stars=False,
+    canonical=Field(FieldKind.HEADER, "user-agent"),
+    of_client=True,
+    key=KeyForm.HASHED,
+)
