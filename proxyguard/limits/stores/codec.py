@@ -11,7 +11,7 @@ import msgspec
 
 from proxyguard.core.decision import Drop, Refusal, Reject, Tarpit
 from proxyguard.limits.stores.bans import BanNews
-from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.store import BanRecord
 
@@ -127,14 +127,14 @@ def unpack_ban(packed: PackedBan) -> BanRecord:
     )
 
 
-def pack_change(change: Change) -> PackedChange:
+def pack_change(change: StoreChange) -> PackedChange:
     if isinstance(change, StoreNote):
         return PackedNote(*change)
     ban = None if change.record is None else pack_ban(change.record, change.forget_at)
     return PackedNews(change.key, ban, change.forget_at)
 
 
-def unpack_change(packed: PackedChange) -> Change:
+def unpack_change(packed: PackedChange) -> StoreChange:
     if isinstance(packed, PackedNote):
         return StoreNote(packed.name, packed.text, packed.since, packed.until)
     return BanNews(packed.key, None if packed.ban is None else unpack_ban(packed.ban), packed.forget_at)

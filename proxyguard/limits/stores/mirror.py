@@ -22,7 +22,7 @@ MAX_UNCONFIRMED: Final = 10_000
 SAVED_SECONDS: Final = 2.0
 """How long `saved` waits: for an operator's command, not for a request."""
 
-type Change = BanNews | StoreNote
+type StoreChange = BanNews | StoreNote
 
 
 class Mirror:
@@ -31,11 +31,11 @@ class Mirror:
     def __init__(self, bans: int, clock: Callable[[], float]) -> None:
         self.bans = BanTable(bans)
         self.notes = NoteTable()
-        self.unconfirmed: dict[tuple[type, str], Change] = {}
+        self.unconfirmed: dict[tuple[type, str], StoreChange] = {}
         self._clock = clock
         self._confirmed = asyncio.Event()
 
-    def record(self, change: Change) -> None:
+    def record(self, change: StoreChange) -> None:
         """Remember a change made here until the store confirms it."""
         self.unconfirmed.pop(_place(change), None)
         if len(self.unconfirmed) >= MAX_UNCONFIRMED:
@@ -65,7 +65,7 @@ class Mirror:
 
     def start_over(self) -> None:
         """The store is a new one: have all that is known here told to it."""
-        known: list[Change] = [*self.known_bans(), *self.notes.in_force(self._clock())]
+        known: list[StoreChange] = [*self.known_bans(), *self.notes.in_force(self._clock())]
         self.unconfirmed = {_place(change): change for change in known} | self.unconfirmed
 
     async def saved(self) -> bool:
@@ -80,11 +80,11 @@ class Mirror:
             return False
         return True
 
-    def _confirm(self, change: Change) -> None:
+    def _confirm(self, change: StoreChange) -> None:
         if self.unconfirmed.pop(_place(change), None) is not None:
             self._confirmed.set()
 
 
-def _place(change: Change) -> tuple[type, str]:
+def _place(change: StoreChange) -> tuple[type, str]:
     """What a change is about: one ban's key or one note's name."""
     return type(change), change.key if isinstance(change, BanNews) else change.name

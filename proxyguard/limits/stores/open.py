@@ -10,16 +10,13 @@ from collections.abc import Callable
 
 from proxyguard.core.settings import Settings
 from proxyguard.limits.stores.bans import BanTable
-from proxyguard.limits.stores.fill import LOOK_SECONDS, FillWatch, watches_of
+from proxyguard.limits.stores.fill import LOOK_SECONDS, FillWatch, Gauge, watches_of
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.limits.stores.valkey import ValkeyTransport
-
-type Gauge = tuple[str, str, Callable[[], float]]
-"""Name, what it says, how to read it."""
 
 
 class FillMonitor:

@@ -23,7 +23,7 @@ from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.fallback import Fallback, OnState, log_state
-from proxyguard.limits.stores.mirror import Change, Mirror
+from proxyguard.limits.stores.mirror import Mirror, StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome, StoreUnavailable
 
@@ -92,7 +92,7 @@ class Transport(ABC):
         """Write calls to the connection."""
 
     @abstractmethod
-    def send_changes(self, changes: Sequence[Change]) -> None:
+    def send_changes(self, changes: Sequence[StoreChange]) -> None:
         """Write changes made here to the connection; the store answers each by what holds then."""
 
 
@@ -227,7 +227,7 @@ class RemoteStore:
             self._abandon(why)
         self._lost.set()
 
-    def _send_change(self, change: Change) -> None:
+    def _send_change(self, change: StoreChange) -> None:
         self.mirror.record(change)
         if self.fallback.up:
             self._transport.send_changes((change,))

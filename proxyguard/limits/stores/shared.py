@@ -13,7 +13,7 @@ from typing import Final, assert_never, cast
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import CodecError, pack_change, unpack_ban, unpack_change
 from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Welcome, decode_from_store, frame
-from proxyguard.limits.stores.mirror import Change, Mirror
+from proxyguard.limits.stores.mirror import Mirror, StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.remote import Call, Transport
 from proxyguard.limits.stores.store import Outcome, StoreUnavailable
@@ -122,7 +122,7 @@ class SharedTransport(Transport):
             packed.append((call.now, call.ban_keys, charges))
         self._connection.write(frame(("calls", fresh, packed)))
 
-    def send_changes(self, changes: Sequence[Change]) -> None:
+    def send_changes(self, changes: Sequence[StoreChange]) -> None:
         if self._connection is not None and changes:
             self._connection.write(frame(News([pack_change(one) for one in changes])))
 

@@ -32,7 +32,7 @@ from proxyguard.limits.stores.frames import (
     frame,
 )
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.remote import TIDY_SECONDS
 from proxyguard.limits.stores.store import StoreUnavailable
@@ -116,7 +116,7 @@ class SharedStoreServer:
     def left(self, member: _Member) -> None:
         self._members.discard(member)
 
-    def _on_change(self, change: Change) -> None:
+    def _on_change(self, change: StoreChange) -> None:
         """A ban was made or lifted, or a note written; all workers get it in this turn of the event loop."""
         packed = pack_change(change)
         self.sequence += 1
@@ -249,7 +249,7 @@ class _Member(asyncio.Protocol):
         self.write(frame(News([], server.sequence, complete=True)))
 
 
-def _accept(store: MemoryStore, change: Change, now: float) -> Change:
+def _accept(store: MemoryStore, change: StoreChange, now: float) -> StoreChange:
     """Let a store take over a change; what holds now."""
     if isinstance(change, StoreNote):
         return store.note_table.accept(change, now)

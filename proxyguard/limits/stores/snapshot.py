@@ -24,7 +24,7 @@ from proxyguard.limits import sketch
 from proxyguard.limits.gcra import State
 from proxyguard.limits.stores.bans import Strike
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.snapshot_file import (
     CounterRow,
     Restored,
@@ -60,7 +60,7 @@ SAVED_SECONDS: Final = 5.0
 class Job:
     """Something to write; `done` is called with whether it is on disk. `anew`: all of them follow, the file's go first."""
 
-    news: list[Change] = field(default_factory=list)
+    news: list[StoreChange] = field(default_factory=list)
     counters: dict[str, State | bytes] = field(default_factory=dict)
     """Dictionaries of numbers and bytes are all that the garbage collector does not walk, row by row, while they wait."""
     anew: bool = False
@@ -78,7 +78,7 @@ class Snapshot:
         self._store = store
         self._clock = clock
         self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_JOBS)
-        self._news: list[Change] = []
+        self._news: list[StoreChange] = []
         self._write_anew = False
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -155,13 +155,13 @@ class Snapshot:
             ("snapshot_saved_at", "When it was last written, Unix seconds; 0: not yet.", lambda: self.saved_at),
         ]
 
-    def _on_change(self, change: Change) -> None:
+    def _on_change(self, change: StoreChange) -> None:
         """A ban was made or lifted, or a note written; it goes to the thread in this turn of the event loop."""
         if not self._news and self._loop is not None:
             self._loop.call_soon(self._hand_over_news)
         self._news.append(change)
 
-    def _take_news(self) -> list[Change]:
+    def _take_news(self) -> list[StoreChange]:
         news, self._news = self._news, []
         return news
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.limits import sketch
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
-from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.store import BanRecord
 
@@ -118,7 +118,7 @@ class SnapshotFile:
             raise SnapshotDamaged(str(error)) from error
         return Restored(bans, counters, notes, unreadable)
 
-    def write(self, news: Iterable[Change], counters: Iterable[CounterRow], *, anew: bool = False) -> None:
+    def write(self, news: Iterable[StoreChange], counters: Iterable[CounterRow], *, anew: bool = False) -> None:
         """Put changes on disk, all or none; with `anew` in place of all bans and notes there. Raises sqlite3.Error."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")

@@ -26,7 +26,7 @@ from proxyguard.limits.charge import ITEM_MARK, Usage
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
-from proxyguard.limits.stores.mirror import Change
+from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import MAX_NOTES, StoreNote
 from proxyguard.limits.stores.remote import Call, Transport
 from proxyguard.limits.stores.resp import Connection, ValkeyUrl, pack
@@ -183,7 +183,7 @@ class ValkeyTransport(Transport):
         else:
             self._refuse(answer)
 
-    def send_changes(self, changes: Sequence[Change]) -> None:
+    def send_changes(self, changes: Sequence[StoreChange]) -> None:
         connection = self._connection
         if connection is None:
             return
