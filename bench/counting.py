@@ -86,8 +86,7 @@ def charge_cost() -> None:
             store = MemoryStore()
             store.ban("198.51.100.1", "rule", "", BanTerms(3600.0, Reject()), NOW)
             batches = [
-                [Charge(f"{rule}{key(n)}", limit) for rule, limit in zip("abcd", limits, strict=False)]
-                for n in range(10_000)
+                [Charge(f"{rule}{key(n)}", limit) for rule, limit in zip("abcd", limits, strict=False)] for n in range(10_000)
             ]
             for turn, times in enumerate((new, known, known)):
                 started = process_time()
@@ -197,8 +196,7 @@ async def remote(store: RemoteStore, name: str, server: int) -> None:
     loop = asyncio.get_running_loop()
     limits = [Limit(MILLION, 60.0, MILLION, CLIENT) for _ in range(4)]
     batches = [
-        [Charge(f"{rule}~abcdef|10.0.0.{n}", limit) for rule, limit in zip("abcd", limits, strict=True)]
-        for n in range(256)
+        [Charge(f"{rule}~abcdef|10.0.0.{n}", limit) for rule, limit in zip("abcd", limits, strict=True)] for n in range(256)
     ]
     waits = array("d")
 
@@ -253,9 +251,7 @@ def cpu_seconds(process: int) -> float:
 def shared() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.contracts.store_process", str(path)], stdout=subprocess.PIPE
-        )
+        process = subprocess.Popen([sys.executable, "-m", "tests.contracts.store_process", str(path)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -417,12 +417,7 @@ def goals(rates: dict[str, Contender], latency: dict[str, tuple[float, float]], 
         times("forwarded over TLS, times mitmdump", "proxyguard forwards over TLS", "mitmdump forwards over TLS", 8),
         Goal("added latency p50, ms", latency["added"][0], 0.3, at_least=False),
         Goal("added latency p99, ms", latency["added"][1], 2.0, at_least=False),
-        Goal(
-            "CPU a request with two workers, times one",
-            pair.cost / rates["proxyguard forwards"].cost,
-            1.15,
-            at_least=False,
-        ),
+        Goal("CPU a request with two workers, times one", pair.cost / rates["proxyguard forwards"].cost, 1.15, at_least=False),
     ]
     if "Envoy forwards" in rates:
         found.insert(3, times("forwarded, times Envoy", "proxyguard forwards", "Envoy forwards", 0.6))
@@ -473,8 +468,7 @@ def main() -> int:
             "cpu_seconds_per_10000": {contender.name: contender.cpu for contender in rates.values()},
             "latency_ms": {name: {"p50": p50, "p99": p99} for name, (p50, p99) in latency.items()},
             "goals": {
-                goal.name: {"found": goal.value, "by_cpu": goal.by_cpu, "wanted": goal.wanted, "met": goal.met}
-                for goal in found
+                goal.name: {"found": goal.value, "by_cpu": goal.by_cpu, "wanted": goal.wanted, "met": goal.met} for goal in found
             },
         }
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -80,9 +80,7 @@ def text(kind: TextKind, *texts: str) -> Text:
 
 
 def crawlers() -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(
-        files("crawleruseragents").joinpath("crawler-user-agents.json").read_text()
-    )
+    found: list[dict[str, object]] = json.loads(files("crawleruseragents").joinpath("crawler-user-agents.json").read_text())
     return found
 
 
@@ -111,15 +109,9 @@ def fixed_rules(rng: random.Random) -> Iterator[Rule]:
     yield Rule(name="verified", action=Allow(), when=asks(FieldKind.CLIENT, InNetworks(networks[:1000])))
     yield Rule(name="clouds", action=Tag("cloud"), when=asks(FieldKind.CLIENT, InNetworks(networks[1000:60_000])))
     yield Rule(name="bad-networks", action=Score(30), when=asks(FieldKind.CLIENT, InNetworks(networks[60_000:])))
+    yield Rule(name="crawlers", action=Reject(), when=asks(FieldKind.USER_AGENT, text(TextKind.REGEX, *patterns[:1400])))
     yield Rule(
-        name="crawlers",
-        action=Reject(),
-        when=asks(FieldKind.USER_AGENT, text(TextKind.REGEX, *patterns[:1400])),
-    )
-    yield Rule(
-        name="odd-crawlers",
-        action=Tag("odd"),
-        when=asks(FieldKind.USER_AGENT, text(TextKind.REGEX, *patterns[1400:1500])),
+        name="odd-crawlers", action=Tag("odd"), when=asks(FieldKind.USER_AGENT, text(TextKind.REGEX, *patterns[1400:1500]))
     )
     yield Rule(name="no-metadata", action=Score(40), when=AllOf((browser, no_metadata)))
     yield Rule(name="suspicious", action=Reject(), when=asks(FieldKind.SCORE, AtLeast(60)))
@@ -145,9 +137,7 @@ def varied_rule(number: int, rng: random.Random) -> Rule:
         case 0:
             when = asks(FieldKind.PATH, text(TextKind.PREFIX, path))
         case 1:
-            when = AllOf(
-                (asks(FieldKind.METHOD, text(TextKind.EQUAL, "POST")), asks(FieldKind.PATH, text(TextKind.EQUAL, path)))
-            )
+            when = AllOf((asks(FieldKind.METHOD, text(TextKind.EQUAL, "POST")), asks(FieldKind.PATH, text(TextKind.EQUAL, path))))
             limit = Limit(10, 60.0, 10, (KeyPart(KeyKind.CLIENT), KeyPart(KeyKind.PATH)))
             action = Reject()
         case 2:
@@ -181,9 +171,7 @@ def policy_of(count: int) -> Policy:
     rng = random.Random(7)
     fixed = tuple(fixed_rules(rng))
     varied = tuple(varied_rule(number, rng) for number in range(count - len(fixed)))
-    return Policy(
-        (RuleSet(name="fixed", file="fixed", rules=fixed), RuleSet(name="varied", file="varied", rules=varied))
-    )
+    return Policy((RuleSet(name="fixed", file="fixed", rules=fixed), RuleSet(name="varied", file="varied", rules=varied)))
 
 
 def random_request(rng: random.Random, agents: list[bytes]) -> Request:
@@ -200,11 +188,7 @@ def random_request(rng: random.Random, agents: list[bytes]) -> Request:
         headers = ((b"Host", b"www.example.org"), (b"User-Agent", rng.choice(agents)), (b"Accept", b"*/*"))
     elif kind < 0.95:
         method = rng.choice([b"GET", b"POST"])
-        headers = (
-            (b"Host", b"www.example.org"),
-            (b"User-Agent", b"shop-sync/2.1"),
-            (b"X-Api-Key", b"%x" % rng.getrandbits(64)),
-        )
+        headers = ((b"Host", b"www.example.org"), (b"User-Agent", b"shop-sync/2.1"), (b"X-Api-Key", b"%x" % rng.getrandbits(64)))
     else:
         method, target = b"POST", "/signup"
         client = Address(0xFFFF_0000_0000 + (198 << 24 | 18 << 16 | rng.getrandbits(2)))

@@ -91,14 +91,9 @@ CROWDS: Final = (
 """Name, what they say, whether over TLS, and KiB that each may take."""
 
 
-def held(
-    folder: Path, upstream: str, count: int, name: str, saying: str, allowed_kib: float | None, *, tls: bool
-) -> Crowded:
+def held(folder: Path, upstream: str, count: int, name: str, saying: str, allowed_kib: float | None, *, tls: bool) -> Crowded:
     """Hold one crowd."""
-    with (
-        instance(folder, upstream, SETTINGS, tls=tls) as guard,
-        instance(folder, upstream, SETTINGS, tls=tls) as empty,
-    ):
+    with instance(folder, upstream, SETTINGS, tls=tls) as guard, instance(folder, upstream, SETTINGS, tls=tls) as empty:
         for each in (guard, empty):
             visit(each, 1.0, RATE)
         before = settled_memory(guard)
@@ -148,9 +143,7 @@ def costs(folder: Path, upstream: str, held_share: float, count: int) -> Costs:
         for saying in ("page", "scan", "page", "scan"):  # the first round warms up
             with work_of(guard) as work:
                 subprocess.run(
-                    pinned(
-                        LOAD_CORE, sys.executable, "-m", "bench.crowd", str(guard.port), str(COSTED), saying, "--leave"
-                    ),
+                    pinned(LOAD_CORE, sys.executable, "-m", "bench.crowd", str(guard.port), str(COSTED), saying, "--leave"),
                     check=True,
                 )
                 wait_for_gauge(guard, "connections", 0, 20.0)

@@ -116,12 +116,8 @@ def main() -> None:
     parser.add_argument("--reloads", type=int, default=3)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument(
-        "--real-time", action="store_true", help="Keep other programs of a busy machine out of the figures."
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="Exit with 1 when a reload makes any request wait 5 ms longer."
-    )
+    parser.add_argument("--real-time", action="store_true", help="Keep other programs of a busy machine out of the figures.")
+    parser.add_argument("--check", action="store_true", help="Exit with 1 when a reload makes any request wait 5 ms longer.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as listening:
         folder = Path(name)

@@ -77,22 +77,16 @@ def requests(count: int, rng: random.Random, *, swarm: bool) -> Iterator[Logged]
         kind = rng.random()
         if swarm and kind < 0.5:
             client = f"{rng.randint(100, 190)}.{rng.getrandbits(8)}.{rng.getrandbits(8)}.{rng.getrandbits(8)}"
-            yield Logged(
-                now, client, "-", "GET", f"/profiles/{rng.getrandbits(20)}", 200, 5120, "-", rng.choice(BROWSERS)
-            )
+            yield Logged(now, client, "-", "GET", f"/profiles/{rng.getrandbits(20)}", 200, 5120, "-", rng.choice(BROWSERS))
         elif kind < 0.85:
             client, agent, logged_in = people[(number // 40 + rng.getrandbits(3)) % len(people)]
             target = f"/profiles/{rng.getrandbits(16)}" if rng.random() < 0.3 else f"/static/{rng.getrandbits(6):x}.js"
             yield Logged(now, client, "ada" if logged_in else "-", "GET", target, 200, 8192, f"{SITE}/", agent)
         elif kind < 0.97:
             agent = rng.choice(ROBOTS)
-            yield Logged(
-                now, f"192.0.2.{rng.getrandbits(6)}", "-", "GET", f"/posts/{number}?page=2", 200, 4096, "-", agent
-            )
+            yield Logged(now, f"192.0.2.{rng.getrandbits(6)}", "-", "GET", f"/posts/{number}?page=2", 200, 4096, "-", agent)
         else:
-            yield Logged(
-                now, f"198.51.100.{rng.getrandbits(2)}", "-", "POST", "/signup", 200, 512, f"{SITE}/", BROWSERS[0]
-            )
+            yield Logged(now, f"198.51.100.{rng.getrandbits(2)}", "-", "POST", "/signup", 200, 512, f"{SITE}/", BROWSERS[0])
 
 
 def combined(each: Logged) -> str:
@@ -152,9 +146,7 @@ def measure(kind: str, lines: int, keep: Path | None) -> None:
     """Print one line: seconds, microseconds a line, the largest resident memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = keep or Path(folder) / "access.log"
-        subprocess.run(
-            [sys.executable, "-m", "bench.replay", "--write", str(path), "--lines", str(lines), kind], check=True
-        )
+        subprocess.run([sys.executable, "-m", "bench.replay", "--write", str(path), "--lines", str(lines), kind], check=True)
         policy = load_policy(RULES).policy
         assert policy is not None
         log = LogFile(str(path), None, forwarded=False)

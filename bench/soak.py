@@ -156,9 +156,7 @@ async def talker(soak: Soak, chance: random.Random, session: aiohttp.ClientSessi
 async def idler(soak: Soak, chance: random.Random, _session: aiohttp.ClientSession) -> str:
     """Connects and says little or nothing, or half a head, then leaves or waits to be closed."""
     source = f"127.{chance.randrange(1, 200)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
-    said = chance.choice(
-        [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\x16\x03\x01", b"\x00" * 200, b"GET / HTTP/9.9\r\n\r\n"]
-    )
+    said = chance.choice([b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\x16\x03\x01", b"\x00" * 200, b"GET / HTTP/9.9\r\n\r\n"])
     reading, writing = await asyncio.open_connection("127.0.0.1", soak.guard.port, local_addr=(source, 0))
     try:
         writing.write(said)
@@ -188,9 +186,7 @@ async def visits(soak: Soak, client: Client, number: int, pause_seconds: float) 
     chance = random.Random(f"{soak.seed} {client.__name__} {number}")
     while soak.on():
         timeout = aiohttp.ClientTimeout(total=120)
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=soak.trust() or True), timeout=timeout
-        ) as session:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=soak.trust() or True), timeout=timeout) as session:
             for _ in range(chance.randrange(1, 20)):
                 if not soak.on():
                     return

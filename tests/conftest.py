@@ -21,6 +21,4 @@ if os.environ.get("CI"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch of tests that compare with a file: write the file anew instead of failing."""
-    parser.addoption(
-        "--update-golden", action="store_true", help="write the expected reports in tests/rulesets/bad anew"
-    )
+    parser.addoption("--update-golden", action="store_true", help="write the expected reports in tests/rulesets/bad anew")

@@ -229,12 +229,7 @@ class TallyStore:
 
 
 def naive(
-    policy: Policy,
-    mode: Mode,
-    request: Request,
-    now: float,
-    store: TallyStore,
-    response: tuple[int, int, float] | None = None,
+    policy: Policy, mode: Mode, request: Request, now: float, store: TallyStore, response: tuple[int, int, float] | None = None
 ) -> Decision:
     """Decide one request the plain way, counting and banning in `store`; `response` is the site's: status, bytes, seconds."""
     store.looked = []
@@ -270,9 +265,7 @@ def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: Ta
             shadow += (ShadowHit(rule.name, "allow"),)
     live = [entry for entry in live if not isinstance(entry[1].action, Allow)]
     charges, places, live = to_count(live, request)
-    bans = {ban_key(r, request) for _, r, m in rules if isinstance(r.action, Ban) and m is Mode.ENFORCE} | {
-        client_ban(request)
-    }
+    bans = {ban_key(r, request) for _, r, m in rules if isinstance(r.action, Ban) and m is Mode.ENFORCE} | {client_ban(request)}
     store.looked = charges
     outcome = store.charge(charges, sorted(bans, key=str) if mode is Mode.ENFORCE else (), now)
     if (ban := outcome.ban) is not None:
@@ -294,20 +287,14 @@ def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: Ta
             until = now + rule.action.for_seconds
             key = ban_key(rule, request)
             store.ban(key, BanRecord(str(key), now, until, rule.name, rule.why, then), until)
-            return Decision(
-                action=then, rule=rule.name, reason=rule.why, score=score, tags=tags, banned=True, shadow=shadow
-            )
+            return Decision(action=then, rule=rule.name, reason=rule.why, score=score, tags=tags, banned=True, shadow=shadow)
         else:
             assert not isinstance(rule.action, Allow)
             limit = rule.limit
             quota = None
             if limit and usage:
                 quota = Quota(
-                    limit.amount,
-                    limit.period_seconds,
-                    usage.remaining,
-                    usage.retry_after_seconds,
-                    unit=limit.count.kind,
+                    limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
                 )
             return Decision(
                 action=rule.action, rule=rule.name, reason=rule.why, score=score, tags=tags, quota=quota, shadow=shadow

@@ -5,19 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from proxyguard.core.address import Address, Network
-from proxyguard.core.decision import (
-    Action,
-    Allow,
-    Ban,
-    Delay,
-    Drop,
-    Mode,
-    Pass,
-    Reject,
-    Score,
-    Tag,
-    Tarpit,
-)
+from proxyguard.core.decision import Action, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyPart, Limit, Missing
 from proxyguard.policy.fields.registry import key_kinds, named_values
@@ -42,25 +30,8 @@ from proxyguard.policy.model import (
     TextKind,
 )
 
-ADDRESSES = (
-    "192.0.2.1",
-    "192.0.2.77",
-    "198.51.100.3",
-    "2001:db8::1",
-    "2001:db8::2",
-    "2001:db8:0:1::1",
-    "::ffff:192.0.2.1",
-)
-NETWORKS = (
-    "192.0.2.0/24",
-    "192.0.2.1",
-    "192.0.2.0/25",
-    "198.51.100.0/24",
-    "2001:db8::/32",
-    "2001:db8::/64",
-    "0.0.0.0/0",
-    "::/0",
-)
+ADDRESSES = ("192.0.2.1", "192.0.2.77", "198.51.100.3", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "::ffff:192.0.2.1")
+NETWORKS = ("192.0.2.0/24", "192.0.2.1", "192.0.2.0/25", "198.51.100.0/24", "2001:db8::/32", "2001:db8::/64", "0.0.0.0/0", "::/0")
 ATOMS = (
     b"",
     b"a",
@@ -91,19 +62,7 @@ ATOMS = (
     b"\n",
 )
 GLOBS = (b"*", b"a*", b"*b", b"*a*", b"?", b"a?b", b"*bot?", b"/a/*", b"**", b"a*b*", b"", b"[a]*")
-REGEXES = (
-    rb"^a",
-    rb"b$",
-    rb"(?i)bot",
-    rb"\bbot\b",
-    rb"[0-9]+",
-    rb"a|b",
-    rb"\x{e9}|x",
-    rb".",
-    rb"^$",
-    rb"a{2,3}",
-    rb"\d\.\d",
-)
+REGEXES = (rb"^a", rb"b$", rb"(?i)bot", rb"\bbot\b", rb"[0-9]+", rb"a|b", rb"\x{e9}|x", rb".", rb"^$", rb"a{2,3}", rb"\d\.\d")
 NAMES = ("x", "y")
 TAGS = ("one", "two", "bot")
 
@@ -116,17 +75,13 @@ plain_texts = st.builds(
     st.lists(atoms, min_size=1, max_size=4).map(tuple),
 )
 globs = st.builds(Text, st.just(TextKind.GLOB), st.lists(st.sampled_from(GLOBS), min_size=1, max_size=2).map(tuple))
-regexes = st.builds(
-    Text, st.just(TextKind.REGEX), st.lists(st.sampled_from(REGEXES), min_size=1, max_size=2).map(tuple)
-)
+regexes = st.builds(Text, st.just(TextKind.REGEX), st.lists(st.sampled_from(REGEXES), min_size=1, max_size=2).map(tuple))
 bounds = st.sampled_from([-5.0, 0.0, 1.0, 5.0, 9.5, 10.0, 30.0])
 numbers = st.one_of(st.builds(AtLeast, bounds), st.builds(AtMost, bounds))
 presence = st.sampled_from([Present(), Absent()])
 networks = st.lists(st.sampled_from(NETWORKS).map(Network.parse), min_size=1, max_size=3).map(tuple)
 
-named_fields = st.builds(
-    Field, st.sampled_from([FieldKind.HEADER, FieldKind.QUERY, FieldKind.COOKIE]), st.sampled_from(NAMES)
-)
+named_fields = st.builds(Field, st.sampled_from([FieldKind.HEADER, FieldKind.QUERY, FieldKind.COOKIE]), st.sampled_from(NAMES))
 single_fields = st.sampled_from(
     [
         Field(FieldKind.HOST),
@@ -222,13 +177,7 @@ def rules(draw: st.DrawFn, name: str) -> Rule:
         case _:
             when = draw(st.one_of(tests_of_gifts, easy_conditions, conditions, conditions))
     return Rule(
-        name=name,
-        action=action,
-        when=when,
-        limit=counted,
-        mode=draw(modes),
-        why=f"because {name}",
-        expires=draw(expiries),
+        name=name, action=action, when=when, limit=counted, mode=draw(modes), why=f"because {name}", expires=draw(expiries)
     )
 
 

@@ -93,9 +93,7 @@ class _Source:
             if self.random.random() < 0.5:
                 pairs.append((name, value))
         scheme = self.random.choice(("http", "https"))
-        return self._sketch(
-            self.path(PAGES), tuple(pairs), scheme=scheme, http_version=self.random.choice(("1.0", "1.1"))
-        )
+        return self._sketch(self.path(PAGES), tuple(pairs), scheme=scheme, http_version=self.random.choice(("1.0", "1.1")))
 
     def crawler(self) -> SampleRequest:
         return self._named(self.random.choice(self.crawlers), self.path(PAGES))
@@ -122,9 +120,7 @@ class _Source:
         return self._sketch(self.path(PAGES), (("Host", "www.example.org:8443"), *agents, *more))
 
     def _named(self, agent: str, path: str, method: str = "GET") -> SampleRequest:
-        return self._sketch(
-            path, (("Host", "www.example.org"), ("User-Agent", agent), ("Accept", "*/*")), method=method
-        )
+        return self._sketch(path, (("Host", "www.example.org"), ("User-Agent", agent), ("Accept", "*/*")), method=method)
 
     def _sketch(
         self,

@@ -24,9 +24,7 @@ from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTes
 from proxyguard.policy.testing.runner import self_test
 from tests.paths import BUNDLED_RULES, ROOT
 
-BROWSERS = tuple(
-    line for line in (ROOT / "tests/data/browsers.txt").read_text().splitlines() if not line.startswith("#")
-)
+BROWSERS = tuple(line for line in (ROOT / "tests/data/browsers.txt").read_text().splitlines() if not line.startswith("#"))
 
 REFUSED_ALTHOUGH_BENIGN = {
     # AI crawlers that are tagged as search engines, previews or research too
@@ -123,14 +121,10 @@ def test_no_browser_is_refused_for_its_name(user_agent: str) -> None:
 
 
 def test_search_engines_previews_feed_readers_and_probes_are_not_refused() -> None:
-    benign = tagged(
-        "search-engine", "social-preview", "feed-reader", "monitoring", "archiver", "academic", "advertising"
-    )
+    benign = tagged("search-engine", "social-preview", "feed-reader", "monitoring", "archiver", "academic", "advertising")
     assert len(benign) > 1100
     refused = {
-        pattern
-        for pattern, example in benign
-        if not decision_for(example).forwards and pattern not in REFUSED_ALTHOUGH_BENIGN
+        pattern for pattern, example in benign if not decision_for(example).forwards and pattern not in REFUSED_ALTHOUGH_BENIGN
     }
     assert refused == set()
 

@@ -53,10 +53,7 @@ HELD_BY: dict[str, list[str]] = {
     "bare LF, obs-fold, missing or duplicate Host": [ODD],
     "CL+TE, CONNECT": [ODD, "tests/end_to_end/test_evasion.py::test_no_second_request_is_smuggled_behind_an_open_one"],
     "absolute-form": [ODD],
-    "ranges": [
-        f"{SEMANTICS}::test_a_range_passes_with_its_answer",
-        f"{BODIES}::test_a_part_of_a_large_file_is_that_part",
-    ],
+    "ranges": [f"{SEMANTICS}::test_a_range_passes_with_its_answer", f"{BODIES}::test_a_part_of_a_large_file_is_that_part"],
     "Expect": [f"{SEMANTICS}::test_who_expects_consent_gets_the_upstreams", ODD],
     "gRPC": [
         f"{SEMANTICS}::test_a_grpc_call_passes_to_an_upstream_that_takes_it_over_http1",
@@ -95,10 +92,7 @@ HELD_BY: dict[str, list[str]] = {
         f"{HTTP2_FRONT}::test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up",
     ],
     "HTTP/2 in clear text": [f"{SEMANTICS}::test_http2_in_clear_text_is_refused_and_never_reaches_the_upstream", ODD],
-    "a ClientHello in many pieces": [
-        f"{TLS}::test_a_hello_in_single_bytes_is_understood",
-        f"{TLS}::test_handshakes_are_bounded",
-    ],
+    "a ClientHello in many pieces": [f"{TLS}::test_a_hello_in_single_bytes_is_understood", f"{TLS}::test_handshakes_are_bounded"],
     "certificates by name, renewed live, never of mitmproxy's own": [
         f"{SITES}::test_each_site_shows_its_certificate_and_has_its_upstream",
         f"{SITES}::test_a_renewed_certificate_is_shown_after_a_hangup_and_no_connection_is_lost",
@@ -112,9 +106,7 @@ HELD_BY: dict[str, list[str]] = {
 def names_in(path: str) -> frozenset[str]:
     """The names of the tests in a file."""
     tree = ast.parse((ROOT / path).read_text())
-    return frozenset(
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    )
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
 
 
 @pytest.mark.parametrize("topic", HELD_BY)

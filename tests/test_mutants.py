@@ -24,9 +24,7 @@ def test_each_mutant_that_is_let_live_names_its_function_and_a_reason() -> None:
 def test_the_list_is_read_in_blocks() -> None:
     text = "# A heading.\n\n# Costs nothing,\n# changes nothing.\na.py f\n- x = 1\n+ x = 2\n"
     assert read_equivalent(text) == {Change("a.py f", ("x = 1",), ("x = 2",)): "Costs nothing, changes nothing."}
-    with pytest.raises(
-        ValueError, match=r"^equivalent\.txt: a reason, a place and a change are wanted:\na\.py f\n- x$"
-    ):
+    with pytest.raises(ValueError, match=r"^equivalent\.txt: a reason, a place and a change are wanted:\na\.py f\n- x$"):
         read_equivalent("a.py f\n- x")
 
 

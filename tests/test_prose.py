@@ -74,12 +74,6 @@ PENDING: dict[str, set[str]] = {
 def test_names_in_docstrings_exist(path: Path) -> None:
     tree = TREES[path]
     docs = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef)]
-    known = {
-        *names_in(tree),
-        *PACKAGE_NAMES,
-        *OPERATORS_WORDS,
-        *EXAMPLES,
-        *PENDING.get(str(path.relative_to(PACKAGE)), ()),
-    }
+    known = {*names_in(tree), *PACKAGE_NAMES, *OPERATORS_WORDS, *EXAMPLES, *PENDING.get(str(path.relative_to(PACKAGE)), ())}
     ticked = {name for node in docs for name in TICKED.findall(ast.get_docstring(node) or "")}
     assert [name for name in sorted(ticked) if not known.issuperset(name.split("."))] == []

@@ -20,9 +20,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder = tmp_path_factory.mktemp("wheel")
     code = f"from hatchling.build import build_wheel; print(build_wheel({str(folder)!r}))"
     environment = {name: value for name, value in os.environ.items() if name != hatch_build.VARIABLE}
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120
-    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
     [wheel] = folder.iterdir()
     return set(zipfile.ZipFile(wheel).namelist())
 

@@ -18,9 +18,7 @@ COMMANDS: Final = {
     "run": Lazy("proxyguard.cli.run:run", "Run the firewall in front of a web server."),
     "check": Lazy("proxyguard.cli.check:check", "Read every rule file, report all problems, run the tests."),
     "explain": Lazy("proxyguard.cli.explain:explain", "Show what the rules decide about one request."),
-    "import": Lazy(
-        "proxyguard.cli.importing:import_rules", "Make a rule file from robots.txt, an nginx map and the like."
-    ),
+    "import": Lazy("proxyguard.cli.importing:import_rules", "Make a rule file from robots.txt, an nginx map and the like."),
     "replay": Lazy("proxyguard.cli.replay:replay", "Run the rules over access logs."),
     "test": Lazy("proxyguard.cli.testing:test", "Run the tests in rule files."),
     "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),

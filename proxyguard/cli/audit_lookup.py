@@ -57,8 +57,7 @@ def find_record(log: Path, reference: str) -> FoundRecord:
 def log_files(log: Path) -> list[Path]:
     """The log and its rotated files: `audit.jsonl.1`, `audit.jsonl-20260701.gz`, `audit-2026-07-01.jsonl.gz`."""
     pattern = re.compile(
-        rf"{re.escape(log.name)}[.-][\w.:-]*|{re.escape(log.stem)}[.-][\d._:TZ-]+{re.escape(log.suffix)}(\.gz)?",
-        re.ASCII,
+        rf"{re.escape(log.name)}[.-][\w.:-]*|{re.escape(log.stem)}[.-][\d._:TZ-]+{re.escape(log.suffix)}(\.gz)?", re.ASCII
     )
     with os.scandir(log.parent) as entries:
         matching = [entry for entry in entries if pattern.fullmatch(entry.name) and entry.is_file()]

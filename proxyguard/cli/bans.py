@@ -94,9 +94,7 @@ def add(instance: RunningInstance, who: str, duration: str, then: str, note: str
         raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
     answer = instance.ask("bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
     made = answer["bans"]
-    click.echo(
-        f"{format_banned(who, [ban['key'] for ban in made])} banned until {format_time(made[0]['until'])} UTC ({then})"
-    )
+    click.echo(f"{format_banned(who, [ban['key'] for ban in made])} banned until {format_time(made[0]['until'])} UTC ({then})")
     if answer["replaced"]:
         click.echo(f"  in place of {answer['replaced']} in force")
     warn_unsaved(answer)

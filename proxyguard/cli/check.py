@@ -37,9 +37,7 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
     help="text for people; github for annotations in a workflow; sarif for code scanning.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
-@click.option(
-    "--fix", is_flag=True, help="Fix mechanical findings in the files: duplicate entries, blanks at line ends."
-)
+@click.option("--fix", is_flag=True, help="Fix mechanical findings in the files: duplicate entries, blanks at line ends.")
 @click.option(
     "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
     help="Explain a code, such as PG020, and how to fix what it reports.",

@@ -59,8 +59,7 @@ def format_value(value: Any) -> str:
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:
     """The lines of `status` about promoted rules; none when there are none."""
     lines = [
-        f"{'watched':<16} {rule} until {format_time(watch['until'])} UTC"
-        for rule, watch in promotions.get("watched", {}).items()
+        f"{'watched':<16} {rule} until {format_time(watch['until'])} UTC" for rule, watch in promotions.get("watched", {}).items()
     ]
     lines += [f"{'held in shadow':<16} {rule}: its file says enforce" for rule in promotions.get("held_in_shadow", [])]
     for each in promotions.get("rolled_back", []):

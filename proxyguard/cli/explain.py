@@ -37,9 +37,7 @@ from proxyguard.tools.curl.curl import CurlError, parse_curl
     help="A command copied from a browser's developer tools (Copy as cURL); - reads it from standard input.",
 )  # fmt: skip
 @click.option("--reference", metavar="REF", help="The reference on a block page: looked up in the audit log.")
-@click.option(
-    "--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings."
-)
+@click.option("--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings.")
 @config_option
 @click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
@@ -143,9 +141,7 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _explain_reference(
-    directory: Path, reference: str, audit: Path | None, config: Path | None, *, as_json: bool
-) -> None:
+def _explain_reference(directory: Path, reference: str, audit: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Look a reference up in the audit log, and show its record."""
     if audit is None:
         path = settings_or_exit(config).audit.path

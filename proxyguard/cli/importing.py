@@ -85,22 +85,14 @@ def import_rules(
         click.echo(finished.text, nl=False)
         return
     try:
-        part = output.with_name(
-            f".{output.name}.part"
-        )  # a running instance reads whole files only, and none with a dot
+        part = output.with_name(f".{output.name}.part")  # a running instance reads whole files only, and none with a dot
         part.write_text(finished.text, encoding="utf-8")
         part.replace(output)
     except OSError as error:
         fail(f"{output}: {error.strerror}")
-    counts = (
-        (len(finished.draft.rules), "rule"),
-        (len(finished.draft.tests), "test"),
-        (len(finished.draft.notes), "note"),
-    )
+    counts = ((len(finished.draft.rules), "rule"), (len(finished.draft.tests), "test"), (len(finished.draft.notes), "note"))
     summary = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
-    next_step = (
-        "; they are in shadow: see what they would do, then set the mode to enforce" if mode == Mode.SHADOW else ""
-    )
+    next_step = "; they are in shadow: see what they would do, then set the mode to enforce" if mode == Mode.SHADOW else ""
     click.echo(f"{output}: {summary}{next_step}", err=True)
 
 

@@ -42,9 +42,7 @@ class LazyGroup(click.Group):
             return self.lazy[cmd_name].load()
         return super().get_command(ctx, cmd_name)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click, but with a hint at the nearest command."""
         try:
             return super().resolve_command(ctx, args)

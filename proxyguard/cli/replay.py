@@ -48,9 +48,7 @@ INTERRUPTED = 130
     help="Format of the logs. Default: detected from their first lines.",
 )  # fmt: skip
 @click.option("--host", help="The host of requests, where the log does not have it.")
-@click.option(
-    "--scheme", type=click.Choice(["http", "https"]), help="The scheme of requests, where the log does not have it."
-)
+@click.option("--scheme", type=click.Choice(["http", "https"]), help="The scheme of requests, where the log does not have it.")
 @click.option(
     "--forwarded-for", "forwarded", is_flag=True,
     help="The client is the last address of X-Forwarded-For, for logs written behind a proxy.",

@@ -103,9 +103,7 @@ def preview(instance: RunningInstance, name: str | None, classes: tuple[str, ...
 @click.argument("name")
 @class_option
 @path_option
-@click.option(
-    "--until", metavar="WHEN", help="When it ends: 2h, 3d, or a time such as 2026-07-08T18:00Z. Needed with --class."
-)
+@click.option("--until", metavar="WHEN", help="When it ends: 2h, 3d, or a time such as 2026-07-08T18:00Z. Needed with --class.")
 @click.option("--why", default="", help="What those whom it stops read. Needed with --class.")
 @instance_options
 def start(
@@ -129,11 +127,7 @@ def start(
         "until": None if until is None else end_of(until),
     }  # fmt: skip
     answer = instance.ask("restrictions-start", arguments)
-    click.echo(
-        f"{name} is on until {format_time(answer['ends'])} UTC"
-        if answer["on"]
-        else f"{name} is off: {answer['reason']}"
-    )
+    click.echo(f"{name} is on until {format_time(answer['ends'])} UTC" if answer["on"] else f"{name} is off: {answer['reason']}")
     warn_unsaved(answer)
 
 

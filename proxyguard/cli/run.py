@@ -83,9 +83,7 @@ def key_secret(settings: Settings) -> bytes:
 
 async def serve(settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
     """Run one worker here, or several under a supervisor, until a signal."""
-    instance = (
-        SingleProcess(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
-    )
+    instance = SingleProcess(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
     await instance.start()
     sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
     sys.stderr.flush()

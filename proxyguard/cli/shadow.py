@@ -128,9 +128,7 @@ def promote(
     elif dry_run:
         click.echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
     else:
-        click.echo(
-            "\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"])))
-        )
+        click.echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
         if seconds:
             click.echo(f"  watched for {watch}: proxyguard status tells")
     if dry_run and answer["would"] != "promote":
@@ -160,9 +158,7 @@ def demote(rule: str, config: Path | None, control: Path | None, *, as_json: boo
         click.echo(f"{rule} is in shadow ({answer['file']})")
 
 
-def changed(
-    config: Path | None, control: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool
-) -> dict[str, Any]:
+def changed(config: Path | None, control: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Send a command that reloads; ends the program with the message when the instance refuses it."""
     try:
         return send_command(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)

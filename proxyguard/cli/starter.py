@@ -38,17 +38,12 @@ def init(directory: Path) -> None:
     Example:
       proxyguard init /etc/proxyguard
     """
-    schemas = {
-        PurePosixPath(SCHEMA_FILE): schema_text(of_settings=True),
-        PurePosixPath("rules") / SCHEMA_FILE: schema_text(),
-    }
+    schemas = {PurePosixPath(SCHEMA_FILE): schema_text(of_settings=True), PurePosixPath("rules") / SCHEMA_FILE: schema_text()}
     try:
         written = write_first_files(directory, schemas)
     except AlreadyThere as error:
         names = "\n".join(f"  {path}" for path in error.paths)
-        fail(
-            f"error: nothing was written, because there is already\n{names}\n  hint: name an empty folder, or move these away"
-        )
+        fail(f"error: nothing was written, because there is already\n{names}\n  hint: name an empty folder, or move these away")
     except OSError as error:
         fail(f"error: {error.filename or directory} cannot be written: {error.strerror}")
     for path in written:
@@ -104,9 +99,7 @@ def new_rule(
             "   only above a limit from one client, such as 30/minute (empty: always)", default="", show_default=False
         )
     if limit and (action == "allow" or not _RATE.fullmatch(limit)):
-        allowed = (
-            "an allow rule has none" if action == "allow" else "a number and a period, such as 30/minute or 20/90s"
-        )
+        allowed = "an allow rule has none" if action == "allow" else "a number and a period, such as 30/minute or 20/90s"
         raise click.BadParameter(f"{limit!r} is not possible: {allowed}", param_hint="--limit")
     since = since or _choose("3. Since when?", {"shadow": "only record at first (best)", "now": "act at once"})
     rule = NewRule(
@@ -190,9 +183,7 @@ def _prove(directory: Path, path: Path, text: str, policy: Policy) -> None:
     failures = run_tests(_with_file(policy, rule_set))
     if failures:
         report = format_report(failure.problem for failure in failures)
-        fail(
-            f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)"
-        )
+        fail(f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)")
 
 
 def _with_file(policy: Policy, rule_set: RuleSet) -> Policy:

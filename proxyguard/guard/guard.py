@@ -43,15 +43,11 @@ logger = logging.getLogger(__name__)
 
 FAILED_OPEN: Final = Decision(action=PASS, rule=FAILURE_RULE, reason="the check failed; failure mode open")
 FAILED_CLOSED: Final = Decision(
-    action=Reject(status=503, retry_after_seconds=5.0),
-    rule=FAILURE_RULE,
-    reason="the check failed; failure mode closed",
+    action=Reject(status=503, retry_after_seconds=5.0), rule=FAILURE_RULE, reason="the check failed; failure mode closed"
 )
 
 STORE_DOWN: Final = Decision(
-    action=Reject(status=503, retry_after_seconds=5.0),
-    rule=STORE_RULE,
-    reason="the store is down, and store.on_down is closed",
+    action=Reject(status=503, retry_after_seconds=5.0), rule=STORE_RULE, reason="the store is down, and store.on_down is closed"
 )
 
 MAX_SETTLING: Final = 10_000
@@ -246,9 +242,7 @@ class Guard:
         if (policy.classes or policy.restricts) and found.decision is None:
             class_ = self._observe_class(found, decision)
         later = due(found, decision) if policy.settles else ()
-        return self._record_decision(
-            _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later))
-        )
+        return self._record_decision(_new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later)))
 
     def _forwarding(self, policy: CompiledPolicy, request: Request, quotas: tuple[Quota, ...]) -> Forwarding | None:
         """What the front does beside forwarding: hide and report the account header, add the announced limits."""

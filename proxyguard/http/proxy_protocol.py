@@ -141,6 +141,4 @@ def _binary_addresses(block: bytes, width: int) -> ProxyHeader:
     source = base + int.from_bytes(block[:width], "big")
     destination = base + int.from_bytes(block[width : 2 * width], "big")
     ports = block[2 * width :]
-    return ProxyHeader(
-        Address(source, int.from_bytes(ports[:2], "big")), Address(destination, int.from_bytes(ports[2:], "big"))
-    )
+    return ProxyHeader(Address(source, int.from_bytes(ports[:2], "big")), Address(destination, int.from_bytes(ports[2:], "big")))

@@ -48,9 +48,7 @@ def quota_fields(quotas: Sequence[Quota]) -> Headers:
         b'"%b";q=%d;w=%d%b' % (quota.name.encode(), quota.limit, max(1, round(quota.period_seconds)), UNITS[quota.unit])
         for quota in quotas
     )
-    states = b", ".join(
-        b'"%b";r=%d;t=%d' % (quota.name.encode(), quota.remaining, ceil(quota.reset_seconds)) for quota in quotas
-    )
+    states = b", ".join(b'"%b";r=%d;t=%d' % (quota.name.encode(), quota.remaining, ceil(quota.reset_seconds)) for quota in quotas)
     return ((b"RateLimit-Policy", policies), (b"RateLimit", states))
 
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-_RENAMED: Final = {
-    413: "Content Too Large",
-    414: "URI Too Long",
-    416: "Range Not Satisfiable",
-    422: "Unprocessable Content",
-}
+_RENAMED: Final = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 """Phrases of RFC 9110 that older versions of the standard library know by their former names."""
 
 REASONS: Final = {status.value: _RENAMED.get(status.value, status.phrase).encode("ascii") for status in HTTPStatus}

@@ -131,18 +131,11 @@ RESTRICTED_TITLE: Final = "This part of the site is limited for a time"
 
 
 def _answer(
-    status: int,
-    message: str | None,
-    reference: str,
-    accept: bytes,
-    wait: float | None,
-    notice: LimitNotice | None = None,
+    status: int, message: str | None, reference: str, accept: bytes, wait: float | None, notice: LimitNotice | None = None
 ) -> Answer:
     seconds = max(1, ceil(wait)) if wait is not None else None
     form = HTML if accept.find(b"html") >= 0 else JSON if accept.find(b"json") >= 0 else TEXT
-    page = (
-        _plain_page(form, status, message, seconds) if notice is None else _page(form, status, message, seconds, notice)
-    )
+    page = _plain_page(form, status, message, seconds) if notice is None else _page(form, status, message, seconds, notice)
     name = reference.encode("ascii")
     fields = (*page.first, (b"X-Proxyguard-Reference", name), *page.last)
     return Answer(status, reason_phrase(status), fields, page.before + name + page.after)

@@ -32,11 +32,7 @@ class Assembly(NamedTuple):
 
 
 def assemble(
-    settings: Settings,
-    policy: Policy,
-    secret: bytes,
-    store: Store | AsyncStore,
-    sockets: tuple[socket.socket, ...],
+    settings: Settings, policy: Policy, secret: bytes, store: Store | AsyncStore, sockets: tuple[socket.socket, ...]
 ) -> Assembly:
     """Compile the rules, open the audit log and wire the components. Raises RulesRejected and OSError."""
     counts = Metrics()
@@ -49,9 +45,7 @@ def assemble(
         accounts=accounts, tally=tally,
     )  # fmt: skip
     accept_filter = AcceptFilter(store, settings, policy)
-    front = Front(
-        settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer
-    )
+    front = Front(settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer)
     counts.gauge(
         "one_client_suspected", "1 while nearly all traffic seems to come from one private address.",
         lambda: guard.one_client.suspected,

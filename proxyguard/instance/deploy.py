@@ -13,9 +13,7 @@ from proxyguard.policy.model import Policy
 from proxyguard.policy.sites import HostTable, Policies
 
 
-def compile_sites(
-    policy: Policy, settings: Settings, secret: bytes, yield_control: YieldControl = never_yield
-) -> Policies:
+def compile_sites(policy: Policy, settings: Settings, secret: bytes, yield_control: YieldControl = never_yield) -> Policies:
     """One compiled policy per distinct choice of rule sets. Raises RulesRejected when a site names one that is not there.
 
     `yield_control` is called between short steps, for a thread beside a serving loop.

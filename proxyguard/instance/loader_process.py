@@ -40,13 +40,9 @@ async def run_child(module: str, rules: Path, *arguments: str) -> Any:
     """
     command = (sys.executable, "-m", module, *arguments)
     try:
-        child = await asyncio.to_thread(
-            subprocess.Popen[bytes], command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        )
+        child = await asyncio.to_thread(subprocess.Popen[bytes], command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except OSError as error:
-        raise RulesRejected.because(
-            rules, f"the process that reads the rules cannot be started: {error.strerror}"
-        ) from error
+        raise RulesRejected.because(rules, f"the process that reads the rules cannot be started: {error.strerror}") from error
     try:
         return await asyncio.to_thread(_answer, child, rules)
     finally:

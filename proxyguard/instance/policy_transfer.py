@@ -70,9 +70,7 @@ def _with_shadow(parts: list[bytes], names: Collection[str]) -> list[bytes]:
         kind, value = pickle.loads(part)  # noqa: S301 - written by our own child
         if kind == "rules" and any(rule.name in names for rule in value):
             rules: tuple[Rule, ...] = value
-            rules = tuple(
-                replace(rule, mode=weakest(rule.mode, Mode.SHADOW)) if rule.name in names else rule for rule in rules
-            )
+            rules = tuple(replace(rule, mode=weakest(rule.mode, Mode.SHADOW)) if rule.name in names else rule for rule in rules)
             part = pickle.dumps((kind, rules), pickle.HIGHEST_PROTOCOL)  # noqa: PLW2901 - most parts stay as they are
         changed.append(part)
         sleep(0)

@@ -92,9 +92,7 @@ class Reloader:
         """
         if self._waiting is None:
             self._waiting = asyncio.ensure_future(self._reload())
-            self._waiting.add_done_callback(
-                lambda done: done.cancelled() or done.exception()
-            )  # every caller may have gone
+            self._waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # every caller may have gone
         return await asyncio.shield(self._waiting)
 
     async def reload_quietly(self) -> None:
@@ -121,11 +119,7 @@ class Reloader:
             except RulesRejected as error:
                 self._tried = error.files
                 self._counts.reloads["refused"] += 1
-                self.last = {
-                    "result": "refused; the rules of before stay in force",
-                    "time": time(),
-                    "report": error.report,
-                }
+                self.last = {"result": "refused; the rules of before stay in force", "time": time(), "report": error.report}
                 logger.error("the changed rules are refused, those of before stay in force:\n%s", error.report)  # noqa: TRY400 - the report is the message
                 raise
             except Exception:

@@ -21,16 +21,7 @@ from proxyguard.policy.given import Plain
 from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.active import ActiveRestriction, as_plain
 from proxyguard.restrictions.alarms import Meter, Signals, Totals
-from proxyguard.restrictions.monitor import (
-    Ended,
-    GivenRestriction,
-    Look,
-    Monitor,
-    Overrides,
-    Standing,
-    Started,
-    identity,
-)
+from proxyguard.restrictions.monitor import Ended, GivenRestriction, Look, Monitor, Overrides, Standing, Started, identity
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import CollectedOverrides, SharedOverrides
 from proxyguard.telemetry.metrics import SECONDS_BOUNDS, Metrics
@@ -177,9 +168,7 @@ class RestrictionController:
                 logger.error("restrictions given by command cannot be put in force:\n%s", error.report)  # noqa: TRY400 - the report is the message
         left_out = frozenset(str(plain["name"]) for plain in given) - self._reloader.current.given
         for name in left_out - self._left_out:
-            logger.warning(
-                "restriction %s was given by command and does not go together with the rules: left out", name
-            )
+            logger.warning("restriction %s was given by command and does not go together with the rules: left out", name)
         self._left_out = left_out
 
     def _look(self, orders: Overrides, now: float) -> Look:

@@ -22,9 +22,7 @@ class SingleProcess:
     def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
         """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
         self._books = open_backend(settings)
-        self._worker = Worker(
-            settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings)
-        )
+        self._worker = Worker(settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings))
         self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
         self._controller = Controller(
             settings,

@@ -46,9 +46,7 @@ class Supervisor:
         policy = PolicyTransfer.of(loaded, settings.mode)
         self._pool = WorkerPool(settings, secret, self._folder, policy.parts, self._counts)
         self._store_server = (
-            SharedStoreServer(self._pool.store_path, self._books.memory)
-            if isinstance(self._books, MemoryBackend)
-            else None
+            SharedStoreServer(self._pool.store_path, self._books.memory) if isinstance(self._books, MemoryBackend) else None
         )
         self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy)
         self._control = ControlServer(self, settings.admin, control_path(settings))

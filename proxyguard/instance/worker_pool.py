@@ -217,11 +217,7 @@ class WorkerPool:
             failures = 0 if age > STABLE_SECONDS else failures + 1
             wait = BACKOFF_SECONDS[min(max(failures - 1, 0), len(BACKOFF_SECONDS) - 1)]
             logger.error(
-                "worker %d ended with %s after %.0f s; a new one starts in %g s",
-                process.pid,
-                process.exit_code,
-                age,
-                wait,
+                "worker %d ended with %s after %.0f s; a new one starts in %g s", process.pid, process.exit_code, age, wait
             )
             self.restarts += 1
             await asyncio.sleep(wait)

@@ -99,11 +99,7 @@ def _edge(now: float, period_seconds: float, zone: ZoneInfo, *, after: bool) -> 
     midnight = datetime.combine(local.date(), time())
     if period_seconds == WEEK_SECONDS:
         midnight -= timedelta(days=local.weekday())
-    span = (
-        timedelta(days=period_seconds // DAY_SECONDS)
-        if period_seconds >= DAY_SECONDS
-        else timedelta(seconds=period_seconds)
-    )
+    span = timedelta(days=period_seconds // DAY_SECONDS) if period_seconds >= DAY_SECONDS else timedelta(seconds=period_seconds)
     steps = (local.replace(tzinfo=None, fold=0) - midnight) // span + 1
     edge = _instant(midnight + steps * span, zone)
     while edge > now:

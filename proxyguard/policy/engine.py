@@ -111,9 +111,7 @@ class Match:
         if not rule.enforced:
             return False
         if not rule.terminal:
-            self._give(
-                rule, order, position, is_certain=applies and limit is None, depends=is_open or limit is not None
-            )
+            self._give(rule, order, position, is_certain=applies and limit is None, depends=is_open or limit is not None)
             return False
         if limit is not None or is_open:
             return False
@@ -230,13 +228,7 @@ def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
     else:
         reset = max(usage.retry_after_seconds, (limit.burst - usage.remaining) * limit.interval_seconds)
     return Quota(
-        limit.amount,
-        limit.period_seconds,
-        usage.remaining,
-        usage.retry_after_seconds,
-        rule.name,
-        reset,
-        limit.count.kind,
+        limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, rule.name, reset, limit.count.kind
     )
 
 
@@ -255,9 +247,7 @@ def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Accumul
     quota = None
     if usage is not None and rule.limit is not None and not banned:
         limit = rule.limit
-        quota = Quota(
-            limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
-        )
+        quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind)
         if rule.announces:
             quota = given.quotas[-1]
     decision = Decision(

@@ -74,9 +74,7 @@ def _settled(restriction: Restriction, has_accounts: bool, classes: tuple[str, .
         steps = restriction.shed.steps or (SUSPECTED, ANONYMOUS, *reversed(classes))
         return replace(restriction, shed=replace(restriction.shed, steps=steps), steps=len(steps))
     per, missing = (BY_ACCOUNT, Missing.SEPARATE) if has_accounts else (BY_CLIENT, Missing.SHARED)
-    limits = tuple(
-        (name, limit if limit.per else replace(limit, per=per, missing=missing)) for name, limit in restriction.limits
-    )
+    limits = tuple((name, limit if limit.per else replace(limit, per=per, missing=missing)) for name, limit in restriction.limits)
     return replace(restriction, limits=limits)
 
 

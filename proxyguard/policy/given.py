@@ -53,9 +53,7 @@ def with_given(policy: Policy, given: Sequence[Plain]) -> Policy:
     if rule_set is None:
         return policy
     last = replace(rule_set, name=GIVEN_NAME)
-    return Policy(
-        (*policy.rule_sets, with_restrictions(last, policy.account is not None, policy.classes)), policy.digest
-    )
+    return Policy((*policy.rule_sets, with_restrictions(last, policy.account is not None, policy.classes)), policy.digest)
 
 
 def _read(given: Sequence[Plain]) -> tuple[RuleSet | None, tuple[Problem, ...]]:

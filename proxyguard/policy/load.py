@@ -47,9 +47,7 @@ def load_policy(directory: Path) -> LoadResult:
     try:
         field_types()
     except PolicyError as error:
-        return LoadResult(
-            None, (*problems, Problem(str(directory), 0, 0, str(error), "mend or uninstall it")), tuple(paths)
-        )
+        return LoadResult(None, (*problems, Problem(str(directory), 0, 0, str(error), "mend or uninstall it")), tuple(paths))
     if not paths and not problems:
         hint = f"rule files end in {' or '.join(SUFFIXES)}; is this the right directory?"
         problems.append(Problem(str(directory), 0, 0, "no rule file in this directory", hint))
@@ -95,9 +93,7 @@ def rule_files(directory: Path) -> tuple[list[Path], list[Problem]]:
     problems: list[Problem] = []
     if not directory.is_dir():
         what = "is not a directory" if directory.exists() else "does not exist"
-        return found, [
-            Problem(str(directory), 0, 0, f"the rules directory {what}", "name it with --rules or the setting rules")
-        ]
+        return found, [Problem(str(directory), 0, 0, f"the rules directory {what}", "name it with --rules or the setting rules")]
     _collect(directory, 0, found, problems)
     found.sort(key=lambda path: path.relative_to(directory).as_posix())
     if len(found) > MAX_FILES:

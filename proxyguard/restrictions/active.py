@@ -57,9 +57,7 @@ class ActiveRestrictions:
             self.refused.pop(name, None)
         self._on = dict(on)
         self.tags = frozenset(
-            tag
-            for name, each in on.items()
-            for tag in (tag_of(name), *(tag_of(name, step + 1) for step in range(each.step)))
+            tag for name, each in on.items() for tag in (tag_of(name), *(tag_of(name, step + 1) for step in range(each.step)))
         )
         for name, each in on.items():
             if each.spares:

@@ -266,11 +266,7 @@ class _Case(NamedTuple):
     def is_started(self) -> bool:
         """One that sheds load cannot be started: a command only lets it wait for its alarm again."""
         started = self.started
-        return (
-            started is not None
-            and self.restriction.shed is None
-            and (started.until is None or self.now < started.until)
-        )
+        return started is not None and self.restriction.shed is None and (started.until is None or self.now < started.until)
 
     def is_early(self) -> bool:
         return self.restriction.start is not None and self.now < self.restriction.start

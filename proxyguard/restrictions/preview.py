@@ -34,11 +34,7 @@ class Trial(NamedTuple):
     def added_up(self, answers: Sequence[Sequence[Sequence[Any]]]) -> list[Tried]:
         """What all workers found, by limit."""
         return [
-            Tried(
-                sum(one[at][0] for one in answers),
-                sum(one[at][1] for one in answers),
-                all(one[at][2] for one in answers),
-            )
+            Tried(sum(one[at][0] for one in answers), sum(one[at][1] for one in answers), all(one[at][2] for one in answers))
             for at in range(len(self.limits))
         ]
 

@@ -77,9 +77,7 @@ class SharedOverrides:
     def give(self, name: str, order: GivenRestriction) -> bool:
         """Share a restriction that no file has, in place of one of this name."""
         others = self.collect(order.since).orders.given.keys() - {name}
-        return len(others) < MAX_SHARED_GIVEN and self._put(
-            name, _Give(dict(order.plain), order.until), order.until, order.since
-        )
+        return len(others) < MAX_SHARED_GIVEN and self._put(name, _Give(dict(order.plain), order.until), order.until, order.since)
 
     def end(self, restriction: Restriction, order: Ended) -> bool:
         """Share an end, or a roll-back."""

@@ -83,9 +83,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Readin
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        report.add(
-            0, 0, f"the settings file cannot be read: {reason(error)}", "name it with --config or PROXYGUARD_CONFIG"
-        )
+        report.add(0, 0, f"the settings file cannot be read: {reason(error)}", "name it with --config or PROXYGUARD_CONFIG")
         return
     if len(data) > MAX_FILE_BYTES:
         report.add(1, 1, f"the settings file has more than {MAX_FILE_BYTES // 1024 // 1024} MiB")
@@ -233,20 +231,14 @@ def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None
     """Report settings that contradict each other, at the place of one that was given."""
     for path in ("trust.header", "trust.proxy_protocol"):
         if path in given and not settings.trust.proxies and "trust.proxies" not in given:
-            _complain(
-                given[path], f"{path} is set, but no peer is trusted", "name them: trust: {proxies: [10.0.0.0/8]}"
-            )
+            _complain(given[path], f"{path} is set, but no peer is trusted", "name them: trust: {proxies: [10.0.0.0/8]}")
     if "key_secret" in given and "key_secret_file" in given:
         _complain(given["key_secret_file"], "key_secret and key_secret_file are both set", "keep one of them")
     if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "give every instance the same key_secret: keys of one client must be the same for all"
         _complain(given["store.url"], "store.url is set without key_secret", hint)
     if "store.url" in given and "store.snapshot" in given:
-        _complain(
-            given["store.snapshot"],
-            "store.snapshot is set beside store.url",
-            "the server keeps the counts; leave it out",
-        )
+        _complain(given["store.snapshot"], "store.snapshot is set beside store.url", "the server keeps the counts; leave it out")
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
@@ -256,9 +248,7 @@ def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None
     ):
         place = given.get(smaller) or given.get(larger)
         if low > high and place is not None:
-            _complain(
-                place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole"
-            )
+            _complain(place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole")
 
 
 def _complain(given: _GivenSetting, message: str, hint: str) -> None:

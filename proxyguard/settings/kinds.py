@@ -88,11 +88,7 @@ def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
         host = port = None
         url = urlsplit("")
     if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
-        hint = (
-            f"did you mean http://{text}?"
-            if "://" not in text and text.isascii() and " " not in text
-            else _UPSTREAM_HINT
-        )
+        hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
         complain(report, node, f"{subject} must be a URL, not {quoted(text)}", hint)
         return None
     if url.username is not None or url.password is not None:
@@ -221,9 +217,7 @@ def _hosts(node: Node, report: Report, _subject: str, sites: _Sites) -> tuple[st
             complain(report, item, fault.message, fault.hint)
             continue
         if host in taken:
-            complain(
-                report, item, f"the host {quoted(host)} is already served, line {taken[host]}", "a host has one site"
-            )
+            complain(report, item, f"the host {quoted(host)} is already served, line {taken[host]}", "a host has one site")
         taken[host] = item.line
         hosts.append(host)
     return tuple(hosts)

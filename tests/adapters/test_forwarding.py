@@ -29,9 +29,7 @@ def rig_and_checker() -> tuple[LaneRig, Hiding]:
 
 def test_a_client_cannot_send_the_hidden_header_in_any_spelling() -> None:
     rig, _ = rig_and_checker()
-    rig.feed(
-        b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Class: staff\r\nX_CLASS: staff\r\nx-class: staff\r\nX-Classy: 1\r\n\r\n"
-    )
+    rig.feed(b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Class: staff\r\nX_CLASS: staff\r\nx-class: staff\r\nX-Classy: 1\r\n\r\n")
     assert b"staff" not in rig.upstream.got
     assert b"X-Classy: 1\r\n" in rig.upstream.got
 
@@ -60,9 +58,7 @@ def test_the_word_of_the_upstream_is_heard_and_never_shown() -> None:
 def test_it_is_taken_out_of_trailers_too() -> None:
     rig, checker = rig_and_checker()
     rig.feed(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-    rig.respond(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Class: member\r\nX-Sum: 9\r\n\r\n"
-    )
+    rig.respond(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Class: member\r\nX-Sum: 9\r\n\r\n")
     assert checker.heard == []
     assert rig.sent.endswith(b"0\r\nX-Sum: 9\r\n\r\n")
 

@@ -176,9 +176,7 @@ def test_a_tarpit_drips_and_forgets_the_client_as_soon_as_it_leaves() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "budget", [TarpitBudget(connections=2), TarpitBudget(per_network=2)], ids=["connections", "per-network"]
-)
+@pytest.mark.parametrize("budget", [TarpitBudget(connections=2), TarpitBudget(per_network=2)], ids=["connections", "per-network"])
 def test_beyond_its_budget_a_tarpit_rejects(budget: TarpitBudget) -> None:
     async def scenario() -> None:
         async with fronted(tarpit=budget) as rig:
@@ -409,9 +407,7 @@ def test_forged_addresses_do_not_reach_the_upstream() -> None:
 
     async def scenario() -> None:
         async with fronted(show) as rig:
-            got = await rig.ask(
-                LAST[:-2] + b"X-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nX_Real_IP: 1.2.3.4\r\n\r\n"
-            )
+            got = await rig.ask(LAST[:-2] + b"X-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nX_Real_IP: 1.2.3.4\r\n\r\n")
             assert b"1.2.3.4" not in got
             assert b"X-Forwarded-For: 127.0.0.1\r\n" in got
 
@@ -425,9 +421,7 @@ def test_a_proxy_header_from_a_trusted_peer_names_the_client() -> None:
             assert isinstance(rig.checker, HeaderChecker)
             got = await rig.ask(b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n" + LAST)
             assert got.startswith(b"HTTP/1.1 200 OK\r\n")
-            assert [(request.client.text, request.client.port) for request in rig.checker.requests] == [
-                ("203.0.113.9", 4711)
-            ]
+            assert [(request.client.text, request.client.port) for request in rig.checker.requests] == [("203.0.113.9", 4711)]
             assert await rig.ask(LAST) == b""
             reader, writer = await rig.connect("127.1.0.1")
             writer.write(b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n" + LAST)
@@ -557,9 +551,7 @@ def test_what_a_client_held_is_freed_as_it_leaves_without_the_collector() -> Non
                     await until(lambda: rig.front.stats()["connections"] == 0)
                     rig.served.clear()
                 await asyncio.sleep(0)
-                assert [
-                    one for one in gc.get_objects() if isinstance(one, (ClientConnection, Http1Layer, ClientState))
-                ] == []
+                assert [one for one in gc.get_objects() if isinstance(one, (ClientConnection, Http1Layer, ClientState))] == []
             finally:
                 gc.enable()
 

@@ -72,9 +72,7 @@ class Rig:
         wheel = TimerWheel(loop, 0.05, lambda: self.now, lambda _, __: None)
         self.dripper = Dripper(TarpitBudget(**budget), TEXT, wheel, lambda: self.now, self.counts.append)
 
-    def hold(
-        self, network: str = "n", *, encryptor: Any = None, **tarpit: Any
-    ) -> tuple[FakeTransport, TarpitConnection]:
+    def hold(self, network: str = "n", *, encryptor: Any = None, **tarpit: Any) -> tuple[FakeTransport, TarpitConnection]:
         transport = FakeTransport()
         wanted = Tarpit(**{"hold_seconds": 60.0, "drip_seconds": 2.0, "drip_bytes": 3} | tarpit)
         self.dripper.hold(transport, b"head;", wanted, network, encryptor=encryptor, on_gone=self._left)
@@ -123,13 +121,7 @@ def test_a_tarpit_ends(budget: dict[str, Any], tarpit: dict[str, Any], seconds: 
     transport, drip = rig.hold(**tarpit)
     while not transport.ended:
         rig.drip(drip)
-    assert (rig.now, transport.written, transport.ended, rig.gone, len(rig.dripper)) == (
-        seconds,
-        written,
-        "close",
-        1,
-        0,
-    )
+    assert (rig.now, transport.written, transport.ended, rig.gone, len(rig.dripper)) == (seconds, written, "close", 1, 0)
 
 
 def test_a_client_that_did_not_take_its_bytes_is_cut_at_the_end() -> None:

@@ -38,9 +38,7 @@ class Instance:
         self.books = MemoryBackend(Settings())
         self.store = self.books.memory
         reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
-        self.commands: Mapping[str, Command] = ControlCommands(
-            self.books, BanKeys(b"secret", Prefixes()), reloader
-        ).commands
+        self.commands: Mapping[str, Command] = ControlCommands(self.books, BanKeys(b"secret", Prefixes()), reloader).commands
 
     async def metrics(self) -> bytes:
         return b""
@@ -138,11 +136,7 @@ def test_bans_are_exported_for_other_programs(instance: Instance) -> None:
     lines = instance.run("export").output.splitlines()
     assert [json.loads(line)["key"] for line in lines] == ["header.x:ab", "client:192.0.2.7", "network:2001:db8::/48"]
     nginx = instance.run("export", "--format", "nginx")
-    assert [line.split("#")[0].rstrip() for line in nginx.stdout.splitlines()] == [
-        "deny 192.0.2.7;",
-        "deny 2001:db8::/48;",
-        "",
-    ]
+    assert [line.split("#")[0].rstrip() for line in nginx.stdout.splitlines()] == ["deny 192.0.2.7;", "deny 2001:db8::/48;", ""]
     assert re.search(r"^deny 192\.0\.2\.7;  # until \S+ \S+ UTC, flood deny all; \[2J$", nginx.stdout, re.MULTILINE)
     assert nginx.stderr == "left out: 1 bans of something else than an address\n"
     text = instance.run("export", "--format", "text").stdout.splitlines()

@@ -41,9 +41,7 @@ def folder(path: Path, text: str) -> str:
     ids=["clean", "warned", "warned strictly", "broken", "failing"],
 )
 @pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
-def test_the_exit_code_is_the_same_in_every_format(
-    text: str, strict: bool, code: int, form: str, tmp_path: Path
-) -> None:
+def test_the_exit_code_is_the_same_in_every_format(text: str, strict: bool, code: int, form: str, tmp_path: Path) -> None:
     result = run("check", *(["--strict"] if strict else []), "--format", form, folder(tmp_path, text))
     assert result.exit_code == code, result.output
     assert result.stderr == ""
@@ -93,10 +91,7 @@ def test_coverage_names_the_rules_that_no_test_touches(tmp_path: Path) -> None:
         f"{rules}: 1 test passed\n1 of 3 rules (33 %) apply in a test\nin no test:\n"
         f"  {rules}/a.yaml:3:5: no-curl\n  {rules}/a.yaml:5:5: never\n"
     )
-    assert (run("test", "--fail-under", "33", rules).exit_code, run("test", "--fail-under", "34", rules).exit_code) == (
-        0,
-        1,
-    )
+    assert (run("test", "--fail-under", "33", rules).exit_code, run("test", "--fail-under", "34", rules).exit_code) == (0, 1)
     shown = json.loads(run("test", "--json", rules).stdout)
     assert (shown["ok"], shown["tests"], shown["coverage_percent"]) == (True, 1, 33.3)
     assert [rule["rule"] for rule in shown["untouched"]] == ["no-curl", "never"]
@@ -114,10 +109,7 @@ def test_a_failure_as_json_has_its_trace(tmp_path: Path) -> None:
     assert failure["trace"]["rules"][0]["verdict"] == "no"
 
 
-SHIPPED = [
-    *sorted((ROOT / "rules").glob("*.yaml")),
-    *sorted((ROOT / "proxyguard/tools/scaffold/files").rglob("*.yaml")),
-]
+SHIPPED = [*sorted((ROOT / "rules").glob("*.yaml")), *sorted((ROOT / "proxyguard/tools/scaffold/files").rglob("*.yaml"))]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
@@ -126,9 +118,7 @@ def test_every_shipped_file_names_its_schema(path: Path) -> None:
 
 
 def test_the_shipped_schema_is_the_one_that_is_written() -> None:
-    assert (ROOT / "rules/.schema.json").read_text() == schema_text(), (
-        "write it again: proxyguard schema -o rules/.schema.json"
-    )
+    assert (ROOT / "rules/.schema.json").read_text() == schema_text(), "write it again: proxyguard schema -o rules/.schema.json"
     assert run("schema").stdout == schema_text()
     assert run("schema", "--settings").stdout == schema_text(of_settings=True)
 

@@ -134,9 +134,7 @@ def test_what_is_asked_and_what_is_said(
     assert [asked for _, asked in played] == [sent]
 
 
-@pytest.mark.parametrize(
-    "arguments", [("reload",), ("promote", "a"), ("demote", "a"), ("shadow", "report")], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [("reload",), ("promote", "a"), ("demote", "a"), ("shadow", "report")], ids=" ".join)
 def test_a_refusal_is_said_on_standard_error_and_exits_with_1(refusing: None, arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert result.exit_code == 1

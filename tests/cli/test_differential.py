@@ -129,9 +129,7 @@ def test_tests_in_rule_files_decide_as_the_engine(rules: Path) -> None:
         status = None if decision.forwards else refusal_status(decision)
         expect = Expectation(decision.name, decision.rule, status, decision.score)
         tests.append(
-            RuleTest(
-                (TestStep(recorded.sketch, 1, 0.0, expect, Place("corpus", 1, 1)),), Place("corpus", 1, 1), line[:200]
-            )
+            RuleTest((TestStep(recorded.sketch, 1, 0.0, expect, Place("corpus", 1, 1)),), Place("corpus", 1, 1), line[:200])
         )
     only_these = [replace(each, tests=()) for each in policy.rule_sets]
     outcome = self_test(Policy((*only_these, RuleSet(name="corpus", file="corpus", tests=tuple(tests)))))

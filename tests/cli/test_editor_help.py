@@ -47,9 +47,7 @@ def test_matchers_and_requests_show_a_value() -> None:
 
 def test_a_key_tells_its_values_or_says_all_in_words() -> None:
     mute = [path for path, key in KEYS.items() if not TELLING & key.keys() and path.rpartition(".")[2] not in SILENT]
-    numbers = [
-        path for path in mute if KEYS[path].get("type") in ("number", "integer", "boolean", ["string", "integer"])
-    ]
+    numbers = [path for path in mute if KEYS[path].get("type") in ("number", "integer", "boolean", ["string", "integer"])]
     assert [path for path in mute if path not in numbers and "restriction" not in path] == []
 
 

@@ -39,9 +39,7 @@ def read(name: str) -> Transcript:
     [command] = [title.removeprefix("$ proxyguard ") for title in sections if title.startswith("$ ")]
     answers = {title for title in sections if title.startswith(("$ ", "exit "))} | {"standard output", "standard error"}
     files = {title: body for title, body in sections.items() if title not in answers}
-    return Transcript(
-        files, command, b"".join(parts and [b"".join(_with_titles(parts))]).decode("utf-8", "surrogateescape")
-    )
+    return Transcript(files, command, b"".join(parts and [b"".join(_with_titles(parts))]).decode("utf-8", "surrogateescape"))
 
 
 def _with_titles(parts: list[bytes]) -> list[bytes]:
@@ -87,9 +85,7 @@ def test_there_are_forty_and_none_ends_well_by_accident() -> None:
 def test_no_message_speaks_of_python() -> None:
     for name in NAMES:
         said = read(name).text.partition("=== $ ")[2]
-        assert not re.search(
-            r"Traceback|Error\(|Exception|object|None\b|NoneType|\bdict\b|\bstr\b|0x[0-9a-f]{6}", said
-        ), name
+        assert not re.search(r"Traceback|Error\(|Exception|object|None\b|NoneType|\bdict\b|\bstr\b|0x[0-9a-f]{6}", said), name
 
 
 if __name__ == "__main__":

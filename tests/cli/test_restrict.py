@@ -31,10 +31,7 @@ type Heard = list[tuple[str, Any]]
 @pytest.fixture
 def answers() -> dict[str, dict[str, Any]]:
     return {
-        "restrictions-list": {
-            "restrictions": [SLOW, SHED, {**SLOW, "on": False, "reason": "it is over"}],
-            "signals": {},
-        },
+        "restrictions-list": {"restrictions": [SLOW, SHED, {**SLOW, "on": False, "reason": "it is over"}], "signals": {}},
         "restrictions-preview": dict(PREVIEW),
         "restrictions-start": {**SLOW, "saved": True},
         "restrictions-end": {"name": "slow", "on": False, "reason": "ended by command", "saved": True},
@@ -120,9 +117,7 @@ def test_an_end_is_a_duration_or_a_moment(heard: Heard) -> None:
         (("preview", "--class", "anonymous"), "'anonymous' is not CLASS=RATE"),
     ],
 )
-def test_a_wrong_command_line_exits_with_2_and_asks_nothing(
-    heard: Heard, arguments: tuple[str, ...], words: str
-) -> None:
+def test_a_wrong_command_line_exits_with_2_and_asks_nothing(heard: Heard, arguments: tuple[str, ...], words: str) -> None:
     done = run(*arguments)
     assert (done.exit_code, heard) == (2, [])
     assert words in " ".join(done.stderr.split())

@@ -96,24 +96,7 @@ def test_every_answer_makes_a_rule_that_does_what_it_says(match: str, action: st
         assert "1 test passed" in run("test", str(tmp_path / str(at))).stdout
 
 
-ODD = [
-    "null",
-    "$list",
-    "a: b",
-    "- x",
-    "#c",
-    "yes",
-    "0x1f",
-    "{a}",
-    "'",
-    '"',
-    "é",
-    "a # b",
-    "!t",
-    "a\\b",
-    "12",
-    " x ",
-]
+ODD = ["null", "$list", "a: b", "- x", "#c", "yes", "0x1f", "{a}", "'", '"', "é", "a # b", "!t", "a\\b", "12", " x "]
 
 
 @pytest.mark.parametrize("value", ODD)

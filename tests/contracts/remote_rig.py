@@ -30,9 +30,7 @@ async def started(transport: Transport, **options: Any) -> AsyncIterator[tuple[R
     """A store at the end of a transport, running, and what it says of its state."""
     said: list[str] = []
     options.setdefault("timeout_seconds", BUSY_SECONDS)
-    store = RemoteStore(
-        transport, COUNTING, on_state=lambda up, why: said.append(f"{'up' if up else 'down'}: {why}"), **options
-    )
+    store = RemoteStore(transport, COUNTING, on_state=lambda up, why: said.append(f"{'up' if up else 'down'}: {why}"), **options)
     await store.start()
     yield store, said
     await store.stop()
@@ -41,9 +39,7 @@ async def started(transport: Transport, **options: Any) -> AsyncIterator[tuple[R
 @contextmanager
 def store_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server for the workers of a machine."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.contracts.store_process", str(path)], stdout=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-m", "tests.contracts.store_process", str(path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     yield process

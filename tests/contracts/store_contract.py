@@ -271,11 +271,7 @@ def notes_are_no_bans(store: Driver) -> None:
     assert store.charge([], ["client:a"]).ban is None
     record = store.ban("client:a", "rule", "", TEN_MINUTES)
     assert store.unban("client:a", START + 1)
-    assert (store.bans(START + 1), [note.text for note in store.notes(START + 1)], record.key) == (
-        [],
-        ["note"],
-        "client:a",
-    )
+    assert (store.bans(START + 1), [note.text for note in store.notes(START + 1)], record.key) == ([], ["note"], "client:a")
 
 
 def what_is_over_or_too_long_is_no_note(store: Driver) -> None:

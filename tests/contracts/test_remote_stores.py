@@ -70,9 +70,7 @@ def test_of_two_bans_at_the_same_time_the_same_holds_everywhere(rig: Rig, tmp_pa
             one.ban("client:a", "first", "", HOUR, time())
             two.ban("client:a", "second", "", BanTerms(60.0, HOUR.then), time())
             await until(lambda: not (one.mirror.unconfirmed or two.mirror.unconfirmed))
-            await until(
-                lambda: [record.rule for record in one.bans(time())] == [record.rule for record in two.bans(time())]
-            )
+            await until(lambda: [record.rule for record in one.bans(time())] == [record.rule for record in two.bans(time())])
             assert len(list(one.bans(time()))) == 1
 
     with rig.serving(tmp_path / "s"):
@@ -113,9 +111,7 @@ def test_a_server_restarted_empty_gets_the_notes_back(rig: Rig, tmp_path: Path) 
                 with rig.serving(path):
                     async with rig.instance(path) as (three, _):
                         stores = (one, two, three)
-                        await until(
-                            lambda: [note.text for store in stores for note in store.notes(now)] == ["2", "3"] * 3
-                        )
+                        await until(lambda: [note.text for store in stores for note in store.notes(now)] == ["2", "3"] * 3)
 
     run(scene())
 
@@ -252,9 +248,7 @@ def test_a_stopped_server_keeps_nobody_waiting_longer_than_the_time_out(rig: Rig
 
 
 @over_both
-def test_a_ban_is_not_called_saved_while_the_server_is_down(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ban_is_not_called_saved_while_the_server_is_down(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "SAVED_SECONDS", 0.05)
 
     async def scene() -> None:

@@ -166,16 +166,7 @@ def test_orders_that_are_too_many_hold_up_nobody_else(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "null",
-        '{"type":"take"}',
-        '{"type":"end"}',
-        '{"type":"give","plain":{"name":"other"},"until":1.0}',
-    ],
+    "text", ["", "{", "[]", "null", '{"type":"take"}', '{"type":"end"}', '{"type":"give","plain":{"name":"other"},"until":1.0}']
 )
 def test_what_is_no_order_is_not_followed(pair: Pair, text: str) -> None:
     for name in ("override:slow", "alarm:auto:0", "other:1", "slow"):

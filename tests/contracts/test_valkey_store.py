@@ -26,8 +26,7 @@ class ValkeyDriver(RemoteDriver):
         url = ValkeyUrl.parse(f"unix://{path}")
         self.transports = [ValkeyTransport(url, server_clock=False) for _ in range(2)]
         self.stores = [
-            RemoteStore(transport, COUNTING, timeout_seconds=2.0, clock=lambda: self.now)
-            for transport in self.transports
+            RemoteStore(transport, COUNTING, timeout_seconds=2.0, clock=lambda: self.now) for transport in self.transports
         ]
         self.run(self.start())
 

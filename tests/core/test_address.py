@@ -24,12 +24,7 @@ WIDE = Prefixes(client_v4=24, client_v6=56, network_v4=16, network_v6=32)
 )
 def test_an_address_has_one_form_and_its_keys(text: str, canonical: str, client: str, network: str) -> None:
     address = Address.parse(text, port=443)
-    assert (address.text, address.client_key(), address.network_key(), address.port) == (
-        canonical,
-        client,
-        network,
-        443,
-    )
+    assert (address.text, address.client_key(), address.network_key(), address.port) == (canonical, client, network, 443)
 
 
 def test_prefix_lengths_are_settings() -> None:
@@ -65,9 +60,7 @@ def test_addresses_are_equal_by_their_number() -> None:
     assert hash(address) == hash(mapped) != hash(other)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "1.2.3", "1.2.3.4.5", "01.2.3.4", "::g", "example.org", "1.2.3.4/32", "1.2.3.4:80"]
-)
+@pytest.mark.parametrize("text", ["", "1.2.3", "1.2.3.4.5", "01.2.3.4", "::g", "example.org", "1.2.3.4/32", "1.2.3.4:80"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Address.parse(text)

@@ -43,8 +43,7 @@ def test_query_parameters_are_decoded_and_kept_by_name() -> None:
 
 def test_query_parameters_and_cookies_are_bounded() -> None:
     many = request(
-        b"/?" + b"&".join(b"p%d=1" % n for n in range(5000)),
-        ((b"Cookie", b";".join(b"c%d=1" % n for n in range(5000))),),
+        b"/?" + b"&".join(b"p%d=1" % n for n in range(5000)), ((b"Cookie", b";".join(b"c%d=1" % n for n in range(5000))),)
     )
     assert len(many.query) == MAX_QUERY_PARAMETERS
     assert len(many.cookies) == MAX_COOKIES

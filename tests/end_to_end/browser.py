@@ -47,9 +47,7 @@ class Page:
     async def submit(self, form: str, **fields: str) -> None:
         """Fill in a form and send it as a click on its button does; waits for the page that follows."""
         fill = "".join(f"f.elements[{name!r}].value = {value!r};" for name, value in fields.items())
-        script = (
-            f"(() => {{ const f = document.querySelector({form!r}); {fill} f.querySelector('button').click(); }})()"
-        )
+        script = f"(() => {{ const f = document.querySelector({form!r}); {fill} f.querySelector('button').click(); }})()"
         await self._loading(self.look(script))
 
     async def look(self, expression: str) -> Any:
@@ -102,9 +100,7 @@ async def chromium(folder: Path, *more_flags: str) -> AsyncIterator[Page]:
     """Start Chromium with an empty profile and open one tab."""
     profile = folder / "profile"
     program = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
-    running = Running.start(
-        [program, *FLAGS, *more_flags, f"--user-data-dir={profile}", "about:blank"], folder / "chromium.log"
-    )
+    running = Running.start([program, *FLAGS, *more_flags, f"--user-data-dir={profile}", "about:blank"], folder / "chromium.log")
     try:
         port_file = profile / "DevToolsActivePort"
         running.wait_for(lambda: port_file.exists() and "\n" in port_file.read_text(), "Chromium's DevTools port")

@@ -57,9 +57,7 @@ process.start()
 
 
 def _run(*command: str, authority: Path | None = None) -> str:
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | trusting(authority)
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | trusting(authority))
     return done.stdout.strip() or done.stderr.strip()
 
 
@@ -101,9 +99,7 @@ FETCHERS: Final[dict[str, Callable[[str], int]]] = {
 
 def feed_entries(url: str, authority: Path | None) -> tuple[int, int]:
     """Status and number of entries that feedparser finds; in a process of its own, for it has global state."""
-    script = (
-        "import feedparser, json, sys; f = feedparser.parse(sys.argv[1]); print(json.dumps([f.status, len(f.entries)]))"
-    )
+    script = "import feedparser, json, sys; f = feedparser.parse(sys.argv[1]); print(json.dumps([f.status, len(f.entries)]))"
     status, entries = json.loads(_run(sys.executable, "-c", script, url, authority=authority))
     return status, entries
 
@@ -111,10 +107,6 @@ def feed_entries(url: str, authority: Path | None) -> tuple[int, int]:
 def git_clone(url: str, into: Path, authority: Path | None) -> str:
     """Clone, and give the contents of the README."""
     subprocess.run(
-        ["git", "clone", "--quiet", url, into],
-        check=True,
-        timeout=60,
-        capture_output=True,
-        env=os.environ | trusting(authority),
+        ["git", "clone", "--quiet", url, into], check=True, timeout=60, capture_output=True, env=os.environ | trusting(authority)
     )
     return (into / "README").read_text()

@@ -20,9 +20,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=["", "http/1.1", "h2"], ids=["plain", "TLS", "TLS with HTTP 2"])
-def guard(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream: str
-) -> Iterator[Proxyguard]:
+def guard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[Proxyguard]:
     """proxyguard with the bundled rules, a new one for each test module, so that counters of one do not reach another."""
     with proxyguard(tmp_path_factory.mktemp("guard"), upstream, alpn=request.param) as running:
         yield running

@@ -87,9 +87,7 @@ class Seen(NamedTuple):
 REFUSED = Seen(0, http.client.HTTPMessage(), b"")
 
 
-def visit(
-    guard: Proxyguard, address: str, path: str, *, method: str = "GET", session: str = "", accept: str = "*/*"
-) -> Seen:
+def visit(guard: Proxyguard, address: str, path: str, *, method: str = "GET", session: str = "", accept: str = "*/*") -> Seen:
     """One request on a connection of its own, from an address of 127.0.0.0/8."""
     connection = http.client.HTTPConnection("127.0.0.1", guard.port, timeout=20, source_address=(address, 0))
     headers = {"Accept": accept, "User-Agent": "Mozilla/5.0"} | ({"Cookie": f"session={session}"} if session else {})

@@ -98,9 +98,7 @@ def nginx(folder: Path, site: str) -> Iterator[str]:
         GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*",
     )  # fmt: skip
     git.wait_for((folder / "fcgi.sock").exists, "fcgiwrap listens")
-    running = Running.start(
-        [server, "-p", folder, "-c", config, "-e", folder / "nginx-error.log"], folder / "nginx.log"
-    )
+    running = Running.start([server, "-p", folder, "-c", config, "-e", folder / "nginx-error.log"], folder / "nginx.log")
     try:
         running.wait_for(lambda: accepts(port), "nginx listens")
         yield f"http://127.0.0.1:{port}"

@@ -195,9 +195,7 @@ def command(*arguments: str | Path) -> list[str | Path]:
 def tell(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """One command to the running instance whose control socket is `control.sock` in this folder."""
     whole = (*command(*arguments), "--control", folder / "control.sock")
-    return subprocess.run(
-        [str(part) for part in whole], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
-    )
+    return subprocess.run([str(part) for part in whole], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
 
 
 def told(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -218,9 +216,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def proxyguard(
-    folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", alpn: str = ""
-) -> Iterator[Proxyguard]:
+def proxyguard(folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", alpn: str = "") -> Iterator[Proxyguard]:
     """Run proxyguard in front of an upstream (empty: what `settings` name); `settings` are further lines of its settings file.
 
     `alpn`: empty for plain HTTP, `http/1.1` for TLS without HTTP/2, `h2` for TLS with it.
@@ -250,9 +246,7 @@ def proxyguard(
 def sample_site(folder: Path) -> Iterator[str]:
     """Run the sample site; gives its URL."""
     port = free_port()
-    running = Running.start(
-        [sys.executable, "-m", "proxyguard.tools.sample_site", "--port", str(port)], folder / "site.log"
-    )
+    running = Running.start([sys.executable, "-m", "proxyguard.tools.sample_site", "--port", str(port)], folder / "site.log")
     try:
         running.wait_for(lambda: accepts(port), "the sample site listens")
         yield f"http://127.0.0.1:{port}"

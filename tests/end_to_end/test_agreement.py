@@ -257,29 +257,17 @@ def test_each_request_alone_is_decided_alike_live_by_explain_and_by_tests(folder
 
     lines = "".join(json.dumps(request._asdict()) + "\n" for request in requests)
     explained = ran("explain", "--rules", rules, "--batch", "-", given=lines).splitlines()
-    pairs = [
-        (lived.said[request.client], [_explained(line)]) for request, line in zip(requests, explained, strict=True)
-    ]
+    pairs = [(lived.said[request.client], [_explained(line)]) for request, line in zip(requests, explained, strict=True)]
     assert [(request, *pair) for request, pair in zip(requests, pairs, strict=True) if pair[0] != pair[1]] == []
 
     tests = tuple(_as_test([request], lived.said[request.client]) for request in requests)
     assert [failure.problem for failure in self_test(with_tests(policy_of(rules), tests)).failures] == []
     deciding = {found[0].rule for found in lived.said.values()}
-    assert {
-        "default",
-        "kind-client",
-        "kind-allow",
-        "kind-method",
-        "kind-tagged",
-        "kind-scored",
-        "kind-pass",
-    } <= deciding
+    assert {"default", "kind-client", "kind-allow", "kind-method", "kind-tagged", "kind-scored", "kind-pass"} <= deciding
     assert len(deciding) > 12
 
 
-def test_sequences_with_limits_bans_and_scores_are_decided_alike_live_by_tests_and_by_replay(
-    folder: Path, rules: Path
-) -> None:
+def test_sequences_with_limits_bans_and_scores_are_decided_alike_live_by_tests_and_by_replay(folder: Path, rules: Path) -> None:
     rules.mkdir()
     (rules / "10-over-time.yaml").write_text(OVER_TIME)
     requests = [request for request in requests_of(800) if _agents(request) < 2]

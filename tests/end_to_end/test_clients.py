@@ -26,9 +26,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.
         ("/releases/hello.html", 200),
     ],
 )
-def test_scripted_clients_get_the_feed_and_the_api_but_no_pages(
-    guard: Proxyguard, client: str, path: str, status: int
-) -> None:
+def test_scripted_clients_get_the_feed_and_the_api_but_no_pages(guard: Proxyguard, client: str, path: str, status: int) -> None:
     assert FETCHERS[client](guard.url + path) == status
 
 

@@ -96,9 +96,7 @@ def arrived(received: Received) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]
     return without(received.head, ADDED), received.body, received.trailers
 
 
-@pytest.mark.parametrize(
-    ("raw", "expectation"), [row[1:] for row in ODD_REQUESTS], ids=[row[0] for row in ODD_REQUESTS]
-)
+@pytest.mark.parametrize(("raw", "expectation"), [row[1:] for row in ODD_REQUESTS], ids=[row[0] for row in ODD_REQUESTS])
 def test_it_arrives_as_it_was_inspected_or_not_at_all(
     guard: Proxyguard, upstream: RawUpstream, raw: bytes, expectation: Expectation
 ) -> None:

@@ -26,17 +26,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[P
 
 def curl(guard: Proxyguard, path: str, *options: str, body: bytes | None = None) -> bytes:
     """What curl wrote, over HTTP/2 with a verified certificate."""
-    command = [
-        "curl",
-        "-sS",
-        "--http2",
-        "--cacert",
-        str(guard.authority),
-        "-A",
-        "backup-agent/1.0",
-        *options,
-        guard.url + path,
-    ]
+    command = ["curl", "-sS", "--http2", "--cacert", str(guard.authority), "-A", "backup-agent/1.0", *options, guard.url + path]
     return subprocess.run(command, input=body, capture_output=True, check=True, timeout=300).stdout
 
 
@@ -85,18 +75,7 @@ def test_a_client_that_speaks_http1_only_is_served_too(guard: Proxyguard) -> Non
 
 
 def test_many_requests_at_once_on_few_connections(guard: Proxyguard) -> None:
-    command = [
-        "h2load",
-        "-n",
-        "2000",
-        "-c",
-        "4",
-        "-m",
-        "32",
-        "-H",
-        "user-agent: backup-agent/1.0",
-        f"{guard.url}/feed.xml",
-    ]
+    command = ["h2load", "-n", "2000", "-c", "4", "-m", "32", "-H", "user-agent: backup-agent/1.0", f"{guard.url}/feed.xml"]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     assert "Application protocol: h2" in said
     assert "status codes: 2000 2xx, 0 3xx, 0 4xx, 0 5xx" in said

@@ -41,10 +41,7 @@ tests:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        (
-            BROKEN,
-            ["broken.yaml:4:12: error: unknown field 'user_agnet'", "broken.yaml:5:13: error: unknown action 'rejct'"],
-        ),
+        (BROKEN, ["broken.yaml:4:12: error: unknown field 'user_agnet'", "broken.yaml:5:13: error: unknown action 'rejct'"]),
         (FAILING, ["broken.yaml:8:5: error: the test expected tarpit by no-scripts, got reject by no-scripts"]),
     ],
     ids=["misspelt", "failing test"],
@@ -90,9 +87,7 @@ def test_sigterm_lets_requests_finish_and_ends_with_0(folder: Path, upstream: st
     with proxyguard(folder, upstream) as running:
 
         def read_slowly() -> None:
-            with requests.get(
-                f"{running.url}/events?count=20&interval=0.1", headers=FIREFOX, stream=True, timeout=30
-            ) as got:
+            with requests.get(f"{running.url}/events?count=20&interval=0.1", headers=FIREFOX, stream=True, timeout=30) as got:
                 started.set()
                 answers.append((got.status_code, got.content))
 
@@ -108,10 +103,7 @@ def test_sigterm_lets_requests_finish_and_ends_with_0(folder: Path, upstream: st
 
 
 def test_sigterm_does_not_wait_for_tarpits(folder: Path, upstream: str) -> None:
-    with (
-        proxyguard(folder, upstream) as running,
-        socket.create_connection(("127.0.0.1", running.port), timeout=10) as held,
-    ):
+    with proxyguard(folder, upstream) as running, socket.create_connection(("127.0.0.1", running.port), timeout=10) as held:
         held.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: sqlmap/1.8\r\n\r\n")
         assert held.recv(1)
         running.process.send_signal(signal.SIGTERM)

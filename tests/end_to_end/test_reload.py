@@ -102,10 +102,7 @@ def test_a_new_file_takes_effect_and_a_broken_one_changes_nothing(edited: tuple[
 def test_a_hangup_reloads_at_once_without_losing_a_request(edited: tuple[Proxyguard, Path]) -> None:
     guard, rules = edited
     with Load(guard) as load:
-        for text, expected in (
-            (NO_AGENTS.replace("reject", "tag").replace("{status: 410}", "mad"), 200),
-            (NO_AGENTS, 410),
-        ):
+        for text, expected in ((NO_AGENTS.replace("reject", "tag").replace("{status: 410}", "mad"), 200), (NO_AGENTS, 410)):
             (rules / "05-no-agents.yaml").write_text(text)
             guard.process.send_signal(signal.SIGHUP)
             wait_until(lambda expected=expected: status(guard) == expected, 15, "the reload")  # type: ignore[misc]  # mypy: a lambda with a default
@@ -209,15 +206,11 @@ def test_counters_bans_and_held_tarpits_survive(folder: Path, upstream: str, wor
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.6, 1.2])
-def test_a_worker_that_dies_during_a_reload_comes_back_with_the_new_rules(
-    folder: Path, upstream: str, delay: float
-) -> None:
+def test_a_worker_that_dies_during_a_reload_comes_back_with_the_new_rules(folder: Path, upstream: str, delay: float) -> None:
     """Whenever it dies: before it is given the rules, while it compiles them, or when it has them."""
     rules = folder / "rules"
     rules.mkdir()
-    many = "name: many\nrules:\n" + "".join(
-        f"  - {{name: r{n}, action: reject, when: {{path: /r/{n}}}}}\n" for n in range(4000)
-    )
+    many = "name: many\nrules:\n" + "".join(f"  - {{name: r{n}, action: reject, when: {{path: /r/{n}}}}}\n" for n in range(4000))
     (rules / "10.yaml").write_text(many)
     settings = f"workers: 2\ncontrol: {folder}/control.sock\n"
     with proxyguard(folder / "guard", upstream, rules=rules, settings=settings) as guard:

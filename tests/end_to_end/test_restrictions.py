@@ -75,9 +75,7 @@ def test_a_restriction_by_command_has_an_end_and_survives_a_restart(folder: Path
         with proxyguard(folder / "guard", site.url, rules=rules, settings=settings) as guard:
             for _ in range(5):
                 ask(guard, "/posts/1")
-            tried = restrict(
-                guard, folder, "preview", "--class", "anonymous=3/hour", "--path-prefix", "/posts/", "--json"
-            )
+            tried = restrict(guard, folder, "preview", "--class", "anonymous=3/hour", "--path-prefix", "/posts/", "--json")
             assert tried["classes"] == [{"class": "anonymous", "limit": "3 requests an hour", "seen": 1, "touched": 1}]
             assert (tried["not_kept"], tried["exact"]) == (0, True)
             said = restrict(
@@ -187,9 +185,7 @@ def test_one_given_to_one_instance_holds_on_all_even_while_the_rule_files_are_br
     assert [ask(each, "/search/x").status_code for each in pair] == [200, 200]
 
 
-def test_an_alarm_of_one_instance_holds_on_all_until_somebody_ends_it(
-    pair: tuple[Proxyguard, Proxyguard], folder: Path
-) -> None:
+def test_an_alarm_of_one_instance_holds_on_all_until_somebody_ends_it(pair: tuple[Proxyguard, Proxyguard], folder: Path) -> None:
     guard, other = pair
     assert ask(other).status_code == 200
 
@@ -226,8 +222,5 @@ def test_workers_and_instances_that_start_find_what_is_on_before_their_first_req
     wait_until(replaced, 20, "answers of two new workers")
     assert set(answers) == {429}
     settings = (folder / "other" / "proxyguard.yaml").read_text()
-    with (
-        members() as site,
-        proxyguard(folder / "third", site.url, rules=folder / "rules", settings=settings) as third,
-    ):
+    with members() as site, proxyguard(folder / "third", site.url, rules=folder / "rules", settings=settings) as third:
         assert ask(third).status_code == 429

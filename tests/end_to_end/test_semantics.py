@@ -52,9 +52,7 @@ def scripted(connection: socket.socket, received: Received) -> None:
         case b"/not-modified":
             connection.sendall(b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nContent-Length: 1000\r\n\r\n')
         case b"/range":
-            connection.sendall(
-                b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-4/10\r\nContent-Length: 3\r\n\r\n234"
-            )
+            connection.sendall(b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 2-4/10\r\nContent-Length: 3\r\n\r\n234")
         case b"/notes.Notes/Read":
             connection.sendall(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTrailer: grpc-status\r\n"
@@ -194,11 +192,7 @@ def test_an_upload_of_unknown_length_passes_chunk_by_chunk(guard: Proxyguard, wh
         connection.sendall(b"0\r\n\r\n")
         sent = b"".join(b"%02d" % number for number in range(50))
         assert until(connection, b"\r\n\r\n" + sent).startswith(b"HTTP/1.1 200 OK\r\n")
-    assert (whole[0].body, whole[0].field(b"transfer-encoding"), whole[0].field(b"content-length")) == (
-        sent,
-        [b"chunked"],
-        [],
-    )
+    assert (whole[0].body, whole[0].field(b"transfer-encoding"), whole[0].field(b"content-length")) == (sent, [b"chunked"], [])
 
 
 def test_an_answer_until_the_close_reaches_the_client_whole_and_its_connection_goes_on(guard: Proxyguard) -> None:
@@ -224,9 +218,7 @@ def test_a_head_that_trickles_in_is_a_408_in_time(guard: Proxyguard) -> None:
     assert number < 15  # three seconds, for a bound of one
 
 
-def test_http2_in_clear_text_is_refused_and_never_reaches_the_upstream(
-    guard: Proxyguard, whole: list[Received]
-) -> None:
+def test_http2_in_clear_text_is_refused_and_never_reaches_the_upstream(guard: Proxyguard, whole: list[Received]) -> None:
     with guard.connect() as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
         assert connection.recv(65536).startswith(b"HTTP/1.1 505 ")
@@ -269,12 +261,7 @@ class Peer:
         self._flush()
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        *more: tuple[str, str],
-        body: bytes = b"",
-        trailers: list[tuple[str, str]] | None = None,
+        self, method: str, path: str, *more: tuple[str, str], body: bytes = b"", trailers: list[tuple[str, str]] | None = None
     ) -> Stream:
         """One request, and all of its answer."""
         peer = self._peer
@@ -352,11 +339,7 @@ def test_answers_without_a_body_end_their_stream(guard2: Proxyguard) -> None:
 def test_a_range_and_a_body_of_unknown_length_pass_over_http2(guard2: Proxyguard, whole: list[Received]) -> None:
     with http2(guard2) as peer:
         ranged = peer.ask("GET", "/range", ("range", "bytes=2-4"))
-        assert (ranged.head[b":status"], ranged.head[b"content-range"], ranged.body) == (
-            b"206",
-            b"bytes 2-4/10",
-            b"234",
-        )
+        assert (ranged.head[b":status"], ranged.head[b"content-range"], ranged.body) == (b"206", b"bytes 2-4/10", b"234")
         assert peer.ask("POST", "/up", body=b"no length was said").body == b"no length was said"
     assert (whole[1].field(b"transfer-encoding"), whole[1].body) == ([b"chunked"], b"no length was said")
 

@@ -63,8 +63,7 @@ def test_what_one_instance_hears_of_a_client_the_other_knows(pair: tuple[Proxygu
     wait_until(lambda: two.get("/no-such-page", headers=scanner).status_code == 429, 2, "a refusal by the other")
     assert two.get("/no-such-page", headers={"X-Client": "somebody-else"}).status_code == 404
     answers = [
-        guard.get(f"/?q={word}", headers=reader).status_code
-        for guard, word in zip(cycle(pair), "aabbccdda", strict=False)
+        guard.get(f"/?q={word}", headers=reader).status_code for guard, word in zip(cycle(pair), "aabbccdda", strict=False)
     ]
     assert answers == [200, 200, 200, 200, 200, 200, 429, 429, 200]
 

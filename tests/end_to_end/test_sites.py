@@ -172,9 +172,7 @@ def upstream() -> Iterator[RawUpstream]:
 
 
 @pytest.fixture(scope="module")
-def behind_a_balancer(
-    tmp_path_factory: pytest.TempPathFactory, upstream: RawUpstream, rules: Path
-) -> Iterator[Proxyguard]:
+def behind_a_balancer(tmp_path_factory: pytest.TempPathFactory, upstream: RawUpstream, rules: Path) -> Iterator[Proxyguard]:
     """127.0.0.0/24 is a load balancer that begins every connection with a PROXY header."""
     settings = "trust: {proxies: [127.0.0.0/24], proxy_protocol: true}\naudit: {passes: 1}\n"
     with proxyguard(tmp_path_factory.mktemp("guard"), upstream.url, rules=rules, settings=settings) as guard:
@@ -198,9 +196,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nUser-Agent: reader/1.0\r\nX-Forwarded-F
 
 V1 = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n"
 V2_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
-V2 = (
-    V2_SIGNATURE + b"\x21\x11" + struct.pack("!H4s4sHH", 12, bytes([203, 0, 113, 10]), bytes([192, 0, 2, 1]), 4712, 443)
-)
+V2 = V2_SIGNATURE + b"\x21\x11" + struct.pack("!H4s4sHH", 12, bytes([203, 0, 113, 10]), bytes([192, 0, 2, 1]), 4712, 443)
 V2_IPV6 = (
     V2_SIGNATURE
     + b"\x21\x21"

@@ -167,9 +167,7 @@ def gauge(guard: Proxyguard, name: str) -> float:
 
 def checks(guard: Proxyguard) -> dict[str, float]:
     """How many checks took at most so many seconds, by bound."""
-    lines = [
-        line for line in guard.admin("/metrics").splitlines() if line.startswith("proxyguard_check_seconds_bucket")
-    ]
+    lines = [line for line in guard.admin("/metrics").splitlines() if line.startswith("proxyguard_check_seconds_bucket")]
     return {line.split('le="')[1].split('"')[0]: float(line.split()[1]) for line in lines}
 
 
@@ -206,9 +204,7 @@ APART = {"local": [200] * 12 + [429] * 2, "open": [200] * 14, "closed": [503] * 
 
 
 @pytest.fixture
-def rig(
-    folder: Path, upstream: str, request: pytest.FixtureRequest
-) -> Iterator[tuple[Store, Callable[[str], Proxyguard]]]:
+def rig(folder: Path, upstream: str, request: pytest.FixtureRequest) -> Iterator[tuple[Store, Callable[[str], Proxyguard]]]:
     """The server, and how to start an instance that counts there."""
     (folder / "rules").mkdir()
     (folder / "rules" / "shared.yaml").write_text(RULES)

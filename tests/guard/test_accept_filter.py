@@ -49,12 +49,9 @@ def test_only_a_ban_that_drops_is_carried_out_at_accept(then: Refusal, refused: 
 
 
 @pytest.mark.parametrize(
-    ("when", "refused"),
-    [(OFFICE, False), (AllOf((ROBOTS, OFFICE)), False), (ROBOTS, True), (Not(OFFICE), True), (None, True)],
+    ("when", "refused"), [(OFFICE, False), (AllOf((ROBOTS, OFFICE)), False), (ROBOTS, True), (Not(OFFICE), True), (None, True)]
 )
-def test_allow_rules_that_name_the_address_win_those_about_paths_cannot_be_asked(
-    when: Condition | None, refused: bool
-) -> None:
+def test_allow_rules_that_name_the_address_win_those_about_paths_cannot_be_asked(when: Condition | None, refused: bool) -> None:
     assert doorman(Drop(), policy(when)).refuses(CLIENT) is refused
 
 

@@ -100,9 +100,7 @@ def test_plain_passes_are_not_recorded_but_allowed_scored_and_shadowed_ones_are(
     bench = Bench(tmp_path)
     for target in (b"/", b"/robots.txt", b"/odd", b"/shadowed"):
         bench.guard.settle(bench.ask(target), Served(status=200, total_seconds=0.25))
-    assert [
-        (r["rule"], r["action"], r["mode"], r["score"], r["shadow"], r["milliseconds"]) for r in bench.records()
-    ] == [
+    assert [(r["rule"], r["action"], r["mode"], r["score"], r["shadow"], r["milliseconds"]) for r in bench.records()] == [
         ("robots", "allow", "enforce", 0.0, [], 250.0),
         ("default", "pass", "enforce", 20.0, [], 250.0),
         ("default", "pass", "shadow", 0.0, ["reject by maybe"], 250.0),
@@ -147,9 +145,7 @@ class BrokenStore:
 
 
 @pytest.mark.parametrize(("mode", "action"), [(FailureMode.OPEN, "pass"), (FailureMode.CLOSED, "reject")])
-def test_a_fault_of_ours_is_counted_and_decided_by_the_failure_mode(
-    tmp_path: Path, mode: FailureMode, action: str
-) -> None:
+def test_a_fault_of_ours_is_counted_and_decided_by_the_failure_mode(tmp_path: Path, mode: FailureMode, action: str) -> None:
     bench = Bench(tmp_path, store=BrokenStore(), mode=mode)
     ticket = bench.ask(b"/secret")
     assert (ticket.decision.name, ticket.decision.rule) == (action, "failure-mode")
@@ -179,9 +175,7 @@ def asked(bench: Bench, target: bytes) -> tuple[str, str, object]:
 
 
 @pytest.mark.parametrize("mode", FailureMode)
-def test_an_unavailable_store_refuses_what_it_would_count_whatever_the_failure_mode(
-    tmp_path: Path, mode: FailureMode
-) -> None:
+def test_an_unavailable_store_refuses_what_it_would_count_whatever_the_failure_mode(tmp_path: Path, mode: FailureMode) -> None:
     bench = Bench(tmp_path, store=LateStore(StoreUnavailable("gone")), mode=mode)
     assert asked(bench, b"/signup") == ("reject", "store-down", 503)
     assert asked(bench, b"/secret") == ("reject", "no-secret", None)

@@ -61,9 +61,7 @@ SCAN = "  - {name: scan, limit: {rate: 3/minute, count: {status: 404}}, action: 
 def test_a_scan_for_pages_that_are_not_there_is_banned_and_a_reader_is_not() -> None:
     desk = Desk(compiled(SCAN))
     assert {desk.serve(b"/page", OK, "192.0.2.9") for _ in range(50)} == {"pass by default"}
-    assert [desk.serve(b"/wp-%d" % number, MISSING) for number in range(5)] == ["pass by default"] * 3 + [
-        "ban by scan"
-    ] * 2
+    assert [desk.serve(b"/wp-%d" % number, MISSING) for number in range(5)] == ["pass by default"] * 3 + ["ban by scan"] * 2
     assert desk.serve(b"/page", OK, "192.0.2.9") == "pass by default"
     desk.now += 601
     assert desk.serve() == "pass by default"
@@ -71,9 +69,7 @@ def test_a_scan_for_pages_that_are_not_there_is_banned_and_a_reader_is_not() -> 
 
 def test_failed_log_ins_count_and_successful_ones_do_not() -> None:
     desk = Desk(
-        compiled(
-            "  - {name: guess, when: {path: /login}, limit: {rate: 3/hour, count: {status: [401, 403]}}, action: reject}\n"
-        )
+        compiled("  - {name: guess, when: {path: /login}, limit: {rate: 3/hour, count: {status: [401, 403]}}, action: reject}\n")
     )
     assert {desk.serve(b"/login", OK) for _ in range(20)} == {"pass by default"}
     for status in (401, 403, 401):
@@ -85,8 +81,7 @@ def test_failed_log_ins_count_and_successful_ones_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "rate", "passes"),
-    [("bytes", "3000/hour", 3), ("upstream_seconds", "2/minute", 3), ("bytes", "2500/hour", 3)],
+    ("count", "rate", "passes"), [("bytes", "3000/hour", 3), ("upstream_seconds", "2/minute", 3), ("bytes", "2500/hour", 3)]
 )
 def test_what_responses_cost_is_charged_when_they_end(count: str, rate: str, passes: int) -> None:
     desk = Desk(compiled(f"  - {{name: cost, limit: {{rate: {rate}, count: {count}}}, action: reject}}\n"))

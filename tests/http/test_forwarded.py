@@ -96,11 +96,7 @@ X_FORWARDED_FOR: list[tuple[str, str, list[bytes], tuple[str, int | None]]] = [
     ("peer", "values", "client"), [row[1:] for row in X_FORWARDED_FOR], ids=[row[0] for row in X_FORWARDED_FOR]
 )
 def test_x_forwarded_for_is_read_from_the_right(peer: str, values: list[bytes], client: tuple[str, int | None]) -> None:
-    headers = (
-        (b"Host", b"a.example"),
-        *((b"X-Forwarded-For", value) for value in values),
-        (b"Forwarded", b"for=9.9.9.9"),
-    )
+    headers = ((b"Host", b"a.example"), *((b"X-Forwarded-For", value) for value in values), (b"Forwarded", b"for=9.9.9.9"))
     assert _resolved("x-forwarded-for", peer, headers) == client
 
 
@@ -136,9 +132,7 @@ FORWARDED: list[tuple[str, str, list[bytes], tuple[str, int | None]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("peer", "values", "client"), [row[1:] for row in FORWARDED], ids=[row[0] for row in FORWARDED]
-)
+@pytest.mark.parametrize(("peer", "values", "client"), [row[1:] for row in FORWARDED], ids=[row[0] for row in FORWARDED])
 def test_forwarded_is_read_from_the_right(peer: str, values: list[bytes], client: tuple[str, int | None]) -> None:
     headers = (*((b"Forwarded", value) for value in values), (b"X-Forwarded-For", b"9.9.9.9"))
     assert _resolved("forwarded", peer, headers) == client
@@ -176,8 +170,7 @@ def test_nobody_is_trusted_unless_told() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)), max_size=8), st.integers(0, 2**32 - 1))
 def test_trust_is_membership_in_any_network(ranges: list[tuple[int, int]], number: int) -> None:
     networks = tuple(
-        Network.parse(f"{Address((0xFFFF << 32) + (first >> (32 - bits) << (32 - bits))).text}/{bits}")
-        for first, bits in ranges
+        Network.parse(f"{Address((0xFFFF << 32) + (first >> (32 - bits) << (32 - bits))).text}/{bits}") for first, bits in ranges
     )
     peer = Address((0xFFFF << 32) + number)
     resolver = ClientAddressResolver(Trust(proxies=networks))
@@ -222,9 +215,7 @@ def _told(header: str, peer: str, headers: Headers) -> tuple[frozenset[bytes], d
     resolver = _resolver(header)
     address = Address.parse(peer)
     client = resolver.resolve(address, headers)
-    drop, add = resolver.forwarding_headers(
-        headers, address, client, resolver.scheme(address, headers, b"http"), b"a.example"
-    )
+    drop, add = resolver.forwarding_headers(headers, address, client, resolver.scheme(address, headers, b"http"), b"a.example")
     return drop, dict(add)
 
 
@@ -260,9 +251,7 @@ def test_the_upstream_hears_nothing_that_an_untrusted_client_made_up() -> None:
         ("x-forwarded-for", ((b"X-Forwarded-For", b"6.6.6.6, junk"),), b"10.0.0.1", b"10.0.0.1"),
     ],
 )
-def test_the_upstream_hears_the_hops_that_are_vouched_for(
-    header: str, headers: Headers, chain: bytes, real: bytes
-) -> None:
+def test_the_upstream_hears_the_hops_that_are_vouched_for(header: str, headers: Headers, chain: bytes, real: bytes) -> None:
     drop, add = _told(header, LOAD_BALANCER, headers)
     assert (add[b"X-Forwarded-For"], add[b"X-Real-IP"]) == (chain, real)
     assert {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip", b"forwarded"} <= drop

@@ -19,11 +19,7 @@ Ends = tuple[tuple[str, int], tuple[str, int]] | None
 
 
 def _v2(command: int, family: int, block: bytes, *, version: int = 2, length: int | None = None) -> bytes:
-    return (
-        SIGNATURE
-        + struct.pack("!BBH", version << 4 | command, family, len(block) if length is None else length)
-        + block
-    )
+    return SIGNATURE + struct.pack("!BBH", version << 4 | command, family, len(block) if length is None else length) + block
 
 
 def _block(source: str, destination: str, ports: tuple[int, int] = (4711, 443)) -> bytes:
@@ -127,11 +123,7 @@ def test_a_header_cut_short_waits(raw: bytes) -> None:
     assert _read([raw[:-1]]) is None
 
 
-@given(
-    st.lists(
-        st.binary(max_size=30) | st.sampled_from([SIGNATURE, b"PROXY ", b"\x21\x11\x00\x0c", V4, b"\r\n"]), max_size=8
-    )
-)
+@given(st.lists(st.binary(max_size=30) | st.sampled_from([SIGNATURE, b"PROXY ", b"\x21\x11\x00\x0c", V4, b"\r\n"]), max_size=8))
 def test_any_bytes_give_a_header_a_refusal_or_a_wait(pieces: list[bytes]) -> None:
     parser = ProxyHeaderParser()
     with suppress(BadProxyHeader):

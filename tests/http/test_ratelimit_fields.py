@@ -27,9 +27,7 @@ from tests import build
 JULY = 1_688_493_600.0
 """4 July 2023, 18:00 UTC."""
 
-DAILY = Quota(
-    limit=300, period_seconds=86_400.0, remaining=0, retry_after_seconds=7200.0, name="daily", reset_seconds=7200.0
-)
+DAILY = Quota(limit=300, period_seconds=86_400.0, remaining=0, retry_after_seconds=7200.0, name="daily", reset_seconds=7200.0)
 
 
 def test_fields_are_structured_lists() -> None:
@@ -83,14 +81,7 @@ def test_an_end_is_said_in_both_ways_and_never_too_early() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [
-        (1, "1 second"),
-        (119, "119 seconds"),
-        (121, "3 minutes"),
-        (7300, "3 hours"),
-        (200_000, "56 hours"),
-        (300_000, "4 days"),
-    ],
+    [(1, "1 second"), (119, "119 seconds"), (121, "3 minutes"), (7300, "3 hours"), (200_000, "56 hours"), (300_000, "4 days")],
 )
 def test_a_wait_is_rounded_up(seconds: int, words: str) -> None:
     assert format_wait(seconds) == words

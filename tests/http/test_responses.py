@@ -38,9 +38,7 @@ def test_status_and_retry_after_follow_the_decision(decision: Decision, status: 
 
 def test_the_form_follows_accept() -> None:
     decision = Decision(Reject(message="No <robots> & co"), "secret-rule", "secret reason")
-    page, data, text = (
-        render(decision, "00ff", accept=kind) for kind in (b"text/html,*/*", b"application/json", b"*/*")
-    )
+    page, data, text = (render(decision, "00ff", accept=kind) for kind in (b"text/html,*/*", b"application/json", b"*/*"))
     assert b"No &lt;robots&gt; &amp; co" in page.body
     assert json.loads(data.body) == {"status": 403, "message": "No <robots> & co", "reference": "00ff"}
     assert text.body == b"No <robots> & co\nReference: 00ff\n"
@@ -67,13 +65,9 @@ def test_every_page_is_whole_html_and_names_no_software_behind(status: int) -> N
     assert "mitmproxy" not in body.lower()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 second"), (45, "45 seconds"), (600, "10 minutes"), (90_000, "25 hours")]
-)
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 second"), (45, "45 seconds"), (600, "10 minutes"), (90_000, "25 hours")])
 def test_waits_are_said_in_words(seconds: float, words: str) -> None:
-    assert (
-        f"try again in {words}." in error_page(503, "x", accept=b"text/html", retry_after_seconds=seconds).body.decode()
-    )
+    assert f"try again in {words}." in error_page(503, "x", accept=b"text/html", retry_after_seconds=seconds).body.decode()
 
 
 def test_a_refusal_has_the_status_that_the_client_reads() -> None:
@@ -89,9 +83,7 @@ def test_a_drop_has_no_status() -> None:
 def test_a_page_keeps_what_looks_like_a_template_in_a_message() -> None:
     message = 'Don\'t {{ wait }} {% if %} {0} "now" \0'
     body = error_page(429, "00ff", accept=b"text/html", retry_after_seconds=5).body
-    own = render(
-        Decision(Reject(status=429, message=message, retry_after_seconds=5.0), "r"), "00ff", accept=b"text/html"
-    ).body
+    own = render(Decision(Reject(status=429, message=message, retry_after_seconds=5.0), "r"), "00ff", accept=b"text/html").body
     default = DEFAULT_MESSAGES[429].encode()
     assert own == body.replace(default, b"Don&#x27;t {{ wait }} {% if %} {0} &quot;now&quot; \0")
 

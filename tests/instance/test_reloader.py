@@ -76,9 +76,7 @@ def test_a_policy_survives_the_trip_from_the_building_process(rules: Path) -> No
 
 
 def test_large_rule_sets_travel_in_parts(rules: Path) -> None:
-    many = "name: many\nrules:\n" + "".join(
-        f"  - {{name: r{n}, action: reject, when: {{path: /{n}}}}}\n" for n in range(250)
-    )
+    many = "name: many\nrules:\n" + "".join(f"  - {{name: r{n}, action: reject, when: {{path: /{n}}}}}\n" for n in range(250))
     (rules / "20-many.yaml").write_text(many)
     loaded = load_tested(rules)
     assert len(split(loaded)) == 2 + 2 + 1 + 3
@@ -141,9 +139,7 @@ def test_every_way_of_changing_a_file_is_noticed(rules: Path, tmp_path: Path, ch
     listed.write_text("192.0.2.1\n")
     for version in ("v1", "v2"):
         (tmp_path / version).mkdir()
-        (tmp_path / version / "30.yaml").write_text(
-            "name: linked\nrules: [{name: linked, action: allow, when: {path: /l}}]\n"
-        )
+        (tmp_path / version / "30.yaml").write_text("name: linked\nrules: [{name: linked, action: allow, when: {path: /l}}]\n")
     (tmp_path / "data").symlink_to(tmp_path / "v1")
     (rules / "30.yaml").symlink_to(tmp_path / "data" / "30.yaml")
     before = signature(rules, [listed])
@@ -169,9 +165,7 @@ def test_every_way_of_changing_a_file_is_noticed(rules: Path, tmp_path: Path, ch
 def test_a_file_that_a_refused_edit_asked_for_is_watched_too(rules: Path) -> None:
     """The list named by the edit is missing; once it is there, the edit takes effect."""
     installed = Installed()
-    listing = GOOD.replace("rules:", "lists: {bad: {file: lists/bad.txt}}\nrules:").replace(
-        "{word: curl}", "{word: $bad}"
-    )
+    listing = GOOD.replace("rules:", "lists: {bad: {file: lists/bad.txt}}\nrules:").replace("{word: curl}", "{word: $bad}")
 
     async def run() -> None:
         reloader = installed.reloader(rules, poll_seconds=0.01)
@@ -200,9 +194,7 @@ def test_a_file_that_a_refused_edit_asked_for_is_watched_too(rules: Path) -> Non
     ids=["unchanged", "saved again while it was read", "found by the load", "found and younger than the load"],
 )
 def test_a_save_during_a_load_is_not_taken_for_read(
-    before: list[tuple[str, int, int, int]],
-    after: list[tuple[str, int, int, int]],
-    seen: list[tuple[str, int, int, int]],
+    before: list[tuple[str, int, int, int]], after: list[tuple[str, int, int, int]], seen: list[tuple[str, int, int, int]]
 ) -> None:
     assert signature_of_load(tuple(before), tuple(after), 100) == tuple(seen)
 

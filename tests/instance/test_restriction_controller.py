@@ -140,10 +140,7 @@ GIVEN = {"name": "new", "classes": {"anonymous": "5/day"}, "why": "Because.", "u
         ({"name": "shed"}, "'shed' sheds load by its alarm; it cannot be started by command"),
         ({"name": "past"}, "'past' ended at 2020-01-01 00:00 UTC; say another until in its file"),
         ({"name": "prepared", "until": 1.0}, "the end must lie in the future"),
-        (
-            {**GIVEN, "until": None},
-            "the restriction does not end\n  hint: --until 2h; what nobody ends stays for years",
-        ),
+        ({**GIVEN, "until": None}, "the restriction does not end\n  hint: --until 2h; what nobody ends stays for years"),
         ({**GIVEN, "why": ""}, "why is empty"),
         ({**GIVEN, "classes": {"gold": "5/day"}}, "there is no class 'gold'\n  hint: classes: anonymous, member"),
         (
@@ -256,9 +253,7 @@ def test_one_given_again_with_other_numbers_takes_the_place_of_the_first(pair: t
     assert [list(bench.orders.orders.given) for bench in pair] == [[], ["slow"]]
 
 
-def test_nothing_is_installed_while_nothing_changes_and_what_is_over_is_gone_everywhere(
-    pair: tuple[Bench, Bench],
-) -> None:
+def test_nothing_is_installed_while_nothing_changes_and_what_is_over_is_gone_everywhere(pair: tuple[Bench, Bench]) -> None:
     first, second = pair
     give(first)
     for _ in range(3):

@@ -48,15 +48,11 @@ def utc_offset(now: float, zone: str) -> timedelta | None:
         ("2026-03-29 01:10:00", 21_600.0, "Europe/Berlin", "2026-03-29 00:00:00", "2026-03-29 06:00:00"),
     ],
 )
-def test_windows_begin_and_end_where_the_wall_clock_says(
-    now: str, period: float, zone: str, start: str, end: str
-) -> None:
+def test_windows_begin_and_end_where_the_wall_clock_says(now: str, period: float, zone: str, start: str, end: str) -> None:
     assert span_at(at(now, zone), period, zone)[:2] == (at(start, zone), at(end, zone))
 
 
-@pytest.mark.parametrize(
-    ("day", "hours"), [("2026-03-29 12:00", 23), ("2026-10-25 12:00", 25), ("2026-07-01 12:00", 24)]
-)
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29 12:00", 23), ("2026-10-25 12:00", 25), ("2026-07-01 12:00", 24)])
 def test_the_days_on_which_clocks_change_have_23_and_25_hours(day: str, hours: int) -> None:
     span = span_at(at(day, "Europe/Berlin"), 86_400.0, "Europe/Berlin")
     assert span.end - span.start == hours * 3600.0
@@ -101,13 +97,8 @@ def test_spans_are_found_again_until_they_end() -> None:
     assert spans.at(limit, at("2026-07-01 12:30"))[:2] == first[:2]
 
 
-@given(
-    amount=st.integers(1, 20),
-    steps=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 5), st.booleans()), max_size=150),
-)
-def test_the_count_in_a_window_equals_a_list_of_what_was_admitted(
-    amount: int, steps: list[tuple[int, int, bool]]
-) -> None:
+@given(amount=st.integers(1, 20), steps=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 5), st.booleans()), max_size=150))
+def test_the_count_in_a_window_equals_a_list_of_what_was_admitted(amount: int, steps: list[tuple[int, int, bool]]) -> None:
     """The reference keeps every admitted cost with its time and adds up those of the current hour."""
     limit = Limit(amount, 3600.0, amount, (), window=Window.CALENDAR)
     state, now, admitted = UNSEEN, int(at("2026-07-01 11:50")), list[tuple[int, int]]()

@@ -42,13 +42,9 @@ TIMELINES = TIMELINE.findall(TEXT)
 
 
 VISITS = re.compile(r"\| at \| ([a-z ]+) \| answer \|\n\|[-|]+\|\n((?:\|.*\|\n)+)")
-VISIT = re.compile(
-    r"\| (?:(Monday|Tuesday) )?(\d+):(\d\d) \| (\S+)(?: \((\d+)\))? \| (passes|refused, come back in (.+)) \|"
-)
+VISIT = re.compile(r"\| (?:(Monday|Tuesday) )?(\d+):(\d\d) \| (\S+)(?: \((\d+)\))? \| (passes|refused, come back in (.+)) \|")
 MARK = "<!-- the limit of this table: "
-WALKS = [
-    (limit, *table) for limit, table in zip(re.findall(rf"{MARK}(.*) -->", TEXT), VISITS.findall(TEXT), strict=True)
-]
+WALKS = [(limit, *table) for limit, table in zip(re.findall(rf"{MARK}(.*) -->", TEXT), VISITS.findall(TEXT), strict=True)]
 
 
 def test_the_page_has_what_these_tests_are_about() -> None:
@@ -62,9 +58,7 @@ def test_the_page_has_what_these_tests_are_about() -> None:
 @pytest.mark.parametrize(("limit", "heading", "rows"), WALKS, ids=["calendar", "distinct", "status"])
 def test_days_of_requests_are_answered_as_shown(limit: str, heading: str, rows: str) -> None:
     assert f"limit: {limit}" in TEXT
-    rule_set, problems = parse_rule_set(
-        f"name: walk\nrules: [{{name: walk, limit: {limit}, action: reject}}]", "limits.md"
-    )
+    rule_set, problems = parse_rule_set(f"name: walk\nrules: [{{name: walk, limit: {limit}, action: reject}}]", "limits.md")
     assert format_report(problems) == ""
     assert rule_set is not None
     policy = compile_policy(Policy((rule_set,)), secret=b"page")

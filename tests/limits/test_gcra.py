@@ -42,8 +42,7 @@ def test_burst_one_spaces_requests_evenly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "period"),
-    [(1, 1.0), (3, 60.0), (7, 60.0), (10, 1.0), (6000, 86_400.0), (100_000, 1.0), (99_991, 7.0)],
+    ("amount", "period"), [(1, 1.0), (3, 60.0), (7, 60.0), (10, 1.0), (6000, 86_400.0), (100_000, 1.0), (99_991, 7.0)]
 )
 def test_exactly_the_burst_passes_at_one_instant(amount: int, period: float) -> None:
     for now in (0.1, START + 0.123456, 3e9 + 1 / 3):
@@ -90,9 +89,7 @@ def test_a_charge_that_does_not_fit_is_not_counted() -> None:
 def test_a_cost_above_the_burst_takes_the_whole_burst() -> None:
     state, usage = charge(UNSEEN, START, limit(10, 60.0, 5), 50.0)
     assert usage == Usage(exceeded=False, remaining=0, retry_after_seconds=0.0)
-    assert charge(state, START, limit(10, 60.0, 5), 50.0)[1] == Usage(
-        exceeded=True, remaining=0, retry_after_seconds=30.0
-    )
+    assert charge(state, START, limit(10, 60.0, 5), 50.0)[1] == Usage(exceeded=True, remaining=0, retry_after_seconds=30.0)
 
 
 def test_an_owed_cost_is_counted_though_it_does_not_fit_and_its_debt_is_bounded() -> None:
@@ -119,9 +116,7 @@ def test_a_clock_set_back_a_year_frees_clients_within_two_bursts() -> None:
     assert usage.retry_after_seconds <= 66.1
 
 
-STEPS = st.lists(
-    st.tuples(st.one_of(st.just(0), st.integers(0, 1024 * 30)), st.integers(1, 5)), min_size=1, max_size=120
-)
+STEPS = st.lists(st.tuples(st.one_of(st.just(0), st.integers(0, 1024 * 30)), st.integers(1, 5)), min_size=1, max_size=120)
 
 
 @given(amount=st.integers(1, 50), period=st.integers(1, 600), burst=st.integers(1, 60), steps=STEPS)
@@ -144,9 +139,7 @@ def test_gcra_equals_a_token_bucket_in_exact_fractions(
         if tokens >= asked:
             tokens -= asked
         else:
-            assert usage.retry_after_seconds == pytest.approx(
-                float((asked - tokens) / rate), rel=1e-6, abs=1e-3 * period
-            )
+            assert usage.retry_after_seconds == pytest.approx(float((asked - tokens) / rate), rel=1e-6, abs=1e-3 * period)
 
 
 @given(amount=st.integers(1, 20), burst=st.integers(1, 20), waits=st.lists(st.floats(0, 20), min_size=2, max_size=150))

@@ -24,9 +24,7 @@ NOT_FOUND = Count(CountKind.STATUSES, statuses=((404, 404), (500, 599)))
         (NOT_FOUND, (600, 0, 0.1), 0.0),
     ],
 )
-def test_a_response_costs_what_the_limit_counts(
-    count: Count, response: tuple[int, int, float | None], cost: float
-) -> None:
+def test_a_response_costs_what_the_limit_counts(count: Count, response: tuple[int, int, float | None], cost: float) -> None:
     assert count.cost(*response) == cost
 
 

@@ -42,9 +42,7 @@ def test_small_limits_equal_a_set(amount: int, values: list[int]) -> None:
         state, usage = charge(state, NOW, END, checked, hashed(value))
         if fits:
             seen.add(value)
-        assert usage == Usage(
-            exceeded=not fits, remaining=amount - len(seen), retry_after_seconds=0.0 if fits else 3600.0
-        )
+        assert usage == Usage(exceeded=not fits, remaining=amount - len(seen), retry_after_seconds=0.0 if fits else 3600.0)
 
 
 def test_the_largest_exact_limit_is_exact() -> None:

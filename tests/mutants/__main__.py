@@ -64,10 +64,7 @@ AREAS: Final[Mapping[str, Area]] = {
             "limits/test_gcra.py",
         ),
     ),
-    "policy": Area(
-        ("policy/compile/compile.py", "policy/compile/conditions.py", "policy/engine.py"),
-        ("policy",),
-    ),
+    "policy": Area(("policy/compile/compile.py", "policy/compile/conditions.py", "policy/engine.py"), ("policy",)),
     "restrictions": Area(("restrictions/monitor.py",), ("instance/test_restriction_controller.py", "restrictions")),
 }
 
@@ -137,28 +134,9 @@ def copy_tree(area: str) -> None:
 
 def configuration(area: Area) -> str:
     """mutmut's, as it stands in pyproject.toml: lists of texts look alike in JSON and TOML."""
-    options = [
-        "-m",
-        "not slow",
-        "-W",
-        "ignore",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "-o",
-        "faulthandler_timeout=0",
-    ]
+    options = ["-m", "not slow", "-W", "ignore", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "faulthandler_timeout=0"]
     modules = [f"proxyguard/{each}" for each in area.modules]
-    types = [
-        "mypy",
-        "--output",
-        "json",
-        "--follow-imports",
-        "silent",
-        "--no-warn-unused-ignores",
-        "--allow-untyped-decorators",
-    ]
+    types = ["mypy", "--output", "json", "--follow-imports", "silent", "--no-warn-unused-ignores", "--allow-untyped-decorators"]
     return CONFIGURATION.format(
         modules=json.dumps(modules),
         types=json.dumps([*types, *modules]),
@@ -177,9 +155,7 @@ def forget_survivors(area: str) -> None:
     """Have mutants that survived tried again: a test may have come for them."""
     for path, record in results(area):
         codes = record["exit_code_by_key"]
-        record["exit_code_by_key"] = {
-            name: None if _STATUS.get(code) == "survived" else code for name, code in codes.items()
-        }
+        record["exit_code_by_key"] = {name: None if _STATUS.get(code) == "survived" else code for name, code in codes.items()}
         path.write_text(json.dumps(record))
 
 
@@ -199,10 +175,7 @@ def mutants(area: str) -> list[Mutant]:
     """All mutants of an area, in the order of its modules."""
     return [
         Mutant(
-            area,
-            path.relative_to(COPIES / area / "mutants").as_posix().removesuffix(".meta"),
-            name,
-            _STATUS.get(code, "killed"),
+            area, path.relative_to(COPIES / area / "mutants").as_posix().removesuffix(".meta"), name, _STATUS.get(code, "killed")
         )
         for path, record in results(area)
         for name, code in record["exit_code_by_key"].items()
@@ -217,9 +190,7 @@ def function_of(name: str) -> str:
 
 def changes(survivors: Sequence[Mutant]) -> dict[str, Change]:
     """What each of some mutants does, asked of mutmut, in the copy."""
-    from mutmut.mutation.diff_apply import (  # noqa: PLC0415 - installed by `make mutants` alone
-        get_diff_for_mutant,
-    )
+    from mutmut.mutation.diff_apply import get_diff_for_mutant  # noqa: PLC0415 - installed by `make mutants` alone
 
     found = {}
     for mutant in survivors:
@@ -248,9 +219,7 @@ def read_equivalent(text: str) -> dict[Change, str]:
     return listed
 
 
-def report(
-    tried: Sequence[Mutant], made: Mapping[str, Change], equivalent: Mapping[Change, str], *, show: bool
-) -> float:
+def report(tried: Sequence[Mutant], made: Mapping[str, Change], equivalent: Mapping[Change, str], *, show: bool) -> float:
     """Print the table, the survivors, and what the list of equivalents no longer needs; the share killed in percent."""
     same = {name for name, change in made.items() if change in equivalent}
     print(f"{'module':<52}{'mutants':>8}{'killed':>8}{'equal':>7}{'survived':>10}{'left':>6}{'killed %':>10}")

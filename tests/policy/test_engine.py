@@ -93,9 +93,7 @@ def test_allow_wins_from_the_last_place_over_everything_and_is_not_counted() -> 
         assert site.decide(asked) == Decision(action=Allow(), rule="office", reason="because office")
     found = match(site.policy, asked, 0.0)
     assert (found.charges, found.ban_keys) == ((), ())
-    assert decide(found, Outcome(None, ())) == Ruling(
-        Decision(action=Allow(), rule="office", reason="because office"), None
-    )
+    assert decide(found, Outcome(None, ())) == Ruling(Decision(action=Allow(), rule="office", reason="because office"), None)
 
 
 def test_an_active_ban_comes_before_other_rules_and_counts_nothing() -> None:
@@ -137,9 +135,7 @@ def test_all_limits_of_a_request_are_one_batch_in_file_order() -> None:
 @pytest.mark.parametrize("action", [Reject(), Tarpit(), Drop(), Ban(60.0)])
 def test_a_refusal_that_is_certain_is_not_counted_by_limits_before_it(action: Action) -> None:
     policy = compiled(
-        rule("pages", Reject(), counted=limit(2)),
-        rule("curl", action, word("curl")),
-        rule("later", Reject(), counted=limit(2)),
+        rule("pages", Reject(), counted=limit(2)), rule("curl", action, word("curl")), rule("later", Reject(), counted=limit(2))
     )
     refused = match(policy, request(user_agent="curl"), 0.0)
     assert [charge.cost for charge in refused.charges] == [0.0]
@@ -160,9 +156,7 @@ def test_scores_add_up_and_the_threshold_sees_what_came_before_it() -> None:
         rule("good", Score(-20), word("Firefox")),
         rule("suspicious", Reject(), score_at_least(60)),
     )
-    assert site.decide(request()) == Decision(
-        action=Reject(), rule="suspicious", reason="because suspicious", score=70.0
-    )
+    assert site.decide(request()) == Decision(action=Reject(), rule="suspicious", reason="because suspicious", score=70.0)
     assert site.decide(request(user_agent="Firefox")) == Decision(action=Pass(), score=50.0)
     assert site.decide(request(headers=(("Accept", "*/*"),))).score == 30.0
 
@@ -221,9 +215,7 @@ def test_rules_after_one_that_depends_on_counts_are_still_charged() -> None:
 
 def test_a_rule_that_the_score_so_far_decides_whatever_comes_is_still_open_when_a_limit_gives_points() -> None:
     site = Site(
-        rule("fast", Score(-100), counted=limit(1)),
-        rule("odd", Score(50)),
-        rule("suspicious", Reject(), score_at_least(50)),
+        rule("fast", Score(-100), counted=limit(1)), rule("odd", Score(50)), rule("suspicious", Reject(), score_at_least(50))
     )
     assert site.said(request()) == "reject by suspicious"
     assert site.decide(request()) == Decision(action=Pass(), score=-50.0)
@@ -300,8 +292,7 @@ def test_a_ban_is_for_the_key_of_its_limit() -> None:
     network = KeyPart(KeyKind.NETWORK)
     api_key = KeyPart(KeyKind.HEADER, "x-api-key")
     site = Site(
-        rule("net", Ban(60.0), SIGN_UP, limit(1, network)),
-        rule("key", Ban(60.0), equal("path", "/api"), limit(1, api_key)),
+        rule("net", Ban(60.0), SIGN_UP, limit(1, network)), rule("key", Ban(60.0), equal("path", "/api"), limit(1, api_key))
     )
     for _ in range(2):
         site.decide(request("/signup"))
@@ -319,10 +310,7 @@ def test_leaving_the_key_out_bans_only_who_left_it_out() -> None:
     site.decide(request())
     assert site.rule(request()).ban is not None
     assert site.said(request()) == "ban by key"
-    assert match(site.policy, request(client="203.0.113.5"), 0.0).ban_keys == (
-        "client:203.0.113.5",
-        "network:203.0.113.0/24",
-    )
+    assert match(site.policy, request(client="203.0.113.5"), 0.0).ban_keys == ("client:203.0.113.5", "network:203.0.113.0/24")
 
 
 def test_the_keys_to_look_for_bans_by_are_the_client_its_network_and_those_of_enforced_ban_rules() -> None:
@@ -354,9 +342,7 @@ def test_a_second_user_agent_field_does_not_hide_the_first() -> None:
 
 
 def test_absent_and_empty_headers_differ() -> None:
-    site = Site(
-        rule("absent", Reject(), asks("header.accept", Absent())), rule("empty", Drop(), equal("header.accept", ""))
-    )
+    site = Site(rule("absent", Reject(), asks("header.accept", Absent())), rule("empty", Drop(), equal("header.accept", "")))
     assert site.said(request()) == "reject by absent"
     assert site.said(request(headers=(("Accept", ""),))) == "drop by empty"
     assert site.decide(request(headers=(("ACCEPT", "*/*"),))) is PASS_BY_DEFAULT
@@ -382,9 +368,7 @@ def test_an_allow_rule_with_a_limit_is_refused() -> None:
 
 
 def test_the_engine_takes_what_the_store_says_in_order() -> None:
-    found = match(
-        compiled(rule("a", Score(1), counted=limit(1)), rule("b", Tag("b"), counted=limit(1))), request(), 0.0
-    )
+    found = match(compiled(rule("a", Score(1), counted=limit(1)), rule("b", Tag("b"), counted=limit(1))), request(), 0.0)
     usages = (
         Usage(exceeded=False, remaining=0, retry_after_seconds=0.0),
         Usage(exceeded=True, remaining=0, retry_after_seconds=1.0),

@@ -19,11 +19,7 @@ responses = st.tuples(st.sampled_from([200, 404, 503]), st.sampled_from([0, 1, 5
 
 
 def compiled_decision(
-    policy: CompiledPolicy,
-    request: Request,
-    now: float,
-    store: TallyStore,
-    response: tuple[int, int, float] | None = None,
+    policy: CompiledPolicy, request: Request, now: float, store: TallyStore, response: tuple[int, int, float] | None = None
 ) -> Decision:
     found = match(policy, request, now)
     if found.decision is not None:

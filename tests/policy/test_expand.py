@@ -56,17 +56,11 @@ restrictions:
 
 
 def test_limits_count_by_account_where_accounts_are_known(tmp_path: Path) -> None:
-    rules = {
-        rule.name: rule for rule_set in load(tmp_path, a=CLASSES, b=RESTRICTION).rule_sets for rule in rule_set.rules
-    }
+    rules = {rule.name: rule for rule_set in load(tmp_path, a=CLASSES, b=RESTRICTION).rule_sets for rule in rule_set.rules}
     anonymous, signed_in = rules["slow-anonymous"].limit, rules["slow-signed-in"].limit
     assert anonymous is not None
     assert signed_in is not None
-    assert (anonymous.per, anonymous.missing, anonymous.announce) == (
-        (KeyPart(KeyKind.ACCOUNT),),
-        Missing.SEPARATE,
-        True,
-    )
+    assert (anonymous.per, anonymous.missing, anonymous.announce) == ((KeyPart(KeyKind.ACCOUNT),), Missing.SEPARATE, True)
     assert (signed_in.per, signed_in.missing, signed_in.announce) == ((KeyPart(KeyKind.CLIENT),), Missing.SHARED, True)
     assert rules["slow-anonymous"].action == Reject(429, "Because of the scrapers.")
 
@@ -108,17 +102,12 @@ def test_the_common_rules_apply_to_every_choice_and_no_mode_weakens_them(tmp_pat
     policy = load(tmp_path, a=CLASSES.replace("name: who", "name: who\nmode: off"), b=RESTRICTION)
     common = policy.rule_sets[0]
     assert common.common
-    assert [rule.name for rule in compile_policy(Policy((common,)), secret=b"x").rules] == [
-        "class:signed-in",
-        "class:new",
-    ]
+    assert [rule.name for rule in compile_policy(Policy((common,)), secret=b"x").rules] == ["class:signed-in", "class:new"]
 
 
 @pytest.mark.parametrize("on", [(), ("slow",), ("slow", "shed")])
 @pytest.mark.parametrize("account", [None, b"member"])
-def test_the_engine_and_the_trace_agree_whatever_is_on(
-    tmp_path: Path, on: tuple[str, ...], account: bytes | None
-) -> None:
+def test_the_engine_and_the_trace_agree_whatever_is_on(tmp_path: Path, on: tuple[str, ...], account: bytes | None) -> None:
     policy = load(tmp_path, a=CLASSES, b=RESTRICTION)
     compiled = compile_policy(policy, secret=b"x")
     given = frozenset(tag for each in policy.restrictions if each.name in on for tag in tags_of(each))

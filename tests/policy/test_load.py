@@ -139,10 +139,7 @@ NO_DIRECTORY: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file": (lambda path: path.write_text(""), f"rules: error: the rules directory is not a directory\n{NAME_IT}"),
     "empty": (
         lambda path: path.mkdir(),
-        (
-            "rules: error: no rule file in this directory\n"
-            "  hint: rule files end in .yaml or .yml; is this the right directory?\n"
-        ),
+        ("rules: error: no rule file in this directory\n  hint: rule files end in .yaml or .yml; is this the right directory?\n"),
     ),
 }
 
@@ -162,9 +159,7 @@ def test_a_list_file_used_by_many_files_is_read_and_reported_once(tmp_path: Path
 
 
 def test_a_list_file_of_a_hundred_thousand_networks_loads_in_time(tmp_path: Path) -> None:
-    lines = "".join(
-        f"10.{number >> 8 & 255}.{number & 255}.0/24\n2001:db8:{number:x}::/48\n" for number in range(50_000)
-    )
+    lines = "".join(f"10.{number >> 8 & 255}.{number & 255}.0/24\n2001:db8:{number:x}::/48\n" for number in range(50_000))
     written(tmp_path, a_dot_yaml=LISTED.format("a"), lists__a_dot_txt=lines)
     started = time.process_time()
     result = load_policy(tmp_path)

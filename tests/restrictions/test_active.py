@@ -81,9 +81,7 @@ def test_a_limit_is_tried_on_the_last_hour() -> None:
     assert recent.try_out(Allowance("anonymous", 10.0, 40.0), 2400.0) == Tried(3, 0)
     assert recent.try_out(Allowance("anonymous", 9.0, 39.0), 2400.0) == Tried(3, 2)
     assert recent.try_out(Allowance("anonymous", 100.0, 39.0, (PathText(b"/posts/"),)), 2400.0) == Tried(2, 1)
-    assert recent.try_out(Allowance("anonymous", 0.0, 0.0, (PathText(b"/posts/1"),)), 2400.0) == Tried(
-        2, 2, exact=False
-    )
+    assert recent.try_out(Allowance("anonymous", 0.0, 0.0, (PathText(b"/posts/1"),)), 2400.0) == Tried(2, 2, exact=False)
     assert recent.try_out(Allowance("anonymous", 9.0, 39.0), 3900.0) == Tried(2, 0)
 
 
@@ -106,8 +104,7 @@ def test_made_up_parts_of_the_site_are_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "section"),
-    [(b"/posts/1", b"/posts/"), (b"/posts/", b"/posts/"), (b"/about", b"/"), (b"/", b"/"), (b"*", b"/")],
+    ("path", "section"), [(b"/posts/1", b"/posts/"), (b"/posts/", b"/posts/"), (b"/about", b"/"), (b"/", b"/"), (b"*", b"/")]
 )
 def test_a_part_of_the_site_ends_with_its_slash(path: bytes, section: bytes) -> None:
     assert section_of(path) == section
@@ -155,9 +152,7 @@ def test_orders_are_there_again_after_a_restart(tmp_path: Path) -> None:
     assert OverrideFile(path).orders == Overrides()
 
 
-def test_orders_that_cannot_be_written_are_in_force_all_the_same(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_orders_that_cannot_be_written_are_in_force_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = OverrideFile(tmp_path / "nowhere" / "orders")
     assert not file.keep(ORDERS)
     assert file.orders == ORDERS

@@ -28,16 +28,10 @@ CALM, LOUD = Signals(10.0, 0.1, 0.0), Signals(900.0, 0.1, 0.0)
 AFTER_EASING = Signals(450.0, 0.1, 0.0)
 
 BY_TIME = Restriction(name="slow", why="Because.", start=100.0, until=1000.0)
-BY_ALARM = replace(
-    BY_TIME, name="auto", start=None, alarm=Alarm(requests_per_second=500.0, for_seconds=3.0), hold_seconds=5.0
-)
+BY_ALARM = replace(BY_TIME, name="auto", start=None, alarm=Alarm(requests_per_second=500.0, for_seconds=3.0), hold_seconds=5.0)
 STANDBY = replace(BY_TIME, name="prepared", start=None, standby=True)
 SHED = replace(
-    BY_ALARM,
-    name="shed",
-    shed=Shed(every_seconds=4.0, steps=("suspected", "anonymous", "new")),
-    steps=3,
-    hold_seconds=600.0,
+    BY_ALARM, name="shed", shed=Shed(every_seconds=4.0, steps=("suspected", "anonymous", "new")), steps=3, hold_seconds=600.0
 )
 
 
@@ -150,9 +144,7 @@ def order_of(step: tuple[str, str], at: float, orders: Overrides) -> Overrides:
             return orders.end(name, Ended(at, "ended by command", "id"))
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["start", "give", "end"]), st.sampled_from("ab")), max_size=8)
-)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["start", "give", "end"]), st.sampled_from("ab")), max_size=8))
 def test_instances_that_heard_the_same_orders_agree_whoever_heard_what_first(steps: list[tuple[int, str, str]]) -> None:
     instances = [Overrides(), Overrides(), Overrides()]
     every = Overrides()
@@ -209,11 +201,7 @@ def test_the_meter_sees_the_last_ten_ticks() -> None:
     meter = Meter(BOUNDS)
     assert meter.feed(totals(1000, 5, 0, 0, 0), 0.0) == Signals()
     signals = meter.feed(totals(1200, 5, 95, 5, 0, errors=20), 1.0)
-    assert (signals.requests_per_second, signals.upstream_p95_seconds, signals.upstream_error_share) == (
-        200.0,
-        1.0,
-        0.2,
-    )
+    assert (signals.requests_per_second, signals.upstream_p95_seconds, signals.upstream_error_share) == (200.0, 1.0, 0.2)
     for tick in range(2, 13):
         signals = meter.feed(totals(1200, 5, 95, 5, 0, errors=20), float(tick))
     assert signals == Signals(0.0, None, None)

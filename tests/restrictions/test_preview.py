@@ -44,9 +44,7 @@ def test_what_can_be_tried_and_what_is_left_out(when: object, paths: Paths, left
     assert (trial.paths, trial.left_out) == (paths, left_out)
 
 
-@pytest.mark.parametrize(
-    ("rate", "in_piece", "in_hour"), [("60/hour", 65.0, 120.0), ("5/day", 5.0 + 5 / 288, 5.0 + 5 / 24)]
-)
+@pytest.mark.parametrize(("rate", "in_piece", "in_hour"), [("60/hour", 65.0, 120.0), ("5/day", 5.0 + 5 / 288, 5.0 + 5 / 24)])
 def test_workers_hear_it_as_json(rate: str, in_piece: float, in_hour: float) -> None:
     trial = trial_of(restriction({"path": {"prefix": "/posts/"}}, rate))
     (plain,) = json.loads(json.dumps(trial.plain()))

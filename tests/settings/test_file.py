@@ -30,9 +30,7 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def settings(
-    text: str = "", environ: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None
-) -> Settings:
+def settings(text: str = "", environ: Mapping[str, str] | None = None, overrides: Mapping[str, str] | None = None) -> Settings:
     Path("proxyguard.yaml").write_text(text)
     found = read_settings(None, environ or {}, overrides or {})
     assert isinstance(found, Settings), format_report(found)
@@ -139,9 +137,7 @@ def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object)
     attribute = BY_PATH[path].attribute
     assert at(Settings(), attribute) != expected
     assert at(settings(nested(path, text), environ), attribute) == expected
-    variable = {
-        BY_PATH[path].variable: text.strip("[]").strip("'").replace("'", "") if path != "admin" else "[::1]:9902"
-    }
+    variable = {BY_PATH[path].variable: text.strip("[]").strip("'").replace("'", "") if path != "admin" else "[::1]:9902"}
     assert at(settings("", environ | variable), attribute) == expected
 
 

@@ -87,9 +87,7 @@ def test_bytes_of_clients_are_shown_bounded_and_printable() -> None:
 
 def test_the_reference_explains_every_field_in_its_order() -> None:
     rows = re.findall(r"^\| (`[a-z`, ]+`) \|", REFERENCE, re.MULTILINE)
-    assert [name for row in rows for name in re.findall("[a-z]+", row)] == list(
-        json.loads(msgspec.json.encode(record()))
-    )
+    assert [name for row in rows for name in re.findall("[a-z]+", row)] == list(json.loads(msgspec.json.encode(record())))
 
 
 def test_the_record_in_the_reference_is_one() -> None:

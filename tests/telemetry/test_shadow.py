@@ -55,11 +55,7 @@ def test_requests_clients_networks_and_protected_ones_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     "decision",
-    [
-        would("score by a"),
-        would("allow by a"),
-        Decision(action=Reject(), rule="b", shadow=(ShadowHit("a", "reject"),)),
-    ],
+    [would("score by a"), would("allow by a"), Decision(action=Reject(), rule="b", shadow=(ShadowHit("a", "reject"),))],
     ids=["only points", "an allow", "stopped by another rule"],
 )
 def test_what_would_not_newly_stop_anyone_is_no_hit(decision: Decision) -> None:

@@ -104,9 +104,7 @@ class ClientConnection(PiecewiseProtocol):
         services.events.connection_opened()
         runtime.connections.add(self)
         transport.set_write_buffer_limits(high=high_water(services.bounds.buffer_bytes))
-        link = self._link = ClientState(
-            peer, services.clock() + services.bounds.head_seconds * runtime.admission.patience
-        )
+        link = self._link = ClientState(peer, services.clock() + services.bounds.head_seconds * runtime.admission.patience)
         link.wake = self._wake
         link.wake_soon = self._wake_soon
         link.upstreams = self._leases = Leases(self, runtime, link)

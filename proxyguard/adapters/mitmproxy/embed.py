@@ -44,9 +44,7 @@ class ConnectionContext(Context):
     Its `server` is one description that all share: upstream connections come from the pool, each with its own.
     """
 
-    def __init__(
-        self, client: Client, options: Options, link: ClientState
-    ) -> None:  # replaces, to save a Server a connection
+    def __init__(self, client: Client, options: Options, link: ClientState) -> None:  # replaces, to save a Server a connection
         self.client = client
         self.options = options
         self.server = NO_SERVER
@@ -57,9 +55,7 @@ class ConnectionContext(Context):
 class Stack:
     """The addon: chooses layers and certificates."""
 
-    def __init__(
-        self, services: FrontServices, certificates: Certificates, http2_layer: LayerFactory | None = None
-    ) -> None:
+    def __init__(self, services: FrontServices, certificates: Certificates, http2_layer: LayerFactory | None = None) -> None:
         self._services = services
         self._certificates = certificates
         self._http2_layer = http2_layer

@@ -383,8 +383,5 @@ class Exchange:
                 headed = upstream.headed - since
         status = self._status or (CLIENT_GONE if fault == "client-gone" else 0)
         self._services.checker.settle(
-            ticket,
-            Served(
-                status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self._started, fault, headed
-            ),
+            ticket, Served(status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self._started, fault, headed)
         )

@@ -115,9 +115,7 @@ class FrontServices:
             self._date = formatdate(time(), usegmt=True).encode("ascii")
         return self._date
 
-    def upstream_head(
-        self, head: RequestHead, request: Request, route: Route, link: ClientState, hide: bytes = b""
-    ) -> bytes:
+    def upstream_head(self, head: RequestHead, request: Request, route: Route, link: ClientState, hide: bytes = b"") -> bytes:
         """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
         authority = head.authority or route.authority
         drop, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)

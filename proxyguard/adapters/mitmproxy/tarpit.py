@@ -107,12 +107,7 @@ class Dripper:
     """All held clients of a worker."""
 
     def __init__(
-        self,
-        budget: TarpitBudget,
-        text: bytes,
-        wheel: TimerWheel,
-        clock: Callable[[], float],
-        on_count: Callable[[int], None],
+        self, budget: TarpitBudget, text: bytes, wheel: TimerWheel, clock: Callable[[], float], on_count: Callable[[int], None]
     ) -> None:
         self.budget = budget
         self.bin = bytearray(BIN_BYTES)

@@ -98,9 +98,7 @@ class KeyTable:
     is_quiet: bool = False
     prefixed: bool = False
 
-    def read(
-        self, node: Node, report: Report, around: Any = None, *, subject: str = "", hint: str = ""
-    ) -> Found | None:
+    def read(self, node: Node, report: Report, around: Any = None, *, subject: str = "", hint: str = "") -> Found | None:
         """Read every key that is there. None, reported, when the node is no such mapping.
 
         `subject` and `hint` take the place of the table's.
@@ -166,11 +164,7 @@ class Found:
     def attributes(self, **more: Any) -> dict[str, Any]:
         """The values by the attribute that they fill; `more` are added or put in their place."""
         keys = self.table.keys
-        filled = {
-            keys[name].attribute or name: value
-            for name, value in self.values.items()
-            if keys[name].attribute is not None
-        }
+        filled = {keys[name].attribute or name: value for name, value in self.values.items() if keys[name].attribute is not None}
         return filled | more
 
 

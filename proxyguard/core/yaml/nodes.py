@@ -231,9 +231,7 @@ class _Builder:
             raise _StopError(mark, f"*{event.anchor} is an alias in YAML, and nothing is called &{event.anchor}", hint)
         anchored = self._anchors[event.anchor]
         if anchored is None:
-            raise _StopError(
-                mark, f"the alias *{event.anchor} stands inside of what it refers to", "write the value out"
-            )
+            raise _StopError(mark, f"the alias *{event.anchor} stands inside of what it refers to", "write the value out")
         self._count += anchored.size - 1
         if self._count > MAX_NODES:
             raise _StopError(mark, f"more than {MAX_NODES} values, aliases followed", _LONG)

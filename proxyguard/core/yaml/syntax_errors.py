@@ -28,10 +28,7 @@ def _after_value(before: str) -> tuple[str, str]:
     """Something follows a value on its line."""
     if before.rstrip()[-1] in "'\"":
         return "text after a closing quote", "inside of '…' write '' for a quote, or put the whole value into \"…\""
-    return (
-        "text after the end of a value",
-        "look for a missing ':' after the key of this line, or for a bracket too many",
-    )
+    return ("text after the end of a value", "look for a missing ':' after the key of this line, or for a bracket too many")
 
 
 _CANNOT_START: Final = {
@@ -61,16 +58,8 @@ _SYNTAX: Final = (
         "put it in single quotes",
     ),
     ("expected version number", "a line that begins with % has a meaning of its own in YAML", "delete it"),
-    (
-        "directive",
-        "a line that begins with % has a meaning of its own in YAML",
-        "put it in single quotes, or delete it",
-    ),
-    (
-        "found unexpected document indicator",
-        "a line of --- or ... inside of a quoted text",
-        "look for a missing quote above",
-    ),
+    ("directive", "a line that begins with % has a meaning of its own in YAML", "put it in single quotes, or delete it"),
+    ("found unexpected document indicator", "a line of --- or ... inside of a quoted text", "look for a missing quote above"),
     (
         "mapping values are not allowed",
         "a ':' that YAML takes for a second key on this line, or a key that is indented too far",

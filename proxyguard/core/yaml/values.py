@@ -59,11 +59,7 @@ def read_sequence(node: Node, report: Report, subject: str, hint: str = "") -> S
 
 
 def read_keys(
-    mapping: Mapping,
-    allowed: Collection[str],
-    report: Report,
-    subject: str,
-    meant: MappingOf[str, str] | None = None,
+    mapping: Mapping, allowed: Collection[str], report: Report, subject: str, meant: MappingOf[str, str] | None = None
 ) -> dict[str, Node]:
     """The values by key; keys that are not allowed are reported. `meant` maps words people use to hints of their own.
 
@@ -189,11 +185,7 @@ def read_truth(node: Node, report: Report, subject: str) -> bool | None:
 
 
 def read_choice(
-    node: Node,
-    report: Report,
-    subject: str,
-    choices: Collection[str],
-    meant: MappingOf[str, str] | None = None,
+    node: Node, report: Report, subject: str, choices: Collection[str], meant: MappingOf[str, str] | None = None
 ) -> str | None:
     """One of a few words; `meant` maps words people use to hints of their own."""
     scalar = read_scalar(node, report, subject, "one word", listed(choices))
@@ -220,9 +212,7 @@ def read_duration(node: Node, report: Report, subject: str, low: float, high: fl
         return None
     if low <= seconds <= high:
         return seconds
-    complain(
-        report, node, f"{subject} is {scalar.text}", f"from {duration_text(low)} to {duration_text(high)}{instead}"
-    )
+    complain(report, node, f"{subject} is {scalar.text}", f"from {duration_text(low)} to {duration_text(high)}{instead}")
     return None
 
 

@@ -45,9 +45,7 @@ class ChunkedDecoder:
         "_size_line", "trailers",
     )  # fmt: skip
 
-    def __init__(
-        self, max_trailer_bytes: int, max_fields: int, max_bytes: int | None = None, *, lenient: bool = False
-    ) -> None:
+    def __init__(self, max_trailer_bytes: int, max_fields: int, max_bytes: int | None = None, *, lenient: bool = False) -> None:
         self._max_trailer = max_trailer_bytes
         self._max_fields = max_fields
         self._max_bytes = max_bytes

@@ -15,14 +15,7 @@ from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadRequest, Malformed
 from proxyguard.http.http1.fields import BARE_LF, longest_field, read_fields
 from proxyguard.http.http1.heads import END, Body, BodyKind, RequestEvent, RequestHead
-from proxyguard.http.http1.request_head import (
-    LINE_SPARE_BYTES,
-    RequestLine,
-    is_alike,
-    read_line,
-    understand,
-    with_target,
-)
+from proxyguard.http.http1.request_head import LINE_SPARE_BYTES, RequestLine, is_alike, read_line, understand, with_target
 
 REMEMBERED_BYTES: Final = 4096
 """Header sections up to this are remembered until the next request; nearly all are smaller."""

@@ -207,11 +207,7 @@ def _line_fault(text: bytes) -> str:
     """Which reason a head is refused for whose status line is not one."""
     if BARE_LF.search(text) is not None:
         return "bare-lf"
-    return (
-        "version"
-        if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 "))
-        else "status-line"
-    )
+    return "version" if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 ")) else "status-line"
 
 
 def _understand(

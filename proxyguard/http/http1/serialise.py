@@ -47,9 +47,7 @@ def request_head(
     dropped = _request_drops(drop)
     if head.nominated:
         dropped = dropped.union(head.nominated)
-    lines = [
-        b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority if authority is None else authority)
-    ]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority if authority is None else authority)]
     lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
     lines += [name + b": " + value for name, value in add]
     if head.body is BodyKind.CHUNKED:
@@ -108,9 +106,7 @@ def response_head(
     return b"\r\n".join(lines)
 
 
-def own_head(
-    status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool
-) -> bytes:
+def own_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool) -> bytes:
     """The head of an answer of our own; `headers` say its length."""
     lines = [b"HTTP/1.1 %d %b" % (status, reason_phrase(status))]
     lines += [name + b": " + value for name, value in headers]

@@ -17,9 +17,7 @@ from proxyguard.http.http1.faults import Malformed
 MAX_HOST_BYTES: Final = 253
 """The longest name DNS carries (RFC 1035 section 2.3.4), without the final dot."""
 
-_AUTHORITY: Final = re.compile(
-    rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*)\.?)(?::([0-9]{1,5}))?"
-)
+_AUTHORITY: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*)\.?)(?::([0-9]{1,5}))?")
 _ABSOLUTE: Final = re.compile(rb"(https?)://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENT: Final = re.compile(rb"[/\\]\.\.?(?:[/\\;]|\Z)")

@@ -232,11 +232,7 @@ def headers(stream: int, block: bytes, *, end: bool) -> bytes:
     pieces = [block[start : start + FRAME_BYTES] for start in range(0, len(block), FRAME_BYTES)]
     last = len(pieces) - 1
     return frame(HEADERS, END_STREAM if end else 0, stream, pieces[0]) + b"".join(
-        [
-            frame(CONTINUATION, END_HEADERS if place == last else 0, stream, piece)
-            for place, piece in enumerate(pieces)
-            if place
-        ]
+        [frame(CONTINUATION, END_HEADERS if place == last else 0, stream, piece) for place, piece in enumerate(pieces) if place]
     )
 
 

@@ -104,10 +104,7 @@ def _understand(
 
 def read_trailers(fields: list[Field], bounds: Bounds) -> Headers:
     """A trailer section, without the fields that may not be there. Raises Malformed."""
-    if (
-        len(fields) > bounds.header_count
-        or sum(len(name) + len(value) + 4 for name, value in fields) > bounds.field_bytes
-    ):
+    if len(fields) > bounds.header_count or sum(len(name) + len(value) + 4 for name, value in fields) > bounds.field_bytes:
         raise Malformed("trailer-size")
     _check_text(fields)
     if any(name in _CONNECTION_FIELDS for name, _ in fields):

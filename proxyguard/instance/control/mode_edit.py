@@ -155,9 +155,7 @@ def _insert(lines: list[str], mapping: Mapping, mode: Mode) -> int:
     return second.line
 
 
-def _only_the_mode_differs(
-    before: bytes, after: bytes, rule: str, mode: Mode, file: str, list_files: ListFiles | None
-) -> bool:
+def _only_the_mode_differs(before: bytes, after: bytes, rule: str, mode: Mode, file: str, list_files: ListFiles | None) -> bool:
     old, _ = parse_rule_set(before, file, list_files)
     new, _ = parse_rule_set(after, file, list_files)
     if old is None:
@@ -171,9 +169,7 @@ def _only_the_mode_differs(
 
 def _rules(rule_set: RuleSet, rule: str, mode: Mode) -> RuleSet:
     """The rule set with one rule's mode as asked for, and without tests and places, which an edit may move."""
-    rules = tuple(
-        replace(each, mode=mode if each.name == rule else each.mode, place=NOWHERE) for each in rule_set.rules
-    )
+    rules = tuple(replace(each, mode=mode if each.name == rule else each.mode, place=NOWHERE) for each in rule_set.rules)
     classes = tuple(replace(each, place=NOWHERE) for each in rule_set.classes)
     return replace(rule_set, rules=rules, classes=classes, tests=())
 

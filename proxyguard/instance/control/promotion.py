@@ -82,36 +82,23 @@ def judge(window: TallyWindow, rule: str, max_share: float) -> PromotionVerdict:
             ),
         )
     share = hits.protected.count() / seen
-    lines = (
-        effect,
-        f"{hits.protected.count()} of {seen} clients of protected classes ({share:.1%}; allowed {max_share:.1%})",
-    )
+    lines = (effect, f"{hits.protected.count()} of {seen} clients of protected classes ({share:.1%}; allowed {max_share:.1%})")
     if share <= max_share:
         return PromotionVerdict(allowed=True, lines=lines)
-    return PromotionVerdict(
-        allowed=False, lines=(*lines, *suspects(hits), "hint: make the rule narrower, or use --force")
-    )
+    return PromotionVerdict(allowed=False, lines=(*lines, *suspects(hits), "hint: make the rule narrower, or use --force"))
 
 
 def suspects(hits: Hits) -> list[str]:
     """The networks of protected clients that a rule hits most, one a line."""
     top = [(protected, network) for network, (_, protected) in hits.top_networks.counts.items() if protected]
-    return [
-        f"  {network}: {protected} requests of protected clients" for protected, network in sorted(top, reverse=True)
-    ]
+    return [f"  {network}: {protected} requests of protected clients" for protected, network in sorted(top, reverse=True)]
 
 
 class Promotions:
     """The commands `shadow-report`, `promote` and `demote`, and the watch over promoted rules."""
 
     def __init__(
-        self,
-        reloader: Reloader,
-        collect: Collect,
-        forget: Forget,
-        counts: Metrics,
-        *,
-        clock: Callable[[], float] = time,
+        self, reloader: Reloader, collect: Collect, forget: Forget, counts: Metrics, *, clock: Callable[[], float] = time
     ) -> None:
         self._reloader = reloader
         self._collect = collect
@@ -121,26 +108,16 @@ class Promotions:
         self._watched: dict[str, Watch] = {}
         self._rolled_back: list[dict[str, Any]] = []
         self._busy = asyncio.Lock()
-        self.commands: dict[str, Command] = {
-            "shadow-report": self._report,
-            "promote": self._promote,
-            "demote": self._demote,
-        }
+        self.commands: dict[str, Command] = {"shadow-report": self._report, "promote": self._promote, "demote": self._demote}
+        counts.gauge("rules_watched", "Promoted rules that go back to shadow by themselves.", lambda: len(self._watched))
         counts.gauge(
-            "rules_watched", "Promoted rules that go back to shadow by themselves.", lambda: len(self._watched)
-        )
-        counts.gauge(
-            "rules_held_in_shadow",
-            "Rules held in shadow although their file says enforce.",
-            lambda: len(self._reloader.shadowed),
+            "rules_held_in_shadow", "Rules held in shadow although their file says enforce.", lambda: len(self._reloader.shadowed)
         )
 
     def status(self) -> dict[str, Any]:
         """The promotions' part of `status`. Times are Unix seconds."""
         return {
-            "watched": {
-                rule: {"until": watch.until, "max_share": watch.max_share} for rule, watch in self._watched.items()
-            },
+            "watched": {rule: {"until": watch.until, "max_share": watch.max_share} for rule, watch in self._watched.items()},
             "rolled_back": self._rolled_back,
             "held_in_shadow": sorted(self._reloader.shadowed),
         }
@@ -233,9 +210,7 @@ class Promotions:
             await self._forget(rule, Mode.ENFORCE)
             if watch_seconds:
                 self._watched[rule] = Watch(self._clock() + watch_seconds, max_share)
-        logger.info(
-            "rule %s is promoted (%s:%d)%s", rule, edited.file, edited.line, " by force" if not verdict.allowed else ""
-        )
+        logger.info("rule %s is promoted (%s:%d)%s", rule, edited.file, edited.line, " by force" if not verdict.allowed else "")
         return {
             "rule": rule, "file": f"{edited.file}:{edited.line}", "lines": verdict.lines, "watch_seconds": watch_seconds,
         }  # fmt: skip
@@ -255,9 +230,7 @@ class Promotions:
             await self._reloader.reload()
         except RulesRejected as error:
             await asyncio.to_thread(_undo, edited)
-            raise CommandError(
-                f"{error.report.rstrip()}\nnot changed: with {rule} in {mode} the rules are refused"
-            ) from error
+            raise CommandError(f"{error.report.rstrip()}\nnot changed: with {rule} in {mode} the rules are refused") from error
         really = self._reloader.current.modes.get(rule)
         if really is not mode:
             await asyncio.to_thread(_undo, edited)

@@ -42,10 +42,7 @@ class RestrictionCommands:
         }
 
     async def _list(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "restrictions": [self._shown(each) for each in self._keeper.standings],
-            "signals": self._keeper.signals._asdict(),
-        }
+        return {"restrictions": [self._shown(each) for each in self._keeper.standings], "signals": self._keeper.signals._asdict()}
 
     def _shown(self, standing: Standing) -> dict[str, Any]:
         keeper, restriction = self._keeper, standing.restriction
@@ -79,9 +76,7 @@ class RestrictionCommands:
             if whole.shed is not None and self._keeper.orders.ending(name) is None:
                 raise CommandError(f"{quoted(name)} sheds load by its alarm; it cannot be started by command")
             if time() >= whole.until:
-                raise CommandError(
-                    f"{quoted(name)} ended at {format_minute(whole.until)}; say another until in its file"
-                )
+                raise CommandError(f"{quoted(name)} ended at {format_minute(whole.until)}; say another until in its file")
             if name in self._keeper.rules.given and until is None:
                 return {**self._one(name), "saved": True}  # it is on by being given
             known = await self._keeper.start(whole, until, time())
@@ -95,16 +90,12 @@ class RestrictionCommands:
         if any(each.name == name for each in keeper.rules.restrictions) and name not in keeper.orders.given:
             raise CommandError(f"a file has a restriction {quoted(name)} already\n  hint: choose another name")
         if len(keeper.orders.given.keys() - {name}) >= MAX_GIVEN:
-            raise CommandError(
-                f"{MAX_GIVEN} restrictions are given by command already\n  hint: end one, or write a file"
-            )
+            raise CommandError(f"{MAX_GIVEN} restrictions are given by command already\n  hint: end one, or write a file")
         plain, restriction = self._read(arguments, name, str(arguments.get("why", "")), until)
         known = await keeper.give(name, GivenRestriction(time(), restriction.until, plain), time())
         if name not in keeper.rules.given:
             await keeper.end(restriction, BY_COMMAND, time())
-            raise CommandError(
-                f"{quoted(name)} does not go together with the rules: a rule may have the name of one of its own"
-            )
+            raise CommandError(f"{quoted(name)} does not go together with the rules: a rule may have the name of one of its own")
         return known
 
     def _read(self, arguments: dict[str, Any], name: str, why: str, until: float) -> tuple[Plain, Restriction]:
@@ -132,11 +123,7 @@ class RestrictionCommands:
     def _known(self, name: str) -> Restriction:
         known = {each.name: each for each in self._keeper.rules.restrictions}
         if name not in known:
-            hint = (
-                f"restrictions: {', '.join(known)}"
-                if known
-                else "no file defines one; give it classes to start one: --class"
-            )
+            hint = f"restrictions: {', '.join(known)}" if known else "no file defines one; give it classes to start one: --class"
             raise CommandError(f"there is no restriction {quoted(name)}\n  hint: {hint}")
         return known[name]
 

@@ -28,9 +28,7 @@ class FillWatch:
 
     __slots__ = ("_advice", "_capacity", "_used", "_what", "is_high", "name", "warnings")
 
-    def __init__(
-        self, name: str, what: str, used: Callable[[], float], capacity: Callable[[], float], advice: str
-    ) -> None:
+    def __init__(self, name: str, what: str, used: Callable[[], float], capacity: Callable[[], float], advice: str) -> None:
         """`name` begins the metric's; `what` and `advice` stand in the log."""
         self.name = name
         self.is_high = False
@@ -51,25 +49,18 @@ class FillWatch:
             self.is_high = True
             self.warnings += 1
             percent = int(100 * used / capacity)
-            logger.warning(
-                "the table of %s is %d %% full (%d of %d): %s", self._what, percent, used, capacity, self._advice
-            )
+            logger.warning("the table of %s is %d %% full (%d of %d): %s", self._what, percent, used, capacity, self._advice)
 
     def gauges(self) -> list[Gauge]:
         """1 while the table is above 80 %, and how often it came there."""
         return [
             (f"{self.name}_high", f"1 while the table of {self._what} is 80 % full.", lambda: float(self.is_high)),
-            (
-                f"{self.name}_warnings",
-                f"Times the table of {self._what} became 80 % full.",
-                lambda: float(self.warnings),
-            ),
+            (f"{self.name}_warnings", f"Times the table of {self._what} became 80 % full.", lambda: float(self.warnings)),
         ]
 
 
 def watches_of(
-    keys: tuple[Callable[[], float], Callable[[], float]] | None,
-    bans: tuple[Callable[[], float], Callable[[], float]],
+    keys: tuple[Callable[[], float], Callable[[], float]] | None, bans: tuple[Callable[[], float], Callable[[], float]]
 ) -> tuple[FillWatch, ...]:
     """The watches of a store, from the fill and the capacity of its counters (None: kept elsewhere) and of its bans."""
     watches = [FillWatch("store_bans", "bans", *bans, "full, it drops the bans soonest to end; see counting.bans")]

@@ -53,12 +53,7 @@ class Call:
     __slots__ = ("ban_keys", "charges", "deadline", "future", "now")
 
     def __init__(
-        self,
-        deadline: float,
-        future: asyncio.Future[Outcome],
-        charges: Sequence[Charge],
-        ban_keys: Sequence[str],
-        now: float,
+        self, deadline: float, future: asyncio.Future[Outcome], charges: Sequence[Charge], ban_keys: Sequence[str], now: float
     ) -> None:
         self.deadline = deadline
         self.future = future

@@ -98,9 +98,7 @@ class Connection(asyncio.Protocol):
             _, connection = await loop.create_connection(lambda: cls(on_end), url.host, url.port, ssl=context)
         try:
             if url.password:
-                await connection.call(
-                    *(("AUTH", url.username, url.password) if url.username else ("AUTH", url.password))
-                )
+                await connection.call(*(("AUTH", url.username, url.password) if url.username else ("AUTH", url.password)))
             if url.database:
                 await connection.call("SELECT", url.database)
         except BaseException:

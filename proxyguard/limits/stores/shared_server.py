@@ -21,16 +21,7 @@ from typing import Final, assert_never, cast
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
-from proxyguard.limits.stores.frames import (
-    Calls,
-    Hello,
-    MessageReader,
-    News,
-    Outcomes,
-    Welcome,
-    decode_from_worker,
-    frame,
-)
+from proxyguard.limits.stores.frames import Calls, Hello, MessageReader, News, Outcomes, Welcome, decode_from_worker, frame
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote

@@ -136,9 +136,7 @@ class ValkeyTransport(Transport):
             async with asyncio.timeout(self.store.timeout_seconds):
                 key = f"{self._counter}probe"
                 charge = self._encode([(SLIDING, 1.0, 0, PROBE.interval_seconds, PROBE.burst)])
-                await connection.call(
-                    "EVALSHA", self._charge_script.digest, 1, key, charge, self._now_text(self.store.clock())
-                )
+                await connection.call("EVALSHA", self._charge_script.digest, 1, key, charge, self._now_text(self.store.clock()))
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {self.store.timeout_seconds * 1000:.0f} ms") from None
 

@@ -20,9 +20,7 @@ type ActionKinds = MappingOf[str, ActionKind]
 
 _MEANT: Final = {
     **dict.fromkeys(("slow", "throttle", "sleep", "wait"), "did you mean 'delay' or 'tarpit'?"),
-    **dict.fromkeys(
-        ("limit", "ratelimit", "rate_limit"), "write the limit beside the action: limit: {rate: 10/minute}"
-    ),
+    **dict.fromkeys(("limit", "ratelimit", "rate_limit"), "write the limit beside the action: limit: {rate: 10/minute}"),
     **dict.fromkeys(("challenge", "captcha"), "there are no challenges; score, delay or limit instead"),
     **dict.fromkeys(("log", "monitor", "count", "shadow"), "write mode: shadow beside the action that would be taken"),
 }

@@ -28,9 +28,7 @@ DECISIONS: Final = tuple(name for name, row in ACTIONS.items() if row.is_termina
 """What a decision can be called; score and tag never decide."""
 
 ACTION: Final = Kind(
-    lambda node, report, _subject, _around: read_action(node, report, ACTIONS),
-    "action",
-    {"$ref": "#/definitions/action"},
+    lambda node, report, _subject, _around: read_action(node, report, ACTIONS), "action", {"$ref": "#/definitions/action"}
 )
 
 

@@ -26,9 +26,7 @@ ROW: Final = ActionKind(
     value=Score,
     effect=Effect.GO_ON,
     about="Add points and go on to the next rule.",
-    options=Kind(
-        plain(_read), "points", {"type": "number", "minimum": -MAX_POINTS, "maximum": MAX_POINTS, "examples": [40]}
-    ),
+    options=Kind(plain(_read), "points", {"type": "number", "minimum": -MAX_POINTS, "maximum": MAX_POINTS, "examples": [40]}),
     example="action: {score: 40}",
     unjudged=lambda score: f"scores may be {'higher' if score.points > 0 else 'lower'} than here",
 )

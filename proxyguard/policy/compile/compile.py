@@ -16,15 +16,7 @@ from proxyguard.core.decision import Action, Allow, Ban, Decision, Mode, Score, 
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
-from proxyguard.policy.compile.conditions import (
-    SCORED,
-    TAGGED,
-    Holds,
-    Trigger,
-    holds,
-    trigger_of_tag,
-    triggers,
-)
+from proxyguard.policy.compile.conditions import SCORED, TAGGED, Holds, Trigger, holds, trigger_of_tag, triggers
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
@@ -200,9 +192,7 @@ def compile_policy(
     `yield_control` is called between steps of a few milliseconds, for a compilation in a thread beside a serving loop.
     Raises PolicyError for what parsing cannot see: a pattern too large to compile, an `allow` with a limit.
     """
-    ordered = [
-        (rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set in policy.rule_sets for rule in rule_set.rules
-    ]
+    ordered = [(rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set in policy.rule_sets for rule in rule_set.rules]
     live = [(rule_set, rule, own) for rule_set, rule, own in ordered if own is not Mode.OFF]
     live.sort(key=lambda entry: not isinstance(entry[1].action, Allow))
     keys = KeyMaker(secret, prefixes)
@@ -238,9 +228,7 @@ def _compiled_rule(rule_set: RuleSet, rule: Rule, node: Node, keys: KeyMaker, *,
     if rule.limit is None:
         return CompiledRule(rule, node, enforced=enforced, key=None)
     if isinstance(rule.action, Allow):
-        raise PolicyError(
-            f"{rule.place}: rule {rule.name}: an allow rule cannot have a limit, because it is never counted"
-        )
+        raise PolicyError(f"{rule.place}: rule {rule.name}: an allow rule cannot have a limit, because it is never counted")
     key = keys.limit_key(rule_set.name, rule.name, rule.limit, shadow=not enforced)
     return CompiledRule(rule, node, enforced=enforced, key=key)
 
@@ -248,9 +236,7 @@ def _compiled_rule(rule_set: RuleSet, rule: Rule, node: Node, keys: KeyMaker, *,
 def _index(nodes: list[Node], yield_control: YieldControl) -> tuple[tuple[int, ...], dict[Trigger, tuple[int, ...]]]:
     """Which rules are always candidates, and which by which trigger."""
     popularity = Counter(
-        number
-        for node in in_steps(nodes, yield_control)
-        for number in {leaf.number for leaf in leaves(node) if leaf.is_fact}
+        number for node in in_steps(nodes, yield_control) for number in {leaf.number for leaf in leaves(node) if leaf.is_fact}
     )
     always: list[int] = []
     by_trigger: dict[Trigger, list[int]] = {}

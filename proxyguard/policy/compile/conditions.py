@@ -178,11 +178,7 @@ def _texts(test: Test, values_of: Callable[[Tags], Iterable[str]]) -> Holds:
     return lambda _facts, _score, tags: any(_found(pattern, value) for value in values_of(tags) for pattern in patterns)
 
 
-_ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {
-    FieldKind.SCORE: _score,
-    FieldKind.TAG: _tags,
-    FieldKind.CLASS: _class,
-}
+_ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {FieldKind.SCORE: _score, FieldKind.TAG: _tags, FieldKind.CLASS: _class}
 
 
 def _found(pattern: Any, tag: str) -> bool:

@@ -19,18 +19,7 @@ from proxyguard.policy.compile.signatures import checker
 from proxyguard.policy.compile.text_index import TextIndex
 from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import canonical, field_type
-from proxyguard.policy.model import (
-    Absent,
-    AtLeast,
-    AtMost,
-    FieldKind,
-    InNetworks,
-    Present,
-    Signed,
-    Test,
-    Text,
-    TextKind,
-)
+from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetworks, Present, Signed, Test, Text, TextKind
 
 _NUMBER: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*")
 """What counts as a number in a value: decimal, without exponent; an octet count has at most 16 digits."""
@@ -167,9 +156,7 @@ class FactTable:
             facts = known[1].copy()
         else:
             facts = set()
-            if (
-                self._networks is not None
-            ):  # these two without a call through their row: nearly every policy asks for them
+            if self._networks is not None:  # these two without a call through their row: nearly every policy asks for them
                 facts.update(self._networks.find(request.client.number))
             if self._headers:
                 _collect_named(self._headers, request.header_index, facts)
@@ -182,12 +169,7 @@ class FactTable:
 
 
 def _networks(tests: list[tuple[Test, int]]) -> list[tuple[Network, int]]:
-    return [
-        (each, number)
-        for test, number in tests
-        if isinstance(test.matcher, InNetworks)
-        for each in test.matcher.networks
-    ]
+    return [(each, number) for test, number in tests if isinstance(test.matcher, InNetworks) for each in test.matcher.networks]
 
 
 def _indexes(tests: list[tuple[Test, int]], yield_control: YieldControl) -> dict[bytes, FieldIndex]:

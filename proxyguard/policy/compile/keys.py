@@ -16,14 +16,7 @@ from proxyguard.core.address import Prefixes
 from proxyguard.core.request import Request, Values
 from proxyguard.limits.charge import distinct_key
 from proxyguard.limits.limit import REQUESTS, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.policy.fields.field_type import (
-    AnyValues,
-    ArisingValues,
-    FieldType,
-    KeyForm,
-    NamedValues,
-    SingleValue,
-)
+from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, KeyForm, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import Field
 

@@ -78,20 +78,14 @@ class PatternSet:
     __slots__ = ("_parts",)
 
     def __init__(
-        self,
-        patterns: Sequence[bytes],
-        *,
-        memory_bytes: int | None = None,
-        yield_control: YieldControl = never_yield,
+        self, patterns: Sequence[bytes], *, memory_bytes: int | None = None, yield_control: YieldControl = never_yield
     ) -> None:
         """`memory_bytes` bounds each automaton. Raises PolicyError when a pattern cannot be compiled even alone."""
         self._parts: list[_Part] = []
         for start in range(0, len(patterns), MAX_SET_PATTERNS):
             self._add(start, patterns[start : start + MAX_SET_PATTERNS], memory_bytes, yield_control)
 
-    def _add(
-        self, first: int, patterns: Sequence[bytes], memory_bytes: int | None, yield_control: YieldControl
-    ) -> None:
+    def _add(self, first: int, patterns: Sequence[bytes], memory_bytes: int | None, yield_control: YieldControl) -> None:
         """Compile the patterns as one set, or as two when they are too much for one."""
         yield_control()
         part = _Part(first, patterns, memory_bytes or _memory_for(patterns))

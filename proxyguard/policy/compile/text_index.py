@@ -75,9 +75,7 @@ class TextIndex:
                 kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - one set for all of these
             by_kind[kind].setdefault(text, set()).add(mark)
         self._equal = _with_marks(by_kind[TextKind.EQUAL])
-        self._prefixes = (
-            PrefixTable(_with_marks(by_kind[TextKind.PREFIX]), yield_control) if by_kind[TextKind.PREFIX] else None
-        )
+        self._prefixes = PrefixTable(_with_marks(by_kind[TextKind.PREFIX]), yield_control) if by_kind[TextKind.PREFIX] else None
         suffixes = {text[::-1]: marks for text, marks in _with_marks(by_kind[TextKind.SUFFIX]).items()}
         self._suffixes = PrefixTable(suffixes, yield_control) if suffixes else None
         self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), yield_control) if by_kind[TextKind.WORD] else None

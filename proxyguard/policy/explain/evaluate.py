@@ -46,9 +46,7 @@ MAX_LISTED: Final = 4
 MAX_INDEXES: Final = 20_000
 """Matchers whose index is kept; a policy has fewer."""
 
-_SECRET_NAME: Final = re.compile(
-    r"auth|cookie|token|key|secret|session|password|csrf|signature|credential", re.IGNORECASE
-)
+_SECRET_NAME: Final = re.compile(r"auth|cookie|token|key|secret|session|password|csrf|signature|credential", re.IGNORECASE)
 
 _PHRASES: Final = {
     TextKind.EQUAL: ("equals", "does not equal", "equals none of"),

@@ -10,19 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
-from proxyguard.core.decision import (
-    ACTION_NAMES,
-    ALLOW,
-    PASS,
-    Allow,
-    Ban,
-    Decision,
-    Mode,
-    Quota,
-    Score,
-    ShadowHit,
-    Tag,
-)
+from proxyguard.core.decision import ACTION_NAMES, ALLOW, PASS, Allow, Ban, Decision, Mode, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
@@ -92,9 +80,7 @@ class TracedRule(NamedTuple):
 
 def _entries(policy: Policy, mode: Mode) -> list[TracedRule]:
     return [
-        TracedRule(rule_set.name, rule, rule_set.mode_of(rule, mode))
-        for rule_set in policy.rule_sets
-        for rule in rule_set.rules
+        TracedRule(rule_set.name, rule, rule_set.mode_of(rule, mode)) for rule_set in policy.rule_sets for rule in rule_set.rules
     ]
 
 
@@ -259,9 +245,7 @@ class _Walk:
         quota = None
         if usage is not None and rule.limit is not None and not isinstance(action, Ban):
             limit = rule.limit
-            quota = Quota(
-                limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind
-            )
+            quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind)
         return Decision(
             action=action.then if isinstance(action, Ban) else action,
             rule=rule.name,

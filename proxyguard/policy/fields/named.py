@@ -61,12 +61,7 @@ QUERY: Final = FieldType(
 HEADER: Final = FieldType(
     kind=FieldKind.HEADER,
     description="Headers, names in any case: `header: {referer: absent}` or `header.referer: absent`.",
-    source=NamedValues(
-        attrgetter("header_index"),
-        "header",
-        "x-api-key",
-        lambda name: _read_token(name, "header").lower(),
-    ),
+    source=NamedValues(attrgetter("header_index"), "header", "x-api-key", lambda name: _read_token(name, "header").lower()),
     matchers=MATCHERS,
     of_client=True,
     key=KeyForm.HASHED,

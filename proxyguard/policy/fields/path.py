@@ -27,9 +27,7 @@ def _check_beginning(text: str) -> None:
         raise Fault("the path is empty", "the shortest path is /")
     if "://" in text:
         path = "/" + text.partition("://")[2].partition("/")[2]
-        raise Fault(
-            f"{quoted(text)} is a whole address", f"did you mean {quoted(path)}? the host is a field of its own"
-        )
+        raise Fault(f"{quoted(text)} is a whole address", f"did you mean {quoted(path)}? the host is a field of its own")
     if not text.startswith("/"):
         hint = "use regex for a pattern" if text[0] in "^(.[\\" else f"did you mean {quoted('/' + text)}?"
         raise Fault(f"the path {quoted(text)} does not begin with /", hint)
@@ -44,9 +42,7 @@ def _check_visible(text: str) -> None:
         raise Fault(f"the path {quoted(text)} has a query", f"{without} query.{name} beside it")
     if _ESCAPE.search(text) or "//" in text:
         seen = inspected_path(text.encode()).decode(errors="replace")
-        raise Fault(
-            f"{quoted(text)} never occurs in a path", f"rules see it decoded, with single slashes: {quoted(seen)}"
-        )
+        raise Fault(f"{quoted(text)} never occurs in a path", f"rules see it decoded, with single slashes: {quoted(seen)}")
 
 
 PATH: Final = FieldType(

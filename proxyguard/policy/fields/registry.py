@@ -82,9 +82,7 @@ def _load(point: EntryPoint) -> FieldType:
     if not isinstance(added, FieldType):
         raise PolicyError(f"{_subject(point)}: {point.value} is not a FieldType")
     if not _KIND.fullmatch(added.kind):
-        raise PolicyError(
-            f"{_subject(point)}: '{added.kind}' is not a word of lower-case letters, digits and underscores"
-        )
+        raise PolicyError(f"{_subject(point)}: '{added.kind}' is not a word of lower-case letters, digits and underscores")
     unknown = [name for name in added.matchers if name not in MATCHERS]
     if unknown or not added.matchers:
         raise PolicyError(f"{_subject(point)}: its matchers are some of {', '.join(MATCHERS)}")

@@ -41,8 +41,7 @@ MAX_BOUND: Final = 1e12
 
 _MEANT: Final = {
     **dict.fromkeys(
-        ("equal", "equals", "eq", "is", "exact", "value"),
-        "a plain value is compared exactly: FIELD: VALUE, or {in: [VALUE, …]}",
+        ("equal", "equals", "eq", "is", "exact", "value"), "a plain value is compared exactly: FIELD: VALUE, or {in: [VALUE, …]}"
     ),
     **dict.fromkeys(("starts_with", "startswith", "begins_with"), "did you mean 'prefix'?"),
     **dict.fromkeys(("ends_with", "endswith", "extension"), "did you mean 'suffix'?"),
@@ -67,12 +66,7 @@ class ConditionReader:
     __slots__ = ("_account_uses", "_class_uses", "_lists", "_report")
 
     def __init__(
-        self,
-        report: Report,
-        lists: Lists,
-        *,
-        class_uses: list[tuple[str, int, int]],
-        account_uses: list[tuple[str, int, int]],
+        self, report: Report, lists: Lists, *, class_uses: list[tuple[str, int, int]], account_uses: list[tuple[str, int, int]]
     ) -> None:
         """`class_uses` and `account_uses` collect, with their places, what other files may define."""
         self._report = report
@@ -89,9 +83,7 @@ class ConditionReader:
             complain(self._report, node, not_what(node, subject, "a mapping"), hint)
             return None
         if not node.entries:
-            complain(
-                self._report, node, f"{subject} is empty", "a condition without fields would hold for every request"
-            )
+            complain(self._report, node, f"{subject} is empty", "a condition without fields would hold for every request")
             return None
         return _all_of(self._entry(entry) for entry in node.entries)
 
@@ -276,9 +268,7 @@ class ConditionReader:
         sound = True
         for item in items:
             if not isinstance(item, Scalar):
-                complain(
-                    self._report, item, f"{field} is compared with networks, not with {describe(item)}", NETWORK_HINT
-                )
+                complain(self._report, item, f"{field} is compared with networks, not with {describe(item)}", NETWORK_HINT)
                 sound = False
                 continue
             if item.is_null:

@@ -67,11 +67,7 @@ def _count(node: Node, report: Report, _subject: str) -> Count | None:
     hint = _MEANT.get(folded(node.text))
     if hint is None and node.text.isdecimal():
         is_status = _STATUS.fullmatch(node.text) is not None
-        hint = (
-            f"did you mean {{status: {node.text}}}?"
-            if is_status
-            else f"the rate says how many, count of what: {COUNT_HINT}"
-        )
+        hint = f"did you mean {{status: {node.text}}}?" if is_status else f"the rate says how many, count of what: {COUNT_HINT}"
     complain(report, node, f"count cannot be {quoted(node.text)}", hint or COUNT_HINT)
     return None
 

@@ -8,32 +8,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from proxyguard.core.problems import Report, nearest, quoted
 from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, duration_text, parse_duration
-from proxyguard.core.yaml.kinds import (
-    DURATION_PATTERN,
-    RAW,
-    TRUTH,
-    Found,
-    Key,
-    KeyTable,
-    Kind,
-    one_or_more,
-    plain,
-    word,
-)
+from proxyguard.core.yaml.kinds import DURATION_PATTERN, RAW, TRUTH, Found, Key, KeyTable, Kind, one_or_more, plain, word
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.policy.parse.counts import (
-    COUNT,
-    MAX_AMOUNT,
-    MAX_AMOUNTS,
-    NOUNS,
-    RATE_HINT,
-    RATE_HINTS,
-    amount_of,
-    unit_hint,
-)
+from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
 
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
@@ -79,9 +59,7 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any
     burst = 0 if count is None else _burst(found, count, window)
     if rate is None or not found.is_sound:
         return None
-    return Limit(
-        **{"per": _DEFAULT_PER} | found.attributes(amount=rate[0], period_seconds=rate[1], burst=burst or rate[0])
-    )
+    return Limit(**{"per": _DEFAULT_PER} | found.attributes(amount=rate[0], period_seconds=rate[1], burst=burst or rate[0]))
 
 
 def _burst(found: Found, count: Count, window: Window | None) -> int | None:
@@ -91,15 +69,11 @@ def _burst(found: Found, count: Count, window: Window | None) -> int | None:
     node, report = found.nodes["burst"], found.report
     if count.kind is CountKind.DISTINCT or window is Window.CALENDAR:
         what = "on distinct values" if count.kind is CountKind.DISTINCT else "by the calendar"
-        complain(
-            report, node, f"burst has no meaning for a limit {what}", "all of it may be used at once: leave it out"
-        )
+        complain(report, node, f"burst has no meaning for a limit {what}", "all of it may be used at once: leave it out")
         return None
     if count.kind not in RATE_HINTS:
         return read_integer(node, report, "burst", 1, MAX_AMOUNT)
-    hint = (
-        RATE_HINTS[count.kind].partition(" and")[0] + ": " + RATE_HINTS[count.kind].partition(": ")[2].partition("/")[0]
-    )
+    hint = RATE_HINTS[count.kind].partition(" and")[0] + ": " + RATE_HINTS[count.kind].partition(": ")[2].partition("/")[0]
     scalar = read_scalar(node, report, "burst", "an amount", hint)
     if scalar is None:
         return None
@@ -215,11 +189,7 @@ RATE: Final = Kind(RAW.read, "rate", _RATE_SCHEMA)
 """The node: what its amount is depends on what is counted."""
 
 PER: Final = Key(
-    Kind(
-        plain(lambda node, report, _subject: read_per(node, report)),
-        "parts of a key",
-        one_or_more(PART_SCHEMA, minItems=1),
-    ),
+    Kind(plain(lambda node, report, _subject: read_per(node, report)), "parts of a key", one_or_more(PART_SCHEMA, minItems=1)),
     "What is counted separately. `client` unless given.",
     examples=(["client"], ["site"]),
 )

@@ -44,7 +44,5 @@ class Surroundings(NamedTuple):
 
 
 CONDITION: Final = Kind(
-    lambda node, _report, subject, around: around.read_condition(node, subject),
-    "condition",
-    {"$ref": "#/definitions/condition"},
+    lambda node, _report, subject, around: around.read_condition(node, subject), "condition", {"$ref": "#/definitions/condition"}
 )

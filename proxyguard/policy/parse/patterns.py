@@ -41,15 +41,12 @@ def check_regex(pattern: str) -> None:
         raise Fault("the regex is empty: it would match every value", "use present, or leave the condition out")
     if len(pattern) > MAX_CHARACTERS:
         raise Fault(
-            f"the regex has {len(pattern)} characters",
-            f"at most {MAX_CHARACTERS}; use word or contains, or several regexes",
+            f"the regex has {len(pattern)} characters", f"at most {MAX_CHARACTERS}; use word or contains, or several regexes"
         )
     if not pattern.isascii():
         char = next(char for char in pattern if ord(char) > 127)
         escaped = "".join(f"\\x{byte:02X}" for byte in char.encode())
-        raise Fault(
-            f"the regex has the character {char!r}", f"patterns match bytes; write it as {escaped}, outside of [ ]"
-        )
+        raise Fault(f"the regex has the character {char!r}", f"patterns match bytes; write it as {escaped}, outside of [ ]")
     if "\0" in pattern:
         raise Fault("the regex has a NUL character")
     try:
@@ -61,9 +58,7 @@ def check_regex(pattern: str) -> None:
     if size > MAX_PROGRAM:
         raise Fault(f"the regex needs {size} instructions", f"at most {MAX_PROGRAM}; repeat less, such as {{1,20}}")
     if compiled.search(b"") and compiled.search(_EVERY_BYTE):
-        raise Fault(
-            f"the regex {quoted(pattern)} matches every value", "some part of it must not be optional; or use present"
-        )
+        raise Fault(f"the regex {quoted(pattern)} matches every value", "some part of it must not be optional; or use present")
 
 
 _REFUSED: Final = (

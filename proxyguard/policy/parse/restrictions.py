@@ -244,9 +244,7 @@ def _with(mapping: Mapping, key: str, value: Node) -> Mapping:
 
 
 _RATE_TEXT: Final = {**RATE.schema, "examples": ["300/day"]}
-_PERCENT: Final = Kind(
-    plain(_share), "share", {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s?%$", "examples": ["5%"]}
-)
+_PERCENT: Final = Kind(plain(_share), "share", {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s?%$", "examples": ["5%"]})
 _BY_CLASS: Final[Schema] = {
     "type": "object",
     "minProperties": 1,

@@ -28,16 +28,12 @@ MAX_PROSE_CHARACTERS: Final = 1000
 _MEANT_RULE: Final = {
     **dict.fromkeys(("if", "condition", "conditions", "match", "where", "on", "filter"), "did you mean 'when'?"),
     **dict.fromkeys(("then", "do", "actions", "decision", "verdict"), "did you mean 'action'?"),
-    **dict.fromkeys(
-        ("rate", "rate_limit", "ratelimit", "throttle", "burst", "per"), "did you mean limit: {rate: 10/minute}?"
-    ),
+    **dict.fromkeys(("rate", "rate_limit", "ratelimit", "throttle", "burst", "per"), "did you mean limit: {rate: 10/minute}?"),
     **dict.fromkeys(("description", "reason", "comment", "note"), "did you mean 'why'?"),
     **dict.fromkeys(("until", "end", "ends", "expiry", "ttl"), "did you mean 'expires'?"),
     **dict.fromkeys(("id", "title"), "did you mean 'name'?"),
     **dict.fromkeys(("enabled", "disabled", "active", "shadow"), "did you mean 'mode'? enforce, shadow or off"),
-    **dict.fromkeys(
-        ("path", "client", "user_agent", "header", "host", "method", "query", "cookie"), "fields go below when:"
-    ),
+    **dict.fromkeys(("path", "client", "user_agent", "header", "host", "method", "query", "cookie"), "fields go below when:"),
     **dict.fromkeys(("reject", "tarpit", "ban", "delay", "score", "tag", "allow", "drop"), "actions go below action:"),
     **dict.fromkeys(("tests", "test", "expect"), "tests go below tests:, beside rules:"),
 }

@@ -79,9 +79,7 @@ def _secret(node: Node, report: Report) -> tuple[str, bytes] | None:
     name = scalar.text
     if not _VARIABLE.fullmatch(name):
         # The value may be the secret itself: it is not repeated.
-        complain(
-            report, node, "secret is not the name of an environment variable", f"{hint}; the secret stays out of YAML"
-        )
+        complain(report, node, "secret is not the name of an environment variable", f"{hint}; the secret stays out of YAML")
         return None
     secret = _value(name, node, report)
     if secret is None:

@@ -36,16 +36,7 @@ from proxyguard.core.yaml.kinds import (
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_mapping, read_name, read_scalar, read_text
 from proxyguard.policy.actions.registry import DECISIONS
-from proxyguard.policy.model import (
-    Expectation,
-    FieldKind,
-    Place,
-    RuleTest,
-    SampleRequest,
-    SampleResponse,
-    TestStep,
-    TextKind,
-)
+from proxyguard.policy.model import Expectation, FieldKind, Place, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
 
 MAX_TESTS: Final = 10_000
@@ -309,10 +300,7 @@ EXPECT: Final = KeyTable(
 )  # fmt: skip
 
 _EXPECT_SCHEMA: Final[Schema] = {
-    "anyOf": [
-        {"type": "string", "pattern": rf"^({'|'.join(DECISIONS)})(\s+by\s+\S+)?$"},
-        EXPECT.schema(minProperties=1),
-    ]
+    "anyOf": [{"type": "string", "pattern": rf"^({'|'.join(DECISIONS)})(\s+by\s+\S+)?$"}, EXPECT.schema(minProperties=1)]
 }
 
 STEP: Final = KeyTable(

@@ -38,9 +38,7 @@ def _check_characters(field: FieldType, kind: TextKind, text: str) -> None:
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
         raise Fault(f"the text has {len(text)} characters", f"at most {MAX_BYTES} bytes")
     if not text.isprintable():
-        raise Fault(
-            f"{quoted(text)} has a control character", "no field of a request can hold one; use a regex for odd bytes"
-        )
+        raise Fault(f"{quoted(text)} has a control character", "no field of a request can hold one; use a regex for odd bytes")
     if kind is TextKind.GLOB and not text.strip("*"):
         raise Fault(f"the glob {quoted(text)} matches every value", anything)
     if kind is TextKind.GLOB:
@@ -88,15 +86,7 @@ def read_field_name(kind: str, name: str) -> str:
 _NOWHERE: Final = ("country", "asn", "geo", "fingerprint")
 """What other tools have and this one does not: no field that sounds like it is meant."""
 
-_HEADERS: Final = (
-    "referer",
-    "accept",
-    "accept_language",
-    "accept_encoding",
-    "origin",
-    "authorization",
-    "sec_fetch_mode",
-)
+_HEADERS: Final = ("referer", "accept", "accept_language", "accept_encoding", "origin", "authorization", "sec_fetch_mode")
 
 _MEANT: Final = {
     **dict.fromkeys(("ip", "address", "addr", "remote_addr", "client_ip", "source", "src", "network"), "client"),

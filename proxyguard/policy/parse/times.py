@@ -43,9 +43,7 @@ def _zoned(moment: datetime, node: Node, report: Report, subject: str) -> float 
     if moment.tzinfo is not None:
         return moment.timestamp()
     text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    complain(
-        report, node, f"{subject} has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00"
-    )
+    complain(report, node, f"{subject} has no time zone", f"did you mean {text}Z (UTC)? or with an offset: {text}+02:00")
     return None
 
 

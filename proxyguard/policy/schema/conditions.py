@@ -78,9 +78,7 @@ def _matcher(field: FieldType) -> Schema:
     mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
     if "in" not in field.matchers:
         return mapping
-    return {
-        "anyOf": [TEXT_SCHEMA, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT_SCHEMA, mapping]}}, mapping]
-    }
+    return {"anyOf": [TEXT_SCHEMA, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT_SCHEMA, mapping]}}, mapping]}
 
 
 def _key_part() -> Schema:

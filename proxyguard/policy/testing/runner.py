@@ -172,9 +172,7 @@ def _run_step(
     if _fits(step.expect, ruling.decision):
         return None
     keys = KeyMaker(SECRET, DEFAULT_PREFIXES)
-    traced = trace_with(
-        policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given
-    )
+    traced = trace_with(policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given)
     got = _format_decision(ruling.decision, step.expect)
     reason = _reason(step, traced)
     return TestFailure(step.place, name, _format_expectation(step.expect), got, reason, traced)

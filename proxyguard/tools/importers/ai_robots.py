@@ -74,15 +74,11 @@ def _add(draft: Draft, function: str, crawlers: list[str]) -> None:
     draft.lists[list_name] = sorted(set(crawlers), key=str.casefold)
     rule = DraftRule(
         name=draft.rule_name(list_name),
-        why=f"The list says what they are for: {function}."
-        if function
-        else "The list has them for other or unclear purposes.",
+        why=f"The list says what they are for: {function}." if function else "The list has them for other or unclear purposes.",
         when={"user_agent": {"word": f"${list_name}"}},
         action={"reject": {"message": "This site may not be collected by AI crawlers."}},
     )
     draft.rules.append(rule)
     for crawler in draft.lists[list_name][:2]:
         if crawler.isascii():
-            draft.tests.append(
-                DraftTest({"user_agent": f"Mozilla/5.0 (compatible; {crawler}/1.0)"}, f"reject by {rule.name}")
-            )
+            draft.tests.append(DraftTest({"user_agent": f"Mozilla/5.0 (compatible; {crawler}/1.0)"}, f"reject by {rule.name}"))

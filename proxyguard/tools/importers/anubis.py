@@ -55,13 +55,9 @@ def read_anubis(text: str, name: str) -> Draft:
         _add_thresholds(draft, root)
         _note_rest(draft, root)
     if any(rule.action == "pass" for rule in draft.rules):
-        draft.note(
-            0, "ALLOW became pass: it ends the rules after it, those of later files too, and lifts no ban; see allow"
-        )
+        draft.note(0, "ALLOW became pass: it ends the rules after it, those of later files too, and lifts no ban; see allow")
     if any(rule.action == {"tag": CHALLENGE_TAG} for rule in draft.rules):
-        draft.note(
-            0, f"CHALLENGE became the tag '{CHALLENGE_TAG}': nothing is challenged; give the tag a limit or a score"
-        )
+        draft.note(0, f"CHALLENGE became the tag '{CHALLENGE_TAG}': nothing is challenged; give the tag a limit or a score")
     if draft.rules:
         draft.tests.append(DraftTest({"user_agent": BROWSER}, "pass"))
     return draft
@@ -181,9 +177,7 @@ def _pattern(draft: Draft, bot: Bot, pattern: str, field: str) -> str:
     if field == "user_agent" and bot.action == "DENY":
         hit = browser_hit(TextKind.REGEX, bare)
         if hit is not None:
-            draft.note(
-                bot.line, f"{bot.name[:60]}: '{bare[:60]}' is in the user agents of real browsers, such as {hit}"
-            )
+            draft.note(bot.line, f"{bot.name[:60]}: '{bare[:60]}' is in the user agents of real browsers, such as {hit}")
     return bare
 
 

@@ -19,9 +19,7 @@ FOREVER_YEAR: Final = 9000
 
 _JAIL: Final = re.compile(r"Status for the jail: (\S+)")
 _BANNED: Final = re.compile(r"Banned IP list:[ \t]*(.*)")
-_WITH_TIME: Final = re.compile(
-    r"(\S+)[ \t]+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) \+ (-?\d+) = (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
-)
+_WITH_TIME: Final = re.compile(r"(\S+)[ \t]+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) \+ (-?\d+) = (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _IN_BRACKETS: Final = re.compile(r"'([0-9A-Fa-f:.]{2,45}(?:/\d{1,3})?)'")
 _STATUS_LINE: Final = re.compile(r"^[|` ]*[|`]-|^Status for the jail")
 
@@ -56,9 +54,7 @@ def read_fail2ban(text: str, name: str) -> Draft:
         when={"client": "$banned"}, action="reject", expires=_expires(draft, list(kept.values())),
     )  # fmt: skip
     if rule.expires is None:
-        draft.note(
-            0, "fail2ban lifts bans after a while; here they hold until the rule is taken out. Give it an expires:"
-        )
+        draft.note(0, "fail2ban lifts bans after a while; here they hold until the rule is taken out. Give it an expires:")
     draft.rules.append(rule)
     first = draft.lists["banned"][0].partition("/")[0]
     draft.tests.append(DraftTest({"client": first}, f"reject by {rule.name}"))
@@ -108,9 +104,7 @@ def _network(draft: Draft, found: BannedAddress) -> str | None:
 _EXAMPLES: Final = ("192.0.2.1", "198.51.100.1", "203.0.113.1", "233.252.0.1")
 """Addresses for documentation, for the test of a client that is not on the list."""
 
-_LOCAL: Final = tuple(
-    ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-)
+_LOCAL: Final = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
 
 
 def _expires(draft: Draft, found: list[BannedAddress]) -> str | None:

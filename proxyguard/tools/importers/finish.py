@@ -124,9 +124,7 @@ def _neighbours(draft: Draft, target: Path | None) -> Policy | None:
     loaded = load_policy(target.parent)
     if loaded.policy is None:
         first = loaded.problems[0]
-        raise ImportFault(
-            f"the folder {target.parent} does not load: {first}\n  hint: proxyguard check {target.parent}"
-        )
+        raise ImportFault(f"the folder {target.parent} does not load: {first}\n  hint: proxyguard check {target.parent}")
     kept = tuple(rule_set for rule_set in loaded.policy.rule_sets if Path(rule_set.file).resolve() != target.resolve())
     taken = {rule_set.name for rule_set in kept} | {rule.name for rule_set in kept for rule in rule_set.rules}
     for name in (draft.name, *(rule.name for rule in draft.rules)):

@@ -106,17 +106,13 @@ def _is_pattern(line: MapLine) -> bool:
     return line.source.startswith("~")
 
 
-def _add_rule(
-    draft: Draft, target: str, field: str, value: str, members: Sequence[MapLine], exceptions: Sequence[Any]
-) -> None:
+def _add_rule(draft: Draft, target: str, field: str, value: str, members: Sequence[MapLine], exceptions: Sequence[Any]) -> None:
     found = [condition for line in members if (condition := _condition(draft, line, field)) is not None]
     if not found:
         return
     conditions = [condition for condition in found if not isinstance(condition, dict)]
     patterns = [condition["regex"] for condition in found if isinstance(condition, dict)]
-    when = combined(
-        "any", [{field: each} for each in (*conditions, *[{"regex": one_or_list(patterns)}] * bool(patterns))]
-    )
+    when = combined("any", [{field: each} for each in (*conditions, *[{"regex": one_or_list(patterns)}] * bool(patterns))])
     if exceptions:
         when["not"] = combined("any", [{field: each} for each in exceptions])
     rule = DraftRule(
@@ -159,9 +155,7 @@ def _regex(draft: Draft, entry: MapLine, field: str) -> dict[str, str] | None:
     return _checked(draft, entry, pattern, field, ignores_case=ignores_case)
 
 
-def _checked(
-    draft: Draft, entry: MapLine, pattern: str, field: str, *, ignores_case: bool = False
-) -> dict[str, str] | None:
+def _checked(draft: Draft, entry: MapLine, pattern: str, field: str, *, ignores_case: bool = False) -> dict[str, str] | None:
     whole = f"(?i){pattern}" if ignores_case else pattern
     try:
         check_regex(whole)
@@ -178,9 +172,7 @@ def _warn(draft: Draft, entry: MapLine, pattern: str, whole: str) -> None:
     if hit is not None:
         draft.note(entry.line, f"'{pattern[:60]}' is in the user agents of real browsers, such as {hit}")
     elif _BARE_NAME.fullmatch(pattern) and len(pattern) < _SHORT:
-        draft.note(
-            entry.line, f"'{pattern}' is so short that it is part of other names; word: finds it only as a whole word"
-        )
+        draft.note(entry.line, f"'{pattern}' is so short that it is part of other names; word: finds it only as a whole word")
 
 
 def _maps(text: str, draft: Draft) -> Iterator[Map]:
@@ -215,16 +207,13 @@ def _entries(tokens: Sequence[Token], at: int, draft: Draft) -> tuple[list[MapLi
         elif len(statement) == 1 and statement[0][1] in _SPECIAL:
             entries.append(MapLine(line, statement[0][1], ""))
         elif statement:
-            draft.note(
-                statement[0][0], f"'{statement[0][1][:60]}' is not a line of a map: it has {len(statement)} parts"
-            )
+            draft.note(statement[0][0], f"'{statement[0][1][:60]}' is not a line of a map: it has {len(statement)} parts")
         statement = []
     return entries, at
 
 
 _TOKEN: Final = re.compile(
-    r"""\s+|\#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([;{}])|((?:[^\s;{}"'\\]|\\.|(?<=\S)["'{}](?![\s;]))+)""",
-    re.DOTALL,
+    r"""\s+|\#[^\n]*|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([;{}])|((?:[^\s;{}"'\\]|\\.|(?<=\S)["'{}](?![\s;]))+)""", re.DOTALL
 )
 
 

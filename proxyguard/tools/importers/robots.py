@@ -145,9 +145,7 @@ def _add(draft: Draft, group: AgentGroup, named: Sequence[str]) -> None:
             when=joined(condition, paths), action="reject", line=group.line,
         )  # fmt: skip
         draft.rules.append(rule)
-        draft.tests += [
-            DraftTest({"user_agent": agent, "path": path}, f"reject by {rule.name}") for path in examples[:2]
-        ]
+        draft.tests += [DraftTest({"user_agent": agent, "path": path}, f"reject by {rule.name}") for path in examples[:2]]
     if group.delay_seconds:
         _add_delay(draft, group, condition, label, agent)
 
@@ -161,8 +159,7 @@ def _add_delay(draft: Draft, group: AgentGroup, condition: dict[str, Any], label
     )  # fmt: skip
     draft.rules.append(rule)
     draft.note(
-        group.line,
-        f"the crawl delay is a limit for each network, with {AT_ONCE} requests at once let through ({rule.name})",
+        group.line, f"the crawl delay is a limit for each network, with {AT_ONCE} requests at once let through ({rule.name})"
     )
     expect = {"action": "reject", "rule": rule.name, "status": "429"}
     draft.tests.append(DraftTest({"user_agent": agent, "path": "/about"}, expect, repeat=AT_ONCE + 1))
@@ -217,9 +214,7 @@ def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list
     for line, pattern in group.disallow:
         found = _match(draft, line, pattern)
         if found is not None:
-            exceptions = tuple(
-                allow for allow in group.allow if len(allow) >= len(pattern) and _may_overlap(allow, pattern)
-            )
+            exceptions = tuple(allow for allow in group.allow if len(allow) >= len(pattern) and _may_overlap(allow, pattern))
             by_exception.setdefault(exceptions, []).append(found)
     if not by_exception:
         return None, []
@@ -230,9 +225,7 @@ def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list
         allowed = [found for found in carried if found is not None]
         if len(allowed) < len(carried):
             shown = ", ".join(found.text for found in matches[:3])
-            draft.note(
-                group.line, f"the Disallow of {shown} was left out with the Allow: it would refuse more than was asked"
-            )
+            draft.note(group.line, f"the Disallow of {shown} was left out with the Allow: it would refuse more than was asked")
             continue
         if not part:
             allowed.append(PathPattern("path", "equal", "/robots.txt", "/robots.txt"))
@@ -265,9 +258,7 @@ def _any_of(matches: Sequence[PathPattern]) -> dict[str, Any]:
     for (key, matcher), texts in by_kind.items():
         value = one_or_list(texts)
         if matcher == "present":
-            parts += [
-                {"path": {"glob": path}, key: "present"} if path else {key: "present"} for path in dict.fromkeys(texts)
-            ]
+            parts += [{"path": {"glob": path}, key: "present"} if path else {key: "present"} for path in dict.fromkeys(texts)]
         elif matcher == "equal":
             parts.append({key: {"in": [value] if isinstance(value, str) else value} if "*" in str(value) else value})
         else:
@@ -298,13 +289,9 @@ def _query_match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
     path, _, query = pattern.partition("?")
     found = _PARAMETER.fullmatch(query)
     if found is None or ("%" in path):
-        draft.note(
-            line, f"the pattern '{pattern[:60]}' looks at the query; rules look at a parameter by name: query.NAME"
-        )
+        draft.note(line, f"the pattern '{pattern[:60]}' looks at the query; rules look at a parameter by name: query.NAME")
         return None
     name = found[1]
-    draft.note(
-        line, f"'{pattern[:60]}' is carried as: the parameter {name} is present, wherever it stands in the query"
-    )
+    draft.note(line, f"'{pattern[:60]}' is carried as: the parameter {name} is present, wherever it stands in the query")
     bare = "" if path.strip("*") in {"", "/"} and path.endswith("*") else path
     return PathPattern(f"query.{name}", "present", bare, f"{path.replace('*', 'x')}?{name}=1")

@@ -94,9 +94,7 @@ def hits_browsers(view: PolicyView) -> Iterator[Finding]:
     if not by_fact:
         return
     table = FactTable(numbers.tests)
-    negated = {
-        at for at, item in enumerate(tried) if any(_of_headers(leaf) and leaf.negated for leaf in leaves(item.when))
-    }
+    negated = {at for at, item in enumerate(tried) if any(_of_headers(leaf) and leaf.negated for leaf in leaves(item.when))}
     hits: dict[int, _Hits] = defaultdict(_Hits)
     every = browsers()
     for browser in every:

@@ -40,17 +40,13 @@ def _blanks(path: Path) -> Iterator[Finding]:
         lines = path.read_bytes().decode("utf-8", "replace").split("\n")
     except OSError:
         return
-    ends = [
-        (number, line) for number, line in enumerate(lines, 1) if line.rstrip("\r").rstrip(" \t") != line.rstrip("\r")
-    ]
+    ends = [(number, line) for number, line in enumerate(lines, 1) if line.rstrip("\r").rstrip(" \t") != line.rstrip("\r")]
     if ends:
         number, line = ends[0]
         more = f", and {len(ends) - 1} more" if len(ends) > 1 else ""
         place = Place(str(path), number, len(line.rstrip()) + 1)
         edits = tuple(Edit(str(path), number, line.rstrip("\r").rstrip(" \t")) for number, line in ends)
-        yield Finding(
-            place, "PG052", f"the line ends with blanks{more}", "proxyguard check --fix takes them out", edits=edits
-        )
+        yield Finding(place, "PG052", f"the line ends with blanks{more}", "proxyguard check --fix takes them out", edits=edits)
 
 
 def _repeated(source: SourceFile, written: WrittenList) -> Iterator[Finding]:
@@ -88,9 +84,7 @@ def _nested(written: WrittenList, networks: list[tuple[Network, ListEntry]]) -> 
     """Networks that lie inside of the widest one around them."""
     widest: tuple[Network, ListEntry] | None = None
     for network, entry in sorted(networks, key=lambda pair: (is_v4(pair[0].first), pair[0].first, -pair[0].last)):
-        around = (
-            widest is not None and network.last <= widest[0].last and is_v4(network.first) == is_v4(widest[0].first)
-        )
+        around = widest is not None and network.last <= widest[0].last and is_v4(network.first) == is_v4(widest[0].first)
         if around and widest is not None:
             outer = f"{widest[0].text}, on line {widest[1].place.line}"
             message = f"{network.text} in the list '{written.name}' lies inside of {outer}"

@@ -20,18 +20,7 @@ from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.network_table import own_family
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, normal_form
 from proxyguard.policy.fields.registry import field_type
-from proxyguard.policy.model import (
-    AtLeast,
-    AtMost,
-    Condition,
-    FieldKind,
-    InNetworks,
-    Matcher,
-    Present,
-    Test,
-    Text,
-    TextKind,
-)
+from proxyguard.policy.model import AtLeast, AtMost, Condition, FieldKind, InNetworks, Matcher, Present, Test, Text, TextKind
 from proxyguard.tools.lint.texts import covers, excludes
 
 MAX_STEPS: Final = 20_000
@@ -192,9 +181,7 @@ def _leaf_implies(narrow: Leaf, wide: Leaf) -> bool:
         case True, True:
             return _matcher_implies(wide.test.matcher, narrow.test.matcher)
         case False, True:
-            return field_type(narrow.test.field.kind).has_one_value and _disjoint(
-                narrow.test.matcher, wide.test.matcher
-            )
+            return field_type(narrow.test.field.kind).has_one_value and _disjoint(narrow.test.matcher, wide.test.matcher)
         case _:
             return False
 

@@ -68,9 +68,7 @@ def _are_distinguishable(one: str, other: str) -> bool:
 
 
 def _untested_shadows(view: PolicyView) -> Iterator[Finding]:
-    expected = {
-        step.expect.rule for rule_set in view.policy.rule_sets for test in rule_set.tests for step in test.steps
-    }
+    expected = {step.expect.rule for rule_set in view.policy.rule_sets for test in rule_set.tests for step in test.steps}
     for item in view.live:
         name = item.rule.name
         if item.mode is Mode.SHADOW and name not in expected:

@@ -40,12 +40,7 @@ def reach(view: PolicyView) -> Iterator[Finding]:
     reported: set[str] = set()
     for item in view.every:
         expires, restriction = item.rule.expires, item.rule.restriction
-        if (
-            expires is not None
-            and view.is_expired(item.rule)
-            and item.mode is not Mode.OFF
-            and restriction not in reported
-        ):
+        if expires is not None and view.is_expired(item.rule) and item.mode is not Mode.OFF and restriction not in reported:
             day = format_minute(expires)
             what = f"the restriction '{restriction}' ended" if restriction else f"the rule '{item.rule.name}' expired"
             message = f"{what} on {day}"

@@ -35,14 +35,11 @@ class ReportEntry(NamedTuple):
 def entries(problems: Iterable[Problem], findings: Iterable[Finding]) -> list[ReportEntry]:
     """Problems and findings, by place."""
     found = [
-        ReportEntry(p.file, p.line, p.column, Severity.ERROR, PROBLEM_CODE, p.message, p.hint, is_fixable=False)
-        for p in problems
+        ReportEntry(p.file, p.line, p.column, Severity.ERROR, PROBLEM_CODE, p.message, p.hint, is_fixable=False) for p in problems
     ]
     for finding in findings:
         severity = severity_of(finding)
-        found.append(
-            ReportEntry(*finding.place, severity, finding.code, finding.message, finding.hint, bool(finding.edits))
-        )
+        found.append(ReportEntry(*finding.place, severity, finding.code, finding.message, finding.hint, bool(finding.edits)))
     return sorted(found, key=lambda entry: (entry.file, entry.line, entry.column, entry.code, entry.message))
 
 
@@ -130,9 +127,7 @@ def as_sarif(found: Sequence[ReportEntry]) -> str:
     """SARIF 2.1.0, for code scanning."""
     codes = [PROBLEM_CODE, *LINTS]
     run = {
-        "tool": {
-            "driver": {"name": "proxyguard", "version": __version__, "rules": [_sarif_rule(code) for code in codes]}
-        },
+        "tool": {"driver": {"name": "proxyguard", "version": __version__, "rules": [_sarif_rule(code) for code in codes]}},
         "columnKind": "unicodeCodePoints",
         "results": [_sarif_result(entry, codes.index(entry.code)) for entry in found],
     }

@@ -18,9 +18,7 @@ from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence, read_yam
 from proxyguard.policy.model import Place, Rule
 from proxyguard.policy.parse.lists import list_entries, unescaped
 
-IGNORE: Final = re.compile(
-    r"(?:^|\s)#.*\bproxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)"
-)
+IGNORE: Final = re.compile(r"(?:^|\s)#.*\bproxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)")
 """`# proxyguard: ignore PG020, PG022`, the reason before or after it; or `ignore-file` for the whole file."""
 
 
@@ -93,11 +91,7 @@ class SourceFile:
             scalars = [item for item in value.items if isinstance(item, Scalar)]
             on_line = [item.line for item in scalars]
             entries = tuple(
-                ListEntry(
-                    self.place(item),
-                    unescaped(item.text),
-                    on_line.count(item.line) == 1 and self._is_item_alone(item),
-                )
+                ListEntry(self.place(item), unescaped(item.text), on_line.count(item.line) == 1 and self._is_item_alone(item))
                 for item in scalars
             )
             return WrittenList(key.text, place, None, entries)
@@ -139,9 +133,7 @@ class SourceFile:
         node: Node | None = self.rule_node(rule)
         place = rule.place
         for key in keys:
-            entry = (
-                next((entry for entry in node if entry.key.text == key), None) if isinstance(node, Mapping) else None
-            )
+            entry = next((entry for entry in node if entry.key.text == key), None) if isinstance(node, Mapping) else None
             if entry is None:
                 return place
             place, node = self.place(entry.key), entry.value

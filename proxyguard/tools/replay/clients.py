@@ -120,9 +120,7 @@ class ClientTable:
             if len(self.rows) >= self._capacity:
                 self._shrink()
             verified = self._verified is not None and bool(self._verified.find(address.number))
-            row = self.rows[key] = ClientRow(
-                key, address.number, self._network(address.network_key()), verified=verified
-            )
+            row = self.rows[key] = ClientRow(key, address.number, self._network(address.network_key()), verified=verified)
             row.network.clients += 1
             self.seen.add(row.hashed)
         found = self._addresses[text] = (address, row)

@@ -16,17 +16,7 @@ from proxyguard.tools.replay.text_lines import combined_format, common_format, e
 
 SAMPLE_LINES: Final = 50
 
-FORMATS: Final = (
-    "combined",
-    "common",
-    "vhost-combined",
-    "vhost-common",
-    "nginx-json",
-    "caddy",
-    "envoy",
-    "envoy-json",
-    "audit",
-)
+FORMATS: Final = ("combined", "common", "vhost-combined", "vhost-common", "nginx-json", "caddy", "envoy", "envoy-json", "audit")
 """Names for `--format`."""
 
 

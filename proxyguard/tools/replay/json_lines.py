@@ -18,14 +18,7 @@ from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
 from proxyguard.tools.replay.moments import read_moment
-from proxyguard.tools.replay.requests import (
-    VERSIONS,
-    last_address,
-    read_address,
-    read_host,
-    read_request_line,
-    read_target,
-)
+from proxyguard.tools.replay.requests import VERSIONS, last_address, read_address, read_host, read_request_line, read_target
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     "time": ("time_iso8601", "msec", "@timestamp", "timestamp", "time", "time_local", "start_time", "ts"),

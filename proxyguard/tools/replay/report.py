@@ -150,9 +150,7 @@ def _network_lines(findings: Findings) -> Iterable[NetworkLine]:
 
 
 def _change_lines(changes: dict[Change, RuleSum]) -> Iterable[ChangeLine]:
-    ordered = sorted(
-        changes.items(), key=lambda item: (bool(item[0].before), bool(item[0].after), -item[1].requests, item[0])
-    )
+    ordered = sorted(changes.items(), key=lambda item: (bool(item[0].before), bool(item[0].after), -item[1].requests, item[0]))
     for change, found in ordered:
         yield ChangeLine(
             change.before or None, change.after or None, share_of(found), _top(found.paths.top(TOP)),

@@ -224,9 +224,7 @@ class Replay:
         if entry.referer:
             row.referers += 1
 
-    def _count(
-        self, decision: Decision, row: ClientRow, request: Request, agent: bytes, now: float, *, logged_in: bool
-    ) -> None:
+    def _count(self, decision: Decision, row: ClientRow, request: Request, agent: bytes, now: float, *, logged_in: bool) -> None:
         findings = self.findings
         stopped = not decision.forwards
         shadowed = False

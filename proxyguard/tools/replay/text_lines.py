@@ -123,9 +123,7 @@ def envoy_format() -> LogFormat:
         if version is None or target == b"-":
             raise NoRequest
         if forwarded == b"-":
-            raise LineError(
-                "there is no X-Forwarded-For, and so no client address; Envoy needs use_remote_address: true"
-            )
+            raise LineError("there is no X-Forwarded-For, and so no client address; Envoy needs use_remote_address: true")
         host = read_host(unescaped(authority))
         headers = tuple(
             (name, unescaped(value))

@@ -27,10 +27,7 @@ class Line(NamedTuple):
 def text_report(report: ReplayReport) -> Iterator[Line]:
     """The lines of the report."""
     yield from _opening(report)
-    for mode, title in (
-        ("enforce", "Decided by rule"),
-        ("shadow", "Rules in shadow: what they would have done"),
-    ):
+    for mode, title in (("enforce", "Decided by rule"), ("shadow", "Rules in shadow: what they would have done")):
         rules = [line for line in report.by_rule if line.mode == mode]
         if rules:
             yield from _heading(title)
@@ -52,11 +49,7 @@ def _opening(report: ReplayReport) -> Iterator[Line]:
     )
     yield Line("")
     rows: list[tuple[str, ...]] = [("", "requests", "share", "clients", "networks", "logged in", "verified")]
-    for name, share in (
-        ("all", report.all),
-        ("stopped", report.stopped),
-        ("stopped if shadow were enforced", report.shadowed),
-    ):
+    for name, share in (("all", report.all), ("stopped", report.stopped), ("stopped if shadow were enforced", report.shadowed)):
         rows.append((name, *_share_cells(share, report.all.requests)))
     yield from _table(rows)
     for note in report.notes:
@@ -64,9 +57,7 @@ def _opening(report: ReplayReport) -> Iterator[Line]:
 
 
 def _rule_table(rules: Sequence[RuleLine], total: int) -> Iterator[Line]:
-    rows: list[tuple[str, ...]] = [
-        ("rule", "action", "requests", "share", "clients", "networks", "logged in", "verified")
-    ]
+    rows: list[tuple[str, ...]] = [("rule", "action", "requests", "share", "clients", "networks", "logged in", "verified")]
     rows += [(line.rule, line.action, *_share_cells(line.share, total)) for line in rules[:MAX_LINES]]
     yield from _table(rows, left=2)
     if len(rules) > MAX_LINES:

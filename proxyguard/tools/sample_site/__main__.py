@@ -31,9 +31,7 @@ def main(host: str, port: int) -> None:
     try:
         asyncio.run(_serve_until_signalled(host, port))
     except OSError as error:
-        raise click.ClickException(
-            f"the sample site cannot listen on {host}:{port}: {error.strerror or error}"
-        ) from error
+        raise click.ClickException(f"the sample site cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":

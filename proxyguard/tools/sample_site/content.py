@@ -50,9 +50,7 @@ def person(number: int) -> Person | None:
         return None
     seed = number * 7919
     first, last = _FIRST[seed % len(_FIRST)], _LAST[seed // 25 % len(_LAST)]
-    return Person(
-        number, f"{first} {last}", f"{first}.{last}.{number}".lower(), _TOWNS[seed % 10], _TOPICS[seed // 10 % 10]
-    )
+    return Person(number, f"{first} {last}", f"{first}.{last}.{number}".lower(), _TOWNS[seed % 10], _TOPICS[seed // 10 % 10])
 
 
 def post(number: int) -> Post | None:
@@ -81,11 +79,7 @@ def posts_page(page: int) -> list[Post]:
 
 def posts_by(author: Person) -> list[Post]:
     """Every post of a person, newest first."""
-    return [
-        found
-        for number in range(POSTS, 0, -1)
-        if (number * 31) % PEOPLE + 1 == author.number and (found := post(number))
-    ]
+    return [found for number in range(POSTS, 0, -1) if (number * 31) % PEOPLE + 1 == author.number and (found := post(number))]
 
 
 def search(words: str) -> list[Person]:

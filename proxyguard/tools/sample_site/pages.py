@@ -6,16 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from proxyguard.tools.sample_site.content import (
-    PAGE_SIZE,
-    PEOPLE,
-    Person,
-    Post,
-    people_page,
-    posts_by,
-    posts_page,
-    search,
-)
+from proxyguard.tools.sample_site.content import PAGE_SIZE, PEOPLE, Person, Post, people_page, posts_by, posts_page, search
 
 ROBOTS: Final = "User-agent: *\nDisallow: /search\nDisallow: /api/\nCrawl-delay: 10\nSitemap: /sitemap.xml\n"
 SECURITY: Final = "Contact: mailto:security@example.org\nExpires: 2030-01-01T00:00:00Z\nPreferred-Languages: en\n"

@@ -100,7 +100,7 @@ class Sitemap(Page):
         self.text(pages.sitemap(self.origin()), "application/xml")
 
 
-class Plain(Page):
+class PlainPage(Page):
     def initialize(self, text: str) -> None:
         self._text = text
 
@@ -253,9 +253,9 @@ def application() -> Application:
             (r"/live", Live),
             (r"/feed\.xml|/feeds/all\.xml", Feed),
             (r"/sitemap\.xml", Sitemap),
-            (r"/robots\.txt", Plain, {"text": pages.ROBOTS}),
-            (r"/\.well-known/security\.txt", Plain, {"text": pages.SECURITY}),
-            (r"/healthz", Plain, {"text": "ok\n"}),
+            (r"/robots\.txt", PlainPage, {"text": pages.ROBOTS}),
+            (r"/\.well-known/security\.txt", PlainPage, {"text": pages.SECURITY}),
+            (r"/healthz", PlainPage, {"text": "ok\n"}),
             (r"/api/profiles/(\d{1,6})", ApiProfile),
             (r"/api/headers", HeadersPage),
             (r"/status/([2-5]\d\d)", Status),

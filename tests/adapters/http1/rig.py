@@ -82,12 +82,7 @@ class LaneRig:
     """A layer with its surroundings. `connects` False leaves no connection idle and lets Lease commands wait in `leases`."""
 
     def __init__(
-        self,
-        bounds: Bounds | None = None,
-        *,
-        checker: Checker | None = None,
-        connects: bool = True,
-        misdirected: bool = False,
+        self, bounds: Bounds | None = None, *, checker: Checker | None = None, connects: bool = True, misdirected: bool = False
     ) -> None:
         self.bounds = bounds or Bounds()
         self.now = 1000.0

@@ -17,9 +17,7 @@ from tests.adapters.http1.rig import LaneRig
 
 GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-FORWARDED = (
-    b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n"
-)
+FORWARDED = b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n"
 
 
 def wish(what: bytes, method: bytes = b"GET", fields: bytes = b"", body: bytes = b"") -> bytes:
@@ -160,11 +158,7 @@ def test_skipped_bodies_are_bounded_one_by_one() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [
-        b"Content-Length: 100000000\r\n",
-        b"Transfer-Encoding: chunked\r\n",
-        b"Content-Length: 5\r\nExpect: 100-continue\r\n",
-    ],
+    [b"Content-Length: 100000000\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\nExpect: 100-continue\r\n"],
 )
 def test_a_rejection_before_a_long_body_half_closes_and_reads_on_for_a_bounded_while(fields: bytes) -> None:
     rig = LaneRig()
@@ -378,8 +372,7 @@ def test_no_upstream_is_a_503_of_ours_that_says_nothing_of_the_inside() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"],
+    "answer", [b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
 )
 def test_a_response_that_cannot_be_read_is_a_502(answer: bytes) -> None:
     rig = LaneRig()

@@ -147,14 +147,7 @@ class HoldingDripper(FakeDripper):
         self.gone_count = 0
 
     def hold(
-        self,
-        transport: Any,
-        head: bytes,
-        tarpit: Tarpit,
-        network: str,
-        *,
-        encryptor: Encryptor | None = None,
-        on_gone: Any,
+        self, transport: Any, head: bytes, tarpit: Tarpit, network: str, *, encryptor: Encryptor | None = None, on_gone: Any
     ) -> None:
         assert not head
         self.held.append(transport)

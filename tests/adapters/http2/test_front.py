@@ -34,9 +34,7 @@ HOST = "a.example"
 
 
 @asynccontextmanager
-async def http2_fronted(
-    folder: Path, handler: Handler = hello, **settings: Any
-) -> AsyncIterator[tuple[FrontRig, Certificate]]:
+async def http2_fronted(folder: Path, handler: Handler = hello, **settings: Any) -> AsyncIterator[tuple[FrontRig, Certificate]]:
     """A front that offers HTTP/2 over TLS."""
     certificate = write_certificate(folder, "a", HOST, LOOPBACK)
     front = {"http2_layer": Http2Layer}
@@ -71,9 +69,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(
-    rig: FrontRig, certificate: Certificate, *, opens_windows: bool = True
-) -> AsyncIterator[Connection]:
+async def connected(rig: FrontRig, certificate: Certificate, *, opens_windows: bool = True) -> AsyncIterator[Connection]:
     context = client_context(certificate, protocols=("h2",))
     reader, writer = await asyncio.open_connection(LOOPBACK, rig.port, ssl=context, server_hostname=HOST)
     assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
@@ -82,9 +78,7 @@ async def connected(
 
 
 async def command(*arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+    process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
     said, _ = await process.communicate()
     return said.decode()
 
@@ -145,11 +139,7 @@ def test_protocols_that_were_not_agreed_on_are_refused(tmp_path: Path) -> None:
                 reader, writer = await asyncio.open_connection(LOOPBACK, rig.port, ssl=context, server_hostname=HOST)
                 writer.write(said)
                 answer = await rest(reader)
-                assert (
-                    answer.startswith(b"HTTP/1.1 505 ")
-                    if protocol == "http/1.1"
-                    else b"\x07\x00\x00\x00\x00\x00" in answer
-                )
+                assert answer.startswith(b"HTTP/1.1 505 ") if protocol == "http/1.1" else b"\x07\x00\x00\x00\x00\x00" in answer
                 writer.close()
 
     run(scenario())
@@ -193,9 +183,7 @@ def test_httpx_asks_many_things_at_once(tmp_path: Path) -> None:
                     ]
                 )
             assert {answer.http_version for answer in answers} == {"HTTP/2"}
-            assert [answer.status_code for answer in answers] == [
-                403 if number % 5 == 0 else 200 for number in range(80)
-            ]
+            assert [answer.status_code for answer in answers] == [403 if number % 5 == 0 else 200 for number in range(80)]
             assert rig.events.connections <= 1
 
     run(scenario())
@@ -325,10 +313,7 @@ def test_an_upload_waits_for_a_slow_upstream_while_other_streams_go_on(tmp_path:
 def test_tarpits_on_streams_drip_count_and_end(tmp_path: Path) -> None:
     async def scenario() -> None:
         budget = TarpitBudget(hold_seconds=0.4)
-        async with (
-            http2_fronted(tmp_path, tarpit=budget) as (rig, certificate),
-            connected(rig, certificate) as connection,
-        ):
+        async with http2_fronted(tmp_path, tarpit=budget) as (rig, certificate), connected(rig, certificate) as connection:
             client = connection.client
             held = [client.request(wish(b"tarpit")) for _ in range(5)]
             connection.flush()

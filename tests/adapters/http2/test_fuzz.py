@@ -57,18 +57,14 @@ HEADS = st.one_of(
 BLOCKS = st.one_of(HEADS.map(block), HEADS.map(block), HEADS.map(block), st.binary(max_size=20))
 BODIES = st.sampled_from([b"", b"z", b"hello", b"z" * 40, b"z" * 5000, b"\x03abc\0\0\0", b"\xff"])
 FRAMES = st.one_of(
-    st.builds(
-        lambda number, payload, end: frame(frames.HEADERS, 4 | end, number, payload), NUMBERS, BLOCKS, st.integers(0, 1)
-    ),
+    st.builds(lambda number, payload, end: frame(frames.HEADERS, 4 | end, number, payload), NUMBERS, BLOCKS, st.integers(0, 1)),
     st.builds(frame, st.just(frames.HEADERS), st.integers(0, 255), NUMBERS, BLOCKS),
     st.builds(frame, st.just(frames.CONTINUATION), st.sampled_from([0, 4]), NUMBERS, BLOCKS),
     st.builds(frame, st.just(frames.DATA), st.sampled_from([0, 0, 1, 8, 9]), NUMBERS, BODIES),
     st.builds(frames.window_update, NUMBERS, st.sampled_from([0, 1, 100, 70_000, 0x7FFFFFFF])),
     st.builds(frames.window_update, NUMBERS, st.just(1000)),
     st.builds(lambda number: frame(frames.RST_STREAM, 0, number, b"\0\0\0\x08"), NUMBERS),
-    st.builds(
-        lambda pair: frames.settings([pair]), st.tuples(st.integers(0, 7), st.sampled_from([0, 1, 5, 20_000, 1 << 31]))
-    ),
+    st.builds(lambda pair: frames.settings([pair]), st.tuples(st.integers(0, 7), st.sampled_from([0, 1, 5, 20_000, 1 << 31]))),
     st.sampled_from([frames.SETTINGS_ACK, frame(frames.PING, 0, 0, b"12345678"), frames.goaway(0, ErrorCode.NO_ERROR)]),
     st.builds(frame, st.integers(0, 12), st.integers(0, 255), NUMBERS, st.binary(max_size=12)),
 )
@@ -159,9 +155,7 @@ def check(rig: Http2Rig) -> None:
     assert {id(up.server) for up in rig.upstreams if up.leased} == {
         id(stream.server) for stream in streams.open.values() if stream.server is not None
     }
-    assert all(
-        streams.of_server(stream.server) is stream for stream in streams.open.values() if stream.server is not None
-    )
+    assert all(streams.of_server(stream.server) is stream for stream in streams.open.values() if stream.server is not None)
     assert len(intake._reset_by_us) <= 256
     if not rig.end:
         assert rig.link.due < inf or streams.open or rig.reading_held

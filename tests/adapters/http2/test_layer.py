@@ -21,9 +21,7 @@ from proxyguard.http.http2.intake import GOAWAY_PING
 from tests.adapters.fakes import DECISIONS, HeaderChecker
 from tests.adapters.http2.rig import GET, HEARD, HELLO, WARNING, Fields, Http2Rig, ping, post, wish
 
-FORWARDED = (
-    b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n"
-)
+FORWARDED = b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n"
 UPSTREAM_GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n" + FORWARDED + b"\r\n"
 LOOP = asyncio.new_event_loop()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -100,9 +98,7 @@ def test_streams_go_on_side_by_side_and_end_in_any_order() -> None:
         (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b"0"),
     ],
 )
-def test_a_response_without_a_body_is_one_frame(
-    fields: Fields, response: bytes, status: int, length: bytes | None
-) -> None:
+def test_a_response_without_a_body_is_one_frame(fields: Fields, response: bytes, status: int, length: bytes | None) -> None:
     rig = Http2Rig()
     rig.ask(fields)
     rig.sent = b""
@@ -276,11 +272,7 @@ def test_a_tarpit_is_over_when_its_time_or_the_connection_is(way: str) -> None:
             rig.vanish()
     if way != "vanish":
         rig.talk()
-        assert (held.body, held.ended, held.reset) == (
-            b"z",
-            way != "abort",
-            int(ErrorCode.CANCEL) if way == "abort" else None,
-        )
+        assert (held.body, held.ended, held.reset) == (b"z", way != "abort", int(ErrorCode.CANCEL) if way == "abort" else None)
     assert rig.holding.gone_count == 1
     assert (transport.is_closing(), rig.http2.streams.connection.tarpits) == (True, 0)
 
@@ -360,9 +352,7 @@ def test_a_malformed_request_is_answered_and_the_connection_goes_on(
     ("declared", "sent", "end", "status"),
     [(5, b"123456", False, 400), (5, b"1234", True, 400), (5, b"", True, 400), (None, b"z" * 11, False, 413)],
 )
-def test_a_body_that_is_not_what_was_announced_is_refused(
-    declared: int | None, sent: bytes, end: bool, status: int
-) -> None:
+def test_a_body_that_is_not_what_was_announced_is_refused(declared: int | None, sent: bytes, end: bool, status: int) -> None:
     rig = Http2Rig(Bounds(body_bytes=10))
     number = rig.h2.request(post(*([(b"content-length", b"%d" % declared)] if declared else [])), end=False)
     rig.talk()
@@ -734,9 +724,7 @@ def asked_once(rig: Http2Rig) -> None:
         (asked_once, 10.0, "idle_seconds"),
     ],
 )
-def test_a_connection_that_asks_for_nothing_is_closed(
-    begin: Callable[[Http2Rig], None], seconds: float, bound: str
-) -> None:
+def test_a_connection_that_asks_for_nothing_is_closed(begin: Callable[[Http2Rig], None], seconds: float, bound: str) -> None:
     rig = Http2Rig(Bounds(head_seconds=2.0, idle_seconds=10.0))
     begin(rig)
     rig.pass_time(seconds - 0.1)
@@ -783,11 +771,7 @@ def test_slow_uploads_and_slow_upstreams_are_given_up() -> None:
     rig.talk()
     assert slow_upstream.body == b"half"
     assert slow_upstream.reset == ErrorCode.INTERNAL_ERROR
-    assert dict(rig.events.bounds) == {
-        "body_gap_seconds": 1,
-        "upstream_first_byte_seconds": 1,
-        "upstream_gap_seconds": 1,
-    }
+    assert dict(rig.events.bounds) == {"body_gap_seconds": 1, "upstream_first_byte_seconds": 1, "upstream_gap_seconds": 1}
     assert rig.end == ""
 
 
@@ -840,9 +824,7 @@ PROTOCOL_FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("parts", "code"), [case[1:] for case in PROTOCOL_FAULTS], ids=[case[0] for case in PROTOCOL_FAULTS]
-)
+@pytest.mark.parametrize(("parts", "code"), [case[1:] for case in PROTOCOL_FAULTS], ids=[case[0] for case in PROTOCOL_FAULTS])
 def test_who_breaks_the_protocol_loses_the_connection(parts: list[bytes], code: ErrorCode) -> None:
     rig = Http2Rig()
     rig.raw(*parts)
@@ -864,9 +846,7 @@ STREAM_FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("parts", "code"), [case[1:] for case in STREAM_FAULTS], ids=[case[0] for case in STREAM_FAULTS]
-)
+@pytest.mark.parametrize(("parts", "code"), [case[1:] for case in STREAM_FAULTS], ids=[case[0] for case in STREAM_FAULTS])
 def test_who_breaks_the_rules_of_a_stream_loses_the_stream(parts: list[bytes], code: ErrorCode) -> None:
     rig = Http2Rig()
     rig.raw(HELLO, *parts)
@@ -884,9 +864,7 @@ def test_what_may_come_late_on_a_closed_stream_is_let_pass() -> None:
     rig = Http2Rig()
     rig.raw(HELLO, headers(1))
     rig.respond(OK)
-    rig.raw(
-        frames.window_update(1, 10), frames.rst_stream(1, ErrorCode.CANCEL), frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\0")
-    )
+    rig.raw(frames.window_update(1, 10), frames.rst_stream(1, ErrorCode.CANCEL), frame(frames.PRIORITY, 0, 1, b"\0\0\0\0\0"))
     assert rig.end == ""
     rig.raw(frame(frames.DATA, 0, 1, b"never promised" * 3))
     assert rig.sent[-4:] == ErrorCode.STREAM_CLOSED.to_bytes(4)
@@ -895,9 +873,7 @@ def test_what_may_come_late_on_a_closed_stream_is_let_pass() -> None:
 def test_pings_are_answered_priorities_and_extensions_ignored() -> None:
     rig = Http2Rig()
     rig.sent = b""
-    rig.raw(
-        HELLO, frame(frames.PRIORITY, 0, 9, b"\0\0\0\0\0"), frame(0x10, 0, 0, b"\0\0\0\1u=1"), frame(0xEE, 0, 0, b"?")
-    )
+    rig.raw(HELLO, frame(frames.PRIORITY, 0, 9, b"\0\0\0\0\0"), frame(0x10, 0, 0, b"\0\0\0\1u=1"), frame(0xEE, 0, 0, b"?"))
     assert rig.sent == frames.SETTINGS_ACK
     rig.raw(ping(b"87654321"))
     assert rig.sent == frames.SETTINGS_ACK + frames.ping_ack(b"87654321")
@@ -968,11 +944,7 @@ def test_a_header_bomb_ends_the_connection() -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [
-        [frames.rst_stream(0, ErrorCode.CANCEL)],
-        [frames.window_update(0, 0)],
-        [b"", b"the request again"],
-    ],
+    [[frames.rst_stream(0, ErrorCode.CANCEL)], [frames.window_update(0, 0)], [b"", b"the request again"]],
     ids=["rapid-reset", "made-you-reset", "made-you-reset-by-headers"],
 )
 def test_streams_that_are_taken_back_are_bounded(attack: list[bytes]) -> None:

@@ -29,9 +29,7 @@ def client_context(*trusted: Certificate, protocols: tuple[str, ...] = ("http/1.
     return context
 
 
-async def connect(
-    rig: FrontRig, context: ssl.SSLContext, name: str
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(rig: FrontRig, context: ssl.SSLContext, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(LOOPBACK, rig.port, ssl=context, server_hostname=name)
 
 
@@ -323,9 +321,7 @@ def test_a_connection_that_ends_says_so_in_tls(tmp_path: Path) -> None:
         ("other.example", {"verify": False}, b"200 OK"),
     ],
 )
-def test_upstream_certificates_are_verified(
-    tmp_path: Path, named: str, tls: dict[str, bool | str], status: bytes
-) -> None:
+def test_upstream_certificates_are_verified(tmp_path: Path, named: str, tls: dict[str, bool | str], status: bytes) -> None:
     certificate = write_certificate(tmp_path, "inner", named)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.chain, certificate.key)

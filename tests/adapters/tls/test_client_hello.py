@@ -43,9 +43,7 @@ def test_a_hello_cut_anywhere_is_read_the_same(cut: int) -> None:
     assert reader.feed(NAMED[cut:]) == UNDERSTOOD
 
 
-@pytest.mark.parametrize(
-    "more", [b"\x14\x03\x03\x00\x01\x01", b"\x17\x03\x03\x00\x04data", b"\x16\x03\x03\xff\xff", b"GET /"]
-)
+@pytest.mark.parametrize("more", [b"\x14\x03\x03\x00\x01\x01", b"\x17\x03\x03\x00\x04data", b"\x16\x03\x03\xff\xff", b"GET /"])
 def test_what_follows_a_hello_at_once_is_not_looked_at(more: bytes) -> None:
     """It is OpenSSL's to judge, as it is when it comes a moment later."""
     assert ClientHelloReader().feed(NAMED + more) == UNDERSTOOD
@@ -55,10 +53,7 @@ def test_what_follows_a_hello_at_once_is_not_looked_at(more: bytes) -> None:
 def test_a_hello_in_many_records_is_read_the_same(size: int) -> None:
     message = NAMED[5:]
     pieces = [message[at : at + size] for at in range(0, len(message), size)]
-    assert (
-        ClientHelloReader().feed(b"".join(b"\x16\x03\x01%b%b" % (len(p).to_bytes(2, "big"), p) for p in pieces))
-        == UNDERSTOOD
-    )
+    assert ClientHelloReader().feed(b"".join(b"\x16\x03\x01%b%b" % (len(p).to_bytes(2, "big"), p) for p in pieces)) == UNDERSTOOD
 
 
 @pytest.mark.parametrize(

@@ -94,11 +94,7 @@ def test_a_prefixed_table_names_the_mapping_in_messages() -> None:
 
 @pytest.mark.parametrize(
     ("yaml", "message"),
-    [
-        ("{}", "a pot is empty"),
-        ("[]", "a pot must be a mapping, not a list"),
-        ("3", "a pot must be a mapping, not '3'"),
-    ],
+    [("{}", "a pot is empty"), ("[]", "a pot must be a mapping, not a list"), ("3", "a pot must be a mapping, not '3'")],
 )
 def test_what_is_no_mapping_is_reported_with_the_example(yaml: str, message: str) -> None:
     assert read(yaml) == (None, [(1, message, "{name: big, litres: 3}")])
@@ -153,6 +149,4 @@ def test_a_list_that_is_too_long_is_refused_whole() -> None:
     report = Report("x.yaml")
     kind = listed_in("pots", whole(1, 9), 2, example="[1]", advice="; buy fewer")
     assert kind.read(node("[1, 2, 3]", report), report, "pots", None) is None
-    assert [(problem.message, problem.hint) for problem in report.problems] == [
-        ("the file has 3 pots", "at most 2; buy fewer")
-    ]
+    assert [(problem.message, problem.hint) for problem in report.problems] == [("the file has 3 pots", "at most 2; buy fewer")]

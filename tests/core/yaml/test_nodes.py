@@ -27,8 +27,7 @@ def plain(text: str) -> Scalar:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["NO", "yes", "on", "1:30", "012", "0x1F", "0o17", "1e3", ".inf", "2026-01-01", "=", "1_000", "true", "1.10"],
+    "text", ["NO", "yes", "on", "1:30", "012", "0x1F", "0o17", "1e3", ".inf", "2026-01-01", "=", "1_000", "true", "1.10"]
 )
 def test_a_scalar_keeps_the_text_that_was_written(text: str) -> None:
     assert plain(text) == Scalar(1, 6, text, plain=True)

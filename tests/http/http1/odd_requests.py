@@ -151,11 +151,7 @@ _LINES: Final[list[OddRequest]] = [
     ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refused(505, "http2-preface")),
     ("TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Refused(400, "request-line")),
     ("SSH banner", b"SSH-2.0-OpenSSH_9.6\r\n", Refused(400, "request-line")),
-    (
-        "PROXY header nobody asked for",
-        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + _get(b"/"),
-        Refused(400, "request-line"),
-    ),
+    ("PROXY header nobody asked for", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + _get(b"/"), Refused(400, "request-line")),
     ("SOCKS greeting", b"\x05\x01\x00", Refused(400, "request-line")),
     ("NUL first", b"\0GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", Refused(400, "request-line")),
     ("one empty line before", b"\r\n" + _get(b"/"), _same(_get(b"/"))),
@@ -259,10 +255,7 @@ _ABSOLUTE: Final[list[OddRequest]] = [
     _absolute("absolute-form of another host", b"http://b.example/", b"a.example", Refused(400, "host-mismatch")),
     _absolute("absolute-form of another port", b"http://a.example:8080/", b"a.example", Refused(400, "host-mismatch")),
     _absolute(
-        "absolute-form with the other scheme's port",
-        b"http://a.example:443/",
-        b"a.example",
-        Refused(400, "host-mismatch"),
+        "absolute-form with the other scheme's port", b"http://a.example:443/", b"a.example", Refused(400, "host-mismatch")
     ),
     _absolute("absolute-form with user information", b"http://u:p@a.example/", b"a.example", Refused(400, "host")),
     _absolute("absolute-form hiding a host", b"http://a.example@b.example/", b"a.example", Refused(400, "host")),
@@ -272,9 +265,7 @@ _ABSOLUTE: Final[list[OddRequest]] = [
     _absolute("absolute-form of a script", b"javascript:alert(1)", b"a.example", Refused(400, "target")),
     _absolute("absolute-form of a file", b"file:///etc/passwd", b"a.example", Refused(400, "target")),
     _absolute("absolute-form with dots", b"http://a.example/../x", b"a.example", Refused(400, "target-dots")),
-    _absolute(
-        "absolute-form with a backslash for a slash", b"http://a.example\\x/", b"a.example", Refused(400, "host")
-    ),
+    _absolute("absolute-form with a backslash for a slash", b"http://a.example\\x/", b"a.example", Refused(400, "host")),
     _absolute("absolute-form, fragment", b"http://a.example/#x", b"a.example", Refused(400, "target")),
     ("absolute-form without Host", b"GET http://a.example/ HTTP/1.1\r\n\r\n", Refused(400, "host-missing")),
     ("absolute-form without Host in HTTP/1.0", b"GET http://a.example/ HTTP/1.0\r\n\r\n", _ROOT),
@@ -326,11 +317,7 @@ _HOSTS: Final[list[OddRequest]] = [
     ("no Host", b"GET / HTTP/1.1\r\nX: 1\r\n\r\n", Refused(400, "host-missing")),
     ("no field at all", b"GET / HTTP/1.1\r\n\r\n", Refused(400, "host-missing")),
     ("two Hosts", b"GET / HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n\r\n", Refused(400, "host-repeated")),
-    (
-        "the same Host twice",
-        b"GET / HTTP/1.1\r\nHost: a.example\r\nhost: a.example\r\n\r\n",
-        Refused(400, "host-repeated"),
-    ),
+    ("the same Host twice", b"GET / HTTP/1.1\r\nHost: a.example\r\nhost: a.example\r\n\r\n", Refused(400, "host-repeated")),
     ("HTTP/1.0 with Host", b"GET / HTTP/1.0\r\nHost: a.example\r\n\r\n", _ROOT),
     ("HTTP/1.0 without Host", b"GET / HTTP/1.0\r\n\r\n", Forwarded(b"GET / HTTP/1.1\r\nHost: \r\n\r\n")),
     ("HTTP/1.0 with an empty Host", b"GET / HTTP/1.0\r\nHost:\r\n\r\n", Refused(400, "host")),
@@ -388,9 +375,7 @@ _FIELDS: Final[list[OddRequest]] = [
 
 _FRAMING: Final[list[OddRequest]] = [
     _kept("Content-Length", _field(b"Content-Length: 3", method=b"POST", body=b"abc")),
-    _changed(
-        "Content-Length with leading zeros", b"Content-Length: 003", b"Content-Length: 3", method=b"POST", body=b"abc"
-    ),
+    _changed("Content-Length with leading zeros", b"Content-Length: 003", b"Content-Length: 3", method=b"POST", body=b"abc"),
     _kept("Content-Length: 0", _field(b"Content-Length: 0", method=b"POST")),
     _plain("POST without a length", b"POST /"),
     _kept("body of a GET", _field(b"Content-Length: 3", body=b"abc")),
@@ -416,29 +401,17 @@ _FRAMING: Final[list[OddRequest]] = [
     _bad_field("Content-Length of 20 digits", b"Content-Length: 18446744073709551619", "content-length"),
     _bad_field("Content-Length list", b"Content-Length: 3, 3", "content-length", body=b"abc"),
     _bad_field(
-        "two different Content-Lengths",
-        b"Content-Length: 3\r\nContent-Length: 4",
-        "content-length-repeated",
-        body=b"abcd",
+        "two different Content-Lengths", b"Content-Length: 3\r\nContent-Length: 4", "content-length-repeated", body=b"abcd"
     ),
     _bad_field(
-        "the same Content-Length twice",
-        b"Content-Length: 3\r\nContent-Length: 3",
-        "content-length-repeated",
-        body=b"abc",
+        "the same Content-Length twice", b"Content-Length: 3\r\nContent-Length: 3", "content-length-repeated", body=b"abc"
     ),
     _bad_field("Content-Length with an underscore", b"Content_Length: 3", "field-name", body=b"abc"),
     _bad_field(
-        "Content-Length and chunked",
-        b"Content-Length: 3\r\nTransfer-Encoding: chunked",
-        "length-and-encoding",
-        body=b"0\r\n\r\n",
+        "Content-Length and chunked", b"Content-Length: 3\r\nTransfer-Encoding: chunked", "length-and-encoding", body=b"0\r\n\r\n"
     ),
     _bad_field(
-        "chunked and Content-Length",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 5",
-        "length-and-encoding",
-        body=b"0\r\n\r\n",
+        "chunked and Content-Length", b"Transfer-Encoding: chunked\r\nContent-Length: 5", "length-and-encoding", body=b"0\r\n\r\n"
     ),
     _bad_field(
         "chunked and Content-Length 0",
@@ -446,32 +419,19 @@ _FRAMING: Final[list[OddRequest]] = [
         "length-and-encoding",
         body=b"0\r\n\r\n",
     ),
-    (
-        "chunked in capitals",
-        _field(b"Transfer-Encoding: CHUNKED", method=b"POST", body=b"0\r\n\r\n"),
-        Forwarded(_CHUNKED_HEAD),
-    ),
+    ("chunked in capitals", _field(b"Transfer-Encoding: CHUNKED", method=b"POST", body=b"0\r\n\r\n"), Forwarded(_CHUNKED_HEAD)),
     _bad_field("Transfer-Encoding: identity", b"Transfer-Encoding: identity", "transfer-encoding", 501),
     _bad_field("Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: gzip, chunked", "transfer-encoding", 501),
-    _bad_field(
-        "Transfer-Encoding: chunked, identity", b"Transfer-Encoding: chunked, identity", "transfer-encoding", 501
-    ),
+    _bad_field("Transfer-Encoding: chunked, identity", b"Transfer-Encoding: chunked, identity", "transfer-encoding", 501),
     _bad_field("Transfer-Encoding: xchunked", b"Transfer-Encoding: xchunked", "transfer-encoding", 501),
     _bad_field("Transfer-Encoding: chunked with a comma", b"Transfer-Encoding: chunked,", "transfer-encoding", 501),
-    _bad_field(
-        "Transfer-Encoding: chunked with a parameter", b"Transfer-Encoding: chunked;x", "transfer-encoding", 501
-    ),
+    _bad_field("Transfer-Encoding: chunked with a parameter", b"Transfer-Encoding: chunked;x", "transfer-encoding", 501),
     _bad_field("Transfer-Encoding: quoted", b'Transfer-Encoding: "chunked"', "transfer-encoding", 501),
     _bad_field("empty Transfer-Encoding", b"Transfer-Encoding:", "transfer-encoding", 501),
     _bad_field("Transfer-Encoding with a vertical tab", b"Transfer-Encoding: \x0bchunked", "field-value"),
+    _bad_field("Transfer-Encoding twice", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "transfer-encoding", 501),
     _bad_field(
-        "Transfer-Encoding twice", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "transfer-encoding", 501
-    ),
-    _bad_field(
-        "Transfer-Encoding twice, one odd",
-        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: cow",
-        "transfer-encoding",
-        501,
+        "Transfer-Encoding twice, one odd", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: cow", "transfer-encoding", 501
     ),
     _bad_field("Transfer-Encoding with an underscore", b"Transfer_Encoding: chunked", "field-name"),
     (
@@ -493,16 +453,12 @@ _CHUNKS: Final[list[OddRequest]] = [
     _chunked("size with leading zeros", b"0003\r\nabc\r\n000\r\n\r\n", b"abc"),
     _chunked("extension", b"3;a=b\r\nabc\r\n0\r\n\r\n", b"abc"),
     _chunked("quoted extension", b'3; a="b c"\r\nabc\r\n0;x\r\n\r\n', b"abc"),
-    _chunked(
-        "chunk that looks like a request", b"12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"
-    ),
+    _chunked("chunk that looks like a request", b"12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"),
     _chunked("trailer", b"0\r\nX-Sum: 1\r\n\r\n", b"", ((b"X-Sum", b"1"),)),
     _chunked("trailer that is framing", b"0\r\nContent-Length: 3\r\nX: 1\r\n\r\n", b"", ((b"X", b"1"),)),
     _chunked("trailer that is routing", b"0\r\nHost: b.example\r\n\r\n", b""),
     _chunked("trailer that is authorization", b"0\r\nAuthorization: x\r\nCookie: a=b\r\n\r\n", b""),
-    _chunked(
-        "trailer that forges an address", b"0\r\nX-Forwarded-For: 192.0.2.1\r\nX_Forwarded_For: 192.0.2.1\r\n\r\n", b""
-    ),
+    _chunked("trailer that forges an address", b"0\r\nX-Forwarded-For: 192.0.2.1\r\nX_Forwarded_For: 192.0.2.1\r\n\r\n", b""),
     _bad_chunked("size in another base", b"0x3\r\nabc\r\n0\r\n\r\n", "chunk"),
     _bad_chunked("size with a plus", b"+3\r\nabc\r\n0\r\n\r\n", "chunk"),
     _bad_chunked("negative size", b"-1\r\nabc\r\n0\r\n\r\n", "chunk"),
@@ -552,11 +508,7 @@ _OPTIONS: Final[list[OddRequest]] = [
     _dropped_field("Proxy, which becomes HTTP_PROXY", b"Proxy: http://b.example"),
     _dropped_field("Proxy-Authorization", b"Proxy-Authorization: Basic eDp5"),
     _changed("Connection cannot take away Cookie", b"Connection: cookie, close\r\nCookie: a=b", b"Cookie: a=b"),
-    _changed(
-        "Connection cannot take away Authorization",
-        b"Connection: Authorization\r\nAuthorization: x",
-        b"Authorization: x",
-    ),
+    _changed("Connection cannot take away Authorization", b"Connection: Authorization\r\nAuthorization: x", b"Authorization: x"),
     ("Connection cannot take away Host", _field(b"Connection: host"), _ROOT),
     _changed(
         "Connection cannot take away Content-Length",
@@ -571,9 +523,7 @@ _OPTIONS: Final[list[OddRequest]] = [
     ),
     _bad_field("Connection that is no list of tokens", b"Connection: a b", "connection"),
     _bad_field("Connection with a quoted string", b'Connection: "close"', "connection"),
-    _dropped_field(
-        "upgrade to h2c", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"
-    ),
+    _dropped_field("upgrade to h2c", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"),
     _dropped_field("upgrade to h2c without Connection", b"Upgrade: h2c"),
     _dropped_field("upgrade to TLS", b"Connection: Upgrade\r\nUpgrade: TLS/1.2"),
     _dropped_field("upgrade to HTTP/2.0", b"Connection: Upgrade\r\nUpgrade: HTTP/2.0"),
@@ -584,9 +534,7 @@ _OPTIONS: Final[list[OddRequest]] = [
         b"Sec-WebSocket-Version: 13\r\nConnection: Upgrade\r\nUpgrade: websocket",
     ),
     _changed(
-        "WebSocket among others",
-        b"Connection: Upgrade\r\nUpgrade: h2c, websocket",
-        b"Connection: Upgrade\r\nUpgrade: websocket",
+        "WebSocket among others", b"Connection: Upgrade\r\nUpgrade: h2c, websocket", b"Connection: Upgrade\r\nUpgrade: websocket"
     ),
     (
         "WebSocket with POST",

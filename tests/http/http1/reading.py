@@ -40,9 +40,7 @@ def messages(events: Iterable[RequestEvent | ResponseEvent]) -> list[Message]:
     return found
 
 
-def read_requests(
-    pieces: Iterable[bytes], bounds: Bounds | None = None
-) -> tuple[list[Message], tuple[int, str] | None]:
+def read_requests(pieces: Iterable[bytes], bounds: Bounds | None = None) -> tuple[list[Message], tuple[int, str] | None]:
     """The messages, and the fault that ended them."""
     parser = RequestParser(bounds or Bounds())
     events: list[RequestEvent] = []
@@ -55,12 +53,7 @@ def read_requests(
 
 
 def read_responses(
-    pieces: Iterable[bytes],
-    method: bytes = b"GET",
-    *,
-    bounds: Bounds | None = None,
-    upgrade: bool = False,
-    closed: bool = False,
+    pieces: Iterable[bytes], method: bytes = b"GET", *, bounds: Bounds | None = None, upgrade: bool = False, closed: bool = False
 ) -> tuple[list[Message], str | None, ResponseParser]:
     """The messages, the fault that ended them, and the parser as it was left."""
     parser = ResponseParser(bounds or Bounds())

@@ -83,9 +83,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     directory: Path = tmp_path_factory.mktemp("nginx")
     port = _free_port()
     (directory / "nginx.conf").write_text(NGINX_CONF.format(directory=directory, port=port, back=_free_port()))
-    server = subprocess.Popen(
-        ["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")], stderr=subprocess.DEVNULL
-    )
+    server = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
         while True:
@@ -127,10 +125,7 @@ def test_nginx_reads_the_same(nginx: int, name: str, request_: Forwarded) -> Non
     seen = {field: value for field, value in head.headers if field.startswith(b"Seen-")}
     fields = _fields(request_.head)
     said = [value for field, value in fields if field == b"x"]
-    assert seen.pop(b"Seen-X") in (
-        b"<" + b"".join(said[:1]) + b">",
-        b"<" + b", ".join(said) + b">",
-    )  # before and after 1.23
+    assert seen.pop(b"Seen-X") in (b"<" + b"".join(said[:1]) + b">", b"<" + b", ".join(said) + b">")  # before and after 1.23
     assert seen == {
         b"Seen-Method": method,
         b"Seen-Target": target,

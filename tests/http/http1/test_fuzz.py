@@ -124,9 +124,7 @@ def _read_by_h11(wire: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], 
     st.lists(st.tuples(st.integers(0, 500), st.sampled_from(PARTS), st.booleans()), max_size=3),
 )
 @settings(max_examples=1500, deadline=None)
-def test_every_mutation_that_is_accepted_is_read_the_same_by_h11(
-    row: int, edits: list[tuple[int, bytes, bool]]
-) -> None:
+def test_every_mutation_that_is_accepted_is_read_the_same_by_h11(row: int, edits: list[tuple[int, bytes, bool]]) -> None:
     """Table requests with bits put in or written over: what a smuggler tries."""
     stream = bytearray(ODD_REQUESTS[row][1][:2000])
     for place, part, over in edits:

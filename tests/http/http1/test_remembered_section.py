@@ -13,9 +13,7 @@ from proxyguard.http.http1.request_parser import REMEMBERED_BYTES, RequestParser
 TARGETS = (b"/", b"/a?b", b"http://a.example/", b"http://b.example/", b"*")
 LINES = st.builds(
     b"%b %b HTTP/1.%b\r\n".__mod__,
-    st.tuples(
-        st.sampled_from((b"GET", b"POST", b"OPTIONS", b"HEAD")), st.sampled_from(TARGETS), st.sampled_from((b"0", b"1"))
-    ),
+    st.tuples(st.sampled_from((b"GET", b"POST", b"OPTIONS", b"HEAD")), st.sampled_from(TARGETS), st.sampled_from((b"0", b"1"))),
 )
 SECTIONS = st.sampled_from((
     b"\r\n",
@@ -52,9 +50,7 @@ def test_a_request_means_the_same_whatever_came_before_it(requests: list[tuple[b
 
 def test_the_fields_of_a_repeated_section_are_one_object() -> None:
     parser = RequestParser(Bounds())
-    first, second = (
-        parser.feed(b"GET %b HTTP/1.1\r\nHost: a.example\r\n\r\n" % target)[0] for target in (b"/1", b"/2")
-    )
+    first, second = (parser.feed(b"GET %b HTTP/1.1\r\nHost: a.example\r\n\r\n" % target)[0] for target in (b"/1", b"/2"))
     assert isinstance(first, RequestHead)
     assert isinstance(second, RequestHead)
     assert (first.target, second.target) == (b"/1", b"/2")

@@ -25,9 +25,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc"
 CHUNKED = b"PUT /c HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"
 
-odd = pytest.mark.parametrize(
-    ("raw", "expected"), [row[1:] for row in ODD_REQUESTS], ids=[row[0] for row in ODD_REQUESTS]
-)
+odd = pytest.mark.parametrize(("raw", "expected"), [row[1:] for row in ODD_REQUESTS], ids=[row[0] for row in ODD_REQUESTS])
 
 
 def _head(raw: bytes) -> RequestHead:
@@ -85,9 +83,7 @@ def test_an_odd_request_after_a_good_one_spares_the_good_one(raw: bytes, expecte
 
 
 @odd
-def test_a_good_request_after_an_odd_one_is_read_only_when_the_odd_one_is_whole(
-    raw: bytes, expected: Expectation
-) -> None:
+def test_a_good_request_after_an_odd_one_is_read_only_when_the_odd_one_is_whole(raw: bytes, expected: Expectation) -> None:
     parser = RequestParser(Bounds())
     try:
         events = parser.feed(raw + GET)
@@ -247,9 +243,7 @@ def test_bounds_hold_to_the_byte(bounds: Bounds, raw: bytes, expected: tuple[int
 
 
 def test_a_declared_body_that_is_too_large_is_refused_before_its_first_byte() -> None:
-    found, fault = read_requests(
-        [b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\n"], Bounds(body_bytes=2)
-    )
+    found, fault = read_requests([b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\n"], Bounds(body_bytes=2))
     assert (found, fault) == ([], (413, "body-size"))
 
 
@@ -268,9 +262,7 @@ def test_a_declared_body_that_is_too_large_is_refused_before_its_first_byte() ->
         (b"5;%b\r\nabcde" % (b"x" * 300), (400, "chunk")),
     ],
 )
-def test_of_two_faults_of_a_body_the_one_that_comes_first_counts_in_every_cut(
-    body: bytes, expected: tuple[int, str]
-) -> None:
+def test_of_two_faults_of_a_body_the_one_that_comes_first_counts_in_every_cut(body: bytes, expected: tuple[int, str]) -> None:
     bounds = Bounds(body_bytes=4)
     raw = b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n" + body
     for pieces in ([raw], single_bytes(raw), *([raw[:place], raw[place:]] for place in range(1, len(raw)))):

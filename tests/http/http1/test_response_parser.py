@@ -76,15 +76,8 @@ def _pieces(raw: bytes) -> list[list[bytes]]:
     return [[raw], single_bytes(raw), *([raw[:place], raw[place:]] for place in places)]
 
 
-@pytest.mark.parametrize(
-    ("method", "raw", "expected", "reusable"), [row[1:] for row in GOOD], ids=[row[0] for row in GOOD]
-)
-def test_a_good_response_in_every_cut(
-    method: bytes,
-    raw: bytes,
-    expected: tuple[int, BodyKind, bytes],
-    reusable: bool,
-) -> None:
+@pytest.mark.parametrize(("method", "raw", "expected", "reusable"), [row[1:] for row in GOOD], ids=[row[0] for row in GOOD])
+def test_a_good_response_in_every_cut(method: bytes, raw: bytes, expected: tuple[int, BodyKind, bytes], reusable: bool) -> None:
     for pieces in _pieces(raw):
         found, fault, parser = read_responses(pieces, method)
         assert fault is None
@@ -129,29 +122,18 @@ def test_interim_responses_precede_the_final_one() -> None:
 
 
 def test_trailers_come_without_the_fields_that_may_not_be_there() -> None:
-    raw = (
-        OK
-        + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nSet-Cookie: a=b\r\nContent-Length: 1\r\n\r\n"
-    )
+    raw = OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nSet-Cookie: a=b\r\nContent-Length: 1\r\n\r\n"
     for pieces in _pieces(raw):
         ((_, body, trailers),), fault, _ = read_responses(pieces)
         assert (body, trailers, fault) == (b"a", ((b"X-Sum", b"1"),), None)
 
 
-@pytest.mark.parametrize(
-    "raw", [OK + b"\r\n" + b"abc" * 3, b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nabcabcabc"]
-)
+@pytest.mark.parametrize("raw", [OK + b"\r\n" + b"abc" * 3, b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nabcabcabc"])
 def test_a_body_without_framing_runs_until_the_close(raw: bytes) -> None:
     for pieces in _pieces(raw):
         ((head, body, trailers),), fault, parser = read_responses(pieces, closed=True)
         assert isinstance(head, ResponseHead)
-        assert (head.body, head.keep_alive, body, trailers, fault) == (
-            BodyKind.UNTIL_CLOSE,
-            False,
-            b"abc" * 3,
-            (),
-            None,
-        )
+        assert (head.body, head.keep_alive, body, trailers, fault) == (BodyKind.UNTIL_CLOSE, False, b"abc" * 3, (), None)
         assert not parser.reusable
 
 

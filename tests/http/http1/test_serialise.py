@@ -131,9 +131,7 @@ RESPONSES: list[tuple[str, bytes, bytes, bytes, bool, bytes]] = [
 
 
 @pytest.mark.parametrize(
-    ("raw", "version", "method", "keep_alive", "written"),
-    [row[1:] for row in RESPONSES],
-    ids=[row[0] for row in RESPONSES],
+    ("raw", "version", "method", "keep_alive", "written"), [row[1:] for row in RESPONSES], ids=[row[0] for row in RESPONSES]
 )
 def test_a_response_head(raw: bytes, version: bytes, method: bytes, keep_alive: bool, written: bytes) -> None:
     assert response_head(_response(raw, method), version=version, keep_alive=keep_alive) == written

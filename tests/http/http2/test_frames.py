@@ -113,9 +113,7 @@ def test_a_frame_that_no_state_allows_ends_the_connection(data: bytes, code: Err
         (frames.PADDED | frames.HAS_PRIORITY, b"\x01\0\0\0\0\0", ErrorCode.PROTOCOL_ERROR),
     ],
 )
-def test_padding_and_priority_are_no_part_of_a_field_block(
-    flags: int, payload: bytes, block: bytes | ErrorCode
-) -> None:
+def test_padding_and_priority_are_no_part_of_a_field_block(flags: int, payload: bytes, block: bytes | ErrorCode) -> None:
     given = frames.Frame(frames.HEADERS, flags, 1, payload)
     if isinstance(block, bytes):
         assert field_block(given) == block

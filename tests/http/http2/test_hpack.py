@@ -12,12 +12,8 @@ from hypothesis import strategies as st
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode
 from proxyguard.http.http2.hpack import TABLE_BYTES, Field, FieldDecoder, FieldEncoder
 
-NAMES = st.sampled_from(
-    [b":path", b"user-agent", b"x-a", b"x-b", b"set-cookie", b"etag", b"server", b"accept-encoding", b"via"]
-)
-VALUES = st.sampled_from([b"", b"/", b"gzip, deflate", b"z" * 60, b"y" * 300, b"\xff\x80", b"Q" * 5000]) | st.binary(
-    max_size=40
-)
+NAMES = st.sampled_from([b":path", b"user-agent", b"x-a", b"x-b", b"set-cookie", b"etag", b"server", b"accept-encoding", b"via"])
+VALUES = st.sampled_from([b"", b"/", b"gzip, deflate", b"z" * 60, b"y" * 300, b"\xff\x80", b"Q" * 5000]) | st.binary(max_size=40)
 BLOCKS = st.lists(st.lists(st.tuples(NAMES, VALUES), max_size=12), max_size=10)
 
 
@@ -36,11 +32,7 @@ RFC_EXAMPLES = [
     ),
     (
         "huffman",
-        [
-            "828684418cf1e3c2e5f23a6ba0ab90f4ff",
-            "828684be5886a8eb10649cbf",
-            "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf",
-        ],
+        ["828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf", "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf"],
     ),
 ]
 
@@ -54,13 +46,7 @@ def test_the_examples_of_the_rfc_are_decoded(blocks: list[str]) -> None:
     assert [decoder.decode(bytes.fromhex(block)) for block in blocks] == [
         start,
         [*start, (b"cache-control", b"no-cache")],
-        [
-            (b":method", b"GET"),
-            (b":scheme", b"https"),
-            (b":path", b"/index.html"),
-            host,
-            (b"custom-key", b"custom-value"),
-        ],
+        [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/index.html"), host, (b"custom-key", b"custom-value")],
     ]
     assert decoder._size == 164
 

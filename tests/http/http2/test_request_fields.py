@@ -178,13 +178,7 @@ def test_fields_up_to_the_bounds_pass() -> None:
 def test_what_is_remembered_of_one_request_is_what_another_would_have_come_to() -> None:
     sections = [
         (get(*more, path=path, method=method, authority=authority), whole)
-        for more in (
-            [],
-            [(b"x", b"1")],
-            [(b"content-length", b"5")],
-            [(b"expect", b"100-continue")],
-            [(b"x", b"z" * 60)],
-        )
+        for more in ([], [(b"x", b"1")], [(b"content-length", b"5")], [(b"expect", b"100-continue")], [(b"x", b"z" * 60)])
         for path in (b"/", b"/a", b"/../b", b"*", b"/" + b"z" * 30)
         for method in (b"GET", b"OPTIONS", b"CONNECT")
         for authority in (b"a.example", b"b.example")

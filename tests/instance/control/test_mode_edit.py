@@ -73,10 +73,7 @@ def test_the_mode_changes_and_every_other_byte_stays(before: str, after: str) ->
             "name: a\nrules:\n  - name: no-scripts # here\n    when: {path: /}\n    action: reject\n",
             "name: a\nrules:\n  - name: no-scripts # here\n    mode: shadow\n    when: {path: /}\n    action: reject\n",
         ),
-        (
-            LONG_TEXT,
-            LONG_TEXT.replace("  name:", "  mode: shadow\r\n  name:"),
-        ),
+        (LONG_TEXT, LONG_TEXT.replace("  name:", "  mode: shadow\r\n  name:")),
         (
             "name: a\nrules: [{name: no-scripts,\n   when: {path: /}, action: reject}]",
             "name: a\nrules: [{name: no-scripts,\n   mode: shadow, when: {path: /}, action: reject}]",

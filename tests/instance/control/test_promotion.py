@@ -261,9 +261,7 @@ def test_the_report_shows_networks_and_addresses_only_when_asked(rules: Path) ->
     async def story(instance: Instance) -> None:
         instance.seen(4, "anonymous", hits=4)
         shown = (await instance.tell("shadow-report"))["rules"]
-        assert [(each["rule"], each["requests"], each["clients"], each["networks"]) for each in shown] == [
-            ("no-curl", 4, 4, 1)
-        ]
+        assert [(each["rule"], each["requests"], each["clients"], each["networks"]) for each in shown] == [("no-curl", 4, 4, 1)]
         assert shown[0]["top"] == [{"name": "198.51.0.0/24", "requests": 4}]
         full = (await instance.tell("shadow-report", full=True))["rules"]
         assert {each["name"] for each in full[0]["top"]} == {f"198.51.0.{number}" for number in range(4)}

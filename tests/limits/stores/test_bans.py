@@ -47,8 +47,7 @@ def test_ten_thousand_entries_that_end_together_are_removed_in_small_steps() -> 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["put", "remove", "expire"]), st.sampled_from("abcdefgh"), st.integers(0, 50)),
-        max_size=80,
+        st.tuples(st.sampled_from(["put", "remove", "expire"]), st.sampled_from("abcdefgh"), st.integers(0, 50)), max_size=80
     )
 )
 def test_the_table_equals_a_plain_dictionary(steps: list[tuple[str, str, int]]) -> None:

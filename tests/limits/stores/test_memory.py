@@ -177,9 +177,7 @@ def test_states_of_all_kinds_go_out_and_come_back() -> None:
     store, other = MemoryStore(), MemoryStore()
     store.dirty = [set() for _ in range(store.shard_count)]
     day = Limit(5, 86_400.0, 5, CLIENT, window=Window.CALENDAR)
-    store.charge(
-        [Charge("a|", TWO_AN_HOUR), Charge("b|", day, 2.0), Charge("short|", Limit(9, 1.0, 9, CLIENT))], (), NOW
-    )
+    store.charge([Charge("a|", TWO_AN_HOUR), Charge("b|", day, 2.0), Charge("short|", Limit(9, 1.0, 9, CLIENT))], (), NOW)
     visits(store, "x", 1)
     changed = {key: state for at in range(store.shard_count) for key, state in store.take_changed(at).items()}
     assert sorted(changed) == ["a|", "b|", "rule|x"]
@@ -202,9 +200,7 @@ def test_traffic_of_known_clients_alone_empties_the_tables_of_what_is_over() -> 
     amount=st.integers(1, 50),
     period=st.floats(0.1, 600.0),
     burst=st.integers(1, 60),
-    steps=st.lists(
-        st.tuples(st.floats(-5.0, 60.0), st.sampled_from([0.0, 0.5, 1.0, 1.0, 1.0, 2.0]), st.booleans()), max_size=80
-    ),
+    steps=st.lists(st.tuples(st.floats(-5.0, 60.0), st.sampled_from([0.0, 0.5, 1.0, 1.0, 1.0, 2.0]), st.booleans()), max_size=80),
 )
 def test_what_the_store_writes_out_for_speed_is_the_arithmetic_of_gcra(
     amount: int, period: float, burst: int, steps: list[tuple[float, float, bool]]

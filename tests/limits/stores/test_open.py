@@ -35,9 +35,7 @@ def test_the_gauges_are_those_of_the_store_and_of_the_watch() -> None:
     assert names == [*GAUGES, *watched]
 
 
-def test_a_table_that_fills_up_is_reported_once_and_again_after_it_was_well_below(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_table_that_fills_up_is_reported_once_and_again_after_it_was_well_below(caplog: pytest.LogCaptureFixture) -> None:
     books = MemoryBackend(SMALL)
     high = next(read for name, _, read in books.gauges() if name == "store_keys_high")
     fill(books.memory, 0, 7)
@@ -58,9 +56,7 @@ def test_a_table_that_fills_up_is_reported_once_and_again_after_it_was_well_belo
     assert len(warnings(caplog)) == 2
 
 
-@pytest.mark.parametrize(
-    "settings", [SMALL, Settings(counting=Counting(bans=10), store=StoreChoice(url="redis://127.0.0.1:1"))]
-)
+@pytest.mark.parametrize("settings", [SMALL, Settings(counting=Counting(bans=10), store=StoreChoice(url="redis://127.0.0.1:1"))])
 def test_bans_are_watched_wherever_they_are_kept(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     books = open_backend(settings)
     for number in range(8):

@@ -53,9 +53,7 @@ def test_a_ban_by_one_worker_or_by_the_server_is_in_force_in_all_within_a_second
             assert await until(lambda: one.ban_table.find("client:b", time()) == by_hand) < 1.0
             assert two.charge([Charge("rule|b", HUNDRED_AN_HOUR)], ["client:b"], time()) == Outcome(by_hand, ())
             server.store.unban("client:a")
-            assert (
-                await until(lambda: not list(two.bans(time())) or two.ban_table.find("client:a", time()) is None) < 1.0
-            )
+            assert await until(lambda: not list(two.bans(time())) or two.ban_table.find("client:a", time()) is None) < 1.0
 
     run(scene())
 
@@ -135,12 +133,7 @@ class Nonsense(asyncio.Protocol):
 
 @pytest.mark.parametrize(
     "answer",
-    [
-        b"\xff\xff\xff\xff",
-        b"\x00\x00\x00\x01\xc1",
-        frame(("outcomes", [(None, [])] * 5)),
-        frame(("news", "no list", 1, False)),
-    ],
+    [b"\xff\xff\xff\xff", b"\x00\x00\x00\x01\xc1", frame(("outcomes", [(None, [])] * 5)), frame(("news", "no list", 1, False))],
 )
 def test_nonsense_from_the_server_is_an_outage_not_a_crash(tmp_path: Path, answer: bytes) -> None:
     async def scene() -> None:

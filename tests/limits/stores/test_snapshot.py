@@ -121,9 +121,7 @@ def test_a_ban_that_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     assert {f"client:{number}" for number in acknowledged} <= {record.key for record in store.bans(time())}
 
 
-def test_counters_reach_the_disk_every_few_seconds_without_a_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counters_reach_the_disk_every_few_seconds_without_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot_module, "COUNTERS_SECONDS", 0.01)
 
     async def scene() -> None:
@@ -169,8 +167,7 @@ def damage_by_a_newer_release(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [damage_nothing_of_ours, damage_pages, damage_by_cutting, damage_by_another_program, damage_by_a_newer_release],
+    "damage", [damage_nothing_of_ours, damage_pages, damage_by_cutting, damage_by_another_program, damage_by_a_newer_release]
 )
 def test_a_damaged_file_is_set_aside_reported_and_replaced(
     tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture

@@ -370,16 +370,7 @@ def test_on_a_cluster_the_store_is_found_where_its_slot_is(tmp_path: Path) -> No
 
     def options(port: int) -> list[str]:
         bus = str(free_port())
-        return [
-            "--port",
-            str(port),
-            "--cluster-enabled",
-            "yes",
-            "--cluster-port",
-            bus,
-            "--cluster-require-full-coverage",
-            "no",
-        ]
+        return ["--port", str(port), "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-require-full-coverage", "no"]
 
     async def scene() -> None:
         for port in ports:

@@ -122,11 +122,7 @@ def test_a_request_touches_few_of_ten_thousand_rules() -> None:
 
 def test_equal_tests_are_one_fact() -> None:
     numbers = FactNumbers()
-    assert (
-        numbers.of(word("curl"))
-        == numbers.of(word("curl"))
-        == numbers.of(text("header.user-agent", TextKind.WORD, "curl"))
-    )
+    assert numbers.of(word("curl")) == numbers.of(word("curl")) == numbers.of(text("header.user-agent", TextKind.WORD, "curl"))
     assert numbers.of(client_in("192.0.2.0/24")) == numbers.of(client_in("192.0.2.0/24"))
     networks = tuple(Network(number, number, "") for number in range(5000))
     assert numbers.of(asks("client", InNetworks(networks))) == numbers.of(asks("client", InNetworks(networks)))

@@ -107,9 +107,7 @@ def test_every_matcher_in_every_shape(matcher: str, shape: str) -> None:
     st.lists(requests(), min_size=1, max_size=3),
     st.fixed_dictionaries({key: st.sampled_from([0.0, 1e-6, 0.5, 1.0, 100.0]) for key in SELECTIVITY}),
 )
-def test_no_guess_at_selectivity_changes_a_decision(
-    tested: Policy, asked: list[Request], guesses: dict[str, float]
-) -> None:
+def test_no_guess_at_selectivity_changes_a_decision(tested: Policy, asked: list[Request], guesses: dict[str, float]) -> None:
     before = dict(SELECTIVITY)
     SELECTIVITY.update(guesses)
     try:

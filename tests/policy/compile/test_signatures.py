@@ -54,9 +54,7 @@ def test_what_has_no_signature_is_not_signed(value: bytes) -> None:
 
 
 def test_the_algorithm_is_ours_whatever_the_token_says() -> None:
-    unsigned = (
-        urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=") + b"." + urlsafe_b64encode(b'{"sub":"1"}').rstrip(b"=") + b"."
-    )
+    unsigned = urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=") + b"." + urlsafe_b64encode(b'{"sub":"1"}').rstrip(b"=") + b"."
     assert not is_signed(Signed("X", SECRET), unsigned)
 
 

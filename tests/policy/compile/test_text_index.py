@@ -27,9 +27,7 @@ globs = st.text("ab*?", max_size=5).map(str.encode)
 
 
 @given(st.lists(st.tuples(kinds, small), max_size=12), st.lists(small, min_size=1, max_size=8))
-def test_the_marks_are_those_of_the_texts_that_compare(
-    texts: list[tuple[TextKind, bytes]], values: list[bytes]
-) -> None:
+def test_the_marks_are_those_of_the_texts_that_compare(texts: list[tuple[TextKind, bytes]], values: list[bytes]) -> None:
     index = TextIndex((kind, text, mark) for mark, (kind, text) in enumerate(texts))
     for value in (*values, *values):
         expected = {mark for mark, (kind, text) in enumerate(texts) if compares(kind, text, value)}

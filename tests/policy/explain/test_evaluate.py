@@ -28,16 +28,8 @@ ASKED = request(
         (word("curl", "Mozilla"), True, ["user_agent has the word 'Mozilla'"]),
         (word("curl"), False, ["user_agent 'Mozilla/5.0' does not have the word 'curl'"]),
         (equal("method", "POST", "PUT"), False, ["method 'GET' equals none of 'POST', 'PUT'"]),
-        (
-            text("path", TextKind.PREFIX, "/a", "/b", "/c", "/d", "/e", "/f"),
-            True,
-            ["path begins with '/a'"],
-        ),
-        (
-            text("path", TextKind.SUFFIX, "1", "2", "3", "4", "5", "6"),
-            True,
-            ["path ends with '1'"],
-        ),
+        (text("path", TextKind.PREFIX, "/a", "/b", "/c", "/d", "/e", "/f"), True, ["path begins with '/a'"]),
+        (text("path", TextKind.SUFFIX, "1", "2", "3", "4", "5", "6"), True, ["path ends with '1'"]),
         (
             text("path", TextKind.CONTAINS, "A", "B", "C", "D", "E", "F"),
             False,

@@ -58,8 +58,7 @@ def test_the_fields_are_json_and_say_the_decision_first() -> None:
         assert trace(rules(), asked, 10.0, store).as_dict()["action"] == "pass"
     fields = trace(rules(), asked, 10.0, store).as_dict()
     decision = {
-        name: fields[name]
-        for name in ("action", "rule", "reason", "score", "matched", "status", "quota", "not_looked_at")
+        name: fields[name] for name in ("action", "rule", "reason", "score", "matched", "status", "quota", "not_looked_at")
     }
     assert decision == {
         "action": "reject",

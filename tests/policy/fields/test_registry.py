@@ -76,14 +76,10 @@ def test_a_field_of_a_package_comes_last(install: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("network", "rule"), [("198.51.100.0/24", "asks"), ("192.0.2.0/24", "default")])
-def test_a_field_with_an_address_is_compared_with_networks(
-    install: pytest.MonkeyPatch, network: str, rule: str
-) -> None:
+def test_a_field_with_an_address_is_compared_with_networks(install: pytest.MonkeyPatch, network: str, rule: str) -> None:
     provide(install, "PEER")
     limited = "limit: {rate: 1/day, burst: 1, per: peer}, action: {tag: x}"
-    text = (
-        f"name: a\nrules:\n  - {{name: asks, when: {{peer: {network}}}, action: reject}}\n  - {{name: b, {limited}}}\n"
-    )
+    text = f"name: a\nrules:\n  - {{name: asks, when: {{peer: {network}}}, action: reject}}\n  - {{name: b, {limited}}}\n"
     rule_set, problems = parse_rule_set(text, "a.yaml")
     assert (rule_set is not None, problems) == (True, ())
     assert rule_set is not None
@@ -99,14 +95,8 @@ def test_a_field_with_an_address_is_compared_with_networks(
     [
         ("COLLIDES", "the field plug-in 'collides': there is a field or word 'path' already"),
         ("TAKES_A_WORD", "the field plug-in 'takes_a_word': there is a field or word 'site' already"),
-        (
-            "ODD_NAME",
-            "the field plug-in 'odd_name': 'The Weather' is not a word of lower-case letters, digits and underscores",
-        ),
-        (
-            "ODD_MATCHER",
-            f"the field plug-in 'odd_matcher': its matchers are some of {', '.join(MATCHERS)}",
-        ),
+        ("ODD_NAME", "the field plug-in 'odd_name': 'The Weather' is not a word of lower-case letters, digits and underscores"),
+        ("ODD_MATCHER", f"the field plug-in 'odd_matcher': its matchers are some of {', '.join(MATCHERS)}"),
         ("ARISES", "the field plug-in 'arises': only the program's own rules give values that arise"),
         ("NOT_A_FIELD", f"the field plug-in 'not_a_field': {__name__}:NOT_A_FIELD is not a FieldType"),
         ("MISSING", "the field plug-in 'missing' cannot be loaded: AttributeError: "),
@@ -127,12 +117,7 @@ def test_a_faulty_field_of_a_package_is_refused_by_name(
 def test_replay_knows_what_it_can_derive(install: pytest.MonkeyPatch) -> None:
     rows = {
         kind: FieldType(kind=kind, description="", source=GOOD.source, derived_from=sources)
-        for kind, sources in {
-            "country": ("client",),
-            "count": ("header",),
-            "ja4": None,
-            "mixed": ("client", "host"),
-        }.items()
+        for kind, sources in {"country": ("client",), "count": ("header",), "ja4": None, "mixed": ("client", "host")}.items()
     }
     known = {**field_types(), **rows}
     install.setattr(registry, "field_types", lambda: known)

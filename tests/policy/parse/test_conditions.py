@@ -105,9 +105,7 @@ def test_a_list_becomes_networks_or_texts_by_where_it_is_used() -> None:
     assert parsed("{client: $a}", lists) == Test(
         Field(FieldKind.CLIENT), InNetworks((Network.parse("192.0.2.1"), Network.parse("10.0.0.0/8")))
     )
-    assert parsed("{header: {x-client: $a}}", lists) == text(
-        HEADER, EQUAL, b"192.0.2.1", b"10.0.0.0/8", name="x-client"
-    )
+    assert parsed("{header: {x-client: $a}}", lists) == text(HEADER, EQUAL, b"192.0.2.1", b"10.0.0.0/8", name="x-client")
 
 
 def test_lists_and_values_can_stand_together() -> None:

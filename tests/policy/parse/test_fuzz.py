@@ -16,9 +16,7 @@ from tests.paths import RULESETS
 TEXTS = [path.read_text() for path in sorted(RULESETS.glob("*/*.yaml")) if path.stat().st_size < 4000]
 PIECES = st.one_of(
     st.sampled_from("{}[]'\"$*~0é\\(|>#%\n\t:-&!?,"),
-    st.sampled_from(
-        [": ", "- ", "&a ", "*a", "null", "''", "-1", "1e9", "!x ", "regex", "not", "any", "client: ", "file: "]
-    ),
+    st.sampled_from([": ", "- ", "&a ", "*a", "null", "''", "-1", "1e9", "!x ", "regex", "not", "any", "client: ", "file: "]),
 )
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), PIECES), min_size=1, max_size=5)
 

@@ -39,9 +39,7 @@ def test_the_schema_is_a_schema() -> None:
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_what_loads_is_valid(path: Path) -> None:
-    errors = [
-        f"{error.json_path}: {error.message}" for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(loaded(path))
-    ]
+    errors = [f"{error.json_path}: {error.message}" for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(loaded(path))]
     assert errors == []
 
 

@@ -103,10 +103,7 @@ def test_a_rule_that_has_expired_keeps_its_tests() -> None:
         (
             (rule("curl", Reject(), word("curl")),),
             (step(CURL, expects("pass by default")),),
-            (
-                "the test expected pass by default, got reject by curl\n"
-                "  hint: curl decided: user_agent has the word 'curl'"
-            ),
+            ("the test expected pass by default, got reject by curl\n  hint: curl decided: user_agent has the word 'curl'"),
         ),
         (
             (rule("all", Reject()), rule("curl", Tarpit(), word("curl"))),
@@ -135,10 +132,7 @@ def test_a_rule_that_has_expired_keeps_its_tests() -> None:
         (
             (rule("points", Score(5), word("curl")),),
             (step(CURL, Expectation(score=10.0)),),
-            (
-                "the test expected score 10, got pass by default with score 5\n"
-                "  hint: no rule decided; applied: points (score)"
-            ),
+            ("the test expected score 10, got pass by default with score 5\n  hint: no rule decided; applied: points (score)"),
         ),
         (
             (rule("all", Allow()), rule("curl", Reject(), word("curl"))),
@@ -184,9 +178,7 @@ def test_rules_that_no_test_touches_are_named() -> None:
         rule("suspicious", Reject(), score_at_least(100)),
     )
     test = RuleTest((step(CURL, expects("reject by flood"), 3),), PLACE)
-    assert self_test(policy(*rules, tests=(test,))) == SelfTest(
-        1, (), ("untouched-tag", "off", "slow-flood", "suspicious")
-    )
+    assert self_test(policy(*rules, tests=(test,))) == SelfTest(1, (), ("untouched-tag", "off", "slow-flood", "suspicious"))
 
 
 def test_a_policy_without_tests_has_no_failures() -> None:

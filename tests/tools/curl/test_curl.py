@@ -55,9 +55,7 @@ HEADERS = (
 )
 
 
-@pytest.mark.parametrize(
-    "command", [CHROME_BASH, CHROME_CMD, CHROME_CMD.replace("\n", "\r\n")], ids=["bash", "cmd", "crlf"]
-)
+@pytest.mark.parametrize("command", [CHROME_BASH, CHROME_CMD, CHROME_CMD.replace("\n", "\r\n")], ids=["bash", "cmd", "crlf"])
 def test_chrome_copies_the_same_request_for_every_shell(command: str) -> None:
     pasted = parse_curl(command)
     request = pasted.request
@@ -196,9 +194,7 @@ SAMPLES = [
 
 @pytest.mark.parametrize("command", SAMPLES)
 def test_samples_are_cut_as_bash_cuts_them(command: str) -> None:
-    script = (
-        f'curl() {{ "{sys.executable}" -c "import sys, json; print(json.dumps(sys.argv[1:]))" curl "$@"; }}; {command}'
-    )
+    script = f'curl() {{ "{sys.executable}" -c "import sys, json; print(json.dumps(sys.argv[1:]))" curl "$@"; }}; {command}'
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, timeout=30, check=True, env={"LC_ALL": "C.UTF-8"}
     )

@@ -30,9 +30,7 @@ def run(*arguments: str, stdin: str = "") -> Result:
 def test_rules_go_to_standard_output_and_notes_to_standard_error() -> None:
     result = run("robots", "-", stdin="User-agent: SomeBot\nDisallow: /x\nDisallow: y")
     assert result.exit_code == 0
-    assert result.stdout.startswith(
-        "# yaml-language-server: $schema=.schema.json\n# Made by `proxyguard import robots -` from "
-    )
+    assert result.stdout.startswith("# yaml-language-server: $schema=.schema.json\n# Made by `proxyguard import robots -` from ")
     assert result.stderr == "note: line 3: the pattern 'y' does not begin with /, and so crawlers do not heed it\n"
 
 
@@ -43,10 +41,7 @@ def test_a_file_is_written_once_and_only_replaced_when_forced(tmp_path: Path) ->
     before = target.read_text()
     again = run("robots", source, "-o", str(target), "--mode", "enforce")
     assert (again.exit_code, target.read_text()) == (1, before)
-    assert (
-        again.stderr
-        == f"{target}: the file is there already\n  hint: choose another name, or --force to write over it\n"
-    )
+    assert again.stderr == f"{target}: the file is there already\n  hint: choose another name, or --force to write over it\n"
     assert run("robots", source, "-o", str(target), "--mode", "enforce", "--force").exit_code == 0
     assert "mode: shadow" not in target.read_text()
 
@@ -90,20 +85,14 @@ def test_rules_that_break_the_tests_of_others_are_not_written(tmp_path: Path) ->
     target = tmp_path / "70-robots.yaml"
     result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(target), "--mode", "enforce")
     assert (result.exit_code, target.exists()) == (1, False)
-    assert (
-        "10-neighbour.yaml:5:5: error: the test expected pass by default, got reject by robots-photospider"
-        in result.stderr
-    )
+    assert "10-neighbour.yaml:5:5: error: the test expected pass by default, got reject by robots-photospider" in result.stderr
 
 
 def test_names_that_are_taken_are_refused_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
     result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70.yaml"), "--name", "Neighbour")
     assert result.exit_code == 1
-    assert (
-        result.stderr
-        == f"robots.txt: the name 'neighbour' is taken in {tmp_path}\n  hint: choose another with --name\n"
-    )
+    assert result.stderr == f"robots.txt: the name 'neighbour' is taken in {tmp_path}\n  hint: choose another with --name\n"
 
 
 def test_a_folder_that_does_not_load_is_said_first(tmp_path: Path) -> None:
@@ -115,15 +104,7 @@ def test_a_folder_that_does_not_load_is_said_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code"),
-    [
-        (("robots",), 2),
-        (("sitemap", "-"), 2),
-        (("robots", "/no/such/file"), 2),
-        (("robots", "-"), 1),
-        (("anubis", "-"), 1),
-    ],
+    [(("robots",), 2), (("sitemap", "-"), 2), (("robots", "/no/such/file"), 2), (("robots", "-"), 1), (("anubis", "-"), 1)],
 )
-def test_exit_codes_tell_a_wrong_command_line_from_a_file_that_cannot_be_used(
-    arguments: tuple[str, ...], exit_code: int
-) -> None:
+def test_exit_codes_tell_a_wrong_command_line_from_a_file_that_cannot_be_used(arguments: tuple[str, ...], exit_code: int) -> None:
     assert run(*arguments).exit_code == exit_code

@@ -52,18 +52,14 @@ def disallowed(lines: list[tuple[str, str]], path: str) -> bool:
 
 
 LINES = st.lists(
-    st.tuples(st.sampled_from(["Allow", "Disallow"]), st.from_regex(r"/[ab/*]{0,5}\$?", fullmatch=True)),
-    min_size=1,
-    max_size=6,
+    st.tuples(st.sampled_from(["Allow", "Disallow"]), st.from_regex(r"/[ab/*]{0,5}\$?", fullmatch=True)), min_size=1, max_size=6
 ).map(lambda lines: [(kind, re.sub(r"/{2,}", "/", re.sub(r"\*+", "*", pattern))) for kind, pattern in lines])
 PATHS = st.from_regex(r"/(?:[abc]{1,2}/){0,3}[abc]{0,3}", fullmatch=True)
 
 
 @settings(max_examples=300, deadline=None)
 @given(lines=LINES, paths=st.lists(PATHS, min_size=5, max_size=15))
-def test_rules_refuse_exactly_what_the_longest_pattern_disallows(
-    lines: list[tuple[str, str]], paths: list[str]
-) -> None:
+def test_rules_refuse_exactly_what_the_longest_pattern_disallows(lines: list[tuple[str, str]], paths: list[str]) -> None:
     text = "User-agent: examplebot\n" + "".join(f"{kind}: {pattern}\n" for kind, pattern in lines)
     try:
         judge = Judge(compiled(text))
@@ -133,6 +129,4 @@ def test_a_disallow_whose_allow_cannot_be_carried_is_left_out_too() -> None:
     text = "User-agent: Some\nAllow: /*?\nDisallow: /x\nDisallow: /other/place"
     draft = read_robots(text, "robots")
     assert [rule.when for rule in draft.rules] == [{"user_agent": {"word": "Some"}, "path": {"prefix": "/other/place"}}]
-    assert str(draft.notes[-1]) == (
-        "line 1: the Disallow of /x was left out with the Allow: it would refuse more than was asked"
-    )
+    assert str(draft.notes[-1]) == ("line 1: the Disallow of /x was left out with the Allow: it would refuse more than was asked")

@@ -73,10 +73,7 @@ def test_a_map_may_be_of_another_field(source: str, lines: str, when: dict[str, 
 @pytest.mark.parametrize(
     ("lines", "note"),
     [
-        (
-            r"~(a)\1 1;",
-            r"line 1: '(a)\1' was left out: the regex is not valid: the back-reference \1 is not available; ",
-        ),
+        (r"~(a)\1 1;", r"line 1: '(a)\1' was left out: the regex is not valid: the back-reference \1 is not available; "),
         ("~*fire 1;", "line 1: 'fire' is in the user agents of real browsers, such as Mozilla/5.0 (Android"),
         ("~*zq 1;", "line 1: 'zq' is so short that it is part of other names; word: finds it only as a whole word"),
         ("a b c;", "line 1: 'a' is not a line of a map: it has 3 parts"),
@@ -144,9 +141,7 @@ def test_addresses_are_read_from_what_fail2ban_prints(text: str, addresses: list
     assert read_fail2ban(text, "jail").lists["banned"] == addresses
 
 
-@pytest.mark.parametrize(
-    "text", ["", "no address here\n", "Status for the jail: a\n`- Actions\n   `- Banned IP list:\t\n"]
-)
+@pytest.mark.parametrize("text", ["", "no address here\n", "Status for the jail: a\n`- Actions\n   `- Banned IP list:\t\n"])
 def test_a_jail_without_addresses_is_refused(text: str) -> None:
     with pytest.raises(ImportFault, match="there is no address in this file"):
         read_fail2ban(text, "jail")
@@ -172,9 +167,7 @@ def expression(text: str) -> dict[str, Any]:
         ("!" * 100 + '"X" in headers', None),
     ],
 )  # fmt: skip
-def test_the_simplest_expressions_become_conditions_and_others_are_refused(
-    text: str, condition: dict[str, Any] | None
-) -> None:
+def test_the_simplest_expressions_become_conditions_and_others_are_refused(text: str, condition: dict[str, Any] | None) -> None:
     if condition is None:
         with pytest.raises(NotCarried):
             expression(text)

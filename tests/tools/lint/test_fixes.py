@@ -55,8 +55,6 @@ def test_a_file_is_replaced_in_one_step_through_its_link_with_its_mode(tmp_path:
 
 
 def test_what_cannot_be_written_is_left_whole(tmp_path: Path) -> None:
-    finding = Finding(
-        Place(str(tmp_path / "gone/a.txt"), 1, 1), "PG052", "", edits=(Edit(str(tmp_path / "gone/a.txt"), 1, ""),)
-    )
+    finding = Finding(Place(str(tmp_path / "gone/a.txt"), 1, 1), "PG052", "", edits=(Edit(str(tmp_path / "gone/a.txt"), 1, ""),))
     with pytest.raises(FileNotFoundError):
         apply_fixes([finding])

@@ -38,11 +38,7 @@ def test_every_lint_is_in_a_case() -> None:
 
 def test_blanks_at_line_ends_are_told_once_for_a_file(tmp_path: Path) -> None:
     rules = "name: {0}\nlists: {{n: {{file: l/n.txt}}}}\nrules: [{{name: {0}-rule, when: {{client: $n}}, action: reject}}]\n"
-    files = {
-        "a.yaml": rules.format("a"),
-        "b.yaml": rules.format("b"),
-        "l/n.txt": "192.0.2.1  \n192.0.2.2\t\r\n192.0.2.3\n",
-    }
+    files = {"a.yaml": rules.format("a"), "b.yaml": rules.format("b"), "l/n.txt": "192.0.2.1  \n192.0.2.2\t\r\n192.0.2.3\n"}
     [found] = [finding for finding in findings_in(tmp_path, files) if finding.code == "PG052"]
     assert found.message == "the line ends with blanks, and 1 more"
     assert found.place == (str(tmp_path / "l/n.txt"), 1, 10)
@@ -91,9 +87,7 @@ def test_a_policy_of_ten_thousand_rules_is_linted_in_seconds(tmp_path: Path) -> 
 def test_a_long_list_of_networks_is_read_once_not_for_each_rule(tmp_path: Path) -> None:
     nets = "".join(f"10.{at >> 8}.{at & 255}.0/25\n" for at in range(50_000))
     rules = "name: x\nlists: {n: {file: n.txt}}\nrules:\n  - {name: big, when: {client: $n}, action: reject}\n"
-    rules += "".join(
-        f"  - {{name: r-{at}, when: {{client: 192.0.{at >> 8}.{at & 255}}}, action: drop}}\n" for at in range(500)
-    )
+    rules += "".join(f"  - {{name: r-{at}, when: {{client: 192.0.{at >> 8}.{at & 255}}}, action: drop}}\n" for at in range(500))
     rules += "  - {name: inside, when: {client: 10.7.7.7}, action: drop}\n"
     [found] = findings_in(tmp_path, {"x.yaml": rules, "n.txt": nets})
     assert "'inside' can never apply: 'big'" in found.message

@@ -120,9 +120,7 @@ def test_a_long_proof_gives_up_instead_of_taking_all_night() -> None:
     assert contradiction(normal(AllOf((wide, Not(narrow))))) is None
 
 
-LENIENT = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+LENIENT = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 SEVERAL = st.lists(requests(), min_size=5, max_size=20)
 
 
@@ -151,6 +149,4 @@ def test_a_rule_that_is_said_never_to_apply_never_does(policy: Policy, asked: li
     said = {finding.message.split("'")[1] for finding in reach(view) if "can never apply" in finding.message}
     for request in asked:
         for looked in trace(policy, request, 0.0).looked:
-            assert not (looked.rule in said and looked.verdict in (RuleVerdict.APPLIES, RuleVerdict.WOULD_APPLY)), (
-                looked
-            )
+            assert not (looked.rule in said and looked.verdict in (RuleVerdict.APPLIES, RuleVerdict.WOULD_APPLY)), looked

@@ -130,18 +130,13 @@ def test_a_wrong_line_in_the_list_of_the_verified_is_named(rules: str, log: str,
     known = tmp_path / "known.txt"
     known.write_text("192.0.2.0/24\nhost.example.org\n")
     result = run(log, "--rules", rules, "--verified", str(known))
-    assert (result.exit_code, result.stderr) == (
-        1,
-        f"{known}:2:1: error: 'host.example.org' is not an address or a network\n",
-    )
+    assert (result.exit_code, result.stderr) == (1, f"{known}:2:1: error: 'host.example.org' is not an address or a network\n")
 
 
 def test_ctrl_c_gives_the_report_so_far_and_says_so(rules: str, log: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = log_files.LogFile.entries
 
-    def interrupted(
-        self: log_files.LogFile, journal: log_files.Journal, mark: log_files.Mark | None
-    ) -> Iterator[LoggedRequest]:
+    def interrupted(self: log_files.LogFile, journal: log_files.Journal, mark: log_files.Mark | None) -> Iterator[LoggedRequest]:
         for count, entry in enumerate(whole(self, journal, mark)):
             if count == 4:
                 raise KeyboardInterrupt

@@ -197,9 +197,7 @@ def test_a_line_that_is_none_says_why(first: str, line: str, reason: str) -> Non
 
 def test_a_line_of_caddy_that_is_about_something_else_is_no_request() -> None:
     with pytest.raises(NoRequest):
-        detected(json.dumps(CADDY)).parse(
-            b'{"level": "info", "ts": 1795425307.0, "msg": "serving initial configuration"}'
-        )
+        detected(json.dumps(CADDY)).parse(b'{"level": "info", "ts": 1795425307.0, "msg": "serving initial configuration"}')
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,7 @@ from tests.policies import policies, requests
 
 HEADERS = st.sets(st.sampled_from(["x", "y", "user-agent"])).map(frozenset)
 COOKIES = st.sets(st.sampled_from(["x", "y"])).map(frozenset)
-KINDS = st.sets(st.sampled_from([FieldKind.HOST, FieldKind.SCHEME, FieldKind.QUERY, FieldKind.HTTP_VERSION])).map(
-    frozenset
-)
+KINDS = st.sets(st.sampled_from([FieldKind.HOST, FieldKind.SCHEME, FieldKind.QUERY, FieldKind.HTTP_VERSION])).map(frozenset)
 KNOWLEDGE = st.builds(Knowledge, kinds=KINDS, headers=HEADERS, cookies=COOKIES)
 
 
@@ -34,10 +32,7 @@ def stripped(request: Request, known: Knowledge) -> Request:
     """The request as a log with this knowledge would show it."""
     headers = [(name, value) for name, value in request.headers if name.lower().decode() in (known.headers or ())]
     cookies = [
-        (name, each)
-        for name, values in request.cookies.items()
-        for each in values
-        if name.decode() in (known.cookies or ())
+        (name, each) for name, values in request.cookies.items() for each in values if name.decode() in (known.cookies or ())
     ]
     if cookies:
         headers.append((b"Cookie", b"; ".join(name + b"=" + value for name, value in cookies)))
@@ -118,10 +113,7 @@ MISSING = "what it would stop is missing here"
         ("{name: a, when: {header.accept: {not: x}}, action: drop}", [("a", ("header.accept",), False, MISSING)]),
         ("{name: a, when: {cookie.s: present}, action: reject}", [("a", ("cookie.s",), False, MISSING)]),
         ("{name: a, when: {scheme: http, host: x.org}, action: reject}", [("a", ("scheme", "host"), False, MISSING)]),
-        (
-            "{name: a, when: {path: /x, header.accept: absent}, action: reject}",
-            [("a", ("header.accept",), False, MISSING)],
-        ),
+        ("{name: a, when: {path: /x, header.accept: absent}, action: reject}", [("a", ("header.accept",), False, MISSING)]),
         (
             "{name: a, when: {any: [{path: /x}, {header.accept: absent}]}, action: reject}",
             [("a", ("header.accept",), True, MISSING)],
@@ -134,10 +126,7 @@ MISSING = "what it would stop is missing here"
             "{name: a, when: {path: /x, not: {any: [{path: /y}, {header.via: x}]}}, action: reject}",
             [("a", ("header.via",), False, MISSING)],
         ),
-        (
-            "{name: a, limit: {rate: 1/hour, per: [header.x-key]}, action: reject}",
-            [("a", ("header.x-key",), False, MISSING)],
-        ),
+        ("{name: a, limit: {rate: 1/hour, per: [header.x-key]}, action: reject}", [("a", ("header.x-key",), False, MISSING)]),
         ("{name: a, limit: {rate: 1/hour, per: [host]}, action: reject}", [("a", ("host",), False, MISSING)]),
         ("{name: a, limit: {rate: 1/hour, per: [user_agent, network]}, action: reject}", []),
         (
@@ -155,9 +144,7 @@ MISSING = "what it would stop is missing here"
         ("{name: a, when: {header.x-key: present}, mode: 'off', action: reject}", []),
     ],
 )
-def test_a_rule_that_looks_at_what_the_log_lacks_is_named(
-    rule: str, named: list[tuple[str, tuple[str, ...], bool, str]]
-) -> None:
+def test_a_rule_that_looks_at_what_the_log_lacks_is_named(rule: str, named: list[tuple[str, tuple[str, ...], bool, str]]) -> None:
     assert unjudged(f"  - {rule}\n") == named
 
 
@@ -177,10 +164,7 @@ def test_a_rule_on_points_that_may_be_too_many_is_left_out() -> None:
   - {name: forgives, when: {header.x-key: present}, action: {score: -40}}
   - {name: asks, when: {score: {at_least: 60}}, action: reject}
 """
-    assert [each[:3] for each in unjudged(text)] == [
-        ("forgives", ("header.x-key",), False),
-        ("asks", ("score",), False),
-    ]
+    assert [each[:3] for each in unjudged(text)] == [("forgives", ("header.x-key",), False), ("asks", ("score",), False)]
 
 
 def test_a_rule_on_the_absence_of_a_tag_that_may_be_missing_is_left_out() -> None:
@@ -199,8 +183,7 @@ def test_a_rule_on_the_absence_of_a_tag_that_may_be_missing_is_left_out() -> Non
 
 def test_an_allow_rule_that_cannot_be_judged_stands_in_as_a_shadow_of_what_it_may_let_through() -> None:
     cut = judgeable(
-        rules("  - {name: keys, when: {path: {prefix: /api}, header.x-key: present}, action: allow}\n"),
-        COMBINED_KNOWLEDGE,
+        rules("  - {name: keys, when: {path: {prefix: /api}, header.x-key: present}, action: allow}\n"), COMBINED_KNOWLEDGE
     )
     [rule] = cut.policy.rule_sets[0].rules
     assert (rule.name, rule.mode) == ("keys?", Mode.SHADOW)
@@ -208,8 +191,7 @@ def test_an_allow_rule_that_cannot_be_judged_stands_in_as_a_shadow_of_what_it_ma
 
 
 @pytest.mark.parametrize(
-    ("costs", "named"),
-    [(frozenset(), [("a", ("statuses",), False, MISSING)]), (frozenset({CountKind.STATUSES}), [])],
+    ("costs", "named"), [(frozenset(), [("a", ("statuses",), False, MISSING)]), (frozenset({CountKind.STATUSES}), [])]
 )
 def test_a_limit_on_responses_needs_a_log_that_has_them(costs: frozenset[CountKind], named: list[object]) -> None:
     counting = Limit(5, 60.0, 5, (KeyPart(KeyKind.CLIENT),), count=Count(CountKind.STATUSES, statuses=((404, 404),)))

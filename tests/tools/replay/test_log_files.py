@@ -122,20 +122,12 @@ def test_who_is_logged_in_may_be_said_of_the_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a", line(0, user="ada"), line(1, target="/me"), line(2))
     journal = Journal()
     file = LogFile(str(path), None, forwarded=False)
-    assert [entry.user for entry in in_time_order([file], journal, lambda whole: b"/me " in whole)] == [
-        True,
-        True,
-        False,
-    ]
+    assert [entry.user for entry in in_time_order([file], journal, lambda whole: b"/me " in whole)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [
-        (b"", "the log is empty"),
-        (b"\n\n", "the log is empty"),
-        (b"hello\n", "is in no known format; its first line: 'hello'"),
-    ],
+    [(b"", "the log is empty"), (b"\n\n", "the log is empty"), (b"hello\n", "is in no known format; its first line: 'hello'")],
 )
 def test_a_file_that_is_no_log_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "a"

@@ -135,24 +135,14 @@ def test_a_client_is_masked_as_its_network(client: str, network: str) -> None:
 
 def test_json_has_everything_as_plain_values(tmp_path: Path) -> None:
     found = report(tmp_path).as_dict()
-    assert found["stopped"] == {
-        "requests": 29,
-        "clients": 3,
-        "networks": 3,
-        "logged_in": 8,
-        "verified": 0,
-        "exact": True,
-    }
+    assert found["stopped"] == {"requests": 29, "clients": 3, "networks": 3, "logged_in": 8, "verified": 0, "exact": True}
     assert found["suspects"][0]["client"] == "198.51.100.23"
     assert found["suspects"][0]["rules"] == {"pages": 8, "searches": 4}
     assert [each["rule"] for each in found["unjudged"]] == ["keys", "no-accept", "too-suspicious"]
     assert found["unjudged"][0]["concerns"]["requests"] == 20
     assert found["difference"]["newly_stopped"]["requests"] == 29
     assert found["log"]["malformed_shown"][0]["line"] == 24
-    assert (
-        sum(map(sum, (found["over_time"][name] for name in ("passed", "shadowed", "stopped"))))
-        == found["all"]["requests"]
-    )
+    assert sum(map(sum, (found["over_time"][name] for name in ("passed", "shadowed", "stopped")))) == found["all"]["requests"]
 
 
 @pytest.mark.parametrize(
@@ -165,12 +155,7 @@ def test_a_small_share_is_never_shown_as_nothing(part: int, total: int, said: st
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [
-        (b"caf\xc3\xa9", "café"),
-        (b"\xff", "\\xff"),
-        (b"a\x1b[31m\n", "a\\x1b[31m\\n"),
-        ("\u202egnp".encode(), "\\u202egnp"),
-    ],
+    [(b"caf\xc3\xa9", "café"), (b"\xff", "\\xff"), (b"a\x1b[31m\n", "a\\x1b[31m\\n"), ("\u202egnp".encode(), "\\u202egnp")],
 )
 def test_what_a_client_chose_is_printable(text: bytes, said: str) -> None:
     assert shown(text) == said

@@ -30,14 +30,7 @@ def stopped(tmp_path: Path, rules: str, lines: list[str]) -> int:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [
-        ([0, 0, 0], 0),
-        ([0, 0, 0, 0], 1),
-        ([0, 0, 0, 0, 0], 2),
-        ([0, 0, 0, 20], 0),
-        ([0, 0, 0, 19, 20], 1),
-        ([0, 1, 0, 1, 60], 1),
-    ],
+    [([0, 0, 0], 0), ([0, 0, 0, 0], 1), ([0, 0, 0, 0, 0], 2), ([0, 0, 0, 20], 0), ([0, 0, 0, 19, 20], 1), ([0, 1, 0, 1, 60], 1)],
 )
 def test_limits_count_by_the_time_of_the_log(tmp_path: Path, seconds: list[int], expected: int) -> None:
     assert stopped(tmp_path, LIMIT, [line(second) for second in seconds]) == expected
@@ -116,9 +109,7 @@ def test_what_an_unjudged_allow_rule_may_let_through_is_counted(tmp_path: Path) 
         "  - {name: keys, when: {path: {prefix: /api/}, header.x-api-key: present}, action: allow}\n"
         "  - {name: no-curl, when: {user_agent: {word: curl}}, action: reject}\n"
     )
-    report, _ = replayed(
-        tmp_path, rules, [line(0, target=target, agent="curl/8.5") for target in ("/api/1", "/api/2", "/x")]
-    )
+    report, _ = replayed(tmp_path, rules, [line(0, target=target, agent="curl/8.5") for target in ("/api/1", "/api/2", "/x")])
     assert report.stopped.requests == 3
     [unjudged] = report.unjudged
     assert (unjudged.rule, unjudged.lacks, unjudged.in_part) == ("keys", ("header.x-api-key",), False)
@@ -144,9 +135,7 @@ def test_two_policies_are_compared_request_by_request(tmp_path: Path) -> None:
         "  - {name: tools, when: {user_agent: {word: [wget, fetch]}}, action: reject}\n"
     )
     agents = ["curl/8", "Wget/1", "Wget/2", "fetch/1", "fetch/1", "Mozilla"]
-    lines = [
-        line(at, client=f"192.0.2.{at}", agent=agent, user="ada" if at == 3 else "-") for at, agent in enumerate(agents)
-    ]
+    lines = [line(at, client=f"192.0.2.{at}", agent=agent, user="ada" if at == 3 else "-") for at, agent in enumerate(agents)]
     difference = replayed(tmp_path, new, lines, against=old)[0].difference
     assert difference is not None
     assert [(each.before, each.after, each.share.requests) for each in difference.changes] == [
@@ -154,11 +143,7 @@ def test_two_policies_are_compared_request_by_request(tmp_path: Path) -> None:
         ("curl", None, 1),
         ("wget", "tools", 2),
     ]
-    assert (
-        difference.newly_stopped.requests,
-        difference.newly_stopped.clients,
-        difference.newly_stopped.logged_in,
-    ) == (2, 2, 1)
+    assert (difference.newly_stopped.requests, difference.newly_stopped.clients, difference.newly_stopped.logged_in) == (2, 2, 1)
     assert (difference.no_longer_stopped.requests, difference.no_longer_stopped.networks) == (1, 1)
 
 

@@ -53,9 +53,7 @@ class State(Enum):
 class Http1Layer(Layer):
     """Serves one HTTP/1 client connection. `misdirected` answers everything with 400: plain HTTP on a port that speaks TLS."""
 
-    def __init__(
-        self, context: Context, services: FrontServices, link: ClientState, *, misdirected: bool = False
-    ) -> None:
+    def __init__(self, context: Context, services: FrontServices, link: ClientState, *, misdirected: bool = False) -> None:
         super().__init__(context)
         self._pipeline = pipeline = Pipeline(services.bounds)
         self._outbox = outbox = Outbox()
@@ -271,9 +269,7 @@ class Http1Layer(Layer):
             codec.send_answer(error_answer(services, 400, head))
             return
         now, before, whole = self._now, self._before, self._pipeline.is_whole
-        exchange = open_exchange(
-            services, self._link, self._outbox, codec, head, head.version, before, now, whole=whole
-        )
+        exchange = open_exchange(services, self._link, self._outbox, codec, head, head.version, before, now, whole=whole)
         if exchange is None:
             codec.send_answer(error_answer(services, 421, head))
             return

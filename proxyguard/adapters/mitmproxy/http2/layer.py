@@ -15,16 +15,7 @@ from typing import Final
 from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
 from proxyguard.adapters.mitmproxy.http2.pace import Pace
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
-from proxyguard.adapters.mitmproxy.messages import (
-    Abort,
-    Decided,
-    Drain,
-    Expired,
-    Leased,
-    TurnEnds,
-    UpstreamPace,
-    Writable,
-)
+from proxyguard.adapters.mitmproxy.messages import Abort, Decided, Drain, Expired, Leased, TurnEnds, UpstreamPace, Writable
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     Command,

@@ -57,9 +57,7 @@ class Http2Stream:
         "exchange", "head", "held", "held_since", "method", "number", "out", "receiving",
     )  # fmt: skip
 
-    def __init__(
-        self, connection: Http2Connection, streams: StreamSet, number: int, *, window: int, receiving: bool
-    ) -> None:
+    def __init__(self, connection: Http2Connection, streams: StreamSet, number: int, *, window: int, receiving: bool) -> None:
         self._connection = connection
         self._streams = streams
         self.number = number

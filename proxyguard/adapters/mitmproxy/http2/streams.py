@@ -81,9 +81,7 @@ class Http2Streams:
         if len(self.open) >= self.bounds.http2_streams:
             raise StreamFault(ErrorCode.REFUSED_STREAM)
         self.requests += 1
-        stream = self.open[number] = Http2Stream(
-            self.connection, self, number, window=self._stream_window, receiving=not whole
-        )
+        stream = self.open[number] = Http2Stream(self.connection, self, number, window=self._stream_window, receiving=not whole)
         self.touched[stream] = None
         try:
             head = self._request_reader.read(fields, whole=whole)

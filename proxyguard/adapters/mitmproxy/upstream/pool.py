@@ -124,12 +124,7 @@ class UpstreamPool:
         }
 
     async def _connect(
-        self,
-        group: UpstreamGroup,
-        user: ConnectionUser,
-        done: Callable[[UpstreamConnection | None, str], None],
-        *,
-        fresh: bool,
+        self, group: UpstreamGroup, user: ConnectionUser, done: Callable[[UpstreamConnection | None, str], None], *, fresh: bool
     ) -> None:
         fault = "upstream-connect"
         for target in group.candidates():
