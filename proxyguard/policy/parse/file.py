@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxyguard.core.problems import Problem, Report
+from proxyguard.core.problems import Fault, Problem, Report
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
 from proxyguard.core.yaml.nodes import Node, read_yaml
-from proxyguard.core.yaml.values import complain, read_name
+from proxyguard.core.yaml.values import complain, read_name, report_fault
 from proxyguard.policy.model import RuleSet
 from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
@@ -58,8 +58,10 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
         return parsed
     lists = Lists(report, list_files)
     conditions = ConditionReader(report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses)
-    found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
-    if found is None:
+    try:
+        found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
+    except Fault as fault:
+        report_fault(report, root, fault)
         return parsed
     if not found.nodes.keys() & CONTENT:
         complain(report, root, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
@@ -68,10 +70,9 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     return parsed
 
 
-def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
-    name = read_name(node, report, subject)
-    if name is not None:
-        around.parsed.name = (name, node.line, node.column)
+def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
+    name = read_name(node, subject)
+    around.parsed.name = (name, node.line, node.column)
     return name
 
 

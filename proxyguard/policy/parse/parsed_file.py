@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import Report
-from proxyguard.core.yaml.kinds import Kind
+from proxyguard.core.yaml.kinds import Found, Kind
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.policy.model import Condition, RuleSet
+from proxyguard.policy.model import Condition, Place, RuleSet
 
 type Mention = tuple[str, int, int]
 """A name, with the line and column where it stands."""
@@ -40,7 +40,12 @@ class Surroundings(NamedTuple):
 
     parsed: ParsedFile
     define_lists: Callable[[Node], None]
-    read_condition: Callable[[Node, str], Condition | None]
+    read_condition: Callable[[Node, str], Condition]
+
+
+def place_of(found: Found) -> Place:
+    """Where a mapping begins."""
+    return Place(found.report.file, found.mapping.line, found.mapping.column)
 
 
 CONDITION: Final = Kind(
