@@ -7,6 +7,7 @@ What a log shows was not stopped by these rules: a client that would have been r
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -21,7 +22,7 @@ from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTa
 from proxyguard.tools.replay.judgeable import MAYBE
 from proxyguard.tools.replay.logged_request import LoggedRequest
 from proxyguard.tools.replay.report_values import STOPPING
-from proxyguard.tools.replay.tally import Change, RuleSum, RuleSums, Sum
+from proxyguard.tools.replay.tally import Change, RuleKey, RuleSum, Sum
 from proxyguard.tools.replay.timeline import Timeline
 from proxyguard.tools.replay.traits import Browsers, is_asset
 
@@ -122,12 +123,12 @@ class Findings:
     verified: int = 0
     stopped: Sum = field(default_factory=Sum)
     shadowed: Sum = field(default_factory=Sum)
-    rules: RuleSums = field(default_factory=RuleSums)
-    maybe: dict[str, Sum] = field(default_factory=dict)
+    rules: defaultdict[RuleKey, RuleSum] = field(default_factory=lambda: defaultdict(RuleSum))
+    maybe: defaultdict[str, Sum] = field(default_factory=lambda: defaultdict(Sum))
     """By rule that cannot be judged: the stopped requests that it might have let through."""
     newly: Sum = field(default_factory=Sum)
     freed: Sum = field(default_factory=Sum)
-    changes: dict[Change, RuleSum] = field(default_factory=dict)
+    changes: defaultdict[Change, RuleSum] = field(default_factory=lambda: defaultdict(RuleSum))
     not_addresses: int = 0
 
 
@@ -231,13 +232,10 @@ class Replay:
         for hit in decision.shadow:
             if hit.rule.endswith(MAYBE):
                 if stopped:
-                    maybe = findings.maybe.get(hit.rule)
-                    if maybe is None:
-                        maybe = findings.maybe[hit.rule] = Sum()
-                    maybe.add(row, logged_in=logged_in)
+                    findings.maybe[hit.rule].add(row, logged_in=logged_in)
                 continue
             shadowed = shadowed or hit.action in STOPPING
-            found = findings.rules.of(hit.rule, hit.action, shadow=True)
+            found = findings.rules[RuleKey(hit.rule, hit.action, shadow=True)]
             found.add_request(row, request.path, agent, logged_in=logged_in)
             _count_rule(row, hit.rule)
         if stopped:
@@ -255,7 +253,7 @@ class Replay:
         else:
             findings.timeline.add(PASSED, now)
         if decision.rule != DEFAULT_RULE:
-            found = findings.rules.of(decision.rule, decision.name, shadow=False)
+            found = findings.rules[RuleKey(decision.rule, decision.name, shadow=False)]
             found.add_request(row, request.path, agent, logged_in=logged_in)
 
     def _compare(
@@ -264,10 +262,7 @@ class Replay:
         """Count a request about which the two policies differ: stopped by one, or by another rule."""
         findings = self.findings
         change = Change("" if before.forwards else before.rule, "" if after.forwards else after.rule)
-        found = findings.changes.get(change)
-        if found is None:
-            found = findings.changes[change] = RuleSum()
-        found.add_request(row, request.path, agent, logged_in=logged_in)
+        findings.changes[change].add_request(row, request.path, agent, logged_in=logged_in)
         if not change.before:
             row.newly += 1
             findings.newly.add(row, logged_in=logged_in)

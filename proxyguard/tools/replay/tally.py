@@ -75,20 +75,3 @@ class Change(NamedTuple):
 
     before: str
     after: str
-
-
-class RuleSums:
-    """The sums of the rules that decided something."""
-
-    __slots__ = ("by_rule",)
-
-    def __init__(self) -> None:
-        self.by_rule: dict[RuleKey, RuleSum] = {}
-
-    def of(self, rule: str, action: str, *, shadow: bool) -> RuleSum:
-        """The sum of a rule."""
-        key = RuleKey(rule, action, shadow)
-        found = self.by_rule.get(key)
-        if found is None:
-            found = self.by_rule[key] = RuleSum()
-        return found
