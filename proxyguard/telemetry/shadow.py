@@ -1,9 +1,8 @@
 """Tallies the clients that shadow rules would have stopped, and the protected ones that enforced rules stopped, for 24 hours.
 
-A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes
-(every class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory;
-the command that shows a report decides whether to show them. Tallies of several workers can be joined. Knows nothing of why a
-rule applied.
+A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes (every
+class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory; the command
+that shows a report decides whether to show them. Tallies of several workers can be joined. Knows nothing of why a rule applied.
 """
 
 from __future__ import annotations
