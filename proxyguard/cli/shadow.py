@@ -54,7 +54,6 @@ def report(instance: RunningInstance, *, full: bool) -> None:
 
 
 def table_of(rules: list[dict[str, Any]], top: str) -> Table:
-    """The report as a table."""
     table = Table("rule", "requests", "clients", "networks", "protected clients", top, box=None, pad_edge=False)
     for column in table.columns[1:5]:
         column.justify = "right"

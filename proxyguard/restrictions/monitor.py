@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from proxyguard.policy.model import NOWHERE, Alarm, Restriction
@@ -97,16 +98,9 @@ class Overrides:
 
     def merged(self, others: Overrides) -> Overrides:
         """With the orders of other instances: of a start and an end the later one counts, wherever it was given."""
-        started, ended, given = dict(self.started), dict(self.ended), dict(self.given)
-        for name, order in others.started.items():
-            if name not in started or started[name].since < order.since:
-                started[name] = order
-        for name, new in others.given.items():
-            if name not in given or given[name].since < new.since:
-                given[name] = new
-        for name, over in others.ended.items():
-            if name not in ended or ended[name].at < over.at:
-                ended[name] = over
+        started = _latest(self.started, others.started, attrgetter("since"))
+        given = _latest(self.given, others.given, attrgetter("since"))
+        ended = _latest(self.ended, others.ended, attrgetter("at"))
         for name, over in ended.items():
             if name in started and started[name].since <= over.at:
                 del started[name]
@@ -130,6 +124,11 @@ class Overrides:
         given = {name: order for name, order in self.given.items() if now < order.until}
         kept = Overrides(started, ended, given)
         return self if kept == self else kept
+
+
+def _latest[Order](mine: Mapping[str, Order], others: Mapping[str, Order], time: Callable[[Order], float]) -> dict[str, Order]:
+    newer = {name: order for name, order in others.items() if name not in mine or time(mine[name]) < time(order)}
+    return {**mine, **newer}
 
 
 def _without[Order](orders: Mapping[str, Order], name: str) -> dict[str, Order]:

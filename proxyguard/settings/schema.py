@@ -7,7 +7,6 @@ from proxyguard.settings.table import GROUPS, SETTINGS, Setting
 
 
 def settings_schema() -> Schema:
-    """The JSON Schema of `proxyguard.yaml`."""
     root: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "proxyguard settings",

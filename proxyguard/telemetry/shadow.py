@@ -101,7 +101,6 @@ class Hits:
     last: float = 0.0
 
     def join(self, other: Hits) -> None:
-        """Add the counts of another."""
         self.requests += other.requests
         self.protected_requests += other.protected_requests
         self.clients.join(other.clients)

@@ -129,7 +129,6 @@ class KeyTable:
         return found
 
     def schema(self, **more: Any) -> Schema:
-        """The JSON Schema of the mapping."""
         required = [name for name, key in self.keys.items() if key.required]
         return {
             "type": "object",
@@ -201,12 +200,10 @@ def filled(table: KeyTable, value: type[Any]) -> Reader:
 
 
 def whole(low: int, high: int, takes: str = "number") -> Kind:
-    """A whole number."""
     return Kind(plain(read_integer, low, high), takes, {"type": "integer", "minimum": low, "maximum": high})
 
 
 def number(low: float, high: float, takes: str = "number") -> Kind:
-    """A number."""
     return Kind(plain(read_number, low, high), takes, {"type": "number", "minimum": low, "maximum": high})
 
 
@@ -238,7 +235,6 @@ def text(longest: int, *, empty: bool = False) -> Kind:
 
 
 def prose(longest: int) -> Kind:
-    """A text for people."""
     return Kind(plain(read_prose, longest), "text", TEXT_SCHEMA)
 
 

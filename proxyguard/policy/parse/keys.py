@@ -42,7 +42,6 @@ def read_per(node: Node, report: Report) -> tuple[KeyPart, ...]:
 
 
 def read_part(node: Node, subject: str) -> KeyPart:
-    """One part."""
     text = read_scalar(node, f"a part of {subject}", "a word", f"parts: {', '.join(part_names())}")
     kind, dot, rest = text.partition(".")
     if kind not in key_kinds():

@@ -93,8 +93,6 @@ class ListSource:
 
 
 class Lists:
-    """The lists of one rule file, by name."""
-
     __slots__ = ("_files", "_report", "_sources")
 
     def __init__(self, report: Report, files: ListFiles | None) -> None:

@@ -153,7 +153,6 @@ def _restriction(node: Node, report: Report, _subject: str, around: Any) -> Rest
 
 
 def _limits(node: Node, found: Found, around: Any) -> tuple[tuple[str, Limit], ...]:
-    """The limits by class."""
     report, name, per = found.report, found.get("name"), found.nodes.get("per")
     limits: list[tuple[str, Limit]] = []
     for entry in read_mapping(node, "classes", "{anonymous: 300/day, signed-in: 6000/day}"):

@@ -25,7 +25,6 @@ SCHEMA_ID: Final = "http://json-schema.org/draft-07/schema#"
 
 
 def policy_schema() -> Schema:
-    """The JSON Schema of one rule file."""
     return {
         "$schema": SCHEMA_ID,
         "title": "proxyguard rule file",

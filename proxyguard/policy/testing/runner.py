@@ -54,7 +54,6 @@ class TestFailure:
 
     @property
     def problem(self) -> Problem:
-        """The failure as a line of a report."""
         test = f"the test '{self.name}'" if self.name else "the test"
         return Problem(*self.place, f"{test} expected {self.expected}, got {self.got}", self.reason)
 

@@ -36,8 +36,6 @@ _BARE_NAME: Final = re.compile(r"[A-Za-z0-9 _/-]+")
 
 
 class MapLine(NamedTuple):
-    """One line of a map."""
-
     line: int
     source: str
     value: str

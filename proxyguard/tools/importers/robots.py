@@ -55,7 +55,6 @@ class PathPattern(NamedTuple):
 
 
 def read_robots(text: str, name: str) -> Draft:
-    """A draft of the rules."""
     draft = Draft(name, "What robots.txt asks crawlers to leave alone.")
     groups = _merged(_groups(text, draft))
     named = [agent for group in groups for agent in group.agents if agent != EVERYONE]

@@ -89,7 +89,6 @@ def replay_report(
 
 
 def share_of(found: Sum) -> Share:
-    """The figures of a sum."""
     exact = found.clients.exact and found.networks.exact
     return Share(found.requests, found.clients.count(), found.networks.count(), found.logged_in, found.verified, exact)
 

@@ -33,7 +33,6 @@ class Sum:
         self.networks = Distinct(EXACT_UP_TO, REGISTER_BITS)
 
     def add(self, row: ClientRow, *, logged_in: bool) -> None:
-        """Count one request."""
         self.requests += 1
         self.logged_in += logged_in
         self.verified += row.verified

@@ -65,7 +65,6 @@ class Timeline:
 
     @property
     def columns(self) -> int:
-        """How many columns there are."""
         return 0 if self._first is None else self._last - self._first + 1
 
     def row(self, name: str) -> list[int]:

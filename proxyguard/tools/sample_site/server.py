@@ -248,7 +248,6 @@ class Echo(WebSocketHandler):
 
 
 def application() -> Application:
-    """The site's routes."""
     return Application(
         [
             (r"/", Home),
