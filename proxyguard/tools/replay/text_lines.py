@@ -67,7 +67,7 @@ def vhost_format(*, agents: bool) -> LogFormat:
 def _apache_format(
     name: str, pattern: re.Pattern[bytes], fault: str, knowledge: Knowledge, *, has_host: bool = False, forwarded: bool = False
 ) -> LogFormat:
-    """Lines that the pattern finds: the host, if they have one, the fields of _HEAD, then referer and agent, if they have those."""
+    """Lines that the pattern finds: the host, if there is one, the fields of _HEAD, then referer and agent, if there are any."""
     times = CommonLogTimes()
     find = pattern.match
 
