@@ -11,6 +11,7 @@ from proxyguard.core.decision import ACTION_NAMES, Action
 from proxyguard.core.problems import Fault, Report
 from proxyguard.core.yaml.kinds import Found, KeyTable, Kind, plain
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
+from proxyguard.policy.meant import meant
 
 
 class Effect(Enum):
@@ -57,13 +58,7 @@ class ActionKind:
         return self.effect is Effect.REFUSE
 
 
-MEANT_OPTION: Final = {
-    **dict.fromkeys(("code", "http_status", "status_code"), "did you mean 'status'?"),
-    **dict.fromkeys(("body", "text", "reason"), "did you mean 'message'?"),
-    **dict.fromkeys(("retry", "wait"), "did you mean 'retry_after'?"),
-    **dict.fromkeys(("action", "with", "answer"), "did you mean 'then'?"),
-    **dict.fromkeys(("multiplier", "factor"), "did you mean 'escalation'?"),
-}
+MEANT_OPTION: Final = meant("option")
 """Words that people use for options, whichever action they belong to."""
 
 

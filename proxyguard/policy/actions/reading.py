@@ -14,16 +14,12 @@ from proxyguard.core.yaml.kinds import Schema
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import NodeFault, read_mapping
 from proxyguard.policy.actions.kind import ActionKind
+from proxyguard.policy.meant import meant
 
 type ActionKinds = MappingOf[str, ActionKind]
 """Actions by their names."""
 
-_MEANT: Final = {
-    **dict.fromkeys(("slow", "throttle", "sleep", "wait"), "did you mean 'delay' or 'tarpit'?"),
-    **dict.fromkeys(("limit", "ratelimit", "rate_limit"), "write the limit beside the action: limit: {rate: 10/minute}"),
-    **dict.fromkeys(("challenge", "captcha"), "there are no challenges; score, delay or limit instead"),
-    **dict.fromkeys(("log", "monitor", "count", "shadow"), "write mode: shadow beside the action that would be taken"),
-}
+_MEANT: Final = meant("action")
 
 
 def read_action(node: Node, report: Report, rows: ActionKinds) -> Any:
@@ -54,8 +50,8 @@ def _short(node: Scalar, rows: ActionKinds) -> Any:
 
 def _unknown(node: Scalar, rows: ActionKinds) -> Fault:
     names = tuple(ACTION_NAMES.values())
-    meant = _MEANT | {word: f"did you mean '{row.name}'?" for row in rows.values() for word in row.meant}
-    hint = meant.get(folded(node.text)) or name_hint(node.text, names, "actions")
+    hints = _MEANT | {word: f"did you mean '{row.name}'?" for row in rows.values() for word in row.meant}
+    hint = hints.get(folded(node.text)) or name_hint(node.text, names, "actions")
     first = node.text.partition(" ")[0]
     if first in rows and first != node.text:
         hint = f"options go into a mapping: {rows[first].example or f'action: {first}'}"

@@ -11,6 +11,7 @@ from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, duration, listed_in, plain
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_name, read_scalar, read_text
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import (
     ANONYMOUS,
     AccountSource,
@@ -31,16 +32,6 @@ MAX_CLASSES: Final = 20
 
 MAX_REMEMBER_SECONDS: Final = 31 * 86_400
 
-_MEANT_ACCOUNT: Final = {
-    **dict.fromkeys(("session", "cookie", "per", "by"), "did you mean 'key'?"),
-    **dict.fromkeys(("header", "response_header", "class", "classheader"), "did you mean 'class_header'?"),
-    **dict.fromkeys(("ttl", "for", "expires", "keep", "cache"), "did you mean 'remember'?"),
-}
-_MEANT_CLASS: Final = {
-    **dict.fromkeys(("class", "id"), "did you mean 'name'?"),
-    **dict.fromkeys(("if", "match", "condition"), "did you mean 'when'?"),
-    **dict.fromkeys(("limit", "rate"), "classes say who is who; what each may do belongs to rules and restrictions"),
-}
 
 _OF_THE_FRONT: Final = frozenset(
     {"connection", "content-length", "content-type", "date", "location", "set-cookie", "transfer-encoding", "vary"}
@@ -114,7 +105,7 @@ _ACCOUNT_EXAMPLE: Final = "account: {key: cookie.session, class_header: x-accoun
 ACCOUNT: Final = KeyTable(
     subject="account",
     example=_ACCOUNT_EXAMPLE,
-    meant=_MEANT_ACCOUNT,
+    meant=meant("account"),
     is_quiet=True,
     keys={
         "key": Key(Kind(plain(_session), "cookie or header", {"type": "string", "pattern": r"^(header|cookie)\..+$"}),
@@ -131,7 +122,7 @@ ACCOUNT: Final = KeyTable(
 CLASS: Final = KeyTable(
     subject="a class",
     example="{name: signed-in, when: {account: present}}",
-    meant=_MEANT_CLASS,
+    meant=meant("class"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the class; it becomes a metric label.",
             ("the class has no name", "name: signed-in"), ("verified",), subject="the class"),

@@ -17,6 +17,7 @@ from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequ
 from proxyguard.core.yaml.values import NodeFault, complain, not_what, read_each, read_mapping, read_number, read_sequence
 from proxyguard.policy.fields.field_type import MATCHERS, NUMBERS, TEXT_MATCHERS, NamedValues
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -41,25 +42,7 @@ from proxyguard.policy.parse.texts import field_hint, read_field_name, read_text
 
 MAX_BOUND: Final = 1e12
 
-_MEANT: Final = {
-    **dict.fromkeys(
-        ("equal", "equals", "eq", "is", "exact", "value"), "a plain value is compared exactly: FIELD: VALUE, or {in: [VALUE, …]}"
-    ),
-    **dict.fromkeys(("starts_with", "startswith", "begins_with"), "did you mean 'prefix'?"),
-    **dict.fromkeys(("ends_with", "endswith", "extension"), "did you mean 'suffix'?"),
-    **dict.fromkeys(("includes", "include", "has", "substring"), "did you mean 'contains'?"),
-    **dict.fromkeys(("words", "token", "any_word"), "did you mean 'word'?"),
-    **dict.fromkeys(("wildcard", "like", "pattern", "fnmatch"), "did you mean 'glob'?"),
-    **dict.fromkeys(("regexp", "re", "matches", "match", "rx"), "did you mean 'regex'?"),
-    **dict.fromkeys(("exists", "set", "defined"), "write 'present' alone: FIELD: present"),
-    **dict.fromkeys(("missing", "exist", "unset", "empty"), "write 'absent' alone: FIELD: absent"),
-    **dict.fromkeys(("min", "minimum", "gte", "ge", "gt", "over", "above", "more_than"), "did you mean 'at_least'?"),
-    **dict.fromkeys(("max", "maximum", "lte", "le", "lt", "under", "below", "less_than"), "did you mean 'at_most'?"),
-    **dict.fromkeys(("not_in", "none_of", "except", "unless"), "did you mean {not: [VALUE, …]}?"),
-    **dict.fromkeys(("or", "any", "one_of"), "a list of values already means any of them"),
-    **dict.fromkeys(("and", "all"), "several matchers in one mapping must already all hold"),
-    **dict.fromkeys(("cidr", "network", "range", "subnet"), "write networks as values: client: [192.0.2.0/24]"),
-}
+_MEANT: Final = meant("matcher")
 
 
 class ConditionReader:

@@ -11,6 +11,7 @@ from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, Schema, items_of, on
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import NodeFault, not_what, read_scalar
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
+from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_part
 
 COUNT_WORDS: Final = (str(CountKind.REQUESTS), str(CountKind.BYTES), str(CountKind.UPSTREAM_SECONDS))
@@ -42,18 +43,9 @@ RATE_HINTS: Final = {
 _STATUS_HINT: Final = "statuses of responses: 404, [401, 403] or 5xx"
 _STATUS: Final = re.compile(r"([2-5])(\d\d|xx)", re.ASCII)
 
-_MEANT: Final = {
-    **dict.fromkeys(("request", "hits", "calls"), "did you mean 'requests'?"),
-    **dict.fromkeys(("traffic", "bandwidth", "size", "body_bytes"), "did you mean 'bytes'?"),
-    **dict.fromkeys(("time", "seconds", "cost", "upstream_time", "latency"), "did you mean 'upstream_seconds'?"),
-    **dict.fromkeys(("status", "statuses", "errors", "responses"), "name the statuses: {status: [404, 5xx]}"),
-    **dict.fromkeys(("distinct", "unique"), "say of what: {distinct: path}"),
-}
+_MEANT: Final = meant("count")
 
-_MEANT_KEY: Final = {
-    **dict.fromkeys(("statuses", "code", "codes", "responses"), "did you mean 'status'?"),
-    **dict.fromkeys(("unique", "different", "values"), "did you mean 'distinct'?"),
-}
+_MEANT_KEY: Final = meant("count-key")
 
 
 def _count(node: Node, report: Report, _subject: str, _around: Any) -> Count | None:

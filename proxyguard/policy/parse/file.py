@@ -12,6 +12,7 @@ from proxyguard.core.problems import Fault, Problem, Report
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
 from proxyguard.core.yaml.nodes import Node, read_yaml
 from proxyguard.core.yaml.values import complain, read_name, report_fault
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import RuleSet
 from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
@@ -22,17 +23,6 @@ from proxyguard.policy.parse.parsed_file import ParsedFile, Surroundings
 from proxyguard.policy.parse.restrictions import RESTRICTIONS
 from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RULES
 from proxyguard.policy.parse.tests import TESTS
-
-_MEANT_FILE: Final = {
-    **dict.fromkeys(("rule", "ruleset", "rule_set", "policies", "policy"), "did you mean 'rules'?"),
-    **dict.fromkeys(("list", "sets", "groups"), "did you mean 'lists'?"),
-    **dict.fromkeys(("class", "tiers", "tier"), "did you mean 'classes'?"),
-    **dict.fromkeys(("restriction", "temporary", "quotas"), "did you mean 'restrictions'?"),
-    **dict.fromkeys(("accounts", "session"), "did you mean 'account'?"),
-    **dict.fromkeys(("version", "apiversion", "kind"), "leave it out: a rule file needs no version"),
-    **dict.fromkeys(("when", "action", "limit"), "it belongs to a rule, below rules:"),
-    **dict.fromkeys(("expires",), "it belongs to a rule: each rule ends by itself"),
-}
 
 
 def parse_rule_set(
@@ -82,7 +72,7 @@ CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes")
 FILE: Final = KeyTable(
     subject="a rule file",
     example="it begins with name: and rules:",
-    meant=_MEANT_FILE,
+    meant=meant("file"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule set: lower-case letters, digits and hyphens.",

@@ -10,18 +10,13 @@ from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import NodeFault, read_each, read_scalar
 from proxyguard.limits.limit import KeyKind, KeyPart
 from proxyguard.policy.fields.registry import key_kinds, named_values
+from proxyguard.policy.meant import meant
 
 MAX_PARTS: Final = 5
 
 PART_SCHEMA: Final[Schema] = {"$ref": "#/definitions/key_part"}
 
-_MEANT_PART: Final = {
-    **dict.fromkeys(("ip", "address", "addr", "remote_addr", "client_ip"), "did you mean 'client'?"),
-    **dict.fromkeys(("subnet", "prefix", "net"), "did you mean 'network'?"),
-    **dict.fromkeys(("global", "all", "total", "everyone"), "did you mean 'site'?"),
-    **dict.fromkeys(("url", "uri"), "did you mean 'path'?"),
-    **dict.fromkeys(("ua", "agent", "useragent"), "did you mean 'user_agent'?"),
-}
+_MEANT_PART: Final = meant("key-part")
 
 
 def read_per(node: Node, report: Report) -> tuple[KeyPart, ...]:
@@ -45,8 +40,8 @@ def read_part(node: Node, subject: str) -> KeyPart:
     text = read_scalar(node, f"a part of {subject}", "a word", f"parts: {', '.join(part_names())}")
     kind, dot, rest = text.partition(".")
     if kind not in key_kinds():
-        meant = _MEANT_PART.get(folded(kind)) or name_hint(text, part_names(), "parts")
-        raise Fault(f"{subject} cannot be {quoted(text)}", meant)
+        hint = _MEANT_PART.get(folded(kind)) or name_hint(text, part_names(), "parts")
+        raise Fault(f"{subject} cannot be {quoted(text)}", hint)
     named = named_values(kind)
     if named is None:
         if dot:

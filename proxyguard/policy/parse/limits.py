@@ -13,6 +13,7 @@ from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import Reported, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
 
@@ -28,17 +29,8 @@ _TIME_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2
 
 _CALENDAR_HINT: Final = "a calendar has minutes, hours, days, weeks and whole parts of a day: 500/6h, 1000/day, 5000/7d"
 
-_MEANT: Final = {
-    **dict.fromkeys(("key", "by", "keys", "group_by", "for_each"), "did you mean 'per'?"),
-    **dict.fromkeys(("requests", "max", "amount", "limit", "threshold"), f"did you mean 'rate'? {RATE_HINT}"),
-    **dict.fromkeys(("period", "interval", "within"), f"the period is part of the rate: {RATE_HINT}"),
-    **dict.fromkeys(("timezone", "tz", "zone"), "did you mean 'time_zone'?"),
-}
 
-_MEANT_WINDOW: Final = {
-    **dict.fromkeys(("fixed", "calender", "daily"), "did you mean 'calendar'?"),
-    **dict.fromkeys(("rolling", "gcra", "moving"), "did you mean 'sliding'?"),
-}
+_MEANT_WINDOW: Final = meant("window")
 
 _EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 
@@ -175,7 +167,7 @@ PER: Final = Key(
 LIMIT: Final = KeyTable(
     subject="limit",
     example=_EXAMPLE,
-    meant=_MEANT,
+    meant=meant("limit"),
     keys={
         "rate": Key(RATE, "So many per period: 10/minute, 300/hour, 20/90s.", ("the limit has no rate", _EXAMPLE),
             ("10/minute", "300/hour", "20/90s"), attribute=None),

@@ -42,6 +42,7 @@ from proxyguard.core.yaml.values import (
 )
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.reject import STATUSES
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Alarm, FieldKind, Restriction, RollBack, Shed
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.counts import RATE_HINT
@@ -61,18 +62,6 @@ MAX_STEPS: Final = 21
 _EXAMPLE: Final = "{name: slow-reading, why: …, classes: {anonymous: 300/day}, until: 2026-07-08}"
 
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)\s?%", re.ASCII)
-
-_MEANT: Final = {
-    **dict.fromkeys(("expires", "end", "ends", "to", "till"), "did you mean 'until'?"),
-    **dict.fromkeys(("start", "starts", "since", "begin"), "did you mean 'from'?"),
-    **dict.fromkeys(("reason", "message", "description", "note"), "did you mean 'why'?"),
-    **dict.fromkeys(("limits", "limit", "rate", "rates", "class", "tiers"), "did you mean 'classes'?"),
-    **dict.fromkeys(("if", "match", "condition"), "did you mean 'when'?"),
-    **dict.fromkeys(("trigger", "automatic", "alarm", "on"), "did you mean 'start_when'?"),
-    **dict.fromkeys(("rollback", "collateral"), "did you mean 'roll_back'?"),
-    **dict.fromkeys(("manual", "prepared"), "did you mean 'standby'?"),
-    "action": "a restriction refuses: with 429, or the status that it says",
-}
 
 
 def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
@@ -286,7 +275,7 @@ SHED: Final = KeyTable(
 RESTRICTION: Final = KeyTable(
     subject="a restriction",
     example=_EXAMPLE,
-    meant=_MEANT,
+    meant=meant("restriction"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the restriction; its rules are called NAME-CLASS.",
             ("the restriction has no name", "name: slow-reading"), subject="the restriction"),

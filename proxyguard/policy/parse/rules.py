@@ -12,6 +12,7 @@ from proxyguard.core.yaml.values import read_name
 from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Rule
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
@@ -25,18 +26,6 @@ MAX_RULES: Final = 50_000
 
 MAX_PROSE_CHARACTERS: Final = 1000
 
-_MEANT_RULE: Final = {
-    **dict.fromkeys(("if", "condition", "conditions", "match", "where", "on", "filter"), "did you mean 'when'?"),
-    **dict.fromkeys(("then", "do", "actions", "decision", "verdict"), "did you mean 'action'?"),
-    **dict.fromkeys(("rate", "rate_limit", "ratelimit", "throttle", "burst", "per"), "did you mean limit: {rate: 10/minute}?"),
-    **dict.fromkeys(("description", "reason", "comment", "note"), "did you mean 'why'?"),
-    **dict.fromkeys(("until", "end", "ends", "expiry", "ttl"), "did you mean 'expires'?"),
-    **dict.fromkeys(("id", "title"), "did you mean 'name'?"),
-    **dict.fromkeys(("enabled", "disabled", "active", "shadow"), "did you mean 'mode'? enforce, shadow or off"),
-    **dict.fromkeys(("path", "client", "user_agent", "header", "host", "method", "query", "cookie"), "fields go below when:"),
-    **dict.fromkeys(("reject", "tarpit", "ban", "delay", "score", "tag", "allow", "drop"), "actions go below action:"),
-    **dict.fromkeys(("tests", "test", "expect"), "tests go below tests:, beside rules:"),
-}
 
 _SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
 """Parts of a key that all clients have in common."""
@@ -99,7 +88,7 @@ def _check_sense(found: Found, action: Action, when: Condition) -> None:
 RULE: Final = KeyTable(
     subject="a rule",
     example="{name: …, when: …, action: …}",
-    meant=_MEANT_RULE,
+    meant=meant("rule"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule; it becomes a metric label, and stands in the audit log.",

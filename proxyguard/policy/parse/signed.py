@@ -15,6 +15,7 @@ from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Found, Key, KeyTable, Kind, Schema, made, plain, word
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import read_choice, read_scalar, read_text
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Encoding, Signed
 from proxyguard.policy.parse.lists import reason
 
@@ -30,17 +31,7 @@ EXAMPLE: Final = "cookie.session: {signed: {secret: SESSION_SECRET}}"
 
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,127}", re.ASCII)
 
-_MEANT: Final = {
-    **dict.fromkeys(("key", "env", "secret_env", "variable", "password"), "did you mean 'secret'?"),
-    **dict.fromkeys(("algorithm", "alg", "hash", "hmac"), "did you mean 'digest'?"),
-    **dict.fromkeys(("sep", "delimiter"), "did you mean 'separator'?"),
-}
-_MEANT_DIGEST: Final = {
-    "hs256": "did you mean sha256?",
-    "hs384": "did you mean sha384?",
-    "hs512": "did you mean sha512?",
-    **dict.fromkeys(("rs256", "es256", "eddsa"), "only signatures with a shared secret (HMAC) can be checked"),
-}
+_MEANT_DIGEST: Final = meant("digest")
 
 
 def read_signed(node: Node, report: Report) -> Signed:
@@ -95,7 +86,7 @@ VARIABLE_SCHEMA: Final[Schema] = {"type": "string", "pattern": "^[A-Z_][A-Z0-9_]
 SIGNED: Final = KeyTable(
     subject="signed",
     example=EXAMPLE,
-    meant=_MEANT,
+    meant=meant("signed"),
     is_quiet=True,
     keys={
         "secret": Key(Kind(plain(_secret), "name", VARIABLE_SCHEMA),

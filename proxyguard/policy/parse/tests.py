@@ -45,6 +45,7 @@ from proxyguard.core.yaml.values import (
     report_fault,
 )
 from proxyguard.policy.actions.registry import DECISIONS
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
 from proxyguard.policy.parse.parsed_file import place_of
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
@@ -67,24 +68,9 @@ _EXPECTED: Final = re.compile(r"(\S+)(?:\s+by\s+(\S+))?")
 
 _ANYTHING: Final = Expectation()
 
-_MEANT_DECISION: Final = {
-    "score": "scores add up and never end a request: expect: {score: 40}",
-    "tag": "tags never end a request; expect what is done with them",
-    **dict.fromkeys(("deny", "block", "blocked", "403", "429"), "did you mean 'reject'?"),
-    **dict.fromkeys(("banned",), "did you mean 'ban'?"),
-}
+_MEANT_DECISION: Final = meant("decision")
 
 _STEPS_EXAMPLE: Final = "[{request: {path: /}, expect: pass by default}, …]"
-
-_MEANT_STEP: Final = {"then": "write all steps one after the other in one list"}
-
-_MEANT_REQUEST: Final = {
-    **dict.fromkeys(("ip", "address", "remote_addr"), "did you mean 'client'?"),
-    **dict.fromkeys(("header",), "did you mean 'headers'?"),
-    **dict.fromkeys(("cookie",), "did you mean 'cookies'?"),
-    **dict.fromkeys(("url", "uri", "target", "query"), "did you mean 'path'? it may carry a query: /search?q=x"),
-    **dict.fromkeys(("ua", "agent"), "did you mean 'user_agent'?"),
-}
 
 
 def _during(node: Node, report: Report, _subject: str, around: Any) -> tuple[str, ...]:
@@ -234,7 +220,7 @@ _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5
 REQUEST: Final = KeyTable(
     subject="request",
     example="request: {user_agent: curl/8.5.0, path: /profiles/1}",
-    meant=_MEANT_REQUEST,
+    meant=meant("request"),
     may_be_empty=True,
     keys={
         "client": Key(Kind(plain(_client), "address", TEXT_SCHEMA), "The client's address; 192.0.2.1 unless given.",
@@ -288,7 +274,7 @@ _EXPECT_SCHEMA: Final[Schema] = {
 STEP: Final = KeyTable(
     subject="a step",
     example=_STEPS_EXAMPLE,
-    meant=_MEANT_STEP,
+    meant=meant("step"),
     keys={
         "request": Key(Kind(_request, "request", {"$ref": "#/definitions/request"}),
             "The request; what is left out gets plain defaults.", _NO_REQUEST),
