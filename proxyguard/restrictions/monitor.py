@@ -309,14 +309,9 @@ class Monitor:
         self._states: dict[str, _State] = {}
 
     def look(
-        self,
-        restrictions: Sequence[Restriction],
-        orders: Overrides,
-        signals: Signals,
-        collateral: Mapping[str, tuple[int, int]],
-        now: float,
-        alarms: Mapping[str, int] = NO_ALARMS,
-    ) -> Look:
+        self, restrictions: Sequence[Restriction], orders: Overrides, signals: Signals,
+        collateral: Mapping[str, tuple[int, int]], now: float, alarms: Mapping[str, int] = NO_ALARMS,
+    ) -> Look:  # fmt: skip
         """One tick. `collateral` says, by name, how many clients of the class to be spared were touched, and were seen.
 
         `alarms` are what other instances said in `Look.alarms`.
@@ -339,16 +334,9 @@ class Monitor:
                 state.lower()
             step = min(max(state.step, alarms.get(name, 0)), restriction.steps) if standing.on else 0
             standings.append(replace(standing, since=state.on_since, step=step))
-        return Look(
-            tuple(standings),
-            tuple(changes),
-            tuple((each.restriction.name, each.reason) for each in standings if each.cause is Reason.ROLLED_BACK),
-            {
-                each.restriction.name: self._states[each.restriction.name].step
-                for each in standings
-                if each.cause is Reason.BY_ALARM
-            },
-        )
+        rolled_back = tuple((each.restriction.name, each.reason) for each in standings if each.cause is Reason.ROLLED_BACK)
+        alarmed = [each.restriction.name for each in standings if each.cause is Reason.BY_ALARM]
+        return Look(tuple(standings), tuple(changes), rolled_back, {name: self._states[name].step for name in alarmed})
 
 
 def _rolled_back(standing: Standing, counted: tuple[int, int]) -> Standing:

@@ -25,16 +25,9 @@ def _group(root: Schema, groups: list[str]) -> Schema:
     """The part of the schema for a group of settings, made when it is not there yet."""
     found = root
     for depth, name in enumerate(groups, start=1):
-        found = found["properties"].setdefault(
-            name,
-            {
-                "type": "object",
-                "minProperties": 1,
-                "additionalProperties": False,
-                "properties": {},
-                "description": GROUPS[".".join(groups[:depth])],
-            },
-        )
+        empty: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": {}}
+        described = empty | {"description": GROUPS[".".join(groups[:depth])]}
+        found = found["properties"].setdefault(name, described)
     return found
 
 

@@ -61,15 +61,7 @@ def _unknown(node: Scalar, rows: ActionKinds) -> Fault:
 def action_schema(rows: ActionKinds) -> Schema:
     """One of these actions, short or long."""
     short = [row.name for row in rows.values() if row.short is not None]
-    return {
-        "anyOf": [
-            {"enum": short, "description": " ".join(f"`{name}`: {rows[name].about}" for name in short)},
-            {
-                "type": "object",
-                "minProperties": 1,
-                "maxProperties": 1,
-                "additionalProperties": False,
-                "properties": {name: {**row.options.schema, "description": row.about} for name, row in rows.items()},
-            },
-        ]
-    }
+    words = {"enum": short, "description": " ".join(f"`{name}`: {rows[name].about}" for name in short)}
+    options = {name: {**row.options.schema, "description": row.about} for name, row in rows.items()}
+    one = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False, "properties": options}
+    return {"anyOf": [words, one]}

@@ -16,7 +16,7 @@ from typing import Final
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Problem, Report, listed, nearest, quoted
-from proxyguard.core.yaml.kinds import NAME_PATTERN, TEXT_SCHEMA, Kind
+from proxyguard.core.yaml.kinds import NAME_PATTERN, TEXT_SCHEMA, Kind, Schema
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import (
     Reported,
@@ -271,23 +271,13 @@ def reason(error: OSError | RuntimeError) -> str:
     return words[:1].lower() + words[1:]
 
 
-LISTS: Final = Kind(
-    lambda node, _report, _subject, around: around.define_lists(node),
-    "lists by name",
-    {
-        "type": "object",
-        "minProperties": 1,
-        "propertyNames": {"pattern": NAME_PATTERN},
-        "additionalProperties": {
-            "anyOf": [
-                {"type": "array", "items": TEXT_SCHEMA, "minItems": 1},
-                {
-                    "type": "object",
-                    "properties": {"file": {"type": "string"}},
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-            ]
-        },
-    },
-)
+_ENTRIES: Final[Schema] = {"type": "array", "items": TEXT_SCHEMA, "minItems": 1}
+_FILE: Final[Schema] = {
+    "type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": False,
+}  # fmt: skip
+_LISTS: Final[Schema] = {
+    "type": "object", "minProperties": 1, "propertyNames": {"pattern": NAME_PATTERN},
+    "additionalProperties": {"anyOf": [_ENTRIES, _FILE]},
+}  # fmt: skip
+
+LISTS: Final = Kind(lambda node, _report, _subject, around: around.define_lists(node), "lists by name", _LISTS)

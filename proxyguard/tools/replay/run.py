@@ -136,14 +136,9 @@ class Replay:
     """Runs logged requests through one policy, or through two to compare them."""
 
     def __init__(
-        self,
-        policy: CompiledPolicy,
-        against: CompiledPolicy | None = None,
-        *,
-        verified: tuple[Network, ...] = (),
-        host: bytes = b"",
-        scheme: bytes = b"https",
-    ) -> None:
+        self, policy: CompiledPolicy, against: CompiledPolicy | None = None, *,
+        verified: tuple[Network, ...] = (), host: bytes = b"", scheme: bytes = b"https",
+    ) -> None:  # fmt: skip
         """`host` and `scheme` are used where the log has none. `verified`: networks of clients that are known to be good."""
         self._judge = Judge(policy)
         self._against = None if against is None else Judge(against)
