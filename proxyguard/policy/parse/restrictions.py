@@ -48,7 +48,7 @@ from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.counts import RATE_HINT
 from proxyguard.policy.parse.limits import PER, RATE, read_limit
 from proxyguard.policy.parse.modes import MODE
-from proxyguard.policy.parse.parsed_file import CONDITION, place_of
+from proxyguard.policy.parse.parsed_file import CONDITION, noted_name, place_of
 from proxyguard.policy.parse.times import MOMENT
 from proxyguard.policy.restriction import SUSPECTED
 
@@ -62,19 +62,6 @@ MAX_STEPS: Final = 21
 _EXAMPLE: Final = "{name: slow-reading, why: …, classes: {anonymous: 300/day}, until: 2026-07-08}"
 
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)\s?%", re.ASCII)
-
-
-def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
-    """The name, noted with its place even when the rest of the restriction is faulty."""
-    name = read_name(node, subject)
-    around.parsed.restriction_names.append((name, node.line, node.column))
-    return name
-
-
-def _class_name(node: Node, _report: Report, subject: str, around: Any) -> str:
-    name = read_name(node, subject)
-    around.parsed.class_uses.append((name, node.line, node.column))
-    return name
 
 
 def _status(node: Node, subject: str) -> int:
@@ -230,7 +217,7 @@ _NO_END: Final = (
     "until: 2026-07-08T18:00Z; what nobody ends stays for years, so each one must say when it ends",
 )
 _MOMENTS: Final = ("2026-07-08", "2026-07-08T18:00Z")
-_CLASS_NAME: Final = Kind(_class_name, "name", KEBAB.schema)
+_CLASS_NAME: Final = noted_name(lambda parsed: parsed.class_uses)
 
 ALARM: Final = KeyTable(
     subject="start_when",
@@ -277,7 +264,8 @@ RESTRICTION: Final = KeyTable(
     example=_EXAMPLE,
     meant=meant("restriction"),
     keys={
-        "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the restriction; its rules are called NAME-CLASS.",
+        "name": Key(noted_name(lambda parsed: parsed.restriction_names),
+            "The name of the restriction; its rules are called NAME-CLASS.",
             ("the restriction has no name", "name: slow-reading"), subject="the restriction"),
         "why": Key(prose(MAX_WHY_CHARACTERS), "What those whom it stops read on the page.",
             ("the restriction does not say why", "why: what you would tell the people whom it stops; they read it on the page")),

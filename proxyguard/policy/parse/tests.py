@@ -34,20 +34,11 @@ from proxyguard.core.yaml.kinds import (
     whole,
 )
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
-from proxyguard.core.yaml.values import (
-    complain,
-    read_choice,
-    read_each,
-    read_mapping,
-    read_name,
-    read_scalar,
-    read_text,
-    report_fault,
-)
+from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
 from proxyguard.policy.actions.registry import DECISIONS
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
-from proxyguard.policy.parse.parsed_file import place_of
+from proxyguard.policy.parse.parsed_file import noted_name, place_of
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
 
 MAX_TESTS: Final = 10_000
@@ -74,12 +65,7 @@ _STEPS_EXAMPLE: Final = "[{request: {path: /}, expect: pass by default}, …]"
 
 
 def _during(node: Node, report: Report, _subject: str, around: Any) -> tuple[str, ...]:
-    def read(item: Node) -> str:
-        name = read_name(item, "the restriction")
-        around.parsed.expected_restrictions.append((name, item.line, item.column))
-        return name
-
-    return read_each(items_of(node), report, read)
+    return read_each(items_of(node), report, lambda item: _RESTRICTION.reader(item, report, "the restriction", around))
 
 
 def _test(node: Node, report: Report, _subject: str, around: Any) -> RuleTest:
@@ -213,6 +199,7 @@ def _unknown_decision(name: str) -> Fault:
     return Fault(f"no request ends with {quoted(name)}", hint)
 
 
+_RESTRICTION: Final = noted_name(lambda parsed: parsed.expected_restrictions)
 _VALUE: Final = text(MAX_VALUE_CHARACTERS, empty=True)
 
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")

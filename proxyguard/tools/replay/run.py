@@ -24,7 +24,7 @@ from proxyguard.tools.replay.logged_request import LoggedRequest
 from proxyguard.tools.replay.report_values import STOPPING
 from proxyguard.tools.replay.tally import Change, RuleKey, RuleSum, Sum
 from proxyguard.tools.replay.timeline import Timeline
-from proxyguard.tools.replay.traits import Browsers, is_asset
+from proxyguard.tools.replay.traits import is_asset, looks_like_browser
 
 MAX_BACK_SECONDS: Final = 600.0
 """Longer than servers let a request take; shorter than the gap between one day's log and the next one's beginning."""
@@ -144,7 +144,6 @@ class Replay:
         self._against = None if against is None else Judge(against)
         self._host = host
         self._scheme = scheme
-        self._browsers = Browsers()
         self.findings = Findings(ClientTable(verified))
 
     def run(self, entries: Iterable[LoggedRequest], tick: Progress | None = None) -> Findings:
@@ -211,7 +210,7 @@ class Replay:
             row.hours += 1
         if entry.user:
             row.logged_in += 1
-        if self._browsers.looks(agent):
+        if looks_like_browser(agent):
             row.browser += 1
         if is_asset(request.path):
             row.assets += 1

@@ -15,7 +15,7 @@ from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
-from proxyguard.tools.replay.moments import CommonLogTimes, read_moment
+from proxyguard.tools.replay.moments import read_common_log_time, read_moment
 from proxyguard.tools.replay.requests import last_address, read_host, read_request_line, read_target, unescaped
 
 _QUOTED: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
@@ -68,7 +68,6 @@ def _apache_format(
     name: str, pattern: re.Pattern[bytes], fault: str, knowledge: Knowledge, *, has_host: bool = False, forwarded: bool = False
 ) -> LogFormat:
     """Lines that the pattern finds: the host, if there is one, the fields of _HEAD, then referer and agent, if there are any."""
-    times = CommonLogTimes()
     find = pattern.match
 
     def parse(line: bytes) -> LoggedRequest:
@@ -85,7 +84,7 @@ def _apache_format(
         referer, agent = named or (b"-", b"-")
         headers = _headers(agent, referer) if named else ()
         return LoggedRequest(
-            _time(times, moment), client, method, target, version, ((b"Host", host), *headers) if has_host else headers,
+            _time(moment), client, method, target, version, ((b"Host", host), *headers) if has_host else headers,
             status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY, referer=referer != b"-", host=host,
         )  # fmt: skip
 
@@ -152,9 +151,9 @@ def _forwarded(line: bytes, end: int) -> bytes | None:
     return None if found is None or found[1] in _NOBODY else last_address(found[1])
 
 
-def _time(times: CommonLogTimes, text: bytes) -> float:
+def _time(text: bytes) -> float:
     try:
-        return times.read(text)
+        return read_common_log_time(text)
     except ValueError as error:
         raise LineError(f"the time {_shown(text)} cannot be read") from error
 
