@@ -173,7 +173,7 @@ class Found:
             raise Reported
         return self
 
-    def fill(self, value: type[Any], **more: Any) -> Any:
+    def fill[T](self, value: Callable[..., T], **more: Any) -> T:
         """A value made of the attributes. Raises Reported when something is wrong with the mapping."""
         return value(**self.sound().attributes(**more))
 

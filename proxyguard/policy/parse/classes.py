@@ -59,8 +59,7 @@ def _header(node: Node, subject: str) -> str:
 
 def _account(node: Node, report: Report, _subject: str, around: Any) -> AccountSource:
     around.parsed.account = (node.line, node.column)
-    account: AccountSource = ACCOUNT.read(node, report, around).fill(AccountSource)
-    return account
+    return ACCOUNT.read(node, report, around).fill(AccountSource)
 
 
 def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
@@ -85,8 +84,7 @@ def _condition(node: Node, _report: Report, subject: str, around: Any) -> Condit
 
 def _class(node: Node, report: Report, _subject: str, around: Any) -> ClientClass:
     found = CLASS.read(node, report, around)
-    made: ClientClass = found.fill(ClientClass, place=place_of(found))
-    return made
+    return found.fill(ClientClass, place=place_of(found))
 
 
 def looks_at(condition: Condition, kinds: tuple[str, ...]) -> bool:

@@ -50,8 +50,7 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any
     rate = found.read("rate", lambda node: _rate(node, count)) or (0, None)
     window = _check_window(found, rate[1])
     burst = found.read("burst", lambda node: _burst(node, count, window)) or rate[0]
-    limit: Limit = found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
-    return limit
+    return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
 
 
 def _burst(node: Node, count: Count, window: Window | None) -> int:

@@ -87,7 +87,7 @@ def _site_rate(node: Node, report: Report, _subject: str, _around: Any) -> float
     return limit.amount / limit.period_seconds
 
 
-def _alarm(node: Node, report: Report, _subject: str, around: Any) -> Any:
+def _alarm(node: Node, report: Report, _subject: str, around: Any) -> Alarm:
     found = ALARM.read(node, report, around)
     if not found.nodes.keys() & {"site_rate", "upstream_p95", "upstream_errors"}:
         hint = "site_rate: 500/second, upstream_p95: 2s or upstream_errors: 20%"
@@ -95,7 +95,7 @@ def _alarm(node: Node, report: Report, _subject: str, around: Any) -> Any:
     return found.fill(Alarm)
 
 
-def _shed(node: Node, report: Report, _subject: str, around: Any) -> Any:
+def _shed(node: Node, report: Report, _subject: str, around: Any) -> Shed:
     if isinstance(node, Scalar) and not node.is_null:
         if node.text == "true":
             return Shed()
@@ -124,7 +124,7 @@ def _restriction(node: Node, report: Report, _subject: str, around: Any) -> Rest
     _check_times(found)
     _check_effect(found)
     _check_start(found)
-    made: Restriction = found.fill(Restriction, limits=limits, place=place_of(found))
+    made = found.fill(Restriction, limits=limits, place=place_of(found))
     return replace(made, status=503) if made.shed is not None else made
 
 

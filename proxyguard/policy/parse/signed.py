@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Found, Key, KeyTable, Kind, Schema, made, plain, word
+from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Key, KeyTable, Kind, Schema, plain, word
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import read_choice, read_scalar, read_text
 from proxyguard.policy.meant import meant
@@ -38,11 +38,7 @@ def read_signed(node: Node, report: Report) -> Signed:
     """`VARIABLE`, or a mapping with `secret: VARIABLE`."""
     if isinstance(node, Scalar) and not node.is_null:
         return Signed(*_secret(node, "secret"))
-    signed: Signed = _OPTIONS(node, report, SIGNED.subject, None)
-    return signed
-
-
-def _made(found: Found) -> Signed:
+    found = SIGNED.read(node, report).sound()
     return Signed(*found.values["secret"], **found.attributes())
 
 
@@ -99,5 +95,3 @@ SIGNED: Final = KeyTable(
         "prefix": Key(_bytes(64, "Bearer "), "What the value must begin with, and is not signed: `'Bearer '`."),
     },
 )  # fmt: skip
-
-_OPTIONS: Final = made(SIGNED, _made)

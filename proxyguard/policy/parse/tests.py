@@ -105,7 +105,7 @@ def _made_step(found: Found) -> TestStep:
     )
 
 
-def _request(node: Node, report: Report, _subject: str, around: Any) -> Any:
+def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRequest:
     """The request; what it is given as user agent and cookies become header fields."""
     found = REQUEST.read(node, report, around)
     headers = [("User-Agent", found.values["user_agent"])] if "user_agent" in found.values else []
@@ -168,7 +168,7 @@ def _target(node: Node, subject: str) -> str:
     return value
 
 
-def _expect(node: Node, report: Report, subject: str, around: Any) -> Any:
+def _expect(node: Node, report: Report, subject: str, around: Any) -> Expectation:
     if isinstance(node, Mapping):
         return EXPECT.read(node, report, around, hint=EXPECT_HINT).fill(Expectation)
     text = read_scalar(node, subject, "an action and a rule", EXPECT_HINT)
