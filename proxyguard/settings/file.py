@@ -168,7 +168,6 @@ def _from_text(setting: Setting, text: str, report: Report) -> _GivenSetting:
 
 def _assembled(reading: _Reading) -> Settings:
     values: dict[str, object] = {}
-    places: dict[str, _GivenSetting] = {}
     loose: dict[str, Any] = {}
     for path, given in reading.given.items():
         setting = BY_PATH[path]
@@ -180,7 +179,6 @@ def _assembled(reading: _Reading) -> Settings:
             values[setting.attribute] = value
         else:
             loose[path] = value
-        places[path] = given
     _add_only_site(loose, values, reading)
     settings: Settings = _filled(Settings(), values)
     _check_together(settings, reading.given)
@@ -203,17 +201,9 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
             _complain(reading.given[path], f"{path} is set, but not {other}", "both are needed to serve HTTPS")
     chain, key = loose.get("certificate.chain"), loose.get("certificate.key")
     upstreams: tuple[Upstream, ...] = loose.get("upstream", ())
-    values["sites"] = (
-        Site(
-            upstreams=upstreams,
-            certificate=Certificate(chain=chain, key=key) if chain and key else None,
-            upstream_tls=UpstreamTls(
-                verify=loose.get("upstream_tls.verify", True),
-                ca=loose.get("upstream_tls.ca"),
-                name=loose.get("upstream_tls.name"),
-            ),
-        ),
-    )
+    certificate = Certificate(chain=chain, key=key) if chain and key else None
+    tls = {path.rpartition(".")[2]: value for path, value in loose.items() if path.startswith("upstream_tls.")}
+    values["sites"] = (Site(upstreams=upstreams, certificate=certificate, upstream_tls=UpstreamTls(**tls)),)
 
 
 def _filled(value: Any, values: dict[str, object]) -> Any:

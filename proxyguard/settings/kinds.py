@@ -30,7 +30,7 @@ from proxyguard.core.yaml.kinds import (
     text,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import complain, read_each, read_name, read_scalar, read_text
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
@@ -50,37 +50,26 @@ _UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example
 _HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(\d{1,5})", re.ASCII)
 
 
-def _listen(node: Node, report: Report, subject: str) -> Listen | None:
+def _listen(node: Node, subject: str) -> Listen:
     """`HOST:PORT`; without a host, every interface."""
-    scalar = read_scalar(node, report, subject, "HOST:PORT", _LISTEN_HINT)
-    if scalar is None:
-        return None
-    match = _HOST_PORT.fullmatch(scalar.text)
+    text = read_scalar(node, subject, "HOST:PORT", _LISTEN_HINT)
+    match = _HOST_PORT.fullmatch(text)
     if match and int(match[2]) <= 65535:
         return Listen(match[1].strip("[]") or "0.0.0.0", int(match[2]))  # noqa: S104 - `:8080` means every interface
-    hint = f"did you mean 0.0.0.0:{scalar.text}?" if scalar.text.isdecimal() else _LISTEN_HINT
-    if match:
-        hint = "ports end at 65535"
-    complain(report, node, f"{subject} must be HOST:PORT, not {quoted(scalar.text)}", hint)
-    return None
+    hint = f"did you mean 0.0.0.0:{text}?" if text.isdecimal() else _LISTEN_HINT
+    raise Fault(f"{subject} must be HOST:PORT, not {quoted(text)}", "ports end at 65535" if match else hint)
 
 
-def _upstreams(node: Node, report: Report, subject: str) -> tuple[Upstream, ...] | None:
+def _upstreams(node: Node, report: Report, subject: str, _around: Any) -> tuple[Upstream, ...]:
     """One URL or a list of them."""
     items = items_of(node)
     if not 1 <= len(items) <= MAX_UPSTREAMS:
-        complain(report, node, f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
-        return None
-    found = [_upstream(item, report, subject) for item in items]
-    upstreams = tuple(upstream for upstream in found if upstream is not None)
-    return upstreams if len(upstreams) == len(found) else None
+        raise Fault(f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
+    return read_each(items, report, lambda item: _upstream(item, subject))
 
 
-def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
-    scalar = read_scalar(node, report, subject, "a URL", _UPSTREAM_HINT)
-    if scalar is None:
-        return None
-    text = scalar.text
+def _upstream(node: Node, subject: str) -> Upstream:
+    text = read_scalar(node, subject, "a URL", _UPSTREAM_HINT)
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -89,102 +78,83 @@ def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
         url = urlsplit("")
     if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
         hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
-        complain(report, node, f"{subject} must be a URL, not {quoted(text)}", hint)
-        return None
+        raise Fault(f"{subject} must be a URL, not {quoted(text)}", hint)
     if url.username is not None or url.password is not None:
-        complain(report, node, f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
-        return None
+        raise Fault(f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
     if url.path not in ("", "/") or url.query or url.fragment:
         hint = f"did you mean {url.scheme}://{url.netloc}? the path of a request is kept as it is"
-        complain(report, node, f"{subject} {quoted(text)} has a path", hint)
-        return None
+        raise Fault(f"{subject} {quoted(text)} has a path", hint)
     return Upstream(url.scheme, host, port if port is not None else 443 if url.scheme == "https" else 80)
 
 
-def _networks(node: Node, report: Report, subject: str) -> tuple[Network, ...] | None:
+def _networks(node: Node, report: Report, subject: str, _around: Any) -> tuple[Network, ...]:
     """A list of addresses and networks; may be empty."""
     items = items_of(node)
     if len(items) > MAX_NETWORKS:
-        complain(report, node, f"{subject} has {len(items)} entries", f"at most {MAX_NETWORKS}")
-        return None
-    networks = []
-    for item in items:
-        scalar = read_scalar(item, report, subject, "an address or a network", "such as 10.0.0.0/8 or 2001:db8::/32")
-        if scalar is None:
-            continue
-        try:
-            networks.append(read_network(scalar.text))
-        except Fault as fault:
-            hint = fault.hint if fault.hint.startswith("did you mean") else "such as 10.0.0.0/8 or 2001:db8::/32"
-            complain(report, item, f"{subject}: {fault.message}", hint)
-    return tuple(networks) if len(networks) == len(items) else None
+        raise Fault(f"{subject} has {len(items)} entries", f"at most {MAX_NETWORKS}")
+    return read_each(items, report, lambda item: _network(item, subject))
 
 
-def _path(node: Node, report: Report, subject: str, base: Path) -> Path | None:
+def _network(node: Node, subject: str) -> Network:
+    example = "such as 10.0.0.0/8 or 2001:db8::/32"
+    text = read_scalar(node, subject, "an address or a network", example)
+    try:
+        return read_network(text)
+    except Fault as fault:
+        hint = fault.hint if fault.hint.startswith("did you mean") else example
+        raise Fault(f"{subject}: {fault.message}", hint) from fault
+
+
+def _path(node: Node, _report: Report, subject: str, base: Path) -> Path:
     """A relative path is looked up from `base`."""
-    written = read_text(node, report, subject, 4096)
-    return None if written is None else base / written
+    return base / read_text(node, subject, 4096)
 
 
-def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path | None:
+def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path:
     """The path of a file that can be read now."""
     path = _path(node, report, subject, base)
-    if path is None:
-        return None
     try:
         with path.open("rb"):
             return path
     except OSError as error:
-        complain(report, node, f"{subject} {quoted(str(path))} cannot be read: {reason(error)}")
-        return None
+        raise Fault(f"{subject} {quoted(str(path))} cannot be read: {reason(error)}") from error
 
 
-def _audit_path(node: Node, report: Report, subject: str, base: Path) -> str | None:
-    written = read_text(node, report, subject, 4096)
-    return written if written is None or written == "-" else str(base / written)
+def _audit_path(node: Node, _report: Report, subject: str, base: Path) -> str:
+    written = read_text(node, subject, 4096)
+    return written if written == "-" else str(base / written)
 
 
 STORE_URL_HINT: Final = "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
 
 
-def _secret(node: Node, report: Report, subject: str) -> str | None:
+def _secret(node: Node, subject: str) -> str:
     """A secret; never repeated in a message."""
     if not isinstance(node, Scalar) or len(node.text) < MIN_SECRET_CHARACTERS or not node.text.isprintable():
         hint = f"at least {MIN_SECRET_CHARACTERS} printable characters; openssl rand -hex 32 makes a good one"
-        complain(report, node, f"{subject} is too short or not a text", hint)
-        return None
+        raise Fault(f"{subject} is too short or not a text", hint)
     return node.text
 
 
-def _store_url(node: Node, report: Report, subject: str) -> str | None:
+def _store_url(node: Node, subject: str) -> str:
     """A Valkey or Redis URL; a password in it is never repeated in a message."""
     if not isinstance(node, Scalar):
-        complain(report, node, f"{subject} is not a text", STORE_URL_HINT)
-        return None
+        raise Fault(f"{subject} is not a text", STORE_URL_HINT)
     try:
         ValkeyUrl.parse(node.text)
     except ValueError as error:
-        complain(report, node, f"{subject}: {error}", STORE_URL_HINT)
-        return None
+        raise Fault(f"{subject}: {error}", STORE_URL_HINT) from error
     return node.text
 
 
-def _secret_file(node: Node, report: Report, subject: str, base: Path) -> str | None:
+def _secret_file(node: Node, report: Report, subject: str, base: Path) -> str:
     """A secret in a file of its own, blanks around it ignored."""
-    path = _file_path(node, report, subject, base)
-    if path is None:
-        return None
-    text = path.read_bytes()[:4096].decode("utf-8", "replace").strip()
-    return _secret(Scalar(node.line, node.column, text, plain=True), report, f"the content of {subject}")
+    text = _file_path(node, report, subject, base).read_bytes()[:4096].decode("utf-8", "replace").strip()
+    return _secret(Scalar(node.line, node.column, text, plain=True), f"the content of {subject}")
 
 
-def _header(node: Node, report: Report, subject: str) -> str | None:
-    written = read_text(node, report, subject, 256)
-    try:
-        return None if written is None else read_field_name(FieldKind.HEADER, written)
-    except Fault as fault:
-        complain(report, node, fault.message, fault.hint)
-        return None
+def _header(node: Node, subject: str) -> str:
+    return read_field_name(FieldKind.HEADER, read_text(node, subject, 256))
 
 
 def _sites(node: Node, report: Report, subject: str, base: Path) -> tuple[Site, ...] | None:
@@ -204,23 +174,16 @@ class _Sites(NamedTuple):
 def _hosts(node: Node, report: Report, _subject: str, sites: _Sites) -> tuple[str, ...]:
     items, taken = items_of(node), sites.taken
     if not 1 <= len(items) <= MAX_HOSTS:
-        complain(report, node, f"hosts has {len(items)} entries", f"1 to {MAX_HOSTS}")
-        return ()
-    hosts = []
-    for item in items:
-        scalar = read_scalar(item, report, "a host", "a name", "www.example.org, *.example.org or *")
-        if scalar is None:
-            continue
-        try:
-            host = _host(scalar.text)
-        except Fault as fault:
-            complain(report, item, fault.message, fault.hint)
-            continue
+        raise Fault(f"hosts has {len(items)} entries", f"1 to {MAX_HOSTS}")
+
+    def read(item: Node) -> str:
+        host = _host(read_scalar(item, "a host", "a name", "www.example.org, *.example.org or *"))
         if host in taken:
             complain(report, item, f"the host {quoted(host)} is already served, line {taken[host]}", "a host has one site")
         taken[host] = item.line
-        hosts.append(host)
-    return tuple(hosts)
+        return host
+
+    return read_each(items, report, read)
 
 
 def _host(text: str) -> str:
@@ -233,9 +196,8 @@ def _host(text: str) -> str:
     return read_host(text)
 
 
-def _rule_sets(node: Node, report: Report, _subject: str) -> tuple[str, ...]:
-    names = (read_name(item, report, "a rule set") for item in items_of(node))
-    return tuple(name for name in names if name is not None)
+def _rule_sets(node: Node, report: Report, _subject: str, _around: Any) -> tuple[str, ...]:
+    return read_each(items_of(node), report, lambda item: read_name(item, "a rule set"))
 
 
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
@@ -244,15 +206,15 @@ _URLS: Final = one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, 
 LISTEN: Final = Kind(
     plain(_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
 )
-UPSTREAMS: Final = Kind(plain(_upstreams), "URL, or a list of URLs", _URLS)
-NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(_TEXT))
+UPSTREAMS: Final = Kind(_upstreams, "URL, or a list of URLs", _URLS)
+NETWORKS: Final = Kind(_networks, "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)
 FILE: Final = Kind(_file_path, "path", _TEXT)
 AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
 FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
-SERVER_NAME: Final = Kind(text(253).read, "name", _TEXT)
+SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
@@ -298,7 +260,7 @@ SITE: Final = KeyTable(
             attribute="upstreams"),
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
-        "rule_sets": Key(Kind(plain(_rule_sets), "rule sets", one_or_more(KEBAB.schema))),
+        "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
     },
 )  # fmt: skip
 
