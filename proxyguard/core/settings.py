@@ -189,6 +189,8 @@ class Trust:
     proxies: tuple[Network, ...] = ()
     header: str = "x-forwarded-for"
     """`x-forwarded-for`, `forwarded`, or a header that holds one address, such as `cf-connecting-ip`."""
+    keep: tuple[str, ...] = ()
+    """Claims of trusted peers that pass on beside what is written anew: `remote-user`, `x-forwarded-client-cert`, …"""
     proxy_protocol: bool = False
     """Trusted peers begin each connection with a PROXY header, v1 or v2."""
 

@@ -31,6 +31,8 @@ from proxyguard.core.yaml.kinds import (
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
+from proxyguard.http.claims import is_claim
+from proxyguard.http.forwarded import OURS
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
@@ -43,6 +45,7 @@ MAX_SITES: Final = 10_000
 MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
 MIN_SECRET_CHARACTERS: Final = 16
+MAX_KEPT_CLAIMS: Final = 100
 
 _LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:8080'; port 0 lets the system choose"
 _UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example.org"
@@ -187,6 +190,22 @@ def _header(node: Node, report: Report, subject: str) -> str | None:
         return None
 
 
+def _claims(node: Node, report: Report, subject: str) -> tuple[str, ...] | None:
+    """Names of request headers that are dropped unless they are kept."""
+    items = items_of(node)
+    if len(items) > MAX_KEPT_CLAIMS:
+        complain(report, node, f"{subject} has {len(items)} entries", f"at most {MAX_KEPT_CLAIMS}")
+        return None
+    before = report.count
+    names = [name for name in (_header(item, report, subject) for item in items) if name is not None]
+    for item, name in zip(items, names, strict=False):
+        if report.count == before and not is_claim(name.encode()):
+            complain(report, item, f"{subject}: {name} is never dropped", "it passes as it is: leave it out")
+        elif report.count == before and name.encode() in OURS:
+            complain(report, item, f"{subject}: {name} is always ours", "what trusted proxies say by it is passed on in ours")
+    return tuple(names) if report.count == before else None
+
+
 def _sites(node: Node, report: Report, subject: str, base: Path) -> tuple[Site, ...] | None:
     """No host twice."""
     before = report.count
@@ -254,6 +273,7 @@ SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).read, "name", _TEXT)
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
+CLAIMS: Final = Kind(plain(_claims), "list of names", one_or_more(_TEXT))
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
 

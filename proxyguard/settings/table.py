@@ -14,6 +14,7 @@ from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.settings.kinds import (
     AUDIT_PATH,
+    CLAIMS,
     FILE,
     FILE_OF_SECRET,
     HEADER,
@@ -116,6 +117,8 @@ SETTINGS: Final = (
         "Peers that may say who the client is. Nobody else's forwarding headers are believed."),
     Setting("trust.header", "trust.header", HEADER,
         "Where trusted peers say it: `x-forwarded-for`, `forwarded`, or a header of one address, such as `cf-connecting-ip`."),
+    Setting("trust.keep", "trust.keep", CLAIMS,
+        "Headers that only a proxy can vouch for and that pass when a trusted peer sends them, such as `x-forwarded-user`."),
     Setting("trust.proxy_protocol", "trust.proxy_protocol", TRUTH,
         "Whether trusted peers begin each connection with a PROXY header, version 1 or 2."),
     Setting("bounds.head_timeout", "bounds.head_seconds", TIMEOUT,

@@ -68,6 +68,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "failure_mode": ("closed", FailureMode.CLOSED),
     "trust.proxies": ("[10.0.0.0/8, '2001:db8::1']", (Network.parse("10.0.0.0/8"), Network.parse("2001:db8::1"))),
     "trust.header": ("CF-Connecting-IP", "cf-connecting-ip"),
+    "trust.keep": ("[Remote-User, x-ssl-client-cert]", ("remote-user", "x-ssl-client-cert")),
     "trust.proxy_protocol": ("true", True),
     "bounds.head_timeout": ("500ms", 0.5),
     "bounds.idle_timeout": ("2m", 120.0),
@@ -119,6 +120,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
 }
 NEEDS = {
     "trust.header": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
+    "trust.keep": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
 }
