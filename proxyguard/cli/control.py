@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
 from proxyguard.core.units import format_time
 from proxyguard.instance.control.client import ControlError, send_command
@@ -34,17 +35,17 @@ def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
     """Show the state of the running instance: rules in force, connections, faults."""
     answer = call_instance(config, control, "status")
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
         return
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     for name, value in answer.items():
-        click.echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
+        echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
     for line in promotion_lines(promotions):
-        click.echo(line)
+        echo(line)
     if last:
-        click.echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
+        echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
         for line in last.get("report", "").splitlines():
-            click.echo(f"  {line}")
+            echo(f"  {line}")
 
 
 def format_value(value: Any) -> str:
@@ -87,10 +88,10 @@ def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
         answer = send_command(control_or_exit(config, control), "reload", timeout=RELOAD_SECONDS)
     except ControlError as error:
         if as_json:
-            click.echo(json.dumps({"result": "refused", "report": str(error)}))
+            echo(json.dumps({"result": "refused", "report": str(error)}))
             raise SystemExit(1) from None
         fail(f"{str(error).rstrip()}\nnot applied: the rules of before stay in force")
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     else:
-        click.echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")
+        echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")

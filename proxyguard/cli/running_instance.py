@@ -9,9 +9,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import click
-
 from proxyguard.cli.control import call_instance
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, json_option
 
 
@@ -27,7 +26,7 @@ class RunningInstance:
         """The answer to a command, to be shown. --json: written, and the program ends; with 1 if `needs` is empty in it."""
         answer = call_instance(self.config, self.control, command, arguments)
         if self.as_json:
-            click.echo(json.dumps(answer))
+            echo(json.dumps(answer))
             raise SystemExit(0 if not needs or answer[needs] else 1)
         return answer
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from proxyguard.cli.control import RELOAD_SECONDS, call_instance
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 from proxyguard.instance.control.client import ControlError, send_command
@@ -45,18 +46,18 @@ def report(config: Path | None, control: Path | None, *, full: bool, as_json: bo
     """
     answer = call_instance(config, control, "shadow-report", {"full": full})
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
         return
-    click.echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
-    click.echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
+    echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
+    echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
         Console().print(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
     if answer["quiet"]:
-        click.echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
+        echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
     if not (answer["rules"] or answer["quiet"]):
-        click.echo("no rule is in shadow")
+        echo("no rule is in shadow")
     if answer["left_out"]:
-        click.echo(f"{answer['left_out']} hits of further rules are not in this report; metrics have their counts")
+        echo(f"{answer['left_out']} hits of further rules are not in this report; metrics have their counts")
 
 
 def table_of(rules: list[dict[str, Any]], top: str) -> Table:
@@ -124,13 +125,13 @@ def promote(
     arguments = {"rule": rule, "max_share": share, "watch_seconds": seconds, "force": force, "dry_run": dry_run}
     answer = changed(config, control, "promote", arguments, as_json=as_json)
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     elif dry_run:
-        click.echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
+        echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
     else:
-        click.echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
+        echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
         if seconds:
-            click.echo(f"  watched for {watch}: proxyguard status tells")
+            echo(f"  watched for {watch}: proxyguard status tells")
     if dry_run and answer["would"] != "promote":
         raise SystemExit(1)
 
@@ -151,11 +152,11 @@ def demote(rule: str, config: Path | None, control: Path | None, *, as_json: boo
     """
     answer = changed(config, control, "demote", {"rule": rule}, as_json=as_json)
     if as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     elif answer["trouble"]:
-        click.echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
+        echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
     else:
-        click.echo(f"{rule} is in shadow ({answer['file']})")
+        echo(f"{rule} is in shadow ({answer['file']})")
 
 
 def changed(config: Path | None, control: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
@@ -164,6 +165,6 @@ def changed(config: Path | None, control: Path | None, name: str, arguments: dic
         return send_command(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)
     except ControlError as error:
         if as_json:
-            click.echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))
+            echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))
             raise SystemExit(1) from None
         fail(str(error))

@@ -46,6 +46,7 @@ MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
 MIN_SECRET_CHARACTERS: Final = 16
 MAX_KEPT_CLAIMS: Final = 100
+MAX_ADMIN_HOSTS: Final = 100
 
 _LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:8080'; port 0 lets the system choose"
 _UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example.org"
@@ -242,6 +243,23 @@ def _hosts(node: Node, report: Report, _subject: str, sites: _Sites) -> tuple[st
     return tuple(hosts)
 
 
+def _admin_hosts(node: Node, report: Report, subject: str) -> tuple[str, ...] | None:
+    """Names of hosts, or `*`."""
+    items = items_of(node)
+    if len(items) > MAX_ADMIN_HOSTS:
+        complain(report, node, f"{subject} has {len(items)} entries", f"at most {MAX_ADMIN_HOSTS}")
+        return None
+    before, names = report.count, []
+    for item in items:
+        scalar = read_scalar(item, report, subject, "a name", "proxyguard, metrics.example.org or *")
+        try:
+            if scalar is not None:
+                names.append("*" if scalar.text == "*" else read_host(scalar.text))
+        except Fault as fault:
+            complain(report, item, fault.message, fault.hint)
+    return tuple(names) if report.count == before else None
+
+
 def _host(text: str) -> str:
     if text == "*":
         return text
@@ -272,6 +290,7 @@ FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).read, "name", _TEXT)
+ADMIN_HOSTS: Final = Kind(plain(_admin_hosts), "list of names", one_or_more(_TEXT))
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
 CLAIMS: Final = Kind(plain(_claims), "list of names", one_or_more(_TEXT))
 SHARE: Final = number(0, 1, "0 to 1")

@@ -13,6 +13,7 @@ from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole, word
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.settings.kinds import (
+    ADMIN_HOSTS,
     AUDIT_PATH,
     CLAIMS,
     FILE,
@@ -96,8 +97,12 @@ GROUPS: Final = {
 SETTINGS: Final = (
     Setting("listen", "listen", LISTEN, "Where clients connect."),
     Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
+    Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
+        "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
+        "listens on always may."),
     Setting("control", "control", PATH,
-        "Unix socket for commands on the running instance. Default: in the temporary directory, named after the admin port."),
+        "Unix socket for commands on the running instance. Default: named after the admin port, in `/run/proxyguard`, "
+        "`$XDG_RUNTIME_DIR/proxyguard` or `proxyguard-UID` in the temporary directory."),
     Setting("upstream", "", UPSTREAMS,
         "The web server to protect; several are used in turn. For several sites use `sites` instead."),
     Setting("certificate.chain", "", FILE, "PEM chain to serve HTTPS with; needs `certificate.key`. Not with `sites`."),
