@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Final
 
+from proxyguard.instance.control.socket_file import control_folder
 from tests.end_to_end.processes import accepts, command, proxyguard
 
 ALLOWED_SECONDS: Final = 0.005
@@ -169,7 +170,7 @@ def ordinary() -> None:
 
 def control(admin_port: int) -> str:
     """The control socket of the instance with this admin port."""
-    return str(Path(tempfile.gettempdir()) / f"proxyguard-{admin_port}.sock")
+    return str(control_folder() / f"{admin_port}.sock")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from proxyguard.cli import main as proxyguard_command
 from proxyguard.core.settings import Settings
 from proxyguard.core.units import parse_duration
-from proxyguard.instance.control.client import control_path
+from proxyguard.instance.control.socket_file import control_path
 from proxyguard.settings.file import read_settings
 from proxyguard.tools.sample_site.__main__ import main as sample_site_command
 from tests.paths import ROOT
@@ -100,7 +100,7 @@ def test_the_mounted_rules_are_those_that_proxyguard_reads() -> None:
 
 def test_what_is_written_is_on_the_temporary_file_system() -> None:
     assert GUARD["read_only"]
-    assert GUARD["tmpfs"] == [str(control_path(container_settings()).parent)] == [last("WORKDIR")]
+    assert GUARD["tmpfs"] == [str(control_path(container_settings()).parent.parent)] == [last("WORKDIR")]
 
 
 def test_requests_under_way_can_finish_before_the_container_is_killed() -> None:

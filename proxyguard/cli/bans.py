@@ -12,14 +12,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, fail
 from proxyguard.cli.running_instance import RunningInstance, call_instance, instance_options
+from proxyguard.core.printable import printable
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 
 BY_ADDRESS: Final = re.compile(r"(?:client|network):([0-9a-f.:/]+)")
 """Keys that a firewall or nginx can use."""
-
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @click.group()
@@ -50,7 +50,7 @@ def list_bans(instance: RunningInstance) -> None:
     """
     answer = instance.ask("bans-list")
     if not answer["bans"]:
-        click.echo("no bans are in force")
+        echo("no bans are in force")
         return
     table = Table(box=None, pad_edge=False)
     longest = max(len(ban["key"]) for ban in answer["bans"])
@@ -93,9 +93,9 @@ def add(instance: RunningInstance, who: str, duration: str, then: str, note: str
         raise click.BadParameter(f"{duration!r} is not {DURATION_HINT}", param_hint="--for") from None
     answer = instance.ask("bans-add", {"key": who, "seconds": seconds, "then": then, "note": note})
     made = answer["bans"]
-    click.echo(f"{format_banned(who, [ban['key'] for ban in made])} banned until {format_time(made[0]['until'])} UTC ({then})")
+    echo(f"{format_banned(who, [ban['key'] for ban in made])} banned until {format_time(made[0]['until'])} UTC ({then})")
     if answer["replaced"]:
-        click.echo(f"  in place of {answer['replaced']} in force")
+        echo(f"  in place of {answer['replaced']} in force")
     warn_unsaved(answer)
 
 
@@ -115,7 +115,7 @@ def remove(instance: RunningInstance, who: str) -> None:
     answer = instance.ask("bans-remove", {"key": who}, needs="removed")
     if not answer["removed"]:
         fail(f"{format_banned(who, answer['keys'], was=True)} not banned")
-    click.echo(f"{format_banned(who, answer['removed'])} no longer banned")
+    echo(f"{format_banned(who, answer['removed'])} no longer banned")
     warn_unsaved(answer)
 
 
@@ -143,7 +143,7 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
     found = call_instance(config, control, "bans-list")["bans"]
     if form == "json":
         for ban in found:
-            click.echo(json.dumps(ban))
+            echo(json.dumps(ban))
         return
     left_out = 0
     for ban in found:
@@ -152,10 +152,10 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
             left_out += 1
             continue
         why = plain(f"until {format_time(ban['until'])} UTC, {ban['rule']} {ban['note']}").rstrip()
-        click.echo(f"deny {by_address[1]};  # {why}" if form == "nginx" else f"{by_address[1]}  # {why}")
-    click.echo(f"# {len(found) - left_out} bans at {format_time(time())} UTC")
+        echo(f"deny {by_address[1]};  # {why}" if form == "nginx" else f"{by_address[1]}  # {why}")
+    echo(f"# {len(found) - left_out} bans at {format_time(time())} UTC")
     if left_out:
-        click.echo(f"left out: {left_out} bans of something else than an address", err=True)
+        echo(f"left out: {left_out} bans of something else than an address", err=True)
 
 
 def format_banned(who: str, keys: list[str], *, was: bool = False) -> str:
@@ -168,9 +168,9 @@ def format_banned(who: str, keys: list[str], *, was: bool = False) -> str:
 def warn_unsaved(answer: dict[str, Any]) -> None:
     """Say so when it would not outlive a crash."""
     if not answer["saved"]:
-        click.echo(f"  {answer['unsaved_because']}")
+        echo(f"  {answer['unsaved_because']}")
 
 
 def plain(text: str) -> str:
     """On one line, without what would move a terminal's cursor."""
-    return CONTROL.sub(" ", text)
+    return printable(text)

@@ -7,6 +7,7 @@ from time import time
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.rules import loaded_or_usage, rules_argument, tested
 from proxyguard.core.decision import Mode
@@ -25,7 +26,7 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
         return
     if code.upper() not in LINTS:
         raise click.BadParameter(f"there is no code {code!r}: {name_hint(code.upper(), tuple(LINTS), 'codes')}")
-    click.echo(read_page(code.upper()), nl=False)
+    echo(read_page(code.upper()), nl=False)
     context.exit()
 
 
@@ -65,9 +66,9 @@ def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
         policy, problems, findings = checked(directory)
     found = entries(problems, findings)
     report = FORMATS[form](found)
-    click.echo(report, nl=False)
+    echo(report, nl=False)
     if form == "text" and policy is not None and not problems:
-        click.echo(_summary(directory, policy))
+        echo(_summary(directory, policy))
     bad = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     raise SystemExit(int(any(entry.severity in bad for entry in found)))
 
@@ -87,7 +88,7 @@ def _mend(findings: list[Finding]) -> None:
     except OSError as error:
         fail(f"error: {error.filename} cannot be written: {error.strerror}")
     for file, lines in changed.items():
-        click.echo(f"{file}: {lines} line{'' if lines == 1 else 's'} mended", err=True)
+        echo(f"{file}: {lines} line{'' if lines == 1 else 's'} mended", err=True)
 
 
 def _summary(directory: Path, policy: Policy) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from proxyguard.cli.echo import echo
+
 WHERE = {
     "bash": 'eval "$(proxyguard completion bash)"     # in ~/.bashrc',
     "zsh": 'eval "$(proxyguard completion zsh)"      # in ~/.zshrc, after compinit',
@@ -28,4 +30,4 @@ def completion(context: click.Context, shell: str) -> None:
     if found is None:
         raise click.UsageError(f"completion for {shell} is not in this version of click")
     group = context.find_root().command
-    click.echo(found(group, {}, "proxyguard", "_PROXYGUARD_COMPLETE").source())
+    echo(found(group, {}, "proxyguard", "_PROXYGUARD_COMPLETE").source())

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import format_time
@@ -20,13 +21,13 @@ def status(instance: RunningInstance) -> None:
     answer = instance.ask("status")
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     for name, value in answer.items():
-        click.echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
+        echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
     for line in promotion_lines(promotions):
-        click.echo(line)
+        echo(line)
     if last:
-        click.echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
+        echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
         for line in last.get("report", "").splitlines():
-            click.echo(f"  {line}")
+            echo(f"  {line}")
 
 
 def format_value(value: Any) -> str:
@@ -67,10 +68,10 @@ def reload(instance: RunningInstance) -> None:
         answer = instance.reload("reload")
     except ControlError as error:
         if instance.as_json:
-            click.echo(json.dumps({"result": "refused", "report": str(error)}))
+            echo(json.dumps({"result": "refused", "report": str(error)}))
             raise SystemExit(1) from None
         fail(f"{str(error).rstrip()}\nnot applied: the rules of before stay in force")
     if instance.as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     else:
-        click.echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")
+        echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from proxyguard.cli.audit_lookup import find_record
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record
@@ -95,7 +96,7 @@ def explain(
         raise click.UsageError(str(error)) from error
     found = trace(policy, request, time())
     if as_json:
-        click.echo(json.dumps(found.as_dict()))
+        echo(json.dumps(found.as_dict()))
     else:
         show_trace(found)
 
@@ -124,7 +125,7 @@ def _pasted(command: str, client: str) -> SampleRequest:
     except CurlError as error:
         raise click.BadParameter(str(error), param_hint="--curl") from error
     for option in pasted.unknown:
-        click.echo(f"note: {option} is not known here and was left out", err=True)
+        echo(f"note: {option} is not known here and was left out", err=True)
     return pasted.request._replace(client=client)
 
 

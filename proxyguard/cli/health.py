@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 
 
@@ -31,5 +32,5 @@ def health(config: Path | None, timeout: float) -> None:
         fail(f"admin port {admin}: {error}")
     finally:
         connection.close()
-    click.echo(text)
+    echo(text)
     raise SystemExit(0 if response.status == 200 else 1)

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.core.decision import Mode
 from proxyguard.tools.importers.ai_robots import read_ai_robots
@@ -80,9 +81,9 @@ def import_rules(
     except OSError as error:
         fail(f"{source}: {error.strerror}")
     for note in finished.draft.notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     if output is None:
-        click.echo(finished.text, nl=False)
+        echo(finished.text, nl=False)
         return
     try:
         part = output.with_name(f".{output.name}.part")  # a running instance reads whole files only, and none with a dot
@@ -93,7 +94,7 @@ def import_rules(
     counts = ((len(finished.draft.rules), "rule"), (len(finished.draft.tests), "test"), (len(finished.draft.notes), "note"))
     summary = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
     next_step = "; they are in shadow: see what they would do, then set the mode to enforce" if mode == Mode.SHADOW else ""
-    click.echo(f"{output}: {summary}{next_step}", err=True)
+    echo(f"{output}: {summary}{next_step}", err=True)
 
 
 def _text(file: BinaryIO) -> str:

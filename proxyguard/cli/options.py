@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.core.problems import format_report
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def settings_or_exit(config: Path | None, overrides: Mapping[str, str] | None = 
 
 def control_or_exit(config: Path | None, control: Path | None) -> Path:
     """The control socket named, or the one of the settings."""
-    from proxyguard.instance.control.client import control_path  # noqa: PLC0415 - as above
+    from proxyguard.instance.control.socket_file import running_socket  # noqa: PLC0415 - as above
 
-    return control or control_path(settings_or_exit(config))
+    return control or running_socket(settings_or_exit(config))
 
 
 def fail(text: str) -> NoReturn:
     """Write the text to standard error and exit with 1."""
-    click.echo(text.rstrip("\n"), err=True)
+    echo(text.rstrip("\n"), err=True)
     raise SystemExit(1)

@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail, json_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
+from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
@@ -140,12 +142,12 @@ def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool
         except OSError as error:
             fail(f"{html_file}: {error.strerror}")
     if as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2))
+        echo(json.dumps(report.as_dict(), indent=2))
         return
     for line in text_report(report):
-        click.echo(click.style(line.text, bold=True) if line.heading else line.text)
+        click.echo(click.style(printable(line.text), bold=True) if line.heading else printable(line.text))
     if html_file is not None:
-        click.echo(f"\nwritten: {html_file}")
+        echo(f"\nwritten: {html_file}")
 
 
 def _nothing_read(journal: Journal) -> str:

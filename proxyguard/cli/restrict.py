@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import format_time, parse_duration
 
@@ -50,7 +51,7 @@ def list_restrictions(instance: RunningInstance) -> None:
     """
     answer = instance.ask("restrictions-list")
     if not answer["restrictions"]:
-        click.echo("there are no restrictions")
+        echo("there are no restrictions")
         return
     table = Table("name", "state", "ends (UTC)", "refused", "what it does", box=None, pad_edge=False)
     for each in answer["restrictions"]:
@@ -90,13 +91,13 @@ def preview(instance: RunningInstance, name: str | None, classes: tuple[str, ...
     for each in answer["classes"]:
         table.add_row(each["class"], each["limit"], f"{each['seen']:,}", f"{each['touched']:,}")
     Console().print(table)
-    click.echo(f"in the last hour, as far as this instance ran; {answer['not_kept']:,} requests were not kept")
+    echo(f"in the last hour, as far as this instance ran; {answer['not_kept']:,} requests were not kept")
     if answer["left_out"]:
-        click.echo(f"not looked at: {', '.join(answer['left_out'])}; so at most that many")
+        echo(f"not looked at: {', '.join(answer['left_out'])}; so at most that many")
     elif not answer["exact"]:
-        click.echo("counted by parts of the site, of which its paths are a part: so at most that many")
+        echo("counted by parts of the site, of which its paths are a part: so at most that many")
     if answer["workers"] > 1:
-        click.echo(f"a client that several of the {answer['workers']} workers served is counted by each")
+        echo(f"a client that several of the {answer['workers']} workers served is counted by each")
 
 
 @restrict.command()
@@ -127,7 +128,7 @@ def start(
         "until": None if until is None else end_of(until),
     }  # fmt: skip
     answer = instance.ask("restrictions-start", arguments)
-    click.echo(f"{name} is on until {format_time(answer['ends'])} UTC" if answer["on"] else f"{name} is off: {answer['reason']}")
+    echo(f"{name} is on until {format_time(answer['ends'])} UTC" if answer["on"] else f"{name} is off: {answer['reason']}")
     warn_unsaved(answer)
 
 
@@ -142,14 +143,14 @@ def end(instance: RunningInstance, name: str) -> None:
       proxyguard restrict end slow-search
     """
     answer = instance.ask("restrictions-end", {"name": name})
-    click.echo(f"{name} has ended")
+    echo(f"{name} has ended")
     warn_unsaved(answer)
 
 
 def warn_unsaved(answer: dict[str, Any]) -> None:
     """Say so when a restart might forget it, or other instances not know."""
     if not answer["saved"]:
-        click.echo("  not written to its file, or not known to the shared store yet: the log says which")
+        echo("  not written to its file, or not known to the shared store yet: the log says which")
 
 
 def limits_of(classes: tuple[str, ...]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from proxyguard import __version__
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings
-from proxyguard.instance.control.client import control_path
+from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
 from proxyguard.instance.process import configure_logging, loop_factory
 from proxyguard.instance.single_process import SingleProcess

@@ -9,8 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
 from proxyguard.instance.control.client import ControlError, send_command
 
@@ -40,7 +39,7 @@ class RunningInstance:
         """The answer to a command, to be shown. --json: written, and the program ends; with 1 if `needs` is empty in it."""
         answer = call_instance(self.config, self.control, command, arguments)
         if self.as_json:
-            click.echo(json.dumps(answer))
+            echo(json.dumps(answer))
             raise SystemExit(0 if not needs or answer[needs] else 1)
         return answer
 

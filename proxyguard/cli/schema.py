@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.schema.schema import policy_schema
@@ -46,7 +47,7 @@ def schema(output: Path | None, of_settings: bool) -> None:  # noqa: FBT001 - cl
     except PolicyError as error:
         fail(f"error: {error}")
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     try:
         replace_file(output, text.encode())

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
@@ -41,16 +42,16 @@ def report(instance: RunningInstance, *, full: bool) -> None:
       proxyguard shadow report --json | jq '.rules[] | select(.protected_clients > 0) | .rule'
     """
     answer = instance.ask("shadow-report", {"full": full})
-    click.echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
-    click.echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
+    echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
+    echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
         Console().print(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
     if answer["quiet"]:
-        click.echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
+        echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
     if not (answer["rules"] or answer["quiet"]):
-        click.echo("no rule is in shadow")
+        echo("no rule is in shadow")
     if answer["left_out"]:
-        click.echo(f"{answer['left_out']} hits of further rules are not in this report; metrics have their counts")
+        echo(f"{answer['left_out']} hits of further rules are not in this report; metrics have their counts")
 
 
 def table_of(rules: list[dict[str, Any]], top: str) -> Table:
@@ -112,13 +113,13 @@ def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *,
     arguments = {"rule": rule, "max_share": share, "watch_seconds": seconds, "force": force, "dry_run": dry_run}
     answer = changed(instance, "promote", arguments)
     if instance.as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     elif dry_run:
-        click.echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
+        echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
     else:
-        click.echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
+        echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
         if seconds:
-            click.echo(f"  watched for {watch}: proxyguard status tells")
+            echo(f"  watched for {watch}: proxyguard status tells")
     if dry_run and answer["would"] != "promote":
         raise SystemExit(1)
 
@@ -137,11 +138,11 @@ def demote(instance: RunningInstance, rule: str) -> None:
     """
     answer = changed(instance, "demote", {"rule": rule})
     if instance.as_json:
-        click.echo(json.dumps(answer))
+        echo(json.dumps(answer))
     elif answer["trouble"]:
-        click.echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
+        echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
     else:
-        click.echo(f"{rule} is in shadow ({answer['file']})")
+        echo(f"{rule} is in shadow ({answer['file']})")
 
 
 def changed(instance: RunningInstance, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -150,6 +151,6 @@ def changed(instance: RunningInstance, name: str, arguments: dict[str, Any]) -> 
         return instance.reload(name, arguments)
     except ControlError as error:
         if instance.as_json:
-            click.echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))
+            echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))
             raise SystemExit(1) from None
         fail(str(error))

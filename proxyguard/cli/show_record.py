@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
+from proxyguard.cli.echo import echo
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
 from proxyguard.core.request import Request
 from proxyguard.core.units import format_time
@@ -51,19 +50,19 @@ def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: 
             "rule": {"place": str(rule.place), "text": "\n".join(text)} if rule else None,
             "tests": [{"test": test, "holds": holds} for test, holds in tests],
         }
-        click.echo(json.dumps(shown))
+        echo(json.dumps(shown))
         return
-    click.echo("\n".join(_in_words(record, file)))
+    echo("\n".join(_in_words(record, file)))
     if rule is None:
-        click.echo(_why_no_rule(record, loaded.policy, directory))
+        echo(_why_no_rule(record, loaded.policy, directory))
         return
-    click.echo(f"rule, as it is now: {rule.place}")
-    click.echo("\n".join(f"  | {line}" for line in text))
+    echo(f"rule, as it is now: {rule.place}")
+    echo("\n".join(f"  | {line}" for line in text))
     words = {True: "holds", False: "does not hold", None: "not recorded"}
     for test, holds in tests:
-        click.echo(f"  {words[holds]:<14}{test}")
+        echo(f"  {words[holds]:<14}{test}")
     if any(holds is False for _, holds in tests):
-        click.echo("the rule has changed since, or its limit, a ban or a list decided: see the audit record's reason")
+        echo("the rule has changed since, or its limit, a ban or a list decided: see the audit record's reason")
 
 
 def _in_words(record: dict[str, Any], file: str) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import click
 from rich.console import Console
 from rich.text import Text
 
+from proxyguard.cli.echo import echo
 from proxyguard.core.decision import Decision
 from proxyguard.policy.explain.report import RuleVerdict, Trace
 
@@ -24,7 +24,7 @@ def show_trace(trace: Trace) -> None:
     text = trace.as_text()
     console = Console(soft_wrap=True, highlight=False)
     if not console.is_terminal or console.no_color:
-        click.echo(text)
+        echo(text)
         return
     for line in text.split("\n"):
         console.print(Text(line, style=_style(line, trace.decision)))

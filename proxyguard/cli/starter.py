@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.rules import loaded_or_usage, rules_option
 from proxyguard.cli.schema import SCHEMA_FILE, schema_text
@@ -47,8 +48,8 @@ def init(directory: Path) -> None:
     except OSError as error:
         fail(f"error: {error.filename or directory} cannot be written: {error.strerror}")
     for path in written:
-        click.echo(path)
-    click.echo(f"next: proxyguard check {directory / 'rules'}; then read {directory / 'README.md'}")
+        echo(str(path))
+    echo(f"next: proxyguard check {directory / 'rules'}; then read {directory / 'README.md'}")
 
 
 @click.group()
@@ -110,9 +111,9 @@ def new_rule(
 
 
 def _choose(question: str, choices: dict[str, str]) -> str:
-    click.echo(question)
+    echo(question)
     for choice, meaning in choices.items():
-        click.echo(f"   {choice:<12}{meaning}")
+        echo(f"   {choice:<12}{meaning}")
     answer: str = click.prompt("  ", type=click.Choice(list(choices)), show_choices=False, default=next(iter(choices)))
     return answer
 
@@ -153,10 +154,10 @@ def _write(directory: Path, name: str, rule: NewRule) -> None:
         replace_file(path, text.encode())
     except OSError as error:
         fail(f"error: {path} cannot be written: {error.strerror}")
-    click.echo(f"{path}: added")
-    click.echo("\n".join(f"  {line}" for line in rule.rule_lines()))
+    echo(f"{path}: added")
+    echo("\n".join(f"  {line}" for line in rule.rule_lines()))
     if rule.since == "shadow":
-        click.echo("It records and does not act; write mode: enforce when you have seen what it finds.")
+        echo("It records and does not act; write mode: enforce when you have seen what it finds.")
 
 
 def _policy(directory: Path) -> Policy:

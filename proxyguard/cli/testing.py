@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail, json_option
 from proxyguard.cli.rules import loaded_or_usage, rules_argument, tested
 from proxyguard.core.problems import format_report
@@ -60,22 +61,22 @@ def _rules(policy: Policy) -> list[Rule]:
 
 def _write_text(directory: Path, outcome: SelfTest) -> None:
     for failure in outcome.failures:
-        click.echo(str(failure.problem))
-        click.echo("\n".join(f"    {line}" for line in failure.trace.as_text().split("\n")))
+        echo(str(failure.problem))
+        echo("\n".join(f"    {line}" for line in failure.trace.as_text().split("\n")))
     failed = len(outcome.failures)
     plural = "" if outcome.tests == 1 else "s"
     if failed:
-        click.echo(f"{directory}: {failed} of {outcome.tests} tests failed")
+        echo(f"{directory}: {failed} of {outcome.tests} tests failed")
     else:
-        click.echo(f"{directory}: {outcome.tests} test{plural} passed")
+        echo(f"{directory}: {outcome.tests} test{plural} passed")
 
 
 def _write_coverage(rules: list[Rule], untouched: list[Rule], share: float) -> None:
-    click.echo(f"{len(rules) - len(untouched)} of {len(rules)} rules ({share:.0f} %) apply in a test")
+    echo(f"{len(rules) - len(untouched)} of {len(rules)} rules ({share:.0f} %) apply in a test")
     if untouched:
-        click.echo("in no test:")
+        echo("in no test:")
     for rule in untouched:
-        click.echo(f"  {rule.place}: {rule.name}")
+        echo(f"  {rule.place}: {rule.name}")
 
 
 def _write_json(outcome: SelfTest, untouched: list[Rule], share: float) -> None:
@@ -86,7 +87,7 @@ def _write_json(outcome: SelfTest, untouched: list[Rule], share: float) -> None:
         "untouched": [{"rule": rule.name, "place": str(rule.place)} for rule in untouched],
         "coverage_percent": round(share, 1),
     }
-    click.echo(json.dumps(shown))
+    echo(json.dumps(shown))
 
 
 def _failure(failure: TestFailure) -> dict[str, object]:

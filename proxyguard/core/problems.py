@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from proxyguard.core.printable import printable
+
 MAX_QUOTED: Final = 60
 """Characters of a value that a message repeats: enough to recognise it, short enough to keep the line readable."""
 
@@ -122,12 +124,8 @@ def listed(names: Iterable[str]) -> str:
 
 def quoted(value: str, longest: int = MAX_QUOTED) -> str:
     """A value for a message: on one line, at most `longest` characters, in single quotes."""
-    text = "".join(char if char.isprintable() else _escape(char) for char in value[: longest + 1])
+    text = printable(value[: longest + 1])
     return f"'{text}'" if len(text) <= longest else f"'{text[:longest]}…'"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _plural(count: int, noun: str) -> str:

@@ -189,6 +189,8 @@ class Trust:
     proxies: tuple[Network, ...] = ()
     header: str = "x-forwarded-for"
     """`x-forwarded-for`, `forwarded`, or a header that holds one address, such as `cf-connecting-ip`."""
+    keep: tuple[str, ...] = ()
+    """Claims of trusted peers that pass on beside what is written anew: `remote-user`, `x-forwarded-client-cert`, …"""
     proxy_protocol: bool = False
     """Trusted peers begin each connection with a PROXY header, v1 or v2."""
 
@@ -208,8 +210,10 @@ class Settings:
 
     listen: Listen = Listen("0.0.0.0", 8080)  # noqa: S104 - a front faces every interface unless told otherwise
     admin: Listen = Listen("127.0.0.1", 9901)
+    admin_hosts: tuple[str, ...] = ()
+    """Names by which the admin port may be asked beside `localhost`, the one it listens on, and addresses; `*`: any."""
     control: Path | None = None
-    """Unix socket for commands on the running instance; None: a file named after the admin port in the temporary directory."""
+    """Unix socket for commands on the running instance; None: named after the admin port, in a folder of its user."""
     sites: tuple[Site, ...] = ()
     rules: Path = Path("rules")
     mode: Mode = Mode.ENFORCE

@@ -7,11 +7,11 @@ an allow rule about paths cannot be evaluated before there is a path. Knows noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from time import time
 
 from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import Allow, Drop, Mode
 from proxyguard.core.settings import Settings
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.model import AllOf, AnyOf, Condition, InNetworks, Not, Policy, Test, rules_by_mode
@@ -21,7 +21,7 @@ class AcceptFilter:
     """Asked once per accepted connection."""
 
     def __init__(
-        self, store: Store | AsyncStore, settings: Settings, policy: Policy, *, clock: Callable[[], float] = time
+        self, store: Store | AsyncStore, settings: Settings, policy: Policy, *, clock: Callable[[], float] = CLOCK
     ) -> None:
         self._store = store
         self._settings = settings

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from random import Random
-from time import perf_counter, time
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from proxyguard.core.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Quota, Reject, Tarpit
@@ -23,6 +23,7 @@ from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.ratelimit_fields import quota_fields
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.engine import Match, Ruling, decide, due, match, owed
@@ -74,8 +75,10 @@ class Guard:
         accounts: AccountCache | None = None,
         tally: Tally | None = None,
         restrictions: ActiveRestrictions | None = None,
-        clock: Callable[[], float] = time,
+        clock: Callable[[], float] = CLOCK,
+        wall: Callable[[float], float] = CLOCK.wall,
     ) -> None:
+        """`clock` is the line's; `wall` makes its times those of the wall, for what belongs to a calendar and for records."""
         self._policies = policies
         self._store = store
         self._metrics = metrics
@@ -86,6 +89,7 @@ class Guard:
         self._tally = tally
         self.restrictions = restrictions or ActiveRestrictions()
         self._clock = clock
+        self._wall = wall
         self.one_client = OneClientWatch()
         self._settling: set[asyncio.Future[Outcome]] = set()
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
@@ -113,7 +117,7 @@ class Guard:
             policy = self._policies.of(request.host)
             if policy.account is not None:
                 self._recognise(policy.account, request, now)
-            found = match(policy, request, now, self.restrictions.tags)
+            found = match(policy, request, self._wall(now), self.restrictions.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
             outcome: Outcome | Awaitable[Outcome] | None
@@ -255,10 +259,13 @@ class Guard:
         return Forwarding(account.header, partial(self._learn_account, account, request), fields)
 
     def _end_time(self, decision: Decision, now: float) -> EndTime | None:
-        """When the restriction that decided ends, or else when the announced limit that decided lets the client on."""
+        """When the restriction that decided ends, or the announced limit that decided lets the client on; `now` is the wall's."""
         if decision.restriction:
             ends = self.restrictions.ends(decision.restriction)
-            return None if ends is None else EndTime(ends, max(0.0, ends - now))
+            if ends is None:
+                return None
+            wait = max(0.0, ends - self._clock())
+            return EndTime(now + wait, wait)
         if decision.forwards or decision.quota is None or not decision.quota.name:
             return None
         wait = decision.quota.retry_after_seconds
@@ -274,7 +281,7 @@ class Guard:
         if class_ or policy.restricts:
             client = request.account_key or policy.client_key(request)
             self.restrictions.observe(class_ or ANONYMOUS, client, decision)
-            self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, found.now)
+            self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, self._clock())
         return class_
 
     def _record_decision(self, ticket: Ticket) -> Ticket:
@@ -307,7 +314,7 @@ class Guard:
             return
         request, decision = ticket.request, ticket.decision
         record = Record(
-            time=in_thousandths(self._clock()), reference=ticket.reference, client=request.client.text,
+            time=in_thousandths(self._wall(self._clock())), reference=ticket.reference, client=request.client.text,
             port=request.client.port, method=shown(request.method), host=shown(request.host), path=shown(request.path),
             rule=decision.rule, action=decision.name,
             mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,

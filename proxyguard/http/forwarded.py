@@ -14,32 +14,28 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import Address
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Trust
+from proxyguard.http.http1.names import FRAMING, HOP_BY_HOP
 from proxyguard.http.trusted_networks import TrustedNetworks
 
 MAX_HOPS: Final = 32
 """Hops looked at, the nearest first; real chains have one to five."""
 
-ADDRESS_HEADERS: Final = frozenset({
-    b"forwarded", b"x-forwarded-for", b"x-forwarded", b"forwarded-for", b"x-original-forwarded-for", b"x-real-ip",
-    b"x-client-ip", b"client-ip", b"x-cluster-client-ip", b"true-client-ip", b"cf-connecting-ip", b"cf-connecting-ipv6",
-    b"cf-pseudo-ipv4", b"fastly-client-ip", b"x-remote-addr", b"x-remote-ip", b"x-originating-ip", b"x-envoy-external-address",
-    b"x-azure-clientip", b"x-appengine-user-ip",
-})  # fmt: skip
-"""Headers that some server takes a client address from. Nobody vouches for the ones that are not configured."""
-
 ORIGIN_HEADERS: Final = frozenset({
-    b"x-forwarded-proto", b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-ssl", b"x-url-scheme",
-    b"front-end-https", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-server", b"x-forwarded-prefix",
-    b"x-scheme", b"x-host", b"x-original-host",
+    b"x-forwarded-protocol", b"x-forwarded-scheme", b"x-forwarded-ssl", b"x-url-scheme", b"front-end-https", b"x-forwarded-port",
+    b"x-forwarded-server", b"x-forwarded-prefix", b"x-scheme", b"x-host", b"x-original-host",
 })  # fmt: skip
-"""What a proxy says about how it was reached: only a trusted one may."""
+"""What a trusted proxy may say about how it was reached without being asked for it."""
 
-REWRITE_HEADERS: Final = frozenset({b"x-original-url", b"x-rewrite-url", b"x-http-host-override"})
-"""Some frameworks route by these instead of the target: nobody may send them past the rules."""
+NOTHING_KEPT: Final[frozenset[bytes]] = frozenset()
+
+OURS: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip"})
+"""Written anew for each request, or (Forwarded, RFC 7239) left out: two accounts of one chain are one too many."""
 
 _V4_PORT: Final = re.compile(rb"([0-9.]{7,15}):([0-9]{1,5})")
-_BRACKETED: Final = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{1,5}))?")
-_PLAIN: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
+_ZONE: Final = rb"(?:%(?:25)?[0-9A-Za-z_.\-~]{1,64})?"
+"""Of a link-local address, as Go's proxies write it (RFC 4007 section 11): an interface of theirs, not of the client."""
+_BRACKETED: Final = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})" + _ZONE + rb"\](?::([0-9]{1,5}))?")
+_PLAIN: Final = re.compile(rb"([0-9A-Fa-f:.]{2,45})" + _ZONE)
 _PAIR: Final = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)|\"((?:[^\"\\]|\\.)*)\")(?:[ \t]*;[ \t]*|[ \t]*\Z)"
 )
@@ -48,9 +44,13 @@ _SCHEMES: Final = {b"http": b"http", b"https": b"https", b"wss": b"https", b"ws"
 
 
 class HeaderChanges(NamedTuple):
-    """How to change a request's headers: lower-case names to drop, fields to add."""
+    """How to change a request's headers beside dropping what `claims` knows.
+
+    Lower-case names to drop, names of claims to keep, fields to add.
+    """
 
     drop: frozenset[bytes]
+    keep: frozenset[bytes]
     add: Headers
 
 
@@ -67,16 +67,14 @@ class ClientAddressResolver:
     `trusted` are the networks of the proxies.
     """
 
-    __slots__ = ("_header", "_last", "_trusted_drop", "_untrusted_drop", "trusted")
+    __slots__ = ("_drop", "_header", "_keep", "_last", "trusted")
 
     def __init__(self, trust: Trust) -> None:
         self.trusted = TrustedNetworks(trust.proxies)
         self._header = trust.header.lower().encode("ascii")
-        self._untrusted_drop = ADDRESS_HEADERS | ORIGIN_HEADERS | REWRITE_HEADERS | {self._header}
-        kept = ORIGIN_HEADERS - {b"x-forwarded-proto", b"x-forwarded-host"}
-        if self._header not in (b"x-forwarded-for", b"forwarded", b"x-real-ip"):
-            kept |= {self._header}
-        self._trusted_drop = self._untrusted_drop - kept
+        self._drop = frozenset({self._header})
+        asked_for = {name.lower().encode("ascii") for name in trust.keep}
+        self._keep = (ORIGIN_HEADERS | asked_for | {self._header}) - OURS - HOP_BY_HOP - FRAMING
         self._last: tuple[Address, Headers, list[_Hop]] | None = None
 
     def resolve(self, peer: Address, headers: Headers) -> Address:
@@ -102,8 +100,7 @@ class ClientAddressResolver:
     ) -> HeaderChanges:
         """The fields for the upstream: X-Forwarded-For with the hops that are vouched for, -Proto, -Host, X-Real-IP.
 
-        `client`, `scheme` are this resolver's answers for the same request, `authority` its Host. Forwarded (RFC 7239) is
-        dropped: two accounts of one chain are one too many.
+        `client`, `scheme` are this resolver's answers for the same request, `authority` its Host.
         """
         real = client.text.encode("ascii")
         if client is peer and not self.trusted.contains(peer):
@@ -113,11 +110,12 @@ class ClientAddressResolver:
                 (b"X-Forwarded-Host", authority),
                 (b"X-Real-IP", real),
             )
-            return HeaderChanges(self._untrusted_drop, add)
+            return HeaderChanges(self._drop, NOTHING_KEPT, add)
         hops = [hop.address.text.encode("ascii") for hop in reversed(self._chain(peer, headers))]
         host = _values(headers, b"x-forwarded-host").rpartition(b",")[2].strip(b" \t") or authority
         return HeaderChanges(
-            self._trusted_drop,
+            self._drop,
+            self._keep,
             (
                 (b"X-Forwarded-For", b", ".join(hops)),
                 (b"X-Forwarded-Proto", scheme),
@@ -156,14 +154,19 @@ class ClientAddressResolver:
 
 
 def read_address(text: bytes) -> Address | None:
-    """Read `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`; None for anything else."""
+    """Read `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`; None for anything else.
+
+    A zone (`fe80::1%eth0`) is cut off.
+    """
     port: bytes | None = None
     if (match := _V4_PORT.fullmatch(text) or _BRACKETED.fullmatch(text)) is not None:
         host, port = match.groups()
         if text.startswith(b"[") and b":" not in host:
             return None
-    elif _PLAIN.fullmatch(text) is not None:
-        host = text
+    elif (match := _PLAIN.fullmatch(text)) is not None:
+        host = match[1]
+        if b"%" in text and b":" not in host:
+            return None
     else:
         return None
     number = int(port) if port else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from time import time
 from typing import NamedTuple
 
 from proxyguard.adapters.mitmproxy.front import Front
@@ -13,6 +12,7 @@ from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.guard import Guard
 from proxyguard.instance.deploy import compile_sites
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
@@ -38,7 +38,7 @@ def assemble(
     counts = Metrics()
     policies = compile_sites(policy, settings, secret)
     accounts = AccountCache(settings.counting.accounts)
-    tally = Tally(secret, settings.counting.prefixes, time)
+    tally = Tally(secret, settings.counting.prefixes, CLOCK)
     audit = AuditLog(settings.audit.path, counts.audit_records_dropped)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,

@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import sleep
+from select import select
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import Mode, weakest
@@ -73,7 +73,7 @@ def _with_shadow(parts: list[bytes], names: Collection[str]) -> list[bytes]:
             rules = tuple(replace(rule, mode=weakest(rule.mode, Mode.SHADOW)) if rule.name in names else rule for rule in rules)
             part = pickle.dumps((kind, rules), pickle.HIGHEST_PROTOCOL)  # noqa: PLW2901 - most parts stay as they are
         changed.append(part)
-        sleep(0)
+        select((), (), (), 0)  # as sleep(0), which libfaketime breaks
     return changed
 
 
@@ -98,7 +98,7 @@ def join(parts: list[bytes]) -> LoadedRules:
                 given = value
             case _:
                 rules[-1].extend(value)
-        sleep(0)
+        select((), (), (), 0)  # as sleep(0), which libfaketime breaks
     whole = tuple(replace(rule_set, rules=tuple(own)) for rule_set, own in zip(rule_sets, rules, strict=True))
     policy = Policy(whole, digest)
     return LoadedRules(with_given(policy, given) if given else policy, files)

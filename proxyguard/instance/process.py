@@ -11,12 +11,22 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from proxyguard.core.printable import LINES_AND_TABS, printable
+
+
+class _Formatter(logging.Formatter):
+    """Escapes what strangers may have chosen and a terminal would act on; reports keep their lines."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), LINES_AND_TABS)
+
 
 def configure_logging() -> None:
     """Operational messages: one line each on standard error, UTC."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
+    formatter = _Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)

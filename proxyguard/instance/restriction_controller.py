@@ -11,12 +11,12 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from time import time
 from typing import Any, Final
 
 from proxyguard.instance.in_force import InForce
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
+from proxyguard.limits.clock import CLOCK
 from proxyguard.policy.given import Plain
 from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.active import ActiveRestriction, as_plain
@@ -83,7 +83,7 @@ class RestrictionController:
     async def look_now(self) -> None:
         """Tick; a tick that fails is reported, and nothing else comes of it."""
         try:
-            await self.tick(time())
+            await self.tick(CLOCK())
         except Exception:
             logger.exception("looking at the restrictions failed; those that are on stay so")
 
@@ -94,12 +94,13 @@ class RestrictionController:
             await self.look_now()
             for _ in range(PARTS):
                 await asyncio.sleep(TICK_SECONDS / PARTS)
-                if self._reloader.current is not looked_at or self._collect(time()) != self._collected:
+                if self._reloader.current is not looked_at or self._collect(CLOCK()) != self._collected:
                     break
 
     async def tick(self, now: float) -> None:
         """Look once, and tell the workers what is on."""
         async with self._busy:
+            CLOCK.look()
             orders = self._orders_now(now)
             await self._install([order.plain for _, order in sorted(orders.given.items())])
             look = self._look(orders, now)
@@ -149,14 +150,14 @@ class RestrictionController:
         orders = self._orders.orders.merged(self._collected.orders)
         own = self._orders.orders
         given = {name: each for name, each in own.given.items() if is_same(each, orders.given.get(name))}
-        kept = replace(own, given=given).only(self._reloader.current.restrictions, now)
+        kept = replace(own, given=given).only(self._reloader.current.restrictions, now, CLOCK.line(0.0))
         if kept != own:
             self._orders.keep(kept)
         if self._shared is not None:
             for name, order in kept.given.items():
                 if name not in self._collected.orders.given:
                     self._shared.give(name, order)
-        return orders.only(self._reloader.current.restrictions, now)
+        return orders.only(self._reloader.current.restrictions, now, CLOCK.line(0.0))
 
     async def _install(self, given: list[Plain]) -> None:
         """Put the restrictions that commands gave in force with the rules, when they are not."""
@@ -173,7 +174,9 @@ class RestrictionController:
 
     def _look(self, orders: Overrides, now: float) -> Look:
         restrictions = self._reloader.current.restrictions
-        look = self._monitor.look(restrictions, orders, self.signals, self.collateral, now, self._collected.alarms)
+        look = self._monitor.look(
+            restrictions, orders, self.signals, self.collateral, now, self._collected.alarms, CLOCK.line(0.0)
+        )
         self.standings = look.standings
         for name, what in look.changes:
             logger.warning("restriction %s is %s", name, what)

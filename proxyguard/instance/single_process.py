@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from proxyguard.core.settings import Settings
-from proxyguard.instance.control.client import control_path
+from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer

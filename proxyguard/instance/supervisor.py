@@ -11,18 +11,18 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from time import time
 from typing import Any, Final
 
 from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.settings import Settings
-from proxyguard.instance.control.client import control_path
 from proxyguard.instance.control.server import Command, ControlServer
+from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.worker_pool import WorkerPool
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import MemoryBackend, open_backend
 from proxyguard.limits.stores.shared_server import SharedStoreServer
 from proxyguard.telemetry.metrics import Metrics, exposition, merge
@@ -38,7 +38,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
         self._settings = settings
-        self._started = time()
+        self._started = CLOCK()
         self._stopping = False
         self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
         self._books = open_backend(settings)
@@ -49,7 +49,7 @@ class Supervisor:
             SharedStoreServer(self._pool.store_path, self._books.memory) if isinstance(self._books, MemoryBackend) else None
         )
         self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy)
-        self._control = ControlServer(self, settings.admin, control_path(settings))
+        self._control = ControlServer(self, settings.admin, control_path(settings), settings.admin_hosts)
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
 
     @property
@@ -109,7 +109,7 @@ class Supervisor:
             "build": BUILD_KIND,
             "pid": os.getpid(),
             "ready": self.ready,
-            "uptime_seconds": round(time() - self._started, 1),
+            "uptime_seconds": round(CLOCK() - self._started, 1),
             "listen": list(self.addresses),
             "mode": self._settings.mode,
             "policy": workers[0]["policy"] if workers else "",

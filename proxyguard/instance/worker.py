@@ -12,7 +12,6 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import time
 from typing import Any, NamedTuple
 
 from proxyguard import __version__
@@ -25,6 +24,7 @@ from proxyguard.instance.control.server import Command, CommandError, ControlSer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.policy_transfer import join, read_parts
+from proxyguard.limits.clock import CLOCK, LOOK_SECONDS
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.teardown import dismantle
@@ -63,15 +63,16 @@ class Worker:
         """Compile the rules and open the audit log. Raises RulesRejected and OSError."""
         self.settings = settings
         self._secret = secret
-        self._started = time()
+        self._started = CLOCK()
         self._draining = False
         self._listening = False
+        self._watching_clock: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
         self.counts, self._tally, self._audit, self.guard, self._accept_filter, self._front = assemble(
             settings, loaded.policy, secret, store, sockets
         )
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
-        self._control = ControlServer(self, admin, control)
+        self._control = ControlServer(self, admin, control, settings.admin_hosts)
         self._commands: dict[str, Command] = {
             "install": self._install_file,
             "snapshot": self._snapshot,
@@ -114,6 +115,7 @@ class Worker:
             self._control.stop()
             raise
         self._listening = True
+        self._watching_clock = asyncio.create_task(watch_clock())
         gc.collect()
         gc.freeze()
 
@@ -127,6 +129,8 @@ class Worker:
         logger.info("draining for at most %g s", self.settings.drain_seconds)
         await self._front.drain(self.settings.drain_seconds)
         self._control.stop()
+        if self._watching_clock is not None:
+            self._watching_clock.cancel()
         self._audit.close()
 
     async def install(self, parts: list[bytes]) -> None:
@@ -166,7 +170,7 @@ class Worker:
             "build": BUILD_KIND,
             "pid": os.getpid(),
             "ready": self.ready,
-            "uptime_seconds": round(time() - self._started, 1),
+            "uptime_seconds": round(CLOCK() - self._started, 1),
             "listen": self.addresses,
             "mode": self.settings.mode,
             "policy": self.guard.policies.digest,
@@ -215,7 +219,7 @@ class Worker:
 
     async def _try_restriction(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """How many clients each allowance would have touched within the last hour."""
-        recent, now = self.guard.restrictions.recent, time()
+        recent, now = self.guard.restrictions.recent, CLOCK()
         tried = [recent.try_out(allowance_from(plain), now) for plain in arguments["allowances"]]
         return {"tried": [list(each) for each in tried], "not_kept": recent.not_kept(now)}
 
@@ -229,6 +233,13 @@ class Worker:
 
     async def _snapshot(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         return {"families": self.counts.snapshot(), "status": await self.status()}
+
+
+async def watch_clock() -> None:
+    """Let the calendar follow the clock on the wall, until cancelled."""
+    while True:
+        CLOCK.look()
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def shadow_marks(policy: Policy, mode: Mode) -> dict[str, int]:

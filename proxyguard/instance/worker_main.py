@@ -20,6 +20,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.instance.policy_transfer import join, read_parts
 from proxyguard.instance.process import configure_logging, loop_factory
 from proxyguard.instance.worker import Worker
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import valkey_store
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.shared import SharedTransport
@@ -36,6 +37,8 @@ class Assignment:
     store: Path
     policy: Path
     """Its parts, written by `write_parts`."""
+    clock: float
+    """The anchor of the instance's line; see `limits.clock`."""
     restrictions: Path
     """The arguments of the command `restrictions`, as JSON."""
 
@@ -71,6 +74,7 @@ def main() -> None:
     assignment_path, control, ready, *listening = sys.argv[1:]
     configure_logging()
     assignment: Assignment = pickle.loads(Path(assignment_path).read_bytes())  # noqa: S301 - written by our parent, mode 0600
+    CLOCK.share(assignment.clock)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         sockets = tuple(socket.socket(fileno=int(each)) for each in listening)
         runner.run(serve(assignment, Path(control), sockets, int(ready)))

@@ -25,6 +25,7 @@ from proxyguard.instance.policy_transfer import write_parts
 from proxyguard.instance.shared_port import Sockets, bind
 from proxyguard.instance.worker_main import Assignment
 from proxyguard.instance.worker_process import WorkerProcess
+from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.metrics import Family, Metrics, merge
 from proxyguard.telemetry.shadow import TallyWindow
 
@@ -62,7 +63,7 @@ class WorkerPool:
         self._assignment.touch(mode=0o600)
         self._restrictions = folder / "restrictions"
         self._restrictions.write_text('{"on": {}}')
-        assignment = Assignment(settings, secret, self.store_path, self._policy, self._restrictions)
+        assignment = Assignment(settings, secret, self.store_path, self._policy, CLOCK.anchor, self._restrictions)
         self._assignment.write_bytes(pickle.dumps(assignment))
         self._installs = 0
         self._retired: list[Family] = []

@@ -77,8 +77,11 @@ def charge(
     cost: float = 1.0,
     owed: bool = False,  # noqa: FBT001, FBT002 - as in gcra
 ) -> tuple[State, Usage]:
-    """As `gcra.charge`, in the window that ends at `end`. The state is the window's end and what was used in it."""
-    used = state.imag if state.real == end else 0.0
+    """As `gcra.charge`, in the window that ends at `end`. The state is the window's end and what was used in it.
+
+    A store hands in, and keeps, a negative `end`, which tells times on the wall from those on the line; see `clock`.
+    """
+    used = state.imag if abs(state.real) == abs(end) else 0.0
     amount = limit.amount
     asked = min(cost or 1.0, amount) if not owed else cost
     most = amount * (1.0 + TOLERANCE)
@@ -86,7 +89,7 @@ def charge(
     if cost and (owed or not exceeded):
         used += asked
         state = complex(end, used)
-    return state, Usage(exceeded, max(0, floor(most - used)), end - now if exceeded else 0.0)
+    return state, Usage(exceeded, max(0, floor(most - used)), abs(end) - now if exceeded else 0.0)
 
 
 def _edge(now: float, period_seconds: float, zone: ZoneInfo, *, after: bool) -> float:

@@ -31,7 +31,7 @@ _EMPTY_REGISTERS: Final = bytes(REGISTERS)
 
 
 def end_of(state: bytes) -> float:
-    """When the state may be forgotten."""
+    """When the state may be forgotten; negative as in `calendar_window.charge`."""
     end: float = _END.unpack_from(state)[0]
     return end
 
@@ -53,11 +53,11 @@ def charge(
 ) -> tuple[bytes, Usage]:
     """Count a value that differs from those before, or not when that would be too many; then the state comes back as it was.
 
-    `item` is an 8-byte hash. `end` is when a window that begins now ends. A cost of 0 changes nothing and is exceeded
-    when not one value more would fit. A value seen before always fits.
+    `item` is an 8-byte hash. `end` is when a window that begins now ends, negative as in `calendar_window.charge`. A cost of 0
+    changes nothing and is exceeded when not one value more would fit. A value seen before always fits.
     """
     kept = state
-    if state and end_of(state) <= now:
+    if state and abs(end_of(state)) <= now:
         state = UNSEEN
     end = end_of(state) if state else end
     exact = limit.amount <= EXACT_UP_TO
@@ -70,7 +70,7 @@ def charge(
         exceeded = after > limit.amount and changed is not state
         if not exceeded or (owed and not exact):
             kept, before = changed, after
-    return kept, Usage(exceeded, max(0, int(limit.amount - before)), end - now if exceeded else 0.0)
+    return kept, Usage(exceeded, max(0, int(limit.amount - before)), abs(end) - now if exceeded else 0.0)
 
 
 def _exact_count(state: bytes) -> float:

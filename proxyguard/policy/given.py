@@ -52,8 +52,10 @@ def with_given(policy: Policy, given: Sequence[Plain]) -> Policy:
     rule_set, _ = _read(fitting) if fitting else (None, ())
     if rule_set is None:
         return policy
-    last = replace(rule_set, name=GIVEN_NAME)
-    return Policy((*policy.rule_sets, with_restrictions(last, policy.account is not None, policy.classes)), policy.digest)
+    last = with_restrictions(replace(rule_set, name=GIVEN_NAME), policy.account is not None, policy.classes)
+    # Whether one is on says its tag: a command gives a duration, which the clock on the wall must not end.
+    lasting = replace(last, rules=tuple(replace(rule, expires=None) for rule in last.rules))
+    return Policy((*policy.rule_sets, lasting), policy.digest)
 
 
 def _read(given: Sequence[Plain]) -> tuple[RuleSet | None, tuple[Problem, ...]]:

@@ -108,18 +108,20 @@ class Overrides:
                 del given[name]
         return Overrides(started, ended, given)
 
-    def only(self, restrictions: Iterable[Restriction], now: float) -> Overrides:
-        """Without what can no longer matter: so that what is kept does not grow."""
+    def only(self, restrictions: Iterable[Restriction], now: float, ahead: float = 0.0) -> Overrides:
+        """Without what can no longer matter: so that what is kept does not grow. Times as in `Monitor.look`."""
         known = {each.name: each for each in restrictions}
+        until = {name: each.until + ahead for name, each in known.items()}
+        until.update((name, order.until) for name, order in self.given.items())
         started = {
             name: order
             for name, order in self.started.items()
-            if name in known and (order.until is None or now < order.until) and now < known[name].until
+            if name in known and (order.until is None or now < order.until) and now < until[name]
         }
         ended = {
             name: order
             for name, order in self.ended.items()
-            if name in known and order.identity == identity(known[name]) and now < known[name].until
+            if name in known and order.identity == identity(known[name]) and now < until[name]
         }
         given = {name: order for name, order in self.given.items() if now < order.until}
         kept = Overrides(started, ended, given)
@@ -258,6 +260,13 @@ class _Case(NamedTuple):
     signals: Signals
     followed: bool
     now: float
+    ahead: float
+    given: GivenRestriction | None
+
+    @property
+    def until(self) -> float:
+        """On the line: what a command gave ends by its own order, what a file has by the clock on the wall."""
+        return self.restriction.until + self.ahead if self.given is None else self.given.until
 
     def is_ended(self) -> bool:
         return self.ended is not None and self.ended.identity == identity(self.restriction)
@@ -268,7 +277,7 @@ class _Case(NamedTuple):
         return started is not None and self.restriction.shed is None and (started.until is None or self.now < started.until)
 
     def is_early(self) -> bool:
-        return self.restriction.start is not None and self.now < self.restriction.start
+        return self.restriction.start is not None and self.now < self.restriction.start + self.ahead
 
     def is_raised(self) -> bool:
         alarm = self.restriction.alarm
@@ -281,7 +290,7 @@ class _Case(NamedTuple):
     def standing(self) -> Standing:
         """By PRECEDENCE, collateral aside."""
         cause = next(reason for reason, holds in PRECEDENCE if holds(self))
-        ends = self.restriction.until if cause in (Reason.BY_COMMAND, Reason.BY_TIME) else None
+        ends = self.until if cause in (Reason.BY_COMMAND, Reason.BY_TIME) else None
         if ends is not None and cause is Reason.BY_COMMAND and self.started and self.started.until is not None:
             ends = min(self.started.until, ends)
         words = self.ended.reason if cause is Reason.ENDED and self.ended is not None else str(cause)
@@ -289,7 +298,7 @@ class _Case(NamedTuple):
 
 
 PRECEDENCE: Final[tuple[tuple[Reason, Callable[[_Case], bool]], ...]] = (
-    (Reason.OVER, lambda case: case.now >= case.restriction.until),
+    (Reason.OVER, lambda case: case.now >= case.until),
     (Reason.ENDED, _Case.is_ended),
     (Reason.BY_COMMAND, _Case.is_started),
     (Reason.NOT_BEGUN, _Case.is_early),
@@ -310,10 +319,11 @@ class Monitor:
 
     def look(
         self, restrictions: Sequence[Restriction], orders: Overrides, signals: Signals,
-        collateral: Mapping[str, tuple[int, int]], now: float, alarms: Mapping[str, int] = NO_ALARMS,
+        collateral: Mapping[str, tuple[int, int]], now: float, alarms: Mapping[str, int] = NO_ALARMS, ahead: float = 0.0,
     ) -> Look:  # fmt: skip
-        """One tick. `collateral` says, by name, how many clients of the class to be spared were touched, and were seen.
+        """One tick at `now` of the line, which is `ahead` of the clock on the wall.
 
+        `collateral` says, by name, how many clients of the class to be spared were touched, and were seen.
         `alarms` are what other instances said in `Look.alarms`.
         """
         self._states = {each.name: self._states.get(each.name, _State()) for each in restrictions}
@@ -323,7 +333,9 @@ class Monitor:
             name = restriction.name
             state = self._states[name]
             ended, started = orders.ending(name), orders.started.get(name)
-            standing = _Case(restriction, state, ended, started, signals, name in alarms, now).standing()
+            standing = _Case(
+                restriction, state, ended, started, signals, name in alarms, now, ahead, orders.given.get(name)
+            ).standing()
             was_on = state.on_since is not None
             if standing.on and was_on:
                 standing = _rolled_back(standing, collateral.get(name, (0, 0)))

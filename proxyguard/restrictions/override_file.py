@@ -1,6 +1,7 @@
 """What operators decided about restrictions, kept in a file: started, ended, and restrictions given by command alone.
 
-Written whole and swapped in, so that a crash leaves the old or the new. Knows nothing of when a restriction is on.
+Written whole and swapped in, so that a crash leaves the old or the new. Its times are those of the line, with a stamp of all
+clocks, so that a restart reads them as they were meant. Knows nothing of when a restriction is on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from proxyguard.limits.clock import CLOCK, JITTER_SECONDS, ClockStamp, LineClock
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -19,13 +21,14 @@ logger = logging.getLogger(__name__)
 
 
 class OverrideFile:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: LineClock = CLOCK) -> None:
         """Read what is there. A file that cannot be read is set aside and reported: no order is worth a site that is down."""
         self.path = path
+        self._clock = clock
         self.orders = Overrides()
         try:
             with path.open("rb") as file:
-                self.orders = _read(file.read(MAX_BYTES))
+                self.orders = _read(file.read(MAX_BYTES), clock)
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -39,31 +42,38 @@ class OverrideFile:
         """Put orders in force and write them; whether they are on the disk. They are in force all the same."""
         self.orders = orders
         try:
-            _write(self.path, orders)
+            _write(self.path, orders, self._clock.stamp())
         except OSError as error:
             logger.error("the orders cannot be written to %s: %s", self.path, error.strerror)  # noqa: TRY400 - the message has it all
             return False
         return True
 
 
-def _read(data: bytes) -> Overrides:
+def _read(data: bytes, clock: LineClock) -> Overrides:
+    """A file without a stamp has times of the wall."""
     plain = json.loads(data)
-    started = {str(name): Started(float(since), _number(until)) for name, (since, until) in plain["started"].items()}
-    ended = {str(name): Ended(float(at), str(why), str(what)) for name, (at, why, what) in plain["ended"].items()}
+    later = clock.line(0.0)
+    if "clock" in plain:
+        boot, *moments = plain["clock"]
+        stamp = ClockStamp(str(boot), *map(float, moments))
+        shift = clock() - stamp.line - clock.since(stamp)
+        later = shift if abs(shift) > JITTER_SECONDS else 0.0
+    started = {
+        str(name): Started(float(since) + later, None if until is None else float(until) + later)
+        for name, (since, until) in plain["started"].items()
+    }
+    ended = {str(name): Ended(float(at) + later, str(why), str(what)) for name, (at, why, what) in plain["ended"].items()}
     given = {
-        str(name): GivenRestriction(float(since), float(until), dict(said))
+        str(name): GivenRestriction(float(since) + later, float(until) + later, dict(said))
         for name, (since, until, said) in plain["given"].items()
     }
     return Overrides(started, ended, given)
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _write(path: Path, orders: Overrides) -> None:
+def _write(path: Path, orders: Overrides, stamp: ClockStamp) -> None:
     """Write the orders whole, for this user only."""
     plain = {
+        "clock": list(stamp),
         "started": {name: [order.since, order.until] for name, order in orders.started.items()},
         "ended": {name: [order.at, order.reason, order.identity] for name, order in orders.ended.items()},
         "given": {name: [order.since, order.until, order.plain] for name, order in orders.given.items()},

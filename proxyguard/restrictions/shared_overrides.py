@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.monitor import NO_ALARMS, Ended, GivenRestriction, Overrides, Started
@@ -42,7 +43,7 @@ class _End(msgspec.Struct, tag="end", frozen=True):
 
 
 class _Give(msgspec.Struct, tag="give", frozen=True):
-    """A `GivenRestriction`. Its end is here too, because clocks of instances may differ and `plain` names the same end."""
+    """A `GivenRestriction`. Its times are the note's: each instance has a line of its own. `until` is for instances of before."""
 
     plain: dict[str, Any]
     until: float
@@ -71,17 +72,20 @@ class SharedOverrides:
 
     def start(self, restriction: Restriction, order: Started) -> bool:
         """Share a start."""
-        until = restriction.until if order.until is None else min(order.until, restriction.until)
+        ends = CLOCK.line(restriction.until)
+        until = ends if order.until is None else min(order.until, ends)
         return self._put(restriction.name, _Start(), until, order.since)
 
     def give(self, name: str, order: GivenRestriction) -> bool:
         """Share a restriction that no file has, in place of one of this name."""
         others = self.collect(order.since).orders.given.keys() - {name}
-        return len(others) < MAX_SHARED_GIVEN and self._put(name, _Give(dict(order.plain), order.until), order.until, order.since)
+        return len(others) < MAX_SHARED_GIVEN and self._put(
+            name, _Give(dict(order.plain), CLOCK.wall(order.until)), order.until, order.since
+        )
 
     def end(self, restriction: Restriction, order: Ended) -> bool:
         """Share an end, or a roll-back."""
-        return self._put(restriction.name, _End(order.reason, order.identity), restriction.until, order.at)
+        return self._put(restriction.name, _End(order.reason, order.identity), CLOCK.line(restriction.until), order.at)
 
     def alarm(self, name: str, step: int | None, now: float) -> None:
         """Say how far an alarm of this instance has come, or (None) that it is over. To be repeated while it is on."""
@@ -113,8 +117,8 @@ class SharedOverrides:
                         started[name] = Started(note.since, note.until)
                     case _End(reason, identity):
                         ended[name] = Ended(note.since, reason, identity)
-                    case _Give(plain, until) if plain.get("name") == name:
-                        given[name] = GivenRestriction(note.since, until, plain)
+                    case _Give(plain) if plain.get("name") == name:
+                        given[name] = GivenRestriction(note.since, note.until, plain)
         return CollectedOverrides(Overrides(started, ended, given), alarms)
 
     def _put(self, name: str, order: _Order, until: float, now: float) -> bool:

@@ -219,7 +219,7 @@ def _filled(value: Any, values: dict[str, object]) -> Any:
 
 def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None:
     """Report settings that contradict each other, at the place of one that was given."""
-    for path in ("trust.header", "trust.proxy_protocol"):
+    for path in ("trust.header", "trust.keep", "trust.proxy_protocol"):
         if path in given and not settings.trust.proxies and "trust.proxies" not in given:
             _complain(given[path], f"{path} is set, but no peer is trusted", "name them: trust: {proxies: [10.0.0.0/8]}")
     if "key_secret" in given and "key_secret_file" in given:

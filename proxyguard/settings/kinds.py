@@ -31,6 +31,8 @@ from proxyguard.core.yaml.kinds import (
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_each, read_name, read_scalar, read_text
+from proxyguard.http.claims import is_claim
+from proxyguard.http.forwarded import OURS
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
@@ -43,6 +45,8 @@ MAX_SITES: Final = 10_000
 MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
 MIN_SECRET_CHARACTERS: Final = 16
+MAX_KEPT_CLAIMS: Final = 100
+MAX_ADMIN_HOSTS: Final = 100
 
 _LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:8080'; port 0 lets the system choose"
 _UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example.org"
@@ -157,6 +161,23 @@ def _header(node: Node, subject: str) -> str:
     return read_field_name(FieldKind.HEADER, read_text(node, subject, 256))
 
 
+def _claims(node: Node, report: Report, subject: str, _around: Any) -> tuple[str, ...]:
+    """Names of request headers that are dropped unless they are kept."""
+    items = items_of(node)
+    if len(items) > MAX_KEPT_CLAIMS:
+        raise Fault(f"{subject} has {len(items)} entries", f"at most {MAX_KEPT_CLAIMS}")
+
+    def read(item: Node) -> str:
+        name = _header(item, subject)
+        if not is_claim(name.encode()):
+            raise Fault(f"{subject}: {name} is never dropped", "it passes as it is: leave it out")
+        if name.encode() in OURS:
+            raise Fault(f"{subject}: {name} is always ours", "what trusted proxies say by it is passed on in ours")
+        return name
+
+    return read_each(items, report, read)
+
+
 def _sites(node: Node, report: Report, subject: str, base: Path) -> tuple[Site, ...] | None:
     """No host twice."""
     before = report.count
@@ -182,6 +203,19 @@ def _hosts(node: Node, report: Report, _subject: str, sites: _Sites) -> tuple[st
             complain(report, item, f"the host {quoted(host)} is already served, line {taken[host]}", "a host has one site")
         taken[host] = item.line
         return host
+
+    return read_each(items, report, read)
+
+
+def _admin_hosts(node: Node, report: Report, subject: str, _around: Any) -> tuple[str, ...]:
+    """Names of hosts, or `*`."""
+    items = items_of(node)
+    if len(items) > MAX_ADMIN_HOSTS:
+        raise Fault(f"{subject} has {len(items)} entries", f"at most {MAX_ADMIN_HOSTS}")
+
+    def read(item: Node) -> str:
+        name = read_scalar(item, subject, "a name", "proxyguard, metrics.example.org or *")
+        return "*" if name == "*" else read_host(name)
 
     return read_each(items, report, read)
 
@@ -215,7 +249,9 @@ FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
+ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
+CLAIMS: Final = Kind(_claims, "list of names", one_or_more(_TEXT))
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
 

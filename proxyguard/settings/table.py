@@ -13,7 +13,9 @@ from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole, word
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.settings.kinds import (
+    ADMIN_HOSTS,
     AUDIT_PATH,
+    CLAIMS,
     FILE,
     FILE_OF_SECRET,
     HEADER,
@@ -95,8 +97,12 @@ GROUPS: Final = {
 SETTINGS: Final = (
     Setting("listen", "listen", LISTEN, "Where clients connect."),
     Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
+    Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
+        "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
+        "listens on always may."),
     Setting("control", "control", PATH,
-        "Unix socket for commands on the running instance. Default: in the temporary directory, named after the admin port."),
+        "Unix socket for commands on the running instance. Default: named after the admin port, in `/run/proxyguard`, "
+        "`$XDG_RUNTIME_DIR/proxyguard` or `proxyguard-UID` in the temporary directory."),
     Setting("upstream", "", UPSTREAMS,
         "The web server to protect; several are used in turn. For several sites use `sites` instead."),
     Setting("certificate.chain", "", FILE, "PEM chain to serve HTTPS with; needs `certificate.key`. Not with `sites`."),
@@ -116,6 +122,8 @@ SETTINGS: Final = (
         "Peers that may say who the client is. Nobody else's forwarding headers are believed."),
     Setting("trust.header", "trust.header", HEADER,
         "Where trusted peers say it: `x-forwarded-for`, `forwarded`, or a header of one address, such as `cf-connecting-ip`."),
+    Setting("trust.keep", "trust.keep", CLAIMS,
+        "Headers that only a proxy can vouch for and that pass when a trusted peer sends them, such as `x-forwarded-user`."),
     Setting("trust.proxy_protocol", "trust.proxy_protocol", TRUTH,
         "Whether trusted peers begin each connection with a PROXY header, version 1 or 2."),
     Setting("bounds.head_timeout", "bounds.head_seconds", TIMEOUT,

@@ -19,6 +19,8 @@ from typing import Final
 
 import msgspec
 
+from proxyguard.core.printable import printable_json
+
 MAX_WAITING: Final = 20_000
 """Records that may wait for the disk: about 8 MiB."""
 
@@ -89,7 +91,7 @@ class AuditLog:
         if len(self._waiting) >= MAX_WAITING:
             self._on_drop(1)
             return
-        self._waiting.append(self._encode(record))
+        self._waiting.append(printable_json(self._encode(record)))
         if not self._wake.is_set():
             self._wake.set()
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -216,7 +216,15 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def proxyguard(folder: Path, upstream: str, *, rules: Path = RULES, settings: str = "", alpn: str = "") -> Iterator[Proxyguard]:
+def proxyguard(
+    folder: Path,
+    upstream: str,
+    *,
+    rules: Path = RULES,
+    settings: str = "",
+    alpn: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Proxyguard]:
     """Run proxyguard in front of an upstream (empty: what `settings` name); `settings` are further lines of its settings file.
 
     `alpn`: empty for plain HTTP, `http/1.1` for TLS without HTTP/2, `h2` for TLS with it.
@@ -232,7 +240,7 @@ def proxyguard(folder: Path, upstream: str, *, rules: Path = RULES, settings: st
     config.write_text(settings or "{}\n")
     arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
     more = (*(("--upstream", upstream) if upstream else ()), "--rules", rules, "--audit", audit)
-    running = Proxyguard.start(command(*arguments, *more), folder / "proxyguard.log")
+    running = Proxyguard.start(command(*arguments, *more), folder / "proxyguard.log", **(environment or {}))
     running.port, running.admin_port, running.audit = port, admin_port, audit
     running.scheme, running.authority, running.alpn = "https" if alpn else "http", authority, alpn
     try:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import requests
 
 from proxyguard.instance.control import client as control
+from proxyguard.instance.control.socket_file import control_folder
 from tests.contracts.servers import valkey
 from tests.end_to_end.members import members
 from tests.end_to_end.processes import Proxyguard, command, proxyguard, wait_until
@@ -56,7 +56,7 @@ def restrict(guard: Proxyguard, folder: Path, *arguments: str) -> dict[str, Any]
 
 def listed(guard: Proxyguard, name: str) -> dict[str, Any]:
     """How one restriction stands, asked at the control socket."""
-    socket = Path(tempfile.gettempdir()) / f"proxyguard-{guard.admin_port}.sock"
+    socket = control_folder() / f"{guard.admin_port}.sock"
     every = control.send_command(socket, "restrictions-list")["restrictions"]
     return next((each for each in every if each["name"] == name), {"on": False, "reason": "unknown"})
 

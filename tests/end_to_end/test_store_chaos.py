@@ -10,7 +10,6 @@ import http.client
 import itertools
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple, Self
 import pytest
 
 from proxyguard.instance.control import client as control
+from proxyguard.instance.control.socket_file import control_folder
 from proxyguard.telemetry.metrics import SECONDS_BOUNDS
 from tests.contracts.servers import command, valkey
 from tests.end_to_end.members import visit
@@ -155,7 +155,7 @@ class Store:
 
 def tell(guard: Proxyguard, name: str, **arguments: Any) -> dict[str, Any]:
     """A command at the control socket."""
-    return control.send_command(Path(tempfile.gettempdir()) / f"proxyguard-{guard.admin_port}.sock", name, arguments)
+    return control.send_command(control_folder() / f"{guard.admin_port}.sock", name, arguments)
 
 
 def gauge(guard: Proxyguard, name: str) -> float:

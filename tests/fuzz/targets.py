@@ -168,7 +168,7 @@ def forwarded(data: bytes) -> None:
         headers = ((header.encode(), data),)
         client = resolver.resolve(_PROXY, headers)
         assert Address.parse(client.text).number == client.number
-        _, add = resolver.forwarding_headers(headers, _PROXY, client, b"http", b"a.example")
+        _, _, add = resolver.forwarding_headers(headers, _PROXY, client, b"http", b"a.example")
         assert dict(add)[b"X-Real-IP"] == client.text.encode()
         assert not set(dict(add)[b"X-Forwarded-For"]) - set(b"0123456789abcdef.:, ")
 

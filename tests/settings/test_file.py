@@ -62,12 +62,14 @@ def test_no_file_gives_the_defaults() -> None:
 EXAMPLES: dict[str, tuple[str, object]] = {
     "listen": ("127.0.0.1:8088", Listen("127.0.0.1", 8088)),
     "admin": ("'[::1]:9902'", Listen("::1", 9902)),
+    "admin_hosts": ("[proxyguard, Metrics.Example.Org]", ("proxyguard", "metrics.example.org")),
     "control": ("/run/x.sock", Path("/run/x.sock")),
     "rules": ("my-rules", Path("my-rules")),
     "mode": ("shadow", Mode.SHADOW),
     "failure_mode": ("closed", FailureMode.CLOSED),
     "trust.proxies": ("[10.0.0.0/8, '2001:db8::1']", (Network.parse("10.0.0.0/8"), Network.parse("2001:db8::1"))),
     "trust.header": ("CF-Connecting-IP", "cf-connecting-ip"),
+    "trust.keep": ("[Remote-User, x-ssl-client-cert]", ("remote-user", "x-ssl-client-cert")),
     "trust.proxy_protocol": ("true", True),
     "bounds.head_timeout": ("500ms", 0.5),
     "bounds.idle_timeout": ("2m", 120.0),
@@ -119,6 +121,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
 }
 NEEDS = {
     "trust.header": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
+    "trust.keep": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
 }

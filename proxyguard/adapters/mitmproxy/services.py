@@ -118,7 +118,7 @@ class FrontServices:
     def upstream_head(self, head: RequestHead, request: Request, route: Route, link: ClientState, hide: bytes = b"") -> bytes:
         """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
         authority = head.authority or route.authority
-        drop, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
+        drop, keep, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
         if hide:
-            drop = drop | {hide}
-        return serialise.request_head(head, add=add, drop=drop, authority=authority)
+            drop, keep = drop | {hide}, keep - {hide}
+        return serialise.request_head(head, add=add, drop=drop, keep=keep, authority=authority)

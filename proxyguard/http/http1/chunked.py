@@ -10,10 +10,10 @@ from enum import Enum
 from typing import Final
 
 from proxyguard.core.request import Headers
+from proxyguard.http.claims import may_be_trailer
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import BARE_LF, read_fields
 from proxyguard.http.http1.heads import END, Body, End, RequestEvent, ResponseEvent
-from proxyguard.http.http1.names import NOT_IN_TRAILERS
 
 MAX_SIZE_LINE: Final = 256
 """Size and extensions with the CRLF; no known client sends extensions at all."""
@@ -172,7 +172,7 @@ class ChunkedDecoder:
             fields = read_fields(section, 0, len(section))
             if len(fields) > self._max_fields:
                 raise Malformed("trailer-size")
-            self.trailers = tuple(field for field in fields if field[0].lower() not in NOT_IN_TRAILERS)
+            self.trailers = tuple(field for field in fields if may_be_trailer(field[0]))
         held.clear()
         self._place = _Place.DONE
         return start + stop - scanned

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Final
 
 from proxyguard.core.request import Headers
+from proxyguard.http.claims import is_claim
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
 from proxyguard.http.http1.names import HOP_BY_HOP, RESPONSE_HOP_BY_HOP, spellings
 from proxyguard.http.reason_phrases import reason_phrase
@@ -37,18 +38,27 @@ def request_head(
     *,
     add: Iterable[tuple[bytes, bytes]] = (),
     drop: frozenset[bytes] = _NOTHING,
+    keep: frozenset[bytes] | None = None,
     authority: bytes | None = None,
 ) -> bytes:
     """The head to send upstream, as HTTP/1.1 on a connection that is kept.
 
-    `drop` holds lower-case names, which go in their underscore spellings too; `add` follows the client's fields.
-    `authority` replaces the Host that the client named.
+    `drop` holds lower-case names, which go in their underscore spellings too. Of what `claims` knows only the names in `keep`
+    pass, in that one spelling; None lets all pass. `add` follows the client's fields. `authority` replaces the Host that the
+    client named.
     """
     dropped = _request_drops(drop)
     if head.nominated:
         dropped = dropped.union(head.nominated)
     lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority if authority is None else authority)]
-    lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
+    if keep is None:
+        lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
+    else:
+        lines += [
+            name + b": " + value
+            for name, value in head.headers
+            if (name.lower() not in dropped and not is_claim(name)) or (keep and name.lower() in keep)
+        ]
     lines += [name + b": " + value for name, value in add]
     if head.body is BodyKind.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked")

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Bounds
+from proxyguard.http.claims import may_be_trailer
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import read_fields
 from proxyguard.http.http1.heads import RequestHead
-from proxyguard.http.http1.names import NOT_IN_TRAILERS
 from proxyguard.http.http1.request_head import LINE_SPARE_BYTES, RequestLine, read_line, understand
 from proxyguard.http.http1.target import RequestTarget, read_authority
 from proxyguard.http.http2.hpack import Field
@@ -109,7 +109,7 @@ def read_trailers(fields: list[Field], bounds: Bounds) -> Headers:
     _check_text(fields)
     if any(name in _CONNECTION_FIELDS for name, _ in fields):
         raise Malformed("connection-field")
-    return tuple(field for field in fields if field[0] not in NOT_IN_TRAILERS)
+    return tuple(field for field in fields if may_be_trailer(field[0]))
 
 
 def _read_pseudo(fields: list[Field]) -> tuple[_Pseudo, int]:

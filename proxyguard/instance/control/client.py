@@ -8,11 +8,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from proxyguard.core.settings import Settings
+from proxyguard.instance.control.socket_file import stranger
 
 TIMEOUT_SECONDS: Final = 60.0
 """The slowest command is a reload of a very large policy."""
@@ -35,11 +34,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
-
-
-def control_path(settings: Settings) -> Path:
-    """Where the control socket of an instance with these settings is."""
-    return settings.control or Path(tempfile.gettempdir()) / f"proxyguard-{settings.admin.port}.sock"
+        why = stranger(self.sock, self._path)
+        if why:
+            raise ControlError(f"the control socket {self._path} is not to be trusted: {why}")
 
 
 def send_command(

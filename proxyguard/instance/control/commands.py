@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from time import time
 from typing import Any, Final
 
 from proxyguard.core.decision import ACTION_NAMES
@@ -11,6 +10,7 @@ from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import Backend
 from proxyguard.limits.stores.store import BanRecord, BanTerms
 from proxyguard.policy.actions.registry import SHORT_REFUSALS
@@ -48,7 +48,7 @@ class ControlCommands:
             raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"bans": [shown_ban(record) for record in self._store.bans(time())]}
+        return {"bans": [shown_ban(record) for record in self._store.bans(CLOCK())]}
 
     async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ban every key that matches the named client. An operator's ban replaces one that is in force."""
@@ -59,7 +59,7 @@ class ControlCommands:
         if then is None:
             raise CommandError(f"the banned can get {', '.join(SHORT_REFUSALS)}, not {arguments['then']!r}")
         terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:MAX_NOTE_CHARACTERS])
-        keys, now = self._named(arguments), time()
+        keys, now = self._named(arguments), CLOCK()
         replaced = 0
         for key in keys:
             if self._store.banned(key, now) is not None:
@@ -85,11 +85,11 @@ class ControlCommands:
 
 
 def shown_ban(record: BanRecord) -> dict[str, Any]:
-    """A ban as plain data. Times are Unix seconds."""
+    """A ban as plain data. Times are those of the wall, Unix seconds."""
     return {
         "key": record.key,
-        "since": record.since,
-        "until": record.until,
+        "since": CLOCK.wall(record.since),
+        "until": CLOCK.wall(record.until),
         "rule": record.rule,
         "reason": record.reason,
         "then": ACTION_NAMES[type(record.then)],

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 from typing import Any, Final, NamedTuple, Protocol
 
 from proxyguard.core.decision import Mode
@@ -22,6 +21,7 @@ from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.loader_process import run_child
 from proxyguard.instance.reloader import Reloader
+from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Hits, TallyWindow
 
@@ -98,7 +98,7 @@ class Promotions:
     """The commands `shadow-report`, `promote` and `demote`, and the watch over promoted rules."""
 
     def __init__(
-        self, reloader: Reloader, collect: Collect, forget: Forget, counts: Metrics, *, clock: Callable[[], float] = time
+        self, reloader: Reloader, collect: Collect, forget: Forget, counts: Metrics, *, clock: Callable[[], float] = CLOCK
     ) -> None:
         self._reloader = reloader
         self._collect = collect
@@ -117,7 +117,9 @@ class Promotions:
     def status(self) -> dict[str, Any]:
         """The promotions' part of `status`. Times are Unix seconds."""
         return {
-            "watched": {rule: {"until": watch.until, "max_share": watch.max_share} for rule, watch in self._watched.items()},
+            "watched": {
+                rule: {"until": CLOCK.wall(watch.until), "max_share": watch.max_share} for rule, watch in self._watched.items()
+            },
             "rolled_back": self._rolled_back,
             "held_in_shadow": sorted(self._reloader.shadowed),
         }
@@ -155,7 +157,14 @@ class Promotions:
         self._counts.rollbacks[rule] += 1
         self._rolled_back = [
             *self._rolled_back[1 - MAX_ROLLBACKS_SHOWN :],
-            {"rule": rule, "time": self._clock(), "stopped": stopped, "seen": seen, "file": place, "trouble": trouble},
+            {
+                "rule": rule,
+                "time": CLOCK.wall(self._clock()),
+                "stopped": stopped,
+                "seen": seen,
+                "file": place,
+                "trouble": trouble,
+            },
         ]
         logger.error(
             "rule %s is back in shadow %s: it stopped %d of %d clients of protected classes (%.1f %%; allowed %.1f %%)",
@@ -181,7 +190,7 @@ class Promotions:
                 rules.append(_shown(rule, hits, with_clients=bool(arguments.get("full"))))
                 await asyncio.sleep(0)
         return {
-            "since": window.since,
+            "since": CLOCK.wall(window.since),
             "protected_clients_seen": window.seen.count(),
             "left_out": window.left_out,
             "rules": sorted(rules, key=lambda shown: -shown["requests"]),
@@ -286,7 +295,7 @@ def _shown(rule: str, hits: Hits, *, with_clients: bool) -> dict[str, Any]:
         "networks": hits.networks.count(),
         "protected_requests": hits.protected_requests,
         "protected_clients": hits.protected.count(),
-        "first": hits.first,
-        "last": hits.last,
+        "first": CLOCK.wall(hits.first),
+        "last": CLOCK.wall(hits.last),
         "top": [{"name": name, "requests": requests} for requests, name in busiest[:10]],
     }

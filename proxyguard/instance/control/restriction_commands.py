@@ -5,7 +5,6 @@ Knows nothing of sockets or terminals, or of how a restriction is kept (`restric
 
 from __future__ import annotations
 
-from time import time
 from typing import Any, Final
 
 from proxyguard.core.decision import Quota
@@ -14,6 +13,7 @@ from proxyguard.core.units import format_iso_time, format_minute
 from proxyguard.http.ratelimit_fields import limit_text
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.restriction_controller import RestrictionController, spared
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.given import Plain, plain_restriction, read_given
 from proxyguard.policy.model import ANONYMOUS, Restriction
@@ -45,6 +45,7 @@ class RestrictionCommands:
     def _shown(self, standing: Standing) -> dict[str, Any]:
         keeper, restriction = self._keeper, standing.restriction
         name = restriction.name
+        given = keeper.orders.given.get(name)
         touched, seen = keeper.collateral.get(name, (0, 0))
         whom = {"class": spared(restriction), "touched": touched, "seen": seen}
         return {
@@ -52,9 +53,9 @@ class RestrictionCommands:
             "on": standing.on,
             "reason": standing.reason,
             "why": restriction.why,
-            "since": standing.since,
-            "ends": standing.ends,
-            "until": restriction.until,
+            "since": None if standing.since is None else CLOCK.wall(standing.since),
+            "ends": None if standing.ends is None else CLOCK.wall(standing.ends),
+            "until": restriction.until if given is None else CLOCK.wall(given.until),
             "classes": {each: format_limit(limit) for each, limit in restriction.limits},
             "shedding": list((restriction.shed.steps or ())[: standing.step]) if restriction.shed else [],
             "refused": keeper.refused[name],
@@ -65,7 +66,8 @@ class RestrictionCommands:
     async def _start(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name = str(arguments.get("name", ""))
         until = arguments.get("until")
-        if until is not None and not (isinstance(until, int | float) and until > time()):
+        CLOCK.look()  # the end is one of the wall as it is now
+        if until is not None and not (isinstance(until, int | float) and CLOCK.line(until) > CLOCK()):
             raise CommandError("the end must lie in the future")
         if arguments.get("classes"):
             known = await self._give(name, arguments, until)
@@ -73,11 +75,11 @@ class RestrictionCommands:
             whole = self._known(name)
             if whole.shed is not None and self._keeper.orders.ending(name) is None:
                 raise CommandError(f"{quoted(name)} sheds load by its alarm; it cannot be started by command")
-            if time() >= whole.until:
+            if CLOCK() >= CLOCK.line(whole.until):
                 raise CommandError(f"{quoted(name)} ended at {format_minute(whole.until)}; say another until in its file")
             if name in self._keeper.rules.given and until is None:
                 return {**self._one(name), "saved": True}  # it is on by being given
-            known = await self._keeper.start(whole, until, time())
+            known = await self._keeper.start(whole, None if until is None else CLOCK.line(until), CLOCK())
         return {**self._one(name), "saved": known}
 
     async def _give(self, name: str, arguments: dict[str, Any], until: float | None) -> bool:
@@ -90,9 +92,9 @@ class RestrictionCommands:
         if len(keeper.orders.given.keys() - {name}) >= MAX_GIVEN:
             raise CommandError(f"{MAX_GIVEN} restrictions are given by command already\n  hint: end one, or write a file")
         plain, restriction = self._read(arguments, name, str(arguments.get("why", "")), until)
-        known = await keeper.give(name, GivenRestriction(time(), restriction.until, plain), time())
+        known = await keeper.give(name, GivenRestriction(CLOCK(), CLOCK.line(restriction.until), plain), CLOCK())
         if name not in keeper.rules.given:
-            await keeper.end(restriction, BY_COMMAND, time())
+            await keeper.end(restriction, BY_COMMAND, CLOCK())
             raise CommandError(f"{quoted(name)} does not go together with the rules: a rule may have the name of one of its own")
         return known
 
@@ -114,7 +116,7 @@ class RestrictionCommands:
     async def _end(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name = str(arguments.get("name", ""))
         was_given = name in self._keeper.rules.given
-        saved = await self._keeper.end(self._known(name), BY_COMMAND, time())
+        saved = await self._keeper.end(self._known(name), BY_COMMAND, CLOCK())
         shown = {"name": name, "on": False, "reason": BY_COMMAND} if was_given else self._one(name)
         return {**shown, "saved": saved}
 

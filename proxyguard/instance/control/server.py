@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,12 +22,15 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application, RequestHandler
 
 from proxyguard.core.settings import Listen
+from proxyguard.instance.control.socket_file import prepare_folder
 
 MAX_COMMAND_BYTES: Final = 1024 * 1024
 """The largest command: a list of bans."""
 
 IDLE_SECONDS: Final = 30
 """A connection to the admin port without a request for so long is closed."""
+
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII)
 
 type Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """Arguments in, answer out. Raises CommandError for what the operator can fix."""
@@ -51,7 +56,9 @@ class Instance(Protocol):
 class ControlServer:
     """Serves an instance on a TCP address and a Unix socket."""
 
-    def __init__(self, instance: Instance, listen: Listen | None, control: Path | None) -> None:
+    def __init__(self, instance: Instance, listen: Listen | None, control: Path | None, hosts: tuple[str, ...] = ()) -> None:
+        """`hosts` are names of the TCP port beside those that it has by itself; `*` is any."""
+        self._hosts = frozenset(hosts)
         self._instance = instance
         self._listen = listen
         self._control = control
@@ -68,6 +75,7 @@ class ControlServer:
             self.port = sockets[0].getsockname()[1]
             self._serve(sockets, acting=False)
         if self._control is not None:
+            prepare_folder(self._control)
             remove_dead_socket(self._control)
             self._serve([bind_unix_socket(str(self._control), mode=0o600)], acting=True)
 
@@ -79,7 +87,8 @@ class ControlServer:
             self._control.unlink(missing_ok=True)
 
     def _serve(self, sockets: list[socket.socket], *, acting: bool) -> None:
-        arguments = {"instance": self._instance}
+        hosts = None if acting or "*" in self._hosts or self._listen is None else self._hosts | own_hosts(self._listen)
+        arguments = {"instance": self._instance, "hosts": hosts}
         routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
             ("/healthz", _Health, arguments),
             ("/readyz", _Ready, arguments),
@@ -101,6 +110,24 @@ class ControlServer:
         self._servers.append(server)
 
 
+def own_hosts(listen: Listen) -> frozenset[str]:
+    """The name of this machine that cannot be anybody else's, and what the port listens on."""
+    return frozenset({"localhost", listen.host.strip("[]").lower()})
+
+
+def is_one_of(host: str, hosts: frozenset[str]) -> bool:
+    """Whether a Host field names one of them. An address always does: no name leads to it, so no page can have one for it."""
+    match = _HOST.fullmatch(host.lower())
+    if match is None:
+        return False
+    name = (match[1] or match[2]).rstrip(".")
+    try:
+        ip_address(name)
+    except ValueError:
+        return name in hosts
+    return True
+
+
 def remove_dead_socket(path: Path) -> None:
     """Remove the socket file of a killed instance. Raises OSError when a running one answers, or it is no socket."""
     try:
@@ -118,8 +145,14 @@ def remove_dead_socket(path: Path) -> None:
 
 
 class _Page(RequestHandler):
-    def initialize(self, instance: Instance) -> None:
+    def initialize(self, instance: Instance, hosts: frozenset[str] | None) -> None:
         self.instance = instance
+        self.hosts = hosts
+
+    def prepare(self) -> None:
+        """Refuse names that are not this port's: a page in a browser must not read it by a name of its own (DNS rebinding)."""
+        if self.hosts is not None and not is_one_of(self.request.host, self.hosts):
+            self.send_error(421)
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "proxyguard")
@@ -137,7 +170,9 @@ class _Page(RequestHandler):
 
 class _Unknown(_Page):
     def prepare(self) -> None:
-        self.send_error(404)
+        super().prepare()
+        if not self._finished:
+            self.send_error(404)
 
 
 class _Health(_Page):

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 
@@ -47,7 +48,7 @@ class Fallback:
             case OnStoreDown.LOCAL:
                 if self._local is None:
                     counting = self._counting
-                    self._local = MemoryStore(keys=counting.keys, bans=1, on_full=counting.on_full)
+                    self._local = MemoryStore(keys=counting.keys, bans=1, on_full=counting.on_full, wall=CLOCK.wall)
                 return self._local.charge(charges, (), now)
             case OnStoreDown.OPEN:
                 return Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in charges))  # noqa: FBT003 - a tuple's field

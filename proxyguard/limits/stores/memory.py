@@ -79,9 +79,13 @@ class MemoryStore:
     or is not counted (`permit`); keys that have a counter keep it. So what a flood of keys can still get through is a
     thousandth of what filling the table got through, and it does not use up the allowance of every newcomer. Where
     sketches are full, `protect` counts every value of a newcomer as a new one.
+
+    Times are those of the line (`clock`); `wall` tells the calendar's.
     """
 
-    def __init__(self, keys: int = 1_000_000, bans: int = 100_000, on_full: OnFull = OnFull.PROTECT) -> None:
+    def __init__(
+        self, keys: int = 1_000_000, bans: int = 100_000, on_full: OnFull = OnFull.PROTECT, wall: Callable[[float], float] = float
+    ) -> None:
         self.on_full = on_full
         self.overflows = 0
         self.ban_table = BanTable(bans)
@@ -89,8 +93,9 @@ class MemoryStore:
         self.dirty: list[set[str]] | None = None
         """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
         self._banned = self.ban_table.keys
-        self._counters: Table[State] = Table(keys, attrgetter("real"))
-        self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of)
+        self._counters: Table[State] = Table(keys, attrgetter("real"), wall)
+        self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of, wall)
+        self._wall = wall
         self._spans = Spans()
         self._tidied = self._tidy_at = 0.0
         self._latest = 0.0  # the last `now` seen, for the one method that is not told
@@ -258,21 +263,21 @@ class MemoryStore:
         old = shard.get(place)
         if old is None and table.used >= table.capacity:
             return self._charge_shared(key, limit, cost, owed, now, written)
-        end = self._end(limit, now)
+        moment, end = self._window(limit, now)
         new: Any
         if table is self._sketches:
             before: Any = sketch.UNSEEN if old is None else old
-            new, usage = sketch.charge(before, now, end, limit, item, cost, owed)
+            new, usage = sketch.charge(before, moment, end, limit, item, cost, owed)
         else:
             before = UNSEEN if old is None else old
-            new, usage = calendar_window.charge(before, now, end, limit, cost, owed)
+            new, usage = calendar_window.charge(before, moment, end, limit, cost, owed)
         if new is not before:
             shard[place] = new
             if old is None:
                 table.used += 1
                 table.new_until_sweep -= 1
             written.append((shard, place, old, table if old is None else None))
-            if self.dirty is not None and table.end_of(new) > now + LASTING_SECONDS:
+            if self.dirty is not None and table.lasts(new, now + LASTING_SECONDS):
                 self.dirty[at].add(place)
             if table is self._sketches:
                 table.step(now)
@@ -304,11 +309,12 @@ class MemoryStore:
             written.append((shard, rule, old, None))
         return usage
 
-    def _end(self, limit: Limit, now: float) -> float:
-        """When a window that `now` lies in, or begins with, ends."""
+    def _window(self, limit: Limit, now: float) -> tuple[float, float]:
+        """This moment, and when a window that it lies in, or begins with, ends; by the calendar on the wall, the end negative."""
         if limit.window is _SLIDING:
-            return now + limit.period_seconds
-        return self._spans.at(limit, now).end
+            return now, now + limit.period_seconds
+        moment = self._wall(now)
+        return moment, -self._spans.at(limit, moment).end
 
     def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
         """The usage of a charge whose batch was not counted: what did fit is left as it was."""
@@ -318,12 +324,12 @@ class MemoryStore:
         if limit.count.kind is _DISTINCT:
             place, item = _cut(charge.key)
             state = self._sketches.get(place) or sketch.UNSEEN
-            look = sketch.charge(state, now, self._end(limit, now), limit, item, 0.0)[1]
+            look = sketch.charge(state, *self._window(limit, now), limit, item, 0.0)[1]
         elif limit.window is _SLIDING:
             look = charge_gcra(self._counters.get(charge.key) or UNSEEN, now, limit, 0.0)[1]
         else:
             counter = self._counters.get(charge.key) or UNSEEN
-            look = calendar_window.charge(counter, now, self._end(limit, now), limit, 0.0)[1]
+            look = calendar_window.charge(counter, *self._window(limit, now), limit, 0.0)[1]
         return Usage(exceeded=False, remaining=look.remaining, retry_after_seconds=0.0)
 
     def _gauge(self, name: str) -> float:

@@ -26,7 +26,7 @@ type StoreChange = BanNews | StoreNote
 
 
 class Mirror:
-    """The mirror of one instance; `clock` gives Unix seconds."""
+    """The mirror of one instance; `clock` gives the line's seconds."""
 
     def __init__(self, bans: int, clock: Callable[[], float]) -> None:
         self.bans = BanTable(bans)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from proxyguard.core.settings import Settings
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.bans import BanTable
 from proxyguard.limits.stores.fill import LOOK_SECONDS, FillWatch, Gauge, watches_of
 from proxyguard.limits.stores.memory import MemoryStore
@@ -59,7 +60,7 @@ class MemoryBackend:
     def __init__(self, settings: Settings) -> None:
         """Read the snapshot, if any; trouble with it is logged, never fatal."""
         counting = settings.counting
-        self.memory = MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full)
+        self.memory = MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full, wall=CLOCK.wall)
         self.store: Store | AsyncStore = self.memory
         path = settings.store.snapshot
         self._snapshot = None if path is None else Snapshot(path, self.memory)

@@ -16,11 +16,11 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from time import time
 from typing import Final
 
 from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.charge import Charge
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.fallback import Fallback, OnState, log_state
 from proxyguard.limits.stores.mirror import Mirror, StoreChange
@@ -92,7 +92,7 @@ class Transport(ABC):
 
 
 class RemoteStore:
-    """An AsyncStore at the end of a transport. Used from one event loop. `clock` gives Unix seconds."""
+    """An AsyncStore at the end of a transport. Used from one event loop. `clock` gives the line's seconds."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class RemoteStore:
         timeout_seconds: float = TIMEOUT_SECONDS,
         on_down: OnStoreDown = OnStoreDown.LOCAL,
         on_state: OnState = log_state,
-        clock: Callable[[], float] = time,
+        clock: Callable[[], float] = CLOCK,
     ) -> None:
         self.mirror = Mirror(counting.bans, clock)
         self.ban_table = self.mirror.bans

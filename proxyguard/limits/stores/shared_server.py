@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import batched
 from pathlib import Path
-from time import time
 from typing import Final, assert_never, cast
 
 from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
 from proxyguard.limits.stores.frames import Calls, Hello, MessageReader, News, Outcomes, Welcome, decode_from_worker, frame
@@ -48,7 +48,7 @@ _new = tuple.__new__  # half the cost of calling the class
 class SharedStoreServer:
     """Serves a memory store on a Unix socket. The store stays usable from this process; workers get its bans and notes."""
 
-    def __init__(self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = time) -> None:
+    def __init__(self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = CLOCK) -> None:
         self.path = path
         self.store = store
         self.clock = clock

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from time import time
 from typing import Final
 
 from proxyguard.limits import sketch
+from proxyguard.limits.clock import CLOCK, ClockStamp, LineClock
 from proxyguard.limits.gcra import State
 from proxyguard.limits.stores.bans import Strike
 from proxyguard.limits.stores.memory import MemoryStore
@@ -70,13 +70,14 @@ class Job:
 class Snapshot:
     """The snapshot of one memory store in the file at `path`."""
 
-    def __init__(self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = time) -> None:
+    def __init__(self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = CLOCK) -> None:
         self.path = path
         self.sound = True
         self.troubles = 0
         self.saved_at = 0.0
         self._store = store
         self._clock = clock
+        self._line = clock if isinstance(clock, LineClock) else None
         self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_JOBS)
         self._news: list[StoreChange] = []
         self._write_anew = False
@@ -87,21 +88,27 @@ class Snapshot:
 
     def load(self) -> Restored | None:
         """Fill the store from the file, before anything is counted; None when there is nothing to read or it is damaged."""
-        now = self._clock()
         if not self.path.exists():
             return None
         try:
-            restored = read_once(self.path, now)
+            restored = read_once(self.path, self._go_on)
         except SnapshotDamaged as error:
             self._trouble(f"is damaged ({error}) and is set aside as {self._set_aside()}; counting starts from nothing")
             return None
         except (sqlite3.Error, OSError) as error:
             self._trouble(f"cannot be read ({error}); counting starts from nothing")
             return None
-        fill(self._store, restored, now)
+        fill(self._store, restored, self._clock())
         if restored.unreadable:
             logger.warning("snapshot %s: %d rows were unreadable and are left out", self.path, restored.unreadable)
         return restored
+
+    def _go_on(self, stamp: ClockStamp | None) -> tuple[float, float]:
+        """Carry on the line of the file, so that its times mean what they meant; now, on it and on the wall."""
+        if self._line is not None and stamp is not None:
+            self._line.go_on(stamp)
+        now = self._clock()
+        return now, self._wall(now)
 
     async def start(self) -> None:
         """Begin to write what changes from now on."""
@@ -264,14 +271,18 @@ class Snapshot:
 
     def _write(self, file: SnapshotFile, jobs: list[Job], now: float) -> None:
         whole = max((at for at, job in enumerate(jobs) if job.anew), default=None)
+        stamp = None if self._line is None else self._line.stamp()
         has_counters = any(job.counters for job in jobs)
-        file.write([one for job in jobs[whole:] for one in job.news], _rows(jobs), anew=whole is not None)
+        file.write([one for job in jobs[whole:] for one in job.news], _rows(jobs), stamp, anew=whole is not None)
         if has_counters:
-            file.forget(now)
-        self.saved_at = now
+            file.forget(now, self._wall(now))
+        self.saved_at = self._wall(now)
         if not self.sound:
             self.sound = True
             logger.warning("snapshot %s is written again", self.path)
+
+    def _wall(self, moment: float) -> float:
+        return moment if self._line is None else self._line.wall(moment)
 
     def _failed(self, error: Exception) -> None:
         if is_damage(error):
@@ -280,7 +291,7 @@ class Snapshot:
             self._trouble(f"cannot be written ({error}); bans and counters are in memory only until it can")
 
     def _set_aside(self) -> str:
-        stamp = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        stamp = datetime.fromtimestamp(self._wall(self._clock()), UTC).strftime("%Y%m%dT%H%M%SZ")
         try:
             return set_aside(self.path, stamp).name
         except OSError as error:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from itertools import batched, chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxyguard.limits import sketch
+from proxyguard.limits.clock import ClockStamp
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
@@ -33,6 +34,9 @@ ROWS_A_STATEMENT: Final = 250
 """Counters written by one statement. The other threads wait for this one while it hands over a statement's values, and each
 statement is a chance for the scheduler to stop it meanwhile. SQLite takes at least 999 values."""
 
+OVER: Final = "(forget_at >= 0 AND forget_at <= ?) OR (forget_at < 0 AND -forget_at <= ?)"
+"""Of a row that does not matter any more, now on the line and on the wall."""
+
 DELETE_STEP: Final = 5_000
 """Rows removed at a time, so that no transaction grows without bound."""
 
@@ -48,8 +52,15 @@ WITHOUT ROWID
 """
 """Younger than the other tables. A release that does not know it leaves it alone, so the version stays."""
 
+CLOCK_ROW: Final = """
+CREATE TABLE IF NOT EXISTS clock
+(only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+ boot TEXT NOT NULL, since_boot REAL NOT NULL, wall REAL NOT NULL, line REAL NOT NULL)
+"""
+"""When it was last written, by all clocks. Younger still; a file without it has times of the wall."""
+
 CounterRow = tuple[str, float, float | bytes]
-"""Key, when it may be forgotten, and the rest of its state: a double, or a whole sketch."""
+"""Key, when it may be forgotten (negative: on the wall), and the rest of its state: a double, or a whole sketch."""
 
 
 class SnapshotDamaged(Exception):
@@ -85,8 +96,19 @@ class SnapshotFile:
     def close(self) -> None:
         self._connection.close()
 
-    def restore(self, now: float) -> Restored:
-        """Everything that is not forgotten yet. Raises SnapshotDamaged."""
+    def stamp(self) -> ClockStamp | None:
+        """When the file was written. Raises SnapshotDamaged."""
+        try:
+            row = self._connection.execute("SELECT boot, since_boot, wall, line FROM clock").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise SnapshotDamaged(str(error)) from error
+        if row is None or not isinstance(row[0], str) or not all(isinstance(at, float) and math.isfinite(at) for at in row[1:]):
+            return None
+        return ClockStamp(*row)
+
+    def restore(self, now: float, wall: float | None = None) -> Restored:
+        """Everything that is not forgotten yet at `now` of the line, or by the calendar at `wall`. Raises SnapshotDamaged."""
+        wall = now if wall is None else wall
         bans: list[tuple[BanRecord, float]] = []
         counters: list[CounterRow] = []
         notes: list[StoreNote] = []
@@ -102,9 +124,14 @@ class SnapshotFile:
                     bans.append((ban, forget_at))
                 else:
                     unreadable += 1
-            rows = self._connection.execute("SELECT key, forget_at, rest FROM counters WHERE forget_at > ?", (now,))
+            rows = self._connection.execute(f"SELECT key, forget_at, rest FROM counters WHERE NOT ({OVER})", (now, wall))  # noqa: S608 - a constant
             for key, forget_at, rest in rows:
-                if isinstance(key, str) and forget_at <= now + MAX_AHEAD_SECONDS and is_rest(rest):
+                if (
+                    isinstance(key, str)
+                    and forget_at <= now + MAX_AHEAD_SECONDS
+                    and -forget_at <= wall + MAX_AHEAD_SECONDS
+                    and is_rest(rest)
+                ):
                     counters.append((key, forget_at, rest))
                 else:
                     unreadable += 1
@@ -118,11 +145,15 @@ class SnapshotFile:
             raise SnapshotDamaged(str(error)) from error
         return Restored(bans, counters, notes, unreadable)
 
-    def write(self, news: Iterable[StoreChange], counters: Iterable[CounterRow], *, anew: bool = False) -> None:
+    def write(
+        self, news: Iterable[StoreChange], counters: Iterable[CounterRow], stamp: ClockStamp | None = None, *, anew: bool = False
+    ) -> None:
         """Put changes on disk, all or none; with `anew` in place of all bans and notes there. Raises sqlite3.Error."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if stamp is not None:
+                connection.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)", stamp)
             if anew:
                 connection.execute("DELETE FROM bans")
                 connection.execute("DELETE FROM notes")
@@ -144,13 +175,13 @@ class SnapshotFile:
                 connection.execute("ROLLBACK")
             raise
 
-    def forget(self, now: float) -> int:
+    def forget(self, now: float, wall: float | None = None) -> int:
         """Remove some rows that do not matter any more; how many. Raises sqlite3.Error."""
         removed = 0
         for table in ("bans", "notes", "counters"):
             cursor = self._connection.execute(
-                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE forget_at <= ? LIMIT {DELETE_STEP})",  # noqa: S608 - both are constants of this module
-                (now,),
+                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE {OVER} LIMIT {DELETE_STEP})",  # noqa: S608 - all are constants of this module
+                (now, now if wall is None else wall),
             )
             removed += cursor.rowcount
         return removed
@@ -183,6 +214,7 @@ class SnapshotFile:
             raise SnapshotDamaged(str(error)) from error
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(NOTES)
+        connection.execute(CLOCK_ROW)
 
 
 def set_aside(path: Path, stamp: str) -> Path:
@@ -210,7 +242,10 @@ def is_rest(rest: object) -> bool:
     return isinstance(rest, float) and math.isfinite(rest)
 
 
-def read_once(path: Path, now: float) -> Restored:
-    """Open, restore, close. Raises as `SnapshotFile` and `restore` do."""
+def read_once(path: Path, now: Callable[[ClockStamp | None], tuple[float, float]]) -> Restored:
+    """Open, restore, close. `now` makes of when the file was written what time it is, on the line and on the wall.
+
+    Raises as `SnapshotFile` and `restore` do.
+    """
     with closing(SnapshotFile(path)) as file:
-        return file.restore(now)
+        return file.restore(*now(file.stamp()))

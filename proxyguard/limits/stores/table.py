@@ -38,14 +38,16 @@ TIDY_SHARDS: Final = 16
 class Table[State]:
     """At most `capacity` states. Its owner reads and writes `shards[hash(key) & MASK]` itself, and keeps `used` true.
 
-    `end_of` says when a state may be forgotten, Unix seconds. `shared` are the counters that keys without a place share,
+    `end_of` says when a state may be forgotten: on the line, or, as a negative number, on the wall; `wall` makes a moment of the
+    line one of the wall. `shared` are the counters that keys without a place share,
     by the rule that a key begins with.
     """
 
-    __slots__ = ("_next", "capacity", "end_of", "forgotten", "new_until_sweep", "shards", "shared", "used")
+    __slots__ = ("_next", "capacity", "end_of", "forgotten", "new_until_sweep", "shards", "shared", "used", "wall")
 
-    def __init__(self, capacity: int, end_of: Callable[[State], float]) -> None:
+    def __init__(self, capacity: int, end_of: Callable[[State], float], wall: Callable[[float], float]) -> None:
         self.capacity = capacity
+        self.wall = wall
         self.used = 0
         self.new_until_sweep = SWEEP_EVERY
         self.shards: list[dict[Hashable, State]] = [{} for _ in range(SHARDS)]
@@ -58,17 +60,21 @@ class Table[State]:
         """The state of a key."""
         return self.shards[hash(key) & MASK].get(key)
 
+    def lasts(self, state: State, until: float) -> bool:
+        """Whether a state may not be forgotten before `until`, on the line."""
+        end = self.end_of(state)
+        return end > until if end >= 0.0 else -end > self.wall(until)
+
     def restore(self, key: str, state: State, now: float) -> None:
         """Put a state that was kept elsewhere, if there is room and none of the key."""
         shard = self.shards[hash(key) & MASK]
-        if self.end_of(state) > now and self.used < self.capacity and key not in shard:
+        if self.lasts(state, now) and self.used < self.capacity and key not in shard:
             shard[key] = state
             self.used += 1
 
     def lasting(self, shard: int, until: float) -> dict[str, State]:
         """The states of a shard, by key, that may not be forgotten before `until`."""
-        end_of = self.end_of
-        return {str(key): state for key, state in self.shards[shard].items() if end_of(state) > until}
+        return {str(key): state for key, state in self.shards[shard].items() if self.lasts(state, until)}
 
     def step(self, now: float) -> None:
         """After new keys: give some memory back, and sweep a shard when it is time."""
@@ -105,6 +111,8 @@ class Table[State]:
         """Take out what is over."""
         end_of = self.end_of
         over = [item for item in shard.items() if end_of(item[1]) <= now]
+        if over:
+            over = [item for item in over if not self.lasts(item[1], now)]
         for key, _ in over:
             del shard[key]
         return over

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, assert_never
 
 from cachetools import LRUCache, cached
 
+from proxyguard.core.printable import printable
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.conditions import Tags, class_of
 from proxyguard.policy.compile.facts import number_of
@@ -197,9 +198,7 @@ def _shown_values(field: Field, values: Values) -> str:
 
 def _shown(text: bytes) -> str:
     """A text in quotes, on one line, cut where it is long."""
-    shown = text[: MAX_SHOWN + 1].decode("utf-8", "backslashreplace")
-    if not shown.isprintable():
-        shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    shown = printable(text[: MAX_SHOWN + 1].decode("utf-8", "backslashreplace"))
     return f"'{shown}'" if len(shown) <= MAX_SHOWN else f"'{shown[:MAX_SHOWN]}…'"
 
 

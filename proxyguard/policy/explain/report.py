@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, assert_never
 
 from proxyguard.core.decision import Decision, Mode, Quota
+from proxyguard.core.printable import printable
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Charge, Usage
@@ -189,5 +190,4 @@ def _quota_fields(quota: Quota | None) -> dict[str, float] | None:
 
 
 def _printable(text: bytes) -> str:
-    shown = text[:MAX_TARGET_SHOWN].decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)
+    return printable(text[:MAX_TARGET_SHOWN].decode("utf-8", "backslashreplace"))
