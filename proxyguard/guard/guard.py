@@ -226,7 +226,10 @@ class Guard:
             self._store.ban(order.key, order.rule, order.reason, order.terms, now)
 
     def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
-        self._metrics.internal_error("store" if isinstance(error, StoreUnavailable) else "check", error)
+        if isinstance(error, StoreUnavailable):
+            self._metrics.internal_errors["store"] += 1  # the store has logged, once, why it is down
+        else:
+            self._metrics.internal_error("check", error)
         # The account header is hidden, and its value learned, whatever failed.
         forwarding = self._forwarding(self._policies.of(request.host), request, ())
         return self._record_decision(Ticket(request, self._failure, self.reference(), started, forwarding))
