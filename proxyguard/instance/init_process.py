@@ -21,6 +21,7 @@ def split_off() -> None:
         return
     waited_for = {*CAUGHT, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as a parent may leave it, it would hide how the child ended
     child = os.fork()
     if child:
         _serve_as_init(child, waited_for)
@@ -31,11 +32,11 @@ def split_off() -> None:
 
 def _serve_as_init(child: int, waited_for: set[int]) -> None:
     while True:
+        _reap(child)  # first those that ended before anybody listened
         number = signal.sigwait(waited_for)
         if number != signal.SIGCHLD:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, number)
-        _reap(child)
 
 
 def _reap(child: int) -> None:

@@ -1,7 +1,7 @@
 """Where the server is to be found: one node, several of which one is the primary, or what Sentinels say.
 
-Reads the URL of a store, and finds out at each connect which nodes to try in which order. Which of them is the primary shows when one of
-them takes a write. Knows nothing of what is stored.
+Reads the URL of a store, and finds out at each connect which nodes to try in which order. Which of them is the primary shows
+when one of them takes a write. Knows nothing of what is stored.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class StoreUrl:
             )
         if base == "unix":
             return cls(nodes=(ValkeyUrl.parse(text),))
+        if "://" in rest.partition("?")[0]:
+            raise ValueError("several hosts are written in one URL, redis://a:6379,b:6379")
         authority, path, query = _split(rest)
         log_in, at, hosts = authority.rpartition("@")
         places = hosts.split(",")
