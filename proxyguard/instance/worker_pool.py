@@ -43,6 +43,9 @@ STABLE_SECONDS: Final = 60.0
 SOON_SECONDS: Final = 2.0
 """Timeout of commands that are sent every second, and of scrapes, which must be answered whatever a worker does."""
 
+HURRY_SECONDS: Final = 10.0
+"""More than a worker needs to end when it drains no longer: its records may take five."""
+
 INSTALL_SECONDS: Final = 300.0
 """Timeout of an install: the largest policy on a busy machine."""
 
@@ -168,8 +171,12 @@ class WorkerPool:
         await self.answers("reopen-logs")
 
     async def hurry(self) -> None:
-        """End the drain of every worker."""
-        await self.answers("hurry")
+        """End the drain of every worker; one that does not follow is killed."""
+        await asyncio.gather(*(each.try_command("hurry", seconds=SOON_SECONDS) for each in self._running()))
+        await asyncio.sleep(HURRY_SECONDS)
+        for each in self._running():
+            logger.warning("worker %d did not end and is killed", each.pid)
+            each.kill()
 
     async def answers(self, name: str, arguments: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Send a command to every worker; returns the answers of those that answer."""

@@ -133,7 +133,7 @@ class AuditLog:
         try:
             self._file.follow()
         except OSError as error:
-            if error.errno != errno.ENXIO:
+            if error.errno != errno.ENXIO or not self._file.is_fifo:
                 self._refused = error
                 self._opened.set()
                 return

@@ -49,8 +49,17 @@ class AuditFile:
         """What a stream has not taken yet of the last line that it took a part of."""
         self.torn = 0
         """Records that were cut off half-way in the past and are lost; whoever counts them sets this to 0."""
-        if path is None:
-            self._is_regular = stat.S_ISREG(os.fstat(1).st_mode)
+        if path is None and stat.S_ISREG(os.fstat(1).st_mode):
+            self._take_over_standard_output()
+
+    def _take_over_standard_output(self) -> None:
+        """Open the file that is standard output once more: workers share its offset, and shells do not open it for appending.
+
+        Where that cannot be done it is written like a stream: nothing is taken back.
+        """
+        with contextlib.suppress(OSError):
+            self._fd = os.open("/proc/self/fd/1", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._is_regular = True
 
     @property
     def name(self) -> str:
@@ -78,6 +87,11 @@ class AuditFile:
         self._fd, self._is_regular = fresh, stat.S_ISREG(os.fstat(fresh).st_mode)
         if self._is_regular:
             self._mend_last_line()
+
+    @property
+    def is_fifo(self) -> bool:
+        """Whether the path is a FIFO: it can be opened when somebody reads it."""
+        return self._path is not None and self._path.is_fifo()
 
     @property
     def is_open(self) -> bool:

@@ -352,7 +352,7 @@ def test_the_installed_command_holds_signals_back_until_python_runs(folder: Path
         pytest.skip("the command is not installed beside this interpreter")
     for number, code in ((signal.SIGUSR1, None), (signal.SIGHUP, None), (signal.SIGTERM, 0)):
         arguments = ("--listen", f"127.0.0.1:{free_port()}", "--admin", f"127.0.0.1:{free_port()}", "--upstream", upstream)
-        line = [launcher, "run", *arguments, "--rules", rules, "--audit", folder / "a"]
+        line: list[str | Path] = [launcher, "run", *arguments, "--rules", rules, "--audit", folder / "a"]
         running = Running.start(line, folder / "log")
         try:
             wait_until(lambda running=running: _holds_back(running.process.pid), 20, "the launcher")  # type: ignore[misc]  # keeps a loop's value

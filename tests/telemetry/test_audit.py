@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from proxyguard.telemetry.audit import MAX_TEXT, MAX_WAITING, AuditLog, Record, shown
 from proxyguard.telemetry.audit_file import AuditFile
 from proxyguard.telemetry.audit_sums import RefusalSums, Summary
-from tests.paths import DOCS
+from tests.paths import DOCS, ROOT
 
 REFERENCE = (DOCS / "reference/audit.md").read_text()
 
@@ -231,6 +232,22 @@ def test_a_deleted_file_that_cannot_be_made_again_makes_records_wait(tmp_path: P
     eventually((folder / "a").exists)
     log.close()
     assert references(folder / "a") == ["one"]
+
+
+def test_standard_output_into_a_full_disk_has_whole_lines_of_all_its_writers(tmp_path: Path) -> None:
+    """Two processes with one standard output, as a shell makes it: one offset, not for appending."""
+    program = (
+        "import os\nfrom proxyguard.telemetry.audit import AuditLog\nfrom tests.telemetry.test_audit import record\n"
+        "log = AuditLog('-', lambda count: None)\n"
+        "for number in range(2000): log.write(record(f'{os.getpid()}-{number}'))\n"
+        "log.close()\n"
+    )
+    with small_disk(tmp_path / "disk") as disk:
+        with (disk / "out").open("wb") as output:
+            writers = [subprocess.Popen([sys.executable, "-c", program], stdout=output, cwd=ROOT) for _ in range(2)]
+            assert [writer.wait(60) for writer in writers] == [0, 0]
+        found = references(disk / "out")
+    assert len(set(found)) == len(found) > 300
 
 
 def test_what_cannot_be_opened_is_an_error_at_the_start(tmp_path: Path) -> None:
