@@ -30,7 +30,7 @@ FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restri
 	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py \
 	--ignore=tests/http/http1/test_differential.py -m 'not slow'
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz range e2e soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz range e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +83,9 @@ mutants: $(VENV)/.mutants  ## Break the core in thousands of small ways and list
 
 e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
 	$(BUILT) -m pytest tests/end_to_end $(ARGS)
+
+chaos: setup $(COMPILED)  ## Break what it runs on while it runs: signals, disk, store, upstream, clock (two minutes).
+	$(BUILT) -m pytest tests/end_to_end -m chaos $(ARGS)
 
 $(VENV)/.workflows: requirements/workflows.txt $(READY)
 	@$(PIP) install --require-hashes --requirement requirements/workflows.txt

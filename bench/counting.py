@@ -29,8 +29,8 @@ from proxyguard.core.settings import Counting
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.limits.stores.remote import RemoteStore
-from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.shared import SharedTransport
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.store import BanTerms, Outcome
@@ -264,7 +264,7 @@ def valkey() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, port = Path(folder) / "s", servers.free_port()
         with servers.valkey(path, "--port", str(port)) as process:
-            url = ValkeyUrl.parse(f"redis://127.0.0.1:{port}")
+            url = StoreUrl.parse(f"redis://127.0.0.1:{port}")
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(remote(RemoteStore(ValkeyTransport(url), Counting()), "Valkey on loopback", process.pid))
 

@@ -24,6 +24,10 @@ MAX_FILES: Final = 200
 REFERENCE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
 
 
+SUMMED: Final = "summed"
+"""The `kind` of a record that stands for several refusals."""
+
+
 class FoundRecord(NamedTuple):
     """The record, the file that it is in, and the files that were searched, in order. Unreadable ones are left out."""
 
@@ -52,6 +56,18 @@ def find_record(log: Path, reference: str) -> FoundRecord:
             continue  # a neighbour that is broken or not ours to read hides nothing in the others
         searched.append(path)
     return FoundRecord(None, None, tuple(searched))
+
+
+def refusals_summed(log: Path) -> int:
+    """How many refusals a log sums without the reference of each, in the file that is written now. Raises OSError."""
+    count = 0
+    for line in lines_backwards(log, b'"kind":"summed"'):
+        try:
+            record = json.loads(line)
+            count += max(0, int(record["count"]) - len(record["references"]))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return count
 
 
 def log_files(log: Path) -> list[Path]:
@@ -98,4 +114,9 @@ def _record(line: bytes, reference: str) -> dict[str, Any] | None:
         record = json.loads(line)
     except ValueError:
         return None
-    return record if isinstance(record, dict) and record.get("reference") == reference else None
+    if not isinstance(record, dict):
+        return None
+    if record.get("kind") == SUMMED:
+        references = record.get("references")
+        return record if isinstance(references, list) and reference in references else None
+    return record if record.get("reference") == reference else None

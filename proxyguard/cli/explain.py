@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from proxyguard.cli.audit_lookup import find_record
+from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, fail, settings_or_exit
 from proxyguard.cli.rules import policy_or_exit, rules_option
-from proxyguard.cli.show_record import show_record
+from proxyguard.cli.show_record import show_record, show_sum
 from proxyguard.cli.show_trace import show_trace
 from proxyguard.core.address import Address
 from proxyguard.policy.explain.trace import trace
@@ -159,9 +159,14 @@ def _explain_reference(directory: Path, reference: str, audit: Path | None, conf
         fail(f"error: the audit log {audit} cannot be read: {reason(error)}\n  hint: {hint}")
     if found.record is None:
         files = ", ".join(str(path) for path in found.files) or str(audit)
+        summed = refusals_summed(audit) if audit in found.files else 0
+        flood = f"\n        {summed:,} refusals there were summed without their references, in a flood" if summed else ""
         fail(
             f"error: there is no record of {reference!r} in {files}\n"
             "  hint: references are on block pages and in the X-Proxyguard-Reference header; plain passes are recorded only by "
-            "sample\n        (setting audit.passes), and rotated files must lie beside the log to be found"
+            f"sample\n        (setting audit.passes), and rotated files must lie beside the log to be found{flood}"
         )
+    if found.record.get("kind") == SUMMED:
+        show_sum(found.record, reference, str(found.file), as_json=as_json)
+        return
     show_record(found.record, str(found.file), directory, as_json=as_json)

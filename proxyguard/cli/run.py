@@ -7,6 +7,7 @@ import errno
 import secrets
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -16,7 +17,8 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
-from proxyguard.instance.process import configure_logging, loop_factory
+from proxyguard.instance.process import LoopSignals, StopRequests, configure_logging, end_process, loop_factory
+from proxyguard.instance.signals import STOPPING
 from proxyguard.instance.single_process import SingleProcess
 from proxyguard.instance.supervisor import Supervisor
 from proxyguard.policy.model import rules_by_mode
@@ -81,13 +83,29 @@ def key_secret(settings: Settings) -> bytes:
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
-async def serve(settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
-    """Run one worker here, or several under a supervisor, until a signal."""
+async def serve(settings: Settings, loaded: LoadedRules, secret: bytes) -> NoReturn:
+    """Run one worker here, or several under a supervisor, until asked to stop; then end the process with 0."""
+    stops, signals = StopRequests(), LoopSignals()
+    signals.on(STOPPING, lambda _: stops.add())
     instance = SingleProcess(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
-    await instance.start()
-    sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
-    sys.stderr.flush()
-    await instance.serve_until_signal()
+    if await started(instance, stops):
+        sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
+        sys.stderr.flush()
+        await instance.serve_until_stopped(stops, signals)
+    end_process()
+
+
+async def started(instance: SingleProcess | Supervisor, stops: StopRequests) -> bool:
+    """Start an instance; False when asked to stop before it was up, and nothing of it is left. Raises OSError."""
+    starting, asked = asyncio.ensure_future(instance.start()), asyncio.ensure_future(stops.asked.wait())
+    await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if starting.done():
+        starting.result()
+        return True
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    return False
 
 
 def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...], admin_port: int | None) -> str:

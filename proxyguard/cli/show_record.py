@@ -65,6 +65,21 @@ def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: 
         echo("the rule has changed since, or its limit, a ban or a list decided: see the audit record's reason")
 
 
+def show_sum(record: dict[str, Any], reference: str, file: str, *, as_json: bool) -> None:
+    """Write what a record that stands for several refusals says of one of them."""
+    if as_json:
+        echo(json.dumps({"file": file, "record": record, "rule": None, "tests": []}))
+        return
+    times = (record.get("since"), record.get("time"))
+    since, until = (f"{format_time(at)} UTC" if isinstance(at, int | float) else str(at) for at in times)
+    echo(
+        f"reference {reference}, in {file}\n"
+        f"decision: {record.get('action')} by {record.get('rule')}\n"
+        f"summed: one of {record.get('count')} refusals between {since} and {until} that have no records of their own,\n"
+        "as there were more than the setting audit.refusals_per_second allows"
+    )
+
+
 def _in_words(record: dict[str, Any], file: str) -> list[str]:
     def has(name: str) -> Any:
         return record.get(name)

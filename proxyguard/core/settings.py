@@ -180,6 +180,8 @@ class Audit:
 
     path: str = "-"
     passes: float = 0.0
+    refusals_per_second: int = 1_000
+    """Of the whole instance; those beyond are summed, a record a second for each rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,8 +123,8 @@ class Guard:
             outcome: Outcome | Awaitable[Outcome] | None
             try:
                 outcome = self._store.charge(found.charges, found.ban_keys, now)
-            except StoreUnavailable as down:
-                outcome = self._uncounted(found, down)
+            except StoreUnavailable:
+                outcome = self._uncounted(found)
             if outcome is None:
                 return self._ticket(found, STORE_DOWN, started)
             if not isinstance(outcome, Outcome):
@@ -141,8 +141,8 @@ class Guard:
             outcome: Outcome | None
             try:
                 outcome = await waiting
-            except StoreUnavailable as down:
-                outcome = self._uncounted(found, down)
+            except StoreUnavailable:
+                outcome = self._uncounted(found)
             if outcome is None:
                 return self._ticket(found, STORE_DOWN, started)
             ruling = decide(found, outcome)
@@ -152,13 +152,17 @@ class Guard:
             return self._failed(found.request, error, started)
         return self._ticket(found, ruling.decision, started)
 
-    def _uncounted(self, found: Match, error: StoreUnavailable) -> Outcome | None:
+    def _count_store_down(self) -> None:
+        """Count a request that met a store which is down. Why it is, the store has logged once for all of them."""
+        self._metrics.internal_errors["store"] += 1
+
+    def _uncounted(self, found: Match) -> Outcome | None:
         """The outcome to decide with while the store is down and `store.on_down` is closed: no limit is exceeded. None: refuse.
 
         Only a request that an enforced rule would count is refused for it: rules in shadow never act, and what rules without
         a limit refuse anyway is refused by them.
         """
-        self._metrics.internal_error("store", error)
+        self._count_store_down()
         outcome = Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in found.charges))  # noqa: FBT003 - a tuple's field
         counts = any(rule.enforced for rule, charge, _ in found.steps if charge is not None)
         return None if counts and decide(found, outcome).decision.forwards else outcome
@@ -230,7 +234,10 @@ class Guard:
             self._store.ban(order.key, order.rule, order.reason, order.terms, now)
 
     def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
-        self._metrics.internal_error("store" if isinstance(error, StoreUnavailable) else "check", error)
+        if isinstance(error, StoreUnavailable):
+            self._count_store_down()
+        else:
+            self._metrics.internal_error("check", error)
         # The account header is hidden, and its value learned, whatever failed.
         forwarding = self._forwarding(self._policies.of(request.host), request, ())
         return self._record_decision(Ticket(request, self._failure, self.reference(), started, forwarding))

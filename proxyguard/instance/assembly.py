@@ -16,6 +16,7 @@ from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally
 
@@ -39,7 +40,9 @@ def assemble(
     policies = compile_sites(policy, settings, secret)
     accounts = AccountCache(settings.counting.accounts)
     tally = Tally(secret, settings.counting.prefixes, CLOCK)
-    audit = AuditLog(settings.audit.path, counts.audit_records_dropped)
+    sums = RefusalSums(max(1, settings.audit.refusals_per_second // settings.workers), counts.audit_record_summed)
+    audit = AuditLog(settings.audit.path, counts.audit_records_dropped, sums)
+    counts.gauge("audit_waiting", "Audit records that wait to be written.", audit.waiting)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, tally=tally,

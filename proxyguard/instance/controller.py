@@ -18,9 +18,10 @@ from proxyguard.instance.control.promotion import Promotions
 from proxyguard.instance.control.restriction_commands import RestrictionCommands
 from proxyguard.instance.control.server import Command
 from proxyguard.instance.policy_transfer import PolicyTransfer
-from proxyguard.instance.process import until_signal
+from proxyguard.instance.process import LoopSignals
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.restriction_controller import RestrictionController
+from proxyguard.instance.signals import RELOAD, REOPEN
 from proxyguard.limits.stores.open import Backend
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import SharedOverrides
@@ -45,6 +46,9 @@ class Workers(Protocol):
 
     async def refresh_certificates(self) -> None:
         """Look for renewed certificates now."""
+
+    async def reopen_logs(self) -> None:
+        """Open the audit log again if it was moved, now."""
 
 
 class Controller:
@@ -87,11 +91,13 @@ class Controller:
             "promotions": self._promotions.status(),
         }
 
-    async def until_signal(self) -> None:
-        """Watch files, promotions and restrictions until SIGTERM or SIGINT. SIGHUP reloads rules and certificates."""
+    async def run_until(self, stop: asyncio.Event, signals: LoopSignals) -> None:
+        """Watch files, promotions and restrictions until then. SIGHUP reloads rules and certificates, SIGUSR1 reopens logs."""
         watched = (self._reloader, self._promotions, self._restrictions)
         watching = [asyncio.create_task(each.watch()) for each in watched]
-        await until_signal(self._hang_up)
+        signals.run_on(RELOAD, self._hang_up)
+        signals.run_on(REOPEN, self._workers.reopen_logs)
+        await stop.wait()
         for task in watching:
             task.cancel()
 

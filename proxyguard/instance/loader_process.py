@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Problem
+from proxyguard.instance.children import let_in_termination, spawn_module
 from proxyguard.instance.loaded_rules import RulesRejected, load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer
 
@@ -38,9 +39,8 @@ async def run_child(module: str, rules: Path, *arguments: str) -> Any:
 
     Starting it and reading from it take milliseconds that the event loop does not have, so threads do both.
     """
-    command = (sys.executable, "-m", module, *arguments)
     try:
-        child = await asyncio.to_thread(subprocess.Popen[bytes], command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        child = await asyncio.to_thread(spawn_module, module, *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     except OSError as error:
         raise RulesRejected.because(rules, f"the process that reads the rules cannot be started: {error.strerror}") from error
     try:
@@ -71,6 +71,7 @@ def lower_priority() -> None:
 
 def main() -> None:
     """The child, `DIR MODE`: writes a PolicyTransfer, or the problems and the files, to standard output."""
+    let_in_termination()
     lower_priority()
     answer: PolicyTransfer | tuple[tuple[Problem, ...], tuple[Path, ...]]
     try:

@@ -8,10 +8,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, NoReturn
 
 from proxyguard.core.printable import LINES_AND_TABS, printable
+from proxyguard.instance.signals import SIGNALS, WITHOUT_MEANING
+
+logger = logging.getLogger(__name__)
 
 
 class _Formatter(logging.Formatter):
@@ -43,18 +46,52 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def until_signal(on_hangup: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Wait for SIGTERM or SIGINT; run `on_hangup` at each SIGHUP."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    running: set[asyncio.Task[None]] = set()
+class StopRequests:
+    """How often this process was asked to stop: the first time ends accepting, the second time ends the drain."""
 
-    def hang_up() -> None:
-        task = loop.create_task(on_hangup())
-        running.add(task)
-        task.add_done_callback(running.discard)
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    await stop.wait()
+    def add(self) -> None:
+        """One more."""
+        if self.asked.is_set():
+            self.hurried.set()
+        self.asked.set()
+
+
+class LoopSignals:
+    """The signals of this process, as calls in its event loop. They stay in force until the process ends."""
+
+    def __init__(self) -> None:
+        """Log those without a meaning, from now on."""
+        SIGNALS.install()
+        self._loop = asyncio.get_running_loop()
+        self._running: set[asyncio.Task[None]] = set()
+        self.on(WITHOUT_MEANING, _log_ignored)
+
+    def on(self, numbers: Iterable[int], callback: Callable[[int], object]) -> None:
+        """Call back in the event loop; at once for a signal that came before and was remembered."""
+        SIGNALS.handle(numbers, lambda number: self._loop.call_soon_threadsafe(callback, number))
+
+    def run_on(self, number: int, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine at each such signal."""
+
+        def start(_number: int) -> None:
+            task = self._loop.create_task(job())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+        self.on((number,), start)
+
+
+def _log_ignored(number: int) -> None:
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    logger.info("%s is ignored", name)
+
+
+def end_process() -> NoReturn:
+    """End with status 0, now: what had to be finished is. A thread that a stalled disk holds keeps nothing up."""
+    SIGNALS.end()
+    logging.shutdown()
+    os._exit(0)

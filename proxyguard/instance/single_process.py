@@ -12,6 +12,7 @@ from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
+from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.worker import Worker
 from proxyguard.limits.stores.open import open_backend
 
@@ -45,17 +46,20 @@ class SingleProcess:
 
     async def start(self) -> None:
         """Bind everything. Raises OSError when an address is taken; nothing listens then."""
-        await self._books.start()
         try:
+            await self._books.start()
             await self._controller.prepare()
             await self._worker.start()
         except BaseException:
-            await self._books.stop()
+            await self._close()
             raise
 
-    async def serve_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then drain."""
-        await self._controller.until_signal()
-        await self._worker.stop()
+    async def serve_until_stopped(self, stops: StopRequests, signals: LoopSignals) -> None:
+        """Serve until asked to stop, then drain; when asked again, drain no longer."""
+        await self._controller.run_until(stops.asked, signals)
+        await self._worker.stop(stops.hurried)
+        await self._close()
+
+    async def _close(self) -> None:
         await self._books.stop()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

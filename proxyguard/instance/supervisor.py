@@ -21,6 +21,7 @@ from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
+from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import MemoryBackend, open_backend
@@ -82,11 +83,17 @@ class Supervisor:
             await self._close()
             raise
 
-    async def serve_until_signal(self) -> None:
-        """Serve until SIGTERM or SIGINT, then let all workers drain."""
-        await self._controller.until_signal()
+    async def serve_until_stopped(self, stops: StopRequests, signals: LoopSignals) -> None:
+        """Serve until asked to stop, then let all workers drain; when asked again, no longer."""
+        await self._controller.run_until(stops.asked, signals)
         self._stopping = True
+        hurrying = asyncio.create_task(self._hurry(stops))
         await self._close()
+        hurrying.cancel()
+
+    async def _hurry(self, stops: StopRequests) -> None:
+        await stops.hurried.wait()
+        await self._pool.hurry()
 
     async def _close(self) -> None:
         await self._pool.stop()

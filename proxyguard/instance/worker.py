@@ -65,6 +65,7 @@ class Worker:
         self._secret = secret
         self._started = CLOCK()
         self._draining = False
+        self._hurried = asyncio.Event()
         self._listening = False
         self._watching_clock: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
@@ -79,6 +80,8 @@ class Worker:
             "tally": self._tally_window,
             "forget": self._forget,
             "refresh-certificates": self._refresh,
+            "reopen-logs": self._reopen,
+            "hurry": self._hurry,
             "restrictions": self._switch_restrictions,
             "restrictions-try": self._try_restriction,
         }
@@ -123,11 +126,18 @@ class Worker:
         """Look for renewed certificates now, without waiting for the look of every minute."""
         self._front.refresh_certificates()
 
-    async def stop(self) -> None:
-        """Let requests finish, at most for the drain time, then close everything."""
+    async def reopen_logs(self) -> None:
+        """Open the audit log again if it was moved, now."""
+        self._audit.reopen()
+
+    async def stop(self, hurried: asyncio.Event | None = None) -> None:
+        """Let requests finish, at most for the drain time and until `hurried`, then close everything."""
         self._draining = True
+        hurried = hurried or self._hurried
         logger.info("draining for at most %g s", self.settings.drain_seconds)
-        await self._front.drain(self.settings.drain_seconds)
+        await self._front.drain(self.settings.drain_seconds, hurried.is_set)
+        if hurried.is_set():
+            logger.info("asked again to stop: the drain has ended")
         self._control.stop()
         if self._watching_clock is not None:
             self._watching_clock.cancel()
@@ -229,6 +239,15 @@ class Worker:
 
     async def _refresh(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         await self.refresh_certificates()
+        return {}
+
+    async def _reopen(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        await self.reopen_logs()
+        return {}
+
+    async def _hurry(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        """End the drain. A command and not a second SIGTERM: service managers send that to every process beside ours."""
+        self._hurried.set()
         return {}
 
     async def _snapshot(self, _arguments: dict[str, Any]) -> dict[str, Any]:

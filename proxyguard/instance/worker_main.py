@@ -18,7 +18,8 @@ from pathlib import Path
 
 from proxyguard.core.settings import Settings
 from proxyguard.instance.policy_transfer import join, read_parts
-from proxyguard.instance.process import configure_logging, loop_factory
+from proxyguard.instance.process import LoopSignals, configure_logging, end_process, loop_factory
+from proxyguard.instance.signals import RELOAD, REOPEN, SIGNALS
 from proxyguard.instance.worker import Worker
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import valkey_store
@@ -45,6 +46,11 @@ class Assignment:
 
 async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.socket, ...], ready: int) -> None:
     """Carry traffic until SIGTERM or until the supervisor is gone. Writes one byte to `ready` once it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = LoopSignals()
+    signals.on((signal.SIGTERM,), lambda _: stop.set())
+    loop.add_reader(sys.stdin.fileno(), stop.set)
     loaded = join(read_parts(assignment.policy))
     settings = assignment.settings
     store = RemoteStore(SharedTransport(assignment.store), settings.counting)
@@ -57,21 +63,19 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     await worker.start()
     os.write(ready, b"1")
     os.close(ready)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal sends these to all; the supervisor passes them on
-        loop.add_signal_handler(ignored, lambda: None)
-    loop.add_reader(sys.stdin.fileno(), stop.set)
+    signals.run_on(REOPEN, worker.reopen_logs)
     await stop.wait()
     loop.remove_reader(sys.stdin.fileno())
     await worker.stop()
     await store.stop()
+    end_process()
 
 
 def main() -> None:
     """Run `python -m proxyguard.instance.worker_main ASSIGNMENT CONTROL READY_FD LISTENING_FD…`."""
     assignment_path, control, ready, *listening = sys.argv[1:]
+    SIGNALS.handle((signal.SIGINT, signal.SIGQUIT, RELOAD), lambda _: None)  # a terminal sends these to all processes
+    SIGNALS.install()
     configure_logging()
     assignment: Assignment = pickle.loads(Path(assignment_path).read_bytes())  # noqa: S301 - written by our parent, mode 0600
     CLOCK.share(assignment.clock)

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import pickle
-import sys
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Listen, Settings
+from proxyguard.instance.children import spawn_module
 from proxyguard.instance.control.client import CommandRefused, ControlError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.policy_transfer import write_parts
@@ -42,6 +43,9 @@ STABLE_SECONDS: Final = 60.0
 
 SOON_SECONDS: Final = 2.0
 """Timeout of commands that are sent every second, and of scrapes, which must be answered whatever a worker does."""
+
+HURRY_SECONDS: Final = 10.0
+"""More than a worker needs to end when it drains no longer: its records may take five."""
 
 INSTALL_SECONDS: Final = 300.0
 """Timeout of an install: the largest policy on a busy machine."""
@@ -163,6 +167,18 @@ class WorkerPool:
         """Look for renewed certificates now."""
         await self.answers("refresh-certificates")
 
+    async def reopen_logs(self) -> None:
+        """Open the audit log again if it was moved, now."""
+        await self.answers("reopen-logs")
+
+    async def hurry(self) -> None:
+        """End the drain of every worker; one that does not follow is killed."""
+        await asyncio.gather(*(each.try_command("hurry", seconds=SOON_SECONDS) for each in self._running()))
+        await asyncio.sleep(HURRY_SECONDS)
+        for each in self._running():
+            logger.warning("worker %d did not end and is killed", each.pid)
+            each.kill()
+
     async def answers(self, name: str, arguments: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Send a command to every worker; returns the answers of those that answer."""
         return _answered(await asyncio.gather(*(each.try_command(name, arguments) for each in self._running())))
@@ -176,28 +192,45 @@ class WorkerPool:
         control = self._folder / f"worker-{next(self._numbers)}.sock"
         listening = [each.fileno() for each in self._sockets[slot]]
         ready, write_end = os.pipe()
+        starting = asyncio.ensure_future(asyncio.to_thread(
+            spawn_module, "proxyguard.instance.worker_main",
+            str(self._assignment), str(control), str(write_end), *map(str, listening),
+            stdin=subprocess.PIPE, pass_fds=(write_end, *listening),
+        ))  # fmt: skip
         try:
-            started = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "proxyguard.instance.worker_main",
-                str(self._assignment), str(control), str(write_end), *map(str, listening),
-                stdin=asyncio.subprocess.PIPE, pass_fds=(write_end, *listening),
-            )  # fmt: skip
+            process = WorkerProcess(await asyncio.shield(starting), control)
+        except asyncio.CancelledError:
+            (await starting).kill()  # it has begun nothing
+            raise
         finally:
             os.close(write_end)
-        process = WorkerProcess(started, control)
         try:
-            up = await asyncio.wait_for(asyncio.to_thread(os.read, ready, 1), READY_SECONDS)
-        except TimeoutError:
-            up = b""
+            is_up = await self._came_up(ready, process)
+        except BaseException:
+            process.kill()
+            raise
         finally:
             os.close(ready)
-        if not up:
+        if not is_up:
             await process.stop(1.0)
-            raise OSError(f"a worker did not come up (exit code {started.returncode})")
+            raise OSError(f"a worker did not come up (exit code {process.exit_code})")
         async with self._changing:  # a worker that came up during an install has the rules of before
             self._fill(slot, process)
             if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
                 await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
+
+    async def _came_up(self, ready: int, process: WorkerProcess) -> bool:
+        """Wait until a worker writes to `ready`; False when it ends before, or takes too long."""
+        loop = asyncio.get_running_loop()
+        answered = asyncio.Event()
+        loop.add_reader(ready, answered.set)
+        waiting = asyncio.ensure_future(answered.wait())
+        try:
+            await asyncio.wait((waiting, process.ended), timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(ready)
+            waiting.cancel()
+        return answered.is_set() and os.read(ready, 1) == b"1"
 
     def _fill(self, slot: int, process: WorkerProcess) -> None:
         if slot in self._processes:

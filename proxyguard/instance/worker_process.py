@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import subprocess
+import threading
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,11 +23,12 @@ logger = logging.getLogger(__name__)
 class WorkerProcess:
     """One worker process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], control: Path) -> None:
         self._process = process
         self.control = control
         self.started = monotonic()
-        self.ended = asyncio.ensure_future(process.wait())
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        threading.Thread(target=self._wait, args=(asyncio.get_running_loop(),), daemon=True).start()
         self.families: list[Family] = []
         """The metrics in its last snapshot."""
 
@@ -42,6 +45,17 @@ class WorkerProcess:
     def is_running(self) -> bool:
         return self.exit_code is None
 
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: the one place that waits for this child."""
+        with self._process:  # closes its standard input, which nobody holds any more
+            self._process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self._on_end)
+
+    def _on_end(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
     def resident_bytes(self) -> int:
         """Resident memory; 0 where there is no /proc."""
         try:
@@ -54,6 +68,10 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def stop(self, seconds: float) -> None:
         """Send SIGTERM, then SIGKILL when it has not ended after so many seconds."""
         self.terminate()
@@ -61,8 +79,7 @@ class WorkerProcess:
             await asyncio.wait_for(asyncio.shield(self.ended), seconds)
         except TimeoutError:
             logger.warning("worker %d did not end in %g s and is killed", self.pid, seconds)
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self.kill()
             await self.ended
 
     async def command(

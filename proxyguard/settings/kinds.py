@@ -33,7 +33,7 @@ from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_each, read_name, read_scalar, read_text
 from proxyguard.http.claims import is_claim
 from proxyguard.http.forwarded import OURS
-from proxyguard.limits.stores.resp import ValkeyUrl
+from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse.lists import reason
@@ -129,7 +129,10 @@ def _audit_path(node: Node, _report: Report, subject: str, base: Path) -> str:
     return written if written == "-" else str(base / written)
 
 
-STORE_URL_HINT: Final = "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
+STORE_URL_HINT: Final = (
+    "redis://user:password@host:6379/0, rediss:// for TLS, several hosts as a:6379,b:6379, unix:///path/to/socket, "
+    "or redis+sentinel://user:password@a:26379,b:26379/master"
+)
 
 
 def _secret(node: Node, subject: str) -> str:
@@ -145,7 +148,7 @@ def _store_url(node: Node, subject: str) -> str:
     if not isinstance(node, Scalar):
         raise Fault(f"{subject} is not a text", STORE_URL_HINT)
     try:
-        ValkeyUrl.parse(node.text)
+        StoreUrl.parse(node.text)
     except ValueError as error:
         raise Fault(f"{subject}: {error}", STORE_URL_HINT) from error
     return node.text
@@ -247,7 +250,7 @@ FILE: Final = Kind(_file_path, "path", _TEXT)
 AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
 FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
-STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
+STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": r"^((redis|valkey)s?(\+sentinel)?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))
 HEADER: Final = Kind(plain(_header), "name", _TEXT)

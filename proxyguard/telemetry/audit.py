@@ -1,25 +1,26 @@
 """The audit log: one JSON line per decision that is not a plain pass, and a sample of the plain passes.
 
-Never holds cookies, authorization, query strings or bodies. A thread writes, so that a slow disk or a full pipe delays no
-request; what waits is bounded, and what does not fit is dropped and counted. Knows nothing of how decisions are made.
+Never holds cookies, authorization, query strings or bodies. A thread opens and writes, so that a slow disk, a mount that
+stalls or a pipe that nobody reads delays no request; what waits is bounded, and what does not fit is dropped and counted. What a
+flood of refusals writes is bounded too: beyond so many a second they are summed. Knows nothing of how decisions are made.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
-import stat
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import msgspec
 
 from proxyguard.core.printable import printable_json
+from proxyguard.telemetry.audit_file import AuditFile
+from proxyguard.telemetry.audit_sums import RefusalSums
 
 MAX_WAITING: Final = 20_000
 """Records that may wait for the disk: about 8 MiB."""
@@ -27,16 +28,17 @@ MAX_WAITING: Final = 20_000
 MAX_TEXT: Final = 1024
 """Bytes of host and path that a record keeps."""
 
-PIPE_CHUNK: Final = 4096
-"""Writes to a pipe up to this size (PIPE_BUF) are not interleaved with those of other processes."""
-
-FILE_CHUNK: Final = 256 * 1024
-
 RETRY_SECONDS: Final = 1.0
-"""Between tries after a failed write, and between looks for a rotated file."""
+"""Between tries after a failure, and between looks for a rotated file."""
 
 GATHER_SECONDS: Final = 0.05
 """The writer waits so long after the first record, so that one write takes many of them under load."""
+
+OPEN_SECONDS: Final = 1.0
+"""How long a start waits to learn that the log cannot be opened; then it goes on, and records wait."""
+
+STALLED_SECONDS: Final = 5.0
+"""A reader that takes nothing for so long is reported."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,96 +73,165 @@ def shown(value: bytes) -> str:
 
 
 class AuditLog:
-    """Appends records to a file or to standard output (`-`). `on_drop(count)` is called when records are lost."""
+    """Appends records to a file, a FIFO or standard output (`-`). `on_drop(count)` is called when records are lost."""
 
-    def __init__(self, path: str, on_drop: Callable[[int], None]) -> None:
-        """Open the file for appending. Raises OSError when that fails."""
-        self._path = None if path == "-" else Path(path)
+    def __init__(self, path: str, on_drop: Callable[[int], None], sums: RefusalSums | None = None) -> None:
+        """Open it for appending. Raises OSError when that fails, but a FIFO without a reader, or a path that stalls, may come."""
+        self._file = AuditFile(None if path == "-" else Path(path))
         self._on_drop = on_drop
+        self._sums = sums
         self._waiting: deque[bytes] = deque()
+        self._taken: list[bytes] = []
+        """Lines that the writer has taken and not written yet."""
         self._encode = msgspec.json.Encoder().encode
-        self._fd = self._open()
-        self._chunk = self._chunk_size()
+        self._faults: dict[str, str] = {}
+        self._lost = 0
+        self._is_losing = False
+        self._stalled_at: float | None = None
+        self._looked = 0.0
+        self._counting = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._opened = threading.Event()
+        self._refused: OSError | None = None
         self._writer = threading.Thread(target=self._run, name="audit-log", daemon=True)
         self._writer.start()
+        if not self._opened.wait(OPEN_SECONDS):
+            logger.error("audit log %s: opening it takes more than %g s; records wait", self._file.name, OPEN_SECONDS)
+        elif self._refused is not None:
+            raise self._refused
 
     def write(self, record: Record) -> None:
-        """Queue one record; never blocks, never raises."""
-        if len(self._waiting) >= MAX_WAITING:
-            self._on_drop(1)
-            return
-        self._waiting.append(printable_json(self._encode(record)))
+        """Queue one record, or add it to the sum of its rule; never blocks, never raises."""
+        sums = self._sums
+        if sums is None or not sums.takes(record.rule, record.action, record.reference, record.time):
+            if len(self._waiting) >= MAX_WAITING:
+                self._drop(1)
+                return
+            self._waiting.append(printable_json(self._encode(record)))
         if not self._wake.is_set():
             self._wake.set()
+
+    def reopen(self) -> None:
+        """Look now whether the path is another file than the one that is open."""
+        self._looked = 0.0
+        self._wake.set()
+
+    def waiting(self) -> int:
+        """How many records wait to be written."""
+        return len(self._waiting) + len(self._taken)
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what waits, for at most so long, and stop. What cannot be written at the first try is dropped."""
         self._closing.set()
         self._wake.set()
         self._writer.join(seconds)
+        if self._writer.is_alive():
+            self._drop(self.waiting())
+            logger.error("audit log %s: the disk does not answer; %d records lost", self._file.name, self.waiting())
 
     def _run(self) -> None:
-        looked = 0.0
+        try:
+            self._file.follow()
+        except OSError as error:
+            if error.errno != errno.ENXIO or not self._file.is_fifo:
+                self._refused = error
+                self._opened.set()
+                return
+            self._report("open", _reason(error))
+        self._looked = monotonic()
+        self._opened.set()
         closing = False
         while not closing:
-            if not self._waiting:
-                self._wake.wait()
+            if not self._waiting and not self._taken:
+                self._wake.wait(RETRY_SECONDS if self._faults or (self._sums and self._sums.pending) else None)
             self._wake.clear()  # before the look at `_closing`: `close` sets that first
-            closing = self._closing.wait(GATHER_SECONDS)
-            now = time.monotonic()
-            if now - looked >= RETRY_SECONDS:
-                looked = now
-                self._follow_rotation()
-            while self._waiting and self._write_chunk():
+            closing = self._closing.wait(RETRY_SECONDS if self._faults else GATHER_SECONDS)
+            self._follow_rotation()
+            self._take_sums(closing=closing)
+            while self._write_chunk():
                 pass
-        if self._waiting:
-            self._on_drop(len(self._waiting))
-        if self._path is not None and self._fd >= 0:
-            os.close(self._fd)
-
-    def _write_chunk(self) -> bool:
-        lines: list[bytes] = []
-        size = 0
-        while self._waiting and (not lines or size + len(self._waiting[0]) < self._chunk):
-            line = self._waiting.popleft()
-            lines.append(line)
-            size += len(line) + 1
-        data = b"\n".join(lines) + b"\n"
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError as error:
-            self._on_drop(len(lines))
-            logger.error("audit log %s: %s; %d records lost", self._path or "-", error.strerror, len(lines))  # noqa: TRY400 - a full disk needs no traceback
-            self._closing.wait(RETRY_SECONDS)
-            return False
-        return True
-
-    def _open(self) -> int:
-        if self._path is None:
-            return sys.stdout.fileno()
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-
-    def _chunk_size(self) -> int:
-        return FILE_CHUNK if stat.S_ISREG(os.fstat(self._fd).st_mode) else PIPE_CHUNK
+        lost = self.waiting()
+        if lost:
+            self._drop(lost)
+            logger.error("audit log %s: %d records that waited are lost", self._file.name, lost)
+        self._file.close()
 
     def _follow_rotation(self) -> None:
-        """Open the path again when a rotation has moved or removed the file that is open."""
-        if self._path is None:
+        if monotonic() - self._looked < RETRY_SECONDS and not self._file.is_lost:
             return
+        self._looked = monotonic()
         try:
-            if os.path.samestat(self._path.stat(), os.fstat(self._fd)):
-                return
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return
-        try:
-            fresh = self._open()
+            self._file.follow()
         except OSError as error:
-            logger.error("audit log %s: cannot be opened again: %s", self._path, error.strerror)  # noqa: TRY400 - the message has it all
-            return
-        os.close(self._fd)
-        self._fd = fresh
+            self._report("open", _reason(error))
+        else:
+            self._report("open", "")
+        self._count_torn()
+
+    def _take_sums(self, *, closing: bool) -> None:
+        """Queue the sums of a second that is over, unless there is no room: then they go on growing."""
+        if self._sums is not None and len(self._waiting) < MAX_WAITING:
+            self._waiting.extend(map(self._encode, self._sums.take(everything=closing)))
+
+    def _write_chunk(self) -> bool:
+        """Write some lines; whether there is any use in trying to write more now."""
+        if not self._file.is_open:
+            return False
+        lines, size = self._taken, sum(map(len, self._taken))
+        while self._waiting and (not lines or size + len(self._waiting[0]) + len(lines) < self._file.chunk):
+            lines.append(self._waiting.popleft())
+            size += len(lines[-1])
+        if not lines:
+            return False
+        try:
+            written = self._file.write(lines)
+        except OSError as error:
+            self._report("write", _reason(error))
+            self._count_torn()
+            return False
+        self._count_torn()
+        whole = written == len(lines)
+        del lines[:written]
+        if written:
+            self._stalled_at = None
+            if whole:
+                self._report("write", "")
+            if len(self._waiting) < MAX_WAITING // 2:
+                self._is_losing = False
+        elif self._stalled_at is None:
+            self._stalled_at = monotonic()
+        elif monotonic() - self._stalled_at > STALLED_SECONDS:
+            self._report("write", "its reader takes nothing")
+        return whole
+
+    def _report(self, what: str, fault: str) -> None:
+        """Log a fault once, and that it is over."""
+        before = self._faults.pop(what, "")
+        if fault:
+            self._faults[what] = fault
+            if fault != before:
+                hint = "" if self._file.is_open and what == "open" else f"; at most {MAX_WAITING:,} records wait, more are lost"
+                logger.error("audit log %s: %s%s", self._file.name, fault, hint)
+        elif before and not self._faults:
+            logger.info("audit log %s: written again; %d records were lost so far", self._file.name, self._lost)
+
+    def _count_torn(self) -> None:
+        torn, self._file.torn = self._file.torn, 0
+        if torn:
+            self._drop(torn)
+            logger.error("audit log %s: %d records were cut off half-way, and are lost", self._file.name, torn)
+
+    def _drop(self, count: int) -> None:
+        with self._counting:
+            self._lost += count
+            self._on_drop(count)
+        if count == 1 and not self._is_losing:
+            self._is_losing = True
+            logger.error("audit log %s: records are lost, as more than %d wait", self._file.name, MAX_WAITING)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.ENXIO, errno.EPIPE):
+        return "nobody reads the pipe"
+    return error.strerror or str(error)

@@ -79,6 +79,7 @@ class Metrics:
         self.faults: Counter[str] = Counter()
         self.internal_errors: Counter[str] = Counter()
         self.audit_dropped = 0
+        self.audit_summed = 0
         self.reloads: Counter[str] = Counter({"applied": 0, "refused": 0, "failed": 0})
         self.rollbacks: Counter[str] = Counter()
         self.policy: tuple[str, float] = ("", 0.0)
@@ -126,6 +127,9 @@ class Metrics:
     def audit_records_dropped(self, count: int) -> None:
         self.audit_dropped += count
 
+    def audit_record_summed(self) -> None:
+        self.audit_summed += 1
+
     def snapshot(self) -> list[Family]:
         """Every family as plain data; see `Family`."""
         families: list[Family] = [
@@ -157,6 +161,7 @@ class Metrics:
             _labelled("faults_total", "Exchanges that ended badly, by fault.", "fault", self.faults),
             _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
             _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
+            _single("audit_summed_total", "counter", "Refusals summed instead of recorded one by one.", self.audit_summed),
             _labelled("reloads_total", "Reloads of the rules, by result.", "result", self.reloads),
             _labelled("rollbacks_total", "Promoted rules that went back to shadow by themselves.", "rule", self.rollbacks),
             ("policy_info", "gauge", "1 for the digest of the rules in force.",

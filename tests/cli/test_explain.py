@@ -212,3 +212,22 @@ def test_colour_is_for_terminals_alone(rules: Path) -> None:
     assert "\x1b[" in coloured
     plain = explain(rules, *arguments, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
     assert "\x1b[" not in plain
+
+
+def test_a_reference_of_a_refusal_that_was_summed(rules: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    summed = {"time": 1_800_000_001.0, "kind": "summed", "rule": "no-curl", "action": "reject", "count": 5}
+    summed["since"] = 1_800_000_000.0
+    log.write_bytes(lines([RECORD, summed | {"references": ["aaaa", "bbbb"]}]))
+    shown = explain(rules, "--reference", "bbbb", "--audit", str(log))
+    assert shown.stdout == (
+        f"reference bbbb, in {log}\n"
+        "decision: reject by no-curl\n"
+        "summed: one of 5 refusals between 2027-01-15 08:00:00 UTC and 2027-01-15 08:00:01 UTC"
+        " that have no records of their own,\n"
+        "as there were more than the setting audit.refusals_per_second allows\n"
+    )
+    assert json.loads(explain(rules, "--reference", "bbbb", "--audit", str(log), "--json").stdout)["record"]["count"] == 5
+    missing = explain(rules, "--reference", "cccc", "--audit", str(log))
+    assert missing.exit_code == 1
+    assert "3 refusals there were summed without their references, in a flood" in missing.stderr

@@ -12,8 +12,8 @@ from typing import Any
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting
+from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.limits.stores.remote import RemoteStore, Transport
-from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.shared import SharedTransport
 from proxyguard.limits.stores.store import BanTerms
 from proxyguard.limits.stores.valkey import ValkeyTransport
@@ -63,5 +63,5 @@ class Rig:
 
 RIGS = (
     Rig("workers", store_process, SharedTransport),
-    Rig("valkey", valkey, lambda path: ValkeyTransport(ValkeyUrl.parse(f"unix://{path}"))),
+    Rig("valkey", valkey, lambda path: ValkeyTransport(StoreUrl.parse(f"unix://{path}"))),
 )

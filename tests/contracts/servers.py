@@ -14,6 +14,8 @@ from time import monotonic, sleep
 
 BINARIES = ("valkey-server", "redis-server")
 START_SECONDS = 10.0
+SILENT = ("--save", "", "--appendonly", "no")
+"""Nothing is kept on disk; a Sentinel knows neither."""
 
 
 def binary() -> str:
@@ -25,12 +27,12 @@ def binary() -> str:
 
 
 @contextmanager
-def valkey(path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server on the Unix socket `path`, and on a port when `options` say so."""
+def valkey(path: Path, *options: str, first: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """A server on the Unix socket `path`, and on a port when `options` say so. `first`: a configuration file, `--sentinel`."""
     given = options if "--port" in options or "--tls-port" in options else ("--port", "0", *options)
     path.unlink(missing_ok=True)
     process = subprocess.Popen(
-        [binary(), "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", str(path.parent), *given],
+        [binary(), *first, "--unixsocket", str(path), *SILENT[: 0 if first else None], "--dir", str(path.parent), *given],
         stdout=subprocess.DEVNULL,
     )
     try:

@@ -10,8 +10,8 @@ import pytest
 import uvloop
 
 from proxyguard.core.settings import Counting
+from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.limits.stores.remote import RemoteStore
-from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.valkey import ValkeyTransport
 from tests.contracts.remote_driver import RemoteDriver
 from tests.contracts.servers import command, valkey
@@ -23,7 +23,7 @@ COUNTING = Counting(keys=1000, bans=100)
 class ValkeyDriver(RemoteDriver):
     def __init__(self, path: Path, runner: asyncio.Runner) -> None:
         super().__init__(runner)
-        url = ValkeyUrl.parse(f"unix://{path}")
+        url = StoreUrl.parse(f"unix://{path}")
         self.transports = [ValkeyTransport(url, server_clock=False) for _ in range(2)]
         self.stores = [
             RemoteStore(transport, COUNTING, timeout_seconds=2.0, clock=lambda: self.now) for transport in self.transports

@@ -111,6 +111,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "store.snapshot": ("state.sqlite", Path("state.sqlite")),
     "audit.path": ("audit.jsonl", "audit.jsonl"),
     "audit.passes": ("0.25", 0.25),
+    "audit.refusals_per_second": ("50", 50),
     "workers": ("4", 4),
     "recycle.age": ("1d", 86_400.0),
     "recycle.memory": ("1GiB", 1024**3),

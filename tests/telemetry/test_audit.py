@@ -6,12 +6,21 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
 
 import msgspec
+import pytest
 
 from proxyguard.telemetry.audit import MAX_TEXT, MAX_WAITING, AuditLog, Record, shown
-from tests.paths import DOCS
+from proxyguard.telemetry.audit_file import AuditFile
+from proxyguard.telemetry.audit_sums import RefusalSums, Summary
+from tests.paths import DOCS, ROOT
 
 REFERENCE = (DOCS / "reference/audit.md").read_text()
 
@@ -51,7 +60,7 @@ def test_rotation_while_open_starts_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     log = AuditLog(str(path), lambda count: None)
     path.rename(tmp_path / "audit.log.1")
-    log._follow_rotation()
+    log.reopen()
     log.write(record("after"))
     log.close()
     assert references(path) == ["after"]
@@ -91,7 +100,218 @@ def test_the_reference_explains_every_field_in_its_order() -> None:
 
 
 def test_the_record_in_the_reference_is_one() -> None:
-    [line] = re.findall(r"^\{.*\}$", REFERENCE, re.MULTILINE)
+    [line] = re.findall(r"^\{.*\"milliseconds\".*\}$", REFERENCE, re.MULTILINE)
     assert msgspec.json.encode(msgspec.json.decode(line, type=Record)).decode() == line
     assert f"{MAX_WAITING:,} at most" in REFERENCE
     assert f"at most {MAX_TEXT:,} bytes" in REFERENCE
+
+
+@contextmanager
+def small_disk(folder: Path, size: str = "128k") -> Iterator[Path]:
+    """A file system that is soon full."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for the writer's thread, which has no clock to be given."""
+    deadline = monotonic() + 20.0
+    while not holds():
+        assert monotonic() < deadline
+        sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_no_half_line_and_loses_nothing_that_had_room_to_wait(tmp_path: Path) -> None:
+    dropped: list[int] = []
+    with small_disk(tmp_path / "disk") as disk:
+        (disk / "filler").write_bytes(b"x" * 60_000)
+        log = AuditLog(str(disk / "a"), dropped.append)
+        for number in range(1000):
+            log.write(record(f"r{number}"))
+        eventually(lambda: bool(log._faults))
+        lines = (disk / "a").read_text()
+        assert lines.endswith("\n")
+        assert 0 < len(references(disk / "a")) < 1000
+        (disk / "filler").unlink()
+        eventually(lambda: log.waiting() == 0 or (disk / "a").stat().st_size > 120_000)
+        log.close()
+        found = references(disk / "a")
+    assert found == [f"r{number}" for number in range(len(found))]
+    assert len(found) + sum(dropped) == 1000
+
+
+def test_half_a_line_of_a_killed_process_is_taken_back_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(msgspec.json.encode(record("whole")) + b"\n" + msgspec.json.encode(record("half"))[:50])
+    dropped: list[int] = []
+    log = AuditLog(str(path), dropped.append)
+    log.write(record("next"))
+    log.close()
+    assert references(path) == ["whole", "next"]
+    assert dropped == [1]
+
+
+def test_a_last_line_that_is_not_ours_is_ended_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(b"a note of the operator")
+    log = AuditLog(str(path), lambda count: None)
+    log.write(record("next"))
+    log.close()
+    first, second = path.read_text().splitlines()
+    assert first == "a note of the operator"
+    assert json.loads(second)["reference"] == "next"
+
+
+def test_a_fifo_without_a_reader_blocks_nothing_and_is_used_when_one_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    dropped: list[int] = []
+    began = monotonic()
+    log = AuditLog(str(path), dropped.append)
+    assert monotonic() - began < 1.0
+    log.write(record("waited"))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    seen = bytearray()
+    eventually(lambda: _more(reader, seen))
+    os.close(reader)
+    for number in range(MAX_WAITING + 5):
+        log.write(record(f"r{number}"))
+    began = monotonic()
+    log.close()
+    assert monotonic() - began < 3.0
+    assert json.loads(seen)["reference"] == "waited"
+    assert sum(dropped) >= MAX_WAITING + 5 - 20  # what was in the pipe itself went with its reader
+    assert sum("nobody reads the pipe" in message for message in caplog.messages) <= 2
+
+
+def _more(reader: int, seen: bytearray) -> bool:
+    with suppress(BlockingIOError):
+        seen += os.read(reader, 65536)
+    return seen.endswith(b"\n")
+
+
+def test_a_path_that_becomes_a_fifo_and_a_file_again_comes_back_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    dropped: list[int] = []
+    log = AuditLog(str(path), dropped.append)
+    log.write(record("before"))
+    eventually(lambda: log.waiting() == 0)
+    path.rename(tmp_path / "old")
+    os.mkfifo(path)
+    log.reopen()
+    log.write(record("meanwhile"))
+    eventually(lambda: "open" in log._faults)
+    path.unlink()
+    log.write(record("after"))
+    log.reopen()
+    eventually(path.exists)
+    log.close()
+    assert references(tmp_path / "old") + references(path) == ["before", "meanwhile", "after"]
+    assert dropped == []
+
+
+def test_a_deleted_file_that_cannot_be_made_again_makes_records_wait(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = AuditLog(str(folder / "a"), lambda count: None)
+    (folder / "a").unlink()
+    folder.rmdir()
+    log.write(record("one"))
+    eventually(lambda: "open" in log._faults)
+    folder.mkdir()
+    eventually((folder / "a").exists)
+    log.close()
+    assert references(folder / "a") == ["one"]
+
+
+def test_standard_output_into_a_full_disk_has_whole_lines_of_all_its_writers(tmp_path: Path) -> None:
+    """Two processes with one standard output, as a shell makes it: one offset, not for appending."""
+    program = (
+        "import os\nfrom proxyguard.telemetry.audit import AuditLog\nfrom tests.telemetry.test_audit import record\n"
+        "log = AuditLog('-', lambda count: None)\n"
+        "for number in range(2000): log.write(record(f'{os.getpid()}-{number}'))\n"
+        "log.close()\n"
+    )
+    with small_disk(tmp_path / "disk") as disk:
+        with (disk / "out").open("wb") as output:
+            writers = [subprocess.Popen([sys.executable, "-c", program], stdout=output, cwd=ROOT) for _ in range(2)]
+            assert [writer.wait(60) for writer in writers] == [0, 0]
+        found = references(disk / "out")
+    assert len(set(found)) == len(found) > 300
+
+
+def test_what_cannot_be_opened_is_an_error_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        AuditLog(str(tmp_path / "none" / "a"), lambda count: None)
+
+
+@pytest.mark.slow
+def test_several_processes_append_to_one_full_disk_in_whole_lines(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        files = [AuditFile(disk / "a") for _ in range(4)]
+        threads = [Thread(target=_write_until_full, args=(file, name)) for file, name in zip(files, "abcd", strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(json.loads(line)["time"] == 1.5 for line in (disk / "a").read_text().splitlines())
+        assert sum(file.torn for file in files) == 0
+        for file in files:
+            file.close()
+
+
+def _write_until_full(file: AuditFile, name: str) -> None:
+    file.follow()
+    lines = [msgspec.json.encode(record(f"{name}{number}" * 7)) for number in range(17)]
+    full = 0
+    while full < 20:
+        try:
+            full += file.write(lines) < len(lines)
+        except OSError:
+            full += 1
+
+
+def test_refusals_beyond_the_bound_are_summed_by_rule() -> None:
+    now, summed = [100.0], []
+    sums = RefusalSums(20, lambda: summed.append(1), lambda: now[0])
+    recorded = [number for number in range(50) if not sums.takes("flood", "reject", f"r{number}", 1.0 + number)]
+    assert recorded == list(range(20))
+    assert [sums.takes("other-rule", "drop", "x", 60.0) for _ in range(12)] == [False] * 10 + [True] * 2
+    assert not sums.takes("shadow", "pass", "p", 60.0)
+    assert sums.take() == []
+    now[0] = 101.0
+    flood, other = sums.take()
+    assert (flood.rule, flood.count, flood.since, flood.time) == ("flood", 30, 21.0, 50.0)
+    assert flood.references == [f"r{number}" for number in range(20, 50)]
+    assert (other.rule, other.action, other.count) == ("other-rule", "drop", 2)
+    assert len(summed) == 32
+    assert not sums.takes("flood", "reject", "next", 61.0)
+
+
+def test_a_flood_is_bounded_in_bytes_and_every_refusal_is_accounted_for(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    log = AuditLog(str(path), lambda count: None, RefusalSums(100, lambda: None))
+    for number in range(5000):
+        log.write(record(f"r{number}"))
+    log.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    counts = [line["count"] if line.get("kind") == "summed" else 1 for line in lines]
+    assert sum(counts) == 5000
+    assert len(lines) < 1000
+
+
+def test_the_reference_explains_every_field_of_a_sum() -> None:
+    [line] = re.findall(r"^\{.*\"summed\".*\}$", REFERENCE, re.MULTILINE)
+    assert msgspec.json.encode(msgspec.json.decode(line, type=Summary)).decode() == line
+    for name in json.loads(line):
+        assert f"`{name}`" in REFERENCE

@@ -97,8 +97,11 @@ class Front:
         names = [listening.getsockname() for listening in sockets]
         self.addresses = tuple(Listen(name[0], name[1]) for name in names)
 
-    async def drain(self, seconds: float) -> None:
-        """Stop accepting, let requests finish for at most `seconds`, then end everything. Nothing is left running."""
+    async def drain(self, seconds: float, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Stop accepting, let requests finish for at most `seconds` or until `hurried`, then end everything.
+
+        Nothing is left running.
+        """
         self._stop_listening()
         runtime = self._runtime
         if runtime is None:
@@ -107,7 +110,7 @@ class Front:
         runtime.services.dripper.release_all()
         for connection in tuple(runtime.connections):
             connection.drain()
-        await self._until(lambda: not runtime.admission.open, seconds)
+        await self._until(lambda: hurried() or not runtime.admission.open, seconds)
         for connection in tuple(runtime.connections):
             connection.abort()
         runtime.checks.cancel()

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
+from proxyguard.instance.children import let_in_termination
 from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.load import rule_files
 from proxyguard.policy.model import NOWHERE, RuleSet
@@ -176,6 +177,7 @@ def _rules(rule_set: RuleSet, rule: str, mode: Mode) -> RuleSet:
 
 def main() -> None:
     """The child: edit, then write the error message and the edit, pickled, to standard output."""
+    let_in_termination()
     lower_priority()
     directory, rule, mode = sys.argv[1:]
     answer: tuple[str, tuple[str, int, bytes, bytes] | None]

@@ -13,8 +13,8 @@ from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.bans import BanTable
 from proxyguard.limits.stores.fill import LOOK_SECONDS, FillWatch, Gauge, watches_of
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.limits.stores.remote import RemoteStore
-from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.limits.stores.valkey import ValkeyTransport
@@ -129,7 +129,7 @@ def valkey_store(settings: Settings) -> RemoteStore:
     """A connection to the server that the settings name."""
     choice = settings.store
     return RemoteStore(
-        ValkeyTransport(ValkeyUrl.parse(choice.url or ""), name=choice.name),
+        ValkeyTransport(StoreUrl.parse(choice.url or ""), name=choice.name),
         settings.counting,
         timeout_seconds=choice.timeout_seconds,
         on_down=choice.on_down,

@@ -70,6 +70,7 @@ class Transport(ABC):
     """
 
     store: RemoteStore
+    connect_seconds: float = CONNECT_SECONDS
 
     @abstractmethod
     async def connect(self) -> str:
@@ -216,6 +217,18 @@ class RemoteStore:
         if not call.future.done():
             call.future.set_result(outcome)
 
+    def retry_oldest(self) -> Call:
+        """The oldest call in flight was not carried out. Its transport sends it again, behind all others, within its deadline."""
+        call = self._waiting.popleft()
+        self._waiting.append(call)
+        asyncio.get_running_loop().call_at(call.deadline, self._end_retry, call)
+        return call
+
+    def _end_retry(self, call: Call) -> None:
+        if not call.future.done():
+            self.timeouts += 1
+            self.on_failure(f"no answer within {self.timeout_seconds * 1000:.0f} ms")
+
     def on_failure(self, why: str) -> None:
         """The connection is of no more use."""
         if self.fallback.up or self._waiting or self._outgoing:
@@ -275,7 +288,7 @@ class RemoteStore:
         """Raises StoreUnavailable; the fallback knows either way."""
         self._lost.clear()
         try:
-            where = await asyncio.wait_for(self._transport.connect(), CONNECT_SECONDS)
+            where = await asyncio.wait_for(self._transport.connect(), self._transport.connect_seconds)
         except Exception as error:
             await self._transport.disconnect()
             self._lost.set()

@@ -49,7 +49,10 @@ class ValkeyUrl:
 
         `valkey` and `valkeys` mean the same as `redis` and `rediss`. Raises ValueError, never showing the password.
         """
-        url = urlsplit(text)
+        try:
+            url = urlsplit(text)
+        except ValueError:
+            raise ValueError("a store's URL cannot be read") from None  # the reason would show the password
         if url.scheme not in SCHEMES:
             raise ValueError(f"a store's URL begins with {', '.join(SCHEMES)}, not {url.scheme!r}")
         options = {name: values[-1] for name, values in parse_qs(url.query).items()}
@@ -75,6 +78,11 @@ class ValkeyUrl:
 
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
+
+
+def is_unknown_script(answer: Any) -> bool:
+    """Whether the server has forgotten a script, after SCRIPT FLUSH or a failover. Nothing was done, and the server is well."""
+    return isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT")
 
 
 class Connection(asyncio.Protocol):

@@ -27,9 +27,10 @@ from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.stores.mirror import StoreChange
+from proxyguard.limits.stores.nodes import NODE_SECONDS, StoreUrl, fault_of
 from proxyguard.limits.stores.notes import MAX_NOTES, StoreNote
-from proxyguard.limits.stores.remote import Call, Transport
-from proxyguard.limits.stores.resp import Connection, ValkeyUrl, pack
+from proxyguard.limits.stores.remote import CONNECT_SECONDS, Call, Transport
+from proxyguard.limits.stores.resp import Connection, ValkeyUrl, is_unknown_script, pack
 from proxyguard.limits.stores.store import BanRecord, Outcome, StoreUnavailable
 
 POLL_SECONDS: Final = 0.4
@@ -37,6 +38,12 @@ POLL_SECONDS: Final = 0.4
 
 PAGE: Final = 200
 """Bans, and notes, taken over at a time: about a millisecond of ours and of the server's."""
+
+MASTER_SECONDS: Final = 2.0
+"""Between questions to a Sentinel, where there is one, whether the master is still the same."""
+
+SCRIPT_TRIES: Final = 2
+"""How often a change is sent again because the server has forgotten the script."""
 
 MAX_HOPS: Final = 4
 """Redirections of a cluster followed while connecting."""
@@ -73,8 +80,9 @@ class ValkeyTransport(Transport):
     when another one answers, numbers begin at 0 again and the server is told what is known here.
     """
 
-    def __init__(self, url: ValkeyUrl, *, name: str = "proxyguard", server_clock: bool = True) -> None:
-        self._url = url
+    def __init__(self, url: StoreUrl, *, name: str = "proxyguard", server_clock: bool = True) -> None:
+        self._places = url
+        self.connect_seconds = CONNECT_SECONDS + url.connect_seconds
         self._server_clock = server_clock
         self._counter = f"{{{name}}}:c:"
         sequence, changes, bans, ends, generation, notes, note_changes, note_ends = (
@@ -88,6 +96,9 @@ class ValkeyTransport(Transport):
         self._accept_script = Script("accept.lua")
         self._notes_script = Script("notes.lua")
         self._news_script = Script("news.lua")
+        self._scripts = (self._charge_script, self._accept_script, self._notes_script, self._news_script)
+        self._loading = 0
+        """Scripts that are being loaded again."""
         self._connection: Connection | None = None
         self._generation = b""
         self._sequence = self._note_sequence = 0
@@ -95,18 +106,45 @@ class ValkeyTransport(Transport):
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
         self._spans = Spans()
-        self._polling: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> str:
-        url = self._url
-        for _ in range(MAX_HOPS):
-            connection = await Connection.open(url, self._on_end)
+        """Connect to the first node that takes a write: the primary."""
+        faults: list[str] = []
+        async for node in self._places.candidates(faults):
             try:
-                for script in (self._charge_script, self._accept_script, self._notes_script, self._news_script):
-                    await connection.call("SCRIPT", "LOAD", script.text)
-                await self._prove(connection)
+                url, connection = await self._writable(node)
+            except (OSError, TimeoutError, StoreUnavailable) as error:
+                if self._places.is_single:
+                    raise
+                faults.append(f"{node}: {fault_of(error)}")
+                continue
+            try:
                 await self._catch_up(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            self._tasks = [asyncio.create_task(self._poll(connection))]
+            if self._places.master:
+                self._tasks.append(asyncio.create_task(self._watch_master(connection, url)))
+            return f"shared at {url}"
+        raise StoreUnavailable("; ".join(faults) or "there is no node to connect to")
+
+    async def _writable(self, url: ValkeyUrl) -> tuple[ValkeyUrl, Connection]:
+        """A connection to a node that has taken a write, or to where a cluster says that it must go."""
+        self._loading = 0
+        for _ in range(MAX_HOPS):
+            connection = None
+            try:
+                async with asyncio.timeout(None if self._places.is_single else NODE_SECONDS):
+                    connection = await Connection.open(url, self._on_end)
+                    for script in self._scripts:
+                        await connection.call("SCRIPT", "LOAD", script.text)
+                    await self._prove(connection)
             except StoreUnavailable as error:
+                if connection is None:
+                    raise
                 connection.close()
                 moved = str(error).split(" ")
                 if moved[0] != "MOVED" or len(moved) != 3:
@@ -114,19 +152,18 @@ class ValkeyTransport(Transport):
                 host, _, port = moved[2].rpartition(":")
                 url = replace(url, host=host or url.host, port=int(port), path="")
             except BaseException:
-                connection.close()
+                if connection is not None:
+                    connection.close()
                 raise
             else:
-                self._connection = connection
-                self._polling = asyncio.create_task(self._poll(connection))
-                return f"shared at {url}"
+                return url, connection
         raise StoreUnavailable(f"redirected {MAX_HOPS} times")
 
     async def disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        if self._polling is not None:
-            self._polling.cancel()
-            self._polling = None
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
         if connection is not None:
             connection.close()
 
@@ -136,14 +173,39 @@ class ValkeyTransport(Transport):
             async with asyncio.timeout(self.store.timeout_seconds):
                 key = f"{self._counter}probe"
                 charge = self._encode([(SLIDING, 1.0, 0, PROBE.interval_seconds, PROBE.burst)])
-                await connection.call("EVALSHA", self._charge_script.digest, 1, key, charge, self._now_text(self.store.clock()))
+                now = self._now_text(self.store.clock())
+                await self._call_script(connection, self._charge_script, 1, key, charge, now)
         except TimeoutError:
             raise StoreUnavailable(f"no answer within {self.store.timeout_seconds * 1000:.0f} ms") from None
 
+    async def _call_script(self, connection: Connection, script: Script, *arguments: Any) -> Any:
+        """Call a script; load all of them first when the server has forgotten it."""
+        try:
+            return await connection.call("EVALSHA", script.digest, *arguments)
+        except StoreUnavailable as error:
+            if not is_unknown_script(error.__cause__):
+                raise
+        self._load_scripts(connection)
+        return await connection.call("EVALSHA", script.digest, *arguments)
+
+    def _load_scripts(self, connection: Connection) -> None:
+        """Load them all again, ahead of whatever is sent after this."""
+        if self._loading == 0:
+            self._loading = len(self._scripts)
+            data = b"".join(pack(("SCRIPT", "LOAD", script.text)) for script in self._scripts)
+            connection.send(data, *([self._on_loaded] * self._loading))
+
+    def _on_loaded(self, answer: Any) -> None:
+        self._loading -= 1
+        if isinstance(answer, Exception):
+            self._refuse(answer)
+
     def send_calls(self, calls: Sequence[Call]) -> None:
         connection = self._connection
-        if connection is None:
-            return
+        if connection is not None:
+            connection.send(self._packed(calls), *([self._on_usages] * len(calls)))
+
+    def _packed(self, calls: Sequence[Call]) -> bytes:
         counter = self._counter
         encode = self._encode
         commands = []
@@ -160,7 +222,7 @@ class ValkeyTransport(Transport):
                     numbers.append((more[0], cost, stops + 2 * owed, *more[1:]))
             command += (encode(numbers), "" if self._server_clock else repr(call.now))
             commands.append(pack(tuple(command)))
-        connection.send(b"".join(commands), *([self._on_usages] * len(calls)))
+        return b"".join(commands)
 
     def _other(self, key: str, limit: Limit, now: float) -> tuple[str, tuple[Any, ...]]:
         """The counter's key, and kind and numbers of a limit by the calendar or on distinct values; see charge.lua."""
@@ -178,6 +240,9 @@ class ValkeyTransport(Transport):
                 self._refuse(error)
             else:
                 self.store.on_outcome(Outcome(None, usages))
+        elif is_unknown_script(answer) and self._connection is not None:
+            self._load_scripts(self._connection)
+            self._connection.send(self._packed((self.store.retry_oldest(),)), self._on_usages)
         else:
             self._refuse(answer)
 
@@ -200,7 +265,7 @@ class ValkeyTransport(Transport):
             arguments += (one.key, packed, 0.0 if record is None else record.until, forget_at)
         now = self._now_text(self.store.clock())
         command = ("EVALSHA", self._accept_script.digest, 4, *self._ban_keys, now, *arguments)
-        connection.send(pack(command), self._on_accepted([one.key for one in bans], self._on_ban))
+        self._send_change(connection, pack(command), [one.key for one in bans], self._on_ban)
 
     def _send_notes(self, connection: Connection, notes: Sequence[StoreNote]) -> None:
         ahead = self._ahead_seconds
@@ -210,12 +275,23 @@ class ValkeyTransport(Transport):
             arguments += (one.name, STAMP.pack(one.since + ahead, until) + one.text.encode(), until)
         now = self._now_text(self.store.clock())
         command = ("EVALSHA", self._notes_script.digest, 4, *self._note_keys, now, MAX_NOTES, *arguments)
-        connection.send(pack(command), self._on_accepted([one.name for one in notes], self._on_note_answer))
+        self._send_change(connection, pack(command), [one.name for one in notes], self._on_note_answer)
 
-    def _on_accepted(self, keys: list[str], on_each: Callable[[str, bytes], None]) -> Callable[[Any], None]:
-        """What to do with an answer that says for each key what holds now."""
+    def _send_change(
+        self,
+        connection: Connection,
+        data: bytes,
+        keys: list[str],
+        on_each: Callable[[str, bytes], None],
+        tries: int = SCRIPT_TRIES,
+    ) -> None:
+        """Write a command whose answer says for each key what holds now; again, when the server has forgotten the script."""
 
         def on_answer(answer: Any) -> None:
+            if is_unknown_script(answer) and tries:
+                self._load_scripts(connection)
+                self._send_change(connection, data, keys, on_each, tries - 1)
+                return
             if not isinstance(answer, list) or len(answer) != len(keys):
                 self._refuse(answer)
                 return
@@ -225,7 +301,13 @@ class ValkeyTransport(Transport):
             except (CodecError, UnicodeDecodeError, StructError) as error:
                 self._refuse(error)
 
-        return on_answer
+        connection.send(data, on_answer)
+
+    async def _watch_master(self, connection: Connection, url: ValkeyUrl) -> None:
+        """End the connection when Sentinels name another master, although this one still answers."""
+        while not await self._places.has_left(url):  # noqa: ASYNC110 - Sentinels are asked, they do not call
+            await asyncio.sleep(MASTER_SECONDS)
+        connection.fail(f"Sentinel names another master than {url}")
 
     async def _poll(self, connection: Connection) -> None:
         """Ask for news until the connection ends."""
@@ -243,8 +325,8 @@ class ValkeyTransport(Transport):
         complete = False
         while not complete:
             asked_at = self.store.clock()
-            answer = await connection.call(
-                "EVALSHA", self._news_script.digest, len(self._news_keys), *self._news_keys,
+            answer = await self._call_script(
+                connection, self._news_script, len(self._news_keys), *self._news_keys,
                 self._now_text(asked_at), self._sequence, PAGE, secrets.token_hex(8), self._note_sequence,
             )  # fmt: skip
             complete = self._adopt_page(answer, (asked_at + self.store.clock()) / 2)

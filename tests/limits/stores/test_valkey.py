@@ -24,6 +24,7 @@ from proxyguard.core.settings import OnStoreDown
 from proxyguard.limits.charge import Charge, distinct_key
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.store import BanTerms, Outcome
@@ -39,7 +40,7 @@ def instance(
     url: str | Path, *, server_clock: bool = True, **options: Any
 ) -> AbstractAsyncContextManager[tuple[RemoteStore, list[str]]]:
     """A store at a URL or a Unix socket, running, and what it says of its state."""
-    parsed = ValkeyUrl.parse(url if isinstance(url, str) else f"unix://{url}")
+    parsed = StoreUrl.parse(url if isinstance(url, str) else f"unix://{url}")
     return started(ValkeyTransport(parsed, server_clock=server_clock), **options)
 
 
@@ -204,15 +205,28 @@ def test_a_flushed_server_gets_the_bans_back_while_running(tmp_path: Path) -> No
         run(scene())
 
 
-def test_forgotten_scripts_are_loaded_again(tmp_path: Path) -> None:
+def test_forgotten_scripts_are_loaded_again_and_no_request_notices(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with instance(tmp_path / "s") as (store, said):
-            command(tmp_path / "s", "SCRIPT", "FLUSH")
-            await charged(store)
-            await until(lambda: store.fallback.up)
-            assert (await charged(store)).usages[0].remaining == 99
-            assert said[0].startswith("down: NOSCRIPT")
-            assert len(said) == 2
+        async with instance(tmp_path / "s", on_down=OnStoreDown.CLOSED) as (store, said):
+            left = 100
+            for turn in range(20):
+                command(tmp_path / "s", "SCRIPT", "FLUSH")
+                if turn % 3 == 0:
+                    store.ban(f"client:{turn}", "rule", "", HOUR, time())
+                if turn % 3 == 1:
+                    store.put_note(f"n{turn}", "text", time() + 60.0, time())
+                outcomes = await asyncio.gather(*(charged(store) for _ in range(3)))
+                left -= 3
+                assert min(outcome.usages[0].remaining for outcome in outcomes) == left
+                if turn % 5 == 0:
+                    assert await store.saved()
+            await asyncio.sleep(1.0)  # the questions for news meet it too
+            assert await store.saved()
+            assert command(tmp_path / "s", "HLEN", "{proxyguard}:bans") == b":7\r\n"
+            assert command(tmp_path / "s", "HLEN", "{proxyguard}:notes") == b":7\r\n"
+            assert said == []
+            assert store.fallback.answers == 0
+            assert len(store._waiting) == 0
 
     with valkey(tmp_path / "s"):
         run(scene())

@@ -295,3 +295,11 @@ def test_what_is_no_time_is_refused(value: object) -> None:
 def test_common_log_times_keep_their_zone(text: str, seconds: float) -> None:
     assert read_common_log_time(text.encode()) == seconds
     assert read_common_log_time(text.encode()) == seconds  # the second time from memory
+
+
+def test_the_sums_of_an_audit_log_are_lines_without_a_request() -> None:
+    summed = {"time": 1.0, "kind": "summed", "rule": "r", "action": "reject", "count": 3, "since": 1.0, "references": []}
+    found = detected(json.dumps(summed), json.dumps(AUDIT))
+    assert found.name == "audit"
+    with pytest.raises(NoRequest):
+        found.parse(json.dumps(summed).encode())
