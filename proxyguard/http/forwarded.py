@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import Address
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Trust
+from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.http.trusted_networks import TrustedNetworks
 
 MAX_HOPS: Final = 32
@@ -34,8 +35,9 @@ ORIGIN_HEADERS: Final = frozenset({
 })  # fmt: skip
 """What a proxy says about how it was reached: only a trusted one may."""
 
-REWRITE_HEADERS: Final = frozenset({b"x-original-url", b"x-rewrite-url", b"x-http-host-override"})
-"""Some frameworks route by these instead of the target: nobody may send them past the rules."""
+REWRITE_HEADERS: Final = frozenset({b"x-original-url", b"x-rewrite-url", b"x-http-host-override", b"script-name", b"path-info"})
+"""Some frameworks route by these instead of the target: nobody may send them past the rules. `SCRIPT_NAME: /a` makes gunicorn
+read `/a/signup` as `/signup`."""
 
 _V4_PORT: Final = re.compile(rb"([0-9.]{7,15}):([0-9]{1,5})")
 _BRACKETED: Final = re.compile(rb"\[([0-9A-Fa-f:.]{2,45})\](?::([0-9]{1,5}))?")
@@ -72,7 +74,7 @@ class ClientAddressResolver:
     def __init__(self, trust: Trust) -> None:
         self.trusted = TrustedNetworks(trust.proxies)
         self._header = trust.header.lower().encode("ascii")
-        self._untrusted_drop = ADDRESS_HEADERS | ORIGIN_HEADERS | REWRITE_HEADERS | {self._header}
+        self._untrusted_drop = ADDRESS_HEADERS | ORIGIN_HEADERS | REWRITE_HEADERS | METHOD_HEADERS | {self._header}
         kept = ORIGIN_HEADERS - {b"x-forwarded-proto", b"x-forwarded-host"}
         if self._header not in (b"x-forwarded-for", b"forwarded", b"x-real-ip"):
             kept |= {self._header}

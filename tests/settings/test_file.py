@@ -9,6 +9,7 @@ import pytest
 
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
+from proxyguard.core.reading import PRESETS
 from proxyguard.core.problems import format_report
 from proxyguard.core.settings import (
     Certificate,
@@ -65,6 +66,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "control": ("/run/x.sock", Path("/run/x.sock")),
     "rules": ("my-rules", Path("my-rules")),
     "mode": ("shadow", Mode.SHADOW),
+    "paths": ("express", PRESETS["express"]),
+    "method_override": ("true", True),
     "failure_mode": ("closed", FailureMode.CLOSED),
     "trust.proxies": ("[10.0.0.0/8, '2001:db8::1']", (Network.parse("10.0.0.0/8"), Network.parse("2001:db8::1"))),
     "trust.header": ("CF-Connecting-IP", "cf-connecting-ip"),

@@ -56,5 +56,6 @@ NOT_IN_TRAILERS: Final = spellings(frozenset({
     b"proxy-authenticate", b"www-authenticate", b"cookie", b"set-cookie", b"cache-control", b"age", b"expires", b"date",
     b"location", b"retry-after", b"vary", b"warning", b"forwarded", b"x-forwarded-for", b"x-forwarded-host",
     b"x-forwarded-proto", b"x-forwarded-port", b"x-real-ip", b"via", b"user-agent", b"origin", b"referer", b"proxy",
+    b"x-http-method-override", b"x-method-override", b"x-http-method", b"x-method", b"script-name", b"path-info",
 }))  # fmt: skip
 """RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, response control. Dropped from trailers."""

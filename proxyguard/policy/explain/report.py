@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, assert_never
 
 from proxyguard.core.decision import Decision, Mode, Quota
+from proxyguard.core.reading import STRICT
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Charge, Usage
@@ -120,6 +121,7 @@ class Trace:
             "tags": sorted(decision.tags),
             "shadow": [{"rule": hit.rule, "action": hit.action} for hit in decision.shadow],
             "quota": _quota_fields(decision.quota),
+            "path": _printable(self.request.path),
             "rules": [looked.as_dict() for looked in self.looked],
             "not_looked_at": self.not_looked_at,
         }
@@ -130,6 +132,8 @@ class Trace:
         target = _printable(request.target)
         url = f"{_printable(request.scheme)}://{_printable(request.host)}{target}"
         lines = [f"{_printable(request.method)} {url} from {request.client.text}"]
+        if request.reading is not STRICT:
+            lines.append(f"  the site ({request.reading}) reads the path as {_printable(request.path)}")
         lines += [f"  {looked.as_text()}" for looked in self.looked]
         if self.not_looked_at:
             lines.append(f"  {self.not_looked_at} later rules were not looked at")
