@@ -23,12 +23,13 @@ _INDEX: Final = re.compile(rb"/(?:index\.(?:php[0-9]?|phtml|html?|jsp|cgi)|defau
 _FRONT: Final = re.compile(rb"/(?:index|app)\.php(?=/)", re.IGNORECASE)
 _SETTLED: Final = re.compile(rb"(?:/[a-z0-9_-]++)++(?:\.[a-z0-9]++)?|/")
 """Paths that every reading leaves alone, unless they end in the name of an index."""
-_WINDOWS: Final = re.compile(rb"(?:[. ]+|:[^/]*)(?=/|\Z)")
+_WINDOWS: Final = re.compile(rb"(?:(?<![. ])[. ]++|:[^/]*+)(?=/|\Z)")
 """What Windows drops from the end of a name: dots, blanks, a stream such as `::$DATA`."""
 _SESSION: Final = re.compile(rb"/(?:\([A-Za-z]\([^/()]*\)\))(?=/|\Z)|/\((?:[A-Za-z]\([^/()]*\))+\)(?=/|\Z)")
 """A segment that holds the session of ASP.NET without cookies: `(S(lit3py55t21z5v55vlm25s55))`."""
-_FORMAT: Final = re.compile(rb"(?<=[^/])\.[A-Za-z0-9_-]{1,16}\Z")
+_FORMAT: Final = re.compile(rb"[A-Za-z0-9_-]{1,16}")
 _BASE_NAME: Final = re.compile(rb"[\[\]]*([^\[\]]+)")
+_PLAIN_NAME: Final = re.compile(rb"[a-z0-9_-]++")
 _UNICODE_ESCAPE: Final = re.compile(rb"%[uU]([0-9A-Fa-f]{4})")
 
 
@@ -115,7 +116,8 @@ class SiteReading:
 
     def whole(self, path: bytes) -> bytes:
         """A path that was read, as whole paths are compared and counted."""
-        return _FORMAT.sub(b"", path) if self.format_suffix and path.find(b".") >= 0 else path
+        dot = path.rfind(b".") if self.format_suffix else -1
+        return path[:dot] if dot > path.rfind(b"/") + 1 and _FORMAT.fullmatch(path, dot + 1) is not None else path
 
     @staticmethod
     def fold_case(text: bytes) -> bytes:
@@ -129,6 +131,8 @@ class SiteReading:
 
     def names(self, name: bytes) -> tuple[bytes, ...]:
         """The names by which the site may know a parameter, decoded as it came; the first is the one that rules' names become."""
+        if _PLAIN_NAME.fullmatch(name) is not None:
+            return (name,)
         read = name
         if self.php_names:
             read = read.lstrip(b" ").partition(b"\0")[0]
@@ -141,7 +145,7 @@ class SiteReading:
         found: tuple[bytes, ...] = (read,)
         if self.name_brackets and (b"[" in name or b"]" in name):
             base = _BASE_NAME.match(read.lstrip(b" "))
-            if base is not None:
+            if base is not None and base[1] != read:
                 found = (read, base[1])
         return found
 
@@ -199,7 +203,7 @@ LOOSE: Final = SiteReading(
 """What any server takes for the same, but for front controllers: see LOOSE_FRONT."""
 
 LOOSE_FRONT: Final = replace(LOOSE, front_controller=True)
-"""The other reading of a path that goes on after a script: `/index.php/signup` is `/index.php` for Apache, `/signup` for Laravel."""
+"""The other reading of what goes on after a script: `/index.php/signup` is `/index.php` to Apache, `/signup` to Laravel."""
 
 PRESETS: Final[Mapping[str, SiteReading]] = {
     "strict": STRICT,

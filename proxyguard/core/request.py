@@ -108,7 +108,7 @@ class Request:
         if paths is None:
             path = LOOSE.path(self.target)
             paths = (path,)
-            if self.target.find(b".") >= 0 or self.target.find(b"%") >= 0:
+            if (self.target if self.target.find(b"%") < 0 else percent_decode(self.target)).lower().find(b".php") >= 0:
                 other = LOOSE_FRONT.path(self.target)
                 if other != path:
                     paths = (path, other)

@@ -241,7 +241,7 @@ _PRESET_SCHEMA: Final[Schema] = {"enum": list(PRESETS)}
 
 
 def _preset(node: Node, subject: str) -> SiteReading:
-    written = read_scalar(node, subject, "a kind of server", _PATHS_EXAMPLE).text
+    written = read_scalar(node, subject, "a kind of server", _PATHS_EXAMPLE)
     found = PRESETS.get(written)
     if found is None:
         raise Fault(f"{subject} has no kind of server {quoted(written)}", name_hint(written, tuple(PRESETS), "kinds of server"))
@@ -273,9 +273,7 @@ def _paths(node: Node, report: Report, subject: str, around: Any) -> Any:
 
 
 PATHS: Final = Kind(
-    _paths,
-    f"{', '.join(list(PRESETS)[:-1])} or {list(PRESETS)[-1]}; or a mapping",
-    {"anyOf": [_PRESET_SCHEMA, READING.schema()]},
+    _paths, f"{', '.join(list(PRESETS)[:-1])} or {list(PRESETS)[-1]}; or a mapping", {"anyOf": [_PRESET_SCHEMA, READING.schema()]}
 )
 
 _CERTIFICATE_EXAMPLE: Final = "{chain: FILE, key: FILE}, both PEM"

@@ -1,6 +1,6 @@
-"""Real servers that say which handler was reached, for tests of how each reads paths and parameters. Killed at the end, by process id.
+"""Real servers that say which handler was reached, for tests of how each reads paths and parameters. Each is killed at the end.
 
-Each answers `SIGNUP` at `/signup` (or `/signup.php`), `ADMIN` at `/admin/`, and `SEARCH` with the numbers that it read from `page`.
+Each answers `SIGNUP` at `/signup` (or `/signup.php`), `ADMIN` at `/admin/`, and `SEARCH` with the numbers that it read in `page`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def _express(name: str) -> Callable[[Path, int], Sequence[str | Path]]:
 
 def _gunicorn(module: str) -> Callable[[Path, int], Sequence[str | Path]]:
     return lambda _folder, port: (
-        sys.executable, "-m", "gunicorn", "--chdir", FILES, "--bind", f"127.0.0.1:{port}", "--threads", "4", f"{module}:application",
+        sys.executable, "-m", "gunicorn", "--chdir", FILES, "--bind", f"127.0.0.1:{port}", "--threads", "4",
+        f"{module}:application",
     )  # fmt: skip
 
 
@@ -146,7 +147,8 @@ SERVERS: Final[dict[str, SpellingServer]] = {
     "nginx": SpellingServer("nginx", _has("nginx"), _nginx, admin="/admin/index.html", reached=("//signup", "/%73ignup")),
     "express4": SpellingServer("express", _has_express, _express("express4"), reached=("/SIGNUP", "/signup/", "/SIGNUP/")),
     "express5": SpellingServer("express", _has_express, _express("express5"), reached=("/SIGNUP", "/signup/", "/SIGNUP/")),
-    "php": SpellingServer("php", _has("php"), _php, "/signup.php", "/search.php", "/signup.php", ("/signup.php/x", "/signup.php/")),
+    "php": SpellingServer("php", _has("php"), _php, "/signup.php", "/search.php", "/signup.php", ("/signup.php/x",
+    "/signup.php/")),
     # whose /admin/index.php answers for every path below /admin/ that is no file: for a rule, that is a prefix
     "apache": SpellingServer(
         "php", lambda: bool(list(APACHE_MODULES.glob("libphp*.so"))), _apache, "/signup.php", "/search.php", "/admin/index.php",

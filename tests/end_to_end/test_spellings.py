@@ -41,28 +41,38 @@ def target_spellings(page: str) -> list[str]:
         page + "/", page + "//", page.upper() + "/", "/" + page, "//" + page, f"/.{page}"[:0] + "///" + page,
         page + "/x", page + "/x.css", page + "/x/y", page + "/%20", page + "/.x", page + "/;x", page + "/x;y",
         page + ";", page + ";a", page + ";a=1", page + ";jsessionid=1", page + ";a;b", page + ";a=1;b=2/", page + ";a%2Fb",
-        page + ";a%2fb/c", page + "%3b", page + "%3Ba=1", f"/;{page}", f"/;x{page}", f"/;x=1{page}", f"/;a/;b{page}", f"/a;b/..;{page}",
-        f"/{escaped}{rest}", f"/{escaped.upper()}{rest}", f"/%{ord(first.upper()):02X}{rest}", page[:-1] + f"%{ord(page[-1]):02x}",
+        page + ";a%2fb/c", page + "%3b", page + "%3Ba=1", f"/;{page}", f"/;x{page}", f"/;x=1{page}", f"/;a/;b{page}",
+        f"/a;b/..;{page}",
+        f"/{escaped}{rest}", f"/{escaped.upper()}{rest}", f"/%{ord(first.upper()):02X}{rest}",
+        page[:-1] + f"%{ord(page[-1]):02x}",
         f"%2F{page[1:]}", f"/%2f{page[1:]}", f"{page}%2f", f"{page}%2F", f"{page}%2fx",
         page + "?", page + "?x", page + "?/x", page + "?x=/y.css", page + "?;", page + "&x", page + "%3f", page + "%3Fx",
         page + ".", page + "..", page + "%20", page + "+", page + "%09", page + "%0a", page + "%00", page + "%00.css", page + "~",
         page + ".json", page + ".html", page + ".css", page + ".php", page + ".php/x", stem + ".json", stem, stem + "/",
         page + ":x", page + "::$DATA", f"/(S(abc)){page}", f"/index.php{page}", f"/index.php/x{page}", page + "/index.php",
         page + "/index.html", folder + "/", folder or "/", folder + "//" + name, page + "/index.jsp", folder + "/./" + name,
-        folder + "/x/../" + name, folder + "\\" + name, page + "\\", f"http://x{page}", f"http://x{page}/", f"http://x{page.upper()}",
-        page.replace("i", "%C4%B1"), page.replace("s", "%C5%BF"), page.replace("s", "%C0%B3"), page + "%C2%A0", page + "%E2%80%8B",
+        folder + "/x/../" + name, folder + "\\" + name, page + "\\", f"http://x{page}", f"http://x{page}/",
+        f"http://x{page.upper()}",
+        page.replace("i", "%C4%B1"), page.replace("s", "%C5%BF"), page.replace("s", "%C0%B3"), page + "%C2%A0",
+        page + "%E2%80%8B",
     ]  # fmt: skip
 
 
 QUERIES: Final = (
-    "page=500", "&" * 1000 + "page=500", "&" * 999 + "page=500", "page=0000000000000000500", "page=" + "0" * 400 + "500", "page=500abc",
-    "page=500.", "page=500.0", "page=500.9", "page=5e2", "page=5E2", "page=5e+2", "page=.5e3", "page=0x1f4", "page=0X1F4", "page=0x1f4z",
-    "page=5_00", "page=+500", "page=%2B500", "page=%20500", "page=500%20", "page=%0a500", "page=%0d%0a500", "page=%09500", "page=%0b500",
+    "page=500", "&" * 1000 + "page=500", "&" * 999 + "page=500", "page=0000000000000000500", "page=" + "0" * 400 + "500",
+    "page=500abc",
+    "page=500.", "page=500.0", "page=500.9", "page=5e2", "page=5E2", "page=5e+2", "page=.5e3", "page=0x1f4", "page=0X1F4",
+    "page=0x1f4z",
+    "page=5_00", "page=+500", "page=%2B500", "page=%20500", "page=500%20", "page=%0a500", "page=%0d%0a500", "page=%09500",
+    "page=%0b500",
     "page=%0c500", "page=%00500", "page=500%00", "page=500,0", "page=%EF%BC%95%EF%BC%90%EF%BC%90", "page=%D9%A5%D9%A0%D9%A0",
-    "page=%C2%A0500", "page=%E2%80%83500", "page=%EF%BB%BF500", "page=0o764", "page=0b111110100", "page=0764", "page=1e3", "page=1e999",
-    "page=Infinity", "page=inf", "page[]=500", "page%5B%5D=500", "page[0]=500", "page[a]=500", "[page]=500", "page[=500", "page%5b=500",
+    "page=%C2%A0500", "page=%E2%80%83500", "page=%EF%BB%BF500", "page=0o764", "page=0b111110100", "page=0764", "page=1e3",
+    "page=1e999",
+    "page=Infinity", "page=inf", "page[]=500", "page%5B%5D=500", "page[0]=500", "page[a]=500", "[page]=500", "page[=500",
+    "page%5b=500",
     "+page=500", "%20page=500", "++page=500", "page%00x=500", "page%00=500", "p%61ge=500", "pa%67e=500", "page=1&page=500",
-    "page=500&page=1", "x;page=500", "?page=500", "page=500;x", "page=500%3bx", "page=500#", "a=1;page=500", "page=%35%30%30", "page=500/",
+    "page=500&page=1", "x;page=500", "?page=500", "page=500;x", "page=500%3bx", "page=500#", "a=1;page=500", "page=%35%30%30",
+    "page=500/",
     "PAGE=500", "page=--500", "page=+-500", "page=1&page[]=500", "page[]=1&page[]=500", "page=500d", "page=500f", "page=500L",
 )  # fmt: skip
 
@@ -89,7 +99,8 @@ def spelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spelled]:
     (rules / "3.yaml").write_text(bundled)
     with running(names, folder) as ports:
         sites = "sites:\n" + "".join(
-            f"- hosts: [{name}.example]\n  upstream: http://127.0.0.1:{port}\n  paths: {SERVERS[name].preset}\n  rule_sets: [guard]\n"
+            f"- hosts: [{name}.example]\n  upstream: http://127.0.0.1:{port}\n"
+            f"  paths: {SERVERS[name].preset}\n  rule_sets: [guard]\n"
             f"- hosts: [loose-{name}.example]\n  upstream: http://127.0.0.1:{port}\n  rule_sets: [loose]\n"
             f"- hosts: [bundled-{name}.example]\n  upstream: http://127.0.0.1:{port}\n  rule_sets: [sign-up-and-log-in]\n"
             for name, port in ports.items()

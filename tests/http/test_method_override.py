@@ -11,7 +11,7 @@ from proxyguard.http.method_override import acting_method
 
 
 def head(method: bytes, *headers: tuple[bytes, bytes], target: bytes = b"/") -> RequestHead:
-    return RequestHead(method, target, b"x", b"x", headers, b"1.1", BodyKind.NONE, None, True, False, None, (), False)
+    return RequestHead(method, target, b"x", b"x", headers, b"1.1", BodyKind.NONE, None, True, False, None, (), False)  # noqa: FBT003 - a tuple of C speed
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
-from proxyguard.core.reading import PRESETS
 from proxyguard.core.problems import format_report
+from proxyguard.core.reading import PRESETS, SiteReading
 from proxyguard.core.settings import (
     Certificate,
     FailureMode,
@@ -155,7 +155,7 @@ def _attributes(value: object, prefix: str = "") -> set[str]:
     parts = [field.name for field in fields(value)] if is_dataclass(value) and not isinstance(value, type) else []
     for name in parts or (Prefixes._fields if isinstance(value, Prefixes) else ()):
         part = getattr(value, name)
-        below = _attributes(part, f"{prefix}{name}.") if not isinstance(part, Listen) else set()
+        below = _attributes(part, f"{prefix}{name}.") if not isinstance(part, Listen | SiteReading) else set()
         names |= below or {f"{prefix}{name}"}
     return names
 
