@@ -29,11 +29,13 @@ from proxyguard.core.decision import (
     Tag,
     Tarpit,
 )
+from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Missing
 from proxyguard.limits.stores.store import BanRecord, Outcome
 from proxyguard.policy.compile.conditions import class_of
+from proxyguard.policy.compile.numbers import numbers_of
 from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.model import (
     Absent,
@@ -66,6 +68,8 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         FieldKind.SCHEME: lambda: (request.scheme,),
         FieldKind.METHOD: lambda: (request.method,),
         FieldKind.PATH: lambda: (request.path,),
+        FieldKind.LOOSE_PATH: lambda: request.loose_paths,
+        FieldKind.QUERY_STRING: lambda: tuple(request.target.split(b"?", 1)[1:]),
         FieldKind.HTTP_VERSION: lambda: (request.http_version,),
         FieldKind.QUERY: lambda: request.query.get(name, ()),
         FieldKind.COOKIE: lambda: request.cookies.get(name, ()),
@@ -100,8 +104,22 @@ def compares(kind: TextKind, text: bytes, value: bytes) -> bool:
             return re2.compile(text, options).search(value) is not None
 
 
-def number(value: bytes) -> float | None:
-    return float(value) if re.fullmatch(rb"[ \t]*[+-]?\d{1,18}(\.\d{1,18})?[ \t]*", value) else None
+def compares_loosely(kind: TextKind, text: bytes, path: bytes) -> bool:
+    """As `compares`, for a path that was folded and a text that was not."""
+    whole = LOOSE.whole(LOOSE.fold(text)) == LOOSE.whole(path)
+    match kind:
+        case TextKind.EQUAL:
+            return whole
+        case TextKind.PREFIX:
+            return path.startswith(LOOSE.fold_case(text)) or (text != b"/" and whole)
+        case TextKind.REGEX:
+            return any(compares(kind, b"(?i)" + text, each) for each in (path, path + b"/")[: 1 + (path != b"/")])
+        case _:
+            return any(compares(kind, LOOSE.fold_case(text), each) for each in (path, path + b"/")[: 1 + (path != b"/")])
+
+
+def number(value: bytes) -> tuple[float, ...]:
+    return (float(value),) if re.fullmatch(rb"[ \t]*[+-]?\d{1,18}(\.\d{1,18})?[ \t]*", value) else ()
 
 
 def holds(when: Condition, request: Request, score: float, tags: frozenset[str]) -> bool:
@@ -115,10 +133,12 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
         case Test(field=tested, matcher=matcher):
             found = values(when, request, tags)
             of_score = tested.kind == FieldKind.SCORE
-            numbers = [score] if of_score else [n for n in map(number, found) if n is not None]
+            lenient = tested.kind in (FieldKind.QUERY, FieldKind.HEADER, FieldKind.COOKIE, FieldKind.USER_AGENT)
+            numbers = [score] if of_score else [n for each in found for n in (numbers_of(each) if lenient else number(each))]
             match matcher:
                 case Text(kind, texts):
-                    return any(compares(kind, text, value) for text in texts for value in found)
+                    compare = compares_loosely if tested.kind == FieldKind.LOOSE_PATH else compares
+                    return any(compare(kind, text, value) for text in texts for value in found)
                 case InNetworks(networks):
                     within = [one for one in networks if request.client.number in one]
                     return any((":" in one.text) is not request.client.is_v4 for one in within)
@@ -155,6 +175,10 @@ def part_value(part: KeyPart, request: Request) -> Any:
             return request.host
         case KeyKind.PATH:
             return request.path
+        case FieldKind.LOOSE_PATH:
+            return request.whole_loose_path
+        case FieldKind.QUERY_STRING:
+            return tuple(request.target.split(b"?", 1)[1:]) or None
         case KeyKind.SITE:
             return "*"
         case KeyKind.QUERY:

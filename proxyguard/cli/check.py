@@ -8,10 +8,11 @@ from time import time
 import click
 
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import fail
+from proxyguard.cli.options import fail, paths_option
 from proxyguard.cli.rules import loaded_or_usage, rules_argument, tested
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Problem, name_hint
+from proxyguard.core.reading import PRESETS, STRICT, SiteReading
 from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.findings import Finding, Severity
@@ -38,11 +39,12 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option("--fix", is_flag=True, help="Fix mechanical findings in the files: duplicate entries, blanks at line ends.")
+@paths_option
 @click.option(
     "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
     help="Explain a code, such as PG020, and how to fix what it reports.",
 )  # fmt: skip
-def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
+def check(directory: Path, form: str, paths: str, *, strict: bool, fix: bool) -> None:
     """Read every rule file, report all problems, run the tests, and warn about likely mistakes.
 
     A problem keeps the rules from being loaded. A warning has a code; to keep it, write the reason beside the line and:
@@ -60,10 +62,11 @@ def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
       proxyguard check --fix rules/
       proxyguard check --explain PG020
     """
-    policy, problems, findings = checked(directory)
+    reading = PRESETS[paths]
+    policy, problems, findings = checked(directory, reading)
     if fix and any(finding.edits for finding in findings):
         _mend(findings)
-        policy, problems, findings = checked(directory)
+        policy, problems, findings = checked(directory, reading)
     found = entries(problems, findings)
     report = FORMATS[form](found)
     echo(report, nl=False)
@@ -73,13 +76,13 @@ def check(directory: Path, form: str, *, strict: bool, fix: bool) -> None:
     raise SystemExit(int(any(entry.severity in bad for entry in found)))
 
 
-def checked(directory: Path) -> tuple[Policy | None, tuple[Problem, ...], list[Finding]]:
+def checked(directory: Path, reading: SiteReading = STRICT) -> tuple[Policy | None, tuple[Problem, ...], list[Finding]]:
     """The policy, its problems (failed tests among them), and what the lints find when there are none in the files."""
     loaded = loaded_or_usage(directory)
     if loaded.policy is None:
         return None, loaded.problems, []
     _, problems = tested(directory, loaded.policy)
-    return loaded.policy, problems, lint_policy(loaded.policy, time())
+    return loaded.policy, problems, lint_policy(loaded.policy, time(), reading)
 
 
 def _mend(findings: list[Finding]) -> None:

@@ -12,11 +12,12 @@ import click
 
 from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, settings_or_exit
+from proxyguard.cli.options import config_option, fail, paths_option, settings_or_exit
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record, show_sum
 from proxyguard.cli.show_trace import show_trace
 from proxyguard.core.address import Address
+from proxyguard.core.reading import PRESETS, SiteReading
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
@@ -40,12 +41,13 @@ from proxyguard.tools.curl.curl import CurlError, parse_curl
 @click.option("--reference", metavar="REF", help="The reference on a block page: looked up in the audit log.")
 @click.option("--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings.")
 @config_option
+@paths_option
 @click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
 def explain(
     directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
     user_agent: str | None, headers: tuple[str, ...], curl: str | None, reference: str | None, audit: Path | None,
-    config: Path | None, batch: Any, *, as_json: bool,
+    config: Path | None, paths: str, batch: Any, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what the rules decide about one request, and which conditions held.
 
@@ -60,6 +62,7 @@ def explain(
     Examples:
       proxyguard explain --user-agent curl/8.5.0 --path /profiles/1
       proxyguard explain --curl "curl 'https://www.example.org/' -H 'Accept: */*'"
+      proxyguard explain --method POST --path /SIGNUP/ --paths express
       proxyguard explain --reference 7f3a9c21d0 --audit /var/log/proxyguard/audit.jsonl
       proxyguard explain --batch requests.jsonl > decisions.jsonl
     """
@@ -88,20 +91,20 @@ def explain(
     sketch = sketch._replace(headers=_with(sketch.headers, fields))
     policy = policy_or_exit(directory)
     if batch is not None:
-        explain_batch(policy, batch)
+        explain_batch(policy, batch, PRESETS[paths])
         return
     try:
         request = request_from_sample(sketch)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    found = trace(policy, request, time())
+    found = trace(policy, request, time(), reading=PRESETS[paths])
     if as_json:
         echo(json.dumps(found.as_dict()))
     else:
         show_trace(found)
 
 
-def explain_batch(policy: Policy, lines: Any) -> None:
+def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
     """One JSON object out per line in; a line that is not a request ends the program with its number."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -114,7 +117,7 @@ def explain_batch(policy: Policy, lines: Any) -> None:
             fault = "the line is not JSON" if isinstance(cause, json.JSONDecodeError) else str(error)
             hint = 'one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
             fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}\n  hint: {hint}")
-        sys.stdout.write(json.dumps(trace(policy, request, time()).as_dict()) + "\n")
+        sys.stdout.write(json.dumps(trace(policy, request, time(), reading=reading).as_dict()) + "\n")
 
 
 def _pasted(command: str, client: str) -> SampleRequest:

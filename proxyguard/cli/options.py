@@ -11,6 +11,7 @@ import click
 
 from proxyguard.cli.echo import echo
 from proxyguard.core.problems import format_report
+from proxyguard.core.reading import PRESETS
 
 if TYPE_CHECKING:
     from proxyguard.core.settings import Settings
@@ -22,6 +23,10 @@ config_option: Decorator = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Settings file. Default: $PROXYGUARD_CONFIG, else proxyguard.yaml here, if there is one.",
 )
+paths_option: Decorator = click.option(
+    "--paths", type=click.Choice(list(PRESETS)), default="strict", show_default=True, metavar="SERVER",
+    help=f"How the site reads paths, as in the settings: {', '.join(PRESETS)}.",
+)  # fmt: skip
 control_option: Decorator = click.option(
     "--control", type=click.Path(path_type=Path), help="Control socket of the running instance."
 )

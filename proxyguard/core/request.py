@@ -2,16 +2,17 @@
 
 Decides how a path, a query and a cookie are parsed; knows nothing of rules, or of how the bytes arrived.
 Everything that the client chose stays bytes: rules look at what was on the wire. The inspected `path` is what
-an origin server will act on (percent-decoded, slashes merged, without the query); the forwarded target is `target`, as received.
+an origin server will act on (percent-decoded, slashes merged, without the query, folded as `reading` says); the forwarded target
+is `target`, as received.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.reading import LOOSE, LOOSE_FRONT, STRICT, SiteReading, decoded_path, percent_decode
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order and case received."""
@@ -20,13 +21,13 @@ Values = tuple[bytes, ...]
 """The values of one field of a request: none when it is absent, several when it was repeated."""
 
 MAX_QUERY_PARAMETERS: Final = 1000
-"""Parameters looked at; more than any form sends, few enough to parse in well under a millisecond."""
+"""Parameters of a request that are not empty; the front refuses more. Forms send fewer, Express and PHP read no more."""
+
+MAX_QUERY_VALUES: Final = 256
+"""Values of one query parameter; the front refuses more. Each is compared with every rule about the parameter."""
 
 MAX_COOKIES: Final = 300
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
-
-_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
-_SLASHES: Final = re.compile(rb"/{2,}")
 
 
 class Request:
@@ -37,8 +38,8 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_index", "_path", "_query", "account", "account_key", "client", "facts", "headers", "host",
-        "http_version", "method", "scheme", "target",
+        "_cookies", "_index", "_loose_paths", "_path", "_query", "account", "account_key", "client", "facts", "headers", "host",
+        "http_version", "method", "reading", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class Request:
         self.http_version = http_version
         self._index: dict[bytes, Values] | None = None
         self._path: bytes | None = None
+        self._loose_paths: Values | None = None
         self._query: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
         self.account: bytes | None = None
@@ -68,6 +70,8 @@ class Request:
         """The keyed hash of that session."""
         self.facts: tuple[object, set[int]] | None = None
         """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
+        self.reading: SiteReading = STRICT
+        """How the site reads the target; see `read_as`."""
 
     def take_after(self, earlier: Request) -> None:
         """Reuse what was derived from an earlier request whose header fields are the very same object."""
@@ -77,13 +81,44 @@ class Request:
             if earlier.client is self.client:
                 self.facts = earlier.facts
 
+    def read_as(self, reading: SiteReading) -> None:
+        """Read path and query as the site does whose policy is asked."""
+        if reading is not self.reading:
+            self.reading = reading
+            self._path = None
+            self._query = None
+
     @property
     def path(self) -> bytes:
         """The path as rules see it: see `inspected_path`."""
         path = self._path
         if path is None:
-            path = self._path = inspected_path(self.target)
+            path = self._path = inspected_path(self.target) if self.reading is STRICT else self.reading.path(self.target)
         return path
+
+    @property
+    def whole_path(self) -> bytes:
+        """The path as limits count by it: without a format suffix, where the site drops one."""
+        return self.path if self.reading is STRICT else self.reading.whole(self.path)
+
+    @property
+    def loose_paths(self) -> Values:
+        """The path as the most lenient server reads it; both readings where one is a front controller's."""
+        paths = self._loose_paths
+        if paths is None:
+            path = LOOSE.path(self.target)
+            paths = (path,)
+            if (self.target if self.target.find(b"%") < 0 else percent_decode(self.target)).lower().find(b".php") >= 0:
+                other = LOOSE_FRONT.path(self.target)
+                if other != path:
+                    paths = (path, other)
+            self._loose_paths = paths
+        return paths
+
+    @property
+    def whole_loose_path(self) -> bytes:
+        """The first of them as limits count by it: without a format suffix."""
+        return LOOSE.whole(self.loose_paths[0])
 
     @property
     def header_index(self) -> Mapping[bytes, Values]:
@@ -99,10 +134,10 @@ class Request:
 
     @property
     def query(self) -> Mapping[bytes, Values]:
-        """Decoded query parameters by name, the first MAX_QUERY_PARAMETERS of them."""
+        """All query parameters, decoded, by name; by each name that `reading` gives them."""
         query = self._query
         if query is None:
-            query = self._query = _grouped(_query_pairs(self.target))
+            query = self._query = _read_query(self.target, self.reading)
         return query
 
     @property
@@ -110,7 +145,7 @@ class Request:
         """Cookies by name, the first MAX_COOKIES of them."""
         cookies = self._cookies
         if cookies is None:
-            cookies = self._cookies = _grouped(_cookie_pairs(self.header_index.get(b"cookie", ())))
+            cookies = self._cookies = _read_cookies(self.header_index.get(b"cookie", ()))
         return cookies
 
     @property
@@ -129,45 +164,73 @@ def inspected_path(target: bytes) -> bytes:
     That is the view origin servers match on (nginx's normalised URI). Dot segments stay: the front refuses them.
     """
     query = target.find(b"?")  # find, not `in`: bytes.__contains__ first tries its argument as a number, and fails
-    path = target if query < 0 else target[:query]
-    if path.find(b"#") >= 0:
-        path = path.partition(b"#")[0]
-    if path.find(b"%") >= 0:
-        path = percent_decode(path)
-    if path.find(b"//") >= 0:
-        path = _SLASHES.sub(b"/", path)
-    return path
+    return decoded_path(target if query < 0 else target[:query])
 
 
-def percent_decode(text: bytes) -> bytes:
-    """Decode `%XX` once; malformed escapes stay as they are."""
-    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), text)
+def count_parameters(target: bytes) -> int:
+    """How many query parameters a target has, empty ones not counted."""
+    query = target.partition(b"?")[2]
+    return len(list(filter(None, query.split(b"&"))))
 
 
-def _query_pairs(target: bytes) -> list[tuple[bytes, bytes]]:
-    _, mark, query = target.partition(b"?")
-    if not mark:
-        return []
-    pairs = []
-    for part in query.split(b"&", MAX_QUERY_PARAMETERS)[:MAX_QUERY_PARAMETERS]:
-        if part:
-            name, _, value = part.replace(b"+", b" ").partition(b"=")
-            pairs.append((percent_decode(name), percent_decode(value)))
-    return pairs
+def _read_query(target: bytes, reading: SiteReading) -> dict[bytes, Values]:
+    query = target.partition(b"?")[2]
+    if not query:
+        return {}
+    if reading.folds_names:
+        query = reading.raw_query(query)
+    parts = query.replace(b"+", b" ").split(b"&")
+    if reading.query_semicolons and query.find(b";") >= 0:
+        parts += [piece for part in parts if part.find(b";") >= 0 for piece in part.split(b";")]
+    found = _grouped([part.partition(b"=") for part in parts if part])
+    if query.find(b"%") >= 0:
+        found = _decoded(found)
+    if reading.folds_names:
+        found = _renamed(found, reading)
+    return {name: tuple(values) for name, values in found.items()}
 
 
-def _cookie_pairs(values: Values) -> list[tuple[bytes, bytes]]:
-    pairs: list[tuple[bytes, bytes]] = []
-    for line in values:
+def _decoded(found: Mapping[bytes, list[bytes]]) -> dict[bytes, list[bytes]]:
+    decoded: dict[bytes, list[bytes]] = {}
+    for name, values in found.items():
+        if name.find(b"%") >= 0:
+            name = percent_decode(name)  # noqa: PLW2901 - the same name as it is read
+        read = [percent_decode(value) if value.find(b"%") >= 0 else value for value in values]
+        if name in decoded:
+            decoded[name] += read
+        else:
+            decoded[name] = read
+    return decoded
+
+
+def _renamed(found: Mapping[bytes, list[bytes]], reading: SiteReading) -> dict[bytes, list[bytes]]:
+    renamed: dict[bytes, list[bytes]] = {}
+    for written, values in found.items():
+        for name in reading.names(written):
+            if name in renamed:
+                renamed[name] += values
+            else:
+                renamed[name] = values.copy()
+    return renamed
+
+
+def _read_cookies(lines: Values) -> dict[bytes, Values]:
+    pairs: list[tuple[bytes, bytes, bytes]] = []
+    for line in lines:
         for part in line.split(b";", MAX_COOKIES)[:MAX_COOKIES]:
             name, mark, value = part.strip(b" \t").partition(b"=")
             if mark and len(pairs) < MAX_COOKIES:
-                pairs.append((name, value.strip(b'"')))
-    return pairs
+                pairs.append((name, mark, value.strip(b'"')))
+    return {name: tuple(values) for name, values in _grouped(pairs).items()}
 
 
-def _grouped(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, Values]:
-    grouped: dict[bytes, Values] = {}
-    for name, value in pairs:
-        grouped[name] = (*grouped[name], value) if name in grouped else (value,)
+def _grouped(pairs: Iterable[tuple[bytes, bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    """Values by name, in time linear in the pairs, which have the mark between them."""
+    grouped: dict[bytes, list[bytes]] = {}
+    for name, _, value in pairs:
+        values = grouped.get(name)
+        if values is None:
+            grouped[name] = [value]
+        else:
+            values.append(value)
     return grouped

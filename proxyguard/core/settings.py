@@ -12,6 +12,7 @@ from pathlib import Path
 
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
+from proxyguard.core.reading import STRICT, SiteReading
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -94,6 +95,10 @@ class Site:
     upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
     rule_sets: tuple[str, ...] | None = None
     """Names of the rule sets that apply; None means all."""
+    paths: SiteReading | None = None
+    """How its server reads paths; None: as the settings say for all sites."""
+    method_override: bool | None = None
+    """Whether headers that name another method pass; None: as the settings say for all sites."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +223,10 @@ class Settings:
     """Unix socket for commands on the running instance; None: named after the admin port, in a folder of its user."""
     sites: tuple[Site, ...] = ()
     rules: Path = Path("rules")
+    paths: SiteReading = STRICT
+    """How sites that do not say it themselves read paths and the names of parameters."""
+    method_override: bool = False
+    """Whether `X-HTTP-Method-Override` and its kin pass; rules then see the method that they name."""
     mode: Mode = Mode.ENFORCE
     failure_mode: FailureMode = FailureMode.OPEN
     trust: Trust = field(default_factory=Trust)
@@ -235,3 +244,11 @@ class Settings:
     """Keeps what operators decided about restrictions over restarts; None: it ends with the instance."""
     key_secret: str | None = None
     """Keys the hashes of cookie and header values; None: a random one for the life of the process."""
+
+    def reading_of(self, site: Site) -> SiteReading:
+        """How a site reads paths."""
+        return self.paths if site.paths is None else site.paths
+
+    def keeps_override(self, site: Site) -> bool:
+        """Whether headers that name another method pass to a site."""
+        return self.method_override if site.method_override is None else site.method_override

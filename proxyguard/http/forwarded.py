@@ -15,6 +15,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Trust
 from proxyguard.http.http1.names import FRAMING, HOP_BY_HOP
+from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.http.trusted_networks import TrustedNetworks
 
 MAX_HOPS: Final = 32
@@ -72,7 +73,7 @@ class ClientAddressResolver:
     def __init__(self, trust: Trust) -> None:
         self.trusted = TrustedNetworks(trust.proxies)
         self._header = trust.header.lower().encode("ascii")
-        self._drop = frozenset({self._header})
+        self._drop = METHOD_HEADERS | {self._header}
         asked_for = {name.lower().encode("ascii") for name in trust.keep}
         self._keep = (ORIGIN_HEADERS | asked_for | {self._header}) - OURS - HOP_BY_HOP - FRAMING
         self._last: tuple[Address, Headers, list[_Hop]] | None = None

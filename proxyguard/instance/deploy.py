@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxyguard.core.problems import Problem
+from proxyguard.core.reading import SiteReading
 from proxyguard.core.settings import Settings
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
@@ -14,28 +15,30 @@ from proxyguard.policy.sites import HostTable, Policies
 
 
 def compile_sites(policy: Policy, settings: Settings, secret: bytes, yield_control: YieldControl = never_yield) -> Policies:
-    """One compiled policy per distinct choice of rule sets. Raises RulesRejected when a site names one that is not there.
+    """One compiled policy per distinct choice of rule sets and reading of paths. Raises RulesRejected when a site names a set
+    that is not there.
 
     `yield_control` is called between short steps, for a thread beside a serving loop.
     """
     everywhere = {rule_set.name for rule_set in policy.rule_sets if rule_set.common or rule_set.name == GIVEN_NAME}
     known = {rule_set.name for rule_set in policy.rule_sets} - everywhere
-    compiled: dict[tuple[str, ...] | None, CompiledPolicy] = {}
+    compiled: dict[tuple[tuple[str, ...] | None, SiteReading], CompiledPolicy] = {}
 
-    def compiled_for(names: tuple[str, ...] | None) -> CompiledPolicy:
-        if names not in compiled:
+    def compiled_for(names: tuple[str, ...] | None, reading: SiteReading) -> CompiledPolicy:
+        if (names, reading) not in compiled:
             chosen = tuple(r for r in policy.rule_sets if names is None or r.name in everywhere or r.name in names)
             try:
-                compiled[names] = compile_policy(
+                compiled[names, reading] = compile_policy(
                     Policy(chosen, policy.digest),
                     mode=settings.mode,
                     secret=secret,
                     prefixes=settings.counting.prefixes,
+                    reading=reading,
                     yield_control=yield_control,
                 )
             except PolicyError as error:
                 raise RulesRejected((Problem(str(settings.rules), 0, 0, str(error)),)) from error
-        return compiled[names]
+        return compiled[names, reading]
 
     entries: list[tuple[str, CompiledPolicy]] = []
     for site in settings.sites:
@@ -44,5 +47,5 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes, yield_contr
                 hint = f"rule sets in {settings.rules}: {', '.join(sorted(known)) or 'none'}"
                 message = f"site {site.hosts[0]}: there is no rule set {name!r}"
                 raise RulesRejected((Problem("proxyguard.yaml", 0, 0, message, hint),))
-        entries += [(host, compiled_for(site.rule_sets)) for host in site.hosts]
-    return Policies(policy.digest, HostTable(entries), compiled_for(None))
+        entries += [(host, compiled_for(site.rule_sets, settings.reading_of(site))) for host in site.hosts]
+    return Policies(policy.digest, HostTable(entries), compiled_for(None, settings.paths))

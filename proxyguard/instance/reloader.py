@@ -26,6 +26,9 @@ POLL_SECONDS: Final = 0.5
 """Between looks at the files. A change is acted on when two looks in a row agree, so a half-written save is not. Two looks and
 the reading of the rules stay below two seconds, within which a changed restriction has to hold."""
 
+SLOW_SECONDS: Final = 10.0
+"""A reading that takes longer is worth a line in the log: until it ends, the rules of before stay in force."""
+
 MAX_CHANGES: Final = 10
 """Looks in a row that may each find another change. Then the files are loaded as they are, so that a busy script cannot put off
 a reload for ever."""
@@ -115,7 +118,8 @@ class Reloader:
                 load = self._begin_load(before)
             self._speculative = None
             try:
-                await self._put_in_force(await load.policy)
+                load, policy = await self._read(load)
+                await self._put_in_force(policy)
             except RulesRejected as error:
                 self._tried = error.files
                 self._counts.reloads["refused"] += 1
@@ -127,11 +131,30 @@ class Reloader:
                 self.last = {"result": "failed; the rules of before stay in force", "time": time()}
                 raise
             finally:
-                self._seen = signature_of_load(before, await self._signature(), load.started_ns)
+                self._seen = signature_of_load(load.signature, await self._signature(), load.started_ns)
             self._counts.reloads["applied"] += 1
             self.last = {"result": "applied", "time": time(), "digest": self.current.digest}
             logger.info("rules reloaded, digest %s", self.current.digest[:12])
             return self.last
+
+    async def _read(self, load: _Load) -> tuple[_Load, PolicyTransfer]:
+        """Wait for a reading. One whose files change meanwhile is given up for a new one. Raises RulesRejected."""
+        changes, is_logged = 0, False
+        try:
+            while not (await asyncio.wait((load.policy,), timeout=self._poll_seconds))[0]:
+                if not is_logged and time_ns() - load.started_ns > SLOW_SECONDS * 1e9:
+                    is_logged = True
+                    logger.warning("reading the rules takes more than %.0f s; those of before stay in force", SLOW_SECONDS)
+                now = await self._signature()
+                if now != load.signature and changes < MAX_CHANGES:
+                    load.cancel()
+                    logger.info("the rules changed while they were read, and are read again")
+                    load = self._begin_load(now)
+                    changes += 1
+        except asyncio.CancelledError:
+            load.cancel()
+            raise
+        return load, load.policy.result()
 
     async def hold_in_shadow(self, rule: str) -> None:
         """Put one rule of the policy in force into shadow, without reading any file, until `release`. Raises RulesRejected."""

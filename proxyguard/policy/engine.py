@@ -140,6 +140,8 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
 
     `given` are tags that the request has before any rule is looked at: those of the restrictions that are on.
     """
+    if request.reading is not policy.reading:
+        request.read_as(policy.reading)
     facts = policy.facts(request)
     order = policy.candidates(facts)
     for tag in given:

@@ -19,7 +19,7 @@ from proxyguard.core.yaml.nodes import MAX_BYTES
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.fields.registry import field_types
-from proxyguard.policy.model import Policy
+from proxyguard.policy.model import Policy, RuleSet
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.lists import ListFiles, read_bounded, reason
 from proxyguard.policy.parse.names import check_names
@@ -28,6 +28,9 @@ from proxyguard.policy.parse.rules import MAX_RULES
 
 MAX_FILES: Final = 5000
 MAX_LEVELS: Final = 8
+
+MAX_TEST_DECISIONS: Final = 500_000
+"""Requests of all tests of a folder together: about ten seconds at each reload."""
 
 SUFFIXES: Final = (".yaml", ".yml")
 LISTS_DIRECTORY: Final = "lists"
@@ -72,6 +75,9 @@ def load_policy(directory: Path) -> LoadResult:
     if problems:
         return LoadResult(None, tuple(sorted(problems)), files)
     rule_sets = expanded(file.rule_set for file in parsed if file.rule_set is not None)
+    too_much = _check_tests(rule_sets)
+    if too_much is not None:
+        return LoadResult(None, (too_much,), files)
     return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests)), (), files)
 
 
@@ -139,6 +145,20 @@ def _check_size(parsed: list[ParsedFile]) -> None:
             message = f"the policy has more than {MAX_RULES} rules from this file on"
             file.report.add(1, 1, message, "put addresses and words into lists")
             return
+
+
+def _check_tests(rule_sets: tuple[RuleSet, ...]) -> Problem | None:
+    """The test with which the tests of all files together need more decisions than a reload has time for."""
+    decisions = 0
+    for rule_set in rule_sets:
+        for test in rule_set.tests:
+            asked = sum(step.repeat for step in test.steps)
+            decisions += asked
+            if decisions > MAX_TEST_DECISIONS:
+                named = f"the test '{test.name}'" if test.name else "the test"
+                message = f"{named} asks for {asked:,} requests, and all tests up to it for {decisions:,}"
+                return Problem(*test.place, message, f"at most {MAX_TEST_DECISIONS:,} in a folder; lower `repeat`")
+    return None
 
 
 def _digest(directory: Path, digests: dict[Path, str]) -> str:

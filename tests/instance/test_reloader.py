@@ -353,3 +353,32 @@ def test_a_given_restriction_applies_to_sites_that_choose_their_rule_sets(rules:
         chosen = (Site(hosts=("a.example",), rule_sets=(name,)),)
         with pytest.raises(RulesRejected, match=f"there is no rule set '{name}'"):
             compile_sites(loaded.policy, Settings(rules=rules, sites=chosen), b"x")
+
+
+def test_a_change_gives_up_the_reading_under_way_and_a_slow_one_is_logged(
+    rules: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed = Installed()
+    begun: list[str] = []
+
+    async def read(folder: Path, mode: Mode) -> PolicyTransfer:
+        begun.append((folder / "10-one.yaml").read_text())
+        if len(begun) == 1:
+            await asyncio.Event().wait()  # a test that never ends
+        return PolicyTransfer.of(load_tested(folder), mode)
+
+    monkeypatch.setattr("proxyguard.instance.reloader.load_in_child", read)
+    monkeypatch.setattr("proxyguard.instance.reloader.SLOW_SECONDS", 0.01)
+
+    async def run() -> None:
+        reloading = asyncio.create_task(installed.reloader(rules, poll_seconds=0.02).reload())
+        async with asyncio.timeout(20):
+            while not caplog.records:  # noqa: ASYNC110 - what the reload does is only seen from outside
+                await asyncio.sleep(0.005)
+            (rules / "10-one.yaml").write_text(GOOD.replace("no-curl", "never-curl"))
+            await reloading
+
+    asyncio.run(run())
+    assert len(begun) == 2
+    assert (installed.results, installed.modes) == ({"applied": 1}, [{"never-curl": Mode.ENFORCE}])
+    assert caplog.records[0].getMessage() == "reading the rules takes more than 0 s; those of before stay in force"

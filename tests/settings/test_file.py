@@ -10,6 +10,7 @@ import pytest
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import format_report
+from proxyguard.core.reading import PRESETS, SiteReading
 from proxyguard.core.settings import (
     Certificate,
     FailureMode,
@@ -66,6 +67,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "control": ("/run/x.sock", Path("/run/x.sock")),
     "rules": ("my-rules", Path("my-rules")),
     "mode": ("shadow", Mode.SHADOW),
+    "paths": ("express", PRESETS["express"]),
+    "method_override": ("true", True),
     "failure_mode": ("closed", FailureMode.CLOSED),
     "trust.proxies": ("[10.0.0.0/8, '2001:db8::1']", (Network.parse("10.0.0.0/8"), Network.parse("2001:db8::1"))),
     "trust.header": ("CF-Connecting-IP", "cf-connecting-ip"),
@@ -156,7 +159,7 @@ def _attributes(value: object, prefix: str = "") -> set[str]:
     parts = [field.name for field in fields(value)] if is_dataclass(value) and not isinstance(value, type) else []
     for name in parts or (Prefixes._fields if isinstance(value, Prefixes) else ()):
         part = getattr(value, name)
-        below = _attributes(part, f"{prefix}{name}.") if not isinstance(part, Listen) else set()
+        below = _attributes(part, f"{prefix}{name}.") if not isinstance(part, Listen | SiteReading) else set()
         names |= below or {f"{prefix}{name}"}
     return names
 

@@ -144,7 +144,7 @@ class Front:
         buffer = ReadBuffer()
         pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error, buffer)
         routes = HostTable(
-            (host, Route(site, pool.group(site), authority_of(site.upstreams[0])))
+            (host, Route(site, pool.group(site), authority_of(site.upstreams[0]), settings.keeps_override(site)))
             for site in settings.sites
             if site.upstreams
             for host in site.hosts

@@ -8,6 +8,7 @@ from proxyguard.adapters.mitmproxy.messages import Outbox
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.request import Request
 from proxyguard.http.http1.heads import RequestHead
+from proxyguard.http.method_override import acting_method
 
 
 def open_exchange(
@@ -32,7 +33,8 @@ def open_exchange(
         return None
     client = services.resolver.resolve(link.peer, head.headers)
     scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
-    request = Request(client, head.method, scheme, head.host, head.target, head.headers, version)
+    method = acting_method(head) if route.keeps_override else head.method
+    request = Request(client, method, scheme, head.host, head.target, head.headers, version)
     if before is not None:
         request.take_after(before)
     return Exchange(services, link, outbox, codec, head, request, route, now, whole=whole)

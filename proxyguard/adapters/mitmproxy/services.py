@@ -22,6 +22,7 @@ from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import RequestHead
+from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.policy.sites import HostTable
 
 MAX_DELAYED: Final = 1000
@@ -34,6 +35,8 @@ class Route(NamedTuple):
     site: Site
     group: UpstreamGroup
     authority: bytes
+    keeps_override: bool = False
+    """Whether headers that name another method pass."""
 
 
 class Upstreams(Protocol):
@@ -119,6 +122,8 @@ class FrontServices:
         """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
         authority = head.authority or route.authority
         drop, keep, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
+        if route.keeps_override:
+            drop = drop - METHOD_HEADERS
         if hide:
             drop, keep = drop | {hide}, keep - {hide}
         return serialise.request_head(head, add=add, drop=drop, keep=keep, authority=authority)

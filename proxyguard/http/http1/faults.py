@@ -19,6 +19,7 @@ REQUEST_FAULTS: Final[dict[str, int]] = {
     "target-dots": 400,
     "target-backslash": 400,
     "target-control": 400,
+    "target-parameters": 400,
     # The header section (RFC 9112 section 5).
     "bare-lf": 400,
     "bare-cr": 400,

@@ -54,7 +54,7 @@ NOT_IN_TRAILERS: Final = frozenset({
     b"max-forwards", b"http2-settings", b"content-type", b"content-encoding", b"content-range", b"range", b"if-match",
     b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range", b"authorization", b"www-authenticate", b"cookie",
     b"set-cookie", b"cache-control", b"age", b"expires", b"date", b"location", b"retry-after", b"vary", b"warning", b"via",
-    b"user-agent", b"origin", b"referer", b"x-http-method", b"x-http-method-override", b"x-method-override",
+    b"user-agent", b"origin", b"referer", b"x-http-method", b"x-http-method-override", b"x-method-override", b"x-method",
 })  # fmt: skip
 """RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, response control. Dropped from trailers in every
 spelling; so is what `claims` knows."""

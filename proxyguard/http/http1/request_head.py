@@ -14,7 +14,15 @@ from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import TOKEN, list_tokens
 from proxyguard.http.http1.heads import BodyKind, RequestHead
 from proxyguard.http.http1.names import END_TO_END, FRAMING, MISSPELT_FRAMING
-from proxyguard.http.http1.target import RequestTarget, check_path, read_authority, read_target, same_authority
+from proxyguard.http.http1.target import (
+    FEW_PARAMETER_BYTES,
+    RequestTarget,
+    check_path,
+    check_query,
+    read_authority,
+    read_target,
+    same_authority,
+)
 
 LINE_SPARE_BYTES: Final = 64
 """What a request line may have besides its target: a method of at most 32 bytes, two spaces, the version, CRLF."""
@@ -71,6 +79,8 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
     if target.startswith(b"/"):
         if _TWO_READINGS.search(target) is not None:
             check_path(target)
+        if len(target) >= FEW_PARAMETER_BYTES:
+            check_query(target)
         reduced = RequestTarget(target)
     else:
         reduced = read_target(method, target)

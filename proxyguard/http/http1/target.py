@@ -7,15 +7,19 @@ broken escapes and control characters in the path, fragments, names that are not
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
-from proxyguard.core.request import percent_decode
+from proxyguard.core.reading import percent_decode
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_VALUES
 from proxyguard.http.http1.faults import Malformed
 
 MAX_HOST_BYTES: Final = 253
 """The longest name DNS carries (RFC 1035 section 2.3.4), without the final dot."""
+
+FEW_PARAMETER_BYTES: Final = 2 * MAX_QUERY_VALUES
 
 _AUTHORITY: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*)\.?)(?::([0-9]{1,5}))?")
 _ABSOLUTE: Final = re.compile(rb"(https?)://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -78,6 +82,22 @@ def check_path(target: bytes) -> None:
         raise Malformed("target-dots")
 
 
+def check_query(target: bytes) -> None:
+    """Raise Malformed for more parameters, or more of one name, than rules look at; servers stop at such bounds as well.
+
+    For targets of at least FEW_PARAMETER_BYTES: a shorter one has no room for so many.
+    """
+    parts = [part for part in target.partition(b"?")[2].split(b"&") if part]
+    if len(parts) > MAX_QUERY_PARAMETERS:
+        raise Malformed("target-parameters")
+    if len(parts) > MAX_QUERY_VALUES:
+        names = Counter([part.partition(b"=")[0] for part in parts])
+        if len(names) < len(parts) and b"%" in target:
+            names = Counter([percent_decode(part.partition(b"=")[0]) for part in parts])
+        if max(names.values()) > MAX_QUERY_VALUES:
+            raise Malformed("target-parameters")
+
+
 class RequestTarget:
     """A target in origin-form (or `*`), and the scheme and authority that an absolute-form has besides."""
 
@@ -105,6 +125,7 @@ def read_target(method: bytes, target: bytes) -> RequestTarget:
         rest = b"/" + rest
     if rest != b"*":
         check_path(rest)
+        check_query(rest)
     return RequestTarget(rest, read_authority(authority), scheme.lower())
 
 

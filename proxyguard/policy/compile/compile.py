@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import Action, Allow, Ban, Decision, Mode, Score, Tag
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
@@ -108,7 +109,7 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "mode", "restricts",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "mode", "reading", "restricts",
         "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
@@ -123,7 +124,10 @@ class CompiledPolicy:
         always: tuple[int, ...],
         by_trigger: Mapping[Trigger, tuple[int, ...]],
         keys: KeyMaker,
+        reading: SiteReading,
     ) -> None:
+        self.reading = reading
+        """How the site reads paths and parameters; requests are read so before they are asked anything."""
         self.digest = policy.digest
         self.mode = mode
         self.rule_sets = tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common)
@@ -185,9 +189,12 @@ def compile_policy(
     mode: Mode = Mode.ENFORCE,
     secret: bytes,
     prefixes: Prefixes = DEFAULT_PREFIXES,
+    reading: SiteReading = STRICT,
     yield_control: YieldControl = never_yield,
 ) -> CompiledPolicy:
     """Index a policy; `mode` is the weakest mode of all, `secret` keys the hashes in limit and ban keys.
+
+    `reading` is how the site reads paths: texts of rules are folded as paths are.
 
     `yield_control` is called between steps of a few milliseconds, for a compilation in a thread beside a serving loop.
     Raises PolicyError for what parsing cannot see: a pattern too large to compile, an `allow` with a limit.
@@ -195,7 +202,7 @@ def compile_policy(
     ordered = [(rule_set, rule, rule_set.mode_of(rule, mode)) for rule_set in policy.rule_sets for rule in rule_set.rules]
     live = [(rule_set, rule, own) for rule_set, rule, own in ordered if own is not Mode.OFF]
     live.sort(key=lambda entry: not isinstance(entry[1].action, Allow))
-    keys = KeyMaker(secret, prefixes)
+    keys = KeyMaker(secret, prefixes, reading)
     numbers = FactNumbers()
     nodes = [normal_form(rule.when, numbers) for _, rule, _ in in_steps(live, yield_control)]
     compiled = tuple(
@@ -208,10 +215,11 @@ def compile_policy(
         mode,
         summary=tuple(_info(rule_set, rule, own) for rule_set, rule, own in ordered if not rule_set.common),
         rules=compiled,
-        facts=FactTable(numbers.tests, yield_control),
+        facts=FactTable(numbers.tests, yield_control, reading),
         always=always,
         by_trigger=by_trigger,
         keys=keys,
+        reading=reading,
     )
     if yield_control is not never_yield:
         leaving: list[object] = [ordered, live, nodes, numbers]

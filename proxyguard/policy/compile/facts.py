@@ -7,31 +7,25 @@ is the negation of a present one, so that a request is asked only about what it 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.address import Network
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
+from proxyguard.policy.compile.numbers import number_of, numbers_of
+from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import checker
 from proxyguard.policy.compile.text_index import TextIndex
 from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, SingleValue
-from proxyguard.policy.fields.registry import canonical, field_type
+from proxyguard.policy.fields.registry import canonical, field_type, read_name, reading_of
 from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetworks, Present, Signed, Test, Text, TextKind
-
-_NUMBER: Final = re.compile(rb"[ \t]*([+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?)[ \t]*")
-"""What counts as a number in a value: decimal, without exponent; an octet count has at most 16 digits."""
 
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
-
-
-def number_of(value: bytes) -> float | None:
-    """A value as a number, or None."""
-    match = _NUMBER.fullmatch(value)
-    return float(match[1]) if match else None
 
 
 class FactNumbers:
@@ -67,7 +61,9 @@ class FieldIndex(NamedTuple):
     """From a value to the tests that hold for it."""
 
 
-def field_index(tests: Iterable[tuple[Test, int]], yield_control: YieldControl) -> FieldIndex:
+def field_index(
+    tests: Iterable[tuple[Test, int]], yield_control: YieldControl, row: FieldType, reading: SiteReading
+) -> FieldIndex:
     """Raises PolicyError when a pattern cannot be compiled."""
     texts: list[tuple[TextKind, bytes, int]] = []
     bounds: list[tuple[AtLeast | AtMost, int]] = []
@@ -87,8 +83,12 @@ def field_index(tests: Iterable[tuple[Test, int]], yield_control: YieldControl) 
                 pass  # networks are a table of their own; what is absent has no values
             case _:
                 assert_never(test.matcher)
-    by_text = TextIndex(texts, yield_control).finder() if texts else None
-    by_number = _number_finder(bounds) if bounds else None
+    by_text: Find | None = None
+    if texts:
+        read = reading_of(row, reading)
+        finder = TextIndex(texts, yield_control).finder if read is None else partial(path_finder, texts, read, yield_control)
+        by_text = finder()
+    by_number = _number_finder(bounds, lenient=row.is_lenient) if bounds else None
     by_signature = _signature_finder(signed) if signed else None
     return FieldIndex(tuple(present), _both(_both(by_text, by_number), by_signature))
 
@@ -97,17 +97,26 @@ def _signature_finder(signed: Sequence[tuple[Callable[[bytes], bool], int]]) -> 
     return lambda value: [fact for is_signed, fact in signed if is_signed(value)]
 
 
-def _number_finder(bounds: Sequence[tuple[AtLeast | AtMost, int]]) -> Find:
+def _number_finder(bounds: Sequence[tuple[AtLeast | AtMost, int]], *, lenient: bool) -> Find:
     lower = [(matcher.bound, fact) for matcher, fact in bounds if isinstance(matcher, AtLeast)]
     upper = [(matcher.bound, fact) for matcher, fact in bounds if isinstance(matcher, AtMost)]
 
     def find(value: bytes) -> Collection[int]:
-        number = number_of(value)
-        if number is None:
+        numbers = candidate_numbers(value, lenient=lenient)
+        if not numbers:
             return ()
-        return [fact for bound, fact in lower if number >= bound] + [fact for bound, fact in upper if number <= bound]
+        most, least = max(numbers), min(numbers)
+        return [fact for bound, fact in lower if most >= bound] + [fact for bound, fact in upper if least <= bound]
 
     return find
+
+
+def candidate_numbers(value: bytes, *, lenient: bool) -> tuple[float, ...]:
+    """What a bound is compared with: every number that some server reads, or the only one."""
+    if lenient:
+        return numbers_of(value)
+    number = number_of(value)
+    return () if number is None else (number,)
 
 
 def _both(first: Find | None, second: Find | None) -> Find | None:
@@ -125,7 +134,7 @@ class FactTable:
 
     __slots__ = ("_headers", "_mark", "_networks", "_of_client", "_of_request")
 
-    def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield) -> None:
+    def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield, reading: SiteReading = STRICT) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
         by_kind: dict[str, list[tuple[Test, int]]] = {}
         for number, test in enumerate(tests):
@@ -143,7 +152,7 @@ class FactTable:
                 self._networks = NetworkTable(networks, yield_control)
             elif networks and row.address is not None:
                 collectors.append(_in_networks(row.address, NetworkTable(networks, yield_control)))
-            indexes = _indexes(about, yield_control)
+            indexes = _indexes(about, yield_control, row, reading)
             if kind == FieldKind.HEADER:
                 self._headers = indexes
             elif indexes:
@@ -172,13 +181,15 @@ def _networks(tests: list[tuple[Test, int]]) -> list[tuple[Network, int]]:
     return [(each, number) for test, number in tests if isinstance(test.matcher, InNetworks) for each in test.matcher.networks]
 
 
-def _indexes(tests: list[tuple[Test, int]], yield_control: YieldControl) -> dict[bytes, FieldIndex]:
+def _indexes(
+    tests: list[tuple[Test, int]], yield_control: YieldControl, row: FieldType, reading: SiteReading
+) -> dict[bytes, FieldIndex]:
     """What is asked about the values of a field, by name; networks are asked about elsewhere."""
     by_name: dict[bytes, list[tuple[Test, int]]] = {}
     for test, number in tests:
         if not isinstance(test.matcher, InNetworks):
-            by_name.setdefault(test.field.name.encode(), []).append((test, number))
-    return {name: field_index(about, yield_control) for name, about in by_name.items()}
+            by_name.setdefault(read_name(row, test.field.name.encode(), reading), []).append((test, number))
+    return {name: field_index(about, yield_control, row, reading) for name, about in by_name.items()}
 
 
 def _collector(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Collect:

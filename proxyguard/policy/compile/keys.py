@@ -13,11 +13,12 @@ from hashlib import blake2b
 from typing import Final, assert_never
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values
 from proxyguard.limits.charge import distinct_key
 from proxyguard.limits.limit import REQUESTS, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, KeyForm, NamedValues, SingleValue
-from proxyguard.policy.fields.registry import field_type
+from proxyguard.policy.fields.registry import field_type, read_name
 from proxyguard.policy.model import Field
 
 Shown = Callable[[Request], str | None]
@@ -41,10 +42,11 @@ _PLAIN: Final = re.compile(rb"[A-Za-z0-9._~/:\[\]-]{2,64}|/")
 class KeyMaker:
     """Makes the keys of one policy."""
 
-    __slots__ = ("_hasher", "_prefixes")
+    __slots__ = ("_hasher", "_prefixes", "_reading")
 
-    def __init__(self, secret: bytes, prefixes: Prefixes) -> None:
+    def __init__(self, secret: bytes, prefixes: Prefixes, reading: SiteReading = STRICT) -> None:
         """`secret` may have any length."""
+        self._reading = reading
         self._hasher = blake2b(key=blake2b(secret, digest_size=32).digest(), digest_size=HASH_BYTES)
         self._prefixes = prefixes
 
@@ -127,7 +129,10 @@ class KeyMaker:
                 return self._of_field(field_type(part.kind), part.name.encode())
 
     def _of_field(self, field: FieldType, name: bytes) -> Shown:
+        name = read_name(field, name, self._reading)
         source, is_plain = field.source, field.key is KeyForm.PLAIN
+        if field.key_value is not None:
+            source = SingleValue(field.key_value)
         match source:
             case SingleValue(value_of):
                 if is_plain:

@@ -13,13 +13,15 @@ from typing import Final, NamedTuple, assert_never
 from cachetools import LRUCache, cached
 
 from proxyguard.core.printable import printable
+from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.conditions import Tags, class_of
-from proxyguard.policy.compile.facts import number_of
+from proxyguard.policy.compile.facts import candidate_numbers
 from proxyguard.policy.compile.network_table import NetworkTable
+from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.compile.text_index import TextIndex, bounded
-from proxyguard.policy.fields.registry import field_type
+from proxyguard.policy.fields.registry import field_type, read_name, reading_of
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -122,12 +124,13 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
         return Evaluation(holds=False, reasons=(f"{name} is absent",))
     match matcher:
         case Text():
-            return _evaluate_text(test.field, matcher, values)
+            return _evaluate_text(test.field, matcher, values, request)
         case InNetworks():
             return _evaluate_networks(test.field, matcher, request)
         case AtLeast() | AtMost():
             compared = () if test.field.kind in _ARISING else values
-            numbers = [number for value in compared if (number := number_of(value)) is not None]
+            lenient = field_type(test.field.kind).is_lenient
+            numbers = [number for value in compared for number in candidate_numbers(value, lenient=lenient)]
             return _evaluate_bound(matcher, numbers, f"{name} is {_shown_values(test.field, values)}")
         case Signed():
             holds = test.field.kind not in _ARISING and any(is_signed(matcher, value) for value in values)
@@ -157,8 +160,8 @@ def _evaluate_bound(matcher: AtLeast | AtMost, numbers: Iterable[float], subject
     return Evaluation(holds, (f"{subject}, {'' if holds else 'not '}{side} {bound:g}",))
 
 
-def _evaluate_text(field: Field, matcher: Text, values: Values) -> Evaluation:
-    index = _text_index(matcher)
+def _evaluate_text(field: Field, matcher: Text, values: Values, request: Request) -> Evaluation:
+    index = _text_index(matcher, reading_of(field_type(field.kind), request.reading))
     found: set[int] = set()
     for value in values:
         found.update(index.find(value))
@@ -186,7 +189,8 @@ def values_of(field: Field, request: Request, tags: Tags) -> Values:
     elif field.kind == FieldKind.CLASS:
         values = (class_of(tags).encode(),)
     else:
-        values = field_type(field.kind).values(request, field.name.encode())
+        row = field_type(field.kind)
+        values = row.values(request, read_name(row, field.name.encode(), request.reading))
     return tuple(bounded(value) for value in values)
 
 
@@ -210,11 +214,12 @@ class _Texts(NamedTuple):
     failed: str
 
 
-@cached(LRUCache(MAX_INDEXES), key=id)
-def _text_index(matcher: Text) -> _Texts:
+@cached(LRUCache(MAX_INDEXES), key=lambda matcher, reading: (id(matcher), reading))
+def _text_index(matcher: Text, reading: SiteReading | None) -> _Texts:
     """Made once for each matcher. Kept by identity: comparing long matchers takes long."""
-    index = TextIndex((matcher.kind, text, position) for position, text in enumerate(matcher.texts))
-    return _Texts(matcher, index.find, _describe_absence(matcher))
+    texts = [(matcher.kind, text, position) for position, text in enumerate(matcher.texts)]
+    find: Callable[[bytes], Collection[int]] = TextIndex(texts).find if reading is None else path_finder(texts, reading)
+    return _Texts(matcher, find, _describe_absence(matcher))
 
 
 def _describe_absence(matcher: Text) -> str:

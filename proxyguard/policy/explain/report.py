@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 
 from proxyguard.core.decision import Decision, Mode, Quota
 from proxyguard.core.printable import printable
+from proxyguard.core.reading import STRICT
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Charge, Usage
@@ -121,6 +122,7 @@ class Trace:
             "tags": sorted(decision.tags),
             "shadow": [{"rule": hit.rule, "action": hit.action} for hit in decision.shadow],
             "quota": _quota_fields(decision.quota),
+            "path": _printable(self.request.path),
             "rules": [looked.as_dict() for looked in self.looked],
             "not_looked_at": self.not_looked_at,
         }
@@ -131,6 +133,8 @@ class Trace:
         target = _printable(request.target)
         url = f"{_printable(request.scheme)}://{_printable(request.host)}{target}"
         lines = [f"{_printable(request.method)} {url} from {request.client.text}"]
+        if request.reading is not STRICT:
+            lines.append(f"  the site ({request.reading}) reads the path as {_printable(request.path)}")
         lines += [f"  {looked.as_text()}" for looked in self.looked]
         if self.not_looked_at:
             lines.append(f"  {self.not_looked_at} later rules were not looked at")

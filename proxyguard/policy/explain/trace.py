@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import ACTION_NAMES, ALLOW, PASS, Allow, Ban, Decision, Mode, Quota, Score, ShadowHit, Tag
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit
@@ -32,14 +33,17 @@ OwnStore = Callable[[Sequence[Charge], Sequence[str]], Outcome]
 def trace(
     policy: Policy, request: Request, now: float, store: Store | None = None, *,
     mode: Mode = Mode.ENFORCE, secret: bytes = b"", prefixes: Prefixes = DEFAULT_PREFIXES, given: Tags | None = None,
+    reading: SiteReading = STRICT,
 ) -> Trace:  # fmt: skip
     """Decide one request as the engine does and say why. It is counted in `store`; by default in an empty one of its own.
+    `reading` is how the site reads paths.
 
     `given` are the tags of the restrictions that are on; by default of those that wait for nothing but the time.
     `now` is Unix seconds. A ban that follows is stored as well.
     """
     counted = MemoryStore(keys=1024, bans=1024) if store is None else store
-    keys = KeyMaker(secret, prefixes)
+    keys = KeyMaker(secret, prefixes, reading)
+    request.read_as(reading)
     walk = _Walk(request, now, keys, on_by_time(policy, now) if given is None else given)
     found = walk.run(_entries(policy, mode), lambda charges, bans: counted.charge(charges, bans, now), mode)
     ordered = walk.ordered

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request, Values
 from proxyguard.policy.model import Field, TextKind
 
@@ -87,6 +88,12 @@ class FieldType:
     """Whether values can hold a `*`; where they cannot, one in a plain text is refused as a glob without its name."""
     canonical: Field | None = None
     """The field that this is another name of."""
+    reading: Callable[[SiteReading], SiteReading] | None = None
+    """For a field that holds a path: how it is read, given how the site reads paths."""
+    is_lenient: bool = False
+    """Whether a bound holds when any number holds that some server reads from a value; else a value is one number or none."""
+    key_value: Callable[[Request], bytes] | None = None
+    """The value as limits count by it, where that is not the field's own."""
     address: Callable[[Request], int] | None = None
     """The number of an address, for a field that is compared with networks."""
     of_client: bool = False

@@ -1,4 +1,4 @@
-"""The path of a request, as an origin server will act on it."""
+"""The path of a request: as its site reads it, and as the most lenient server would."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from operator import attrgetter
 from typing import Final
 
 from proxyguard.core.problems import Fault, quoted
+from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import inspected_path
-from proxyguard.policy.fields.field_type import FieldType, KeyForm, SingleValue
+from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, SingleValue
 from proxyguard.policy.model import FieldKind, TextKind
 
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -52,5 +53,18 @@ PATH: Final = FieldType(
     check=_path,
     has_stars=False,
     key=KeyForm.PLAIN,
+    key_value=attrgetter("whole_path"),
+    reading=lambda site: site,
+    derived_from=(),
+)
+LOOSE_PATH: Final = FieldType(
+    kind=FieldKind.LOOSE_PATH,
+    description="The path as the most lenient server reads it: any case, `/` at the end, `;x`, `.php/x`, `.json`.",
+    source=AnyValues(attrgetter("loose_paths")),
+    check=_path,
+    has_stars=False,
+    key=KeyForm.PLAIN,
+    key_value=attrgetter("whole_loose_path"),
+    reading=lambda _site: LOOSE,
     derived_from=(),
 )

@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.limits.limit import KeyKind
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.arising import CLASS, SCORE, TAG
@@ -19,14 +20,16 @@ from proxyguard.policy.fields.client import ACCOUNT, CLIENT
 from proxyguard.policy.fields.field_type import MATCHERS, ArisingValues, FieldType, NamedValues
 from proxyguard.policy.fields.host import HOST
 from proxyguard.policy.fields.named import COOKIE, HEADER, QUERY, USER_AGENT
-from proxyguard.policy.fields.path import PATH
+from proxyguard.policy.fields.path import LOOSE_PATH, PATH
+from proxyguard.policy.fields.query_string import QUERY_STRING
 from proxyguard.policy.fields.request_line import HTTP_VERSION, METHOD, SCHEME
-from proxyguard.policy.model import Field
+from proxyguard.policy.model import Field, FieldKind
 
 GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
-    CLIENT, HOST, SCHEME, METHOD, PATH, QUERY, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG, CLASS, ACCOUNT,
+    CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
+    CLASS, ACCOUNT,
 )  # fmt: skip
 """In the order in which messages list them."""
 
@@ -72,6 +75,19 @@ def named_values(kind: str) -> NamedValues | None:
 def canonical(field: Field) -> Field:
     """One name for each fact: the user agent is a header."""
     return field_type(field.kind).canonical or field
+
+
+def reading_of(row: FieldType, site: SiteReading) -> SiteReading | None:
+    """How the texts of rules about a field are folded; None: they are compared as they were written."""
+    read = None if row.reading is None else row.reading(site)
+    return read if read is not None and read.folds_paths else None
+
+
+def read_name(row: FieldType, name: bytes, site: SiteReading) -> bytes:
+    """The name of a field as `by_name` has it for a site."""
+    if row.kind != FieldKind.QUERY or site is STRICT:
+        return name
+    return site.names(name)[0]
 
 
 def _load(point: EntryPoint) -> FieldType:

@@ -17,8 +17,9 @@ from proxyguard.core.address import Address
 from proxyguard.core.decision import ACTION_NAMES, Delay, Score
 from proxyguard.core.problems import quoted
 from proxyguard.core.request import Headers, Request
-from proxyguard.policy.compile.facts import FactNumbers, FactTable, number_of
+from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
+from proxyguard.policy.compile.numbers import number_of
 from proxyguard.policy.model import AtLeast, AtMost, FieldKind, Matcher, Place, Text
 from proxyguard.tools.data import browser_lines, user_agents
 from proxyguard.tools.lint.findings import Finding, Severity

@@ -21,6 +21,7 @@ _ALL: Final = (
     Lint("PG021", "stray-blank", _WARNING, "A text begins or ends with a blank"),
     Lint("PG022", "hits-browsers", _WARNING, "The rule acts on real browsers"),
     Lint("PG023", "whole-user-agent", _WARNING, "A user agent is compared as a whole with a bare name"),
+    Lint("PG024", "path-read-otherwise", _WARNING, "The site reads the path of a rule otherwise than it was written"),
     Lint("PG030", "burst-beyond-rate", _WARNING, "A limit lets more through at once than its rate in a whole period"),
     Lint("PG031", "closes-the-site", _WARNING, "The rule refuses every request, without a limit and without an end"),
     Lint("PG040", "similar-names", _INFO, "Two rules have names that are easily mistaken for each other"),

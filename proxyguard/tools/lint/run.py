@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from proxyguard.core.problems import name_hint, quoted
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.policy.model import Place, Policy
 from proxyguard.tools.lint.browsers import hits_browsers
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.lists import lists
 from proxyguard.tools.lint.maintenance import maintenance
+from proxyguard.tools.lint.paths import paths
 from proxyguard.tools.lint.patterns import patterns
 from proxyguard.tools.lint.reach import reach
 from proxyguard.tools.lint.source import Ignore, ignores_of, read_source
@@ -21,14 +23,17 @@ from proxyguard.tools.lint.trusted import trusted
 from proxyguard.tools.lint.view import PolicyView
 
 CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
-    reach, trusted, patterns, hits_browsers, maintenance, lists,
+    reach, trusted, patterns, paths, hits_browsers, maintenance, lists,
 )  # fmt: skip
 
 
-def lint_policy(policy: Policy, now: float) -> list[Finding]:
-    """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds."""
+def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> list[Finding]:
+    """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds.
+
+    `reading` is how the site reads paths.
+    """
     sources = {each.file: read_source(each.file) for each in policy.rule_sets if not each.common}
-    view = PolicyView(policy, sources, now)
+    view = PolicyView(policy, sources, now, reading)
     found = [finding for check in CHECKS for finding in check(view)]
     ignores = {file: source.ignores for file, source in sources.items()}
     for file in {str(written.file) for source in sources.values() for written in source.lists if written.file}:

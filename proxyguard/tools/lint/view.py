@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from proxyguard.core.decision import Allow, Mode, weakest
+from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.normal_form import Node
 from proxyguard.policy.model import Place, Policy, Rule, RuleSet
@@ -53,6 +54,8 @@ class PolicyView:
     policy: Policy
     sources: dict[str, SourceFile]
     now: float
+    reading: SiteReading = STRICT
+    """How the site reads paths."""
 
     @cached_property
     def every(self) -> list[RuleView]:

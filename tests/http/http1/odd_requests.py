@@ -192,6 +192,8 @@ _TARGETS: Final[list[OddRequest]] = [
     _target("quotes and angles", b'/a?b="c"<d>'),
     _target("colon first", b"/:80/"),
     _target("at sign", b"/@a.example/"),
+    _bad_target("too many parameters", b"/?" + b"&".join(b"a%d" % n for n in range(1001)), "target-parameters"),
+    _bad_target("too many of one name", b"/?" + b"a&" * 257, "target-parameters"),
     _bad_target("parent segment", b"/a/../b", "target-dots"),
     _bad_target("parent segment first", b"/../b", "target-dots"),
     _bad_target("parent segment last", b"/a/..", "target-dots"),

@@ -13,8 +13,9 @@ from proxyguard.limits.limit import Limit
 from proxyguard.policy.compile.compile import CompiledPolicy, RuleInfo, compile_policy
 from proxyguard.policy.compile.conditions import triggers
 from proxyguard.policy.compile.cooperative import in_steps, sorted_in_steps
-from proxyguard.policy.compile.facts import FactNumbers, number_of
+from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.normal_form import normal_form
+from proxyguard.policy.compile.numbers import number_of
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import (
     Absent,

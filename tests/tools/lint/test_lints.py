@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from proxyguard.core.reading import PRESETS
 from proxyguard.tools.data import USER_AGENT_FILES
 from proxyguard.tools.lint.browsers import browsers
 from proxyguard.tools.lint.codes import LINTS
@@ -34,7 +35,7 @@ def test_what_is_said(name: str, tmp_path: Path) -> None:
 
 def test_every_lint_is_in_a_case() -> None:
     text = " ".join((CASES / f"{name}.report").read_text() for name in NAMES)
-    assert [code for code in LINTS if f"[{code} " not in text] == ["PG052"]  # of a file: below
+    assert [code for code in LINTS if f"[{code} " not in text] == ["PG024", "PG052"]  # with a preset, and of a file: below
 
 
 def test_blanks_at_line_ends_are_told_once_for_a_file(tmp_path: Path) -> None:
@@ -98,3 +99,10 @@ if __name__ == "__main__":
     for each in NAMES:
         with tempfile.TemporaryDirectory() as made:
             (CASES / f"{each}.report").write_text(report(each, Path(made)))
+
+
+def test_a_path_that_the_site_reads_otherwise_is_told_with_its_preset_only(tmp_path: Path) -> None:
+    files = {"a.yaml": "name: a\nrules:\n  - {name: a-rule, when: {path: [/Signup/, /join]}, action: reject}\n"}
+    assert findings_in(tmp_path, files) == []
+    [found] = findings_in(tmp_path, files, reading=PRESETS["express"])
+    assert (found.code, found.message) == ("PG024", "the rule 'a-rule' is for '/Signup/', which the site reads as '/signup'")

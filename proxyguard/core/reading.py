@@ -1,0 +1,220 @@
+"""How a site reads paths and the names of query parameters: which spellings reach the same page or the same parameter.
+
+A reading is a value that `paths:` in the settings makes; each preset is what one kind of server was measured to take for one.
+Folding goes one way only: two spellings that are one page for the site become one text. Knows nothing of rules.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_qp
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+_BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SLASHES: Final = re.compile(rb"/{2,}")
+_PARAMETERS: Final = re.compile(rb";[^/]*")
+_SCRIPT: Final = re.compile(
+    rb"(\.(?:php[0-9]?|phtml|phar|cgi|fcgi|pl|py|rb|asp|aspx|ashx|asmx|axd|cfm))/.*", re.IGNORECASE | re.DOTALL
+)
+"""A segment that ends like a program, and what follows it."""
+_INDEX: Final = re.compile(rb"/(?:index\.(?:php[0-9]?|phtml|html?|jsp|cgi)|default\.(?:aspx?|html?))\Z", re.IGNORECASE)
+_FRONT: Final = re.compile(rb"/(?:index|app)\.php(?=/)", re.IGNORECASE)
+_SETTLED: Final = re.compile(rb"(?:/[a-z0-9_-]++)++(?:\.[a-z0-9]++)?|/")
+"""Paths that every reading leaves alone, unless they end in the name of an index."""
+_WINDOWS: Final = re.compile(rb"(?:(?<![. ])[. ]++|:[^/]*+)(?=/|\Z)")
+"""What Windows drops from the end of a name: dots, blanks, a stream such as `::$DATA`."""
+_SESSION: Final = re.compile(rb"/(?:\([A-Za-z]\([^/()]*\)\))(?=/|\Z)|/\((?:[A-Za-z]\([^/()]*\))+\)(?=/|\Z)")
+"""A segment that holds the session of ASP.NET without cookies: `(S(lit3py55t21z5v55vlm25s55))`."""
+_FORMAT: Final = re.compile(rb"[A-Za-z0-9_-]{1,16}")
+_BASE_NAME: Final = re.compile(rb"[\[\]]*([^\[\]]+)")
+_PLAIN_NAME: Final = re.compile(rb"[a-z0-9_-]++")
+_UNICODE_ESCAPE: Final = re.compile(rb"%[uU]([0-9A-Fa-f]{4})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteReading:
+    """What a site takes for the same path or parameter. All False is the reading of rules.md: decoded, slashes merged."""
+
+    ignore_case: bool = False
+    trailing_slash: bool = False
+    """`/signup/` is `/signup`."""
+    semicolon_parameters: bool = False
+    """`/signup;a=1` and `/;a/signup` are `/signup`."""
+    path_info: bool = False
+    """`/signup.php/any/thing` is `/signup.php`."""
+    index_files: bool = False
+    """`/admin/index.php` is `/admin/`."""
+    format_suffix: bool = False
+    """`/signup.json` is `/signup`, where a rule gives the whole path."""
+    front_controller: bool = False
+    """`/index.php/signup` is `/signup`."""
+    windows_names: bool = False
+    """`/signup.aspx.`, `/signup.aspx::$DATA` and `/(S(x))/signup.aspx` are `/signup.aspx`."""
+    name_brackets: bool = False
+    """The parameters `page[]`, `page[0]` and `[page]` are also `page`."""
+    php_names: bool = False
+    """Parameters are named as PHP does: blanks before it dropped, cut at a NUL, dots and blanks as underscores."""
+    query_semicolons: bool = False
+    """`;` parts parameters as `&` does."""
+
+    def __str__(self) -> str:
+        """As an operator would write it."""
+        for name, preset in PRESETS.items():
+            if preset == self:
+                return name
+        return f"{{{', '.join(f'{each.name}: true' for each in fields(self) if getattr(self, each.name))}}}"
+
+    @property
+    def folds_paths(self) -> bool:
+        """Whether any path is read otherwise than as it was written."""
+        return (
+            self.ignore_case
+            or self.trailing_slash
+            or self.semicolon_parameters
+            or self.path_info
+            or self.index_files
+            or self.format_suffix
+            or self.front_controller
+            or self.windows_names
+        )
+
+    @property
+    def folds_names(self) -> bool:
+        """Whether any parameter has more names than the one that was written."""
+        return self.name_brackets or self.php_names or self.query_semicolons or self.windows_names
+
+    def path(self, target: bytes) -> bytes:
+        """The path of a target as this site reads it."""
+        written = target.partition(b"?")[0]
+        if self.semicolon_parameters and b";" in written:
+            written = _PARAMETERS.sub(b"", written)  # before decoding too: `/signup;a%2Fb` has one segment
+        return self.fold(decoded_path(written))
+
+    def fold(self, path: bytes) -> bytes:
+        """A decoded path as this site reads it."""
+        if _SETTLED.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0:
+            return path
+        if self.ignore_case:
+            path = self.fold_case(path)
+        if self.semicolon_parameters and b";" in path:
+            path = _merged(_PARAMETERS.sub(b"", path))
+        if self.windows_names:
+            path = _merged(_WINDOWS.sub(b"", _SESSION.sub(b"", path)))
+        if self.front_controller:
+            path = _FRONT.sub(b"", path, count=1)
+        if self.path_info:
+            path = _SCRIPT.sub(rb"\1", path, count=1)
+        if self.trailing_slash:
+            path = path.rstrip(b"/")
+        if self.index_files:
+            path = _INDEX.sub(b"/", path)
+            if self.trailing_slash:
+                path = path.rstrip(b"/")
+        return path or b"/"
+
+    def whole(self, path: bytes) -> bytes:
+        """A path that was read, as whole paths are compared and counted."""
+        dot = path.rfind(b".") if self.format_suffix else -1
+        return path[:dot] if dot > path.rfind(b"/") + 1 and _FORMAT.fullmatch(path, dot + 1) is not None else path
+
+    @staticmethod
+    def fold_case(text: bytes) -> bytes:
+        """A text in lower case, as Unicode has it where the text is UTF-8."""
+        if text.isascii():
+            return text.lower()
+        try:
+            return text.decode().casefold().encode()
+        except UnicodeDecodeError:
+            return text.lower()
+
+    def names(self, name: bytes) -> tuple[bytes, ...]:
+        """The names by which the site may know a parameter, decoded as it came; the first is the one that rules' names become."""
+        if _PLAIN_NAME.fullmatch(name) is not None:
+            return (name,)
+        read = name
+        if self.php_names:
+            read = read.lstrip(b" ").partition(b"\0")[0]
+            head, mark, rest = read.partition(b"[")
+            read = head.replace(b".", b"_").replace(b" ", b"_") + mark + rest
+            if mark and b"]" not in rest:
+                read = head.replace(b".", b"_").replace(b" ", b"_") + b"_" + rest
+        if self.windows_names:
+            read = read.lower()
+        found: tuple[bytes, ...] = (read,)
+        if self.name_brackets and (b"[" in name or b"]" in name):
+            base = _BASE_NAME.match(read.lstrip(b" "))
+            if base is not None and base[1] != read:
+                found = (read, base[1])
+        return found
+
+    def raw_query(self, query: bytes) -> bytes:
+        """A query before it is parted: without what PHP skips at its start, with `%u0070` of ASP.NET as UTF-8 escapes."""
+        if self.php_names:
+            query = query.lstrip(b"?")
+        if self.windows_names and b"%u" in query.lower():
+            return _UNICODE_ESCAPE.sub(_utf8_escapes, query)
+        return query
+
+
+def decoded_path(path: bytes) -> bytes:
+    """A path without a query: percent-decoded once, without what follows a `#`, runs of slashes merged."""
+    if path.find(b"#") >= 0:
+        path = path.partition(b"#")[0]
+    if path.find(b"%") >= 0:
+        path = percent_decode(path)
+    return _merged(path)
+
+
+def percent_decode(text: bytes) -> bytes:
+    """Decode `%XX` once; malformed escapes stay as they are.
+
+    Quoted-printable (RFC 2045 section 6.7) is the same but for the sign, and is decoded without a call for each escape.
+    """
+    text = text.replace(b"=", b"=3D")
+    if _BROKEN_ESCAPE.search(text) is not None:
+        text = _BROKEN_ESCAPE.sub(b"=25", text)
+    return a2b_qp(text.replace(b"%", b"="))
+
+
+def _merged(path: bytes) -> bytes:
+    return _SLASHES.sub(b"/", path) if path.find(b"//") >= 0 else path
+
+
+def _utf8_escapes(match: re.Match[bytes]) -> bytes:
+    char = chr(int(match[1], 16)).encode("utf-8", "replace")
+    return b"".join(b"%%%02X" % byte for byte in char)
+
+
+STRICT: Final = SiteReading()
+LOOSE: Final = SiteReading(
+    ignore_case=True,
+    trailing_slash=True,
+    semicolon_parameters=True,
+    path_info=True,
+    index_files=True,
+    format_suffix=True,
+    windows_names=True,
+    name_brackets=True,
+    php_names=True,
+    query_semicolons=True,
+)
+"""What any server takes for the same, but for front controllers: see LOOSE_FRONT."""
+
+LOOSE_FRONT: Final = replace(LOOSE, front_controller=True)
+"""The other reading of what goes on after a script: `/index.php/signup` is `/index.php` to Apache, `/signup` to Laravel."""
+
+PRESETS: Final[Mapping[str, SiteReading]] = {
+    "strict": STRICT,
+    "nginx": SiteReading(index_files=True),
+    "express": SiteReading(ignore_case=True, trailing_slash=True, name_brackets=True),
+    "php": SiteReading(trailing_slash=True, path_info=True, index_files=True, name_brackets=True, php_names=True),
+    "django": SiteReading(trailing_slash=True),
+    "rails": SiteReading(trailing_slash=True, format_suffix=True, name_brackets=True, query_semicolons=True),
+    "tomcat": SiteReading(trailing_slash=True, semicolon_parameters=True, index_files=True, format_suffix=True),
+    "iis": SiteReading(
+        ignore_case=True, trailing_slash=True, semicolon_parameters=True, path_info=True, index_files=True, windows_names=True
+    ),
+}
+"""By kind of server."""

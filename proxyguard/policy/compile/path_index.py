@@ -1,0 +1,79 @@
+"""Texts of rules about paths, as a site reads them: which marks a path has that was folded the same way.
+
+A text that is compared as a whole is folded like a path. The beginning of one is a beginning after folding too, and the page
+itself: `/feeds/` begins `/feeds/a` and is `/feeds`, where a slash at the end makes no difference. What looks inside of a path
+is asked about the path with and without that slash. Knows nothing of rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final
+
+from proxyguard.core.reading import SiteReading
+from proxyguard.policy.compile.cooperative import YieldControl, never_yield
+from proxyguard.policy.compile.text_index import TextIndex
+from proxyguard.policy.model import TextKind
+
+Marked = tuple[TextKind, bytes, int]
+
+_INSIDE: Final = (TextKind.CONTAINS, TextKind.GLOB, TextKind.REGEX, TextKind.WORD, TextKind.SUFFIX)
+
+
+def path_finder(
+    texts: Sequence[Marked], reading: SiteReading, yield_control: YieldControl = never_yield
+) -> Callable[[bytes], Collection[int]]:
+    """A function from a path, folded by `reading`, to the marks of every text that it compares with."""
+    read = [each for text in texts for each in read_texts(*text, reading)]
+    whole = TextIndex((each for each in read if each[0] is TextKind.EQUAL), yield_control).finder()
+    begins = _finder([each for each in read if each[0] is TextKind.PREFIX], yield_control)
+    inside = _finder([each for each in read if each[0] in _INSIDE], yield_control)
+
+    def find(path: bytes) -> Collection[int]:
+        found: Collection[int] = whole(reading.whole(path))
+        if begins is not None:
+            found = (*found, *begins(path))
+        if inside is not None:
+            found = (*found, *inside(path))
+            if reading.trailing_slash and path != b"/":
+                found = (*found, *inside(path + b"/"))
+        return found
+
+    return find
+
+
+def _finder(texts: Sequence[Marked], yield_control: YieldControl) -> Callable[[bytes], Collection[int]] | None:
+    return TextIndex(texts, yield_control).finder() if texts else None
+
+
+def read_texts(kind: TextKind, text: bytes, mark: int, reading: SiteReading) -> Iterator[Marked]:
+    """The texts that a rule's text becomes."""
+    match kind:
+        case TextKind.EQUAL:
+            yield kind, whole_text(text, reading), mark
+        case TextKind.PREFIX:
+            yield kind, _folded(text, reading), mark
+            if text != b"/":
+                yield TextKind.EQUAL, whole_text(text, reading), mark
+        case TextKind.REGEX:
+            yield kind, b"(?i)" + text if reading.ignore_case else text, mark
+        case _:
+            yield kind, _folded(text, reading), mark
+
+
+def whole_text(text: bytes, reading: SiteReading) -> bytes:
+    """A whole path that a rule names, as requests for that page are read."""
+    return reading.whole(reading.fold(text))
+
+
+def _folded(text: bytes, reading: SiteReading) -> bytes:
+    return reading.fold_case(text) if reading.ignore_case else text
+
+
+def differs(kind: TextKind, texts: Iterable[bytes], reading: SiteReading) -> Iterator[tuple[bytes, bytes]]:
+    """Texts of whole paths that the site reads otherwise than they were written, and how."""
+    if kind is TextKind.EQUAL:
+        for text in texts:
+            read = whole_text(text, reading)
+            if read != text:
+                yield text, read

@@ -1,0 +1,1 @@
+<?php echo "SIGNUP ", $_SERVER['REQUEST_METHOD'];

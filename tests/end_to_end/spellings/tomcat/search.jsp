@@ -1,0 +1,1 @@
+<%@ page session="false" %><% String page_ = request.getParameter("page"); String read = "none"; try { read = "" + Integer.parseInt(page_); } catch (Exception e) { try { read = "" + Double.parseDouble(page_); } catch (Exception f) { } } %>SEARCH <%= read %>
