@@ -25,7 +25,16 @@ MAX_QUERY_PARAMETERS: Final = 1000
 MAX_COOKIES: Final = 300
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
 
+_COOKIE_EDGE: Final = re.compile(rb"[;,]+|(?<![= \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)")
+"""Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
+
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+AROUND_NAMES: Final = b" \t\r\n\v\f\"'"
+"""What readers of cookies and parameters drop around names and values."""
+
+_UNDERSCORES: Final = bytes.maketrans(b". \t", b"___")
+"""PHP's names of parameters and cookies."""
+
 _SLASHES: Final = re.compile(rb"/{2,}")
 
 
@@ -37,8 +46,8 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_index", "_path", "_query", "account", "account_key", "client", "facts", "headers", "host",
-        "http_version", "method", "scheme", "target",
+        "_cookies", "_cookies_by_name", "_index", "_path", "_query", "account", "account_key", "client", "facts", "headers",
+        "host", "http_version", "is_cookie_cut", "is_session_unclear", "method", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -62,10 +71,15 @@ class Request:
         self._path: bytes | None = None
         self._query: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
+        self._cookies_by_name: dict[bytes, Values] | None = None
+        self.is_cookie_cut = False
+        """Whether there are more cookies than `cookies_by_name` looks at; set by it."""
         self.account: bytes | None = None
         """The upstream's word about the account behind the request's session; set by the guard before any rule is evaluated."""
         self.account_key: str | None = None
         """The keyed hash of that session."""
+        self.is_session_unclear = False
+        """Whether sites may disagree which session the request belongs to; set by the guard with the account."""
         self.facts: tuple[object, set[int]] | None = None
         """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
 
@@ -74,6 +88,8 @@ class Request:
         if earlier.headers is self.headers:
             self._index = earlier._index
             self._cookies = earlier._cookies
+            self._cookies_by_name = earlier._cookies_by_name
+            self.is_cookie_cut = earlier.is_cookie_cut
             if earlier.client is self.client:
                 self.facts = earlier.facts
 
@@ -114,6 +130,31 @@ class Request:
         return cookies
 
     @property
+    def cookies_by_name(self) -> Mapping[bytes, Values]:
+        """Cookies by canonical name (see `canonical_name`), wherever some server sees one: for keys, not for conditions.
+
+        At most MAX_COOKIES of them; `is_cookie_cut` says whether there were more.
+        """
+        named = self._cookies_by_name
+        if named is None:
+            named = {}
+            count = 0
+            for line in self.header_index.get(b"cookie", ()):
+                for part in _COOKIE_EDGE.split(line):
+                    name, mark, value = part.partition(b"=")
+                    if not mark:
+                        continue
+                    count += 1
+                    if count > MAX_COOKIES:
+                        self.is_cookie_cut = True
+                        break
+                    if not name.isalpha() or not name.islower():
+                        name = canonical_name(name)
+                    named[name] = (*named[name], value) if name in named else (value,)
+            self._cookies_by_name = named
+        return named
+
+    @property
     def user_agent(self) -> bytes | None:
         """The first User-Agent, or None when there is none."""
         values = self.header_index.get(b"user-agent")
@@ -139,6 +180,14 @@ def inspected_path(target: bytes) -> bytes:
     return path
 
 
+def canonical_name(name: bytes) -> bytes:
+    """The name of a cookie or a query parameter as any site may read it: `Session[]`, `session` and ` session ` are one."""
+    if b"%" in name:
+        name = percent_decode(name)
+    name = name.partition(b"\0")[0].partition(b"[")[0].strip(AROUND_NAMES)
+    return name.translate(_UNDERSCORES).lower()
+
+
 def percent_decode(text: bytes) -> bytes:
     """Decode `%XX` once; malformed escapes stay as they are."""
     return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), text)
@@ -159,9 +208,11 @@ def _query_pairs(target: bytes) -> list[tuple[bytes, bytes]]:
 def _cookie_pairs(values: Values) -> list[tuple[bytes, bytes]]:
     pairs: list[tuple[bytes, bytes]] = []
     for line in values:
-        for part in line.split(b";", MAX_COOKIES)[:MAX_COOKIES]:
+        for part in line.split(b";"):
             name, mark, value = part.strip(b" \t").partition(b"=")
-            if mark and len(pairs) < MAX_COOKIES:
+            if mark:
+                if len(pairs) >= MAX_COOKIES:
+                    return pairs
                 pairs.append((name, value.strip(b'"')))
     return pairs
 

@@ -59,7 +59,9 @@ class MemoryBackend:
     def __init__(self, settings: Settings) -> None:
         """Read the snapshot, if any; trouble with it is logged, never fatal."""
         counting = settings.counting
-        self.memory = MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full)
+        self.memory = MemoryStore(
+            keys=counting.keys, bans=counting.bans, on_full=counting.on_full, bans_per_network=counting.bans_per_network
+        )
         self.store: Store | AsyncStore = self.memory
         path = settings.store.snapshot
         self._snapshot = None if path is None else Snapshot(path, self.memory)
