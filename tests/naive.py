@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import re2
@@ -29,6 +30,7 @@ from proxyguard.core.decision import (
     Tag,
     Tarpit,
 )
+from proxyguard.core.key_values import cookie_values, header_values, query_values
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Charge, Usage
@@ -182,15 +184,20 @@ def part_value(part: KeyPart, request: Request) -> Any:
         case KeyKind.SITE:
             return "*"
         case KeyKind.QUERY:
-            return request.query.get(name)
+            return only(query_values(request, name))
         case KeyKind.USER_AGENT:
-            return request.header_index.get(b"user-agent")
+            return only(tuple(dict.fromkeys(request.header_index.get(b"user-agent", ()))))
         case KeyKind.HEADER:
-            return request.header_index.get(name)
+            return only(header_values(request, name))
         case KeyKind.COOKIE:
-            return request.cookies.get(name)
+            return only(cookie_values(request, name))
         case KeyKind.ACCOUNT:
             return request.account_key
+
+
+def only(values: tuple[bytes, ...]) -> Any:
+    """The only value; all of them when there are several."""
+    return values[0] if len(values) == 1 else values or None
 
 
 def client_ban(request: Request) -> tuple[Any, ...]:
@@ -200,7 +207,15 @@ def client_ban(request: Request) -> tuple[Any, ...]:
 def ban_key(rule: Rule, request: Request) -> tuple[Any, ...]:
     per = rule.limit.per if rule.limit else (KeyPart(KeyKind.CLIENT),)
     key = tuple((str(part), part_value(part, request)) for part in per)
-    return client_ban(request) if any(value is None for _, value in key) else key
+    return client_ban(request) if any(value is None or isinstance(value, tuple) for _, value in key) else key
+
+
+def looked_up(rule: Rule, request: Request) -> set[Any]:
+    """All keys that a request may be banned by: of every value that it has."""
+    per = rule.limit.per if rule.limit else (KeyPart(KeyKind.CLIENT),)
+    each = [(str(part), part_value(part, request)) for part in per]
+    spread = [[(name, one) for one in (value if isinstance(value, tuple) else (value,))] for name, value in each]
+    return {ban_key(rule, request), *(key for key in product(*spread) if all(value is not None for _, value in key))}
 
 
 def limit_key(owner: str, mode: Mode, rule: Rule, request: Request) -> tuple[Any, ...] | None:
@@ -212,6 +227,8 @@ def limit_key(owner: str, mode: Mode, rule: Rule, request: Request) -> tuple[Any
             return None
         if value is None and rule.limit.missing is Missing.SEPARATE:
             value = ("instead", request.client.client_key(PREFIXES))
+        if isinstance(value, tuple):
+            value = ("instead", request.client.client_key(PREFIXES))
         key.append(value)
     counted = rule.limit.count.of
     if counted is not None:
@@ -220,6 +237,8 @@ def limit_key(owner: str, mode: Mode, rule: Rule, request: Request) -> tuple[Any
             return None
         if value is None and rule.limit.missing is Missing.SEPARATE:
             value = ("instead", request.client.client_key(PREFIXES))
+        if isinstance(value, tuple) and value[0] != "instead":
+            value = (request.target, request.header_index.get(b"cookie"))
         key.append(("of", value))
     return tuple(key)
 
@@ -230,8 +249,9 @@ class TallyStore:
 
     used: dict[Any, float] = field(default_factory=dict)
     banned: dict[Any, tuple[float, BanRecord]] = field(default_factory=dict)
-    looked: list[Charge] = field(default_factory=list)
-    """The charges of the last decision, for what is due after the response."""
+    reserved: list[Charge] = field(default_factory=list)
+    """Of the last decision, the charges that the response puts right; `unreserved` did not fit."""
+    unreserved: list[Charge] = field(default_factory=list)
 
     def charge(self, charges: Any, ban_keys: Any, now: float) -> Outcome:
         found = [self.banned[key] for key in ban_keys if key in self.banned and now < self.banned[key][0]]
@@ -240,9 +260,17 @@ class TallyStore:
         exceeded = [self.used.get(charge.key, 0.0) + charge.cost > charge.limit.burst for charge in charges]
         stopped = any(over and charge.stops for over, charge in zip(exceeded, charges, strict=True))
         usages = []
+        if not (charges and charges[0].owed):
+            late = [
+                (one, not (over or stopped) and one.cost > 0)
+                for over, one in zip(exceeded, charges, strict=True)
+                if one.limit.count.after_response
+            ]
+            self.reserved = [one for one, fits in late if fits]
+            self.unreserved = [one._replace(cost=0.0) for one, fits in late if not fits]
         for over, charge in zip(exceeded, charges, strict=True):
             if charge.owed or not (over or stopped):
-                self.used[charge.key] = self.used.get(charge.key, 0.0) + charge.cost
+                self.used[charge.key] = max(0.0, self.used.get(charge.key, 0.0) + charge.cost)
             remaining = max(0, int(charge.limit.burst - self.used.get(charge.key, 0.0)))
             usages.append(Usage(over, remaining, charge.limit.interval_seconds if over else 0.0))
         return Outcome(None, tuple(usages))
@@ -256,13 +284,15 @@ def naive(
     policy: Policy, mode: Mode, request: Request, now: float, store: TallyStore, response: tuple[int, int, float] | None = None
 ) -> Decision:
     """Decide one request the plain way, counting and banning in `store`; `response` is the site's: status, bytes, seconds."""
-    store.looked = []
+    store.reserved, store.unreserved = [], []
     decision = _decided(policy, mode, request, now, store)
-    if response is not None and isinstance(decision.action, Pass | Delay):
-        for charge in store.looked:
-            cost = _cost(charge.limit.count, *response)
-            if cost:
-                store.charge([charge._replace(cost=cost, stops=False, owed=True)], (), now)
+    if response is not None:
+        forwards = isinstance(decision.action, Pass | Delay)
+        for charge in store.reserved:
+            cost = _cost(charge.limit.count, *response) if forwards else 0
+            store.charge([charge._replace(cost=cost - charge.cost, stops=False, owed=True)], (), now)
+        for charge in store.unreserved if forwards else ():
+            store.charge([charge._replace(cost=_cost(charge.limit.count, *response), stops=False, owed=True)], (), now)
     return decision
 
 
@@ -274,7 +304,7 @@ def _cost(count: Count, status: int, size: int, seconds: float) -> float:
             return seconds
         case CountKind.STATUSES:
             return any(status in range(first, last + 1) for first, last in count.statuses)
-        case CountKind.REQUESTS | CountKind.DISTINCT:
+        case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT:
             return 0
 
 
@@ -289,8 +319,9 @@ def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: Ta
             shadow += (ShadowHit(rule.name, "allow"),)
     live = [entry for entry in live if not isinstance(entry[1].action, Allow)]
     charges, places, live = to_count(live, request)
-    bans = {ban_key(r, request) for _, r, m in rules if isinstance(r.action, Ban) and m is Mode.ENFORCE} | {client_ban(request)}
-    store.looked = charges
+    bans = {client_ban(request)}.union(
+        *(looked_up(r, request) for _, r, m in rules if isinstance(r.action, Ban) and m is Mode.ENFORCE)
+    )
     outcome = store.charge(charges, sorted(bans, key=str) if mode is Mode.ENFORCE else (), now)
     if (ban := outcome.ban) is not None:
         return Decision(action=ban.then, rule=ban.rule, reason=ban.reason, banned=True, shadow=shadow)
@@ -348,7 +379,7 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
                 continue
             places[at] = len(charges)
             stops = own is Mode.ENFORCE and isinstance(rule.action, REFUSALS)
-            charges.append(Charge(key, rule.limit, rule.limit.count.cost_at_check, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
+            charges.append(Charge(key, rule.limit, 1.0, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
         if own is Mode.SHADOW:
             continue
         if given is not None and (is_open or rule.limit is not None):

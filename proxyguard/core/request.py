@@ -8,6 +8,7 @@ is `target`, as received.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -29,6 +30,15 @@ MAX_QUERY_VALUES: Final = 256
 MAX_COOKIES: Final = 300
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
 
+_COOKIE_EDGE: Final = re.compile(rb"[;,]+|(?<![= \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)")
+"""Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
+
+AROUND_NAMES: Final = b" \t\r\n\v\f\"'"
+"""What readers of cookies and parameters drop around names and values."""
+
+_UNDERSCORES: Final = bytes.maketrans(b". \t", b"___")
+"""PHP's names of parameters and cookies."""
+
 
 class Request:
     """One request, immutable by convention. Derived facts are computed once, when first asked for.
@@ -38,8 +48,8 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_index", "_loose_paths", "_path", "_query", "account", "account_key", "client", "facts", "headers", "host",
-        "http_version", "method", "reading", "scheme", "target",
+        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "account", "account_key", "client", "facts",
+        "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "method", "reading", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -64,10 +74,15 @@ class Request:
         self._loose_paths: Values | None = None
         self._query: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
+        self._cookies_by_name: dict[bytes, Values] | None = None
+        self.is_cookie_cut = False
+        """Whether there are more cookies than `cookies_by_name` looks at; set by it."""
         self.account: bytes | None = None
         """The upstream's word about the account behind the request's session; set by the guard before any rule is evaluated."""
         self.account_key: str | None = None
         """The keyed hash of that session."""
+        self.is_session_unclear = False
+        """Whether sites may disagree which session the request belongs to; set by the guard with the account."""
         self.facts: tuple[object, set[int]] | None = None
         """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
         self.reading: SiteReading = STRICT
@@ -78,6 +93,8 @@ class Request:
         if earlier.headers is self.headers:
             self._index = earlier._index
             self._cookies = earlier._cookies
+            self._cookies_by_name = earlier._cookies_by_name
+            self.is_cookie_cut = earlier.is_cookie_cut
             if earlier.client is self.client:
                 self.facts = earlier.facts
 
@@ -149,6 +166,31 @@ class Request:
         return cookies
 
     @property
+    def cookies_by_name(self) -> Mapping[bytes, Values]:
+        """Cookies by canonical name (see `canonical_name`), wherever some server sees one: for keys, not for conditions.
+
+        At most MAX_COOKIES of them; `is_cookie_cut` says whether there were more.
+        """
+        named = self._cookies_by_name
+        if named is None:
+            named = {}
+            count = 0
+            for line in self.header_index.get(b"cookie", ()):
+                for part in _COOKIE_EDGE.split(line):
+                    name, mark, value = part.partition(b"=")
+                    if not mark:
+                        continue
+                    count += 1
+                    if count > MAX_COOKIES:
+                        self.is_cookie_cut = True
+                        break
+                    if not name.isalpha() or not name.islower():
+                        name = canonical_name(name)
+                    named[name] = (*named[name], value) if name in named else (value,)
+            self._cookies_by_name = named
+        return named
+
+    @property
     def user_agent(self) -> bytes | None:
         """The first User-Agent, or None when there is none."""
         values = self.header_index.get(b"user-agent")
@@ -171,6 +213,14 @@ def count_parameters(target: bytes) -> int:
     """How many query parameters a target has, empty ones not counted."""
     query = target.partition(b"?")[2]
     return len(list(filter(None, query.split(b"&"))))
+
+
+def canonical_name(name: bytes) -> bytes:
+    """The name of a cookie or a query parameter as any site may read it: `Session[]`, `session` and ` session ` are one."""
+    if b"%" in name:
+        name = percent_decode(name)
+    name = name.partition(b"\0")[0].partition(b"[")[0].strip(AROUND_NAMES)
+    return name.translate(_UNDERSCORES).lower()
 
 
 def _read_query(target: bytes, reading: SiteReading) -> dict[bytes, Values]:
@@ -217,9 +267,11 @@ def _renamed(found: Mapping[bytes, list[bytes]], reading: SiteReading) -> dict[b
 def _read_cookies(lines: Values) -> dict[bytes, Values]:
     pairs: list[tuple[bytes, bytes, bytes]] = []
     for line in lines:
-        for part in line.split(b";", MAX_COOKIES)[:MAX_COOKIES]:
+        for part in line.split(b";"):
             name, mark, value = part.strip(b" \t").partition(b"=")
-            if mark and len(pairs) < MAX_COOKIES:
+            if mark:
+                if len(pairs) >= MAX_COOKIES:
+                    break
                 pairs.append((name, mark, value.strip(b'"')))
     return {name: tuple(values) for name, values in _grouped(pairs).items()}
 

@@ -159,6 +159,8 @@ class Counting:
 
     keys: int = 1_000_000
     bans: int = 100_000
+    bans_per_network: int = 128
+    """Addresses of a client network that are banned one by one; the next one's ban is the network's. 0: any number."""
     accounts: int = 100_000
     """Sessions whose account is remembered; the one used least recently gives way."""
     on_full: OnFull = OnFull.PROTECT

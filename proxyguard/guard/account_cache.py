@@ -1,29 +1,49 @@
 """What the upstream said of the accounts behind sessions, for as long as it asked to be believed. A bounded table.
 
-Whoever sends requests chooses the session: so only sessions that the upstream has confirmed are kept, and the one that was used
-least recently gives way when the table is full. Knows nothing of requests, rules or hashing.
+Whoever sends requests chooses the session: so only sessions that the upstream has confirmed are kept, a client network has a
+share of the table, and the session that was used least recently gives way when it is full. Knows nothing of requests or rules.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from sys import intern
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_WORD_BYTES: Final = 64
 """The longest thing an upstream may say of an account; longer ones are cut."""
 
 
+CROWDED_PART: Final = 2
+"""From one such part of the capacity on, a client network has at most its share."""
+
+SHARE_PART: Final = 100
+"""Of the capacity: the sessions of one client network."""
+
+LEAST_SHARE: Final = 64
+"""A share in a small table."""
+
+
+class _Known(NamedTuple):
+    until: float
+    word: str
+    network: str
+
+
 class AccountCache:
     """Words of the upstream by session, each until its time."""
 
-    __slots__ = ("_known", "capacity", "evictions")
+    __slots__ = ("_by_network", "_known", "_share", "capacity", "evictions", "refusals")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self._share = max(LEAST_SHARE, capacity // SHARE_PART)
         self.evictions = 0
         """Sessions that gave way to others before their time."""
-        self._known: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self.refusals = 0
+        """Sessions not remembered because their client network had its share."""
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._by_network: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -33,19 +53,40 @@ class AccountCache:
         known = self._known.get(session)
         if known is None:
             return None
-        if known[0] <= now:
-            del self._known[session]
+        if known.until <= now:
+            self._forget(session)
             return None
         self._known.move_to_end(session)
-        return known[1]
+        return known.word
 
-    def learn(self, session: str, word: str, until: float) -> None:
-        """Remember what the upstream says. An empty word forgets: it says that the session is nobody's."""
+    def learn(self, session: str, word: str, until: float, network: str = "") -> None:
+        """Remember what the upstream says to a client of `network`. An empty word forgets: the session is nobody's.
+
+        Once half of the table is in use, a network that has its share gets no more, so that one with many sessions of its own
+        pushes out nobody else's.
+        """
+        known = self._known.get(session)
+        self._forget(session)
         if not word:
-            self._known.pop(session, None)
             return
-        if session not in self._known and len(self._known) >= self.capacity:
-            self._known.popitem(last=False)
+        count = len(self._known)
+        if known is not None:
+            network = known.network
+        elif network and count * CROWDED_PART >= self.capacity and self._by_network.get(network, 0) >= self._share:
+            self.refusals += 1
+            return
+        if count >= self.capacity:
+            self._forget(next(iter(self._known)))
             self.evictions += 1
-        self._known[session] = (until, intern(word[:MAX_WORD_BYTES]))
-        self._known.move_to_end(session)
+        self._known[session] = _Known(until, intern(word[:MAX_WORD_BYTES]), network)
+        self._by_network[network] = self._by_network.get(network, 0) + 1
+
+    def _forget(self, session: str) -> None:
+        known = self._known.pop(session, None)
+        if known is None:
+            return
+        left = self._by_network[known.network] - 1
+        if left:
+            self._by_network[known.network] = left
+        else:
+            del self._by_network[known.network]

@@ -26,7 +26,8 @@ from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.compile.conditions import class_of
-from proxyguard.policy.engine import Match, Ruling, decide, due, match, owed
+from proxyguard.policy.compile.keys import AMBIGUOUS
+from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match, owed
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import ActiveRestrictions
@@ -134,7 +135,7 @@ class Guard:
                 self._ban(ruling, now)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(request, error, started)
-        return self._ticket(found, ruling.decision, started)
+        return self._ticket(found, ruling.decision, started, outcome)
 
     async def _check_later(self, found: Match, waiting: Awaitable[Outcome], started: float) -> Ticket:
         try:
@@ -150,7 +151,7 @@ class Guard:
                 self._ban(ruling, self._clock())
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(found.request, error, started)
-        return self._ticket(found, ruling.decision, started)
+        return self._ticket(found, ruling.decision, started, outcome)
 
     def _count_store_down(self) -> None:
         """Count a request that met a store which is down. Why it is, the store has logged once for all of them."""
@@ -172,6 +173,9 @@ class Guard:
         session = account.session(request)
         if session is None:
             return
+        if session == AMBIGUOUS:
+            request.is_session_unclear = True
+            return
         name = self._accounts.find(site_session(request, session), now)
         if name is not None:
             request.account = name.encode()
@@ -179,9 +183,10 @@ class Guard:
 
     def _learn_account(self, account: Account, request: Request, value: bytes) -> None:
         session = account.session(request)
-        if session is not None:
+        if session is not None and session != AMBIGUOUS:
             name = value.decode("ascii", "ignore").strip()
-            self._accounts.learn(site_session(request, session), name, self._clock() + account.remember_seconds)
+            network = self._policies.of(request.host).owner(request)[1]
+            self._accounts.learn(site_session(request, session), name, self._clock() + account.remember_seconds, network)
 
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Count and record how an exchange ended; see `interfaces.Checker.settle`."""
@@ -199,20 +204,23 @@ class Guard:
             metrics.site_errors += served.status >= 500
         if served.fault:
             metrics.faults[served.fault] += 1
-        if ticket.due and served.upstream_seconds is not None:
-            self._charge_due(ticket.due, served)
+        if ticket.due:
+            reached = served.upstream_seconds is not None
+            status = served.status if served.fault in OF_THE_SITE else 0
+            response = (status, served.bytes_sent, served.upstream_seconds) if reached else NO_RESPONSE
+            self._put_right(ticket.due, response, ticket.checked_at)
         decision = ticket.decision
         if self._recorded(ticket) if decision.forwards else isinstance(decision.action, Tarpit):
             self._record(ticket, served.status, served.total_seconds, served.fault)
 
-    def _charge_due(self, charges: tuple[Charge, ...], served: Served) -> None:
-        """Charge what a response of the upstream cost. No exchange waits for a remote store."""
-        status = served.status if served.fault in OF_THE_SITE else 0
-        costs = owed(charges, status, served.bytes_sent, served.upstream_seconds)
-        if not costs or len(self._settling) >= MAX_SETTLING:
-            return
+    def _put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
+        """Charge what an exchange cost, or give back what was reserved for it. No exchange waits for a remote store."""
         try:
-            outcome = self._store.charge(costs, (), self._clock())
+            now = self._clock()
+            costs = owed(charges, *response, since=since, now=now)
+            if not costs or len(self._settling) >= MAX_SETTLING:
+                return
+            outcome = self._store.charge(costs, (), now)
             if not isinstance(outcome, Outcome):
                 waiting = asyncio.ensure_future(outcome)
                 self._settling.add(waiting)
@@ -242,7 +250,7 @@ class Guard:
         forwarding = self._forwarding(self._policies.of(request.host), request, ())
         return self._record_decision(Ticket(request, self._failure, self.reference(), started, forwarding))
 
-    def _ticket(self, found: Match, decision: Decision, started: float) -> Ticket:
+    def _ticket(self, found: Match, decision: Decision, started: float, outcome: Outcome | None = None) -> Ticket:
         policy, request = found.policy, found.request
         forwarding = self._forwarding(policy, request, decision.quotas) if decision.forwards else None
         if decision.restriction or decision.quotas:
@@ -252,8 +260,14 @@ class Guard:
         class_ = ""
         if (policy.classes or policy.restricts) and found.decision is None:
             class_ = self._observe_class(found, decision)
-        later = due(found, decision) if policy.settles else ()
-        return self._record_decision(_new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later)))
+        later: tuple[Charge, ...] = ()
+        if policy.settles and outcome is not None:
+            later = due(found, outcome, decision)
+            if later and not decision.forwards:
+                self._put_right(later, NO_RESPONSE, found.now)
+                later = ()
+        ticket = _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later, found.now))
+        return self._record_decision(ticket)
 
     def _forwarding(self, policy: CompiledPolicy, request: Request, quotas: tuple[Quota, ...]) -> Forwarding | None:
         """What the front does beside forwarding: hide and report the account header, add the announced limits."""

@@ -36,7 +36,9 @@ class Ticket(NamedTuple):
     class_: str = ""
     """The class of the client, when the rules define classes."""
     due: tuple[Charge, ...] = ()
-    """Charges to make when the response is known."""
+    """Charges to put right when the exchange is over."""
+    checked_at: float = 0.0
+    """When they were made, Unix seconds."""
 
 
 class Served(NamedTuple):

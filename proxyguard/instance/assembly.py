@@ -54,5 +54,7 @@ def assemble(
         lambda: guard.one_client.suspected,
     )  # fmt: skip
     counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
+    refusals = "Sessions not remembered because their client network had its share."
+    counts.gauge("account_refusals", refusals, lambda: accounts.refusals)
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
     return Assembly(counts, tally, audit, guard, accept_filter, front)

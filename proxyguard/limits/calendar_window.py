@@ -86,8 +86,10 @@ def charge(
     asked = min(cost or 1.0, amount) if not owed else cost
     most = amount * (1.0 + TOLERANCE)
     exceeded = used + asked > most
+    if cost < 0 and not used:
+        return state, Usage(exceeded=False, remaining=limit.amount, retry_after_seconds=0.0)
     if cost and (owed or not exceeded):
-        used += asked
+        used = max(0.0, used + asked)
         state = complex(end, used)
     return state, Usage(exceeded, max(0, floor(most - used)), abs(end) - now if exceeded else 0.0)
 

@@ -11,6 +11,12 @@ import msgspec
 
 from proxyguard.limits.limit import Limit
 
+NOBODY: Final = ("", "")
+
+Owner = tuple[str, str]
+"""Whose request it is: the keys of its client and of the client's network (`core.address.Address.ban_keys`). What a full table
+does is decided by them, since whoever sends requests chooses all other keys."""
+
 
 class Charge(NamedTuple):
     """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
@@ -27,7 +33,9 @@ class Charge(NamedTuple):
     cost: float = 1.0
     stops: bool = True
     owed: bool = False
-    """The cost has already arisen (a response was sent): it is counted even when it does not fit. Not with `stops`."""
+    """The cost has already arisen (a response was sent): it is counted even when it does not fit; a negative one gives back what
+    was reserved. Not with `stops`. Of requests under way, a positive one says how many the holder has."""
+    owner: Owner = NOBODY
 
 
 ITEM_MARK: Final = "\0"
@@ -36,6 +44,11 @@ ITEM_MARK: Final = "\0"
 def distinct_key(key: str, value_hash: bytes) -> str:
     """The key of a charge for a limit on distinct values: the counter's key and an 8-byte hash of the value."""
     return f"{key}{ITEM_MARK}{value_hash.hex()}"
+
+
+def held_key(key: str, holder: str) -> str:
+    """The key of a charge for a limit on requests under way, where several processes hold some of them."""
+    return f"{key}{ITEM_MARK}{holder}"
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):  # no cycle can lead back to it

@@ -34,7 +34,8 @@ def charge(
     """Charge `cost` units, or none of them when they do not fit; then the state comes back as it was.
 
     A cost of 0 changes nothing and is exceeded when not even one unit would fit. A cost above the burst asks for the
-    whole burst. An `owed` cost has already arisen: it is counted even when it does not fit.
+    whole burst. An `owed` cost has already arisen: it is counted even when it does not fit. A negative one, owed, gives units
+    back, never more than there are.
     """
     unit = limit.interval_seconds
     fits = limit.fits_seconds
@@ -49,6 +50,10 @@ def charge(
     if asked > room and not owed:
         asked = room
     after = backlog + asked
+    if after < 0.0:
+        if not backlog:
+            return state, Usage(exceeded=False, remaining=limit.burst, retry_after_seconds=0.0)
+        after = 0.0
     exceeded = after > fits
     if cost and (owed or not exceeded):
         backlog = after if after < most else most  # noqa: FURB136 - min() costs as much as the rest

@@ -52,6 +52,15 @@ class Missing(StrEnum):
     """The limit does not apply."""
 
 
+class Ambiguous(StrEnum):
+    """What to do with a request when sites may disagree about a part of its key, as about a cookie that stands twice."""
+
+    CLIENT = "client"
+    """Count by the client address instead: never by a counter that nobody had before, never not at all."""
+    REJECT = "reject"
+    """The rule applies at once."""
+
+
 class CountKind(StrEnum):
     """What one unit of a limit is."""
 
@@ -64,6 +73,8 @@ class CountKind(StrEnum):
     """Responses of the upstream with given statuses: 404 scans, failed log-ins."""
     DISTINCT = "distinct"
     """Different values of a part of a request."""
+    CONCURRENT = "concurrent"
+    """Requests under way: from the check to the end of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +87,11 @@ class Count:
 
     @property
     def after_response(self) -> bool:
-        """Whether the cost is known only when the response is; a request then only looks (a charge of cost 0)."""
+        """Whether the cost is known only when the exchange is over. A request reserves one unit, and the end puts it right."""
         return self.kind not in (CountKind.REQUESTS, CountKind.DISTINCT)
 
-    @property
-    def cost_at_check(self) -> float:
-        """What is charged before the request goes anywhere: one unit, or nothing yet."""
-        return 0.0 if self.after_response else 1.0
-
     def cost(self, status: int, bytes_sent: int, upstream_seconds: float | None) -> float:
-        """What a response costs, to be charged as owed; 0: nothing to charge. Only for kinds counted after the response."""
+        """What an exchange cost, the reserved unit included. Only for kinds counted after the response."""
         match self.kind:
             case CountKind.BYTES:
                 return float(bytes_sent)
@@ -93,7 +99,7 @@ class Count:
                 return upstream_seconds or 0.0
             case CountKind.STATUSES:
                 return 1.0 if any(first <= status <= last for first, last in self.statuses) else 0.0
-            case CountKind.REQUESTS | CountKind.DISTINCT:
+            case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT:
                 return 0.0
             case _:
                 assert_never(self.kind)
@@ -110,6 +116,9 @@ class Window(StrEnum):
 
 REQUESTS: Final = Count()
 
+LEASE_SECONDS: Final = 30.0
+"""How long a request under way is believed in without a word of the process that serves it; it is the period of such a limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -120,6 +129,7 @@ class Limit:
     burst: int
     per: tuple[KeyPart, ...]
     missing: Missing = Missing.SHARED
+    ambiguous: Ambiguous = Ambiguous.CLIENT
     count: Count = REQUESTS
     window: Window = Window.SLIDING
     """For distinct values a sliding window begins with the first value and lasts one period."""
@@ -135,7 +145,7 @@ class Limit:
     """The backlog up to which charges of a sliding window fit: the burst, and the tolerance."""
 
     def __post_init__(self) -> None:
-        plain = self.window is Window.SLIDING and self.count.kind is not CountKind.DISTINCT
+        plain = self.window is Window.SLIDING and self.count.kind not in (CountKind.DISTINCT, CountKind.CONCURRENT)
         interval_seconds = self.period_seconds / self.amount
         object.__setattr__(self, "is_plain", plain)
         object.__setattr__(self, "interval_seconds", interval_seconds)

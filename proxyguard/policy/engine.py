@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
 from proxyguard.limits.calendar_window import span_at
 from proxyguard.limits.charge import Charge, Usage
-from proxyguard.limits.limit import Window
+from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags, Trigger, trigger_of_tag
+from proxyguard.policy.compile.keys import AMBIGUOUS
 
 
 class BanOrder(NamedTuple):
@@ -104,8 +105,12 @@ class Match:
             key = rule.key(self.request)
             if key is None:
                 return False
+            if key == AMBIGUOUS:
+                return self._apply_uncounted(rule, order, position)
             self.steps.append(_new(ChargedRule, (rule, len(self.counted), is_open)))
-            self.counted.append(_new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False)))
+            self.counted.append(
+                _new(Charge, (key, limit, 1.0, rule.enforced and rule.refuses, False, self.policy.owner(self.request)))
+            )
         else:
             self.steps.append(_new(ChargedRule, (rule, None, is_open)))
         if not rule.enforced:
@@ -114,6 +119,18 @@ class Match:
             self._give(rule, order, position, is_certain=applies and limit is None, depends=is_open or limit is not None)
             return False
         if limit is not None or is_open:
+            return False
+        if rule.refuses and self.counted:
+            self.counted = [charge._replace(cost=0.0) for charge in self.counted]
+        return True
+
+    def _apply_uncounted(self, rule: CompiledRule, order: list[int], position: int) -> bool:
+        """Take a rule whose limit refuses requests that it cannot count; whether that ends evaluation."""
+        self.steps.append(_new(ChargedRule, (rule, None, False)))
+        if not rule.enforced:
+            return False
+        if not rule.terminal:
+            self._give(rule, order, position, is_certain=True, depends=False)
             return False
         if rule.refuses and self.counted:
             self.counted = [charge._replace(cost=0.0) for charge in self.counted]
@@ -198,17 +215,46 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
     return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
 
 
-def due(found: Match, decision: Decision) -> tuple[Charge, ...]:
-    """The charges whose cost the response will tell; none when we answer ourselves: that costs nobody anything."""
-    if not (found.policy.settles and decision.forwards):
+def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...]:
+    """The charges to put right when the exchange is over; the cost of each is what is reserved, 0 when it did not fit.
+
+    When we answer ourselves, which costs nobody anything, they are what is to be given back at once.
+    """
+    if not found.policy.settles or outcome.ban is not None or found.decision is not None:
         return ()
-    return tuple(charge for charge in found.charges if charge.limit.count.after_response)
+    usages = outcome.usages
+    stopped = any(usage.exceeded and charge.stops for charge, usage in zip(found.charges, usages, strict=True))
+    charges = tuple(
+        charge._replace(cost=0.0) if stopped or usage.exceeded else charge
+        for charge, usage in zip(found.charges, usages, strict=True)
+        if charge.limit.count.after_response
+    )
+    return charges if decision.forwards else tuple(charge for charge in charges if charge.cost)
 
 
-def owed(charges: Sequence[Charge], status: int, bytes_sent: int, upstream_seconds: float | None) -> tuple[Charge, ...]:
-    """What is to be charged of `due` charges now that the response is known. `status` 0: the site did not answer."""
-    costs = ((charge, charge.limit.count.cost(status, bytes_sent, upstream_seconds)) for charge in charges)
-    return tuple(charge._replace(cost=cost, stops=False, owed=True) for charge, cost in costs if cost > 0)
+NO_RESPONSE: Final = (0, 0, None)
+"""The status, bytes and seconds of an exchange that never reached the site."""
+
+
+def owed(
+    charges: Sequence[Charge], status: int, bytes_sent: int, upstream_seconds: float | None, *, since: float, now: float
+) -> tuple[Charge, ...]:
+    """What is to be charged, or given back, of `due` charges of `since` now that the exchange is over.
+
+    `status` 0: the site did not answer. What was reserved in a window of the calendar that is over is not given back: the one
+    that followed never had it.
+    """
+    costs = ((charge, charge.limit.count.cost(status, bytes_sent, upstream_seconds) - charge.cost) for charge in charges)
+    return tuple(
+        charge._replace(cost=cost, stops=False, owed=True)
+        for charge, cost in costs
+        if cost > 0 or (cost < 0 and not _is_over(charge.limit, since, now))
+    )
+
+
+def _is_over(limit: Limit, since: float, now: float) -> bool:
+    """Whether the window that `since` lay in has ended."""
+    return limit.window is Window.CALENDAR and span_at(since, limit.period_seconds, limit.time_zone).end <= now
 
 
 class Accumulated(NamedTuple):
@@ -242,6 +288,7 @@ def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Accumul
     if isinstance(action, Ban):
         key = found.policy.ban_key(rule, found.request)
         terms = BanTerms(action.for_seconds, action.then, action.escalation, action.max_seconds, action.forget_seconds)
+        terms = terms._replace(owner=found.policy.owner(found.request))
         order = BanOrder(key, rule.name, rule.reason, terms)
         action = action.then
     if isinstance(action, Score | Tag):

@@ -264,6 +264,8 @@ class TestStep(NamedTuple):
     expect: Expectation
     place: Place
     response: SampleResponse = SampleResponse()
+    under_way: int = 0
+    """Equal requests that began before the step and end after it."""
 
 
 @dataclass(frozen=True, slots=True)

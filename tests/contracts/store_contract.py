@@ -23,6 +23,8 @@ CLIENT = (KeyPart(KeyKind.CLIENT),)
 THREE_A_MINUTE = Limit(3, 60.0, 3, CLIENT)
 FIVE_A_MINUTE = Limit(5, 60.0, 5, CLIENT)
 THREE_VALUES = Limit(3, 60.0, 3, CLIENT, count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.PATH)))
+THREE_BY_THE_CALENDAR = Limit(3, 60.0, 3, CLIENT, window=Window.CALENDAR)
+THREE_UNDER_WAY = Limit(3, 30.0, 3, CLIENT, count=Count(CountKind.CONCURRENT))
 TEN_MINUTES = BanTerms(600.0, Reject())
 
 
@@ -127,6 +129,42 @@ def a_banned_key_is_refused_before_anything_is_counted(store: Driver) -> None:
     outcome = store.charge([Charge("rule|a", THREE_A_MINUTE)], ["client|b", "client|a"], START + 1)
     assert outcome == Outcome(banned, ())
     usages_are(store.charge([Charge("rule|a", THREE_A_MINUTE)], ["client|b"], START + 1), (False, 2, 0.0))
+
+
+def a_reserved_unit_is_given_back(store: Driver) -> None:
+    for limit in (THREE_A_MINUTE, THREE_BY_THE_CALENDAR):
+        key = f"rule|{limit.window}"
+        give_back = [Charge(key, limit, -1.0, stops=False, owed=True)]
+        store.charge(give_back)
+        for _ in range(5):
+            store.charge([Charge(key, limit)])
+            store.charge([Charge(key, limit)])
+            store.charge(give_back * 2)
+        store.charge(give_back * 9)
+        assert [store.charge([Charge(key, limit)]).usages[0].exceeded for _ in range(4)] == [False, False, False, True]
+
+
+def requests_under_way_are_counted_until_they_end(store: Driver) -> None:
+    begin = Charge("rule|a", THREE_UNDER_WAY)
+    end = begin._replace(cost=-1.0, stops=False, owed=True)
+    for remaining in (2, 1, 0):
+        usages_are(store.charge([begin], now=START + 1), (False, remaining, 0.0))
+    usages_are(store.charge([begin], now=START + 2), (True, 0, 1.0))
+    usages_are(store.charge([Charge("rule|b", THREE_UNDER_WAY)], now=START + 2), (False, 2, 0.0))
+    store.charge([end], now=START + 3)
+    store.charge([end], now=START + 3)
+    usages_are(store.charge([begin], now=START + 3), (False, 1, 0.0))
+    both = [begin, Charge("other|a", THREE_A_MINUTE, 4.0)]
+    usages_are(store.charge(both, now=START + 3), (False, 0, 0.0), (False, 0, 0.0))
+    assert [usage.exceeded for usage in store.charge(both, now=START + 3).usages] == [True, True]
+    usages_are(store.charge([begin._replace(cost=0.0)], now=START + 3), (True, 0, 1.0))
+
+
+def a_batch_that_stops_leaves_nothing_under_way(store: Driver) -> None:
+    store.charge([Charge("full|a", THREE_A_MINUTE, 3.0)])
+    for _ in range(5):
+        outcome = store.charge([Charge("rule|a", THREE_UNDER_WAY), Charge("full|a", THREE_A_MINUTE)])
+        usages_are(outcome, (False, 3, 0.0), (True, 0, 20.0))
 
 
 def a_ban_record_keeps_what_was_said(store: Driver) -> None:
@@ -305,6 +343,9 @@ CASES: list[Callable[[Driver], None]] = [
     an_owed_cost_is_counted_over_the_limit,
     fractions_of_a_unit_add_up,
     a_banned_key_is_refused_before_anything_is_counted,
+    a_reserved_unit_is_given_back,
+    requests_under_way_are_counted_until_they_end,
+    a_batch_that_stops_leaves_nothing_under_way,
     a_ban_record_keeps_what_was_said,
     a_ban_ends_at_its_time,
     banning_the_banned_returns_the_ban_in_force,

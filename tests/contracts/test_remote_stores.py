@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
 
@@ -12,9 +13,9 @@ import pytest
 
 from proxyguard.core.settings import OnStoreDown
 from proxyguard.limits.charge import Charge
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import Count, CountKind, Limit
 from proxyguard.limits.stores import mirror
-from proxyguard.limits.stores.remote import MAX_WAITING
+from proxyguard.limits.stores.remote import MAX_WAITING, RemoteStore
 from proxyguard.limits.stores.store import BanTerms, Outcome, StoreUnavailable
 from tests.contracts.remote_rig import HOUR, RIGS, Rig
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, charged, run, until
@@ -187,6 +188,7 @@ def test_a_server_that_is_not_there_yet_is_used_when_it_is(rig: Rig, tmp_path: P
                 "store_timeouts": 0.0,
                 "store_fallbacks": 1.0,
                 "store_bans": 0.0,
+                "store_under_way": 0.0,
             }
             with rig.serving(tmp_path / "s"):
                 assert await until(lambda: store.fallback.up) < 1.0
@@ -301,6 +303,70 @@ def test_stopping_answers_those_who_wait(rig: Rig, tmp_path: Path) -> None:
             assert not isinstance(waiting, Outcome)
             await store.stop()
             assert (await waiting).usages[0].remaining == 99
+
+    with rig.serving(tmp_path / "s"):
+        run(scene())
+
+
+UNDER_WAY = Limit(3, 30.0, 3, CLIENT, count=Count(CountKind.CONCURRENT))
+BEGIN = Charge("rule|a", UNDER_WAY)
+END = BEGIN._replace(cost=-1.0, stops=False, owed=True)
+
+
+async def begun(store: RemoteStore) -> bool:
+    outcome = store.charge([BEGIN], (), time())
+    outcome = outcome if isinstance(outcome, Outcome) else await outcome
+    return not outcome.usages[0].exceeded
+
+
+async def ended(store: RemoteStore) -> None:
+    outcome = store.charge([END], (), time())
+    if not isinstance(outcome, Outcome):
+        await outcome
+
+
+@over_both
+def test_requests_under_way_are_counted_over_all_instances_and_none_is_lost(rig: Rig, tmp_path: Path) -> None:
+    async def scene() -> None:
+        path = tmp_path / "s"
+        async with rig.instance(path, timeout_seconds=10.0) as (one, _), rig.instance(path, timeout_seconds=10.0) as (two, _):
+            for _ in range(20):
+                taken = await asyncio.gather(*(begun(store) for _ in range(10) for store in (one, two)))
+                assert sum(taken) == 3
+                for store, fits in zip((one, two) * 10, taken, strict=True):
+                    if fits:
+                        await ended(store)
+            assert (len(one.held), len(two.held)) == (0, 0)
+            assert [await begun(two) for _ in range(4)] == [True, True, True, False]
+
+    with rig.serving(tmp_path / "s"):
+        run(scene())
+
+
+@over_both
+def test_the_lease_of_an_instance_that_died_ends_and_that_of_one_that_lives_does_not(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxyguard.limits.stores.remote.RENEW_SECONDS", 0.1)
+    short = BEGIN._replace(limit=replace(UNDER_WAY, period_seconds=0.6))
+
+    async def fits(store: RemoteStore) -> bool:
+        outcome = store.charge([short], (), time())
+        assert not isinstance(outcome, Outcome)
+        return not (await outcome).usages[0].exceeded
+
+    async def scene() -> None:
+        path = tmp_path / "s"
+        async with rig.instance(path) as (alive, _):
+            async with rig.instance(path) as (dead, _):
+                assert await fits(dead)
+                assert await fits(dead)
+            assert await fits(alive)
+            assert not await fits(alive)
+            await asyncio.sleep(0.9)
+            assert [await fits(alive) for _ in range(3)] == [True, True, False]
+            await asyncio.sleep(0.9)
+            assert not await fits(alive)
 
     with rig.serving(tmp_path / "s"):
         run(scene())

@@ -37,3 +37,20 @@ def test_an_endless_word_is_cut() -> None:
     accounts = AccountCache(2)
     accounts.learn("s1", "x" * 1000, until=100.0)
     assert accounts.find("s1", 1.0) == "x" * 64
+
+
+def test_a_network_with_many_sessions_pushes_out_nobody_elses() -> None:
+    cache = AccountCache(1000)
+    cache.learn("victim", "ada", 100.0, "network:a")
+    for number in range(5000):
+        cache.learn(f"s{number}", "mallory", 100.0, "network:b")
+    assert cache.find("victim", 1.0) == "ada"
+    assert (len(cache), cache.evictions, cache.refusals) == (500, 0, 4501)
+    cache.learn("newcomer", "grace", 100.0, "network:c")
+    assert cache.find("newcomer", 1.0) == "grace"
+    cache.learn("s1", "mallory-2", 100.0, "network:b")
+    assert cache.find("s1", 1.0) == "mallory-2"
+    for number in range(499):
+        cache.learn(f"s{number}", "", 100.0, "network:b")
+    cache.learn("again", "mallory", 100.0, "network:b")
+    assert cache.find("again", 1.0) == "mallory"

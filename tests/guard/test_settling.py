@@ -200,8 +200,106 @@ def test_a_response_that_cannot_be_charged_harms_nobody(error: Exception, counte
         assert not isinstance(ticket, Ticket)
         settled = await ticket
         store.error = error
-        desk.guard.settle(settled, MISSING)
+        desk.guard.settle(settled, OK)
         await asyncio.sleep(0.001)
         return dict(desk.metrics.internal_errors)
 
     assert asyncio.run(serve()) == counted
+
+
+GUESSES = "  - {name: guess, when: {path: /login}, limit: {rate: 10/hour, count: {status: [401]}}, action: reject}\n"
+REFUSED = OK._replace(status=401)
+
+
+@pytest.mark.parametrize("window", ["", ", window: calendar"])
+def test_tries_that_are_under_way_together_are_as_many_as_the_limit(window: str) -> None:
+    desk = Desk(compiled(GUESSES.replace("10/hour", f"10/hour{window}")))
+    tickets = [desk.check(b"/login") for _ in range(300)]
+    passed = [ticket for ticket in tickets if ticket.decision.forwards]
+    assert len(passed) == 10
+    for ticket in passed[:4]:
+        desk.guard.settle(ticket, OK)
+    for ticket in passed[4:]:
+        desk.guard.settle(ticket, REFUSED)
+    assert [desk.check(b"/login").decision.forwards for _ in range(5)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        OK,
+        Served(0, fault="client-gone"),
+        Served(499, upstream_seconds=0.1, fault="client-gone"),
+        Served(502, fault="upstream-connect"),
+        Served(504, upstream_seconds=60.0, fault="upstream-timeout"),
+        Served(200, upstream_seconds=1.0, fault="upstream-broke"),
+    ],
+)
+@pytest.mark.parametrize("limit", ["{rate: 10/hour, count: {status: 401}}", "{concurrent: 10}"])
+def test_what_is_reserved_comes_back_however_the_exchange_ends(end: Served, limit: str) -> None:
+    desk = Desk(compiled(f"  - {{name: guess, limit: {limit}, action: reject}}\n"))
+    for _ in range(100):
+        tickets = [desk.check() for _ in range(10)]
+        assert all(ticket.decision.forwards for ticket in tickets)
+        assert not desk.check().decision.forwards
+        for ticket in tickets:
+            desk.guard.settle(ticket, end)
+
+
+@pytest.mark.parametrize("limit", ["{rate: 3/hour, count: {status: 401}}", "{concurrent: 3}", "{rate: 3/hour, count: bytes}"])
+def test_a_request_that_another_rule_refuses_reserves_nothing(limit: str) -> None:
+    score = "  - {name: points, when: {path: /bad}, action: {score: 9}}\n"
+    score += "  - {name: many, limit: {rate: 1000/hour}, action: {score: 1}}\n"
+    refuse = "  - {name: bad, when: {all: [{path: /bad}, {score: {at_least: 9}}]}, action: reject}\n"
+    counted = f"  - {{name: few, limit: {limit}, action: tarpit}}\n"
+    desk = Desk(compiled(score + counted + refuse))
+    assert {desk.check(b"/bad").decision.rule for _ in range(50)} == {"bad"}
+    assert desk.check().decision.forwards
+
+
+def test_a_reserved_unit_of_yesterday_is_not_given_back_today() -> None:
+    desk = Desk(compiled(GUESSES.replace("10/hour", "2/day, window: calendar")))
+    yesterday = [desk.check(b"/login") for _ in range(2)]
+    desk.now += 86_400.0
+    today = [desk.check(b"/login") for _ in range(2)]
+    for ticket in yesterday:
+        desk.guard.settle(ticket, OK)
+    assert not desk.check(b"/login").decision.forwards
+    for ticket in today:
+        desk.guard.settle(ticket, OK)
+    assert desk.check(b"/login").decision.forwards
+
+
+def test_ten_requests_under_way_are_ten_whatever_they_ask_for() -> None:
+    desk = Desk(compiled("  - {name: few, limit: {concurrent: 10, per: [client]}, action: reject}\n"))
+    tickets = [desk.check(b"/%d" % number) for number in range(40)]
+    assert [ticket.decision.forwards for ticket in tickets] == [True] * 10 + [False] * 30
+    assert desk.check(address="192.0.2.2").decision.forwards
+    refused = tickets[10].decision
+    assert refused.quota is not None
+    assert (refused.quota.limit, refused.quota.retry_after_seconds) == (10, 1.0)
+    desk.now += 86_400.0  # a download of a day
+    assert not desk.check().decision.forwards
+    desk.guard.settle(tickets[0], OK)
+    assert desk.check().decision.forwards
+    assert not desk.check().decision.forwards
+
+
+def test_requests_under_way_are_given_back_to_a_store_elsewhere() -> None:
+    async def serve() -> list[bool]:
+        desk = Desk(compiled("  - {name: few, limit: {concurrent: 2}, action: reject}\n"), LateStore())
+        passed = []
+        for _ in range(5):
+            tickets = []
+            for _ in range(3):
+                request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", b"/", ())
+                ticket = desk.guard.check(request)
+                assert not isinstance(ticket, Ticket)
+                tickets.append(await ticket)
+            passed += [ticket.decision.forwards for ticket in tickets]
+            for settled in tickets:
+                desk.guard.settle(settled, OK)
+            await asyncio.sleep(0.001)
+        return passed
+
+    assert asyncio.run(serve()) == [True, True, False] * 5

@@ -18,7 +18,7 @@ from proxyguard.http.ratelimit_fields import format_wait
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.table import SHARED
+from proxyguard.limits.stores.table import OWN_COUNTERS, SHARED
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.engine import decide, due, match, owed
 from proxyguard.policy.model import Policy
@@ -71,8 +71,10 @@ def test_days_of_requests_are_answered_as_shown(limit: str, heading: str, rows: 
         now = MONDAY + (86_400 if day == "Tuesday" else 0) + 3600 * int(hour) + 60 * int(minute)
         request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", path.encode(), ())
         looked = match(policy, request, now)
-        decision = decide(looked, store.charge(looked.charges, (), now)).decision
-        store.charge(owed(due(looked, decision), int(status or 200), 0, 0.1), (), now)
+        outcome = store.charge(looked.charges, (), now)
+        decision = decide(looked, outcome).decision
+        if decision.forwards:
+            store.charge(owed(due(looked, outcome, decision), int(status or 200), 0, 0.1, since=now, now=now), (), now)
         answer = "passes"
         if decision.quota is not None:
             answer = f"refused, come back in {format_wait(round(decision.quota.retry_after_seconds))}"
@@ -122,7 +124,7 @@ def test_settings_on_the_page_are_read(tmp_path: Path) -> None:
 
 
 def test_numbers_on_the_page_are_those_of_the_program() -> None:
-    assert f"{SHARED:,} counters per rule" in TEXT
+    assert f"{SHARED:,} places with {OWN_COUNTERS} counters" in TEXT
     assert f"default {Counting().bans:,}" in TEXT
     assert Counting().keys == 1_000_000
     assert f"timeout: {duration_text(Settings().store.timeout_seconds)}" in TEXT

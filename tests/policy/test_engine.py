@@ -34,6 +34,8 @@ from tests.build import CLIENT, asks, client_in, equal, limit, policy, request, 
 
 SIGN_UP = equal("path", "/signup")
 
+OWNER = ("client:192.0.2.1", "network:192.0.2.0/24")
+
 
 def compiled(*rules: Rule, mode: Mode = Mode.ENFORCE) -> CompiledPolicy:
     return compile_policy(policy(*rules), mode=mode, secret=b"secret")
@@ -281,7 +283,7 @@ def test_a_ban_refuses_now_and_orders_the_same_for_later() -> None:
     ruling = site.rule(request("/login"))
     assert ruling.decision == Decision(action=Drop(), rule="log-in-flood", reason="because log-in-flood", banned=True)
     assert ruling.ban == BanOrder(
-        "client:192.0.2.1", "log-in-flood", "because log-in-flood", BanTerms(60.0, Drop(), 2.0, 600.0, 30.0)
+        "client:192.0.2.1", "log-in-flood", "because log-in-flood", BanTerms(60.0, Drop(), 2.0, 600.0, 30.0, owner=OWNER)
     )
     assert site.said(request("/other"), 59.0) == "ban by log-in-flood"
     assert site.decide(request("/other", client="192.0.2.2"), 59.0) is PASS_BY_DEFAULT

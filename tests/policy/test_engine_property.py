@@ -9,7 +9,7 @@ from proxyguard.core.decision import Decision, Mode
 from proxyguard.core.request import Request
 from proxyguard.limits.stores.store import BanRecord
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
-from proxyguard.policy.engine import decide, due, match, owed
+from proxyguard.policy.engine import NO_RESPONSE, decide, due, match, owed
 from proxyguard.policy.model import Policy
 from tests.naive import TallyStore, naive
 from tests.policies import modes, policies, requests
@@ -26,7 +26,8 @@ def compiled_decision(
         assert found.charges == ()
         assert found.ban_keys == ()
         return found.decision
-    ruling = decide(found, store.charge(found.charges, found.ban_keys, now))
+    outcome = store.charge(found.charges, found.ban_keys, now)
+    ruling = decide(found, outcome)
     if ruling.ban is not None:
         assert policy.mode is Mode.ENFORCE
         assert ruling.decision.banned
@@ -34,7 +35,8 @@ def compiled_decision(
         until = now + order.terms.for_seconds
         store.ban(order.key, BanRecord(order.key, now, until, order.rule, order.reason, order.terms.then), until)
     if response is not None:
-        store.charge(owed(due(found, ruling.decision), *response), (), now)
+        counted = response if ruling.decision.forwards else NO_RESPONSE
+        store.charge(owed(due(found, outcome, ruling.decision), *counted, since=now, now=now), (), now)
     return ruling.decision
 
 

@@ -101,6 +101,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "tarpit.bytes_per_connection": ("4KiB", 4096),
     "counting.keys": ("5000", 5000),
     "counting.bans": ("500", 500),
+    "counting.bans_per_network": ("0", 0),
     "counting.accounts": ("2000", 2000),
     "counting.on_full": ("permit", OnFull.PERMIT),
     "counting.prefixes.client_v4": ("24", 24),

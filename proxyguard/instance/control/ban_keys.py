@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Final
 
 from proxyguard.core.address import Address, Network, Prefixes, is_v4
+from proxyguard.core.key_values import canonical_header_value, canonical_parameter, canonical_value
 from proxyguard.core.problems import quoted
 from proxyguard.policy.compile.keys import KeyMaker
 
@@ -98,8 +99,21 @@ class BanKeys:
         name, _, rest = kind.partition(".")
         if (name in ("header", "cookie", "query") and rest) or kind == "user_agent":
             kind = f"header.{rest.lower()}" if name == "header" else kind
-            return f"{kind}:{self._keys.hashed(value.encode())}", kind
+            return f"{kind}:{self._keys.hashed(_canonical(name, value.encode()))}", kind
         return "", ""
+
+
+def _canonical(kind: str, value: bytes) -> bytes:
+    """A value as it becomes a key."""
+    match kind:
+        case "header":
+            return canonical_header_value(value)
+        case "cookie":
+            return canonical_value(value)
+        case "query":
+            return canonical_parameter(value)
+        case _:
+            return value
 
 
 def _kinds(key: str) -> str:

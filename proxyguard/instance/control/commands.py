@@ -12,7 +12,7 @@ from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import Backend
-from proxyguard.limits.stores.store import BanRecord, BanTerms
+from proxyguard.limits.stores.store import OPERATOR, BanRecord, BanTerms
 from proxyguard.policy.actions.registry import SHORT_REFUSALS
 
 MAX_BAN_SECONDS: Final = 10 * 365 * 86_400.0
@@ -64,7 +64,7 @@ class ControlCommands:
         for key in keys:
             if self._store.banned(key, now) is not None:
                 replaced += self._store.unban(key)
-        bans = [shown_ban(self._store.ban(key, "operator", "banned by an operator", terms, now)) for key in keys]
+        bans = [shown_ban(self._store.ban(key, OPERATOR, "banned by an operator", terms, now)) for key in keys]
         return {"bans": bans, "replaced": replaced, **await self._saved()}
 
     async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:

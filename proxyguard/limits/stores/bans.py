@@ -6,28 +6,47 @@ Counters live elsewhere, so that no flood of keys pushes a ban out. Knows nothin
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, KeysView
+from collections.abc import Callable, Collection, Iterator, KeysView
+from heapq import merge
 from typing import Final, NamedTuple
 
+from proxyguard.limits.charge import Owner
 from proxyguard.limits.stores.store import BanRecord, BanTerms
+
+CLIENT: Final = "client:"
+"""The keys of bans by client address begin so."""
+
+NETWORK_NOTE: Final = "too many addresses of this network are banned"
+"""The note of a ban of a network instead of one more of its addresses."""
 
 EXPIRE_STEP: Final = 64
 """Ended entries removed per call: a few dozen microseconds, so that a wave of bans that end together is no pause."""
 
+SHARE_PART: Final = 100
+"""Of the capacity: what one client network has at most."""
+
+LEAST_SHARE: Final = 64
+"""A share in a small table."""
+
 
 class EndingTable[Value]:
-    """A bounded map whose entries end. When it is full, the entry soonest to end gives way and is counted.
+    """A bounded map whose entries end, each of an owner (empty: nobody's) or for good.
 
-    A write moves the tail of a sorted list: about 20 µs at 100,000 entries. A read is one dictionary look-up.
+    In a full table the entry soonest to end gives way, and of an owner that has its share its oldest; both are counted. Entries
+    put for good give way to nothing, and are no part of the capacity. A write moves the tail of a sorted list: about 20 µs at
+    100,000 entries. A read is one dictionary look-up.
     """
 
-    __slots__ = ("_entries", "_order", "capacity", "evictions")
+    __slots__ = ("_entries", "_for_good", "_order", "_owned", "capacity", "evictions", "share")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.share = max(LEAST_SHARE, capacity // SHARE_PART)
         self.evictions = 0
-        self._entries: dict[str, tuple[float, Value]] = {}
+        self._entries: dict[str, tuple[float, Value, str | None]] = {}
         self._order: list[tuple[float, str]] = []  # (-end, key): the soonest to end is last, where removing is free
+        self._for_good: list[tuple[float, str]] = []  # the same of those
+        self._owned: dict[str, dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -47,41 +66,56 @@ class EndingTable[Value]:
         entry = self._entries.get(key)
         return None if entry is None else entry[0]
 
-    def put(self, key: str, value: Value, end: float, now: float) -> None:
-        """Set a key until `end`, and make room first: ended entries go, then the one soonest to end."""
+    def owned(self, owner: str) -> Collection[str]:
+        """The keys of an owner, the oldest first; ended ones that were not removed yet among them."""
+        return self._owned.get(owner, {})
+
+    def put(self, key: str, value: Value, end: float, now: float, owner: str | None = "") -> None:
+        """Set a key until `end`, and make room first: ended entries go, then one that gives way. None owns what is for good."""
         self.expire(now)
         self.remove(key)
-        if len(self._entries) >= self.capacity:
-            self._pop()
-            self.evictions += 1
-        self._entries[key] = (end, value)
-        insort(self._order, (-end, key))
+        if owner is not None:
+            owned = self._owned.get(owner)
+            if owner and owned is not None and len(owned) >= self.share:
+                self.remove(next(iter(owned)))
+                self.evictions += 1
+            elif len(self._order) >= self.capacity:
+                self.remove(self._order[-1][1])
+                self.evictions += 1
+            if owner:
+                self._owned.setdefault(owner, {})[key] = None
+        self._entries[key] = (end, value, owner)
+        insort(self._order if owner is not None else self._for_good, (-end, key))
 
     def remove(self, key: str) -> Value | None:
         """Take a key out; its value, if it was there."""
         entry = self._entries.pop(key, None)
         if entry is None:
             return None
-        del self._order[bisect_left(self._order, (-entry[0], key))]
-        return entry[1]
+        end, value, owner = entry
+        order = self._order if owner is not None else self._for_good
+        del order[bisect_left(order, (-end, key))]
+        if owner:
+            owned = self._owned[owner]
+            del owned[key]
+            if not owned:
+                del self._owned[owner]
+        return value
 
     def expire(self, now: float, step: int = EXPIRE_STEP) -> int:
         """Remove up to `step` ended entries; how many."""
         removed = 0
-        while removed < step and self._order and -self._order[-1][0] <= now:
-            self._pop()
-            removed += 1
+        for order in (self._order, self._for_good):
+            while removed < step and order and -order[-1][0] <= now:
+                self.remove(order[-1][1])
+                removed += 1
         return removed
 
     def items(self, now: float) -> Iterator[tuple[str, float, Value]]:
         """Key, end and value of each entry that has not ended, the last to end first."""
-        for negative_end, key in self._order:
+        for negative_end, key in merge(self._order, self._for_good):
             if -negative_end > now:
                 yield key, -negative_end, self._entries[key][1]
-
-    def _pop(self) -> None:
-        _, key = self._order.pop()
-        del self._entries[key]
 
 
 class Strike(NamedTuple):
@@ -103,12 +137,15 @@ class BanNews(NamedTuple):
 class BanTable:
     """Bans in force, and the strikes that make the next one longer. Both tables hold at most `capacity` entries.
 
-    `watchers` are called with every ban made, accepted or lifted (not of those that end or were adopted) before the caller does.
+    Those of an operator come on top. Once `per_network` addresses of a client network are banned (0: any number), the next one's
+    ban is the network's. `watchers` are called with every ban made, accepted or lifted (not of those that end or were adopted)
+    before the caller does.
     """
 
-    __slots__ = ("_bans", "_strikes", "watchers")
+    __slots__ = ("_bans", "_per_network", "_strikes", "watchers")
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, per_network: int = 0) -> None:
+        self._per_network = per_network
         self.watchers: list[Callable[[BanNews], None]] = []
         self._bans: EndingTable[BanRecord] = EndingTable(capacity)
         self._strikes: EndingTable[int] = EndingTable(capacity)
@@ -135,21 +172,35 @@ class BanTable:
         return self._bans.get(key, now)
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
-        """Ban a key, longer for each strike; the ban in force if there is one."""
+        """Ban a key, or the client's network when that has too many; longer for each strike. The ban in force if there is one."""
+        note = terms.note
+        instead = self._key(key, terms.owner, now)
+        if instead != key:
+            key, note = instead, note or NETWORK_NOTE
         present = self._bans.get(key, now)
         if present is not None:
             return present
         strikes = (self._strikes.get(key, now) or 0) + 1
         until = now + ban_seconds(terms, strikes)
-        record = BanRecord(key, now, until, rule, reason, terms.then, strikes, terms.note)
+        record = BanRecord(key, now, until, rule, reason, terms.then, strikes, note, terms.owner[1])
         self.adopt(record, until + terms.forget_seconds, now)
         self._notify(BanNews(key, record, until + terms.forget_seconds))
         return record
 
     def adopt(self, record: BanRecord, forget_at: float, now: float) -> None:
         """Put a ban made elsewhere (another process, a snapshot) in force as it is, in place of any other of its key."""
-        self._bans.put(record.key, record, record.until, now)
-        self._strikes.put(record.key, record.strikes, forget_at, now)
+        owner = record.network if record.gives_way else None
+        self._bans.put(record.key, record, record.until, now, owner)
+        self._strikes.put(record.key, record.strikes, forget_at, now, owner)
+
+    def _key(self, key: str, owner: Owner, now: float) -> str:
+        """The key to ban instead of a client's."""
+        client, network = owner
+        owned = self._bans.owned(network)
+        most = min(self._per_network, self._bans.share)
+        if not most or len(owned) < most or key != client or self.find(key, now) is not None:
+            return key
+        return network if sum(each.startswith(CLIENT) for each in owned) >= most else key
 
     def accept(self, news: BanNews, now: float) -> BanNews:
         """Take over what another process says of a ban, unless one is in force already; what holds now, to be passed on."""

@@ -1,5 +1,5 @@
 -- Counts one request: all of its charges, or none of them when a stopping limit is exceeded.
--- The same arithmetic as gcra.py, calendar_window.py, sketch.py and memory.py, step by step; tests run all over both.
+-- The same arithmetic as gcra.py, calendar_window.py, sketch.py, concurrent.py and memory.py, step by step; tests run all over both.
 --
 -- KEYS     the counters, one per charge (a key may stand there twice)
 -- ARGV[1]  msgpack: a list of { kind, cost, flags, numbers }; flags: 1 stops, 2 owed; kind and its numbers:
@@ -7,13 +7,16 @@
 --          1 calendar  amount, start, end and next end of the window at the caller's clock
 --          2 distinct  amount, 8-byte hash of the value as two numbers (this msgpack has no bytes), period,
 --                      and for a calendar window start, end, next end
+--          3 under way amount, the holder as two numbers, seconds of its lease
 -- ARGV[2]  Unix seconds, or empty for this server's clock
 -- returns  msgpack: a list of { exceeded, remaining, seconds to wait }
 --
--- A counter is 16 bytes: two doubles, as the states in gcra.py and calendar_window.py; a sketch as in sketch.py.
+-- A counter is 16 bytes: two doubles, as the states in gcra.py and calendar_window.py; a sketch as in sketch.py;
+-- of requests under way 24 bytes for each holder: the holder, how many, until when.
 -- Each expires when it may be forgotten.
 
-local SLIDING, CALENDAR, DISTINCT = 0, 1, 2
+local SLIDING, CALENDAR, DISTINCT, UNDER_WAY = 0, 1, 2, 3
+local HOLDER_BYTES, UNDER_WAY_WAIT = 24, 1
 local TOLERANCE, DEBT_BURSTS = 1e-3, 2
 local CALENDAR_TOLERANCE = 1e-9
 local EXACT_UP_TO, REGISTERS, ITEM_BYTES, HEAD_BYTES = 128, 1024, 8, 18
@@ -46,6 +49,10 @@ local function sliding(stored, cost, owed, unit, burst)
   if cost ~= 0 then asked = cost * unit end
   if asked > room and not owed then asked = room end
   local after = backlog + asked
+  if after < 0 then
+    if backlog == 0 then return nil, nil, false, burst, 0 end
+    after = 0
+  end
   local fits = room + TOLERANCE * unit
   local exceeded = after > fits
   local value, seconds = nil, nil
@@ -74,11 +81,12 @@ local function calendar(stored, cost, owed, amount, first, last, next_last)
     if cost == 0 then asked = 1 end
     asked = math.min(asked, amount)
   end
+  if cost < 0 and used == 0 then return nil, nil, false, amount, 0 end
   local most = amount * (1 + CALENDAR_TOLERANCE)
   local exceeded = used + asked > most
   local value, seconds = nil, nil
   if cost ~= 0 and (owed or not exceeded) then
-    used = used + asked
+    used = math.max(0, used + asked)
     value, seconds = struct.pack('<dd', edge, used), edge - now
   end
   local wait = 0
@@ -180,7 +188,42 @@ local function distinct(stored, cost, owed, amount, high, low, period, first, la
   return value, seconds, exceeded, math.max(0, math.floor(amount - before)), wait
 end
 
-local kinds = { [SLIDING] = sliding, [CALENDAR] = calendar, [DISTINCT] = distinct }
+local function under_way(stored, cost, owed, amount, high, low, lease)
+  local holder = struct.pack('>I4I4', high, low)
+  local own, others, kept, last = 0, 0, {}, now
+  for at = 1, #(stored or ''), HOLDER_BYTES do
+    local count, edge = struct.unpack('<dd', stored, at + 8)
+    if edge > now then
+      if string.sub(stored, at, at + 7) == holder then
+        own = count
+      else
+        others = others + count
+        last = math.max(last, edge)
+        kept[#kept + 1] = string.sub(stored, at, at + HOLDER_BYTES - 1)
+      end
+    end
+  end
+  local exceeded = false
+  if owed then
+    if cost > 0 then own = cost else own = math.max(0, own + cost) end
+  else
+    exceeded = own + others + 1 > amount
+    if cost ~= 0 and not exceeded then own = own + 1 end
+  end
+  local value, seconds = nil, nil
+  if cost ~= 0 and not exceeded then
+    if own > 0 then
+      kept[#kept + 1] = holder .. struct.pack('<dd', own, now + lease)
+      last = math.max(last, now + lease)
+    end
+    value, seconds = table.concat(kept), last - now
+  end
+  local wait = 0
+  if exceeded then wait = UNDER_WAY_WAIT end
+  return value, seconds, exceeded, math.max(0, amount - own - others), wait
+end
+
+local kinds = { [SLIDING] = sliding, [CALENDAR] = calendar, [DISTINCT] = distinct, [UNDER_WAY] = under_way }
 
 local charges = cmsgpack.unpack(ARGV[1])
 local stored = redis.call('MGET', unpack(KEYS))

@@ -47,6 +47,7 @@ class PackedBan(msgspec.Struct, array_like=True, frozen=True):
     strikes: int
     note: str
     forget_at: float
+    network: str = ""
 
 
 class PackedNews(msgspec.Struct, tag="ban", array_like=True, frozen=True):
@@ -111,6 +112,7 @@ def pack_ban(record: BanRecord, forget_at: float) -> PackedBan:
         record.strikes,
         record.note,
         forget_at,
+        record.network,
     )
 
 
@@ -124,6 +126,7 @@ def unpack_ban(packed: PackedBan) -> BanRecord:
         unpack_refusal(packed.then),
         packed.strikes,
         packed.note,
+        packed.network,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from proxyguard.limits.charge import Usage
+from proxyguard.limits.charge import Owner, Usage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import PackedBan, PackedChange
 from proxyguard.limits.stores.store import StoreUnavailable
@@ -37,13 +37,13 @@ class Welcome(msgspec.Struct, tag="welcome", array_like=True, frozen=True):
 
 
 class Calls(msgspec.Struct, tag="calls", array_like=True, frozen=True):
-    """Charges: (now, ban keys, charges), a charge being (key, number of the limit, cost, stops, owed).
+    """Charges: (now, ban keys, charges, owner), a charge being (key, number of the limit, cost, stops, owed).
 
     `limits` gives numbers to limits, for the rest of the connection.
     """
 
     limits: list[tuple[int, Limit]]
-    calls: list[tuple[float, list[str], list[tuple[str, int, float, bool, bool]]]]
+    calls: list[tuple[float, list[str], list[tuple[str, int, float, bool, bool]], Owner]]
 
 
 class Outcomes(msgspec.Struct, tag="outcomes", array_like=True, frozen=True):

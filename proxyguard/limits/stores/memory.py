@@ -12,16 +12,16 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.settings import OnFull
-from proxyguard.limits import calendar_window, sketch
+from proxyguard.limits import calendar_window, concurrent, sketch
 from proxyguard.limits.calendar_window import Spans
-from proxyguard.limits.charge import ITEM_MARK, Charge, Usage
+from proxyguard.limits.charge import ITEM_MARK, Charge, Owner, Usage
 from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanTable
 from proxyguard.limits.stores.notes import NoteTable, StoreNote
 from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
-from proxyguard.limits.stores.table import MASK, SHARDS, SHARED_MASK, Table
+from proxyguard.limits.stores.table import MASK, SHARDS, Table
 
 KEYS_PER_SKETCH: Final = 16
 """There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
@@ -38,6 +38,7 @@ LASTING_SECONDS: Final = 10.0
 
 _SLIDING: Final = Window.SLIDING
 _DISTINCT: Final = CountKind.DISTINCT
+_CONCURRENT: Final = CountKind.CONCURRENT
 
 type Written = tuple[dict[Any, Any], object, Any, Table[Any] | None]
 """A change to a shard, to be undone if the batch stops: shard, key, the state before, the table if the key is new in it.
@@ -57,6 +58,8 @@ class StoreStats(NamedTuple):
     """Bans that gave way to others before their end."""
     sketches: int
     sketch_capacity: int
+    under_way: int
+    """Counters of requests under way."""
 
 
 GAUGES: Final[dict[str, str]] = {
@@ -68,6 +71,7 @@ GAUGES: Final[dict[str, str]] = {
     "store_ban_evictions": "Bans that gave way to others before their end, because their table was full.",
     "store_sketches": "Counters of distinct values in use.",
     "store_sketch_capacity": "Counters of distinct values there is room for.",
+    "store_under_way": "Counters of requests under way.",
 }
 """Metric names by field of StoreStats."""
 
@@ -75,26 +79,33 @@ GAUGES: Final[dict[str, str]] = {
 class MemoryStore:
     """Implements `store.Store` with at most `keys` counters (about 140 bytes each) and `bans` bans.
 
-    When all `keys` are in use, a key without a counter shares one with every 1024th other such key, per rule (`protect`),
-    or is not counted (`permit`); keys that have a counter keep it. So what a flood of keys can still get through is a
-    thousandth of what filling the table got through, and it does not use up the allowance of every newcomer. Where
-    sketches are full, `protect` counts every value of a newcomer as a new one.
+    Keys that have a counter keep it. Once half of `keys` are in use, new ones of a client network that took its share of a rule's
+    have none, and once all are, no new ones: then requests are counted by their client, each network's in one of 1,024 places
+    with 256 counters (`protect`), or not counted (`permit`). So a flood of keys uses up what its own senders have, and nobody
+    else's. Where sketches are full, `protect` counts every value of a newcomer as a new one.
 
     Times are those of the line (`clock`); `wall` tells the calendar's.
     """
 
     def __init__(
-        self, keys: int = 1_000_000, bans: int = 100_000, on_full: OnFull = OnFull.PROTECT, wall: Callable[[float], float] = float
+        self,
+        keys: int = 1_000_000,
+        bans: int = 100_000,
+        on_full: OnFull = OnFull.PROTECT,
+        wall: Callable[[float], float] = float,
+        *,
+        bans_per_network: int = 128,
     ) -> None:
         self.on_full = on_full
         self.overflows = 0
-        self.ban_table = BanTable(bans)
+        self.ban_table = BanTable(bans, bans_per_network)
         self.note_table = NoteTable()
         self.dirty: list[set[str]] | None = None
         """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
         self._banned = self.ban_table.keys
         self._counters: Table[State] = Table(keys, attrgetter("real"), wall)
         self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of, wall)
+        self._under_way: Table[concurrent.Holders] = Table(max(1, keys // KEYS_PER_SKETCH), concurrent.end_of, wall)
         self._wall = wall
         self._spans = Spans()
         self._tidied = self._tidy_at = 0.0
@@ -114,15 +125,19 @@ class MemoryStore:
         kept = len(charges) > 1  # one charge that does not fit leaves nothing to undo
         dirty = self.dirty
         counters = self._counters
-        for key, limit, cost, stops, owed in charges:
+        for key, limit, cost, stops, owed, owner in charges:
             if not limit.is_plain:
-                usage = self._charge_other(key, limit, cost, owed, now, written)
+                usage = self._charge_other(key, limit, cost, owed, owner, now, written)
             else:
                 at = hash(key) & MASK
                 shard = counters.shards[at]
                 old = shard.get(key, UNSEEN)
-                if old is UNSEEN and counters.used >= counters.capacity:
-                    usage = self._charge_shared(key, limit, cost, owed, now, written)
+                if (
+                    old is UNSEEN
+                    and counters.used >= counters.crowded
+                    and not counters.has_room(key, owner[1], limit.period_seconds, now)
+                ):
+                    usage = self._charge_shared(key, limit, cost, owed, owner, now, written)
                 else:
                     # The first branch is `gcra.charge` for one unit that fits: calling it would double what most charges cost.
                     unit = limit.interval_seconds
@@ -191,7 +206,7 @@ class MemoryStore:
         bans, counters, sketches = self.ban_table, self._counters, self._sketches
         return StoreStats(
             counters.used, counters.capacity, len(bans), bans.capacity, self.overflows, bans.evictions,
-            sketches.used, sketches.capacity,
+            sketches.used, sketches.capacity, self._under_way.used,
         )  # fmt: skip
 
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
@@ -208,6 +223,7 @@ class MemoryStore:
         self.ban_table.expire(now)
         self._counters.tidy(now)
         self._sketches.tidy(now)
+        self._under_way.tidy(now)
 
     @property
     def shard_count(self) -> int:
@@ -249,11 +265,14 @@ class MemoryStore:
         limit: Limit,
         cost: float,
         owed: bool,  # noqa: FBT001 - as in Charge
+        owner: Owner,
         now: float,
         written: list[Written],
     ) -> Usage:
-        """A limit on distinct values, or by the calendar."""
+        """A limit on distinct values, on requests under way, or by the calendar."""
         table: Table[Any]
+        if limit.count.kind is _CONCURRENT:
+            return self._charge_under_way(key, limit, cost, owed, now, written)
         if limit.count.kind is _DISTINCT:
             table, place, item = self._sketches, *_cut(key)
         else:
@@ -261,8 +280,8 @@ class MemoryStore:
         at = hash(place) & MASK
         shard = table.shards[at]
         old = shard.get(place)
-        if old is None and table.used >= table.capacity:
-            return self._charge_shared(key, limit, cost, owed, now, written)
+        if old is None and table.used >= table.crowded and not table.has_room(key, owner[1], limit.period_seconds, now):
+            return self._charge_shared(key, limit, cost, owed, owner, now, written)
         moment, end = self._window(limit, now)
         new: Any
         if table is self._sketches:
@@ -289,6 +308,7 @@ class MemoryStore:
         limit: Limit,
         cost: float,
         owed: bool,  # noqa: FBT001 - as in Charge
+        owner: Owner,
         now: float,
         written: list[Written],
     ) -> Usage:
@@ -299,14 +319,42 @@ class MemoryStore:
             self._sketches.new_until_sweep -= 1
         if self.on_full is OnFull.PERMIT:
             return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
-        rule = key.partition("|")[0]
-        shard = self._counters.shared[hash(key.partition(ITEM_MARK)[0]) & SHARED_MASK]
-        old = shard.get(rule)
+        shard, place = self._counters.own_place(key, *owner)
+        old = shard.get(place)
         before = UNSEEN if old is None else old
         new, usage = charge_gcra(before, now, limit, cost, owed)
         if new is not before:
-            shard[rule] = new
-            written.append((shard, rule, old, None))
+            shard[place] = new
+            written.append((shard, place, old, None))
+        return usage
+
+    def _charge_under_way(
+        self,
+        key: str,
+        limit: Limit,
+        cost: float,
+        owed: bool,  # noqa: FBT001 - as in Charge
+        now: float,
+        written: list[Written],
+    ) -> Usage:
+        """A limit on requests under way. A full table refuses keys that it does not have: they are as many as requests."""
+        table = self._under_way
+        place, _, holder = key.partition(ITEM_MARK)
+        shard = table.shards[hash(place) & MASK]
+        old = shard.get(place)
+        if old is None and table.used >= table.capacity and cost > 0:
+            self.overflows += 1
+            permits = self.on_full is OnFull.PERMIT
+            return Usage(not permits, 0, 0.0 if permits else concurrent.RETRY_SECONDS)
+        new, usage = concurrent.charge(old or concurrent.UNSEEN, now, limit, holder, cost, owed)
+        if new:
+            shard[place] = new
+            if old is None:
+                table.used += 1
+            written.append((shard, place, old, table if old is None else None))
+        elif old is not None:
+            del shard[place]
+            table.used -= 1
         return usage
 
     def _window(self, limit: Limit, now: float) -> tuple[float, float]:
@@ -321,7 +369,10 @@ class MemoryStore:
         if usage.exceeded:
             return usage
         limit = charge.limit
-        if limit.count.kind is _DISTINCT:
+        if limit.count.kind is _CONCURRENT:
+            place, _, holder = charge.key.partition(ITEM_MARK)
+            look = concurrent.charge(self._under_way.get(place) or concurrent.UNSEEN, now, limit, holder, 0.0)[1]
+        elif limit.count.kind is _DISTINCT:
             place, item = _cut(charge.key)
             state = self._sketches.get(place) or sketch.UNSEEN
             look = sketch.charge(state, *self._window(limit, now), limit, item, 0.0)[1]

@@ -28,8 +28,8 @@ type StoreChange = BanNews | StoreNote
 class Mirror:
     """The mirror of one instance; `clock` gives the line's seconds."""
 
-    def __init__(self, bans: int, clock: Callable[[], float]) -> None:
-        self.bans = BanTable(bans)
+    def __init__(self, bans: int, clock: Callable[[], float], per_network: int = 0) -> None:
+        self.bans = BanTable(bans, per_network)
         self.notes = NoteTable()
         self.unconfirmed: dict[tuple[type, str], StoreChange] = {}
         self._clock = clock

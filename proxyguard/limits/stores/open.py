@@ -60,7 +60,13 @@ class MemoryBackend:
     def __init__(self, settings: Settings) -> None:
         """Read the snapshot, if any; trouble with it is logged, never fatal."""
         counting = settings.counting
-        self.memory = MemoryStore(keys=counting.keys, bans=counting.bans, on_full=counting.on_full, wall=CLOCK.wall)
+        self.memory = MemoryStore(
+            keys=counting.keys,
+            bans=counting.bans,
+            on_full=counting.on_full,
+            wall=CLOCK.wall,
+            bans_per_network=counting.bans_per_network,
+        )
         self.store: Store | AsyncStore = self.memory
         path = settings.store.snapshot
         self._snapshot = None if path is None else Snapshot(path, self.memory)

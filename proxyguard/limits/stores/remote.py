@@ -16,6 +16,8 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import batched
+from time import monotonic
 from typing import Final
 
 from proxyguard.core.settings import Counting, OnStoreDown
@@ -23,6 +25,7 @@ from proxyguard.limits.charge import Charge
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.fallback import Fallback, OnState, log_state
+from proxyguard.limits.stores.held import PAGE, RENEW_SECONDS, Held, is_held
 from proxyguard.limits.stores.mirror import Mirror, StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome, StoreUnavailable
@@ -47,10 +50,16 @@ TIDY_SECONDS: Final = 0.05
 """Between steps of tidying."""
 
 
+def _ignore(future: asyncio.Future[Outcome]) -> None:
+    """Take the answer to what nobody waits for."""
+    if not future.cancelled():
+        future.exception()
+
+
 class Call:
     """One charge on its way. `deadline` is on the event loop's clock."""
 
-    __slots__ = ("ban_keys", "charges", "deadline", "future", "now")
+    __slots__ = ("ban_keys", "charges", "deadline", "future", "held", "now")
 
     def __init__(
         self, deadline: float, future: asyncio.Future[Outcome], charges: Sequence[Charge], ban_keys: Sequence[str], now: float
@@ -60,6 +69,8 @@ class Call:
         self.charges = charges
         self.ban_keys = ban_keys
         self.now = now
+        self.held = False
+        """Whether some of the charges are about requests under way."""
 
 
 class Transport(ABC):
@@ -105,7 +116,7 @@ class RemoteStore:
         on_state: OnState = log_state,
         clock: Callable[[], float] = CLOCK,
     ) -> None:
-        self.mirror = Mirror(counting.bans, clock)
+        self.mirror = Mirror(counting.bans, clock, counting.bans_per_network)
         self.ban_table = self.mirror.bans
         self.fallback = Fallback(on_down, counting, on_state)
         self.timeouts = 0
@@ -120,6 +131,8 @@ class RemoteStore:
         self._lost = asyncio.Event()
         self._latest = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self.held = Held()
+        self._renewed_at = monotonic()
         transport.store = self
 
     async def start(self) -> None:
@@ -148,13 +161,36 @@ class RemoteStore:
                     return Outcome(ban, ())
         if not charges:
             return Outcome(None, ())
+        held = any(map(is_held, charges))
+        if held and charges[0].owed:
+            return self._release(charges, now)
         if not self.fallback.up or len(self._waiting) + len(self._outgoing) >= MAX_WAITING:
             return self.fallback.charge(charges, now)
+        if held:
+            self.held.sent(charges)
+        return self._call(charges, ban_keys, now, held=held)
+
+    def _release(self, charges: Sequence[Charge], now: float) -> Outcome | Awaitable[Outcome]:
+        """Give back what requests held that are over, where they were counted."""
+        here, elsewhere = self.held.release(charges)
+        if elsewhere:
+            with contextlib.suppress(StoreUnavailable):
+                self.fallback.charge(elsewhere, now)
+        if not here:
+            return Outcome(None, ())
+        if not self.fallback.up or len(self._waiting) + len(self._outgoing) >= MAX_WAITING:
+            others = [charge for charge in here if not is_held(charge)]
+            return self.fallback.charge(others, now) if others else Outcome(None, ())
+        return self._call(here, (), now, held=False)
+
+    def _call(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float, *, held: bool) -> asyncio.Future[Outcome]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
         if not self._outgoing:
             loop.call_soon(self._flush)
-        self._outgoing.append(Call(loop.time() + self.timeout_seconds, future, charges, ban_keys, now))
+        call = Call(loop.time() + self.timeout_seconds, future, charges, ban_keys, now)
+        call.held = held
+        self._outgoing.append(call)
         return future
 
     def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
@@ -164,7 +200,7 @@ class RemoteStore:
         if present is not None:
             return present
         record = self.ban_table.ban(key, rule, reason, terms, now)
-        self._send_change(BanNews(key, record, record.until + terms.forget_seconds))
+        self._send_change(BanNews(record.key, record, record.until + terms.forget_seconds))
         return record
 
     def unban(self, key: str) -> bool:
@@ -208,12 +244,15 @@ class RemoteStore:
             ("store_timeouts", "Charges that the store did not answer in time.", lambda: float(self.timeouts)),
             ("store_fallbacks", "Charges answered as store.on_down says.", lambda: float(self.fallback.answers)),
             ("store_bans", "Bans remembered.", lambda: float(len(self.ban_table))),
+            ("store_under_way", "Keys of limits on requests under way here.", lambda: float(len(self.held))),
         ]
 
     def on_outcome(self, outcome: Outcome) -> None:
         """The oldest call in flight has its answer."""
         call = self._waiting.popleft()
         self._graced = False
+        if call.held:
+            self.held.answered(call.charges, outcome)
         if not call.future.done():
             call.future.set_result(outcome)
 
@@ -277,6 +316,8 @@ class RemoteStore:
             self._timer = None
         self._graced = False
         for call in calls:
+            if call.held:
+                self.held.answered(call.charges, None)
             if call.future.done():
                 continue
             try:
@@ -296,6 +337,7 @@ class RemoteStore:
             self.fallback.went_down(why)
             raise StoreUnavailable(why) from error
         self.fallback.came_back(where)
+        self._renew()
         self._transport.send_changes(tuple(self.mirror.unconfirmed.values()))
 
     async def _keep(self) -> None:
@@ -312,9 +354,19 @@ class RemoteStore:
             else:
                 failures = 0
 
+    def _renew(self) -> None:
+        """Tell the store what is under way here."""
+        self._renewed_at = monotonic()
+        now = self.clock()
+        for page in batched(self.held.all(), PAGE):
+            if self.fallback.up:
+                self._call(page, (), now, held=False).add_done_callback(_ignore)
+
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             now = self.clock()
+            if self.held and monotonic() - self._renewed_at >= RENEW_SECONDS:
+                self._renew()
             self.ban_table.expire(now)
             self.fallback.tidy(now)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, assert_never, cast
 
+from proxyguard.limits.charge import NOBODY
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import CodecError, pack_change, unpack_ban, unpack_change
 from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Welcome, decode_from_store, frame
@@ -113,13 +114,14 @@ class SharedTransport(Transport):
         packed = []
         for call in calls:
             charges = []
-            for key, limit, cost, stops, owed in call.charges:
+            owner = NOBODY
+            for key, limit, cost, stops, owed, owner in call.charges:  # noqa: B007 - all charges of a call have one owner
                 known = numbers.get(id(limit))
                 if known is None:
                     known = numbers[id(limit)] = (len(numbers), limit)
                     fresh.append(known)
                 charges.append((key, known[0], cost, stops, owed))
-            packed.append((call.now, call.ban_keys, charges))
+            packed.append((call.now, call.ban_keys, charges, owner))
         self._connection.write(frame(("calls", fresh, packed)))
 
     def send_changes(self, changes: Sequence[StoreChange]) -> None:

@@ -17,9 +17,9 @@ from itertools import batched
 from pathlib import Path
 from typing import Final, assert_never, cast
 
-from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.charge import Charge, Owner, Usage, held_key
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import CountKind, Limit
 from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
 from proxyguard.limits.stores.frames import Calls, Hello, MessageReader, News, Outcomes, Welcome, decode_from_worker, frame
 from proxyguard.limits.stores.memory import MemoryStore
@@ -135,6 +135,7 @@ class _Member(asyncio.Protocol):
         self._server = server
         self._reader = MessageReader()
         self._limits: dict[int, Limit] = {}
+        self._holder = secrets.token_hex(4)
         self._transport: asyncio.Transport | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
@@ -189,10 +190,14 @@ class _Member(asyncio.Protocol):
                 assert_never(message)
 
     def _charge(
-        self, now: float, ban_keys: list[str], charges: list[tuple[str, int, float, bool, bool]]
+        self, now: float, ban_keys: list[str], charges: list[tuple[str, int, float, bool, bool]], owner: Owner
     ) -> tuple[PackedBan | None, tuple[Usage, ...]]:
         limits = self._limits
-        batch = [_new(Charge, (key, limits[number], cost, stops, owed)) for key, number, cost, stops, owed in charges]
+        batch = []
+        for key, number, cost, stops, owed in charges:
+            limit = limits[number]
+            place = held_key(key, self._holder) if limit.count.kind is CountKind.CONCURRENT else key
+            batch.append(_new(Charge, (place, limit, cost, stops, owed, owner)))
         outcome = self._server.store.charge(batch, ban_keys, now)
         ban = outcome.ban
         return (None if ban is None else pack_ban(ban, ban.until)), outcome.usages

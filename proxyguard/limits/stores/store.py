@@ -13,10 +13,13 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from proxyguard.core.decision import Refusal, Reject
-from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.charge import NOBODY, Charge, Owner, Usage
 from proxyguard.limits.stores.notes import StoreNote
 
 REJECT: Final = Reject()
+
+OPERATOR: Final = "operator"
+"""Stands for the rule in a ban that an operator made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class BanRecord:
     strikes: int = 1
     """How many times in a row this key was banned; escalation counts by it."""
     note: str = ""
+    network: str = ""
+    """The key of the network of the client that it was made for; empty: an operator made it, or an older release."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether it may be dropped for another one when there is no room."""
+        return bool(self.network) or self.rule != OPERATOR
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):  # no cycle can lead back to it
@@ -131,6 +141,8 @@ class BanTerms(NamedTuple):
     max_seconds: float = 86_400.0
     forget_seconds: float = 86_400.0
     note: str = ""
+    owner: Owner = NOBODY
+    """Whose request it was; nobody's: an operator's command."""
 
 
 class StoreUnavailable(Exception):

@@ -5,9 +5,12 @@ Knows when a state may be forgotten and nothing of what it counts.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Final
+
+from proxyguard.limits.charge import ITEM_MARK
 
 SHARDS: Final = 4096
 """The table is cut into so many dictionaries: growing or sweeping the 250 keys of one takes 50 µs, where one dictionary of a
@@ -19,6 +22,22 @@ SHARED: Final = 1024
 """Counters that keys without a place share, for each rule. A power of two; operators are told it."""
 
 SHARED_MASK: Final = SHARED - 1
+
+CROWDED_PART: Final = 2
+"""From one such part of the capacity on, no client network gets more than its share of what is left."""
+
+SHARE_PART: Final = 100
+"""Of the capacity: what one client network may take of a crowded table, for each rule."""
+
+LEAST_SHARE: Final = 64
+"""A share in a small table."""
+
+OWN_COUNTERS: Final = 256
+"""Clients without a place that have a counter of their own, of the networks and rules that are in one place of SHARED: all
+addresses of a /24."""
+
+TALLIES: Final = 16_384
+"""Places for the tallies of networks and rules, found by hash: 400 KB. Networks that share a place share a share."""
 
 SWEEP_EVERY: Final = 32
 """One shard is swept of forgotten keys for so many new keys: about 0.5 µs a new key."""
@@ -43,11 +62,32 @@ class Table[State]:
     by the rule that a key begins with.
     """
 
-    __slots__ = ("_next", "capacity", "end_of", "forgotten", "new_until_sweep", "shards", "shared", "used", "wall")
+    __slots__ = (
+        "_before",
+        "_made",
+        "_next",
+        "_since",
+        "capacity",
+        "crowded",
+        "end_of",
+        "forgotten",
+        "new_until_sweep",
+        "shards",
+        "share",
+        "shared",
+        "used",
+        "wall",
+    )  # fmt: skip
 
     def __init__(self, capacity: int, end_of: Callable[[State], float], wall: Callable[[float], float]) -> None:
         self.capacity = capacity
         self.wall = wall
+        self.crowded = capacity // CROWDED_PART
+        """From so many keys on, new ones ask `has_room`."""
+        self.share = max(LEAST_SHARE, capacity // SHARE_PART)
+        self._made = array("d", bytes(8 * TALLIES))
+        self._before = array("d", bytes(8 * TALLIES))
+        self._since = array("d", bytes(8 * TALLIES))
         self.used = 0
         self.new_until_sweep = SWEEP_EVERY
         self.shards: list[dict[Hashable, State]] = [{} for _ in range(SHARDS)]
@@ -64,6 +104,37 @@ class Table[State]:
         """Whether a state may not be forgotten before `until`, on the line."""
         end = self.end_of(state)
         return end > until if end >= 0.0 else -end > self.wall(until)
+
+    def has_room(self, key: str, network: str, lasts_seconds: float, now: float) -> bool:
+        """Whether a crowded table takes a new key, and one more of the network's share if so.
+
+        How many of its keys are not forgotten is estimated from those made in this and the last `lasts_seconds`, as if all lasted
+        as long: nothing has to be kept with each key for it.
+        """
+        if self.used >= self.capacity:
+            return False
+        if not network:
+            return True
+        at = hash((network, key.partition("|")[0])) & (TALLIES - 1)
+        age = now - self._since[at]
+        if not 0.0 <= age < lasts_seconds:
+            self._before[at] = self._made[at] if 0.0 <= age < 2 * lasts_seconds else 0.0
+            self._made[at] = 0.0
+            self._since[at] = now
+            age = 0.0
+        if self._made[at] + self._before[at] * (1.0 - age / lasts_seconds) >= self.share:
+            return False
+        self._made[at] += 1.0
+        return True
+
+    def own_place(self, key: str, client: str, network: str) -> tuple[dict[Hashable, State], str]:
+        """Where a key without a place is counted: by its client, or with its like when too many are. Shard and key."""
+        rule = key.partition("|")[0]
+        if not network:
+            return self.shared[hash(key.partition(ITEM_MARK)[0]) & SHARED_MASK], rule
+        shard = self.shared[hash(network) & SHARED_MASK]
+        own = f"{rule}|{client}"
+        return shard, own if own in shard or len(shard) < OWN_COUNTERS else rule
 
     def restore(self, key: str, state: State, now: float) -> None:
         """Put a state that was kept elsewhere, if there is room and none of the key."""

@@ -54,6 +54,7 @@ PROBE: Final = Limit(1_000_000, 1.0, 1_000_000, ())
 SLIDING: Final = 0
 CALENDAR: Final = 1
 DISTINCT: Final = 2
+UNDER_WAY: Final = 3
 """The kinds of charge.lua."""
 
 STAMP: Final = Struct("<dd")
@@ -100,6 +101,7 @@ class ValkeyTransport(Transport):
         self._loading = 0
         """Scripts that are being loaded again."""
         self._connection: Connection | None = None
+        self._holder = (secrets.randbits(32), secrets.randbits(32))
         self._generation = b""
         self._sequence = self._note_sequence = 0
         self._ahead_seconds = 0.0  # how far the server's clock is ahead of ours
@@ -212,7 +214,7 @@ class ValkeyTransport(Transport):
         for call in calls:
             command: list[Any] = [b"EVALSHA", self._charge_script.digest, len(call.charges)]
             numbers: list[tuple[Any, ...]] = []
-            for key, limit, cost, stops, owed in call.charges:
+            for key, limit, cost, stops, owed, _ in call.charges:
                 if limit.is_plain:
                     command.append(counter + key)
                     numbers.append((SLIDING, cost, stops + 2 * owed, limit.interval_seconds, limit.burst))
@@ -226,6 +228,8 @@ class ValkeyTransport(Transport):
 
     def _other(self, key: str, limit: Limit, now: float) -> tuple[str, tuple[Any, ...]]:
         """The counter's key, and kind and numbers of a limit by the calendar or on distinct values; see charge.lua."""
+        if limit.count.kind is CountKind.CONCURRENT:
+            return key, (UNDER_WAY, limit.amount, *self._holder, limit.period_seconds)
         span = () if limit.window is Window.SLIDING else self._spans.at(limit, now + self._ahead_seconds)
         if limit.count.kind is not CountKind.DISTINCT:
             return key, (CALENDAR, limit.amount, *span)

@@ -15,6 +15,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import Action, Allow, Ban, Decision, Mode, Score, Tag
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
+from proxyguard.limits.charge import Owner
 from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.conditions import SCORED, TAGGED, Holds, Trigger, holds, trigger_of_tag, triggers
@@ -42,7 +43,7 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "holds", "key", "limit", "name",
+        "action", "action_name", "allows", "announces", "enforced", "expires", "holds", "key", "limit", "name",
         "plain", "points", "reads_score", "reads_tags", "reason", "refuses", "restriction", "tag", "terminal", "wakes",
     )  # fmt: skip
 
@@ -61,7 +62,6 @@ class CompiledRule:
         self.tag = action.name if isinstance(action, Tag) else None
         self.wakes = _wakes(action) if enforced else ()
         self.limit: Limit | None = rule.limit
-        self.cost = 1.0 if rule.limit is None else rule.limit.count.cost_at_check
         self.key = key
         self.holds: Holds = holds(node)
         self.reads_score = reads(node, FieldKind.SCORE)
@@ -95,7 +95,7 @@ class Account(NamedTuple):
     """What identifies a session, and where the upstream says whose account it is."""
 
     session: Shown
-    """The keyed hash of the session of a request; None when it has none."""
+    """The keyed hash of the session of a request; None when it has none, AMBIGUOUS when sites may disagree which."""
     header: bytes
     """Lower case."""
     remember_seconds: float
@@ -148,7 +148,7 @@ class CompiledPolicy:
         self.settles = any(rule.limit is not None and rule.limit.count.after_response for rule in rules)
         """Whether any limit is charged when the response is known."""
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
-        self._ban_keys = tuple(keys.ban_key(per) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
+        self._ban_keys = tuple(keys.looked_up(per) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
@@ -167,8 +167,12 @@ class CompiledPolicy:
         own = self._keys.own_ban_keys(request)
         if not self._ban_keys:
             return own
-        others = {key(request) for key in self._ban_keys}
+        others = {key for keys in self._ban_keys for key in keys(request)}
         return (*own, *sorted(others.difference(own)))
+
+    def owner(self, request: Request) -> Owner:
+        """Whose request it is, for the tables that counters and bans are kept in."""
+        return self._keys.own_ban_keys(request)
 
     def client_key(self, request: Request) -> str:
         """What tells the client of a request from others."""

@@ -8,21 +8,29 @@ a key, a log or a shared store. Equal in every process that has the same secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Final, assert_never
+from itertools import islice, product
+from typing import Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values
 from proxyguard.limits.charge import distinct_key
-from proxyguard.limits.limit import REQUESTS, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, KeyForm, NamedValues, SingleValue
+from proxyguard.limits.limit import REQUESTS, Ambiguous, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_type, read_name
 from proxyguard.policy.model import Field
 
 Shown = Callable[[Request], str | None]
-"""One part of a key as text; None when the request lacks it."""
+"""One part of a key as text; None when the request lacks it, AMBIGUOUS when sites may disagree about it."""
+
+AMBIGUOUS: Final = "?"
+"""Stands for a part that has several values, or one that cannot be known. No value is ever shown like this."""
+
+MAX_CANDIDATES: Final = 8
+"""Values of a part that an ambiguous request is looked for by among the bans: the first and the last of them, since sites read
+the first or the last."""
 
 BY_CLIENT: Final = (KeyPart(KeyKind.CLIENT),)
 """What a ban is for when its rule has no limit to say."""
@@ -55,21 +63,25 @@ class KeyMaker:
 
         It stays the same as long as rule set, rule and limit do, and starts anew when one of them changes.
         """
-        counter = self._counter_key(rule_identity(rule_set, rule, limit, shadow=shadow), limit.per, limit.missing)
+        counter = self._counter_key(rule_identity(rule_set, rule, limit, shadow=shadow), limit)
         if limit.count.of is None:
             return counter
-        value_of = self._counter_key("", (limit.count.of,), limit.missing)
+        value_of = self._counted_value(limit.count.of, limit.missing)
 
         def with_value(request: Request) -> str | None:
             key, value = counter(request), value_of(request)
-            return None if key is None or value is None else distinct_key(key, self._digest(value.encode()))
+            if key is None or value is None or key == AMBIGUOUS:
+                return key if value is not None else None
+            return distinct_key(key, self._digest(value.encode()))
 
         return with_value
 
-    def _counter_key(self, start: str, per: tuple[KeyPart, ...], missing: Missing) -> Shown:
-        parts = tuple(self._part(part) for part in per)
+    def _counter_key(self, start: str, limit: Limit) -> Shown:
+        """AMBIGUOUS only where the limit refuses what is: else the client stands for the part."""
+        parts = tuple(self._part(part) for part in limit.per)
+        missing, refuses = limit.missing, limit.ambiguous is Ambiguous.REJECT
         client = self._client
-        if per == BY_CLIENT:
+        if limit.per == BY_CLIENT:
             return lambda request: f"{start}|{client(request)}"
 
         def key(request: Request) -> str | None:
@@ -80,15 +92,36 @@ class KeyMaker:
                     if missing is Missing.SKIP:
                         return None
                     value = MISSING if missing is Missing.SHARED else f"@{client(request)}"
+                elif value == AMBIGUOUS:
+                    if refuses:
+                        return AMBIGUOUS
+                    value = f"@{client(request)}"
                 text = f"{text}|{value}"
             return text
 
         return key
 
+    def _counted_value(self, of: KeyPart, missing: Missing) -> Shown:
+        """What must differ. An ambiguous value counts as one that was not seen before, unless all of it was: never as none."""
+        part, client = self._part(of), self._client
+
+        def value_of(request: Request) -> str | None:
+            value = part(request)
+            if value is None:
+                if missing is Missing.SKIP:
+                    return None
+                return MISSING if missing is Missing.SHARED else f"@{client(request)}"
+            if value == AMBIGUOUS:
+                return f"?{self.hashed(b''.join((request.target, *request.header_index.get(b'cookie', ()))))}"
+            return value
+
+        return value_of
+
     def ban_key(self, per: tuple[KeyPart, ...]) -> Callable[[Request], str]:
         """The key of a ban, such as `client:203.0.113.9` or `header.x-api-key:<hash>`, parts joined by `+`.
 
-        A request that lacks a part is banned by its client address: nobody is banned for what others left out as well.
+        A request that lacks a part, or has an ambiguous one, is banned by its client address: nobody is banned for what others
+        left out as well, or by a name that somebody else gave.
         """
         parts = tuple((str(part), self._part(part)) for part in per)
 
@@ -96,12 +129,40 @@ class KeyMaker:
             shown = []
             for name, part in parts:
                 value = part(request)
-                if value is None:
+                if value is None or value == AMBIGUOUS:
                     return self.client_ban_key(request)
                 shown.append(f"{name}:{value}")
             return "+".join(shown)
 
         return key
+
+    def looked_up(self, per: tuple[KeyPart, ...]) -> Callable[[Request], Iterable[str]]:
+        """The keys that a request may be banned by: `ban_key`'s, and for an ambiguous request those of each of its values."""
+        own = self.ban_key(per)
+        candidates = tuple((str(part), self._part(part), self._candidates(part)) for part in per)
+
+        def keys(request: Request) -> Iterable[str]:
+            if not any(part(request) == AMBIGUOUS for _, part, _ in candidates):
+                return (own(request),)
+            each = [[f"{name}:{value}" for value in values(request)] for name, _, values in candidates]
+            return (own(request), *islice(map("+".join, product(*each)), MAX_CANDIDATES))
+
+        return keys
+
+    def _candidates(self, part: KeyPart) -> Callable[[Request], Iterable[str]]:
+        """The values of a part, however many there are; the first and last of them first."""
+        shown = self._part(part)
+        values_of = self._values(part)
+
+        def candidates(request: Request) -> Iterable[str]:
+            values = () if values_of is None else values_of(request)
+            if len(values) < 2:
+                value = shown(request)
+                return () if value is None or value == AMBIGUOUS else (value,)
+            half = MAX_CANDIDATES // 2
+            return [self.hashed(value) for value in dict.fromkeys((*values[:half], *values[-half:]))]
+
+        return candidates
 
     def own_ban_keys(self, request: Request) -> tuple[str, str]:
         """The keys of the bans that every request is looked for by: of its client, and of the client's network."""
@@ -124,12 +185,33 @@ class KeyMaker:
             case KeyKind.SITE:
                 return lambda _request: "*"
             case KeyKind.ACCOUNT:
-                return lambda request: request.account_key
+                return lambda request: AMBIGUOUS if request.is_session_unclear else request.account_key
             case _:
-                return self._of_field(field_type(part.kind), part.name.encode())
+                values_of = self._values(part)
+                if values_of is not None:
+                    return lambda request: self._only(values_of(request))
+                return self._of_field(field_type(part.kind))
 
-    def _of_field(self, field: FieldType, name: bytes) -> Shown:
-        name = read_name(field, name, self._reading)
+    def _values(self, part: KeyPart) -> Callable[[Request], Values] | None:
+        """The different values of a part that a request may have several of; None for other parts."""
+        if part.kind in (KeyKind.CLIENT, KeyKind.NETWORK, KeyKind.SITE, KeyKind.ACCOUNT):
+            return None
+        field = field_type(part.kind)
+        if field.key_value is not None:
+            return None
+        match field.source:
+            case NamedValues(by_name=by_name, for_key=None):
+                name = read_name(field, part.name.encode(), self._reading)
+                return lambda request: tuple(dict.fromkeys(by_name(request).get(name, ())))
+            case NamedValues(for_key=(canonical, values)):
+                canonical_name = canonical(part.name.encode())
+                return lambda request: values(request, canonical_name)
+            case AnyValues(values_of):
+                return lambda request: tuple(dict.fromkeys(values_of(request)))
+            case _:
+                return None
+
+    def _of_field(self, field: FieldType) -> Shown:
         source, is_plain = field.source, field.key is KeyForm.PLAIN
         if field.key_value is not None:
             source = SingleValue(field.key_value)
@@ -138,14 +220,8 @@ class KeyMaker:
                 if is_plain:
                     return lambda request: self._plain_or_hash(value_of(request))
                 return lambda request: self.hashed(value_of(request))
-            case NamedValues(by_name):
-                return lambda request: self._hash_of(by_name(request).get(name))
-            case AnyValues(values_of):
-                return lambda request: self._hash_of(values_of(request))
-            case ArisingValues():
-                raise TypeError(f"{field.kind} is no part of a key")
             case _:
-                assert_never(source)
+                raise TypeError(f"{field.kind} is no part of a key")
 
     def _client(self, request: Request) -> str:
         return request.client.client_key(self._prefixes)
@@ -153,11 +229,13 @@ class KeyMaker:
     def _plain_or_hash(self, text: bytes) -> str:
         return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self.hashed(text)}"
 
-    def _hash_of(self, values: Values | None) -> str | None:
-        return self.hashed(b"\0".join(values)) if values else None
+    def _only(self, values: Values) -> str | None:
+        if len(values) == 1:
+            return self.hashed(values[0])
+        return AMBIGUOUS if values else None
 
     def hashed(self, text: bytes) -> str:
-        """A header's, cookie's or query parameter's only value as it stands in a key."""
+        """A header's, cookie's or query parameter's only value, in its canonical form, as it stands in a key."""
         return self._digest(text).hex()
 
     def _digest(self, text: bytes) -> bytes:
@@ -172,6 +250,8 @@ def rule_identity(rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> st
         rule_set, limit.amount, limit.period_seconds, limit.burst, [str(p) for p in limit.per], str(limit.missing)
     )  # fmt: skip
     count = limit.count
+    if limit.ambiguous is not Ambiguous.CLIENT:
+        terms += (str(limit.ambiguous),)
     if count != REQUESTS or limit.window is not Window.SLIDING:
         terms += (str(count.kind), count.statuses, str(count.of), str(limit.window), limit.time_zone)
     mark = "!" if shadow else "~"

@@ -158,6 +158,8 @@ def format_limit(limit: Limit) -> str:
     calendar = limit.window is Window.CALENDAR
     period = f"calendar {limit.period_seconds:g} s of {limit.time_zone}" if calendar else f"{limit.period_seconds:g} s"
     burst = "" if calendar or limit.count.kind is CountKind.DISTINCT else f", burst {limit.burst}"
+    if limit.count.kind is CountKind.CONCURRENT:
+        return f"{limit.amount} under way, per {per}"
     return f"{limit.amount}{_format_count(limit.count)} per {period}{burst}, per {per}"
 
 
@@ -171,6 +173,8 @@ def _format_count(count: Count) -> str:
             return " upstream seconds"
         case CountKind.STATUSES:
             return f" responses with {', '.join(_format_status(each) for each in count.statuses)}"
+        case CountKind.CONCURRENT:
+            return " under way"
         case CountKind.DISTINCT:
             return f" distinct {count.of}"
         case _:

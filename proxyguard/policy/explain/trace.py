@@ -51,6 +51,7 @@ def trace(
         ban = ordered.action
         per = ordered.limit.per if ordered.limit else BY_CLIENT
         terms = BanTerms(ban.for_seconds, ban.then, ban.escalation, ban.max_seconds, ban.forget_seconds)
+        terms = terms._replace(owner=keys.own_ban_keys(request))
         counted.ban(keys.ban_key(per)(request), ordered.name, ordered.why, terms, now)
     return found
 
@@ -183,7 +184,7 @@ class _Walk:
                 if key is None:
                     continue
                 stops = entry.mode is Mode.ENFORCE and refuses(rule.action)
-                charges[at] = Charge(key, rule.limit, rule.limit.count.cost_at_check, stops)
+                charges[at] = Charge(key, rule.limit, 1.0, stops, owner=self.keys.own_ban_keys(self.request))
             if entry.mode is Mode.SHADOW:
                 continue
             if not ends(rule.action):
@@ -254,5 +255,5 @@ class _Walk:
             for entry in entries
             if isinstance(entry.rule.action, Ban) and entry.mode is Mode.ENFORCE
         }
-        others = {self.keys.ban_key(per)(self.request) for per in banning}
+        others = {key for per in banning for key in self.keys.looked_up(per)(self.request)}
         return (*own, *sorted(others.difference(own)))

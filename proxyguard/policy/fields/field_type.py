@@ -51,6 +51,9 @@ class NamedValues:
     """A name for hints."""
     read_name: Callable[[str], str]
     """The name as `by_name` has it. Raises Fault."""
+    for_key: tuple[Callable[[bytes], bytes], Callable[[Request, bytes], Values]] | None = None
+    """The canonical form of a name, and the different values that sites may read by it (`core.key_values`): what keys are made
+    of. None: the values as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Final
 
+from proxyguard.core.key_values import canonical_header_name, cookie_values, header_values, query_values
 from proxyguard.core.problems import Fault, quoted
-from proxyguard.core.request import Request, Values
+from proxyguard.core.request import Request, Values, canonical_name
 from proxyguard.policy.fields.field_type import (
     ANY_TEXT,
     MATCHERS,
@@ -54,7 +55,7 @@ def _user_agent(request: Request) -> Values:
 QUERY: Final = FieldType(
     kind=FieldKind.QUERY,
     description="Query parameters, decoded: `query: {page: present}` or `query.page: present`.",
-    source=NamedValues(_query, "query parameter", "page", _read_parameter),
+    source=NamedValues(_query, "query parameter", "page", _read_parameter, (canonical_name, query_values)),
     is_lenient=True,
     matchers=(*TEXT_MATCHERS, *NUMBERS, "not"),
     key=KeyForm.HASHED,
@@ -62,7 +63,13 @@ QUERY: Final = FieldType(
 HEADER: Final = FieldType(
     kind=FieldKind.HEADER,
     description="Headers, names in any case: `header: {referer: absent}` or `header.referer: absent`.",
-    source=NamedValues(attrgetter("header_index"), "header", "x-api-key", lambda name: _read_token(name, "header").lower()),
+    source=NamedValues(
+        attrgetter("header_index"),
+        "header",
+        "x-api-key",
+        lambda name: _read_token(name, "header").lower(),
+        (canonical_header_name, header_values),
+    ),
     is_lenient=True,
     matchers=MATCHERS,
     of_client=True,
@@ -71,7 +78,7 @@ HEADER: Final = FieldType(
 COOKIE: Final = FieldType(
     kind=FieldKind.COOKIE,
     description="Cookies: `cookie: {session: present}` or `cookie.session: present`.",
-    source=NamedValues(_cookies, "cookie", "session", lambda name: _read_token(name, "cookie")),
+    source=NamedValues(_cookies, "cookie", "session", lambda name: _read_token(name, "cookie"), (canonical_name, cookie_values)),
     is_lenient=True,
     matchers=MATCHERS,
     of_client=True,

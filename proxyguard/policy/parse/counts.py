@@ -109,7 +109,7 @@ def amount_of(text: str, count: Count) -> int:
             if seconds != int(seconds):
                 raise ValueError(text)
             return int(seconds)
-        case CountKind.REQUESTS | CountKind.STATUSES | CountKind.DISTINCT:
+        case CountKind.REQUESTS | CountKind.STATUSES | CountKind.DISTINCT | CountKind.CONCURRENT:
             return int(text)
         case _:
             assert_never(count.kind)

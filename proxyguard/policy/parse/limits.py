@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from proxyguard.core.problems import Fault, Report, nearest, quoted
 from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, duration_text, parse_duration
-from proxyguard.core.yaml.kinds import DURATION_PATTERN, RAW, TRUTH, Found, Key, KeyTable, Kind, one_or_more, plain, word
+from proxyguard.core.yaml.kinds import DURATION_PATTERN, RAW, TRUTH, Found, Key, KeyTable, Kind, one_or_more, plain, whole, word
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import Reported, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
-from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.limit import LEASE_SECONDS, REQUESTS, Ambiguous, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
@@ -20,6 +20,8 @@ from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
 """A month; counters are kept in memory for about that long."""
 MIN_PERIOD_SECONDS: Final = 0.1
+
+MAX_CONCURRENT: Final = 1_000_000
 
 PERIODS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
@@ -43,6 +45,10 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any
     if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
         hint = f"did you mean limit: {{rate: {node.text}}}?"
     found = LIMIT.read(node, report, hint=hint)
+    if "concurrent" in found.nodes:
+        return _concurrent(found)
+    if "rate" not in found.nodes:
+        found.complain("rate", "the limit has no rate", _EXAMPLE)
     count: Count | None = found.get("count", REQUESTS)
     if count is None:
         _check_window(found, None)
@@ -51,6 +57,18 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any
     window = _check_window(found, rate[1])
     burst = found.read("burst", lambda node: _burst(node, count, window)) or rate[0]
     return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
+
+
+def _concurrent(found: Found) -> Limit:
+    """A limit on requests under way: nothing of what a rate has makes sense for it."""
+    for key in ("rate", "burst", "count", "window", "time_zone", "announce"):
+        if key in found.nodes:
+            hint = "it says how many may be under way at a time; a second rule may have a rate"
+            found.complain(key, f"{key} has no meaning for a limit with concurrent", hint)
+    amount = found.get("concurrent")
+    count = Count(CountKind.CONCURRENT)
+    per = found.get("per", _DEFAULT_PER)
+    return found.fill(Limit, amount=amount, period_seconds=LEASE_SECONDS, burst=amount, count=count, per=per)
 
 
 def _burst(node: Node, count: Count, window: Window | None) -> int:
@@ -168,8 +186,10 @@ LIMIT: Final = KeyTable(
     example=_EXAMPLE,
     meant=meant("limit"),
     keys={
-        "rate": Key(RATE, "So many per period: 10/minute, 300/hour, 20/90s.", ("the limit has no rate", _EXAMPLE),
-            ("10/minute", "300/hour", "20/90s"), attribute=None),
+        "rate": Key(RATE, "So many per period: 10/minute, 300/hour, 20/90s.",
+            examples=("10/minute", "300/hour", "20/90s"), attribute=None),
+        "concurrent": Key(whole(1, MAX_CONCURRENT), "Instead of a rate: so many requests under way at a time.",
+            examples=(10,), attribute=None),
         "count": Key(COUNT, "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
             examples=({"status": [404]}, {"distinct": "path"}, "bytes")),
         "burst": Key(Kind(RAW.reader, "amount", {"type": ["string", "integer"], "minimum": 1}),
@@ -181,6 +201,8 @@ LIMIT: Final = KeyTable(
         "per": PER,
         "missing": Key(word(Missing),
             "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not."),
+        "ambiguous": Key(word(Ambiguous),
+            "Where sites may disagree about a part of the key: `client` counts by the client, `reject` applies the rule."),
         "announce": Key(TRUTH,
             "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page."),
     },

@@ -102,6 +102,7 @@ def _made_step(found: Found) -> TestStep:
         found.get("expect", _ANYTHING),
         place_of(found),
         found.get("response", SampleResponse()),
+        found.get("under_way", 0),
     )
 
 
@@ -270,6 +271,8 @@ STEP: Final = KeyTable(
             "What the site answers, for limits that count responses."),
         "repeat": Key(whole(1, MAX_REPEAT), "How many equal requests to send; `expect` is about the last.",
             examples=(20,)),
+        "under_way": Key(whole(1, MAX_REPEAT), "How many equal requests began before and end after those that are sent.",
+            examples=(10,)),
         "within": Key(duration(0, MAX_WITHIN_SECONDS),
             "The time that the repeated requests take in all; without it they come at once."),
         "expect": Key(Kind(_expect, "expectation", _EXPECT_SCHEMA), "`ACTION by RULE`, or a mapping.",

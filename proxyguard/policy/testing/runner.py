@@ -14,14 +14,15 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import DEFAULT_PREFIXES
 from proxyguard.core.decision import DEFAULT_RULE, Decision, Mode
 from proxyguard.core.problems import Problem
+from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.compile.conditions import Tags
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
-from proxyguard.policy.compile.keys import KeyMaker
-from proxyguard.policy.engine import Match, decide, due, match, owed
+from proxyguard.policy.compile.keys import AMBIGUOUS, KeyMaker
+from proxyguard.policy.engine import NO_RESPONSE, Match, decide, due, match, owed
 from proxyguard.policy.explain.report import RuleVerdict, Trace, format_limit
 from proxyguard.policy.explain.trace import trace_with
 from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, TestStep
@@ -153,26 +154,51 @@ def _run_step(
 ) -> TestFailure | None:
     request = request_from_sample(step.request)
     if request.account is not None and policy.compiled.account is not None:
-        request.account_key = policy.compiled.account.session(request)
+        session = policy.compiled.account.session(request)
+        request.is_session_unclear = session == AMBIGUOUS
+        request.account_key = None if session == AMBIGUOUS else session
+    under_way = [_check(policy, store, request, start, given) for _ in range(step.under_way)]
     for count in range(step.repeat):
         now = start + step.within_seconds * count / step.repeat
-        found = match(policy.compiled, request, now, given)
-        outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
-        ruling = decide(found, outcome)
-        touched.update(_applied(found, outcome, ruling.decision))
-        if ruling.ban is not None:
-            order = ruling.ban
-            store.ban(order.key, order.rule, order.reason, order.terms, now)
-        charges = due(found, ruling.decision)
-        if charges:
-            store.charge(owed(charges, *step.response), (), now)
-    if _fits(step.expect, ruling.decision):
+        checked = _check(policy, store, request, now, given)
+        touched.update(_applied(*checked))
+        _settle(store, step, checked, now)
+    for each in under_way:
+        _settle(store, step, each, now)
+    outcome, decision = checked.outcome, checked.decision
+    if _fits(step.expect, decision):
         return None
     keys = KeyMaker(SECRET, DEFAULT_PREFIXES)
     traced = trace_with(policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given)
-    got = _format_decision(ruling.decision, step.expect)
+    got = _format_decision(decision, step.expect)
     reason = _reason(step, traced)
     return TestFailure(step.place, name, _format_expectation(step.expect), got, reason, traced)
+
+
+class _Checked(NamedTuple):
+    """One request that was decided."""
+
+    found: Match
+    outcome: Outcome
+    decision: Decision
+
+
+def _check(policy: _InForce, store: MemoryStore, request: Request, now: float, given: Tags) -> _Checked:
+    found = match(policy.compiled, request, now, given)
+    outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
+    ruling = decide(found, outcome)
+    if ruling.ban is not None:
+        order = ruling.ban
+        store.ban(order.key, order.rule, order.reason, order.terms, now)
+    return _Checked(found, outcome, ruling.decision)
+
+
+def _settle(store: MemoryStore, step: TestStep, checked: _Checked, now: float) -> None:
+    found, outcome, decision = checked
+    response = step.response if decision.forwards else NO_RESPONSE
+    costs = owed(due(found, outcome, decision), *response, since=found.now, now=now)
+    if costs:
+        store.charge(costs, (), now)
 
 
 def _applied(found: Match, outcome: Outcome, decision: Decision) -> Iterator[str]:

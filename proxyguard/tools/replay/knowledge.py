@@ -100,6 +100,7 @@ class Knowledge:
 
 _COSTS: Final = {
     CountKind.BYTES: "bytes sent", CountKind.UPSTREAM_SECONDS: "the upstream's time", CountKind.STATUSES: "statuses",
+    CountKind.CONCURRENT: "which requests were under way at once",
 }  # fmt: skip
 
 

@@ -73,12 +73,14 @@ class Judge:
         if found.decision is not None:
             return found.decision
         store = self._store
-        ruling = decide(found, store.charge(found.charges, found.ban_keys, now))
+        outcome = store.charge(found.charges, found.ban_keys, now)
+        ruling = decide(found, outcome)
         order = ruling.ban
         if order is not None:
             store.ban(order.key, order.rule, order.reason, order.terms, now)
         if self._settles:
-            costs = owed(due(found, ruling.decision), *response)
+            counted = response if ruling.decision.forwards else NO_RESPONSE
+            costs = owed(due(found, outcome, ruling.decision), *counted, since=now, now=now)
             if costs:
                 store.charge(costs, (), now)
         return ruling.decision

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyguard.core.decision import Reject
-from proxyguard.limits.stores.bans import EXPIRE_STEP, BanTable, EndingTable, Strike, ban_seconds
-from proxyguard.limits.stores.store import BanRecord, BanTerms
+from proxyguard.limits.stores.bans import EXPIRE_STEP, NETWORK_NOTE, BanTable, EndingTable, Strike, ban_seconds
+from proxyguard.limits.stores.store import OPERATOR, BanRecord, BanTerms
 
 NOW = 1_800_000_000.0
 HOUR = BanTerms(3600.0, Reject())
@@ -92,3 +92,57 @@ def test_an_adopted_strike_makes_the_next_ban_longer() -> None:
     table.adopt_strike(Strike("a", 2, NOW + 100.0), NOW)
     assert table.strikes(NOW) == [Strike("a", 2, NOW + 100.0)]
     assert table.ban("a", "rule", "", BanTerms(60.0, Reject(), escalation=2.0), NOW).until == NOW + 240.0
+
+
+def terms(network: str, client: str = "") -> BanTerms:
+    return HOUR._replace(owner=(client, network))
+
+
+def test_an_operators_ban_gives_way_to_nothing() -> None:
+    table = BanTable(100)
+    table.ban("client:192.0.2.1", OPERATOR, "banned by an operator", BanTerms(60.0, Reject()), NOW)
+    for number in range(1000):
+        table.ban(f"cookie.s:{number}", "rule", "", terms(f"network:{number % 7}"), NOW)
+    assert table.find("client:192.0.2.1", NOW) is not None
+    assert len(table) == 101
+    assert len(table.in_force(NOW)) == 101
+    assert [record.until for record in table.in_force(NOW)] == sorted((r.until for r in table.in_force(NOW)), reverse=True)
+    assert table.lift("client:192.0.2.1", NOW)
+    table.ban("client:192.0.2.1", OPERATOR, "banned by an operator", BanTerms(60.0, Reject()), NOW)
+    table.expire(NOW + 61.0)
+    assert table.find("client:192.0.2.1", NOW + 61.0) is None
+
+
+def test_a_client_that_has_itself_banned_pushes_out_its_own_bans_only() -> None:
+    table = BanTable(1000)
+    table.ban("cookie.s:victim", "rule", "", BanTerms(10.0, Reject(), owner=("", "network:a")), NOW)
+    for number in range(5000):
+        table.ban(f"cookie.s:{number}", "rule", "", terms("network:b"), NOW)
+    assert table.find("cookie.s:victim", NOW) is not None
+    assert table.find("cookie.s:4999", NOW) is not None
+    assert (len(table), table.evictions) == (65, 4936)
+
+
+@given(st.integers(1, 40))
+def test_many_addresses_of_a_network_become_one_ban(most: int) -> None:
+    table = BanTable(10_000, most)
+    network = "network:2001:db8::/48"
+    keys = []
+    for number in range(60):
+        client = f"client:2001:db8:0:{number:x}::/64"
+        keys.append(table.ban(client, "rule", "", terms(network, client), NOW).key)
+    assert keys[:most] == [f"client:2001:db8:0:{number:x}::/64" for number in range(most)]
+    assert set(keys[most:]) <= {network}
+    assert len(table) == min(60, most + 1)
+    ban = table.find(network, NOW)
+    assert ban is not None
+    assert ban.note == NETWORK_NOTE
+    other = "client:2001:db8:1::/64"
+    assert table.ban(other, "rule", "", terms("network:2001:db8:1::/48", other), NOW).key == other
+
+
+def test_bans_that_are_over_do_not_make_a_network_one() -> None:
+    table = BanTable(10_000, 2)
+    for number in range(50):
+        client = f"client:{number}"
+        assert table.ban(client, "rule", "", terms("network:a", client), NOW + 3601.0 * number).key == client

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from proxyguard.core.decision import Reject
 from proxyguard.core.settings import OnFull
-from proxyguard.limits.charge import Charge, distinct_key
+from proxyguard.limits.charge import Charge, Usage, distinct_key
 from proxyguard.limits.gcra import UNSEEN, charge
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
 from proxyguard.limits.stores.memory import KEYS_PER_SKETCH, OVERFLOWS_A_NEW_KEY, MemoryStore
 from proxyguard.limits.stores.store import BanTerms
-from proxyguard.limits.stores.table import SHARDS, SHARED, SWEEP_EVERY
+from proxyguard.limits.stores.table import OWN_COUNTERS, SHARDS, SHARED, SWEEP_EVERY
 
 NOW = 1_800_000_000.0
 CLIENT = (KeyPart(KeyKind.CLIENT),)
@@ -139,6 +139,7 @@ def test_metrics_name_every_figure_of_the_tables() -> None:
         "store_ban_evictions": 0.0,
         "store_sketches": 0.0,
         "store_sketch_capacity": 1.0,
+        "store_under_way": 0.0,
     }
     assert [name for name, _, _ in store.gauges()] == [f"store_{name}" for name in store.stats()._fields]
 
@@ -211,3 +212,95 @@ def test_what_the_store_writes_out_for_speed_is_the_arithmetic_of_gcra(
         state, usage = charge(state, now, checked, cost, owed)
         assert store.charge([Charge("rule|a", checked, cost, stops=False, owed=owed)], (), now).usages == (usage,)
         assert store._counters.get("rule|a") in (None, state)
+
+
+def owner(number: int) -> tuple[str, str]:
+    """A client in a network of its own."""
+    return f"client:10.0.{number}.9", f"network:10.0.{number}.0/24"
+
+
+ATTACKER = ("client:203.0.113.9", "network:203.0.113.0/24")
+
+
+def test_a_client_with_endless_keys_takes_half_of_a_table_and_no_newcomers_allowance() -> None:
+    store = MemoryStore(keys=5000, bans=10)
+    for number in range(12_000):
+        store.charge([Charge(f"rule|junk{number}", TWO_AN_HOUR, owner=ATTACKER)], (), NOW)
+    assert store.stats().keys <= 2500 + 64
+    for number in range(200):
+        visits = [
+            not store.charge([Charge(f"rule|page{number}", TWO_AN_HOUR, owner=owner(number))], (), NOW).usages[0].exceeded
+            for _ in range(3)
+        ]
+        assert visits == [True, True, False]
+    assert store.charge([Charge("rule|another", TWO_AN_HOUR, owner=ATTACKER)], (), NOW).usages[0].exceeded
+
+
+def test_in_a_full_table_each_client_has_a_counter_of_its_own() -> None:
+    store = MemoryStore(keys=1000, bans=10)
+    for number in range(1000):
+        store.charge([Charge(f"rule|{number}", TWO_AN_HOUR)], (), NOW)
+    for number in range(250):  # one client after the other, each with a new key each time
+        passed = [
+            not store.charge([Charge(f"rule|new{number}-{turn}", TWO_AN_HOUR, owner=owner(number))], (), NOW).usages[0].exceeded
+            for turn in range(4)
+        ]
+        assert passed == [True, True, False, False]
+
+
+def test_addresses_of_one_network_take_one_place_and_share_what_is_beyond() -> None:
+    store = MemoryStore(keys=1000, bans=10)
+    for number in range(1000):
+        store.charge([Charge(f"rule|{number}", TWO_AN_HOUR)], (), NOW)
+    passed = 0
+    for number in range(20_000):  # /64s of one /48
+        one = (f"client:2001:db8:0:{number:x}::/64", "network:2001:db8::/48")
+        passed += not store.charge([Charge(f"rule|{number}n", TWO_AN_HOUR, owner=one)], (), NOW).usages[0].exceeded
+    assert passed == OWN_COUNTERS + 2
+    assert max(map(len, store._counters.shared)) <= OWN_COUNTERS + 1
+    hurt = 0
+    for number in range(200):
+        hurt += store.charge([Charge(f"rule|x{number}", TWO_AN_HOUR, owner=owner(number))], (), NOW).usages[0].exceeded
+    assert hurt <= 2  # whose place is the same
+
+
+def test_a_share_comes_back_when_its_keys_are_forgotten() -> None:
+    store = MemoryStore(keys=1000, bans=10)
+    for number in range(500):
+        store.charge([Charge(f"other|{number}", Limit(1, 86_400.0, 1, CLIENT))], (), NOW)
+
+    def room(now: float) -> int:
+        before = store.overflows
+        for number in range(100):
+            store.charge([Charge(f"rule|{now}-{number}", TEN_A_MINUTE, owner=ATTACKER)], (), now)
+        return 100 - (store.overflows - before)
+
+    assert room(NOW) == 64
+    assert room(NOW + 1.0) == 0
+    assert room(NOW + 121.0) == 64
+    assert room(NOW + 60.0) <= 64  # a clock that was set back
+
+
+UNDER_WAY = Limit(2, 30.0, 2, CLIENT, count=Count(CountKind.CONCURRENT))
+
+
+def test_requests_under_way_are_not_forgotten_here_however_long_they_take_nor_kept_over_a_restart() -> None:
+    store = MemoryStore(keys=32, bans=1)
+    begin = Charge("rule|a", UNDER_WAY)
+    for wanted in (False, False, True):
+        assert store.charge([begin], (), NOW).usages[0].exceeded is wanted
+    store.tidy(NOW + 1e6)
+    assert store.charge([begin], (), NOW + 1e6).usages[0] == Usage(exceeded=True, remaining=0, retry_after_seconds=1.0)
+    assert [store.lasting(shard, NOW) for shard in range(store.shard_count) if store.lasting(shard, NOW)] == []
+    end = begin._replace(cost=-1.0, stops=False, owed=True)
+    store.charge([end, end, end], (), NOW)
+    assert store.stats().under_way == 0
+
+
+def test_a_full_table_of_requests_under_way_refuses_new_keys_only() -> None:
+    store = MemoryStore(keys=32, bans=1)
+    seen = [store.charge([Charge(f"rule|{key}", UNDER_WAY)], (), NOW).usages[0].exceeded for key in ("a", "b", "c", "a")]
+    assert seen == [False, False, True, False]
+    assert store.overflows == 1
+    permits = MemoryStore(keys=16, bans=1, on_full=OnFull.PERMIT)
+    assert [permits.charge([Charge(key, UNDER_WAY)], (), NOW).usages[0].exceeded for key in "ab"] == [False, False]

@@ -70,6 +70,8 @@ def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> Non
             key = distinct_key(key, chance.choice((chance.randbytes(8), bytes([chance.randrange(5)]) * 8)))
         stops = chance.random() < 0.5
         owed = not stops and chance.random() < 0.3
+        if owed and limits[number].count is not distinct and chance.random() < 0.4:
+            return Charge(key, limits[number], chance.choice((-1.0, -2.5)), stops, owed)
         return Charge(key, limits[number], chance.choice((0.0, 1.0, 1.0, 1.0, 2.5, 1e4)), stops, owed)
 
     async def scene() -> None:

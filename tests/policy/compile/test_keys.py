@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.key_values import canonical_value
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import ITEM_MARK
-from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
-from proxyguard.policy.compile.keys import KeyMaker, rule_identity
+from proxyguard.limits.limit import Ambiguous, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.policy.compile.keys import AMBIGUOUS, MAX_CANDIDATES, KeyMaker, rule_identity
 from tests.build import CLIENT, limit, request
 
 KEYS = KeyMaker(b"secret", Prefixes())
@@ -127,7 +128,7 @@ def test_two_requests_share_a_key_only_when_every_part_is_equal(path: str, value
     counted = limit(1, KeyPart(KeyKind.PATH), API_KEY, KeyPart(KeyKind.HOST))
     first = request(path, headers=(("X-Api-Key", value),))
     second = request(other, headers=(("X-Api-Key", odd),))
-    same = (first.path, value) == (second.path, odd)
+    same = (first.path, canonical_value(value.encode())) == (second.path, canonical_value(odd.encode()))
     assert (key(counted, first) == key(counted, second)) is same
 
 
@@ -164,3 +165,46 @@ def test_a_distinct_value_follows_its_counter_as_eight_bytes(missing: Missing, w
     lacking = key(counted, request("/"))
     assert (None if lacking is None else lacking.partition(ITEM_MARK)[0]) == without
     assert lacking not in shown
+
+
+def cookies(text: str) -> Request:
+    return request(headers=(("Cookie", text),))
+
+
+@pytest.mark.parametrize("missing", list(Missing))
+@pytest.mark.parametrize("text", ["session=a; session=b", "session=j:1", "; ".join(f"c{n}=1" for n in range(400))])
+def test_an_ambiguous_part_is_counted_by_the_client_and_never_not_at_all(text: str, missing: Missing) -> None:
+    counted = limit(1, SESSION, missing=missing)
+    assert key(counted, cookies(text)) == "@192.0.2.1"
+    assert (
+        KEYS.limit_key("set-a", "flood", replace(counted, ambiguous=Ambiguous.REJECT), shadow=False)(cookies(text)) == AMBIGUOUS
+    )
+
+
+def test_a_doubtful_account_is_counted_by_the_client() -> None:
+    asked = request()
+    asked.is_session_unclear = True
+    assert key(limit(1, KeyPart(KeyKind.ACCOUNT), missing=Missing.SKIP), asked) == "@192.0.2.1"
+
+
+def test_an_ambiguous_request_is_looked_for_by_each_of_its_values_and_banned_by_its_client() -> None:
+    banned = KEYS.ban_key((SESSION,))(cookies("session=abc"))
+    assert banned.startswith("cookie.session:")
+    for text in (
+        "session=abc; session=n",
+        "session=n; session=ABC",
+        "session=abc",
+        "; ".join(f"session={n}" for n in (*range(40), "abc")),
+    ):
+        assert banned in KEYS.looked_up((SESSION,))(cookies(text))
+    twice = cookies("session=abc; session=n")
+    assert KEYS.ban_key((SESSION,))(twice) == "client:192.0.2.1"
+    both = set(KEYS.looked_up((CLIENT, SESSION))(twice))
+    assert KEYS.ban_key((CLIENT, SESSION))(cookies("session=abc")) in both
+    assert len(set(KEYS.looked_up((SESSION,))(cookies("; ".join(f"session={n}" for n in range(200)))))) <= MAX_CANDIDATES + 1
+
+
+def test_an_ambiguous_value_is_a_new_one_where_values_are_counted() -> None:
+    counted = replace(limit(1, CLIENT), count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.QUERY, "id")))
+    shown = {key(counted, request(f"/?id=1&id={number}")) for number in range(2, 12)}
+    assert len(shown) == 10
