@@ -44,6 +44,16 @@ class OnStoreDown(StrEnum):
     """Nothing, and requests that a limit would count are refused."""
 
 
+class UpstreamReuse(StrEnum):
+    """When a connection to an upstream may carry another request, which may be another client's."""
+
+    NEVER = "never"
+    SAFE = "safe"
+    """Not after messages of a kind that some servers end elsewhere than we do."""
+    ALWAYS = "always"
+    """Whenever both messages were whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """A TCP address to listen on; port 0 lets the kernel choose."""
@@ -92,6 +102,7 @@ class Site:
     upstreams: tuple[Upstream, ...] = ()
     certificate: Certificate | None = None
     upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
+    upstream_reuse: UpstreamReuse = UpstreamReuse.SAFE
     rule_sets: tuple[str, ...] | None = None
     """Names of the rule sets that apply; None means all."""
 
@@ -116,6 +127,8 @@ class Bounds:
     """From the end of the request to the response head; then 504."""
     upstream_gap_seconds: float = 300.0
     """Between bytes of a response; event streams send comments more often than that."""
+    response_head_bytes: int = 64 * KIB
+    """Status line and header section of a response, and the trailers; then 502."""
     tls_handshake_seconds: float = 10.0
     client_hello_bytes: int = 16 * KIB
     head_bytes: int = 32 * KIB

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
-from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_yaml
@@ -212,6 +212,7 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
                 ca=loose.get("upstream_tls.ca"),
                 name=loose.get("upstream_tls.name"),
             ),
+            upstream_reuse=loose.get("upstream_reuse", UpstreamReuse.SAFE),
         ),
     )
 

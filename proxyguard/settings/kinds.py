@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -28,6 +28,7 @@ from proxyguard.core.yaml.kinds import (
     one_or_more,
     plain,
     text,
+    word,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
@@ -245,6 +246,7 @@ LISTEN: Final = Kind(
     plain(_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
 )
 UPSTREAMS: Final = Kind(plain(_upstreams), "URL, or a list of URLs", _URLS)
+UPSTREAM_REUSE: Final = word(UpstreamReuse)
 NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)
 FILE: Final = Kind(_file_path, "path", _TEXT)
@@ -298,6 +300,7 @@ SITE: Final = KeyTable(
             attribute="upstreams"),
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
+        "upstream_reuse": Key(UPSTREAM_REUSE),
         "rule_sets": Key(Kind(plain(_rule_sets), "rule sets", one_or_more(KEBAB.schema))),
     },
 )  # fmt: skip

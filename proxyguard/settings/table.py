@@ -26,6 +26,7 @@ from proxyguard.settings.kinds import (
     SITES,
     STORE_URL,
     TIMEOUT,
+    UPSTREAM_REUSE,
     UPSTREAMS,
 )
 
@@ -33,6 +34,10 @@ PREFIX: Final = "PROXYGUARD_"
 
 DAY: Final = 86_400.0
 GIB: Final = 1024**3
+
+
+_SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe"}
+"""Defaults of settings that describe the only site, and so have no place of their own in Settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ class Setting:
     @property
     def default(self) -> str:
         """The default as one would write it; empty when there is none."""
-        if self.path == "upstream_tls.verify":
-            return "true"
+        if self.path in _SITE_DEFAULTS:
+            return _SITE_DEFAULTS[self.path]
         if not self.attribute:
             return ""
         value: object = Settings()
@@ -106,6 +111,9 @@ SETTINGS: Final = (
     Setting("upstream_tls.ca", "", FILE, "PEM certificates that may sign the upstream's. Default: the system's."),
     Setting("upstream_tls.name", "", SERVER_NAME,
         "The name that the upstream's certificate must have. Default: the host of the URL."),
+    Setting("upstream_reuse", "", UPSTREAM_REUSE,
+        "When a connection to the upstream carries another request: `never`, not after what some servers misread (`safe`), "
+        "or `always`. Not with `sites`."),
     Setting("sites", "sites", SITES, "Several sites in one instance, each with its hosts and upstreams.",
         from_environment=False),
     Setting("rules", "rules", PATH, "The folder of rule files."),
@@ -134,6 +142,8 @@ SETTINGS: Final = (
         "From the end of a request to the head of its response; then 504."),
     Setting("bounds.upstream_gap_timeout", "bounds.upstream_gap_seconds", TIMEOUT,
         "Between bytes of a response; then the connection is cut."),
+    Setting("bounds.response_head_size", "bounds.response_head_bytes", size(1024, 1024 * 1024),
+        "Status line and headers of an upstream's response; then 502."),
     Setting("bounds.tls_handshake_timeout", "bounds.tls_handshake_seconds", TIMEOUT,
         "For a TLS handshake; then a close."),
     Setting("bounds.client_hello_size", "bounds.client_hello_bytes", size(1024, 64 * 1024),

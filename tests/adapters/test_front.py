@@ -25,7 +25,7 @@ from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, free_port,
 
 GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"
 LAST = b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
 
 
 def wish(what: bytes) -> bytes:

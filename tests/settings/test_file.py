@@ -77,6 +77,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "bounds.upstream_connect_timeout": ("3s", 3.0),
     "bounds.upstream_first_byte_timeout": ("4s", 4.0),
     "bounds.upstream_gap_timeout": ("1h", 3600.0),
+    "bounds.response_head_size": ("128KiB", 131072),
     "bounds.tls_handshake_timeout": ("1.5s", 1.5),
     "bounds.client_hello_size": ("8KiB", 8192),
     "bounds.head_size": ("65536", 65_536),
@@ -143,7 +144,7 @@ def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object)
 
 def test_every_setting_is_in_the_table_above_or_below() -> None:
     below = {"upstream", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
-    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name"}
+    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse"}
     assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
 
 

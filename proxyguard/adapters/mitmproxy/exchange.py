@@ -12,7 +12,7 @@ from math import inf
 from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.codec import Codec
-from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
+from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
@@ -200,9 +200,9 @@ class Exchange:
         if self.phase is not Phase.READY:
             return
         upstreams = self._link.upstreams
-        server = None if upstreams is None else upstreams.take(self._route.group)
+        server = None if upstreams is None else upstreams.take(self._route.group, is_repeatable=self.upstream.is_repeatable)
         if server is None:
-            self._connect(fresh=False)
+            self._connect(fresh=not self.upstream.is_repeatable)
         else:
             self._send_request(server, now)
 
@@ -286,11 +286,11 @@ class Exchange:
             if self._forwarding is not None:
                 event = dressed(event, self._forwarding)
             if event.status >= 200:
-                self.upstream.headed = now
+                self.upstream.answered(event.status, now)
                 self._status = event.status
                 self._responded = True
                 self.deadline = now + self._services.bounds.upstream_gap_seconds
-                codec.send_head(event)
+                codec.send_head(event if event.is_dated else dated(event, self._services.date()))
             elif event.status == 101:
                 self._switch(event, now)
             else:

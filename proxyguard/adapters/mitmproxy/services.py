@@ -39,8 +39,11 @@ class Route(NamedTuple):
 class Upstreams(Protocol):
     """The upstream connections of one client connection, as an exchange knows them; in the product leases.Leases."""
 
-    def take(self, group: UpstreamGroup, /) -> UpstreamServer | None:
-        """Lease an idle connection at once; None when there is none, and a Lease command is needed."""
+    def take(self, group: UpstreamGroup, /, *, is_repeatable: bool) -> UpstreamServer | None:
+        """Lease an idle connection at once; None when there is none, and a Lease command is needed.
+
+        Without `is_repeatable` only one that the upstream surely still holds open.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ Layers know a connection by the mitmproxy `Server` it carries. Knows nothing of 
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 from collections.abc import Callable
 from math import inf
@@ -14,7 +15,7 @@ from typing import Final, Protocol, cast
 from proxyguard.adapters.mitmproxy.private import ConnectionState, Server
 from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, high_water
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
-from proxyguard.core.settings import Bounds, Upstream
+from proxyguard.core.settings import Bounds, Upstream, UpstreamReuse
 from proxyguard.http.http1.response_parser import ResponseParser
 
 FINISH_SECONDS: Final = 10.0
@@ -22,6 +23,14 @@ FINISH_SECONDS: Final = 10.0
 
 IDLE_SECONDS: Final = 15.0
 """How long an unused connection is kept: less than common servers keep it, more than the gap between busy requests."""
+
+SURE_SECONDS: Final = 0.2
+"""How long an unused connection of an upstream that announces nothing is good for a request that must not be sent twice.
+
+Servers keep theirs for a second or more. Where requests come so seldom that this is passed, a new connection costs nothing."""
+
+LONGEST_MARGIN_SECONDS: Final = 1.0
+"""How much earlier than the upstream announced (Keep-Alive: timeout) a connection is given up; at most half of that time."""
 
 IDLE_CONNECTIONS: Final = 256
 """Unused connections kept per upstream and worker."""
@@ -52,7 +61,12 @@ class UpstreamServer(Server):
 class UpstreamConnection(PiecewiseProtocol):
     """A TCP or TLS connection to an upstream, on lease or idle in the pool. Counts as used from its second lease on."""
 
-    __slots__ = ("_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "target", "user")
+    __slots__ = (
+        "_readiness", "_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "sure_until",
+        "target", "user",
+    )  # fmt: skip
+
+    _readiness: select.poll
 
     def __init__(self, target: UpstreamTarget) -> None:
         super().__init__(target.buffer)
@@ -64,6 +78,7 @@ class UpstreamConnection(PiecewiseProtocol):
         self._unsent = 0
         self.deadline = inf
         self.placed_at = UNPLACED
+        self.sure_until = inf
         upstream = target.upstream
         self.server = UpstreamServer(address=(upstream.host, upstream.port))
         self.server.connection = self
@@ -74,8 +89,28 @@ class UpstreamConnection(PiecewiseProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self.transport.set_write_buffer_limits(high=high_water(self.target.bounds.buffer_bytes))
+        self._readiness = select.poll()
+        self._readiness.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.server.state = ConnectionState.OPEN
         self.target.opened(self)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether some of what was written has not gone out."""
+        return self.transport.get_write_buffer_size() > 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come that was not read yet: neither bytes nor the upstream's end. One system call."""
+        return not self._readiness.poll(0)
+
+    def may_be_kept(self, *, is_suspect: bool) -> bool:
+        """Whether it may carry another request after one answered whole. `is_suspect`: the upstream may have lost count."""
+        reuse = self.target.reuse
+        is_wanted = reuse is UpstreamReuse.ALWAYS or (reuse is UpstreamReuse.SAFE and not is_suspect)
+        parser = self.server.parser
+        left = parser.requests_left
+        return is_wanted and parser.idle_seconds != 0 and (left is None or left > self.leases)
 
     def on_data(self, data: bytes) -> None:
         if self.user is None:
@@ -152,8 +187,10 @@ class UpstreamTarget:
         bounds: Bounds,
         now: Callable[[], float],
         buffer: ReadBuffer,
+        reuse: UpstreamReuse = UpstreamReuse.SAFE,
     ) -> None:
         self.upstream = upstream
+        self.reuse = reuse
         self.tls = tls
         self.server_name = server_name
         self.bounds = bounds
@@ -165,14 +202,26 @@ class UpstreamTarget:
         self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self._wheel = wheel
 
-    def take_idle(self) -> UpstreamConnection | None:
-        """The connection used last, or None when there is none."""
+    def take_idle(self, *, is_repeatable: bool) -> UpstreamConnection | None:
+        """The connection used last, or None when there is none that the upstream holds open and has sent nothing on.
+
+        For a request that is not repeatable it must be sure to stay open while the request is on its way.
+        """
         idle = self._idle
+        if not idle:
+            return None
+        now = self.now()
         while idle:
-            connection = idle.pop()
-            if not connection.closed and not connection.transport.is_closing():
+            connection = idle[-1]
+            if not is_repeatable and now >= connection.sure_until:
+                return None  # and those below were used earlier still
+            idle.pop()
+            if connection.closed or connection.transport.is_closing():
+                continue
+            if now < connection.deadline and connection.is_silent:
                 connection.deadline = inf
                 return connection
+            connection.close()
         return None
 
     def keep_idle(self, connection: UpstreamConnection) -> None:
@@ -180,9 +229,17 @@ class UpstreamTarget:
             connection.close()
             return
         connection.user = None
+        connection.leases = max(1, connection.leases)  # its next user is not the first to have it
         connection.hold_reading(held=False)
         self._idle.append(connection)
-        connection.deadline = self.now() + IDLE_SECONDS
+        now = self.now()
+        announced = connection.server.parser.idle_seconds
+        if announced is None:
+            connection.deadline = now + IDLE_SECONDS
+            connection.sure_until = now + SURE_SECONDS
+        else:
+            lasting = min(IDLE_SECONDS, max(announced / 2, announced - LONGEST_MARGIN_SECONDS))
+            connection.deadline = connection.sure_until = now + lasting
         self.watch(connection)
 
     def watch(self, connection: UpstreamConnection) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
-from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamReuse, UpstreamTls
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
 """Waits between probes of an upstream that is out; the last one repeats."""
@@ -61,16 +61,19 @@ class UpstreamPool:
         self._wheel = wheel
         self._clock = clock
         self._on_error = on_error
-        self._targets: dict[tuple[Upstream, UpstreamTls], UpstreamTarget] = {}
+        self._targets: dict[tuple[Upstream, UpstreamTls, UpstreamReuse], UpstreamTarget] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def group(self, site: Site) -> UpstreamGroup:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
-        return UpstreamGroup([self._target(upstream, site.upstream_tls) for upstream in site.upstreams])
+        return UpstreamGroup([self._target(upstream, site) for upstream in site.upstreams])
 
-    def take(self, group: UpstreamGroup, user: ConnectionUser) -> UpstreamConnection | None:
-        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`."""
-        connection = group.turn().take_idle()
+    def take(self, group: UpstreamGroup, user: ConnectionUser, *, is_repeatable: bool) -> UpstreamConnection | None:
+        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`.
+
+        `is_repeatable`: the request may be sent again, should the upstream close the connection at this very moment.
+        """
+        connection = group.turn().take_idle(is_repeatable=is_repeatable)
         if connection is not None:
             connection.leases += 1
             connection.user = user
@@ -128,7 +131,7 @@ class UpstreamPool:
     ) -> None:
         fault = "upstream-connect"
         for target in group.candidates():
-            connection = None if fresh else target.take_idle()
+            connection = None if fresh else target.take_idle(is_repeatable=True)
             if connection is None:
                 try:
                     connection = await target.connect()
@@ -179,15 +182,16 @@ class UpstreamPool:
             if error is not None:
                 self._on_error("upstream", error)
 
-    def _target(self, upstream: Upstream, tls: UpstreamTls) -> UpstreamTarget:
-        target = self._targets.get((upstream, tls))
+    def _target(self, upstream: Upstream, site: Site) -> UpstreamTarget:
+        tls, reuse = site.upstream_tls, site.upstream_reuse
+        target = self._targets.get((upstream, tls, reuse))
         if target is None:
             secure = upstream.scheme == "https"
             context = _tls_context(tls) if secure else None
             target = UpstreamTarget(
-                upstream, context, tls.name or upstream.host, self._wheel, self._bounds, self._clock, self._buffer
+                upstream, context, tls.name or upstream.host, self._wheel, self._bounds, self._clock, self._buffer, reuse
             )
-            self._targets[(upstream, tls)] = target
+            self._targets[(upstream, tls, reuse)] = target
         return target
 
 
