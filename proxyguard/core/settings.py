@@ -67,13 +67,16 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One web server behind us."""
+    """One web server behind us. `path` is of its Unix socket, empty for TCP."""
 
     scheme: str
     host: str
     port: int
+    path: str = ""
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         return f"{self.scheme}://{self.host}:{self.port}"
 
 

@@ -14,7 +14,7 @@ from proxyguard.adapters.mitmproxy.private import ConnectionClosed, DataReceived
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 
 
 class Leases:

@@ -14,7 +14,7 @@ from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, Site

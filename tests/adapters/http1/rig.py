@@ -40,7 +40,7 @@ from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, R
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer, UpstreamTarget
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Settings, Site, Upstream
 from proxyguard.guard.interfaces import Checker

@@ -176,7 +176,11 @@ class UpstreamConnection(PiecewiseProtocol):
 
 
 class UpstreamTarget:
-    """One upstream: its idle connections, the newest last, and its health."""
+    """One address of an upstream: its idle connections, the newest last, and its health.
+
+    `is_out`: left out until a probe gets through. `is_slow`: others are tried first, as it took long to accept a connection.
+    `is_retired`: the upstream's name no longer stands for this address.
+    """
 
     def __init__(
         self,
@@ -188,8 +192,10 @@ class UpstreamTarget:
         now: Callable[[], float],
         buffer: ReadBuffer,
         reuse: UpstreamReuse = UpstreamReuse.SAFE,
+        address: str = "",
     ) -> None:
         self.upstream = upstream
+        self.address = address or upstream.host
         self.reuse = reuse
         self.tls = tls
         self.server_name = server_name
@@ -197,6 +203,8 @@ class UpstreamTarget:
         self.now = now
         self.buffer = buffer
         self.is_out = False
+        self.is_slow = False
+        self.is_retired = False
         self.open: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
         self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
@@ -225,7 +233,7 @@ class UpstreamTarget:
         return None
 
     def keep_idle(self, connection: UpstreamConnection) -> None:
-        if connection.closed or len(self._idle) >= IDLE_CONNECTIONS:
+        if connection.closed or self.is_retired or len(self._idle) >= IDLE_CONNECTIONS:
             connection.close()
             return
         connection.user = None
@@ -247,17 +255,27 @@ class UpstreamTarget:
         if connection.deadline < connection.placed_at:
             self._wheel.watch(connection)
 
+    def retire(self) -> None:
+        """Keep no connection any more; those on lease end with their requests."""
+        self.is_retired = True
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
     async def connect(self) -> UpstreamConnection:
         """A new connection, TLS established and verified. Raises OSError (TimeoutError and ssl.SSLError are such)."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(self),
-                self.upstream.host,
-                self.upstream.port,
-                ssl=self.tls,
-                server_hostname=self.server_name if self.tls else None,
-            )
+            upstream = self.upstream
+            name = self.server_name if self.tls else None
+            if upstream.path:
+                _, connection = await loop.create_unix_connection(
+                    lambda: UpstreamConnection(self), upstream.path, ssl=self.tls, server_hostname=name
+                )
+            else:
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self), self.address, upstream.port, ssl=self.tls, server_hostname=name
+                )
         return connection
 
     def opened(self, connection: UpstreamConnection) -> None:
