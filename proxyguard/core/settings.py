@@ -56,12 +56,21 @@ class UpstreamReuse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A TCP address to listen on; port 0 lets the kernel choose."""
+    """An address to listen on: TCP, where port 0 lets the kernel choose, or a Unix socket.
+
+    `path` is of the Unix socket, `mode` its file's permissions; empty for TCP. `redirects`: what comes in clear text is sent to
+    https.
+    """
 
     host: str
     port: int
+    path: str = ""
+    mode: int = 0o660
+    redirects: bool = False
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -222,7 +231,7 @@ class Recycle:
 class Settings:
     """All settings of a process."""
 
-    listen: Listen = Listen("0.0.0.0", 8080)  # noqa: S104 - a front faces every interface unless told otherwise
+    listen: tuple[Listen, ...] = (Listen("0.0.0.0", 8080),)  # noqa: S104 - a front faces every interface unless told otherwise
     admin: Listen = Listen("127.0.0.1", 9901)
     control: Path | None = None
     """Unix socket for commands on the running instance; None: a file named after the admin port in the temporary directory."""

@@ -1,18 +1,16 @@
-"""The kinds of values that only settings have: listening addresses, upstreams, hosts, sites, networks, paths, secrets.
+"""The kinds of values that only settings have: hosts, sites, networks, paths, secrets; addresses to listen on are in addresses.
 
 Knows nothing of which setting has which kind, or whether a node came from a file, a variable or the command line.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import Certificate, Site, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -38,68 +36,12 @@ from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.texts import read_field_name
+from proxyguard.settings.addresses import UPSTREAMS
 
-MAX_UPSTREAMS: Final = 64
 MAX_SITES: Final = 10_000
 MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
 MIN_SECRET_CHARACTERS: Final = 16
-
-_LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:8080'; port 0 lets the system choose"
-_UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example.org"
-
-_HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(\d{1,5})", re.ASCII)
-
-
-def _listen(node: Node, report: Report, subject: str) -> Listen | None:
-    """`HOST:PORT`; without a host, every interface."""
-    scalar = read_scalar(node, report, subject, "HOST:PORT", _LISTEN_HINT)
-    if scalar is None:
-        return None
-    match = _HOST_PORT.fullmatch(scalar.text)
-    if match and int(match[2]) <= 65535:
-        return Listen(match[1].strip("[]") or "0.0.0.0", int(match[2]))  # noqa: S104 - `:8080` means every interface
-    hint = f"did you mean 0.0.0.0:{scalar.text}?" if scalar.text.isdecimal() else _LISTEN_HINT
-    if match:
-        hint = "ports end at 65535"
-    complain(report, node, f"{subject} must be HOST:PORT, not {quoted(scalar.text)}", hint)
-    return None
-
-
-def _upstreams(node: Node, report: Report, subject: str) -> tuple[Upstream, ...] | None:
-    """One URL or a list of them."""
-    items = items_of(node)
-    if not 1 <= len(items) <= MAX_UPSTREAMS:
-        complain(report, node, f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
-        return None
-    found = [_upstream(item, report, subject) for item in items]
-    upstreams = tuple(upstream for upstream in found if upstream is not None)
-    return upstreams if len(upstreams) == len(found) else None
-
-
-def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
-    scalar = read_scalar(node, report, subject, "a URL", _UPSTREAM_HINT)
-    if scalar is None:
-        return None
-    text = scalar.text
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host = port = None
-        url = urlsplit("")
-    if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
-        hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
-        complain(report, node, f"{subject} must be a URL, not {quoted(text)}", hint)
-        return None
-    if url.username is not None or url.password is not None:
-        complain(report, node, f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
-        return None
-    if url.path not in ("", "/") or url.query or url.fragment:
-        hint = f"did you mean {url.scheme}://{url.netloc}? the path of a request is kept as it is"
-        complain(report, node, f"{subject} {quoted(text)} has a path", hint)
-        return None
-    return Upstream(url.scheme, host, port if port is not None else 443 if url.scheme == "https" else 80)
 
 
 def _networks(node: Node, report: Report, subject: str) -> tuple[Network, ...] | None:
@@ -240,12 +182,6 @@ def _rule_sets(node: Node, report: Report, _subject: str) -> tuple[str, ...]:
 
 
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-_URLS: Final = one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, minItems=1, maxItems=MAX_UPSTREAMS)
-
-LISTEN: Final = Kind(
-    plain(_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
-)
-UPSTREAMS: Final = Kind(plain(_upstreams), "URL, or a list of URLs", _URLS)
 UPSTREAM_REUSE: Final = word(UpstreamReuse)
 NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)

@@ -12,12 +12,12 @@ from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole, word
 from proxyguard.policy.parse.modes import MODE
+from proxyguard.settings.addresses import LISTEN, LISTENERS, UPSTREAMS
 from proxyguard.settings.kinds import (
     AUDIT_PATH,
     FILE,
     FILE_OF_SECRET,
     HEADER,
-    LISTEN,
     NETWORKS,
     PATH,
     SECRET,
@@ -27,7 +27,6 @@ from proxyguard.settings.kinds import (
     STORE_URL,
     TIMEOUT,
     UPSTREAM_REUSE,
-    UPSTREAMS,
 )
 
 PREFIX: Final = "PROXYGUARD_"
@@ -68,8 +67,8 @@ class Setting:
         match value:
             case None:
                 return self.kind.off
-            case ():
-                return ""
+            case tuple():
+                return ", ".join(map(str, value))
             case bool():
                 return str(value).lower()
             case float() if self.attribute.endswith("_seconds"):
@@ -98,7 +97,7 @@ GROUPS: Final = {
 """What settings stand below, and what they have in common."""
 
 SETTINGS: Final = (
-    Setting("listen", "listen", LISTEN, "Where clients connect."),
+    Setting("listen", "listen", LISTENERS, "Where clients connect, over TCP or Unix sockets; see [listening](#listening)."),
     Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
     Setting("control", "control", PATH,
         "Unix socket for commands on the running instance. Default: in the temporary directory, named after the admin port."),

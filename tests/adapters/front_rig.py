@@ -139,7 +139,7 @@ async def fronted(
     used = checker or HeaderChecker()
     made = Front(
         Settings(
-            listen=Listen(LOOPBACK, 0),
+            listen=settings.pop("listen", (Listen(LOOPBACK, 0),)),
             sites=settings.pop("sites", None) or (Site(upstreams=behind, **(site or {})),),
             bounds=bounds or Bounds(),
             **settings,

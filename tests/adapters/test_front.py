@@ -437,7 +437,7 @@ def test_a_proxy_header_from_a_trusted_peer_names_the_client() -> None:
 def test_a_taken_address_is_said_plainly() -> None:
     async def scenario() -> None:
         async with fronted() as rig:
-            settings = Settings(listen=Listen(LOOPBACK, rig.port), sites=(Site(),))
+            settings = Settings(listen=(Listen(LOOPBACK, rig.port),), sites=(Site(),))
             with pytest.raises(ListenFault, match=f"listen: cannot bind 127.0.0.1:{rig.port}: Address already in use"):
                 await Front(settings, HeaderChecker(), NotedEvents()).start()
 

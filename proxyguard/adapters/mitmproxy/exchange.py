@@ -22,7 +22,7 @@ from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
-from proxyguard.http.responses import Answer, error_page, render
+from proxyguard.http.responses import Answer, error_page, render, to_https
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What our error pages ask for; upstreams that restart are back within seconds."""
@@ -91,7 +91,13 @@ class Exchange:
     # -- from the client -------------------------------------------------------------------------------------------------
 
     def begin(self, now: float) -> None:
-        """Check the request and act on the decision, or wait for it."""
+        """Check the request and act on the decision, or wait for it. One that belongs to https is sent there, unchecked."""
+        if self._link.redirects and self.request.scheme == b"http":
+            if self._head.host:
+                self._answer(to_https(self._head.method, self._head.host, self._head.target), now, "")
+            else:
+                self.fail(400, "", now)
+            return
         checked = self._services.checker.check(self.request)
         if isinstance(checked, Ticket):
             self.decided(checked, now)
@@ -223,6 +229,10 @@ class Exchange:
         upstream = self.upstream
         upstream.server = server
         head = services.upstream_head(self._head, self.request, self._route, self._link, self._hidden)
+        if not head:
+            services.events.bound_exceeded("loop")
+            self.fail(508, "loop", now)
+            return
         upstream.begin(server, head, now)
         bounds = services.bounds
         self.deadline = now + (bounds.upstream_first_byte_seconds if upstream.is_whole else bounds.body_gap_seconds)
