@@ -289,7 +289,7 @@ CONTRADICTIONS = {
     "{listen: '[::]:80', upstream: http://localhost}": "31: the upstream http://localhost:80 is where proxyguard itself listens",
     "{listen: ['127.0.0.1:1', '10.0.0.1:80'], upstream: ['http://a', 'http://10.0.0.1']}":
         "52: the upstream http://10.0.0.1:80 is where proxyguard itself listens",
-    "{listen: unix:/run/a, upstream: unix:///run/a}": "31: the upstream unix:/run/a is where proxyguard itself listens",
+    "{listen: unix:/run/a, upstream: unix:///run/a}": "33: the upstream unix:/run/a is where proxyguard itself listens",
     "upstream: http://127.0.0.1:8080": "11: the upstream http://127.0.0.1:8080 is where proxyguard itself listens",
     "trust: {header: x-real-ip}": "17: trust.header is set, but no peer is trusted",
     "trust: {proxy_protocol: true}": "25: trust.proxy_protocol is set, but no peer is trusted",
