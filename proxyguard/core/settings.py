@@ -107,6 +107,22 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A request that each worker sends to every address of a site's upstreams.
+
+    `statuses` are those of a site that is well; empty: 200 to 399. So many checks in a row as `down_after` and `up_after` say
+    leave an address out and bring it back.
+    """
+
+    path: str
+    interval_seconds: float = 5.0
+    timeout_seconds: float = 2.0
+    statuses: tuple[int, ...] = ()
+    down_after: int = 3
+    up_after: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Hosts that share upstreams, certificate and rule sets. `*.example.org` matches one or more labels; `*` any host."""
 
@@ -115,6 +131,7 @@ class Site:
     certificate: Certificate | None = None
     upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
     upstream_reuse: UpstreamReuse = UpstreamReuse.SAFE
+    health: HealthCheck | None = None
     rule_sets: tuple[str, ...] | None = None
     """Names of the rule sets that apply; None means all."""
 

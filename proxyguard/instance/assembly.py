@@ -60,6 +60,10 @@ def assemble(
         "one_client_suspected", "1 while nearly all traffic seems to come from one private address.",
         lambda: guard.one_client.suspected,
     )  # fmt: skip
+    counts.gauge("upstreams_out", "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
+        lambda: front.stats().get("upstreams_out", 0))  # fmt: skip
+    counts.gauge("upstream_connections", "Open connections to upstreams.",
+        lambda: front.stats().get("upstream_connections", 0))  # fmt: skip
     counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
     return Assembly(counts, tally, audit, guard, accept_filter, front)

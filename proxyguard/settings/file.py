@@ -215,6 +215,7 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
                 name=loose.get("upstream_tls.name"),
             ),
             upstream_reuse=loose.get("upstream_reuse", UpstreamReuse.SAFE),
+            health=loose.get("health"),
         ),
     )
 

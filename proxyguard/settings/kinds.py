@@ -5,12 +5,13 @@ Knows nothing of which setting has which kind, or whether a node came from a fil
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.settings import Certificate, Site, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import Certificate, HealthCheck, Site, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -26,10 +27,11 @@ from proxyguard.core.yaml.kinds import (
     one_or_more,
     plain,
     text,
+    whole,
     word,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import complain, read_integer, read_name, read_scalar, read_text
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
@@ -219,6 +221,43 @@ UPSTREAM_TLS: Final = KeyTable(
 )  # fmt: skip
 
 
+def _check_path(node: Node, report: Report, subject: str) -> str | None:
+    """A path with its query, as it stands in a request."""
+    scalar = read_scalar(node, report, subject, "a path", "/healthz")
+    if scalar is None:
+        return None
+    if re.fullmatch(r"/[!-~]{0,1023}", scalar.text) is None:
+        complain(report, node, f"{subject} must be a path, not {quoted(scalar.text)}", "/healthz")
+        return None
+    return scalar.text
+
+
+def _statuses(node: Node, report: Report, subject: str) -> tuple[int, ...] | None:
+    found = tuple(read_integer(item, report, subject, 200, 599) for item in items_of(node))
+    statuses = tuple(status for status in found if status is not None)
+    return statuses if len(statuses) == len(found) else None
+
+
+_CHECK_TIMES: Final = duration(0.1, 3600)
+
+HEALTH: Final = KeyTable(
+    subject="health",
+    example="{path: /healthz, interval: 5s}",
+    prefixed=True,
+    keys={
+        "path": Key(Kind(plain(_check_path), "path", _TEXT), required=("{subject} has no path", "path: /healthz")),
+        "interval": Key(_CHECK_TIMES, attribute="interval_seconds"),
+        "timeout": Key(_CHECK_TIMES, attribute="timeout_seconds"),
+        "status": Key(Kind(plain(_statuses), "status, or a list", one_or_more({"type": "integer"}, minItems=1)),
+            attribute="statuses"),
+        "down_after": Key(whole(1, 100)),
+        "up_after": Key(whole(1, 100)),
+    },
+)  # fmt: skip
+
+HEALTH_CHECK: Final = Kind(filled(HEALTH, HealthCheck), f"{{{', '.join(HEALTH.keys)}}}", HEALTH.schema())
+
+
 def _in_site(table: KeyTable, value: type[Any]) -> Kind:
     """A mapping of a site that becomes this value; its paths are relative like the site's."""
     read = filled(table, value)
@@ -237,6 +276,7 @@ SITE: Final = KeyTable(
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
         "upstream_reuse": Key(UPSTREAM_REUSE),
+        "health": Key(HEALTH_CHECK),
         "rule_sets": Key(Kind(plain(_rule_sets), "rule sets", one_or_more(KEBAB.schema))),
     },
 )  # fmt: skip

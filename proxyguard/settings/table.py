@@ -18,6 +18,7 @@ from proxyguard.settings.kinds import (
     FILE,
     FILE_OF_SECRET,
     HEADER,
+    HEALTH_CHECK,
     NETWORKS,
     PATH,
     SECRET,
@@ -113,6 +114,9 @@ SETTINGS: Final = (
     Setting("upstream_reuse", "", UPSTREAM_REUSE,
         "When a connection to the upstream carries another request: `never`, not after what some servers misread (`safe`), "
         "or `always`. Not with `sites`."),
+    Setting("health", "", HEALTH_CHECK,
+        "A request by which each worker finds out which addresses of the upstream are well; see [health checks](#health-checks). "
+        "Off when left out. Not with `sites`.", from_environment=False),
     Setting("sites", "sites", SITES, "Several sites in one instance, each with its hosts and upstreams.",
         from_environment=False),
     Setting("rules", "rules", PATH, "The folder of rule files."),

@@ -144,7 +144,7 @@ def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object)
 
 def test_every_setting_is_in_the_table_above_or_below() -> None:
     below = {"upstream", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
-    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse"}
+    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "health"}
     assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
 
 

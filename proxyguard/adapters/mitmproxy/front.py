@@ -32,9 +32,10 @@ from proxyguard.adapters.mitmproxy.services import FrontServices, Route
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.tls.certificates import CertificateFault, Certificates
+from proxyguard.adapters.mitmproxy.upstream.group import authority_of
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
 from proxyguard.core.address import Address
-from proxyguard.core.settings import Bounds, Listen, Settings, Upstream
+from proxyguard.core.settings import Bounds, Listen, Settings
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.page_template import load_page_template
@@ -160,6 +161,10 @@ class Front:
             **runtime.pool.counts(),
         }
 
+    def upstreams(self) -> list[dict[str, str]]:
+        """Each address of the upstreams, and whether it is up (see UpstreamPool.states)."""
+        return [] if self._runtime is None else self._runtime.pool.states()
+
     def _build(self, loop: asyncio.AbstractEventLoop) -> Runtime:
         settings, clock, events = self._settings, self._clock, self._events
         wheel = TimerWheel(loop, tick_seconds(settings.bounds), clock, events.internal_error)
@@ -212,14 +217,6 @@ def room_for_connections(wanted: int) -> int:
     if room < wanted:
         logger.warning("bounds.connections: %d of %d, as this process may open only %d files", room, wanted, files)
     return min(room, wanted)
-
-
-def authority_of(upstream: Upstream) -> bytes:
-    """The Host of an upstream itself."""
-    if upstream.path:
-        return upstream.host.encode("ascii")
-    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
-    return f"{host}:{upstream.port}".encode("idna" if not host.isascii() else "ascii")
 
 
 def tick_seconds(bounds: Bounds) -> float:

@@ -178,8 +178,8 @@ class UpstreamConnection(PiecewiseProtocol):
 class UpstreamTarget:
     """One address of an upstream: its idle connections, the newest last, and its health.
 
-    `is_out`: left out until a probe gets through. `is_slow`: others are tried first, as it took long to accept a connection.
-    `is_retired`: the upstream's name no longer stands for this address.
+    `is_unreachable`: left out until a probe gets through. `is_ill`: left out until its health checks are good. `is_slow`: others
+    are tried first, as it took long to accept a connection. `is_retired`: the upstream's name no longer stands for this address.
     """
 
     def __init__(
@@ -202,13 +202,24 @@ class UpstreamTarget:
         self.bounds = bounds
         self.now = now
         self.buffer = buffer
-        self.is_out = False
+        self.is_unreachable = False
+        self.is_ill = False
         self.is_slow = False
         self.is_retired = False
         self.open: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
         self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self._wheel = wheel
+
+    @property
+    def is_out(self) -> bool:
+        """Whether it is left out while others are well."""
+        return self.is_unreachable or self.is_ill
+
+    @property
+    def state(self) -> str:
+        """In a word for operators."""
+        return "unreachable" if self.is_unreachable else "ill" if self.is_ill else "up"
 
     def take_idle(self, *, is_repeatable: bool) -> UpstreamConnection | None:
         """The connection used last, or None when there is none that the upstream holds open and has sent nothing on.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamTarget
+from proxyguard.core.settings import Upstream
 
 
 class UpstreamGroup:
@@ -43,3 +44,11 @@ class UpstreamGroup:
             return self.targets[0] if count else None
         self._next = (self._next + 1) % count
         return self.candidates()[0]
+
+
+def authority_of(upstream: Upstream) -> bytes:
+    """The Host of an upstream itself."""
+    if upstream.path:
+        return upstream.host.encode("ascii")
+    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
+    return f"{host}:{upstream.port}".encode("idna" if not host.isascii() else "ascii")

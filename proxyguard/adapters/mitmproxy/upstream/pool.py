@@ -17,7 +17,8 @@ from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
-from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup, authority_of
+from proxyguard.adapters.mitmproxy.upstream.health import HealthChecker
 from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamReuse, UpstreamTls
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
@@ -57,6 +58,9 @@ class UpstreamPool:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
         group = UpstreamGroup([self._addresses(upstream, site) for upstream in site.upstreams])
         self._groups.append(group)
+        if site.health is not None:
+            host = authority_of(site.upstreams[0]) if "*" in site.hosts[0] else site.hosts[0].encode("idna")
+            self._keep(self._loop.create_task(HealthChecker(group, site.health, host).run()))
         return group
 
     def take(self, group: UpstreamGroup, user: ConnectionUser, *, is_repeatable: bool) -> UpstreamConnection | None:
@@ -119,6 +123,14 @@ class UpstreamPool:
             "upstream_idle": sum(target.idle_count for target in targets),
             "upstreams_out": sum(target.is_out for target in targets),
         }
+
+    def states(self) -> list[dict[str, str]]:
+        """Each address with the upstream that it is of, and its state: `up`, `unreachable` or `ill` (health checks)."""
+        return [
+            {"upstream": str(target.upstream), "address": target.upstream.path or target.address, "state": target.state}
+            for group in self._groups
+            for target in group.targets
+        ]
 
     async def _connect(
         self, group: UpstreamGroup, user: ConnectionUser, done: Callable[[UpstreamConnection | None, str], None], *, fresh: bool
@@ -200,21 +212,21 @@ class UpstreamPool:
 
     def _leave_out(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
         """A site's only address is always tried; one of several is left out until a probe gets through."""
-        if target.is_out or len(group.targets) == 1:
+        if target.is_unreachable or len(group.targets) == 1:
             return
-        target.is_out = True
+        target.is_unreachable = True
         self._keep(self._loop.create_task(self._probe(target)))
 
     async def _probe(self, target: UpstreamTarget) -> None:
         attempt = 0
-        while target.is_out and not target.is_retired:
+        while target.is_unreachable and not target.is_retired:
             await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
             attempt += 1
             try:
                 connection = await target.connect()
             except OSError:
                 continue
-            target.is_out = target.is_slow = False
+            target.is_unreachable = target.is_slow = False
             target.keep_idle(connection)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
