@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -171,3 +172,20 @@ def test_bytes_that_nobody_asked_for_are_seen_before_the_next_request() -> None:
     with raw_upstream(talks_on) as upstream:
         run(scenario(upstream.port))
         assert upstream.connections == 5
+
+
+def test_connections_that_are_not_kept_hold_no_local_port() -> None:
+    """Clients choose how many there are: with FIN each would keep its port for a minute, and 28,000 are all."""
+
+    def waiting(port: int) -> int:
+        ends = [line.split()[2:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(other.endswith(f":{port:04X}") and state == "06" for other, state in ends)
+
+    async def scenario() -> int:
+        async with fronted(answers_head_with_a_body) as rig:
+            for _ in range(20):
+                await rig.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert rig.upstream.connections == 20
+            return await asyncio.to_thread(waiting, rig.upstream.port)
+
+    assert run(scenario()) == 0

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol, cast
@@ -31,6 +33,9 @@ Servers keep theirs for a second or more. Where requests come so seldom that thi
 
 LONGEST_MARGIN_SECONDS: Final = 1.0
 """How much earlier than the upstream announced (Keep-Alive: timeout) a connection is given up; at most half of that time."""
+
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""A `struct linger` (socket(7)) by which closing sends RST."""
 
 IDLE_CONNECTIONS: Final = 256
 """Unused connections kept per upstream and worker."""
@@ -168,10 +173,15 @@ class UpstreamConnection(PiecewiseProtocol):
             self.transport.close()
 
     def close(self) -> None:
-        """Cut the connection; nothing that is still to be sent matters any more."""
+        """Cut the connection; nothing that is still to be sent matters any more.
+
+        By a reset: whoever closes with FIN keeps the local port for a minute, and clients can have us close hundreds a second.
+        """
         self.user = None
         self.deadline = inf
         self.closed = True
+        if not self.transport.is_closing():
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.transport.abort()
 
 
@@ -230,6 +240,7 @@ class UpstreamTarget:
         if not idle:
             return None
         now = self.now()
+        looks_away = is_repeatable and self.reuse is UpstreamReuse.ALWAYS
         while idle:
             connection = idle[-1]
             if not is_repeatable and now >= connection.sure_until:
@@ -237,7 +248,7 @@ class UpstreamTarget:
             idle.pop()
             if connection.closed or connection.transport.is_closing():
                 continue
-            if now < connection.deadline and connection.is_silent:
+            if now < connection.deadline and (looks_away or connection.is_silent):
                 connection.deadline = inf
                 return connection
             connection.close()

@@ -19,7 +19,7 @@ from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup, authority_of
 from proxyguard.adapters.mitmproxy.upstream.health import HealthChecker
-from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import Bounds, HealthCheck, Site, Upstream, UpstreamReuse, UpstreamTls
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
 """Waits between probes of an address that is out; the last one repeats."""
@@ -49,7 +49,7 @@ class UpstreamPool:
         self._wheel = wheel
         self._clock = clock
         self._on_error = on_error
-        self._upstreams: dict[tuple[Upstream, UpstreamTls, UpstreamReuse], UpstreamAddresses] = {}
+        self._upstreams: dict[tuple[Upstream, UpstreamTls, UpstreamReuse, HealthCheck | None], UpstreamAddresses] = {}
         self._targets: set[UpstreamTarget] = set()
         self._groups: list[UpstreamGroup] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -242,7 +242,7 @@ class UpstreamPool:
 
     def _addresses(self, upstream: Upstream, site: Site) -> UpstreamAddresses:
         tls, reuse = site.upstream_tls, site.upstream_reuse
-        key = upstream, tls, reuse
+        key = upstream, tls, reuse, site.health
         found = self._upstreams.get(key)
         if found is None:
             context = _tls_context(tls) if upstream.scheme == "https" else None
