@@ -19,7 +19,7 @@ from proxyguard.policy.parse.file import FILE
 from proxyguard.policy.parse.limits import LIMIT, PERIODS
 from proxyguard.policy.parse.restrictions import ALARM, RESTRICTION, SHED
 from proxyguard.policy.parse.rules import RULE
-from proxyguard.policy.parse.signed import DIGESTS, SIGNED_KEYS
+from proxyguard.policy.parse.signed import DIGESTS, SIGNED
 from proxyguard.policy.parse.tests import EXPECT, REQUEST, RESPONSE, TEST
 from proxyguard.policy.testing.runner import run_tests
 from tests.paths import DOCS
@@ -60,7 +60,7 @@ TABLES = (
 
 WORDS = {
     *(key for table in TABLES for key in table.keys),
-    *ACTIONS, *PERIODS, *Missing, *COUNT_WORDS, *Window, *SIGNED_KEYS, *DIGESTS, *Encoding, "any", "all", "present", "absent",
+    *ACTIONS, *PERIODS, *Missing, *COUNT_WORDS, *Window, *SIGNED.keys, *DIGESTS, *Encoding, "any", "all", "present", "absent",
     *MATCHERS,
 }  # fmt: skip
 

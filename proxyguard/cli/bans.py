@@ -12,9 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import call_instance
 from proxyguard.cli.options import config_option, control_option, fail
-from proxyguard.cli.running_instance import RunningInstance, instance_options
+from proxyguard.cli.running_instance import RunningInstance, call_instance, instance_options
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 
 BY_ADDRESS: Final = re.compile(r"(?:client|network):([0-9a-f.:/]+)")

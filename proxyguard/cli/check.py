@@ -21,7 +21,6 @@ from proxyguard.tools.lint.run import lint_policy
 
 
 def _show_page(context: click.Context, _option: click.Parameter, code: str | None) -> None:
-    """Write the page of a code and end."""
     if code is None or context.resilient_parsing:
         return
     if code.upper() not in LINTS:

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
+from proxyguard.cli.options import fail
+from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import format_time
-from proxyguard.instance.control.client import ControlError, send_command
-
-RELOAD_SECONDS: Final = 300.0
-"""For the largest policy, on a machine that is busy with an attack."""
-
-
-def call_instance(
-    config: Path | None, control: Path | None, name: str, arguments: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Send a command to the running instance; ends the program with the message when it refuses."""
-    try:
-        return send_command(control_or_exit(config, control), name, arguments)
-    except ControlError as error:
-        fail(f"error: {error}")
+from proxyguard.instance.control.client import ControlError
 
 
 @click.command()
-@config_option
-@control_option
-@json_option
-def status(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def status(instance: RunningInstance) -> None:
     """Show the state of the running instance: rules in force, connections, faults."""
-    answer = call_instance(config, control, "status")
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("status")
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     for name, value in answer.items():
         click.echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
@@ -70,10 +52,8 @@ def promotion_lines(promotions: dict[str, Any]) -> list[str]:
 
 
 @click.command()
-@config_option
-@control_option
-@json_option
-def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def reload(instance: RunningInstance) -> None:
     """Read the rules again and put them in force, without waiting for the next check of the files.
 
     The rules are parsed and their tests run first. When anything is wrong, the report lists it, and the previous rules
@@ -84,13 +64,13 @@ def reload(config: Path | None, control: Path | None, *, as_json: bool) -> None:
       proxyguard reload && proxyguard status
     """
     try:
-        answer = send_command(control_or_exit(config, control), "reload", timeout=RELOAD_SECONDS)
+        answer = instance.reload("reload")
     except ControlError as error:
-        if as_json:
+        if instance.as_json:
             click.echo(json.dumps({"result": "refused", "report": str(error)}))
             raise SystemExit(1) from None
         fail(f"{str(error).rstrip()}\nnot applied: the rules of before stay in force")
-    if as_json:
+    if instance.as_json:
         click.echo(json.dumps(answer))
     else:
         click.echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")

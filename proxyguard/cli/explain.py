@@ -19,7 +19,7 @@ from proxyguard.core.address import Address
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
-from proxyguard.policy.testing.runner import parse_batch_line, request_from_sample
+from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
 from proxyguard.tools.curl.curl import CurlError, parse_curl
 
 

@@ -21,7 +21,6 @@ class Lazy(NamedTuple):
     help: str
 
     def load(self) -> click.Command:
-        """Import the command."""
         module, _, attribute = self.where.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command

@@ -22,7 +22,6 @@ MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}"
 
 
 def schema_text(*, of_settings: bool = False) -> str:
-    """The schema as it is written to files."""
     found = settings_schema() if of_settings else policy_schema()
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 

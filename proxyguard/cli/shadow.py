@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from time import time
 from typing import Any
 
@@ -11,10 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from proxyguard.cli.control import RELOAD_SECONDS, call_instance
-from proxyguard.cli.options import config_option, control_option, control_or_exit, fail, json_option
+from proxyguard.cli.options import fail
+from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
-from proxyguard.instance.control.client import ControlError, send_command
+from proxyguard.instance.control.client import ControlError
 
 
 @click.group()
@@ -29,10 +28,8 @@ def shadow() -> None:
 
 @shadow.command()
 @click.option("--full", is_flag=True, help="Show client addresses, not only their networks.")
-@config_option
-@control_option
-@json_option
-def report(config: Path | None, control: Path | None, *, full: bool, as_json: bool) -> None:
+@instance_options
+def report(instance: RunningInstance, *, full: bool) -> None:
     """Show for each shadow rule what it would have stopped in the last 24 hours.
 
     Protected are clients of every class but anonymous. Only requests that no other rule stopped are counted. Networks are
@@ -43,10 +40,7 @@ def report(config: Path | None, control: Path | None, *, full: bool, as_json: bo
       proxyguard shadow report
       proxyguard shadow report --json | jq '.rules[] | select(.protected_clients > 0) | .rule'
     """
-    answer = call_instance(config, control, "shadow-report", {"full": full})
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
+    answer = instance.ask("shadow-report", {"full": full})
     click.echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
     click.echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
@@ -60,7 +54,6 @@ def report(config: Path | None, control: Path | None, *, full: bool, as_json: bo
 
 
 def table_of(rules: list[dict[str, Any]], top: str) -> Table:
-    """The report as a table."""
     table = Table("rule", "requests", "clients", "networks", "protected clients", top, box=None, pad_edge=False)
     for column in table.columns[1:5]:
         column.justify = "right"
@@ -95,13 +88,8 @@ def share_of(text: str) -> float:
 @click.option("--watch", default="1h", show_default=True, help="How long to watch it; 0s: not at all.")
 @click.option("--force", is_flag=True, help="Promote it whatever it would stop. It is watched all the same.")
 @click.option("--dry-run", is_flag=True, help="Only say whether it would be promoted, and why.")
-@config_option
-@control_option
-@json_option
-def promote(
-    rule: str, max_share: str, watch: str, config: Path | None, control: Path | None, *, force: bool, dry_run: bool,
-    as_json: bool,
-) -> None:  # fmt: skip
+@instance_options
+def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *, force: bool, dry_run: bool) -> None:
     """Let a shadow rule act: writes `mode: enforce` into its file, keeping every other byte, and reloads.
 
     Refused when in the last 24 hours it would have stopped more than --max-share of the clients of protected classes (every
@@ -122,8 +110,8 @@ def promote(
     except ValueError:
         raise click.BadParameter(f"{watch!r} is not {DURATION_HINT}", param_hint="--watch") from None
     arguments = {"rule": rule, "max_share": share, "watch_seconds": seconds, "force": force, "dry_run": dry_run}
-    answer = changed(config, control, "promote", arguments, as_json=as_json)
-    if as_json:
+    answer = changed(instance, "promote", arguments)
+    if instance.as_json:
         click.echo(json.dumps(answer))
     elif dry_run:
         click.echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
@@ -137,10 +125,8 @@ def promote(
 
 @click.command()
 @click.argument("rule")
-@config_option
-@control_option
-@json_option
-def demote(rule: str, config: Path | None, control: Path | None, *, as_json: bool) -> None:
+@instance_options
+def demote(instance: RunningInstance, rule: str) -> None:
     """Put a rule back into shadow: at once in the running instance, and as `mode: shadow` in its file.
 
     When the file cannot be written, the rule is held in shadow until the instance ends or the rule is promoted.
@@ -149,8 +135,8 @@ def demote(rule: str, config: Path | None, control: Path | None, *, as_json: boo
     Example:
       proxyguard demote too-suspicious
     """
-    answer = changed(config, control, "demote", {"rule": rule}, as_json=as_json)
-    if as_json:
+    answer = changed(instance, "demote", {"rule": rule})
+    if instance.as_json:
         click.echo(json.dumps(answer))
     elif answer["trouble"]:
         click.echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
@@ -158,12 +144,12 @@ def demote(rule: str, config: Path | None, control: Path | None, *, as_json: boo
         click.echo(f"{rule} is in shadow ({answer['file']})")
 
 
-def changed(config: Path | None, control: Path | None, name: str, arguments: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+def changed(instance: RunningInstance, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Send a command that reloads; ends the program with the message when the instance refuses it."""
     try:
-        return send_command(control_or_exit(config, control), name, arguments, RELOAD_SECONDS)
+        return instance.reload(name, arguments)
     except ControlError as error:
-        if as_json:
+        if instance.as_json:
             click.echo(json.dumps({"rule": arguments["rule"], "error": str(error)}))
             raise SystemExit(1) from None
         fail(str(error))

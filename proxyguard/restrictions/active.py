@@ -47,7 +47,6 @@ class ActiveRestrictions:
 
     @property
     def on(self) -> Mapping[str, ActiveRestriction]:
-        """The restrictions that are on, by name."""
         return self._on
 
     def switch(self, on: Mapping[str, ActiveRestriction]) -> None:

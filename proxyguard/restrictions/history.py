@@ -74,7 +74,6 @@ class RequestHistory:
         self._pieces: deque[_Piece] = deque(maxlen=PIECES)
 
     def observe(self, class_name: str, who: str, path: bytes, now: float) -> None:
-        """Count one request."""
         pieces = self._pieces
         if not pieces or not pieces[-1].start <= now < pieces[-1].start + PIECE_SECONDS:
             pieces.append(_Piece(now // PIECE_SECONDS * PIECE_SECONDS))

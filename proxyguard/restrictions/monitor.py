@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from proxyguard.policy.model import NOWHERE, Alarm, Restriction
@@ -97,16 +98,9 @@ class Overrides:
 
     def merged(self, others: Overrides) -> Overrides:
         """With the orders of other instances: of a start and an end the later one counts, wherever it was given."""
-        started, ended, given = dict(self.started), dict(self.ended), dict(self.given)
-        for name, order in others.started.items():
-            if name not in started or started[name].since < order.since:
-                started[name] = order
-        for name, new in others.given.items():
-            if name not in given or given[name].since < new.since:
-                given[name] = new
-        for name, over in others.ended.items():
-            if name not in ended or ended[name].at < over.at:
-                ended[name] = over
+        started = _latest(self.started, others.started, attrgetter("since"))
+        given = _latest(self.given, others.given, attrgetter("since"))
+        ended = _latest(self.ended, others.ended, attrgetter("at"))
         for name, over in ended.items():
             if name in started and started[name].since <= over.at:
                 del started[name]
@@ -130,6 +124,11 @@ class Overrides:
         given = {name: order for name, order in self.given.items() if now < order.until}
         kept = Overrides(started, ended, given)
         return self if kept == self else kept
+
+
+def _latest[Order](mine: Mapping[str, Order], others: Mapping[str, Order], time: Callable[[Order], float]) -> dict[str, Order]:
+    newer = {name: order for name, order in others.items() if name not in mine or time(mine[name]) < time(order)}
+    return {**mine, **newer}
 
 
 def _without[Order](orders: Mapping[str, Order], name: str) -> dict[str, Order]:
@@ -310,14 +309,9 @@ class Monitor:
         self._states: dict[str, _State] = {}
 
     def look(
-        self,
-        restrictions: Sequence[Restriction],
-        orders: Overrides,
-        signals: Signals,
-        collateral: Mapping[str, tuple[int, int]],
-        now: float,
-        alarms: Mapping[str, int] = NO_ALARMS,
-    ) -> Look:
+        self, restrictions: Sequence[Restriction], orders: Overrides, signals: Signals,
+        collateral: Mapping[str, tuple[int, int]], now: float, alarms: Mapping[str, int] = NO_ALARMS,
+    ) -> Look:  # fmt: skip
         """One tick. `collateral` says, by name, how many clients of the class to be spared were touched, and were seen.
 
         `alarms` are what other instances said in `Look.alarms`.
@@ -340,16 +334,9 @@ class Monitor:
                 state.lower()
             step = min(max(state.step, alarms.get(name, 0)), restriction.steps) if standing.on else 0
             standings.append(replace(standing, since=state.on_since, step=step))
-        return Look(
-            tuple(standings),
-            tuple(changes),
-            tuple((each.restriction.name, each.reason) for each in standings if each.cause is Reason.ROLLED_BACK),
-            {
-                each.restriction.name: self._states[each.restriction.name].step
-                for each in standings
-                if each.cause is Reason.BY_ALARM
-            },
-        )
+        rolled_back = tuple((each.restriction.name, each.reason) for each in standings if each.cause is Reason.ROLLED_BACK)
+        alarmed = [each.restriction.name for each in standings if each.cause is Reason.BY_ALARM]
+        return Look(tuple(standings), tuple(changes), rolled_back, {name: self._states[name].step for name in alarmed})
 
 
 def _rolled_back(standing: Standing, counted: tuple[int, int]) -> Standing:

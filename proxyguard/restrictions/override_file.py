@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 
 class OverrideFile:
-    """The orders of an instance."""
-
     def __init__(self, path: Path) -> None:
         """Read what is there. A file that cannot be read is set aside and reported: no order is worth a site that is down."""
         self.path = path

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from proxyguard.core.problems import Report, quoted
+from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.settings import Listen, Upstream
 from proxyguard.core.yaml.kinds import TRUTH, Found, Key, KeyTable, Kind, Schema, items_of, made, one_or_more, plain
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_scalar
+from proxyguard.core.yaml.values import read_each, read_scalar
 
 MAX_UPSTREAMS: Final = 64
 MAX_LISTENERS: Final = 64
@@ -28,95 +28,76 @@ _UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000, https://origin.example.o
 _HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(\d{1,5})", re.ASCII)
 
 
-def _listen(node: Node, report: Report, subject: str) -> Listen | None:
+def _listen(node: Node, subject: str) -> Listen:
     """`HOST:PORT`; without a host, every interface."""
-    scalar = read_scalar(node, report, subject, "HOST:PORT", _LISTEN_HINT)
-    if scalar is None:
-        return None
-    match = _HOST_PORT.fullmatch(scalar.text)
+    text = read_scalar(node, subject, "HOST:PORT", _LISTEN_HINT)
+    match = _HOST_PORT.fullmatch(text)
     if match and int(match[2]) <= 65535:
         return Listen(match[1].strip("[]") or "0.0.0.0", int(match[2]))  # noqa: S104 - `:8080` means every interface
-    hint = f"did you mean 0.0.0.0:{scalar.text}?" if scalar.text.isdecimal() else _LISTEN_HINT
-    if match:
-        hint = "ports end at 65535"
-    complain(report, node, f"{subject} must be HOST:PORT, not {quoted(scalar.text)}", hint)
-    return None
+    hint = f"did you mean 0.0.0.0:{text}?" if text.isdecimal() else _LISTEN_HINT
+    raise Fault(f"{subject} must be HOST:PORT, not {quoted(text)}", "ports end at 65535" if match else hint)
 
 
-def _listener_address(node: Node, report: Report, subject: str) -> Listen | None:
+def _listener_address(node: Node, subject: str) -> Listen:
     """`HOST:PORT` or `unix:PATH`."""
     if isinstance(node, Scalar) and node.text.startswith("unix:"):
-        path = _socket_path(node, report, subject)
-        return None if path is None else Listen("", 0, path)
-    return _listen(node, report, subject)
+        return Listen("", 0, _socket_path(node.text, subject))
+    return _listen(node, subject)
 
 
-def _socket_path(node: Scalar, report: Report, subject: str) -> str | None:
+def _socket_path(text: str, subject: str) -> str:
     """The path in `unix:PATH`; `unix://PATH` is the same."""
-    path = node.text.removeprefix("unix:")
+    path = text.removeprefix("unix:")
     path = path.removeprefix("//") if path.startswith("///") else path
     if not path.startswith("/") or path.endswith((":", "/")) or "\0" in path:
         hint = f"did you mean unix:{path.rstrip(':')}?" if path.startswith("/") and path.rstrip(":/") else "unix:/run/app.sock"
-        complain(report, node, f"{subject} must be unix: and an absolute path, not {quoted(node.text)}", hint)
-        return None
+        raise Fault(f"{subject} must be unix: and an absolute path, not {quoted(text)}", hint)
     if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
-        complain(report, node, f"{subject} has a path of over {MAX_SOCKET_PATH_BYTES} bytes", "the system allows no longer one")
-        return None
+        raise Fault(f"{subject} has a path of over {MAX_SOCKET_PATH_BYTES} bytes", "the system allows no longer one")
     return path
 
 
-def _file_mode(node: Node, report: Report, subject: str) -> int | None:
+def _file_mode(node: Node, subject: str) -> int:
     """Permissions in octal, such as `0660`."""
-    scalar = read_scalar(node, report, subject, "permissions", "such as 0660")
-    if scalar is None:
-        return None
-    if re.fullmatch(r"0?[0-7]{3}", scalar.text, re.ASCII) is None:
-        complain(report, node, f"{subject} must be three octal digits, not {quoted(scalar.text)}", "such as 0660 or 0600")
-        return None
-    return int(scalar.text, 8)
+    text = read_scalar(node, subject, "permissions", "such as 0660")
+    if re.fullmatch(r"0?[0-7]{3}", text, re.ASCII) is None:
+        raise Fault(f"{subject} must be three octal digits, not {quoted(text)}", "such as 0660 or 0600")
+    return int(text, 8)
 
 
-def _listeners(node: Node, report: Report, subject: str) -> tuple[Listen, ...] | None:
+def _listeners(node: Node, report: Report, subject: str, _around: Any) -> tuple[Listen, ...]:
     """One listener or a list of them: an address, or a mapping with more."""
     items = items_of(node)
     if not 1 <= len(items) <= MAX_LISTENERS:
-        complain(report, node, f"{subject} has {len(items)} entries", f"1 to {MAX_LISTENERS}; {_LISTEN_HINT}")
-        return None
-    found: list[Listen] = []
-    for item in items:
+        raise Fault(f"{subject} has {len(items)} entries", f"1 to {MAX_LISTENERS}; {_LISTEN_HINT}")
+    taken: set[str] = set()
+
+    def read(item: Node) -> Listen:
         is_plain = isinstance(item, Scalar)
-        listen = _listener_address(item, report, subject) if is_plain else _LISTENER_VALUE(item, report, "a listener", None)
-        if listen is None:
-            continue
-        if any(str(listen) == str(other) and (listen.path or listen.port) for other in found):
-            complain(report, item, f"{subject} has {listen} twice", "an address has one listener")
-        found.append(listen)
-    return tuple(found) if len(found) == len(items) else None
+        listen: Listen = _listener_address(item, subject) if is_plain else _LISTENER_VALUE(item, report, "a listener", None)
+        if str(listen) in taken and (listen.path or listen.port):
+            raise Fault(f"{subject} has {listen} twice", "an address has one listener")
+        taken.add(str(listen))
+        return listen
+
+    return read_each(items, report, read)
 
 
-def _upstreams(node: Node, report: Report, subject: str) -> tuple[Upstream, ...] | None:
+def _upstreams(node: Node, report: Report, subject: str, _around: Any) -> tuple[Upstream, ...]:
     """One URL or a list of them."""
     items = items_of(node)
     if not 1 <= len(items) <= MAX_UPSTREAMS:
-        complain(report, node, f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
-        return None
-    found = [_upstream(item, report, subject) for item in items]
-    upstreams = tuple(upstream for upstream in found if upstream is not None)
-    return upstreams if len(upstreams) == len(found) else None
+        raise Fault(f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
+    return read_each(items, report, lambda item: _upstream(item, subject))
 
 
-def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
-    scalar = read_scalar(node, report, subject, "a URL", _UPSTREAM_HINT)
-    if scalar is None:
-        return None
-    text = scalar.text
+def _upstream(node: Node, subject: str) -> Upstream:
+    text = read_scalar(node, subject, "a URL", _UPSTREAM_HINT)
     if text.startswith("unix:"):
-        path = _socket_path(scalar, report, subject)
-        return None if path is None else Upstream("http", "localhost", 80, path)
+        return Upstream("http", "localhost", 80, _socket_path(text, subject))
     if text.startswith("http://unix:"):
         hint = f"did you mean {text.removeprefix('http://').rstrip(':')}?"
-        complain(report, node, f"{subject} must be unix: and an absolute path, not {quoted(text)}", hint)
-        return None
+        raise Fault(f"{subject} must be unix: and an absolute path, not {quoted(text)}", hint)
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -125,15 +106,12 @@ def _upstream(node: Node, report: Report, subject: str) -> Upstream | None:
         url = urlsplit("")
     if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
         hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
-        complain(report, node, f"{subject} must be a URL, not {quoted(text)}", hint)
-        return None
+        raise Fault(f"{subject} must be a URL, not {quoted(text)}", hint)
     if url.username is not None or url.password is not None:
-        complain(report, node, f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
-        return None
+        raise Fault(f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
     if url.path not in ("", "/") or url.query or url.fragment:
         hint = f"did you mean {url.scheme}://{url.netloc}? the path of a request is kept as it is"
-        complain(report, node, f"{subject} {quoted(text)} has a path", hint)
-        return None
+        raise Fault(f"{subject} {quoted(text)} has a path", hint)
     return Upstream(url.scheme, host, port if port is not None else 443 if url.scheme == "https" else 80)
 
 
@@ -159,15 +137,15 @@ def _listener(found: Found) -> Listen:
     address: Listen = found.values["address"]
     if "mode" in found.values and not address.path:
         found.complain("mode", "mode is set, but the address is no Unix socket", "leave it out")
-    return replace(address, **{name: value for name, value in found.attributes().items() if name != "address"})
+    return replace(address, **{name: value for name, value in found.sound().attributes().items() if name != "address"})
 
 
 _LISTENER_VALUE: Final = made(LISTENER, _listener)
 
 LISTEN: Final = Kind(plain(_listen), "HOST:PORT", {"type": "string", "pattern": f"^{_HOST_PORT_PATTERN}$"})
 LISTENERS: Final = Kind(
-    plain(_listeners),
+    _listeners,
     "HOST:PORT, unix:PATH, or a list of these",
     one_or_more({"anyOf": [_ADDRESS, LISTENER.schema()]}, minItems=1, maxItems=MAX_LISTENERS),
 )
-UPSTREAMS: Final = Kind(plain(_upstreams), "URL or unix:PATH, or a list of these", _URLS)
+UPSTREAMS: Final = Kind(_upstreams, "URL or unix:PATH, or a list of these", _URLS)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
-from proxyguard.core.settings import Certificate, Listen, Settings, Site, Upstream, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import Certificate, Listen, Settings, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_yaml
@@ -170,7 +170,6 @@ def _from_text(setting: Setting, text: str, report: Report) -> _GivenSetting:
 
 def _assembled(reading: _Reading) -> Settings:
     values: dict[str, object] = {}
-    places: dict[str, _GivenSetting] = {}
     loose: dict[str, Any] = {}
     for path, given in reading.given.items():
         setting = BY_PATH[path]
@@ -182,7 +181,6 @@ def _assembled(reading: _Reading) -> Settings:
             values[setting.attribute] = value
         else:
             loose[path] = value
-        places[path] = given
     _add_only_site(loose, values, reading)
     settings: Settings = _filled(Settings(), values)
     _check_together(settings, reading.given)
@@ -205,19 +203,10 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
             _complain(reading.given[path], f"{path} is set, but not {other}", "both are needed to serve HTTPS")
     chain, key = loose.get("certificate.chain"), loose.get("certificate.key")
     upstreams: tuple[Upstream, ...] = loose.get("upstream", ())
-    values["sites"] = (
-        Site(
-            upstreams=upstreams,
-            certificate=Certificate(chain=chain, key=key) if chain and key else None,
-            upstream_tls=UpstreamTls(
-                verify=loose.get("upstream_tls.verify", True),
-                ca=loose.get("upstream_tls.ca"),
-                name=loose.get("upstream_tls.name"),
-            ),
-            upstream_reuse=loose.get("upstream_reuse", UpstreamReuse.SAFE),
-            health=loose.get("health"),
-        ),
-    )
+    certificate = Certificate(chain=chain, key=key) if chain and key else None
+    tls = {path.rpartition(".")[2]: value for path, value in loose.items() if path.startswith("upstream_tls.")}
+    more = {path.rpartition(".")[2]: value for path, value in loose.items() if path in ("upstream_reuse", "health")}
+    values["sites"] = (Site(upstreams=upstreams, certificate=certificate, upstream_tls=UpstreamTls(**tls), **more),)
 
 
 def _filled(value: Any, values: dict[str, object]) -> Any:

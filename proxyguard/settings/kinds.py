@@ -31,7 +31,7 @@ from proxyguard.core.yaml.kinds import (
     word,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_integer, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import complain, read_each, read_integer, read_name, read_scalar, read_text
 from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
@@ -46,90 +46,74 @@ MAX_NETWORKS: Final = 100_000
 MIN_SECRET_CHARACTERS: Final = 16
 
 
-def _networks(node: Node, report: Report, subject: str) -> tuple[Network, ...] | None:
+def _networks(node: Node, report: Report, subject: str, _around: Any) -> tuple[Network, ...]:
     """A list of addresses and networks; may be empty."""
     items = items_of(node)
     if len(items) > MAX_NETWORKS:
-        complain(report, node, f"{subject} has {len(items)} entries", f"at most {MAX_NETWORKS}")
-        return None
-    networks = []
-    for item in items:
-        scalar = read_scalar(item, report, subject, "an address or a network", "such as 10.0.0.0/8 or 2001:db8::/32")
-        if scalar is None:
-            continue
-        try:
-            networks.append(read_network(scalar.text))
-        except Fault as fault:
-            hint = fault.hint if fault.hint.startswith("did you mean") else "such as 10.0.0.0/8 or 2001:db8::/32"
-            complain(report, item, f"{subject}: {fault.message}", hint)
-    return tuple(networks) if len(networks) == len(items) else None
+        raise Fault(f"{subject} has {len(items)} entries", f"at most {MAX_NETWORKS}")
+    return read_each(items, report, lambda item: _network(item, subject))
 
 
-def _path(node: Node, report: Report, subject: str, base: Path) -> Path | None:
+def _network(node: Node, subject: str) -> Network:
+    example = "such as 10.0.0.0/8 or 2001:db8::/32"
+    text = read_scalar(node, subject, "an address or a network", example)
+    try:
+        return read_network(text)
+    except Fault as fault:
+        hint = fault.hint if fault.hint.startswith("did you mean") else example
+        raise Fault(f"{subject}: {fault.message}", hint) from fault
+
+
+def _path(node: Node, _report: Report, subject: str, base: Path) -> Path:
     """A relative path is looked up from `base`."""
-    written = read_text(node, report, subject, 4096)
-    return None if written is None else base / written
+    return base / read_text(node, subject, 4096)
 
 
-def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path | None:
+def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path:
     """The path of a file that can be read now."""
     path = _path(node, report, subject, base)
-    if path is None:
-        return None
     try:
         with path.open("rb"):
             return path
     except OSError as error:
-        complain(report, node, f"{subject} {quoted(str(path))} cannot be read: {reason(error)}")
-        return None
+        raise Fault(f"{subject} {quoted(str(path))} cannot be read: {reason(error)}") from error
 
 
-def _audit_path(node: Node, report: Report, subject: str, base: Path) -> str | None:
-    written = read_text(node, report, subject, 4096)
-    return written if written is None or written == "-" else str(base / written)
+def _audit_path(node: Node, _report: Report, subject: str, base: Path) -> str:
+    written = read_text(node, subject, 4096)
+    return written if written == "-" else str(base / written)
 
 
 STORE_URL_HINT: Final = "redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
 
 
-def _secret(node: Node, report: Report, subject: str) -> str | None:
+def _secret(node: Node, subject: str) -> str:
     """A secret; never repeated in a message."""
     if not isinstance(node, Scalar) or len(node.text) < MIN_SECRET_CHARACTERS or not node.text.isprintable():
         hint = f"at least {MIN_SECRET_CHARACTERS} printable characters; openssl rand -hex 32 makes a good one"
-        complain(report, node, f"{subject} is too short or not a text", hint)
-        return None
+        raise Fault(f"{subject} is too short or not a text", hint)
     return node.text
 
 
-def _store_url(node: Node, report: Report, subject: str) -> str | None:
+def _store_url(node: Node, subject: str) -> str:
     """A Valkey or Redis URL; a password in it is never repeated in a message."""
     if not isinstance(node, Scalar):
-        complain(report, node, f"{subject} is not a text", STORE_URL_HINT)
-        return None
+        raise Fault(f"{subject} is not a text", STORE_URL_HINT)
     try:
         ValkeyUrl.parse(node.text)
     except ValueError as error:
-        complain(report, node, f"{subject}: {error}", STORE_URL_HINT)
-        return None
+        raise Fault(f"{subject}: {error}", STORE_URL_HINT) from error
     return node.text
 
 
-def _secret_file(node: Node, report: Report, subject: str, base: Path) -> str | None:
+def _secret_file(node: Node, report: Report, subject: str, base: Path) -> str:
     """A secret in a file of its own, blanks around it ignored."""
-    path = _file_path(node, report, subject, base)
-    if path is None:
-        return None
-    text = path.read_bytes()[:4096].decode("utf-8", "replace").strip()
-    return _secret(Scalar(node.line, node.column, text, plain=True), report, f"the content of {subject}")
+    text = _file_path(node, report, subject, base).read_bytes()[:4096].decode("utf-8", "replace").strip()
+    return _secret(Scalar(node.line, node.column, text, plain=True), f"the content of {subject}")
 
 
-def _header(node: Node, report: Report, subject: str) -> str | None:
-    written = read_text(node, report, subject, 256)
-    try:
-        return None if written is None else read_field_name(FieldKind.HEADER, written)
-    except Fault as fault:
-        complain(report, node, fault.message, fault.hint)
-        return None
+def _header(node: Node, subject: str) -> str:
+    return read_field_name(FieldKind.HEADER, read_text(node, subject, 256))
 
 
 def _sites(node: Node, report: Report, subject: str, base: Path) -> tuple[Site, ...] | None:
@@ -149,23 +133,16 @@ class _Sites(NamedTuple):
 def _hosts(node: Node, report: Report, _subject: str, sites: _Sites) -> tuple[str, ...]:
     items, taken = items_of(node), sites.taken
     if not 1 <= len(items) <= MAX_HOSTS:
-        complain(report, node, f"hosts has {len(items)} entries", f"1 to {MAX_HOSTS}")
-        return ()
-    hosts = []
-    for item in items:
-        scalar = read_scalar(item, report, "a host", "a name", "www.example.org, *.example.org or *")
-        if scalar is None:
-            continue
-        try:
-            host = _host(scalar.text)
-        except Fault as fault:
-            complain(report, item, fault.message, fault.hint)
-            continue
+        raise Fault(f"hosts has {len(items)} entries", f"1 to {MAX_HOSTS}")
+
+    def read(item: Node) -> str:
+        host = _host(read_scalar(item, "a host", "a name", "www.example.org, *.example.org or *"))
         if host in taken:
             complain(report, item, f"the host {quoted(host)} is already served, line {taken[host]}", "a host has one site")
         taken[host] = item.line
-        hosts.append(host)
-    return tuple(hosts)
+        return host
+
+    return read_each(items, report, read)
 
 
 def _host(text: str) -> str:
@@ -178,21 +155,21 @@ def _host(text: str) -> str:
     return read_host(text)
 
 
-def _rule_sets(node: Node, report: Report, _subject: str) -> tuple[str, ...]:
-    names = (read_name(item, report, "a rule set") for item in items_of(node))
-    return tuple(name for name in names if name is not None)
+def _rule_sets(node: Node, report: Report, _subject: str, _around: Any) -> tuple[str, ...]:
+    return read_each(items_of(node), report, lambda item: read_name(item, "a rule set"))
 
 
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+
 UPSTREAM_REUSE: Final = word(UpstreamReuse)
-NETWORKS: Final = Kind(plain(_networks), "list of networks", one_or_more(_TEXT))
+NETWORKS: Final = Kind(_networks, "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)
 FILE: Final = Kind(_file_path, "path", _TEXT)
 AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
 FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
-SERVER_NAME: Final = Kind(text(253).read, "name", _TEXT)
+SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
@@ -221,21 +198,16 @@ UPSTREAM_TLS: Final = KeyTable(
 )  # fmt: skip
 
 
-def _check_path(node: Node, report: Report, subject: str) -> str | None:
+def _check_path(node: Node, subject: str) -> str:
     """A path with its query, as it stands in a request."""
-    scalar = read_scalar(node, report, subject, "a path", "/healthz")
-    if scalar is None:
-        return None
-    if re.fullmatch(r"/[!-~]{0,1023}", scalar.text) is None:
-        complain(report, node, f"{subject} must be a path, not {quoted(scalar.text)}", "/healthz")
-        return None
-    return scalar.text
+    path = read_scalar(node, subject, "a path", "/healthz")
+    if re.fullmatch(r"/[!-~]{0,1023}", path) is None:
+        raise Fault(f"{subject} must be a path, not {quoted(path)}", "/healthz")
+    return path
 
 
-def _statuses(node: Node, report: Report, subject: str) -> tuple[int, ...] | None:
-    found = tuple(read_integer(item, report, subject, 200, 599) for item in items_of(node))
-    statuses = tuple(status for status in found if status is not None)
-    return statuses if len(statuses) == len(found) else None
+def _statuses(node: Node, report: Report, subject: str, _around: Any) -> tuple[int, ...]:
+    return read_each(items_of(node), report, lambda item: read_integer(item, subject, 200, 599))
 
 
 _CHECK_TIMES: Final = duration(0.1, 3600)
@@ -248,8 +220,7 @@ HEALTH: Final = KeyTable(
         "path": Key(Kind(plain(_check_path), "path", _TEXT), required=("{subject} has no path", "path: /healthz")),
         "interval": Key(_CHECK_TIMES, attribute="interval_seconds"),
         "timeout": Key(_CHECK_TIMES, attribute="timeout_seconds"),
-        "status": Key(Kind(plain(_statuses), "status, or a list", one_or_more({"type": "integer"}, minItems=1)),
-            attribute="statuses"),
+        "status": Key(Kind(_statuses, "status, or a list", one_or_more({"type": "integer"}, minItems=1)), attribute="statuses"),
         "down_after": Key(whole(1, 100)),
         "up_after": Key(whole(1, 100)),
     },
@@ -277,7 +248,7 @@ SITE: Final = KeyTable(
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
         "upstream_reuse": Key(UPSTREAM_REUSE),
         "health": Key(HEALTH_CHECK),
-        "rule_sets": Key(Kind(plain(_rule_sets), "rule sets", one_or_more(KEBAB.schema))),
+        "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
     },
 )  # fmt: skip
 

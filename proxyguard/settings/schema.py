@@ -7,7 +7,6 @@ from proxyguard.settings.table import GROUPS, SETTINGS, Setting
 
 
 def settings_schema() -> Schema:
-    """The JSON Schema of `proxyguard.yaml`."""
     root: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "proxyguard settings",
@@ -26,16 +25,9 @@ def _group(root: Schema, groups: list[str]) -> Schema:
     """The part of the schema for a group of settings, made when it is not there yet."""
     found = root
     for depth, name in enumerate(groups, start=1):
-        found = found["properties"].setdefault(
-            name,
-            {
-                "type": "object",
-                "minProperties": 1,
-                "additionalProperties": False,
-                "properties": {},
-                "description": GROUPS[".".join(groups[:depth])],
-            },
-        )
+        empty: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": {}}
+        described = empty | {"description": GROUPS[".".join(groups[:depth])]}
+        found = found["properties"].setdefault(name, described)
     return found
 
 

@@ -1,16 +1,15 @@
 """Tallies the clients that shadow rules would have stopped, and the protected ones that enforced rules stopped, for 24 hours.
 
-A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes
-(every class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory;
-the command that shows a report decides whether to show them. Tallies of several workers can be joined. Knows nothing of why a
-rule applied.
+A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes (every
+class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory; the command
+that shows a report decides whether to show them. Tallies of several workers can be joined. Knows nothing of why a rule applied.
 """
 
 from __future__ import annotations
 
 from asyncio import sleep
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -87,26 +86,21 @@ _NUMBERS: Final = ("requests", "protected_requests", "first", "last")
 _DISTINCT: Final = ("clients", "networks", "protected")
 
 
+@dataclass(slots=True, eq=False)
 class Hits:
     """The requests that one rule stopped, or would have stopped, within a period."""
 
-    __slots__ = (
-        "clients", "first", "last", "networks", "protected", "protected_requests", "requests", "top_clients", "top_networks",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.protected_requests = 0
-        self.clients = Distinct()
-        self.networks = Distinct()
-        self.protected = Distinct()
-        self.top_clients = _Top()
-        self.top_networks = _Top()
-        self.first = 0.0
-        self.last = 0.0
+    requests: int = 0
+    protected_requests: int = 0
+    clients: Distinct = field(default_factory=Distinct)
+    networks: Distinct = field(default_factory=Distinct)
+    protected: Distinct = field(default_factory=Distinct)
+    top_clients: _Top = field(default_factory=_Top)
+    top_networks: _Top = field(default_factory=_Top)
+    first: float = 0.0
+    last: float = 0.0
 
     def join(self, other: Hits) -> None:
-        """Add the counts of another."""
         self.requests += other.requests
         self.protected_requests += other.protected_requests
         self.clients.join(other.clients)

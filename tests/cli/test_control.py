@@ -59,8 +59,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         heard.append((name, arguments))
         return json.loads(json.dumps(ANSWERS[name]))  # type: ignore[no-any-return]  # a copy, for commands that take it apart
 
-    for module in ("control", "shadow"):
-        monkeypatch.setattr(f"proxyguard.cli.{module}.send_command", send_command)
+    monkeypatch.setattr("proxyguard.cli.running_instance.send_command", send_command)
     return heard
 
 
@@ -71,8 +70,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     def send_command(*_: Any, **__: Any) -> dict[str, Any]:
         raise ControlError("a.yaml:1:1: error: x\n1 problem in 1 file\n")
 
-    for module in ("control", "shadow"):
-        monkeypatch.setattr(f"proxyguard.cli.{module}.send_command", send_command)
+    monkeypatch.setattr("proxyguard.cli.running_instance.send_command", send_command)
 
 
 def run(*arguments: str) -> Result:

@@ -31,7 +31,8 @@ from proxyguard.policy.engine import decide, match
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, TestStep
-from proxyguard.policy.testing.runner import parse_batch_line, self_test
+from proxyguard.policy.testing.runner import self_test
+from proxyguard.policy.testing.sample_requests import parse_batch_line
 from tests.paths import BUNDLED_RULES
 from tests.requests_corpus import COUNT, batch_lines, corpus
 

@@ -47,7 +47,7 @@ def heard(answers: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -
         heard.append((name, arguments))
         return answers[name]
 
-    monkeypatch.setattr("proxyguard.cli.control.send_command", send_command)
+    monkeypatch.setattr("proxyguard.cli.running_instance.send_command", send_command)
     monkeypatch.setenv("COLUMNS", "160")
     return heard
 

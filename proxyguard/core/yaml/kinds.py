@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from proxyguard.core.problems import Report, quoted
+from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, parse_duration
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import (
     MAX_NAME_CHARACTERS,
     NAME,
+    Reported,
     complain,
     read_choice,
     read_duration,
@@ -26,6 +27,7 @@ from proxyguard.core.yaml.values import (
     read_mapping,
     read_name,
     read_number,
+    read_or_report,
     read_prose,
     read_sequence,
     read_size,
@@ -39,7 +41,7 @@ NOTHING: Final = object()
 type Schema = dict[str, Any]
 
 type Reader = Callable[[Node, Report, str, Any], Any]
-"""Reads a node; None exactly when it added a problem to the report.
+"""Reads a node. Raises Fault for what is wrong with it; Reported when that is in the report already.
 
 The text is what messages call the value. The last argument is what the reader has to know of the place: the directory that
 relative paths of settings start from, or the rule file that is being read.
@@ -53,10 +55,14 @@ NAME_PATTERN: Final = f"^{NAME.pattern.replace('?:', '')}$"
 class Kind:
     """A kind of value. `takes` is its name in the reference, `schema` its JSON Schema, `off` a word that switches it off."""
 
-    read: Reader
+    reader: Reader
     takes: str
     schema: Schema
     off: str = ""
+
+    def read(self, node: Node, report: Report, subject: str, around: Any = None) -> Any:
+        """The value; None exactly when something is wrong with it, which is then in the report."""
+        return read_or_report(node, report, self.reader, report, subject, around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +104,14 @@ class KeyTable:
     is_quiet: bool = False
     prefixed: bool = False
 
-    def read(self, node: Node, report: Report, around: Any = None, *, subject: str = "", hint: str = "") -> Found | None:
-        """Read every key that is there. None, reported, when the node is no such mapping.
+    def read(self, node: Node, report: Report, around: Any = None, *, subject: str = "", hint: str = "") -> Found:
+        """Read every key that is there. Raises Fault when the node is no such mapping.
 
         `subject` and `hint` take the place of the table's.
         """
         subject = subject or self.subject
         before = report.count
-        is_empty = isinstance(node, Mapping) and not node.entries
-        mapping = node if is_empty and self.may_be_empty else read_mapping(node, report, subject, hint or self.example)
-        if not isinstance(mapping, Mapping):
-            return None
+        mapping = node if isinstance(node, Mapping) and self.may_be_empty else read_mapping(node, subject, hint or self.example)
         nodes = read_keys(mapping, self.keys, report, subject, self.meant)
         is_silent = self.is_quiet and report.count > before
         found = Found(self, mapping, report, before, nodes)
@@ -126,7 +129,6 @@ class KeyTable:
         return found
 
     def schema(self, **more: Any) -> Schema:
-        """The JSON Schema of the mapping."""
         required = [name for name, key in self.keys.items() if key.required]
         return {
             "type": "object",
@@ -157,9 +159,23 @@ class Found:
         """The value; `default` when the key is not there, None when it is faulty."""
         return self.values.get(key) if key in self.nodes else default
 
+    def read(self, key: str, reader: Callable[[Node], Any]) -> Any:
+        """What can only be read together with other values; None when the key is not there or its value is faulty."""
+        return read_or_report(self.nodes[key], self.report, reader) if key in self.nodes else None
+
     def complain(self, key: str, message: str, hint: str = "") -> None:
         """Add a problem at the place of a key's value, or of the mapping when the key is not there."""
         complain(self.report, self.nodes.get(key, self.mapping), message, hint)
+
+    def sound(self) -> Found:
+        """Itself. Raises Reported when something is wrong with it."""
+        if not self.is_sound:
+            raise Reported
+        return self
+
+    def fill[T](self, value: Callable[..., T], **more: Any) -> T:
+        """A value made of the attributes. Raises Reported when something is wrong with the mapping."""
+        return value(**self.sound().attributes(**more))
 
     def attributes(self, **more: Any) -> dict[str, Any]:
         """The values by the attribute that they fill; `more` are added or put in their place."""
@@ -170,31 +186,24 @@ class Found:
 
 def plain(read: Callable[..., Any], *arguments: Any) -> Reader:
     """A reader of a function that knows nothing of the place; `arguments` are those after the subject."""
-    return lambda node, report, subject, _around: read(node, report, subject, *arguments)
+    return lambda node, _report, subject, _around: read(node, subject, *arguments)
 
 
 def made(table: KeyTable, make: Callable[[Found], Any]) -> Reader:
     """A reader of a mapping, and what is made of it when all of it is sound."""
-
-    def read(node: Node, report: Report, subject: str, around: Any) -> Any:
-        found = table.read(node, report, around, subject=subject)
-        return make(found) if found is not None and found.is_sound else None
-
-    return read
+    return lambda node, report, subject, around: make(table.read(node, report, around, subject=subject).sound())
 
 
 def filled(table: KeyTable, value: type[Any]) -> Reader:
     """A reader of a mapping whose keys are the attributes of a value."""
-    return made(table, lambda found: value(**found.attributes()))
+    return lambda node, report, subject, around: table.read(node, report, around, subject=subject).fill(value)
 
 
 def whole(low: int, high: int, takes: str = "number") -> Kind:
-    """A whole number."""
     return Kind(plain(read_integer, low, high), takes, {"type": "integer", "minimum": low, "maximum": high})
 
 
 def number(low: float, high: float, takes: str = "number") -> Kind:
-    """A number."""
     return Kind(plain(read_number, low, high), takes, {"type": "number", "minimum": low, "maximum": high})
 
 
@@ -215,22 +224,17 @@ def size(low: int, high: int, off: str = "") -> Kind:
 def word(choices: type[StrEnum], meant: MappingOf[str, str] | None = None) -> Kind:
     """One of a few words."""
 
-    def read(node: Node, report: Report, subject: str, _around: Any) -> Any:
-        chosen = read_choice(node, report, subject, tuple(choices), meant)
-        return None if chosen is None else choices(chosen)
-
     *others, last = (str(choice) for choice in choices)
+    read = plain(lambda node, subject: choices(read_choice(node, subject, tuple(choices), meant)))
     return Kind(read, f"{', '.join(others)} or {last}", {"enum": [*others, last]})
 
 
 def text(longest: int, *, empty: bool = False) -> Kind:
     """A text on one line."""
-    read = plain(lambda node, report, subject: read_text(node, report, subject, longest, empty=empty))
-    return Kind(read, "text", TEXT_SCHEMA)
+    return Kind(plain(lambda node, subject: read_text(node, subject, longest, empty=empty)), "text", TEXT_SCHEMA)
 
 
 def prose(longest: int) -> Kind:
-    """A text for people."""
     return Kind(plain(read_prose, longest), "text", TEXT_SCHEMA)
 
 
@@ -238,12 +242,9 @@ def listed_in(noun: str, item: Kind, most: int, *, example: str, owner: str = "t
     """A list of 1 to `most` items; faulty ones are left out. Messages call several of them `noun`, and one what it takes."""
 
     def read(node: Node, report: Report, subject: str, around: Any) -> Any:
-        sequence = read_sequence(node, report, subject, example)
-        if sequence is None:
-            return None
+        sequence = read_sequence(node, subject, example)
         if len(sequence.items) > most:
-            complain(report, node, f"{owner} has {len(sequence.items)} {noun}", f"at most {most}{advice}")
-            return None
+            raise Fault(f"{owner} has {len(sequence.items)} {noun}", f"at most {most}{advice}")
         found = (item.read(each, report, item.takes, around) for each in sequence.items)
         return tuple(value for value in found if value is not None)
 

@@ -50,8 +50,6 @@ class Scalar:
 
 @dataclass(slots=True)
 class Sequence:
-    """A list of nodes."""
-
     line: int
     column: int
     items: list[Node]
@@ -74,7 +72,6 @@ class Mapping:
     entries: list[MappingEntry]
 
     def get(self, key: str) -> Node | None:
-        """The value of a key."""
         return next((entry.value for entry in self.entries if entry.key.text == key), None)
 
     def __iter__(self) -> Iterator[MappingEntry]:

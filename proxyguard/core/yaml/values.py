@@ -1,19 +1,19 @@
-"""From nodes to values: each function reads one kind of value, and reports what it is instead of returning it.
+"""From nodes to values: each function reads one kind of value, and raises a Fault that says what it is instead.
 
-`subject` is what the message calls the value, such as `rate` or `bounds.head_timeout`. Every function returns None exactly
-when it has added a problem to the report, so that a reader goes on and finds the next one.
+`subject` is what the message calls the value, such as `rate` or `bounds.head_timeout`. Whoever reads a mapping or a list catches
+the faults of its parts and reports each at its node (`Kind.read`, `read_each`), so that one run finds them all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from collections.abc import Mapping as MappingOf
-from typing import Final
+from typing import Any, Final
 
-from proxyguard.core.problems import Report, folded, listed, name_hint, quoted
+from proxyguard.core.problems import Fault, Report, folded, listed, name_hint, quoted
 from proxyguard.core.units import DURATION_HINT, SIZE_HINT, duration_text, parse_duration, parse_size, size_text
-from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence, describe
+from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequence, describe
 
 MAX_NAME_CHARACTERS: Final = 64
 """Names become metric labels and log fields."""
@@ -28,6 +28,54 @@ _GUESS: Final = re.compile(r"did you mean '(\w+)'\?")
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 
+class NodeFault(Fault):
+    """A fault of another node than the one that the reader was given."""
+
+    def __init__(self, node: Node, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.node = node
+
+
+class Reported(Fault):
+    """There is no value, and the report says why already."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+
+def report_fault(report: Report, node: Node, fault: Fault) -> None:
+    """Add a fault at its own node, or at the one that was read."""
+    if not isinstance(fault, Reported):
+        complain(report, fault.node if isinstance(fault, NodeFault) else node, fault.message, fault.hint)
+
+
+def read_or_report[T](node: Node, report: Report, read: Callable[..., T], *arguments: Any) -> T | None:
+    """What a reader makes of a node; None when it raised a fault, which is then in the report."""
+    try:
+        return read(node, *arguments)
+    except Fault as fault:
+        report_fault(report, node, fault)
+        return None
+
+
+def read_each[P: (Node, MappingEntry), T](parts: Iterable[P], report: Report, read: Callable[[P], T]) -> tuple[T, ...]:
+    """Read every part of a list or a mapping and report every fault, that of an entry at its value.
+
+    Raises Reported when there was one.
+    """
+    values = []
+    is_sound = True
+    for part in parts:
+        try:
+            values.append(read(part))
+        except Fault as fault:
+            report_fault(report, part.value if isinstance(part, MappingEntry) else part, fault)
+            is_sound = False
+    if not is_sound:
+        raise Reported
+    return tuple(values)
+
+
 def complain(report: Report, node: Node, message: str, hint: str = "") -> None:
     """Add a problem at a node's place."""
     report.add(node.line, node.column, message, hint)
@@ -40,22 +88,18 @@ def not_what(node: Node, subject: str, what: str) -> str:
     return f"{subject} must be {what}, not {describe(node)}"
 
 
-def read_mapping(node: Node, report: Report, subject: str, hint: str = "") -> Mapping | None:
+def read_mapping(node: Node, subject: str, hint: str = "") -> Mapping:
     """A mapping with at least one key."""
     if isinstance(node, Mapping) and node.entries:
         return node
-    message = f"{subject} is empty" if isinstance(node, Mapping) else not_what(node, subject, "a mapping")
-    complain(report, node, message, hint)
-    return None
+    raise Fault(f"{subject} is empty" if isinstance(node, Mapping) else not_what(node, subject, "a mapping"), hint)
 
 
-def read_sequence(node: Node, report: Report, subject: str, hint: str = "") -> Sequence | None:
+def read_sequence(node: Node, subject: str, hint: str = "", what: str = "a list") -> Sequence:
     """A list with at least one item."""
     if isinstance(node, Sequence) and node.items:
         return node
-    message = f"{subject} is empty" if isinstance(node, Sequence) else not_what(node, subject, "a list")
-    complain(report, node, message, hint)
-    return None
+    raise Fault(f"{subject} is empty" if isinstance(node, Sequence) else not_what(node, subject, what), hint)
 
 
 def read_keys(
@@ -80,157 +124,116 @@ def read_keys(
     return unknown | values if unknown else values
 
 
-def read_scalar(node: Node, report: Report, subject: str, what: str, hint: str = "") -> Scalar | None:
-    """A single value that is there."""
+def read_scalar(node: Node, subject: str, what: str, hint: str = "") -> str:
+    """The text of a single value that is there."""
     if isinstance(node, Scalar) and not node.is_null:
-        return node
-    complain(report, node, not_what(node, subject, what), hint)
-    return None
+        return node.text
+    raise Fault(not_what(node, subject, what), hint)
 
 
-def read_text(node: Node, report: Report, subject: str, longest: int, *, empty: bool = False) -> str | None:
+def read_text(node: Node, subject: str, longest: int, *, empty: bool = False) -> str:
     """A printable text on one line, of at most `longest` characters."""
-    scalar = read_scalar(node, report, subject, "a text")
-    if scalar is None:
-        return None
-    text = scalar.text
+    text = read_scalar(node, subject, "a text")
     if not text and not empty:
-        complain(report, node, f"{subject} is empty")
-        return None
+        raise Fault(f"{subject} is empty")
     if len(text) > longest:
-        complain(report, node, f"{subject} has {len(text)} characters", f"at most {longest}")
-        return None
-    if text.isprintable():
-        return text
-    hint = "write it on one line, without control characters"
-    complain(report, node, f"{subject} has a line break or a control character: {quoted(text)}", hint)
-    return None
+        raise Fault(f"{subject} has {len(text)} characters", f"at most {longest}")
+    if not text.isprintable():
+        hint = "write it on one line, without control characters"
+        raise Fault(f"{subject} has a line break or a control character: {quoted(text)}", hint)
+    return text
 
 
-def read_prose(node: Node, report: Report, subject: str, longest: int) -> str | None:
+def read_prose(node: Node, subject: str, longest: int) -> str:
     """A text for people; line breaks become spaces."""
-    scalar = read_scalar(node, report, subject, "a text")
-    if scalar is None:
-        return None
-    joined = Scalar(node.line, node.column, " ".join(scalar.text.split()), plain=False)
-    return read_text(joined, report, subject, longest)
+    joined = " ".join(read_scalar(node, subject, "a text").split())
+    return read_text(Scalar(node.line, node.column, joined, plain=False), subject, longest)
 
 
-def read_name(node: Node, report: Report, subject: str) -> str | None:
+def read_name(node: Node, subject: str) -> str:
     """A kebab-case name: lower-case ASCII letters, digits and single hyphens."""
     hint = "lower-case letters, digits and hyphens: sign-up-flood"
-    scalar = read_scalar(node, report, f"the name of {subject}", "a text", hint)
-    if scalar is None:
-        return None
-    name = scalar.text
+    name = read_scalar(node, f"the name of {subject}", "a text", hint)
     if not name:
-        complain(report, node, f"the name of {subject} is empty", hint)
-        return None
-    if NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARACTERS:
-        return name
+        raise Fault(f"the name of {subject} is empty", hint)
     if len(name) > MAX_NAME_CHARACTERS:
-        complain(report, node, f"the name of {subject} has {len(name)} characters", f"at most {MAX_NAME_CHARACTERS}")
-        return None
-    better = _NOT_IN_A_NAME.sub("-", name.lower()).strip("-")
-    hint = "lower-case letters, digits and single hyphens" + (f", such as {quoted(better)}" if better else "")
-    complain(report, node, f"the name of {subject} is not in kebab-case: {quoted(name)}", hint)
-    return None
+        raise Fault(f"the name of {subject} has {len(name)} characters", f"at most {MAX_NAME_CHARACTERS}")
+    if not NAME.fullmatch(name):
+        better = _NOT_IN_A_NAME.sub("-", name.lower()).strip("-")
+        hint = "lower-case letters, digits and single hyphens" + (f", such as {quoted(better)}" if better else "")
+        raise Fault(f"the name of {subject} is not in kebab-case: {quoted(name)}", hint)
+    return name
 
 
-def read_integer(node: Node, report: Report, subject: str, low: int, high: int) -> int | None:
+def read_integer(node: Node, subject: str, low: int, high: int) -> int:
     """A whole number from `low` to `high`."""
     hint = f"a whole number from {low} to {high}" if high < _ENDLESS else f"a whole number, at least {low}"
-    scalar = read_scalar(node, report, subject, "a whole number", hint)
-    if scalar is None:
-        return None
-    if not _INTEGER.fullmatch(scalar.text) or _is_octal(scalar.text):
-        complain(report, node, f"{subject} must be a whole number, not {quoted(scalar.text)}", hint)
-        return None
-    value = int(scalar.text)
-    if low <= value <= high:
-        return value
-    complain(report, node, f"{subject} is {value}", hint)
-    return None
-
-
-def read_number(node: Node, report: Report, subject: str, low: float, high: float) -> float | None:
-    """A number from `low` to `high`."""
-    hint = f"a number from {low:.15g} to {high:.15g}" if high < _ENDLESS else "a number, such as 60"
-    scalar = read_scalar(node, report, subject, "a number", hint)
-    if scalar is None:
-        return None
-    if not _NUMBER.fullmatch(scalar.text) or _is_octal(scalar.text):
-        complain(report, node, f"{subject} must be a number, not {quoted(scalar.text)}", hint)
-        return None
-    value = float(scalar.text)
-    if low <= value <= high:
-        return value
-    complain(report, node, f"{subject} is {scalar.text}", hint)
-    return None
-
-
-def read_truth(node: Node, report: Report, subject: str) -> bool | None:
-    """`true` or `false`."""
-    hint = "true or false"
-    scalar = read_scalar(node, report, subject, "true or false", hint)
-    if scalar is None:
-        return None
-    value = {"true": True, "false": False}.get(scalar.text)
-    if value is None:
-        guess = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
-        close = guess.get(scalar.text.lower()) or (scalar.text.lower() if scalar.text.lower() in guess.values() else "")
-        hint = f"did you mean {close}?" if close else hint
-        complain(report, node, f"{subject} must be true or false, not {quoted(scalar.text)}", hint)
+    text = read_scalar(node, subject, "a whole number", hint)
+    if not _INTEGER.fullmatch(text) or _is_octal(text):
+        raise Fault(f"{subject} must be a whole number, not {quoted(text)}", hint)
+    value = int(text)
+    if not low <= value <= high:
+        raise Fault(f"{subject} is {value}", hint)
     return value
 
 
-def read_choice(
-    node: Node, report: Report, subject: str, choices: Collection[str], meant: MappingOf[str, str] | None = None
-) -> str | None:
+def read_number(node: Node, subject: str, low: float, high: float) -> float:
+    """A number from `low` to `high`."""
+    hint = f"a number from {low:.15g} to {high:.15g}" if high < _ENDLESS else "a number, such as 60"
+    text = read_scalar(node, subject, "a number", hint)
+    if not _NUMBER.fullmatch(text) or _is_octal(text):
+        raise Fault(f"{subject} must be a number, not {quoted(text)}", hint)
+    value = float(text)
+    if not low <= value <= high:
+        raise Fault(f"{subject} is {text}", hint)
+    return value
+
+
+def read_truth(node: Node, subject: str) -> bool:
+    """`true` or `false`."""
+    text = read_scalar(node, subject, "true or false", "true or false")
+    if text not in ("true", "false"):
+        guess = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+        close = guess.get(text.lower()) or (text.lower() if text.lower() in guess.values() else "")
+        hint = f"did you mean {close}?" if close else "true or false"
+        raise Fault(f"{subject} must be true or false, not {quoted(text)}", hint)
+    return text == "true"
+
+
+def read_choice(node: Node, subject: str, choices: Collection[str], meant: MappingOf[str, str] | None = None) -> str:
     """One of a few words; `meant` maps words people use to hints of their own."""
-    scalar = read_scalar(node, report, subject, "one word", listed(choices))
-    if scalar is None:
-        return None
-    if scalar.text in choices:
-        return scalar.text
-    hint = (meant or {}).get(folded(scalar.text)) or name_hint(scalar.text, choices, "allowed")
-    complain(report, node, f"{subject} cannot be {quoted(scalar.text)}", hint)
-    return None
+    text = read_scalar(node, subject, "one word", listed(choices))
+    if text not in choices:
+        hint = (meant or {}).get(folded(text)) or name_hint(text, choices, "allowed")
+        raise Fault(f"{subject} cannot be {quoted(text)}", hint)
+    return text
 
 
-def read_duration(node: Node, report: Report, subject: str, low: float, high: float, other: str = "") -> float | None:
+def read_duration(node: Node, subject: str, low: float, high: float, other: str = "") -> float:
     """Seconds, from `low` to `high`. `other` is a word that the caller takes too, for the hint."""
     instead = f"; or {other}" if other else ""
-    scalar = read_scalar(node, report, subject, "a duration", DURATION_HINT + instead)
-    if scalar is None:
-        return None
+    text = read_scalar(node, subject, "a duration", DURATION_HINT + instead)
     try:
-        seconds = parse_duration(scalar.text)
+        seconds = parse_duration(text)
     except ValueError:
-        hint = f"did you mean {scalar.text}s?" if scalar.text.isdecimal() else DURATION_HINT + instead
-        complain(report, node, f"{subject} must be a number and a unit, not {quoted(scalar.text)}", hint)
-        return None
-    if low <= seconds <= high:
-        return seconds
-    complain(report, node, f"{subject} is {scalar.text}", f"from {duration_text(low)} to {duration_text(high)}{instead}")
-    return None
+        hint = f"did you mean {text}s?" if text.isdecimal() else DURATION_HINT + instead
+        raise Fault(f"{subject} must be a number and a unit, not {quoted(text)}", hint) from None
+    if not low <= seconds <= high:
+        raise Fault(f"{subject} is {text}", f"from {duration_text(low)} to {duration_text(high)}{instead}")
+    return seconds
 
 
-def read_size(node: Node, report: Report, subject: str, low: int, high: int, other: str = "") -> int | None:
+def read_size(node: Node, subject: str, low: int, high: int, other: str = "") -> int:
     """Bytes, from `low` to `high`. `other` is a word that the caller takes too, for the hint."""
     instead = f"; or {other}" if other else ""
-    scalar = read_scalar(node, report, subject, "a size", SIZE_HINT + instead)
-    if scalar is None:
-        return None
+    text = read_scalar(node, subject, "a size", SIZE_HINT + instead)
     try:
-        size = parse_size(scalar.text)
+        size = parse_size(text)
     except ValueError:
-        complain(report, node, f"{subject} must be a size, not {quoted(scalar.text)}", SIZE_HINT + instead)
-        return None
-    if low <= size <= high:
-        return size
-    complain(report, node, f"{subject} is {scalar.text}", f"from {size_text(low)} to {size_text(high)}{instead}")
-    return None
+        raise Fault(f"{subject} must be a size, not {quoted(text)}", SIZE_HINT + instead) from None
+    if not low <= size <= high:
+        raise Fault(f"{subject} is {text}", f"from {size_text(low)} to {size_text(high)}{instead}")
+    return size
 
 
 def _is_octal(text: str) -> bool:

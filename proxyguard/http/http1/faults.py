@@ -69,7 +69,7 @@ class Malformed(ValueError):
 class BadRequest(Exception):
     """A request that is refused for its form. The connection cannot go on after it.
 
-    `status` answers it, `reason` is a key of REQUEST_FAULTS. `events` are those of the same `feed` that precede the fault:
+    `status` answers it, `reason` is a key of REQUEST_FAULTS. `events` are those of the same call that precede the fault:
     whole messages among them are to be answered first.
     """
 

@@ -30,8 +30,6 @@ NEVER_YET: Final = 4_102_444_800.0
 
 
 class RestrictionCommands:
-    """The commands of one instance."""
-
     def __init__(self, keeper: RestrictionController) -> None:
         self._keeper = keeper
         self.commands: dict[str, Command] = {

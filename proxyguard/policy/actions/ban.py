@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.core.decision import ACTION_NAMES, Ban
-from proxyguard.core.problems import Report, quoted
+from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.units import duration_text
 from proxyguard.core.yaml.kinds import Found, Key, KeyTable, Kind, duration, number
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
-from proxyguard.core.yaml.values import complain
+from proxyguard.core.yaml.values import NodeFault
 from proxyguard.policy.actions import drop, reject, tarpit
 from proxyguard.policy.actions.kind import ActionKind, Effect, meant_time, options
 from proxyguard.policy.actions.reading import read_action
@@ -27,11 +27,9 @@ def _then(node: Node, report: Report, _subject: str, _around: Any) -> Any:
     first = node.entries[0].key if isinstance(node, Mapping) and node.entries else node
     allowed = f"allowed: {', '.join(REFUSALS)}"
     if isinstance(first, Scalar) and first.text not in REFUSALS and first.text in ACTION_NAMES.values():
-        complain(report, first, f"the banned cannot get {quoted(first.text)}", allowed)
-        return None
+        raise NodeFault(first, f"the banned cannot get {quoted(first.text)}", allowed)
     if isinstance(node, Scalar) and node.is_null:
-        complain(report, node, "then has no value", allowed)
-        return None
+        raise Fault("then has no value", allowed)
     return read_action(node, report, REFUSALS)
 
 
@@ -55,12 +53,11 @@ OPTIONS: Final = KeyTable(
 )  # fmt: skip
 
 
-def _made(found: Found) -> Ban | None:
+def _made(found: Found) -> Ban:
     first, most = found.values["for"], found.get("max")
     if most is not None and most < first:
         message = f"max ({duration_text(most)}) is shorter than for ({duration_text(first)})"
-        found.complain("max", message, "max is the longest that a repeated ban may last")
-        return None
+        raise NodeFault(found.nodes["max"], message, "max is the longest that a repeated ban may last")
     ban = Ban(**found.attributes())
     return Ban(**found.attributes(max_seconds=max(first, ban.max_seconds)))
 

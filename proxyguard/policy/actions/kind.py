@@ -8,10 +8,10 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from proxyguard.core.decision import ACTION_NAMES, Action
-from proxyguard.core.problems import Report
-from proxyguard.core.yaml.kinds import Found, KeyTable, Kind
+from proxyguard.core.problems import Fault, Report
+from proxyguard.core.yaml.kinds import Found, KeyTable, Kind, plain
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
-from proxyguard.core.yaml.values import complain
+from proxyguard.policy.meant import meant
 
 
 class Effect(Enum):
@@ -58,13 +58,7 @@ class ActionKind:
         return self.effect is Effect.REFUSE
 
 
-MEANT_OPTION: Final = {
-    **dict.fromkeys(("code", "http_status", "status_code"), "did you mean 'status'?"),
-    **dict.fromkeys(("body", "text", "reason"), "did you mean 'message'?"),
-    **dict.fromkeys(("retry", "wait"), "did you mean 'retry_after'?"),
-    **dict.fromkeys(("action", "with", "answer"), "did you mean 'then'?"),
-    **dict.fromkeys(("multiplier", "factor"), "did you mean 'escalation'?"),
-}
+MEANT_OPTION: Final = meant("option")
 """Words that people use for options, whichever action they belong to."""
 
 
@@ -73,15 +67,14 @@ def meant_time(key: str) -> dict[str, str]:
     return MEANT_OPTION | dict.fromkeys(("duration", "time", "seconds", "length", "until"), f"did you mean '{key}'?")
 
 
-def options(table: KeyTable, make: Callable[[Found], Action | None]) -> Kind:
+def options(table: KeyTable, make: Callable[[Found], Action]) -> Kind:
     """Options in a mapping, and what is made of them when they are sound."""
 
-    def read(node: Node, report: Report, subject: str, around: Any) -> Action | None:
+    def read(node: Node, report: Report, subject: str, around: Any) -> Action:
         hint = ""
         if isinstance(node, Scalar) and node.text[:1].isdecimal():
             hint = f"did you mean {{{subject}: {{{next(iter(table.keys))}: {node.text}}}}}?"
-        found = table.read(node, report, around, hint=hint)
-        return make(found) if found is not None and found.is_sound else None
+        return make(table.read(node, report, around, hint=hint).sound())
 
     return Kind(read, "options", table.schema())
 
@@ -89,10 +82,9 @@ def options(table: KeyTable, make: Callable[[Found], Action | None]) -> Kind:
 def no_options(action: Action) -> Kind:
     """Nothing, or an empty mapping."""
 
-    def read(node: Node, report: Report, subject: str, _around: Any) -> Action | None:
+    def read(node: Node, subject: str) -> Action:
         if isinstance(node, Mapping) and not node.entries:
             return action
-        complain(report, node, f"{subject} takes no options", f"action: {subject}")
-        return None
+        raise Fault(f"{subject} takes no options", f"action: {subject}")
 
-    return Kind(read, "nothing", {"type": "object", "maxProperties": 0})
+    return Kind(plain(read), "nothing", {"type": "object", "maxProperties": 0})

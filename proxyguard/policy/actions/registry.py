@@ -33,7 +33,6 @@ ACTION: Final = Kind(
 
 
 def kind_of(action: Action) -> ActionKind:
-    """The row of an action."""
     return ACTIONS[ACTION_NAMES[type(action)]]
 
 
@@ -43,5 +42,4 @@ def refuses(action: Action) -> bool:
 
 
 def ends(action: Action) -> TypeGuard[Allow | Pass | Reject | Tarpit | Delay | Drop | Ban]:
-    """Whether the action is terminal."""
     return kind_of(action).is_terminal

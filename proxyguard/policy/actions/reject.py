@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.decision import Reject
-from proxyguard.core.problems import Report
+from proxyguard.core.problems import Fault
 from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, duration, plain, text
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.core.yaml.values import complain, read_integer
+from proxyguard.core.yaml.values import read_integer
 from proxyguard.policy.actions.kind import ActionKind, Effect, meant_time, options
 
 STATUSES: Final = (400, 402, 403, 404, 406, 409, 410, 418, 422, 423, 429, 451, 500, 502, 503, 504)
@@ -19,9 +19,9 @@ MAX_MESSAGE_CHARACTERS: Final = 500
 MAX_WAIT_SECONDS: Final = 366 * 86_400
 
 
-def _status(node: Node, report: Report, subject: str) -> int | None:
-    status = read_integer(node, report, subject, 100, 599)
-    if status is None or status in STATUSES:
+def _status(node: Node, subject: str) -> int:
+    status = read_integer(node, subject, 100, 599)
+    if status in STATUSES:
         return status
     if status < 300:
         hint = "an answer that looks like success is cached and indexed as the page; 403, 404 or 429 say no"
@@ -29,8 +29,7 @@ def _status(node: Node, report: Report, subject: str) -> int | None:
         hint = "a redirect is followed and remembered by browsers, caches and search engines; 403, 404 or 429 say no"
     else:
         hint = f"it needs more than a status; allowed: {', '.join(map(str, STATUSES))}"
-    complain(report, node, f"reject cannot answer with status {status}", hint)
-    return None
+    raise Fault(f"reject cannot answer with status {status}", hint)
 
 
 _EXAMPLE: Final = "action: {reject: {status: 403}}"

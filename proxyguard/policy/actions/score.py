@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.decision import Score
-from proxyguard.core.problems import Report
+from proxyguard.core.problems import Fault
 from proxyguard.core.yaml.kinds import Kind, plain
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.core.yaml.values import complain, read_number
+from proxyguard.core.yaml.values import read_number
 from proxyguard.policy.actions.kind import ActionKind, Effect
 
 MAX_POINTS: Final = 1000
 
 
-def _read(node: Node, report: Report, subject: str) -> Score | None:
-    points = read_number(node, report, subject, -MAX_POINTS, MAX_POINTS)
+def _read(node: Node, subject: str) -> Score:
+    points = read_number(node, subject, -MAX_POINTS, MAX_POINTS)
     if points == 0:
-        complain(report, node, "score is 0", "points to add, such as 40; negative ones speak for the client")
-        return None
-    return None if points is None else Score(points)
+        raise Fault("score is 0", "points to add, such as 40; negative ones speak for the client")
+    return Score(points)
 
 
 ROW: Final = ActionKind(

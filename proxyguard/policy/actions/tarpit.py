@@ -7,6 +7,7 @@ from typing import Final
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.units import duration_text
 from proxyguard.core.yaml.kinds import Found, Key, KeyTable, duration, whole
+from proxyguard.core.yaml.values import NodeFault
 from proxyguard.policy.actions.kind import ActionKind, Effect, meant_time, options
 
 MAX_HOLD_SECONDS: Final = 3600
@@ -27,14 +28,14 @@ OPTIONS: Final = KeyTable(
 )  # fmt: skip
 
 
-def _made(found: Found) -> Tarpit | None:
+def _made(found: Found) -> Tarpit:
     tarpit = Tarpit(**found.attributes())
     hold, drip = tarpit.hold_seconds, tarpit.drip_seconds
-    if drip <= hold:
-        return tarpit
-    message = f"drip ({duration_text(drip)}) is longer than hold ({duration_text(hold)})"
-    found.complain("drip", message, "drip is the time between two pieces of the answer; hold is the time in all")
-    return None
+    if drip > hold:
+        message = f"drip ({duration_text(drip)}) is longer than hold ({duration_text(hold)})"
+        hint = "drip is the time between two pieces of the answer; hold is the time in all"
+        raise NodeFault(found.nodes.get("drip", found.mapping), message, hint)
+    return tarpit
 
 
 ROW: Final = ActionKind(

@@ -7,7 +7,7 @@ Values that may be secrets (cookies, authorization, keys, tokens) are never repe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple, assert_never
 
 from cachetools import LRUCache, cached
@@ -124,13 +124,10 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
             return _evaluate_text(test.field, matcher, values)
         case InNetworks():
             return _evaluate_networks(test.field, matcher, request)
-        case AtLeast(bound) | AtMost(bound):
-            low = isinstance(matcher, AtLeast)
-            numbers = [number for value in values if (number := number_of(value)) is not None]
-            holds = test.field.kind not in _ARISING and any(n >= bound if low else n <= bound for n in numbers)
-            side = "at least" if low else "at most"
-            reason = f"{name} is {_shown_values(test.field, values)}, {'' if holds else 'not '}{side} {bound:g}"
-            return Evaluation(holds, (reason,))
+        case AtLeast() | AtMost():
+            compared = () if test.field.kind in _ARISING else values
+            numbers = [number for value in compared if (number := number_of(value)) is not None]
+            return _evaluate_bound(matcher, numbers, f"{name} is {_shown_values(test.field, values)}")
         case Signed():
             holds = test.field.kind not in _ARISING and any(is_signed(matcher, value) for value in values)
             reason = f"{name} is {'' if holds else 'not '}signed with {matcher.variable}"
@@ -141,17 +138,22 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
 
 def _evaluate_score(test: Test, score: float) -> Evaluation:
     match test.matcher:
-        case AtLeast(bound) | AtMost(bound):
-            low = isinstance(test.matcher, AtLeast)
-            holds = score >= bound if low else score <= bound
-            side = "at least" if low else "at most"
-            return Evaluation(holds, (f"score is {score:g}, {'' if holds else 'not '}{side} {bound:g}",))
+        case AtLeast() | AtMost():
+            return _evaluate_bound(test.matcher, (score,), f"score is {score:g}")
         case Present():
             return Evaluation(holds=True, reasons=(f"score is {score:g}",))
         case Absent() | Text() | InNetworks() | Signed():
             return Evaluation(holds=False, reasons=(f"score is {score:g}, a number",))
         case _:
             assert_never(test.matcher)
+
+
+def _evaluate_bound(matcher: AtLeast | AtMost, numbers: Iterable[float], subject: str) -> Evaluation:
+    """Whether any of the numbers is within the bound; `subject` says what they are."""
+    bound, low = matcher.bound, isinstance(matcher, AtLeast)
+    holds = any(number >= bound if low else number <= bound for number in numbers)
+    side = "at least" if low else "at most"
+    return Evaluation(holds, (f"{subject}, {'' if holds else 'not '}{side} {bound:g}",))
 
 
 def _evaluate_text(field: Field, matcher: Text, values: Values) -> Evaluation:

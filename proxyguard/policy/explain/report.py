@@ -51,7 +51,6 @@ class Looked:
     """After this rule."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         fields: dict[str, Any] = {
             "rule": self.rule,
             "rule_set": self.rule_set,

@@ -30,16 +30,9 @@ OwnStore = Callable[[Sequence[Charge], Sequence[str]], Outcome]
 
 
 def trace(
-    policy: Policy,
-    request: Request,
-    now: float,
-    store: Store | None = None,
-    *,
-    mode: Mode = Mode.ENFORCE,
-    secret: bytes = b"",
-    prefixes: Prefixes = DEFAULT_PREFIXES,
-    given: Tags | None = None,
-) -> Trace:
+    policy: Policy, request: Request, now: float, store: Store | None = None, *,
+    mode: Mode = Mode.ENFORCE, secret: bytes = b"", prefixes: Prefixes = DEFAULT_PREFIXES, given: Tags | None = None,
+) -> Trace:  # fmt: skip
     """Decide one request as the engine does and say why. It is counted in `store`; by default in an empty one of its own.
 
     `given` are the tags of the restrictions that are on; by default of those that wait for nothing but the time.
@@ -144,28 +137,16 @@ class _Walk:
         return entry.mode is not Mode.OFF and not (expires is not None and self.now >= expires)
 
     def _note(
-        self,
-        entry: TracedRule,
-        verdict: RuleVerdict,
-        totals: _Totals,
-        reasons: tuple[str, ...] = (),
+        self, entry: TracedRule, verdict: RuleVerdict, totals: _Totals, reasons: tuple[str, ...] = (),
         counted: tuple[Charge | None, Usage | None] = (None, None),
-    ) -> None:
+    ) -> None:  # fmt: skip
         rule = entry.rule
-        self.looked.append(
-            Looked(
-                rule=rule.name,
-                rule_set=entry.rule_set,
-                place=rule.place,
-                action=ACTION_NAMES[type(rule.action)],
-                mode=entry.mode,
-                verdict=verdict,
-                reasons=reasons,
-                charge=counted[0],
-                usage=counted[1],
-                score=totals.score,
-            )
-        )
+        charge, usage = counted
+        looked = Looked(
+            rule=rule.name, rule_set=entry.rule_set, place=rule.place, action=ACTION_NAMES[type(rule.action)], mode=entry.mode,
+            verdict=verdict, reasons=reasons, charge=charge, usage=usage, score=totals.score,
+        )  # fmt: skip
+        self.looked.append(looked)
 
     def _allows(self, entry: TracedRule) -> bool:
         """Look at an allow rule: whether it ends everything."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, duration, listed_in, made, plain
+from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, duration, listed_in, plain
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.core.yaml.values import complain, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import read_name, read_scalar, read_text
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import (
     ANONYMOUS,
     AccountSource,
@@ -21,10 +22,9 @@ from proxyguard.policy.model import (
     Field,
     FieldKind,
     Not,
-    Place,
     Test,
 )  # fmt: skip
-from proxyguard.policy.parse.parsed_file import CONDITION
+from proxyguard.policy.parse.parsed_file import CONDITION, place_of
 from proxyguard.policy.parse.texts import read_field_name
 
 MAX_CLASSES: Final = 20
@@ -32,16 +32,6 @@ MAX_CLASSES: Final = 20
 
 MAX_REMEMBER_SECONDS: Final = 31 * 86_400
 
-_MEANT_ACCOUNT: Final = {
-    **dict.fromkeys(("session", "cookie", "per", "by"), "did you mean 'key'?"),
-    **dict.fromkeys(("header", "response_header", "class", "classheader"), "did you mean 'class_header'?"),
-    **dict.fromkeys(("ttl", "for", "expires", "keep", "cache"), "did you mean 'remember'?"),
-}
-_MEANT_CLASS: Final = {
-    **dict.fromkeys(("class", "id"), "did you mean 'name'?"),
-    **dict.fromkeys(("if", "match", "condition"), "did you mean 'when'?"),
-    **dict.fromkeys(("limit", "rate"), "classes say who is who; what each may do belongs to rules and restrictions"),
-}
 
 _OF_THE_FRONT: Final = frozenset(
     {"connection", "content-length", "content-type", "date", "location", "set-cookie", "transfer-encoding", "vary"}
@@ -49,68 +39,52 @@ _OF_THE_FRONT: Final = frozenset(
 """Response headers that must reach the client."""
 
 
-def _session(node: Node, report: Report, _subject: str) -> Field | None:
+def _session(node: Node, _subject: str) -> Field:
     hint = "cookie.NAME or header.NAME"
-    scalar = read_scalar(node, report, "key", "a cookie or a header", hint)
-    if scalar is None:
-        return None
-    kind, _, name = scalar.text.partition(".")
+    text = read_scalar(node, "key", "a cookie or a header", hint)
+    kind, _, name = text.partition(".")
     if kind not in (FieldKind.COOKIE, FieldKind.HEADER) or not name:
-        complain(report, node, f"key cannot be {quoted(scalar.text)}", hint)
-        return None
-    try:
-        return Field(kind, read_field_name(kind, name))
-    except Fault as fault:
-        complain(report, node, fault.message, fault.hint)
-        return None
+        raise Fault(f"key cannot be {quoted(text)}", hint)
+    return Field(kind, read_field_name(kind, name))
 
 
-def _header(node: Node, report: Report, _subject: str) -> str | None:
-    text = read_text(node, report, "class_header", 256)
-    if text is None:
-        return None
-    try:
-        name = read_field_name(FieldKind.HEADER, text)
-    except Fault as fault:
-        complain(report, node, fault.message, fault.hint)
-        return None
-    if name not in _OF_THE_FRONT:
-        return name
-    hint = "the header is taken out of responses: let the site send one of its own, such as x-account-class"
-    complain(report, node, f"class_header cannot be {quoted(text)}", hint)
-    return None
+def _header(node: Node, subject: str) -> str:
+    text = read_text(node, subject, 256)
+    name = read_field_name(FieldKind.HEADER, text)
+    if name in _OF_THE_FRONT:
+        hint = "the header is taken out of responses: let the site send one of its own, such as x-account-class"
+        raise Fault(f"{subject} cannot be {quoted(text)}", hint)
+    return name
 
 
-def _account(node: Node, report: Report, _subject: str, around: Any) -> AccountSource | None:
+def _account(node: Node, report: Report, _subject: str, around: Any) -> AccountSource:
     around.parsed.account = (node.line, node.column)
-    found = ACCOUNT.read(node, report, around)
-    return AccountSource(**found.attributes()) if found is not None and found.is_sound else None
+    return ACCOUNT.read(node, report, around).fill(AccountSource)
 
 
-def _name(node: Node, report: Report, _subject: str, around: Any) -> str | None:
+def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
     """The name, noted with its place even when the rest of the class is faulty."""
-    name = read_name(node, report, "the class")
+    name = read_name(node, subject)
     known: dict[str, tuple[int, int]] = around.parsed.classes
     if name == ANONYMOUS:
-        complain(report, node, f"the class {ANONYMOUS} needs no definition", "it is whoever is in no other")
-    elif name in known:
-        complain(report, node, f"the class {quoted(name)} is already on line {known[name][0]}", "name it otherwise")
-    elif name is not None:
-        known[name] = (node.line, node.column)
-        return name
-    return None
+        raise Fault(f"the class {ANONYMOUS} needs no definition", "it is whoever is in no other")
+    if name in known:
+        raise Fault(f"the class {quoted(name)} is already on line {known[name][0]}", "name it otherwise")
+    known[name] = (node.line, node.column)
+    return name
 
 
-def _condition(node: Node, report: Report, subject: str, around: Any) -> Condition | None:
-    when: Condition | None = around.read_condition(node, subject)
-    if when is not None and looks_at(when, (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)):
+def _condition(node: Node, _report: Report, subject: str, around: Any) -> Condition:
+    when: Condition = around.read_condition(node, subject)
+    if looks_at(when, (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)):
         hint = "a class says who a client is: use account, cookies, headers, client"
-        complain(report, node, "classes are known before there is any score, tag or class", hint)
+        raise Fault("classes are known before there is any score, tag or class", hint)
     return when
 
 
-def _made_class(found: Found) -> ClientClass:
-    return ClientClass(**found.attributes(place=Place(found.report.file, found.mapping.line, found.mapping.column)))
+def _class(node: Node, report: Report, _subject: str, around: Any) -> ClientClass:
+    found = CLASS.read(node, report, around)
+    return found.fill(ClientClass, place=place_of(found))
 
 
 def looks_at(condition: Condition, kinds: tuple[str, ...]) -> bool:
@@ -129,7 +103,7 @@ _ACCOUNT_EXAMPLE: Final = "account: {key: cookie.session, class_header: x-accoun
 ACCOUNT: Final = KeyTable(
     subject="account",
     example=_ACCOUNT_EXAMPLE,
-    meant=_MEANT_ACCOUNT,
+    meant=meant("account"),
     is_quiet=True,
     keys={
         "key": Key(Kind(plain(_session), "cookie or header", {"type": "string", "pattern": r"^(header|cookie)\..+$"}),
@@ -146,10 +120,10 @@ ACCOUNT: Final = KeyTable(
 CLASS: Final = KeyTable(
     subject="a class",
     example="{name: signed-in, when: {account: present}}",
-    meant=_MEANT_CLASS,
+    meant=meant("class"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the class; it becomes a metric label.",
-            ("the class has no name", "name: signed-in"), ("verified",)),
+            ("the class has no name", "name: signed-in"), ("verified",), subject="the class"),
         "when": Key(Kind(_condition, CONDITION.takes, CONDITION.schema), "What makes a client one of this class.",
             ("the class has no condition", "when: {account: present}"), ({"account": "present"},)),
     },
@@ -158,7 +132,7 @@ CLASS: Final = KeyTable(
 ACCOUNT_KIND: Final = Kind(_account, "account", {"$ref": "#/definitions/account"})
 CLASSES: Final = listed_in(
     "classes",
-    Kind(made(CLASS, _made_class), CLASS.subject, {"$ref": "#/definitions/class"}),
+    Kind(_class, CLASS.subject, {"$ref": "#/definitions/class"}),
     MAX_CLASSES,
     example="[{name: signed-in, when: {account: present}}]",
 )

@@ -6,15 +6,18 @@ A mapping of fields, all of which must hold; `any`, `all` and `not` combine. Eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Final
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
+from proxyguard.core.yaml.kinds import items_of
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequence, describe
-from proxyguard.core.yaml.values import complain, not_what, read_number
+from proxyguard.core.yaml.values import NodeFault, complain, not_what, read_each, read_mapping, read_number, read_sequence
 from proxyguard.policy.fields.field_type import MATCHERS, NUMBERS, TEXT_MATCHERS, NamedValues
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -39,25 +42,7 @@ from proxyguard.policy.parse.texts import field_hint, read_field_name, read_text
 
 MAX_BOUND: Final = 1e12
 
-_MEANT: Final = {
-    **dict.fromkeys(
-        ("equal", "equals", "eq", "is", "exact", "value"), "a plain value is compared exactly: FIELD: VALUE, or {in: [VALUE, …]}"
-    ),
-    **dict.fromkeys(("starts_with", "startswith", "begins_with"), "did you mean 'prefix'?"),
-    **dict.fromkeys(("ends_with", "endswith", "extension"), "did you mean 'suffix'?"),
-    **dict.fromkeys(("includes", "include", "has", "substring"), "did you mean 'contains'?"),
-    **dict.fromkeys(("words", "token", "any_word"), "did you mean 'word'?"),
-    **dict.fromkeys(("wildcard", "like", "pattern", "fnmatch"), "did you mean 'glob'?"),
-    **dict.fromkeys(("regexp", "re", "matches", "match", "rx"), "did you mean 'regex'?"),
-    **dict.fromkeys(("exists", "set", "defined"), "write 'present' alone: FIELD: present"),
-    **dict.fromkeys(("missing", "exist", "unset", "empty"), "write 'absent' alone: FIELD: absent"),
-    **dict.fromkeys(("min", "minimum", "gte", "ge", "gt", "over", "above", "more_than"), "did you mean 'at_least'?"),
-    **dict.fromkeys(("max", "maximum", "lte", "le", "lt", "under", "below", "less_than"), "did you mean 'at_most'?"),
-    **dict.fromkeys(("not_in", "none_of", "except", "unless"), "did you mean {not: [VALUE, …]}?"),
-    **dict.fromkeys(("or", "any", "one_of"), "a list of values already means any of them"),
-    **dict.fromkeys(("and", "all"), "several matchers in one mapping must already all hold"),
-    **dict.fromkeys(("cidr", "network", "range", "subnet"), "write networks as values: client: [192.0.2.0/24]"),
-}
+_MEANT: Final = meant("matcher")
 
 
 class ConditionReader:
@@ -74,231 +59,159 @@ class ConditionReader:
         self._class_uses = class_uses
         self._account_uses = account_uses
 
-    def read(self, node: Node, subject: str) -> Condition | None:
-        """A mapping of fields and combinations. None when a problem was reported."""
+    def read(self, node: Node, subject: str) -> Condition:
+        """A mapping of fields and combinations. Raises Fault."""
         if not isinstance(node, Mapping):
             hint = "fields and what they must be: {path: {prefix: /api/}}"
             if isinstance(node, Sequence):
                 hint = "put the list under any: or all:"
-            complain(self._report, node, not_what(node, subject, "a mapping"), hint)
-            return None
+            raise Fault(not_what(node, subject, "a mapping"), hint)
         if not node.entries:
-            complain(self._report, node, f"{subject} is empty", "a condition without fields would hold for every request")
-            return None
-        return _all_of(self._entry(entry) for entry in node.entries)
+            raise Fault(f"{subject} is empty", "a condition without fields would hold for every request")
+        return self._all_of(node, self._entry)
 
-    def _entry(self, entry: MappingEntry) -> Condition | None:
+    def _all_of(self, mapping: Mapping, read: Callable[[MappingEntry], Condition]) -> Condition:
+        conditions = read_each(mapping, self._report, read)
+        return conditions[0] if len(conditions) == 1 else AllOf(conditions)
+
+    def _entry(self, entry: MappingEntry) -> Condition:
         name = entry.key.text
         if name in ("any", "all"):
-            return self._combined(entry, name)
+            return self._combined(entry.value, name)
         if name == "not":
-            inner = self.read(entry.value, "not")
-            return None if inner is None else Not(inner)
+            return Not(self.read(entry.value, "not"))
         kind, dot, rest = name.partition(".")
         if kind not in field_types():
-            complain(self._report, entry.key, f"unknown field {quoted(name)}", field_hint(kind if dot else name))
-            return None
+            raise NodeFault(entry.key, f"unknown field {quoted(name)}", field_hint(kind if dot else name))
         named = named_values(kind)
         if named is not None:
-            return self._named(entry.key, kind, rest, entry.value) if dot else self._group(kind, named, entry)
+            return self._named(entry, kind, rest) if dot else self._group(kind, named, entry.value)
         if kind == FieldKind.ACCOUNT:
             self._account_uses.append(("account", entry.key.line, entry.key.column))
         if dot:
-            complain(self._report, entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
-            return None
+            raise NodeFault(entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
         return self._matcher(Field(kind), entry.value)
 
-    def _combined(self, entry: MappingEntry, name: str) -> Condition | None:
-        node = entry.value
-        if not isinstance(node, Sequence) or not node.items:
-            empty = isinstance(node, Sequence)
-            message = f"{name} is empty" if empty else not_what(node, name, "a list of conditions")
-            complain(self._report, node, message, f"{name}: [{{path: /a}}, {{method: POST}}]")
-            return None
-        conditions = [self.read(item, f"a condition of {name}") for item in node.items]
-        sound = tuple(condition for condition in conditions if condition is not None)
-        if len(sound) < len(conditions):
-            return None
-        return AnyOf(sound) if name == "any" else AllOf(sound)
+    def _combined(self, node: Node, name: str) -> Condition:
+        example = f"{name}: [{{path: /a}}, {{method: POST}}]"
+        items = read_sequence(node, name, example, "a list of conditions").items
+        conditions = read_each(items, self._report, lambda item: self.read(item, f"a condition of {name}"))
+        return AnyOf(conditions) if name == "any" else AllOf(conditions)
 
-    def _group(self, kind: str, named: NamedValues, entry: MappingEntry) -> Condition | None:
-        node = entry.value
-        if not isinstance(node, Mapping) or not node.entries:
-            hint = f"name the {named.noun}: {{{named.example}: absent}}, or write {kind}.{named.example}: absent"
-            message = f"{kind} is empty" if isinstance(node, Mapping) else not_what(node, kind, "a mapping")
-            complain(self._report, node, message, hint)
-            return None
+    def _group(self, kind: str, named: NamedValues, node: Node) -> Condition:
+        hint = f"name the {named.noun}: {{{named.example}: absent}}, or write {kind}.{named.example}: absent"
+        mapping = read_mapping(node, kind, hint)
         seen: dict[str, int] = {}
-        conditions = []
-        for inner in node.entries:
+        for inner in mapping:
             name = inner.key.text.lower() if kind == FieldKind.HEADER else inner.key.text
             if name in seen:
                 message = f"the header {quoted(inner.key.text)} is named twice, first on line {seen[name]}"
                 hint = "case does not matter in the names of headers; put both matchers into one mapping"
                 complain(self._report, inner.key, message, hint)
             seen[name] = inner.key.line
-            conditions.append(self._named(inner.key, kind, inner.key.text, inner.value))
-        return _all_of(conditions)
+        return self._all_of(mapping, lambda inner: self._named(inner, kind, inner.key.text))
 
-    def _named(self, place: Scalar, kind: str, name: str, value: Node) -> Condition | None:
+    def _named(self, entry: MappingEntry, kind: str, name: str) -> Condition:
         try:
             field = Field(kind, read_field_name(kind, name))
         except Fault as fault:
-            complain(self._report, place, fault.message, fault.hint)
-            return None
-        return self._matcher(field, value)
+            raise NodeFault(entry.key, fault.message, fault.hint) from fault
+        return self._matcher(field, entry.value)
 
-    def _matcher(self, field: Field, node: Node) -> Condition | None:
+    def _matcher(self, field: Field, node: Node) -> Condition:
         if isinstance(node, Mapping):
             if not node.entries:
-                complain(self._report, node, f"{field} is empty", _allowed_hint(field))
-                return None
-            return _all_of(self._named_matcher(field, entry) for entry in node.entries)
+                raise Fault(f"{field} is empty", _allowed_hint(field))
+            return self._all_of(node, lambda entry: self._named_matcher(field, entry))
         matchers = field_type(field.kind).matchers
         if "in" not in matchers:
-            message = f"{field} takes {' or '.join(matchers)}, not {describe(node)}"
-            complain(self._report, node, message, _allowed_hint(field))
-            return None
+            raise Fault(f"{field} takes {' or '.join(matchers)}, not {describe(node)}", _allowed_hint(field))
         if isinstance(node, Sequence):
             return self._any_of(field, node)
         return self._value(field, node)
 
-    def _value(self, field: Field, node: Scalar) -> Condition | None:
+    def _value(self, field: Field, node: Scalar) -> Condition:
         if node.text in ("present", "absent"):
             row = field_type(field.kind)
             if row.has_one_value:
-                complain(self._report, node, f"{field} is in every request", "leave the condition out")
-                return None
+                raise Fault(f"{field} is in every request", "leave the condition out")
             if not row.is_always_there:
                 return Test(field, Present() if node.text == "present" else Absent())
         return self._values(field, TextKind.EQUAL, (node,), plainly=True)
 
-    def _any_of(self, field: Field, node: Sequence) -> Condition | None:
+    def _any_of(self, field: Field, node: Sequence) -> Condition:
         """Any of the values; `present`, `absent` and mappings of matchers may stand among them."""
         if not node.items:
-            complain(self._report, node, f"{field} is an empty list", "a list means any of its values")
-            return None
-        plain: list[Scalar] = []
-        others: list[Condition | None] = []
+            raise Fault(f"{field} is an empty list", "a list means any of its values")
+        plain: list[Node] = []
+        others: list[Node] = []
         for item in node.items:
-            if isinstance(item, Scalar) and item.text not in ("present", "absent"):
-                plain.append(item)
-            elif isinstance(item, Sequence):
-                complain(self._report, item, f"{field} has a list inside of a list", "write all values into one list")
-                others.append(None)
-            else:
-                others.append(self._matcher(field, item))
-        values = self._values(field, TextKind.EQUAL, plain, plainly=True) if plain else None
-        if not others:
-            return values
-        conditions = [*([values] if plain else []), *others]
-        sound = tuple(condition for condition in conditions if condition is not None)
-        if len(sound) < len(conditions):
-            return None
-        return sound[0] if len(sound) == 1 else AnyOf(sound)
+            is_plain = isinstance(item, Scalar) and item.text not in ("present", "absent")
+            (plain if is_plain else others).append(item)
 
-    def _named_matcher(self, field: Field, entry: MappingEntry) -> Condition | None:
+        def read(item: Node) -> Condition:
+            if item is node:
+                return self._values(field, TextKind.EQUAL, plain, plainly=True)
+            if isinstance(item, Sequence):
+                raise Fault(f"{field} has a list inside of a list", "write all values into one list")
+            return self._matcher(field, item)
+
+        parts = [node, *others] if plain else others  # the list itself stands for its plain values
+        conditions = read_each(parts, self._report, read)
+        return conditions[0] if len(conditions) == 1 else AnyOf(conditions)
+
+    def _named_matcher(self, field: Field, entry: MappingEntry) -> Condition:
         name, node = entry.key.text, entry.value
         if name not in field_type(field.kind).matchers:
-            self._unknown_matcher(field, entry.key)
-            return None
+            raise _unknown_matcher(field, entry.key)
         if name == "not":
-            inner = self._matcher(field, node)
-            return None if inner is None else Not(inner)
+            return Not(self._matcher(field, node))
         if name == "signed":
-            signed = read_signed(node, self._report)
-            return None if signed is None else Test(field, signed)
+            return Test(field, read_signed(node, self._report))
         if name in NUMBERS:
-            bound = read_number(node, self._report, name, -MAX_BOUND, MAX_BOUND)
-            if bound is None:
-                return None
+            bound = read_number(node, name, -MAX_BOUND, MAX_BOUND)
             return Test(field, AtLeast(bound) if name == "at_least" else AtMost(bound))
-        items = node.items if isinstance(node, Sequence) else [node]
+        items = items_of(node)
         if not items:
-            complain(self._report, node, f"{name} is an empty list", "a list means any of its values")
-            return None
+            raise Fault(f"{name} is an empty list", "a list means any of its values")
         return self._values(field, TEXT_MATCHERS[name], items, plainly=False)
 
-    def _unknown_matcher(self, field: Field, key: Scalar) -> None:
-        name, row = key.text, field_type(field.kind)
-        if name in ("present", "absent"):
-            hint = "leave the condition out" if row.is_always_there else f"write {field}: {name}"
-            complain(self._report, key, f"{name} stands alone, it is not a key", hint)
-        elif name in MATCHERS and name != "not":
-            complain(self._report, key, f"{field} cannot be compared with {name}", _allowed_hint(field))
-        else:
-            hint = _MEANT.get(folded(name)) or name_hint(name, row.matchers, "matchers")
-            complain(self._report, key, f"unknown matcher {quoted(name)} for {field}", hint)
-
-    def _values(self, field: Field, kind: TextKind, items: Iterable[Node], *, plainly: bool) -> Condition | None:
+    def _values(self, field: Field, kind: TextKind, items: Iterable[Node], *, plainly: bool) -> Condition:
         if field_type(field.kind).address is not None:
-            return self._networks(field, items)
-        texts: dict[bytes, None] = {}
-        sound = True
-        for item in items:
-            found = self._texts(field, kind, item, plainly=plainly)
-            if found is None:
-                sound = False
-            else:
-                texts.update(dict.fromkeys(found))
-        return Test(field, Text(kind, tuple(texts))) if sound else None
+            networks = read_each(items, self._report, lambda item: self._networks(field, item))
+            return Test(field, InNetworks(tuple(chain.from_iterable(networks))))
+        texts = read_each(items, self._report, lambda item: self._texts(field, kind, item, plainly=plainly))
+        return Test(field, Text(kind, tuple(dict.fromkeys(chain.from_iterable(texts)))))
 
-    def _texts(self, field: Field, kind: TextKind, node: Node, *, plainly: bool) -> tuple[bytes, ...] | None:
+    def _texts(self, field: Field, kind: TextKind, node: Node, *, plainly: bool) -> tuple[bytes, ...]:
         if not isinstance(node, Scalar):
-            complain(self._report, node, f"{field} is compared with texts, not with {describe(node)}")
-            return None
+            raise Fault(f"{field} is compared with texts, not with {describe(node)}")
         text = node.text
         if text[:1] == "$" and text[1:2] != "$":
-            source = self._lists.find(node)
-            return None if source is None else source.texts(field.kind, kind)
+            return self._lists.find(text).texts(field.kind, kind)
         if node.is_null:
-            hint = "write absent for a field that is not there, or '' for one that is empty"
-            complain(self._report, node, f"{field} has no value", hint)
-            return None
+            raise Fault(f"{field} has no value", "write absent for a field that is not there, or '' for one that is empty")
         if field.kind == FieldKind.CLASS:
             self._class_uses.append((text, node.line, node.column))
-        try:
-            return (read_text_value(field.kind, kind, unescaped(text), alone=plainly),)
-        except Fault as fault:
-            complain(self._report, node, fault.message, fault.hint)
-            return None
+        return (read_text_value(field.kind, kind, unescaped(text), alone=plainly),)
 
-    def _networks(self, field: Field, items: Iterable[Node]) -> Condition | None:
-        networks: list[Network] = []
-        sound = True
-        for item in items:
-            if not isinstance(item, Scalar):
-                complain(self._report, item, f"{field} is compared with networks, not with {describe(item)}", NETWORK_HINT)
-                sound = False
-                continue
-            if item.is_null:
-                complain(self._report, item, f"{field} has no value", NETWORK_HINT)
-                found = None
-            elif item.text[:1] == "$":
-                source = self._lists.find(item)
-                found = None if source is None else source.networks()
-            else:
-                found = self._network(item)
-            if found is None:
-                sound = False
-            else:
-                networks.extend(found)
-        return Test(field, InNetworks(tuple(networks))) if sound else None
-
-    def _network(self, node: Scalar) -> tuple[Network, ...] | None:
-        try:
-            return (read_network(node.text),)
-        except Fault as fault:
-            complain(self._report, node, fault.message, fault.hint)
-            return None
+    def _networks(self, field: Field, node: Node) -> tuple[Network, ...]:
+        if not isinstance(node, Scalar):
+            raise Fault(f"{field} is compared with networks, not with {describe(node)}", NETWORK_HINT)
+        if node.is_null:
+            raise Fault(f"{field} has no value", NETWORK_HINT)
+        return self._lists.find(node.text).networks() if node.text[:1] == "$" else (read_network(node.text),)
 
 
-def _all_of(conditions: Iterable[Condition | None]) -> Condition | None:
-    every = list(conditions)
-    sound = tuple(condition for condition in every if condition is not None)
-    if len(sound) < len(every):
-        return None
-    return sound[0] if len(sound) == 1 else AllOf(sound)
+def _unknown_matcher(field: Field, key: Scalar) -> Fault:
+    name, row = key.text, field_type(field.kind)
+    if name in ("present", "absent"):
+        hint = "leave the condition out" if row.is_always_there else f"write {field}: {name}"
+        return NodeFault(key, f"{name} stands alone, it is not a key", hint)
+    if name in MATCHERS and name != "not":
+        return NodeFault(key, f"{field} cannot be compared with {name}", _allowed_hint(field))
+    hint = _MEANT.get(folded(name)) or name_hint(name, row.matchers, "matchers")
+    return NodeFault(key, f"unknown matcher {quoted(name)} for {field}", hint)
 
 
 def _allowed_hint(field: Field) -> str:

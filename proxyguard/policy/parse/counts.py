@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
-from proxyguard.core.problems import Report, folded, name_hint, quoted
+from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.core.units import parse_duration, parse_size
 from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, Schema, items_of, one_or_more, plain
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
-from proxyguard.core.yaml.values import complain, not_what
+from proxyguard.core.yaml.values import NodeFault, not_what, read_scalar
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
+from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_part
 
 COUNT_WORDS: Final = (str(CountKind.REQUESTS), str(CountKind.BYTES), str(CountKind.UPSTREAM_SECONDS))
@@ -39,81 +40,63 @@ RATE_HINTS: Final = {
 }
 """For what has units."""
 
+_STATUS_HINT: Final = "statuses of responses: 404, [401, 403] or 5xx"
 _STATUS: Final = re.compile(r"([2-5])(\d\d|xx)", re.ASCII)
 
-_MEANT: Final = {
-    **dict.fromkeys(("request", "hits", "calls"), "did you mean 'requests'?"),
-    **dict.fromkeys(("traffic", "bandwidth", "size", "body_bytes"), "did you mean 'bytes'?"),
-    **dict.fromkeys(("time", "seconds", "cost", "upstream_time", "latency"), "did you mean 'upstream_seconds'?"),
-    **dict.fromkeys(("status", "statuses", "errors", "responses"), "name the statuses: {status: [404, 5xx]}"),
-    **dict.fromkeys(("distinct", "unique"), "say of what: {distinct: path}"),
-}
+_MEANT: Final = meant("count")
 
-_MEANT_KEY: Final = {
-    **dict.fromkeys(("statuses", "code", "codes", "responses"), "did you mean 'status'?"),
-    **dict.fromkeys(("unique", "different", "values"), "did you mean 'distinct'?"),
-}
+_MEANT_KEY: Final = meant("count-key")
 
 
-def _count(node: Node, report: Report, _subject: str) -> Count | None:
-    """A word, or a mapping with `status` or `distinct`. None when a problem was reported."""
+def _count(node: Node, report: Report, _subject: str, _around: Any) -> Count | None:
+    """A word, or a mapping with `status` or `distinct`."""
     if isinstance(node, Mapping):
         return _mapping(node, report)
-    if not isinstance(node, Scalar) or node.is_null:
-        complain(report, node, not_what(node, "count", "a word or a mapping"), COUNT_HINT)
-        return None
-    if node.text in COUNT_WORDS:
-        return Count(CountKind(node.text))
-    hint = _MEANT.get(folded(node.text))
-    if hint is None and node.text.isdecimal():
-        is_status = _STATUS.fullmatch(node.text) is not None
-        hint = f"did you mean {{status: {node.text}}}?" if is_status else f"the rate says how many, count of what: {COUNT_HINT}"
-    complain(report, node, f"count cannot be {quoted(node.text)}", hint or COUNT_HINT)
-    return None
+    word = read_scalar(node, "count", "a word or a mapping", COUNT_HINT)
+    if word in COUNT_WORDS:
+        return Count(CountKind(word))
+    hint = _MEANT.get(folded(word))
+    if hint is None and word.isdecimal():
+        is_status = _STATUS.fullmatch(word) is not None
+        hint = f"did you mean {{status: {word}}}?" if is_status else f"the rate says how many, count of what: {COUNT_HINT}"
+    raise Fault(f"count cannot be {quoted(word)}", hint or COUNT_HINT)
 
 
 def _mapping(node: Mapping, report: Report) -> Count | None:
     if len(node.entries) != 1:
         given = " and ".join(entry.key.text for entry in node.entries)
-        complain(report, node, f"count has {given}" if given else "count is empty", f"one of them: {COUNT_HINT}")
-        return None
-    entry = node.entries[0]
+        raise Fault(f"count has {given}" if given else "count is empty", f"one of them: {COUNT_HINT}")
+    [entry] = node.entries
     name = entry.key.text
-    if name in COUNT_BY.keys:
-        count: Count | None = COUNT_BY.keys[name].kind.read(entry.value, report, name, None)
-        return count
-    hint = _MEANT_KEY.get(folded(name)) or name_hint(name, COUNT_BY.keys, "keys")
-    complain(report, entry.key, f"unknown key {quoted(name)} in count", hint)
-    return None
+    if name not in COUNT_BY.keys:
+        hint = _MEANT_KEY.get(folded(name)) or name_hint(name, COUNT_BY.keys, "keys")
+        raise NodeFault(entry.key, f"unknown key {quoted(name)} in count", hint)
+    count: Count | None = COUNT_BY.keys[name].kind.read(entry.value, report, name)
+    return count
 
 
-def _distinct(node: Node, report: Report, subject: str) -> Count | None:
-    part = read_part(node, report, subject)
-    if part is not None and part.kind == KeyKind.SITE:
-        complain(report, node, "there is only one site to count", "distinct: path counts different pages")
-        return None
-    return None if part is None else Count(CountKind.DISTINCT, of=part)
+def _distinct(node: Node, subject: str) -> Count:
+    part = read_part(node, subject)
+    if part.kind == KeyKind.SITE:
+        raise Fault("there is only one site to count", "distinct: path counts different pages")
+    return Count(CountKind.DISTINCT, of=part)
 
 
-def _statuses(node: Node, report: Report, _subject: str) -> Count | None:
+def _statuses(node: Node, _subject: str) -> Count:
     items = items_of(node)
-    hint = "statuses of responses: 404, [401, 403] or 5xx"
-    if not items or len(items) > MAX_STATUSES:
-        complain(report, node, f"status has {len(items)} entries", f"{hint}; at most {MAX_STATUSES}")
-        return None
-    found: set[tuple[int, int]] = set()
-    for item in items:
-        text = item.text if isinstance(item, Scalar) and not item.is_null else None
-        if text is None:
-            complain(report, item, not_what(item, "a status", "a number"), hint)
-            return None
-        match = _STATUS.fullmatch(text)
-        if match is None:
-            complain(report, item, f"status cannot be {quoted(text)}", hint)
-            return None
-        first = int(match[1]) * 100
-        found.add((first, first + 99) if match[2] == "xx" else (int(text), int(text)))
-    return Count(CountKind.STATUSES, statuses=tuple(sorted(found)))
+    if not 1 <= len(items) <= MAX_STATUSES:
+        raise Fault(f"status has {len(items)} entries", f"{_STATUS_HINT}; at most {MAX_STATUSES}")
+    return Count(CountKind.STATUSES, statuses=tuple(sorted({_status(item) for item in items})))
+
+
+def _status(node: Node) -> tuple[int, int]:
+    if not isinstance(node, Scalar) or node.is_null:
+        raise NodeFault(node, not_what(node, "a status", "a number"), _STATUS_HINT)
+    match = _STATUS.fullmatch(node.text)
+    if match is None:
+        raise NodeFault(node, f"status cannot be {quoted(node.text)}", _STATUS_HINT)
+    first = int(match[1]) * 100
+    return (first, first + 99) if match[2] == "xx" else (int(node.text), int(node.text))
 
 
 def amount_of(text: str, count: Count) -> int:
@@ -146,12 +129,8 @@ def unit_hint(text: str, count: Count) -> str:
     return ""
 
 
-_STATUS_SCHEMA: Final[Schema] = {
-    "type": ["string", "integer"],
-    "pattern": "^[2-5]([0-9][0-9]|xx)$",
-    "minimum": 200,
-    "maximum": 599,
-}
+_STATUS_PATTERN: Final = "^[2-5]([0-9][0-9]|xx)$"
+_STATUS_SCHEMA: Final[Schema] = {"type": ["string", "integer"], "pattern": _STATUS_PATTERN, "minimum": 200, "maximum": 599}
 
 COUNT_BY: Final = KeyTable(
     subject="count",
@@ -164,6 +143,4 @@ COUNT_BY: Final = KeyTable(
 )  # fmt: skip
 """What is counted, when a word does not say it all."""
 
-COUNT: Final = Kind(
-    plain(_count), "count", {"anyOf": [{"enum": list(COUNT_WORDS)}, COUNT_BY.schema(minProperties=1, maxProperties=1)]}
-)
+COUNT: Final = Kind(_count, "count", {"anyOf": [{"enum": list(COUNT_WORDS)}, COUNT_BY.schema(minProperties=1, maxProperties=1)]})

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxyguard.core.problems import Problem, Report
+from proxyguard.core.problems import Fault, Problem, Report
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
 from proxyguard.core.yaml.nodes import Node, read_yaml
-from proxyguard.core.yaml.values import complain, read_name
+from proxyguard.core.yaml.values import complain, read_name, report_fault
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import RuleSet
 from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
@@ -22,17 +23,6 @@ from proxyguard.policy.parse.parsed_file import ParsedFile, Surroundings
 from proxyguard.policy.parse.restrictions import RESTRICTIONS
 from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RULES
 from proxyguard.policy.parse.tests import TESTS
-
-_MEANT_FILE: Final = {
-    **dict.fromkeys(("rule", "ruleset", "rule_set", "policies", "policy"), "did you mean 'rules'?"),
-    **dict.fromkeys(("list", "sets", "groups"), "did you mean 'lists'?"),
-    **dict.fromkeys(("class", "tiers", "tier"), "did you mean 'classes'?"),
-    **dict.fromkeys(("restriction", "temporary", "quotas"), "did you mean 'restrictions'?"),
-    **dict.fromkeys(("accounts", "session"), "did you mean 'account'?"),
-    **dict.fromkeys(("version", "apiversion", "kind"), "leave it out: a rule file needs no version"),
-    **dict.fromkeys(("when", "action", "limit"), "it belongs to a rule, below rules:"),
-    **dict.fromkeys(("expires",), "it belongs to a rule: each rule ends by itself"),
-}
 
 
 def parse_rule_set(
@@ -58,8 +48,10 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
         return parsed
     lists = Lists(report, list_files)
     conditions = ConditionReader(report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses)
-    found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
-    if found is None:
+    try:
+        found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
+    except Fault as fault:
+        report_fault(report, root, fault)
         return parsed
     if not found.nodes.keys() & CONTENT:
         complain(report, root, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
@@ -68,10 +60,9 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     return parsed
 
 
-def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
-    name = read_name(node, report, subject)
-    if name is not None:
-        around.parsed.name = (name, node.line, node.column)
+def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
+    name = read_name(node, subject)
+    around.parsed.name = (name, node.line, node.column)
     return name
 
 
@@ -81,7 +72,7 @@ CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes")
 FILE: Final = KeyTable(
     subject="a rule file",
     example="it begins with name: and rules:",
-    meant=_MEANT_FILE,
+    meant=meant("file"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule set: lower-case letters, digits and hyphens.",

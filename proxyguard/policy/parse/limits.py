@@ -6,13 +6,14 @@ import re
 from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from proxyguard.core.problems import Report, nearest, quoted
+from proxyguard.core.problems import Fault, Report, nearest, quoted
 from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, duration_text, parse_duration
 from proxyguard.core.yaml.kinds import DURATION_PATTERN, RAW, TRUTH, Found, Key, KeyTable, Kind, one_or_more, plain, word
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_choice, read_integer, read_scalar
+from proxyguard.core.yaml.values import Reported, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
 
@@ -28,64 +29,46 @@ _TIME_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2
 
 _CALENDAR_HINT: Final = "a calendar has minutes, hours, days, weeks and whole parts of a day: 500/6h, 1000/day, 5000/7d"
 
-_MEANT: Final = {
-    **dict.fromkeys(("key", "by", "keys", "group_by", "for_each"), "did you mean 'per'?"),
-    **dict.fromkeys(("requests", "max", "amount", "limit", "threshold"), f"did you mean 'rate'? {RATE_HINT}"),
-    **dict.fromkeys(("period", "interval", "within"), f"the period is part of the rate: {RATE_HINT}"),
-    **dict.fromkeys(("timezone", "tz", "zone"), "did you mean 'time_zone'?"),
-}
 
-_MEANT_WINDOW: Final = {
-    **dict.fromkeys(("fixed", "calender", "daily"), "did you mean 'calendar'?"),
-    **dict.fromkeys(("rolling", "gcra", "moving"), "did you mean 'sliding'?"),
-}
+_MEANT_WINDOW: Final = meant("window")
 
 _EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 
 _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
 
-def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any = None) -> Limit | None:
-    """A mapping with `rate` and perhaps `burst`, `per` and `missing`. None when a problem was reported."""
+def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any = None) -> Limit:
+    """A mapping with `rate` and perhaps `burst`, `per` and `missing`."""
     hint = ""
     if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
         hint = f"did you mean limit: {{rate: {node.text}}}?"
     found = LIMIT.read(node, report, hint=hint)
-    if found is None:
-        return None
-    count = found.get("count", REQUESTS)
-    rate = _rate(found.nodes["rate"], report, count) if count is not None and "rate" in found.nodes else None
-    window = _check_window(found, None if rate is None else rate[1])
-    burst = 0 if count is None else _burst(found, count, window)
-    if rate is None or not found.is_sound:
-        return None
-    return Limit(**{"per": _DEFAULT_PER} | found.attributes(amount=rate[0], period_seconds=rate[1], burst=burst or rate[0]))
+    count: Count | None = found.get("count", REQUESTS)
+    if count is None:
+        _check_window(found, None)
+        raise Reported
+    rate = found.read("rate", lambda node: _rate(node, count)) or (0, None)
+    window = _check_window(found, rate[1])
+    burst = found.read("burst", lambda node: _burst(node, count, window)) or rate[0]
+    return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
 
 
-def _burst(found: Found, count: Count, window: Window | None) -> int | None:
-    """In units of what is counted; 0: as much as the rate."""
-    if "burst" not in found.nodes:
-        return 0
-    node, report = found.nodes["burst"], found.report
+def _burst(node: Node, count: Count, window: Window | None) -> int:
+    """In units of what is counted."""
     if count.kind is CountKind.DISTINCT or window is Window.CALENDAR:
         what = "on distinct values" if count.kind is CountKind.DISTINCT else "by the calendar"
-        complain(report, node, f"burst has no meaning for a limit {what}", "all of it may be used at once: leave it out")
-        return None
+        raise Fault(f"burst has no meaning for a limit {what}", "all of it may be used at once: leave it out")
     if count.kind not in RATE_HINTS:
-        return read_integer(node, report, "burst", 1, MAX_AMOUNT)
+        return read_integer(node, "burst", 1, MAX_AMOUNT)
     hint = RATE_HINTS[count.kind].partition(" and")[0] + ": " + RATE_HINTS[count.kind].partition(": ")[2].partition("/")[0]
-    scalar = read_scalar(node, report, "burst", "an amount", hint)
-    if scalar is None:
-        return None
+    text = read_scalar(node, "burst", "an amount", hint)
     try:
-        amount = amount_of(scalar.text, count)
+        amount = amount_of(text, count)
     except ValueError:
-        complain(report, node, f"burst cannot be {quoted(scalar.text)}", unit_hint(scalar.text, count) or hint)
-        return None
+        raise Fault(f"burst cannot be {quoted(text)}", unit_hint(text, count) or hint) from None
     most = MAX_AMOUNTS.get(count.kind, MAX_AMOUNT)
     if not 1 <= amount <= most:
-        complain(report, node, f"burst is {amount} {NOUNS[count.kind]}", f"from 1 to {most}")
-        return None
+        raise Fault(f"burst is {amount} {NOUNS[count.kind]}", f"from 1 to {most}")
     return amount
 
 
@@ -101,20 +84,15 @@ def _check_window(found: Found, period_seconds: float | None) -> Window | None:
     return window
 
 
-def _window(node: Node, report: Report, subject: str) -> Window | None:
+def _window(node: Node, subject: str) -> Window:
     if isinstance(node, Scalar) and _period(node.text) is not None:
-        complain(report, node, f"window cannot be {quoted(node.text)}", f"the period is part of the rate: {RATE_HINT}")
-        return None
-    chosen = read_choice(node, report, subject, tuple(Window), _MEANT_WINDOW)
-    return None if chosen is None else Window(chosen)
+        raise Fault(f"window cannot be {quoted(node.text)}", f"the period is part of the rate: {RATE_HINT}")
+    return Window(read_choice(node, subject, tuple(Window), _MEANT_WINDOW))
 
 
-def _zone(node: Node, report: Report, _subject: str) -> str | None:
+def _zone(node: Node, _subject: str) -> str:
     hint = "a name of the tz database, such as UTC or Europe/Berlin"
-    scalar = read_scalar(node, report, "time_zone", "a name", hint)
-    if scalar is None:
-        return None
-    name = scalar.text
+    name = read_scalar(node, "time_zone", "a name", hint)
     try:
         if _TIME_ZONE.fullmatch(name):
             ZoneInfo(name)
@@ -123,38 +101,29 @@ def _zone(node: Node, report: Report, _subject: str) -> str | None:
         pass  # there is no such zone, or it is a folder of zones
     zones = available_timezones()
     close = None if any(zone.startswith(f"{name}/") for zone in zones) else nearest(name, zones)
-    complain(report, node, f"there is no time zone {quoted(name)}", f"did you mean {quoted(close)}?" if close else hint)
-    return None
+    raise Fault(f"there is no time zone {quoted(name)}", f"did you mean {quoted(close)}?" if close else hint)
 
 
-def _rate(node: Node, report: Report, count: Count) -> tuple[int, float] | None:
+def _rate(node: Node, count: Count) -> tuple[int, float]:
     hint = RATE_HINTS.get(count.kind, RATE_HINT)
-    scalar = read_scalar(node, report, "rate", hint.partition(":")[0], hint)
-    if scalar is None:
-        return None
-    match = _RATE.fullmatch(scalar.text)
+    text = read_scalar(node, "rate", hint.partition(":")[0], hint)
+    match = _RATE.fullmatch(text)
     if match is None:
-        complain(report, node, f"rate cannot be {quoted(scalar.text)}", _rate_hint(scalar.text, hint))
-        return None
+        raise Fault(f"rate cannot be {quoted(text)}", _rate_hint(text, hint))
     try:
         amount = amount_of(match[1], count)
     except ValueError:
-        better = unit_hint(match[1], count) or _rate_hint(scalar.text, hint)
-        complain(report, node, f"rate cannot be {quoted(scalar.text)}", better)
-        return None
+        raise Fault(f"rate cannot be {quoted(text)}", unit_hint(match[1], count) or _rate_hint(text, hint)) from None
     seconds = _period(match[2])
     if seconds is None:
-        complain(report, node, f"rate has the unknown period {quoted(match[2])}", _rate_hint(scalar.text, hint))
-        return None
+        raise Fault(f"rate has the unknown period {quoted(match[2])}", _rate_hint(text, hint))
     if not MIN_PERIOD_SECONDS <= seconds <= MAX_PERIOD_SECONDS:
         hint = f"from {duration_text(MIN_PERIOD_SECONDS)} to {duration_text(MAX_PERIOD_SECONDS)}"
-        complain(report, node, f"rate has a period of {match[2]}", hint)
-        return None
+        raise Fault(f"rate has a period of {match[2]}", hint)
     most = MAX_AMOUNTS.get(count.kind, MAX_AMOUNT)
     if not 1 <= amount <= most:
         hint = "to refuse every request, leave the limit out" if amount == 0 else f"at most {most}"
-        complain(report, node, f"rate allows {amount} {NOUNS[count.kind]}", hint)
-        return None
+        raise Fault(f"rate allows {amount} {NOUNS[count.kind]}", hint)
     return amount, seconds
 
 
@@ -185,11 +154,11 @@ _RATE_SCHEMA: Final = {
     "pattern": rf"^[0-9]+({'|'.join((*UNIT_BYTES, *UNIT_SECONDS))})?/({'|'.join(PERIODS)}|{DURATION_PATTERN})$",
 }
 
-RATE: Final = Kind(RAW.read, "rate", _RATE_SCHEMA)
+RATE: Final = Kind(RAW.reader, "rate", _RATE_SCHEMA)
 """The node: what its amount is depends on what is counted."""
 
 PER: Final = Key(
-    Kind(plain(lambda node, report, _subject: read_per(node, report)), "parts of a key", one_or_more(PART_SCHEMA, minItems=1)),
+    Kind(lambda node, report, _subject, _around: read_per(node, report), "parts of a key", one_or_more(PART_SCHEMA, minItems=1)),
     "What is counted separately. `client` unless given.",
     examples=(["client"], ["site"]),
 )
@@ -197,13 +166,13 @@ PER: Final = Key(
 LIMIT: Final = KeyTable(
     subject="limit",
     example=_EXAMPLE,
-    meant=_MEANT,
+    meant=meant("limit"),
     keys={
         "rate": Key(RATE, "So many per period: 10/minute, 300/hour, 20/90s.", ("the limit has no rate", _EXAMPLE),
             ("10/minute", "300/hour", "20/90s"), attribute=None),
         "count": Key(COUNT, "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
             examples=({"status": [404]}, {"distinct": "path"}, "bytes")),
-        "burst": Key(Kind(RAW.read, "amount", {"type": ["string", "integer"], "minimum": 1}),
+        "burst": Key(Kind(RAW.reader, "amount", {"type": ["string", "integer"], "minimum": 1}),
             "How many may come at once; the rate's number unless given.", examples=(5,), attribute=None),
         "window": Key(Kind(plain(_window), "window", {"enum": [str(window) for window in Window]}),
             "`sliding`: what was used is given back evenly. `calendar`: all of it when the hour, day or week ends."),

@@ -16,9 +16,18 @@ from typing import Final
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Problem, Report, listed, nearest, quoted
-from proxyguard.core.yaml.kinds import NAME_PATTERN, TEXT_SCHEMA, Kind
+from proxyguard.core.yaml.kinds import NAME_PATTERN, TEXT_SCHEMA, Kind, Schema
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
-from proxyguard.core.yaml.values import complain, not_what, read_keys, read_name, read_text
+from proxyguard.core.yaml.values import (
+    Reported,
+    not_what,
+    read_each,
+    read_keys,
+    read_mapping,
+    read_name,
+    read_or_report,
+    read_text,
+)
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.texts import read_text_value
@@ -48,18 +57,21 @@ class ListSource:
         self._converted: dict[object, tuple[object, ...] | None] = {}
         self._reported: set[tuple[int, int]] = set()
 
-    def networks(self) -> tuple[Network, ...] | None:
-        """The entries as networks; None when one is faulty."""
+    def networks(self) -> tuple[Network, ...]:
+        """The entries as networks. Raises Reported when one is faulty."""
         return self._convert(None, read_network)
 
-    def texts(self, field: str, kind: TextKind) -> tuple[bytes, ...] | None:
-        """The entries as texts that a field is compared with; None when one is faulty."""
+    def texts(self, field: str, kind: TextKind) -> tuple[bytes, ...]:
+        """The entries as texts that a field is compared with. Raises Reported when one is faulty."""
         return self._convert((field, kind), lambda text: read_text_value(field, kind, text))
 
-    def _convert[T](self, key: object, read: Callable[[str], T]) -> tuple[T, ...] | None:
+    def _convert[T](self, key: object, read: Callable[[str], T]) -> tuple[T, ...]:
         if key not in self._converted:
             self._converted[key] = self._read_all(read)
-        return self._converted[key]  # type: ignore[return-value]  # one reader per key, so the type is the reader's
+        converted = self._converted[key]
+        if converted is None:
+            raise Reported
+        return converted  # type: ignore[return-value]  # one reader per key, so the type is the reader's
 
     def _read_all[T](self, read: Callable[[str], T]) -> tuple[T, ...] | None:
         values: dict[T, None] = {}
@@ -81,8 +93,6 @@ class ListSource:
 
 
 class Lists:
-    """The lists of one rule file, by name."""
-
     __slots__ = ("_files", "_report", "_sources")
 
     def __init__(self, report: Report, files: ListFiles | None) -> None:
@@ -91,74 +101,56 @@ class Lists:
         self._sources: dict[str, ListSource | None] = {}
 
     def define(self, node: Node) -> None:
-        """Read the `lists` of a rule file."""
-        if not isinstance(node, Mapping) or not node.entries:
-            message = "lists is empty" if isinstance(node, Mapping) else not_what(node, "lists", "a mapping")
-            complain(self._report, node, message, f"lists: {{NAME: {LIST_HINT}}}")
-            return
-        for entry in node.entries:
-            name = read_name(entry.key, self._report, "the list")
-            source = self._source(entry.value, entry.key.text)
+        """Read the `lists` of a rule file. Raises Fault when it is not a mapping."""
+        for entry in read_mapping(node, "lists", f"lists: {{NAME: {LIST_HINT}}}"):
+            name = read_or_report(entry.key, self._report, read_name, "the list")
+            source = read_or_report(entry.value, self._report, self._source, f"the list {quoted(entry.key.text)}")
             if name is not None:
                 self._sources[name] = source
 
-    def find(self, node: Scalar) -> ListSource | None:
-        """The list that `$name` refers to; None, reported unless its definition already was, when there is none."""
-        name = node.text[1:]
+    def find(self, reference: str) -> ListSource:
+        """The list that `$name` refers to. Raises Fault; Reported when its definition is faulty."""
+        name = reference[1:]
         if name in self._sources:
-            return self._sources[name]
+            source = self._sources[name]
+            if source is None:
+                raise Reported
+            return source
         if not name:
-            complain(self._report, node, "$ without the name of a list", "write $$ for a text that begins with $")
-            return None
+            raise Fault("$ without the name of a list", "write $$ for a text that begins with $")
         near = nearest(name, self._sources)
         known = f"lists of this file: {listed(self._sources)}" if self._sources else "this file defines no lists"
         hint = f"did you mean '${near}'?" if near else f"{known}; write $$ for a text that begins with $"
-        complain(self._report, node, f"unknown list {quoted(node.text)}", hint)
-        return None
+        raise Fault(f"unknown list {quoted(reference)}", hint)
 
-    def _source(self, node: Node, name: str) -> ListSource | None:
-        report = self._report
+    def _source(self, node: Node, subject: str) -> ListSource:
+        if isinstance(node, Scalar):
+            raise Fault(not_what(node, subject, "a list or a file"), LIST_HINT)
         if isinstance(node, Sequence) and node.items:
-            return self._inline(node, name)
+            entries = read_each(node.items, self._report, lambda item: _inline_entry(item, subject))
+            return ListSource(self._report, lambda: iter(entries))
         if isinstance(node, Mapping) and node.entries:
-            file = read_keys(node, ("file",), report, f"the list {quoted(name)}").get("file")
-            if file is None:
-                if any(entry.key.text == "file" for entry in node.entries):
-                    complain(report, node, f"the list {quoted(name)} names no file", LIST_HINT)
-                return None
-            path = read_text(file, report, "file", 1000)
-            return self._from_file(file, path) if path is not None else None
-        if isinstance(node, Sequence | Mapping):
-            complain(report, node, f"the list {quoted(name)} is empty", LIST_HINT)
-        else:
-            complain(report, node, not_what(node, f"the list {quoted(name)}", "a list or a file"), LIST_HINT)
-        return None
+            file = read_keys(node, ("file",), self._report, subject).get("file")
+            source = None if file is None else read_or_report(file, self._report, self._from_file)
+            if source is None:
+                raise Reported
+            return source
+        raise Fault(f"{subject} is empty", LIST_HINT)
 
-    def _inline(self, node: Sequence, name: str) -> ListSource | None:
-        report = self._report
-        sound = True
-        for item in node.items:
-            if not isinstance(item, Scalar) or item.is_null:
-                complain(report, item, not_what(item, f"an entry of the list {quoted(name)}", "a text"))
-                sound = False
-            elif item.text.startswith("$") and not item.text.startswith("$$"):
-                hint = "name both lists where they are used: [$a, $b]; write $$ for a text that begins with $"
-                complain(report, item, f"a list cannot refer to another: {quoted(item.text)}", hint)
-                sound = False
-        if not sound:
-            return None
-        entries = [(item.line, item.column, unescaped(item.text)) for item in node.items if isinstance(item, Scalar)]
-        return ListSource(report, lambda: iter(entries))
-
-    def _from_file(self, node: Node, path: str) -> ListSource | None:
+    def _from_file(self, node: Node) -> ListSource:
+        path = read_text(node, "file", 1000)
         if self._files is None:
-            complain(self._report, node, "list files cannot be read here", "write the entries into the rule file")
-            return None
-        try:
-            return self._files.open(path, self._report.file)
-        except Fault as fault:
-            complain(self._report, node, fault.message, fault.hint)
-            return None
+            raise Fault("list files cannot be read here", "write the entries into the rule file")
+        return self._files.open(path, self._report.file)
+
+
+def _inline_entry(item: Node, subject: str) -> tuple[int, int, str]:
+    if not isinstance(item, Scalar) or item.is_null:
+        raise Fault(not_what(item, f"an entry of {subject}", "a text"))
+    if item.text.startswith("$") and not item.text.startswith("$$"):
+        hint = "name both lists where they are used: [$a, $b]; write $$ for a text that begins with $"
+        raise Fault(f"a list cannot refer to another: {quoted(item.text)}", hint)
+    return item.line, item.column, unescaped(item.text)
 
 
 class ListFiles:
@@ -279,23 +271,13 @@ def reason(error: OSError | RuntimeError) -> str:
     return words[:1].lower() + words[1:]
 
 
-LISTS: Final = Kind(
-    lambda node, _report, _subject, around: around.define_lists(node),
-    "lists by name",
-    {
-        "type": "object",
-        "minProperties": 1,
-        "propertyNames": {"pattern": NAME_PATTERN},
-        "additionalProperties": {
-            "anyOf": [
-                {"type": "array", "items": TEXT_SCHEMA, "minItems": 1},
-                {
-                    "type": "object",
-                    "properties": {"file": {"type": "string"}},
-                    "required": ["file"],
-                    "additionalProperties": False,
-                },
-            ]
-        },
-    },
-)
+_ENTRIES: Final[Schema] = {"type": "array", "items": TEXT_SCHEMA, "minItems": 1}
+_FILE: Final[Schema] = {
+    "type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": False,
+}  # fmt: skip
+_LISTS: Final[Schema] = {
+    "type": "object", "minProperties": 1, "propertyNames": {"pattern": NAME_PATTERN},
+    "additionalProperties": {"anyOf": [_ENTRIES, _FILE]},
+}  # fmt: skip
+
+LISTS: Final = Kind(lambda node, _report, _subject, around: around.define_lists(node), "lists by name", _LISTS)

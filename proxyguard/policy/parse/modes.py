@@ -6,12 +6,6 @@ from typing import Final
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.yaml.kinds import word
+from proxyguard.policy.meant import meant
 
-_MEANT: Final = {
-    **dict.fromkeys(("on", "enabled", "active", "true", "yes", "live", "block"), "did you mean 'enforce'?"),
-    **dict.fromkeys(("dry_run", "log", "monitor", "report", "observe", "test", "count"), "did you mean 'shadow'?"),
-    **dict.fromkeys(("disabled", "false", "no", "none", "inactive"), "did you mean 'off'?"),
-}
-
-
-MODE: Final = word(Mode, _MEANT)
+MODE: Final = word(Mode, meant("mode"))

@@ -19,7 +19,6 @@ RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE, STORE_RULE)
 
 
 def listed_reserved() -> str:
-    """The reserved names, for a hint."""
     *others, last = (quoted(name) for name in RESERVED)
     return f"{', '.join(others)} and {last}"
 

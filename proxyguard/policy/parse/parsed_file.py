@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from proxyguard.core.problems import Report
-from proxyguard.core.yaml.kinds import Kind
+from proxyguard.core.yaml.kinds import KEBAB, Found, Kind
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.policy.model import Condition, RuleSet
+from proxyguard.core.yaml.values import read_name
+from proxyguard.policy.model import Condition, Place, RuleSet
 
 type Mention = tuple[str, int, int]
 """A name, with the line and column where it stands."""
@@ -40,7 +41,23 @@ class Surroundings(NamedTuple):
 
     parsed: ParsedFile
     define_lists: Callable[[Node], None]
-    read_condition: Callable[[Node, str], Condition | None]
+    read_condition: Callable[[Node, str], Condition]
+
+
+def place_of(found: Found) -> Place:
+    """Where a mapping begins."""
+    return Place(found.report.file, found.mapping.line, found.mapping.column)
+
+
+def noted_name(mentions: Callable[[ParsedFile], list[Mention]]) -> Kind:
+    """A name, noted with its place even when the rest of what it names is faulty."""
+
+    def read(node: Node, _report: Report, subject: str, around: Any) -> str:
+        name = read_name(node, subject)
+        mentions(around.parsed).append((name, node.line, node.column))
+        return name
+
+    return Kind(read, KEBAB.takes, KEBAB.schema)
 
 
 CONDITION: Final = Kind(

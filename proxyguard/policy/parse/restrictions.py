@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import Any, Final
 
-from proxyguard.core.problems import Report, quoted
+from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     NAME_PATTERN,
@@ -32,20 +32,23 @@ from proxyguard.core.yaml.values import (
     NAME,
     complain,
     not_what,
+    read_each,
     read_integer,
     read_mapping,
     read_name,
     read_scalar,
     read_sequence,
+    report_fault,
 )
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.reject import STATUSES
-from proxyguard.policy.model import Alarm, FieldKind, Place, Restriction, RollBack, Shed
+from proxyguard.policy.meant import meant
+from proxyguard.policy.model import Alarm, FieldKind, Restriction, RollBack, Shed
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.counts import RATE_HINT
 from proxyguard.policy.parse.limits import PER, RATE, read_limit
 from proxyguard.policy.parse.modes import MODE
-from proxyguard.policy.parse.parsed_file import CONDITION
+from proxyguard.policy.parse.parsed_file import CONDITION, noted_name, place_of
 from proxyguard.policy.parse.times import MOMENT
 from proxyguard.policy.restriction import SUSPECTED
 
@@ -60,123 +63,84 @@ _EXAMPLE: Final = "{name: slow-reading, why: …, classes: {anonymous: 300/day},
 
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)\s?%", re.ASCII)
 
-_MEANT: Final = {
-    **dict.fromkeys(("expires", "end", "ends", "to", "till"), "did you mean 'until'?"),
-    **dict.fromkeys(("start", "starts", "since", "begin"), "did you mean 'from'?"),
-    **dict.fromkeys(("reason", "message", "description", "note"), "did you mean 'why'?"),
-    **dict.fromkeys(("limits", "limit", "rate", "rates", "class", "tiers"), "did you mean 'classes'?"),
-    **dict.fromkeys(("if", "match", "condition"), "did you mean 'when'?"),
-    **dict.fromkeys(("trigger", "automatic", "alarm", "on"), "did you mean 'start_when'?"),
-    **dict.fromkeys(("rollback", "collateral"), "did you mean 'roll_back'?"),
-    **dict.fromkeys(("manual", "prepared"), "did you mean 'standby'?"),
-    "action": "a restriction refuses: with 429, or the status that it says",
-}
 
-
-def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
-    """The name, noted with its place even when the rest of the restriction is faulty."""
-    name = read_name(node, report, subject)
-    if name is not None:
-        around.parsed.restriction_names.append((name, node.line, node.column))
-    return name
-
-
-def _class_name(node: Node, report: Report, subject: str, around: Any) -> str | None:
-    name = read_name(node, report, subject)
-    if name is not None:
-        around.parsed.class_uses.append((name, node.line, node.column))
-    return name
-
-
-def _status(node: Node, report: Report, subject: str) -> int | None:
-    status = read_integer(node, report, subject, 100, 599)
-    if status is not None and status not in STATUSES:
-        complain(report, node, f"a restriction cannot answer with status {status}", "429, 503 or 403")
+def _status(node: Node, subject: str) -> int:
+    status = read_integer(node, subject, 100, 599)
+    if status not in STATUSES:
+        raise Fault(f"a restriction cannot answer with status {status}", "429, 503 or 403")
     return status
 
 
-def _share(node: Node, report: Report, subject: str) -> float | None:
-    scalar = read_scalar(node, report, subject, "a share", "such as 5%")
-    if scalar is None:
-        return None
-    match = _SHARE.fullmatch(scalar.text)
+def _share(node: Node, subject: str) -> float:
+    text = read_scalar(node, subject, "a share", "such as 5%")
+    match = _SHARE.fullmatch(text)
     share = float(match[1]) / 100 if match else 0.0
-    if 0 < share <= 1:
-        return share
-    is_percent = scalar.text.isdecimal() and 0 < int(scalar.text) <= 100
-    hint = f"did you mean {scalar.text}%?" if is_percent else "such as 5%"
-    complain(report, node, f"{subject} must be more than 0% and at most 100%, not {quoted(scalar.text)}", hint)
-    return None
+    if not 0 < share <= 1:
+        is_percent = text.isdecimal() and 0 < int(text) <= 100
+        hint = f"did you mean {text}%?" if is_percent else "such as 5%"
+        raise Fault(f"{subject} must be more than 0% and at most 100%, not {quoted(text)}", hint)
+    return share
 
 
-def _site_rate(node: Node, report: Report, _subject: str) -> float | None:
+def _site_rate(node: Node, report: Report, _subject: str, _around: Any) -> float:
     limit = read_limit(_with(Mapping(node.line, node.column, []), "rate", node), report)
-    return None if limit is None else limit.amount / limit.period_seconds
+    return limit.amount / limit.period_seconds
 
 
-def _alarm(node: Node, report: Report, _subject: str, around: Any) -> Alarm | None:
+def _alarm(node: Node, report: Report, _subject: str, around: Any) -> Alarm:
     found = ALARM.read(node, report, around)
-    if found is not None and not found.nodes.keys() & {"site_rate", "upstream_p95", "upstream_errors"}:
+    if not found.nodes.keys() & {"site_rate", "upstream_p95", "upstream_errors"}:
         hint = "site_rate: 500/second, upstream_p95: 2s or upstream_errors: 20%"
-        complain(report, node, "start_when has no threshold", hint)
-    return Alarm(**found.attributes()) if found is not None and found.is_sound else None
+        raise Fault("start_when has no threshold", hint)
+    return found.fill(Alarm)
 
 
-def _shed(node: Node, report: Report, _subject: str, around: Any) -> Shed | None:
+def _shed(node: Node, report: Report, _subject: str, around: Any) -> Shed:
     if isinstance(node, Scalar) and not node.is_null:
         if node.text == "true":
             return Shed()
-        complain(report, node, f"shed cannot be {quoted(node.text)}", "true, or {every: 30s, suspected: 50}")
-        return None
-    found = SHED.read(node, report, around)
-    return Shed(**found.attributes()) if found is not None and found.is_sound else None
+        raise Fault(f"shed cannot be {quoted(node.text)}", "true, or {every: 30s, suspected: 50}")
+    return SHED.read(node, report, around).fill(Shed)
 
 
-def _steps(node: Node, report: Report, subject: str, around: Any) -> tuple[str, ...] | None:
-    sequence = read_sequence(node, report, subject, "[suspected, anonymous, new]")
-    if sequence is None:
-        return None
+def _steps(node: Node, report: Report, subject: str, around: Any) -> tuple[str, ...]:
     steps: list[str] = []
-    for item in sequence.items[:MAX_STEPS]:
-        name = read_name(item, report, "a step")
-        if name is None:
-            continue
+
+    def read(item: Node) -> str:
+        name = read_name(item, "a step")
         if name in steps:
             complain(report, item, f"steps names {quoted(name)} twice", "each class is shed once")
         if name != SUSPECTED:
             around.parsed.class_uses.append((name, item.line, item.column))
         steps.append(name)
-    return tuple(steps)
+        return name
+
+    return read_each(read_sequence(node, subject, "[suspected, anonymous, new]").items[:MAX_STEPS], report, read)
 
 
-def _restriction(node: Node, report: Report, _subject: str, around: Any) -> Restriction | None:
+def _restriction(node: Node, report: Report, _subject: str, around: Any) -> Restriction:
     found = RESTRICTION.read(node, report, around)
-    if found is None:
-        return None
-    limits = _limits(found, around) if "classes" in found.nodes else ()
+    limits = found.read("classes", lambda classes: _limits(classes, found, around)) or ()
     _check_times(found)
     _check_effect(found)
     _check_start(found)
-    if not found.is_sound:
-        return None
-    place = Place(report.file, found.mapping.line, found.mapping.column)
-    made = Restriction(**found.attributes(limits=limits, place=place))
+    made = found.fill(Restriction, limits=limits, place=place_of(found))
     return replace(made, status=503) if made.shed is not None else made
 
 
-def _limits(found: Found, around: Any) -> tuple[tuple[str, Limit], ...]:
-    """The limits by class."""
+def _limits(node: Node, found: Found, around: Any) -> tuple[tuple[str, Limit], ...]:
     report, name, per = found.report, found.get("name"), found.nodes.get("per")
-    mapping = read_mapping(found.nodes["classes"], report, "classes", "{anonymous: 300/day, signed-in: 6000/day}")
     limits: list[tuple[str, Limit]] = []
-    for entry in mapping.entries if mapping else ():
+    for entry in read_mapping(node, "classes", "{anonymous: 300/day, signed-in: 6000/day}"):
         class_name, line, column = entry.key.text, entry.key.line, entry.key.column
         if not NAME.fullmatch(class_name):
             complain(report, entry.key, f"{quoted(class_name)} is not the name of a class", "such as anonymous")
             continue
         around.parsed.class_uses.append((class_name, line, column))
-        limit = _limit(entry, per, report, around)
-        if limit is None:
+        try:
+            limit = _limit(entry, per, report, around)
+        except Fault as fault:
+            report_fault(report, entry.value, fault)
             continue
         if name is not None:
             around.parsed.rule_names.append((f"{name}-{class_name}", line, column))
@@ -184,20 +148,17 @@ def _limits(found: Found, around: Any) -> tuple[tuple[str, Limit], ...]:
     return tuple(limits)
 
 
-def _limit(entry: MappingEntry, per: Node | None, report: Report, around: Any) -> Limit | None:
+def _limit(entry: MappingEntry, per: Node | None, report: Report, around: Any) -> Limit:
     node = entry.value
     if isinstance(node, Scalar) and not node.is_null:
         node = _with(Mapping(node.line, node.column, []), "rate", node)
     elif not isinstance(node, Mapping):
         hint = f"{RATE_HINT}; or {{rate: 300/day, burst: 50}}"
-        complain(report, node, not_what(node, f"the limit of {entry.key.text}", "a rate"), hint)
-        return None
+        raise Fault(not_what(node, f"the limit of {entry.key.text}", "a rate"), hint)
     has_per = node.get("per") is not None
     if per is not None and not has_per:
         node = _with(node, "per", per)
     limit = read_limit(node, report)
-    if limit is None:
-        return None
     if any(part.kind == KeyKind.ACCOUNT for part in limit.per):
         around.parsed.account_uses.append(("per: account", node.line, node.column))
     counted: tuple[KeyPart, ...] = limit.per if per is not None or has_per else ()
@@ -256,13 +217,13 @@ _NO_END: Final = (
     "until: 2026-07-08T18:00Z; what nobody ends stays for years, so each one must say when it ends",
 )
 _MOMENTS: Final = ("2026-07-08", "2026-07-08T18:00Z")
-_CLASS_NAME: Final = Kind(_class_name, "name", KEBAB.schema)
+_CLASS_NAME: Final = noted_name(lambda parsed: parsed.class_uses)
 
 ALARM: Final = KeyTable(
     subject="start_when",
     example="{site_rate: 500/second, for: 30s}",
     keys={
-        "site_rate": Key(Kind(plain(_site_rate), "rate", _RATE_TEXT), "Requests to the whole site: 500/second.",
+        "site_rate": Key(Kind(_site_rate, "rate", _RATE_TEXT), "Requests to the whole site: 500/second.",
             attribute="requests_per_second"),
         "upstream_p95": Key(duration(0.01, 600), "The time within which 95 of 100 responses of the site begin.",
             attribute="upstream_p95_seconds"),
@@ -301,18 +262,19 @@ SHED: Final = KeyTable(
 RESTRICTION: Final = KeyTable(
     subject="a restriction",
     example=_EXAMPLE,
-    meant=_MEANT,
+    meant=meant("restriction"),
     keys={
-        "name": Key(Kind(_name, "name", KEBAB.schema), "The name of the restriction; its rules are called NAME-CLASS.",
+        "name": Key(noted_name(lambda parsed: parsed.restriction_names),
+            "The name of the restriction; its rules are called NAME-CLASS.",
             ("the restriction has no name", "name: slow-reading"), subject="the restriction"),
         "why": Key(prose(MAX_WHY_CHARACTERS), "What those whom it stops read on the page.",
             ("the restriction does not say why", "why: what you would tell the people whom it stops; they read it on the page")),
         "when": Key(CONDITION, "Which requests it is about. Left out: all.",
             examples=({"path": {"prefix": "/posts/"}},)),
-        "classes": Key(Kind(RAW.read, "limits by class", _BY_CLASS),
+        "classes": Key(Kind(RAW.reader, "limits by class", _BY_CLASS),
             "The limit of each class: `anonymous: 300/day`. Classes that are not named are not limited.",
             examples=({"anonymous": "300/day", "signed-in": "6000/day"},), attribute=None),
-        "per": Key(Kind(RAW.read, PER.kind.takes, PER.kind.schema),
+        "per": Key(Kind(RAW.reader, PER.kind.takes, PER.kind.schema),
             "What is counted separately; by account where accounts are known, else by client, unless given.",
             examples=PER.examples, attribute=None),
         "from": Key(MOMENT, "The day (00:00 UTC) or time from which on it is in force; at once unless given.",

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.core.decision import Action, Allow, Ban
-from proxyguard.core.problems import Report, quoted
+from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.core.yaml.values import complain, read_name
+from proxyguard.core.yaml.values import read_name
 from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
-from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Place, Rule
+from proxyguard.policy.meant import meant
+from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Rule
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.names import RESERVED, listed_reserved
-from proxyguard.policy.parse.parsed_file import CONDITION
+from proxyguard.policy.parse.parsed_file import CONDITION, place_of
 from proxyguard.policy.parse.times import MOMENT
 
 MAX_RULES: Final = 50_000
@@ -25,38 +26,23 @@ MAX_RULES: Final = 50_000
 
 MAX_PROSE_CHARACTERS: Final = 1000
 
-_MEANT_RULE: Final = {
-    **dict.fromkeys(("if", "condition", "conditions", "match", "where", "on", "filter"), "did you mean 'when'?"),
-    **dict.fromkeys(("then", "do", "actions", "decision", "verdict"), "did you mean 'action'?"),
-    **dict.fromkeys(("rate", "rate_limit", "ratelimit", "throttle", "burst", "per"), "did you mean limit: {rate: 10/minute}?"),
-    **dict.fromkeys(("description", "reason", "comment", "note"), "did you mean 'why'?"),
-    **dict.fromkeys(("until", "end", "ends", "expiry", "ttl"), "did you mean 'expires'?"),
-    **dict.fromkeys(("id", "title"), "did you mean 'name'?"),
-    **dict.fromkeys(("enabled", "disabled", "active", "shadow"), "did you mean 'mode'? enforce, shadow or off"),
-    **dict.fromkeys(("path", "client", "user_agent", "header", "host", "method", "query", "cookie"), "fields go below when:"),
-    **dict.fromkeys(("reject", "tarpit", "ban", "delay", "score", "tag", "allow", "drop"), "actions go below action:"),
-    **dict.fromkeys(("tests", "test", "expect"), "tests go below tests:, beside rules:"),
-}
 
 _SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
 """Parts of a key that all clients have in common."""
 
 
-def _name(node: Node, report: Report, subject: str, around: Any) -> str | None:
+def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
     """The name, noted with its place even when the rest of the rule is faulty."""
-    name = read_name(node, report, subject)
+    name = read_name(node, subject)
     if name in RESERVED:
-        hint = f"{listed_reserved()} name decisions that no rule makes"
-        complain(report, node, f"the rule name {quoted(name)} is taken", hint)
-        return None
-    if name is not None:
-        around.parsed.rule_names.append((name, node.line, node.column))
+        raise Fault(f"the rule name {quoted(name)} is taken", f"{listed_reserved()} name decisions that no rule makes")
+    around.parsed.rule_names.append((name, node.line, node.column))
     return name
 
 
-def _limit(node: Node, report: Report, _subject: str, around: Any) -> Limit | None:
+def _limit(node: Node, report: Report, _subject: str, around: Any) -> Limit:
     limit = read_limit(node, report)
-    if limit is not None and any(part.kind == KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
+    if any(part.kind == KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
         around.parsed.account_uses.append(("per: account", node.line, node.column))
     return limit
 
@@ -65,8 +51,7 @@ def _made_rule(found: Found) -> Rule:
     when = found.get("when", ALWAYS)
     _check_limit(found, found.values["action"])
     _check_sense(found, found.values["action"], when)
-    place = Place(found.report.file, found.mapping.line, found.mapping.column)
-    return Rule(**found.attributes(when=when, place=place))
+    return Rule(**found.attributes(when=when, place=place_of(found)))
 
 
 def _check_limit(found: Found, action: Action) -> None:
@@ -103,7 +88,7 @@ def _check_sense(found: Found, action: Action, when: Condition) -> None:
 RULE: Final = KeyTable(
     subject="a rule",
     example="{name: …, when: …, action: …}",
-    meant=_MEANT_RULE,
+    meant=meant("rule"),
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule; it becomes a metric label, and stands in the audit log.",

@@ -11,13 +11,13 @@ import re
 from pathlib import Path
 from typing import Final
 
-from proxyguard.core.problems import Report, quoted
-from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
-from proxyguard.core.yaml.values import complain, not_what, read_choice, read_keys, read_scalar, read_text
+from proxyguard.core.problems import Fault, Report, quoted
+from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Key, KeyTable, Kind, Schema, plain, word
+from proxyguard.core.yaml.nodes import Node, Scalar
+from proxyguard.core.yaml.values import read_choice, read_scalar, read_text
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Encoding, Signed
 from proxyguard.policy.parse.lists import reason
-
-SIGNED_KEYS: Final = ("secret", "separator", "digest", "encoding", "prefix")
 
 DIGESTS: Final = ("sha256", "sha384", "sha512", "sha1")
 """The last is for old frameworks; as an HMAC it still holds."""
@@ -31,78 +31,67 @@ EXAMPLE: Final = "cookie.session: {signed: {secret: SESSION_SECRET}}"
 
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,127}", re.ASCII)
 
-_MEANT: Final = {
-    **dict.fromkeys(("key", "env", "secret_env", "variable", "password"), "did you mean 'secret'?"),
-    **dict.fromkeys(("algorithm", "alg", "hash", "hmac"), "did you mean 'digest'?"),
-    **dict.fromkeys(("sep", "delimiter"), "did you mean 'separator'?"),
-}
-_MEANT_DIGEST: Final = {
-    "hs256": "did you mean sha256?",
-    "hs384": "did you mean sha384?",
-    "hs512": "did you mean sha512?",
-    **dict.fromkeys(("rs256", "es256", "eddsa"), "only signatures with a shared secret (HMAC) can be checked"),
-}
+_MEANT_DIGEST: Final = meant("digest")
 
 
-def read_signed(node: Node, report: Report) -> Signed | None:
-    """`VARIABLE`, or a mapping with `secret: VARIABLE`. None when a problem was reported."""
+def read_signed(node: Node, report: Report) -> Signed:
+    """`VARIABLE`, or a mapping with `secret: VARIABLE`."""
     if isinstance(node, Scalar) and not node.is_null:
-        found = _secret(node, report)
-        return None if found is None else Signed(*found)
-    if not isinstance(node, Mapping) or not node.entries:
-        complain(report, node, not_what(node, "signed", "a mapping"), EXAMPLE)
-        return None
-    before = len(report.problems)
-    values = read_keys(node, SIGNED_KEYS, report, "signed", _MEANT)
-    secret = _secret(values["secret"], report) if "secret" in values else None
-    if "secret" not in values and len(report.problems) == before:
-        complain(report, node, "signed has no secret", EXAMPLE)
-    separator = read_text(values["separator"], report, "separator", 8) if "separator" in values else "."
-    prefix = read_text(values["prefix"], report, "prefix", 64) if "prefix" in values else ""
-    digest = read_choice(values["digest"], report, "digest", DIGESTS, _MEANT_DIGEST) if "digest" in values else "sha256"
-    encoding: str | None = Encoding.BASE64URL
-    if "encoding" in values:
-        encoding = read_choice(values["encoding"], report, "encoding", tuple(Encoding))
-    if len(report.problems) > before or secret is None or separator is None or prefix is None:
-        return None
-    if digest is None or encoding is None:
-        return None
-    return Signed(*secret, separator.encode(), digest, Encoding(encoding), prefix.encode())
+        return Signed(*_secret(node, "secret"))
+    found = SIGNED.read(node, report).sound()
+    return Signed(*found.values["secret"], **found.attributes())
 
 
-def _secret(node: Node, report: Report) -> tuple[str, bytes] | None:
+def _secret(node: Node, subject: str) -> tuple[str, bytes]:
     """The variable and its secret."""
     hint = "the name of an environment variable, such as SESSION_SECRET"
-    scalar = read_scalar(node, report, "secret", "the name of an environment variable", hint)
-    if scalar is None:
-        return None
-    name = scalar.text
+    name = read_scalar(node, subject, "the name of an environment variable", hint)
     if not _VARIABLE.fullmatch(name):
         # The value may be the secret itself: it is not repeated.
-        complain(report, node, "secret is not the name of an environment variable", f"{hint}; the secret stays out of YAML")
-        return None
-    secret = _value(name, node, report)
-    if secret is None:
-        return None
+        raise Fault("secret is not the name of an environment variable", f"{hint}; the secret stays out of YAML")
+    secret = _value(name)
     if not MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES:
         hint = f"from {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes; a short one can be guessed from one cookie"
-        complain(report, node, f"the secret in {name} has {len(secret)} bytes", hint)
-        return None
+        raise Fault(f"the secret in {name} has {len(secret)} bytes", hint)
     return name, secret
 
 
-def _value(name: str, node: Node, report: Report) -> bytes | None:
+def _value(name: str) -> bytes:
     value = os.environ.get(name)
     if value is not None:
         return value.encode("utf-8", "surrogateescape")
     file = os.environ.get(f"{name}_FILE")
     if file is None:
         hint = f"set it, or {name}_FILE to a file that holds it; to check rules only, any text of 16 characters will do"
-        complain(report, node, f"the environment variable {name} is not set", hint)
-        return None
+        raise Fault(f"the environment variable {name} is not set", hint)
     try:
         with Path(file).open("rb") as opened:
             return opened.read(MAX_SECRET_BYTES + 2).rstrip(b"\r\n")
     except OSError as error:
-        complain(report, node, f"the file that {name}_FILE names cannot be read: {reason(error)}", quoted(file))
-        return None
+        raise Fault(f"the file that {name}_FILE names cannot be read: {reason(error)}", quoted(file)) from error
+
+
+def _bytes(longest: int, example: str) -> Kind:
+    """A text that is compared as bytes."""
+    read = plain(lambda node, subject: read_text(node, subject, longest).encode())
+    return Kind(read, "text", {**TEXT_SCHEMA, "examples": [example]})
+
+
+VARIABLE_SCHEMA: Final[Schema] = {"type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$", "examples": ["SESSION_SECRET"]}
+
+SIGNED: Final = KeyTable(
+    subject="signed",
+    example=EXAMPLE,
+    meant=meant("signed"),
+    is_quiet=True,
+    keys={
+        "secret": Key(Kind(plain(_secret), "name", VARIABLE_SCHEMA),
+            "The environment variable that holds the secret, or with _FILE behind its name the path of a file.",
+            ("signed has no secret", EXAMPLE), attribute=None),
+        "separator": Key(_bytes(8, "."), "What stands between the value and its signature; `.` unless given."),
+        "digest": Key(Kind(plain(read_choice, DIGESTS, _MEANT_DIGEST), "digest", {"enum": list(DIGESTS)}),
+            "The hash of the HMAC; sha256 unless given."),
+        "encoding": Key(word(Encoding), "How the signature is written: base64url unless given."),
+        "prefix": Key(_bytes(64, "Bearer "), "What the value must begin with, and is not signed: `'Bearer '`."),
+    },
+)  # fmt: skip

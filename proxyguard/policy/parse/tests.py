@@ -34,9 +34,11 @@ from proxyguard.core.yaml.kinds import (
     whole,
 )
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
-from proxyguard.core.yaml.values import complain, read_choice, read_mapping, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
 from proxyguard.policy.actions.registry import DECISIONS
-from proxyguard.policy.model import Expectation, FieldKind, Place, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
+from proxyguard.policy.meant import meant
+from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
+from proxyguard.policy.parse.parsed_file import noted_name, place_of
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
 
 MAX_TESTS: Final = 10_000
@@ -57,40 +59,17 @@ _EXPECTED: Final = re.compile(r"(\S+)(?:\s+by\s+(\S+))?")
 
 _ANYTHING: Final = Expectation()
 
-_MEANT_DECISION: Final = {
-    "score": "scores add up and never end a request: expect: {score: 40}",
-    "tag": "tags never end a request; expect what is done with them",
-    **dict.fromkeys(("deny", "block", "blocked", "403", "429"), "did you mean 'reject'?"),
-    **dict.fromkeys(("banned",), "did you mean 'ban'?"),
-}
+_MEANT_DECISION: Final = meant("decision")
 
 _STEPS_EXAMPLE: Final = "[{request: {path: /}, expect: pass by default}, …]"
 
-_MEANT_STEP: Final = {"then": "write all steps one after the other in one list"}
-
-_MEANT_REQUEST: Final = {
-    **dict.fromkeys(("ip", "address", "remote_addr"), "did you mean 'client'?"),
-    **dict.fromkeys(("header",), "did you mean 'headers'?"),
-    **dict.fromkeys(("cookie",), "did you mean 'cookies'?"),
-    **dict.fromkeys(("url", "uri", "target", "query"), "did you mean 'path'? it may carry a query: /search?q=x"),
-    **dict.fromkeys(("ua", "agent"), "did you mean 'user_agent'?"),
-}
-
 
 def _during(node: Node, report: Report, _subject: str, around: Any) -> tuple[str, ...]:
-    names = []
-    for item in items_of(node):
-        name = read_name(item, report, "the restriction")
-        if name is not None:
-            names.append(name)
-            around.parsed.expected_restrictions.append((name, item.line, item.column))
-    return tuple(names)
+    return read_each(items_of(node), report, lambda item: _RESTRICTION.reader(item, report, "the restriction", around))
 
 
-def _test(node: Node, report: Report, _subject: str, around: Any) -> RuleTest | None:
+def _test(node: Node, report: Report, _subject: str, around: Any) -> RuleTest:
     found = TEST.read(node, report, around)
-    if found is None:
-        return None
     if "steps" in found.nodes:
         for key in (*STEP.keys, "then"):
             if key in found.nodes:
@@ -100,15 +79,11 @@ def _test(node: Node, report: Report, _subject: str, around: Any) -> RuleTest | 
     else:
         if "request" not in found.nodes:
             found.complain("request", *_NO_REQUEST)
-        first = _made_step(found)
-        steps = ((first,) if first else ()) + (found.get("then") or ())
-    if not found.is_sound:
-        return None
+        steps = (_made_step(found), *(found.get("then") or ()))
+    found.sound()
     if steps and steps[-1].expect == _ANYTHING:
-        complain(report, node, "the test expects nothing", f"expect: {EXPECT_HINT}")
-        return None
-    place = Place(report.file, node.line, node.column)
-    return RuleTest(steps=steps, place=place, name=found.get("name", ""), during=found.get("during", ()))
+        raise Fault("the test expects nothing", f"expect: {EXPECT_HINT}")
+    return RuleTest(steps=steps, place=place_of(found), name=found.get("name", ""), during=found.get("during", ()))
 
 
 def _then(node: Node, report: Report, subject: str, around: Any) -> tuple[TestStep, ...] | None:
@@ -117,27 +92,22 @@ def _then(node: Node, report: Report, subject: str, around: Any) -> tuple[TestSt
     return steps
 
 
-def _made_step(found: Found) -> TestStep | None:
+def _made_step(found: Found) -> TestStep:
     if "within" in found.nodes and "repeat" not in found.nodes:
-        hint = "within is the time that the repeated requests take in all"
-        found.complain("within", "within stands without repeat", hint)
-    if not found.is_sound:
-        return None
+        found.complain("within", "within stands without repeat", "within is the time that the repeated requests take in all")
     return TestStep(
-        found.values["request"],
+        found.sound().values["request"],
         found.get("repeat", 1),
         found.get("within", 0.0),
         found.get("expect", _ANYTHING),
-        Place(found.report.file, found.mapping.line, found.mapping.column),
+        place_of(found),
         found.get("response", SampleResponse()),
     )
 
 
-def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRequest | None:
+def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRequest:
     """The request; what it is given as user agent and cookies become header fields."""
     found = REQUEST.read(node, report, around)
-    if found is None:
-        return None
     headers = [("User-Agent", found.values["user_agent"])] if "user_agent" in found.values else []
     for name, value, place in found.get("headers") or ():
         taken = {"host": "host", "cookie": "cookies", "user-agent": "user_agent"}.get(name.lower())
@@ -147,112 +117,97 @@ def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRe
     cookies = found.get("cookies")
     if cookies:
         headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value, _ in cookies)))
-    return SampleRequest(**found.attributes(headers=tuple(headers))) if found.is_sound else None
+    return found.fill(SampleRequest, headers=tuple(headers))
 
 
 def _pairs(kind: str) -> Kind:
     """Names and texts, several for a name in a list, with the place of each name."""
 
-    def read(node: Node, report: Report, subject: str) -> list[tuple[str, str, Scalar]]:
-        mapping = read_mapping(node, report, subject, f"{subject}: {{NAME: VALUE}}")
+    def read(node: Node, report: Report, subject: str, _around: Any) -> list[tuple[str, str, Scalar]]:
         pairs = []
-        for entry in mapping.entries if mapping else ():
+        for entry in read_mapping(node, subject, f"{subject}: {{NAME: VALUE}}"):
             name = entry.key.text
             try:
                 read_field_name(kind, name)
             except Fault as fault:
-                complain(report, entry.key, fault.message, fault.hint)
-            for item in items_of(entry.value):
-                value = read_text(item, report, f"the {kind} {quoted(name)}", MAX_VALUE_CHARACTERS, empty=True)
-                pairs.append((name, value or "", entry.key))
+                report_fault(report, entry.key, fault)
+            called = f"the {kind} {quoted(name)}"
+            values = (_VALUE.read(item, report, called) for item in items_of(entry.value))
+            pairs += [(name, value or "", entry.key) for value in values]
         return pairs
 
     schema = {"type": "object", "additionalProperties": {"$ref": "#/definitions/texts"}}
-    return Kind(plain(read), f"{kind}s by name", schema)
+    return Kind(read, f"{kind}s by name", schema)
 
 
 def _fact(kind: str) -> Kind:
     """A text that is written as the field's values are in conditions."""
 
-    def read(node: Node, report: Report, subject: str) -> str | None:
-        value = read_text(node, report, subject, MAX_VALUE_CHARACTERS)
-        try:
-            return None if value is None else read_text_value(kind, TextKind.EQUAL, value).decode()
-        except Fault as fault:
-            complain(report, node, fault.message, fault.hint)
-            return None
+    def read(node: Node, subject: str) -> str:
+        return read_text_value(kind, TextKind.EQUAL, read_text(node, subject, MAX_VALUE_CHARACTERS)).decode()
 
     return Kind(plain(read), str(kind), TEXT_SCHEMA)
 
 
-def _client(node: Node, report: Report, subject: str) -> str | None:
-    value = read_text(node, report, subject, 64)
-    if value is None:
-        return None
+def _client(node: Node, subject: str) -> str:
+    value = read_text(node, subject, 64)
     try:
         return str(ip_address(value))
     except ValueError:
         hint = "such as 192.0.2.1 or 2001:db8::1"
-        complain(report, node, f"client must be one address, not {quoted(value)}", hint)
-        return None
+        raise Fault(f"client must be one address, not {quoted(value)}", hint) from None
 
 
-def _target(node: Node, report: Report, subject: str) -> str | None:
-    value = read_text(node, report, subject, MAX_TARGET_CHARACTERS)
-    if value is None:
-        return None
+def _target(node: Node, subject: str) -> str:
+    value = read_text(node, subject, MAX_TARGET_CHARACTERS)
     if not value.startswith("/"):
-        complain(report, node, f"the path {quoted(value)} does not begin with /", "such as /search?q=x")
-    elif not value.isascii() or " " in value:
+        raise Fault(f"the path {quoted(value)} does not begin with /", "such as /search?q=x")
+    if not value.isascii() or " " in value:
         hint = "write it as a client sends it, percent-encoded: %20 for a blank"
-        complain(report, node, f"the path {quoted(value)} has a blank or a character that is not ASCII", hint)
+        raise Fault(f"the path {quoted(value)} has a blank or a character that is not ASCII", hint)
     return value
 
 
-def _expect(node: Node, report: Report, subject: str, around: Any) -> Expectation | None:
+def _expect(node: Node, report: Report, subject: str, around: Any) -> Expectation:
     if isinstance(node, Mapping):
-        found = EXPECT.read(node, report, around, hint=EXPECT_HINT)
-        return Expectation(**found.attributes()) if found is not None and found.is_sound else None
-    scalar = read_scalar(node, report, subject, "an action and a rule", EXPECT_HINT)
-    if scalar is None:
-        return None
-    match = _EXPECTED.fullmatch(scalar.text.strip())
+        return EXPECT.read(node, report, around, hint=EXPECT_HINT).fill(Expectation)
+    text = read_scalar(node, subject, "an action and a rule", EXPECT_HINT)
+    match = _EXPECTED.fullmatch(text.strip())
     if match is None:
-        complain(report, node, f"expect cannot be {quoted(scalar.text)}", EXPECT_HINT)
-        return None
+        raise Fault(f"expect cannot be {quoted(text)}", EXPECT_HINT)
     if match[1] not in DECISIONS:
-        _unknown_decision(node, report, match[1])
-        return None
+        raise _unknown_decision(match[1])
     if match[2]:
         around.parsed.expected_rules.append((match[2], node.line, node.column))
     return Expectation(match[1], match[2])
 
 
-def _expected_action(node: Node, report: Report, subject: str) -> str | None:
+def _expected_action(node: Node, subject: str) -> str:
     if isinstance(node, Scalar) and node.text not in DECISIONS and not node.is_null:
-        _unknown_decision(node, report, node.text)
-        return None
-    return read_choice(node, report, subject, DECISIONS)
+        raise _unknown_decision(node.text)
+    return read_choice(node, subject, DECISIONS)
 
 
-def _expected_rule(node: Node, report: Report, subject: str, around: Any) -> str | None:
-    rule = read_text(node, report, subject, 200)
-    if rule is not None:
-        around.parsed.expected_rules.append((rule, node.line, node.column))
+def _expected_rule(node: Node, _report: Report, subject: str, around: Any) -> str:
+    rule = read_text(node, subject, 200)
+    around.parsed.expected_rules.append((rule, node.line, node.column))
     return rule
 
 
-def _unknown_decision(node: Node, report: Report, name: str) -> None:
+def _unknown_decision(name: str) -> Fault:
     hint = _MEANT_DECISION.get(folded(name)) or name_hint(name, DECISIONS, "actions")
-    complain(report, node, f"no request ends with {quoted(name)}", hint)
+    return Fault(f"no request ends with {quoted(name)}", hint)
 
+
+_RESTRICTION: Final = noted_name(lambda parsed: parsed.expected_restrictions)
+_VALUE: Final = text(MAX_VALUE_CHARACTERS, empty=True)
 
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
 
 REQUEST: Final = KeyTable(
     subject="request",
     example="request: {user_agent: curl/8.5.0, path: /profiles/1}",
-    meant=_MEANT_REQUEST,
+    meant=meant("request"),
     may_be_empty=True,
     keys={
         "client": Key(Kind(plain(_client), "address", TEXT_SCHEMA), "The client's address; 192.0.2.1 unless given.",
@@ -264,7 +219,7 @@ REQUEST: Final = KeyTable(
             "The path as the client sends it, with the query; / unless given.", examples=("/search?q=ada",)),
         "http_version": Key(_fact(FieldKind.HTTP_VERSION), "The version of HTTP; 1.1 unless given.",
             examples=("1.0", "2")),
-        "user_agent": Key(text(MAX_VALUE_CHARACTERS, empty=True), "The User-Agent header; none unless given.",
+        "user_agent": Key(_VALUE, "The User-Agent header; none unless given.",
             examples=("curl/8.5.0", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"),
             attribute=None),
         "headers": Key(_pairs(FieldKind.HEADER),
@@ -306,7 +261,7 @@ _EXPECT_SCHEMA: Final[Schema] = {
 STEP: Final = KeyTable(
     subject="a step",
     example=_STEPS_EXAMPLE,
-    meant=_MEANT_STEP,
+    meant=meant("step"),
     keys={
         "request": Key(Kind(_request, "request", {"$ref": "#/definitions/request"}),
             "The request; what is left out gets plain defaults.", _NO_REQUEST),

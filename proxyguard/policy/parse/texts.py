@@ -10,6 +10,7 @@ from typing import Final
 from proxyguard.core.problems import Fault, listed, name_hint, quoted
 from proxyguard.policy.fields.field_type import FieldType
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
+from proxyguard.policy.meant import meant
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse.patterns import check_regex
 
@@ -86,28 +87,13 @@ def read_field_name(kind: str, name: str) -> str:
 _NOWHERE: Final = ("country", "asn", "geo", "fingerprint")
 """What other tools have and this one does not: no field that sounds like it is meant."""
 
-_HEADERS: Final = ("referer", "accept", "accept_language", "accept_encoding", "origin", "authorization", "sec_fetch_mode")
-
-_MEANT: Final = {
-    **dict.fromkeys(("ip", "address", "addr", "remote_addr", "client_ip", "source", "src", "network"), "client"),
-    **dict.fromkeys(("ua", "agent", "useragent", "browser"), "user_agent"),
-    **dict.fromkeys(("url", "uri", "location", "route", "request_uri"), "path"),
-    **dict.fromkeys(("domain", "hostname", "server_name", "vhost", "site"), "host"),
-    **dict.fromkeys(("protocol", "version", "http"), "http_version"),
-    **dict.fromkeys(("args", "arg", "params", "param", "query_string", "parameter"), "query.NAME"),
-    **dict.fromkeys(("verb", "request_method"), "method"),
-    **dict.fromkeys(("and",), "all"),
-    **dict.fromkeys(("or", "one_of"), "any"),
-    **dict.fromkeys(("none", "none_of", "unless", "except"), "not"),
-    **{name: f"header.{name.replace('_', '-')}" for name in _HEADERS},
-    "referrer": "header.referer",
-}
+_MEANT: Final = meant("field")
 
 
 def field_hint(name: str) -> str:
     """What an unknown field was probably meant to be."""
-    meant = _MEANT.get(name.lower().replace("-", "_"))
-    if meant is not None:
-        return f"did you mean {quoted(meant)}?"
+    hint = _MEANT.get(name.lower().replace("-", "_"))
+    if hint is not None:
+        return hint
     words = (*field_types(), "any", "all", "not")
     return f"fields: {listed(words)}" if name.lower() in _NOWHERE else name_hint(name, words, "fields")

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Schema
+from proxyguard.core.yaml.kinds import Schema
 from proxyguard.policy.actions.ban import REFUSALS
 from proxyguard.policy.actions.reading import action_schema
 from proxyguard.policy.actions.registry import ACTIONS
-from proxyguard.policy.model import Encoding
 from proxyguard.policy.parse.classes import ACCOUNT, CLASS
 from proxyguard.policy.parse.file import CONTENT, FILE
 from proxyguard.policy.parse.limits import LIMIT
 from proxyguard.policy.parse.restrictions import RESTRICTION
 from proxyguard.policy.parse.rules import RULE
-from proxyguard.policy.parse.signed import DIGESTS, SIGNED_KEYS
+from proxyguard.policy.parse.signed import SIGNED, VARIABLE_SCHEMA
 from proxyguard.policy.parse.tests import REQUEST, RESPONSE, STEP, TEST
 from proxyguard.policy.schema.conditions import condition_definitions
-from proxyguard.policy.schema.descriptions import KEY_WORDS
 
 SCHEMA_ID: Final = "http://json-schema.org/draft-07/schema#"
 
 
 def policy_schema() -> Schema:
-    """The JSON Schema of one rule file."""
     return {
         "$schema": SCHEMA_ID,
         "title": "proxyguard rule file",
@@ -48,7 +45,7 @@ def _definitions() -> Schema:
         "account": ACCOUNT.schema(),
         "class": CLASS.schema(),
         "restriction": RESTRICTION.schema(),
-        "signed": {"anyOf": [_VARIABLE, _object("signed", SIGNED_KEYS, _SIGNED, required=["secret"])]},
+        "signed": {"anyOf": [VARIABLE_SCHEMA, SIGNED.schema()]},
         "rule": RULE.schema(examples=[_EXAMPLE_RULE]),
         "test": TEST.schema(anyOf=[{"required": ["request"]}, {"required": ["steps"]}]),
         "step": STEP.schema(),
@@ -63,19 +60,3 @@ _EXAMPLE_RULE: Final[Schema] = {
     "limit": {"rate": "10/minute", "burst": 5, "per": ["client"]},
     "action": {"tarpit": {"hold": "60s"}},
 }
-
-_VARIABLE: Final[Schema] = {"type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$", "examples": ["SESSION_SECRET"]}
-
-_SIGNED: Final[Schema] = {
-    "secret": _VARIABLE,
-    "separator": {**TEXT_SCHEMA, "examples": ["."]},
-    "digest": {"enum": list(DIGESTS)},
-    "encoding": {"enum": [str(encoding) for encoding in Encoding]},
-    "prefix": {**TEXT_SCHEMA, "examples": ["Bearer "]},
-}
-
-
-def _object(subject: str, keys: tuple[str, ...], values: Schema, required: list[str]) -> Schema:
-    """An object with exactly these keys; a key without a value or a description is a KeyError at once."""
-    properties = {key: {**values[key], "description": KEY_WORDS[f"{subject}.{key}"]} for key in keys}
-    return {"type": "object", "additionalProperties": False, "properties": properties, "required": required}

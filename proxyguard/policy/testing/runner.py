@@ -26,9 +26,7 @@ from proxyguard.policy.explain.report import RuleVerdict, Trace, format_limit
 from proxyguard.policy.explain.trace import trace_with
 from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, TestStep
 from proxyguard.policy.restriction import tags_of
-from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
-
-__all__ = ["SelfTest", "TestFailure", "parse_batch_line", "request_from_sample", "run_tests", "self_test"]
+from proxyguard.policy.testing.sample_requests import request_from_sample
 
 SECRET: Final = b"tests in rule files"
 """Keys the hashes in the keys of a store that lives as long as one test."""
@@ -54,7 +52,6 @@ class TestFailure:
 
     @property
     def problem(self) -> Problem:
-        """The failure as a line of a report."""
         test = f"the test '{self.name}'" if self.name else "the test"
         return Problem(*self.place, f"{test} expected {self.expected}, got {self.got}", self.reason)
 

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any, Final
 
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, slug
+from proxyguard.tools.importers.draft import Draft, DraftTest, ImportFault, slug
 from proxyguard.tools.importers.robots import NEVER_SENT
 from proxyguard.tools.importers.samples import BROWSER, word_fault
 
@@ -72,13 +72,9 @@ def _few(by_function: dict[str, list[str]]) -> dict[str, list[str]]:
 def _add(draft: Draft, function: str, crawlers: list[str]) -> None:
     list_name = slug(function) if function else "other-purposes"
     draft.lists[list_name] = sorted(set(crawlers), key=str.casefold)
-    rule = DraftRule(
-        name=draft.rule_name(list_name),
-        why=f"The list says what they are for: {function}." if function else "The list has them for other or unclear purposes.",
-        when={"user_agent": {"word": f"${list_name}"}},
-        action={"reject": {"message": "This site may not be collected by AI crawlers."}},
-    )
-    draft.rules.append(rule)
+    why = f"The list says what they are for: {function}." if function else "The list has them for other or unclear purposes."
+    action = {"reject": {"message": "This site may not be collected by AI crawlers."}}
+    rule = draft.add(list_name, why, {"user_agent": {"word": f"${list_name}"}}, action)
     for crawler in draft.lists[list_name][:2]:
         if crawler.isascii():
             draft.tests.append(DraftTest({"user_agent": f"Mozilla/5.0 (compatible; {crawler}/1.0)"}, f"reject by {rule.name}"))

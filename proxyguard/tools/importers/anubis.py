@@ -115,11 +115,8 @@ def _add_bot(draft: Draft, bot: Bot) -> None:
     if not conditions:
         draft.note(bot.line, f"{bot.name[:60]} was left out: it has no condition")
         return
-    rule = DraftRule(
-        name=draft.rule_name(bot.name), why=f"The bot {bot.name} of the Anubis policy."[:200],
-        when=reduce(joined, conditions), action=_action(bot), line=bot.line,
-    )  # fmt: skip
-    draft.rules.append(rule)
+    why = f"The bot {bot.name} of the Anubis policy."[:200]
+    rule = draft.add(bot.name, why, reduce(joined, conditions), _action(bot), bot.line)
     _add_test(draft, bot, rule)
 
 
@@ -238,12 +235,8 @@ def _add_thresholds(draft: Draft, root: Mapping) -> None:
         except NotCarried as error:
             draft.note(item.line, f"the threshold {name[:60]} was left out: {error}")
             continue
-        draft.rules.append(
-            DraftRule(
-                name=draft.rule_name(name), why=f"The threshold {name} of the Anubis policy."[:200], when=when,
-                action="reject" if action == "DENY" else {"tag": CHALLENGE_TAG}, line=item.line,
-            )
-        )  # fmt: skip
+        why = f"The threshold {name} of the Anubis policy."[:200]
+        draft.add(name, why, when, "reject" if action == "DENY" else {"tag": CHALLENGE_TAG}, item.line)
 
 
 def _note_rest(draft: Draft, root: Mapping) -> None:

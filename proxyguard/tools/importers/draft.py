@@ -66,6 +66,12 @@ class Draft:
         """Note a part of the source that was left out or changed."""
         self.notes.append(Note(line, text))
 
+    def add(self, label: str, why: str, when: dict[str, Any], action: Plain, line: int = 0, **more: Any) -> DraftRule:
+        """Add a rule, with a name made of the label."""
+        rule = DraftRule(name=self.rule_name(label), why=why, when=when, action=action, line=line, **more)
+        self.rules.append(rule)
+        return rule
+
     def rule_name(self, text: str) -> str:
         """A name for a new rule that no other rule of the draft has; it begins with the rule set's."""
         wanted = slug(f"{self.name}-{text}") if not slug(text).startswith(self.name) else slug(text)

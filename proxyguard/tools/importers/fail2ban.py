@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault
+from proxyguard.tools.importers.draft import Draft, DraftTest, ImportFault
 
 FOREVER_YEAR: Final = 9000
 """fail2ban writes the end of a permanent ban as the last day of the year 9999."""
@@ -49,13 +49,11 @@ def read_fail2ban(text: str, name: str) -> Draft:
     if doubles:
         draft.note(0, f"{doubles} {'address stands' if doubles == 1 else 'addresses stand'} there more than once")
     draft.lists["banned"] = sorted(kept, key=_place)
-    rule = DraftRule(
-        name=draft.rule_name(jail[1] if jail else "banned"), why=f"fail2ban had banned them in {title}.",
-        when={"client": "$banned"}, action="reject", expires=_expires(draft, list(kept.values())),
-    )  # fmt: skip
+    label, why = jail[1] if jail else "banned", f"fail2ban had banned them in {title}."
+    expires = _expires(draft, list(kept.values()))
+    rule = draft.add(label, why, {"client": "$banned"}, "reject", expires=expires)
     if rule.expires is None:
         draft.note(0, "fail2ban lifts bans after a while; here they hold until the rule is taken out. Give it an expires:")
-    draft.rules.append(rule)
     first = draft.lists["banned"][0].partition("/")[0]
     draft.tests.append(DraftTest({"client": first}, f"reject by {rule.name}"))
     other = next((each for each in _EXAMPLES if not _listed(each, kept)), None)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.problems import Fault
 from proxyguard.policy.model import TextKind
 from proxyguard.policy.parse.patterns import check_regex
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, combined, one_or_list, slug
+from proxyguard.tools.importers.draft import Draft, DraftTest, ImportFault, combined, one_or_list, slug
 from proxyguard.tools.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
 
 MAX_TOKENS: Final = 500_000
@@ -36,8 +36,6 @@ _BARE_NAME: Final = re.compile(r"[A-Za-z0-9 _/-]+")
 
 
 class MapLine(NamedTuple):
-    """One line of a map."""
-
     line: int
     source: str
     value: str
@@ -115,12 +113,9 @@ def _add_rule(draft: Draft, target: str, field: str, value: str, members: Sequen
     when = combined("any", [{field: each} for each in (*conditions, *[{"regex": one_or_list(patterns)}] * bool(patterns))])
     if exceptions:
         when["not"] = combined("any", [{field: each} for each in exceptions])
-    rule = DraftRule(
-        name=draft.rule_name(f"{slug(target)}-{slug(value)}" if value != "1" else slug(target)),
-        why=f"The nginx map {target} gave them the value {value}."[:200],
-        when=when, action="reject", line=members[0].line,
-    )  # fmt: skip
-    draft.rules.append(rule)
+    label = f"{slug(target)}-{slug(value)}" if value != "1" else slug(target)
+    why = f"The nginx map {target} gave them the value {value}."[:200]
+    rule = draft.add(label, why, when, "reject", members[0].line)
     if field != "user_agent":
         return
     examples = [example for example in map(example_of, patterns) if example is not None][:3]

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from proxyguard.core.request import inspected_path
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, combined, joined, one_or_list
+from proxyguard.tools.importers.draft import Draft, DraftTest, combined, joined, one_or_list
 from proxyguard.tools.importers.samples import BROWSER, word_fault
 
 EVERYONE: Final = "*"
@@ -55,7 +55,6 @@ class PathPattern(NamedTuple):
 
 
 def read_robots(text: str, name: str) -> Draft:
-    """A draft of the rules."""
     draft = Draft(name, "What robots.txt asks crawlers to leave alone.")
     groups = _merged(_groups(text, draft))
     named = [agent for group in groups for agent in group.agents if agent != EVERYONE]
@@ -140,24 +139,17 @@ def _add(draft: Draft, group: AgentGroup, named: Sequence[str]) -> None:
     condition, label, agent = addressed
     paths, examples = _paths(draft, group)
     if paths is not None:
-        rule = DraftRule(
-            name=draft.rule_name(label), why=f"robots.txt asks {_format_agents(group)} to leave this alone.",
-            when=joined(condition, paths), action="reject", line=group.line,
-        )  # fmt: skip
-        draft.rules.append(rule)
+        why = f"robots.txt asks {_format_agents(group)} to leave this alone."
+        rule = draft.add(label, why, joined(condition, paths), "reject", group.line)
         draft.tests += [DraftTest({"user_agent": agent, "path": path}, f"reject by {rule.name}") for path in examples[:2]]
     if group.delay_seconds:
         _add_delay(draft, group, condition, label, agent)
 
 
 def _add_delay(draft: Draft, group: AgentGroup, condition: dict[str, Any], label: str, agent: str) -> None:
-    rule = DraftRule(
-        name=draft.rule_name(f"{label}-delay"),
-        why=f"robots.txt asks {_format_agents(group)} to wait {group.delay_seconds:g} seconds between two requests.",
-        when=condition, action="reject", line=group.line,
-        limit={"rate": f"{AT_ONCE}/{AT_ONCE * group.delay_seconds:g}s", "per": ["user_agent", "network"]},
-    )  # fmt: skip
-    draft.rules.append(rule)
+    why = f"robots.txt asks {_format_agents(group)} to wait {group.delay_seconds:g} seconds between two requests."
+    limit = {"rate": f"{AT_ONCE}/{AT_ONCE * group.delay_seconds:g}s", "per": ["user_agent", "network"]}
+    rule = draft.add(f"{label}-delay", why, condition, "reject", group.line, limit=limit)
     draft.note(
         group.line, f"the crawl delay is a limit for each network, with {AT_ONCE} requests at once let through ({rule.name})"
     )

@@ -6,14 +6,13 @@ Knows patterns, but not the source that they came from.
 from __future__ import annotations
 
 import re
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from proxyguard.core.problems import Fault
 from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
 from proxyguard.policy.model import FieldKind, TextKind
 from proxyguard.policy.parse.texts import read_text_value
+from proxyguard.tools.data import user_agents
 
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 """A person's user agent, for tests of requests that must not be stopped."""
@@ -21,23 +20,14 @@ BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firef
 MISSING_OR_EMPTY: Final = ("absent", "")
 """The condition for a field that servers call empty: rules distinguish a missing field from an empty one."""
 
-_FILES: Final = ("user-agents.txt", "seldom.txt")
 _ESCAPES: Final = {"d": "1", "w": "a", "s": " ", "S": "a", "D": "a", "W": " ", "b": "", "B": "", "A": "", "z": ""}
 _CLASS_FIRST: Final = re.compile(r"\[(\^?)\\?(.)")
-
-
-@cache
-def browsers() -> tuple[bytes, ...]:
-    """User agents of real browsers, from the package data."""
-    data = files("proxyguard.tools.data") / "browsers"
-    texts = [(data / name).read_text("utf-8") for name in _FILES]
-    return tuple(line.encode() for text in texts for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def browser_hit(kind: TextKind, text: str) -> str | None:
     """A real browser whose user agent the matcher finds."""
     search = compile_pattern(pattern_of(kind, text.encode())).search
-    return next((agent.decode() for agent in browsers() if search(agent) is not None), None)
+    return next((agent.decode() for agent in user_agents() if search(agent) is not None), None)
 
 
 def word_fault(text: str) -> str | None:

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from importlib.resources import files
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Address
@@ -21,12 +20,12 @@ from proxyguard.core.request import Headers, Request
 from proxyguard.policy.compile.facts import FactNumbers, FactTable, number_of
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.model import AtLeast, AtMost, FieldKind, Matcher, Place, Text
+from proxyguard.tools.data import browser_lines, user_agents
 from proxyguard.tools.lint.findings import Finding, Severity
 from proxyguard.tools.lint.texts import matches
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import text_of
 
-USER_AGENT_FILES: Final = ("user-agents.txt", "seldom.txt")
 HEADER_SETS_FILE: Final = "header-sets.jsonl"
 
 MAX_AGENT_SHOWN: Final = 110
@@ -51,33 +50,22 @@ class Browser(NamedTuple):
 
     @property
     def user_agent(self) -> bytes:
-        """What it calls itself."""
         return next(value for name, value in self.headers if name.lower() == b"user-agent")
 
     def request(self) -> Request:
-        """The page view itself."""
         return Request(_CLIENT, b"GET", b"https", b"example.org", _PAGE, self.headers, b"2")
 
 
 def browsers() -> tuple[Browser, ...]:
-    """Every browser of the package data."""
-    data = files("proxyguard.tools.data") / "browsers"
-    agents = [line for name in USER_AGENT_FILES for line in _lines((data / name).read_text("utf-8"))]
-    found = [Browser(((b"User-Agent", agent.encode()),), is_whole=False) for agent in agents]
-    for line in _lines((data / HEADER_SETS_FILE).read_text("utf-8")):
+    found = [Browser(((b"User-Agent", agent),), is_whole=False) for agent in user_agents()]
+    for line in browser_lines(HEADER_SETS_FILE):
         pairs = json.loads(line)["headers"]
         found.append(Browser(tuple((name.encode(), value.encode()) for name, value in pairs), is_whole=True))
     return tuple(found)
 
 
-def _lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-
 @dataclass(slots=True)
 class _Hits:
-    """The browsers that one rule acts on."""
-
     sure: list[Browser] = field(default_factory=list)
     maybe: list[Browser] = field(default_factory=list)
 

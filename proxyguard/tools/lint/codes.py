@@ -36,7 +36,6 @@ LINTS: Final = {lint.code: lint for lint in _ALL}
 
 
 def severity_of(finding: Finding) -> Severity:
-    """How bad a finding is."""
     return finding.severity or LINTS[finding.code].severity
 
 

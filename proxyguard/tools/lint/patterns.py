@@ -11,7 +11,7 @@ from proxyguard.policy.compile.normal_form import Leaf, leaves
 from proxyguard.policy.model import FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.view import PolicyView, RuleView
-from proxyguard.tools.lint.words import text_of
+from proxyguard.tools.lint.words import format_field, text_of
 
 MAX_SHORT: Final = 4
 """Letters of a text that stands in too many others by chance: `bot` is in CUBOT, `lcc` in SLCC1, `code` in Xcode."""
@@ -37,7 +37,7 @@ def _short(item: RuleView, leaf: Leaf, matcher: Text) -> Iterator[Finding]:
     if not short:
         return
     text, word = next(iter(short.items()))
-    field = _field(leaf)
+    field = format_field(leaf)
     more = f" (and {len(short) - 1} more like it)" if len(short) > 1 else ""
     message = f"{matcher.kind} {quoted(text)}{more} finds {quoted(word)} inside of other words too"
     hint = f"{field}: {{word: {word}}} finds it as a whole word, in upper or lower case"
@@ -94,8 +94,3 @@ def _whole(item: RuleView, leaf: Leaf, matcher: Text) -> Iterator[Finding]:
         message = f"user_agent {quoted(bare[0])}{more} is compared with the whole header, which says more than a name"
         hint = f"user_agent: {{word: {bare[0]}}} finds the name in it, as in '{bare[0]}/1.0 (…)'"
         yield item.finding("PG023", message, hint, place=item.source.find_text(item.rule, bare))
-
-
-def _field(leaf: Leaf) -> str:
-    name = str(leaf.test.field)
-    return "user_agent" if name == "header.user-agent" else name

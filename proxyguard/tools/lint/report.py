@@ -33,7 +33,6 @@ class ReportEntry(NamedTuple):
 
 
 def entries(problems: Iterable[Problem], findings: Iterable[Finding]) -> list[ReportEntry]:
-    """Problems and findings, by place."""
     found = [
         ReportEntry(p.file, p.line, p.column, Severity.ERROR, PROBLEM_CODE, p.message, p.hint, is_fixable=False) for p in problems
     ]

@@ -41,8 +41,6 @@ class ListEntry(NamedTuple):
 
 
 class WrittenList(NamedTuple):
-    """A list as a rule file defines it."""
-
     name: str
     place: Place
     file: Path | None
@@ -52,8 +50,6 @@ class WrittenList(NamedTuple):
 
 @dataclass
 class SourceFile:
-    """One rule file."""
-
     path: str
     text: str
     root: Mapping | None
@@ -68,7 +64,6 @@ class SourceFile:
         return ignores_of(self.lines)
 
     def rule_node(self, rule: Rule) -> Mapping | None:
-        """The mapping that a rule was read from."""
         if not self._rules:
             rules = self.root.get("rules") if self.root else None
             for item in rules.items if isinstance(rules, Sequence) else ():

@@ -16,8 +16,6 @@ from proxyguard.tools.lint.source import SourceFile
 
 @dataclass
 class RuleView:
-    """One rule."""
-
     rule: Rule
     rule_set: RuleSet
     source: SourceFile

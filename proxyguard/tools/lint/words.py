@@ -14,7 +14,7 @@ MAX_TEXTS: Final = 3
 
 def format_leaf(leaf: Leaf) -> str:
     """A test as an operator would write it: `path prefix '/api/'`, `not method 'GET'`."""
-    field = "user_agent" if str(leaf.test.field) == "header.user-agent" else str(leaf.test.field)
+    field = format_field(leaf)
     matcher = leaf.test.matcher
     match matcher:
         case Text(kind, texts):
@@ -33,6 +33,11 @@ def format_leaf(leaf: Leaf) -> str:
         case _:
             shown = f"{field} {type(matcher).__name__.lower()}"
     return f"not {shown}" if leaf.negated else shown
+
+
+def format_field(leaf: Leaf) -> str:
+    """The field of a test as an operator would write it."""
+    return "user_agent" if str(leaf.test.field) == "header.user-agent" else str(leaf.test.field)
 
 
 def format_texts(texts: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ then those with few requests. Knows nothing of rules beyond their names.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
@@ -25,63 +26,53 @@ MAX_RULES_SHOWN: Final = 8
 """Rules counted per client; more rules than that stop nobody in practice."""
 
 
+@dataclass(slots=True, eq=False)
 class NetworkRow:
     """The /24 or /48 that clients come from."""
 
-    __slots__ = ("clients", "hashed", "key", "requests", "shadowed", "stopped")
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.hashed = mixed(hash_of(key))
-        self.clients = 0
-        self.requests = 0
-        self.stopped = 0
-        self.shadowed = 0
+    key: str
+    hashed: int
+    clients: int = 0
+    requests: int = 0
+    stopped: int = 0
+    shadowed: int = 0
 
 
+@dataclass(slots=True, eq=False)
 class ClientRow:
     """One client as limits see it: an address, or an IPv6 /64."""
 
-    __slots__ = (
-        "agent", "agents", "assets", "browser", "first", "freed", "hashed", "hours", "key", "last", "last_hour", "logged_in",
-        "network", "newly", "number", "pages", "referers", "requests", "rules", "shadowed", "stopped", "verified",
-    )  # fmt: skip
-
-    def __init__(self, key: str, number: int, network: NetworkRow, *, verified: bool) -> None:
-        self.key = key
-        self.number = number
-        self.hashed = mixed(number if "/" not in key else hash_of(key))
-        self.network = network
-        self.verified = verified
-        self.requests = 0
-        self.stopped = 0
-        self.shadowed = 0
-        self.newly = 0
-        self.freed = 0
-        self.logged_in = 0
-        self.browser = 0
-        self.pages = 0
-        self.assets = 0
-        self.referers = 0
-        self.agent = b""
-        self.agents = 0
-        self.hours = 0
-        self.last_hour = -1
-        self.first = 0.0
-        self.last = 0.0
-        self.rules: dict[str, int] = {}
+    key: str
+    hashed: int
+    network: NetworkRow
+    verified: bool = False
+    requests: int = 0
+    stopped: int = 0
+    shadowed: int = 0
+    newly: int = 0
+    freed: int = 0
+    logged_in: int = 0
+    browser: int = 0
+    pages: int = 0
+    assets: int = 0
+    referers: int = 0
+    agent: bytes = b""
+    agents: int = 0
+    hours: int = 0
+    last_hour: int = -1
+    first: float = 0.0
+    last: float = 0.0
+    rules: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
 class Others:
     """The clients that were folded together."""
 
-    __slots__ = ("requests", "rows", "shadowed", "stopped")
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.requests = 0
-        self.stopped = 0
-        self.shadowed = 0
+    rows: int = 0
+    requests: int = 0
+    stopped: int = 0
+    shadowed: int = 0
 
     def fold(self, row: ClientRow) -> None:
         self.rows += 1
@@ -120,7 +111,8 @@ class ClientTable:
             if len(self.rows) >= self._capacity:
                 self._shrink()
             verified = self._verified is not None and bool(self._verified.find(address.number))
-            row = self.rows[key] = ClientRow(key, address.number, self._network(address.network_key()), verified=verified)
+            hashed = mixed(hash_of(key) if "/" in key else address.number)
+            row = self.rows[key] = ClientRow(key, hashed, self._network(address.network_key()), verified)
             row.network.clients += 1
             self.seen.add(row.hashed)
         found = self._addresses[text] = (address, row)
@@ -131,7 +123,7 @@ class ClientTable:
         if row is None:
             if len(self.networks) >= self._capacity:
                 self._shrink_networks()
-            row = self.networks[key] = NetworkRow(key)
+            row = self.networks[key] = NetworkRow(key, mixed(hash_of(key)))
             self.seen_networks.add(row.hashed)
         return row
 

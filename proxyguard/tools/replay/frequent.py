@@ -19,7 +19,6 @@ class Frequent:
         self._counts: dict[bytes, int] = {}
 
     def add(self, key: bytes) -> None:
-        """Count a key."""
         counts = self._counts
         if key in counts:
             counts[key] += 1
@@ -33,5 +32,4 @@ class Frequent:
         return sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:count]
 
     def keys(self) -> Iterable[bytes]:
-        """The keys that are held."""
         return self._counts.keys()

@@ -22,7 +22,6 @@ MAX_ROWS: Final = 200
 
 
 def html_report(report: ReplayReport, *, full_addresses: bool = False) -> str:
-    """The whole page."""
     log, time = report.log, report.over_time
     return ENVIRONMENT.get_template("report.html").render(
         report=report, log=log, version=__version__, full_addresses=full_addresses, max_rows=MAX_ROWS,

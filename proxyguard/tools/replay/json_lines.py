@@ -108,7 +108,6 @@ class _Layout:
 
     @property
     def knowledge(self) -> Knowledge:
-        """What such a log records of a request."""
         recorded = (
             (FieldKind.QUERY, not self.is_audit), (FieldKind.HTTP_VERSION, self.version is not None or self.request is not None),
             (FieldKind.HOST, self.host is not None), (FieldKind.SCHEME, self.scheme is not None),

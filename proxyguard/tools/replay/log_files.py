@@ -33,8 +33,6 @@ MAX_EXCERPT: Final = 120
 
 
 class MalformedLine(msgspec.Struct, frozen=True):
-    """A line that could not be read."""
-
     file: str
     line: int
     reason: str

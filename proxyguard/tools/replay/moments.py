@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from calendar import timegm
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 _MONTHS: Final = {
@@ -17,7 +18,7 @@ _MONTHS: Final = {
 }
 
 _REMEMBERED: Final = 4096
-"""Minutes in the cache: a log has thousands of lines a minute."""
+"""Minutes in the cache: a log has thousands of lines a minute, and mostly only the second is parsed."""
 
 EARLIEST: Final = 631_152_000.0
 """1990: no web server is older."""
@@ -26,39 +27,25 @@ LATEST: Final = 7_258_118_400.0
 """2200."""
 
 
-class CommonLogTimes:
-    """Parses `23/Nov/2026:09:15:07 +0000`. Minutes are cached, so that mostly only the second is parsed."""
-
-    __slots__ = ("_minutes",)
-
-    def __init__(self) -> None:
-        self._minutes: dict[bytes, float] = {}
-
-    def read(self, text: bytes) -> float:
-        """Unix seconds. Raises ValueError."""
-        minute = text[:18] + text[20:]
-        start = self._minutes.get(minute)
-        if start is None:
-            if len(self._minutes) >= _REMEMBERED:
-                self._minutes.clear()
-            start = self._minutes[minute] = _minute_start(text)
-        return start + int(text[18:20])
+def read_common_log_time(text: bytes) -> float:
+    """Unix seconds of `23/Nov/2026:09:15:07 +0000`. Raises ValueError."""
+    if len(text) < 20:
+        raise ValueError(text)
+    return _minute_start(text[:18], text[20:]) + int(text[18:20])
 
 
-def _minute_start(text: bytes) -> float:
+@lru_cache(_REMEMBERED)
+def _minute_start(text: bytes, zone: bytes) -> float:
     month = _MONTHS.get(text[3:6].title())
-    if len(text) < 20 or month is None or text[2:3] != b"/" or text[11:12] != b":":
+    if month is None or text[2:3] != b"/" or text[11:12] != b":":
         raise ValueError(text)
     day, year, hour, minute = int(text[:2]), int(text[7:11]), int(text[12:14]), int(text[15:17])
     moment = datetime(year, month, day, hour, minute, tzinfo=UTC)
-    zone = text[20:].strip() or b"+0000"
+    zone = zone.strip() or b"+0000"
     if len(zone) != 5 or zone[:1] not in b"+-":
-        raise ValueError(text)
+        raise ValueError(zone)
     offset = int(zone[1:3]) * 3600 + int(zone[3:]) * 60
     return timegm(moment.timetuple()) - (offset if zone[:1] == b"+" else -offset)
-
-
-_COMMON_LOG_TIMES: Final = CommonLogTimes()
 
 
 def read_moment(value: object) -> float:
@@ -76,7 +63,7 @@ def read_moment(value: object) -> float:
     except ValueError:
         pass
     if text[2:3] == "/":
-        return _COMMON_LOG_TIMES.read(text.encode())
+        return read_common_log_time(text.encode())
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

@@ -57,7 +57,7 @@ def replay_report(
     sets = {rule.name: rule_set.name for rule_set in judged.policy.rule_sets for rule in rule_set.rules}
     by_rule = tuple(
         _rule_line(key, found, sets, findings)
-        for key, found in sorted(findings.rules.by_rule.items(), key=lambda item: (-item[1].requests, item[0]))
+        for key, found in sorted(findings.rules.items(), key=lambda item: (-item[1].requests, item[0]))
     )
     difference = None
     if against is not None:
@@ -89,7 +89,6 @@ def replay_report(
 
 
 def share_of(found: Sum) -> Share:
-    """The figures of a sum."""
     exact = found.clients.exact and found.networks.exact
     return Share(found.requests, found.clients.count(), found.networks.count(), found.logged_in, found.verified, exact)
 

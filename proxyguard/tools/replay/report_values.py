@@ -80,8 +80,6 @@ class SuspectLine(msgspec.Struct, frozen=True):
 
 
 class NetworkLine(msgspec.Struct, frozen=True):
-    """A network that many stopped requests came from."""
-
     network: str
     clients: int
     requests: int
@@ -139,8 +137,6 @@ class TimePart(msgspec.Struct, frozen=True):
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
-    """The whole report."""
-
     rules_directory: str
     policy: str
     rule_sets: int
@@ -159,6 +155,5 @@ class ReplayReport(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain

@@ -7,6 +7,7 @@ What a log shows was not stopped by these rules: a client that would have been r
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -21,9 +22,9 @@ from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTa
 from proxyguard.tools.replay.judgeable import MAYBE
 from proxyguard.tools.replay.logged_request import LoggedRequest
 from proxyguard.tools.replay.report_values import STOPPING
-from proxyguard.tools.replay.tally import Change, RuleSum, RuleSums, Sum
+from proxyguard.tools.replay.tally import Change, RuleKey, RuleSum, Sum
 from proxyguard.tools.replay.timeline import Timeline
-from proxyguard.tools.replay.traits import Browsers, is_asset
+from proxyguard.tools.replay.traits import is_asset, looks_like_browser
 
 MAX_BACK_SECONDS: Final = 600.0
 """Longer than servers let a request take; shorter than the gap between one day's log and the next one's beginning."""
@@ -122,12 +123,12 @@ class Findings:
     verified: int = 0
     stopped: Sum = field(default_factory=Sum)
     shadowed: Sum = field(default_factory=Sum)
-    rules: RuleSums = field(default_factory=RuleSums)
-    maybe: dict[str, Sum] = field(default_factory=dict)
+    rules: defaultdict[RuleKey, RuleSum] = field(default_factory=lambda: defaultdict(RuleSum))
+    maybe: defaultdict[str, Sum] = field(default_factory=lambda: defaultdict(Sum))
     """By rule that cannot be judged: the stopped requests that it might have let through."""
     newly: Sum = field(default_factory=Sum)
     freed: Sum = field(default_factory=Sum)
-    changes: dict[Change, RuleSum] = field(default_factory=dict)
+    changes: defaultdict[Change, RuleSum] = field(default_factory=lambda: defaultdict(RuleSum))
     not_addresses: int = 0
 
 
@@ -135,20 +136,14 @@ class Replay:
     """Runs logged requests through one policy, or through two to compare them."""
 
     def __init__(
-        self,
-        policy: CompiledPolicy,
-        against: CompiledPolicy | None = None,
-        *,
-        verified: tuple[Network, ...] = (),
-        host: bytes = b"",
-        scheme: bytes = b"https",
-    ) -> None:
+        self, policy: CompiledPolicy, against: CompiledPolicy | None = None, *,
+        verified: tuple[Network, ...] = (), host: bytes = b"", scheme: bytes = b"https",
+    ) -> None:  # fmt: skip
         """`host` and `scheme` are used where the log has none. `verified`: networks of clients that are known to be good."""
         self._judge = Judge(policy)
         self._against = None if against is None else Judge(against)
         self._host = host
         self._scheme = scheme
-        self._browsers = Browsers()
         self.findings = Findings(ClientTable(verified))
 
     def run(self, entries: Iterable[LoggedRequest], tick: Progress | None = None) -> Findings:
@@ -215,7 +210,7 @@ class Replay:
             row.hours += 1
         if entry.user:
             row.logged_in += 1
-        if self._browsers.looks(agent):
+        if looks_like_browser(agent):
             row.browser += 1
         if is_asset(request.path):
             row.assets += 1
@@ -231,13 +226,10 @@ class Replay:
         for hit in decision.shadow:
             if hit.rule.endswith(MAYBE):
                 if stopped:
-                    maybe = findings.maybe.get(hit.rule)
-                    if maybe is None:
-                        maybe = findings.maybe[hit.rule] = Sum()
-                    maybe.add(row, logged_in=logged_in)
+                    findings.maybe[hit.rule].add(row, logged_in=logged_in)
                 continue
             shadowed = shadowed or hit.action in STOPPING
-            found = findings.rules.of(hit.rule, hit.action, shadow=True)
+            found = findings.rules[RuleKey(hit.rule, hit.action, shadow=True)]
             found.add_request(row, request.path, agent, logged_in=logged_in)
             _count_rule(row, hit.rule)
         if stopped:
@@ -255,7 +247,7 @@ class Replay:
         else:
             findings.timeline.add(PASSED, now)
         if decision.rule != DEFAULT_RULE:
-            found = findings.rules.of(decision.rule, decision.name, shadow=False)
+            found = findings.rules[RuleKey(decision.rule, decision.name, shadow=False)]
             found.add_request(row, request.path, agent, logged_in=logged_in)
 
     def _compare(
@@ -264,10 +256,7 @@ class Replay:
         """Count a request about which the two policies differ: stopped by one, or by another rule."""
         findings = self.findings
         change = Change("" if before.forwards else before.rule, "" if after.forwards else after.rule)
-        found = findings.changes.get(change)
-        if found is None:
-            found = findings.changes[change] = RuleSum()
-        found.add_request(row, request.path, agent, logged_in=logged_in)
+        findings.changes[change].add_request(row, request.path, agent, logged_in=logged_in)
         if not change.before:
             row.newly += 1
             findings.newly.add(row, logged_in=logged_in)

@@ -37,7 +37,6 @@ class Suspicion(NamedTuple):
 
 
 def suspicion(row: ClientRow) -> Suspicion:
-    """Weigh one client."""
     found = [(points, sign) for points, sign, holds in _signs(row) if holds]
     return Suspicion(row, min(MAX_WEIGHT, sum(points for points, _ in found)), tuple(sign for _, sign in found))
 

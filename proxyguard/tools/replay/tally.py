@@ -5,6 +5,7 @@ Knows decisions and client rows; nothing of logs. Every table is bounded by the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from proxyguard.core.distinct import Distinct
@@ -20,20 +21,21 @@ REGISTER_BITS: Final = 13
 """For more of them: a standard error of 1.2 %, twice that around 20,000."""
 
 
+def _distinct() -> Distinct:
+    return Distinct(EXACT_UP_TO, REGISTER_BITS)
+
+
+@dataclass(slots=True, eq=False)
 class Sum:
     """A number of requests with their clients and networks."""
 
-    __slots__ = ("clients", "logged_in", "networks", "requests", "verified")
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.logged_in = 0
-        self.verified = 0
-        self.clients = Distinct(EXACT_UP_TO, REGISTER_BITS)
-        self.networks = Distinct(EXACT_UP_TO, REGISTER_BITS)
+    requests: int = 0
+    logged_in: int = 0
+    verified: int = 0
+    clients: Distinct = field(default_factory=_distinct)
+    networks: Distinct = field(default_factory=_distinct)
 
     def add(self, row: ClientRow, *, logged_in: bool) -> None:
-        """Count one request."""
         self.requests += 1
         self.logged_in += logged_in
         self.verified += row.verified
@@ -41,15 +43,12 @@ class Sum:
         self.networks.add(row.network.hashed)
 
 
+@dataclass(slots=True, eq=False)
 class RuleSum(Sum):
     """The requests that one rule decided or would have decided, with the most frequent paths and user agents."""
 
-    __slots__ = ("agents", "paths")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.agents = Frequent(TOP_PATHS)
-        self.paths = Frequent(TOP_PATHS)
+    agents: Frequent = field(default_factory=lambda: Frequent(TOP_PATHS))
+    paths: Frequent = field(default_factory=lambda: Frequent(TOP_PATHS))
 
     def add_request(self, row: ClientRow, path: bytes, agent: bytes, *, logged_in: bool) -> None:
         """Count one request with its path and user agent."""
@@ -75,20 +74,3 @@ class Change(NamedTuple):
 
     before: str
     after: str
-
-
-class RuleSums:
-    """The sums of the rules that decided something."""
-
-    __slots__ = ("by_rule",)
-
-    def __init__(self) -> None:
-        self.by_rule: dict[RuleKey, RuleSum] = {}
-
-    def of(self, rule: str, action: str, *, shadow: bool) -> RuleSum:
-        """The sum of a rule."""
-        key = RuleKey(rule, action, shadow)
-        found = self.by_rule.get(key)
-        if found is None:
-            found = self.by_rule[key] = RuleSum()
-        return found

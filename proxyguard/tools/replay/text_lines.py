@@ -15,7 +15,7 @@ from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
-from proxyguard.tools.replay.moments import CommonLogTimes, read_moment
+from proxyguard.tools.replay.moments import read_common_log_time, read_moment
 from proxyguard.tools.replay.requests import last_address, read_host, read_request_line, read_target, unescaped
 
 _QUOTED: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
@@ -23,7 +23,8 @@ _HEAD: Final = rb"(\S++) \S++ (.*?) \[([^\]]{20,26})\] " + _QUOTED + rb" (\d{3}|
 
 _COMMON: Final = re.compile(_HEAD)
 _COMBINED: Final = re.compile(_HEAD + rb" " + _QUOTED + rb" " + _QUOTED)
-_VHOST: Final = re.compile(rb"(\S++) " + _HEAD + rb"(?: " + _QUOTED + rb" " + _QUOTED + rb")?")
+_VHOST_COMMON: Final = re.compile(rb"(\S++) " + _COMMON.pattern)
+_VHOST_COMBINED: Final = re.compile(rb"(\S++) " + _COMBINED.pattern)
 _NEXT_QUOTED: Final = re.compile(rb" " + _QUOTED)
 
 _ENVOY: Final = re.compile(
@@ -46,66 +47,48 @@ ENVOY_KNOWLEDGE: Final = Knowledge(
 
 def common_format() -> LogFormat:
     """`%h %l %u %t "%r" %>s %b`: neither user agent nor referer."""
-    times = CommonLogTimes()
-    find = _COMMON.match
-
-    def parse(line: bytes) -> LoggedRequest:
-        found = find(line)
-        if found is None:
-            raise LineError("it is not a line of the common log format")
-        client, user, moment, request, status, size = found.groups()
-        method, target, version = read_request_line(unescaped(request))
-        return LoggedRequest(_time(times, moment), client, method, target, version, (),
-                     status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY)  # fmt: skip
-
-    return LogFormat("common", COMMON_KNOWLEDGE, parse)
+    return _apache_format("common", _COMMON, "it is not a line of the common log format", COMMON_KNOWLEDGE)
 
 
 def combined_format(*, forwarded: bool = False) -> LogFormat:
     """The format of nginx and Apache with referer and user agent. `forwarded`: the client is in the field after those."""
-    times = CommonLogTimes()
-    find = _COMBINED.match
-
-    def parse(line: bytes) -> LoggedRequest:
-        found = find(line)
-        if found is None:
-            raise LineError("it is not a line of the combined log format")
-        client, user, moment, request, status, size, referer, agent = found.groups()
-        if forwarded:
-            client = _forwarded(line, found.end()) or client
-        method, target, version = read_request_line(unescaped(request))
-        headers = _headers(agent, referer)
-        return LoggedRequest(
-            _time(times, moment), client, method, target, version, headers,
-            status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY, referer=referer != b"-",
-        )  # fmt: skip
-
-    return LogFormat("combined", COMBINED_KNOWLEDGE, parse)
+    fault = "it is not a line of the combined log format"
+    return _apache_format("combined", _COMBINED, fault, COMBINED_KNOWLEDGE, forwarded=forwarded)
 
 
 def vhost_format(*, agents: bool) -> LogFormat:
     """Apache's `vhost_combined`: the host and its port before a combined line; without `agents`, before a common one."""
-    times = CommonLogTimes()
-    find = _VHOST.match
-    knowledge = (COMBINED_KNOWLEDGE if agents else COMMON_KNOWLEDGE).given(FieldKind.HOST)
+    name, knowledge = ("vhost-combined", COMBINED_KNOWLEDGE) if agents else ("vhost-common", COMMON_KNOWLEDGE)
+    pattern = _VHOST_COMBINED if agents else _VHOST_COMMON
+    fault = "it is not a line of the vhost_combined log format"
+    return _apache_format(name, pattern, fault, knowledge.given(FieldKind.HOST), has_host=True)
+
+
+def _apache_format(
+    name: str, pattern: re.Pattern[bytes], fault: str, knowledge: Knowledge, *, has_host: bool = False, forwarded: bool = False
+) -> LogFormat:
+    """Lines that the pattern finds: the host, if there is one, the fields of _HEAD, then referer and agent, if there are any."""
+    find = pattern.match
 
     def parse(line: bytes) -> LoggedRequest:
         found = find(line)
-        if found is None or (agents and found[9] is None):
-            raise LineError("it is not a line of the vhost_combined log format")
-        host, client, user, moment, request, status, size, referer, agent = found.groups()
-        if b"." not in client and b":" not in client:
+        if found is None:
+            raise LineError(fault)
+        host, fields = (read_host(found[1]), found.groups()[1:]) if has_host else (b"", found.groups())
+        client, user, moment, request, status, size, *named = fields
+        if has_host and b"." not in client and b":" not in client:
             raise LineError("no address follows the host")
+        if forwarded:
+            client = _forwarded(line, found.end()) or client
         method, target, version = read_request_line(unescaped(request))
-        host = read_host(host)
-        headers = ((b"Host", host), *(_headers(agent, referer) if agents else ()))
+        referer, agent = named or (b"-", b"-")
+        headers = _headers(agent, referer) if named else ()
         return LoggedRequest(
-            _time(times, moment), client, method, target, version, headers,
-            status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY,
-            referer=agents and referer != b"-", host=host,
+            _time(moment), client, method, target, version, ((b"Host", host), *headers) if has_host else headers,
+            status=_number(status), bytes_sent=_number(size), user=user not in _NOBODY, referer=referer != b"-", host=host,
         )  # fmt: skip
 
-    return LogFormat("vhost-combined" if agents else "vhost-common", knowledge, parse)
+    return LogFormat(name, knowledge, parse)
 
 
 def envoy_format() -> LogFormat:
@@ -168,9 +151,9 @@ def _forwarded(line: bytes, end: int) -> bytes | None:
     return None if found is None or found[1] in _NOBODY else last_address(found[1])
 
 
-def _time(times: CommonLogTimes, text: bytes) -> float:
+def _time(text: bytes) -> float:
     try:
-        return times.read(text)
+        return read_common_log_time(text)
     except ValueError as error:
         raise LineError(f"the time {_shown(text)} cannot be read") from error
 

@@ -18,14 +18,11 @@ MAX_LINES: Final = 40
 
 
 class Line(NamedTuple):
-    """One line of the report."""
-
     text: str
     heading: bool = False
 
 
 def text_report(report: ReplayReport) -> Iterator[Line]:
-    """The lines of the report."""
     yield from _opening(report)
     for mode, title in (("enforce", "Decided by rule"), ("shadow", "Rules in shadow: what they would have done")):
         rules = [line for line in report.by_rule if line.mode == mode]

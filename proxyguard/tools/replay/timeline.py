@@ -5,6 +5,7 @@ Begins with columns of a second and widens them as the span grows. Knows nothing
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import Final
 
 MAX_COLUMNS: Final = 120
@@ -23,7 +24,7 @@ class Timeline:
     def __init__(self) -> None:
         self._level = 0
         self.width_seconds = WIDTHS_SECONDS[0]
-        self._rows: dict[str, dict[int, int]] = {}
+        self._rows: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._first: int | None = None
         self._last = 0
 
@@ -34,10 +35,7 @@ class Timeline:
         if first is None or column < first or column > self._last:
             self._stretch(column)
             column = int(now) // self.width_seconds
-        row = self._rows.get(name)
-        if row is None:
-            row = self._rows[name] = {}
-        row[column] = row.get(column, 0) + 1
+        self._rows[name][column] += 1
 
     def _stretch(self, column: int) -> None:
         self._first = column if self._first is None else min(self._first, column)
@@ -50,10 +48,9 @@ class Timeline:
         self._level += 1
         new = self.width_seconds = WIDTHS_SECONDS[self._level]
         for name, row in self._rows.items():
-            wide: dict[int, int] = {}
+            wide: Counter[int] = Counter()
             for column, count in row.items():
-                place = column * old // new
-                wide[place] = wide.get(place, 0) + count
+                wide[column * old // new] += count
             self._rows[name] = wide
         self._first = (self._first or 0) * old // new
         self._last = self._last * old // new
@@ -65,10 +62,9 @@ class Timeline:
 
     @property
     def columns(self) -> int:
-        """How many columns there are."""
         return 0 if self._first is None else self._last - self._first + 1
 
     def row(self, name: str) -> list[int]:
         """The counts of a row, one a column."""
-        row, first = self._rows.get(name, {}), self._first or 0
-        return [row.get(first + column, 0) for column in range(self.columns)]
+        row, first = self._rows.get(name, Counter()), self._first or 0
+        return [row[first + column] for column in range(self.columns)]

@@ -6,6 +6,7 @@ Knows nothing of rules. The lists are deliberately short: a weight in a table ne
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 ASSETS: Final = frozenset(
@@ -27,20 +28,8 @@ def is_asset(path: bytes) -> bool:
     return path.rpartition(b".")[2].lower() in ASSETS
 
 
-class Browsers:
-    """Remembers which user agents look like a browser's."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, bool] = {}
-
-    def looks(self, agent: bytes) -> bool:
-        """Whether a user agent looks like a browser's and does not say that it is a robot."""
-        known = self._known.get(agent)
-        if known is None:
-            if len(self._known) >= MAX_REMEMBERED:
-                self._known.clear()
-            text = agent[:512]
-            known = self._known[agent] = _BROWSER.match(text) is not None and _ROBOT.search(text) is None
-        return known
+@lru_cache(MAX_REMEMBERED)
+def looks_like_browser(agent: bytes) -> bool:
+    """Whether a user agent looks like a browser's and does not say that it is a robot."""
+    text = agent[:512]
+    return _BROWSER.match(text) is not None and _ROBOT.search(text) is None

@@ -66,7 +66,6 @@ def post(number: int) -> Post | None:
 
 
 def people_page(page: int) -> list[Person]:
-    """One page of people, from page 1."""
     first = (page - 1) * PAGE_SIZE + 1
     return [found for number in range(first, first + PAGE_SIZE) if (found := person(number))]
 

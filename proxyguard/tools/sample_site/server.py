@@ -18,7 +18,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler, stream_request_body
 from tornado.websocket import WebSocketHandler
 
-from proxyguard.tools.sample_site import content, pages
+from proxyguard.tools.sample_site import content
 
 MIB: Final = 1024 * 1024
 MAX_DOWNLOAD: Final = 4096 * MIB
@@ -27,21 +27,22 @@ CHUNK: Final = bytes(range(256)) * 1024
 """256 KiB of a download: a pattern, so that a lost or repeated byte shows in a digest."""
 
 
+ROBOTS: Final = "User-agent: *\nDisallow: /search\nDisallow: /api/\nCrawl-delay: 10\nSitemap: /sitemap.xml\n"
+SECURITY: Final = "Contact: mailto:security@example.org\nExpires: 2030-01-01T00:00:00Z\nPreferred-Languages: en\n"
+
+
 class Page(RequestHandler):
     """What all answers have in common."""
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "commons")
+        self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def head(self, *parts: str) -> Awaitable[None] | None:
         return self.get(*parts)
 
-    def html(self, text: str) -> None:
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write(text)
-
-    def text(self, text: str, kind: str = "text/plain") -> None:
+    def text(self, text: str | bytes, kind: str = "text/plain") -> None:
         self.set_header("Content-Type", f"{kind}; charset=utf-8")
         self.write(text)
 
@@ -56,48 +57,54 @@ class Page(RequestHandler):
             raise HTTPError(400) from None
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        self.html(pages.frame(f"{status_code}", f"<h1>{status_code}</h1><p>{self._reason}</p>"))
+        self.render("error.html", status=status_code, reason=self._reason)
+
+
+def found[T](value: T | None) -> T:
+    """A person or post that there is. Raises HTTPError for one that there is not."""
+    if value is None:
+        raise HTTPError(404)
+    return value
 
 
 class Home(Page):
     def get(self) -> None:
-        self.html(pages.home())
+        self.render("home.html", posts=content.posts_page(1))
 
 
 class Profiles(Page):
     def get(self) -> None:
-        self.html(pages.profiles(int(self.number("page", 1, 1, 1000))))
+        page = int(self.number("page", 1, 1, 1000))
+        pages = -(-content.PEOPLE // content.PAGE_SIZE)
+        self.render("profiles.html", people=content.people_page(page), page=page, pages=pages)
 
 
 class Profile(Page):
     def get(self, number: str) -> None:
-        found = content.person(int(number))
-        if found is None:
-            raise HTTPError(404)
-        self.html(pages.profile(found))
+        person = found(content.person(int(number)))
+        self.render("profile.html", person=person, posts=content.posts_by(person))
 
 
 class PostPage(Page):
     def get(self, number: str) -> None:
-        found = content.post(int(number))
-        if found is None:
-            raise HTTPError(404)
-        self.html(pages.single_post(found))
+        self.render("post.html", posts=[found(content.post(int(number)))])
 
 
 class Search(Page):
     def get(self) -> None:
-        self.html(pages.results(self.get_query_argument("q", "")[:100]))
+        words = self.get_query_argument("q", "")[:100]
+        self.render("results.html", words=words, people=content.search(words))
 
 
 class Feed(Page):
     def get(self) -> None:
-        self.text(pages.feed(self.origin()), "application/atom+xml")
+        feed = self.render_string("feed.xml", origin=self.origin(), posts=content.posts_page(1))
+        self.text(feed, "application/atom+xml")
 
 
 class Sitemap(Page):
     def get(self) -> None:
-        self.text(pages.sitemap(self.origin()), "application/xml")
+        self.text(self.render_string("sitemap.xml", origin=self.origin(), people=content.PEOPLE), "application/xml")
 
 
 class PlainPage(Page):
@@ -108,57 +115,58 @@ class PlainPage(Page):
         self.text(self._text)
 
 
-class SignUp(Page):
+class Form(Page):
+    """A form, with what came of the last try."""
+
+    title: str
+
     def get(self) -> None:
-        self.html(pages.form("Sign up", "/signup"))
+        self.answer()
+
+    def answer(self, note: str = "", tone: str = "", status: int = 200) -> None:
+        self.set_status(status)
+        self.render("form.html", title=self.title, note=note, tone=tone)
+
+
+class SignUp(Form):
+    title = "Sign up"
 
     def post(self) -> None:
         email = self.get_body_argument("email", "")[:200]
         if content.is_taken(email):
-            self.set_status(409)
-            self.html(pages.form("Sign up", "/signup", "That address has an account already.", "bad"))
+            self.answer("That address has an account already.", "bad", 409)
         else:
-            self.html(pages.form("Sign up", "/signup", f"Welcome, {email}!", "good"))
+            self.answer(f"Welcome, {email}!", "good")
 
 
-class LogIn(Page):
-    def get(self) -> None:
-        self.html(pages.form("Log in", "/login"))
+class LogIn(Form):
+    title = "Log in"
 
     def post(self) -> None:
         if self.get_body_argument("password", "") == "correct horse":
             self.set_cookie("session", "sample", httponly=True, samesite="Lax")
-            self.html(pages.form("Log in", "/login", "You are in.", "good"))
+            self.answer("You are in.", "good")
         else:
-            self.set_status(401)
-            self.html(pages.form("Log in", "/login", "That is not the password.", "bad"))
+            self.answer("That is not the password.", "bad", 401)
 
 
 class Live(Page):
     def get(self) -> None:
-        self.html(pages.live())
+        self.render("live.html")
 
 
 class ApiProfile(Page):
     def get(self, number: str) -> None:
-        found = content.person(int(number))
-        if found is None:
-            raise HTTPError(404)
-        self.write(found._asdict())
+        self.write(found(content.person(int(number)))._asdict())
 
 
 class HeadersPage(Page):
     """What arrived here: method, target and header fields, for a look at what a proxy does to them."""
 
     def get(self) -> None:
-        self.write(
-            {
-                "method": self.request.method,
-                "target": self.request.uri,
-                "headers": sorted(self.request.headers.get_all()),
-                "peer": self.request.remote_ip,
-            }
-        )
+        asked = self.request
+        headers = sorted(asked.headers.get_all())
+        self.write({"method": asked.method, "target": asked.uri, "headers": headers, "peer": asked.remote_ip})
 
     post = get
 
@@ -240,7 +248,6 @@ class Echo(WebSocketHandler):
 
 
 def application() -> Application:
-    """The site's routes."""
     return Application(
         [
             (r"/", Home),
@@ -253,8 +260,8 @@ def application() -> Application:
             (r"/live", Live),
             (r"/feed\.xml|/feeds/all\.xml", Feed),
             (r"/sitemap\.xml", Sitemap),
-            (r"/robots\.txt", PlainPage, {"text": pages.ROBOTS}),
-            (r"/\.well-known/security\.txt", PlainPage, {"text": pages.SECURITY}),
+            (r"/robots\.txt", PlainPage, {"text": ROBOTS}),
+            (r"/\.well-known/security\.txt", PlainPage, {"text": SECURITY}),
             (r"/healthz", PlainPage, {"text": "ok\n"}),
             (r"/api/profiles/(\d{1,6})", ApiProfile),
             (r"/api/headers", HeadersPage),
@@ -265,6 +272,7 @@ def application() -> Application:
             (r"/ws", Echo),
             (r"/static/(.*)", StaticFileHandler, {"path": str(Path(__file__).with_name("static"))}),
         ],
+        template_path=str(Path(__file__).with_name("templates")),
         websocket_max_message_size=16 * MIB,
         default_handler_class=NotFoundPage,
         log_function=lambda _: None,

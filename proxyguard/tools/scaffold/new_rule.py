@@ -122,7 +122,6 @@ def _scalar(text: str) -> str:
 
 
 def new_file(rule: NewRule, name: str) -> str:
-    """A rule file with nothing but this rule."""
     return NEW_FILE.format(
         name=name,
         description="Rules of our own, added as they were needed.",

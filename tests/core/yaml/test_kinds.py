@@ -28,6 +28,7 @@ from proxyguard.core.yaml.kinds import (
     whole,
 )
 from proxyguard.core.yaml.nodes import Node, read_yaml
+from proxyguard.core.yaml.values import read_or_report
 
 POT = KeyTable(
     subject="a pot",
@@ -50,7 +51,7 @@ def node(yaml: str, report: Report) -> Node:
 
 def read(yaml: str, table: KeyTable = POT) -> tuple[Found | None, list[tuple[int, str, str]]]:
     report = Report("x.yaml")
-    found = table.read(node(yaml, report), report)
+    found = read_or_report(node(yaml, report), report, table.read, report)
     return found, [(problem.column, problem.message, problem.hint) for problem in report.problems]
 
 

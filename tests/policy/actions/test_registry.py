@@ -48,9 +48,8 @@ class Log:
     book: str
 
 
-def _read(node: Any, report: Any, _subject: str) -> Log | None:
-    name = read_name(node, report, "the book")
-    return None if name is None else Log(name)
+def _read(node: Any, _subject: str) -> Log:
+    return Log(read_name(node, "the book"))
 
 
 TEXT = """

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.tools.lint.browsers import USER_AGENT_FILES, browsers
+from proxyguard.tools.data import USER_AGENT_FILES
+from proxyguard.tools.lint.browsers import browsers
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.report import as_text, entries
 from tests.tools.lint.writing import findings_in, said

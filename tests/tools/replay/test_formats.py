@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxyguard.tools.replay.detect import FORMATS, detect_format
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
-from proxyguard.tools.replay.moments import CommonLogTimes, read_moment
+from proxyguard.tools.replay.moments import read_common_log_time, read_moment
 
 TIME = 1_795_425_307.0  # 2026-11-23 09:15:07 UTC
 CLF = "23/Nov/2026:09:15:07 +0000"
@@ -293,6 +293,5 @@ def test_what_is_no_time_is_refused(value: object) -> None:
     ],
 )  # fmt: skip
 def test_common_log_times_keep_their_zone(text: str, seconds: float) -> None:
-    times = CommonLogTimes()
-    assert times.read(text.encode()) == seconds
-    assert times.read(text.encode()) == seconds  # the second time from memory
+    assert read_common_log_time(text.encode()) == seconds
+    assert read_common_log_time(text.encode()) == seconds  # the second time from memory

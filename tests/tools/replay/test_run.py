@@ -191,6 +191,6 @@ def test_a_replay_decides_as_the_engine_does_live(tmp_path: Path, make: Callable
             expected.update((hit.rule, hit.action, True) for hit in decision.shadow)
     file = LogFile(str(path), None, forwarded=False)
     findings = Replay(policy).run(in_time_order([file], Journal(), None))
-    assert {tuple(key): found.requests for key, found in findings.rules.by_rule.items()} == expected
+    assert {tuple(key): found.requests for key, found in findings.rules.items()} == expected
     assert findings.stopped.requests > 500
     assert len(expected) >= rules

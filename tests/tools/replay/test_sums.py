@@ -13,7 +13,7 @@ from proxyguard.tools.replay.frequent import Frequent
 from proxyguard.tools.replay.suspects import suspicion
 from proxyguard.tools.replay.tally import EXACT_UP_TO, REGISTER_BITS
 from proxyguard.tools.replay.timeline import MAX_COLUMNS, Timeline
-from proxyguard.tools.replay.traits import Browsers, is_asset
+from proxyguard.tools.replay.traits import is_asset, looks_like_browser
 from tests.tools.replay.lines import FIREFOX
 
 
@@ -123,7 +123,7 @@ def test_clients_of_a_list_are_verified() -> None:
     ],
 )  # fmt: skip
 def test_a_browser_looks_like_one(agent: str, looks: bool) -> None:
-    assert Browsers().looks(agent.encode()) is looks
+    assert looks_like_browser(agent.encode()) is looks
 
 
 @pytest.mark.parametrize(
