@@ -86,9 +86,9 @@ def test_every_variable_of_the_image_is_a_setting() -> None:
 
 def test_the_published_ports_are_those_that_proxyguard_listens_on() -> None:
     settings = container_settings()
-    assert GUARD["ports"] == [f"8080:{settings.listen.port}", f"127.0.0.1:9901:{settings.admin.port}"]
-    assert (settings.listen.host, settings.admin.host) == ("0.0.0.0", "0.0.0.0")
-    assert last("EXPOSE") == str(settings.listen.port)
+    assert GUARD["ports"] == [f"8080:{settings.listen[0].port}", f"127.0.0.1:9901:{settings.admin.port}"]
+    assert (settings.listen[0].host, settings.admin.host) == ("0.0.0.0", "0.0.0.0")
+    assert last("EXPOSE") == str(settings.listen[0].port)
 
 
 def test_the_mounted_rules_are_those_that_proxyguard_reads() -> None:

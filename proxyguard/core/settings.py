@@ -45,26 +45,48 @@ class OnStoreDown(StrEnum):
     """Nothing, and requests that a limit would count are refused."""
 
 
+class UpstreamReuse(StrEnum):
+    """When a connection to an upstream may carry another request, which may be another client's."""
+
+    NEVER = "never"
+    SAFE = "safe"
+    """Not after messages of a kind that some servers end elsewhere than we do."""
+    ALWAYS = "always"
+    """Whenever both messages were whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """A TCP address to listen on; port 0 lets the kernel choose."""
+    """An address to listen on: TCP, where port 0 lets the kernel choose, or a Unix socket.
+
+    `path` is of the Unix socket, `mode` its file's permissions; empty for TCP. `redirects`: what comes in clear text is sent to
+    https.
+    """
 
     host: str
     port: int
+    path: str = ""
+    mode: int = 0o660
+    redirects: bool = False
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One web server behind us."""
+    """One web server behind us. `path` is of its Unix socket, empty for TCP."""
 
     scheme: str
     host: str
     port: int
+    path: str = ""
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         return f"{self.scheme}://{self.host}:{self.port}"
 
 
@@ -86,6 +108,22 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A request that each worker sends to every address of a site's upstreams.
+
+    `statuses` are those of a site that is well; empty: 200 to 399. So many checks in a row as `down_after` and `up_after` say
+    leave an address out and bring it back.
+    """
+
+    path: str
+    interval_seconds: float = 5.0
+    timeout_seconds: float = 2.0
+    statuses: tuple[int, ...] = ()
+    down_after: int = 3
+    up_after: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Hosts that share upstreams, certificate and rule sets. `*.example.org` matches one or more labels; `*` any host."""
 
@@ -93,6 +131,8 @@ class Site:
     upstreams: tuple[Upstream, ...] = ()
     certificate: Certificate | None = None
     upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
+    upstream_reuse: UpstreamReuse = UpstreamReuse.SAFE
+    health: HealthCheck | None = None
     rule_sets: tuple[str, ...] | None = None
     """Names of the rule sets that apply; None means all."""
     paths: SiteReading | None = None
@@ -121,6 +161,8 @@ class Bounds:
     """From the end of the request to the response head; then 504."""
     upstream_gap_seconds: float = 300.0
     """Between bytes of a response; event streams send comments more often than that."""
+    response_head_bytes: int = 64 * KIB
+    """Status line and header section of a response, and the trailers; then 502."""
     tls_handshake_seconds: float = 10.0
     client_hello_bytes: int = 16 * KIB
     head_bytes: int = 32 * KIB
@@ -217,7 +259,7 @@ class Recycle:
 class Settings:
     """All settings of a process."""
 
-    listen: Listen = Listen("0.0.0.0", 8080)  # noqa: S104 - a front faces every interface unless told otherwise
+    listen: tuple[Listen, ...] = (Listen("0.0.0.0", 8080),)  # noqa: S104 - a front faces every interface unless told otherwise
     admin: Listen = Listen("127.0.0.1", 9901)
     admin_hosts: tuple[str, ...] = ()
     """Names by which the admin port may be asked beside `localhost`, the one it listens on, and addresses; `*`: any."""

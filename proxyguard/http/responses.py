@@ -38,6 +38,7 @@ DEFAULT_MESSAGES: Final = {
     503: "The site cannot answer just now.",
     504: "The site took too long to answer.",
     505: "This version of HTTP is not spoken here.",
+    508: "The request would have gone round in circles.",
 }
 """What a page says when the rule gives no message, by status."""
 
@@ -111,6 +112,14 @@ def render(decision: Decision, reference: str, *, accept: bytes = b"") -> Answer
 def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_seconds: float | None = None) -> Answer:
     """The answer to a request that is malformed, too large, or that no upstream could answer."""
     return _answer(status, None, reference, accept, retry_after_seconds)
+
+
+def to_https(method: bytes, host: bytes, target: bytes) -> Answer:
+    """Send a client from http to https, to the same host and target: 301 where the method stays the same anyhow, else 308."""
+    status = 301 if method in (b"GET", b"HEAD") else 308
+    location = b"https://%b%b" % (host, b"/" if target == b"*" else target)
+    fields = ((b"Location", location), (b"Content-Type", TEXT), (b"Cache-Control", b"no-store"))
+    return Answer(status, reason_phrase(status), fields, b"This site is served over https.\n")
 
 
 @dataclass(frozen=True, slots=True)

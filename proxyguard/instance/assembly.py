@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from hashlib import blake2b
 from typing import NamedTuple
 
 from proxyguard.adapters.mitmproxy.front import Front
@@ -19,6 +20,12 @@ from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally
+
+
+def _hop(settings: Settings, secret: bytes) -> bytes:
+    """An instance's mark on what it forwards: the same for its workers, another for each instance that has the same secret."""
+    name = f"{socket.gethostname()} {settings.listen} {settings.admin}"
+    return blake2b(name.encode(), key=secret[:64], digest_size=8, person=b"hop").hexdigest().encode()
 
 
 class Assembly(NamedTuple):
@@ -48,11 +55,18 @@ def assemble(
         accounts=accounts, tally=tally,
     )  # fmt: skip
     accept_filter = AcceptFilter(store, settings, policy)
-    front = Front(settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer)
+    front = Front(
+        settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer,
+        hop=_hop(settings, secret),
+    )  # fmt: skip
     counts.gauge(
         "one_client_suspected", "1 while nearly all traffic seems to come from one private address.",
         lambda: guard.one_client.suspected,
     )  # fmt: skip
+    counts.gauge("upstreams_out", "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
+        lambda: front.stats().get("upstreams_out", 0))  # fmt: skip
+    counts.gauge("upstream_connections", "Open connections to upstreams.",
+        lambda: front.stats().get("upstream_connections", 0))  # fmt: skip
     counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
     refusals = "Sessions not remembered because their client network had its share."
     counts.gauge("account_refusals", refusals, lambda: accounts.refusals)

@@ -122,6 +122,7 @@ class Supervisor:
             "policy": workers[0]["policy"] if workers else "",
             "rules": dict(self._counts.rules),
             **self._controller.status(),
+            "upstreams": workers[0]["upstreams"] if workers else [],
             "workers": [worker["pid"] for worker in workers],
             "restarts": self._pool.restarts,
             "connections": sum(worker["connections"] for worker in workers),

@@ -186,6 +186,7 @@ class Worker:
             "policy": self.guard.policies.digest,
             "rules": dict(self.counts.rules),
             "front": self._front.stats(),
+            "upstreams": self._front.upstreams(),
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,

@@ -17,13 +17,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
+from proxyguard.adapters.mitmproxy.listener import close_sockets, listen_of
 from proxyguard.core.decision import Mode
-from proxyguard.core.settings import Listen, Settings
+from proxyguard.core.settings import Settings
 from proxyguard.instance.children import spawn_module
 from proxyguard.instance.control.client import CommandRefused, ControlError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.policy_transfer import write_parts
-from proxyguard.instance.shared_port import Sockets, bind
+from proxyguard.instance.shared_port import Sockets, bind, distinct
 from proxyguard.instance.worker_main import Assignment
 from proxyguard.instance.worker_process import WorkerProcess
 from proxyguard.limits.clock import CLOCK
@@ -92,8 +93,7 @@ class WorkerPool:
     def bind(self) -> None:
         """Bind the listening sockets. Raises OSError."""
         self._sockets = bind(self._settings)
-        names = [listening.getsockname() for listening in self._sockets[0]]
-        self.addresses = tuple(str(Listen(name[0], name[1])) for name in names)
+        self.addresses = tuple(str(listen_of(listening, self._settings.listen)) for listening in self._sockets[0])
 
     async def start(self) -> None:
         """Start every worker, wait until all carry traffic, and keep them running. Raises OSError when one does not come up."""
@@ -104,8 +104,7 @@ class WorkerPool:
         """Let all workers drain and end."""
         for watch in self._watches:
             watch.cancel()
-        for listening in (each for sockets in self._sockets for each in sockets):
-            listening.close()
+        close_sockets(distinct(self._sockets))
         limit = self._settings.drain_seconds + 10
         await asyncio.gather(*(process.stop(limit) for process in self._processes.values()))
 

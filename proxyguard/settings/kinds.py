@@ -1,4 +1,4 @@
-"""The kinds of values that only settings have: listening addresses, upstreams, hosts, sites, networks, paths, secrets.
+"""The kinds of values that only settings have: hosts, sites, networks, paths, secrets; addresses to listen on are in addresses.
 
 Knows nothing of which setting has which kind, or whether a node came from a file, a variable or the command line.
 """
@@ -9,12 +9,11 @@ import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, name_hint, quoted
 from proxyguard.core.reading import PRESETS, STRICT, SiteReading
-from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, HealthCheck, Site, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -32,9 +31,11 @@ from proxyguard.core.yaml.kinds import (
     one_or_more,
     plain,
     text,
+    whole,
+    word,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_each, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import complain, read_each, read_integer, read_name, read_scalar, read_text
 from proxyguard.http.claims import is_claim
 from proxyguard.http.forwarded import OURS
 from proxyguard.limits.stores.nodes import StoreUrl
@@ -43,56 +44,14 @@ from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.texts import read_field_name
+from proxyguard.settings.addresses import UPSTREAMS
 
-MAX_UPSTREAMS: Final = 64
 MAX_SITES: Final = 10_000
 MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
 MIN_SECRET_CHARACTERS: Final = 16
 MAX_KEPT_CLAIMS: Final = 100
 MAX_ADMIN_HOSTS: Final = 100
-
-_LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:8080'; port 0 lets the system choose"
-_UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000 or https://origin.example.org"
-
-_HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(\d{1,5})", re.ASCII)
-
-
-def _listen(node: Node, subject: str) -> Listen:
-    """`HOST:PORT`; without a host, every interface."""
-    text = read_scalar(node, subject, "HOST:PORT", _LISTEN_HINT)
-    match = _HOST_PORT.fullmatch(text)
-    if match and int(match[2]) <= 65535:
-        return Listen(match[1].strip("[]") or "0.0.0.0", int(match[2]))  # noqa: S104 - `:8080` means every interface
-    hint = f"did you mean 0.0.0.0:{text}?" if text.isdecimal() else _LISTEN_HINT
-    raise Fault(f"{subject} must be HOST:PORT, not {quoted(text)}", "ports end at 65535" if match else hint)
-
-
-def _upstreams(node: Node, report: Report, subject: str, _around: Any) -> tuple[Upstream, ...]:
-    """One URL or a list of them."""
-    items = items_of(node)
-    if not 1 <= len(items) <= MAX_UPSTREAMS:
-        raise Fault(f"{subject} has {len(items)} entries", f"1 to {MAX_UPSTREAMS}; {_UPSTREAM_HINT}")
-    return read_each(items, report, lambda item: _upstream(item, subject))
-
-
-def _upstream(node: Node, subject: str) -> Upstream:
-    text = read_scalar(node, subject, "a URL", _UPSTREAM_HINT)
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError:
-        host = port = None
-        url = urlsplit("")
-    if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
-        hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
-        raise Fault(f"{subject} must be a URL, not {quoted(text)}", hint)
-    if url.username is not None or url.password is not None:
-        raise Fault(f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
-    if url.path not in ("", "/") or url.query or url.fragment:
-        hint = f"did you mean {url.scheme}://{url.netloc}? the path of a request is kept as it is"
-        raise Fault(f"{subject} {quoted(text)} has a path", hint)
-    return Upstream(url.scheme, host, port if port is not None else 443 if url.scheme == "https" else 80)
 
 
 def _networks(node: Node, report: Report, subject: str, _around: Any) -> tuple[Network, ...]:
@@ -242,12 +201,8 @@ def _rule_sets(node: Node, report: Report, _subject: str, _around: Any) -> tuple
 
 
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-_URLS: Final = one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, minItems=1, maxItems=MAX_UPSTREAMS)
 
-LISTEN: Final = Kind(
-    plain(_listen), "HOST:PORT", {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}$"}
-)
-UPSTREAMS: Final = Kind(_upstreams, "URL, or a list of URLs", _URLS)
+UPSTREAM_REUSE: Final = word(UpstreamReuse)
 NETWORKS: Final = Kind(_networks, "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)
 FILE: Final = Kind(_file_path, "path", _TEXT)
@@ -339,6 +294,37 @@ UPSTREAM_TLS: Final = KeyTable(
 )  # fmt: skip
 
 
+def _check_path(node: Node, subject: str) -> str:
+    """A path with its query, as it stands in a request."""
+    path = read_scalar(node, subject, "a path", "/healthz")
+    if re.fullmatch(r"/[!-~]{0,1023}", path) is None:
+        raise Fault(f"{subject} must be a path, not {quoted(path)}", "/healthz")
+    return path
+
+
+def _statuses(node: Node, report: Report, subject: str, _around: Any) -> tuple[int, ...]:
+    return read_each(items_of(node), report, lambda item: read_integer(item, subject, 200, 599))
+
+
+_CHECK_TIMES: Final = duration(0.1, 3600)
+
+HEALTH: Final = KeyTable(
+    subject="health",
+    example="{path: /healthz, interval: 5s}",
+    prefixed=True,
+    keys={
+        "path": Key(Kind(plain(_check_path), "path", _TEXT), required=("{subject} has no path", "path: /healthz")),
+        "interval": Key(_CHECK_TIMES, attribute="interval_seconds"),
+        "timeout": Key(_CHECK_TIMES, attribute="timeout_seconds"),
+        "status": Key(Kind(_statuses, "status, or a list", one_or_more({"type": "integer"}, minItems=1)), attribute="statuses"),
+        "down_after": Key(whole(1, 100)),
+        "up_after": Key(whole(1, 100)),
+    },
+)  # fmt: skip
+
+HEALTH_CHECK: Final = Kind(filled(HEALTH, HealthCheck), f"{{{', '.join(HEALTH.keys)}}}", HEALTH.schema())
+
+
 def _in_site(table: KeyTable, value: type[Any]) -> Kind:
     """A mapping of a site that becomes this value; its paths are relative like the site's."""
     read = filled(table, value)
@@ -356,6 +342,8 @@ SITE: Final = KeyTable(
             attribute="upstreams"),
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
+        "upstream_reuse": Key(UPSTREAM_REUSE),
+        "health": Key(HEALTH_CHECK),
         "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
         "paths": Key(PATHS),
         "method_override": Key(TRUTH),

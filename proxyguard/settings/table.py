@@ -12,6 +12,7 @@ from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole, word
 from proxyguard.policy.parse.modes import MODE
+from proxyguard.settings.addresses import LISTEN, LISTENERS, UPSTREAMS
 from proxyguard.settings.kinds import (
     ADMIN_HOSTS,
     AUDIT_PATH,
@@ -19,7 +20,7 @@ from proxyguard.settings.kinds import (
     FILE,
     FILE_OF_SECRET,
     HEADER,
-    LISTEN,
+    HEALTH_CHECK,
     NETWORKS,
     PATH,
     PATHS,
@@ -29,13 +30,17 @@ from proxyguard.settings.kinds import (
     SITES,
     STORE_URL,
     TIMEOUT,
-    UPSTREAMS,
+    UPSTREAM_REUSE,
 )
 
 PREFIX: Final = "PROXYGUARD_"
 
 DAY: Final = 86_400.0
 GIB: Final = 1024**3
+
+
+_SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe"}
+"""Defaults of settings that describe the only site, and so have no place of their own in Settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,8 @@ class Setting:
     @property
     def default(self) -> str:
         """The default as one would write it; empty when there is none."""
-        if self.path == "upstream_tls.verify":
-            return "true"
+        if self.path in _SITE_DEFAULTS:
+            return _SITE_DEFAULTS[self.path]
         if not self.attribute:
             return ""
         value: object = Settings()
@@ -66,8 +71,8 @@ class Setting:
         match value:
             case None:
                 return self.kind.off
-            case ():
-                return ""
+            case tuple():
+                return ", ".join(map(str, value))
             case bool():
                 return str(value).lower()
             case float() if self.attribute.endswith("_seconds"):
@@ -96,7 +101,7 @@ GROUPS: Final = {
 """What settings stand below, and what they have in common."""
 
 SETTINGS: Final = (
-    Setting("listen", "listen", LISTEN, "Where clients connect."),
+    Setting("listen", "listen", LISTENERS, "Where clients connect, over TCP or Unix sockets; see [listening](#listening)."),
     Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
     Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
         "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
@@ -113,6 +118,12 @@ SETTINGS: Final = (
     Setting("upstream_tls.ca", "", FILE, "PEM certificates that may sign the upstream's. Default: the system's."),
     Setting("upstream_tls.name", "", SERVER_NAME,
         "The name that the upstream's certificate must have. Default: the host of the URL."),
+    Setting("upstream_reuse", "", UPSTREAM_REUSE,
+        "When a connection to the upstream carries another request: `never`, not after what some servers misread (`safe`), "
+        "or `always`. Not with `sites`."),
+    Setting("health", "", HEALTH_CHECK,
+        "A request by which each worker finds out which addresses of the upstream are well; see [health checks](#health-checks). "
+        "Off when left out. Not with `sites`.", from_environment=False),
     Setting("sites", "sites", SITES, "Several sites in one instance, each with its hosts and upstreams.",
         from_environment=False),
     Setting("rules", "rules", PATH, "The folder of rule files."),
@@ -147,6 +158,8 @@ SETTINGS: Final = (
         "From the end of a request to the head of its response; then 504."),
     Setting("bounds.upstream_gap_timeout", "bounds.upstream_gap_seconds", TIMEOUT,
         "Between bytes of a response; then the connection is cut."),
+    Setting("bounds.response_head_size", "bounds.response_head_bytes", size(1024, 1024 * 1024),
+        "Status line and headers of an upstream's response; then 502."),
     Setting("bounds.tls_handshake_timeout", "bounds.tls_handshake_seconds", TIMEOUT,
         "For a TLS handshake; then a close."),
     Setting("bounds.client_hello_size", "bounds.client_hello_bytes", size(1024, 64 * 1024),

@@ -58,7 +58,7 @@ async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     """Answers every request without a body with `hi`, for as long as the connection lives."""
     while True:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        writer.write(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi")
 
 
 async def echo_length(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +139,7 @@ async def fronted(
     used = checker or HeaderChecker()
     made = Front(
         Settings(
-            listen=Listen(LOOPBACK, 0),
+            listen=settings.pop("listen", (Listen(LOOPBACK, 0),)),
             sites=settings.pop("sites", None) or (Site(upstreams=behind, **(site or {})),),
             bounds=bounds or Bounds(),
             **settings,

@@ -25,7 +25,7 @@ from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, free_port,
 
 GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"
 LAST = b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
 
 
 def wish(what: bytes) -> bytes:
@@ -437,7 +437,7 @@ def test_a_proxy_header_from_a_trusted_peer_names_the_client() -> None:
 def test_a_taken_address_is_said_plainly() -> None:
     async def scenario() -> None:
         async with fronted() as rig:
-            settings = Settings(listen=Listen(LOOPBACK, rig.port), sites=(Site(),))
+            settings = Settings(listen=(Listen(LOOPBACK, rig.port),), sites=(Site(),))
             with pytest.raises(ListenFault, match=f"listen: cannot bind 127.0.0.1:{rig.port}: Address already in use"):
                 await Front(settings, HeaderChecker(), NotedEvents()).start()
 

@@ -17,7 +17,7 @@ from tests.end_to_end.processes import Proxyguard, proxyguard
 from tests.end_to_end.raw_upstream import RawUpstream, Received, raw_upstream
 from tests.http.http1.odd_requests import ODD_REQUESTS, Expectation, Forwarded, Pending, Refused
 
-ADDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip"})
+ADDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip", b"x-proxyguard-hop"})
 """What the front says of the client in every request. What the client says by these names, or any other that some server takes
 an address from, is dropped."""
 

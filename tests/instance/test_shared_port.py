@@ -12,7 +12,7 @@ from proxyguard.instance.shared_port import bind
 
 
 def settings(host: str, port: int = 0, workers: int = 3) -> Settings:
-    return replace(Settings(), listen=Listen(host, port), workers=workers)
+    return replace(Settings(), listen=(Listen(host, port),), workers=workers)
 
 
 def test_every_worker_listens_on_the_same_port() -> None:

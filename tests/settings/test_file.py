@@ -61,7 +61,7 @@ def test_no_file_gives_the_defaults() -> None:
 
 
 EXAMPLES: dict[str, tuple[str, object]] = {
-    "listen": ("127.0.0.1:8088", Listen("127.0.0.1", 8088)),
+    "listen": ("127.0.0.1:8088", (Listen("127.0.0.1", 8088),)),
     "admin": ("'[::1]:9902'", Listen("::1", 9902)),
     "admin_hosts": ("[proxyguard, Metrics.Example.Org]", ("proxyguard", "metrics.example.org")),
     "control": ("/run/x.sock", Path("/run/x.sock")),
@@ -82,6 +82,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "bounds.upstream_connect_timeout": ("3s", 3.0),
     "bounds.upstream_first_byte_timeout": ("4s", 4.0),
     "bounds.upstream_gap_timeout": ("1h", 3600.0),
+    "bounds.response_head_size": ("128KiB", 131072),
     "bounds.tls_handshake_timeout": ("1.5s", 1.5),
     "bounds.client_hello_size": ("8KiB", 8192),
     "bounds.head_size": ("65536", 65_536),
@@ -151,7 +152,7 @@ def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object)
 
 def test_every_setting_is_in_the_table_above_or_below() -> None:
     below = {"upstream", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
-    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name"}
+    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "health"}
     assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
 
 
@@ -180,7 +181,7 @@ def test_the_command_line_wins_over_variables_and_they_over_the_file() -> None:
     text = "listen: 127.0.0.1:1\nworkers: 2\nmode: off\n"
     environ = {"PROXYGUARD_LISTEN": "127.0.0.1:2", "PROXYGUARD_WORKERS": "3"}
     found = settings(text, environ, {"listen": "127.0.0.1:3"})
-    assert (found.listen.port, found.workers, found.mode) == (3, 3, Mode.OFF)
+    assert (found.listen[0].port, found.workers, found.mode) == (3, 3, Mode.OFF)
 
 
 def test_a_wrong_value_that_another_source_replaces_is_not_read() -> None:
@@ -292,6 +293,12 @@ def test_what_kubernetes_and_others_set_is_not_ours(name: str) -> None:
 
 
 CONTRADICTIONS = {
+    "{listen: 0.0.0.0:80, upstream: http://127.0.0.1}": "32: the upstream http://127.0.0.1:80 is where proxyguard itself listens",
+    "{listen: '[::]:80', upstream: http://localhost}": "31: the upstream http://localhost:80 is where proxyguard itself listens",
+    "{listen: ['127.0.0.1:1', '10.0.0.1:80'], upstream: ['http://a', 'http://10.0.0.1']}":
+        "52: the upstream http://10.0.0.1:80 is where proxyguard itself listens",
+    "{listen: unix:/run/a, upstream: unix:///run/a}": "33: the upstream unix:/run/a is where proxyguard itself listens",
+    "upstream: http://127.0.0.1:8080": "11: the upstream http://127.0.0.1:8080 is where proxyguard itself listens",
     "trust: {header: x-real-ip}": "17: trust.header is set, but no peer is trusted",
     "trust: {proxy_protocol: true}": "25: trust.proxy_protocol is set, but no peer is trusted",
     "bounds: {field_size: 64KiB}": "22: bounds.field_size (65536) is more than bounds.head_size (32768)",
@@ -310,6 +317,66 @@ CONTRADICTIONS = {
 @pytest.mark.parametrize(("text", "expected"), CONTRADICTIONS.items(), ids=CONTRADICTIONS)
 def test_settings_that_contradict_each_other(text: str, expected: str) -> None:
     assert f"proxyguard.yaml:1:{expected}\n".replace(": ", ": error: ", 1) in report(text)
+
+
+@pytest.mark.parametrize(
+    ("listen", "upstream"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8081"),
+        ("127.0.0.1:8080", "http://127.0.0.2:8080"),
+        ("192.0.2.1:8080", "http://localhost:8080"),
+        ("0.0.0.0:8080", "http://192.0.2.1:8080"),
+        ("0.0.0.0:8080", "http://site.internal:8080"),
+        ("unix:/run/a", "unix:/run/b"),
+    ],
+)
+def test_an_upstream_elsewhere_is_not_taken_for_ourselves(listen: str, upstream: str) -> None:
+    assert str(settings(f"listen: '{listen}'\nupstream: {upstream}\n").sites[0].upstreams[0]) == upstream
+
+
+LISTENERS = {
+    "127.0.0.1:1": (Listen("127.0.0.1", 1),),
+    "[':80', '[::]:443']": (Listen("0.0.0.0", 80), Listen("::", 443)),
+    "unix:/run/pg.sock": (Listen("", 0, "/run/pg.sock"),),
+    "[{address: 'unix:///run/pg.sock', mode: 0600}]": (Listen("", 0, "/run/pg.sock", 0o600),),
+    "[{address: ':80', redirect_to_https: true}, ':443']": (Listen("0.0.0.0", 80, redirects=True), Listen("0.0.0.0", 443)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), LISTENERS.items(), ids=LISTENERS)
+def test_listeners(text: str, expected: tuple[Listen, ...]) -> None:
+    assert settings(f"listen: {text}\n").listen == expected
+
+
+def test_listeners_in_a_variable() -> None:
+    assert settings("", {"PROXYGUARD_LISTEN": "0.0.0.0:80, unix:/run/s"}).listen == (
+        Listen("0.0.0.0", 80),
+        Listen("", 0, "/run/s"),
+    )
+
+
+WRONG_ADDRESSES = {
+    "listen: unix:run/s": "listen must be unix: and an absolute path, not 'unix:run/s'\n  hint: unix:/run/app.sock",
+    "listen: [{address: ':80', mode: 0600}]": "mode is set, but the address is no Unix socket",
+    "listen: [{address: 'unix:/s', mode: 0999}]": "mode must be three octal digits, not '0999'",
+    "listen: ['a:1', 'a:1']": "listen has a:1 twice",
+    "listen: [{redirect_to_https: true}]": "the listener has no address",
+    "listen: []": "listen has 0 entries",
+    "upstream: unix:app.sock": "upstream must be unix: and an absolute path, not 'unix:app.sock'",
+    "upstream: 'http://unix:/run/app.sock:'": "hint: did you mean unix:/run/app.sock?",
+    "upstream: 'unix:/run/app.sock:'": "hint: did you mean unix:/run/app.sock?",
+    f"upstream: unix:/{'x' * 107}": "upstream has a path of over 107 bytes",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRONG_ADDRESSES.items(), ids=[text[:40] for text in WRONG_ADDRESSES])
+def test_wrong_addresses(text: str, expected: str) -> None:
+    assert expected in report(text)
+
+
+def test_an_upstream_on_a_unix_socket() -> None:
+    (site,) = settings("upstream: [unix:/run/a.sock, http://b]\n").sites
+    assert site.upstreams == (Upstream("http", "localhost", 80, "/run/a.sock"), Upstream("http", "b", 80))
 
 
 def test_the_whole_report() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from functools import partial
 from math import inf
-from typing import cast
+from typing import Final, cast
 
 from proxyguard.adapters.mitmproxy.embed import ConnectionContext
 from proxyguard.adapters.mitmproxy.leases import Leases
@@ -51,25 +51,30 @@ from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.address import Address
+from proxyguard.core.settings import Listen
 
 logger = logging.getLogger(__name__)
+
+LOCAL_PEER: Final = ("127.0.0.1", 0)
+"""Who connects over a Unix socket, which has no addresses: a program on this machine."""
 
 
 class ClientConnection(PiecewiseProtocol):
     """Drives one client connection; asyncio calls it for the socket, the wheel for its deadline."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_pending", "_proxy_header",
-        "_runtime", "_unsent", "deadline", "placed_at",
+        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_listen", "_pending",
+        "_proxy_header", "_runtime", "_unsent", "deadline", "placed_at",
     )  # fmt: skip
 
     _entered: Address
     _leases: Leases
     _link: ClientState
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, listen: Listen) -> None:
         super().__init__(runtime.buffer)
         self._runtime = runtime
+        self._listen = listen
         self._context: ConnectionContext | None = None
         self._layer: Layer | None = None
         self._proxy_header: ProxyHeaderReader | None = None
@@ -86,7 +91,8 @@ class ClientConnection(PiecewiseProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         runtime = self._runtime
         transport = self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
-        name = transport.get_extra_info("peername")
+        listen = self._listen
+        name = LOCAL_PEER if listen.path else transport.get_extra_info("peername")
         if not name:  # gone between the handshake and accept
             transport.abort()
             return
@@ -108,7 +114,8 @@ class ClientConnection(PiecewiseProtocol):
         link.wake = self._wake
         link.wake_soon = self._wake_soon
         link.upstreams = self._leases = Leases(self, runtime, link)
-        local = transport.get_extra_info("sockname")
+        link.redirects = listen.redirects
+        local = LOCAL_PEER if listen.path else transport.get_extra_info("sockname")
         self._context = runtime.embedding.context(name[:2], local[:2], link)
         self._layer = ProtocolChooser(self._context)
         if services.settings.trust.proxy_protocol and services.resolver.trusted.contains(peer):

@@ -12,7 +12,7 @@ from math import inf
 from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.codec import Codec
-from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value, without
+from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
@@ -22,7 +22,7 @@ from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
-from proxyguard.http.responses import Answer, error_page, render
+from proxyguard.http.responses import Answer, error_page, render, to_https
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What our error pages ask for; upstreams that restart are back within seconds."""
@@ -91,7 +91,13 @@ class Exchange:
     # -- from the client -------------------------------------------------------------------------------------------------
 
     def begin(self, now: float) -> None:
-        """Check the request and act on the decision, or wait for it."""
+        """Check the request and act on the decision, or wait for it. One that belongs to https is sent there, unchecked."""
+        if self._link.redirects and self.request.scheme == b"http":
+            if self._head.host:
+                self._answer(to_https(self._head.method, self._head.host, self._head.target), now, "")
+            else:
+                self.fail(400, "", now)
+            return
         checked = self._services.checker.check(self.request)
         if isinstance(checked, Ticket):
             self.decided(checked, now)
@@ -200,9 +206,9 @@ class Exchange:
         if self.phase is not Phase.READY:
             return
         upstreams = self._link.upstreams
-        server = None if upstreams is None else upstreams.take(self._route.group)
+        server = None if upstreams is None else upstreams.take(self._route.group, is_repeatable=self.upstream.is_repeatable)
         if server is None:
-            self._connect(fresh=False)
+            self._connect(fresh=not self.upstream.is_repeatable)
         else:
             self._send_request(server, now)
 
@@ -223,6 +229,10 @@ class Exchange:
         upstream = self.upstream
         upstream.server = server
         head = services.upstream_head(self._head, self.request, self._route, self._link, self._hidden)
+        if not head:
+            services.events.bound_exceeded("loop")
+            self.fail(508, "loop", now)
+            return
         upstream.begin(server, head, now)
         bounds = services.bounds
         self.deadline = now + (bounds.upstream_first_byte_seconds if upstream.is_whole else bounds.body_gap_seconds)
@@ -286,11 +296,11 @@ class Exchange:
             if self._forwarding is not None:
                 event = dressed(event, self._forwarding)
             if event.status >= 200:
-                self.upstream.headed = now
+                self.upstream.answered(event.status, now)
                 self._status = event.status
                 self._responded = True
                 self.deadline = now + self._services.bounds.upstream_gap_seconds
-                codec.send_head(event)
+                codec.send_head(event if event.is_dated else dated(event, self._services.date()))
             elif event.status == 101:
                 self._switch(event, now)
             else:

@@ -23,6 +23,11 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
     return head if headers is head.headers else structs.replace(head, headers=headers)
 
 
+def dated(head: ResponseHead, date: bytes) -> ResponseHead:
+    """A response's head with the Date that it lacks (RFC 9110 section 6.6.1: a recipient with a clock adds it)."""
+    return structs.replace(head, headers=(*head.headers, (b"Date", date)), is_dated=True)
+
+
 def without(headers: Headers, hidden: bytes) -> Headers:
     """Header fields or trailers without the hidden one, the same object when there is nothing to hide."""
     if not hidden or not headers:

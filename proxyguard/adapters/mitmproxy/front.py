@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.embed import Embedding, LayerFactory, Stack
-from proxyguard.adapters.mitmproxy.listener import BACKLOG, ListenFault, open_sockets, raise_file_limit, tune
+from proxyguard.adapters.mitmproxy.listener import (
+    BACKLOG,
+    ListenFault,
+    listen_of,
+    open_sockets,
+    raise_file_limit,
+    remove_files,
+    tune,
+)
 from proxyguard.adapters.mitmproxy.memory import Trimmer
 from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
@@ -22,9 +32,10 @@ from proxyguard.adapters.mitmproxy.services import FrontServices, Route
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.tls.certificates import CertificateFault, Certificates
+from proxyguard.adapters.mitmproxy.upstream.group import authority_of
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
 from proxyguard.core.address import Address
-from proxyguard.core.settings import Bounds, Listen, Settings, Upstream
+from proxyguard.core.settings import Bounds, Listen, Settings
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.page_template import load_page_template
@@ -62,8 +73,12 @@ class Front:
         refuse_at_accept: Callable[[Address], bool] = _nobody,
         http2_layer: LayerFactory | None = None,
         clock: Callable[[], float] = monotonic,
+        hop: bytes = b"",
     ) -> None:
-        """`sockets` are bound ones to listen on instead of `settings.listen`; `clock` counts seconds, monotonic."""
+        """`hop` is this instance's mark on what it forwards (see FrontServices).
+
+        `sockets` are bound ones to listen on instead of `settings.listen`; `clock` counts seconds, monotonic.
+        """
         self._settings = settings
         self._checker = checker
         self._events = events
@@ -71,6 +86,7 @@ class Front:
         self._refuse = refuse_at_accept
         self._http2_layer = http2_layer if settings.http2 else None
         self._clock = clock
+        self._hop = hop
         self._servers: list[asyncio.Server] = []
         self._sockets: list[socket.socket] = []
         self._runtime: Runtime | None = None
@@ -83,19 +99,30 @@ class Front:
         settings = self._settings
         load_page_template()
         runtime = self._build(asyncio.get_running_loop())
-        sockets = list(self._given) or open_sockets(settings.listen, shared_port=settings.workers > 1)
-        self._sockets = sockets
+        self._sockets = list(self._given)
         try:
-            for listening in sockets:
+            for listen in settings.listen if not self._given else ():
+                self._sockets += open_sockets(listen, shared_port=settings.workers > 1)
+            self.addresses = tuple(listen_of(listening, settings.listen) for listening in self._sockets)
+            for listen, listening in zip(self.addresses, self._sockets, strict=True):
                 tune(listening)
-                self._servers.append(
-                    await runtime.loop.create_server(lambda: ClientConnection(runtime), sock=listening, backlog=BACKLOG)
-                )
+                self._servers.append(await self._serve(runtime, listening, listen))
         except OSError as error:
             self._stop_listening()
-            raise ListenFault(f"listen: cannot listen on {settings.listen}: {error.strerror or error}") from error
-        names = [listening.getsockname() for listening in sockets]
-        self.addresses = tuple(Listen(name[0], name[1]) for name in names)
+            if isinstance(error, ListenFault):
+                raise
+            named = ", ".join(map(str, settings.listen))
+            raise ListenFault(f"listen: cannot listen on {named}: {error.strerror or error}") from error
+
+    async def _serve(self, runtime: Runtime, listening: socket.socket, listen: Listen) -> asyncio.Server:
+        """Accept clients on one socket. Only whoever made a Unix socket removes its file."""
+        connection = partial(ClientConnection, runtime, listen)
+        if not listen.path:
+            return await runtime.loop.create_server(connection, sock=listening, backlog=BACKLOG)
+        kept: dict[str, Any] = {}
+        if sys.version_info >= (3, 13) and isinstance(runtime.loop, asyncio.BaseEventLoop):
+            kept = {"cleanup_socket": False}
+        return await runtime.loop.create_unix_server(connection, sock=listening, backlog=BACKLOG, **kept)
 
     async def drain(self, seconds: float, hurried: Callable[[], bool] = lambda: False) -> None:
         """Stop accepting, let requests finish for at most `seconds` or until `hurried`, then end everything.
@@ -137,6 +164,10 @@ class Front:
             **runtime.pool.counts(),
         }
 
+    def upstreams(self) -> list[dict[str, str]]:
+        """Each address of the upstreams, and whether it is up (see UpstreamPool.states)."""
+        return [] if self._runtime is None else self._runtime.pool.states()
+
     def _build(self, loop: asyncio.AbstractEventLoop) -> Runtime:
         settings, clock, events = self._settings, self._clock, self._events
         wheel = TimerWheel(loop, tick_seconds(settings.bounds), clock, events.internal_error)
@@ -154,7 +185,7 @@ class Front:
         bounds = replace(settings.bounds, connections=room_for_connections(settings.bounds.connections))
         trimmer = Trimmer(loop)
         admission = Admission(bounds, settings.counting.prefixes, resolver.trusted, self._refuse, trimmer.count)
-        services = FrontServices(settings, self._checker, events, clock, routes, dripper, resolver, admission)
+        services = FrontServices(settings, self._checker, events, clock, routes, dripper, resolver, admission, self._hop)
         protocols = (b"h2", b"http/1.1") if self._http2_layer is not None else (b"http/1.1",)
         try:
             self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
@@ -166,6 +197,8 @@ class Front:
         return self._runtime
 
     def _stop_listening(self) -> None:
+        if not self._given:
+            remove_files(self._sockets)
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -187,12 +220,6 @@ def room_for_connections(wanted: int) -> int:
     if room < wanted:
         logger.warning("bounds.connections: %d of %d, as this process may open only %d files", room, wanted, files)
     return min(room, wanted)
-
-
-def authority_of(upstream: Upstream) -> bytes:
-    """The Host of an upstream itself."""
-    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
-    return f"{host}:{upstream.port}".encode("idna" if not host.isascii() else "ascii")
 
 
 def tick_seconds(bounds: Bounds) -> float:

@@ -14,7 +14,7 @@ from proxyguard.adapters.mitmproxy.private import ConnectionClosed, DataReceived
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 
 
 class Leases:
@@ -31,9 +31,9 @@ class Leases:
 
     # -- what the layers ask for -----------------------------------------------------------------------------------------
 
-    def take(self, group: UpstreamGroup) -> UpstreamServer | None:
-        """Lease an idle connection; None when there is none."""
-        connection = self._runtime.pool.take(group, self)
+    def take(self, group: UpstreamGroup, *, is_repeatable: bool) -> UpstreamServer | None:
+        """Lease an idle connection; None when there is none. See services.Upstreams."""
+        connection = self._runtime.pool.take(group, self, is_repeatable=is_repeatable)
         if connection is None:
             return None
         self._add(connection)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import socket
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from proxyguard.core.settings import Listen
@@ -27,11 +33,13 @@ class ListenFault(OSError):
 
 
 def open_sockets(listen: Listen, *, shared_port: bool) -> list[socket.socket]:
-    """Bound sockets for every address of the host, not yet listening. Raises ListenFault.
+    """Bound sockets for every address of the host, or the Unix socket, not yet listening. Raises ListenFault.
 
     `shared_port` sets SO_REUSEPORT; only several workers ask for it, since with it a second instance would take half of the
     connections instead of failing to start.
     """
+    if listen.path:
+        return [_open_unix_socket(listen)]
     try:
         found = socket.getaddrinfo(
             listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -60,12 +68,73 @@ def open_sockets(listen: Listen, *, shared_port: bool) -> list[socket.socket]:
     return sockets
 
 
+def _open_unix_socket(listen: Listen) -> socket.socket:
+    """A bound Unix socket; nobody else may use its file before it has its permissions."""
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        _remove_stale(listen.path)
+        before = os.umask(0o177)
+        try:
+            made.bind(listen.path)
+        finally:
+            os.umask(before)
+        Path(listen.path).chmod(listen.mode)
+        made.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except OSError as error:
+        made.close()
+        raise ListenFault(f"listen: cannot bind {listen}: {error.strerror or error}") from error
+    return made
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the file of a socket that an instance left behind when it was killed. Raises OSError when the path is in use."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise FileExistsError(errno.EEXIST, "a file that is no socket is there already")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    Path(path).unlink()
+
+
+def remove_files(sockets: Iterable[socket.socket]) -> None:
+    """Remove the files of those Unix sockets that are not closed yet."""
+    for each in sockets:
+        if each.fileno() >= 0 and each.family == socket.AF_UNIX:
+            Path(each.getsockname()).unlink(missing_ok=True)
+
+
+def close_sockets(sockets: Iterable[socket.socket]) -> None:
+    """Close sockets that `open_sockets` made, and remove the files of Unix sockets."""
+    sockets = tuple(sockets)
+    remove_files(sockets)
+    for each in sockets:
+        each.close()
+
+
+def listen_of(listening: socket.socket, listens: Sequence[Listen]) -> Listen:
+    """Which of the addresses to listen on a socket was made for, with the port that it has."""
+    name = listening.getsockname()
+    if isinstance(name, str):
+        return next((each for each in listens if each.path == name), Listen("", 0, name))
+    host, port = name[:2]
+    alike = [each for each in listens if not each.path and each.port in (port, 0)]
+    alike.sort(key=lambda each: (each.port != port, each.host != host))
+    return replace(alike[0], host=host, port=port) if alike else Listen(host, port)
+
+
 def tune(listening: socket.socket) -> None:
     """Options that accepted connections inherit: little unsent data in the kernel, and probes that find dead peers.
 
     Without the first, a client that asks for large files and does not read them fills megabytes of kernel memory a connection
     before we notice.
     """
+    if listening.family == socket.AF_UNIX:
+        return
     listening.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_SECONDS)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from proxyguard.adapters.mitmproxy.private import Client, Command, Event
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.decision import Tarpit
 from proxyguard.guard.interfaces import Ticket
 

@@ -14,7 +14,7 @@ from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, Site
@@ -27,6 +27,10 @@ from proxyguard.policy.sites import HostTable
 
 MAX_DELAYED: Final = 1000
 """Requests held back by `delay` at once and worker; beyond it a delay passes at once."""
+
+
+HOP_FIELD: Final = b"X-Proxyguard-Hop"
+"""Each instance that forwards a request adds one, with a mark that only it can know. Passed on as it comes: it says nothing."""
 
 
 class Route(NamedTuple):
@@ -42,8 +46,11 @@ class Route(NamedTuple):
 class Upstreams(Protocol):
     """The upstream connections of one client connection, as an exchange knows them; in the product leases.Leases."""
 
-    def take(self, group: UpstreamGroup, /) -> UpstreamServer | None:
-        """Lease an idle connection at once; None when there is none, and a Lease command is needed."""
+    def take(self, group: UpstreamGroup, /, *, is_repeatable: bool) -> UpstreamServer | None:
+        """Lease an idle connection at once; None when there is none, and a Lease command is needed.
+
+        Without `is_repeatable` only one that the upstream surely still holds open.
+        """
         ...
 
 
@@ -55,11 +62,12 @@ class ClientState:
     `multiplexed` is set by a layer that has a pace of its own for each upstream connection: a blocked one then holds up nothing
     else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
     `wake_soon` sends them TurnEnds when this turn of the loop is over. `upstreams` is where idle connections are taken from.
+    `redirects`: requests in clear text are answered with where they belong, the same address over https.
     """
 
     __slots__ = (
-        "due", "encryptor", "handshaking", "layer", "multiplexed", "peer", "scheme", "stalled", "upstreams", "wake",
-        "wake_soon",
+        "due", "encryptor", "handshaking", "layer", "multiplexed", "peer", "redirects", "scheme", "stalled", "upstreams",
+        "wake", "wake_soon",
     )  # fmt: skip
 
     def __init__(self, peer: Address, due: float) -> None:
@@ -71,13 +79,17 @@ class ClientState:
         self.encryptor: Encryptor | None = None
         self.multiplexed = False
         self.stalled = False
+        self.redirects = False
         self.upstreams: Upstreams | None = None
         self.wake: Callable[[], None] | None = None
         self.wake_soon: Callable[[], None] | None = None
 
 
 class FrontServices:
-    """The worker's settings, its ports to the rest of proxyguard, and its counters."""
+    """The worker's settings, its ports to the rest of proxyguard, and its counters.
+
+    `hop` marks what this instance forwards, so that it knows a request that comes back to it; empty for no mark.
+    """
 
     def __init__(
         self,
@@ -89,6 +101,7 @@ class FrontServices:
         dripper: Dripper,
         resolver: ClientAddressResolver,
         admission: Admission,
+        hop: bytes = b"",
     ) -> None:
         self.settings = settings
         self.bounds = settings.bounds
@@ -100,6 +113,7 @@ class FrontServices:
         self.resolver = resolver
         self.admission = admission
         self.draining = False
+        self.hop = hop
         self.delayed = 0
         self.max_delayed = MAX_DELAYED
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
@@ -119,11 +133,18 @@ class FrontServices:
         return self._date
 
     def upstream_head(self, head: RequestHead, request: Request, route: Route, link: ClientState, hide: bytes = b"") -> bytes:
-        """The request head as the upstream gets it: the client's, without what it may not say, with what we say."""
+        """The request head as the upstream gets it: the client's, without what it may not say, with what we say.
+
+        Empty when the request has passed this instance before: whatever upstream it goes to leads back here.
+        """
         authority = head.authority or route.authority
         drop, keep, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
         if route.keeps_override:
             drop = drop - METHOD_HEADERS
         if hide:
             drop, keep = drop | {hide}, keep - {hide}
-        return serialise.request_head(head, add=add, drop=drop, keep=keep, authority=authority)
+        hop = self.hop
+        if not hop:
+            return serialise.request_head(head, add=add, drop=drop, keep=keep, authority=authority)
+        text = serialise.request_head(head, add=(*add, (HOP_FIELD, hop)), drop=drop, keep=keep, authority=authority)
+        return text if text.count(hop) == 1 else b""

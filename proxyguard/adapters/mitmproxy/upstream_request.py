@@ -5,6 +5,7 @@ Knows nothing of decisions, of time that runs out, or of what is done with the r
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.messages import EndLease, Outbox
@@ -17,16 +18,23 @@ from proxyguard.http.http1.heads import BodyKind, RequestHead
 RETRIED_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """Idempotent methods (RFC 9110 section 9.2.2) that may be sent again when a kept-alive connection turns out to be closed."""
 
+BODY_METHODS: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+"""Methods whose handlers read bodies. Simple servers leave the body of any other unread, and take it for the next request."""
+
 
 class UpstreamRequest:
     """Writes one request to its upstream, as commands for the driver.
 
     `server` is the connection on lease, None without one. `is_whole` says that the client has sent all of the request, `held` is
     what of its body waits for a connection. `since` is when one was there, on the worker's clock, None before; from then on
-    `headed` and `until` are when the response's head and its end came, or None.
+    `headed` and `until` are when the response's head and its end came, or None. `is_repeatable` says that the request does the
+    same when it is sent twice, and that nothing of it is kept by the client alone.
     """
 
-    __slots__ = ("_head", "_is_reused", "_outbox", "headed", "held", "is_whole", "server", "since", "until")
+    __slots__ = (
+        "_has_body", "_head", "_is_reused", "_is_suspect", "_outbox", "headed", "held", "is_repeatable", "is_whole", "server",
+        "since", "until",
+    )  # fmt: skip
 
     _is_reused: bool
     headed: float | None
@@ -39,6 +47,9 @@ class UpstreamRequest:
         self.is_whole = whole
         self.server: UpstreamServer | None = None
         self.since: float | None = None
+        self._is_suspect = False
+        self._has_body = head.body is not BodyKind.NONE and head.content_length != 0
+        self.is_repeatable = not self._has_body and head.upgrade is None and head.method in RETRIED_METHODS
 
     def begin(self, server: UpstreamServer, head: bytes, now: float) -> None:
         """Send the request's head, and with it what is held of the body."""
@@ -46,6 +57,7 @@ class UpstreamRequest:
         self._is_reused = server.connection.leases > 1
         self.since = now
         self.headed = self.until = None
+        self._is_suspect = False
         if self.held:
             head += self.held
             self.held = b""
@@ -77,21 +89,38 @@ class UpstreamRequest:
 
     def may_be_repeated(self) -> bool:
         """Whether the same may be sent on another connection: this one had been kept too long, and nothing has come of it."""
-        head = self._head
         server = self.server
-        return (
-            self._is_reused
-            and server is not None
-            and not server.parser.begun
-            and head.method in RETRIED_METHODS
-            and head.body is BodyKind.NONE
-            and head.upgrade is None
-        )
+        return self.is_repeatable and self._is_reused and server is not None and not server.parser.begun
+
+    def answered(self, status: int, now: float) -> None:
+        """The response's head has come. Judges whether the upstream may have lost count of where a message ends.
+
+        It may when it leaves a body unread or writes one where there is none: after HEAD and an upgrade that it did not take,
+        after a body that is unusual for the method or that it answered with anything but success, or before all had gone out.
+        """
+        self.headed = now
+        head, server = self._head, self.server
+        if server is None:
+            return
+        if self._has_body:
+            self._is_suspect = (
+                head.method not in BODY_METHODS
+                or status >= HTTPStatus.MULTIPLE_CHOICES
+                or not self.is_whole
+                or server.connection.is_sending
+            )
+        elif head.method == b"HEAD" or head.upgrade is not None or server.parser.has_hidden_body:
+            self._is_suspect = True
 
     def release(self, *, reusable: bool, flush: bool) -> None:
-        """Give the connection back. It is kept only if both messages have passed whole."""
+        """Give the connection back. It is kept only if both messages were whole and the site's `upstream_reuse` allows it."""
         server, self.server = self.server, None
         if server is not None:
             server.exchange = None
-            reusable = reusable and self.is_whole and server.parser.reusable
+            reusable = (
+                reusable
+                and self.is_whole
+                and server.parser.reusable
+                and server.connection.may_be_kept(is_suspect=self._is_suspect)
+            )
             self._outbox.commands.append(EndLease(server, reusable=reusable, flush=flush))

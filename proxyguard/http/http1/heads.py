@@ -48,7 +48,8 @@ class RequestHead(Struct, frozen=True, gc=False):
 class ResponseHead(Struct, frozen=True, gc=False):
     """One response head; a status below 200 is an interim one and another head follows (but for 101).
 
-    `content_length` of a response to HEAD or of a 304 is what the body would have had; `body` is NONE then.
+    `content_length` of a response to HEAD or of a 304 is what the body would have had; `body` is NONE then. `is_dated` says that
+    there is a Date.
     """
 
     status: int
@@ -59,6 +60,7 @@ class ResponseHead(Struct, frozen=True, gc=False):
     content_length: int | None
     keep_alive: bool
     nominated: tuple[bytes, ...]
+    is_dated: bool = True
 
 
 class Body(Struct, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 
 Follows RFC 9112. An upstream is the operator's own, so a few habits of old servers pass (no reason phrase, padded chunk
 sizes, the same Content-Length twice); what would let one response run into another does not. Heads are bounded by Bounds'
-`head_bytes`. Knows nothing of sockets, time, or what the request was besides its method.
+`response_head_bytes`. Knows nothing of sockets, time, or what the request was besides its method.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9] ")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _BODILESS: Final = frozenset({204, 304})
+_KEEP_ALIVE: Final = re.compile(rb"(timeout|max)[ \t]*=[ \t]*\"?([0-9]{1,9})")
 _CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 
 
@@ -39,9 +40,19 @@ class _Place(Enum):
 
 
 class ResponseParser:
-    """One per upstream connection. `begin` for each request, then feed bytes and get events."""
+    """One per upstream connection. `begin` for each request, then feed bytes and get events.
 
-    __slots__ = ("_bounds", "_chunks", "_held", "_interim", "_keep_alive", "_left", "_method", "_place", "_upgrade")
+    Of the last response: `has_hidden_body` says that it announced a body although its status or its method allows none.
+    `idle_seconds` and `requests_left` are what its Keep-Alive field says, None when it says nothing.
+    """
+
+    __slots__ = (
+        "_bounds", "_chunks", "_held", "_interim", "_keep_alive", "_left", "_method", "_place", "_upgrade", "has_hidden_body",
+        "idle_seconds", "requests_left",
+    )  # fmt: skip
+
+    idle_seconds: int | None
+    requests_left: int | None
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -52,6 +63,9 @@ class ResponseParser:
         self._interim = 0
         self._left = 0
         self._keep_alive = True
+        self.has_hidden_body = False
+        self.idle_seconds = None
+        self.requests_left = None
         self._chunks: ChunkedDecoder | None = None
 
     @property
@@ -129,7 +143,7 @@ class ResponseParser:
 
     def _read_head(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
         held = self._held
-        limit = self._bounds.head_bytes
+        limit = self._bounds.response_head_bytes
         if not held:
             stop = data.find(b"\r\n\r\n", start, start + limit) + 4
             if stop >= 4:
@@ -156,7 +170,9 @@ class ResponseParser:
             raise Malformed(_line_fault(text[start:stop]))
         fields = read_fields(text, line.end(), stop - 2)
         status = int(line[2])
-        head = _understand(status, line[3] or b"", b"1." + line[1], tuple(fields), self._method)
+        framing = _framing(fields)
+        length, is_chunked, _, keep_alive, _ = framing
+        head = _understand(status, line[3] or b"", b"1." + line[1], tuple(fields), framing, self._method)
         events.append(head)
         if status == 101:
             if not self._upgrade:
@@ -170,18 +186,31 @@ class ResponseParser:
                 raise Malformed("interim-count")
             return
         self._keep_alive = head.keep_alive
+        self.has_hidden_body = head.body is BodyKind.NONE and (is_chunked or bool(length))
+        self.idle_seconds = self.requests_left = None
+        if keep_alive:
+            self._read_keep_alive(keep_alive)
         match head.body:
             case BodyKind.LENGTH if head.content_length:
                 self._left = head.content_length
                 self._place = _Place.LENGTH
             case BodyKind.CHUNKED:
-                self._chunks = ChunkedDecoder(self._bounds.head_bytes, self._bounds.head_bytes, lenient=True)
+                self._chunks = ChunkedDecoder(self._bounds.response_head_bytes, self._bounds.response_head_bytes, lenient=True)
                 self._place = _Place.CHUNKED
             case BodyKind.UNTIL_CLOSE:
                 self._place = _Place.UNTIL_CLOSE
             case BodyKind.LENGTH | BodyKind.NONE:
                 self._place = _Place.IDLE
                 events.append(END)
+
+    def _read_keep_alive(self, value: bytes) -> None:
+        """What the upstream says of the connection's life (RFC 2068 section 19.7.1.1); of several values the smallest."""
+        for name, digits in _KEEP_ALIVE.findall(value.lower()):
+            number = int(digits)
+            if name == b"timeout":
+                self.idle_seconds = number if self.idle_seconds is None else min(self.idle_seconds, number)
+            else:
+                self.requests_left = number if self.requests_left is None else min(self.requests_left, number)
 
     def _read_length(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
         left = self._left
@@ -210,12 +239,16 @@ def _line_fault(text: bytes) -> str:
     return "version" if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 ")) else "status-line"
 
 
+type _Framing = tuple[int | None, bool, list[bytes], bytes, bool]
+"""What the fields say: the body's length, whether it is chunked, the options of Connection, the value of Keep-Alive, and whether
+there is a Date."""
+
+
 def _understand(
-    status: int, reason: bytes, version: bytes, headers: tuple[tuple[bytes, bytes], ...], method: bytes
+    status: int, reason: bytes, version: bytes, headers: tuple[tuple[bytes, bytes], ...], framing: _Framing, method: bytes
 ) -> ResponseHead:
     """Framing and connection options of a well-formed head (RFC 9112 section 6.3). Raises Malformed."""
-    options: list[bytes] = []
-    length, is_chunked = _framing(headers, options)
+    length, is_chunked, options, _, is_dated = framing
     if is_chunked:
         if length is not None:
             raise Malformed("length-and-encoding")
@@ -239,13 +272,16 @@ def _understand(
         length,
         keep_alive and body is not BodyKind.UNTIL_CLOSE,
         tuple(o for o in options if o not in _CONNECTION_OPTIONS and o not in END_TO_END),
+        is_dated,
     )
 
 
-def _framing(headers: tuple[tuple[bytes, bytes], ...], options: list[bytes]) -> tuple[int | None, bool]:
-    """Content-Length, and whether the body is chunked; appends the options of Connection. Raises Malformed."""
+def _framing(headers: list[tuple[bytes, bytes]]) -> _Framing:
+    """Look through the fields once. Raises Malformed."""
     length: int | None = None
-    is_chunked = False
+    is_chunked = is_dated = False
+    options: list[bytes] = []
+    keep_alive = b""
     for name, value in headers:
         match name.lower():
             case b"content-length":
@@ -260,6 +296,10 @@ def _framing(headers: tuple[tuple[bytes, bytes], ...], options: list[bytes]) -> 
                 is_chunked = True
             case b"connection":
                 options += list_tokens(value)
+            case b"keep-alive":
+                keep_alive += value + b","
+            case b"date":
+                is_dated = True
             case _:
                 pass
-    return length, is_chunked
+    return length, is_chunked, options, keep_alive, is_dated

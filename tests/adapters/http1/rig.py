@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from math import inf
 
 from proxyguard.adapters.mitmproxy.admission import Admission
@@ -39,7 +40,7 @@ from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, R
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer, UpstreamTarget
-from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Settings, Site, Upstream
 from proxyguard.guard.interfaces import Checker
@@ -52,13 +53,22 @@ OPTIONS = Options()
 SITE = Site(hosts=("a.example", "*.b.example", "localhost"), upstreams=(Upstream("http", "127.0.0.1", 9000),))
 
 
+class IdleTransport(asyncio.Transport):
+    """A transport that has sent everything."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
 class FakeUpstream:
     """One upstream connection: what it got, and whether the lane still has it on lease."""
 
     def __init__(self, bounds: Bounds) -> None:
         wheel = TimerWheel(None, 0.25, lambda: 0.0, lambda *_: None)  # type: ignore[arg-type]  # never turns
         target = UpstreamTarget(SITE.upstreams[0], None, None, wheel, bounds, lambda: 0.0, ReadBuffer())
-        self.server = UpstreamConnection(target).server
+        connection = UpstreamConnection(target)
+        connection.transport = IdleTransport()
+        self.server = connection.server
         self.got = b""
         self.leased = False
         self.cut = False
@@ -79,7 +89,10 @@ class FakeDripper(Dripper):
 
 
 class LaneRig:
-    """A layer with its surroundings. `connects` False leaves no connection idle and lets Lease commands wait in `leases`."""
+    """A layer with its surroundings. What it sends is kept without the Date of now.
+
+    `connects` False leaves no connection idle and lets Lease commands wait in `leases`.
+    """
 
     def __init__(
         self, bounds: Bounds | None = None, *, checker: Checker | None = None, connects: bool = True, misdirected: bool = False
@@ -181,7 +194,7 @@ class LaneRig:
                 if command.connection is self.client:
                     assert not self.end, "bytes after the end"
                     assert not self.half_closed, "bytes after half-closing"
-                    self.sent += command.data
+                    self.sent += command.data.replace(b"Date: %b\r\n" % self.services.date(), b"")
                 else:
                     found = [upstream for upstream in self.upstreams if upstream.server is command.connection]
                     assert found[0].leased, "bytes to an upstream that is not on lease"
@@ -216,7 +229,7 @@ class LaneRig:
             case _:
                 raise AssertionError(f"a lane does not send {command!r}")
 
-    def take(self, _: UpstreamGroup, /) -> UpstreamServer | None:
+    def take(self, _: UpstreamGroup, /, *, is_repeatable: bool) -> UpstreamServer | None:
         """Lease an idle upstream connection to the layer."""
         return self._hand_out(self.idle.pop()) if self.idle and self.connects else None
 

@@ -273,7 +273,7 @@ def test_an_upload_waits_for_a_slow_upstream_while_other_streams_go_on(tmp_path:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"GET"):
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+            writer.write(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi")
             return
         await go_on.wait()
         left = 8_000_000

@@ -24,7 +24,7 @@ from tests.adapters.http2.rig import GET, HEARD, HELLO, WARNING, Fields, Http2Ri
 FORWARDED = b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.example\r\nX-Real-IP: 192.0.2.7\r\n"
 UPSTREAM_GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n" + FORWARDED + b"\r\n"
 LOOP = asyncio.new_event_loop()
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -48,8 +48,8 @@ def test_a_request_goes_upstream_as_http1_and_its_answer_comes_back() -> None:
     assert rig.upstream.got == (
         b"GET /x HTTP/1.1\r\nHost: a.example\r\naccept: */*\r\ncookie: a=1; b=2\r\n" + FORWARDED + b"\r\n"
     )
-    rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: S\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\n\r\nhi")
-    assert answer.fields == [(b":status", b"200"), (b"server", b"S"), (b"content-length", b"2")]
+    rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: S\r\nDate: D\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\n\r\nhi")
+    assert answer.fields == [(b":status", b"200"), (b"server", b"S"), (b"date", b"D"), (b"content-length", b"2")]
     assert (answer.body, answer.ended, answer.reset) == (b"hi", True, None)
     assert isinstance(rig.checker, HeaderChecker)
     (request,) = rig.requests

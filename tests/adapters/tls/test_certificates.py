@@ -18,7 +18,7 @@ from tests.adapters.fakes import HeaderChecker
 from tests.adapters.front_rig import LOOPBACK, FrontRig, fronted, hello, rest, run, until
 
 GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
 
 
 def client_context(*trusted: Certificate, protocols: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:

@@ -20,7 +20,9 @@ from proxyguard.http.http1.serialise import chunk, last_chunk, request_head
 from tests.http.http1.odd_requests import ODD_REQUESTS
 from tests.http.http1.reading import Message, read_requests, read_responses, single_bytes
 
-SMALL = Bounds(head_bytes=300, field_bytes=80, header_count=6, target_bytes=60, body_bytes=100, buffer_bytes=200)
+SMALL = Bounds(
+    head_bytes=300, response_head_bytes=300, field_bytes=80, header_count=6, target_bytes=60, body_bytes=100, buffer_bytes=200
+)  # fmt: skip
 
 PARTS = [
     b"GET", b"POST", b"HEAD", b"OPTIONS", b"CONNECT", b"PRI", b" ", b"  ", b"/", b"*", b"//", b"/..", b"%2e", b"%",

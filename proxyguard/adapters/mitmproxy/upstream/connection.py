@@ -6,7 +6,10 @@ Layers know a connection by the mitmproxy `Server` it carries. Knows nothing of 
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
 import ssl
+import struct
 from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol, cast
@@ -14,7 +17,7 @@ from typing import Final, Protocol, cast
 from proxyguard.adapters.mitmproxy.private import ConnectionState, Server
 from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, high_water
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
-from proxyguard.core.settings import Bounds, Upstream
+from proxyguard.core.settings import Bounds, Upstream, UpstreamReuse
 from proxyguard.http.http1.response_parser import ResponseParser
 
 FINISH_SECONDS: Final = 10.0
@@ -22,6 +25,20 @@ FINISH_SECONDS: Final = 10.0
 
 IDLE_SECONDS: Final = 15.0
 """How long an unused connection is kept: less than common servers keep it, more than the gap between busy requests."""
+
+SURE_SECONDS: Final = 0.2
+"""How long an unused connection of an upstream that announces nothing is good for a request that must not be sent twice.
+
+Servers keep theirs for a second or more. Where requests come so seldom that this is passed, a new connection costs nothing."""
+
+LONGEST_MARGIN_SECONDS: Final = 1.0
+"""How much earlier than the upstream announced (Keep-Alive: timeout) a connection is given up; at most half of that time."""
+
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""A `struct linger` (socket(7)) by which closing sends RST."""
+
+CALM_CLOSES: Final = 50
+"""Connections to one address that a worker closes with FIN in a second: 3,000 ports of the usual 28,000 wait for their minute."""
 
 IDLE_CONNECTIONS: Final = 256
 """Unused connections kept per upstream and worker."""
@@ -52,7 +69,12 @@ class UpstreamServer(Server):
 class UpstreamConnection(PiecewiseProtocol):
     """A TCP or TLS connection to an upstream, on lease or idle in the pool. Counts as used from its second lease on."""
 
-    __slots__ = ("_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "target", "user")
+    __slots__ = (
+        "_readiness", "_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "sure_until",
+        "target", "user",
+    )  # fmt: skip
+
+    _readiness: select.poll
 
     def __init__(self, target: UpstreamTarget) -> None:
         super().__init__(target.buffer)
@@ -64,6 +86,7 @@ class UpstreamConnection(PiecewiseProtocol):
         self._unsent = 0
         self.deadline = inf
         self.placed_at = UNPLACED
+        self.sure_until = inf
         upstream = target.upstream
         self.server = UpstreamServer(address=(upstream.host, upstream.port))
         self.server.connection = self
@@ -74,8 +97,28 @@ class UpstreamConnection(PiecewiseProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is not a subclass
         self.transport.set_write_buffer_limits(high=high_water(self.target.bounds.buffer_bytes))
+        self._readiness = select.poll()
+        self._readiness.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.server.state = ConnectionState.OPEN
         self.target.opened(self)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether some of what was written has not gone out."""
+        return self.transport.get_write_buffer_size() > 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing has come that was not read yet: neither bytes nor the upstream's end. One system call."""
+        return not self._readiness.poll(0)
+
+    def may_be_kept(self, *, is_suspect: bool) -> bool:
+        """Whether it may carry another request after one answered whole. `is_suspect`: the upstream may have lost count."""
+        reuse = self.target.reuse
+        is_wanted = reuse is UpstreamReuse.ALWAYS or (reuse is UpstreamReuse.SAFE and not is_suspect)
+        parser = self.server.parser
+        left = parser.requests_left
+        return is_wanted and parser.idle_seconds != 0 and (left is None or left > self.leases)
 
     def on_data(self, data: bytes) -> None:
         if self.user is None:
@@ -133,15 +176,25 @@ class UpstreamConnection(PiecewiseProtocol):
             self.transport.close()
 
     def close(self) -> None:
-        """Cut the connection; nothing that is still to be sent matters any more."""
+        """Cut the connection; nothing that is still to be sent matters any more.
+
+        By a reset where many end so: whoever closes with FIN keeps the local port for a minute, and it is clients who choose how
+        many connections are not kept. Where few do, the upstream need not log a reset.
+        """
         self.user = None
         self.deadline = inf
         self.closed = True
+        if not self.transport.is_closing() and not self.target.may_close_calmly():
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.transport.abort()
 
 
 class UpstreamTarget:
-    """One upstream: its idle connections, the newest last, and its health."""
+    """One address of an upstream: its idle connections, the newest last, and its health.
+
+    `is_unreachable`: left out until a probe gets through. `is_ill`: left out until its health checks are good. `is_slow`: others
+    are tried first, as it took long to accept a connection. `is_retired`: the upstream's name no longer stands for this address.
+    """
 
     def __init__(
         self,
@@ -152,37 +205,77 @@ class UpstreamTarget:
         bounds: Bounds,
         now: Callable[[], float],
         buffer: ReadBuffer,
+        reuse: UpstreamReuse = UpstreamReuse.SAFE,
+        address: str = "",
     ) -> None:
         self.upstream = upstream
+        self.address = address or upstream.host
+        self.reuse = reuse
         self.tls = tls
         self.server_name = server_name
         self.bounds = bounds
         self.now = now
         self.buffer = buffer
-        self.is_out = False
+        self.is_unreachable = False
+        self.is_ill = False
+        self.is_slow = False
+        self.is_retired = False
         self.open: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
+        self._closes = 0
+        self._closes_since = -inf
         self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self._wheel = wheel
 
-    def take_idle(self) -> UpstreamConnection | None:
-        """The connection used last, or None when there is none."""
+    @property
+    def is_out(self) -> bool:
+        """Whether it is left out while others are well."""
+        return self.is_unreachable or self.is_ill
+
+    @property
+    def state(self) -> str:
+        """In a word for operators."""
+        return "unreachable" if self.is_unreachable else "ill" if self.is_ill else "up"
+
+    def take_idle(self, *, is_repeatable: bool) -> UpstreamConnection | None:
+        """The connection used last, or None when there is none that the upstream holds open and has sent nothing on.
+
+        For a request that is not repeatable it must be sure to stay open while the request is on its way.
+        """
         idle = self._idle
+        if not idle:
+            return None
+        now = self.now()
+        looks_away = is_repeatable and self.reuse is UpstreamReuse.ALWAYS
         while idle:
-            connection = idle.pop()
-            if not connection.closed and not connection.transport.is_closing():
+            connection = idle[-1]
+            if not is_repeatable and now >= connection.sure_until:
+                return None  # and those below were used earlier still
+            idle.pop()
+            if connection.closed or connection.transport.is_closing():
+                continue
+            if now < connection.deadline and (looks_away or connection.is_silent):
                 connection.deadline = inf
                 return connection
+            connection.close()
         return None
 
     def keep_idle(self, connection: UpstreamConnection) -> None:
-        if connection.closed or len(self._idle) >= IDLE_CONNECTIONS:
+        if connection.closed or self.is_retired or len(self._idle) >= IDLE_CONNECTIONS:
             connection.close()
             return
         connection.user = None
+        connection.leases = max(1, connection.leases)  # its next user is not the first to have it
         connection.hold_reading(held=False)
         self._idle.append(connection)
-        connection.deadline = self.now() + IDLE_SECONDS
+        now = self.now()
+        announced = connection.server.parser.idle_seconds
+        if announced is None:
+            connection.deadline = now + IDLE_SECONDS
+            connection.sure_until = now + SURE_SECONDS
+        else:
+            lasting = min(IDLE_SECONDS, max(announced / 2, announced - LONGEST_MARGIN_SECONDS))
+            connection.deadline = connection.sure_until = now + lasting
         self.watch(connection)
 
     def watch(self, connection: UpstreamConnection) -> None:
@@ -190,17 +283,36 @@ class UpstreamTarget:
         if connection.deadline < connection.placed_at:
             self._wheel.watch(connection)
 
+    def may_close_calmly(self) -> bool:
+        """Whether one more connection may be closed by us with FIN within this second."""
+        now = self.now()
+        if now >= self._closes_since + 1.0:
+            self._closes_since = now
+            self._closes = 0
+        self._closes += 1
+        return self._closes <= CALM_CLOSES
+
+    def retire(self) -> None:
+        """Keep no connection any more; those on lease end with their requests."""
+        self.is_retired = True
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
     async def connect(self) -> UpstreamConnection:
         """A new connection, TLS established and verified. Raises OSError (TimeoutError and ssl.SSLError are such)."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(self),
-                self.upstream.host,
-                self.upstream.port,
-                ssl=self.tls,
-                server_hostname=self.server_name if self.tls else None,
-            )
+            upstream = self.upstream
+            name = self.server_name if self.tls else None
+            if upstream.path:
+                _, connection = await loop.create_unix_connection(
+                    lambda: UpstreamConnection(self), upstream.path, ssl=self.tls, server_hostname=name
+                )
+            else:
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self), self.address, upstream.port, ssl=self.tls, server_hostname=name
+                )
         return connection
 
     def opened(self, connection: UpstreamConnection) -> None:

@@ -1,7 +1,7 @@
 """The upstreams of all sites, their connections shared between all clients of a worker: whose turn it is, and which are healthy.
 
-Round robin over a site's upstreams. One that cannot be connected to is left out and probed until it answers; when all are out,
-all are tried. Knows nothing of HTTP: whoever has a connection on lease says whether it may be used again.
+Round robin over all addresses of a site's upstreams. One that cannot be connected to is left out and probed until it answers;
+when all are out, all are tried. Knows nothing of HTTP: whoever has a connection on lease says whether it may be used again.
 """
 
 from __future__ import annotations
@@ -9,38 +9,26 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
+from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
-from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamTls
+from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup, authority_of
+from proxyguard.adapters.mitmproxy.upstream.health import HealthChecker
+from proxyguard.core.settings import Bounds, HealthCheck, Site, Upstream, UpstreamReuse, UpstreamTls
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
-"""Waits between probes of an upstream that is out; the last one repeats."""
+"""Waits between probes of an address that is out; the last one repeats."""
 
+HEAD_START_SECONDS: Final = 0.25
+"""How long one address of several has to accept before the next is tried as well (RFC 8305 section 8 advises 250 ms)."""
 
-class UpstreamGroup:
-    """The upstreams of one site, in turn."""
-
-    __slots__ = ("_next", "targets")
-
-    def __init__(self, targets: Sequence[UpstreamTarget]) -> None:
-        self.targets = tuple(targets)
-        self._next = 0
-
-    def candidates(self) -> tuple[UpstreamTarget, ...]:
-        """All that are healthy, or all when none is, beginning with whose turn it is."""
-        order = self.targets[self._next :] + self.targets[: self._next]
-        return tuple(target for target in order if not target.is_out) or order
-
-    def turn(self) -> UpstreamTarget:
-        """Pass the turn on; returns whose it is now."""
-        if len(self.targets) == 1:
-            return self.targets[0]
-        self._next = (self._next + 1) % len(self.targets)
-        return self.candidates()[0]
+type _Opened = tuple[UpstreamConnection | None, str]
+"""A connection, or None and a token for what went wrong."""
 
 
 class UpstreamPool:
@@ -61,16 +49,27 @@ class UpstreamPool:
         self._wheel = wheel
         self._clock = clock
         self._on_error = on_error
-        self._targets: dict[tuple[Upstream, UpstreamTls], UpstreamTarget] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._upstreams: dict[tuple[Upstream, UpstreamTls, UpstreamReuse, HealthCheck | None], UpstreamAddresses] = {}
+        self._targets: set[UpstreamTarget] = set()
+        self._groups: list[UpstreamGroup] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def group(self, site: Site) -> UpstreamGroup:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
-        return UpstreamGroup([self._target(upstream, site.upstream_tls) for upstream in site.upstreams])
+        group = UpstreamGroup([self._addresses(upstream, site) for upstream in site.upstreams])
+        self._groups.append(group)
+        if site.health is not None:
+            host = authority_of(site.upstreams[0]) if "*" in site.hosts[0] else site.hosts[0].encode("idna")
+            self._keep(self._loop.create_task(HealthChecker(group, site.health, host).run()))
+        return group
 
-    def take(self, group: UpstreamGroup, user: ConnectionUser) -> UpstreamConnection | None:
-        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`."""
-        connection = group.turn().take_idle()
+    def take(self, group: UpstreamGroup, user: ConnectionUser, *, is_repeatable: bool) -> UpstreamConnection | None:
+        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`.
+
+        `is_repeatable`: the request may be sent again, should the upstream close the connection at this very moment.
+        """
+        target = group.turn()
+        connection = None if target is None else target.take_idle(is_repeatable=is_repeatable)
         if connection is not None:
             connection.leases += 1
             connection.user = user
@@ -105,90 +104,174 @@ class UpstreamPool:
         """Cut every connection and stop every attempt."""
         for task in self._tasks:
             task.cancel()
-        for target in self._targets.values():
+        for upstream in self._upstreams.values():
+            upstream.stop()
+        for target in self._targets:
             for connection in tuple(target.open):
                 connection.close()
 
     @property
     def is_open(self) -> bool:
         """Whether any connection or attempt is left."""
-        return bool(self._tasks) or any(target.open for target in self._targets.values())
+        return bool(self._tasks) or any(target.open for target in self._targets)
 
     def counts(self) -> dict[str, int]:
         """Open and idle connections, and upstreams that are out."""
-        targets = self._targets.values()
+        targets = [target for target in self._targets if target.open or not target.is_retired]
         return {
             "upstream_connections": sum(len(target.open) for target in targets),
             "upstream_idle": sum(target.idle_count for target in targets),
             "upstreams_out": sum(target.is_out for target in targets),
         }
 
+    def states(self) -> list[dict[str, str]]:
+        """Each address with the upstream that it is of, and its state: `up`, `unreachable` or `ill` (health checks)."""
+        return [
+            {"upstream": str(target.upstream), "address": target.upstream.path or target.address, "state": target.state}
+            for group in self._groups
+            for target in group.targets
+        ]
+
     async def _connect(
         self, group: UpstreamGroup, user: ConnectionUser, done: Callable[[UpstreamConnection | None, str], None], *, fresh: bool
     ) -> None:
-        fault = "upstream-connect"
-        for target in group.candidates():
-            connection = None if fresh else target.take_idle()
-            if connection is None:
-                try:
-                    connection = await target.connect()
-                except TimeoutError:
-                    fault = "upstream-connect-timeout"
-                except ssl.SSLError as error:
-                    fault = "upstream-tls"
-                    self._on_error("upstream-tls", error)
-                except OSError:
-                    fault = "upstream-connect"
-            if connection is None or connection.closed:
-                self._leave_out(target, group)
-                continue
+        lookups = group.refresh()
+        if lookups and not group.targets:
+            await asyncio.wait(lookups, timeout=self._bounds.upstream_connect_seconds)
+            lookups = []
+        tried = group.candidates()
+        connection, fault = await self._first(tried, group, fresh=fresh)
+        if connection is None and lookups:
+            await asyncio.wait(lookups, timeout=self._bounds.upstream_connect_seconds)
+            moved = tuple(target for target in group.candidates() if target not in tried)
+            if moved:
+                connection, fault = await self._first(moved, group, fresh=fresh)
+        if connection is not None:
             connection.leases += 1
             connection.user = user
             connection.deadline = inf
-            done(connection, "")
-            return
-        done(None, fault)
+        done(connection, fault)
+
+    async def _first(self, targets: Sequence[UpstreamTarget], group: UpstreamGroup, *, fresh: bool) -> _Opened:
+        """The first connection that one of the targets gives. Each has a head start over the next.
+
+        Those that are overtaken go on: one that fails is left out, a connection that comes late is kept for others.
+        """
+        fault = "upstream-connect"
+        waiting = list(targets)
+        attempts: dict[asyncio.Task[_Opened], UpstreamTarget] = {}
+        try:
+            while waiting or attempts:
+                if waiting:
+                    target = waiting.pop(0)
+                    idle = None if fresh else target.take_idle(is_repeatable=True)
+                    if idle is not None:
+                        return idle, ""
+                    if not waiting and not attempts:
+                        return await self._open(target, group)
+                    attempts[self._loop.create_task(self._open(target, group))] = target
+                ended, _ = await asyncio.wait(
+                    attempts, timeout=HEAD_START_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                for slow in attempts.values() if not ended else ():
+                    slow.is_slow = True
+                opened = [(attempts.pop(task), *task.result()) for task in ended]
+                won = [(target, connection) for target, connection, _ in opened if connection is not None]
+                for target, connection in won[1:]:
+                    target.keep_idle(connection)
+                if won:
+                    return won[0][1], ""
+                fault = opened[-1][2] if opened else fault
+        except asyncio.CancelledError:
+            for task in attempts:
+                task.cancel()
+            raise
+        finally:
+            for task, target in attempts.items():
+                self._keep(task)
+                task.add_done_callback(partial(_keep_late, target))
+        return None, fault
+
+    async def _open(self, target: UpstreamTarget, group: UpstreamGroup) -> _Opened:
+        fault = "upstream-connect"
+        try:
+            connection = await target.connect()
+        except TimeoutError:
+            fault = "upstream-connect-timeout"
+        except ssl.SSLError as error:
+            fault = "upstream-tls"
+            self._on_error("upstream-tls", error)
+        except OSError:
+            pass
+        else:
+            if not connection.closed:
+                target.is_slow = False
+                return connection, ""
+        self._leave_out(target, group)
+        return None, fault
 
     def _leave_out(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
-        """A site's only upstream is always tried; one of several is left out until a probe gets through."""
-        if target.is_out or len(group.targets) == 1:
+        """A site's only address is always tried; one of several is left out until a probe gets through."""
+        if target.is_unreachable or len(group.targets) == 1:
             return
-        target.is_out = True
+        target.is_unreachable = True
         self._keep(self._loop.create_task(self._probe(target)))
 
     async def _probe(self, target: UpstreamTarget) -> None:
         attempt = 0
-        while target.is_out:
+        while target.is_unreachable and not target.is_retired:
             await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
             attempt += 1
             try:
                 connection = await target.connect()
             except OSError:
                 continue
-            target.is_out = False
+            target.is_unreachable = target.is_slow = False
             target.keep_idle(connection)
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             error = task.exception()
             if error is not None:
                 self._on_error("upstream", error)
 
-    def _target(self, upstream: Upstream, tls: UpstreamTls) -> UpstreamTarget:
-        target = self._targets.get((upstream, tls))
-        if target is None:
-            secure = upstream.scheme == "https"
-            context = _tls_context(tls) if secure else None
-            target = UpstreamTarget(
-                upstream, context, tls.name or upstream.host, self._wheel, self._bounds, self._clock, self._buffer
-            )
-            self._targets[(upstream, tls)] = target
-        return target
+    def _addresses(self, upstream: Upstream, site: Site) -> UpstreamAddresses:
+        tls, reuse = site.upstream_tls, site.upstream_reuse
+        key = upstream, tls, reuse, site.health
+        found = self._upstreams.get(key)
+        if found is None:
+            context = _tls_context(tls) if upstream.scheme == "https" else None
+            name = tls.name or upstream.host
+
+            def make(address: str) -> UpstreamTarget:
+                target = UpstreamTarget(
+                    upstream, context, name, self._wheel, self._bounds, self._clock, self._buffer, reuse, address
+                )
+                self._targets.add(target)
+                return target
+
+            found = UpstreamAddresses(upstream, make, self._regroup, self._loop, self._clock)
+            self._upstreams[key] = found
+        return found
+
+    def _regroup(self) -> None:
+        """A name stands for other addresses than before."""
+        self._targets = {target for target in self._targets if target.open or not target.is_retired}
+        for group in self._groups:
+            group.regroup()
+
+
+def _keep_late(target: UpstreamTarget, task: asyncio.Task[_Opened]) -> None:
+    """Keep a connection that came when another one had been taken."""
+    if not task.cancelled() and task.exception() is None:
+        connection, _ = task.result()
+        if connection is not None:
+            target.keep_idle(connection)
 
 
 def _tls_context(tls: UpstreamTls) -> ssl.SSLContext:
