@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from time import time
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
@@ -18,6 +19,14 @@ from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally
+
+GAUGES_OF_FRONT: Final = {
+    "requests_under_way": "Requests that are delayed, wait for an upstream connection, or have one.",
+    "requests_delayed": "Requests that a rule delays.",
+    "requests_queued": "Requests that wait for a connection to an upstream.",
+    "upstream_connections": "Connections to upstreams, idle ones included.",
+    "upstream_leases": "Connections to upstreams that carry a request, or are being opened for one.",
+}
 
 
 class Assembly(NamedTuple):
@@ -52,4 +61,6 @@ def assemble(
     )  # fmt: skip
     counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
+    for name, text in GAUGES_OF_FRONT.items():
+        counts.gauge(name, text, partial(front.stat, name))
     return Assembly(counts, tally, audit, guard, accept_filter, front)

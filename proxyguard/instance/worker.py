@@ -172,6 +172,7 @@ class Worker:
             "policy": self.guard.policies.digest,
             "rules": dict(self.counts.rules),
             "front": self._front.stats(),
+            "bounds": self._front.bounds_in_force,
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,

@@ -186,7 +186,7 @@ def _assembled(reading: _Reading) -> Settings:
 
 
 def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _Reading) -> None:
-    """Make the one site that `upstream`, `certificate` and `upstream_tls` describe."""
+    """Make the one site that `upstream`, `upstream_connections`, `certificate` and `upstream_tls` describe."""
     given = [path for path in reading.given if not BY_PATH[path].attribute]
     if "sites" in reading.given:
         for path in given:
@@ -202,8 +202,9 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
     chain, key = loose.get("certificate.chain"), loose.get("certificate.key")
     upstreams: tuple[Upstream, ...] = loose.get("upstream", ())
     certificate = Certificate(chain=chain, key=key) if chain and key else None
-    tls = {path.rpartition(".")[2]: value for path, value in loose.items() if path.startswith("upstream_tls.")}
-    values["sites"] = (Site(upstreams=upstreams, certificate=certificate, upstream_tls=UpstreamTls(**tls)),)
+    tls = UpstreamTls(**{path.rpartition(".")[2]: value for path, value in loose.items() if path.startswith("upstream_tls.")})
+    most = loose.get("upstream_connections")
+    values["sites"] = (Site(upstreams=upstreams, certificate=certificate, upstream_tls=tls, upstream_connections=most),)
 
 
 def _filled(value: Any, values: dict[str, object]) -> Any:
@@ -234,6 +235,7 @@ def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
         ("bounds.target_size", "bounds.head_size", bounds.target_bytes, bounds.head_bytes),
         ("bounds.connections_per_network", "bounds.connections", bounds.connections_per_network, bounds.connections),
+        ("bounds.requests_per_network", "bounds.requests", bounds.requests_per_network, bounds.requests),
         ("tarpit.per_network", "tarpit.connections", settings.tarpit.per_network, settings.tarpit.connections),
     ):
         place = given.get(smaller) or given.get(larger)

@@ -28,6 +28,7 @@ from proxyguard.core.yaml.kinds import (
     one_or_more,
     plain,
     text,
+    whole,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import complain, read_each, read_name, read_scalar, read_text
@@ -218,6 +219,7 @@ SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
+UPSTREAM_CONNECTIONS: Final = whole(1, 1_000_000)
 
 _CERTIFICATE_EXAMPLE: Final = "{chain: FILE, key: FILE}, both PEM"
 
@@ -260,6 +262,7 @@ SITE: Final = KeyTable(
             attribute="upstreams"),
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
+        "upstream_connections": Key(UPSTREAM_CONNECTIONS),
         "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
     },
 )  # fmt: skip

@@ -8,11 +8,12 @@ from email.utils import formatdate
 from math import inf
 from random import Random
 from time import time
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
+from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamGroup
 from proxyguard.core.address import Address
@@ -23,9 +24,6 @@ from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.policy.sites import HostTable
-
-MAX_DELAYED: Final = 1000
-"""Requests held back by `delay` at once and worker; beyond it a delay passes at once."""
 
 
 class Route(NamedTuple):
@@ -86,6 +84,7 @@ class FrontServices:
         dripper: Dripper,
         resolver: ClientAddressResolver,
         admission: Admission,
+        under_way: UnderWay,
     ) -> None:
         self.settings = settings
         self.bounds = settings.bounds
@@ -96,9 +95,8 @@ class FrontServices:
         self.dripper = dripper
         self.resolver = resolver
         self.admission = admission
+        self.under_way = under_way
         self.draining = False
-        self.delayed = 0
-        self.max_delayed = MAX_DELAYED
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
         self._date = b""
         self._date_until = -inf

@@ -15,6 +15,7 @@ from typing import Final
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
+from proxyguard.adapters.mitmproxy.upstream.slots import SiteSlots, UpstreamSlots, unbounded
 from proxyguard.core.settings import Bounds, Site, Upstream, UpstreamTls
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
@@ -22,12 +23,13 @@ PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
 
 
 class UpstreamGroup:
-    """The upstreams of one site, in turn."""
+    """The upstreams of one site, in turn, and the slots that the site has for connections to them."""
 
-    __slots__ = ("_next", "targets")
+    __slots__ = ("_next", "slots", "targets")
 
-    def __init__(self, targets: Sequence[UpstreamTarget]) -> None:
+    def __init__(self, targets: Sequence[UpstreamTarget], slots: SiteSlots | None = None) -> None:
         self.targets = tuple(targets)
+        self.slots = slots or unbounded()
         self._next = 0
 
     def candidates(self) -> tuple[UpstreamTarget, ...]:
@@ -54,9 +56,11 @@ class UpstreamPool:
         clock: Callable[[], float],
         on_error: Callable[[str, BaseException], None],
         buffer: ReadBuffer,
+        slots: UpstreamSlots,
     ) -> None:
         self._loop = loop
         self._buffer = buffer
+        self._slots = slots
         self._bounds = bounds
         self._wheel = wheel
         self._clock = clock
@@ -66,12 +70,15 @@ class UpstreamPool:
 
     def group(self, site: Site) -> UpstreamGroup:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
-        return UpstreamGroup([self._target(upstream, site.upstream_tls) for upstream in site.upstreams])
+        targets = [self._target(upstream, site.upstream_tls) for upstream in site.upstreams]
+        return UpstreamGroup(targets, self._slots.site(site.upstream_connections))
 
     def take(self, group: UpstreamGroup, user: ConnectionUser) -> UpstreamConnection | None:
-        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`."""
-        connection = group.turn().take_idle()
+        """Lease an idle connection of the upstream whose turn it is; None without one, or without a slot: then `connect`."""
+        connection = group.turn().take_idle() if group.slots.is_free else None
         if connection is not None:
+            group.slots.take()
+            connection.slots = group.slots
             connection.leases += 1
             connection.user = user
         return connection
@@ -86,8 +93,8 @@ class UpstreamPool:
     ) -> asyncio.Task[None]:
         """Open a connection to the first upstream that accepts one, and call `done` with it, or with None and a token.
 
-        An upstream that has an idle connection by then gives that one, unless it is to be `fresh`. Cancelling the task gives up;
-        `done` is then not called.
+        Waits for a slot of the site first. An upstream that has an idle connection by then gives that one, unless it is to be
+        `fresh`. Cancelling the task gives up; `done` is then not called.
         """
         task = self._loop.create_task(self._connect(group, user, done, fresh=fresh))
         self._keep(task)
@@ -119,6 +126,7 @@ class UpstreamPool:
         targets = self._targets.values()
         return {
             "upstream_connections": sum(len(target.open) for target in targets),
+            **self._slots.counts(),
             "upstream_idle": sum(target.idle_count for target in targets),
             "upstreams_out": sum(target.is_out for target in targets),
         }
@@ -126,10 +134,29 @@ class UpstreamPool:
     async def _connect(
         self, group: UpstreamGroup, user: ConnectionUser, done: Callable[[UpstreamConnection | None, str], None], *, fresh: bool
     ) -> None:
+        fault = await group.slots.wait()
+        connection = None
+        if not fault:
+            try:
+                connection, fault = await self._open(group, fresh=fresh)
+            finally:
+                if connection is None:
+                    group.slots.give_back()
+        if connection is None:
+            done(None, fault)
+            return
+        connection.slots = group.slots
+        connection.leases += 1
+        connection.user = user
+        connection.deadline = inf
+        done(connection, "")
+
+    async def _open(self, group: UpstreamGroup, *, fresh: bool) -> tuple[UpstreamConnection | None, str]:
         fault = "upstream-connect"
         for target in group.candidates():
             connection = None if fresh else target.take_idle()
             if connection is None:
+                self._make_room()
                 try:
                     connection = await target.connect()
                 except TimeoutError:
@@ -142,12 +169,14 @@ class UpstreamPool:
             if connection is None or connection.closed:
                 self._leave_out(target, group)
                 continue
-            connection.leases += 1
-            connection.user = user
-            connection.deadline = inf
-            done(connection, "")
-            return
-        done(None, fault)
+            return connection, ""
+        return None, fault
+
+    def _make_room(self) -> None:
+        """Close an idle connection if one more would make more than there are slots. The caller has taken one already."""
+        targets = self._targets.values()
+        if self._slots.used + sum(target.idle_count for target in targets) > self._slots.total:
+            max(targets, key=lambda target: target.idle_count).close_oldest()
 
     def _leave_out(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
         """A site's only upstream is always tried; one of several is left out until a probe gets through."""
