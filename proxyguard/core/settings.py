@@ -133,6 +133,8 @@ class Site:
     upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
     upstream_reuse: UpstreamReuse = UpstreamReuse.SAFE
     health: HealthCheck | None = None
+    upstream_connections: int | None = None
+    """Requests that its upstreams get at once from one worker; None: what open files allow, less what other sites are sure of."""
     rule_sets: tuple[str, ...] | None = None
     """Names of the rule sets that apply; None means all."""
     paths: SiteReading | None = None
@@ -176,7 +178,15 @@ class Bounds:
     """Then 413. None: no bound, bodies are streamed."""
     connections: int = 20_000
     connections_per_network: int = 2_000
-    """Per client network (see Prefixes); peers in trusted_proxies are not counted."""
+    """Per client network (see Prefixes); peers in trusted_proxies are not counted, the clients that PROXY headers name are."""
+    requests: int = 40_000
+    """Under way at once in a worker, half of them with an upstream connection. Lowered to what open files allow; then 503."""
+    requests_per_network: int = 2_000
+    """The same for one client network, HTTP/2 streams included; then 429. At most half of the upstream connections."""
+    upstream_queue: int = 128
+    """Requests of one site that wait for a connection to its upstreams; then 503."""
+    upstream_queue_seconds: float = 5.0
+    """How long each of them waits; then 503."""
     requests_per_connection: int = 10_000
     buffer_bytes: int = 256 * KIB
     """Per direction of a connection before reading from the other side stops."""

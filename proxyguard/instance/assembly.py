@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
@@ -20,6 +21,15 @@ from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally
+
+GAUGES_OF_FRONT: Final = {
+    "requests_under_way": "Requests that are delayed, wait for an upstream connection, or have one.",
+    "requests_delayed": "Requests that a rule delays.",
+    "requests_queued": "Requests that wait for a connection to an upstream.",
+    "upstream_connections": "Connections to upstreams, idle ones included.",
+    "upstreams_out": "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
+    "upstream_leases": "Connections to upstreams that carry a request, or are being opened for one.",
+}
 
 
 def _hop(settings: Settings, secret: bytes) -> bytes:
@@ -63,12 +73,10 @@ def assemble(
         "one_client_suspected", "1 while nearly all traffic seems to come from one private address.",
         lambda: guard.one_client.suspected,
     )  # fmt: skip
-    counts.gauge("upstreams_out", "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
-        lambda: front.stats().get("upstreams_out", 0))  # fmt: skip
-    counts.gauge("upstream_connections", "Open connections to upstreams.",
-        lambda: front.stats().get("upstream_connections", 0))  # fmt: skip
     counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
     refusals = "Sessions not remembered because their client network had its share."
     counts.gauge("account_refusals", refusals, lambda: accounts.refusals)
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
+    for name, text in GAUGES_OF_FRONT.items():
+        counts.gauge(name, text, partial(front.stat, name))
     return Assembly(counts, tally, audit, guard, accept_filter, front)

@@ -187,6 +187,7 @@ class Worker:
             "rules": dict(self.counts.rules),
             "front": self._front.stats(),
             "upstreams": self._front.upstreams(),
+            "bounds": self._front.bounds_in_force,
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,

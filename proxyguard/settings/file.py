@@ -188,7 +188,7 @@ def _assembled(reading: _Reading) -> Settings:
 
 
 def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _Reading) -> None:
-    """Make the one site that `upstream`, `certificate` and `upstream_tls` describe."""
+    """Make the one site that `upstream`, `upstream_connections`, `certificate` and `upstream_tls` describe."""
     given = [path for path in reading.given if not BY_PATH[path].attribute]
     if "sites" in reading.given:
         for path in given:
@@ -205,7 +205,11 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
     upstreams: tuple[Upstream, ...] = loose.get("upstream", ())
     certificate = Certificate(chain=chain, key=key) if chain and key else None
     tls = {path.rpartition(".")[2]: value for path, value in loose.items() if path.startswith("upstream_tls.")}
-    more = {path.rpartition(".")[2]: value for path, value in loose.items() if path in ("upstream_reuse", "health")}
+    more = {
+        path.rpartition(".")[2]: value
+        for path, value in loose.items()
+        if path in ("upstream_reuse", "health", "upstream_connections")
+    }
     values["sites"] = (Site(upstreams=upstreams, certificate=certificate, upstream_tls=UpstreamTls(**tls), **more),)
 
 
@@ -243,6 +247,7 @@ def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
         ("bounds.target_size", "bounds.head_size", bounds.target_bytes, bounds.head_bytes),
         ("bounds.connections_per_network", "bounds.connections", bounds.connections_per_network, bounds.connections),
+        ("bounds.requests_per_network", "bounds.requests", bounds.requests_per_network, bounds.requests),
         ("tarpit.per_network", "tarpit.connections", settings.tarpit.per_network, settings.tarpit.connections),
     ):
         place = given.get(smaller) or given.get(larger)

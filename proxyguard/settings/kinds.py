@@ -216,6 +216,7 @@ HEADER: Final = Kind(plain(_header), "name", _TEXT)
 CLAIMS: Final = Kind(_claims, "list of names", one_or_more(_TEXT))
 SHARE: Final = number(0, 1, "0 to 1")
 TIMEOUT: Final = duration(0.1, 86_400.0)
+UPSTREAM_CONNECTIONS: Final = whole(1, 1_000_000)
 
 _READING_ABOUT: Final = {
     "ignore_case": "`/SIGNUP` is `/signup`.",
@@ -344,6 +345,7 @@ SITE: Final = KeyTable(
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
         "upstream_reuse": Key(UPSTREAM_REUSE),
         "health": Key(HEALTH_CHECK),
+        "upstream_connections": Key(UPSTREAM_CONNECTIONS),
         "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
         "paths": Key(PATHS),
         "method_override": Key(TRUTH),

@@ -30,6 +30,7 @@ from proxyguard.settings.kinds import (
     SITES,
     STORE_URL,
     TIMEOUT,
+    UPSTREAM_CONNECTIONS,
     UPSTREAM_REUSE,
 )
 
@@ -124,6 +125,8 @@ SETTINGS: Final = (
     Setting("health", "", HEALTH_CHECK,
         "A request by which each worker finds out which addresses of the upstream are well; see [health checks](#health-checks). "
         "Off when left out. Not with `sites`.", from_environment=False),
+    Setting("upstream_connections", "", UPSTREAM_CONNECTIONS,
+        "Requests that the upstreams get at once from each worker; more wait (`bounds.upstream_queue`). Not with `sites`."),
     Setting("sites", "sites", SITES, "Several sites in one instance, each with its hosts and upstreams.",
         from_environment=False),
     Setting("rules", "rules", PATH, "The folder of rule files."),
@@ -172,7 +175,17 @@ SETTINGS: Final = (
     Setting("bounds.connections", "bounds.connections", whole(1, 1_000_000),
         "Connections of all clients together; then new ones wait or are closed."),
     Setting("bounds.connections_per_network", "bounds.connections_per_network", whole(1, 1_000_000),
-        "Connections of one client network (`counting.prefixes`); trusted peers are not counted."),
+        "Connections of one client network (`counting.prefixes`), or that PROXY headers name; trusted peers are not counted."),
+    Setting("bounds.requests", "bounds.requests", whole(1, 1_000_000),
+        "Requests under way at once, for each worker; then 503. Half of them may have a connection to an upstream. Lowered to "
+        "what open files allow."),
+    Setting("bounds.requests_per_network", "bounds.requests_per_network", whole(1, 1_000_000),
+        "The same for one client network, HTTP/2 streams included; then 429. At most half of the upstream connections, and of "
+        "that half for one of several sites."),
+    Setting("bounds.upstream_queue", "bounds.upstream_queue", whole(0, 100_000),
+        "Requests of one site that wait until one of its connections to upstreams is free; then 503."),
+    Setting("bounds.upstream_queue_timeout", "bounds.upstream_queue_seconds", TIMEOUT,
+        "How long each of them waits; then 503."),
     Setting("bounds.requests_per_connection", "bounds.requests_per_connection", whole(1, 1_000_000_000),
         "Then the connection is closed after the response."),
     Setting("bounds.buffer_size", "bounds.buffer_bytes", size(4 * 1024, 64 * 1024 * 1024),

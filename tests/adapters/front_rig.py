@@ -156,7 +156,9 @@ async def fronted(
         await upstream.stop()
     assert events.errors == []
     stats = made.stats()
-    assert (stats["connections"], stats["tarpits"], stats["delayed"], stats["upstream_connections"]) == (0, 0, 0, 0)
+    assert (stats["connections"], stats["tarpits"], stats["upstream_connections"]) == (0, 0, 0)
+    assert (stats["requests_under_way"], stats["requests_delayed"], stats["requests_queued"]) == (0, 0, 0)
+    assert stats["upstream_leases"] == 0
     assert events.connections == 0
 
 

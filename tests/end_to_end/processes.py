@@ -224,10 +224,11 @@ def proxyguard(
     settings: str = "",
     alpn: str = "",
     environment: Mapping[str, str] | None = None,
+    files: int = 0,
 ) -> Iterator[Proxyguard]:
     """Run proxyguard in front of an upstream (empty: what `settings` name); `settings` are further lines of its settings file.
 
-    `alpn`: empty for plain HTTP, `http/1.1` for TLS without HTTP/2, `h2` for TLS with it.
+    `alpn`: empty for plain HTTP, `http/1.1` for TLS without HTTP/2, `h2` for TLS with it. `files`: how many it may open.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, admin_port = free_port(), free_port()
@@ -240,7 +241,8 @@ def proxyguard(
     config.write_text(settings or "{}\n")
     arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
     more = (*(("--upstream", upstream) if upstream else ()), "--rules", rules, "--audit", audit)
-    running = Proxyguard.start(command(*arguments, *more), folder / "proxyguard.log", **(environment or {}))
+    limited = ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh") if files else ()
+    running = Proxyguard.start((*limited, *command(*arguments, *more)), folder / "proxyguard.log", **(environment or {}))
     running.port, running.admin_port, running.audit = port, admin_port, audit
     running.scheme, running.authority, running.alpn = "https" if alpn else "http", authority, alpn
     try:

@@ -92,6 +92,10 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "bounds.body_size": ("2GiB", 2 * 1024**3),
     "bounds.connections": ("5000", 5000),
     "bounds.connections_per_network": ("50", 50),
+    "bounds.requests": ("9000", 9000),
+    "bounds.requests_per_network": ("70", 70),
+    "bounds.upstream_queue": ("0", 0),
+    "bounds.upstream_queue_timeout": ("2s", 2.0),
     "bounds.requests_per_connection": ("7", 7),
     "bounds.buffer_size": ("1MiB", 1024**2),
     "bounds.http2_streams": ("50", 50),
@@ -151,7 +155,7 @@ def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object)
 
 
 def test_every_setting_is_in_the_table_above_or_below() -> None:
-    below = {"upstream", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
+    below = {"upstream", "upstream_connections", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
     below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "health"}
     assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
 
@@ -304,6 +308,7 @@ CONTRADICTIONS = {
     "bounds: {field_size: 64KiB}": "22: bounds.field_size (65536) is more than bounds.head_size (32768)",
     "bounds: {head_size: 4KiB, field_size: 4KiB}": "21: bounds.target_size (8192) is more than bounds.head_size (4096)",
     "bounds: {connections: 100}": "23: bounds.connections_per_network (2000) is more than bounds.connections (100)",
+    "bounds: {requests: 100}": "20: bounds.requests_per_network (2000) is more than bounds.requests (100)",
     "tarpit: {connections: 50}": "23: tarpit.per_network (100) is more than tarpit.connections (50)",
     "store: {url: redis://a}": "14: store.url is set without key_secret",
     "{key_secret: 0123456789abcdef, store: {url: redis://a, snapshot: x}}": "66: store.snapshot is set beside store.url",

@@ -20,7 +20,10 @@ TOO_MANY_OF_NETWORK: Final = "connections_per_network"
 
 
 class Admission:
-    """Counts open connections. Every `enter` that returned None is followed by one `leave` with the same address."""
+    """Counts open connections. Every `enter` that returned None is followed by one `leave` with the same address.
+
+    Where a trusted peer names the client, `enter_network` counts that one in as well, and `leave` is called with its address.
+    """
 
     def __init__(
         self,
@@ -55,14 +58,21 @@ class Admission:
         """Count a connection in, or return the name of the bound it would exceed."""
         if self.open >= self._bounds.connections:
             return TOO_MANY
-        if not self._trusted.contains(peer):
-            network = self.network(peer)
-            count = self._per_network.get(network, 0)
-            if count >= self._bounds.connections_per_network:
-                return TOO_MANY_OF_NETWORK
-            self._per_network[network] = count + 1
-        self.open += 1
-        self._on_count(self.open)
+        bound = self.enter_network(peer)
+        if bound is None:
+            self.open += 1
+            self._on_count(self.open)
+        return bound
+
+    def enter_network(self, client: Address) -> str | None:
+        """Count a connection in for a client's network alone, or return the name of the bound it would exceed."""
+        if self._trusted.contains(client):
+            return None
+        network = self.network(client)
+        count = self._per_network.get(network, 0)
+        if count >= self._bounds.connections_per_network:
+            return TOO_MANY_OF_NETWORK
+        self._per_network[network] = count + 1
         return None
 
     def leave(self, peer: Address) -> None:

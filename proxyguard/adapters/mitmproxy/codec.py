@@ -34,6 +34,10 @@ class Codec(Protocol):
         """Send an answer of our own, whole; the exchange is over, whatever of the request is still to come."""
         ...
 
+    def close_after(self) -> None:
+        """What is sent next is the last on this connection, unless other requests are under way on it."""
+        ...
+
     def send_switch(self, head: ResponseHead) -> bytes:
         """Pass on a 101; returns what the client already sent in the new protocol."""
         ...

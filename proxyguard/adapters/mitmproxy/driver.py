@@ -133,6 +133,7 @@ class ClientConnection(PiecewiseProtocol):
             if not reader.is_over:
                 return
             self._proxy_header = None
+            self._entered = self._link.peer
             if not data:
                 return
         context = self._context

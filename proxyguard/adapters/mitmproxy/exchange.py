@@ -15,6 +15,7 @@ from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
+from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream_request import UpstreamRequest
 from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
@@ -51,7 +52,7 @@ class Exchange:
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
     __slots__ = (
-        "_bytes_received", "_bytes_sent", "_codec", "_forwarding", "_head", "_hidden", "_link", "_outbox",
+        "_bytes_received", "_bytes_sent", "_codec", "_counted", "_forwarding", "_head", "_hidden", "_link", "_outbox",
         "_responded", "_route", "_services", "_started", "_status", "_ticket", "deadline", "phase", "request",
         "upstream",
     )  # fmt: skip
@@ -81,9 +82,9 @@ class Exchange:
         self._forwarding: Forwarding | None = None
         self._hidden = b""
         self._status = 0
-        self._bytes_received = 0
-        self._bytes_sent = 0
+        self._bytes_received = self._bytes_sent = 0
         self._responded = False
+        self._counted = False
         self.phase = Phase.CHECKING
         self.deadline = inf
         self.upstream = UpstreamRequest(outbox, head, whole=whole)
@@ -129,7 +130,7 @@ class Exchange:
             return
         reference = self._ticket.reference if self._ticket is not None else self._services.reference()
         accept = first_value(self._head.headers, b"accept")
-        wait = RETRY_AFTER_SECONDS if status >= 500 else None
+        wait = RETRY_AFTER_SECONDS if status >= 500 or status == 429 else None
         self._answer(error_page(status, reference, accept=accept, retry_after_seconds=wait), now, fault)
 
     def on_client_left(self, now: float) -> None:
@@ -153,7 +154,8 @@ class Exchange:
             case Reject():
                 self._reject(now)
             case Pass() | Allow():
-                self._forward()
+                if self._enter(now):
+                    self._forward()
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client):
                     self._status = 200
@@ -165,7 +167,8 @@ class Exchange:
                 self._finish(now, "")
                 self._codec.cut(flush=False)
             case Delay():
-                self._delay(action, now)
+                if self._enter(now):
+                    self._delay(action, now)
             case _:
                 assert_never(action)
 
@@ -175,7 +178,7 @@ class Exchange:
         bounds = self._services.events.bound_exceeded
         match self.phase:
             case Phase.DELAYED:
-                self._services.delayed -= 1
+                self._services.under_way.resume(self.request.client)
                 self._forward()
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
@@ -189,8 +192,6 @@ class Exchange:
             case Phase.RELAYING:
                 bounds("upgrade_idle_seconds")
                 self._cut(now, "")
-            case _:
-                pass
 
     def writable(self, now: float) -> None:
         """The client takes bytes again: the upstream could not send meanwhile, so its deadline begins anew."""
@@ -340,20 +341,30 @@ class Exchange:
         self._outbox.commands.append(Lease(self, self._route.group, fresh=fresh))
 
     def _delay(self, action: Delay, now: float) -> None:
-        if self._services.delayed >= self._services.max_delayed:
-            self._services.events.bound_exceeded("delay")
-            self._forward()
-            return
-        self._services.delayed += 1
-        self.phase = Phase.DELAYED
-        self.deadline = now + action.seconds
+        if self._services.under_way.delay(self.request.client):
+            self.phase = Phase.DELAYED
+            self.deadline = now + action.seconds
+        else:
+            self._refuse("delay", now)
+
+    def _enter(self, now: float) -> bool:
+        """Count the request in; it is refused if that would exceed a bound."""
+        bound = self._services.under_way.enter(self.request.client, self._route.group.slots.per_network)
+        if bound:
+            self._refuse(bound, now)
+        self._counted = not bound
+        return self._counted
+
+    def _refuse(self, bound: str, now: float) -> None:
+        self._services.events.bound_exceeded(bound)
+        self._codec.close_after()
+        self.fail(503 if bound == TOO_MANY else 429, bound.replace("_", "-"), now)
 
     def _reject(self, now: float) -> None:
         ticket = self._ticket
         assert ticket is not None  # noqa: S101 - only called for a decision
         accept = ticket.request.header_index.get(b"accept")
-        answer = render(ticket.decision, ticket.reference, accept=accept[0] if accept else b"")
-        self._answer(answer, now, "")
+        self._answer(render(ticket.decision, ticket.reference, accept=accept[0] if accept else b""), now, "")
 
     def _answer(self, answer: Answer, now: float, fault: str) -> None:
         self._status = answer.status
@@ -376,7 +387,10 @@ class Exchange:
         elif phase is Phase.LEASING:
             self._outbox.commands.append(GiveUp(self))
         elif phase is Phase.DELAYED:
-            self._services.delayed -= 1
+            self._services.under_way.resume(self.request.client)
+        if self._counted:
+            self._counted = False
+            self._services.under_way.leave(self.request.client, self._route.group.slots.per_network)
         upstream.held = b""
         if self._ticket is not None:
             self._settle(now, fault)
@@ -391,7 +405,6 @@ class Exchange:
             upstream_seconds = (upstream.until or now) - since
             if upstream.headed is not None:
                 headed = upstream.headed - since
-        status = self._status or (CLIENT_GONE if fault == "client-gone" else 0)
-        self._services.checker.settle(
-            ticket, Served(status, self._bytes_sent, self._bytes_received, upstream_seconds, now - self._started, fault, headed)
-        )
+        status, took = self._status or (CLIENT_GONE if fault == "client-gone" else 0), now - self._started
+        served = Served(status, self._bytes_sent, self._bytes_received, upstream_seconds, took, fault, headed)
+        self._services.checker.settle(ticket, served)

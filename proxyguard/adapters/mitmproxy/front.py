@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.capacity import Capacity, capacity_of, files_wanted, warn_of_lowered
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.embed import Embedding, LayerFactory, Stack
 from proxyguard.adapters.mitmproxy.listener import (
@@ -32,8 +33,10 @@ from proxyguard.adapters.mitmproxy.services import FrontServices, Route
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.tls.certificates import CertificateFault, Certificates
+from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.group import authority_of
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
+from proxyguard.adapters.mitmproxy.upstream.slots import UpstreamSlots
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Listen, Settings
 from proxyguard.guard.interfaces import Checker, FrontEvents
@@ -41,16 +44,12 @@ from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.page_template import load_page_template
 from proxyguard.http.responses import TARPIT_BODY
 from proxyguard.policy.sites import HostTable
-
-logger = logging.getLogger(__name__)
+from proxyguard.telemetry.accept_errors import LINE_SECONDS, AcceptErrors
 
 LONGEST_TICK_SECONDS: Final = 0.25
 SHORTEST_TICK_SECONDS: Final = 0.01
 DRIP_TICK_SECONDS: Final = 0.05
 """Drips of 10,000 held clients come in twenty small portions a second, so that nobody else waits long for one of them."""
-
-SPARE_FILES: Final = 256
-"""Files besides connections: listening sockets, logs, certificates, the loop's own."""
 
 LAST_WORDS_SECONDS: Final = 0.5
 """After the drain's deadline: how long cut connections get to be torn down."""
@@ -92,6 +91,8 @@ class Front:
         self._runtime: Runtime | None = None
         self._certificates: Certificates | None = None
         self._drip_wheel: TimerWheel | None = None
+        self._accept_errors = AcceptErrors("listen")
+        self._look: asyncio.TimerHandle | None = None
         self.addresses: tuple[Listen, ...] = ()
 
     async def start(self) -> None:
@@ -113,6 +114,8 @@ class Front:
                 raise
             named = ", ".join(map(str, settings.listen))
             raise ListenFault(f"listen: cannot listen on {named}: {error.strerror or error}") from error
+        runtime.loop.set_exception_handler(self._accept_errors.handle)
+        self._look_for_files(runtime.loop)
 
     async def _serve(self, runtime: Runtime, listening: socket.socket, listen: Listen) -> asyncio.Server:
         """Accept clients on one socket. Only whoever made a Unix socket removes its file."""
@@ -160,7 +163,8 @@ class Front:
         return {
             "connections": runtime.admission.open,
             "tarpits": len(runtime.services.dripper),
-            "delayed": runtime.services.delayed,
+            "requests_under_way": runtime.services.under_way.total,
+            "requests_delayed": runtime.services.under_way.delayed,
             **runtime.pool.counts(),
         }
 
@@ -168,12 +172,24 @@ class Front:
         """Each address of the upstreams, and whether it is up (see UpstreamPool.states)."""
         return [] if self._runtime is None else self._runtime.pool.states()
 
+    def stat(self, name: str) -> int:
+        """One of the numbers of `stats`; 0 before the start."""
+        return self.stats().get(name, 0)
+
+    @property
+    def bounds_in_force(self) -> dict[str, int]:
+        """The bounds of this worker, as far as they depend on its open files."""
+        return {} if self._runtime is None else self._runtime.services.under_way.capacity._asdict()
+
     def _build(self, loop: asyncio.AbstractEventLoop) -> Runtime:
         settings, clock, events = self._settings, self._clock, self._events
         wheel = TimerWheel(loop, tick_seconds(settings.bounds), clock, events.internal_error)
         self._drip_wheel = TimerWheel(loop, DRIP_TICK_SECONDS, clock, events.internal_error)
         buffer = ReadBuffer()
-        pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error, buffer)
+        sites = sum(bool(site.upstreams) for site in settings.sites)
+        room = measure_room(settings.bounds, sites)
+        slots = UpstreamSlots(room.upstream_connections, max(1, sites), room.queue, settings.bounds.upstream_queue_seconds)
+        pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error, buffer, slots)
         routes = HostTable(
             (host, Route(site, pool.group(site), authority_of(site.upstreams[0]), settings.keeps_override(site)))
             for site in settings.sites
@@ -182,10 +198,13 @@ class Front:
         )
         dripper = Dripper(settings.tarpit, TARPIT_BODY, self._drip_wheel, clock, events.tarpits_held)
         resolver = ClientAddressResolver(settings.trust)
-        bounds = replace(settings.bounds, connections=room_for_connections(settings.bounds.connections))
+        bounds = replace(settings.bounds, connections=room.connections, connections_per_network=room.connections_per_network)
         trimmer = Trimmer(loop)
         admission = Admission(bounds, settings.counting.prefixes, resolver.trusted, self._refuse, trimmer.count)
-        services = FrontServices(settings, self._checker, events, clock, routes, dripper, resolver, admission, self._hop)
+        under_way = UnderWay(room, settings.counting.prefixes, resolver.trusted, several_sites=sites > 1)
+        services = FrontServices(
+            settings, self._checker, events, clock, routes, dripper, resolver, admission, under_way, self._hop
+        )
         protocols = (b"h2", b"http/1.1") if self._http2_layer is not None else (b"http/1.1",)
         try:
             self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
@@ -196,9 +215,19 @@ class Front:
         self._runtime = Runtime(loop, services, embedding, pool, wheel, admission, set(), buffer, checks)
         return self._runtime
 
+    def _look_for_files(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See every second that there is a file left. Without one, uvloop closes new connections and says nothing."""
+        try:
+            os.close(os.dup(self._sockets[0].fileno()))
+        except OSError as error:
+            self._accept_errors.record(error)
+        self._look = loop.call_later(LINE_SECONDS, self._look_for_files, loop)
+
     def _stop_listening(self) -> None:
         if not self._given:
             remove_files(self._sockets)
+        if self._look is not None:
+            self._look.cancel()
         for server in self._servers:
             server.close()
         self._servers.clear()
@@ -213,13 +242,15 @@ class Front:
             await asyncio.sleep(0.01)
 
 
-def room_for_connections(wanted: int) -> int:
-    """How many client connections fit under the limit of open files, raised if it can be; a quarter is kept for upstreams."""
-    files = raise_file_limit(2 * wanted + SPARE_FILES)
-    room = max(1, (files - SPARE_FILES) * 3 // 4)
-    if room < wanted:
-        logger.warning("bounds.connections: %d of %d, as this process may open only %d files", room, wanted, files)
-    return min(room, wanted)
+def measure_room(bounds: Bounds, sites: int) -> Capacity:
+    """Raise the limit of open files as far as it is needed and can be, and share out what there is."""
+    wanted = files_wanted(bounds)
+    files = raise_file_limit(wanted)
+    if files < 0:  # no limit at all
+        files = wanted
+    capacity = capacity_of(bounds, files, sites)
+    warn_of_lowered(bounds, capacity, files)
+    return capacity
 
 
 def tick_seconds(bounds: Bounds) -> float:

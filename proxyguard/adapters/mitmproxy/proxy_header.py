@@ -10,7 +10,7 @@ from proxyguard.http.proxy_protocol import BadProxyHeader, ProxyHeaderParser
 
 
 class RefusedPeer(Exception):
-    """The connection is to be cut: what came is no PROXY header, or its source address is banned altogether."""
+    """The connection is to be cut: what came is no PROXY header, or its source is banned or has too many connections."""
 
 
 class ProxyHeaderReader:
@@ -25,7 +25,7 @@ class ProxyHeaderReader:
         self.is_over = False
 
     def read(self, data: bytes) -> bytes:
-        """Feed bytes. Returns those after the header, and sets `link.peer` to its source address. Raises RefusedPeer."""
+        """Feed bytes; returns those after the header. Its source is counted in and becomes `link.peer`. Raises RefusedPeer."""
         services = self._services
         try:
             header = self._parser.feed(data)
@@ -36,7 +36,11 @@ class ProxyHeaderReader:
             return b""
         self.is_over = True
         if header.source is not None:
-            self._link.peer = header.source
             if services.admission.is_refused(header.source):
                 raise RefusedPeer
+            bound = services.admission.enter_network(header.source)
+            if bound is not None:
+                services.events.bound_exceeded(bound)
+                raise RefusedPeer
+            self._link.peer = header.source
         return self._parser.rest()

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
+from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
@@ -24,10 +25,6 @@ from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.policy.sites import HostTable
-
-MAX_DELAYED: Final = 1000
-"""Requests held back by `delay` at once and worker; beyond it a delay passes at once."""
-
 
 HOP_FIELD: Final = b"X-Proxyguard-Hop"
 """Each instance that forwards a request adds one, with a mark that only it can know. Passed on as it comes: it says nothing."""
@@ -101,6 +98,7 @@ class FrontServices:
         dripper: Dripper,
         resolver: ClientAddressResolver,
         admission: Admission,
+        under_way: UnderWay,
         hop: bytes = b"",
     ) -> None:
         self.settings = settings
@@ -112,10 +110,9 @@ class FrontServices:
         self.dripper = dripper
         self.resolver = resolver
         self.admission = admission
+        self.under_way = under_way
         self.draining = False
         self.hop = hop
-        self.delayed = 0
-        self.max_delayed = MAX_DELAYED
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
         self._date = b""
         self._date_until = -inf

@@ -22,7 +22,9 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application, RequestHandler
 
 from proxyguard.core.settings import Listen
+from proxyguard.instance.control.accepting import Acceptor, Reserve
 from proxyguard.instance.control.socket_file import prepare_folder
+from proxyguard.telemetry.accept_errors import AcceptErrors
 
 MAX_COMMAND_BYTES: Final = 1024 * 1024
 """The largest command: a list of bans."""
@@ -62,7 +64,8 @@ class ControlServer:
         self._instance = instance
         self._listen = listen
         self._control = control
-        self._servers: list[HTTPServer] = []
+        self._acceptors: list[Acceptor] = []
+        self._reserve: Reserve | None = None
         self.port: int | None = None
 
     def start(self) -> None:
@@ -81,8 +84,10 @@ class ControlServer:
 
     def stop(self) -> None:
         """Stop accepting and remove the socket's file."""
-        for server in self._servers:
-            server.stop()
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        if self._reserve is not None:
+            self._reserve.close()
         if self._control is not None:
             self._control.unlink(missing_ok=True)
 
@@ -106,8 +111,10 @@ class ControlServer:
             idle_connection_timeout=IDLE_SECONDS,
             body_timeout=IDLE_SECONDS,
         )
-        server.add_sockets(sockets)
-        self._servers.append(server)
+        self._reserve = self._reserve or Reserve()
+        acceptor = Acceptor(server.handle_stream, AcceptErrors("control" if acting else "admin"), self._reserve)
+        acceptor.listen(sockets)
+        self._acceptors.append(acceptor)
 
 
 def own_hosts(listen: Listen) -> frozenset[str]:

@@ -6,6 +6,7 @@ import asyncio
 from math import inf
 
 from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.capacity import capacity_of
 from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
@@ -39,6 +40,7 @@ from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.tarpit import Dripper
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
+from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer, UpstreamTarget
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
@@ -95,7 +97,13 @@ class LaneRig:
     """
 
     def __init__(
-        self, bounds: Bounds | None = None, *, checker: Checker | None = None, connects: bool = True, misdirected: bool = False
+        self,
+        bounds: Bounds | None = None,
+        *,
+        checker: Checker | None = None,
+        connects: bool = True,
+        misdirected: bool = False,
+        files: int = 100_000,
     ) -> None:
         self.bounds = bounds or Bounds()
         self.now = 1000.0
@@ -114,6 +122,7 @@ class LaneRig:
             self.dripper,
             ClientAddressResolver(settings.trust),
             Admission(self.bounds, settings.counting.prefixes, TrustedNetworks(), lambda _: False),
+            UnderWay(capacity_of(self.bounds, files, 2), settings.counting.prefixes, TrustedNetworks(), several_sites=True),
         )
         client = Client(peername=("192.0.2.7", 4711), sockname=("127.0.0.1", 80), state=ConnectionState.OPEN)
         self.link = ClientState(Address.parse("192.0.2.7", 4711), inf)

@@ -119,7 +119,7 @@ def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, obj
         assert layer._codec._parts == []
         assert len(layer._pipeline._backlog) <= PARSED_AT_ONCE // 20
         assert len(layer._pipeline._unparsed) <= 20_000
-        assert rig.services.delayed in (0, 1)
+        assert rig.services.under_way.delayed in (0, 1)
         assert sum(upstream.leased for upstream in rig.upstreams) <= 1
         waiting = rig.leases or rig.end
         assert waiting or rig.link.due < inf, "somebody waits for ever"
@@ -134,7 +134,8 @@ def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, obj
         assert ended(rig), f"still {rig.layer._state} after ten minutes of silence"
     if rig.end == "vanished":
         assert rig.layer._state is State.CLOSED
-    assert rig.services.delayed == 0
+    under_way = rig.services.under_way
+    assert (under_way.delayed, under_way.total, under_way.networks) == (0, 0, 0)
     assert not any(upstream.leased for upstream in rig.upstreams)
     assert len(checker.settled) == len(checker.requests)
     assert rig.events.errors == []
@@ -163,7 +164,7 @@ def test_however_a_stream_is_cut_the_same_comes_out(data: bytes, cuts: list[int]
 def answer(rig: LaneRig) -> None:
     """Let time pass for what is delayed, and the upstream answer what is whole, until there is nothing left to do."""
     while not ended(rig):
-        if rig.services.delayed:
+        if rig.services.under_way.delayed:
             rig.pass_time(0.06)
         elif rig.upstreams and rig.upstream.leased and rig.layer._pipeline.is_whole:
             checker = rig.checker

@@ -218,10 +218,10 @@ def test_a_tarpit_without_room_rejects() -> None:
 def test_a_delay_holds_the_request_back() -> None:
     rig = LaneRig()
     rig.feed(wish(b"delay"))
-    assert (rig.upstreams, rig.services.delayed) == ([], 1)
+    assert (rig.upstreams, rig.services.under_way.delayed) == ([], 1)
     rig.pass_time(0.06)
     rig.respond(OK)
-    assert (rig.sent, rig.services.delayed) == (OK, 0)
+    assert (rig.sent, rig.services.under_way.delayed) == (OK, 0)
 
 
 def test_a_delay_before_the_body_is_whole_costs_nobody_the_connection() -> None:
@@ -233,18 +233,22 @@ def test_a_delay_before_the_body_is_whole_costs_nobody_the_connection() -> None:
     assert (rig.sent, rig.end) == (OK, "")
 
 
-def test_delays_beyond_their_bound_pass_at_once() -> None:
+def test_delays_beyond_their_bound_are_refused() -> None:
     rig = LaneRig()
-    rig.services.max_delayed = 0
+    other = rig.services.under_way
+    while other.delay(rig.link.peer):
+        pass
     rig.feed(wish(b"delay"))
-    assert (len(rig.upstreams), rig.events.bounds) == (1, {"delay": 1})
+    assert rig.sent.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert b"\r\nRetry-After: 5\r\n" in rig.sent
+    assert (rig.upstreams, rig.events.bounds, served(rig), other.total) == ([], {"delay": 1}, [(429, "delay")], 0)
 
 
 def test_a_client_that_leaves_while_delayed_is_counted_out() -> None:
     rig = LaneRig()
     rig.feed(wish(b"delay"))
     rig.vanish()
-    assert (rig.services.delayed, served(rig)) == (0, [(499, "client-gone")])
+    assert (rig.services.under_way.delayed, served(rig)) == (0, [(499, "client-gone")])
 
 
 # -- responses -----------------------------------------------------------------------------------------------------------

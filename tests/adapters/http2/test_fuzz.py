@@ -165,6 +165,7 @@ def check(rig: Http2Rig) -> None:
     else:
         assert not streams.open
         assert not streams._by_exchange
+        assert (rig.services.under_way.total, rig.services.under_way.networks, rig.services.under_way.delayed) == (0, 0, 0)
         assert not [upstream for upstream in rig.upstreams if upstream.leased]
 
 

@@ -115,8 +115,8 @@ def test_a_killed_instances_socket_is_replaced_a_live_ones_and_a_files_are_not(t
         first.start()
         with pytest.raises(OSError, match="another instance is running"):
             ControlServer(FakeInstance(), None, path).start()
-        for server in first._servers:
-            server.stop()
+        for acceptor in first._acceptors:
+            acceptor.stop()
         second = ControlServer(FakeInstance(), None, path)
         second.start()
         second.stop()

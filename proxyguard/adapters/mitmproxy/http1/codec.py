@@ -88,6 +88,10 @@ class Http1Codec:
             self._parts.append(answer.body)
         self.ending = ExchangeEnd.ANSWERED
 
+    def close_after(self) -> None:
+        """So that a client with too many requests does not go on holding as many connections."""
+        self.last = True
+
     def send_switch(self, head: ResponseHead) -> bytes:
         self._parts.append(serialise.response_head(head))
         self.ending = ExchangeEnd.SWITCHED

@@ -177,6 +177,9 @@ class Http2Stream:
         connection.sender.end(self.out)
         self._over()
 
+    def close_after(self) -> None:
+        """Nothing to do: the connection has other streams."""
+
     def send_switch(self, head: ResponseHead) -> bytes:
         """No upgrade is ever offered to the upstream on behalf of a stream, so its parser refuses a 101."""
         raise RuntimeError(f"status {head.status} on a stream")

@@ -17,6 +17,7 @@ from typing import Final, Protocol, cast
 from proxyguard.adapters.mitmproxy.private import ConnectionState, Server
 from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, high_water
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
+from proxyguard.adapters.mitmproxy.upstream.slots import SiteSlots
 from proxyguard.core.settings import Bounds, Upstream, UpstreamReuse
 from proxyguard.http.http1.response_parser import ResponseParser
 
@@ -67,10 +68,13 @@ class UpstreamServer(Server):
 
 
 class UpstreamConnection(PiecewiseProtocol):
-    """A TCP or TLS connection to an upstream, on lease or idle in the pool. Counts as used from its second lease on."""
+    """A TCP or TLS connection to an upstream, on lease or idle in the pool. Counts as used from its second lease on.
+
+    `slots` is whose slot it takes up, None while it is idle: the slot is free again once the connection is idle or gone.
+    """
 
     __slots__ = (
-        "_readiness", "_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "sure_until",
+        "_readiness", "_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "slots", "sure_until",
         "target", "user",
     )  # fmt: skip
 
@@ -80,6 +84,7 @@ class UpstreamConnection(PiecewiseProtocol):
         super().__init__(target.buffer)
         self.target = target
         self.user: ConnectionUser | None = None
+        self.slots: SiteSlots | None = None
         self.leases = 0
         self.closed = False
         self.is_blocked = False
@@ -130,6 +135,7 @@ class UpstreamConnection(PiecewiseProtocol):
         self.closed = True
         self.server.state = ConnectionState.CLOSED
         self.target.lost(self)
+        self.free_slot()
         user, self.user = self.user, None
         if user is not None:
             user.upstream_closed(self.server)
@@ -164,6 +170,12 @@ class UpstreamConnection(PiecewiseProtocol):
     def _watch_progress(self, now: float) -> None:
         self.deadline = now + self.target.bounds.upstream_first_byte_seconds
         self.target.watch(self)
+
+    def free_slot(self) -> None:
+        """Give back the slot that the connection takes up, if any."""
+        slots, self.slots = self.slots, None
+        if slots is not None:
+            slots.give_back()
 
     def finish(self) -> None:
         """Close once everything that was written is sent."""
@@ -266,6 +278,7 @@ class UpstreamTarget:
             return
         connection.user = None
         connection.leases = max(1, connection.leases)  # its next user is not the first to have it
+        connection.free_slot()
         connection.hold_reading(held=False)
         self._idle.append(connection)
         now = self.now()
@@ -277,6 +290,11 @@ class UpstreamTarget:
             lasting = min(IDLE_SECONDS, max(announced / 2, announced - LONGEST_MARGIN_SECONDS))
             connection.deadline = connection.sure_until = now + lasting
         self.watch(connection)
+
+    def close_oldest(self) -> None:
+        """Close the idle connection that was used least recently."""
+        if self._idle:
+            self._idle.pop(0).close()
 
     def watch(self, connection: UpstreamConnection) -> None:
         """See that the deadline of an unused connection is kept."""

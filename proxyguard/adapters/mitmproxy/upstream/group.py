@@ -7,16 +7,21 @@ from collections.abc import Sequence
 
 from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamTarget
+from proxyguard.adapters.mitmproxy.upstream.slots import SiteSlots, unbounded
 from proxyguard.core.settings import Upstream
 
 
 class UpstreamGroup:
-    """All addresses of a site's upstreams, in turn. `targets` is empty until the first name was looked up."""
+    """All addresses of a site's upstreams, in turn, and the slots that the site has for connections to them.
 
-    __slots__ = ("_next", "_upstreams", "targets")
+    `targets` is empty until the first name was looked up.
+    """
 
-    def __init__(self, upstreams: Sequence[UpstreamAddresses]) -> None:
+    __slots__ = ("_next", "_upstreams", "slots", "targets")
+
+    def __init__(self, upstreams: Sequence[UpstreamAddresses], slots: SiteSlots | None = None) -> None:
         self._upstreams = tuple(upstreams)
+        self.slots = slots or unbounded()
         self._next = 0
         self.targets: tuple[UpstreamTarget, ...] = ()
         self.regroup()

@@ -19,6 +19,7 @@ from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup, authority_of
 from proxyguard.adapters.mitmproxy.upstream.health import HealthChecker
+from proxyguard.adapters.mitmproxy.upstream.slots import UpstreamSlots
 from proxyguard.core.settings import Bounds, HealthCheck, Site, Upstream, UpstreamReuse, UpstreamTls
 
 PROBE_SECONDS: Final[tuple[float, ...]] = (0.5, 1.0, 2.0, 4.0)
@@ -42,9 +43,11 @@ class UpstreamPool:
         clock: Callable[[], float],
         on_error: Callable[[str, BaseException], None],
         buffer: ReadBuffer,
+        slots: UpstreamSlots,
     ) -> None:
         self._loop = loop
         self._buffer = buffer
+        self._slots = slots
         self._bounds = bounds
         self._wheel = wheel
         self._clock = clock
@@ -56,7 +59,9 @@ class UpstreamPool:
 
     def group(self, site: Site) -> UpstreamGroup:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
-        group = UpstreamGroup([self._addresses(upstream, site) for upstream in site.upstreams])
+        group = UpstreamGroup(
+            [self._addresses(upstream, site) for upstream in site.upstreams], self._slots.site(site.upstream_connections)
+        )
         self._groups.append(group)
         if site.health is not None:
             host = authority_of(site.upstreams[0]) if "*" in site.hosts[0] else site.hosts[0].encode("idna")
@@ -64,13 +69,15 @@ class UpstreamPool:
         return group
 
     def take(self, group: UpstreamGroup, user: ConnectionUser, *, is_repeatable: bool) -> UpstreamConnection | None:
-        """Lease an idle connection of the upstream whose turn it is, or None when it has none: then `connect`.
+        """Lease an idle connection of the upstream whose turn it is. None without one, or without a slot: then `connect`.
 
         `is_repeatable`: the request may be sent again, should the upstream close the connection at this very moment.
         """
-        target = group.turn()
+        target = group.turn() if group.slots.is_free else None
         connection = None if target is None else target.take_idle(is_repeatable=is_repeatable)
         if connection is not None:
+            group.slots.take()
+            connection.slots = group.slots
             connection.leases += 1
             connection.user = user
         return connection
@@ -85,8 +92,8 @@ class UpstreamPool:
     ) -> asyncio.Task[None]:
         """Open a connection to the first upstream that accepts one, and call `done` with it, or with None and a token.
 
-        An upstream that has an idle connection by then gives that one, unless it is to be `fresh`. Cancelling the task gives up;
-        `done` is then not called.
+        Waits for a slot of the site first. An upstream that has an idle connection by then gives that one, unless it is to be
+        `fresh`. Cancelling the task gives up; `done` is then not called.
         """
         task = self._loop.create_task(self._connect(group, user, done, fresh=fresh))
         self._keep(task)
@@ -120,6 +127,7 @@ class UpstreamPool:
         targets = [target for target in self._targets if target.open or not target.is_retired]
         return {
             "upstream_connections": sum(len(target.open) for target in targets),
+            **self._slots.counts(),
             "upstream_idle": sum(target.idle_count for target in targets),
             "upstreams_out": sum(target.is_out for target in targets),
         }
@@ -135,6 +143,23 @@ class UpstreamPool:
     async def _connect(
         self, group: UpstreamGroup, user: ConnectionUser, done: Callable[[UpstreamConnection | None, str], None], *, fresh: bool
     ) -> None:
+        fault = await group.slots.wait()
+        connection = None
+        if not fault:
+            try:
+                connection, fault = await self._find(group, fresh=fresh)
+            finally:
+                if connection is None:
+                    group.slots.give_back()
+        if connection is not None:
+            connection.slots = group.slots
+            connection.leases += 1
+            connection.user = user
+            connection.deadline = inf
+        done(connection, fault)
+
+    async def _find(self, group: UpstreamGroup, *, fresh: bool) -> _Opened:
+        """An idle connection or a new one, names looked up again where no known address answers."""
         lookups = group.refresh()
         if lookups and not group.targets:
             await asyncio.wait(lookups, timeout=self._bounds.upstream_connect_seconds)
@@ -146,11 +171,7 @@ class UpstreamPool:
             moved = tuple(target for target in group.candidates() if target not in tried)
             if moved:
                 connection, fault = await self._first(moved, group, fresh=fresh)
-        if connection is not None:
-            connection.leases += 1
-            connection.user = user
-            connection.deadline = inf
-        done(connection, fault)
+        return connection, fault
 
     async def _first(self, targets: Sequence[UpstreamTarget], group: UpstreamGroup, *, fresh: bool) -> _Opened:
         """The first connection that one of the targets gives. Each has a head start over the next.
@@ -194,6 +215,7 @@ class UpstreamPool:
 
     async def _open(self, target: UpstreamTarget, group: UpstreamGroup) -> _Opened:
         fault = "upstream-connect"
+        self._make_room()
         try:
             connection = await target.connect()
         except TimeoutError:
@@ -209,6 +231,11 @@ class UpstreamPool:
                 return connection, ""
         self._leave_out(target, group)
         return None, fault
+
+    def _make_room(self) -> None:
+        """Close an idle connection if one more would make more than there are slots. The caller has taken one already."""
+        if self._slots.used + sum(target.idle_count for target in self._targets) > self._slots.total:
+            max(self._targets, key=lambda target: target.idle_count).close_oldest()
 
     def _leave_out(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
         """A site's only address is always tried; one of several is left out until a probe gets through."""
