@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.settings import Certificate, Listen, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Buffering, Certificate, Listen, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -27,6 +27,7 @@ from proxyguard.core.yaml.kinds import (
     number,
     one_or_more,
     plain,
+    size,
     text,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
@@ -44,6 +45,7 @@ MAX_UPSTREAMS: Final = 64
 MAX_SITES: Final = 10_000
 MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
+MAX_EXCEPTED: Final = 100
 MIN_SECRET_CHARACTERS: Final = 16
 MAX_KEPT_CLAIMS: Final = 100
 MAX_ADMIN_HOSTS: Final = 100
@@ -234,6 +236,21 @@ def _rule_sets(node: Node, report: Report, _subject: str, _around: Any) -> tuple
     return read_each(items_of(node), report, lambda item: read_name(item, "a rule set"))
 
 
+def _excepted(node: Node, report: Report, subject: str, _around: Any) -> tuple[str, ...]:
+    """Paths; a `*` only at the end."""
+    items = items_of(node)
+    if len(items) > MAX_EXCEPTED:
+        raise Fault(f"{subject} has {len(items)} entries", f"at most {MAX_EXCEPTED}")
+
+    def read(item: Node) -> str:
+        written = read_text(item, subject, 1024)
+        if not written.startswith("/") or "*" in written[:-1]:
+            raise Fault(f"{subject}: {quoted(written)} is not a path", "such as /upload, or /uploads/* for all below")
+        return written
+
+    return read_each(items, report, read)
+
+
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 _URLS: Final = one_or_more({"type": "string", "pattern": "^https?://[^/]+/?$"}, minItems=1, maxItems=MAX_UPSTREAMS)
 
@@ -250,6 +267,7 @@ SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": "^(rediss?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))
+EXCEPTED: Final = Kind(_excepted, "list of paths", one_or_more({"type": "string", "pattern": r"^/[^*]*\*?$"}))
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
 CLAIMS: Final = Kind(_claims, "list of names", one_or_more(_TEXT))
 SHARE: Final = number(0, 1, "0 to 1")
@@ -278,6 +296,18 @@ UPSTREAM_TLS: Final = KeyTable(
     },
 )  # fmt: skip
 
+BUFFERING: Final = KeyTable(
+    subject="buffering",
+    example="{request: 64KiB, response: 256KiB, file: 64MiB, except: [/uploads/*]}",
+    prefixed=True,
+    keys={
+        "request": Key(size(0, 64 * 1024 * 1024), attribute="request_bytes"),
+        "response": Key(size(0, 64 * 1024 * 1024), attribute="response_bytes"),
+        "file": Key(size(0, 64 * 1024**3), attribute="file_bytes"),
+        "except": Key(EXCEPTED, attribute="excepted"),
+    },
+)  # fmt: skip
+
 
 def _in_site(table: KeyTable, value: type[Any]) -> Kind:
     """A mapping of a site that becomes this value; its paths are relative like the site's."""
@@ -296,6 +326,7 @@ SITE: Final = KeyTable(
             attribute="upstreams"),
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
+        "buffering": Key(_in_site(BUFFERING, Buffering)),
         "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
     },
 )  # fmt: skip

@@ -112,6 +112,7 @@ class Front:
             connection.abort()
         runtime.checks.cancel()
         runtime.pool.close()
+        runtime.services.buffers.file.close()
         runtime.wheel.stop()
         if self._drip_wheel is not None:
             self._drip_wheel.stop()
@@ -131,6 +132,8 @@ class Front:
             "connections": runtime.admission.open,
             "tarpits": len(runtime.services.dripper),
             "delayed": runtime.services.delayed,
+            "buffered_bytes": runtime.services.buffers.memory.used,
+            "spooled_bytes": runtime.services.buffers.disk.used,
             **runtime.pool.counts(),
         }
 

@@ -11,6 +11,7 @@ from time import time
 from typing import Final, NamedTuple, Protocol
 
 from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.buffering.buffers import Buffers
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
@@ -96,6 +97,7 @@ class FrontServices:
         self.dripper = dripper
         self.resolver = resolver
         self.admission = admission
+        self.buffers = Buffers(settings.buffer_budget, clock, events.bound_exceeded)
         self.draining = False
         self.delayed = 0
         self.max_delayed = MAX_DELAYED
