@@ -1,8 +1,8 @@
 """One temporary file of a worker, cut into blocks: what slow clients have not taken of responses waits there.
 
 The file has no name, so nothing is left of it when the process ends, however it ends. What cannot be written is refused, and
-the caller goes on without: a full disk, a slow one, or none costs nothing but the relief that the file is for. Reads and writes are
-of one block, mostly of the system's cache of the file, so the loop is not held up for long.
+the caller goes on without: a full disk, a slow one or none costs nothing but the relief that the file is for. Reads and writes
+are of one block, mostly of the system's cache of the file, so the loop is not held up for long.
 """
 
 from __future__ import annotations
