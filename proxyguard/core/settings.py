@@ -124,6 +124,40 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Buffering:
+    """How much of a body is held here, so that a slow client does not hold one of the site's workers. 0 switches a part off."""
+
+    request_bytes: int = 64 * KIB
+    """A request's body up to this is held until it is whole before an upstream is asked for; more of a slow one, see bounds."""
+    response_bytes: int = 256 * KIB
+    """What a client does not take of a response is held in memory up to this, so that the upstream can finish."""
+    file_bytes: int = 64 * MIB
+    """And beyond it in a file up to this; then the upstream waits."""
+    excepted: tuple[str, ...] = ()
+    """Paths whose bodies are passed on as they come, in both directions; `/uploads/*` is all that begins so."""
+
+    def excepts(self, path: bytes) -> bool:
+        """Whether a path, as rules see it, is one of `excepted`."""
+        for pattern in self.excepted:
+            wanted = pattern.encode()
+            if path.startswith(wanted[:-1]) if wanted.endswith(b"*") else path == wanted:
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferBudget:
+    """What all bodies held by a worker may take together, and those of one client network."""
+
+    memory_bytes: int = 64 * MIB
+    memory_per_network_bytes: int = 16 * MIB
+    disk_bytes: int = 4096 * MIB
+    disk_per_network_bytes: int = 3072 * MIB
+    directory: Path | None = None
+    """Where the file is; None: the system's directory for temporary files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Hosts that share upstreams, certificate and rule sets. `*.example.org` matches one or more labels; `*` any host."""
 
@@ -141,6 +175,8 @@ class Site:
     """How its server reads paths; None: as the settings say for all sites."""
     method_override: bool | None = None
     """Whether headers that name another method pass; None: as the settings say for all sites."""
+    buffering: Buffering | None = None
+    """None: as for the instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +189,16 @@ class Bounds:
     """Between requests of a kept-alive connection; then a close."""
     body_gap_seconds: float = 30.0
     """Between bytes of a request body; then 408."""
+    request_rate: int = 512
+    """Bytes per second of a request's body, averaged over `body_gap_seconds`; then 408. 0: none. Apache's MinRate is 500."""
+    upload_rate: int = 2 * KIB
+    """The same while an upstream waits for the body; of a slower client more is held before one is asked for."""
     send_gap_seconds: float = 60.0
     """A client that takes no byte of a response for so long is cut."""
+    response_rate: int = 512
+    """Bytes per second that a client takes of a response that waits for it, averaged over `send_gap_seconds`. 0: none."""
+    half_close_seconds: float = 1.0
+    """How long a client that has closed its side of an HTTP/1 connection is waited on for its response to begin, or to go on."""
     upgrade_idle_seconds: float = 3600.0
     """Without a byte in either direction on an upgraded connection (WebSocket)."""
     upstream_connect_seconds: float = 5.0
@@ -285,6 +329,8 @@ class Settings:
     failure_mode: FailureMode = FailureMode.OPEN
     trust: Trust = field(default_factory=Trust)
     bounds: Bounds = field(default_factory=Bounds)
+    buffering: Buffering = field(default_factory=Buffering)
+    buffer_budget: BufferBudget = field(default_factory=BufferBudget)
     tarpit: TarpitBudget = field(default_factory=TarpitBudget)
     counting: Counting = field(default_factory=Counting)
     store: StoreChoice = field(default_factory=StoreChoice)

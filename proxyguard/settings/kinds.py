@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, name_hint, quoted
 from proxyguard.core.reading import PRESETS, STRICT, SiteReading
-from proxyguard.core.settings import Certificate, HealthCheck, Site, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import Buffering, Certificate, HealthCheck, Site, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -30,6 +30,7 @@ from proxyguard.core.yaml.kinds import (
     number,
     one_or_more,
     plain,
+    size,
     text,
     whole,
     word,
@@ -49,6 +50,7 @@ from proxyguard.settings.addresses import UPSTREAMS
 MAX_SITES: Final = 10_000
 MAX_HOSTS: Final = 10_000
 MAX_NETWORKS: Final = 100_000
+MAX_EXCEPTED: Final = 100
 MIN_SECRET_CHARACTERS: Final = 16
 MAX_KEPT_CLAIMS: Final = 100
 MAX_ADMIN_HOSTS: Final = 100
@@ -200,6 +202,21 @@ def _rule_sets(node: Node, report: Report, _subject: str, _around: Any) -> tuple
     return read_each(items_of(node), report, lambda item: read_name(item, "a rule set"))
 
 
+def _excepted(node: Node, report: Report, subject: str, _around: Any) -> tuple[str, ...]:
+    """Paths; a `*` only at the end."""
+    items = items_of(node)
+    if len(items) > MAX_EXCEPTED:
+        raise Fault(f"{subject} has {len(items)} entries", f"at most {MAX_EXCEPTED}")
+
+    def read(item: Node) -> str:
+        written = read_text(item, subject, 1024)
+        if not written.startswith("/") or "*" in written[:-1]:
+            raise Fault(f"{subject}: {quoted(written)} is not a path", "such as /upload, or /uploads/* for all below")
+        return written
+
+    return read_each(items, report, read)
+
+
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 
 UPSTREAM_REUSE: Final = word(UpstreamReuse)
@@ -212,6 +229,7 @@ SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": r"^((redis|valkey)s?(\+sentinel)?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))
+EXCEPTED: Final = Kind(_excepted, "list of paths", one_or_more({"type": "string", "pattern": r"^/[^*]*\*?$"}))
 HEADER: Final = Kind(plain(_header), "name", _TEXT)
 CLAIMS: Final = Kind(_claims, "list of names", one_or_more(_TEXT))
 SHARE: Final = number(0, 1, "0 to 1")
@@ -294,6 +312,18 @@ UPSTREAM_TLS: Final = KeyTable(
     },
 )  # fmt: skip
 
+BUFFERING: Final = KeyTable(
+    subject="buffering",
+    example="{request: 64KiB, response: 256KiB, file: 64MiB, except: [/uploads/*]}",
+    prefixed=True,
+    keys={
+        "request": Key(size(0, 64 * 1024 * 1024), attribute="request_bytes"),
+        "response": Key(size(0, 64 * 1024 * 1024), attribute="response_bytes"),
+        "file": Key(size(0, 64 * 1024**3), attribute="file_bytes"),
+        "except": Key(EXCEPTED, attribute="excepted"),
+    },
+)  # fmt: skip
+
 
 def _check_path(node: Node, subject: str) -> str:
     """A path with its query, as it stands in a request."""
@@ -346,6 +376,7 @@ SITE: Final = KeyTable(
         "upstream_reuse": Key(UPSTREAM_REUSE),
         "health": Key(HEALTH_CHECK),
         "upstream_connections": Key(UPSTREAM_CONNECTIONS),
+        "buffering": Key(_in_site(BUFFERING, Buffering)),
         "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
         "paths": Key(PATHS),
         "method_override": Key(TRUTH),

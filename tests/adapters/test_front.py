@@ -18,7 +18,7 @@ from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import PASS_BY_DEFAULT
 from proxyguard.core.request import Request
-from proxyguard.core.settings import Bounds, Listen, Settings, Site, TarpitBudget, Trust, Upstream
+from proxyguard.core.settings import Bounds, Buffering, Listen, Settings, Site, TarpitBudget, Trust, Upstream
 from proxyguard.guard.interfaces import Ticket
 from tests.adapters.fakes import HeaderChecker, NotedEvents
 from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, free_port, fronted, hello, rest, run, until
@@ -80,7 +80,8 @@ def test_a_client_that_does_not_read_stops_the_upstream_not_our_memory() -> None
             written += 65536
 
     async def scenario() -> None:
-        async with fronted(endless, bounds=Bounds(buffer_bytes=128 * 1024, send_gap_seconds=0.4)) as rig:
+        bounds = Bounds(buffer_bytes=128 * 1024, send_gap_seconds=0.4)
+        async with fronted(endless, bounds=bounds, buffering=Buffering(response_bytes=0)) as rig:
             reader, writer = await rig.connect()
             writer.write(GET)
             await reader.readuntil(b"\r\n\r\n")

@@ -14,6 +14,16 @@ from proxyguard.http.responses import Answer
 class Codec(Protocol):
     """One exchange at a time."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client takes less than was sent: what more there is should wait."""
+        ...
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether the client may not send its body for reasons that lie with other requests."""
+        ...
+
     def send_interim(self, head: ResponseHead) -> None:
         """Pass on a 1xx response."""
         ...

@@ -45,7 +45,7 @@ from proxyguard.adapters.mitmproxy.private import (
     StartHook,
 )
 from proxyguard.adapters.mitmproxy.proxy_header import ProxyHeaderReader, RefusedPeer
-from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, high_water
+from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, high_water, unsent_bytes
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
@@ -63,13 +63,14 @@ class ClientConnection(PiecewiseProtocol):
     """Drives one client connection; asyncio calls it for the socket, the wheel for its deadline."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_listen", "_pending",
-        "_proxy_header", "_runtime", "_unsent", "deadline", "placed_at",
+        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_listen", "_looked",
+        "_pending", "_proxy_header", "_runtime", "_unsent", "deadline", "placed_at",
     )  # fmt: skip
 
     _entered: Address
     _leases: Leases
     _link: ClientState
+    _looked: float
 
     def __init__(self, runtime: Runtime, listen: Listen) -> None:
         super().__init__(runtime.buffer)
@@ -165,9 +166,10 @@ class ClientConnection(PiecewiseProtocol):
 
     def pause_writing(self) -> None:
         self._link.stalled = True
-        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent = unsent_bytes(self.transport)
         services = self._runtime.services
-        self._move_deadline(services.clock() + services.bounds.send_gap_seconds * services.admission.patience)
+        self._looked = services.clock()
+        self._move_deadline(self._looked + services.bounds.send_gap_seconds * services.admission.patience)
         self._leases.hold_all(held=True)
 
     def resume_writing(self) -> None:
@@ -185,12 +187,14 @@ class ClientConnection(PiecewiseProtocol):
         self.deadline = inf
         services = self._runtime.services
         if self._link.stalled or self._closing:
-            unsent = self.transport.get_write_buffer_size()
-            if unsent < self._unsent:
-                self._unsent = unsent
-                self._move_deadline(now + services.bounds.send_gap_seconds)
+            bounds = services.bounds
+            unsent = unsent_bytes(self.transport)
+            taken, self._unsent = self._unsent - unsent, unsent
+            if taken > 0 and taken >= bounds.response_rate * (now - self._looked):
+                self._looked = now
+                self._move_deadline(now + bounds.send_gap_seconds)
             else:
-                services.events.bound_exceeded("send_gap_seconds")
+                services.events.bound_exceeded("response_rate" if taken > 0 else "send_gap_seconds")
                 self.transport.abort()
         elif self._link.handshaking or self._link.layer is None:
             services.events.bound_exceeded("tls_handshake_seconds" if self._link.handshaking else "head_seconds")
@@ -309,9 +313,10 @@ class ClientConnection(PiecewiseProtocol):
             return
         self._closing = True
         context.client.state = ConnectionState.CLOSED
-        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent = unsent_bytes(self.transport) if self.transport.get_write_buffer_size() else 0
         services = self._runtime.services
-        self._move_deadline(services.clock() + services.bounds.send_gap_seconds)
+        self._looked = services.clock()
+        self._move_deadline(self._looked + services.bounds.send_gap_seconds)
         self.transport.close()
 
     def _detain(self, command: Detain) -> None:

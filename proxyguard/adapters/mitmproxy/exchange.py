@@ -7,17 +7,17 @@ what is done with decisions, with answers, and when time runs out. Commands for 
 
 from __future__ import annotations
 
-from enum import Enum
 from math import inf
 from typing import Final, assert_never
 
+from proxyguard.adapters.mitmproxy.buffering.waiting_bodies import CONTINUE, Consent, WaitingBodies
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
+from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
-from proxyguard.adapters.mitmproxy.upstream_request import UpstreamRequest
 from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
@@ -32,30 +32,10 @@ CLIENT_GONE: Final = 499
 """The status that is recorded when nothing was answered because the client left (nginx's number for it)."""
 
 
-class Phase(Enum):
-    """What an exchange waits for."""
-
-    CHECKING = 1
-    DELAYED = 2
-    READY = 3
-    """To be forwarded, as soon as the event at hand has been handled."""
-    LEASING = 4
-    """For a new connection to an upstream."""
-    FORWARDING = 5
-    """The upstream has the request, or is getting it; its response may have begun."""
-    RELAYING = 6
-    """Upgraded: bytes pass both ways."""
-    OVER = 7
-
-
-class Exchange:
+class Exchange(WaitingBodies):
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
-    __slots__ = (
-        "_bytes_received", "_bytes_sent", "_codec", "_counted", "_forwarding", "_head", "_hidden", "_link", "_outbox",
-        "_responded", "_route", "_services", "_started", "_status", "_ticket", "deadline", "phase", "request",
-        "upstream",
-    )  # fmt: skip
+    __slots__ = ("_counted", "_forwarding", "_hidden", "_started", "_status", "_ticket")
 
     def __init__(
         self,
@@ -70,24 +50,13 @@ class Exchange:
         *,
         whole: bool,
     ) -> None:
-        self._services = services
-        self._link = link
-        self._outbox = outbox
-        self._codec = codec
-        self._head = head
-        self.request = request
-        self._route = route
+        super().__init__(services, link, outbox, codec, head, request, route, whole=whole)
         self._started = now
         self._ticket: Ticket | None = None
         self._forwarding: Forwarding | None = None
         self._hidden = b""
         self._status = 0
-        self._bytes_received = self._bytes_sent = 0
-        self._responded = False
         self._counted = False
-        self.phase = Phase.CHECKING
-        self.deadline = inf
-        self.upstream = UpstreamRequest(outbox, head, whole=whole)
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
@@ -105,23 +74,9 @@ class Exchange:
         else:
             self._outbox.commands.append(AwaitTicket(self, checked))
 
-    def body(self, data: bytes, now: float) -> None:
-        """More of the request's body. Call only while `takes_body`."""
-        self._bytes_received += len(data)
-        self.upstream.body(data)
-        if self.phase is Phase.FORWARDING and not self._responded:
-            self.deadline = now + self._services.bounds.body_gap_seconds
-
     def end(self, trailers: Headers, now: float) -> None:
         """The request is whole."""
-        self.upstream.end(without(trailers, self._hidden))
-        if self.phase is Phase.FORWARDING and not self._responded:
-            self.deadline = now + self._services.bounds.upstream_first_byte_seconds
-
-    @property
-    def takes_body(self) -> bool:
-        """Whether the client should go on sending its body; while we wait for something, one read of it is held."""
-        return not self.upstream.held or self.phase is Phase.FORWARDING
+        self._end_body(without(trailers, self._hidden), now)
 
     def fail(self, status: int, fault: str, now: float) -> None:
         """Answer with an error page, or cut a response that has begun. `fault` is a token for the audit record."""
@@ -155,7 +110,7 @@ class Exchange:
                 self._reject(now)
             case Pass() | Allow():
                 if self._enter(now):
-                    self._forward()
+                    self._forward(now)
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client):
                     self._status = 200
@@ -179,22 +134,22 @@ class Exchange:
         match self.phase:
             case Phase.DELAYED:
                 self._services.under_way.resume(self.request.client)
-                self._forward()
+                self._forward(now)
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
                 self.fail(504, "upstream-timeout", now)
-            case Phase.FORWARDING if self.upstream.is_whole or self.upstream.is_blocked:
+            case Phase.FORWARDING if self.upstream.is_whole:
                 bounds("upstream_first_byte_seconds")
                 self.fail(504, "upstream-timeout", now)
-            case Phase.FORWARDING:
-                bounds("body_gap_seconds")
-                self.fail(408, "client-timeout", now)
+            case Phase.FORWARDING | Phase.HOLDING:
+                self._check_body(now)
             case Phase.RELAYING:
                 bounds("upgrade_idle_seconds")
                 self._cut(now, "")
 
     def writable(self, now: float) -> None:
         """The client takes bytes again: the upstream could not send meanwhile, so its deadline begins anew."""
+        self.pump(now)
         if self.phase is Phase.FORWARDING and self._responded:
             self.deadline = now + self._services.bounds.upstream_gap_seconds
         elif self.phase is Phase.RELAYING:
@@ -235,8 +190,9 @@ class Exchange:
             self.fail(508, "loop", now)
             return
         upstream.begin(server, head, now)
-        bounds = services.bounds
-        self.deadline = now + (bounds.upstream_first_byte_seconds if upstream.is_whole else bounds.body_gap_seconds)
+        if not self._buffering.response_bytes:
+            self._share_pace(server)
+        self._await_body(now)
 
     def received(self, data: bytes, now: float) -> None:
         """Bytes of the response."""
@@ -244,7 +200,7 @@ class Exchange:
         if server is None:
             return
         if self.phase is Phase.RELAYING:
-            self._bytes_sent += len(data)
+            self.bytes_sent += len(data)
             self.deadline = now + self._services.bounds.upgrade_idle_seconds
             self._codec.send_raw(data)
             return
@@ -285,7 +241,7 @@ class Exchange:
         if self.upstream.server is not None:
             self._bytes_received += len(data)
             self.deadline = now + self._services.bounds.upgrade_idle_seconds
-            self.upstream.send(data)
+            self.upstream.relay(data)
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
@@ -297,6 +253,7 @@ class Exchange:
             if self._forwarding is not None:
                 event = dressed(event, self._forwarding)
             if event.status >= 200:
+                self._response = event
                 self.upstream.answered(event.status, now)
                 self._status = event.status
                 self._responded = True
@@ -304,16 +261,24 @@ class Exchange:
                 codec.send_head(event if event.is_dated else dated(event, self._services.date()))
             elif event.status == 101:
                 self._switch(event, now)
-            else:
+            elif event.status != CONTINUE.status:
                 codec.send_interim(event)
+            elif self._consent is not Consent.GIVEN:
+                self._consented(event, now)
         elif isinstance(event, Body):
-            self._bytes_sent += len(event.data)
             self.deadline = now + self._services.bounds.upstream_gap_seconds
-            codec.send_body(event.data)
+            if self._spool is None and not codec.is_behind:
+                self.bytes_sent += len(event.data)
+                codec.send_body(event.data)
+            else:
+                self._hold_back(event.data)
         else:
             self.upstream.until = now
-            self._finish(now, "")
-            codec.send_end(without(event.trailers, self._hidden))
+            trailers = without(event.trailers, self._hidden)
+            if self._spool is None:
+                self.complete(trailers, now)
+            else:
+                self._complete_later(self._spool, trailers)
 
     def _switch(self, head: ResponseHead, now: float) -> None:
         server = self.upstream.server
@@ -322,18 +287,18 @@ class Exchange:
         self._responded = True
         self.phase = Phase.RELAYING
         self.deadline = now + self._services.bounds.upgrade_idle_seconds
+        self._share_pace(server)
         early = self._codec.send_switch(head)
         rest = server.parser.rest()
         if rest:
-            self._bytes_sent += len(rest)
+            self.bytes_sent += len(rest)
             self._codec.send_raw(rest)
         if early:
             self.relay(early, now)
 
-    def _forward(self) -> None:
-        self.phase = Phase.READY
-        self.deadline = inf
-        self._outbox.ready.append(self)
+    def complete(self, trailers: Headers, now: float) -> None:
+        self._finish(now, "")
+        self._codec.send_end(trailers)
 
     def _connect(self, *, fresh: bool) -> None:
         self.phase = Phase.LEASING
@@ -368,7 +333,7 @@ class Exchange:
 
     def _answer(self, answer: Answer, now: float, fault: str) -> None:
         self._status = answer.status
-        self._bytes_sent = len(answer.body)
+        self.bytes_sent = len(answer.body)
         self._finish(now, fault, reusable=False)
         self._codec.send_answer(answer)
 
@@ -391,7 +356,7 @@ class Exchange:
         if self._counted:
             self._counted = False
             self._services.under_way.leave(self.request.client, self._route.group.slots.per_network)
-        upstream.held = b""
+        self._release_bodies()
         if self._ticket is not None:
             self._settle(now, fault)
 
@@ -406,5 +371,5 @@ class Exchange:
             if upstream.headed is not None:
                 headed = upstream.headed - since
         status, took = self._status or (CLIENT_GONE if fault == "client-gone" else 0), now - self._started
-        served = Served(status, self._bytes_sent, self._bytes_received, upstream_seconds, took, fault, headed)
+        served = Served(status, self.bytes_sent, self._bytes_received, upstream_seconds, took, fault, headed)
         self._services.checker.settle(ticket, served)

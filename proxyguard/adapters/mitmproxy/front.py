@@ -145,6 +145,7 @@ class Front:
             connection.abort()
         runtime.checks.cancel()
         runtime.pool.close()
+        runtime.services.buffers.file.close()
         runtime.wheel.stop()
         if self._drip_wheel is not None:
             self._drip_wheel.stop()
@@ -165,6 +166,8 @@ class Front:
             "tarpits": len(runtime.services.dripper),
             "requests_under_way": runtime.services.under_way.total,
             "requests_delayed": runtime.services.under_way.delayed,
+            "buffered_bytes": runtime.services.buffers.memory.used,
+            "spooled_bytes": runtime.services.buffers.disk.used,
             **runtime.pool.counts(),
         }
 

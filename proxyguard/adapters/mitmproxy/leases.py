@@ -77,8 +77,7 @@ class Leases:
 
     def _add(self, connection: UpstreamConnection) -> None:
         self._connections.append(connection)
-        if self._link.stalled:
-            connection.hold_reading(held=True)
+        connection.server.has_own_pace = True
 
     def _forget(self, connection: UpstreamConnection) -> None:
         if connection in self._connections:
@@ -95,13 +94,14 @@ class Leases:
         return not self._link.multiplexed and any(connection.is_blocked for connection in self._connections)
 
     def hold(self, server: UpstreamServer, *, held: bool) -> None:
-        """Stop reading from one upstream, or go on if the client takes what comes."""
-        server.connection.hold_reading(held=held or self._link.stalled)
+        """Stop reading from one upstream, or go on if the client takes what comes, or need not."""
+        server.connection.hold_reading(held=held or (self._link.stalled and not server.has_own_pace))
 
     def hold_all(self, *, held: bool) -> None:
         """The client takes nothing more, or takes it again."""
         for connection in self._connections:
-            connection.hold_reading(held=held)
+            if not connection.server.has_own_pace:
+                connection.hold_reading(held=held)
 
     # -- what upstream connections report (see upstream.connection.ConnectionUser) ---------------------------------------
 

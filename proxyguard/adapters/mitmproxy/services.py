@@ -11,6 +11,7 @@ from time import time
 from typing import Final, NamedTuple, Protocol
 
 from proxyguard.adapters.mitmproxy.admission import Admission
+from proxyguard.adapters.mitmproxy.buffering.buffers import Buffers
 from proxyguard.adapters.mitmproxy.private import Layer
 from proxyguard.adapters.mitmproxy.tarpit import Dripper, Encryptor
 from proxyguard.adapters.mitmproxy.under_way import UnderWay
@@ -111,6 +112,7 @@ class FrontServices:
         self.resolver = resolver
         self.admission = admission
         self.under_way = under_way
+        self.buffers = Buffers(settings.buffer_budget, clock, events.bound_exceeded)
         self.draining = False
         self.hop = hop
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret

@@ -32,8 +32,8 @@ class UpstreamRequest:
     """
 
     __slots__ = (
-        "_has_body", "_head", "_is_reused", "_is_suspect", "_outbox", "headed", "held", "is_repeatable", "is_whole", "server",
-        "since", "until",
+        "_has_body", "_head", "_is_reused", "_is_suspect", "_outbox", "_trailers", "headed", "held", "is_repeatable", "is_whole",
+        "server", "since", "until",
     )  # fmt: skip
 
     _is_reused: bool
@@ -43,7 +43,8 @@ class UpstreamRequest:
     def __init__(self, outbox: Outbox, head: RequestHead, *, whole: bool) -> None:
         self._outbox = outbox
         self._head = head
-        self.held = b""
+        self.held: bytes | bytearray = b""
+        self._trailers: Headers = ()
         self.is_whole = whole
         self.server: UpstreamServer | None = None
         self.since: float | None = None
@@ -59,33 +60,45 @@ class UpstreamRequest:
         self.headed = self.until = None
         self._is_suspect = False
         if self.held:
-            head += self.held
+            held = bytes(self.held)
+            head += serialise.chunk(held) if self._head.body is BodyKind.CHUNKED else held
             self.held = b""
+        if self.is_whole and self._head.body is BodyKind.CHUNKED:
+            head += serialise.last_chunk(self._trailers)
         self._outbox.commands.append(SendData(server, head))
 
     def body(self, data: bytes) -> None:
-        """More of the body."""
+        """More of the body; held while there is no connection."""
+        if self.server is None:
+            if not self.held:
+                self.held = bytearray()
+            self.held += data
+            return
         if self._head.body is BodyKind.CHUNKED:
             data = serialise.chunk(data)
-        self.send(data)
+        self._outbox.commands.append(SendData(self.server, data))
 
     def end(self, trailers: Headers) -> None:
         """The request is whole."""
         self.is_whole = True
-        if self._head.body is BodyKind.CHUNKED:
-            self.send(serialise.last_chunk(trailers))
+        self._trailers = trailers
+        if self.server is not None and self._head.body is BodyKind.CHUNKED:
+            self._outbox.commands.append(SendData(self.server, serialise.last_chunk(trailers)))
 
-    def send(self, data: bytes) -> None:
-        """Send bytes as they are; held while there is no connection."""
+    def relay(self, data: bytes) -> None:
+        """Send bytes of the upgraded protocol."""
         if self.server is not None:
             self._outbox.commands.append(SendData(self.server, data))
-        else:
-            self.held += data
 
     @property
     def is_blocked(self) -> bool:
         """Whether the upstream does not take what was written."""
         return self.server is not None and self.server.connection.is_blocked
+
+    @property
+    def resumed(self) -> float:
+        """When the upstream last began to take again what was written, on the worker's clock."""
+        return 0.0 if self.server is None else self.server.connection.resumed
 
     def may_be_repeated(self) -> bool:
         """Whether the same may be sent on another connection: this one had been kept too long, and nothing has come of it."""

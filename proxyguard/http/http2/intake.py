@@ -71,12 +71,16 @@ class Streams(Protocol):
         """WINDOW_UPDATE: the client takes more of a response."""
         ...
 
+    def touch_held(self) -> None:
+        """WINDOW_UPDATE for the connection: streams that waited for it may go on."""
+        ...
+
     def take_initial_window(self, size: int) -> None:
         """Apply a new SETTINGS_INITIAL_WINDOW_SIZE to future and open streams (RFC 9113 section 6.9.2)."""
         ...
 
-    def take_reset(self, number: int) -> None:
-        """RST_STREAM: the client cancels the request."""
+    def take_reset(self, number: int) -> bool:
+        """RST_STREAM: the client cancels the request. False when it was answered, and the client only stops sending its body."""
         ...
 
     def fail(self, number: int, code: ErrorCode) -> None:
@@ -121,6 +125,11 @@ class Intake:
         self.parting = False
         self.leaving = False
         self.deserted = False
+
+    @property
+    def room(self) -> int:
+        """What the client may send of bodies, on all its streams together."""
+        return self._window.left
 
     @property
     def is_inside(self) -> bool:
@@ -316,8 +325,10 @@ class Intake:
 
     def _rst_stream(self, frame: Frame, now: float) -> None:
         if frame.stream in self._streams:
-            self._streams.take_reset(frame.stream)
-            self.resets.spend(now)
+            if self._streams.take_reset(frame.stream):
+                self.resets.spend(now)
+            else:
+                self.frames.spend(now)
         else:
             self._check_begun(frame.stream)
             self.frames.spend(now)
@@ -326,6 +337,7 @@ class Intake:
         increment = frames.number(frame.payload)
         if not frame.stream:
             self._sender.open_window(increment)
+            self._streams.touch_held()
         elif frame.stream in self._streams:
             self._streams.take_window(frame.stream, increment)
         else:

@@ -18,9 +18,14 @@ TINY_BYTES: Final = 256
 
 
 class Outgoing:
-    """The answering half of a stream. `moved` is when its body last went on, or began to wait."""
+    """The answering half of a stream. `moved` is when its body last went on, or began to wait.
 
-    __slots__ = ("_pieces", "_skip", "closed", "ended", "head", "moved", "number", "queued", "trailers", "window")
+    `taken` went on since `since`, when the body began to wait or was last looked at.
+    """
+
+    __slots__ = (
+        "_pieces", "_skip", "closed", "ended", "head", "moved", "number", "queued", "since", "taken", "trailers", "window",
+    )  # fmt: skip
 
     def __init__(self, number: int, window: int) -> None:
         self.number = number
@@ -31,6 +36,8 @@ class Outgoing:
         self.closed = False
         self.queued = 0
         self.moved = 0.0
+        self.since = 0.0
+        self.taken = 0
         self._pieces: deque[bytes] = deque()
         self._skip = 0
 
@@ -63,6 +70,12 @@ class Outgoing:
             parts.append(pieces.popleft())
             size -= len(first)
         return b"".join(parts)
+
+    def look(self, now: float, least: int) -> bool:
+        """Whether at least so much went on since the last look; then there will be another."""
+        taken, self.taken = self.taken, 0
+        self.since = now
+        return taken >= least
 
     def clear(self) -> None:
         """Forget what has not been sent."""
@@ -106,7 +119,8 @@ class Sender:
         """Some of the body."""
         if data:
             if not out.queued:
-                out.moved = now
+                out.moved = out.since = now
+                out.taken = 0
             out.add(data)
             self.queued += len(data)
             self._ready[out] = None
@@ -201,6 +215,7 @@ class Sender:
         self.window -= size
         out.window -= size
         out.moved = now
+        out.taken += size
         end = out.ended and not out.queued and out.trailers is None
         self.parts += (frames.data_header(out.number, size, end=end), data)
         if limited:

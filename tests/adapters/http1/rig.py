@@ -19,8 +19,11 @@ from proxyguard.adapters.mitmproxy.messages import (
     Expired,
     GiveUp,
     HoldReading,
+    HoldUpstream,
     Lease,
     Leased,
+    TurnEnds,
+    Writable,
 )
 from proxyguard.adapters.mitmproxy.private import (
     Client,
@@ -44,7 +47,7 @@ from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection, UpstreamServer, UpstreamTarget
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
-from proxyguard.core.settings import Bounds, Settings, Site, Upstream
+from proxyguard.core.settings import Bounds, BufferBudget, Buffering, Settings, Site, Upstream
 from proxyguard.guard.interfaces import Checker
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.trusted_networks import TrustedNetworks
@@ -52,6 +55,9 @@ from proxyguard.policy.sites import HostTable
 from tests.adapters.fakes import HeaderChecker, NotedEvents
 
 OPTIONS = Options()
+STREAMED = Buffering(request_bytes=0, response_bytes=0)
+"""Bodies pass as they come."""
+
 SITE = Site(hosts=("a.example", "*.b.example", "localhost"), upstreams=(Upstream("http", "127.0.0.1", 9000),))
 
 
@@ -104,6 +110,8 @@ class LaneRig:
         connects: bool = True,
         misdirected: bool = False,
         files: int = 100_000,
+        buffering: Buffering | None = None,
+        budget: BufferBudget | None = None,
     ) -> None:
         self.bounds = bounds or Bounds()
         self.now = 1000.0
@@ -111,7 +119,9 @@ class LaneRig:
         self.events = NotedEvents()
         self.dripper = FakeDripper()
         self.connects = connects
-        settings = Settings(sites=(SITE,), bounds=self.bounds)
+        settings = Settings(
+            sites=(SITE,), bounds=self.bounds, buffering=buffering or STREAMED, buffer_budget=budget or BufferBudget()
+        )
         route = Route(SITE, UpstreamGroup(()), b"127.0.0.1:9000")
         self.services = FrontServices(
             settings,
@@ -139,6 +149,9 @@ class LaneRig:
         """`close`, `abort` or `detain` once the lane has ended the connection."""
         self.half_closed = False
         self.reading_held = False
+        self.turns = 0
+        self.link.wake_soon = self.wake_soon
+        self.holds: dict[int, bool] = {}
         self.dispatch(Start())
 
     # -- what happens to the lane ----------------------------------------------------------------------------------------
@@ -175,6 +188,28 @@ class LaneRig:
         self.now += seconds
         if self.link.due <= self.now:
             self.dispatch(Expired())
+
+    def wake_soon(self) -> None:
+        """The lane asks for another turn of the loop."""
+        self.turns += 1
+
+    def end_turns(self) -> None:
+        """Let turns of the loop go by until nobody waits for the next."""
+        while self.turns:
+            self.turns -= 1
+            self.dispatch(TurnEnds())
+
+    def stall(self) -> None:
+        """The client's socket takes nothing more."""
+        self.link.stalled = True
+
+    def unstall(self) -> None:
+        self.link.stalled = False
+        self.dispatch(Writable())
+
+    def is_held(self, upstream: FakeUpstream) -> bool:
+        """Whether an upstream is not read."""
+        return self.holds.get(id(upstream.server), False)
 
     def drain(self) -> None:
         self.dispatch(Drain())
@@ -224,6 +259,8 @@ class LaneRig:
                 self.leases = [lease for lease in self.leases if lease.exchange is not command.exchange]
             case HoldReading():
                 self.reading_held = command.held
+            case HoldUpstream():
+                self.holds[id(command.server)] = command.held
             case CloseTcpConnection() if command.half_close:
                 self.half_closed = True
             case CloseConnection():

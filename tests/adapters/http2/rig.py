@@ -19,7 +19,7 @@ from h2.events import Event as H2Event
 
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
 from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
-from proxyguard.adapters.mitmproxy.messages import Expired, HoldUpstream, TurnEnds, UpstreamPace, Writable
+from proxyguard.adapters.mitmproxy.messages import Expired, HoldUpstream, TurnEnds, UpstreamPace
 from proxyguard.adapters.mitmproxy.private import Command, ConnectionClosed, Context, Event, Start
 from proxyguard.adapters.mitmproxy.private import DataReceived as Received
 from proxyguard.adapters.mitmproxy.tarpit import Encryptor
@@ -176,7 +176,6 @@ class Http2Rig(LaneRig):
         **surroundings: Any,
     ) -> None:
         """`gathers`: turns of the loop end with `end_turn`; else each ends with the event that it began with."""
-        self.holds: dict[int, bool] = {}
         self.turn_awaited = False
         self._gathers = gathers
         self._depth = 0
@@ -272,20 +271,9 @@ class Http2Rig(LaneRig):
         if talks:
             self.talk()
 
-    def stall(self) -> None:
-        """The client's socket takes nothing more."""
-        self.link.stalled = True
-
-    def unstall(self) -> None:
-        self.link.stalled = False
-        self.dispatch(Writable())
-
     def raw(self, *parts: bytes) -> None:
         """Bytes that no decent client would send."""
         self.feed(b"".join(parts))
-
-    def is_held(self, upstream: FakeUpstream) -> bool:
-        return self.holds.get(id(upstream.server), False)
 
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, HoldUpstream):

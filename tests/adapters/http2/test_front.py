@@ -21,7 +21,7 @@ from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
-from proxyguard.core.settings import Bounds, Certificate, TarpitBudget
+from proxyguard.core.settings import Bounds, Buffering, Certificate, TarpitBudget
 from proxyguard.http.http2 import frames
 from proxyguard.http.http2.intake import Intake
 from proxyguard.http.http2.sending import Sender
@@ -237,7 +237,8 @@ def test_a_large_download_through_a_slow_reader_holds_little(tmp_path: Path) -> 
     run(scenario())
 
 
-def test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("buffering", [Buffering(response_bytes=0), Buffering(file_bytes=256 * 1024)], ids=["streamed", "held"])
+def test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up(tmp_path: Path, buffering: Buffering) -> None:
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -248,7 +249,7 @@ def test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up(tm
     async def scenario() -> None:
         bounds = Bounds(send_gap_seconds=0.3)
         async with (
-            http2_fronted(tmp_path, endless, bounds=bounds) as (rig, certificate),
+            http2_fronted(tmp_path, endless, bounds=bounds, buffering=buffering) as (rig, certificate),
             connected(rig, certificate, opens_windows=False) as connection,
         ):
             numbers = [connection.client.request(GET) for _ in range(50)]
@@ -263,6 +264,7 @@ def test_streams_whose_client_reads_none_of_them_hold_little_and_are_given_up(tm
             await connection.ended(*numbers)
             assert rig.events.bounds["send_gap_seconds"] == 50
             await until(lambda: rig.front.stats()["upstream_connections"] == 0)
+            assert (rig.front.stats()["buffered_bytes"], rig.front.stats()["spooled_bytes"]) == (0, 0)
 
     run(scenario())
 

@@ -211,7 +211,11 @@ def test_a_rejected_upload_is_answered_before_its_body_and_told_to_stop() -> Non
     number = rig.h2.request([*post(), (b"x-do", b"reject")], end=False)
     rig.talk()
     answer = rig.h2.answers[number]
-    assert (answer.status, answer.ended, answer.reset) == (403, True, int(ErrorCode.NO_ERROR))
+    assert (answer.status, answer.ended, answer.reset) == (403, True, None)
+    rig.raw(frame(frames.DATA, 0, number, b"z" * 1000))
+    rig.pass_time(2.5)
+    rig.talk()
+    assert answer.reset == int(ErrorCode.NO_ERROR)
     rig.raw(frame(frames.DATA, 0, number, b"z" * 1000))  # was on its way already
     assert rig.ask().status == 0
     rig.reply(OK)
@@ -776,7 +780,7 @@ def test_slow_uploads_and_slow_upstreams_are_given_up() -> None:
 
 
 def test_a_stream_whose_client_takes_nothing_is_reset_after_a_while() -> None:
-    rig = Http2Rig(Bounds(send_gap_seconds=6.0, upstream_gap_seconds=2.0), opens_windows=False)
+    rig = Http2Rig(Bounds(send_gap_seconds=6.0, upstream_gap_seconds=2.0, response_rate=0), opens_windows=False)
     rig.h2.connection.update_settings({4: 10})
     answer = rig.ask()
     rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"z" * 50)

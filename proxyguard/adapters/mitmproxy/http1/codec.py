@@ -10,7 +10,7 @@ from enum import Enum
 from proxyguard.adapters.mitmproxy.http1.pipeline import Pipeline
 from proxyguard.adapters.mitmproxy.messages import Abort, Detain, Outbox
 from proxyguard.adapters.mitmproxy.private import Client, CloseConnection, SendData
-from proxyguard.adapters.mitmproxy.services import FrontServices
+from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.request import Headers
@@ -38,12 +38,13 @@ class Http1Codec:
     """
 
     __slots__ = (
-        "_client", "_is_chunked", "_is_until_close", "_outbox", "_parts", "_pipeline", "_services", "ending",
+        "_client", "_is_chunked", "_is_until_close", "_link", "_outbox", "_parts", "_pipeline", "_services", "ending",
         "keep_alive", "last",
     )  # fmt: skip
 
-    def __init__(self, services: FrontServices, client: Client, pipeline: Pipeline, outbox: Outbox) -> None:
+    def __init__(self, services: FrontServices, link: ClientState, client: Client, pipeline: Pipeline, outbox: Outbox) -> None:
         self._services = services
+        self._link = link
         self._client = client
         self._pipeline = pipeline
         self._outbox = outbox
@@ -53,6 +54,14 @@ class Http1Codec:
         self.ending: ExchangeEnd | None = None
         self.keep_alive = True
         self.last = services.draining
+
+    @property
+    def is_behind(self) -> bool:
+        return self._link.stalled
+
+    @property
+    def is_starved(self) -> bool:
+        return False
 
     # -- the response ----------------------------------------------------------------------------------------------------
 

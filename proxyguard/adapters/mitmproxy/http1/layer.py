@@ -11,10 +11,11 @@ from math import inf
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
-from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
+from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
-from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Writable
+from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, TurnEnds, Writable
+from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.private import (
     CloseTcpConnection,
     Command,
@@ -57,7 +58,7 @@ class Http1Layer(Layer):
         super().__init__(context)
         self._pipeline = pipeline = Pipeline(services.bounds)
         self._outbox = outbox = Outbox()
-        self._codec = Http1Codec(services, context.client, pipeline, outbox)
+        self._codec = Http1Codec(services, link, context.client, pipeline, outbox)
         self._services = services
         self._link = link
         self._client = context.client
@@ -71,6 +72,9 @@ class Http1Layer(Layer):
         self._requests = 0
         self._before: Request | None = None
         self._reading_held = False
+        self._turn_awaited = False
+        self._left_at = inf
+        self._bytes_then = 0
 
     # -- events ----------------------------------------------------------------------------------------------------------
 
@@ -117,6 +121,10 @@ class Http1Layer(Layer):
             case Writable():
                 if self._exchange is not None:
                     self._exchange.writable(now)
+            case TurnEnds():
+                self._turn_awaited = False
+                if self._exchange is not None:
+                    self._exchange.pump(now)
             case Drain():
                 self._drain()
             case Start():
@@ -155,14 +163,32 @@ class Http1Layer(Layer):
         gone = not self._client.state & ConnectionState.CAN_WRITE
         if gone or self._state is State.RELAYING or self._state is State.LINGERING:
             self._leave()
+        else:
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """The client will send no more: unless it gets something of a response soon, it is taken to have left altogether."""
+        if self._exchange is not None:
+            self._left_at = self._now + self._services.bounds.half_close_seconds
+            self._bytes_then = self._exchange.bytes_sent
 
     def _expired(self) -> None:
         bounds = self._services.events.bound_exceeded
         exchange = self._exchange
         if exchange is not None:
-            if not self._pipeline.is_whole and exchange.phase is not Phase.DELAYED:
-                self._codec.last = True  # whatever still comes of this body is not waited for
-            exchange.expired(self._now)
+            if self._left_at <= self._now:
+                if exchange.bytes_sent == self._bytes_then and exchange.phase is not Phase.SENDING:
+                    bounds("half_close_seconds")
+                    self._leave()
+                    return
+                self._doubt()
+            if exchange.deadline <= self._now:
+                last = self._codec.last
+                if not self._pipeline.is_whole:
+                    self._codec.last = True  # whatever still comes of this body is not waited for
+                exchange.expired(self._now)
+                if exchange.phase is not Phase.OVER:
+                    self._codec.last = last
         elif self._state is State.OPEN and not self._pipeline.is_idle:
             bounds("head_seconds")
             self._codec.keep_alive = False
@@ -275,6 +301,8 @@ class Http1Layer(Layer):
             return
         self._exchange = exchange
         self._before = exchange.request
+        if self._pipeline.is_ended:
+            self._doubt()
         exchange.begin(now)
 
     def _conclude(self) -> None:
@@ -283,6 +311,7 @@ class Http1Layer(Layer):
         ending, codec.ending = codec.ending, None
         if ending is ExchangeEnd.ANSWERED:
             self._exchange = None
+            self._left_at = inf
             pipeline = self._pipeline
             if codec.keep_alive:
                 pipeline.close_head()
@@ -353,5 +382,16 @@ class Http1Layer(Layer):
         if held is not self._reading_held:
             self._reading_held = held
             self._outbox.commands.append(HoldReading(held=held))
-        self._link.due = self._wait_until if exchange is None else exchange.deadline
+        if exchange is None:
+            self._link.due = self._wait_until
+        else:
+            self._link.due = min(exchange.deadline, self._left_at)
+            if exchange.has_backlog and not self._turn_awaited and not self._link.stalled:
+                self._await_turn()
         return self._outbox.take()
+
+    def _await_turn(self) -> None:
+        """Go on with what the client has not taken when others have had their turn."""
+        if self._link.wake_soon is not None:
+            self._turn_awaited = True
+            self._link.wake_soon()

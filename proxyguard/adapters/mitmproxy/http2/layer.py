@@ -14,6 +14,7 @@ from typing import Final
 
 from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
 from proxyguard.adapters.mitmproxy.http2.pace import Pace
+from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.messages import Abort, Decided, Drain, Expired, Leased, TurnEnds, UpstreamPace, Writable
 from proxyguard.adapters.mitmproxy.private import (
@@ -194,6 +195,9 @@ class Http2Layer(Layer):
             return
         streams = self.streams
         self._send()
+        if streams.backlog and streams.refill():
+            self._send()
+            self._await_turn()
         self._pace.check_fill()
         deadlines = self._deadlines
         due = deadlines.streams
@@ -201,6 +205,10 @@ class Http2Layer(Layer):
         for stream in touched:
             if stream.number in streams.open:
                 self._pace.hold_upstream(stream)
+                if stream.exchange is not None and stream.exchange.has_backlog:
+                    streams.backlog[stream] = None
+                    if not stream.is_behind:
+                        self._await_turn()
                 due = min(due, stream.deadline)
         touched.clear()
         if streams.open:
@@ -242,13 +250,14 @@ class Http2Layer(Layer):
             self._outbox.commands.append(SendData(self._client, data))
 
     def _finished(self, number: int) -> None:
-        """A stream has been answered to the end. What is still to come of its request is of no use."""
+        """A stream has been answered to the end. What is still to come of its request is of no use, but not refused at once."""
         stream = self.streams.open.get(number)
         if stream is not None:
             if stream.receiving:
-                self._intake.remember_reset(number)
-                self._sender.parts.append(frames.rst_stream(number, ErrorCode.NO_ERROR))
-            self.streams.remove(stream)
+                stream.begin_draining()
+                self.streams.touched[stream] = None
+            else:
+                self.streams.remove(stream)
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
@@ -274,12 +283,27 @@ class Http2Layer(Layer):
         streams.touch_all()
         for stream in tuple(streams.open.values()):
             if stream.deadline <= now:
-                if stream.out.queued or stream.held:
-                    bounds("send_gap_seconds")
-                    streams.reset(stream, ErrorCode.CANCEL)
+                if stream.drained_until <= now:
+                    streams.reset(stream, ErrorCode.NO_ERROR)
+                elif stream.out.queued or stream.held:
+                    self._check_rate(stream)
                 elif stream.exchange is not None:
                     stream.exchange.expired(now)
         deadlines.streams = inf
+
+    def _check_rate(self, stream: Http2Stream) -> None:
+        """Reset a stream whose client has taken less of the response than it should have within the time."""
+        bounds = self._bounds
+        now = self._connection.now
+        out = stream.out
+        if not out.queued or out.moved + bounds.send_gap_seconds <= now:
+            fault = "send_gap_seconds"
+        elif out.look(now, int(bounds.response_rate * bounds.send_gap_seconds)):
+            return
+        else:
+            fault = "response_rate"
+        self._services.events.bound_exceeded(fault)
+        self.streams.reset(stream, ErrorCode.CANCEL)
 
     # -- ends ------------------------------------------------------------------------------------------------------------
 

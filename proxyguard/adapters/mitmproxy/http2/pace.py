@@ -59,7 +59,7 @@ class Pace:
     def hold_upstream(self, stream: Http2Stream) -> None:
         """Take from a stream's upstream only what its client takes."""
         server = stream.server
-        if server is None:
+        if server is None or server.has_own_pace:
             return
         held = bool(stream.out.queued) or self._is_full
         if held != stream.held:

@@ -10,7 +10,7 @@ from functools import partial
 from math import inf
 from typing import Final, Protocol
 
-from proxyguard.adapters.mitmproxy.exchange import Exchange, Phase
+from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
 from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
@@ -29,6 +29,18 @@ MAX_TARPITS: Final = 4
 """Streams of one connection that may be held at once; each counts as one held client, and its connection is dearer than one."""
 
 
+QUEUED_BYTES: Final = 32 * 1024
+"""What of a response may wait for the client's windows before the rest is held back in its exchange."""
+
+STARVED_BYTES: Final = 16 * 1024
+"""A client that may send less than this over its connection is not to blame for what it does not send on a stream."""
+
+DRAIN_SECONDS: Final = 2.0
+DRAIN_BYTES: Final = 1024 * 1024
+"""After an answer that did not wait for the request's body: how long and how much of it is still read and thrown away, before
+the client is told to stop. Some clients lose an answer that a reset follows too soon (curl 7), or wait for ever without one."""
+
+
 class StreamSet(Protocol):
     """All streams of a connection, as one of them knows them; in the product streams.Http2Streams."""
 
@@ -40,6 +52,10 @@ class StreamSet(Protocol):
         """End a stream here and now."""
         ...
 
+    def remove(self, stream: Http2Stream, /) -> None:
+        """A stream has ended, on both sides."""
+        ...
+
     def drop(self, stream: Http2Stream, /) -> None:
         """End a stream without an answer, at the expense of its client."""
         ...
@@ -49,12 +65,13 @@ class Http2Stream:
     """One request and its answer. Implements codec.Codec.
 
     `receiving` says that more of the request may come. `held` says that its upstream is not read, since `held_since`, because the
-    client does not take what comes.
+    client does not take what comes. `drained_until` is when the client is told to stop sending a body whose request has been
+    answered, inf before the answer.
     """
 
     __slots__ = (
         "_connection", "_ending", "_inbox", "_left", "_received", "_streams", "_tarpit", "_unacknowledged", "_window",
-        "exchange", "head", "held", "held_since", "method", "number", "out", "receiving",
+        "drained_until", "exchange", "head", "held", "held_since", "method", "number", "out", "receiving",
     )  # fmt: skip
 
     def __init__(self, connection: Http2Connection, streams: StreamSet, number: int, *, window: int, receiving: bool) -> None:
@@ -68,6 +85,7 @@ class Http2Stream:
         self.method = b""
         self.held = False
         self.held_since = 0.0
+        self.drained_until = inf
         self._window = ReceiveWindow(window)
         self._inbox: list[bytes] = []
         self._unacknowledged = 0
@@ -89,6 +107,9 @@ class Http2Stream:
         if not self._window.take(size):
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
         length = len(payload)
+        if self.drained_until < inf:
+            self._drain(size, end=end)
+            return ""
         self._acknowledge(size - length)
         self._unacknowledged += length
         self._received += length
@@ -105,6 +126,23 @@ class Http2Stream:
             self.end(())
         self.pass_on()
         return ""
+
+    def begin_draining(self) -> None:
+        """The request is answered: what is still to come of its body is thrown away for a bounded while."""
+        self.drained_until = self._connection.now + DRAIN_SECONDS
+        self._received = 0
+        self._inbox.clear()
+        size, self._unacknowledged = self._unacknowledged, 0
+        self._acknowledge(size)
+
+    def _drain(self, size: int, *, end: bool) -> None:
+        self._received += size
+        if end:
+            self.receiving = False
+            self._streams.remove(self)
+        self._acknowledge(size)
+        if not end and self._received > DRAIN_BYTES:
+            self._streams.reset(self, ErrorCode.NO_ERROR)
 
     def end(self, trailers: Headers) -> None:
         """The request is whole."""
@@ -136,12 +174,7 @@ class Http2Stream:
             self._inbox.clear()
             self._connection.intake.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
-        elif (
-            self._unacknowledged
-            and exchange is not None
-            and exchange.phase is Phase.FORWARDING
-            and not exchange.upstream.is_blocked
-        ):
+        elif self._unacknowledged and exchange is not None and exchange.moves_body and not exchange.upstream.is_blocked:
             self._acknowledge(self._unacknowledged)
             self._unacknowledged = 0
 
@@ -154,6 +187,17 @@ class Http2Stream:
                     self._connection.sender.parts.append(window_update(self.number, increment))
 
     # -- what an exchange asks for (see codec.Codec) ------------------------------------------------------------------
+
+    @property
+    def is_behind(self) -> bool:
+        connection = self._connection
+        if self.out.queued >= QUEUED_BYTES or connection.link.stalled:
+            return True
+        return connection.sender.queued > connection.bounds.buffer_bytes
+
+    @property
+    def is_starved(self) -> bool:
+        return self._connection.intake.room < STARVED_BYTES
 
     def send_interim(self, head: ResponseHead) -> None:
         self._connection.sender.interim(self.out, response_fields(head))
@@ -234,9 +278,11 @@ class Http2Stream:
     @property
     def deadline(self) -> float:
         """When time is over for the side that is to move next, inf for never."""
+        if self.drained_until < inf:
+            return self.drained_until
         out = self.out
         if out.queued:
-            return inf if self._tarpit is not None else out.moved + self._connection.bounds.send_gap_seconds
+            return inf if self._tarpit is not None else min(out.moved, out.since) + self._connection.bounds.send_gap_seconds
         if self.held:
             return self.held_since + self._connection.bounds.send_gap_seconds
         return inf if self.exchange is None else self.exchange.deadline

@@ -6,6 +6,7 @@ of the end of the connection.
 
 from __future__ import annotations
 
+from math import inf
 from typing import cast
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
@@ -28,11 +29,11 @@ from proxyguard.http.http2.request_fields import RequestReader, read_trailers
 class Http2Streams:
     """The open streams, `touched` those that the event at hand concerned. Implements `intake.Streams` and `stream.StreamSet`.
 
-    `last_ended` is when there was no stream left for the last time.
+    Of those in `backlog` some of the response is held back. `last_ended` is when there was no stream left for the last time.
     """
 
     __slots__ = (
-        "_by_exchange", "_request_reader", "_stream_window", "bounds", "connection", "intake", "last_ended", "link",
+        "_by_exchange", "_request_reader", "_stream_window", "backlog", "bounds", "connection", "intake", "last_ended", "link",
         "open", "requests", "sender", "services", "touched",
     )  # fmt: skip
 
@@ -45,6 +46,7 @@ class Http2Streams:
         self.intake = connection.intake
         self.open: dict[int, Http2Stream] = {}
         self.touched: dict[Http2Stream, None] = {}
+        self.backlog: dict[Http2Stream, None] = {}
         self.requests = 0
         self.last_ended = 0.0
         self._by_exchange: dict[object, Http2Stream] = {}
@@ -115,6 +117,9 @@ class Http2Streams:
             raise StreamFault(ErrorCode.STREAM_CLOSED)
         if not whole:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR)
+        if stream.drained_until < inf:
+            self.remove(stream)
+            return
         self.touched[stream] = None
         try:
             trailers = read_trailers(fields, self.bounds)
@@ -132,14 +137,19 @@ class Http2Streams:
         self.touched[stream] = None
         self.sender.open_stream_window(stream.out, increment)
 
+    def touch_held(self) -> None:
+        self.touched.update(dict.fromkeys(stream for stream in self.open.values() if stream.held))
+
     def take_initial_window(self, size: int) -> None:
         self.sender.set_initial_window(size, [stream.out for stream in self.open.values()])
         self.touch_all()
 
-    def take_reset(self, number: int) -> None:
+    def take_reset(self, number: int) -> bool:
         stream = self.open[number]
+        is_answered = stream.drained_until < inf
         self.sender.drop(stream.out)
         self.remove(stream)
+        return not is_answered
 
     def fail(self, number: int, code: ErrorCode) -> None:
         stream = self.open.get(number)
@@ -188,6 +198,20 @@ class Http2Streams:
         elif not stream.out.ended:
             self._answer_alone(stream, 500)
 
+    def refill(self) -> bool:
+        """Hand on what is held back of responses, as far as their client takes it. Returns whether it takes more of one."""
+        now = self.connection.now
+        more = False
+        for stream in tuple(self.backlog):
+            exchange = stream.exchange
+            if exchange is None or not exchange.has_backlog:
+                del self.backlog[stream]
+            elif not stream.is_behind:
+                exchange.pump(now)
+                self.touched[stream] = None
+                more = True
+        return more
+
     # -- ends ------------------------------------------------------------------------------------------------------------
 
     def reset(self, stream: Http2Stream, code: ErrorCode) -> None:
@@ -205,6 +229,8 @@ class Http2Streams:
     def remove(self, stream: Http2Stream) -> None:
         """A stream has ended."""
         self.open.pop(stream.number, None)
+        if self.backlog:
+            self.backlog.pop(stream, None)
         stream.on_removed()
         if not self.open:
             self.last_ended = self.connection.now

@@ -63,6 +63,8 @@ class UpstreamServer(Server):
     connection: UpstreamConnection
     parser: ResponseParser
     """Reads the responses that come on this connection; whoever has it on lease feeds it."""
+    has_own_pace: bool
+    """Whether whoever has it on lease says when it is read; else it is not while the client takes nothing."""
     exchange: object
     """Whose request it carries, None while it is idle: an HTTP/2 connection finds its stream by it."""
 
@@ -74,8 +76,8 @@ class UpstreamConnection(PiecewiseProtocol):
     """
 
     __slots__ = (
-        "_readiness", "_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "server", "slots", "sure_until",
-        "target", "user",
+        "_readiness", "_unsent", "closed", "deadline", "is_blocked", "leases", "placed_at", "resumed", "server", "slots",
+        "sure_until", "target", "user",
     )  # fmt: skip
 
     _readiness: select.poll
@@ -88,6 +90,8 @@ class UpstreamConnection(PiecewiseProtocol):
         self.leases = 0
         self.closed = False
         self.is_blocked = False
+        self.resumed = 0.0
+        """When it last ceased to be blocked."""
         self._unsent = 0
         self.deadline = inf
         self.placed_at = UNPLACED
@@ -97,6 +101,7 @@ class UpstreamConnection(PiecewiseProtocol):
         self.server.connection = self
         self.server.parser = ResponseParser(target.bounds)
         self.server.exchange = None
+        self.server.has_own_pace = True
         self.server.user = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -149,6 +154,7 @@ class UpstreamConnection(PiecewiseProtocol):
 
     def resume_writing(self) -> None:
         self.is_blocked = False
+        self.resumed = self.target.now()
         if self.user is not None:
             self.deadline = inf
             self.user.upstream_pace_changed()
