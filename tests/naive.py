@@ -180,7 +180,7 @@ def part_value(part: KeyPart, request: Request) -> Any:
         case FieldKind.LOOSE_PATH:
             return request.whole_loose_path
         case FieldKind.QUERY_STRING:
-            return tuple(request.target.split(b"?", 1)[1:]) or None
+            return only(tuple(request.target.split(b"?", 1)[1:]))
         case KeyKind.SITE:
             return "*"
         case KeyKind.QUERY:

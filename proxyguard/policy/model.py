@@ -343,16 +343,14 @@ class Restriction:
 
     def is_on_by_time(self, now: float) -> bool:
         """Whether it is on when nobody started or ended it and no alarm is true."""
-        waits = self.standby or self.alarm is not None
-        return not waits and (self.start is None or self.start <= now) and now < self.until
+        return not (self.standby or self.alarm is not None) and (self.start is None or self.start <= now) and now < self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
     """One YAML file. `mode` is the weakest mode its rules may have: shadow here makes every rule shadow.
 
-    A `common` one holds what all others build on (the rules that say the class of a request): it belongs to every site's choice,
-    comes first, and no mode weakens it, since it never acts.
+    A `common` one holds the rules that say the class of a request: it is part of every site's choice, comes first, and never acts.
     """
 
     name: str

@@ -137,7 +137,7 @@ def test_bans_are_exported_for_other_programs(instance: Instance) -> None:
     assert [json.loads(line)["key"] for line in lines] == ["header.x:ab", "client:192.0.2.7", "network:2001:db8::/48"]
     nginx = instance.run("export", "--format", "nginx")
     assert [line.split("#")[0].rstrip() for line in nginx.stdout.splitlines()] == ["deny 192.0.2.7;", "deny 2001:db8::/48;", ""]
-    assert re.search(r"^deny 192\.0\.2\.7;  # until \S+ \S+ UTC, flood deny all; \[2J$", nginx.stdout, re.MULTILINE)
+    assert re.search(r"^deny 192\.0\.2\.7;  # until \S+ \S+ UTC, flood deny all;\\n\\x1b\[2J$", nginx.stdout, re.MULTILINE)
     assert nginx.stderr == "left out: 1 bans of something else than an address\n"
     text = instance.run("export", "--format", "text").stdout.splitlines()
     assert [line.split("#")[0].rstrip() for line in text] == ["192.0.2.7", "2001:db8::/48", ""]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final, assert_never
 
-from proxyguard.adapters.mitmproxy.buffering.waiting_bodies import CONTINUE, Consent, WaitingBodies
+from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent, WaitingBodies
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox

@@ -329,14 +329,8 @@ class MemoryStore:
         return usage
 
     def _charge_under_way(
-        self,
-        key: str,
-        limit: Limit,
-        cost: float,
-        owed: bool,  # noqa: FBT001 - as in Charge
-        now: float,
-        written: list[Written],
-    ) -> Usage:
+        self, key: str, limit: Limit, cost: float, owed: bool, now: float, written: list[Written]  # noqa: FBT001 - as in Charge
+    ) -> Usage:  # fmt: skip
         """A limit on requests under way. A full table refuses keys that it does not have: they are as many as requests."""
         table = self._under_way
         place, _, holder = key.partition(ITEM_MARK)

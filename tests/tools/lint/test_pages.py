@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxyguard.core.reading import PRESETS, STRICT
 from proxyguard.tools.lint.codes import LINTS, page_of
 from proxyguard.tools.lint.pages import read_page
 from tests.paths import ROOT
@@ -15,6 +16,7 @@ from tests.tools.lint.writing import findings_in
 PAGES = ROOT / "docs/lints"
 
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PATHS = re.compile(r"--paths (\w+)")
 LIST = re.compile(r"^```text\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -37,13 +39,15 @@ def test_a_page_begins_with_its_lint(code: str) -> None:
 def test_what_a_page_shows_is_true(code: str, tmp_path: Path) -> None:
     page = read_page(code)
     lists = LIST.findall(page)
+    preset = PATHS.search(page)
+    reading = PRESETS[preset[1]] if preset else STRICT
     for at, (rules, expected) in enumerate(zip(YAML.findall(page), (True, False), strict=True)):
         folder = tmp_path / f"{at}"
         files = {"rules.yaml": rules}
         if lists:
             name, text = lists[at]
             files[name] = text.replace("·", " ")
-        found = findings_in(folder, files)
+        found = findings_in(folder, files, reading=reading)
         assert (code in {finding.code for finding in found}) is expected
         if not expected:
             assert [finding for finding in found if finding.code != "PG041"] == []
