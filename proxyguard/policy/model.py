@@ -350,7 +350,7 @@ class Restriction:
 class RuleSet:
     """One YAML file. `mode` is the weakest mode its rules may have: shadow here makes every rule shadow.
 
-    A `common` one holds the rules that say the class of a request: it is part of every site's choice, comes first, and never acts.
+    A `common` one holds the rules that say the class of a request: it belongs to every site, comes first, and never acts.
     """
 
     name: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 from math import inf
 from typing import Final, assert_never
 
-from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent, WaitingBodies
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
@@ -18,6 +17,7 @@ from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent, WaitingBodies
 from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
