@@ -244,12 +244,12 @@ def owed(
     `status` 0: the site did not answer. What was reserved in a window of the calendar that is over is not given back: the one
     that followed never had it.
     """
-    costs = ((charge, charge.limit.count.cost(status, bytes_sent, upstream_seconds) - charge.cost) for charge in charges)
-    return tuple(
-        charge._replace(cost=cost, stops=False, owed=True)
-        for charge, cost in costs
-        if cost > 0 or (cost < 0 and not _is_over(charge.limit, since, now))
-    )
+    costs = []
+    for charge in charges:
+        cost = charge.limit.count.cost(status, bytes_sent, upstream_seconds) - charge.cost
+        if cost > 0 or (cost < 0 and not _is_over(charge.limit, since, now)):
+            costs.append(Charge(charge.key, charge.limit, cost, False, True, charge.owner))  # noqa: FBT003 - as Charge has them
+    return tuple(costs)
 
 
 def _is_over(limit: Limit, since: float, now: float) -> bool:
