@@ -63,7 +63,7 @@ def ask(guard: Proxyguard, raw: bytes) -> bytes:
                 part = connection.recv(65536)
                 if not part:
                     break
-                answer += part
+                answer = (answer + part).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
         except (ConnectionResetError, BrokenPipeError):
             pass
     return answer
@@ -85,10 +85,13 @@ def without(head: bytes, dropped: frozenset[bytes]) -> bytes:
 
 
 def expected(request: Forwarded, upstream: RawUpstream) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:
-    """What is to arrive. The upstream is named itself to a client that names no host (HTTP/1.0)."""
+    """What is to arrive. The upstream is named itself to a client that names no host (HTTP/1.0).
+
+    `Expect: 100-continue` is answered by the front, which holds the body, and goes no further.
+    """
     head = request.head.replace(b"\r\nHost: \r\n", b"\r\nHost: 127.0.0.1:%d\r\n" % upstream.port)
     claimed = frozenset(name for line in head.split(b"\r\n") if is_claim(name := line.partition(b":")[0].lower()))
-    return without(head, claimed), request.body, list(request.trailers)
+    return without(head, claimed | {b"expect"}), request.body, list(request.trailers)
 
 
 def arrived(received: Received) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]:

@@ -169,7 +169,10 @@ def reading_seconds(rules: Path) -> float:
     """How long it takes at this moment to read the rules as a reload does."""
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "proxyguard.instance.loader_process", rules], check=True, cwd=ROOT, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "proxyguard.instance.loader_process", rules, "enforce"],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
     )
     return time.monotonic() - began
 
