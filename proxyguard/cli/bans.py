@@ -58,7 +58,7 @@ def list_bans(instance: RunningInstance) -> None:
     for heading in ("until (UTC)", "by rule", "gets", "times", "note"):
         table.add_column(heading)
     for ban in answer["bans"]:
-        row = (ban["key"], format_time(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), plain(ban["note"]))
+        row = (ban["key"], format_time(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), printable(ban["note"]))
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
 
@@ -151,7 +151,7 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
         if by_address is None:
             left_out += 1
             continue
-        why = plain(f"until {format_time(ban['until'])} UTC, {ban['rule']} {ban['note']}").rstrip()
+        why = printable(f"until {format_time(ban['until'])} UTC, {ban['rule']} {ban['note']}").rstrip()
         echo(f"deny {by_address[1]};  # {why}" if form == "nginx" else f"{by_address[1]}  # {why}")
     echo(f"# {len(found) - left_out} bans at {format_time(time())} UTC")
     if left_out:
@@ -162,15 +162,10 @@ def format_banned(who: str, keys: list[str], *, was: bool = False) -> str:
     """`client:192.0.2.7 is`, `192.0.2.0/28 (16 bans) are`."""
     if len(keys) == 1:
         return f"{keys[0]} {'was' if was else 'is'}"
-    return f"{plain(who)} ({len(keys)} bans) {'were' if was else 'are'}"
+    return f"{printable(who)} ({len(keys)} bans) {'were' if was else 'are'}"
 
 
 def warn_unsaved(answer: dict[str, Any]) -> None:
     """Say so when it would not outlive a crash."""
     if not answer["saved"]:
         echo(f"  {answer['unsaved_because']}")
-
-
-def plain(text: str) -> str:
-    """On one line, without what would move a terminal's cursor."""
-    return printable(text)
