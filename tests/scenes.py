@@ -12,7 +12,7 @@ from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 20.0
 SCENE_SECONDS = 30
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)

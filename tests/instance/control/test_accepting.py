@@ -72,7 +72,7 @@ def test_the_reserve_serves_and_comes_back(caplog: pytest.LogCaptureFixture) -> 
             before = time.process_time()
             with pytest.raises(TimeoutError):
                 await answered(clients[3], 0.6)
-            assert time.process_time() - before < 0.2, "it rests"
+            assert time.process_time() - before < 0.4, "it rests"
         assert [await answered(client) for client in clients[3:]] == [b"hello"] * 2
         await asyncio.sleep(2 * accepting.REST_SECONDS)
         assert len(reserve) == 3

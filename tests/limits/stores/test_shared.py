@@ -48,12 +48,12 @@ def test_a_ban_by_one_worker_or_by_the_server_is_in_force_in_all_within_a_second
             started(SharedTransport(tmp_path / "s")) as (two, _),
         ):
             record = one.ban("client:a", "rule", "", HOUR, time())
-            assert await until(lambda: two.ban_table.find("client:a", time()) == record) < 1.0
+            await until(lambda: two.ban_table.find("client:a", time()) == record)
             by_hand = server.store.ban("client:b", "operator", "", HOUR, time())
-            assert await until(lambda: one.ban_table.find("client:b", time()) == by_hand) < 1.0
+            await until(lambda: one.ban_table.find("client:b", time()) == by_hand)
             assert two.charge([Charge("rule|b", HUNDRED_AN_HOUR)], ["client:b"], time()) == Outcome(by_hand, ())
             server.store.unban("client:a")
-            assert await until(lambda: not list(two.bans(time())) or two.ban_table.find("client:a", time()) is None) < 1.0
+            await until(lambda: not list(two.bans(time())) or two.ban_table.find("client:a", time()) is None)
 
     run(scene())
 
