@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "test": Lazy("proxyguard.cli.testing:test", "Run the tests in rule files."),
     "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),
     "status": Lazy("proxyguard.cli.control:status", "Show the state of the running instance."),
+    "top": Lazy("proxyguard.cli.top:top", "Show who talks most, live."),
     "reload": Lazy("proxyguard.cli.control:reload", "Read the rules again and put them in force."),
     "shadow": Lazy("proxyguard.cli.shadow:shadow", "Report what shadow rules would have done."),
     "promote": Lazy("proxyguard.cli.shadow:promote", "Let a shadow rule act."),

@@ -42,7 +42,9 @@ def bans() -> None:
 @bans.command("list")
 @instance_options
 def list_bans(instance: RunningInstance) -> None:
-    """Show the bans in force, the last to end first.
+    """Show the bans in force, the last to end first: how often each was made, and how many requests and connections it refused.
+
+    Refusals are counted since the instance started; `last seen` is the time of the last one (UTC).
 
     \b
     Example:
@@ -55,11 +57,12 @@ def list_bans(instance: RunningInstance) -> None:
     table = Table(box=None, pad_edge=False)
     longest = max(len(ban["key"]) for ban in answer["bans"])
     table.add_column("banned", no_wrap=True, min_width=longest)  # whole, because `remove` takes it
-    for heading in ("until (UTC)", "by rule", "gets", "times", "note"):
-        table.add_column(heading)
+    for heading in ("until (UTC)", "by rule", "gets", "times", "refused", "last seen", "note"):
+        table.add_column(heading, min_width=max(map(len, heading.split())))
     for ban in answer["bans"]:
-        row = (ban["key"], format_time(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"]), printable(ban["note"]))
-        table.add_row(*row)
+        last = format_time(ban["last_seen"])[11:] if ban["last_seen"] else "-"
+        made = ban["key"], format_time(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"])
+        table.add_row(*made, f"{ban['hits']:,}", last, printable(ban["note"]))
     Console(markup=False, highlight=False).print(table)
 
 

@@ -50,6 +50,14 @@ def size_text(size: int) -> str:
     return f"{size}B"
 
 
+def format_size(size: float) -> str:
+    """A size for people, with two or three digits that count: `812 B`, `1.4 MiB`."""
+    for unit, factor in reversed(UNIT_BYTES.items()):
+        if size >= factor > 1:
+            return f"{size / factor:.{1 if size < 10 * factor else 0}f} {unit}"
+    return f"{size:.0f} B"
+
+
 def format_time(at: float) -> str:
     """`2026-07-08 18:00:07`, of Unix seconds. The caller writes the zone, UTC, unless a table has no room for it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -12,7 +12,7 @@ from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import Allow, Drop, Mode
 from proxyguard.core.settings import Settings
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.stores.store import AsyncStore, Store
+from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.model import AllOf, AnyOf, Condition, InNetworks, Not, Policy, Test, rules_by_mode
 
@@ -21,8 +21,16 @@ class AcceptFilter:
     """Asked once per accepted connection."""
 
     def __init__(
-        self, store: Store | AsyncStore, settings: Settings, policy: Policy, *, clock: Callable[[], float] = CLOCK
+        self,
+        store: Store | AsyncStore,
+        settings: Settings,
+        policy: Policy,
+        *,
+        on_refused: Callable[[Address, BanRecord, float], object] | None = None,
+        clock: Callable[[], float] = CLOCK,
     ) -> None:
+        """`on_refused` is called with each client that is refused, the ban, and the time."""
+        self._on_refused = on_refused
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -45,7 +53,11 @@ class AcceptFilter:
         prefixes, now = self._settings.counting.prefixes, self._clock()
         client, network = address.ban_keys(prefixes)
         ban = self._store.banned(client, now) or self._store.banned(network, now)
-        return ban is not None and isinstance(ban.then, Drop) and not self._allowed.find(address.number)
+        if ban is None or not isinstance(ban.then, Drop) or self._allowed.find(address.number):
+            return False
+        if self._on_refused is not None:
+            self._on_refused(address, ban, now)
+        return True
 
 
 def named_networks(when: Condition) -> Iterator[Network]:

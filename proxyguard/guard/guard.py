@@ -16,7 +16,7 @@ from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from proxyguard.core.decision import FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Quota, Reject, Tarpit
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Quota, Reject, Tarpit
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
@@ -32,9 +32,11 @@ from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import ActiveRestrictions
 from proxyguard.telemetry.audit import AuditLog, Record, shown
+from proxyguard.telemetry.ban_hits import BanHits
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.one_client import OneClientWatch
 from proxyguard.telemetry.shadow import Tally
+from proxyguard.telemetry.talkers import Talkers
 
 if TYPE_CHECKING:
     from proxyguard.core.request import Request
@@ -75,6 +77,8 @@ class Guard:
         audit_passes: float = 0.0,
         accounts: AccountCache | None = None,
         tally: Tally | None = None,
+        talkers: Talkers | None = None,
+        ban_hits: BanHits | None = None,
         restrictions: ActiveRestrictions | None = None,
         clock: Callable[[], float] = CLOCK,
         wall: Callable[[float], float] = CLOCK.wall,
@@ -88,6 +92,8 @@ class Guard:
         self._audit_passes = audit_passes
         self._accounts = accounts or AccountCache(Counting().accounts)
         self._tally = tally
+        self._talkers = talkers
+        self._ban_hits = ban_hits or BanHits()
         self.restrictions = restrictions or ActiveRestrictions()
         self._clock = clock
         self._wall = wall
@@ -131,6 +137,8 @@ class Guard:
             if not isinstance(outcome, Outcome):
                 return self._check_later(found, outcome, started)
             ruling = decide(found, outcome)
+            if outcome.ban is not None:
+                self._ban_hits.observe(outcome.ban.key, now)
             if ruling.ban is not None:
                 self._ban(ruling, now)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
@@ -147,6 +155,8 @@ class Guard:
             if outcome is None:
                 return self._ticket(found, STORE_DOWN, started)
             ruling = decide(found, outcome)
+            if outcome.ban is not None:
+                self._ban_hits.observe(outcome.ban.key, self._clock())
             if ruling.ban is not None:
                 self._ban(ruling, self._clock())
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
@@ -210,6 +220,10 @@ class Guard:
             response = (status, served.bytes_sent, served.upstream_seconds) if reached else NO_RESPONSE
             self._put_right(ticket.due, response, ticket.checked_at)
         decision = ticket.decision
+        if self._talkers is not None:
+            refused = 0 if decision.forwards else 1
+            rule = "" if decision.rule == DEFAULT_RULE else decision.rule
+            self._talkers.observe(ticket.request, rule, refused, served.bytes_sent, served.upstream_seconds)
         if self._recorded(ticket) if decision.forwards else isinstance(decision.action, Tarpit):
             self._record(ticket, served.status, served.total_seconds, served.fault)
 

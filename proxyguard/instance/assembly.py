@@ -9,18 +9,21 @@ from typing import Final, NamedTuple
 
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
+from proxyguard.core.address import Address
 from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.guard import Guard
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.stores.store import AsyncStore, Store
+from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
 from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import RefusalSums
+from proxyguard.telemetry.ban_hits import BanHits
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally
+from proxyguard.telemetry.talkers import Talkers
 
 GAUGES_OF_FRONT: Final = {
     "requests_under_way": "Requests that are delayed, wait for an upstream connection, or have one.",
@@ -43,6 +46,8 @@ class Assembly(NamedTuple):
 
     counts: Metrics
     tally: Tally
+    talkers: Talkers
+    ban_hits: BanHits
     audit: AuditLog
     guard: Guard
     accept_filter: AcceptFilter
@@ -57,14 +62,22 @@ def assemble(
     policies = compile_sites(policy, settings, secret)
     accounts = AccountCache(settings.counting.accounts)
     tally = Tally(secret, settings.counting.prefixes, CLOCK)
+    talkers = Talkers(secret, settings.counting.prefixes, lambda: CLOCK.wall(CLOCK()))
+    ban_hits = BanHits()
+    counts.refused_connections = lambda: ban_hits.refused_connections
     sums = RefusalSums(max(1, settings.audit.refusals_per_second // settings.workers), counts.audit_record_summed)
     audit = AuditLog(settings.audit.path, counts.audit_records_dropped, sums)
     counts.gauge("audit_waiting", "Audit records that wait to be written.", audit.waiting)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
-        accounts=accounts, tally=tally,
+        accounts=accounts, tally=tally, talkers=talkers, ban_hits=ban_hits,
     )  # fmt: skip
-    accept_filter = AcceptFilter(store, settings, policy)
+
+    def on_refused(client: Address, ban: BanRecord, now: float) -> None:
+        ban_hits.observe_connection(ban.key, now)
+        talkers.observe_refused_connection(client, ban.rule)
+
+    accept_filter = AcceptFilter(store, settings, policy, on_refused=on_refused)
     front = Front(
         settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer,
         hop=_hop(settings, secret),
@@ -79,4 +92,4 @@ def assemble(
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
-    return Assembly(counts, tally, audit, guard, accept_filter, front)
+    return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front)

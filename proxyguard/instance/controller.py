@@ -17,6 +17,7 @@ from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.promotion import Promotions
 from proxyguard.instance.control.restriction_commands import RestrictionCommands
 from proxyguard.instance.control.server import Command
+from proxyguard.instance.control.traffic_commands import TrafficCommands
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals
 from proxyguard.instance.reloader import Reloader
@@ -72,11 +73,13 @@ class Controller:
         self._restrictions = RestrictionController(self._reloader, overrides, workers.broadcast, counts, shared)
         self._promotions = Promotions(self._reloader, workers.window, workers.forget, counts)
         counts.show(books.gauges())
-        commands = ControlCommands(books, BanKeys(secret, settings.counting.prefixes), self._reloader)
+        traffic = TrafficCommands(workers.broadcast)
+        commands = ControlCommands(books, BanKeys(secret, settings.counting.prefixes), self._reloader, traffic)
         self.commands: Mapping[str, Command] = {
             **commands.commands,
             **self._promotions.commands,
             **RestrictionCommands(self._restrictions).commands,
+            **traffic.commands,
         }
 
     async def prepare(self) -> None:

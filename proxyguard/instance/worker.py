@@ -69,8 +69,8 @@ class Worker:
         self._listening = False
         self._watching_clock: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
-        self.counts, self._tally, self._audit, self.guard, self._accept_filter, self._front = assemble(
-            settings, loaded.policy, secret, store, sockets
+        self.counts, self._tally, self._talkers, self._ban_hits, self._audit, self.guard, self._accept_filter, self._front = (
+            assemble(settings, loaded.policy, secret, store, sockets)
         )
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         self._control = ControlServer(self, admin, control, settings.admin_hosts)
@@ -78,6 +78,9 @@ class Worker:
             "install": self._install_file,
             "snapshot": self._snapshot,
             "tally": self._tally_window,
+            "talkers": self._busiest,
+            "whose": self._find_client,
+            "ban-hits": self._hits_of_bans,
             "forget": self._forget,
             "refresh-certificates": self._refresh,
             "reopen-logs": self._reopen,
@@ -213,6 +216,16 @@ class Worker:
 
     async def _tally_window(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return (await self.window(enforced_only=bool(arguments.get("enforced_only")))).as_data()
+
+    async def _busiest(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Who talks most within a window, and how many requests came in each minute of the last day."""
+        return {"window": self._talkers.window(str(arguments["window"])), "history": self._talkers.history()}
+
+    async def _find_client(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"client": self._talkers.find(str(arguments["pseudonym"]))}
+
+    async def _hits_of_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return self._ban_hits.as_data(arguments["keys"])
 
     async def _forget(self, arguments: dict[str, Any]) -> dict[str, Any]:
         await self.forget(str(arguments["rule"]), Mode(arguments["mode"]))

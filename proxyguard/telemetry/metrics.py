@@ -73,6 +73,7 @@ class Metrics:
         self.bytes_received = 0
         self.connections = 0
         self.connections_opened = 0
+        self.refused_connections: Callable[[], int] = lambda: 0
         self.tarpits = 0
         self.bounds: Counter[str] = Counter()
         self.bad_requests: Counter[str] = Counter()
@@ -155,6 +156,8 @@ class Metrics:
             _single("request_bytes_total", "counter", "Body bytes received from clients.", self.bytes_received),
             _single("connections", "gauge", "Client connections open.", self.connections),
             _single("connections_total", "counter", "Client connections accepted.", self.connections_opened),
+            ("refused_connections_total", "counter", "Client connections closed before they could ask for anything.",
+             [("", (("reason", "banned"),), self.refused_connections())]),
             _single("tarpits", "gauge", "Clients held in tarpits.", self.tarpits),
             _labelled("bounds_exceeded_total", "Bounds exceeded, by bound.", "bound", self.bounds),
             _labelled("bad_requests_total", "Requests refused as malformed.", "reason", self.bad_requests),

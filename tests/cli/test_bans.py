@@ -11,6 +11,7 @@ from pathlib import Path
 from time import time
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from click.testing import CliRunner, Result
@@ -38,7 +39,14 @@ class Instance:
         self.books = MemoryBackend(Settings())
         self.store = self.books.memory
         reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
-        self.commands: Mapping[str, Command] = ControlCommands(self.books, BanKeys(b"secret", Prefixes()), reloader).commands
+        commands = ControlCommands(self.books, BanKeys(b"secret", Prefixes()), reloader, self)
+        self.commands: Mapping[str, Command] = commands.commands
+
+    async def whose(self, pseudonym: str) -> str | None:
+        return "192.0.2.7" if pseudonym == "c-0123456789ab" else None
+
+    async def ban_hits(self, keys: list[str]) -> dict[str, tuple[int, float]]:
+        return {key: (44, time()) for key in keys if key == "client:192.0.2.7"}
 
     async def metrics(self) -> bytes:
         return b""
@@ -83,12 +91,23 @@ def test_an_address_is_banned_and_listed_and_lifted(instance: Instance) -> None:
         r"client:2001:db8:7::/64 is banned until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(tarpit\)\n" + UNSAVED, done.output
     )
     assert instance.banned() == {"client:2001:db8:7::/64": (7200, Tarpit(), "ticket 4711")}
-    heading, *rows = instance.run("list").output.splitlines()
-    assert heading.split() == ["banned", "until", "(UTC)", "by", "rule", "gets", "times", "note"]
-    assert rows[0].startswith("client:2001:db8:7::/64 ")
-    assert {"operator", "tarpit", "1", "ticket", "4711"} <= set(" ".join(rows).split())
+    listed = instance.run("list").output
+    headings = {"banned", "until", "(UTC)", "by", "rule", "gets", "times", "refused", "last", "seen", "note"}
+    assert headings <= set(listed.split())
+    assert {"client:2001:db8:7::/64", "operator", "tarpit", "1", "ticket", "4711"} <= set(listed.split())
     assert instance.run("remove", "2001:db8:7::2").output == "client:2001:db8:7::/64 is no longer banned\n" + UNSAVED
     assert instance.run("list").output == "no bans are in force\n"
+
+
+def test_a_pseudonym_is_whom_the_workers_know_by_it_and_the_list_says_how_often_it_came_back(instance: Instance) -> None:
+    assert instance.run("add", "c-0123456789ab", "--for", "1h").output.startswith("client:192.0.2.7 is banned until ")
+    (ban,) = json.loads(instance.run("list", "--json").output)["bans"]
+    assert (ban["key"], ban["hits"], ban["last_seen"] is not None) == ("client:192.0.2.7", 44, True)
+    assert " 44 " in instance.run("list").output
+    assert instance.run("remove", "c-0123456789ab").exit_code == 0
+    unknown = instance.run("add", "c-00000000000a", "--for", "1h")
+    assert unknown.exit_code == 1
+    assert "no client of today or yesterday is known by the pseudonym c-00000000000a" in unknown.output
 
 
 def test_a_network_is_as_many_bans_as_it_takes_and_is_lifted_whole(instance: Instance) -> None:
@@ -117,7 +136,8 @@ def test_what_an_operator_says_takes_the_place_of_a_ban_in_force(instance: Insta
 def test_answers_as_json(instance: Instance) -> None:
     added = json.loads(instance.run("add", "192.0.2.7", "--for", "1h", "--json").output)
     assert (added["bans"][0]["key"], added["replaced"], added["saved"]) == ("client:192.0.2.7", 0, False)
-    assert json.loads(instance.run("list", "--json").output)["bans"] == added["bans"]
+    met = {"hits": 44, "last_seen": ANY}
+    assert [ban | met for ban in added["bans"]] == json.loads(instance.run("list", "--json").output)["bans"]
     removed = instance.run("remove", "192.0.2.7", "--json")
     assert (json.loads(removed.output)["removed"], removed.exit_code) == (["client:192.0.2.7"], 0)
     again = instance.run("remove", "192.0.2.7", "--json")

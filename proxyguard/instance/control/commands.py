@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from proxyguard.core.decision import ACTION_NAMES
+from proxyguard.core.pseudonym import PATTERN
 from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
@@ -23,14 +24,25 @@ MAX_NOTE_CHARACTERS: Final = 500
 logger = logging.getLogger(__name__)
 
 
+class Known(Protocol):
+    """What the workers know of clients."""
+
+    async def whose(self, pseudonym: str) -> str | None:
+        """The client that a pseudonym means, such as `192.0.2.7`; None when no worker knows it."""
+
+    async def ban_hits(self, keys: list[str]) -> dict[str, tuple[int, float]]:
+        """How often the banned came back, and when last (the line's time), by key."""
+
+
 class ControlCommands:
     """The commands about bans and reloads, of one instance."""
 
-    def __init__(self, books: Backend, keys: BanKeys, reloader: Reloader) -> None:
+    def __init__(self, books: Backend, keys: BanKeys, reloader: Reloader, known: Known) -> None:
         self._books = books
         self._store = books.store
         self._reloader = reloader
         self._keys = keys
+        self._known = known
         self.commands: dict[str, Command] = {
             "reload": self._reload,
             "bans-list": self._list_bans,
@@ -48,7 +60,12 @@ class ControlCommands:
             raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"bans": [shown_ban(record) for record in self._store.bans(CLOCK())]}
+        bans = [shown_ban(record) for record in self._store.bans(CLOCK())]
+        hits = await self._known.ban_hits([ban["key"] for ban in bans])
+        for ban in bans:
+            refused, last = hits.get(ban["key"], (0, 0.0))
+            ban.update(hits=refused, last_seen=CLOCK.wall(last) if refused else None)
+        return {"bans": bans}
 
     async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ban every key that matches the named client. An operator's ban replaces one that is in force."""
@@ -59,7 +76,7 @@ class ControlCommands:
         if then is None:
             raise CommandError(f"the banned can get {', '.join(SHORT_REFUSALS)}, not {arguments['then']!r}")
         terms = BanTerms(for_seconds=seconds, then=then, note=str(arguments.get("note", ""))[:MAX_NOTE_CHARACTERS])
-        keys, now = self._named(arguments), CLOCK()
+        keys, now = await self._named(arguments), CLOCK()
         replaced = 0
         for key in keys:
             if self._store.banned(key, now) is not None:
@@ -68,7 +85,7 @@ class ControlCommands:
         return {"bans": bans, "replaced": replaced, **await self._saved()}
 
     async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        keys = self._named(arguments)
+        keys = await self._named(arguments)
         removed = [key for key in keys if self._store.unban(key)]
         return {"keys": keys, "removed": removed, **await self._saved()}
 
@@ -77,9 +94,15 @@ class ControlCommands:
         saved = await self._books.saved()
         return {"saved": saved, "unsaved_because": "" if saved else self._books.unsaved_because}
 
-    def _named(self, arguments: dict[str, Any]) -> list[str]:
+    async def _named(self, arguments: dict[str, Any]) -> list[str]:
+        named = str(arguments.get("key", ""))
+        if PATTERN.fullmatch(named):
+            client = await self._known.whose(named)
+            if client is None:
+                raise CommandError(f"no client of today or yesterday is known by the pseudonym {named}\n  hint: ban its network")
+            named = client
         try:
-            return self._keys.of(str(arguments.get("key", "")), self._reloader.current.banned_by)
+            return self._keys.of(named, self._reloader.current.banned_by)
         except NoBanKey as error:
             raise CommandError(str(error)) from error
 

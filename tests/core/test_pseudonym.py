@@ -1,0 +1,28 @@
+"""Pseudonyms: the same within a day and a secret, found again among the clients that are known, worthless without the secret."""
+
+from __future__ import annotations
+
+from proxyguard.core.pseudonym import DAY_SECONDS, PATTERN, Pseudonyms
+
+NOON = 20_000 * DAY_SECONDS + 43_200
+CLIENTS = ["192.0.2.7", "192.0.2.8", "2001:db8::/64"]
+
+
+def test_a_name_lasts_a_day_and_differs_by_secret() -> None:
+    names = Pseudonyms(b"secret")
+    name = names.name("192.0.2.7", NOON)
+    assert PATTERN.fullmatch(name)
+    assert name == names.name("192.0.2.7", NOON + 43_199) == Pseudonyms(b"secret").name("192.0.2.7", NOON - 43_200)
+    assert name != names.name("192.0.2.7", NOON + 43_200)
+    assert name != Pseudonyms(b"other").name("192.0.2.7", NOON)
+    assert name != names.name("192.0.2.8", NOON)
+
+
+def test_names_of_today_and_yesterday_are_found() -> None:
+    names = Pseudonyms(b"secret")
+    name = names.name("2001:db8::/64", NOON)
+    assert names.find(name, CLIENTS, NOON) == "2001:db8::/64"
+    assert names.find(name, CLIENTS, NOON + DAY_SECONDS) == "2001:db8::/64"
+    assert names.find(name, CLIENTS, NOON + 2 * DAY_SECONDS) is None
+    assert names.find(name, CLIENTS[:2], NOON) is None
+    assert names.find("c-000000000000", CLIENTS, NOON) is None
