@@ -9,12 +9,12 @@ from time import time
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, fail
 from proxyguard.cli.running_instance import RunningInstance, call_instance, instance_options
+from proxyguard.cli.tables import print_table
 from proxyguard.core.printable import printable
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 
@@ -58,12 +58,12 @@ def list_bans(instance: RunningInstance) -> None:
     longest = max(len(ban["key"]) for ban in answer["bans"])
     table.add_column("banned", no_wrap=True, min_width=longest)  # whole, because `remove` takes it
     for heading in ("until (UTC)", "by rule", "gets", "times", "refused", "last seen", "note"):
-        table.add_column(heading, min_width=max(map(len, heading.split())))
+        table.add_column(heading)
     for ban in answer["bans"]:
         last = format_time(ban["last_seen"])[11:] if ban["last_seen"] else "-"
         made = ban["key"], format_time(ban["until"]), ban["rule"], ban["then"], str(ban["strikes"])
         table.add_row(*made, f"{ban['hits']:,}", last, printable(ban["note"]))
-    Console(markup=False, highlight=False).print(table)
+    print_table(table)
 
 
 @bans.command()

@@ -7,11 +7,11 @@ from time import time
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
+from proxyguard.cli.tables import print_table
 from proxyguard.core.units import format_time, parse_duration
 
 class_option = click.option(
@@ -58,7 +58,7 @@ def list_restrictions(instance: RunningInstance) -> None:
         state = f"on, {each['reason']}" if each["on"] else f"off: {each['reason']}"
         ends = format_time(each["ends"]) if each["ends"] else "-"
         table.add_row(each["name"], state, ends, f"{each['refused']:,}" if each["on"] else "-", format_effect(each))
-    Console().print(table)
+    print_table(table)
 
 
 def format_effect(each: dict[str, Any]) -> str:
@@ -90,7 +90,7 @@ def preview(instance: RunningInstance, name: str | None, classes: tuple[str, ...
     table = Table("class", "limit", "clients seen", "would have touched", box=None, pad_edge=False)
     for each in answer["classes"]:
         table.add_row(each["class"], each["limit"], f"{each['seen']:,}", f"{each['touched']:,}")
-    Console().print(table)
+    print_table(table)
     echo(f"in the last hour, as far as this instance ran; {answer['not_kept']:,} requests were not kept")
     if answer["left_out"]:
         echo(f"not looked at: {', '.join(answer['left_out'])}; so at most that many")
