@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from proxyguard.cli.echo import echo
 from proxyguard.cli.options import Decorator, fail
 from proxyguard.core.problems import Problem, format_report, nearest
 from proxyguard.policy.error import PolicyError
@@ -52,11 +53,21 @@ def tested(directory: Path, policy: Policy) -> tuple[SelfTest | None, tuple[Prob
 
 
 def policy_or_exit(directory: Path) -> Policy:
-    """The policy of a directory whose own tests hold; ends the program with the report otherwise."""
+    """The policy of a directory; ends the program with the report when there is none.
+
+    A test that fails is said on standard error: what the rules decide can be asked nevertheless, to find out why it does.
+    """
     loaded = loaded_or_usage(directory)
     if loaded.policy is None:
         fail(format_report(loaded.problems))
-    _, problems = tested(directory, loaded.policy)
-    if problems:
+    outcome, problems = tested(directory, loaded.policy)
+    if outcome is None:
         fail(format_report(problems))
+    if problems:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        echo(
+            f"note: these rules would not be put in force, as a test fails: {problems[0]}{more}\n"
+            f"  see: proxyguard check {directory}",
+            err=True,
+        )
     return loaded.policy

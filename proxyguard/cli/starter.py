@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -149,7 +150,7 @@ def _write(directory: Path, name: str, rule: NewRule) -> None:
             f"error: a rule cannot be added to {path}: {error}\n  hint: name another file with --file, or add this by hand:\n"
             + "\n".join(f"  {line}" for line in rule.rule_lines())
         )
-    _prove(directory, path, text, policy)
+    _prove(directory, path, text, policy, rule.name)
     try:
         replace_file(path, text.encode())
     except OSError as error:
@@ -176,15 +177,22 @@ def _set_name(path: Path, policy: Policy) -> str:
     return plain if plain not in taken else f"{plain}-rules"
 
 
-def _prove(directory: Path, path: Path, text: str, policy: Policy) -> None:
-    """End the program, with nothing written, when the rules would have problems or a test would fail."""
+def _prove(directory: Path, path: Path, text: str, policy: Policy, name: str) -> None:
+    """End the program, with nothing written, when there are problems, a test fails, or another rule decides before the new one."""
     rule_set, problems = parse_rule_set(text, str(path), ListFiles(directory))
     if rule_set is None:
         fail(f"{format_report(problems)}nothing was written")
-    failures = run_tests(_with_file(policy, rule_set))
+    policy = _with_file(policy, rule_set)
+    its_tests = tuple(test for test in rule_set.tests if any(step.expect.rule == name for step in test.steps))
+    among_all = RuleSet(name="new:", file=rule_set.file, tests=its_tests)  # without rules: judged with all files together
+    failures = run_tests(policy) or run_tests(replace(policy, rule_sets=(*_without_tests(policy), among_all)))
     if failures:
         report = format_report(failure.problem for failure in failures)
         fail(f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)")
+
+
+def _without_tests(policy: Policy) -> Iterator[RuleSet]:
+    return (replace(each, tests=()) for each in policy.rule_sets)
 
 
 def _with_file(policy: Policy, rule_set: RuleSet) -> Policy:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxyguard.core.problems import Problem, format_report
 from proxyguard.policy.error import PolicyError
-from proxyguard.policy.load import load_policy
+from proxyguard.policy.load import NOTHING, load_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.testing.runner import run_tests
 
@@ -39,9 +40,9 @@ class LoadedRules:
     files: tuple[Path, ...]
 
 
-def load_tested(rules: Path) -> LoadedRules:
-    """Read a rules directory and run the tests in its files. Raises RulesRejected."""
-    loaded = load_policy(rules)
+def load_tested(rules: Path, instead: Mapping[Path, bytes] = NOTHING) -> LoadedRules:
+    """Read a rules directory, with what some files would hold `instead`, and run the tests in its files. Raises RulesRejected."""
+    loaded = load_policy(rules, instead)
     if loaded.policy is None or loaded.problems:
         raise RulesRejected(loaded.problems, loaded.files)
     try:

@@ -74,7 +74,7 @@ class Reloader:
         self.current: InForce = policy.in_force
         self.shadowed: frozenset[str] = frozenset()
         """Rules held in shadow whatever their file says."""
-        self._mode = mode
+        self.mode = mode
         self._install = install
         self._counts = counts
         self._poll_seconds = poll_seconds
@@ -199,7 +199,7 @@ class Reloader:
             self._cancel_speculative()
 
     def _begin_load(self, now: Signature) -> _Load:
-        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self._mode)))
+        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self.mode)))
 
     def _cancel_speculative(self) -> None:
         if self._speculative is not None:
@@ -214,7 +214,7 @@ class Reloader:
         policy = files_policy
         if self.shadowed or self._given:
             with working_thread():
-                policy = await asyncio.to_thread(override, policy, self._mode, self.shadowed, self._given)
+                policy = await asyncio.to_thread(override, policy, self.mode, self.shadowed, self._given)
         await self._install(policy.parts)
         self._files_policy = files_policy
         self.current = policy.in_force

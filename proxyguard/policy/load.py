@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import Fault, Problem
@@ -35,6 +36,8 @@ MAX_TEST_DECISIONS: Final = 500_000
 SUFFIXES: Final = (".yaml", ".yml")
 LISTS_DIRECTORY: Final = "lists"
 
+NOTHING: Final[Mapping[Path, bytes]] = MappingProxyType({})
+
 
 class LoadResult(NamedTuple):
     """The policy, or the problems that stand in its way; exactly one of the two. `files` are all that were asked for."""
@@ -44,8 +47,11 @@ class LoadResult(NamedTuple):
     files: tuple[Path, ...]
 
 
-def load_policy(directory: Path) -> LoadResult:
-    """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given."""
+def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> LoadResult:
+    """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given.
+
+    `instead` is what files would hold: it is read in the place of what they hold.
+    """
     paths, problems = rule_files(directory)
     try:
         field_types()
@@ -60,7 +66,7 @@ def load_policy(directory: Path) -> LoadResult:
     with _collector_paused():
         for path in paths:
             try:
-                data = read_bounded(path, directory, MAX_BYTES, "the rule file")
+                data = instead[path] if path in instead else read_bounded(path, directory, MAX_BYTES, "the rule file")
             except Fault as fault:
                 problems.append(Problem(str(path), 1, 1, fault.message, fault.hint))
                 continue

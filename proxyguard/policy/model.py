@@ -27,8 +27,7 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-NOWHERE = Place("", 0, 0)
-"""The place of what no file holds."""
+NOWHERE = Place("", 0, 0)  # the place of what no file holds
 
 
 class FieldKind:
@@ -217,8 +216,7 @@ class ClientClass:
     place: Place = NOWHERE
 
 
-ANONYMOUS = "anonymous"
-"""The class of requests that belong to no other."""
+ANONYMOUS = "anonymous"  # the class of requests that belong to no other
 
 CLASS_MARK = "class:"
 """Tags that begin so say the class. No rule can attach one: names have no colon."""
@@ -277,6 +275,8 @@ class RuleTest:
     name: str = ""
     during: tuple[str, ...] = ()
     """The restrictions that are on meanwhile."""
+    without: tuple[str, ...] = ()
+    """The rules that are left out."""
 
 
 ALARM_SECONDS: Final = 30.0

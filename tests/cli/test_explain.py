@@ -231,3 +231,14 @@ def test_a_reference_of_a_refusal_that_was_summed(rules: Path, tmp_path: Path) -
     missing = explain(rules, "--reference", "cccc", "--audit", str(log))
     assert missing.exit_code == 1
     assert "3 refusals there were summed without their references, in a flood" in missing.stderr
+
+
+@pytest.mark.parametrize("arguments", [("explain",), ("explain", "--json")])
+def test_why_a_test_fails_can_be_asked(arguments: tuple[str, ...], rules: Path) -> None:
+    file = rules / "mine.yaml" if (rules / "mine.yaml").exists() else next(rules.glob("*.yaml"))
+    file.write_text(file.read_text().replace("word: curl", "word: wget"))
+    result = CliRunner().invoke(main, [*arguments, "--rules", str(rules), "--user-agent", "curl/8.5.0"])
+    assert result.exit_code == 0
+    assert "pass" in result.stdout
+    assert result.stderr.startswith(f"note: these rules would not be put in force, as a test fails: {file}:")
+    assert result.stderr.endswith(f"  see: proxyguard check {rules}\n")

@@ -1,8 +1,8 @@
 """Changes the mode of one rule in its file, and nothing else: every other byte, comments included, stays as it was.
 
 The edit is made at the place that the parser reports, and verified by parsing the result: the same rule set except for that one
-mode. Run as a module (`DIR RULE MODE`) in a process of its own, because reading a large file takes seconds. Knows nothing of
-whether the change is wise.
+mode. Run as a module (`DIR RULE MODE PROCESS-MODE STEP…`) in a process of its own, because reading a large file takes seconds.
+The steps are `try`, which refuses what a reload would refuse, and `write`. Knows nothing of whether the change is wise.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
 from proxyguard.instance.children import let_in_termination
+from proxyguard.instance.loaded_rules import RulesRejected, load_tested
 from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.load import rule_files
-from proxyguard.policy.model import NOWHERE, RuleSet
+from proxyguard.policy.model import NOWHERE, RuleSet, rules_by_mode
 from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.parse.lists import ListFiles
 
@@ -62,7 +63,34 @@ def with_mode(data: bytes, rule: str, mode: Mode, file: str, list_files: ListFil
 
 def rewrite(directory: Path, rule: str, mode: Mode) -> Edited:
     """Change the mode of a rule below a rules directory. Raises EditError."""
-    by_hand = f"change it by hand: mode: {mode}"
+    edited = planned(directory, rule, mode)
+    carry_out(edited, mode)
+    return edited
+
+
+def carry_out(edited: Edited, mode: Mode) -> None:
+    """Write a planned edit. Raises EditError."""
+    if edited.after != edited.before:
+        write_back(Path(edited.file), edited.before, edited.after, f"{edited.file}:{edited.line}", _by_hand(mode))
+
+
+def tried(directory: Path, edited: Edited, rule: str, mode: Mode, process_mode: Mode) -> None:
+    """Load the rules as they would be with a planned edit, and run their tests; writes nothing. Raises EditError."""
+    try:
+        policy = load_tested(directory, {Path(edited.file): edited.after}).policy
+    except RulesRejected as error:
+        raise EditError(f"{error.report.rstrip()}\nnot changed: with {rule} in {mode} the rules are refused") from error
+    really = next(found for each, found in rules_by_mode(policy, process_mode) if each.name == rule)
+    if really is not mode:
+        raise EditError(
+            f"{rule} would stay in {really}: its rule set ({edited.file}) or the whole process is in {really}\n"
+            "  hint: change that mode; the rule is as it was"
+        )
+
+
+def planned(directory: Path, rule: str, mode: Mode) -> Edited:
+    """The edit that changes the mode of a rule below a rules directory. Raises EditError."""
+    by_hand = _by_hand(mode)
     for path in rule_files(directory)[0]:
         try:
             data = path.read_bytes()
@@ -76,10 +104,12 @@ def rewrite(directory: Path, rule: str, mode: Mode) -> Edited:
             continue
         except (EditError, ValueError) as error:
             raise EditError(f"{error}\n  hint: {by_hand}") from error
-        if changed != data:
-            write_back(path, data, changed, f"{path}:{line}", by_hand)
         return Edited(str(path), line, data, changed)
     raise EditError(f"the rule {rule!r} is in no file of {directory}")
+
+
+def _by_hand(mode: Mode) -> str:
+    return f"change it by hand: mode: {mode}"
 
 
 def write_back(path: Path, before: bytes, data: bytes, place: str, hint: str) -> None:
@@ -179,10 +209,15 @@ def main() -> None:
     """The child: edit, then write the error message and the edit, pickled, to standard output."""
     let_in_termination()
     lower_priority()
-    directory, rule, mode = sys.argv[1:]
+    directory, rule, mode, process_mode, *steps = sys.argv[1:]
     answer: tuple[str, tuple[str, int, bytes, bytes] | None]
     try:
-        answer = ("", (*rewrite(Path(directory), rule, Mode(mode)),))
+        edited = planned(Path(directory), rule, Mode(mode))
+        if "try" in steps:
+            tried(Path(directory), edited, rule, Mode(mode), Mode(process_mode))
+        if "write" in steps:
+            carry_out(edited, Mode(mode))
+        answer = ("", (*edited,))
     except EditError as error:
         answer = (str(error), None)
     sys.stdout.buffer.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))

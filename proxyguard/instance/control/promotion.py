@@ -203,7 +203,12 @@ class Promotions:
         watch_seconds = _number(arguments, "watch_seconds", WATCH_SECONDS, 30 * 86_400.0)
         verdict = judge(await self._collect(enforced_only=False), rule, max_share)
         if arguments.get("dry_run"):
-            return {"rule": rule, "would": "promote" if verdict.allowed else "refuse", "lines": verdict.lines}
+            would, lines = ("promote", verdict.lines) if verdict.allowed else ("refuse", verdict.lines)
+            try:
+                await self._edit(rule, Mode.ENFORCE, "try")
+            except CommandError as error:
+                would, lines = "refuse", (*lines, *str(error).split("\n"))
+            return {"rule": rule, "would": would, "lines": lines}
         if not verdict.allowed and not arguments.get("force"):
             raise CommandError("\n".join((f"{rule} stays in shadow:", *(f"  {line}" for line in verdict.lines))))
         if watch_seconds and len(self._watched) >= MAX_WATCHED:
@@ -234,7 +239,8 @@ class Promotions:
 
     async def _change(self, rule: str, mode: Mode) -> Edited:
         """Write a mode into the rule's file and put the rules in force; the file is as before when they are refused."""
-        edited = await self._write(rule, mode)
+        # A promotion is tried before anything is written. A demotion must neither wait nor fail for another rule's sake.
+        edited = await self._edit(rule, mode, *(("try", "write") if mode is Mode.ENFORCE else ("write",)))
         try:
             await self._reloader.reload()
         except RulesRejected as error:
@@ -250,10 +256,11 @@ class Promotions:
             )
         return edited
 
-    async def _write(self, rule: str, mode: Mode) -> Edited:
-        rules = self._reloader.rules
+    async def _edit(self, rule: str, mode: Mode, *steps: str) -> Edited:
+        """Let a child plan the edit of the rule's file, and do these steps with it: `try`, `write`."""
+        rules, words = self._reloader.rules, (rule, mode, self._reloader.mode, *steps)
         try:
-            fault, edited = await run_child("proxyguard.instance.control.mode_edit", rules, str(rules), rule, str(mode))
+            fault, edited = await run_child("proxyguard.instance.control.mode_edit", rules, str(rules), *map(str, words))
         except RulesRejected as error:
             raise CommandError(error.report) from error
         if edited is None:

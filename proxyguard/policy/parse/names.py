@@ -48,6 +48,10 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
             if name not in known:
                 hint = name_hint(name, sorted(known), "rules")
                 parsed.report.add(line, column, f"the test expects the rule {quoted(name)}, which is in no file", hint)
+        for name, line, column in parsed.left_out_rules:
+            if name not in known:
+                hint = name_hint(name, sorted(known), "rules")
+                parsed.report.add(line, column, f"the test leaves out the rule {quoted(name)}, which is in no file", hint)
 
 
 def check_only_once(files: list[ParsedFile]) -> None:

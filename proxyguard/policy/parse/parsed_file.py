@@ -27,6 +27,7 @@ class ParsedFile:
     name: Mention | None = None
     rule_names: list[Mention] = field(default_factory=list)
     expected_rules: list[Mention] = field(default_factory=list)
+    left_out_rules: list[Mention] = field(default_factory=list)
     account: tuple[int, int] | None = None
     """Where it says how accounts are known."""
     account_uses: list[Mention] = field(default_factory=list)

@@ -68,6 +68,10 @@ def _during(node: Node, report: Report, _subject: str, around: Any) -> tuple[str
     return read_each(items_of(node), report, lambda item: _RESTRICTION.reader(item, report, "the restriction", around))
 
 
+def _without(node: Node, report: Report, _subject: str, around: Any) -> tuple[str, ...]:
+    return read_each(items_of(node), report, lambda item: _LEFT_OUT.reader(item, report, "the rule", around))
+
+
 def _test(node: Node, report: Report, _subject: str, around: Any) -> RuleTest:
     found = TEST.read(node, report, around)
     if "steps" in found.nodes:
@@ -83,7 +87,10 @@ def _test(node: Node, report: Report, _subject: str, around: Any) -> RuleTest:
     found.sound()
     if steps and steps[-1].expect == _ANYTHING:
         raise Fault("the test expects nothing", f"expect: {EXPECT_HINT}")
-    return RuleTest(steps=steps, place=place_of(found), name=found.get("name", ""), during=found.get("during", ()))
+    return RuleTest(
+        steps=steps, place=place_of(found), name=found.get("name", ""), during=found.get("during", ()),
+        without=found.get("without", ()),
+    )  # fmt: skip
 
 
 def _then(node: Node, report: Report, subject: str, around: Any) -> tuple[TestStep, ...] | None:
@@ -201,6 +208,7 @@ def _unknown_decision(name: str) -> Fault:
 
 
 _RESTRICTION: Final = noted_name(lambda parsed: parsed.expected_restrictions)
+_LEFT_OUT: Final = noted_name(lambda parsed: parsed.left_out_rules)
 _VALUE: Final = text(MAX_VALUE_CHARACTERS, empty=True)
 
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
@@ -292,6 +300,9 @@ TEST: Final = KeyTable(
         "name": Key(prose(200), "What the test shows.", examples=("a flood of sign-ups",)),
         "during": Key(Kind(_during, "restrictions", one_or_more(KEBAB.schema)),
             "The restrictions that are on meanwhile. Those whose rules the test expects are on anyway."),
+        "without": Key(Kind(_without, "rules", one_or_more(KEBAB.schema)),
+            "The rules that the test leaves out. All others of the file are in force in its tests, whatever their modes say.",
+            examples=(["too-suspicious"],)),
         **STEP.keys,
         "request": replace(STEP.keys["request"], required=None),
         "then": Key(Kind(_then, "steps", one_or_more(_STEP, minItems=1)),

@@ -1,13 +1,15 @@
 """Runs the tests inside rule files: requests on a virtual clock, against a store of their own, compared with what they expect.
 
-Decides what a test means; knows nothing of files or of how a report is shown. A test that expects a rule which is in shadow or
-off is run as if that rule were in force: turning a rule down at night must not make its tests, and so the file, fail. The
-virtual clock starts long before any rule expires, for the same reason.
+Decides what a test means; knows nothing of reading files or of how a report is shown. A file's tests are judged with the file's
+own rules, all of them in force whatever their modes say, but for those that a test names in `without`. So no mode, no other file
+and no rule that expires (the virtual clock starts long before) can make them fail: turning a rule up, down or off at night must
+not keep the rules from being loaded. The rules of another file join when a test names one of them. A file that has tests and
+no rules is about all files together, as they are in force. See docs/adr/0042.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -72,11 +74,12 @@ def run_tests(policy: Policy, *, yield_control: YieldControl = never_yield) -> t
 
 def self_test(policy: Policy, *, yield_control: YieldControl = never_yield) -> SelfTest:
     """Run every test of every rule set. Raises PolicyError when the policy cannot be compiled."""
-    runs = _Runs(policy, yield_control)
     touched: set[str] = set()
     failures: list[TestFailure] = []
     count = 0
+    owners = _owners(policy)
     for rule_set in policy.rule_sets:
+        runs = _Runs(policy, rule_set, owners, yield_control)
         for test in rule_set.tests:
             count += 1
             failure = runs.run(test, touched)
@@ -87,35 +90,52 @@ def self_test(policy: Policy, *, yield_control: YieldControl = never_yield) -> S
     return SelfTest(count, tuple(failures), tuple(name for name in names if name not in touched))
 
 
+type _Owners = dict[str, str]
+"""The rule set that has a rule or a restriction, by name."""
+
+
+def _owners(policy: Policy) -> _Owners:
+    owners = {rule.name: rule_set.name for rule_set in policy.rule_sets for rule in rule_set.rules}
+    return owners | {each.name: rule_set.name for rule_set in policy.rule_sets for each in rule_set.restrictions}
+
+
+def judged_with(policy: Policy, rule_set: RuleSet, test: RuleTest) -> Policy:
+    """The rules that a test of a rule set is judged with, in the modes that they have for it."""
+    runs = _Runs(policy, rule_set, _owners(policy), never_yield)
+    return runs.written(runs.variant(test))[0]
+
+
 class _InForce(NamedTuple):
-    """A policy as some tests run it: as written, and compiled."""
+    """The rules that some tests are judged with: as written, and compiled; and those whose own mode is another."""
 
     written: Policy
     compiled: CompiledPolicy
+    raised: frozenset[str]
+
+
+class _Variant(NamedTuple):
+    """What tests need: rule sets, rules in force although they rest, rules left out. Tests that need the same share a policy."""
+
+    rule_sets: frozenset[str]
+    raised: frozenset[str]
+    without: frozenset[str]
 
 
 class _Runs:
-    """Runs tests of one policy; compiles it once for each set of rules that tests put in force."""
+    """Runs the tests of one rule set; compiles rules once for each choice of them that its tests need."""
 
-    def __init__(self, policy: Policy, yield_control: YieldControl) -> None:
+    def __init__(self, policy: Policy, rule_set: RuleSet, owners: _Owners, yield_control: YieldControl) -> None:
         self._policy = policy
+        self._rule_set = rule_set
+        self._owners = owners
         self._yield_control = yield_control
-        self._variants: dict[frozenset[str], _InForce] = {}
-        self._restricting = {
-            rule.name: rule.restriction for rule_set in policy.rule_sets for rule in rule_set.rules if rule.restriction
-        }
-        self._resting = {
-            rule.name
-            for rule_set in policy.rule_sets
-            for rule in rule_set.rules
-            if rule_set.mode_of(rule, Mode.ENFORCE) is not Mode.ENFORCE
-        }
+        self._variants: dict[_Variant, _InForce] = {}
 
     def run(self, test: RuleTest, touched: set[str]) -> TestFailure | None:
         """Run one test; adds to `touched` the names of the rules that applied."""
-        expected = {step.expect.rule for step in test.steps if step.expect.rule is not None}
-        policy = self._with_rules_in_force(frozenset(expected & self._resting))
-        given = self._tags(test.during, expected)
+        expected = _expected(test)
+        policy = self._in_force(self.variant(test))
+        given = _tags(policy.written, test.during, expected)
         store = MemoryStore(keys=STORE_KEYS, bans=STORE_KEYS)
         start = 0.0
         for step in test.steps:
@@ -126,27 +146,57 @@ class _Runs:
             self._yield_control()
         return None
 
-    def _tags(self, during: tuple[str, ...], expected: set[str]) -> Tags:
-        """What restrictions give that are on: those of the test, and those whose rules it expects."""
-        on = {*during, *(self._restricting[name] for name in expected if name in self._restricting)}
-        return frozenset(tag for each in self._policy.restrictions if each.name in on for tag in tags_of(each))
+    def variant(self, test: RuleTest) -> _Variant:
+        expected = _expected(test)
+        without = frozenset(test.without)
+        if not self._rule_set.rules:
+            return _Variant(frozenset(rule_set.name for rule_set in self._policy.rule_sets), frozenset(expected), without)
+        named = {self._owners[name] for name in (*expected, *test.during) if name in self._owners}
+        chosen = frozenset({self._rule_set.name, *named})
+        return _Variant(chosen, frozenset(self._rules_of(chosen)), without)
 
-    def _with_rules_in_force(self, names: frozenset[str]) -> _InForce:
-        variant = self._variants.get(names)
-        if variant is None:
-            rule_sets = tuple(_with_rules_in_force(rule_set, names) for rule_set in self._policy.rule_sets)
-            written = replace(self._policy, rule_sets=rule_sets) if names else self._policy
+    def _rules_of(self, names: frozenset[str]) -> Iterator[str]:
+        for rule_set in self._policy.rule_sets:
+            if rule_set.name in names:
+                yield from (rule.name for rule in rule_set.rules)
+
+    def _in_force(self, variant: _Variant) -> _InForce:
+        found = self._variants.get(variant)
+        if found is None:
+            written, raised = self.written(variant)
             compiled = compile_policy(written, secret=SECRET, yield_control=self._yield_control)
-            variant = self._variants[names] = _InForce(written, compiled)
-        return variant
+            found = self._variants[variant] = _InForce(written, compiled, raised)
+        return found
+
+    def written(self, variant: _Variant) -> tuple[Policy, frozenset[str]]:
+        """The rules of a variant, and the names of those that rest otherwise."""
+        chosen = [each for each in self._policy.rule_sets if each.common or each.name in variant.rule_sets]
+        resting = (rule.name for each in chosen for rule in each.rules if each.mode_of(rule, Mode.ENFORCE) is not Mode.ENFORCE)
+        raised = variant.raised.intersection(resting)
+        rule_sets = tuple(_with_modes(each, raised, variant.without) for each in chosen)
+        return replace(self._policy, rule_sets=rule_sets), raised
 
 
-def _with_rules_in_force(rule_set: RuleSet, names: frozenset[str]) -> RuleSet:
-    rules = tuple(
-        replace(rule, mode=Mode.ENFORCE if rule.name in names else rule_set.mode_of(rule, Mode.ENFORCE))
-        for rule in rule_set.rules
-    )
-    return replace(rule_set, mode=Mode.ENFORCE, rules=rules)
+def _expected(test: RuleTest) -> set[str]:
+    return {step.expect.rule for step in test.steps if step.expect.rule is not None}
+
+
+def _tags(policy: Policy, during: Iterable[str], expected: set[str]) -> Tags:
+    """What restrictions give that are on: those of the test, and those whose rules it expects."""
+    restricting = {rule.name: rule.restriction for rule_set in policy.rule_sets for rule in rule_set.rules if rule.restriction}
+    on = {*during, *(restricting[name] for name in expected if name in restricting)}
+    return frozenset(tag for each in policy.restrictions if each.name in on for tag in tags_of(each))
+
+
+def _with_modes(rule_set: RuleSet, raised: frozenset[str], without: frozenset[str]) -> RuleSet:
+    """A rule set with some rules in force, and some off."""
+    if rule_set.common:
+        return rule_set
+    rules = []
+    for rule in rule_set.rules:
+        mode = Mode.ENFORCE if rule.name in raised else rule_set.mode_of(rule, Mode.ENFORCE)
+        rules.append(replace(rule, mode=Mode.OFF if rule.name in without else mode))
+    return replace(rule_set, mode=Mode.ENFORCE, rules=tuple(rules))
 
 
 def _run_step(
@@ -172,6 +222,8 @@ def _run_step(
     traced = trace_with(policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given)
     got = _format_decision(decision, step.expect)
     reason = _reason(step, traced)
+    if decision.rule in policy.raised and decision.rule != step.expect.rule:
+        reason += f"; tests look at no mode: without: [{decision.rule}] leaves the rule out"
     return TestFailure(step.place, name, _format_expectation(step.expect), got, reason, traced)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tag, Tarpit
-from proxyguard.policy.model import Absent, Expectation, Place, Policy, Rule, RuleTest, SampleRequest, TestStep
+from proxyguard.policy.model import Absent, Expectation, Place, Policy, Rule, RuleSet, RuleTest, SampleRequest, TestStep
 from proxyguard.policy.testing.runner import SelfTest, run_tests, self_test
 from tests.build import asks, equal, limit, policy, rule, score_at_least, word
 
@@ -75,13 +75,58 @@ def test_bans_last_through_the_steps_of_a_test() -> None:
     assert report(judged(ban, steps=steps)) == []
 
 
-def test_a_test_that_expects_a_rule_at_rest_runs_as_if_it_were_in_force() -> None:
-    for mode in (Mode.SHADOW, Mode.OFF):
-        resting = rule("curl", Reject(), word("curl"), mode=mode)
-        steps = (step(CURL, expects("reject by curl")),)
-        assert report(judged(resting, steps=steps)) == []
-        assert report(judged(rule("curl", Reject(), word("curl")), steps=steps, mode=mode)) == []
-        assert report(judged(resting, steps=(step(CURL, expects("pass by default")),))) == []
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("of_set", Mode)
+def test_no_mode_makes_a_difference_to_a_test(mode: Mode, of_set: Mode) -> None:
+    curl = rule("curl", Reject(), word("curl"), mode=mode)
+    assert report(judged(curl, steps=(step(CURL, expects("reject by curl")),), mode=of_set)) == []
+    assert len(report(judged(curl, steps=(step(CURL, expects("pass by default")),), mode=of_set))) == 1
+    left_out = RuleTest((step(CURL, expects("pass by default")),), PLACE, without=("curl",))
+    assert report(policy(curl, mode=of_set, tests=(left_out,))) == []
+
+
+def test_a_rule_at_rest_that_is_in_the_way_is_named_with_what_leaves_it_out() -> None:
+    rules = (rule("all", Reject(), mode=Mode.SHADOW), rule("curl", Tarpit(), word("curl")))
+    assert report(judged(*rules, steps=(step(CURL, expects("tarpit by curl")),))) == [
+        (
+            "rules/a.yaml:7:5: error: the test expected tarpit by curl, got reject by all\n"
+            "  hint: curl was not looked at: all decided before it: no condition to meet; "
+            "tests look at no mode: without: [all] leaves the rule out"
+        )
+    ]
+
+
+def _two_files(other: Rule, test: RuleTest, *rules: Rule) -> Policy:
+    """The file `a` with the other rule, and after it `b` with the test and its rules."""
+    first = RuleSet(name="a", file="a.yaml", rules=(other,))
+    return Policy((first, RuleSet(name="b", file="b.yaml", rules=rules, tests=(test,))))
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_no_other_file_makes_a_difference_to_a_test(mode: Mode) -> None:
+    curl = rule("curl", Tarpit(), word("curl"))
+    test = RuleTest((step(CURL, expects("tarpit by curl")),), PLACE)
+    assert report(_two_files(rule("all", Reject(), mode=mode), test, curl)) == []
+    assert report(_two_files(rule("everybody", Allow(), word("curl"), mode=mode), test, curl)) == []
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_the_file_of_a_rule_that_a_test_names_joins(mode: Mode) -> None:
+    suspicious = rule("suspicious", Reject(), score_at_least(5))
+    points = rule("points", Score(5), word("curl"), mode=mode)
+    together = RuleTest((step(CURL, expects("reject by suspicious")), step(BROWSER, expects("pass by default"))), PLACE)
+    assert "suspicious: no: score is 0" in report(_two_files(points, together, suspicious))[0]
+    first = RuleSet(name="a", file="a.yaml", rules=(points,), tests=(together,))
+    assert report(Policy((first, RuleSet(name="b", file="b.yaml", rules=(suspicious,))))) == []
+
+
+def test_a_file_without_rules_is_about_all_files_as_they_are_in_force() -> None:
+    browser = RuleTest((step(CURL, expects("pass by default")),), PLACE)
+    assert report(_two_files(rule("curl", Reject(), word("curl"), mode=Mode.SHADOW), browser)) == []
+    assert len(report(_two_files(rule("curl", Reject(), word("curl")), browser))) == 1
+    scripts = RuleTest((step(CURL, expects("reject by curl")),), PLACE)
+    for mode in Mode:
+        assert report(_two_files(rule("curl", Reject(), word("curl"), mode=mode), scripts)) == []
 
 
 def test_a_rule_that_has_expired_keeps_its_tests() -> None:
@@ -177,8 +222,9 @@ def test_rules_that_no_test_touches_are_named() -> None:
         rule("slow-flood", Reject(), counted=limit(200)),
         rule("suspicious", Reject(), score_at_least(100)),
     )
-    test = RuleTest((step(CURL, expects("reject by flood"), 3),), PLACE)
-    assert self_test(policy(*rules, tests=(test,))) == SelfTest(1, (), ("untouched-tag", "off", "slow-flood", "suspicious"))
+    test = RuleTest((step(CURL, expects("reject by flood"), 3),), PLACE, without=("watched", "off"))
+    untouched = ("untouched-tag", "watched", "off", "slow-flood", "suspicious")
+    assert self_test(policy(*rules, tests=(test,))) == SelfTest(1, (), untouched)
 
 
 def test_a_policy_without_tests_has_no_failures() -> None:

@@ -96,6 +96,15 @@ def test_two_folders_of_rules_are_compared(rules: str, log: str, tmp_path: Path)
     }  # fmt: skip
 
 
+def test_rules_whose_tests_fail_are_compared_nevertheless(rules: str, log: str, tmp_path: Path) -> None:
+    failing = tmp_path / "failing"
+    failing.mkdir()
+    (failing / "a.yaml").write_text("name: a\ntests: [{request: {path: /}, expect: drop}]\n")
+    result = run(log, "--rules", rules, "--against", str(failing))
+    assert result.exit_code == 0
+    assert f"note: these rules would not be put in force, as a test fails: {failing}/a.yaml:2:9" in result.stderr
+
+
 def test_rules_with_problems_are_refused_with_the_report(rules: str, log: str) -> None:
     Path(rules, "b.yaml").write_text("name: b\nrulez: []\n")
     result = run(log, "--rules", rules)
