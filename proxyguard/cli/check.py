@@ -34,6 +34,9 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
 @click.command()
 @rules_argument
 @click.option(
+    "--rules", metavar="DIR", type=click.Path(path_type=Path), help="The same as DIR; bundled: those that come with proxyguard."
+)
+@click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True,
     help="text for people; github for annotations in a workflow; sarif for code scanning.",
 )  # fmt: skip
@@ -44,7 +47,7 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
     "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
     help="Explain a code, such as PG020, and how to fix what it reports.",
 )  # fmt: skip
-def check(directory: Path, form: str, paths: str, *, strict: bool, fix: bool) -> None:
+def check(directory: Path, rules: Path | None, form: str, paths: str, *, strict: bool, fix: bool) -> None:
     """Read every rule file, report all problems, run the tests, and warn about likely mistakes.
 
     A problem keeps the rules from being loaded. A warning has a code; to keep it, write the reason beside the line and:
@@ -62,6 +65,7 @@ def check(directory: Path, form: str, paths: str, *, strict: bool, fix: bool) ->
       proxyguard check --fix rules/
       proxyguard check --explain PG020
     """
+    directory = rules or directory
     reading = PRESETS[paths]
     policy, problems, findings = checked(directory, reading)
     if fix and any(finding.edits for finding in findings):

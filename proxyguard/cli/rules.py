@@ -10,6 +10,7 @@ import click
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import Decorator, fail
 from proxyguard.core.problems import Problem, format_report, nearest
+from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import LoadResult, load_policy
 from proxyguard.policy.model import Policy
@@ -20,12 +21,14 @@ DEFAULT_RULES: Final = Path("rules")
 rules_argument: Decorator = click.argument("directory", type=click.Path(path_type=Path), default=DEFAULT_RULES)
 rules_option: Decorator = click.option(
     "--rules", "directory", metavar="DIR", type=click.Path(path_type=Path), default=DEFAULT_RULES, show_default=True,
-    help="Folder of rule sets.",
+    help="Folder of rule sets; bundled: those that come with proxyguard.",
 )  # fmt: skip
 
 
 def loaded_or_usage(directory: Path) -> LoadResult:
-    """Read a rules directory; one file alone is a fault of the command line."""
+    """Read a rules directory, or the bundled rules; one file alone is a fault of the command line."""
+    if str(directory) == BUNDLED_WORD:
+        return load_policy(BUNDLED_DIRECTORY)
     if directory.is_file():
         hint = f"rules are checked together, since they meet those of other files: proxyguard check {directory.parent}"
         raise click.UsageError(f"{directory} is a file, not a folder of rule files\n  hint: {hint}")

@@ -30,7 +30,7 @@ MAX_NAMES_SHOWN = 12
 @config_option
 @click.option("--listen", metavar="HOST:PORT", help="Where clients connect. Default 0.0.0.0:8080.")
 @click.option("--upstream", metavar="URL", help="The web server to protect, such as http://127.0.0.1:9000.")
-@click.option("--rules", metavar="DIR", type=click.Path(path_type=Path), help="Folder of rule sets. Default: rules.")
+@click.option("--rules", metavar="DIR", type=click.Path(path_type=Path), help="Folder of rule sets, or bundled. Default: rules.")
 @click.option("--admin", metavar="HOST:PORT", help="Health and metrics. Default 127.0.0.1:9901.")
 @click.option("--audit", metavar="FILE", help="Audit log; - is standard output, the default.")
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="enforce, or shadow: record, never act.")

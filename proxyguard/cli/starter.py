@@ -178,7 +178,7 @@ def _set_name(path: Path, policy: Policy) -> str:
 
 
 def _prove(directory: Path, path: Path, text: str, policy: Policy, name: str) -> None:
-    """End the program, with nothing written, when there are problems, a test fails, or another rule decides before the new one."""
+    """End the program, with nothing written, when there are problems, a test fails, or another rule decides before."""
     rule_set, problems = parse_rule_set(text, str(path), ListFiles(directory))
     if rule_set is None:
         fail(f"{format_report(problems)}nothing was written")

@@ -22,6 +22,7 @@ from proxyguard.policy.expand import expanded
 from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import Policy, RuleSet
 from proxyguard.policy.parse.file import parse_file
+from proxyguard.policy.parse.imports import with_imports
 from proxyguard.policy.parse.lists import ListFiles, read_bounded, reason
 from proxyguard.policy.parse.names import check_names
 from proxyguard.policy.parse.parsed_file import ParsedFile
@@ -35,6 +36,11 @@ MAX_TEST_DECISIONS: Final = 500_000
 
 SUFFIXES: Final = (".yaml", ".yml")
 LISTS_DIRECTORY: Final = "lists"
+
+WHERE_HINT: Final = (
+    "name it with --rules or the setting rules; `bundled` there takes those that come with proxyguard, and "
+    "`proxyguard init` writes a first set"
+)
 
 NOTHING: Final[Mapping[Path, bytes]] = MappingProxyType({})
 
@@ -72,11 +78,14 @@ def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> Loa
                 continue
             digests[path] = hashlib.sha256(data).hexdigest()
             parsed.append(parse_file(data, str(path), list_files))
-    check_names(parsed, whole=len(parsed) == len(paths))
+        is_whole = len(parsed) == len(paths)
+        imported = with_imports(parsed)
+    parsed = imported.files
+    check_names(parsed, whole=is_whole)
     _check_size(parsed)
     for file in parsed:
         problems.extend(file.report.finished())
-    problems.extend(list_files.problems)
+    problems += (*list_files.problems, *imported.problems)
     files = (*paths, *list_files.paths)
     if problems:
         return LoadResult(None, tuple(sorted(problems)), files)
@@ -84,7 +93,7 @@ def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> Loa
     too_much = _check_tests(rule_sets)
     if too_much is not None:
         return LoadResult(None, (too_much,), files)
-    return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests)), (), files)
+    return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests, imported.digests)), (), files)
 
 
 @contextmanager
@@ -105,7 +114,7 @@ def rule_files(directory: Path) -> tuple[list[Path], list[Problem]]:
     problems: list[Problem] = []
     if not directory.is_dir():
         what = "is not a directory" if directory.exists() else "does not exist"
-        return found, [Problem(str(directory), 0, 0, f"the rules directory {what}", "name it with --rules or the setting rules")]
+        return found, [Problem(str(directory), 0, 0, f"the rules directory {what}", WHERE_HINT)]
     _collect(directory, 0, found, problems)
     found.sort(key=lambda path: path.relative_to(directory).as_posix())
     if len(found) > MAX_FILES:
@@ -167,9 +176,11 @@ def _check_tests(rule_sets: tuple[RuleSet, ...]) -> Problem | None:
     return None
 
 
-def _digest(directory: Path, digests: dict[Path, str]) -> str:
+def _digest(directory: Path, digests: dict[Path, str], imported: dict[str, str]) -> str:
     """One digest of names and bytes: equal exactly when every file read is equal."""
     whole = hashlib.sha256()
     for path in sorted(digests):
         whole.update(f"{path.relative_to(directory).as_posix()} {digests[path]}\n".encode())
+    for name in sorted(imported):
+        whole.update(f"{name} {imported[name]}\n".encode())
     return whole.hexdigest()

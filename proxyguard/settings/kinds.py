@@ -40,6 +40,7 @@ from proxyguard.core.yaml.values import complain, read_each, read_integer, read_
 from proxyguard.http.claims import is_claim
 from proxyguard.http.forwarded import OURS
 from proxyguard.limits.stores.nodes import StoreUrl
+from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
 from proxyguard.policy.parse.lists import reason
@@ -77,6 +78,12 @@ def _network(node: Node, subject: str) -> Network:
 def _path(node: Node, _report: Report, subject: str, base: Path) -> Path:
     """A relative path is looked up from `base`."""
     return base / read_text(node, subject, 4096)
+
+
+def _rules(node: Node, report: Report, subject: str, base: Path) -> Path:
+    """A path, or the word for the bundled rules."""
+    is_word = isinstance(node, Scalar) and node.text == BUNDLED_WORD
+    return BUNDLED_DIRECTORY if is_word else _path(node, report, subject, base)
 
 
 def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path:
@@ -222,6 +229,7 @@ _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 UPSTREAM_REUSE: Final = word(UpstreamReuse)
 NETWORKS: Final = Kind(_networks, "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)
+RULES: Final = Kind(_rules, f"path or {BUNDLED_WORD}", _TEXT)
 FILE: Final = Kind(_file_path, "path", _TEXT)
 AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
 FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)

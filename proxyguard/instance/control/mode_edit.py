@@ -21,8 +21,10 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
 from proxyguard.instance.children import let_in_termination
+from proxyguard.instance.control.override_edit import importer_of, with_override
 from proxyguard.instance.loaded_rules import RulesRejected, load_tested
 from proxyguard.instance.loader_process import lower_priority
+from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.load import rule_files
 from proxyguard.policy.model import NOWHERE, RuleSet, rules_by_mode
 from proxyguard.policy.parse.file import parse_rule_set
@@ -91,6 +93,9 @@ def tried(directory: Path, edited: Edited, rule: str, mode: Mode, process_mode: 
 def planned(directory: Path, rule: str, mode: Mode) -> Edited:
     """The edit that changes the mode of a rule below a rules directory. Raises EditError."""
     by_hand = _by_hand(mode)
+    if directory == BUNDLED_DIRECTORY:
+        hint = f"have a folder of your own, and a file there: import: {BUNDLED_WORD}, override: {{{rule}: {{mode: {mode}}}}}"
+        raise EditError(f"{rule} is in the bundled rules, which the next version replaces\n  hint: {hint}")
     for path in rule_files(directory)[0]:
         try:
             data = path.read_bytes()
@@ -105,7 +110,24 @@ def planned(directory: Path, rule: str, mode: Mode) -> Edited:
         except (EditError, ValueError) as error:
             raise EditError(f"{error}\n  hint: {by_hand}") from error
         return Edited(str(path), line, data, changed)
-    raise EditError(f"the rule {rule!r} is in no file of {directory}")
+    return _overriding(directory, rule, mode)
+
+
+def _overriding(directory: Path, rule: str, mode: Mode) -> Edited:
+    """The edit for a rule that a file of the folder imports. Raises EditError."""
+    by_hand = f"write by hand, in a file of the folder: override: {{{rule}: {{mode: {mode}}}}}"
+    try:
+        files = {path: path.read_bytes() for path in rule_files(directory)[0]}
+        texts = {path: data.decode("utf-8") for path, data in files.items()}
+    except (OSError, ValueError) as error:
+        raise EditError(f"{error}\n  hint: {by_hand}") from error
+    path = importer_of(rule, texts)
+    if path is None:
+        raise EditError(f"the rule {rule!r} is in no file of {directory}")
+    edit = with_override(texts[path], rule, mode, path)
+    if edit is None:
+        raise EditError(f"{path}: the file is written in a way that only a person can change safely\n  hint: {by_hand}")
+    return Edited(str(path), edit.line, files[path], edit.text.encode())
 
 
 def _by_hand(mode: Mode) -> str:

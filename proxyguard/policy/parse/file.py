@@ -19,6 +19,7 @@ from proxyguard.policy.parse.conditions import ConditionReader
 from proxyguard.policy.parse.lists import LISTS, ListFiles, Lists
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.names import check_names
+from proxyguard.policy.parse.overrides import IMPORT_KIND, OVERRIDE_KIND
 from proxyguard.policy.parse.parsed_file import ParsedFile, Surroundings
 from proxyguard.policy.parse.restrictions import RESTRICTIONS
 from proxyguard.policy.parse.rules import MAX_PROSE_CHARACTERS, RULES
@@ -53,9 +54,14 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     except Fault as fault:
         report_fault(report, root, fault)
         return parsed
-    if not found.nodes.keys() & CONTENT:
+    is_nameless = "name" not in found.nodes and bool(
+        found.nodes.keys() & {*CONTENT, "lists", "mode"} or not found.nodes.keys() & {*BY_REFERENCE}
+    )
+    if is_nameless:
+        complain(report, root, "the rule set has no name", "name: scripted-clients")
+    if not found.nodes.keys() & {*CONTENT, *BY_REFERENCE}:
         complain(report, root, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
-    if found.is_sound:
+    if found.is_sound and "name" in found.nodes:
         parsed.rule_set = RuleSet(**found.attributes(file=file))
     return parsed
 
@@ -67,7 +73,9 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
 
 
 CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes")
-"""A file has at least one of these."""
+"""A file has at least one of these, and a name; or it imports or overrides."""
+
+BY_REFERENCE: Final = ("import", "override")
 
 FILE: Final = KeyTable(
     subject="a rule file",
@@ -76,9 +84,15 @@ FILE: Final = KeyTable(
     keys={
         "name": Key(Kind(_name, "name", KEBAB.schema),
             "The name of the rule set: lower-case letters, digits and hyphens.",
-            ("the rule set has no name", "name: scripted-clients"), ("scripted-clients",), subject="the rule set"),
+            examples=("scripted-clients",), subject="the rule set"),
         "description": Key(prose(MAX_PROSE_CHARACTERS), "What the rule set is for, for those who read it next.",
             examples=("Library user agents do not read pages; they have the API host.",)),
+        "import": Key(IMPORT_KIND,
+            "Rule sets that come with proxyguard: `bundled/10-ai-crawlers`, or `bundled` for all. They come before this file.",
+            examples=("bundled", ["bundled/10-ai-crawlers", "bundled/30-scanners"]), attribute=None),
+        "override": Key(OVERRIDE_KIND,
+            "What is different about imported rules, by name: `mode`, `limit`, `action`, `expires`.",
+            examples=({"http-libraries": {"mode": "shadow"}},), attribute=None),
         "mode": Key(MODE,
             "The most that any rule of this file may do: `enforce`, `shadow` (record, never act) or `off`."),
         "lists": Key(LISTS,

@@ -53,9 +53,9 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any
     if count is None:
         _check_window(found, None)
         raise Reported
-    rate = found.read("rate", lambda node: _rate(node, count)) or (0, None)
+    rate = found.read("rate", lambda node: read_rate(node, count)) or (0, None)
     window = _check_window(found, rate[1])
-    burst = found.read("burst", lambda node: _burst(node, count, window)) or rate[0]
+    burst = found.read("burst", lambda node: read_burst(node, count, window)) or rate[0]
     return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
 
 
@@ -71,7 +71,7 @@ def _concurrent(found: Found) -> Limit:
     return found.fill(Limit, amount=amount, period_seconds=LEASE_SECONDS, burst=amount, count=count, per=per)
 
 
-def _burst(node: Node, count: Count, window: Window | None) -> int:
+def read_burst(node: Node, count: Count, window: Window | None) -> int:
     """In units of what is counted."""
     if count.kind is CountKind.DISTINCT or window is Window.CALENDAR:
         what = "on distinct values" if count.kind is CountKind.DISTINCT else "by the calendar"
@@ -122,7 +122,7 @@ def _zone(node: Node, _subject: str) -> str:
     raise Fault(f"there is no time zone {quoted(name)}", f"did you mean {quoted(close)}?" if close else hint)
 
 
-def _rate(node: Node, count: Count) -> tuple[int, float]:
+def read_rate(node: Node, count: Count) -> tuple[int, float]:
     hint = RATE_HINTS.get(count.kind, RATE_HINT)
     text = read_scalar(node, "rate", hint.partition(":")[0], hint)
     match = _RATE.fullmatch(text)

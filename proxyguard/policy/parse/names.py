@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
-from proxyguard.core.problems import Report, name_hint, quoted
+from proxyguard.core.problems import name_hint, quoted
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.parse.parsed_file import Mention, ParsedFile
 from proxyguard.policy.restriction import SUSPECTED
@@ -29,14 +29,13 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
     rules: dict[str, str] = {}
     restrictions: dict[str, str] = {}
     every = list(files)
-    for parsed in every:
-        report = parsed.report
+    for parsed in sorted(every, key=lambda each: each.imported_by is not None):
         if parsed.name is not None:
-            _claim(parsed.name, "rule set", rule_sets, report)
+            _claim(parsed.name, "rule set", rule_sets, parsed)
         for rule_name in parsed.rule_names:
-            _claim(rule_name, "rule", rules, report)
+            _claim(rule_name, "rule", rules, parsed)
         for restriction_name in parsed.restriction_names:
-            _claim(restriction_name, "restriction", restrictions, report)
+            _claim(restriction_name, "restriction", restrictions, parsed)
     check_only_once(every)
     if not whole or not all(parsed.readable for parsed in every):
         return
@@ -98,9 +97,13 @@ def check_classes(files: list[ParsedFile]) -> None:
             parsed.report.add(line, column, f"{name} needs to know accounts, and no file says how", hint)
 
 
-def _claim(name: Mention, noun: str, taken: dict[str, str], report: Report) -> None:
+def _claim(name: Mention, noun: str, taken: dict[str, str], parsed: ParsedFile) -> None:
     text, line, column = name
+    report = parsed.report
     first = taken.setdefault(text, f"{report.file}:{line}")
     if first != f"{report.file}:{line}":
         hint = "metrics and records tell rules apart by name: choose another"
+        if parsed.imported_by is not None:
+            report, line, column = parsed.imported_by
+            hint = "it is imported here as well: take one of the two out"
         report.add(line, column, f"the {noun} {quoted(text)} is already in {first}", hint)

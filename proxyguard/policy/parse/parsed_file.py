@@ -28,6 +28,11 @@ class ParsedFile:
     rule_names: list[Mention] = field(default_factory=list)
     expected_rules: list[Mention] = field(default_factory=list)
     left_out_rules: list[Mention] = field(default_factory=list)
+    imports: list[Mention] = field(default_factory=list)
+    overrides: list[Any] = field(default_factory=list)
+    """`overrides.Override`, which is read with this module's help."""
+    imported_by: tuple[Report, int, int] | None = None
+    """Where another file says that it imports this one."""
     account: tuple[int, int] | None = None
     """Where it says how accounts are known."""
     account_uses: list[Mention] = field(default_factory=list)

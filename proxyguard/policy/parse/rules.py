@@ -27,7 +27,7 @@ MAX_RULES: Final = 50_000
 MAX_PROSE_CHARACTERS: Final = 1000
 
 
-_SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
+SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
 """Parts of a key that all clients have in common."""
 
 
@@ -62,7 +62,7 @@ def _check_limit(found: Found, action: Action) -> None:
     if kind_of(action).effect is Effect.FORWARD:
         hint = "a rule with a limit applies when the limit is exceeded: use reject, tarpit, delay, ban or score"
         found.complain("limit", f"{kind_of(action).name} cannot have a limit", hint)
-    if isinstance(action, Ban) and {part.kind for part in limit.per} <= _SHARED_KEYS:
+    if isinstance(action, Ban) and {part.kind for part in limit.per} <= SHARED_KEYS:
         hint = "a ban is for the key of the limit: add client, network, a header or a cookie to per"
         found.complain("limit", "the ban would be for everybody", hint)
 

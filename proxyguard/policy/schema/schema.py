@@ -13,8 +13,9 @@ from proxyguard.policy.actions.ban import REFUSALS
 from proxyguard.policy.actions.reading import action_schema
 from proxyguard.policy.actions.registry import ACTIONS
 from proxyguard.policy.parse.classes import ACCOUNT, CLASS
-from proxyguard.policy.parse.file import CONTENT, FILE
+from proxyguard.policy.parse.file import BY_REFERENCE, CONTENT, FILE
 from proxyguard.policy.parse.limits import LIMIT
+from proxyguard.policy.parse.overrides import OVERRIDE
 from proxyguard.policy.parse.restrictions import RESTRICTION
 from proxyguard.policy.parse.rules import RULE
 from proxyguard.policy.parse.signed import SIGNED, VARIABLE_SCHEMA
@@ -30,7 +31,7 @@ def policy_schema() -> Schema:
         "title": "proxyguard rule file",
         "description": "One rule set. `proxyguard check` finds what a schema cannot.",
         **FILE.schema(),
-        "anyOf": [{"required": [key]} for key in CONTENT],
+        "anyOf": [*({"required": ["name", key]} for key in CONTENT), *({"required": [key]} for key in BY_REFERENCE)],
         "definitions": _definitions(),
     }
 
@@ -47,6 +48,7 @@ def _definitions() -> Schema:
         "restriction": RESTRICTION.schema(),
         "signed": {"anyOf": [VARIABLE_SCHEMA, SIGNED.schema()]},
         "rule": RULE.schema(examples=[_EXAMPLE_RULE]),
+        "override": OVERRIDE.schema(minProperties=1),
         "test": TEST.schema(anyOf=[{"required": ["request"]}, {"required": ["steps"]}]),
         "step": STEP.schema(),
         "request": REQUEST.schema(),

@@ -9,6 +9,7 @@ from typing import Final
 
 from proxyguard.core.problems import name_hint, quoted
 from proxyguard.core.reading import STRICT, SiteReading
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.model import Place, Policy
 from proxyguard.tools.lint.browsers import hits_browsers
 from proxyguard.tools.lint.codes import LINTS
@@ -30,7 +31,7 @@ CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
 def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> list[Finding]:
     """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds.
 
-    `reading` is how the site reads paths.
+    `reading` is how the site reads paths. What is found in bundled rules that were imported is not the operator's to mend.
     """
     sources = {each.file: read_source(each.file) for each in policy.rule_sets if not each.common}
     view = PolicyView(policy, sources, now, reading)
@@ -38,7 +39,8 @@ def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> li
     ignores = {file: source.ignores for file, source in sources.items()}
     for file in {str(written.file) for source in sources.values() for written in source.lists if written.file}:
         ignores[file] = _ignores_in_list(Path(file))
-    return sorted(_unignored(found, ignores), key=lambda finding: (finding.place, finding.code))
+    kept = (finding for finding in _unignored(found, ignores) if not is_bundled(finding.place.file))
+    return sorted(kept, key=lambda finding: (finding.place, finding.code))
 
 
 def _ignores_in_list(path: Path) -> tuple[Ignore, ...]:

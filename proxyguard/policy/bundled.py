@@ -1,0 +1,31 @@
+"""The rules that come with proxyguard: where they are, and their names. Nothing writes there: the next version replaces them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+BUNDLED_WORD: Final = "bundled"
+"""Names them where a folder of rules is asked for, and in `import`. A folder that is called so is `./bundled`."""
+
+BUNDLED_DIRECTORY: Final = Path(__file__).with_name(BUNDLED_WORD)
+"""In a checkout a link to `rules/`, in a wheel a copy of it."""
+
+
+def bundled_names() -> tuple[str, ...]:
+    """The rule files in their order, without `.yaml`."""
+    return tuple(sorted(path.stem for path in BUNDLED_DIRECTORY.glob("*.yaml")))
+
+
+def bundled_file(name: str) -> Path:
+    return BUNDLED_DIRECTORY / f"{name}.yaml"
+
+
+def rules_directory(text: str) -> Path:
+    """The folder that a text names: the bundled rules, or a path."""
+    return BUNDLED_DIRECTORY if text == BUNDLED_WORD else Path(text)
+
+
+def is_bundled(file: str) -> bool:
+    """Whether a file is one that the next version replaces."""
+    return Path(file).is_relative_to(BUNDLED_DIRECTORY)

@@ -1,0 +1,95 @@
+"""Puts the bundled rule sets that files import before the files that import them, and applies what files override.
+
+Overrides hold for the whole folder: they name a rule, and rule names are different in all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from proxyguard.core.problems import Problem, name_hint, quoted
+from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD, bundled_file, bundled_names
+from proxyguard.policy.model import RuleSet
+from proxyguard.policy.parse.file import parse_file
+from proxyguard.policy.parse.lists import ListFiles
+from proxyguard.policy.parse.overrides import Override, overridden
+from proxyguard.policy.parse.parsed_file import ParsedFile
+
+
+@dataclass(slots=True)
+class Imported:
+    """The files of a folder with those that they import, in order, and a digest of each that came."""
+
+    files: list[ParsedFile] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def with_imports(parsed: list[ParsedFile]) -> Imported:
+    """The files, and before each the rule sets that it imports, changed as the files say. Problems go to the files' reports."""
+    imported = Imported()
+    list_files = ListFiles(BUNDLED_DIRECTORY)
+    first: dict[str, str] = {}
+    for file in parsed:
+        for mention in file.imports:
+            for name in bundled_names() if mention[0] == BUNDLED_WORD else (mention[0].removeprefix(f"{BUNDLED_WORD}/"),):
+                place = f"{file.report.file}:{mention[1]}:{mention[2]}"
+                if first.setdefault(name, place) != place:
+                    message = f"{quoted(f'{BUNDLED_WORD}/{name}')} is already imported in {first[name]}"
+                    file.report.add(mention[1], mention[2], message, "import it once")
+                    continue
+                data = bundled_file(name).read_bytes()
+                imported.digests[f"{BUNDLED_WORD}/{name}.yaml"] = hashlib.sha256(data).hexdigest()
+                came = parse_file(data, str(bundled_file(name)), list_files)
+                came.imported_by = (file.report, mention[1], mention[2])
+                imported.files.append(came)
+        imported.files.append(file)
+    for path, digest in list_files.digests.items():
+        imported.digests[f"{BUNDLED_WORD}/{path.relative_to(BUNDLED_DIRECTORY).as_posix()}"] = digest
+    imported.problems = list_files.problems
+    _apply_overrides(imported.files)
+    return imported
+
+
+def _apply_overrides(files: list[ParsedFile]) -> None:
+    came = [file for file in files if file.imported_by is not None]
+    own = {name: f"{file.report.file}:{line}" for file in files if file.imported_by is None for name, line, _ in file.rule_names}
+    known = [name for file in came for name, _, _ in file.rule_names]
+    chosen: dict[str, tuple[str, Override]] = {}
+    for file in files:
+        for override in file.overrides:
+            place, rule = f"{file.report.file}:{override.line}", override.rule
+            message, hint = "", ""
+            if rule in own:
+                message, hint = (
+                    f"{quoted(rule)} is a rule of your own, in {own[rule]}",
+                    "change it there: overrides are for imported rules",
+                )
+            elif rule not in known:
+                message = f"there is no imported rule {quoted(rule)}"
+                hint = name_hint(rule, known, "rules") if known else f"import: {BUNDLED_WORD}/NAME, in any file of the folder"
+            elif rule in chosen:
+                message, hint = f"{quoted(rule)} is already overridden in {chosen[rule][0]}", "say it once"
+            else:
+                chosen[rule] = place, override
+            if message:
+                file.report.add(override.line, override.column, message, hint)
+    for file in came:
+        if file.rule_set is not None:
+            file.rule_set = _changed(file.rule_set, {rule: override for rule, (_, override) in chosen.items()})
+
+
+def _changed(rule_set: RuleSet, overrides: dict[str, Override]) -> RuleSet:
+    """The rule set with some rules overridden; without its tests when those would be about rules that do something else now."""
+    mine = list(_of(rule_set, overrides))
+    if not mine:
+        return rule_set
+    rules = tuple(overridden(rule, overrides[rule.name]) if rule.name in overrides else rule for rule in rule_set.rules)
+    is_tested = not any(override.changes_what_is_tested for override in mine)
+    return replace(rule_set, rules=rules, tests=rule_set.tests if is_tested else ())
+
+
+def _of(rule_set: RuleSet, overrides: dict[str, Override]) -> Iterator[Override]:
+    return (overrides[rule.name] for rule in rule_set.rules if rule.name in overrides)
