@@ -20,6 +20,7 @@ COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY licenses licenses
 COPY proxyguard proxyguard
 COPY docs/lints docs/lints
+COPY rules rules
 COPY packaging packaging
 # The path of a request is compiled, in sight of the libraries that it will run with: their types are part of the translation.
 RUN PROXYGUARD_COMPILE=1 PYTHONPATH="$(echo /opt/proxyguard/lib/python3*/site-packages)" \

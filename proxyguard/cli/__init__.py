@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "bans": Lazy("proxyguard.cli.bans:bans", "List, add, remove and export bans on the running instance."),
     "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),
     "new": Lazy("proxyguard.cli.starter:new", "Add something to the rules."),
+    "rules": Lazy("proxyguard.cli.bundled:rules", "Compare copies of the bundled rules with this version, and update them."),
     "completion": Lazy("proxyguard.cli.completion:completion", "Write a shell completion script."),
     "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +24,7 @@ from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.testing.runner import run_tests
 from proxyguard.tools.lint.fixes import replace_file
+from proxyguard.tools.scaffold.bundled_copies import RECORD, copies
 from proxyguard.tools.scaffold.first_files import AlreadyThere, write_first_files
 from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
 
@@ -32,25 +34,40 @@ _RATE: Final = re.compile(rf"[1-9]\d{{0,8}}/({'|'.join(PERIODS)}|\d+(ms|s|m|h|d|
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-def init(directory: Path) -> None:
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option(
+    "--bundled", is_flag=True, help="With copies of all rules that come with proxyguard, to edit; see also: proxyguard rules."
+)
+def init(directory: Path | None, *, bundled: bool) -> None:
     """Write a first set of files into a folder. Settings, a rule file with tests, a list, a README; nothing is overwritten.
 
+    Without DIRECTORY: /etc/proxyguard where this user may write there, else the folder proxyguard here.
+
     \b
-    Example:
+    Examples:
       proxyguard init /etc/proxyguard
+      proxyguard init --bundled /etc/proxyguard
     """
+    directory = directory or _usual_directory()
     schemas = {PurePosixPath(SCHEMA_FILE): schema_text(of_settings=True), PurePosixPath("rules") / SCHEMA_FILE: schema_text()}
+    rules = {PurePosixPath("rules") / name: text for name, text in copies().items()} if bundled else {}
     try:
-        written = write_first_files(directory, schemas)
+        written = write_first_files(directory, schemas | rules, with_rules=not bundled)
     except AlreadyThere as error:
         names = "\n".join(f"  {path}" for path in error.paths)
         fail(f"error: nothing was written, because there is already\n{names}\n  hint: name an empty folder, or move these away")
     except OSError as error:
         fail(f"error: {error.filename or directory} cannot be written: {error.strerror}")
     for path in written:
-        echo(str(path))
+        if RECORD not in path.parts:
+            echo(str(path))
     echo(f"next: proxyguard check {directory / 'rules'}; then read {directory / 'README.md'}")
+
+
+def _usual_directory() -> Path:
+    place = Path("/etc/proxyguard")
+    nearest_there = place if place.exists() else place.parent
+    return place if os.access(nearest_there, os.W_OK) else Path("proxyguard")
 
 
 @click.group()

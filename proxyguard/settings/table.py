@@ -132,7 +132,7 @@ SETTINGS: Final = (
         "Requests that the upstreams get at once from each worker; more wait (`bounds.upstream_queue`). Not with `sites`."),
     Setting("sites", "sites", SITES, "Several sites in one instance, each with its hosts and upstreams.",
         from_environment=False),
-    Setting("rules", "rules", RULES, 
+    Setting("rules", "rules", RULES,
         "The folder of rule files, or `bundled`: those that come with proxyguard. (`./bundled` is a folder of that name.)"),
     Setting("paths", "paths", PATHS,
         "How the servers read paths, for rules and keys alike: a kind of server, or a mapping of what makes no difference."),

@@ -43,6 +43,8 @@ class Override:
 
 
 def _imports(node: Node, report: Report, _subject: str, around: Any) -> None:
+    if not items_of(node):
+        raise Fault("import is empty", f"import: {IMPORT_HINT}")
     around.parsed.imports += read_each(items_of(node), report, _import)
 
 

@@ -30,12 +30,15 @@ def _walk(folder: Traversable, below: PurePosixPath) -> Iterator[tuple[PurePosix
             yield path, entry.read_text("utf-8")
 
 
-def write_first_files(directory: Path, more: dict[PurePosixPath, str]) -> list[Path]:
+def write_first_files(directory: Path, more: dict[PurePosixPath, str], *, with_rules: bool = True) -> list[Path]:
     """Write the files, and `more`, below a directory, which is made if it is not there. All or, if one exists, none.
+
+    Without rules, `more` has some.
 
     Raises AlreadyThere, OSError.
     """
-    texts = {directory / path: text for path, text in (first_files() | more).items()}
+    first = {path: text for path, text in first_files().items() if with_rules or path.parts[0] != "rules"}
+    texts = {directory / path: text for path, text in (first | more).items()}
     taken = [path for path in texts if path.exists() or path.is_symlink()]
     if taken:
         raise AlreadyThere(taken)
