@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,8 @@ BUNDLED_WORD: Final = "bundled"
 
 BUNDLED_DIRECTORY: Final = Path(__file__).with_name(BUNDLED_WORD)
 """In a checkout a link to `rules/`, in a wheel a copy of it."""
+
+_NAME: Final = re.compile(r"^name: (\S+)$", re.MULTILINE)
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -21,9 +24,9 @@ def bundled_file(name: str) -> Path:
     return BUNDLED_DIRECTORY / f"{name}.yaml"
 
 
-def rules_directory(text: str) -> Path:
-    """The folder that a text names: the bundled rules, or a path."""
-    return BUNDLED_DIRECTORY if text == BUNDLED_WORD else Path(text)
+def bundled_rule_sets() -> frozenset[str]:
+    """What the bundled rule sets are called inside of their files."""
+    return frozenset(_NAME.findall("".join(path.read_text("utf-8") for path in BUNDLED_DIRECTORY.glob("*.yaml"))))
 
 
 def is_bundled(file: str) -> bool:

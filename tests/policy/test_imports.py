@@ -65,6 +65,15 @@ def test_they_come_where_the_file_stands_and_before_its_own_rules(tmp_path: Path
     assert [each.name for each in found.rule_sets] == ["first", "scanners", "ai-crawlers", "mine"]
 
 
+def test_a_copy_in_the_folder_takes_the_place_of_the_imported_one(tmp_path: Path) -> None:
+    copy = (BUNDLED_RULES / "30-scanners.yaml").read_text().split("\nlists:")[0] + f"\n{OWN}\n"
+    found = policy(tmp_path, a="import: bundled\noverride: {http-libraries: {mode: shadow}}\n", z=copy)
+    assert [each.name for each in found.rule_sets].count("scanners") == 1
+    assert found.rule_sets[-1].file == str(tmp_path / "z.yaml")
+    changed = policy(tmp_path, a="import: bundled\noverride: {mine: {mode: shadow}}\n")
+    assert rule(changed, "mine").mode is Mode.SHADOW
+
+
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("name", bundled_names())
 def test_every_rule_in_every_mode_loads(name: str, mode: Mode, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
 from proxyguard.instance.children import let_in_termination
-from proxyguard.instance.control.override_edit import importer_of, with_override
+from proxyguard.instance.control.override_edit import importing_file, overriding_file, with_override
 from proxyguard.instance.loaded_rules import RulesRejected, load_tested
 from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
@@ -96,6 +96,10 @@ def planned(directory: Path, rule: str, mode: Mode) -> Edited:
     if directory == BUNDLED_DIRECTORY:
         hint = f"have a folder of your own, and a file there: import: {BUNDLED_WORD}, override: {{{rule}: {{mode: {mode}}}}}"
         raise EditError(f"{rule} is in the bundled rules, which the next version replaces\n  hint: {hint}")
+    texts = _texts(directory, rule)
+    path = overriding_file(rule, texts)
+    if path is not None:
+        return _overriding(path, texts[path], rule, mode)
     for path in rule_files(directory)[0]:
         try:
             data = path.read_bytes()
@@ -110,24 +114,30 @@ def planned(directory: Path, rule: str, mode: Mode) -> Edited:
         except (EditError, ValueError) as error:
             raise EditError(f"{error}\n  hint: {by_hand}") from error
         return Edited(str(path), line, data, changed)
-    return _overriding(directory, rule, mode)
-
-
-def _overriding(directory: Path, rule: str, mode: Mode) -> Edited:
-    """The edit for a rule that a file of the folder imports. Raises EditError."""
-    by_hand = f"write by hand, in a file of the folder: override: {{{rule}: {{mode: {mode}}}}}"
-    try:
-        files = {path: path.read_bytes() for path in rule_files(directory)[0]}
-        texts = {path: data.decode("utf-8") for path, data in files.items()}
-    except (OSError, ValueError) as error:
-        raise EditError(f"{error}\n  hint: {by_hand}") from error
-    path = importer_of(rule, texts)
+    path = importing_file(rule, texts)
     if path is None:
         raise EditError(f"the rule {rule!r} is in no file of {directory}")
-    edit = with_override(texts[path], rule, mode, path)
+    return _overriding(path, texts[path], rule, mode)
+
+
+def _texts(directory: Path, rule: str) -> dict[Path, str]:
+    """The files that may override or import a rule; one that cannot be read says nothing about it."""
+    found = {}
+    for path in rule_files(directory)[0]:
+        with contextlib.suppress(OSError, ValueError):
+            text = path.read_bytes().decode("utf-8")
+            if BUNDLED_WORD in text or ("override" in text and rule in text):
+                found[path] = text
+    return found
+
+
+def _overriding(path: Path, text: str, rule: str, mode: Mode) -> Edited:
+    """The edit of what a file says about a rule that it has not itself. Raises EditError."""
+    edit = with_override(text, rule, mode, path)
     if edit is None:
-        raise EditError(f"{path}: the file is written in a way that only a person can change safely\n  hint: {by_hand}")
-    return Edited(str(path), edit.line, files[path], edit.text.encode())
+        hint = f"write by hand: override: {{{rule}: {{mode: {mode}}}}}"
+        raise EditError(f"{path}: the file is written in a way that only a person can change safely\n  hint: {hint}")
+    return Edited(str(path), edit.line, text.encode(), edit.text.encode())
 
 
 def _by_hand(mode: Mode) -> str:

@@ -29,15 +29,18 @@ class OverrideEdit:
     line: int
 
 
-def importer_of(rule: str, files: dict[Path, str]) -> Path | None:
-    """The file that overrides the rule, else the one that imports it; None when none does."""
-    parsed = {path: _parsed(text, path) for path, text in files.items() if BUNDLED_WORD in text or rule in text}
-    for path, each in parsed.items():
-        if any(override.rule == rule for override in each.overrides):
-            return path
+def overriding_file(rule: str, files: dict[Path, str]) -> Path | None:
+    """The file that overrides the rule."""
+    parsed = ((path, _parsed(text, path)) for path, text in files.items() if "override" in text and rule in text)
+    return next((path for path, each in parsed if any(override.rule == rule for override in each.overrides)), None)
+
+
+def importing_file(rule: str, files: dict[Path, str]) -> Path | None:
+    """The file that imports the rule."""
     home = _home(rule)
-    for path, each in parsed.items():
-        if home and any(name in {BUNDLED_WORD, f"{BUNDLED_WORD}/{home}"} for name, _, _ in each.imports):
+    for path, text in files.items():
+        each = _parsed(text, path) if home and BUNDLED_WORD in text else ParsedFile(Report(str(path)))
+        if any(name in {BUNDLED_WORD, f"{BUNDLED_WORD}/{home}"} for name, _, _ in each.imports):
             return path
     return None
 

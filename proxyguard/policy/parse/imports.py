@@ -1,6 +1,7 @@
 """Puts the bundled rule sets that files import before the files that import them, and applies what files override.
 
-Overrides hold for the whole folder: they name a rule, and rule names are different in all of it.
+A file of the folder with the name of a bundled rule set takes its place: a copy that was edited. Overrides hold for the whole
+folder, copies included: they name a rule, and rule names are different in all of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from proxyguard.core.problems import Problem, name_hint, quoted
-from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD, bundled_file, bundled_names
+from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD, bundled_file, bundled_names, bundled_rule_sets
 from proxyguard.policy.model import RuleSet
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.lists import ListFiles
@@ -31,6 +32,7 @@ def with_imports(parsed: list[ParsedFile]) -> Imported:
     """The files, and before each the rule sets that it imports, changed as the files say. Problems go to the files' reports."""
     imported = Imported()
     list_files = ListFiles(BUNDLED_DIRECTORY)
+    own = {file.name[0] for file in parsed if file.name is not None}
     first: dict[str, str] = {}
     for file in parsed:
         for mention in file.imports:
@@ -41,8 +43,10 @@ def with_imports(parsed: list[ParsedFile]) -> Imported:
                     file.report.add(mention[1], mention[2], message, "import it once")
                     continue
                 data = bundled_file(name).read_bytes()
-                imported.digests[f"{BUNDLED_WORD}/{name}.yaml"] = hashlib.sha256(data).hexdigest()
                 came = parse_file(data, str(bundled_file(name)), list_files)
+                if came.name is not None and came.name[0] in own:
+                    continue  # a file of the operator's takes its place
+                imported.digests[f"{BUNDLED_WORD}/{name}.yaml"] = hashlib.sha256(data).hexdigest()
                 came.imported_by = (file.report, mention[1], mention[2])
                 imported.files.append(came)
         imported.files.append(file)
@@ -54,8 +58,11 @@ def with_imports(parsed: list[ParsedFile]) -> Imported:
 
 
 def _apply_overrides(files: list[ParsedFile]) -> None:
-    came = [file for file in files if file.imported_by is not None]
-    own = {name: f"{file.report.file}:{line}" for file in files if file.imported_by is None for name, line, _ in file.rule_names}
+    if not any(file.overrides for file in files):
+        return
+    bundled = bundled_rule_sets()
+    came = [file for file in files if file.imported_by is not None or (file.name is not None and file.name[0] in bundled)]
+    own = {name: f"{file.report.file}:{line}" for file in files if file not in came for name, line, _ in file.rule_names}
     known = [name for file in came for name, _, _ in file.rule_names]
     chosen: dict[str, tuple[str, Override]] = {}
     for file in files:
@@ -65,7 +72,7 @@ def _apply_overrides(files: list[ParsedFile]) -> None:
             if rule in own:
                 message, hint = (
                     f"{quoted(rule)} is a rule of your own, in {own[rule]}",
-                    "change it there: overrides are for imported rules",
+                    "change it there: overrides are for rules that come with proxyguard",
                 )
             elif rule not in known:
                 message = f"there is no imported rule {quoted(rule)}"
