@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from proxyguard.policy.expand import expanded
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import NOWHERE, Policy, RuleSet, RuleTest, rules_by_mode
 from proxyguard.policy.parse.file import parse_file
+from proxyguard.policy.parse.imports import with_imports
 from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.names import check_names
 from proxyguard.policy.parse.parsed_file import ParsedFile
@@ -112,7 +114,7 @@ def blocks_of(page: Path) -> Iterator[tuple[str, str, str]]:
             continue
         place = f"{page.relative_to(ROOT)}:{text.count('\n', 0, block.start()) + 1}"
         named = FILE_NAME.match(block[1])
-        is_file = re.search(r"^name:", block[1], re.MULTILINE)
+        is_file = re.search(r"^(name|import):", block[1], re.MULTILINE)
         yield (
             place,
             named[1] if named else f"{MADE_UP}{number}.yaml",
@@ -160,7 +162,7 @@ class Judge:
 
 def loaded(folder: dict[str, str]) -> tuple[Policy | None, str]:
     """The policy of a folder, as `load_policy` makes it, and its problems."""
-    parsed = [parsed_file(name, text) for name, text in sorted(folder.items())]
+    parsed = with_imports([copy(parsed_file(name, text)) for name, text in sorted(folder.items())]).files
     check_names(parsed, whole=True)
     problems = [problem for each in parsed for problem in each.report.finished()]
     if problems:

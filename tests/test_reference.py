@@ -17,6 +17,7 @@ from proxyguard.policy.parse.classes import ACCOUNT, CLASS
 from proxyguard.policy.parse.counts import COUNT_BY, COUNT_WORDS
 from proxyguard.policy.parse.file import FILE
 from proxyguard.policy.parse.limits import LIMIT, PERIODS
+from proxyguard.policy.parse.overrides import OVERRIDE
 from proxyguard.policy.parse.restrictions import ALARM, RESTRICTION, SHED
 from proxyguard.policy.parse.rules import RULE
 from proxyguard.policy.parse.signed import DIGESTS, SIGNED
@@ -30,7 +31,7 @@ BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def whole(block: str) -> str:
     """A fragment made into a rule file."""
-    if block.startswith("name:"):
+    if block.startswith(("name:", "import:")):
         return block
     if block.startswith("when:"):
         block = "- name: fragment\n  action: reject\n" + "".join(f"  {line}\n" for line in block.splitlines())
@@ -55,7 +56,7 @@ def test_an_example_loads_and_its_tests_hold(text: str, tmp_path: Path) -> None:
 
 TABLES = (
     FILE, RULE, reject.OPTIONS, tarpit.OPTIONS, ban.OPTIONS, LIMIT, COUNT_BY, RESPONSE, ACCOUNT, CLASS, RESTRICTION, ALARM, SHED,
-    TEST, REQUEST, EXPECT,
+    TEST, REQUEST, EXPECT, OVERRIDE,
 )  # fmt: skip
 
 WORDS = {

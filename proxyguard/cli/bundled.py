@@ -12,7 +12,7 @@ from proxyguard.cli.options import fail
 from proxyguard.cli.rules import rules_argument
 from proxyguard.core.problems import format_report
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY
-from proxyguard.tools.scaffold.bundled_copies import RECORD, FileChange, State, UpdateRefused, changes, recorded_texts
+from proxyguard.tools.scaffold.bundled_copies import RECORD, CopyState, FileChange, UpdateRefused, changes, recorded_texts
 from proxyguard.tools.scaffold.bundled_copies import update as put_in_place
 
 
@@ -61,7 +61,7 @@ def update(directory: Path) -> None:
       proxyguard rules update /etc/proxyguard/rules
     """
     found = _found(directory)
-    conflicts = [each for each in found if each.state is State.CONFLICT]
+    conflicts = [each for each in found if each.state is CopyState.CONFLICT]
     if conflicts:
         listed = "\n".join(_line(directory, each) for each in conflicts)
         fail(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.cli.echo import echo
+from proxyguard.cli.rules import loaded_or_usage
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
 from proxyguard.core.request import Request
 from proxyguard.core.units import format_time
@@ -17,7 +18,6 @@ from proxyguard.core.yaml.nodes import Mapping, Sequence
 from proxyguard.policy.compile.conditions import NO_TAGS
 from proxyguard.policy.compile.normal_form import Leaf, leaves
 from proxyguard.policy.explain.evaluate import evaluate
-from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import FieldKind, Policy, Rule, SampleRequest
 from proxyguard.policy.testing.sample_requests import request_from_sample
 from proxyguard.tools.lint.logic import normal
@@ -39,7 +39,7 @@ _NO_RULE: Final = {
 
 def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: bool) -> None:
     """Write a record and its rule to standard output."""
-    loaded = load_policy(directory)
+    loaded = loaded_or_usage(directory)
     rule = _rule(loaded.policy, str(record.get("rule", "")))
     tests = _tests(rule, record) if rule else []
     text = rule_text(read_source(rule.place.file), rule) if rule else []

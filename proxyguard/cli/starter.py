@@ -16,6 +16,7 @@ from proxyguard.cli.options import fail
 from proxyguard.cli.rules import loaded_or_usage, rules_option
 from proxyguard.cli.schema import SCHEMA_FILE, schema_text
 from proxyguard.core.problems import Fault, format_report
+from proxyguard.policy.bundled import BUNDLED_WORD
 from proxyguard.policy.load import rule_files
 from proxyguard.policy.model import Policy, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
@@ -108,6 +109,8 @@ def new_rule(
       proxyguard new rule --match user-agent --value BadBot --action reject --since now
       proxyguard new rule --match path --value /search --limit 30/minute --action reject --since shadow
     """
+    if str(directory) == BUNDLED_WORD:
+        raise click.BadParameter("the next version replaces the bundled rules: name a folder of yours", param_hint="--rules")
     asks_limit = action is None
     match = match or _choose("1. What to match?", MATCHES)
     value = value or click.prompt(f"   {MATCHES[match]}", type=str)

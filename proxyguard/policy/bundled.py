@@ -1,4 +1,7 @@
-"""The rules that come with proxyguard: where they are, and their names. Nothing writes there: the next version replaces them."""
+"""The rules that come with proxyguard: where they are, and their names.
+
+Nothing writes there: the next version replaces them.
+"""
 
 from __future__ import annotations
 

@@ -81,9 +81,8 @@ def _path(node: Node, _report: Report, subject: str, base: Path) -> Path:
 
 
 def _rules(node: Node, report: Report, subject: str, base: Path) -> Path:
-    """A path, or the word for the bundled rules."""
-    is_word = isinstance(node, Scalar) and node.text == BUNDLED_WORD
-    return BUNDLED_DIRECTORY if is_word else _path(node, report, subject, base)
+    path = _path(node, report, subject, base)
+    return BUNDLED_DIRECTORY if isinstance(node, Scalar) and node.text == BUNDLED_WORD else path
 
 
 def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxyguard.core.problems import format_report
-from proxyguard.policy.load import LoadResult, load_policy
+from proxyguard.policy.load import WHERE_HINT, LoadResult, load_policy
 from proxyguard.policy.parse.lists import MAX_ENTRIES
 
 
@@ -133,7 +133,7 @@ def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path) -> None:
     ]
 
 
-NAME_IT = "  hint: name it with --rules or the setting rules\n"
+NAME_IT = f"  hint: {WHERE_HINT}\n"
 NO_DIRECTORY: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, f"rules: error: the rules directory does not exist\n{NAME_IT}"),
     "a file": (lambda path: path.write_text(""), f"rules: error: the rules directory is not a directory\n{NAME_IT}"),

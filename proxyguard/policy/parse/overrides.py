@@ -114,7 +114,11 @@ OVERRIDE: Final = KeyTable(
         "mode": Key(MODE, "`enforce`, `shadow` or `off`."),
         "limit": Key(replace(RAW, takes="limit", schema=LIMITS.schema(minProperties=1)), "Another `rate` or `burst`."),
         "action": Key(ACTION, "Another action that does the same to a request: refuse it, let it pass, or give it points."),
-        "expires": Key(MOMENT, "The day (00:00 UTC) or time from which on the rule is not looked at."),
+        "expires": Key(
+            MOMENT,
+            "The day (00:00 UTC) or time from which on the rule is not looked at.",
+            examples=("2026-07-01", "2026-07-01T18:00Z"),
+        ),
     },
 )
 

@@ -26,7 +26,7 @@ from proxyguard.tools.scaffold.merge import Conflict, merged
 RECORD: Final = ".bundled"
 
 
-class State(StrEnum):
+class CopyState(StrEnum):
     """What an update does with a file, in the words that the operator reads."""
 
     NEW = "new in this version"
@@ -43,7 +43,7 @@ class FileChange:
     """A file of which this version has another text. `result` is what it becomes; None: it goes, or is not there."""
 
     name: str
-    state: State
+    state: CopyState
     ours: str | None
     result: str | None
     recorded: str | None
@@ -93,16 +93,16 @@ def _change(name: str, base: str | None, new: str | None, ours: str | None) -> F
         return None
     if new is None:
         goes = ours in {None, base}
-        return FileChange(name, State.REMOVED if goes else State.KEPT, ours, None if goes else ours, None)
+        return FileChange(name, CopyState.REMOVED if goes else CopyState.KEPT, ours, None if goes else ours, None)
     if ours is None:
-        state = State.NEW if base is None else State.DELETED
+        state = CopyState.NEW if base is None else CopyState.DELETED
         return FileChange(name, state, None, new if base is None else None, new)
     if ours in {base, new}:
-        return FileChange(name, State.CHANGED, ours, new, new)
+        return FileChange(name, CopyState.CHANGED, ours, new, new)
     result = merged(base or "", ours, new)
     if isinstance(result, Conflict):
-        return FileChange(name, State.CONFLICT, ours, ours, base, result.line)
-    return FileChange(name, State.MERGED, ours, result, new)
+        return FileChange(name, CopyState.CONFLICT, ours, ours, base, result.line)
+    return FileChange(name, CopyState.MERGED, ours, result, new)
 
 
 def update(directory: Path, found: list[FileChange]) -> None:
