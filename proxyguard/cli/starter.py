@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -17,11 +16,9 @@ from proxyguard.cli.rules import loaded_or_usage, rules_option
 from proxyguard.cli.schema import SCHEMA_FILE, schema_text
 from proxyguard.core.problems import Fault, format_report
 from proxyguard.policy.bundled import BUNDLED_WORD
-from proxyguard.policy.load import rule_files
+from proxyguard.policy.load import load_policy, rule_files
 from proxyguard.policy.model import Policy, RuleSet
-from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.parse.limits import PERIODS
-from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.testing.runner import run_tests
 from proxyguard.tools.lint.fixes import replace_file
@@ -170,7 +167,7 @@ def _write(directory: Path, name: str, rule: NewRule) -> None:
             f"error: a rule cannot be added to {path}: {error}\n  hint: name another file with --file, or add this by hand:\n"
             + "\n".join(f"  {line}" for line in rule.rule_lines())
         )
-    _prove(directory, path, text, policy, rule.name)
+    _prove(directory, path, text, rule.name)
     try:
         replace_file(path, text.encode())
     except OSError as error:
@@ -197,25 +194,16 @@ def _set_name(path: Path, policy: Policy) -> str:
     return plain if plain not in taken else f"{plain}-rules"
 
 
-def _prove(directory: Path, path: Path, text: str, policy: Policy, name: str) -> None:
+def _prove(directory: Path, path: Path, text: str, name: str) -> None:
     """End the program, with nothing written, when there are problems, a test fails, or another rule decides before."""
-    rule_set, problems = parse_rule_set(text, str(path), ListFiles(directory))
-    if rule_set is None:
-        fail(f"{format_report(problems)}nothing was written")
-    policy = _with_file(policy, rule_set)
-    its_tests = tuple(test for test in rule_set.tests if any(step.expect.rule == name for step in test.steps))
-    among_all = RuleSet(name="new:", file=rule_set.file, tests=its_tests)  # without rules: judged with all files together
-    failures = run_tests(policy) or run_tests(replace(policy, rule_sets=(*_without_tests(policy), among_all)))
+    loaded = load_policy(directory, {path: text.encode()})
+    if loaded.policy is None:
+        fail(f"{format_report(loaded.problems)}nothing was written")
+    policy = loaded.policy
+    its_tests = (test for each in policy.rule_sets for test in each.tests if any(step.expect.rule == name for step in test.steps))
+    among_all = RuleSet(name="new:", file=str(path), tests=tuple(its_tests))  # without rules: judged with all files together
+    without_tests = (replace(each, tests=()) for each in policy.rule_sets)
+    failures = run_tests(policy) or run_tests(replace(policy, rule_sets=(*without_tests, among_all)))
     if failures:
         report = format_report(failure.problem for failure in failures)
         fail(f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)")
-
-
-def _without_tests(policy: Policy) -> Iterator[RuleSet]:
-    return (replace(each, tests=()) for each in policy.rule_sets)
-
-
-def _with_file(policy: Policy, rule_set: RuleSet) -> Policy:
-    others = [each for each in policy.rule_sets if each.file != rule_set.file]
-    ordered = sorted((*others, rule_set), key=lambda each: (not each.common, each.file))
-    return replace(policy, rule_sets=tuple(ordered))

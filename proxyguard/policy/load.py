@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -56,9 +56,10 @@ class LoadResult(NamedTuple):
 def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> LoadResult:
     """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given.
 
-    `instead` is what files would hold: it is read in the place of what they hold.
+    `instead` is what files would hold, there or not: it is read in the place of what they hold.
     """
     paths, problems = rule_files(directory)
+    paths = _in_order({*paths, *instead}, directory)
     try:
         field_types()
     except PolicyError as error:
@@ -116,11 +117,15 @@ def rule_files(directory: Path) -> tuple[list[Path], list[Problem]]:
         what = "is not a directory" if directory.exists() else "does not exist"
         return found, [Problem(str(directory), 0, 0, f"the rules directory {what}", WHERE_HINT)]
     _collect(directory, 0, found, problems)
-    found.sort(key=lambda path: path.relative_to(directory).as_posix())
+    found = _in_order(found, directory)
     if len(found) > MAX_FILES:
         problems.append(Problem(str(directory), 0, 0, f"{len(found)} rule files", f"at most {MAX_FILES}"))
         found = []
     return found, problems
+
+
+def _in_order(paths: Iterable[Path], directory: Path) -> list[Path]:
+    return sorted(paths, key=lambda path: path.relative_to(directory).as_posix())
 
 
 def _collect(directory: Path, level: int, found: list[Path], problems: list[Problem]) -> None:

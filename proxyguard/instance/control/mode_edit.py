@@ -21,7 +21,7 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
 from proxyguard.instance.children import let_in_termination
-from proxyguard.instance.control.override_edit import importing_file, overriding_file, with_override
+from proxyguard.instance.control.override_edit import has_faults, importing_file, overriding_file, with_override
 from proxyguard.instance.loaded_rules import RulesRejected, load_tested
 from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
@@ -134,6 +134,8 @@ def _texts(directory: Path, rule: str) -> dict[Path, str]:
 def _overriding(path: Path, text: str, rule: str, mode: Mode) -> Edited:
     """The edit of what a file says about a rule that it has not itself. Raises EditError."""
     edit = with_override(text, rule, mode, path)
+    if has_faults(text, path):
+        raise EditError(f"{path}: the file has faults of its own; see proxyguard check")
     if edit is None:
         hint = f"write by hand: override: {{{rule}: {{mode: {mode}}}}}"
         raise EditError(f"{path}: the file is written in a way that only a person can change safely\n  hint: {hint}")

@@ -45,6 +45,11 @@ def importing_file(rule: str, files: dict[Path, str]) -> Path | None:
     return None
 
 
+def has_faults(text: str, path: Path) -> bool:
+    """Whether the file is refused as it is."""
+    return bool(_parsed(text, path).report.count)
+
+
 def with_override(text: str, rule: str, mode: Mode, path: Path) -> OverrideEdit | None:
     """The file with the override; None when it is written in a way that only a person can change safely."""
     root = read_yaml(text, Report(str(path)))

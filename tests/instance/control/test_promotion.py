@@ -160,6 +160,20 @@ def test_a_refusal_lists_the_networks_and_changes_nothing(rules: Path) -> None:
     assert run(rules, story).file == RULES
 
 
+def test_a_dry_run_tries_the_rules_as_the_promotion_does(rules: Path) -> None:
+    (rules / "99.yaml").write_text("name: whole\ntests: [{request: {user_agent: curl/8}, expect: pass by default}]\n")
+
+    async def story(instance: Instance) -> None:
+        told = await instance.tell("promote", rule="no-curl", dry_run=True)
+        assert told["would"] == "refuse"
+        assert told["lines"][-1] == "not changed: with no-curl in enforce the rules are refused"
+        with pytest.raises(CommandError, match="not changed: with no-curl in enforce the rules are refused"):
+            await instance.tell("promote", rule="no-curl", force=True)
+        assert instance.reloader.last["result"] == "loaded at start"
+
+    assert run(rules, story).file == RULES
+
+
 def test_a_watched_rule_that_stops_too_many_goes_back_in_memory_and_in_the_file(rules: Path) -> None:
     async def story(instance: Instance) -> None:
         instance.seen(30, "signed-in", stops=20)  # of an earlier time, forgotten at the promotion
