@@ -243,6 +243,7 @@ def test_every_rule_is_promoted_and_demoted(tmp_path: Path) -> None:
     assert run_tests(policy) == ()
 
 
+@pytest.mark.slow
 def test_what_is_tried_before_a_promotion_is_what_a_reload_does(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     copytree(BUNDLED_RULES, rules)
