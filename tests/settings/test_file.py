@@ -113,6 +113,11 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "bounds.buffer_size": ("1MiB", 1024**2),
     "bounds.http2_streams": ("50", 50),
     "bounds.http2_resets": ("20", 20),
+    "refusal_page.site_name": ("Example", "Example"),
+    "refusal_page.logo": ("/logo.svg", "/logo.svg"),
+    "refusal_page.contact": ("help@example.org", "help@example.org"),
+    "refusal_page.link": ("https://example.org/help", "https://example.org/help"),
+    "refusal_page.language": ("ja", "ja"),
     "tarpit.connections": ("500", 500),
     "tarpit.per_network": ("5", 5),
     "tarpit.hold": ("20s", 20.0),
@@ -168,7 +173,15 @@ def test_a_setting_goes_where_it_belongs(path: str, text: str, expected: object)
 
 
 def test_every_setting_is_in_the_table_above_or_below() -> None:
-    below = {"upstream", "upstream_connections", "sites", "certificate.chain", "certificate.key", "key_secret_file"}
+    below = {
+        "upstream",
+        "upstream_connections",
+        "sites",
+        "certificate.chain",
+        "certificate.key",
+        "key_secret_file",
+        "refusal_page.template",
+    }
     below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "health"}
     assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
 

@@ -41,7 +41,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Listen, Settings
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
-from proxyguard.http.page_template import load_page_template
+from proxyguard.http.page_template import TemplateFault, load_page_template
 from proxyguard.http.responses import TARPIT_BODY
 from proxyguard.policy.sites import HostTable
 from proxyguard.telemetry.accept_errors import LINE_SECONDS, AcceptErrors
@@ -98,7 +98,10 @@ class Front:
     async def start(self) -> None:
         """Bind and listen. Raises OSError (with a message for the operator) when an address or a certificate cannot be used."""
         settings = self._settings
-        load_page_template()
+        try:
+            load_page_template(settings.refusal_page.template)
+        except TemplateFault as fault:
+            raise ListenFault(f"refusal_page.template: {fault}") from fault
         runtime = self._build(asyncio.get_running_loop())
         self._sockets = list(self._given)
         try:
