@@ -1,4 +1,4 @@
-"""The languages that refused people are answered in: one TOML file each, all with the same keys; and which one a client prefers.
+"""The languages that refused people are answered in, one TOML file each, and which one a client prefers.
 
 Texts are data; numbers, spans of time and moments in other languages than English come from CLDR, through Babel, which is loaded
 when the first such page is made. Knows nothing of pages.
