@@ -52,26 +52,36 @@ class Fault(Exception):
 
 
 class Report:
-    """Collects the problems of one file."""
+    """Collects the problems of one file. `is_partial`: some of it could not be read, so what seems to be missing may be there."""
 
-    __slots__ = ("file", "left_out", "problems")
+    __slots__ = ("_muted", "_unsaid", "file", "is_partial", "left_out", "problems")
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.is_partial = False
+        self._muted: set[int] = set()
+        self._unsaid = 0
         self.problems: list[Problem] = []
         self.left_out = 0
 
     def add(self, line: int, column: int, message: str, hint: str = "") -> None:
         """Record a problem; beyond MAX_PROBLEMS_PER_FILE only count it."""
+        if line in self._muted:
+            self._unsaid += 1
+            return
         if len(self.problems) < MAX_PROBLEMS_PER_FILE:
             self.problems.append(Problem(self.file, line, column, message, hint))
         else:
             self.left_out += 1
 
+    def mute(self, line: int) -> None:
+        """Record no further problem of a line: it has one that makes others."""
+        self._muted.add(line)
+
     @property
     def count(self) -> int:
         """How many problems were added, those included that were only counted."""
-        return len(self.problems) + self.left_out
+        return len(self.problems) + self.left_out + self._unsaid
 
     def finished(self) -> tuple[Problem, ...]:
         """Every problem found in the file, in order of place."""

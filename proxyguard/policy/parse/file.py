@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Problem, Report
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
-from proxyguard.core.yaml.nodes import Node, read_yaml
+from proxyguard.core.yaml.nodes import Node, read_as_far_as_possible
 from proxyguard.core.yaml.values import complain, read_name, report_fault
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import RuleSet
@@ -42,9 +42,9 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     """Read one rule file, without comparing its names with each other or those of other files."""
     report = Report(file)
     parsed = ParsedFile(report)
-    root = read_yaml(text, report)
+    root = read_as_far_as_possible(text, report)
+    parsed.readable = root is not None and not report.is_partial
     if root is None:
-        parsed.readable = False
         return parsed
     lists = Lists(report, list_files)
     conditions = ConditionReader(report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses)
@@ -53,9 +53,9 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     except Fault as fault:
         report_fault(report, root, fault)
         return parsed
-    if not found.nodes.keys() & CONTENT:
+    if not found.nodes.keys() & CONTENT and not report.is_partial:
         complain(report, root, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
-    if found.is_sound:
+    if found.is_sound and not report.count:
         parsed.rule_set = RuleSet(**found.attributes(file=file))
     return parsed
 

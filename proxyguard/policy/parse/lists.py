@@ -116,6 +116,8 @@ class Lists:
             if source is None:
                 raise Reported
             return source
+        if self._report.is_partial:
+            raise Reported  # it may stand in what could not be read
         if not name:
             raise Fault("$ without the name of a list", "write $$ for a text that begins with $")
         near = nearest(name, self._sources)
