@@ -121,6 +121,8 @@ class KeyTable:
                 value = key.kind.read(nodes[name], report, called, around)
                 if value is not None:
                     found.values[name] = value
+                elif key.attribute is not None:
+                    found.is_complete = False
             elif key.required and report.is_partial:
                 found.is_complete = False
             elif key.required and not is_silent:
@@ -152,7 +154,7 @@ class Found:
     nodes: dict[str, Node] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     is_complete: bool = True
-    """Whether all that is required is there; it may stand in a part of the file that could not be read."""
+    """Whether all that is required has a value; it may stand in a part of the file that could not be read."""
 
     @property
     def is_sound(self) -> bool:
