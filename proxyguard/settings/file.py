@@ -7,16 +7,14 @@ As strict as rule files: unknown keys and variables are problems with the neares
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
-from proxyguard.core.settings import Certificate, Listen, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_possible
@@ -62,9 +60,7 @@ def read_settings(
     return found.problems or found.settings
 
 
-def read_as_given(
-    config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None
-) -> SettingsAsGiven:
+def read_as_given(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> SettingsAsGiven:
     """The settings as far as they can be read, what is wrong with them, and where each was given.
 
     `config` None means $PROXYGUARD_CONFIG, else `proxyguard.yaml` if there is one. `overrides` are texts by setting, such as
@@ -242,12 +238,6 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         _complain(given["store.url"], "store.url is set without key_secret", hint)
     if "store.url" in given and "store.snapshot" in given:
         _complain(given["store.snapshot"], "store.snapshot is set beside store.url", "the server keeps the counts; leave it out")
-    for site in settings.sites:
-        for upstream in site.upstreams:
-            if any(_is_own(upstream, listen) for listen in settings.listen):
-                at = next(path for path in ("sites", "upstream", "listen") if path in given)
-                hint = "requests would go round in circles; name the web server behind it"
-                _complain(given[at], f"the upstream {upstream} is where proxyguard itself listens", hint)
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
@@ -259,26 +249,6 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         place = given.get(smaller) or given.get(larger)
         if low > high and place is not None:
             _complain(place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole")
-
-
-def _is_own(upstream: Upstream, listen: Listen) -> bool:
-    """Whether a connection to the upstream would come to this listener, as far as that shows without asking a name server."""
-    if upstream.path or listen.path:
-        return upstream.path == listen.path
-    if upstream.port != listen.port:
-        return False
-    host = "127.0.0.1" if upstream.host == "localhost" else upstream.host
-    if host in (listen.host, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return True
-    if listen.host not in ("0.0.0.0", "::", "localhost"):  # noqa: S104 - compared, not bound
-        return False
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            ip_address(host)
-            probe.bind((host, 0))
-        except (OSError, ValueError):
-            return False
-    return listen.host != "localhost" or host.startswith(("127.", "::1"))
 
 
 def _complain(given: GivenSetting, message: str, hint: str) -> None:

@@ -323,12 +323,6 @@ def test_what_kubernetes_and_others_set_is_not_ours(name: str) -> None:
 
 
 CONTRADICTIONS = {
-    "{listen: 0.0.0.0:80, upstream: http://127.0.0.1}": "32: the upstream http://127.0.0.1:80 is where proxyguard itself listens",
-    "{listen: '[::]:80', upstream: http://localhost}": "31: the upstream http://localhost:80 is where proxyguard itself listens",
-    "{listen: ['127.0.0.1:1', '10.0.0.1:80'], upstream: ['http://a', 'http://10.0.0.1']}":
-        "52: the upstream http://10.0.0.1:80 is where proxyguard itself listens",
-    "{listen: unix:/run/a, upstream: unix:///run/a}": "33: the upstream unix:/run/a is where proxyguard itself listens",
-    "upstream: http://127.0.0.1:8080": "11: the upstream http://127.0.0.1:8080 is where proxyguard itself listens",
     "trust: {header: x-real-ip}": "17: trust.header is set, but no peer is trusted",
     "trust: {proxy_protocol: true}": "25: trust.proxy_protocol is set, but no peer is trusted",
     "bounds: {field_size: 64KiB}": "22: bounds.field_size (65536) is more than bounds.head_size (32768)",

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.admission import Admission
-from proxyguard.adapters.mitmproxy.capacity import Capacity, capacity_of, files_wanted, warn_of_lowered
+from proxyguard.adapters.mitmproxy.capacity import Capacity, capacity_of, files_wanted, note_lowered
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.embed import Embedding, LayerFactory, Stack
 from proxyguard.adapters.mitmproxy.listener import (
@@ -255,7 +255,7 @@ def measure_room(bounds: Bounds, sites: int) -> Capacity:
     if files < 0:  # no limit at all
         files = wanted
     capacity = capacity_of(bounds, files, sites)
-    warn_of_lowered(bounds, capacity, files)
+    note_lowered(bounds, capacity, files)
     return capacity
 
 
