@@ -79,6 +79,7 @@ def _checked(found: SettingsAsGiven) -> LoadedRules:
     """
     weighed = check_settings(found, starts=True)
     problems = [*found.problems, *(each.problem for each in weighed if each.weight is Weight.FATAL)]
+    of_settings = len(problems)
     loaded = None
     try:
         if found.is_known("rules"):
@@ -91,7 +92,7 @@ def _checked(found: SettingsAsGiven) -> LoadedRules:
             "  hint: --upstream http://127.0.0.1:9000, or `upstream:` in proxyguard.yaml"
         )
     if problems or loaded is None:
-        what = "these settings" if len(problems) > len(found.problems) or found.problems else "these rules"
+        what = "these rules" if not of_settings else "these settings" + (" and rules" if len(problems) > of_settings else "")
         fail(f"{format_report(problems)}\nproxyguard does not start with {what}.")
     configure_logging()
     for each in weighed:

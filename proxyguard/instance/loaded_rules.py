@@ -9,6 +9,7 @@ from proxyguard.core.problems import Problem, format_report
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy
+from proxyguard.policy.parse.kept_lists import KeptLists
 from proxyguard.policy.testing.runner import run_tests
 
 
@@ -33,15 +34,19 @@ class RulesRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """A policy that was read without a problem and passes its own tests, and the files it came from."""
+    """A policy that was read without a problem and passes its own tests, and the files it came from.
+
+    `stale` says what is wrong with lists that are in it with their content of before.
+    """
 
     policy: Policy
     files: tuple[Path, ...]
+    stale: tuple[Problem, ...] = ()
 
 
-def load_tested(rules: Path) -> LoadedRules:
-    """Read a rules directory and run the tests in its files. Raises RulesRejected."""
-    loaded = load_policy(rules)
+def load_tested(rules: Path, kept: KeptLists | None = None) -> LoadedRules:
+    """Read a rules directory and run the tests in its files; `kept` has what lists held before. Raises RulesRejected."""
+    loaded = load_policy(rules, kept)
     if loaded.policy is None or loaded.problems:
         raise RulesRejected(loaded.problems, loaded.files)
     try:
@@ -50,4 +55,4 @@ def load_tested(rules: Path) -> LoadedRules:
         raise RulesRejected((Problem(str(rules), 0, 0, str(error)),), loaded.files) from error
     if failures:
         raise RulesRejected(tuple(failure.problem for failure in failures), loaded.files)
-    return LoadedRules(loaded.policy, loaded.files)
+    return LoadedRules(loaded.policy, loaded.files, loaded.stale)

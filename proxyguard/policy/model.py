@@ -70,6 +70,8 @@ class TextKind(StrEnum):
     PREFIX = "prefix"
     SUFFIX = "suffix"
     CONTAINS = "contains"
+    CONTAINS_ANY = "contains_any"
+    """As `contains`, ASCII case ignored; the text is in lower case. For long lists."""
     WORD = "word"
     """The text as a whole token: not preceded or followed by an ASCII letter or digit; ASCII case ignored."""
     GLOB = "glob"

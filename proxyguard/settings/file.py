@@ -19,7 +19,7 @@ from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_possible
 from proxyguard.core.yaml.values import not_what
-from proxyguard.policy.parse.lists import reason
+from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.settings.given import GivenSetting, SettingsAsGiven
 from proxyguard.settings.table import BY_PATH, BY_VARIABLE, GROUPS, OTHER_VARIABLES, PREFIX, Setting
 
@@ -85,7 +85,8 @@ def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Readin
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        report.add(0, 0, f"the settings file cannot be read: {reason(error)}", "name it with --config or PROXYGUARD_CONFIG")
+        hint = neighbour(path) or "name it with --config or PROXYGUARD_CONFIG"
+        report.add(0, 0, f"the settings file cannot be read: {reason(error)}", hint)
         return
     if len(data) > MAX_FILE_BYTES:
         report.add(1, 1, f"the settings file has more than {MAX_FILE_BYTES // 1024 // 1024} MiB")

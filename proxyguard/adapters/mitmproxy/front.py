@@ -159,6 +159,10 @@ class Front:
         if self._certificates is not None:
             self._certificates.refresh()
 
+    def certificate_ends(self) -> list[float]:
+        """When the certificates end that are served, the first first, in Unix seconds."""
+        return self._certificates.ends() if self._certificates is not None else []
+
     def stats(self) -> dict[str, int]:
         """What is held at the moment."""
         runtime = self._runtime
@@ -213,7 +217,7 @@ class Front:
         )
         protocols = (b"h2", b"http/1.1") if self._http2_layer is not None else (b"http/1.1",)
         try:
-            self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
+            self._certificates = Certificates(settings.sites, protocols, clock)
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(services, self._certificates, self._http2_layer))

@@ -1,4 +1,4 @@
-"""Addresses that cannot be what was meant: listeners that meet, upstreams that are proxyguard itself, proxies that are everybody."""
+"""Addresses that cannot be meant: listeners that meet, upstreams that are proxyguard itself, proxies that are everybody."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -158,7 +159,7 @@ def _dates(leaf: crypto.X509, now: float) -> Iterator[CertificateTrouble]:
 
 def _chain(chain: list[crypto.X509]) -> Iterator[CertificateTrouble]:
     """Whether each certificate is signed by the next, and whether the one that signed the first is there at all."""
-    for number, (one, following) in enumerate(zip(chain, chain[1:], strict=False), 1):
+    for number, (one, following) in enumerate(pairwise(chain), 1):
         if one.get_issuer() != following.get_subject():
             message = f"has a certificate in place {number + 1} that did not sign the one before it"
             hint = "the site's certificate first, then the one that signed it, and so on; some clients refuse another order"
