@@ -38,8 +38,8 @@ def test_what_is_lowered_is_said_with_what_to_do(bounds: Bounds, level: int, cap
     assert record.levelno == level
     assert record.message == (
         f"2048 open files allow bounds.connections 1344 (of {bounds.connections}), bounds.connections_per_network 336 (of 2000), "
-        "bounds.requests 1792 (of 40000), bounds.requests_per_network 224 (of 2000); allow 65536 files: ulimit -n 65536 in a shell, "
-        "LimitNOFILE=65536 in a systemd unit, ulimits: {nofile: 65536} in compose.yaml; or lower the bound"
+        "bounds.requests 1792 (of 40000), bounds.requests_per_network 224 (of 2000); allow 65536 files: ulimit -n 65536 in a "
+        "shell, LimitNOFILE=65536 in a systemd unit, ulimits: {nofile: 65536} in compose.yaml; or lower the bound"
     )
 
 

@@ -83,7 +83,7 @@ def test_there_are_a_hundred_and_none_ends_well_by_accident() -> None:
     only_warned = {
         "rule-after-the-one-that-decides", "googlebot-allowed-by-name", "everybody-as-client", "everything-allowed",
         "list-that-is-empty", "list-with-host-bits", "settings-trust-in-everybody", "settings-trust-in-everybody-by-halves",
-        "settings-admin-open-to-all", "settings-more-connections-than-files", "certificate-of-another-host",
+        "settings-more-connections-than-files", "certificate-of-another-host",
     }  # fmt: skip
     assert {name for name, end in ends.items() if end == "=== exit 0"} == only_warned
 

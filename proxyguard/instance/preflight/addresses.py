@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -32,9 +31,6 @@ def listeners(settings: Settings) -> Iterator[Concern]:
                 yield _meeting(earlier_key, earlier, key, one)
     for key, listen in everyone:
         yield from _unusable(key, listen)
-    if _is_open_to_all(settings.admin):
-        message = f"admin {settings.admin} can be reached from everywhere: it tells what is refused, and to whom"
-        yield Concern("admin", message, "127.0.0.1:9901, or an address that only your monitoring reaches", Weight.DOUBT)
 
 
 def _meeting(earlier_key: str, earlier: Listen, key: str, one: Listen) -> Concern:
@@ -91,17 +87,6 @@ def _unusable(key: str, listen: Listen) -> Iterator[Concern]:
                 if error.errno == errno.EADDRNOTAVAIL:
                     hint = "write an address of this machine (ip address shows them), or 0.0.0.0 for all of them"
                     yield Concern(key, f"{name} {listen}: this machine does not have the address {listen.host}", hint)
-
-
-def _is_open_to_all(admin: Listen) -> bool:
-    if admin.path:
-        return False
-    if admin.host in ANY:
-        return True
-    try:
-        return ip_address(admin.host).is_global
-    except ValueError:
-        return False
 
 
 def loops(settings: Settings) -> Iterator[Concern]:

@@ -63,8 +63,8 @@ CASES: dict[str, tuple[bytes, bytes, str]] = {
     "exchanged": (pem(OWN), certificate(OWN), "chain holds a key and no certificate; key holds a certificate and no key"),
     "empty": (b"", b"\n", "chain is empty; key is empty"),
     "a page of an error": (b"<html>", pem(OWN), "chain holds no certificate in PEM"),
-    "DER": (b"\x30\x82\x01\x02", b"\x30\x82\x01\x02", "chain is not in PEM but in another form, such as DER; "
-        "key is not in PEM but in another form, such as DER"),
+    "DER": (b"\x30\x82\x01\x02", b"\x30\x82\x01\x02",
+        "chain is not in PEM but in another form, such as DER; key is not in PEM but in another form, such as DER"),
     "damaged": (certificate(OWN).replace(b"M", b"N"), pem(OWN), "chain has a certificate that cannot be read"),
     "a damaged key": (certificate(OWN), pem(OWN)[:60] + pem(OWN)[-30:],
         "key cannot be read: it is damaged, or of a kind that TLS does not know"),

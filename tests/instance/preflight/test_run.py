@@ -57,8 +57,6 @@ CASES = {
     "listen: 192.0.2.77:18080\n": "1:9 FATAL: listen 192.0.2.77:18080: this machine does not have the address 192.0.2.77",
     "listen: web.internal:18080\n": "1:9 FATAL: listen web.internal:18080: the name web.internal has no address here",
     "listen: unix:/nowhere/at/all.sock\n": "1:9 FATAL: listen unix:/nowhere/at/all.sock: there is no folder /nowhere/at",
-    "admin: 0.0.0.0:19901\n":
-        "1:8 DOUBT: admin 0.0.0.0:19901 can be reached from everywhere: it tells what is refused, and to whom",
     "upstream: http://localhost:8080\n":
         "1:11 FATAL: the upstream http://localhost:8080 is where proxyguard itself listens (0.0.0.0:8080)",
     "upstream: ['http://192.0.2.1', 'http://this-machine.example:8080']\n":
