@@ -43,6 +43,7 @@ class _Reading:
     given: dict[str, GivenSetting] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
     """Settings that were given and have no value, as it is wrong."""
+    file: str = ""
     is_partial: bool = False
     """Whether some of the file could not be read."""
 
@@ -72,7 +73,8 @@ def read_as_given(config: Path | None, environ: Mapping[str, str], overrides: Ma
     _from_overrides(overrides or {}, reading)
     settings = _assembled(reading)
     problems = tuple(problem for report in reading.reports for problem in report.finished())
-    return SettingsAsGiven(settings, problems, reading.given, frozenset(reading.faulty), not reading.is_partial)
+    faulty = frozenset(reading.faulty)
+    return SettingsAsGiven(settings, problems, reading.given, faulty, not reading.is_partial, reading.file or "settings")
 
 
 def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Reading) -> None:
@@ -81,6 +83,7 @@ def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Readin
     if named is None and not path.exists():
         return
     report = reading.report(str(path))
+    reading.file = report.file
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from proxyguard.core.problems import Problem, Report
 from proxyguard.core.settings import Settings
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence
-
-UNNAMED: Final = "settings"
-"""The place of a setting that nobody gave: it has its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +36,8 @@ class SettingsAsGiven:
     given: Mapping[str, GivenSetting]
     faulty: frozenset[str]
     is_whole: bool
+    file: str = "settings"
+    """The settings file, which is the place of what nobody gave; this word when there is none."""
 
     def problem(self, key: str, message: str, hint: str = "") -> Problem:
         """A problem at the place of a setting; `sites.1.certificate.key` is a part of the second site.
@@ -49,7 +47,7 @@ class SettingsAsGiven:
         name, below = self._name_of(key)
         given = self.given.get(name)
         if given is None:
-            return Problem(UNNAMED, 0, 0, message, hint)
+            return Problem(self.file, 0, 0, message, hint)
         node = given.node
         for part in below:
             inner = _part_of(node, part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from proxyguard.core.settings import Settings
 from proxyguard.limits.stores.nodes import StoreUrl, fault_of
@@ -28,7 +29,7 @@ async def probe_store(settings: Settings, seconds: float) -> tuple[str, str] | N
     except TimeoutError:
         return f"{place} does not answer within {seconds:g} s", "is it running, and is a firewall between them?"
     except (OSError, StoreUnavailable) as error:
-        why = fault_of(error)
+        why = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else fault_of(error)
         return f"{place} cannot be used: {why}", _hint(why)
     finally:
         await transport.disconnect()

@@ -51,7 +51,7 @@ CASES = {
     "listen: 127.0.0.1:18080\nadmin: 127.0.0.1:18080\n":
         "2:8 FATAL: admin (127.0.0.1:18080) and listen (127.0.0.1:18080) are the same address",
     "listen: ['127.0.0.1:18080', '0.0.0.0:18080']\n": "1:29 FATAL: listen has 0.0.0.0:18080, which 127.0.0.1:18080 takes already",
-    "listen: '[::]:9901'\n": "settings FATAL: admin (127.0.0.1:9901) and listen ([::]:9901) are the same address",
+    "listen: '[::]:9901'\n": "proxyguard.yaml FATAL: admin (127.0.0.1:9901) and listen ([::]:9901) are the same address",
     "listen: localhost:18080\nadmin: 127.0.0.1:18080\n":
         "2:8 FATAL: admin (127.0.0.1:18080) and listen (localhost:18080) are the same address",
     "listen: 192.0.2.77:18080\n": "1:9 FATAL: listen 192.0.2.77:18080: this machine does not have the address 192.0.2.77",
