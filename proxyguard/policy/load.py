@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import Fault, Problem
-from proxyguard.core.yaml.nodes import MAX_BYTES
+from proxyguard.core.yaml.decoding import MAX_BYTES
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.fields.registry import field_types

@@ -7,10 +7,8 @@ several documents, cycles and absurd sizes are problems with a place. Knows noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -18,10 +16,8 @@ from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave 
 
 from proxyguard.core.problems import Report, quoted
 from proxyguard.core.yaml.blocks import MAX_LINES, Block, blocks_of, without
+from proxyguard.core.yaml.decoding import decoded
 from proxyguard.core.yaml.syntax_errors import syntax_words
-
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""One file. 50,000 rules of 300 bytes; libyaml needs about 3 s for that."""
 
 MAX_DEPTH: Final = 40
 """Levels of nesting: conditions nested 30 deep still fit, and no recursion of ours comes near Python's limit."""
@@ -30,12 +26,6 @@ MAX_NODES: Final = 4_000_000
 """Nodes after aliases are followed; stops an alias bomb (a few lines that stand for billions of values)."""
 
 MAX_KEY_CHARACTERS: Final = 512
-
-MAX_ODD: Final = 20
-"""Lines with bytes or characters that no text has, each of which is reported; a file of another kind is full of them."""
-
-_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What YAML 1.2 section 5.1 leaves out."""
 
 
 @dataclass(slots=True)
@@ -100,7 +90,7 @@ def read_as_far_as_possible(data: bytes | str, report: Report) -> Node | None:
 
     Blocks with a fault of syntax are left out; the report is partial then. None when nothing can be read.
     """
-    text = _decoded(data, report)
+    text = decoded(data, report)
     if text is None:
         return None
     try:
@@ -336,50 +326,6 @@ def _join(first: Node, second: Node) -> None:
 
 
 _LONG: Final = "write long lists into a file of their own: {file: lists/NAME.txt}"
-
-
-def _decoded(data: bytes | str, report: Report) -> str | None:
-    if len(data) > MAX_BYTES:
-        hint = "split the file, or move long lists into {file: lists/NAME.txt}"
-        report.add(1, 1, f"the file has more than {MAX_BYTES // 1024 // 1024} MiB", hint)
-        return None
-    if isinstance(data, bytes):
-        text = _as_text(data.removeprefix(b"\xef\xbb\xbf"), report)
-        if text is None:
-            return None
-    else:
-        text = data.removeprefix("\ufeff")
-    for bad in islice(_UNPRINTABLE.finditer(text), MAX_ODD):
-        line, column = text_place(text, bad.start())
-        message = f"the control character U+{ord(bad[0]):04X} cannot stand in YAML"
-        report.add(line, column, message, "delete it; editors show it as a blank or a box")
-    return _UNPRINTABLE.sub(" ", text)
-
-
-def _as_text(data: bytes, report: Report) -> str | None:
-    """The text of UTF-8. Lines that are none are reported, and nothing more is said about them. None: it is UTF-16."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        report.add(1, 1, f"not UTF-8: byte 0x{data[0]:02x}", "save the file as UTF-8")
-        return None
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        lines = data.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            column = len(line[: error.start].decode("utf-8", "replace")) + 1
-            report.add(number, column, f"not UTF-8: byte 0x{line[error.start]:02x}", "save the file as UTF-8")
-            report.mute(number)
-            if len(report.problems) >= MAX_ODD:
-                break
-    return data.decode("utf-8", "replace")
-
-
-def text_place(text: str, offset: int) -> tuple[int, int]:
-    """The 1-based line and column of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 def _mark_of(error: yaml.MarkedYAMLError) -> Any:
