@@ -39,9 +39,10 @@ SHAPE_HINT: Final = (
 MAX_LEVELS: Final = 100
 
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_TABLE_HEAD: Final = re.compile(
-    r"[A-Za-z_ \"-]*(?:ip|cidr|network|prefix|address|subnet|range)[A-Za-z_ \"-]*[,;\t].*", re.IGNORECASE
-)
+_WORD: Final = r"(?:start|first|ip|cidr|net|network|prefix|address|subnet|range|block)"
+_TABLE_HEAD: Final = re.compile(rf'"?{_WORD}(?:[ _-]?{_WORD})?"?[,;\t].*', re.IGNORECASE)
+
+_SEPARATORS: Final = re.compile(r"[;,\t ]")
 
 
 def list_entries(text: str) -> ListEntries:
@@ -111,11 +112,16 @@ def _values(node: Any, shape: str) -> Iterator[Any]:
 
 def address_part(line: str) -> str:
     """The address in a line of a published list: before `;`, a comma, a tab or a blank; empty for a comment or a table's head."""
-    if line.startswith((";", "//", "--")) or _TABLE_HEAD.fullmatch(line):
+    if line.startswith(";") or _TABLE_HEAD.fullmatch(line):
         return ""
-    part = re.split(r"[;,\t ]", line, maxsplit=1)[0].strip("\"'")
+    part = _SEPARATORS.split(line, maxsplit=1)[0].strip("\"'")
     rest = line[len(part) :].lstrip()
     return line if rest.startswith("-") else part  # a range, which has a hint of its own
+
+
+def other_cells(line: str) -> list[str]:
+    """What else stands on the line of an address, as far as it could be another address."""
+    return [cell.strip("\"'") for cell in _SEPARATORS.split(line)[1:] if "." in cell or ":" in cell]
 
 
 def unreadable_as_list(text: str) -> Fault | None:

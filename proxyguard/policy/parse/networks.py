@@ -12,7 +12,7 @@ from typing import Final
 
 from proxyguard.core.address import MAX_NUMBER, V4_BASE, Network
 from proxyguard.core.problems import Fault, quoted
-from proxyguard.policy.parse.list_formats import address_part
+from proxyguard.policy.parse.list_formats import address_part, other_cells
 
 HINT: Final = "an address or a network: 192.0.2.10, 198.51.100.0/24, 2001:db8::/32, or the name of a list: $name"
 
@@ -44,6 +44,9 @@ def read_published(line: str) -> Network | None:
     text = address_part(line)
     if not text:
         return None
+    if text != line and any(map(_is_network, other_cells(line))):
+        hint = "one address or network a line; a range from one to the other is written as networks"
+        raise Fault(f"{quoted(line)} has several addresses", hint)
     try:
         return read_network(text)
     except Fault:

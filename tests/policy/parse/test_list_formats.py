@@ -49,6 +49,9 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a page": ("<!DOCTYPE html>\n<title>503 Service Unavailable</title>", "is a web page and no list: '503 Service Unavailable'"),
     "names": ("example.org\n", "'example.org' is not an address or a network"),
     "a range": ("192.0.2.1 - 192.0.2.2\n", "'192.0.2.1 - 192.0.2.2' is not an address or a network"),
+    "two on a line": ("192.0.2.1, 192.0.2.2\n", "'192.0.2.1, 192.0.2.2' has several addresses"),
+    "the ends of a range": ("192.0.2.0,192.0.2.255,US\n", "'192.0.2.0,192.0.2.255,US' has several addresses"),
+    "a sentence": ("Our network, London\n", "'Our network, London' is not an address or a network"),
     "a faulty entry of JSON": (
         '{"prefixes": [\n{"ipv4Prefix": "192.0.2.0/99"}]}',
         "n:2:17: error: '192.0.2.0/99' is not an address",
@@ -78,7 +81,6 @@ def test_a_bad_line_hides_no_other(tmp_path: Path) -> None:
 
 
 BROKEN: tuple[str | bytes, ...] = (
-    "",
     "192.0.2.300\n",
     '{"prefixes": [',
     "<html><title>502</title>",
