@@ -26,11 +26,14 @@ CONTAINS_ANY: Final = KeyTable(
         "file": Key(
             Kind(plain(lambda node, subject: read_text(node, subject, 1000)), "path", {"type": "string"}),
             "A list file beside the rule file, one text a line.",
+            examples=("lists/names.txt",),
         ),
         "texts": Key(
-            Kind(lambda node, _report, _subject, _around: items_of(node), "texts", _TEXTS), "The texts, or the names of lists."
+            Kind(lambda node, _report, _subject, _around: items_of(node), "texts", _TEXTS),
+            "The texts, or the names of lists.",
+            examples=("$names", ["scrapy", "$names"]),
         ),
-        "ignore_case": Key(TRUTH, "Whether upper and lower case are the same (ASCII letters)."),
+        "ignore_case": Key(TRUTH, "Whether upper and lower case are the same (ASCII letters).", examples=(True,)),
     },
 )
 

@@ -29,6 +29,7 @@ _MATCHER_EXAMPLES: Final[dict[str, list[Any]]] = {
     "prefix": ["/api/", ["/api/", "/feeds/"]],
     "suffix": [".example.org", [".css", ".js"]],
     "contains": ["/wp-admin/"],
+    "contains_any": [{"file": "lists/names.txt", "ignore_case": True}, ["scrapy", "$names"]],
     "word": ["curl", ["GPTBot", "CCBot"], "$names"],
     "glob": ["/download/*.zip"],
     "regex": [r"^/user/\d+$", r"(?i)\bChrome/\d+"],
