@@ -162,7 +162,7 @@ def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, 
     clock = findings.clock
     return LogPart(
         files=tuple(file.name for file in files),
-        formats=tuple(dict.fromkeys(file.format.name for file in files)),
+        formats=tuple(dict.fromkeys(file.format_name for file in files)),
         lines=journal.lines,
         requests=findings.requests,
         malformed=journal.malformed + findings.not_addresses,
@@ -174,7 +174,7 @@ def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, 
         restarts=clock.restarts,
         known=known,
         unknown=unknown,
-        notes=tuple(journal.notes),
+        notes=(*journal.notes, *(note for file in files for note in file.notes())),
     )
 
 
@@ -185,6 +185,7 @@ def _time_part(findings: Findings) -> TimePart:
 
 
 def _notes(findings: Findings) -> Iterable[str]:
+    yield from findings.notes
     total = findings.requests
     heaviest = max(findings.clients.rows.values(), key=lambda row: row.requests, default=None)
     if heaviest is not None and total >= MIN_REQUESTS and heaviest.requests > HEAVY_SHARE * total:

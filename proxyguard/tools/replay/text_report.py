@@ -150,10 +150,6 @@ def _reading(report: ReplayReport) -> Iterator[Line]:
             f"{counted(log.no_request, 'line')} without a request that rules would see: the front refuses malformed requests by "
             "itself, and a replay does not show that."
         )
-    if log.backwards > log.restarts:
-        notes.append(
-            f"{counted(log.backwards - log.restarts, 'line')} earlier than the one before: the clock stood still for them."
-        )
     if report.clients_folded:
         notes.append(
             f"{counted(report.clients_folded, 'client')} with few requests summed up; none of them is among the suspects."

@@ -111,7 +111,7 @@ def test_rules_with_problems_are_refused_with_the_report(rules: str, log: str) -
         (("LOG", "--logged-in", "("), 2, "cannot be compiled"),
         (("LOG", "--host", "a/b"), 2, "'a/b' is not a host"),
         (("LOG", "--format", "csv"), 2, "'csv' is not one of"),
-        (("LOG", "--format", "caddy"), 1, "no request could be read from 10 lines"),
+        (("LOG", "--format", "caddy"), 1, "it looks like combined: leave --format out"),
         (("LOG", "--format", "nginx-json"), 1, "is not in the format nginx-json"),
         (("/no/such/log",), 1, "/no/such/log: No such file or directory"),
         (("LOG", "--verified", "/no/such/list"), 1, "/no/such/list: "),

@@ -1,0 +1,115 @@
+"""The same traffic in every format, and behind every front, is the same traffic to a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.tools.replay.detect import Stated
+from proxyguard.tools.replay.formats.registry import NAMES
+from proxyguard.tools.replay.fronts.registry import FRONTS as KNOWN_FRONTS
+from proxyguard.tools.replay.judgeable import judgeable
+from proxyguard.tools.replay.knowledge import Knowledge
+from proxyguard.tools.replay.log_files import Journal, LogFile, in_time_order
+from proxyguard.tools.replay.logged_request import LoggedRequest
+from proxyguard.tools.replay.run import Findings, Replay
+from tests.tools.replay.lines import policy_of
+from tests.tools.replay.samples import FORMATS, FRONTS, Hit, Written, traffic
+
+TRAFFIC = traffic()
+
+POLICY = policy_of(
+    """\
+  - {name: curl, when: {user_agent: {word: curl}}, action: reject}
+  - {name: quotes, when: {user_agent: {contains: 'Say "hello" '}}, action: {tarpit: {hold: 60s}}}
+  - {name: cities, when: {user_agent: {contains: 東京}}, action: reject}
+  - {name: no-agent, when: {user_agent: absent, path: {prefix: /profiles/}}, action: drop}
+  - {name: query, when: {query.q: café}, action: reject, mode: shadow}
+  - {name: posts, when: {method: POST, client: 2001:db8::/32}, action: reject}
+  - {name: not-found, limit: {rate: 6/minute, count: {status: [404]}, per: [client]}, action: reject}
+  - {name: pages, when: {header.referer: absent}, limit: {rate: 4/minute, per: [client]}, action: reject, mode: shadow}
+"""
+)
+FRONTED = ("combined", "traefik", "haproxy", "iis", "aws-clb")
+
+
+def fronted(found: Written, front: str) -> Written:
+    before = FRONTS[front]
+    head = tuple(before(TRAFFIC[0], text) for text in found.head)
+    name = f"{found.case} behind {front}"
+    return found._replace(case=name, front=front, head=head, write=lambda hit: before(hit, found.write(hit)))
+
+
+CASES = [*FORMATS, *(fronted(found, front) for front in FRONTS for found in FORMATS if found.case in FRONTED)]
+
+
+def written(path: Path, case: Written, hits: Iterable[Hit] = TRAFFIC) -> LogFile:
+    path.write_text("\n".join([*case.head, *map(case.write, hits)]) + "\n", encoding="utf-8")
+    return LogFile(str(path), Stated(fields=case.fields))
+
+
+def totals(entries: Iterable[LoggedRequest], knowledge: Knowledge) -> dict[str, Any]:
+    """The sums of the rules that can be judged."""
+    cut = judgeable(POLICY, knowledge)
+    findings: Findings = Replay(compile_policy(cut.policy, secret=b"test"), host=b"www.example.org").run(entries)
+    return {
+        "requests": findings.requests, "clients": findings.clients.seen.count(), "stopped": findings.stopped.requests,
+        "networks": findings.clients.seen_networks.count(), "malformed": findings.not_addresses,
+        "rules": {key: (found.requests, found.clients.count()) for key, found in findings.rules.items()},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def as_combined(tmp_path_factory: pytest.TempPathFactory) -> list[LoggedRequest]:
+    log = written(tmp_path_factory.mktemp("combined") / "access.log", FORMATS[0])
+    return list(in_time_order([log], Journal(), None))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.case for case in CASES])
+def test_the_same_traffic_gives_the_same_totals(tmp_path: Path, case: Written, as_combined: list[LoggedRequest]) -> None:
+    log = written(tmp_path / "log", case)
+    assert (log.format.name, log.front.name if log.front else "") == (case.name, case.front)
+    journal = Journal()
+    entries = list(in_time_order([log], journal, None))
+    assert (journal.malformed, journal.no_request, journal.notes, log.notes()) == (0, 0, [], [])
+    knowledge = log.format.knowledge
+    for hit, found in zip(TRAFFIC, entries, strict=True):
+        headers = dict(found.headers)
+        assert (int(found.time), found.client.decode()) == (hit.time, hit.client)
+        assert (found.method.decode(), found.target.decode(), found.version) == (hit.method, hit.target, b"1.1")
+        assert (found.status, found.bytes_sent, found.user) == (hit.status, hit.size, False)
+        for name, sent in ((b"User-Agent", hit.agent), (b"Referer", hit.referer)):
+            if knowledge.headers is None or name.decode().lower() in knowledge.headers:
+                assert headers.get(name, b"-").decode() == sent
+    common = knowledge.common(as_combined_knowledge())
+    assert totals(entries, common) == totals(as_combined, common)
+
+
+def as_combined_knowledge() -> Knowledge:
+    from proxyguard.tools.replay.formats.apache import COMBINED_KNOWLEDGE  # noqa: PLC0415 - one use
+
+    return COMBINED_KNOWLEDGE
+
+
+def test_every_format_and_front_has_a_sample() -> None:
+    assert {case.name for case in FORMATS} | {"audit"} == set(NAMES)
+    assert set(FRONTS) == {front.name for front in KNOWN_FRONTS}
+    assert len(CASES) >= 60
+
+
+def test_the_traffic_has_what_is_hard() -> None:
+    assert len(TRAFFIC) >= 500
+    assert {hit.status // 100 for hit in TRAFFIC} == {2, 3, 4, 5}
+    assert totals_of_all()["stopped"] >= 100
+
+
+def totals_of_all() -> dict[str, Any]:
+    entries = [
+        LoggedRequest(hit.time, hit.client.encode(), hit.method.encode(), hit.target.encode(), b"1.1", (), status=hit.status)
+        for hit in TRAFFIC
+    ]
+    return totals(entries, as_combined_knowledge())
