@@ -61,8 +61,10 @@ class Order:
         for entry in entries:
             time = entry.time
             if time >= newest:
-                newest = time
                 waiting.append(entry)
+                if time == newest and len(waiting) < MAX_WAITING:
+                    continue  # nothing has become due
+                newest = time
             elif time < newest - far:
                 self._jump(time, newest)
                 yield from _drained(waiting, strayed)

@@ -11,6 +11,7 @@ from heapq import nlargest
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.units import counted
 from proxyguard.policy.model import Policy
 from proxyguard.tools.replay.judgeable import MAYBE, Unjudged
 from proxyguard.tools.replay.knowledge import Knowledge
@@ -195,12 +196,12 @@ def _notes(findings: Findings) -> Iterable[str]:
         )
     if findings.not_addresses:
         yield (
-            f"{findings.not_addresses:,} lines name their client by something that is not an address, and count as malformed; "
+            f"{counted(findings.not_addresses, 'line')} with a client that is not an address, counted as malformed; "
             "Apache writes host names when HostnameLookups is on."
         )
     if findings.clock.restarts:
         yield (
-            f"time ran far backwards {findings.clock.restarts} times: counters began anew each time. "
+            f"time ran far backwards {counted(findings.clock.restarts, 'time')}: counters began anew each time. "
             "Give several logs as several files, and they are merged by time."
         )
 

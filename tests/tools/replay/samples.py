@@ -276,7 +276,7 @@ def cloudfront(hit: Hit) -> str:
     return "\t".join(
         (
             hit.iso[:10], hit.iso[11:], "FRA2-C1", str(hit.size), hit.client, hit.method, "d111111abcdef8.cloudfront.net",
-            hit.path, str(hit.status), encoded(hit.referer), encoded(hit.agent), hit.query or "-", "-", "Miss", "SOX4xwn4XV6Q4rgb7XiVGOHms",
+            hit.path, str(hit.status), encoded(hit.referer), encoded(hit.agent), hit.query or "-", "-", "Miss", "SOX4xwn4XV6Q",
             HOST, "https", "23", "0.001", "-", "TLSv1.3", "TLS_AES_128_GCM_SHA256", "Miss", "HTTP/1.1",
         )
     )  # fmt: skip

@@ -63,7 +63,7 @@ def test_a_log_that_begins_again_begins_with_empty_counters(tmp_path: Path) -> N
     assert findings.clock.restarts == 1
     assert (report.log.first, report.log.last) == (START, START + 5000)
     [note] = report.notes
-    assert note.startswith("time ran far backwards 1 times: counters began anew each time. ")
+    assert note.startswith("time ran far backwards 1 time: counters began anew each time. ")
 
 
 def test_one_line_from_the_far_future_spoils_nothing(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_client_without_an_address_is_malformed_but_not_fatal(tmp_path: Path) 
     report, findings = replayed(tmp_path, LIMIT, [line(0), line(0), line(1, client="host.example.org")])
     assert report.all.requests == 2
     assert (findings.not_addresses, report.log.malformed) == (1, 1)
-    assert report.notes[0].startswith("1 lines name their client by something that is not an address")
+    assert report.notes[0].startswith("1 line with a client that is not an address")
 
 
 def test_what_an_unjudged_allow_rule_may_let_through_is_counted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from proxyguard.tools.replay.fronts.registry import FRONTS as KNOWN_FRONTS
 from proxyguard.tools.replay.judgeable import judgeable
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.log_files import Journal, LogFile, in_time_order
-from proxyguard.tools.replay.logged_request import LoggedRequest
+from proxyguard.tools.replay.logged_request import MAX_LINE_BYTES, LoggedRequest
 from proxyguard.tools.replay.run import Findings, Replay
 from tests.tools.replay.lines import policy_of
 from tests.tools.replay.samples import FORMATS, FRONTS, Hit, Written, traffic
@@ -113,3 +114,37 @@ def totals_of_all() -> dict[str, Any]:
         for hit in TRAFFIC
     ]
     return totals(entries, as_combined_knowledge())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.case for case in CASES])
+def test_broken_lines_are_counted_and_never_fatal(tmp_path: Path, case: Written) -> None:
+    """Lines that are cut, doubled, too long, or have other bytes in them, among whole ones."""
+    rng = random.Random(case.case)
+    whole = [case.write(hit).encode() for hit in TRAFFIC[:30]]
+    broken = []
+    for text in whole:
+        at = rng.randrange(len(text))
+        broken += [text[:at], text[at:], text[:at] + rng.randbytes(3) + text[at + rng.randrange(4) :], text[:at] * 2]
+        broken.append(
+            text[:at] + rng.choice((b'"', b"\\", b"{", b"[", b"|", b"#", b"%", b"\xff", b"\n", b"\x00")) * 3 + text[at:]
+        )
+    broken.append(whole[0] * (1 + (MAX_LINE_BYTES // len(whole[0]))))
+    path = tmp_path / "log"
+    head = "\n".join([*case.head, ""]).encode() if case.head else b""
+    path.write_bytes(head + b"\n".join([*whole, *broken, rng.randbytes(500), *whole]) + b"\n")
+    log = LogFile(str(path), Stated(fields=case.fields), reorder=3600)
+    assert log.format.name == case.name
+    journal = Journal()
+    findings = Replay(compile_policy(POLICY, secret=b"test")).run(in_time_order([log], journal, None))
+    assert findings.requests >= 59  # a part of the line before may have been put before the first one again
+    assert journal.malformed >= 10
+
+
+@pytest.mark.parametrize("case", [case for case in FORMATS if case.name != "squid"], ids=lambda case: case.case)
+def test_an_endless_line_is_malformed_with_the_reason(tmp_path: Path, case: Written) -> None:
+    path = tmp_path / "log"
+    long = case.write(TRAFFIC[0]._replace(agent="x" * 2**20, target="/" + "y" * 2**20))
+    path.write_text("\n".join([*case.head, case.write(TRAFFIC[0]), long, case.write(TRAFFIC[1]), ""]))
+    journal = Journal()
+    assert len(list(in_time_order([LogFile(str(path), Stated(fields=case.fields))], journal, None))) == 2
+    assert [bad.reason for bad in journal.shown] == ["the line is longer than 256 KiB"]

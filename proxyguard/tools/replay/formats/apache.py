@@ -14,13 +14,15 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import address_number
 from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.formats.format_type import Make, Sample
-from proxyguard.tools.replay.formats.text import NOBODY, QUOTED, REQUEST_LINE, RESPONSE, agent_headers, common_time, number
+from proxyguard.tools.replay.formats.text import NOBODY, QUOTED, REQUEST_LINE, RESPONSE, agent_headers, number
+from proxyguard.tools.replay.formats.text import moment as any_time
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest
+from proxyguard.tools.replay.moments import read_common_log_time
 from proxyguard.tools.replay.requests import last_address, read_host, read_request_line, unescaped
 
-_CLIENT: Final = rb"(?:[^ ,]++, ?)*+(\S++)"
-"""An address, or the last one of a list: the one that the server in front wrote itself."""
+_CLIENT: Final = rb"(\S++(?<!,)|(?:[^ ,]++, ?)++\S++)"
+"""An address, or a list of them."""
 
 _REST: Final = rb" \S++ (.*?) \[([^\]]{10,35})\] " + QUOTED + rb" (\d{3}|-) (\d++|-)"
 _AGENTS: Final = rb'(?: [^\s"]++)*+ ' + QUOTED + rb" " + QUOTED
@@ -28,10 +30,13 @@ _VHOST: Final = rb"((?:[\w.*\x80-\xff-]++|\[[0-9A-Fa-f:.]++\])(?::\d*+)?) "
 _FORWARDED: Final = rb'"([^"\\]*+)"(?: ([0-9A-Fa-f]*+[.:][0-9A-Fa-f.:]++))?+'
 
 _NEXT_QUOTED: Final = re.compile(rb" " + QUOTED)
-_SECOND_FIELD: Final = re.compile(rb"\S++ (\S++) ")
+_SECOND_FIELD: Final = re.compile(rb"[^ ,]++ (\S++) ")
 
 COMMON_KNOWLEDGE: Final = Knowledge(kinds=REQUEST_LINE, costs=RESPONSE)
 COMBINED_KNOWLEDGE: Final = replace(COMMON_KNOWLEDGE, headers=frozenset({"user-agent", "referer"}))
+
+
+_NO_AGENTS: Final = (b"-", b"-")
 
 
 class _Shape(NamedTuple):
@@ -70,8 +75,8 @@ def forwarded_first(name: str, *, agents: bool) -> Make:
 def _format(name: str, shape: _Shape, sample: Sample, *, agents: bool) -> LogFormat:
     find = re.compile(shape.pattern + _REST + (_AGENTS if agents else b""), re.DOTALL).match
     fault = f"it is not a line of the {shape.called}{'combined' if agents else 'common'} log format"
-    has_host, quoted_first = shape is _WITH_HOST, shape is _FORWARDED_FIRST
-    forwarded_last = sample.forwarded and agents and shape is _PLAIN
+    is_plain, has_host = shape is _PLAIN, shape is _WITH_HOST
+    forwarded_last = sample.forwarded and agents and is_plain
     knowledge = COMBINED_KNOWLEDGE if agents else COMMON_KNOWLEDGE
 
     def parse(line: bytes) -> LoggedRequest:
@@ -79,29 +84,38 @@ def _format(name: str, shape: _Shape, sample: Sample, *, agents: bool) -> LogFor
         if found is None:
             raise LineError(fault)
         host = b""
-        if has_host:
+        if is_plain:
+            client, user, moment, request, status, size, *named = found.groups()
+            if forwarded_last:
+                client = _last_forwarded(line, found.end()) or client
+        elif has_host:
             host, client, user, moment, request, status, size, *named = found.groups()
             host = read_host(host)
             if b"." not in client and b":" not in client:
                 raise LineError("no address follows the host")
-        elif quoted_first:
+        else:
             listed, peer, user, moment, request, status, size, *named = found.groups()
             client = peer if listed in NOBODY else last_address(listed)
             if client is None:
                 raise LineError("there is no X-Forwarded-For, and so no client address")
-        else:
-            client, user, moment, request, status, size, *named = found.groups()
-            if forwarded_last:
-                client = _last_forwarded(line, found.end()) or client
-        method, target, version = read_request_line(unescaped(request))
-        referer, agent = named or (b"-", b"-")
+        if b"," in client:  # the last one was written by the server in front
+            client = last_address(client)
+        if b"\\" in request:
+            request = unescaped(request)
+        method, target, version = read_request_line(request)
+        referer, agent = named or _NO_AGENTS
         headers = agent_headers(agent, referer) if named else ()
+        try:
+            time = read_common_log_time(moment)
+        except ValueError:
+            time = any_time(moment)
         return LoggedRequest(
-            common_time(moment), client, method, target, version, ((b"Host", host), *headers) if has_host else headers,
-            status=number(status), bytes_sent=number(size), user=user not in NOBODY, referer=referer != b"-", host=host,
+            time, client, method, target, version, ((b"Host", host), *headers) if has_host else headers,
+            status=0 if status == b"-" else int(status), bytes_sent=number(size), user=user not in NOBODY,
+            referer=referer != b"-", host=host,
         )  # fmt: skip
 
-    notes = _notes(sample) if shape is _PLAIN else []
+    notes = _notes(sample) if is_plain else []
     return LogFormat(name, knowledge.given(FieldKind.HOST) if has_host else knowledge, parse, notes=lambda: notes)
 
 

@@ -60,6 +60,8 @@ class FieldMap:
     header_prefix: str = ""
     decoded: frozenset[str] = frozenset()
     """Keys of paths that the server percent-decodes before it logs them."""
+    without_query: frozenset[str] = frozenset()
+    """Keys of paths that never have the query."""
 
     def changed_by(self, other: FieldMap) -> FieldMap:
         """This with the parts that the other names."""
@@ -84,10 +86,10 @@ def paths(text: str) -> Paths:
     return tuple(read_path(part) for part in text.split("|") if part)
 
 
-def field_map(parts: Mapping[str, str], *, header_prefix: str = "", decoded: tuple[str, ...] = ()) -> FieldMap:
+def field_map(parts: Mapping[str, str], *, header_prefix: str = "", without_query: str = "") -> FieldMap:
     """A map from texts: `{"client": "ClientHost|ClientAddr"}`."""
     found = {part: paths(text) for part, text in parts.items()}
-    return FieldMap(parts=found, header_prefix=header_prefix, decoded=frozenset(decoded))
+    return FieldMap(parts=found, header_prefix=header_prefix, without_query=frozenset({without_query}))
 
 
 def read_fields(text: str) -> FieldMap:

@@ -47,6 +47,8 @@ _MILLISECONDS: Final = ("upstream_service_time", "x_envoy_upstream_service_time"
 _DECODED: Final = frozenset({"uri", "requestPath"})
 """nginx's `$uri` and Apache's `%U`, which were decoded before they are logged."""
 
+_WITHOUT_QUERY: Final = frozenset({*_DECODED, "request_path"})
+
 _WORDS: Final = re.compile(r"[-_]")
 
 
@@ -72,7 +74,7 @@ def guessed_map(samples: Sequence[dict[str, Any]]) -> FieldMap:
     for key in keys.values():
         if key.startswith("cookie_"):
             found[f"cookie.{key.removeprefix('cookie_')}"] = (Path(key, (key,)),)
-    return FieldMap(parts=found, header_prefix="http_", decoded=_DECODED)
+    return FieldMap(parts=found, header_prefix="http_", decoded=_DECODED, without_query=_WITHOUT_QUERY)
 
 
 def guess(name: str, belongs: Callable[[set[str]], bool] = lambda _keys: True) -> Callable[[Sample], LogFormat | None]:

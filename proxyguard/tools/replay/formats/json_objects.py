@@ -112,6 +112,8 @@ class Layout:
         self.cookies = tuple((part[7:].encode(), where) for part, where in self.parts.items() if part.startswith("cookie."))
         targets = [pick(sample, self.parts.get("path", ())) for sample in samples]
         self.has_urls = any(isinstance(target, str) and is_url(target.encode("utf-8", "replace")) for target in targets)
+        lacks_query = "path" in self.parts and self.parts["path"][0].key in wanted.without_query and "query" not in self.parts
+        self.has_query = not lacks_query or any("?" in target for target in targets if isinstance(target, str))
         self._redacted = {
             name.decode().lower() for where, name in self.headers if any(pick(sample, where) == REDACTED for sample in samples)
         }
@@ -129,7 +131,7 @@ class Layout:
     def knowledge(self) -> Knowledge:
         has = self.parts.__contains__
         recorded = (
-            (FieldKind.QUERY, True), (FieldKind.HTTP_VERSION, has("http_version") or has("request")),
+            (FieldKind.QUERY, self.has_query), (FieldKind.HTTP_VERSION, has("http_version") or has("request")),
             (FieldKind.HOST, has("host") or self.has_urls), (FieldKind.SCHEME, has("scheme") or self.has_urls),
         )  # fmt: skip
         kinds = frozenset(kind for kind, there in recorded if there)

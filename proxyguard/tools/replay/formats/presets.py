@@ -68,7 +68,8 @@ CLOUDFLARE: Final = Preset(
             "host": "ClientRequestHost", "scheme": "ClientRequestScheme", "user_agent": "ClientRequestUserAgent",
             "referer": "ClientRequestReferer", "status": "EdgeResponseStatus",
             "bytes_sent": "EdgeResponseBodyBytes|EdgeResponseBytes", "upstream_time": "OriginResponseDurationMs:ms",
-        }
+        },
+        without_query="ClientRequestPath",
     ),
     ("ClientRequestMethod",),
 )  # fmt: skip
@@ -95,14 +96,22 @@ ECS: Final = Preset(
             "http_version": "http.version", "host": "url.domain|destination.domain", "scheme": "url.scheme",
             "user": "user.name", "user_agent": "user_agent.original", "referer": "http.request.referrer",
             "status": "http.response.status_code", "bytes_sent": "http.response.body.bytes|http.response.bytes",
-        }
+        },
+        without_query="url.path",
     ),
     ("http.request.method",),
 )  # fmt: skip
 
 
-def preset(name: str, found: Preset) -> Callable[[Sample], LogFormat | None]:
+PRESETS: Final = {
+    "traefik": TRAEFIK, "envoy-gateway": ENVOY_GATEWAY, "gcp": GCP, "cloudflare": CLOUDFLARE, "fastly": FASTLY, "ecs": ECS,
+}  # fmt: skip
+"""By the name of the format."""
+
+
+def preset(name: str) -> Callable[[Sample], LogFormat | None]:
     """Makes the reader of a preset, changed by the fields that the operator named."""
+    found = PRESETS[name]
     signs = tuple(map(read_path, found.signs))
 
     def make(sample: Sample) -> LogFormat | None:

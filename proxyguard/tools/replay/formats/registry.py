@@ -14,7 +14,7 @@ from proxyguard.tools.replay.formats.format_type import FormatType
 from proxyguard.tools.replay.formats.haproxy import make_haproxy
 from proxyguard.tools.replay.formats.json_guess import guess, is_apache, is_envoy, is_nginx
 from proxyguard.tools.replay.formats.nginx_proxy_manager import make_nginx_proxy_manager
-from proxyguard.tools.replay.formats.presets import CLOUDFLARE, ECS, ENVOY_GATEWAY, FASTLY, GCP, TRAEFIK, preset
+from proxyguard.tools.replay.formats.presets import preset
 from proxyguard.tools.replay.formats.squid import make_squid
 from proxyguard.tools.replay.formats.w3c import w3c
 
@@ -23,18 +23,18 @@ FORMATS: Final = (
                make_caddy),
     FormatType(AUDIT, "proxyguard: its own audit log", "host, and what was decided; no query", make_audit),
     FormatType("traefik", "Traefik: JSON", "host, scheme, version of HTTP; user agent, referer and other headers when "
-               "`fields.headers` keeps them", preset("traefik", TRAEFIK), takes_fields=True),
+               "`fields.headers` keeps them", preset("traefik"), takes_fields=True),
     FormatType("envoy-gateway", "Envoy Gateway: its default JSON", "host, user agent, version of HTTP",
-               preset("envoy-gateway", ENVOY_GATEWAY), takes_fields=True),
+               preset("envoy-gateway"), takes_fields=True),
     FormatType("gcp", "Google Cloud: Application Load Balancer, from Cloud Logging", "host, scheme, user agent, referer",
-               preset("gcp", GCP), takes_fields=True),
+               preset("gcp"), takes_fields=True),
     FormatType("cloudflare", "Cloudflare: Logpush, HTTP requests",
                "host, scheme, user agent, referer, version of HTTP, as far as the job has these fields",
-               preset("cloudflare", CLOUDFLARE), takes_fields=True),
-    FormatType("fastly", "Fastly: its JSON example", "host, user agent, referer, version of HTTP", preset("fastly", FASTLY),
+               preset("cloudflare"), takes_fields=True),
+    FormatType("fastly", "Fastly: its JSON example", "host, user agent, referer, version of HTTP", preset("fastly"),
                takes_fields=True),
     FormatType("ecs", "Elastic Common Schema: JSON, nested or with dots", "whatever the log has of host, scheme, user agent, "
-               "referer, version of HTTP", preset("ecs", ECS), takes_fields=True),
+               "referer, version of HTTP", preset("ecs"), takes_fields=True),
     FormatType("envoy-json", "Envoy, Istio: JSON", "as its fields are named: host, user agent, version of HTTP",
                guess("envoy-json", is_envoy), takes_fields=True),
     FormatType("apache-json", "Apache: JSON by a `LogFormat` of one's own", "as its fields are named",
