@@ -17,7 +17,7 @@ from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
-from proxyguard.core.units import DURATION_HINT, duration_text, parse_duration
+from proxyguard.core.units import DURATION_HINT, counted, duration_text, parse_duration
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
@@ -187,7 +187,7 @@ def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool
 def _re_decided(cut: Judgeable, knowledge: Knowledge, *, everything: bool) -> str:
     """What to know when rules run over our own audit log."""
     why = "the rules were run anew" if everything else "the rules were run anew, as other logs are there too"
-    lacking = f"{len(cut.unjudged)} rules cannot be judged from it: it does not have {knowledge.described()[1]}"
+    lacking = f"{counted(len(cut.unjudged), 'rule')} cannot be judged from it: it does not have {knowledge.described()[1]}"
     return (
         f"{why}; what was decided then is left aside. An audit log has mostly requests that a rule decided, so that limits see "
         f"only a part of the traffic, and {lacking}. Do not read a smaller number as rules that stop less."

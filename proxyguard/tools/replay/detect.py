@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.address import address_number
 from proxyguard.tools.replay.formats.field_map import FieldMap
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.registry import FORMATS, formats_named
 from proxyguard.tools.replay.fronts.front_type import FrontType
 from proxyguard.tools.replay.fronts.registry import FRONTS
@@ -37,7 +37,7 @@ class Stated(NamedTuple):
     fields: FieldMap = NO_FIELDS
 
 
-class Found(NamedTuple):
+class Detected(NamedTuple):
     """The format of a log, and the front of its lines if they have one."""
 
     format: LogFormat
@@ -53,7 +53,7 @@ class _Read(NamedTuple):
     others: int
 
 
-def detect_format(lines: Sequence[bytes], stated: Stated = Stated()) -> Found | None:  # noqa: B008 - a value that never changes
+def detect_format(lines: Sequence[bytes], stated: Stated = Stated()) -> Detected | None:  # noqa: B008 - a value that never changes
     """The format of a log that begins with `lines` (blank ones left out), or the one that was stated; None if no line is read.
 
     Of a log without any request in its first lines, the format is the first in which most of them are well formed.
@@ -65,34 +65,42 @@ def detect_format(lines: Sequence[bytes], stated: Stated = Stated()) -> Found | 
         most = max((each.entries for each in read), default=0)
         if most:
             found = next(each for each in read if each.entries and 2 * (each.entries + each.others) >= most)
-            return Found(found.found, found.front)
+            return Detected(found.found, found.front)
         quiet = quiet or read
     best = max((each.others for each in quiet), default=0)
     if best and 2 * best >= min(len(lines), SAMPLE_LINES):
         found = next(each for each in quiet if 2 * each.others >= best)
-        return Found(found.found, found.front)
+        return Detected(found.found, found.front)
     return None
 
 
 def _attempts(lines: Sequence[bytes], directives: Sequence[bytes], stated: Stated) -> Iterator[_Read]:
     yield from _formats(lines, directives, stated, None)
     for front in FRONTS:
-        strip, inner, fronted = front.make(), [], 0
-        for line in lines:
-            try:
-                inner.append(strip(line))
-                fronted += 1
-            except NotAnEntry:
-                fronted += 1
-            except LineError:
-                continue
+        inner, fronted = without_front(front, lines)
         if 2 * fronted >= len(lines):
             yield from _formats(inner, directives, stated, front)
 
 
+def without_front(front: FrontType, lines: Sequence[bytes]) -> tuple[list[bytes], int]:
+    """The lines without the front, those that have none left out; and how many have it, parts of lines included."""
+    strip = front.make()
+    inner: list[bytes] = []
+    fronted = 0
+    for line in lines:
+        try:
+            inner.append(strip(line))
+        except NotAnEntry:
+            pass
+        except LineError:
+            continue
+        fronted += 1
+    return inner, fronted
+
+
 def _formats(lines: Sequence[bytes], directives: Sequence[bytes], stated: Stated, front: FrontType | None) -> Iterator[_Read]:
     named = stated.name is not None
-    sample = Sample(lines, directives, forwarded=stated.forwarded, named=named, fields=stated.fields)
+    sample = LogSample(lines, directives, forwarded=stated.forwarded, named=named, fields=stated.fields)
     types = formats_named(stated.name) if named or not stated.fields.parts else [each for each in FORMATS if each.takes_fields]
     for each in types:
         made = each.make(sample)

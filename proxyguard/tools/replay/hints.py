@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from proxyguard.core.problems import listed, quoted
-from proxyguard.tools.replay.detect import Stated, detect_format
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.detect import Stated, detect_format, without_front
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_guess import guessed_map
 from proxyguard.tools.replay.formats.json_objects import Layout
-from proxyguard.tools.replay.formats.registry import FORMATS, NAMES
+from proxyguard.tools.replay.formats.presets import PRESETS
+from proxyguard.tools.replay.formats.registry import NAMES
 from proxyguard.tools.replay.fronts.registry import FRONTS
 
 MAX_KEYS: Final = 16
 MAX_EXCERPT: Final = 120
+
+_SEPARATORS: Final = ("\t", ",", ";", " ")
+_W3C_LINE: Final = re.compile(rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t]")
 
 NEEDED: Final = "time=…,client=…,method=…,path=…"
 
@@ -37,16 +42,21 @@ def _hints(lines: Sequence[bytes], stated: Stated) -> Iterator[str]:
     if any(line.startswith(b"(\xb5/\xfd") for line in lines[:1]):
         yield "it is compressed by zstd: zstdcat FILE | proxyguard replay -"
         return
-    objects = Sample(lines).objects
+    bare = (without_front(front, lines)[0] for front in FRONTS)
+    objects = next((found for each in bare if (found := LogSample(each).objects)), LogSample(lines).objects)
     if objects:
         yield from _about_json(objects, stated)
-    else:
-        fronts = ", ".join(front.name for front in FRONTS)
-        yield f"formats that are read: {', '.join(NAMES)}; each also behind what is written in front by: {fronts}"
-        yield (
-            'of another format, make JSON and pipe it in: jq -cR \'split("\\t") | {time: .[0], client: .[1], method: .[2], '
-            "path: .[3], user_agent: .[4]}' FILE | proxyguard replay -"
-        )
+        return
+    if _W3C_LINE.match(lines[0]):
+        yield "if it is a W3C log, as of IIS or CloudFront, its line that begins with #Fields: is missing: put it first"
+    fronts = ", ".join(front.name for front in FRONTS)
+    yield f"formats that are read: {', '.join(NAMES)}; each also behind what is written in front by: {fronts}"
+    separator = max(_SEPARATORS, key=lambda each: lines[0].count(each.encode()))
+    shown = separator.replace("\t", "\\t")
+    yield (
+        f'of another format, make JSON and pipe it in: jq -cR \'split("{shown}") | {{time: .[0], client: .[1], method: .[2], '
+        "path: .[3], user_agent: .[4]}' FILE | proxyguard replay -"
+    )
 
 
 def _about_json(objects: Sequence[dict[str, Any]], stated: Stated) -> Iterator[str]:
@@ -56,9 +66,8 @@ def _about_json(objects: Sequence[dict[str, Any]], stated: Stated) -> Iterator[s
     else:
         yield f"it is JSON, and no line has a time and an address that can be read; its fields: {', '.join(_keys(objects))}"
     yield f"say which field holds what: --fields {NEEDED},user_agent=…,status=… (a.b for inner fields, a|b for the first of two)"
-    known = [each.name for each in FORMATS if each.takes_fields]
     yield "or make it simpler: jq -c '{time: .…, client: .…, method: .…, path: .…, user_agent: .…}' FILE | proxyguard replay -"
-    yield f"JSON formats that are known: {', '.join(known)}"
+    yield f"JSON that is known without: {', '.join(PRESETS)}, caddy, and the usual names of fields"
 
 
 def _keys(objects: Sequence[Mapping[str, Any]]) -> list[str]:

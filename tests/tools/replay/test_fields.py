@@ -75,7 +75,7 @@ def test_other_headers_and_cookies_can_be_named() -> None:
     made = found(sample, fields="header.accept-language=al,cookie.session=sid,header.accept=h.accept")
     entry = made.parse(json.dumps(sample).encode())
     assert entry.headers == ((b"accept-language", b"en"), (b"accept", b"*/*"), (b"Cookie", b"session=x"))
-    assert made.knowledge.cookies == {"session"}
+    assert made.knowledge.cookies == frozenset({"session"})
 
 
 def test_a_field_that_is_nowhere_is_named() -> None:
@@ -109,11 +109,11 @@ def test_a_header_that_the_server_keeps_back_is_only_known_to_be_there() -> None
     assert found(sample).knowledge.presence == {"authorization"}
 
 
-def message(tmp_path: Path, text: str, **stated: str) -> str:
+def message(tmp_path: Path, text: str, name: str | None = None) -> str:
     path = tmp_path / "log"
     path.write_text(text)
     with pytest.raises(LogUnreadable) as caught:
-        LogFile(str(path), Stated(**stated))
+        LogFile(str(path), Stated(name))
     return str(caught.value).replace(str(tmp_path), "LOGS")
 
 

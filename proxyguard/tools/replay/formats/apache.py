@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.address import address_number
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Make, Sample
+from proxyguard.tools.replay.formats.format_type import LogSample, Make
 from proxyguard.tools.replay.formats.text import NOBODY, QUOTED, REQUEST_LINE, RESPONSE, agent_headers, number
 from proxyguard.tools.replay.formats.text import moment as any_time
 from proxyguard.tools.replay.knowledge import Knowledge
@@ -52,12 +52,12 @@ _WITH_HOST: Final = _Shape(_VHOST + _CLIENT, 1, "vhost_")
 _FORWARDED_FIRST: Final = _Shape(_FORWARDED, 1, "forwarded-")
 
 
-def combined(sample: Sample) -> LogFormat:
+def combined(sample: LogSample) -> LogFormat:
     """The format of nginx and Apache with referer and user agent. `forwarded`: the client is in the field after those."""
     return _format("combined", _PLAIN, sample, agents=True)
 
 
-def common(sample: Sample) -> LogFormat:
+def common(sample: LogSample) -> LogFormat:
     """`%h %l %u %t "%r" %>s %b`: neither user agent nor referer."""
     return _format("common", _PLAIN, sample, agents=False)
 
@@ -72,7 +72,7 @@ def forwarded_first(name: str, *, agents: bool) -> Make:
     return lambda sample: _format(name, _FORWARDED_FIRST, sample, agents=agents)
 
 
-def _format(name: str, shape: _Shape, sample: Sample, *, agents: bool) -> LogFormat:
+def _format(name: str, shape: _Shape, sample: LogSample, *, agents: bool) -> LogFormat:
     find = re.compile(shape.pattern + _REST + (_AGENTS if agents else b""), re.DOTALL).match
     fault = f"it is not a line of the {shape.called}{'combined' if agents else 'common'} log format"
     is_plain, has_host = shape is _PLAIN, shape is _WITH_HOST
@@ -124,7 +124,7 @@ def _last_forwarded(line: bytes, end: int) -> bytes | None:
     return None if found is None or found[1] in NOBODY else last_address(found[1])
 
 
-def _notes(sample: Sample) -> list[str]:
+def _notes(sample: LogSample) -> list[str]:
     """A warning when two addresses begin the lines, of which nobody says which one is the client's."""
     seconds = [found[1] for line in sample.lines if (found := _SECOND_FIELD.match(line)) is not None]
     addresses = sum(_is_address(text) for text in seconds if b"," not in text)

@@ -13,7 +13,7 @@ import msgspec
 from proxyguard.core.decision import ShadowHit
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_objects import as_bytes
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest, NotAnEntry, Recorded
@@ -100,7 +100,7 @@ def _request(found: _Line) -> LoggedRequest:
     )  # fmt: skip
 
 
-def make_audit(sample: Sample) -> LogFormat | None:
+def make_audit(sample: LogSample) -> LogFormat | None:
     records = [each for each in sample.objects if each.keys() >= _KEYS]
     if not records and not any(each.get("kind") == "summed" for each in sample.objects):
         return None

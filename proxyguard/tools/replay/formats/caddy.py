@@ -11,7 +11,7 @@ import msgspec
 
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_objects import as_bytes
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NotAnEntry
@@ -80,6 +80,6 @@ def _parse(line: bytes) -> LoggedRequest:
     )  # fmt: skip
 
 
-def make_caddy(_sample: Sample) -> LogFormat:
+def make_caddy(_sample: LogSample) -> LogFormat:
     """The same for every log: each line says what it has."""
     return LogFormat("caddy", _KNOWLEDGE, _parse)

@@ -7,7 +7,7 @@ from typing import Final
 
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.text import QUOTED, REQUEST_LINE, RESPONSE, moment, number
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
@@ -54,5 +54,5 @@ def _parse(line: bytes) -> LoggedRequest:
     )  # fmt: skip
 
 
-def make_envoy(_sample: Sample) -> LogFormat:
+def make_envoy(_sample: LogSample) -> LogFormat:
     return LogFormat("envoy", _KNOWLEDGE, _parse)

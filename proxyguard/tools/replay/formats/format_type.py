@@ -13,7 +13,7 @@ from proxyguard.tools.replay.logged_request import LineError, LogFormat
 
 
 @dataclass(frozen=True)
-class Sample:
+class LogSample:
     """The first lines of a log and what the operator said about it."""
 
     lines: Sequence[bytes]
@@ -44,7 +44,7 @@ def _objects(lines: Sequence[bytes]) -> list[dict[str, Any]]:
     return found
 
 
-Make = Callable[[Sample], LogFormat | None]
+Make = Callable[[LogSample], LogFormat | None]
 """Makes the reader of a log that begins with the sample; None when no log of this format begins like it."""
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.formats.field_map import FieldMap
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.text import QUOTED, REQUEST_LINE, RESPONSE, common_time, number, without_port
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest
@@ -52,7 +52,7 @@ def _columns(fields: FieldMap) -> tuple[tuple[tuple[int, bytes], ...], int | Non
     return tuple(named), forwarded
 
 
-def make_haproxy(sample: Sample) -> LogFormat:
+def make_haproxy(sample: LogSample) -> LogFormat:
     columns, forwarded = _columns(sample.fields)
     names = frozenset(name.decode().lower() for _, name in columns)
     knowledge = Knowledge(
@@ -81,7 +81,7 @@ def make_haproxy(sample: Sample) -> LogFormat:
     return LogFormat("haproxy", knowledge, parse, notes=lambda: _notes(sample, knowledge))
 
 
-def _notes(sample: Sample, knowledge: Knowledge) -> list[str]:
+def _notes(sample: LogSample, knowledge: Knowledge) -> list[str]:
     captured = [found[6] for line in sample.lines if (found := _LINE.search(line)) is not None and found[6]]
     if not captured or knowledge.headers:
         return []

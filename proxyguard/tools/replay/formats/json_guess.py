@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from proxyguard.tools.replay.formats.field_map import FieldMap, Path
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_objects import object_format
 from proxyguard.tools.replay.logged_request import LogFormat
 
@@ -77,10 +77,10 @@ def guessed_map(samples: Sequence[dict[str, Any]]) -> FieldMap:
     return FieldMap(parts=found, header_prefix="http_", decoded=_DECODED, without_query=_WITHOUT_QUERY)
 
 
-def guess(name: str, belongs: Callable[[set[str]], bool] = lambda _keys: True) -> Callable[[Sample], LogFormat | None]:
+def guess(name: str, belongs: Callable[[set[str]], bool] = lambda _keys: True) -> Callable[[LogSample], LogFormat | None]:
     """Makes the reader for a log whose keys satisfy `belongs`, or that the operator said is one."""
 
-    def make(sample: Sample) -> LogFormat | None:
+    def make(sample: LogSample) -> LogFormat | None:
         objects = sample.objects
         if not objects or not (sample.named or belongs({key for each in objects for key in each})):
             return None

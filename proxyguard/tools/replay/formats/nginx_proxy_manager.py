@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.text import QUOTED, RESPONSE, agent_headers, common_time, number
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
@@ -40,5 +40,5 @@ def _parse(line: bytes) -> LoggedRequest:
     )  # fmt: skip
 
 
-def make_nginx_proxy_manager(_sample: Sample) -> LogFormat:
+def make_nginx_proxy_manager(_sample: LogSample) -> LogFormat:
     return LogFormat("nginx-proxy-manager", _KNOWLEDGE, _parse)

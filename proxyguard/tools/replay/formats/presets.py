@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from proxyguard.tools.replay.formats.field_map import FieldMap, field_map, is_there, read_path
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_objects import object_format
 from proxyguard.tools.replay.logged_request import LogFormat
 
@@ -109,12 +109,12 @@ PRESETS: Final = {
 """By the name of the format."""
 
 
-def preset(name: str) -> Callable[[Sample], LogFormat | None]:
+def preset(name: str) -> Callable[[LogSample], LogFormat | None]:
     """Makes the reader of a preset, changed by the fields that the operator named."""
     found = PRESETS[name]
     signs = tuple(map(read_path, found.signs))
 
-    def make(sample: Sample) -> LogFormat | None:
+    def make(sample: LogSample) -> LogFormat | None:
         objects = sample.objects
         recognised = all(any(is_there(each, sign) for each in objects) for sign in signs)
         if not objects or not (recognised or (sample.named and sample.fields.parts)):

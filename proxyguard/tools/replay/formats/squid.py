@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Sample
+from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.text import NOBODY, RESPONSE, moment, number
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest
@@ -33,7 +33,7 @@ def _parse(line: bytes) -> LoggedRequest:
     )  # fmt: skip
 
 
-def make_squid(sample: Sample) -> LogFormat:
+def make_squid(sample: LogSample) -> LogFormat:
     kinds = {FieldKind.HOST, FieldKind.SCHEME}
     if any(_QUERY.search(line) for line in sample.lines):
         kinds.add(FieldKind.QUERY)

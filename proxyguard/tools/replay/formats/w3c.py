@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.formats.format_type import Make, Sample
+from proxyguard.tools.replay.formats.format_type import LogSample, Make
 from proxyguard.tools.replay.formats.text import moment, number
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest, NotAnEntry
@@ -165,7 +165,7 @@ def _from_iis(text: bytes) -> bytes:
 def w3c(name: str, *, cloudfront: bool) -> Make:
     """Makes the reader of a log whose `#Fields:` are, or are not, CloudFront's."""
 
-    def make(sample: Sample) -> LogFormat | None:
+    def make(sample: LogSample) -> LogFormat | None:
         directive = next((line for line in (*sample.directives, *sample.lines) if line.startswith(_DIRECTIVE)), None)
         if directive is None:
             return None
