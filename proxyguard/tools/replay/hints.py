@@ -42,6 +42,9 @@ def _hints(lines: Sequence[bytes], stated: Stated) -> Iterator[str]:
     if any(line.startswith(b"(\xb5/\xfd") for line in lines[:1]):
         yield "it is compressed by zstd: zstdcat FILE | proxyguard replay -"
         return
+    if lines[0].lstrip()[:2] in {b"[", b"{", b"[{"}:
+        yield "it is JSON over several lines: jq -c '.[]? // .' FILE | proxyguard replay -"
+        return
     bare = (without_front(front, lines)[0] for front in FRONTS)
     objects = next((found for each in bare if (found := LogSample(each).objects)), LogSample(lines).objects)
     if objects:

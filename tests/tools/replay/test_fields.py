@@ -12,6 +12,7 @@ from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.detect import Stated, detect_format
 from proxyguard.tools.replay.formats.field_map import FieldsError, read_fields, read_path
 from proxyguard.tools.replay.formats.field_map import Path as FieldPath
+from proxyguard.tools.replay.formats.json_objects import MAX_PREFIXED
 from proxyguard.tools.replay.log_files import LogFile, LogUnreadable
 from proxyguard.tools.replay.logged_request import LogFormat, NotAnEntry
 from tests.tools.replay.lines import line
@@ -138,6 +139,22 @@ def test_the_hint_about_a_wrong_format_names_the_right_one(tmp_path: Path) -> No
     assert message(tmp_path, text, name="haproxy").endswith(
         "hint: it looks like combined behind what cri writes in front: leave --format out"
     )
+
+
+@pytest.mark.parametrize("text", ['[\n  {\n "a": 1}]\n', "{\n", '[{"a": 1}]\n'])
+def test_json_over_several_lines_is_made_one_object_a_line_by_jq(tmp_path: Path, text: str) -> None:
+    assert message(tmp_path, text).endswith("it is JSON over several lines: jq -c '.[]? // .' FILE | proxyguard replay -")
+
+
+def test_a_w3c_log_without_its_fields_says_what_is_missing(tmp_path: Path) -> None:
+    written = next(case for case in FORMATS if case.case == "iis")
+    assert "its line that begins with #Fields: is missing: put it first" in message(tmp_path, written.write(HIT) + "\n")
+
+
+def test_only_so_many_headers_are_read_by_their_prefix() -> None:
+    sample = json.loads(traefik(HIT)) | {f"request_X-{number}": "1" for number in range(1000)}
+    entry = found(sample).parse(json.dumps(sample).encode())
+    assert len(entry.headers) <= MAX_PREFIXED + 3
 
 
 def test_zstd_is_told_by_its_first_bytes(tmp_path: Path) -> None:

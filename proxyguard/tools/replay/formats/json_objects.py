@@ -32,6 +32,9 @@ from proxyguard.tools.replay.requests import (
     scheme_of_url,
 )
 
+MAX_PREFIXED: Final = 200
+"""Header fields that are read by a prefix: where every header is logged, clients choose their names."""
+
 REDACTED: Final = "REDACTED"
 """What Traefik and Caddy write in place of a value that is not for logs."""
 
@@ -160,7 +163,8 @@ class Layout:
         prefix = self._wanted.header_prefix
         if prefix:
             taken = {path.key for where in self.parts.values() for path in where}
-            for key in dict.fromkeys(key for sample in samples for key in sample if key.startswith(prefix)):
+            keys = dict.fromkeys(key for sample in samples for key in sample if key.startswith(prefix))
+            for key in list(keys)[:MAX_PREFIXED]:
                 if key not in taken and len(key) > len(prefix):
                     yield (Path(key, (key,)),), key.removeprefix(prefix).replace("_", "-").encode("utf-8", "replace")
 
