@@ -181,7 +181,7 @@ class LogFile:
     def _sample(self) -> list[bytes]:
         """The first lines that are not blank. A last one that may be cut off is left out, unless it is the only one."""
         try:
-            data = self._read() + (self._read() if self.name == STANDARD_INPUT else b"")
+            data = self._beginning()
         except _BROKEN as error:
             raise LogUnreadable(f"{self.name}: {error}") from error
         self._buffered.append(data)
@@ -189,6 +189,20 @@ class LogFile:
         if len(lines) > 1:
             lines.pop()
         return [line for line in lines if line and len(line) <= MAX_LINE_BYTES][: MAX_SAMPLES * SAMPLE_LINES]
+
+    def _beginning(self) -> bytes:
+        """The first CHUNK_BYTES, of standard input what comes in two reads and has a whole line."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < CHUNK_BYTES:
+            piece = self._read()
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if self.name == STANDARD_INPUT and len(pieces) > 1 and any(b"\n" in piece for piece in pieces):
+                break
+        return b"".join(pieces)
 
     def _earliest(self, sample: list[bytes]) -> float:
         """The earliest time of the first requests, 0 when none of them can be read."""

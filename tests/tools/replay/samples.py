@@ -382,9 +382,9 @@ FORMATS: tuple[Written, ...] = (
 )  # fmt: skip
 
 
-def in_parts(text: str) -> Iterator[tuple[str, bool]]:
-    """A line as a container runtime cuts it, here after 300 characters; and whether it ends there."""
-    pieces = [text[at : at + 300] for at in range(0, len(text), 300)]
+def in_parts(text: str, size: int = 300) -> Iterator[tuple[str, bool]]:
+    """A line as a container runtime cuts it; and whether it ends there."""
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
     yield from ((piece, piece is pieces[-1]) for piece in pieces)
 
 
@@ -395,7 +395,7 @@ def cri(hit: Hit, text: str) -> str:
 def docker(hit: Hit, text: str) -> str:
     return "\n".join(
         json.dumps({"log": part + ("\n" if last else ""), "stream": "stdout", "time": f"{hit.iso}.1Z"})
-        for part, last in in_parts(text)
+        for part, last in in_parts(text, 16_384)
     )
 
 

@@ -13,10 +13,11 @@ from proxyguard.tools.replay.detect import Stated, detect_format
 from proxyguard.tools.replay.formats.field_map import FieldsError, read_fields, read_path
 from proxyguard.tools.replay.formats.field_map import Path as FieldPath
 from proxyguard.tools.replay.formats.json_objects import MAX_PREFIXED
-from proxyguard.tools.replay.log_files import LogFile, LogUnreadable
+from proxyguard.tools.replay.log_files import Journal, LogFile, LogUnreadable, in_time_order
 from proxyguard.tools.replay.logged_request import LogFormat, NotAnEntry
 from tests.tools.replay.lines import line
 from tests.tools.replay.samples import FORMATS, FRONTS, HOST, cloudflare, traefik, traffic
+from tests.tools.replay.samples import line as line_of
 
 HIT = traffic(1)[0]
 TIME = "2026-11-23T09:15:07Z"
@@ -164,6 +165,18 @@ def test_zstd_is_told_by_its_first_bytes(tmp_path: Path) -> None:
         LogFile(str(path))
 
 
+@pytest.mark.parametrize("size", [10, 15_000, 16_384, 40_000, 200_000])
+@pytest.mark.parametrize("end", [True, False])
+def test_what_docker_cut_is_put_together_and_what_lost_its_newline_is_whole(tmp_path: Path, size: int, end: bool) -> None:
+    path = tmp_path / "log"
+    hits = [HIT._replace(agent="x" * size, target=f"/{number}") for number in range(3)]
+    text = "\n".join(FRONTS["docker"](hit, line_of(hit)) for hit in hits) + "\n"
+    path.write_text(text if end else text.replace('\\n", "stream"', '", "stream"'))
+    entries = list(in_time_order([LogFile(str(path))], Journal(), None))
+    assert [entry.target for entry in entries] == [b"/0", b"/1", b"/2"]
+    assert {len(entry.headers[0][1]) for entry in entries} == {size}
+
+
 def probe(number: int) -> str:
     return line(number).replace("GET / HTTP/1.1", "\\x16\\x03\\x01\\x02")
 
@@ -186,6 +199,14 @@ def test_a_log_that_begins_with_probes_is_read(tmp_path: Path, probes: int) -> N
         ('"203.0.113.1, 192.0.2.7" 10.0.0.1', "forwarded-combined", b"192.0.2.7", False),
         ('"-" 192.0.2.7', "forwarded-combined", b"192.0.2.7", False),
         ("203.0.113.1 192.0.2.7", "combined", b"203.0.113.1", True),
+        ("203.0.113.1, 192.0.2.7 10.0.0.1", "combined", b"192.0.2.7", False),
+        ("- 192.0.2.7", "combined", b"192.0.2.7", False),
+        ("nginx[7]: 192.0.2.7", "combined", b"192.0.2.7", False),
+        ("1 2026-11-23T09:15:07Z web1 nginx 7 - - 192.0.2.7", "combined", b"192.0.2.7", False),
+        ("2026-11-23T09:15:07+0000 web1 nginx[7]: 192.0.2.7", "combined", b"192.0.2.7", False),
+        ("Nov 23 09:15:07.123456 web1 nginx[7]: 192.0.2.7", "combined", b"192.0.2.7", False),
+        ("<190>1 - - - - - - 192.0.2.7", "combined", b"192.0.2.7", False),
+        ("web_1      | 192.0.2.7", "combined", b"192.0.2.7", False),
         ("www.example.org 192.0.2.7", "vhost-combined", b"192.0.2.7", False),
         ("[2001:db8::5]:443 192.0.2.7", "vhost-combined", b"192.0.2.7", False),
         ("192.0.2.80:443 192.0.2.7", "vhost-combined", b"192.0.2.7", False),

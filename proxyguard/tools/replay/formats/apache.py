@@ -21,16 +21,16 @@ from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedR
 from proxyguard.tools.replay.moments import read_common_log_time
 from proxyguard.tools.replay.requests import last_address, read_host, read_request_line, unescaped
 
-_CLIENT: Final = rb"(\S++(?<!,)|(?:[^ ,]++, ?)++\S++)"
-"""An address, or a list of them."""
+_CLIENT: Final = rb"(?:- (?=[0-9A-Fa-f]*+[.:]))?+(\S++(?<!,)|(?:[^ ,]++, ?)++\S++)"
+"""An address, or a list of them. `-` before it: a list of X-Forwarded-For that was not sent, and the peer."""
 
 _REST: Final = rb" \S++ (.*?) \[([^\]]{10,35})\] " + QUOTED + rb" (\d{3}|-) (\d++|-)"
 _AGENTS: Final = rb'(?: [^\s"]++)*+ ' + QUOTED + rb" " + QUOTED
-_VHOST: Final = rb"((?:[\w.*\x80-\xff-]++|\[[0-9A-Fa-f:.]++\])(?::\d*+)?) "
+_VHOST: Final = rb"(?!- )((?:[\w.*\x80-\xff-]++|\[[0-9A-Fa-f:.]++\])(?::\d*+)?) "
 _FORWARDED: Final = rb'"([^"\\]*+)"(?: ([0-9A-Fa-f]*+[.:][0-9A-Fa-f.:]++))?+'
 
 _NEXT_QUOTED: Final = re.compile(rb" " + QUOTED)
-_SECOND_FIELD: Final = re.compile(rb"[^ ,]++ (\S++) ")
+_SECOND_FIELD: Final = re.compile(rb"(?!- )[^ ,]++ (\S++) ")
 
 COMMON_KNOWLEDGE: Final = Knowledge(kinds=REQUEST_LINE, costs=RESPONSE)
 COMBINED_KNOWLEDGE: Final = replace(COMMON_KNOWLEDGE, headers=frozenset({"user-agent", "referer"}))

@@ -65,6 +65,10 @@ def make_cri() -> Strip:
     return strip
 
 
+DOCKER_PART_BYTES: Final = 16_000
+"""Docker cuts at 16 KiB. A shorter record without a newline is whole: log shippers take newlines off."""
+
+
 class _DockerLine(msgspec.Struct):
     log: str
     time: str
@@ -86,6 +90,7 @@ def make_docker() -> Strip:
         except (ValueError, RecursionError) as error:
             raise LineError("it is not a line of Docker's json-file log") from error
         stream = found.stream if found.stream in _STREAMS else "other"
-        return parts.add(stream, text.rstrip(b"\r\n"), ends=text.endswith(b"\n"))
+        ends = text.endswith(b"\n") or len(text) < DOCKER_PART_BYTES
+        return parts.add(stream, text.rstrip(b"\r\n"), ends=ends)
 
     return strip
