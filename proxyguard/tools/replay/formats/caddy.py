@@ -1,6 +1,6 @@
 """Caddy's access log: JSON with every header of the request, but for the values of cookies and credentials.
 
-Caddy leaves those out unless told otherwise: `log_credentials` of its documentation.
+Caddy leaves those out unless told otherwise ("log_credentials" in its documentation).
 """
 
 from __future__ import annotations

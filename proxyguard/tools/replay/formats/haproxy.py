@@ -1,4 +1,4 @@
-"""HAProxy's HTTP log (`option httplog`, `httpslog`), with captured headers and without.
+"""HAProxy's HTTP log ("option httplog" or "httpslog"), with captured headers and without.
 
 "HTTP log format" of its configuration manual. Captured headers have no names in the log: `--fields user_agent=1,referer=2`
 says which header of the first braces is which. The accept date has no zone, and is taken as UTC.
