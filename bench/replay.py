@@ -149,7 +149,7 @@ def measure(kind: str, lines: int, keep: Path | None) -> None:
         subprocess.run([sys.executable, "-m", "bench.replay", "--write", str(path), "--lines", str(lines), kind], check=True)
         policy = load_policy(RULES).policy
         assert policy is not None
-        log = LogFile(str(path), None, forwarded=False)
+        log = LogFile(str(path))
         cut = judgeable(policy, log.format.knowledge)
         compiled = compile_policy(cut.policy, secret=b"bench")
         replay = Replay(compiled, compile_policy(cut.policy, secret=b"other") if kind == "against" else None)

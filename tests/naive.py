@@ -93,6 +93,8 @@ def compares(kind: TextKind, text: bytes, value: bytes) -> bool:
             return value.startswith(text)
         case TextKind.SUFFIX:
             return value.endswith(text)
+        case TextKind.CONTAINS_ANY:
+            return text in value.lower()
         case TextKind.CONTAINS:
             return text in value
         case TextKind.WORD:

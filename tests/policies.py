@@ -74,6 +74,7 @@ plain_texts = st.builds(
     st.sampled_from([TextKind.EQUAL, TextKind.PREFIX, TextKind.SUFFIX, TextKind.CONTAINS, TextKind.WORD]),
     st.lists(atoms, min_size=1, max_size=4).map(tuple),
 )
+anywhere = st.builds(Text, st.just(TextKind.CONTAINS_ANY), st.lists(atoms.map(bytes.lower), min_size=1, max_size=4).map(tuple))
 globs = st.builds(Text, st.just(TextKind.GLOB), st.lists(st.sampled_from(GLOBS), min_size=1, max_size=2).map(tuple))
 regexes = st.builds(Text, st.just(TextKind.REGEX), st.lists(st.sampled_from(REGEXES), min_size=1, max_size=2).map(tuple))
 bounds = st.sampled_from([-5.0, 0.0, 1.0, 5.0, 9.5, 10.0, 30.0])
@@ -96,7 +97,7 @@ single_fields = st.sampled_from(
     ]
 )
 tests_of_request = st.one_of(
-    st.builds(Test, st.one_of(named_fields, single_fields), st.one_of(plain_texts, globs, regexes, numbers, presence)),
+    st.builds(Test, st.one_of(named_fields, single_fields), st.one_of(plain_texts, anywhere, globs, regexes, numbers, presence)),
     st.builds(Test, st.just(Field(FieldKind.CLIENT)), st.builds(InNetworks, networks)),
 )
 tag_texts = st.builds(

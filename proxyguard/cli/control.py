@@ -75,3 +75,5 @@ def reload(instance: RunningInstance) -> None:
         echo(json.dumps(answer))
     else:
         echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")
+        if "report" in answer:
+            echo(f"but these lists are broken, and their content of before stays in force:\n{answer['report'].rstrip()}")

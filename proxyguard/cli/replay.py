@@ -17,15 +17,20 @@ from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
+from proxyguard.core.units import DURATION_HINT, counted, duration_text, parse_duration
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
-from proxyguard.tools.replay.detect import FORMATS
-from proxyguard.tools.replay.judgeable import judgeable
+from proxyguard.tools.replay.detect import Stated
+from proxyguard.tools.replay.formats.audit import NAME as AUDIT
+from proxyguard.tools.replay.formats.field_map import FieldMap, FieldsError, read_fields
+from proxyguard.tools.replay.formats.registry import NAMES, formats_named
+from proxyguard.tools.replay.judgeable import Judgeable, judgeable
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.log_files import Journal, LogFile, LogUnreadable, Mark, in_time_order
+from proxyguard.tools.replay.order import MAX_REORDER_SECONDS, REORDER_SECONDS, LogDisordered
 from proxyguard.tools.replay.report import Judged, replay_report
 from proxyguard.tools.replay.report_values import ReplayReport
 from proxyguard.tools.replay.run import Replay
@@ -33,6 +38,12 @@ from proxyguard.tools.replay.text_report import text_report
 
 SECRET = b"replay"
 """Keys the hashes in the keys of a store that lives as long as one replay."""
+
+RECORDED = (
+    "these are the decisions that the audit log recorded; the rules were not run. Requests that passed by default are in it only "
+    "as far as audit.passes has them; --re-decide runs the rules instead."
+)
+"""What to know about figures that come from our own audit log."""
 
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended."""
@@ -46,8 +57,20 @@ INTERRUPTED = 130
     help="Compare with the rules of this folder: what would be newly stopped, and what no longer.",
 )  # fmt: skip
 @click.option(
-    "--format", "log_format", type=click.Choice(FORMATS),
-    help="Format of the logs. Default: detected from their first lines.",
+    "--format", "log_format", metavar="NAME", type=click.Choice(NAMES),
+    help="Format of the logs (docs/reference/log-formats.md). Default: detected from their first lines.",
+)  # fmt: skip
+@click.option(
+    "--fields", metavar="PART=FIELD,...",
+    help="Which field of a JSON log holds what: client=ClientHost,path=req.path,time=ts|time. Changes those of --format.",
+)  # fmt: skip
+@click.option(
+    "--reorder", metavar="DURATION", default=duration_text(REORDER_SECONDS), show_default=True,
+    help="Put lines that are out of order by less than this in the order of time.",
+)  # fmt: skip
+@click.option(
+    "--re-decide", is_flag=True,
+    help="Run the rules over an audit log too, instead of counting what was decided then.",
 )  # fmt: skip
 @click.option("--host", help="The host of requests, where the log does not have it.")
 @click.option("--scheme", type=click.Choice(["http", "https"]), help="The scheme of requests, where the log does not have it.")
@@ -70,14 +93,15 @@ INTERRUPTED = 130
 @click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
 @json_option
 def replay(
-    logs: tuple[str, ...], directory: Path, against: Path | None, log_format: str | None, host: str | None,
-    scheme: str | None, *, forwarded: bool, logged_in: str | None, verified: Path | None, html_file: Path | None,
-    full_addresses: bool, as_json: bool,
+    logs: tuple[str, ...], directory: Path, against: Path | None, log_format: str | None, fields: str | None,
+    reorder: str, host: str | None, scheme: str | None, *, re_decide: bool, forwarded: bool, logged_in: str | None,
+    verified: Path | None, html_file: Path | None, full_addresses: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the rules over access logs: who would have been stopped, by which rule, and is it who you meant?
 
-    LOG is a file, plain or .gz, of nginx, Apache, Caddy, Envoy or proxyguard's own audit log; - is standard input. Several are
-    merged by time. Rules that look at what a log does not have are left out and named. Nothing is sent anywhere.
+    LOG is an access log, plain or compressed (gz, bz2, xz), of one of the usual servers, load balancers and CDNs, also as
+    Kubernetes, Docker or syslog keep it; - is standard input. Several are merged by time. Rules that look at what a log does not
+    have are left out and named. Of proxyguard's own audit log, what was decided then is counted. Nothing is sent anywhere.
 
     Exit code 0: done. 1: rules or logs cannot be used. 2: the command line is wrong. 130: interrupted; the report is of what was
     read until then.
@@ -87,21 +111,26 @@ def replay(
       proxyguard replay /var/log/nginx/access.log
       proxyguard replay access.log* --host www.example.org --scheme https --html report.html
       proxyguard replay access.log --rules rules.new --against rules
+      proxyguard replay app.log --fields time=ts,client=ip,method=verb,path=url,user_agent=headers.ua
       zstdcat access.log.zst | proxyguard replay - --json > replay.json
     """
     if logs.count("-") > 1:
         raise click.UsageError("standard input can be read only once")
     host_name = _host(host)
     mark = _mark(logged_in)
+    stated = Stated(log_format, forwarded, _fields(fields, log_format))
+    window = _window(reorder)
     networks = _networks(verified)
     written = policy_or_exit(directory)
     other = policy_or_exit(against) if against is not None else None
     try:
-        files = [LogFile(name, log_format, forwarded=forwarded) for name in logs]
+        files = [LogFile(name, stated, reorder=window) for name in logs]
     except LogUnreadable as error:
         fail(str(error))
     knowledge = _knowledge(files, host_name, scheme)
-    cut = judgeable(written, knowledge)
+    audited = [file.format.name == AUDIT for file in files]
+    recorded = all(audited) and not re_decide and other is None
+    cut = Judgeable(written, ()) if recorded else judgeable(written, knowledge)
     cut_other = judgeable(other, knowledge) if other is not None else None
     try:
         run = Replay(
@@ -110,9 +139,12 @@ def replay(
             verified=networks,
             host=host_name,
             scheme=(scheme or "https").encode(),
+            recorded=recorded,
         )
     except PolicyError as error:
         fail(str(error))
+    if any(audited):
+        run.findings.notes.append(RECORDED if recorded else _re_decided(cut, knowledge, everything=all(audited)))
     journal = Journal()
     interrupted = False
     with _progress(files, journal) as tick:
@@ -121,6 +153,8 @@ def replay(
         except KeyboardInterrupt:
             interrupted = True
             journal.notes.append("interrupted: the rest of the log was not read")
+        except LogDisordered as error:
+            fail(str(error))
     if not run.findings.requests:
         fail(_nothing_read(journal))
     report = replay_report(
@@ -148,6 +182,37 @@ def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool
         click.echo(click.style(printable(line.text), bold=True) if line.heading else printable(line.text))
     if html_file is not None:
         echo(f"\nwritten: {html_file}")
+
+
+def _re_decided(cut: Judgeable, knowledge: Knowledge, *, everything: bool) -> str:
+    """What to know when rules run over our own audit log."""
+    why = "the rules were run anew" if everything else "the rules were run anew, as other logs are there too"
+    lacking = f"{counted(len(cut.unjudged), 'rule')} cannot be judged from it: it does not have {knowledge.described()[1]}"
+    return (
+        f"{why}; what was decided then is left aside. An audit log has mostly requests that a rule decided, so that limits see "
+        f"only a part of the traffic, and {lacking}. Do not read a smaller number as rules that stop less."
+    )
+
+
+def _fields(text: str | None, log_format: str | None) -> FieldMap:
+    if text is None:
+        return FieldMap()
+    if log_format is not None and not formats_named(log_format)[0].takes_fields:
+        raise click.BadParameter(f"the format {log_format} has its fields in fixed places", param_hint="--fields")
+    try:
+        return read_fields(text)
+    except FieldsError as error:
+        raise click.BadParameter(str(error), param_hint="--fields") from error
+
+
+def _window(text: str) -> float:
+    try:
+        seconds = parse_duration("0s" if text == "0" else text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--reorder") from None
+    if seconds > MAX_REORDER_SECONDS:
+        raise click.BadParameter(f"{text} is more than {duration_text(MAX_REORDER_SECONDS)}", param_hint="--reorder")
+    return seconds
 
 
 def _nothing_read(journal: Journal) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -12,16 +14,23 @@ from typing import NoReturn
 import click
 
 from proxyguard import __version__
-from proxyguard.cli.options import config_option, fail, settings_or_exit
+from proxyguard.cli.options import config_option, fail
 from proxyguard.core.decision import Mode
+from proxyguard.core.problems import format_report, plural
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
+from proxyguard.instance.preflight.concern import Weight
+from proxyguard.instance.preflight.run import check_settings
 from proxyguard.instance.process import LoopSignals, StopRequests, configure_logging, end_process, loop_factory
 from proxyguard.instance.signals import STOPPING
 from proxyguard.instance.single_process import SingleProcess
 from proxyguard.instance.supervisor import Supervisor
 from proxyguard.policy.model import rules_by_mode
+from proxyguard.settings.file import read_as_given
+from proxyguard.settings.given import SettingsAsGiven
+
+logger = logging.getLogger(__name__)
 
 MAX_NAMES_SHOWN = 12
 
@@ -51,18 +60,10 @@ def run(
         "listen": listen, "upstream": upstream, "rules": rules, "admin": admin, "audit.path": audit, "mode": mode,
         "workers": workers,
     }  # fmt: skip
-    settings = settings_or_exit(config, {name: str(value) for name, value in given.items() if value is not None})
-    configure_logging()
-    if not any(site.upstreams for site in settings.sites):
-        fail(
-            "error: there is no web server to protect\n"
-            "  hint: --upstream http://127.0.0.1:9000, or `upstream:` in proxyguard.yaml"
-        )
+    found = read_as_given(config, os.environ, {name: str(value) for name, value in given.items() if value is not None})
+    settings = found.settings
+    loaded = _checked(found)
     secret = key_secret(settings)
-    try:
-        loaded = load_tested(settings.rules)
-    except RulesRejected as error:
-        fail(f"{error.report}\nproxyguard does not start with these rules.")
     try:
         asyncio.run(serve(settings, loaded, secret), loop_factory=loop_factory())
     except RulesRejected as error:
@@ -71,10 +72,42 @@ def run(
         fail(f"error: cannot start: {error}{_hint(error)}")
 
 
+def _checked(found: SettingsAsGiven) -> LoadedRules:
+    """The rules of settings with which an instance can start; ends the program with all that is wrong with both otherwise.
+
+    What can be done without is logged: a firewall that does not start takes the site with it.
+    """
+    weighed = check_settings(found, starts=True)
+    problems = [*found.problems, *(each.problem for each in weighed if each.weight is Weight.FATAL)]
+    of_settings = len(problems)
+    loaded = None
+    try:
+        if found.is_known("rules"):
+            loaded = load_tested(found.settings.rules)
+    except RulesRejected as error:
+        problems += error.problems
+    if not problems and not any(site.upstreams for site in found.settings.sites):
+        fail(
+            "error: there is no web server to protect\n"
+            "  hint: --upstream http://127.0.0.1:9000, or `upstream:` in proxyguard.yaml"
+        )
+    if problems or loaded is None:
+        what = "these rules" if not of_settings else "these settings" + (" and rules" if len(problems) > of_settings else "")
+        fail(f"{format_report(problems)}\nproxyguard does not start with {what}.")
+    configure_logging()
+    for each in weighed:
+        level = logging.WARNING if each.weight is Weight.DOUBT else logging.ERROR
+        logger.log(level, "%s", each.problem.shown_on_a_line)
+    return loaded
+
+
 def _hint(error: OSError) -> str:
     cause = error.__cause__ or error
     if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
-        return "\n  hint: something listens there already; choose others with --listen and --admin"
+        return (
+            "\n  hint: something listens there already, perhaps another proxyguard (proxyguard status); choose other ports with"
+            " --listen and --admin (make run: PORT=8081 ADMIN_PORT=9902)"
+        )
     return ""
 
 
@@ -115,11 +148,13 @@ def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...],
         modes[mode].append(rule.name)
     upstreams = [str(upstream) for site in settings.sites for upstream in site.upstreams]
     counts = ", ".join(f"{len(names)} {mode}" for mode, names in modes.items())
+    count = sum(map(len, modes.values()))
+    files = [rule_set for rule_set in loaded.policy.rule_sets if not rule_set.common]
     lines = [
         f"proxyguard {__version__}",
-        f"  listens on    {', '.join(addresses)} ({settings.workers} worker{'s' if settings.workers > 1 else ''})",
+        f"  listens on    {', '.join(addresses)} ({plural(settings.workers, 'worker')})",
         f"  protects      {', '.join(dict.fromkeys(upstreams))}",
-        f"  rules         {settings.rules}: {len(loaded.policy.rule_sets)} rule sets, rules: {counts}",
+        f"  rules         in {settings.rules}: {plural(len(files), 'rule set')}, {plural(count, 'rule')} ({counts})",
         f"  in shadow     {_some(modes[Mode.SHADOW])}",
         f"  admin         http://{settings.admin.host}:{admin_port} (health, metrics), control socket {control_path(settings)}",
         f"  audit log     {'standard output' if settings.audit.path == '-' else settings.audit.path}",

@@ -7,12 +7,12 @@ from time import time
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.running_instance import RunningInstance, instance_options
+from proxyguard.cli.tables import print_table
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
 from proxyguard.instance.control.client import ControlError
 
@@ -45,7 +45,7 @@ def report(instance: RunningInstance, *, full: bool) -> None:
     echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
     echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
-        Console().print(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
+        print_table(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
     if answer["quiet"]:
         echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
     if not (answer["rules"] or answer["quiet"]):

@@ -108,6 +108,19 @@ def new_rule(
     """
     if str(directory) == BUNDLED_WORD:
         raise click.BadParameter("the next version replaces the bundled rules: name a folder of yours", param_hint="--rules")
+    try:
+        rule = _asked_for(match, value, action, limit, since, rule_name, expires, why)
+    except click.Abort:
+        hint = "in a script give all of --match, --value, --action and --since (and --limit); answers can be piped, one a line"
+        fail(f"\nerror: the answers end before the last question; nothing was written\n  hint: {hint}")
+    _write(directory, name, rule)
+
+
+def _asked_for(
+    match: str | None, value: str | None, action: str | None, limit: str | None, since: str | None, rule_name: str | None,
+    expires: str, why: str,
+) -> NewRule:  # fmt: skip
+    """The rule of the options and of the answers to what they leave open. Raises click.Abort when there are no more answers."""
     asks_limit = action is None
     match = match or _choose("1. What to match?", MATCHES)
     value = value or click.prompt(f"   {MATCHES[match]}", type=str)
@@ -121,11 +134,10 @@ def new_rule(
         allowed = "an allow rule has none" if action == "allow" else "a number and a period, such as 30/minute or 20/90s"
         raise click.BadParameter(f"{limit!r} is not possible: {allowed}", param_hint="--limit")
     since = since or _choose("3. Since when?", {"shadow": "only record at first (best)", "now": "act at once"})
-    rule = NewRule(
+    return NewRule(
         name=rule_name or _made_name(match, value, limit), match=match, value=value, action=action, limit=limit or "",
         since=since, expires=expires, why=why,
     )  # fmt: skip
-    _write(directory, name, rule)
 
 
 def _choose(question: str, choices: dict[str, str]) -> str:
@@ -196,7 +208,7 @@ def _set_name(path: Path, policy: Policy) -> str:
 
 def _prove(directory: Path, path: Path, text: str, name: str) -> None:
     """End the program, with nothing written, when there are problems, a test fails, or another rule decides before."""
-    loaded = load_policy(directory, {path: text.encode()})
+    loaded = load_policy(directory, instead={path: text.encode()})
     if loaded.policy is None:
         fail(f"{format_report(loaded.problems)}nothing was written")
     policy = loaded.policy

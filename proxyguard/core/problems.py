@@ -37,6 +37,11 @@ class Problem(NamedTuple):
         """`file:line:column`, or the file alone when it has no lines."""
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
+    @property
+    def shown_on_a_line(self) -> str:
+        """Without the word error, for a log that has its own."""
+        return f"{self.place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
     def __str__(self) -> str:
         text = f"{self.place}: error: {self.message}"
         return f"{text}\n  hint: {self.hint}" if self.hint else text
@@ -52,33 +57,43 @@ class Fault(Exception):
 
 
 class Report:
-    """Collects the problems of one file."""
+    """Collects the problems of one file. `is_partial`: some of it could not be read, so what seems to be missing may be there."""
 
-    __slots__ = ("file", "left_out", "problems")
+    __slots__ = ("_muted", "_unsaid", "file", "is_partial", "left_out", "problems")
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.is_partial = False
+        self._muted: set[int] = set()
+        self._unsaid = 0
         self.problems: list[Problem] = []
         self.left_out = 0
 
     def add(self, line: int, column: int, message: str, hint: str = "") -> None:
         """Record a problem; beyond MAX_PROBLEMS_PER_FILE only count it."""
+        if line in self._muted:
+            self._unsaid += 1
+            return
         if len(self.problems) < MAX_PROBLEMS_PER_FILE:
             self.problems.append(Problem(self.file, line, column, message, hint))
         else:
             self.left_out += 1
 
+    def mute(self, line: int) -> None:
+        """Record no further problem of a line: it has one that makes others."""
+        self._muted.add(line)
+
     @property
     def count(self) -> int:
         """How many problems were added, those included that were only counted."""
-        return len(self.problems) + self.left_out
+        return len(self.problems) + self.left_out + self._unsaid
 
     def finished(self) -> tuple[Problem, ...]:
         """Every problem found in the file, in order of place."""
         problems = list(dict.fromkeys(sorted(self.problems, key=_PLACE)))
         if self.left_out:
             last = problems[-1]
-            message = f"{self.left_out} more {_plural(self.left_out, 'problem')} in this file"
+            message = f"{self.left_out} more problem{'' if self.left_out == 1 else 's'} in this file"
             problems.append(Problem(self.file, last.line, last.column, message, "mend the ones above first"))
         return tuple(problems)
 
@@ -88,10 +103,10 @@ def format_report(problems: Iterable[Problem]) -> str:
     found = sorted(problems, key=_PLACE)
     if not found:
         return ""
-    count = f"{len(found)} {_plural(len(found), 'problem')}"
+    count = plural(len(found), "problem")
     if all(problem.line for problem in found):
         files = len({problem.file for problem in found})
-        count += f" in {files} {_plural(files, 'file')}"
+        count += f" in {plural(files, 'file')}"
     return "\n".join([*(str(problem) for problem in found), count]) + "\n"
 
 
@@ -128,8 +143,9 @@ def quoted(value: str, longest: int = MAX_QUOTED) -> str:
     return f"'{text}'" if len(text) <= longest else f"'{text[:longest]}…'"
 
 
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
+def plural(count: int, noun: str, several: str = "") -> str:
+    """`1 file`, `2 files`; `several` is the plural of a noun that takes more than an s."""
+    return f"{count} {noun if count == 1 else several or f'{noun}s'}"
 
 
 _PLACE: Final = attrgetter("file", "line", "column", "message")

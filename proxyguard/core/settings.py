@@ -180,6 +180,23 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalPage:
+    """What the pages that refused people read show beside the reason. Empty: left out."""
+
+    site_name: str = ""
+    logo: str = ""
+    """Address of a picture, such as `/static/logo.svg`, or a `data:` URL."""
+    contact: str = ""
+    """An e-mail address, a telephone number or a sentence: whom to tell the reference."""
+    link: str = ""
+    """Address of a page with more help."""
+    language: str = "en"
+    """For clients that prefer none of the languages there are."""
+    template: Path | None = None
+    """A page of the operator's own instead of the bundled one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What one client may make us hold or wait for. Exceeding a bound is a clear status or a close, never a hang."""
 
@@ -330,6 +347,7 @@ class Settings:
     trust: Trust = field(default_factory=Trust)
     bounds: Bounds = field(default_factory=Bounds)
     buffering: Buffering = field(default_factory=Buffering)
+    refusal_page: RefusalPage = field(default_factory=RefusalPage)
     buffer_budget: BufferBudget = field(default_factory=BufferBudget)
     tarpit: TarpitBudget = field(default_factory=TarpitBudget)
     counting: Counting = field(default_factory=Counting)

@@ -71,3 +71,8 @@ def format_minute(at: float) -> str:
 def format_iso_time(at: float) -> str:
     """`2026-07-08T18:00:07Z`, rounded down."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 line`, `1,200 lines`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -75,10 +75,16 @@ def iso_time(at: float) -> str:
 
 def format_wait(seconds: int) -> str:
     """`45 seconds`, `10 minutes`, `25 hours`, `9 days`: rounded up to what a person waits for."""
+    count, unit = wait_in_units(seconds)
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def wait_in_units(seconds: int) -> tuple[int, str]:
+    """A span as a number of `second`, `minute`, `hour` or `day`, rounded up."""
     if seconds < 120:
-        return "1 second" if seconds == 1 else f"{seconds} seconds"
+        return seconds, "second"
     minutes = ceil(seconds / 60)
     if minutes < 120:
-        return f"{minutes} minutes"
+        return minutes, "minute"
     hours = ceil(minutes / 60)
-    return f"{hours} hours" if hours < 72 else f"{ceil(hours / 24)} days"
+    return (hours, "hour") if hours < 72 else (ceil(hours / 24), "day")

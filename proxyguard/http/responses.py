@@ -10,44 +10,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from html import escape
 from math import ceil
 from typing import Final, NamedTuple
 
 from proxyguard.core.decision import Decision, Reject, Tarpit
 from proxyguard.core.request import Headers
-from proxyguard.http.ratelimit_fields import ending_text, format_wait, iso_time, limit_text, quota_fields
+from proxyguard.core.settings import RefusalPage
+from proxyguard.http.languages import Language, language, preferred
+from proxyguard.http.languages.phrases import ending_phrase, limit_phrase, wait_phrase
+from proxyguard.http.ratelimit_fields import iso_time, quota_fields
 from proxyguard.http.reason_phrases import reason_phrase
 
-DEFAULT_MESSAGES: Final = {
-    400: "The request could not be understood, so it was not passed on.",
-    403: "Automated access to this part of the site is not allowed.",
-    404: "There is no such site here.",
-    405: "This method is not available here.",
-    408: "The request took too long to arrive.",
-    413: "The request is larger than this site accepts.",
-    414: "The address of the request is longer than this site accepts.",
-    417: "This expectation cannot be met here.",
-    421: "This server does not answer for that site.",
-    429: "Too many requests came from your address or network in a short time.",
-    431: "The header fields of the request are larger than this site accepts.",
-    500: "The request could not be handled.",
-    501: "This method is not available here.",
-    502: "The site sent an answer that could not be understood.",
-    503: "The site cannot answer just now.",
-    504: "The site took too long to answer.",
-    505: "This version of HTTP is not spoken here.",
-    508: "The request would have gone round in circles.",
-}
-"""What a page says when the rule gives no message, by status."""
-
-TARPIT_BODY: Final = (
-    b"<!doctype html><html lang=en><head><meta charset=utf-8><title>Loading</title></head><body><main><ul>\n"
-    + b"".join(b"<li>Entry %d of the list is being prepared.</li>\n" % number for number in range(1, 61))
-    + b"</ul></main></body></html>\n"
-)
-"""What a tarpit drips, over and over until its time or bytes are used up."""
+TARPIT_BODY: Final = b"".join(b"<li>Entry %d of the list is being prepared.</li>\n" % number for number in range(1, 61))
+"""What a tarpit drips after the words for people, over and over until its time or bytes are used up."""
 
 TARPIT_HEADERS: Final = (
     (b"Content-Type", b"text/html; charset=utf-8"),
@@ -57,9 +33,18 @@ TARPIT_HEADERS: Final = (
 
 
 HTML: Final = b"text/html; charset=utf-8"
-JSON: Final = b"application/json"
+JSON: Final = b"application/problem+json"
 TEXT: Final = b"text/plain; charset=utf-8"
-"""The forms of an answer, by their Content-Type."""
+"""The forms of an answer, by their Content-Type; JSON is that of RFC 9457."""
+
+MAX_PAGES: Final = 1024
+"""Answers without a limit that are kept made: statuses, messages and languages are few, and seconds are rounded."""
+
+MAX_TEMPLATES: Final = 256
+"""HTML pages that are kept in pieces."""
+
+
+DEFAULT_PAGE: Final = RefusalPage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +69,6 @@ def refusal_status(decision: Decision) -> int:
             return 0
 
 
-def render(decision: Decision, reference: str, *, accept: bytes = b"") -> Answer:
-    """The answer to a rejected request."""
-    action = decision.action
-    reject = action if isinstance(action, Reject) else Reject()
-    status = reject.status or (429 if decision.quota else 403)
-    wait = reject.retry_after_seconds
-    if wait is None and decision.quota is not None:
-        wait = decision.quota.retry_after_seconds
-    notice = None
-    if decision.quotas or decision.restriction:
-        ends = decision.ends
-        if ends is not None and wait is not None and decision.restriction:
-            wait = min(wait, ends.seconds_left)
-        announced = decision.quota if decision.quota is not None and decision.quota.name else None
-        notice = LimitNotice(
-            title=RESTRICTED_TITLE if decision.restriction else "",
-            limit=limit_text(announced) if announced is not None else "",
-            ends="" if ends is None else ending_text(ends),
-            ends_at="" if ends is None else iso_time(ends.at),
-            temporary=bool(decision.restriction),
-            fields=quota_fields(decision.quotas),
-        )
-    return _answer(status, reject.message, reference, accept, wait, notice)
-
-
-def error_page(status: int, reference: str, *, accept: bytes = b"", retry_after_seconds: float | None = None) -> Answer:
-    """The answer to a request that is malformed, too large, or that no upstream could answer."""
-    return _answer(status, None, reference, accept, retry_after_seconds)
-
-
 def to_https(method: bytes, host: bytes, target: bytes) -> Answer:
     """Send a client from http to https, to the same host and target: 301 where the method stays the same anyhow, else 308."""
     status = 301 if method in (b"GET", b"HEAD") else 308
@@ -126,7 +81,6 @@ def to_https(method: bytes, host: bytes, target: bytes) -> Answer:
 class LimitNotice:
     """An announced limit in words, for the client. A field is empty when there is nothing to announce."""
 
-    title: str = ""
     limit: str = ""
     ends: str = ""
     ends_at: str = ""
@@ -135,19 +89,6 @@ class LimitNotice:
 
 
 NO_NOTICE: Final = LimitNotice()
-
-RESTRICTED_TITLE: Final = "This part of the site is limited for a time"
-
-
-def _answer(
-    status: int, message: str | None, reference: str, accept: bytes, wait: float | None, notice: LimitNotice | None = None
-) -> Answer:
-    seconds = max(1, ceil(wait)) if wait is not None else None
-    form = HTML if accept.find(b"html") >= 0 else JSON if accept.find(b"json") >= 0 else TEXT
-    page = _plain_page(form, status, message, seconds) if notice is None else _page(form, status, message, seconds, notice)
-    name = reference.encode("ascii")
-    fields = (*page.first, (b"X-Proxyguard-Reference", name), *page.last)
-    return Answer(status, reason_phrase(status), fields, page.before + name + page.after)
 
 
 class _Page(NamedTuple):
@@ -159,66 +100,154 @@ class _Page(NamedTuple):
     after: bytes
 
 
-@lru_cache(maxsize=256)
-def _plain_page(form: bytes, status: int, message: str | None, seconds: int | None) -> _Page:
-    """Statuses and messages are few, and seconds are rounded: nearly every refusal finds its page made."""
-    return _page(form, status, message, seconds, NO_NOTICE)
+class Pages:
+    """Makes the answers of one instance, in the client's language. Pages that were made are kept."""
+
+    def __init__(self, page: RefusalPage = DEFAULT_PAGE) -> None:
+        self._page = page
+        self._made: dict[tuple[bytes, int, str | None, int | None, str], _Page] = {}
+        self._pieces: dict[tuple[str, str, tuple[str, ...], bool, str], list[str]] = {}
+
+    def render(self, decision: Decision, reference: str, *, accept: bytes = b"", languages: bytes = b"") -> Answer:
+        """The answer to a rejected request. `accept` and `languages` are the client's Accept and Accept-Language."""
+        action = decision.action
+        reject = action if isinstance(action, Reject) else Reject()
+        status = reject.status or (429 if decision.quota else 403)
+        wait = reject.retry_after_seconds
+        if wait is None and decision.quota is not None:
+            wait = decision.quota.retry_after_seconds
+        code = preferred(languages, self._page.language)
+        notice = None
+        if decision.quotas or decision.restriction:
+            ends = decision.ends
+            if ends is not None and wait is not None and decision.restriction:
+                wait = min(wait, ends.seconds_left)
+            notice = _notice(decision, language(code))
+        return self._answer(status, reject.message, reference, accept, wait, code, notice)
+
+    def error(
+        self,
+        status: int,
+        reference: str,
+        *,
+        accept: bytes = b"",
+        languages: bytes = b"",
+        retry_after_seconds: float | None = None,
+    ) -> Answer:
+        """The answer to a request that is malformed, too large, or that no upstream could answer."""
+        code = preferred(languages, self._page.language)
+        return self._answer(status, None, reference, accept, retry_after_seconds, code, None)
+
+    def held(self, reference: str, languages: bytes) -> bytes:
+        """How the page of a tarpit begins: what a person who is caught in it needs to know."""
+        texts = language(preferred(languages, self._page.language))
+        words = (texts.titles["held"], texts.messages["held"], texts.words["person"])
+        title, message, person = map(escape, words)
+        contact = f"<p>{escape(texts.words['contact'])}: {escape(self._page.contact)}</p>" if self._page.contact else ""
+        return (
+            f'<!doctype html><html lang="{texts.code}" dir="{texts.direction}"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title></head><body><main>'
+            f"<h1>{title}</h1><p>{message}</p><p>{person} <code>{reference}</code></p>{contact}<ul>\n"
+        ).encode()
+
+    def _answer(
+        self, status: int, message: str | None, reference: str, accept: bytes, wait: float | None, code: str,
+        notice: LimitNotice | None,
+    ) -> Answer:  # fmt: skip
+        seconds = max(1, ceil(wait)) if wait is not None else None
+        form = HTML if accept.find(b"html") >= 0 else JSON if accept.find(b"json") >= 0 else TEXT
+        if notice is not None:
+            page = self._make(form, status, message, seconds, code, notice)
+        else:
+            key = (form, status, message, seconds, code)
+            kept = self._made.get(key)
+            if kept is None:
+                if len(self._made) >= MAX_PAGES:
+                    self._made.clear()
+                kept = self._made[key] = self._make(form, status, message, seconds, code, NO_NOTICE)
+            page = kept
+        name = reference.encode("ascii")
+        fields = (*page.first, (b"X-Proxyguard-Reference", name), *page.last)
+        return Answer(status, reason_phrase(status), fields, page.before + name + page.after)
+
+    def _make(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice) -> _Page:
+        texts = language(code)
+        text = message or texts.message(status)
+        title = texts.titles["restricted" if notice.temporary else _title(status)]
+        mark = b"\0"
+        if form == HTML:
+            whole = self._html(title, text, seconds, notice, texts)
+        elif form == JSON:
+            fields: dict[str, object] = {
+                "type": "about:blank",
+                "title": title,
+                "status": status,
+                "detail": text,
+                "reference": "\0",
+            }
+            if seconds is not None:
+                fields["retry_after_seconds"] = seconds
+            if notice.limit:
+                fields["limit"] = notice.limit
+            if notice.ends_at:
+                fields["ends" if notice.temporary else "again_at"] = notice.ends_at
+            mark = b"\\u0000"
+            whole = json.dumps(fields).encode("ascii") + b"\n"
+        else:
+            lines = [text, *(f"{name}: {value}" for name, value in _facts(notice, texts)), f"{texts.words['reference']}: \0", ""]
+            whole = "\n".join(lines).encode()
+        before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
+        retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
+        first = ((b"Content-Type", form), (b"Content-Language", code.encode()), (b"Cache-Control", b"no-store"))
+        return _Page(first, (*retry, *notice.fields), before, after)
+
+    def _html(self, title: str, text: str, seconds: int | None, notice: LimitNotice, texts: Language) -> bytes:
+        """The page, with a NUL where its reference stands."""
+        facts = _facts(notice, texts)
+        values = {f"\0fact{at}\0": escape(value) for at, (_, value) in enumerate(facts)}
+        values["\0wait\0"] = "" if seconds is None else escape(wait_phrase(seconds, texts))
+        values["\0reference\0"] = "\0"
+        names = tuple([name for name, _ in facts])
+        pieces = self._html_pieces(title, text, names, seconds is not None, texts)
+        return "".join([values.get(piece, piece) for piece in pieces]).encode()
+
+    def _html_pieces(self, title: str, text: str, facts: tuple[str, ...], has_wait: bool, texts: Language) -> list[str]:  # noqa: FBT001 - a cache's key
+        """The page in pieces; one with a name between NULs stands for a value of the answer, so that few pages are rendered."""
+        from proxyguard.http.page_template import load_page_template, render_page  # noqa: PLC0415 - loads a template engine
+
+        key = (title, text, facts, has_wait, texts.code)
+        kept = self._pieces.get(key)
+        if kept is None:
+            if len(self._pieces) >= MAX_TEMPLATES:
+                self._pieces.clear()
+            marks = [(name, f"\0fact{at}\0") for at, name in enumerate(facts)]
+            template = load_page_template(self._page.template)
+            page = render_page(template, self._page, texts, title, text, marks, "\0wait\0" if has_wait else "", "\0reference\0")
+            kept = self._pieces[key] = re.split("(\0[a-z0-9]+\0)", page)
+        return kept
 
 
-def _page(form: bytes, status: int, message: str | None, seconds: int | None, notice: LimitNotice) -> _Page:
-    text = message or DEFAULT_MESSAGES.get(status, "The request was not passed on.")
-    mark = b"\0"
-    if form == HTML:
-        whole = _html(status, text, seconds, notice)
-    elif form == JSON:
-        fields: dict[str, object] = {"status": status, "message": text, "reference": "\0"}
-        if seconds is not None:
-            fields["retry_after_seconds"] = seconds
-        if notice.limit:
-            fields["limit"] = notice.limit
-        if notice.ends_at:
-            fields["ends" if notice.temporary else "again_at"] = notice.ends_at
-        mark = b"\\u0000"
-        whole = json.dumps(fields).encode("ascii") + b"\n"
-    else:
-        lines = [text, *(f"{name}: {value}" for name, value in _facts(notice)), "Reference: \0", ""]
-        whole = "\n".join(lines).encode()
-    before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
-    retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
-    first = ((b"Content-Type", form), (b"Cache-Control", b"no-store"))
-    return _Page(first, (*retry, *notice.fields), before, after)
+def _notice(decision: Decision, texts: Language) -> LimitNotice:
+    ends = decision.ends
+    announced = decision.quota if decision.quota is not None and decision.quota.name else None
+    return LimitNotice(
+        limit=limit_phrase(announced, texts) if announced is not None else "",
+        ends="" if ends is None else ending_phrase(ends, texts),
+        ends_at="" if ends is None else iso_time(ends.at),
+        temporary=bool(decision.restriction),
+        fields=quota_fields(decision.quotas),
+    )
 
 
-def _facts(notice: LimitNotice) -> tuple[tuple[str, str], ...]:
+def _facts(notice: LimitNotice, texts: Language) -> tuple[tuple[str, str], ...]:
     """What the page shows of the limit: names and values."""
-    facts = [("Limit", notice.limit), ("Ends" if notice.temporary else "Again", notice.ends)]
+    words = texts.words
+    facts = [(words["limit"], notice.limit), (words["ends" if notice.temporary else "again"], notice.ends)]
     return tuple((name, value) for name, value in facts if value)
 
 
-def _html(status: int, text: str, seconds: int | None, notice: LimitNotice) -> bytes:
-    """The page, with a NUL where its reference stands."""
-    facts = _facts(notice)
-    values = {f"\0{name}\0": escape(value) for name, value in facts}
-    values["\0wait\0"] = "" if seconds is None else format_wait(seconds)
-    values["\0reference\0"] = "\0"
-    names = tuple([name for name, _ in facts])
-    pieces = _html_pieces(notice.title or _title(status), text, names, seconds is not None)
-    return "".join([values.get(piece, piece) for piece in pieces]).encode()
-
-
-@lru_cache(maxsize=256)
-def _html_pieces(title: str, text: str, facts: tuple[str, ...], has_wait: bool) -> list[str]:  # noqa: FBT001 - a cache's key
-    """The page in pieces; one with a name between NULs stands for a value of the answer, so that few pages are rendered."""
-    from proxyguard.http.page_template import render_page  # noqa: PLC0415 - loads a template engine, which few tools need
-
-    marks = [(name, f"\0{name}\0") for name in facts]
-    page = render_page(title, text, marks, "\0wait\0" if has_wait else "", "\0reference\0")
-    return re.split("(\0[A-Za-z]+\0)", page)
-
-
 def _title(status: int) -> str:
+    """The key of a status's title."""
     if status == 429:
-        return "Please slow down"
-    if status >= 500:
-        return "The site is not available just now"
-    return "This request was stopped"
+        return "slow_down"
+    return "unavailable" if status >= 500 else "stopped"

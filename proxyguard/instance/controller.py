@@ -69,7 +69,7 @@ class Controller:
         self._workers = workers
         overrides = OverrideFile(settings.restrictions_file or folder / "orders")
         shared = None if settings.store.url is None else SharedOverrides(books.store, books.saved)
-        self._reloader = Reloader(settings.rules, settings.mode, policy, workers.install, counts)
+        self._reloader = Reloader(settings.rules, settings.mode, policy, workers.install, counts, kept=folder / "lists")
         self._restrictions = RestrictionController(self._reloader, overrides, workers.broadcast, counts, shared)
         self._promotions = Promotions(self._reloader, workers.window, workers.forget, counts)
         counts.show(books.gauges())
@@ -83,7 +83,11 @@ class Controller:
         }
 
     async def prepare(self) -> None:
-        """Find the restrictions that are on, before any worker takes a request. The store must have started."""
+        """Find the restrictions that are on, and keep what lists hold, before any worker takes a request.
+
+        The store must have started.
+        """
+        await self._reloader.keep_lists()
         await self._restrictions.look_now()
 
     def status(self) -> dict[str, Any]:

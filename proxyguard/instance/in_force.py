@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from proxyguard.core.decision import Ban, Mode
+from proxyguard.core.problems import Problem
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.policy.given import GIVEN_NAME
 from proxyguard.policy.model import Restriction, rules_by_mode
@@ -27,6 +28,8 @@ class InForce(NamedTuple):
     classes: tuple[str, ...]
     given: frozenset[str]
     banned_by: frozenset[str]
+    stale: tuple[Problem, ...] = ()
+    """What is wrong with lists that are in force with their content of before."""
 
     @classmethod
     def of(cls, loaded: LoadedRules, mode: Mode) -> InForce:
@@ -48,4 +51,5 @@ class InForce(NamedTuple):
             policy.classes,
             frozenset(each.name for one in policy.rule_sets if one.name == GIVEN_NAME for each in one.restrictions),
             frozenset(banned_by),
+            loaded.stale,
         )

@@ -10,6 +10,7 @@ from proxyguard.core.problems import Problem, format_report
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import NOTHING, load_policy
 from proxyguard.policy.model import Policy
+from proxyguard.policy.parse.kept_lists import KeptLists
 from proxyguard.policy.testing.runner import run_tests
 
 
@@ -34,15 +35,22 @@ class RulesRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """A policy that was read without a problem and passes its own tests, and the files it came from."""
+    """A policy that was read without a problem and passes its own tests, and the files it came from.
+
+    `stale` says what is wrong with lists that are in it with their content of before.
+    """
 
     policy: Policy
     files: tuple[Path, ...]
+    stale: tuple[Problem, ...] = ()
 
 
-def load_tested(rules: Path, instead: Mapping[Path, bytes] = NOTHING) -> LoadedRules:
-    """Read a rules directory, with what some files would hold `instead`, and run the tests in its files. Raises RulesRejected."""
-    loaded = load_policy(rules, instead)
+def load_tested(rules: Path, kept: KeptLists | None = None, *, instead: Mapping[Path, bytes] = NOTHING) -> LoadedRules:
+    """Read a rules directory and run the tests in its files. Raises RulesRejected.
+
+    `kept` has what lists held before; `instead` is what some files would hold.
+    """
+    loaded = load_policy(rules, kept, instead=instead)
     if loaded.policy is None or loaded.problems:
         raise RulesRejected(loaded.problems, loaded.files)
     try:
@@ -51,4 +59,4 @@ def load_tested(rules: Path, instead: Mapping[Path, bytes] = NOTHING) -> LoadedR
         raise RulesRejected((Problem(str(rules), 0, 0, str(error)),), loaded.files) from error
     if failures:
         raise RulesRejected(tuple(failure.problem for failure in failures), loaded.files)
-    return LoadedRules(loaded.policy, loaded.files)
+    return LoadedRules(loaded.policy, loaded.files, loaded.stale)

@@ -18,6 +18,7 @@ from proxyguard.core.problems import Problem
 from proxyguard.instance.children import let_in_termination, spawn_module
 from proxyguard.instance.loaded_rules import RulesRejected, load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer
+from proxyguard.policy.parse.kept_lists import KeptLists
 
 TIMEOUT_SECONDS: Final = 300.0
 """The largest policy that the language's bounds allow loads in well under a minute."""
@@ -26,9 +27,13 @@ NICE: Final = 10
 """Loading rules is less urgent than any request: on a small machine both want the same core."""
 
 
-async def load_in_child(rules: Path, mode: Mode) -> PolicyTransfer:
-    """Read and test a rules directory in a child process, for processes of this mode. Raises RulesRejected."""
-    answer = await run_child("proxyguard.instance.loader_process", rules, str(rules), str(mode))
+async def load_in_child(rules: Path, mode: Mode, kept: Path | None = None) -> PolicyTransfer:
+    """Read and test a rules directory in a child process, for processes of this mode. Raises RulesRejected.
+
+    `kept` is the folder of what lists held before.
+    """
+    more = () if kept is None else (str(kept),)
+    answer = await run_child("proxyguard.instance.loader_process", rules, str(rules), str(mode), *more)
     if isinstance(answer, PolicyTransfer):
         return answer
     raise RulesRejected(*answer)
@@ -70,12 +75,13 @@ def lower_priority() -> None:
 
 
 def main() -> None:
-    """The child, `DIR MODE`: writes a PolicyTransfer, or the problems and the files, to standard output."""
+    """The child, `DIR MODE [KEPT]`: writes a PolicyTransfer, or the problems and the files, to standard output."""
     let_in_termination()
     lower_priority()
     answer: PolicyTransfer | tuple[tuple[Problem, ...], tuple[Path, ...]]
     try:
-        answer = PolicyTransfer.of(load_tested(Path(sys.argv[1])), Mode(sys.argv[2]))
+        kept = KeptLists(Path(sys.argv[3])) if len(sys.argv) > 3 else None
+        answer = PolicyTransfer.of(load_tested(Path(sys.argv[1]), kept), Mode(sys.argv[2]))
     except RulesRejected as error:
         answer = error.problems, error.files
     sys.stdout.buffer.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))

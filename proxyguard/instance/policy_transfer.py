@@ -45,7 +45,7 @@ def override(policy: PolicyTransfer, mode: Mode, shadowed: Collection[str], give
     if given:
         parts = [*parts, given_part(given)]
     joined: list[Any] = [join(parts)]
-    in_force = InForce.of(joined[0], mode)
+    in_force = InForce.of(joined[0], mode)._replace(stale=policy.in_force.stale)
     dismantle(joined, yield_control)
     return PolicyTransfer(parts, in_force)
 

@@ -13,6 +13,7 @@ from time import time, time_ns
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.problems import Problem, format_report
 from proxyguard.instance.background import working_thread
 from proxyguard.instance.in_force import InForce
 from proxyguard.instance.loaded_rules import RulesRejected
@@ -20,6 +21,8 @@ from proxyguard.instance.loader_process import load_in_child
 from proxyguard.instance.policy_transfer import PolicyTransfer, override
 from proxyguard.instance.watch_signature import Signature, signature, signature_of_load
 from proxyguard.policy.given import Plain
+from proxyguard.policy.load import SUFFIXES
+from proxyguard.policy.parse.kept_lists import KeptLists
 from proxyguard.telemetry.metrics import Metrics
 
 POLL_SECONDS: Final = 0.5
@@ -68,8 +71,9 @@ class Reloader:
         counts: Metrics,
         *,
         poll_seconds: float = POLL_SECONDS,
+        kept: Path | None = None,
     ) -> None:
-        """`policy` is in force already; `mode` is that of the whole process."""
+        """`policy` is in force already; `mode` is that of the whole process. `kept` is a folder for what lists held when good."""
         self.rules = rules
         self.current: InForce = policy.in_force
         self.shadowed: frozenset[str] = frozenset()
@@ -78,6 +82,7 @@ class Reloader:
         self._install = install
         self._counts = counts
         self._poll_seconds = poll_seconds
+        self._kept = kept
         self._busy = asyncio.Lock()
         self._waiting: asyncio.Future[dict[str, Any]] | None = None
         self._seen: Signature = signature(rules, self.current.files)
@@ -111,7 +116,7 @@ class Reloader:
         async with self._busy:
             self._waiting = None
             self._tried = ()
-            before = await self._signature()
+            before, digest_before = await self._signature(), self.current.digest
             load = self._speculative
             if load is None or load.signature != before:
                 self._cancel_speculative()
@@ -134,8 +139,26 @@ class Reloader:
                 self._seen = signature_of_load(load.signature, await self._signature(), load.started_ns)
             self._counts.reloads["applied"] += 1
             self.last = {"result": "applied", "time": time(), "digest": self.current.digest}
-            logger.info("rules reloaded, digest %s", self.current.digest[:12])
+            what = "read again, and are the same" if self.current.digest == digest_before else "reloaded"
+            logger.info("rules %s, digest %s", what, self.current.digest[:12])
+            if self.current.stale:
+                self._note_stale(self.current.stale)
             return self.last
+
+    def _note_stale(self, stale: Sequence[Problem]) -> None:
+        """Say loudly which lists are in force as they were before they broke."""
+        report = format_report(stale)
+        self.last |= {
+            "result": "applied, but for lists that are broken: their content of before stays in force",
+            "report": report,
+        }
+        logger.error("lists are broken, and their content of before stays in force:\n%s", report.rstrip())
+
+    async def keep_lists(self) -> None:
+        """Keep what the list files hold that are in force, in case that they break."""
+        if self._kept is not None:
+            lists = [path for path in self.current.files if path.suffix not in SUFFIXES]
+            await asyncio.to_thread(KeptLists(self._kept).copy, lists)
 
     async def _read(self, load: _Load) -> tuple[_Load, PolicyTransfer]:
         """Wait for a reading. One whose files change meanwhile is given up for a new one. Raises RulesRejected."""
@@ -199,7 +222,7 @@ class Reloader:
             self._cancel_speculative()
 
     def _begin_load(self, now: Signature) -> _Load:
-        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self.mode)))
+        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self.mode, self._kept)))
 
     def _cancel_speculative(self) -> None:
         if self._speculative is not None:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,10 +122,23 @@ class Supervisor:
             "policy": workers[0]["policy"] if workers else "",
             "rules": dict(self._counts.rules),
             **self._controller.status(),
+            "front": _summed(worker["front"] for worker in workers),
             "upstreams": workers[0]["upstreams"] if workers else [],
+            "bounds": workers[0]["bounds"] if workers else {},
+            "certificates": workers[0]["certificates"] if workers else [],
             "workers": [worker["pid"] for worker in workers],
             "restarts": self._pool.restarts,
             "connections": sum(worker["connections"] for worker in workers),
             "requests": sum(worker["requests"] for worker in workers),
             "tarpits": sum(worker["tarpits"] for worker in workers),
+            "internal_errors": _summed(worker["internal_errors"] for worker in workers),
         }
+
+
+def _summed(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """What each worker counts, of all of them together."""
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return total

@@ -18,6 +18,7 @@ from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Listen, Settings
+from proxyguard.core.units import format_time
 from proxyguard.instance.assembly import assemble
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
@@ -121,6 +122,11 @@ class Worker:
             self._control.stop()
             raise
         self._listening = True
+        if self._front.certificate_ends():
+            about = "When the first of the certificates ends, Unix seconds."
+            self.counts.gauge(
+                "certificate_end_timestamp_seconds", about, lambda: min(self._front.certificate_ends(), default=0.0)
+            )
         self._watching_clock = asyncio.create_task(watch_clock())
         gc.collect()
         gc.freeze()
@@ -191,6 +197,7 @@ class Worker:
             "front": self._front.stats(),
             "upstreams": self._front.upstreams(),
             "bounds": self._front.bounds_in_force,
+            "certificates": [f"ends {format_time(ends)} UTC" for ends in self._front.certificate_ends()],
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,

@@ -16,13 +16,14 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import Fault, Problem
-from proxyguard.core.yaml.nodes import MAX_BYTES
+from proxyguard.core.yaml.decoding import MAX_BYTES
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import Policy, RuleSet
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.imports import with_imports
+from proxyguard.policy.parse.kept_lists import KeptLists
 from proxyguard.policy.parse.lists import ListFiles, read_bounded, reason
 from proxyguard.policy.parse.names import check_names
 from proxyguard.policy.parse.parsed_file import ParsedFile
@@ -46,17 +47,22 @@ NOTHING: Final[Mapping[Path, bytes]] = MappingProxyType({})
 
 
 class LoadResult(NamedTuple):
-    """The policy, or the problems that stand in its way; exactly one of the two. `files` are all that were asked for."""
+    """The policy, or the problems that stand in its way; exactly one of the two. `files` are all that were asked for.
+
+    `stale` says what is wrong with lists whose content of before is in the policy.
+    """
 
     policy: Policy | None
     problems: tuple[Problem, ...]
     files: tuple[Path, ...]
+    stale: tuple[Problem, ...] = ()
 
 
-def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> LoadResult:
+def load_policy(directory: Path, kept: KeptLists | None = None, *, instead: Mapping[Path, bytes] = NOTHING) -> LoadResult:
     """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given.
 
-    `instead` is what files would hold, there or not: it is read in the place of what they hold.
+    `kept` has what lists held before, for those that are faulty now, and is given what the others hold. `instead` is what files
+    would hold, there or not: it is read in the place of what they hold.
     """
     paths, problems = rule_files(directory)
     paths = _in_order({*paths, *instead}, directory)
@@ -67,7 +73,7 @@ def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> Loa
     if not paths and not problems:
         hint = f"rule files end in {' or '.join(SUFFIXES)}; is this the right directory?"
         problems.append(Problem(str(directory), 0, 0, "no rule file in this directory", hint))
-    list_files = ListFiles(directory)
+    list_files = ListFiles(directory, kept)
     parsed: list[ParsedFile] = []
     digests: dict[Path, str] = {}
     with _collector_paused():
@@ -94,7 +100,9 @@ def load_policy(directory: Path, instead: Mapping[Path, bytes] = NOTHING) -> Loa
     too_much = _check_tests(rule_sets)
     if too_much is not None:
         return LoadResult(None, (too_much,), files)
-    return LoadResult(Policy(rule_sets, _digest(directory, digests | list_files.digests, imported.digests)), (), files)
+    policy = Policy(rule_sets, _digest(directory, digests | list_files.digests, imported.digests))
+    list_files.keep()
+    return LoadResult(policy, (), files, tuple(sorted(list_files.stale)))
 
 
 @contextmanager
@@ -185,7 +193,7 @@ def _digest(directory: Path, digests: dict[Path, str], imported: dict[str, str])
     """One digest of names and bytes: equal exactly when every file read is equal."""
     whole = hashlib.sha256()
     for path in sorted(digests):
-        whole.update(f"{path.relative_to(directory).as_posix()} {digests[path]}\n".encode())
+        whole.update(f"{os.path.relpath(path, directory)} {digests[path]}\n".encode())
     for name in sorted(imported):
         whole.update(f"{name} {imported[name]}\n".encode())
     return whole.hexdigest()

@@ -69,6 +69,8 @@ class TextKind(StrEnum):
     PREFIX = "prefix"
     SUFFIX = "suffix"
     CONTAINS = "contains"
+    CONTAINS_ANY = "contains_any"
+    """As `contains`, ASCII case ignored: the text is in lower case."""
     WORD = "word"
     """The text as a whole token: not preceded or followed by an ASCII letter or digit; ASCII case ignored."""
     GLOB = "glob"
@@ -194,9 +196,6 @@ class Rule:
     """The name of the temporary restriction that it is part of, if any."""
 
 
-REMEMBER_SECONDS = 3600.0
-
-
 @dataclass(frozen=True, slots=True)
 class AccountSource:
     """Where the upstream says whose account a session is: a response header, remembered for the value of a cookie or header."""
@@ -204,7 +203,7 @@ class AccountSource:
     session: Field
     header: str
     """Lower case. Neither the client's own nor the upstream's passes."""
-    remember_seconds: float = REMEMBER_SECONDS
+    remember_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

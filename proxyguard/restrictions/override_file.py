@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 class OverrideFile:
     def __init__(self, path: Path, clock: LineClock = CLOCK) -> None:
-        """Read what is there. A file that cannot be read is set aside and reported: no order is worth a site that is down."""
+        """Read what is there. A damaged file is set aside and reported: no order is worth a site that is down.
+
+        What is no file, such as a folder that was named by mistake, stays where it is.
+        """
         self.path = path
         self._clock = clock
         self.orders = Overrides()
@@ -32,6 +35,9 @@ class OverrideFile:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            if not path.is_file():
+                logger.error("the orders in %s cannot be read: %s", path, error)  # noqa: TRY400 - the message has it all
+                return
             logger.error("the orders in %s cannot be read and are set aside: %s", path, error)  # noqa: TRY400 - the message has it all
             try:
                 path.replace(path.with_name(f"{path.name}.damaged"))

@@ -7,21 +7,20 @@ As strict as rule files: unknown keys and variables are problems with the neares
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
-from proxyguard.core.settings import Certificate, Listen, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
-from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_yaml
+from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_possible
 from proxyguard.core.yaml.values import not_what
-from proxyguard.policy.parse.lists import reason
+from proxyguard.policy.parse.lists import neighbour, reason
+from proxyguard.settings.given import GivenSetting, SettingsAsGiven
 from proxyguard.settings.table import BY_PATH, BY_VARIABLE, GROUPS, OTHER_VARIABLES, PREFIX, Setting
 
 DEFAULT_FILE: Final = Path("proxyguard.yaml")
@@ -36,21 +35,17 @@ _KUBERNETES: Final = re.compile(
 _FILE_ONLY: Final = {setting.variable: setting.path for setting in BY_PATH.values() if not setting.from_environment}
 
 
-@dataclass(frozen=True, slots=True)
-class _GivenSetting:
-    """One setting as somebody gave it."""
-
-    node: Node
-    report: Report
-    base: Path
-
-
 @dataclass(slots=True)
 class _Reading:
     """What was given so far; a later source replaces what an earlier one said."""
 
     reports: list[Report] = field(default_factory=list)
-    given: dict[str, _GivenSetting] = field(default_factory=dict)
+    given: dict[str, GivenSetting] = field(default_factory=dict)
+    faulty: set[str] = field(default_factory=set)
+    """Settings that were given and have no value, as it is wrong."""
+    file: str = ""
+    is_partial: bool = False
+    """Whether some of the file could not be read."""
 
     def report(self, source: str) -> Report:
         report = Report(source)
@@ -61,7 +56,13 @@ class _Reading:
 def read_settings(
     config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None
 ) -> Settings | tuple[Problem, ...]:
-    """The settings, or everything that is wrong with them.
+    """The settings, or everything that is wrong with them. The arguments are those of `read_as_given`."""
+    found = read_as_given(config, environ, overrides)
+    return found.problems or found.settings
+
+
+def read_as_given(config: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> SettingsAsGiven:
+    """The settings as far as they can be read, what is wrong with them, and where each was given.
 
     `config` None means $PROXYGUARD_CONFIG, else `proxyguard.yaml` if there is one. `overrides` are texts by setting, such as
     `{"listen": "127.0.0.1:8080"}`, from the command line. Relative paths in the file are relative to the file.
@@ -72,7 +73,8 @@ def read_settings(
     _from_overrides(overrides or {}, reading)
     settings = _assembled(reading)
     problems = tuple(problem for report in reading.reports for problem in report.finished())
-    return problems or settings
+    faulty = frozenset(reading.faulty)
+    return SettingsAsGiven(settings, problems, reading.given, faulty, not reading.is_partial, reading.file or "settings")
 
 
 def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Reading) -> None:
@@ -81,24 +83,27 @@ def _from_file(config: Path | None, environ: Mapping[str, str], reading: _Readin
     if named is None and not path.exists():
         return
     report = reading.report(str(path))
+    reading.file = report.file
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        report.add(0, 0, f"the settings file cannot be read: {reason(error)}", "name it with --config or PROXYGUARD_CONFIG")
+        hint = neighbour(path) or "name it with --config or PROXYGUARD_CONFIG"
+        report.add(0, 0, f"the settings file cannot be read: {reason(error)}", hint)
         return
     if len(data) > MAX_FILE_BYTES:
         report.add(1, 1, f"the settings file has more than {MAX_FILE_BYTES // 1024 // 1024} MiB")
         return
     if not _has_content(data):
         return
-    root = read_yaml(data, report)
+    root = read_as_far_as_possible(data, report)
+    reading.is_partial = root is None or report.is_partial
     if root is None:
         return
     if not isinstance(root, MappingNode):
         report.add(root.line, root.column, not_what(root, "the settings file", "a mapping"), "listen: 0.0.0.0:8080")
         return
-    _collect(root, "", reading, _GivenSetting(root, report, path.parent))
+    _collect(root, "", reading, GivenSetting(root, report, path.parent))
 
 
 def _has_content(data: bytes) -> bool:
@@ -106,11 +111,11 @@ def _has_content(data: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in data.splitlines())
 
 
-def _collect(mapping: MappingNode, prefix: str, reading: _Reading, source: _GivenSetting) -> None:
+def _collect(mapping: MappingNode, prefix: str, reading: _Reading, source: GivenSetting) -> None:
     for entry in mapping:
         path = f"{prefix}{entry.key.text}"
         if path in BY_PATH:
-            reading.given[path] = _GivenSetting(entry.value, source.report, source.base)
+            reading.given[path] = GivenSetting(entry.value, source.report, source.base)
         elif path not in GROUPS:
             near = _names_below(prefix)
             where = f"in {prefix.rstrip('.')}" if prefix else "in the settings"
@@ -160,12 +165,12 @@ def _from_overrides(overrides: Mapping[str, str], reading: _Reading) -> None:
         reading.given[path] = _from_text(BY_PATH[path], text, report)
 
 
-def _from_text(setting: Setting, text: str, report: Report) -> _GivenSetting:
+def _from_text(setting: Setting, text: str, report: Report) -> GivenSetting:
     """A text from outside of the file; commas separate what would be a list there."""
     node: Node = Scalar(0, 0, text, plain=True)
     if "list" in setting.kind.takes:
         node = Sequence(0, 0, [Scalar(0, 0, part.strip(), plain=True) for part in text.split(",") if part.strip()])
-    return _GivenSetting(node, report, Path())
+    return GivenSetting(node, report, Path())
 
 
 def _assembled(reading: _Reading) -> Settings:
@@ -175,6 +180,7 @@ def _assembled(reading: _Reading) -> Settings:
         setting = BY_PATH[path]
         value = setting.kind.read(given.node, given.report, path, given.base)
         if value is None:
+            reading.faulty.add(path)
             continue
         value = None if value is NOTHING else value
         if setting.attribute:
@@ -224,7 +230,7 @@ def _filled(value: Any, values: dict[str, object]) -> Any:
     return replace(value, **changed)
 
 
-def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None:
+def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
     """Report settings that contradict each other, at the place of one that was given."""
     for path in ("trust.header", "trust.keep", "trust.proxy_protocol"):
         if path in given and not settings.trust.proxies and "trust.proxies" not in given:
@@ -236,12 +242,6 @@ def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None
         _complain(given["store.url"], "store.url is set without key_secret", hint)
     if "store.url" in given and "store.snapshot" in given:
         _complain(given["store.snapshot"], "store.snapshot is set beside store.url", "the server keeps the counts; leave it out")
-    for site in settings.sites:
-        for upstream in site.upstreams:
-            if any(_is_own(upstream, listen) for listen in settings.listen):
-                at = next(path for path in ("sites", "upstream", "listen") if path in given)
-                hint = "requests would go round in circles; name the web server behind it"
-                _complain(given[at], f"the upstream {upstream} is where proxyguard itself listens", hint)
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
@@ -255,25 +255,5 @@ def _check_together(settings: Settings, given: dict[str, _GivenSetting]) -> None
             _complain(place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole")
 
 
-def _is_own(upstream: Upstream, listen: Listen) -> bool:
-    """Whether a connection to the upstream would come to this listener, as far as that shows without asking a name server."""
-    if upstream.path or listen.path:
-        return upstream.path == listen.path
-    if upstream.port != listen.port:
-        return False
-    host = "127.0.0.1" if upstream.host == "localhost" else upstream.host
-    if host in (listen.host, "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return True
-    if listen.host not in ("0.0.0.0", "::", "localhost"):  # noqa: S104 - compared, not bound
-        return False
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            ip_address(host)
-            probe.bind((host, 0))
-        except (OSError, ValueError):
-            return False
-    return listen.host != "localhost" or host.startswith(("127.", "::1"))
-
-
-def _complain(given: _GivenSetting, message: str, hint: str) -> None:
+def _complain(given: GivenSetting, message: str, hint: str) -> None:
     given.report.add(given.node.line, given.node.column, message, hint)

@@ -43,7 +43,7 @@ from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.model import FieldKind
-from proxyguard.policy.parse.lists import reason
+from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.texts import read_field_name
 from proxyguard.settings.addresses import UPSTREAMS
@@ -92,7 +92,7 @@ def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path:
         with path.open("rb"):
             return path
     except OSError as error:
-        raise Fault(f"{subject} {quoted(str(path))} cannot be read: {reason(error)}") from error
+        raise Fault(f"{subject} {quoted(str(path))} cannot be read: {reason(error)}", neighbour(path)) from error
 
 
 def _audit_path(node: Node, _report: Report, subject: str, base: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
-from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, size, whole, word
+from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, prose, size, whole, word
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.settings.addresses import LISTEN, LISTENERS, UPSTREAMS
 from proxyguard.settings.kinds import (
@@ -35,6 +35,7 @@ from proxyguard.settings.kinds import (
     UPSTREAM_CONNECTIONS,
     UPSTREAM_REUSE,
 )
+from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
 
 PREFIX: Final = "PROXYGUARD_"
 
@@ -94,6 +95,7 @@ GROUPS: Final = {
     "trust": "Who may say who the client is.",
     "bounds": "What a client can make proxyguard hold or wait for.",
     "buffering": "What is held of bodies, so that slow clients do not hold the site's workers.",
+    "refusal_page": "What the pages that refused people read show.",
     "tarpit": "What tarpits may cost, whatever the rules say.",
     "counting": "What limits keep, and how they tell clients apart.",
     "counting.prefixes": "How much of an address tells clients apart.",
@@ -224,6 +226,16 @@ SETTINGS: Final = (
         "The same for one client network."),
     Setting("buffering.directory", "buffer_budget.directory", PATH,
         "Where the file is. Default: the directory for temporary files. Of one that lies in memory at most 64 MiB are used."),
+    Setting("refusal_page.site_name", "refusal_page.site_name", prose(100), "The site's name, at the top."),
+    Setting("refusal_page.logo", "refusal_page.logo", LOGO,
+        "Address of a picture at the top: a path of the site, `https://…`, or `data:image/…`."),
+    Setting("refusal_page.contact", "refusal_page.contact", prose(300),
+        "Whom to tell the reference: an e-mail address, a telephone number, a sentence."),
+    Setting("refusal_page.link", "refusal_page.link", LINK, "Address of a page with more help: a path of the site or `https://…`."),
+    Setting("refusal_page.language", "refusal_page.language", LANGUAGE,
+        "For clients that prefer none of the languages there are."),
+    Setting("refusal_page.template", "refusal_page.template", FILE,
+        "A template of your own (Jinja) instead of the bundled page."),
     Setting("tarpit.connections", "tarpit.connections", whole(0, 1_000_000),
         "Clients held at once; beyond that a tarpit is a reject."),
     Setting("tarpit.per_network", "tarpit.per_network", whole(0, 1_000_000), "The same for one client network."),

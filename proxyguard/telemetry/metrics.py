@@ -24,6 +24,9 @@ SECONDS_BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 
+LEAST: Final = frozenset({"certificate_end_timestamp_seconds"})
+"""Gauges that are no amounts."""
+
 type Labels = tuple[tuple[str, str], ...]
 type Sample = tuple[str, Labels, float]
 type Family = tuple[str, str, str, list[Sample]]
@@ -190,14 +193,15 @@ def _labelled(name: str, text: str, label: str, counts: Mapping[str, int] | Mapp
 
 
 def merge(snapshots: Iterable[list[Family]]) -> list[Family]:
-    """Add up the snapshots of several workers, sample by sample."""
+    """Add up the snapshots of several workers, sample by sample; of times, the first counts."""
     families: dict[str, tuple[str, str, dict[tuple[str, Labels], float]]] = {}
     for snapshot in snapshots:
         for name, kind, text, samples in snapshot:
             merged = families.setdefault(name, (kind, text, {}))[2]
             for suffix, labels, value in samples:
                 key = (suffix, tuple((label, content) for label, content in labels))
-                merged[key] = merged.get(key, 0) + value
+                known = merged.get(key)
+                merged[key] = value if known is None else min(known, value) if name in LEAST else known + value
     return [
         (name, kind, text, [(suffix, labels, value) for (suffix, labels), value in samples.items()])
         for name, (kind, text, samples) in families.items()

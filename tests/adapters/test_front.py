@@ -197,8 +197,10 @@ def test_a_tarpit_ends_by_time_and_by_bytes(budget: TarpitBudget) -> None:
     async def scenario() -> None:
         async with fronted(tarpit=budget) as rig:
             answer = await rig.ask(wish(b"tarpit"))
-            assert answer.partition(b"\r\n\r\n")[2][:3] in (b"<!d", b"")
-            assert len(answer.partition(b"\r\n\r\n")[2]) <= 12
+            head, _, body = answer.partition(b"\r\n\r\n")
+            reference = head.lower().partition(b"x-proxyguard-reference: ")[2].partition(b"\r\n")[0]
+            assert b"<code>%b</code></p><ul>\n" % reference in body
+            assert len(body.partition(b"<ul>\n")[2]) <= 12
 
     run(scenario())
 

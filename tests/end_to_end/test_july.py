@@ -195,7 +195,7 @@ def check_words(pair: Pair, ends: datetime) -> None:
     refused = visit(pair[0], f"127.4.0.{CHANGES[-1][0]}", "/posts/1", accept="application/json")
     told = json.loads(refused.body)
     why = "Somebody is copying our members' posts. Until that has stopped, everybody can read a limited number of posts a day."
-    assert (refused.status, told["message"], told["limit"]) == (429, why, "3 requests a day")
+    assert (refused.status, told["detail"], told["limit"]) == (429, why, "3 requests a day")
     assert told["ends"] == f"{ends:%Y-%m-%dT%H:%M:%SZ}"
     left = (ends - datetime.now(UTC)).total_seconds()
     assert 0 < int(refused.headers["Retry-After"]) <= left + 2

@@ -84,7 +84,7 @@ def test_a_restriction_by_command_has_an_end_and_survives_a_restart(folder: Path
             )["said"]  # fmt: skip
             assert said.startswith("slow is on until ")
             assert allowed(guard) == 2
-            assert ask(guard).json()["message"] == "We are overloaded."
+            assert ask(guard).json()["detail"] == "We are overloaded."
             restrict(guard, folder, "start", "prepared", "--until", "30m")
             assert [ask(guard, "/prepared").status_code for _ in range(2)] == [200, 429]
         with proxyguard(folder / "guard", site.url, rules=rules, settings=settings) as guard:
@@ -178,7 +178,7 @@ def test_one_given_to_one_instance_holds_on_all_even_while_the_rule_files_are_br
     soon(lambda: bool(listed(other, "slow")["on"]), "the start on the other instance")
     answers = [ask(each, "/search/x") for each in (other, guard, other, other)]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
-    assert answers[-1].json()["message"] == "Overloaded."
+    assert answers[-1].json()["detail"] == "Overloaded."
     assert ask(other, "/elsewhere").status_code == 200
     restrict(guard, folder, "end", "slow")
     soon(lambda: listed(other, "slow")["reason"] == "unknown", "the end on the other instance")

@@ -13,7 +13,7 @@ from proxyguard.core.request import Request
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Ticket
 from proxyguard.http.ratelimit_fields import NOUNS, UNITS, ending_text, format_wait, iso_time, limit_text, quota_fields
-from proxyguard.http.responses import render
+from proxyguard.http.responses import Pages
 from proxyguard.limits.limit import CountKind, Window
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
@@ -23,6 +23,8 @@ from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.telemetry.metrics import Metrics
 from tests import build
+
+render = Pages().render
 
 JULY = 1_688_493_600.0
 """4 July 2023, 18:00 UTC."""
@@ -113,7 +115,9 @@ def test_a_page_says_what_the_limit_is_why_and_when_it_ends() -> None:
 def test_programs_are_told_the_same() -> None:
     assert json.loads(render(RESTRICTED, "00ff", accept=b"application/json").body) == {
         "status": 429,
-        "message": "We are being scraped: for now everybody can read this much.",
+        "type": "about:blank",
+        "title": "This part of the site is limited for a time",
+        "detail": "We are being scraped: for now everybody can read this much.",
         "reference": "00ff",
         "retry_after_seconds": 3600,
         "limit": "300 requests a day",

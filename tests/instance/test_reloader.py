@@ -136,7 +136,7 @@ def test_the_watch_applies_a_change_once_and_retries_no_refused_one(rules: Path)
 def test_every_way_of_changing_a_file_is_noticed(rules: Path, tmp_path: Path, change: str) -> None:
     file = rules / "10-one.yaml"
     listed = tmp_path / "list.txt"
-    listed.write_text("192.0.2.1\n")
+    listed.write_text("198.51.100.1\n")
     for version in ("v1", "v2"):
         (tmp_path / version).mkdir()
         (tmp_path / version / "30.yaml").write_text("name: linked\nrules: [{name: linked, action: allow, when: {path: /l}}]\n")
@@ -251,7 +251,7 @@ def test_reading_begins_with_the_first_look_and_is_given_up_when_the_files_chang
     begun: list[asyncio.Event] = []
     ended: list[str] = []
 
-    async def read(folder: Path, mode: Mode) -> PolicyTransfer:
+    async def read(folder: Path, mode: Mode, _kept: Path | None) -> PolicyTransfer:
         may_end = asyncio.Event()
         begun.append(may_end)
         try:
@@ -361,7 +361,7 @@ def test_a_change_gives_up_the_reading_under_way_and_a_slow_one_is_logged(
     installed = Installed()
     begun: list[str] = []
 
-    async def read(folder: Path, mode: Mode) -> PolicyTransfer:
+    async def read(folder: Path, mode: Mode, _kept: Path | None) -> PolicyTransfer:
         begun.append((folder / "10-one.yaml").read_text())
         if len(begun) == 1:
             await asyncio.Event().wait()  # a test that never ends
@@ -382,3 +382,46 @@ def test_a_change_gives_up_the_reading_under_way_and_a_slow_one_is_logged(
     assert len(begun) == 2
     assert (installed.results, installed.modes) == ({"applied": 1}, [{"never-curl": Mode.ENFORCE}])
     assert caplog.records[0].getMessage() == "reading the rules takes more than 0 s; those of before stay in force"
+
+
+def test_a_list_that_breaks_is_told_loudly_and_blocks_no_other_change(
+    rules: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = GOOD.replace("rules:", "lists: {bad: {file: lists/bad.txt}}\nrules:").replace(
+        "rules:\n", "rules:\n  - {name: bad, when: {client: $bad}, action: drop}\n"
+    )
+    (rules / "lists").mkdir()
+    (rules / "lists/bad.txt").write_text("198.51.100.1\n")
+    (rules / "10-one.yaml").write_text(listed)
+    installed = Installed()
+
+    async def run() -> None:
+        policy = PolicyTransfer.of(load_tested(rules), Mode.ENFORCE)
+        reloader = Reloader(rules, Mode.ENFORCE, policy, installed.install, installed.metrics, kept=tmp_path / "kept")
+        await reloader.keep_lists()
+        (rules / "lists/bad.txt").write_text("<html><title>503</title>")
+        (rules / "20-two.yaml").write_text("name: two\nrules: [{name: second, when: {path: /two}, action: drop}]\n")
+        await reloader.reload()
+        assert set(reloader.current.modes) == {"bad", "no-curl", "second"}
+        assert reloader.last["result"] == "applied, but for lists that are broken: their content of before stays in force"
+        assert "bad.txt" in reloader.last["report"]
+        assert "is a web page and no list: '503'" in caplog.messages[-1]
+        (rules / "lists/bad.txt").write_text("198.51.100.2\n")
+        await reloader.reload()
+        assert reloader.last["result"] == "applied"
+        assert "report" not in reloader.last
+
+    asyncio.run(run())
+    assert installed.results == {"applied": 2}
+
+
+def test_what_is_the_same_is_not_called_reloaded(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        policy = PolicyTransfer.of(load_tested(rules), Mode.ENFORCE)
+        await Reloader(rules, Mode.ENFORCE, policy, installed.install, installed.metrics).reload()
+
+    with caplog.at_level("INFO"):
+        asyncio.run(run())
+    assert "rules read again, and are the same, digest" in caplog.messages[-1]

@@ -159,6 +159,15 @@ def test_orders_that_cannot_be_written_are_in_force_all_the_same(tmp_path: Path,
     assert caplog.records[-1].message == f"the orders cannot be written to {file.path}: No such file or directory"
 
 
+def test_a_folder_that_was_named_by_mistake_stays_where_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    (folder / "precious").mkdir(parents=True)
+    assert OverrideFile(folder).orders == Overrides()
+    assert (folder / "precious").is_dir()
+    assert not OverrideFile(folder).keep(ORDERS)
+    assert (folder / "precious").is_dir()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"started": {"a": 1}, "ended": {}, "given": {}}', "\0\0\0"])
 def test_a_damaged_file_is_set_aside_and_nothing_is_ordered(tmp_path: Path, text: str) -> None:
     path = tmp_path / "orders"

@@ -8,7 +8,7 @@ from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
 from proxyguard.adapters.mitmproxy.services import FrontServices
 from proxyguard.guard.interfaces import FrontEvents
 from proxyguard.http.http1.heads import RequestHead
-from proxyguard.http.responses import Answer, error_page
+from proxyguard.http.responses import Answer
 
 BOUND_OF_FAULT: Final = {
     "target-size": "target_bytes",
@@ -32,5 +32,6 @@ def count_fault(events: FrontEvents, reason: str) -> None:
 
 def error_answer(services: FrontServices, status: int, head: RequestHead | None = None) -> Answer:
     """The page for a request that no exchange is made for; `head` as far as it is known."""
-    accept = b"" if head is None else first_value(head.headers, b"accept")
-    return error_page(status, services.reference(), accept=accept)
+    headers = () if head is None else head.headers
+    accept, languages = first_value(headers, b"accept"), first_value(headers, b"accept-language")
+    return services.pages.error(status, services.reference(), accept=accept, languages=languages)

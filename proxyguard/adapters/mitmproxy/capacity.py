@@ -67,9 +67,32 @@ def capacity_of(bounds: Bounds, files: int, sites: int) -> Capacity:
     )
 
 
-def warn_of_lowered(bounds: Bounds, capacity: Capacity, files: int) -> None:
-    """Say in the log which bounds are lower than their settings, and why."""
-    for name in ("connections", "connections_per_network", "requests", "requests_per_network"):
-        wanted, given = getattr(bounds, name), getattr(capacity, name)
-        if given < wanted:
-            logger.warning("bounds.%s: %d of %d, as this process may open only %d files", name, given, wanted, files)
+def lowered(bounds: Bounds, capacity: Capacity) -> list[tuple[str, int, int]]:
+    """The bounds that are lower than their settings: name, setting, and what there is."""
+    names = ("connections", "connections_per_network", "requests", "requests_per_network")
+    found = [(name, int(getattr(bounds, name)), int(getattr(capacity, name))) for name in names]
+    return [each for each in found if each[2] < each[1]]
+
+
+def files_hint(wanted: int) -> str:
+    """What to do about too few open files."""
+    most = max(65_536, wanted)
+    return (
+        f"allow {most} files: ulimit -n {most} in a shell, LimitNOFILE={most} in a systemd unit, ulimits: {{nofile: {most}}} in "
+        f"compose.yaml; or lower the bound"
+    )
+
+
+def note_lowered(bounds: Bounds, capacity: Capacity, files: int) -> None:
+    """Say in the log, on one line, which bounds are lower than their settings, and what to do.
+
+    A warning when an operator asked for more, and for their information when it is the default that does not fit.
+    """
+    found = lowered(bounds, capacity)
+    if not found:
+        return
+    parts = ", ".join(f"bounds.{name} {given} (of {wanted})" for name, wanted, given in found)
+    defaults = Bounds()
+    is_asked_for = any(wanted != getattr(defaults, name) for name, wanted, _ in found)
+    level = logging.WARNING if is_asked_for else logging.INFO
+    logger.log(level, "%d open files allow %s; %s", files, parts, files_hint(files_wanted(bounds)))

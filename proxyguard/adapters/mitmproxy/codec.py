@@ -60,6 +60,6 @@ class Codec(Protocol):
         """End without an answer, or in the middle of one; the exchange is over. `flush`: send first what was written."""
         ...
 
-    def detain(self, tarpit: Tarpit, client: Address) -> bool:
+    def detain(self, tarpit: Tarpit, client: Address, reference: str, languages: bytes) -> bool:
         """Tarpit the client; the exchange is over. False when there is no room for it."""
         ...

@@ -23,7 +23,7 @@ from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
-from proxyguard.http.responses import Answer, error_page, render, to_https
+from proxyguard.http.responses import Answer, to_https
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What our error pages ask for; upstreams that restart are back within seconds."""
@@ -84,9 +84,12 @@ class Exchange(WaitingBodies):
             self._cut(now, fault)
             return
         reference = self._ticket.reference if self._ticket is not None else self._services.reference()
-        accept = first_value(self._head.headers, b"accept")
+        headers = self._head.headers
+        accept, languages = first_value(headers, b"accept"), first_value(headers, b"accept-language")
         wait = RETRY_AFTER_SECONDS if status >= 500 or status == 429 else None
-        self._answer(error_page(status, reference, accept=accept, retry_after_seconds=wait), now, fault)
+        pages = self._services.pages
+        answer = pages.error(status, reference, accept=accept, languages=languages, retry_after_seconds=wait)
+        self._answer(answer, now, fault)
 
     def on_client_left(self, now: float) -> None:
         """The client left."""
@@ -112,7 +115,7 @@ class Exchange(WaitingBodies):
                 if self._enter(now):
                     self._forward(now)
             case Tarpit():
-                if self._codec.detain(action, ticket.request.client):
+                if self._codec.detain(action, ticket.request.client, ticket.reference, self._languages(ticket.request)):
                     self._status = 200
                     self._finish(now, "")
                 else:
@@ -328,8 +331,16 @@ class Exchange(WaitingBodies):
     def _reject(self, now: float) -> None:
         ticket = self._ticket
         assert ticket is not None  # noqa: S101 - only called for a decision
-        accept = ticket.request.header_index.get(b"accept")
-        self._answer(render(ticket.decision, ticket.reference, accept=accept[0] if accept else b""), now, "")
+        request = ticket.request
+        accept = request.header_index.get(b"accept")
+        answer = self._services.pages.render(
+            ticket.decision, ticket.reference, accept=accept[0] if accept else b"", languages=self._languages(request)
+        )
+        self._answer(answer, now, "")
+
+    def _languages(self, request: Request) -> bytes:
+        languages = request.header_index.get(b"accept-language")
+        return languages[0] if languages else b""
 
     def _answer(self, answer: Answer, now: float, fault: str) -> None:
         self._status = answer.status

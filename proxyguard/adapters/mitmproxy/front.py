@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.admission import Admission
-from proxyguard.adapters.mitmproxy.capacity import Capacity, capacity_of, files_wanted, warn_of_lowered
+from proxyguard.adapters.mitmproxy.capacity import Capacity, capacity_of, files_wanted, note_lowered
 from proxyguard.adapters.mitmproxy.driver import ClientConnection
 from proxyguard.adapters.mitmproxy.embed import Embedding, LayerFactory, Stack
 from proxyguard.adapters.mitmproxy.listener import (
@@ -41,7 +41,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Listen, Settings
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
-from proxyguard.http.page_template import load_page_template
+from proxyguard.http.page_template import TemplateFault, load_page_template
 from proxyguard.http.responses import TARPIT_BODY
 from proxyguard.policy.sites import HostTable
 from proxyguard.telemetry.accept_errors import LINE_SECONDS, AcceptErrors
@@ -98,7 +98,10 @@ class Front:
     async def start(self) -> None:
         """Bind and listen. Raises OSError (with a message for the operator) when an address or a certificate cannot be used."""
         settings = self._settings
-        load_page_template()
+        try:
+            load_page_template(settings.refusal_page.template)
+        except TemplateFault as fault:
+            raise ListenFault(f"refusal_page.template: {fault}") from fault
         runtime = self._build(asyncio.get_running_loop())
         self._sockets = list(self._given)
         try:
@@ -156,6 +159,10 @@ class Front:
         if self._certificates is not None:
             self._certificates.refresh()
 
+    def certificate_ends(self) -> list[float]:
+        """When the certificates end that are served, the first first, in Unix seconds."""
+        return self._certificates.ends() if self._certificates is not None else []
+
     def stats(self) -> dict[str, int]:
         """What is held at the moment."""
         runtime = self._runtime
@@ -210,7 +217,7 @@ class Front:
         )
         protocols = (b"h2", b"http/1.1") if self._http2_layer is not None else (b"http/1.1",)
         try:
-            self._certificates = Certificates(settings.sites, protocols, clock, events.internal_error)
+            self._certificates = Certificates(settings.sites, protocols, clock)
         except CertificateFault as fault:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(services, self._certificates, self._http2_layer))
@@ -252,7 +259,7 @@ def measure_room(bounds: Bounds, sites: int) -> Capacity:
     if files < 0:  # no limit at all
         files = wanted
     capacity = capacity_of(bounds, files, sites)
-    warn_of_lowered(bounds, capacity, files)
+    note_lowered(bounds, capacity, files)
     return capacity
 
 

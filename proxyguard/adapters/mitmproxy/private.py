@@ -17,7 +17,7 @@ from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, HookCo
 from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer, NextLayerHook
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, TLSLayer, TlsStartClientHook
 from mitmproxy.tls import ClientHelloData, TlsData
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 Client = connection.Client
 Connection = connection.Connection
@@ -54,6 +54,7 @@ __all__ = [
     "TlsData",
     "TlsStartClientHook",
     "add_addon",
+    "crypto",
     "first_bytes",
     "hook_argument",
     "quiet_master",

@@ -25,6 +25,7 @@ from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.method_override import METHOD_HEADERS
+from proxyguard.http.responses import Pages
 from proxyguard.policy.sites import HostTable
 
 HOP_FIELD: Final = b"X-Proxyguard-Hop"
@@ -113,6 +114,7 @@ class FrontServices:
         self.admission = admission
         self.under_way = under_way
         self.buffers = Buffers(settings.buffer_budget, clock, events.bound_exceeded)
+        self.pages = Pages(settings.refusal_page)
         self.draining = False
         self.hop = hop
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret

@@ -121,6 +121,10 @@ class KeyTable:
                 value = key.kind.read(nodes[name], report, called, around)
                 if value is not None:
                     found.values[name] = value
+                elif key.attribute is not None:
+                    found.is_complete = False
+            elif key.required and report.is_partial:
+                found.is_complete = False
             elif key.required and not is_silent:
                 is_silent = self.is_quiet
                 named = found.values.get("name")
@@ -149,11 +153,13 @@ class Found:
     before: int
     nodes: dict[str, Node] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+    is_complete: bool = True
+    """Whether all that is required has a value; it may stand in a part of the file that could not be read."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing was reported since the mapping was begun."""
-        return self.report.count == self.before
+        """Whether the mapping is whole, and nothing was reported since it was begun."""
+        return self.is_complete and self.report.count == self.before
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value; `default` when the key is not there, None when it is faulty."""

@@ -7,7 +7,6 @@ several documents, cycles and absurd sizes are problems with a place. Knows noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -16,10 +15,9 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave it out
 
 from proxyguard.core.problems import Report, quoted
+from proxyguard.core.yaml.blocks import MAX_LINES, Block, blocks_of, without
+from proxyguard.core.yaml.decoding import decoded
 from proxyguard.core.yaml.syntax_errors import syntax_words
-
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""One file. 50,000 rules of 300 bytes; libyaml needs about 3 s for that."""
 
 MAX_DEPTH: Final = 40
 """Levels of nesting: conditions nested 30 deep still fit, and no recursion of ours comes near Python's limit."""
@@ -28,9 +26,6 @@ MAX_NODES: Final = 4_000_000
 """Nodes after aliases are followed; stops an alias bomb (a few lines that stand for billions of values)."""
 
 MAX_KEY_CHARACTERS: Final = 512
-
-_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What YAML 1.2 section 5.1 leaves out."""
 
 
 @dataclass(slots=True)
@@ -85,25 +80,73 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
 def read_yaml(data: bytes | str, report: Report) -> Node | None:
     """Parse one document. Returns None, with the reason in the report, when it is not YAML that we accept."""
-    text = _decoded(data, report)
+    before = len(report.problems)
+    node = read_as_far_as_possible(data, report)
+    return node if len(report.problems) == before else None
+
+
+def read_as_far_as_possible(data: bytes | str, report: Report) -> Node | None:
+    """Parse one document, and go on after what is wrong with it, so that more of it can be looked at.
+
+    Blocks with a fault of syntax are left out; the report is partial then. None when nothing can be read.
+    """
+    text = decoded(data, report)
     if text is None:
         return None
-    before = len(report.problems)
     try:
-        node = _Builder(CParser(text), report).document()
-    except _StopError as stop:
-        report.add(stop.line, stop.column, stop.message, stop.hint)
-        return None
+        node = _document(text, report)
     except yaml.MarkedYAMLError as error:
-        _report_syntax(error, text, report)
-        return None
-    except yaml.YAMLError as error:
-        report.add(1, 1, f"not valid YAML: {error}")
-        return None
-    if node is None:
+        rest = _without_faulty_blocks(error, text, report)
+        try:
+            return None if rest is None else _document(rest, report)
+        except yaml.YAMLError:
+            return None
+    if node is None and not report.is_partial:
         hint = "there is nothing in it but comments and blanks; a file that is not in use is best renamed"
         report.add(1, 1, "the file is empty", hint)
-    return node if len(report.problems) == before else None
+    return node
+
+
+def _document(text: str, report: Report) -> Node | None:
+    """The document of a text; None when there is none, or when the report says why not. Raises MarkedYAMLError."""
+    builder = _Builder(CParser(text), report)
+    try:
+        return builder.document()
+    except _StopError as stop:
+        report.add(stop.line, stop.column, stop.message, stop.hint)
+        report.is_partial = True
+        return builder.read
+
+
+def _without_faulty_blocks(error: yaml.MarkedYAMLError, text: str, report: Report) -> str | None:
+    """Report each block that is no YAML by itself; the text without them. None, and the error reported, when there is none."""
+    report.is_partial = True
+    lines = text.split("\n")
+    mark = _mark_of(error)
+    faulty: list[Block] = []
+    for block in blocks_of(lines) if len(lines) <= MAX_LINES else ():
+        own = _syntax_error(block.text(lines))
+        if own is None:
+            continue
+        faulty.append(block)
+        if mark is not None and block.first <= mark.line < block.end:
+            _report_syntax(error, text, report)
+        else:
+            _report_syntax(own, block.text(lines), report, block)
+    if faulty:
+        return without(lines, faulty)
+    _report_syntax(error, text, report)
+    return None
+
+
+def _syntax_error(text: str) -> yaml.MarkedYAMLError | None:
+    parser = CParser(text)
+    try:
+        while type(parser.get_event()) is not yaml.StreamEndEvent:
+            pass
+    except yaml.MarkedYAMLError as error:
+        return error
+    return None
 
 
 def describe(node: Node) -> str:
@@ -141,11 +184,13 @@ class _Builder:
     several times as long on them as the parser does.
     """
 
-    __slots__ = ("_anchors", "_count", "_deepest", "_depth", "_next", "_report")
+    __slots__ = ("_anchors", "_count", "_deepest", "_depth", "_next", "_report", "read")
 
     def __init__(self, parser: Any, report: Report) -> None:
         self._next: Callable[[], Any] = parser.get_event
         self._report = report
+        self.read: Node | None = None
+        """The document, once it has been read to its end."""
         self._anchors: dict[str, _Anchored | None] = {}
         self._count = 0
         self._depth = 0
@@ -157,6 +202,7 @@ class _Builder:
         if type(self._next()) is yaml.StreamEndEvent:
             return None
         node = self._node(self._next())
+        self.read = node
         self._next()  # the document ends
         event = self._next()
         if type(event) is not yaml.StreamEndEvent:
@@ -206,6 +252,7 @@ class _Builder:
             self._depth -= 1
             return Sequence(line, column, items)
         entries: list[MappingEntry] = []
+        merged: list[MappingEntry] = []
         seen: dict[str, Scalar] = {}
         while type(event) is not yaml.MappingEndEvent:
             key = self._key(self._node(event))
@@ -216,8 +263,13 @@ class _Builder:
                     message = f"duplicate key {quoted(key.text)}, first on line {first.line}"
                     hint = "keep one of them; a second one would hide the first"
                     self._report.add(key.line, key.column, message, hint)
-                entries.append(MappingEntry(key, value))
+                    _join(next(entry.value for entry in entries if entry.key is first), value)
+                else:
+                    entries.append(MappingEntry(key, value))
+            elif isinstance(value, Mapping):
+                merged.extend(value.entries)
             event = read()
+        entries += [entry for entry in merged if seen.setdefault(entry.key.text, entry.key) is entry.key]
         self._depth -= 1
         return Mapping(line, column, entries)
 
@@ -225,7 +277,11 @@ class _Builder:
         mark = event.start_mark
         if event.anchor not in self._anchors:
             hint = "put it in single quotes if it is meant as it stands"
-            raise _StopError(mark, f"*{event.anchor} is an alias in YAML, and nothing is called &{event.anchor}", hint)
+            message = f"*{event.anchor} is an alias in YAML, and nothing is called &{event.anchor}"
+            self._report.add(mark.line + 1, mark.column + 1, message, hint)
+            self._report.mute(mark.line + 1)
+            self._report.is_partial = True
+            return Scalar(mark.line + 1, mark.column + 1, f"*{event.anchor}", plain=False)
         anchored = self._anchors[event.anchor]
         if anchored is None:
             raise _StopError(mark, f"the alias *{event.anchor} stands inside of what it refers to", "write the value out")
@@ -258,47 +314,38 @@ class _Builder:
         return key
 
 
+def _join(first: Node, second: Node) -> None:
+    """Put what stands below a key said twice below the first one, so that it is looked at too."""
+    match first, second:
+        case Sequence(), Sequence():
+            first.items.extend(second.items)
+        case Mapping(), Mapping():
+            first.entries.extend(second.entries)
+        case _:
+            pass
+
+
 _LONG: Final = "write long lists into a file of their own: {file: lists/NAME.txt}"
 
 
-def _decoded(data: bytes | str, report: Report) -> str | None:
-    if len(data) > MAX_BYTES:
-        hint = "split the file, or move long lists into {file: lists/NAME.txt}"
-        report.add(1, 1, f"the file has more than {MAX_BYTES // 1024 // 1024} MiB", hint)
-        return None
-    if isinstance(data, bytes):
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            start = data.rfind(b"\n", 0, error.start) + 1
-            line = data.count(b"\n", 0, error.start) + 1
-            column = len(data[start : error.start].decode("utf-8", "replace")) + 1
-            report.add(line, column, f"not UTF-8: byte 0x{data[error.start]:02x}", "save the file as UTF-8")
-            return None
-    else:
-        text = data.removeprefix("\ufeff")
-    bad = _UNPRINTABLE.search(text)
-    if bad is None:
-        return text
-    line, column = text_place(text, bad.start())
-    message = f"the control character U+{ord(bad[0]):04X} cannot stand in YAML"
-    report.add(line, column, message, "delete it; editors show it as a blank or a box")
-    return None
+def _mark_of(error: yaml.MarkedYAMLError) -> Any:
+    """Where the fault is, as libyaml counts; None when it does not know."""
+    if error.context_mark and "unexpected end of stream" in (error.problem or ""):
+        return error.context_mark  # where the quote was opened says more than where the file ends
+    return error.problem_mark or error.context_mark
 
 
-def text_place(text: str, offset: int) -> tuple[int, int]:
-    """The 1-based line and column of an offset."""
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
-
-
-def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report) -> None:
-    problem = error.problem or ""
-    opened, mark = error.context_mark, error.problem_mark or error.context_mark
-    if opened and "unexpected end of stream" in problem:
-        mark = opened  # where the quote was opened says more than where the file ends
+def _report_syntax(error: yaml.MarkedYAMLError, text: str, report: Report, block: Block | None = None) -> None:
+    """Say what libyaml said of a text, or of the text of one block."""
+    opened, mark = error.context_mark, _mark_of(error)
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.splitlines()
     rest = "\n".join(lines[line:])[column:]
     before = lines[line][:column] if line < len(lines) else ""
-    message, hint = syntax_words(problem, rest, opened.line + 1 if opened and opened.line != line else 0, before)
-    report.add(line + 1, column + 1, message, hint)
+
+    def place(number: int) -> int:
+        return (block.line(number) if block else number) + 1
+
+    opened_on = place(opened.line) if opened and opened.line != line else 0
+    message, hint = syntax_words(error.problem or "", rest, opened_on, before)
+    report.add(place(line), column + 1, message, hint)

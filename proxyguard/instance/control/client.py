@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from proxyguard.instance.control.socket_file import stranger
+from proxyguard.instance.control.socket_file import sockets_found, stranger
 
 TIMEOUT_SECONDS: Final = 60.0
 """The slowest command is a reload of a very large policy."""
@@ -52,9 +52,11 @@ def send_command(
         response = connection.getresponse()
         answer = json.loads(response.read())
     except FileNotFoundError:
+        others = sockets_found(path.parent)
+        known = f"; there are {', '.join(others)}" if others else ""
         raise ControlError(
             f"no instance is running with the control socket {path}\n"
-            "  hint: name its settings with --config, or the socket with --control"
+            f"  hint: name its settings with --config, or the socket with --control{known}"
         ) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ControlError(f"control socket {path}: {error}") from error

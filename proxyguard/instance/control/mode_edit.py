@@ -79,7 +79,7 @@ def carry_out(edited: Edited, mode: Mode) -> None:
 def tried(directory: Path, edited: Edited, rule: str, mode: Mode, process_mode: Mode) -> None:
     """Load the rules as they would be with a planned edit, and run their tests; writes nothing. Raises EditError."""
     try:
-        policy = load_tested(directory, {Path(edited.file): edited.after}).policy
+        policy = load_tested(directory, instead={Path(edited.file): edited.after}).policy
     except RulesRejected as error:
         raise EditError(f"{error.report.rstrip()}\nnot changed: with {rule} in {mode} the rules are refused") from error
     really = next(found for each, found in rules_by_mode(policy, process_mode) if each.name == rule)

@@ -20,6 +20,8 @@ SYSTEM_FOLDER: Final = Path("/run/proxyguard")
 
 NAME: Final = "proxyguard"
 
+MAX_SOCKETS_SHOWN: Final = 5
+
 _CREDENTIALS: Final = struct.Struct("3i")
 """Linux' struct ucred: process, user, group."""
 
@@ -52,6 +54,12 @@ def running_socket(settings: Settings) -> Path:
     if os.getuid() == 0:
         folders += sorted(folder for folder in temporary.glob(f"{NAME}-*") if _is_private(folder))
     return next((folder / name for folder in folders if (folder / name).exists()), expected)
+
+
+def sockets_found(folder: Path) -> list[str]:
+    """The control sockets in a folder and in the one of this user, for a hint: the first few."""
+    found = sorted({path for each in (folder, control_folder()) for path in each.glob("*.sock") if path.is_socket()})
+    return [str(path) for path in found[:MAX_SOCKETS_SHOWN]]
 
 
 def _is_private(folder: Path) -> bool:

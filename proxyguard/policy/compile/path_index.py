@@ -17,7 +17,9 @@ from proxyguard.policy.model import TextKind
 
 Marked = tuple[TextKind, bytes, int]
 
-_INSIDE: Final = (TextKind.CONTAINS, TextKind.GLOB, TextKind.REGEX, TextKind.WORD, TextKind.SUFFIX)
+_INSIDE: Final = (
+    TextKind.CONTAINS, TextKind.CONTAINS_ANY, TextKind.GLOB, TextKind.REGEX, TextKind.WORD, TextKind.SUFFIX,
+)  # fmt: skip
 
 
 def path_finder(

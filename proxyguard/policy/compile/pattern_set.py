@@ -48,6 +48,8 @@ def pattern_of(kind: TextKind, text: bytes) -> bytes:
             return literal(text) + rb"\z"
         case TextKind.CONTAINS:
             return literal(text)
+        case TextKind.CONTAINS_ANY:
+            return literal(text, fold=True)
         case TextKind.WORD:
             return _NOT_ALNUM_BEFORE + literal(text, fold=True) + _NOT_ALNUM_AFTER
         case TextKind.GLOB:

@@ -1,6 +1,7 @@
 """Which texts of a policy a value compares with: one index per field, whose cost depends on the value alone.
 
-Equal texts are a dictionary, prefixes and suffixes a sorted table, words a dictionary of tokens, everything else one RE2 set.
+Equal texts are a dictionary, prefixes and suffixes a sorted table, words a dictionary of tokens, texts that may stand anywhere in
+either case a dictionary of their rarest four bytes, everything else one RE2 set.
 Knows nothing of rules: a text carries marks (small numbers), and a look-up answers the marks of every text that compares.
 """
 
@@ -62,7 +63,7 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
-    __slots__ = ("_equal", "_patterns", "_prefixes", "_suffixes", "_words")
+    __slots__ = ("_anywhere", "_equal", "_patterns", "_prefixes", "_suffixes", "_words")
 
     def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], yield_control: YieldControl = never_yield) -> None:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
@@ -79,6 +80,8 @@ class TextIndex:
         suffixes = {text[::-1]: marks for text, marks in _with_marks(by_kind[TextKind.SUFFIX]).items()}
         self._suffixes = PrefixTable(suffixes, yield_control) if suffixes else None
         self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), yield_control) if by_kind[TextKind.WORD] else None
+        anywhere = _with_marks(by_kind[TextKind.CONTAINS_ANY])
+        self._anywhere = SubstringTable(anywhere, yield_control) if anywhere else None
         patterns = _with_marks(by_kind[TextKind.REGEX])
         self._patterns = (
             (PatternSet(tuple(patterns), yield_control=yield_control), tuple(patterns.values())) if patterns else None
@@ -91,7 +94,7 @@ class TextIndex:
         that, recent values of ordinary length are remembered. A flood of values never seen again makes that useless for a
         while, never large, never wrong.
         """
-        if self._words is not None or self._patterns is not None:
+        if self._words is not None or self._patterns is not None or self._anywhere is not None:
             recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
             return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
         if self._prefixes is None and self._suffixes is None:
@@ -121,6 +124,8 @@ class TextIndex:
             marks.update(self._suffixes.find(value[::-1]))
         if self._words is not None:
             self._words.collect(value, marks)
+        if self._anywhere is not None:
+            self._anywhere.collect(value.lower(), marks)
         if self._patterns is not None:
             found, by_position = self._patterns
             for position in found.find(value):
@@ -188,6 +193,47 @@ class WordTable:
             for word, word_marks in self._phrases.get(token, ()):
                 if stands_in(word, value.lower()):
                     marks.update(word_marks)
+
+
+class SubstringTable:
+    """Texts in lower case by their rarest run of GRAM_BYTES; shorter ones are looked for one by one.
+
+    A look-up takes the runs of the value apart, so its cost depends on the value, whether there are ten texts or ten thousand.
+    """
+
+    __slots__ = ("_by_gram", "_grams", "_short")
+
+    def __init__(self, texts: Mapping[bytes, Marks], yield_control: YieldControl = never_yield) -> None:
+        grams_of = {text: _grams(text) for text in in_steps(tuple(texts), yield_control)}
+        frequency = Counter(gram for grams in in_steps(tuple(grams_of.values()), yield_control) for gram in grams)
+        by_gram: dict[bytes, list[tuple[bytes, Marks]]] = {}
+        self._short: list[tuple[bytes, Marks]] = []
+        for text, grams in in_steps(tuple(grams_of.items()), yield_control):
+            if grams:
+                rarest = min(grams, key=lambda gram: (frequency[gram], gram))
+                by_gram.setdefault(rarest, []).append((text, texts[text]))
+            else:
+                self._short.append((text, texts[text]))
+        self._by_gram = by_gram
+        self._grams = frozenset(by_gram)
+
+    def collect(self, value: bytes, marks: set[int]) -> None:
+        """Add to `marks` those of every text that stands in `value`, which is in lower case."""
+        for text, text_marks in self._short:
+            if text in value:
+                marks.update(text_marks)
+        for gram in self._grams.intersection(_grams(value)):
+            for text, text_marks in self._by_gram[gram]:
+                if text in value:
+                    marks.update(text_marks)
+
+
+GRAM_BYTES: Final = 4
+"""Of names of programs, few share four bytes; texts that are shorter are found in many values and few in a list."""
+
+
+def _grams(text: bytes) -> set[bytes]:
+    return {text[at : at + GRAM_BYTES] for at in range(len(text) - GRAM_BYTES + 1)}
 
 
 def stands_in(word: bytes, value: bytes) -> bool:

@@ -56,6 +56,7 @@ _PHRASES: Final = {
     TextKind.PREFIX: ("begins with", "does not begin with", "begins with none of"),
     TextKind.SUFFIX: ("ends with", "does not end with", "ends with none of"),
     TextKind.CONTAINS: ("contains", "does not contain", "contains none of"),
+    TextKind.CONTAINS_ANY: ("contains, in any case,", "does not contain, in any case,", "contains, in any case, none of"),
     TextKind.WORD: ("has the word", "does not have the word", "has none of the words"),
     TextKind.GLOB: ("fits the glob", "does not fit the glob", "fits none of the globs"),
     TextKind.REGEX: ("fits the regex", "does not fit the regex", "fits none of the regexes"),

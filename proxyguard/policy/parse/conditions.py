@@ -34,6 +34,7 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )  # fmt: skip
+from proxyguard.policy.parse.contains_any import read_contains_any
 from proxyguard.policy.parse.lists import Lists, unescaped
 from proxyguard.policy.parse.networks import HINT as NETWORK_HINT
 from proxyguard.policy.parse.networks import read_network
@@ -168,6 +169,8 @@ class ConditionReader:
             return Not(self._matcher(field, node))
         if name == "signed":
             return Test(field, read_signed(node, self._report))
+        if name == TextKind.CONTAINS_ANY:
+            return self._contains_any(field, node)
         if name in NUMBERS:
             bound = read_number(node, name, -MAX_BOUND, MAX_BOUND)
             return Test(field, AtLeast(bound) if name == "at_least" else AtMost(bound))
@@ -175,6 +178,14 @@ class ConditionReader:
         if not items:
             raise Fault(f"{name} is an empty list", "a list means any of its values")
         return self._values(field, TEXT_MATCHERS[name], items, plainly=False)
+
+    def _contains_any(self, field: Field, node: Node) -> Condition:
+        kind, file, items = read_contains_any(node, self._report)
+        if file is not None:
+            return Test(field, Text(kind, self._lists.from_file(file).texts(field.kind, kind)))
+        if not items:
+            raise Fault("contains_any is an empty list", "a list means any of its values")
+        return self._values(field, kind, items, plainly=False)
 
     def _values(self, field: Field, kind: TextKind, items: Iterable[Node], *, plainly: bool) -> Condition:
         if field_type(field.kind).address is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Problem, Report
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, prose
-from proxyguard.core.yaml.nodes import Node, read_yaml
+from proxyguard.core.yaml.nodes import Node, read_as_far_as_possible
 from proxyguard.core.yaml.values import complain, read_name, report_fault
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import RuleSet
@@ -43,9 +43,9 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     """Read one rule file, without comparing its names with each other or those of other files."""
     report = Report(file)
     parsed = ParsedFile(report)
-    root = read_yaml(text, report)
+    root = read_as_far_as_possible(text, report)
+    parsed.readable = root is not None and not report.is_partial
     if root is None:
-        parsed.readable = False
         return parsed
     lists = Lists(report, list_files)
     conditions = ConditionReader(report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses)
@@ -57,11 +57,11 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     is_nameless = "name" not in found.nodes and bool(
         found.nodes.keys() & {*CONTENT, "lists", "mode"} or not found.nodes.keys() & {*BY_REFERENCE}
     )
-    if is_nameless:
+    if is_nameless and not report.is_partial:
         complain(report, root, "the rule set has no name", "name: scripted-clients")
-    if not found.nodes.keys() & {*CONTENT, *BY_REFERENCE}:
+    if not found.nodes.keys() & {*CONTENT, *BY_REFERENCE} and not report.is_partial:
         complain(report, root, "the file has neither rules nor tests", "rules: [{name: …, when: …, action: …}]")
-    if found.is_sound and "name" in found.nodes:
+    if found.is_sound and not report.count and "name" in found.nodes:
         parsed.rule_set = RuleSet(**found.attributes(file=file))
     return parsed
 

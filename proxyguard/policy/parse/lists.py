@@ -10,7 +10,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from collections.abc import Sequence as Sequenced
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,9 @@ from proxyguard.core.yaml.values import (
     read_text,
 )
 from proxyguard.policy.model import TextKind
-from proxyguard.policy.parse.networks import read_network
+from proxyguard.policy.parse.kept_lists import KeptLists
+from proxyguard.policy.parse.list_formats import ListEntries, list_entries, place_beside, unreadable_as_list
+from proxyguard.policy.parse.networks import read_network, read_published
 from proxyguard.policy.parse.texts import read_text_value
 
 MAX_FILE_BYTES: Final = 128 * 1024 * 1024
@@ -43,29 +46,42 @@ _LONGEST_PATH: Final = 500
 
 LIST_HINT: Final = "[ENTRY, …] or {file: lists/NAME.txt}"
 
-Place = tuple[int, int]
-
 
 class ListSource:
-    """The entries of one list, and what they were converted to."""
+    """The entries of one list, and what they were converted to.
 
-    __slots__ = ("_converted", "_entries", "_report", "_reported")
+    `is_file`: it was published perhaps by others, so what follows an address is left out, and bits beyond a prefix length too.
+    `kept` has the last good entries, which take the place of faulty ones; `on_stale` is then told what is wrong.
+    """
 
-    def __init__(self, report: Report, entries: Callable[[], Iterator[tuple[int, int, str]]]) -> None:
+    __slots__ = ("_converted", "_entries", "_is_file", "_kept", "_on_stale", "_report", "_reported")
+
+    def __init__(
+        self,
+        report: Report,
+        entries: Callable[[], ListEntries],
+        *,
+        is_file: bool = False,
+        kept: Callable[[], ListEntries] | None = None,
+        on_stale: Callable[[Sequenced[Problem]], None] | None = None,
+    ) -> None:
         self._report = report
         self._entries = entries
+        self._is_file = is_file
+        self._kept = kept
+        self._on_stale = on_stale
         self._converted: dict[object, tuple[object, ...] | None] = {}
         self._reported: set[tuple[int, int]] = set()
 
     def networks(self) -> tuple[Network, ...]:
         """The entries as networks. Raises Reported when one is faulty."""
-        return self._convert(None, read_network)
+        return self._convert(None, read_published if self._is_file else read_network)
 
     def texts(self, field: str, kind: TextKind) -> tuple[bytes, ...]:
         """The entries as texts that a field is compared with. Raises Reported when one is faulty."""
         return self._convert((field, kind), lambda text: read_text_value(field, kind, text))
 
-    def _convert[T](self, key: object, read: Callable[[str], T]) -> tuple[T, ...]:
+    def _convert[T](self, key: object, read: Callable[[str], T | None]) -> tuple[T, ...]:
         if key not in self._converted:
             self._converted[key] = self._read_all(read)
         converted = self._converted[key]
@@ -73,22 +89,40 @@ class ListSource:
             raise Reported
         return converted  # type: ignore[return-value]  # one reader per key, so the type is the reader's
 
-    def _read_all[T](self, read: Callable[[str], T]) -> tuple[T, ...] | None:
+    def _read_all[T](self, read: Callable[[str], T | None]) -> tuple[T, ...] | None:
+        found = Report(self._report.file)
+        values = self._read(self._entries, read, found)
+        if values is None and self._kept is not None and self._on_stale is not None:
+            good = self._read(self._kept, read, Report(""))
+            if good is not None:
+                self._on_stale(found.problems)
+                return good
+        for problem in found.problems:
+            if (problem.line, problem.column) not in self._reported:
+                self._reported.add((problem.line, problem.column))
+                self._report.add(problem.line, problem.column, problem.message, problem.hint)
+        return values
+
+    def _read[T](
+        self, entries: Callable[[], ListEntries], read: Callable[[str], T | None], report: Report
+    ) -> tuple[T, ...] | None:
+        """The values of all entries; None, with the first faults in the report, when one is faulty."""
         values: dict[T, None] = {}
         faults = 0
-        for line, column, text in self._entries():
+        for line, column, text in entries():
             try:
-                values[read(text)] = None
+                value = read(text)
             except Fault as fault:
                 faults += 1
-                if faults <= MAX_FAULTS and (line, column) not in self._reported:
-                    self._reported.add((line, column))
-                    self._report.add(line, column, fault.message, fault.hint)
-        if faults > MAX_FAULTS and (-1, -1) not in self._reported:
-            self._reported.add((-1, -1))
-            line, column = max(self._reported)
+                if faults <= MAX_FAULTS:
+                    report.add(line, column, fault.message, fault.hint)
+            else:
+                if value is not None:
+                    values[value] = None
+        if faults > MAX_FAULTS:
+            last = report.problems[-1]
             message = f"{faults - MAX_FAULTS} more faulty entries in this list"
-            self._report.add(line, column + 1, message, "is this the right file for this field?")
+            report.add(last.line, last.column + 1, message, "is this the right file for this field?")
         return None if faults else tuple(values)
 
 
@@ -116,6 +150,8 @@ class Lists:
             if source is None:
                 raise Reported
             return source
+        if self._report.is_partial:
+            raise Reported  # it may stand in what could not be read
         if not name:
             raise Fault("$ without the name of a list", "write $$ for a text that begins with $")
         near = nearest(name, self._sources)
@@ -126,18 +162,19 @@ class Lists:
     def _source(self, node: Node, subject: str) -> ListSource:
         if isinstance(node, Scalar):
             raise Fault(not_what(node, subject, "a list or a file"), LIST_HINT)
-        if isinstance(node, Sequence) and node.items:
+        if isinstance(node, Sequence):
             entries = read_each(node.items, self._report, lambda item: _inline_entry(item, subject))
             return ListSource(self._report, lambda: iter(entries))
         if isinstance(node, Mapping) and node.entries:
             file = read_keys(node, ("file",), self._report, subject).get("file")
-            source = None if file is None else read_or_report(file, self._report, self._from_file)
+            source = None if file is None else read_or_report(file, self._report, self.from_file)
             if source is None:
                 raise Reported
             return source
         raise Fault(f"{subject} is empty", LIST_HINT)
 
-    def _from_file(self, node: Node) -> ListSource:
+    def from_file(self, node: Node) -> ListSource:
+        """The list in a file that is named at the place of its use. Raises Fault."""
         path = read_text(node, "file", 1000)
         if self._files is None:
             raise Fault("list files cannot be read here", "write the entries into the rule file")
@@ -154,13 +191,19 @@ def _inline_entry(item: Node, subject: str) -> tuple[int, int, str]:
 
 
 class ListFiles:
-    """Reads list files below the rules directory, each once per load; remembers what it read or tried to."""
+    """Reads list files below the rules directory, each once per load; remembers what it read or tried to.
 
-    def __init__(self, directory: Path) -> None:
+    `kept` has what files held when they were last good. `stale` are the problems of those whose content of before stays in force.
+    """
+
+    def __init__(self, directory: Path, kept: KeptLists | None = None) -> None:
         self._directory = directory
+        self._kept = kept
         self._sources: dict[Path, ListSource | Fault] = {}
         self._reports: list[Report] = []
+        self._contents: dict[Path, bytes] = {}
         self.digests: dict[Path, str] = {}
+        self.stale: list[Problem] = []
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -172,6 +215,14 @@ class ListFiles:
         """What is wrong inside of list files."""
         return tuple(problem for report in self._reports for problem in report.finished())
 
+    def keep(self) -> None:
+        """Remember the contents of all lists that were read without a fault, as those to go on with."""
+        faulty = {problem.file for problem in (*self.stale, *self.problems)}
+        if self._kept is not None:
+            for place, data in self._contents.items():
+                if str(place) not in faulty:
+                    self._kept.write(place, data)
+
     def open(self, path: str, rule_file: str) -> ListSource:
         """The list in a file, named relative to the rule file's directory. Raises Fault."""
         place = self._place(path, rule_file)
@@ -180,7 +231,7 @@ class ListFiles:
             try:
                 known = self._read(place)
             except Fault as fault:
-                known = fault
+                known = self._of_before(place, fault) or fault
             self._sources[place] = known
         if isinstance(known, Fault):
             raise known
@@ -190,8 +241,9 @@ class ListFiles:
         hint = "list files are named relative to the rule file, such as lists/NAME.txt"
         if Path(path).is_absolute():
             raise Fault(f"the list file {quoted(path)} has an absolute path", hint)
-        place = Path(os.path.normpath(Path(rule_file).parent / path))
-        if not place.is_relative_to(os.path.normpath(self._directory)) or place.name in ("", ".."):
+        place = place_beside(rule_file, path)
+        inside = Path(os.path.abspath(place)).is_relative_to(os.path.abspath(self._directory))  # noqa: PTH100 - links stay as named
+        if not inside or place.name in ("", ".."):
             raise Fault(f"the list file {quoted(path)} lies outside of the rules directory", hint)
         return place
 
@@ -202,33 +254,77 @@ class ListFiles:
         lines = data.count(b"\n") + 1
         if lines > MAX_ENTRIES:
             raise Fault(f"{shown} has {lines} lines", f"at most {MAX_ENTRIES}")
+        report = Report(str(place))
+        text = _decoded(data, report)
+        entries = _entries_of(text, shown)
+        self._reports.append(report)
+        before = self._kept.read(place) if self._kept is not None else None
+        if report.problems:
+            source = self._of_before(place, Fault(report.problems[0].message, report.problems[0].hint))
+            if source is not None:
+                self._reports.remove(report)
+                return source
+        self._contents[place] = data if self._kept is not None else b""
+        if before is None:
+            return ListSource(report, entries, is_file=True)
+        held = before
+
+        def go_on(problems: Sequenced[Problem]) -> None:
+            self.digests[place] = hashlib.sha256(held).hexdigest()
+            self._on_stale(problems)
+
+        kept = _entries_of(held.decode("utf-8-sig", "replace"), shown)
+        return ListSource(report, entries, is_file=True, kept=kept, on_stale=go_on)
+
+    def _of_before(self, place: Path, fault: Fault) -> ListSource | None:
+        """The list as it was when it was last good, and the fault noted; None when it never was."""
+        before = self._kept.read(place) if self._kept is not None else None
+        if before is None:
+            return None
         try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise Fault(f"{shown} is not UTF-8 on line {line}", "save it as UTF-8") from error
-        if next(list_entries(text), None) is None:
-            raise Fault(f"{shown} has no entry", "one entry a line; # begins a comment")
+            entries = _entries_of(before.decode("utf-8-sig"), "")
+        except (Fault, UnicodeDecodeError):
+            return None
+        self.digests[place] = hashlib.sha256(before).hexdigest()
+        self._on_stale([Problem(str(place), 0, 0, fault.message, fault.hint)])
         report = Report(str(place))
         self._reports.append(report)
-        return ListSource(report, lambda: list_entries(text))
+        return ListSource(report, entries, is_file=True)
+
+    def _on_stale(self, problems: Sequenced[Problem]) -> None:
+        self.stale.extend(problem for problem in problems if problem not in self.stale)
 
 
-def list_entries(text: str) -> Iterator[tuple[int, int, str]]:
-    """Line, column and text of each entry. A comment begins with # at the start of a line or after a blank."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if "#" in line:
-            line = _without_comment(line)  # noqa: PLW2901 - the rest of the loop wants the line without its comment
-        entry = line.strip()
-        if entry:
-            yield number, line.index(entry[0]) + 1, entry
+def _decoded(data: bytes, report: Report) -> str:
+    """The text of a list file. Each line that is not UTF-8 is a problem, and looked at no further."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise Fault(f"the list file {quoted(report.file, _LONGEST_PATH)} is UTF-16", "save it as UTF-8")
+    for number, line in enumerate(lines, 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            if len(report.problems) < MAX_FAULTS:
+                column = len(line[: error.start].decode("utf-8", "replace")) + 1
+                report.add(number, column, f"not UTF-8: byte 0x{line[error.start]:02x}", "save the file as UTF-8")
+            lines[number - 1] = b""
+    return b"\n".join(lines).decode()
 
 
-def _without_comment(line: str) -> str:
-    position = line.find("#")
-    while position > 0 and line[position - 1] not in " \t":
-        position = line.find("#", position + 1)
-    return line if position < 0 else line[:position]
+def _entries_of(text: str, shown: str) -> Callable[[], ListEntries]:
+    """The entries of a file's text, as often as they are wanted. Raises Fault when it is no list; `shown` begins the message."""
+    fault = unreadable_as_list(text)
+    try:
+        if fault is None:
+            list_entries(text)
+    except Fault as unknown:
+        fault = unknown
+    if fault is not None:
+        raise Fault(f"{shown} {fault.message}", fault.hint)
+    return lambda: list_entries(text)
 
 
 def unescaped(text: str) -> str:
@@ -247,13 +343,13 @@ def read_bounded(path: Path, directory: Path, most: int, subject: str) -> bytes:
         with real.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, RuntimeError) as error:
-        raise Fault(f"{subject} cannot be read: {reason(error)}", _neighbour(path)) from error
+        raise Fault(f"{subject} cannot be read: {reason(error)}", neighbour(path)) from error
     if len(data) > most:
         raise Fault(f"{subject} has more than {most // 1024 // 1024} MiB", "split it")
     return data
 
 
-def _neighbour(path: Path) -> str:
+def neighbour(path: Path) -> str:
     """A file beside a missing one that was probably meant."""
     try:
         names = [entry.name for entry in os.scandir(path.parent)][:1000] if not path.exists() else []
@@ -271,7 +367,7 @@ def reason(error: OSError | RuntimeError) -> str:
     return words[:1].lower() + words[1:]
 
 
-_ENTRIES: Final[Schema] = {"type": "array", "items": TEXT_SCHEMA, "minItems": 1}
+_ENTRIES: Final[Schema] = {"type": "array", "items": TEXT_SCHEMA}
 _FILE: Final[Schema] = {
     "type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": False,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Final
 
 from proxyguard.core.address import MAX_NUMBER, V4_BASE, Network
 from proxyguard.core.problems import Fault, quoted
+from proxyguard.policy.parse.list_formats import address_part, other_cells
 
 HINT: Final = "an address or a network: 192.0.2.10, 198.51.100.0/24, 2001:db8::/32, or the name of a list: $name"
 
@@ -33,6 +34,37 @@ def read_network(text: str) -> Network:
         if network is not None:
             return network
     raise _fault(text)
+
+
+def read_published(line: str) -> Network | None:
+    """The network in a line of a published list; None when the line is a comment. Raises Fault.
+
+    What follows the address is left out, and so are bits that are set beyond the prefix length.
+    """
+    text = address_part(line)
+    if not text:
+        return None
+    if text != line and any(map(_is_network, other_cells(line))):
+        hint = "one address or network a line; a range from one to the other is written as networks"
+        raise Fault(f"{quoted(line)} has several addresses", hint)
+    try:
+        return read_network(text)
+    except Fault:
+        masked = masked_network(text)
+        if masked is None:
+            return read_network(line)  # which says what is wrong with all of it
+        return read_network(masked)
+
+
+def masked_network(text: str) -> str | None:
+    """A network without the bits beyond its prefix length; None when that is not what is wrong with it."""
+    address, slash, bits = text.partition("/")
+    if not slash or "%" in address or bits not in _PREFIX_LENGTHS:
+        return None
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        return None
 
 
 def _read_v4(address: str, length: int, text: str) -> Network | None:

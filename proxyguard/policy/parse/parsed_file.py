@@ -23,7 +23,7 @@ class ParsedFile:
     report: Report
     rule_set: RuleSet | None = None
     readable: bool = True
-    """Whether it was YAML at all."""
+    """Whether all of it was YAML."""
     name: Mention | None = None
     rule_names: list[Mention] = field(default_factory=list)
     expected_rules: list[Mention] = field(default_factory=list)

@@ -29,7 +29,8 @@ def read_text_value(field: str, kind: TextKind, text: str, *, alone: bool = Fals
     _check_characters(row, kind, text)
     if "*" in text and not row.has_stars:
         _check_star(kind, text, alone=alone)
-    return (row.check(kind, text) if row.check is not None else text).encode()
+    checked = (row.check(kind, text) if row.check is not None else text).encode()
+    return checked.lower() if kind is TextKind.CONTAINS_ANY else checked
 
 
 def _check_characters(field: FieldType, kind: TextKind, text: str) -> None:

@@ -7,12 +7,14 @@ from typing import Any, Final
 from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Schema
 from proxyguard.policy.fields.field_type import FieldType
 from proxyguard.policy.fields.registry import field_types, key_kinds, named_values
+from proxyguard.policy.parse.contains_any import CONTAINS_ANY
 
 _MATCHER_WORDS: Final = {
     "in": "Equal to one of these texts; what a plain list means.",
     "prefix": "Begins with one of these texts.",
     "suffix": "Ends with one of these texts.",
     "contains": "Has one of these texts anywhere. For names of programs, `word` is safer.",
+    "contains_any": "Has one of these texts anywhere; for long lists: `{file: lists/NAME.txt, ignore_case: true}`.",
     "word": "Has one of these texts as a whole word, upper or lower case: `curl` matches `curl/8.5.0` and not `xcurly`.",
     "glob": "Matches one of these patterns as a whole: `*` is any run of characters, `?` is one.",
     "regex": "Matches one of these RE2 patterns anywhere; anchor with ^ and $. Use single quotes.",
@@ -27,6 +29,7 @@ _MATCHER_EXAMPLES: Final[dict[str, list[Any]]] = {
     "prefix": ["/api/", ["/api/", "/feeds/"]],
     "suffix": [".example.org", [".css", ".js"]],
     "contains": ["/wp-admin/"],
+    "contains_any": [{"file": "lists/names.txt", "ignore_case": True}, ["scrapy", "$names"]],
     "word": ["curl", ["GPTBot", "CCBot"], "$names"],
     "glob": ["/download/*.zip"],
     "regex": [r"^/user/\d+$", r"(?i)\bChrome/\d+"],
@@ -37,6 +40,7 @@ _MATCHER_EXAMPLES: Final[dict[str, list[Any]]] = {
 _TEXTS: Final[Schema] = {"$ref": "#/definitions/texts"}
 
 _MATCHER_VALUES: Final[dict[str, Schema]] = {
+    "contains_any": {"anyOf": [_TEXTS, CONTAINS_ANY.schema()]},
     "at_least": {"type": "number"},
     "at_most": {"type": "number"},
     "signed": {"$ref": "#/definitions/signed"},

@@ -17,6 +17,8 @@ _ALL: Final = (
     Lint("PG010", "broad-allow", _WARNING, "An allow rule lets in a large part of the internet"),
     Lint("PG011", "allow-by-user-agent", _WARNING, "An allow rule trusts a user agent, which anybody can send"),
     Lint("PG012", "good-bot-by-name", _WARNING, "A crawler is trusted for its name alone"),
+    Lint("PG013", "allows-everything", _WARNING, "An allow rule holds for every request"),
+    Lint("PG014", "everybody-as-client", _WARNING, "A rule names the whole internet as its clients"),
     Lint("PG020", "short-word", _WARNING, "A short text is looked for without word boundaries"),
     Lint("PG021", "stray-blank", _WARNING, "A text begins or ends with a blank"),
     Lint("PG022", "hits-browsers", _WARNING, "The rule acts on real browsers"),
@@ -30,6 +32,8 @@ _ALL: Final = (
     Lint("PG051", "nested-network", _INFO, "A list has a network that lies inside of another one of the list"),
     Lint("PG052", "trailing-blank", _INFO, "Lines of a list file end with blanks"),
     Lint("PG053", "unused-list", _WARNING, "A list is defined and never used"),
+    Lint("PG054", "empty-list", _WARNING, "A list has no entry"),
+    Lint("PG055", "host-bits", _INFO, "A list file has networks with bits set beyond their prefix length"),
     Lint("PG090", "useless-ignore", _WARNING, "A comment asks to ignore what is not found there"),
 )
 

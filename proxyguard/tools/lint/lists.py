@@ -1,4 +1,4 @@
-"""Lists: entries twice, networks inside of others, blanks at the ends of lines, lists that nothing uses. PG050 to PG053."""
+"""Lists: entries twice, networks inside of others, blanks at line ends, what nothing uses, what is empty. PG050 to PG055."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final
 from proxyguard.core.address import Network, is_v4
 from proxyguard.core.problems import Fault, quoted
 from proxyguard.policy.model import Place
-from proxyguard.policy.parse.networks import read_network
+from proxyguard.policy.parse.list_formats import address_part
+from proxyguard.policy.parse.networks import masked_network, read_network
 from proxyguard.tools.lint.findings import Edit, Finding
 from proxyguard.tools.lint.source import ListEntry, SourceFile, WrittenList
 from proxyguard.tools.lint.view import PolicyView
@@ -19,7 +20,7 @@ MAX_SHOWN: Final = 20
 
 
 def lists(view: PolicyView) -> Iterator[Finding]:
-    """PG050 to PG053; a list file is looked at once, however many rule files use it."""
+    """PG050 to PG055; a list file is looked at once, however many rule files use it."""
     seen: set[Path] = set()
     for source in view.sources.values():
         used = source.references()
@@ -27,12 +28,39 @@ def lists(view: PolicyView) -> Iterator[Finding]:
             if written.name not in used:
                 message = f"the list '{written.name}' is not used in this file"
                 yield Finding(written.place, "PG053", message, f"use it as ${written.name}, or delete it")
+            if not any(address_part(entry.text) for entry in written.entries):
+                yield _empty(written)
             if written.file is not None:
                 if written.file in seen:
                     continue
                 seen.add(written.file)
                 yield from _blanks(written.file)
+                yield from _masked(written)
             yield from _repeated(source, written)
+
+
+def _empty(written: WrittenList) -> Finding:
+    place = Place(str(written.file), 1, 1) if written.file is not None else written.place
+    message = f"the list '{written.name}' has no entry: a test with it holds for no request, and its negation for every one"
+    return Finding(place, "PG054", message, "has whatever writes it failed?", also=())
+
+
+def _masked(written: WrittenList) -> Iterator[Finding]:
+    found = [(entry, masked) for entry in written.entries if (masked := _without_host_bits(entry.text))]
+    if found:
+        entry, masked = found[0]
+        more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""
+        message = f"{quoted(address_part(entry.text))}{more} has bits set beyond its prefix length, and is read as {masked}"
+        yield Finding(entry.place, "PG055", message, f"write {masked}, or the address alone if that is what is meant")
+
+
+def _without_host_bits(text: str) -> str | None:
+    part = address_part(text)
+    try:
+        read_network(part)
+    except Fault:
+        return masked_network(part)
+    return None
 
 
 def _blanks(path: Path) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def _short(item: RuleView, leaf: Leaf, matcher: Text) -> Iterator[Finding]:
 def _short_word(kind: TextKind, text: str) -> str | None:
     """The short bare word that a pattern finds anywhere; None when there is none."""
     match kind:
-        case TextKind.CONTAINS:
+        case TextKind.CONTAINS | TextKind.CONTAINS_ANY:
             words = [text]
         case TextKind.GLOB:
             words = [text.strip("*")] if text.startswith("*") and text.endswith("*") else []

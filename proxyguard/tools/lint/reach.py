@@ -173,7 +173,7 @@ class _Deciders:
         yield field, kind, _folded(kind, text)
         if len(text) > MAX_TEXT:
             return
-        for wide in (TextKind.PREFIX, TextKind.SUFFIX, TextKind.CONTAINS, TextKind.WORD):
+        for wide in (TextKind.PREFIX, TextKind.SUFFIX, TextKind.CONTAINS, TextKind.CONTAINS_ANY, TextKind.WORD):
             for length in self._lengths.get((field, wide), ()):
                 for start in range(len(text) - length + 1):
                     yield field, wide, _folded(wide, text[start : start + length])
@@ -201,4 +201,4 @@ def _handles(node: Node) -> set[Handle] | None:
 
 
 def _folded(kind: TextKind, text: bytes) -> bytes:
-    return text.lower() if kind is TextKind.WORD else text
+    return text.lower() if kind in (TextKind.WORD, TextKind.CONTAINS_ANY) else text

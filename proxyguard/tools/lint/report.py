@@ -33,12 +33,19 @@ class ReportEntry(NamedTuple):
 
 
 def entries(problems: Iterable[Problem], findings: Iterable[Finding]) -> list[ReportEntry]:
-    found = [
-        ReportEntry(p.file, p.line, p.column, Severity.ERROR, PROBLEM_CODE, p.message, p.hint, is_fixable=False) for p in problems
-    ]
+    found = [as_entry(problem, Severity.ERROR) for problem in problems]
     for finding in findings:
         severity = severity_of(finding)
         found.append(ReportEntry(*finding.place, severity, finding.code, finding.message, finding.hint, bool(finding.edits)))
+    return by_place(found)
+
+
+def as_entry(problem: Problem, severity: Severity) -> ReportEntry:
+    """A problem, which has no code of its own."""
+    return ReportEntry(*problem[:3], severity, PROBLEM_CODE, problem.message, problem.hint, is_fixable=False)
+
+
+def by_place(found: Iterable[ReportEntry]) -> list[ReportEntry]:
     return sorted(found, key=lambda entry: (entry.file, entry.line, entry.column, entry.code, entry.message))
 
 

@@ -5,7 +5,6 @@ A policy knows the place of each rule; this knows the places below it. Reads the
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proxyguard.core.problems import Report
+from proxyguard.core.problems import Fault, Report
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence, read_yaml
 from proxyguard.policy.model import Place, Rule
-from proxyguard.policy.parse.lists import list_entries, unescaped
+from proxyguard.policy.parse.list_formats import list_entries, place_beside
+from proxyguard.policy.parse.lists import unescaped
 
 IGNORE: Final = re.compile(r"(?:^|\s)#.*\bproxyguard:\s*ignore(?P<file>-file)?\s+(?P<codes>[A-Za-z0-9]+(?:[,\s]+PG\d+)*)")
 """`# proxyguard: ignore PG020, PG022`, the reason before or after it; or `ignore-file` for the whole file."""
@@ -93,7 +93,7 @@ class SourceFile:
         name = value.get("file") if isinstance(value, Mapping) else None
         if not isinstance(name, Scalar):
             return WrittenList(key.text, place, None, ())
-        file = Path(os.path.normpath(Path(self.path).parent / name.text))
+        file = place_beside(self.path, name.text)
         return WrittenList(key.text, place, file, file_entries(file))
 
     def _is_item_alone(self, item: Scalar) -> bool:
@@ -152,7 +152,11 @@ def file_entries(path: Path) -> tuple[ListEntry, ...]:
         text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
         return ()
-    return tuple(ListEntry(Place(str(path), line, column), entry, True) for line, column, entry in list_entries(text))  # noqa: FBT003 - the field's name says it
+    try:
+        entries = list_entries(text)
+    except Fault:
+        return ()
+    return tuple(ListEntry(Place(str(path), line, column), entry, True) for line, column, entry in entries)  # noqa: FBT003 - the field's name says it
 
 
 def scalars_of(node: Node) -> Iterator[Scalar]:

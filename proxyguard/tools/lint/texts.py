@@ -14,7 +14,11 @@ from proxyguard.policy.model import Text, TextKind
 MAX_PAIRS: Final = 20_000
 """Pairs of texts compared for two matchers; longer lists are compared by equality alone."""
 
-_FIXED: Final = (TextKind.EQUAL, TextKind.PREFIX, TextKind.SUFFIX, TextKind.CONTAINS, TextKind.WORD)
+_FIXED: Final = (
+    TextKind.EQUAL, TextKind.PREFIX, TextKind.SUFFIX, TextKind.CONTAINS, TextKind.CONTAINS_ANY, TextKind.WORD,
+)  # fmt: skip
+
+_EITHER_CASE: Final = (TextKind.WORD, TextKind.CONTAINS_ANY)
 
 
 def covers(wide: Text, narrow: Text) -> bool:
@@ -48,6 +52,8 @@ def matches(kind: TextKind, text: bytes, value: bytes) -> bool:
             return value.endswith(text)
         case TextKind.CONTAINS:
             return text in value
+        case TextKind.CONTAINS_ANY:
+            return text in value.lower()
         case _:
             return _pattern(kind, text).search(value) is not None
 
@@ -70,7 +76,9 @@ def _covers(wide: TextKind, text: bytes, narrow: TextKind, inner: bytes) -> bool
         case TextKind.SUFFIX:
             return narrow is TextKind.SUFFIX and inner.endswith(text)
         case TextKind.CONTAINS:
-            return text in inner and (narrow is not TextKind.WORD or text.lower() == text.upper())
+            return text in inner and (narrow not in _EITHER_CASE or text.lower() == text.upper())
+        case TextKind.CONTAINS_ANY:
+            return text in inner.lower()
         case TextKind.WORD:
             return narrow is TextKind.WORD and matches(TextKind.WORD, text, inner)
         case _:

@@ -1,4 +1,4 @@
-"""Rules that let in more than was meant: PG010 to PG012; and rules that shut out everybody: PG031."""
+"""Rules that let in more than was meant: PG010 to PG014; and rules that shut out everybody: PG031."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from proxyguard.core.address import Network
+from proxyguard.core.address import V4_BASE, Network
 from proxyguard.core.decision import ACTION_NAMES, Allow, Pass
+from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.network_table import own_family
-from proxyguard.policy.compile.normal_form import Leaf, holds_with, leaves
+from proxyguard.policy.compile.normal_form import Leaf, holds_with, leaves, normal_form
 from proxyguard.policy.model import FieldKind, InNetworks, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
+from proxyguard.tools.lint.logic import always_holds
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import format_texts, text_of
 
 MAX_V4_ADDRESSES: Final = 1 << 24
 """A /8, which is the most that one organisation holds."""
+
+V4_ADDRESSES: Final = 1 << 32
 
 MAX_V6_ADDRESSES: Final = 1 << 112
 """A /16; registries give out at most a /19 at once."""
@@ -38,8 +42,9 @@ _USER_AGENT: Final = "header.user-agent"
 
 
 def trusted(view: PolicyView) -> Iterator[Finding]:
-    """PG010 to PG012 and PG031."""
+    """PG010 to PG014 and PG031."""
     for item in view.live:
+        yield from _everybody(item)
         if isinstance(item.rule.action, Allow | Pass):
             yield from _broad(item)
             yield from _by_name(item)
@@ -47,8 +52,31 @@ def trusted(view: PolicyView) -> Iterator[Finding]:
             yield from _closing(item)
 
 
+def _everybody(item: RuleView) -> Iterator[Finding]:
+    """PG014: a network that is the whole internet, or several that are, looks like a condition and is none."""
+    if item.allows:
+        return  # PG010 says so
+    for network in (each for leaf in leaves(normal_form(item.rule.when, FactNumbers())) for each in _networks(leaf)):
+        if network.last - network.first + 1 >= V4_ADDRESSES and own_family(network)[0][0] in (0, V4_BASE):
+            family = "IPv4" if ":" not in network.text else "IPv6"
+            message = f"the rule '{item.rule.name}' names {network.text}, every {family} client there is"
+            hint = "leave client out if everybody is meant; else name the networks"
+            yield item.finding("PG014", message, hint, place=item.source.find_text(item.rule, [network.text]))
+            return
+
+
+def _networks(leaf: Leaf) -> tuple[Network, ...]:
+    """Those that a test names; `not: 0.0.0.0/0` is how IPv6 is said."""
+    return leaf.test.matcher.networks if isinstance(leaf.test.matcher, InNetworks) and not leaf.negated else ()
+
+
 def _broad(item: RuleView) -> Iterator[Finding]:
     if not item.allows:
+        return
+    if always_holds(item.when):
+        message = f"the rule '{item.rule.name}' allows every request: no other rule, limit or ban does anything"
+        hint = "to switch all off say mode: shadow in the settings; what is not refused passes anyway"
+        yield item.finding("PG013", message, hint, place=item.source.find_key(item.rule, "when"))
         return
     for leaf in leaves(item.when):
         if leaf.negated or not isinstance(leaf.test.matcher, InNetworks):

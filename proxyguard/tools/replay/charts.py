@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from proxyguard.core.units import counted
+
 WIDTH: Final = 960
 HEIGHT: Final = 200
 LEFT: Final = 56
@@ -31,7 +33,7 @@ ENVIRONMENT: Final = Environment(
 )  # fmt: skip
 """The templates of the HTML report, of which a picture is one."""
 
-ENVIRONMENT.filters |= {"number": "{:,}".format, "point": "{:.1f}".format}
+ENVIRONMENT.filters |= {"number": "{:,}".format, "point": "{:.1f}".format, "counted": counted}
 
 
 class Row(NamedTuple):
@@ -74,6 +76,7 @@ def stacked(title: str, rows: Sequence[Row], start: int, width_seconds: int) -> 
         grid=[(floor - value * scale, short(value)) for value in ((0, top // 2, top) if top > 1 else (0, top))],
         columns=[_column(rows, at, places[at], labels[at], scale) for at in range(count)],
         times=[(places[at], labels[at]) for at in range(0, count, max(1, count // TICKS)) if places[at] <= WIDTH - 60],
+        narrow_end=WIDTH - 170,
     )  # fmt: skip
 
 

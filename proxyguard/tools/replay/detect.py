@@ -1,79 +1,116 @@
 """Detects the format of a log from its first lines, or takes the one that is named.
 
-Every format is tried on the lines. The first, from the most specific to the least, that reads at least half as many as any
-other is the log's: a combined log with a few shorter lines is not a common one.
+Every format is tried on the lines as they are, then without each front that half of them have. The first, from the most
+specific to the least, that reads at least half as many as any other is the log's: a combined log with a few shorter lines is
+not a common one. Lines without a request say little: when the first lines have none, the next ones are looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from proxyguard.core.address import address_number
-from proxyguard.tools.replay.json_lines import caddy_format, json_format, read_object
-from proxyguard.tools.replay.logged_request import LineError, LogFormat, NoRequest
-from proxyguard.tools.replay.text_lines import combined_format, common_format, envoy_format, vhost_format
+from proxyguard.tools.replay.formats.field_map import FieldMap
+from proxyguard.tools.replay.formats.format_type import LogSample
+from proxyguard.tools.replay.formats.registry import FORMATS, formats_named
+from proxyguard.tools.replay.fronts.front_type import FrontType
+from proxyguard.tools.replay.fronts.registry import FRONTS
+from proxyguard.tools.replay.logged_request import LineError, LogFormat, NoRequest, NotAnEntry
 
 SAMPLE_LINES: Final = 50
+"""Lines that are looked at together."""
 
-FORMATS: Final = ("combined", "common", "vhost-combined", "vhost-common", "nginx-json", "caddy", "envoy", "envoy-json", "audit")
-"""Names for `--format`."""
+MAX_SAMPLES: Final = 40
+"""How often the next lines are looked at, when the ones before have no request that a format reads."""
+
+MAX_DIRECTIVES: Final = 16
+
+NO_FIELDS: Final = FieldMap()
 
 
-def detect_format(lines: Sequence[bytes], name: str | None = None, *, forwarded: bool = False) -> LogFormat | None:
-    """The format of a log that begins with `lines` (blank ones left out), or the one called `name`; None if no line can be read.
+class Stated(NamedTuple):
+    """What the operator said about a log."""
 
-    `forwarded`: the client is the last address of the X-Forwarded-For field, where the format has one.
+    name: str | None = None
+    forwarded: bool = False
+    fields: FieldMap = NO_FIELDS
+
+
+class Detected(NamedTuple):
+    """The format of a log, and the front of its lines if they have one."""
+
+    format: LogFormat
+    front: FrontType | None
+
+
+class _Read(NamedTuple):
+    """How many lines a format reads: with a request, and without one."""
+
+    found: LogFormat
+    front: FrontType | None
+    entries: int
+    others: int
+
+
+def detect_format(lines: Sequence[bytes], stated: Stated = Stated()) -> Detected | None:  # noqa: B008 - a value that never changes
+    """The format of a log that begins with `lines` (blank ones left out), or the one that was stated; None if no line is read.
+
+    Of a log without any request in its first lines, the format is the first in which most of them are well formed.
     """
-    read = [(found, _lines_read(found, lines)) for found in _candidates(lines, name, forwarded=forwarded)]
-    most = max((count for _, count in read), default=0)
-    if not most:
-        is_text = name is not None and "json" not in name and name != "audit"
-        return read[0][0] if is_text and read else None
-    return next(found for found, count in read if 2 * count >= most)
+    directives = [line for line in lines[:MAX_DIRECTIVES] if line[:1] == b"#"]
+    quiet: list[_Read] = []
+    for start in range(0, min(len(lines), MAX_SAMPLES * SAMPLE_LINES), SAMPLE_LINES):
+        read = list(_attempts(lines[start : start + SAMPLE_LINES], directives, stated))
+        most = max((each.entries for each in read), default=0)
+        if most:
+            found = next(each for each in read if each.entries and 2 * (each.entries + each.others) >= most)
+            return Detected(found.found, found.front)
+        quiet = quiet or read
+    best = max((each.others for each in quiet), default=0)
+    if best and 2 * best >= min(len(lines), SAMPLE_LINES):
+        found = next(each for each in quiet if 2 * each.others >= best)
+        return Detected(found.found, found.front)
+    return None
 
 
-def _candidates(lines: Sequence[bytes], name: str | None, *, forwarded: bool) -> Iterator[LogFormat]:
-    objects = list(_objects(lines))
-    if name in {None, "caddy"}:
-        yield caddy_format()
-    made = None
-    if objects:
-        made = json_format("json", objects, forwarded=forwarded)
-    if made is not None:
-        kind = _json_kind(objects)
-        if name is None or name == kind or (name != "audit" and name in {"nginx-json", "envoy-json"}):
-            yield made._replace(name=name or kind)
-    text = {
-        "envoy": envoy_format(),
-        "combined": combined_format(forwarded=forwarded),
-        "vhost-combined": vhost_format(agents=True),
-        "common": common_format(),
-        "vhost-common": vhost_format(agents=False),
-    }
-    yield from (text.values() if name is None else [text[name]] if name in text else [])
+def _attempts(lines: Sequence[bytes], directives: Sequence[bytes], stated: Stated) -> Iterator[_Read]:
+    yield from _formats(lines, directives, stated, None)
+    for front in FRONTS:
+        inner, fronted = without_front(front, lines)
+        if 2 * fronted >= len(lines):
+            yield from _formats(inner, directives, stated, front)
 
 
-def _json_kind(objects: Sequence[dict[str, Any]]) -> str:
-    keys = objects[0].keys()
-    if {"reference", "rule", "action"} <= keys:
-        return "audit"
-    return "envoy-json" if keys & {"response_code", "downstream_remote_address", "authority"} else "nginx-json"
-
-
-def _objects(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+def without_front(front: FrontType, lines: Sequence[bytes]) -> tuple[list[bytes], int]:
+    """The lines without the front, those that have none left out; and how many have it, parts of lines included."""
+    strip = front.make()
+    inner: list[bytes] = []
+    fronted = 0
     for line in lines:
-        if line[:1] == b"{":
-            try:
-                found = read_object(line)
-            except LineError:
-                continue
-            if found.get("kind") != "summed":  # of our audit log: it has no request
-                yield found
+        try:
+            inner.append(strip(line))
+        except NotAnEntry:
+            pass
+        except LineError:
+            continue
+        fronted += 1
+    return inner, fronted
 
 
-def _lines_read(found: LogFormat, lines: Sequence[bytes]) -> int:
-    """How many lines the format reads; lines without a request count beside some that have one."""
+def _formats(lines: Sequence[bytes], directives: Sequence[bytes], stated: Stated, front: FrontType | None) -> Iterator[_Read]:
+    named = stated.name is not None
+    sample = LogSample(lines, directives, forwarded=stated.forwarded, named=named, fields=stated.fields)
+    types = formats_named(stated.name) if named or not stated.fields.parts else [each for each in FORMATS if each.takes_fields]
+    for each in types:
+        made = each.make(sample)
+        if made is not None:
+            entries, others = _lines_read(made, lines)
+            yield _Read(made, front, entries, others)
+
+
+def _lines_read(found: LogFormat, lines: Sequence[bytes]) -> tuple[int, int]:
+    """How many lines the format reads with a request, and without one."""
     entries = others = 0
     for line in lines:
         try:
@@ -81,6 +118,6 @@ def _lines_read(found: LogFormat, lines: Sequence[bytes]) -> int:
             entries += 1
         except NoRequest:
             others += 1
-        except (LineError, ValueError):
+        except (LineError, NotAnEntry, ValueError):
             continue
-    return entries + others if entries else 0
+    return entries, others

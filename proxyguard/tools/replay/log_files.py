@@ -1,13 +1,16 @@
 """Reads log files as one stream of requests in time order, and counts the lines that could not be read.
 
-Opens plain and gzip files and standard input; reads each once, a piece at a time. Files that overlap in time (several
-servers) are merged; files that follow one another (rotation) are opened one after the other. Knows nothing of rules.
+Opens plain and compressed files and standard input; reads each once, a piece at a time. Lines of a file that are a little out
+of order are sorted; files that overlap in time (several servers) are merged; files that follow one another (rotation) are
+opened one after the other. Knows nothing of rules.
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import heapq
+import lzma
 import sys
 import zlib
 from collections import deque
@@ -19,11 +22,19 @@ from typing import IO, Any, Final, cast
 
 import msgspec
 
-from proxyguard.tools.replay.detect import SAMPLE_LINES, detect_format
-from proxyguard.tools.replay.logged_request import MAX_LINE_BYTES, LineError, LogFormat, LoggedRequest, NoRequest
+from proxyguard.tools.replay.detect import MAX_SAMPLES, SAMPLE_LINES, Stated, detect_format
+from proxyguard.tools.replay.fronts.front_type import FrontType
+from proxyguard.tools.replay.hints import unreadable
+from proxyguard.tools.replay.logged_request import MAX_LINE_BYTES, LineError, LogFormat, LoggedRequest, NoRequest, NotAnEntry
+from proxyguard.tools.replay.order import REORDER_SECONDS, Order
 
 CHUNK_BYTES: Final = 1 << 20
-GZIP_MAGIC: Final = b"\x1f\x8b"
+COMPRESSED: Final[dict[bytes, Callable[..., Any]]] = {
+    b"\x1f\x8b": gzip.GzipFile, b"BZ": bz2.BZ2File, b"\xfd7": lzma.LZMAFile,
+}  # fmt: skip
+"""By the first two bytes: what reads the file."""
+
+TOO_LONG: Final = f"the line is longer than {MAX_LINE_BYTES // 1024} KiB"
 MAX_SHOWN: Final = 5
 """Malformed lines that are shown; the others are counted."""
 
@@ -65,31 +76,51 @@ Mark = Callable[[bytes], bool]
 """Decides from a whole line whether somebody who is logged in made its request."""
 
 
+AS_DETECTED: Final = Stated()
+
+
 class LogFile:
     """One log: a path, or `-` for standard input."""
 
-    __slots__ = ("_buffered", "_raw", "_stream", "first_time", "format", "name", "size")
+    __slots__ = (
+        "_buffered", "_order", "_raw", "_stream", "first_time", "format", "front", "name", "number", "size",
+    )  # fmt: skip
 
-    def __init__(self, name: str, stated: str | None, *, forwarded: bool) -> None:
-        """Read the beginning and detect the format, unless it is `stated`. Raises LogUnreadable."""
+    def __init__(self, name: str, stated: Stated = AS_DETECTED, *, reorder: float = REORDER_SECONDS) -> None:
+        """Read the beginning and detect the format, as far as it is not `stated`. Raises LogUnreadable.
+
+        `reorder`: the window in seconds within which lines are put in the order of time.
+        """
         self.name = STANDARD_INPUT if name == "-" else name
         self._raw: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
         self._buffered: deque[bytes] = deque()
+        self._order = Order(reorder, lambda: f"{self.name}:{self.number}")
+        self.number = 0
+        """Of the line that was read last."""
         self.size = 0 if name == "-" else _size(name)
         self._open(name)
         sample = self._sample()
         if not sample:
             raise LogUnreadable(f"{self.name}: the log is empty")
-        found = detect_format(sample, stated, forwarded=forwarded)
+        found = detect_format(sample, stated)
         if found is None:
-            line = sample[0][:MAX_EXCERPT].decode("utf-8", "backslashreplace")
-            what = "is in no known format" if stated is None else f"is not in the format {stated}"
-            raise LogUnreadable(f"{self.name}: the log {what}; its first line: {line!r}\n  hint: name it with --format")
-        self.format: LogFormat = found
-        self.first_time = self._time_of_first(sample)
+            raise LogUnreadable(unreadable(self.name, sample, stated))
+        self.format: LogFormat = found.format
+        self.front: FrontType | None = found.front
+        self.first_time = self._earliest(sample)
         if name != "-":
             self.close()
+
+    @property
+    def format_name(self) -> str:
+        """The format, and the front if lines have one."""
+        return f"{self.format.name}, {self.front.name} in front" if self.front else self.format.name
+
+    def notes(self) -> list[str]:
+        """What the operator should know about the log, once it was read."""
+        order = self._order.note(self.name)
+        return [*(f"{self.name}: {note}" for note in self.format.notes()), *([order] if order else [])]
 
     def position(self) -> int:
         """Bytes of the file read so far."""
@@ -103,15 +134,26 @@ class LogFile:
             self._buffered.clear()
 
     def entries(self, journal: Journal, logged_in: Mark | None) -> Iterator[LoggedRequest]:
-        """Every request of the log, in its order."""
+        """Every request of the log, in the order of time. Raises LogDisordered."""
+        yield from self._order.sorted(self._as_written(journal, logged_in))
+        self.close()
+
+    def _as_written(self, journal: Journal, logged_in: Mark | None) -> Iterator[LoggedRequest]:
+        self.format.reset()
         parse = self.format.parse
+        strip = self.front.make() if self.front is not None else None
         number = 0
         for line in self._lines(journal):
             number += 1
             if not line:
                 continue
             journal.lines += 1
+            if len(line) > MAX_LINE_BYTES:
+                journal.reject(self.name, number, TOO_LONG, line)
+                continue
             try:
+                if strip is not None:
+                    line = strip(line)  # noqa: PLW2901 - the same line, without its front
                 entry = parse(line)
             except LineError as error:
                 journal.reject(self.name, number, str(error), line)
@@ -119,10 +161,12 @@ class LogFile:
             except NoRequest:
                 journal.no_request += 1
                 continue
+            except NotAnEntry:
+                continue
             if logged_in is not None and not entry.user:
                 entry.user = logged_in(line)
+            self.number = number
             yield entry
-        self.close()
 
     def _open(self, name: str) -> None:
         try:
@@ -131,27 +175,47 @@ class LogFile:
         except OSError as error:
             raise LogUnreadable(f"{self.name}: {error.strerror or error}") from error
         self._raw = raw
-        self._stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if start == GZIP_MAGIC else raw
+        opener = COMPRESSED.get(start)
+        self._stream = raw if opener is None else cast("IO[bytes]", _decompressed(opener, raw))
 
     def _sample(self) -> list[bytes]:
         """The first lines that are not blank. A last one that may be cut off is left out, unless it is the only one."""
         try:
-            data = self._read() + (self._read() if self.name == STANDARD_INPUT else b"")
+            data = self._beginning()
         except _BROKEN as error:
             raise LogUnreadable(f"{self.name}: {error}") from error
         self._buffered.append(data)
         lines = [line.rstrip(b"\r") for line in data.split(b"\n")]
         if len(lines) > 1:
             lines.pop()
-        return [line for line in lines if line and len(line) <= MAX_LINE_BYTES][:SAMPLE_LINES]
+        return [line for line in lines if line and len(line) <= MAX_LINE_BYTES][: MAX_SAMPLES * SAMPLE_LINES]
 
-    def _time_of_first(self, sample: list[bytes]) -> float:
+    def _beginning(self) -> bytes:
+        """The first CHUNK_BYTES, of standard input what comes in two reads and has a whole line."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < CHUNK_BYTES:
+            piece = self._read()
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+            if self.name == STANDARD_INPUT and len(pieces) > 1 and any(b"\n" in piece for piece in pieces):
+                break
+        return b"".join(pieces)
+
+    def _earliest(self, sample: list[bytes]) -> float:
+        """The earliest time of the first requests, 0 when none of them can be read."""
+        strip = self.front.make() if self.front is not None else None
+        times = []
         for line in sample:
             try:
-                return self.format.parse(line).time
-            except (LineError, NoRequest):
+                times.append(self.format.parse(strip(line) if strip is not None else line).time)
+            except (LineError, NoRequest, NotAnEntry):
                 continue
-        return 0.0
+            if len(times) == SAMPLE_LINES:
+                break
+        return min(times, default=0.0)
 
     def _read(self) -> bytes:
         if self._buffered:
@@ -189,7 +253,11 @@ def _standard_input() -> BufferedReader:
     return found if isinstance(found, BufferedReader) else BufferedReader(cast("Any", found))
 
 
-_BROKEN: Final = (OSError, EOFError, zlib.error)
+def _decompressed(opener: Callable[..., Any], raw: IO[bytes]) -> Any:
+    return opener(fileobj=raw, mode="rb") if opener is gzip.GzipFile else opener(raw, "rb")
+
+
+_BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """Exceptions that reading a broken file or archive raises."""
 
 

@@ -1,19 +1,35 @@
-"""A line of an access log as a request, and the two ways in which a line can fail to be one.
+"""A line of an access log as a request, and the ways in which a line can fail to be one.
 
 Knows nothing of formats or rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Final, NamedTuple
 
+from proxyguard.core.decision import ShadowHit
 from proxyguard.core.request import Headers
 from proxyguard.tools.replay.knowledge import Knowledge
 
 MAX_LINE_BYTES: Final = 256 * 1024
 """A line longer than this is malformed: several times the largest request head that servers take."""
+
+FORWARDING_ACTIONS: Final = frozenset({"allow", "pass", "delay"})
+
+
+class Recorded(NamedTuple):
+    """What was decided about a request when it came, as our own audit log says."""
+
+    rule: str
+    name: str
+    """Of the action."""
+    shadow: tuple[ShadowHit, ...]
+
+    @property
+    def forwards(self) -> bool:
+        return self.name in FORWARDING_ACTIONS
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +55,7 @@ class LoggedRequest:
     referer: bool = False
     host: bytes = b""
     scheme: bytes = b""
+    recorded: Recorded | None = None
 
 
 class LineError(Exception):
@@ -49,8 +66,20 @@ class NoRequest(Exception):
     """The line is well formed, but the server never got a request that proxyguard would look at: it refuses those itself."""
 
 
+class NotAnEntry(Exception):
+    """The line is about the log itself, or goes on in the next one; it is not counted."""
+
+
 Parse = Callable[[bytes], LoggedRequest]
-"""Reads one line. Raises LineError or NoRequest."""
+"""Reads one line. Raises LineError, NoRequest or NotAnEntry."""
+
+
+def _nothing() -> None:
+    pass
+
+
+def _no_notes() -> Sequence[str]:
+    return ()
 
 
 class LogFormat(NamedTuple):
@@ -59,3 +88,7 @@ class LogFormat(NamedTuple):
     name: str
     knowledge: Knowledge
     parse: Parse
+    reset: Callable[[], None] = _nothing
+    """Forget what earlier lines said; called before a log is read from its beginning."""
+    notes: Callable[[], Sequence[str]] = _no_notes
+    """What the operator should know about the log, once it was read."""

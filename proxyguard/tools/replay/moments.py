@@ -20,6 +20,9 @@ _MONTHS: Final = {
 _REMEMBERED: Final = 4096
 """Minutes in the cache: a log has thousands of lines a minute, and mostly only the second is parsed."""
 
+MAX_TEXT: Final = 64
+"""Characters of a time that are looked at."""
+
 EARLIEST: Final = 631_152_000.0
 """1990: no web server is older."""
 
@@ -57,7 +60,7 @@ def read_moment(value: object) -> float:
         raise ValueError(value)
     if isinstance(value, int | float):
         return _scaled(float(value))
-    text = str(value)
+    text = str(value)[:MAX_TEXT].strip("[] ")
     try:
         return _scaled(float(text))
     except ValueError:

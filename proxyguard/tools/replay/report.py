@@ -11,6 +11,7 @@ from heapq import nlargest
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.units import counted
 from proxyguard.policy.model import Policy
 from proxyguard.tools.replay.judgeable import MAYBE, Unjudged
 from proxyguard.tools.replay.knowledge import Knowledge
@@ -162,7 +163,7 @@ def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, 
     clock = findings.clock
     return LogPart(
         files=tuple(file.name for file in files),
-        formats=tuple(dict.fromkeys(file.format.name for file in files)),
+        formats=tuple(dict.fromkeys(file.format_name for file in files)),
         lines=journal.lines,
         requests=findings.requests,
         malformed=journal.malformed + findings.not_addresses,
@@ -174,7 +175,7 @@ def _log_part(files: Sequence[LogFile], knowledge: Knowledge, journal: Journal, 
         restarts=clock.restarts,
         known=known,
         unknown=unknown,
-        notes=tuple(journal.notes),
+        notes=(*journal.notes, *(note for file in files for note in file.notes())),
     )
 
 
@@ -185,6 +186,7 @@ def _time_part(findings: Findings) -> TimePart:
 
 
 def _notes(findings: Findings) -> Iterable[str]:
+    yield from findings.notes
     total = findings.requests
     heaviest = max(findings.clients.rows.values(), key=lambda row: row.requests, default=None)
     if heaviest is not None and total >= MIN_REQUESTS and heaviest.requests > HEAVY_SHARE * total:
@@ -194,12 +196,12 @@ def _notes(findings: Findings) -> Iterable[str]:
         )
     if findings.not_addresses:
         yield (
-            f"{findings.not_addresses:,} lines name their client by something that is not an address, and count as malformed; "
+            f"{counted(findings.not_addresses, 'line')} with a client that is not an address, counted as malformed; "
             "Apache writes host names when HostnameLookups is on."
         )
     if findings.clock.restarts:
         yield (
-            f"time ran far backwards {findings.clock.restarts} times: counters began anew each time. "
+            f"time ran far backwards {counted(findings.clock.restarts, 'time')}: counters began anew each time. "
             "Give several logs as several files, and they are merged by time."
         )
 

@@ -12,12 +12,20 @@ from typing import Final
 from proxyguard.tools.replay.logged_request import NoRequest
 
 _METHOD: Final = re.compile(rb"[A-Z][A-Z_-]{0,31}")
+_USUAL_METHODS: Final = frozenset({b"GET", b"POST", b"HEAD"})
 _ESCAPED: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+_UNSAFE_IN_TARGET: Final = re.compile(rb"[^!$&'()*+,./0-9:;=@A-Z_a-z~-]")
+_AUTHORITY_END: Final = re.compile(rb"[/?#]")
 _NAMED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"v": b"\v", b"f": b"\f"}
 
-VERSIONS: Final = {
+REQUEST_LINE_VERSIONS: Final = {
     b"HTTP/1.0": b"1.0", b"HTTP/1.1": b"1.1", b"HTTP/2": b"2", b"HTTP/2.0": b"2", b"HTTP/3": b"3", b"HTTP/3.0": b"3",
 }  # fmt: skip
+
+VERSIONS: Final = REQUEST_LINE_VERSIONS | {
+    b"1.0": b"1.0", b"1.1": b"1.1", b"2": b"2", b"2.0": b"2", b"3": b"3", b"3.0": b"3", b"H2": b"2", b"H3": b"3",
+}  # fmt: skip
+"""The spellings of a version in a field of its own, in upper case."""
 
 
 def unescaped(text: bytes) -> bytes:
@@ -35,10 +43,10 @@ def read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     """Method, origin-form target and version of `GET /a?b HTTP/1.1`. Raises NoRequest."""
     method, _, rest = line.partition(b" ")
     target, _, protocol = rest.rpartition(b" ")
-    version = VERSIONS.get(protocol)
-    if version is None or not _METHOD.fullmatch(method):
+    version = REQUEST_LINE_VERSIONS.get(protocol)
+    if version is None or (method not in _USUAL_METHODS and not _METHOD.fullmatch(method)):
         raise NoRequest
-    return method, read_target(method, target), version
+    return method, target if target[:1] == b"/" else read_target(method, target), version
 
 
 def read_target(method: bytes, target: bytes) -> bytes:
@@ -50,8 +58,31 @@ def read_target(method: bytes, target: bytes) -> bytes:
     scheme, colon, rest = target.partition(b"://")
     if colon and scheme.lower() in {b"http", b"https"} and method != b"CONNECT":
         slash = rest.find(b"/")
+        mark = rest.find(b"?")
+        if mark >= 0 and (slash < 0 or mark < slash):
+            return b"/" + rest[mark:]
         return rest[slash:] if slash >= 0 else b"/"
     raise NoRequest
+
+
+def is_url(target: bytes) -> bool:
+    """Whether a target is a whole URL."""
+    return target[:1] != b"/" and target[:8].lower().startswith((b"http://", b"https://"))
+
+
+def host_of_url(target: bytes) -> bytes:
+    """The host of a whole URL, without the port; empty for a target that is none."""
+    return read_host(_AUTHORITY_END.split(target.partition(b"://")[2], maxsplit=1)[0]) if is_url(target) else b""
+
+
+def scheme_of_url(target: bytes) -> bytes:
+    """The scheme of a whole URL; empty for a target that is none."""
+    return target.partition(b":")[0].lower() if is_url(target) else b""
+
+
+def escaped_target(path: bytes) -> bytes:
+    """A path that was decoded before it was logged, as a target."""
+    return _UNSAFE_IN_TARGET.sub(lambda odd: b"%%%02X" % odd[0][0], path)
 
 
 def read_host(value: bytes) -> bytes:

@@ -20,7 +20,7 @@ from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.engine import decide, due, match, owed
 from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
 from proxyguard.tools.replay.judgeable import MAYBE
-from proxyguard.tools.replay.logged_request import LoggedRequest
+from proxyguard.tools.replay.logged_request import LoggedRequest, Recorded
 from proxyguard.tools.replay.report_values import STOPPING
 from proxyguard.tools.replay.tally import Change, RuleKey, RuleSum, Sum
 from proxyguard.tools.replay.timeline import Timeline
@@ -132,6 +132,8 @@ class Findings:
     freed: Sum = field(default_factory=Sum)
     changes: defaultdict[Change, RuleSum] = field(default_factory=lambda: defaultdict(RuleSum))
     not_addresses: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What to know before one reads the figures."""
 
 
 class Replay:
@@ -139,9 +141,13 @@ class Replay:
 
     def __init__(
         self, policy: CompiledPolicy, against: CompiledPolicy | None = None, *,
-        verified: tuple[Network, ...] = (), host: bytes = b"", scheme: bytes = b"https",
+        verified: tuple[Network, ...] = (), host: bytes = b"", scheme: bytes = b"https", recorded: bool = False,
     ) -> None:  # fmt: skip
-        """`host` and `scheme` are used where the log has none. `verified`: networks of clients that are known to be good."""
+        """`host` and `scheme` are used where the log has none. `verified`: networks of clients that are known to be good.
+
+        `recorded`: nothing is decided; what counts is what the log says was decided.
+        """
+        self._recorded = recorded
         self._judge = Judge(policy)
         self._against = None if against is None else Judge(against)
         self._host = host
@@ -181,7 +187,8 @@ class Replay:
         scheme = entry.scheme or self._scheme
         request = Request(address, entry.method, scheme, host, entry.target, headers, entry.version)
         response = Response(entry.status, entry.bytes_sent, entry.upstream_seconds)
-        decision = self._judge.decide(request, now, response)
+        recorded = entry.recorded if self._recorded else None
+        decision = self._judge.decide(request, now, response) if recorded is None else recorded
         logged_in = entry.user
         agent = request.user_agent or b""
         self._observe(row, request, entry, agent, now)
@@ -221,7 +228,9 @@ class Replay:
         if entry.referer:
             row.referers += 1
 
-    def _count(self, decision: Decision, row: ClientRow, request: Request, agent: bytes, now: float, *, logged_in: bool) -> None:
+    def _count(
+        self, decision: Decision | Recorded, row: ClientRow, request: Request, agent: bytes, now: float, *, logged_in: bool
+    ) -> None:
         findings = self.findings
         stopped = not decision.forwards
         shadowed = False
@@ -253,7 +262,7 @@ class Replay:
             found.add_request(row, request.path, agent, logged_in=logged_in)
 
     def _compare(
-        self, before: Decision, after: Decision, row: ClientRow, request: Request, agent: bytes, *, logged_in: bool
+        self, before: Decision, after: Decision | Recorded, row: ClientRow, request: Request, agent: bytes, *, logged_in: bool
     ) -> None:
         """Count a request about which the two policies differ: stopped by one, or by another rule."""
         findings = self.findings

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from proxyguard.core.problems import quoted
-from proxyguard.core.units import format_time
+from proxyguard.core.units import counted, format_time
 from proxyguard.tools.replay.report_values import ChangeLine, Difference, ReplayReport, RuleLine, Share, UnjudgedLine
 
 MAX_CELL: Final = 60
@@ -38,7 +38,7 @@ def text_report(report: ReplayReport) -> Iterator[Line]:
 
 def _opening(report: ReplayReport) -> Iterator[Line]:
     log = report.log
-    files = f"{len(log.files)} files" if len(log.files) > 1 else log.files[0]
+    files = counted(len(log.files), "file") if len(log.files) > 1 else log.files[0]
     yield Line(f"{report.rules_directory}: {counted(report.rule_sets, 'rule set')}, {counted(report.rules, 'rule')}")
     yield Line(
         f"{files} ({', '.join(log.formats)}): {counted(log.requests, 'request')}, "
@@ -58,7 +58,7 @@ def _rule_table(rules: Sequence[RuleLine], total: int) -> Iterator[Line]:
     rows += [(line.rule, line.action, *_share_cells(line.share, total)) for line in rules[:MAX_LINES]]
     yield from _table(rows, left=2)
     if len(rules) > MAX_LINES:
-        yield Line(f"  and {len(rules) - MAX_LINES} more rules; --json has them all")
+        yield Line(f"  and {counted(len(rules) - MAX_LINES, 'more rule')}; --json has them all")
 
 
 def _share_cells(share: Share, total: int) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ def _difference(found: Difference) -> Iterator[Line]:
     yield Line("")
     yield from _table(rows, left=3)
     if len(found.changes) > MAX_LINES:
-        yield Line(f"  and {len(found.changes) - MAX_LINES} more changes; --json has them all")
+        yield Line(f"  and {counted(len(found.changes) - MAX_LINES, 'more change')}; --json has them all")
 
 
 def format_change(change: ChangeLine) -> str:
@@ -114,13 +114,13 @@ def _unjudged(rules: Sequence[UnjudgedLine], unknown: str) -> Iterator[Line]:
     rows += [(rule.rule, rule.action, ", ".join(rule.lacks), format_effect(rule)) for rule in rules[:MAX_LINES]]
     yield from _table(rows, left=4)
     if len(rules) > MAX_LINES:
-        yield Line(f"  and {len(rules) - MAX_LINES} more rules; --json has them all")
+        yield Line(f"  and {counted(len(rules) - MAX_LINES, 'more rule')}; --json has them all")
 
 
 def format_effect(rule: UnjudgedLine) -> str:
     """How leaving out the rule may change the figures."""
     if rule.concerns is not None:
-        return f"of what is shown as stopped, up to {rule.concerns.requests:,} requests may be let through by it"
+        return f"of what is shown as stopped, up to {counted(rule.concerns.requests, 'request')} may be let through by it"
     return rule.effect + (" (judged in part)" if rule.in_part else "")
 
 
@@ -140,7 +140,7 @@ def _reading(report: ReplayReport) -> Iterator[Line]:
     log = report.log
     notes = []
     if log.malformed:
-        notes.append(f"{log.malformed:,} of {log.lines:,} lines could not be read:")
+        notes.append(f"{log.malformed:,} of {counted(log.lines, 'line')} could not be read:")
         for bad in log.malformed_shown:
             notes += [f"  {bad.file}:{bad.line}: {bad.reason}", f"    {quoted(bad.excerpt, 100)}"]
         if log.malformed > len(log.malformed_shown):
@@ -149,10 +149,6 @@ def _reading(report: ReplayReport) -> Iterator[Line]:
         notes.append(
             f"{counted(log.no_request, 'line')} without a request that rules would see: the front refuses malformed requests by "
             "itself, and a replay does not show that."
-        )
-    if log.backwards > log.restarts:
-        notes.append(
-            f"{counted(log.backwards - log.restarts, 'line')} earlier than the one before: the clock stood still for them."
         )
     if report.clients_folded:
         notes.append(
@@ -183,11 +179,6 @@ def _table(rows: Sequence[tuple[str, ...]], *, left: int = 1, text: tuple[int, .
 
 def _shortened(cell: str) -> str:
     return cell if len(cell) <= MAX_CELL else f"{cell[: MAX_CELL - 1]}…"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 line`, `1,200 lines`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def plain(lines: Iterable[Line]) -> str:

@@ -144,12 +144,13 @@ class HoldingDripper(FakeDripper):
     def __init__(self) -> None:
         super().__init__()
         self.held: list[HeldStream] = []
+        self.openings: list[bytes] = []
         self.gone_count = 0
 
     def hold(
         self, transport: Any, head: bytes, tarpit: Tarpit, network: str, *, encryptor: Encryptor | None = None, on_gone: Any
     ) -> None:
-        assert not head
+        self.openings.append(head)
         self.held.append(transport)
         transport.set_protocol(_Gone(self))
 

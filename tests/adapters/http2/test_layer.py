@@ -244,6 +244,8 @@ def test_a_tarpit_holds_its_stream_only_and_ends_with_it() -> None:
     rig = Http2Rig()
     held = rig.ask(wish(b"tarpit"))
     assert (held.status, dict(held.fields)[b"content-type"]) == (200, b"text/html; charset=utf-8")
+    reference = dict(held.fields)[b"x-proxyguard-reference"]
+    assert b"<code>%b</code>" % reference in rig.holding.openings[0]
     transport = rig.holding.held[0]
     transport.write(b"<!d")
     rig.talk()

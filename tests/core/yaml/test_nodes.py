@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.core.problems import Report
-from proxyguard.core.yaml.nodes import MAX_BYTES, MAX_DEPTH, Mapping, MappingEntry, Node, Scalar, Sequence, read_yaml
+from proxyguard.core.yaml.decoding import MAX_BYTES
+from proxyguard.core.yaml.nodes import MAX_DEPTH, Mapping, MappingEntry, Node, Scalar, Sequence, read_yaml
 from proxyguard.policy.parse.file import parse_rule_set
 
 

@@ -106,3 +106,12 @@ def test_a_flood_of_new_values_changes_no_answer() -> None:
         for _ in range(2):
             assert set(find(b" bot".rjust(length, b"x"))) == {1}
             assert set(find(b"xbot".rjust(length, b"x"))) == set()
+
+
+def test_ten_thousand_texts_anywhere_in_either_case() -> None:
+    texts = [f"scraper-{number}x".encode() for number in range(10_000)] + [b"bot", b"", b"a"]
+    index = TextIndex([(TextKind.CONTAINS_ANY, text, mark) for mark, text in enumerate(texts)])
+    assert index.find(b"Mozilla/5.0 (compatible; SCRAPER-4711X/2; +https://e.org)") == {4711, 10_001, 10_002}
+    assert index.find(b"RoBot") == {10_000, 10_001}
+    assert index.find(b"scraper-12") == {10_001, 10_002}
+    assert index.find(b"") == {10_001}

@@ -35,7 +35,22 @@ def test_what_is_said(name: str, tmp_path: Path) -> None:
 
 def test_every_lint_is_in_a_case() -> None:
     text = " ".join((CASES / f"{name}.report").read_text() for name in NAMES)
-    assert [code for code in LINTS if f"[{code} " not in text] == ["PG024", "PG052"]  # with a preset, and of a file: below
+    assert [code for code in LINTS if f"[{code} " not in text] == [
+        "PG024",
+        "PG052",
+        "PG055",
+    ]  # with a preset, and of files: below
+
+
+def test_host_bits_are_told_once_for_a_file(tmp_path: Path) -> None:
+    rules = "name: a\nlists: {n: {file: n.txt}}\nrules: [{name: a-rule, when: {client: $n}, action: reject}]\n"
+    [found] = findings_in(
+        tmp_path, {"a.yaml": rules, "n.txt": "; a list\n192.0.2.0/24 ; A\n198.51.100.7/24 ; B\n2001:db8::1/64\n"}
+    )
+    assert (found.code, found.place.line) == ("PG055", 3)
+    assert found.message == (
+        "'198.51.100.7/24' (and 1 more like it) has bits set beyond its prefix length, and is read as 198.51.100.0/24"
+    )
 
 
 def test_blanks_at_line_ends_are_told_once_for_a_file(tmp_path: Path) -> None:

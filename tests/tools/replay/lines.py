@@ -48,7 +48,7 @@ def replayed(
     """Write the lines to a file and run the rules over it."""
     path = tmp_path / "access.log"
     path.write_text("\n".join(lines) + "\n")
-    log = LogFile(str(path), None, forwarded=False)
+    log = LogFile(str(path))
     known = log.format.knowledge
     policies = [policy_of(rules)] + ([policy_of(against)] if against is not None else [])
     cuts = [judgeable(policy, known) for policy in policies]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
-from collections.abc import Iterator
+import lzma
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from click.testing import CliRunner, Result
 from proxyguard.cli.replay import replay
 from proxyguard.tools.replay import log_files
 from proxyguard.tools.replay.logged_request import LoggedRequest
-from tests.tools.replay.lines import line
+from tests.tools.replay.lines import START, line
 
 RULES = """\
 name: test
@@ -120,7 +122,11 @@ def test_rules_with_problems_are_refused_with_the_report(rules: str, log: str) -
         (("LOG", "--logged-in", "("), 2, "cannot be compiled"),
         (("LOG", "--host", "a/b"), 2, "'a/b' is not a host"),
         (("LOG", "--format", "csv"), 2, "'csv' is not one of"),
-        (("LOG", "--format", "caddy"), 1, "no request could be read from 10 lines"),
+        (("LOG", "--reorder", "soon"), 2, "'soon' is not a number and a unit"),
+        (("LOG", "--reorder", "2d"), 2, "2d is more than 1d"),
+        (("LOG", "--fields", "clint=a"), 2, "did you mean 'client'?"),
+        (("LOG", "--format", "aws-alb", "--fields", "client=a"), 2, "has its fields in fixed places"),
+        (("LOG", "--format", "caddy"), 1, "it looks like combined: leave --format out"),
         (("LOG", "--format", "nginx-json"), 1, "is not in the format nginx-json"),
         (("/no/such/log",), 1, "/no/such/log: No such file or directory"),
         (("LOG", "--verified", "/no/such/list"), 1, "/no/such/list: "),
@@ -140,6 +146,84 @@ def test_a_wrong_line_in_the_list_of_the_verified_is_named(rules: str, log: str,
     known.write_text("192.0.2.0/24\nhost.example.org\n")
     result = run(log, "--rules", rules, "--verified", str(known))
     assert (result.exit_code, result.stderr) == (1, f"{known}:2:1: error: 'host.example.org' is not an address or a network\n")
+
+
+def audit(at: int, rule: str, action: str, *shadow: str) -> str:
+    record = {
+        "time": START + at, "reference": f"{at:016x}", "client": f"192.0.2.{at}", "port": 1, "method": "GET",
+        "host": "www.example.org", "path": "/a b", "rule": rule, "action": action, "mode": "enforce", "score": 0.0,
+        "status": 403, "milliseconds": 0.1, "shadow": list(shadow),
+    }  # fmt: skip
+    return json.dumps(record)
+
+
+@pytest.fixture
+def audit_log(tmp_path: Path) -> str:
+    path = tmp_path / "audit.jsonl"
+    summed = {"time": START + 9, "kind": "summed", "rule": "flood", "action": "reject", "count": 1200, "since": 1.0}
+    records = [
+        audit(1, "gone-since", "reject"), audit(2, "gone-since", "reject"), audit(3, "plain", "tarpit", "drop by pages"),
+        audit(4, "default", "pass", "reject by pages"), audit(5, "default", "pass"), json.dumps(summed),
+    ]  # fmt: skip
+    path.write_text("\n".join(records) + "\n")
+    return str(path)
+
+
+def test_of_an_audit_log_the_recorded_decisions_count(rules: str, audit_log: str) -> None:
+    found = as_json(audit_log, "--rules", rules)
+    assert (found["all"]["requests"], found["stopped"]["requests"], found["shadowed"]["requests"]) == (5, 3, 1)
+    assert [(each["rule"], each["action"], each["mode"], each["share"]["requests"]) for each in found["by_rule"]] == [
+        ("gone-since", "reject", "enforce", 2), ("pages", "drop", "shadow", 1), ("pages", "reject", "shadow", 1),
+        ("plain", "tarpit", "enforce", 1),
+    ]  # fmt: skip
+    assert found["unjudged"] == []
+    assert found["notes"][0].startswith("these are the decisions that the audit log recorded; the rules were not run.")
+    assert found["log"]["notes"] == [
+        f"{audit_log}: 1,200 more refusals were summed up in the audit log and have no line each: flood 1,200"
+    ]
+
+
+@pytest.mark.parametrize("option", ["--re-decide", "--against"])
+def test_rules_run_over_an_audit_log_only_when_asked_and_it_says_what_that_is_worth(
+    rules: str, audit_log: str, option: str
+) -> None:
+    found = as_json(audit_log, "--rules", rules, "--scheme", "http", *([option] if option == "--re-decide" else [option, rules]))
+    assert [(line["rule"], line["share"]["requests"]) for line in found["by_rule"]] == [("plain", 5)]
+    assert [line["rule"] for line in found["unjudged"]] == ["curl"]
+    [note] = found["notes"]
+    assert "1 rule cannot be judged from it: it does not have user_agent, query, http_version" in note
+
+
+def test_an_audit_log_among_others_is_decided_anew_and_says_so(rules: str, log: str, audit_log: str) -> None:
+    found = as_json(audit_log, log, "--rules", rules)
+    assert found["notes"][0].startswith(
+        "the rules were run anew, as other logs are there too; what was decided then is left aside"
+    )
+
+
+def test_fields_name_what_a_log_of_ones_own_has(rules: str, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_text(
+        "".join(json.dumps({"t": START + at, "c": "192.0.2.7", "m": "GET", "p": "/", "a": "curl/8"}) + "\n" for at in range(3))
+    )
+    found = as_json(str(path), "--rules", rules, "--fields", "time=t,client=c,method=m,path=p,user_agent=a")
+    assert (found["log"]["formats"], found["stopped"]["requests"]) == (["json"], 3)
+
+
+def test_a_log_in_no_order_is_refused_with_the_line(rules: str, tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    path.write_text("".join(f"{line(at % 2 * 5000)}\n" for at in range(100)))
+    result = run(str(path), "--rules", rules)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{path}:41: the log is not in the order of time: " in result.stderr
+    assert run(str(path), "--rules", rules, "--reorder", "2h").exit_code == 0
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_compression_is_told_by_the_content(rules: str, log: str, tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(compress(Path(log).read_bytes()))
+    assert as_json(str(path), "--rules", rules)["stopped"]["requests"] == 5
 
 
 def test_ctrl_c_gives_the_report_so_far_and_says_so(rules: str, log: str, monkeypatch: pytest.MonkeyPatch) -> None:

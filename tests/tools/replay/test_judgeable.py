@@ -17,9 +17,9 @@ from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.engine import decide, match
 from proxyguard.policy.model import ALWAYS, AllOf, AnyOf, Condition, FieldKind, Not, Policy, Rule, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.tools.replay.formats.apache import COMBINED_KNOWLEDGE
 from proxyguard.tools.replay.judgeable import NEVER, judgeable, without
 from proxyguard.tools.replay.knowledge import Knowledge
-from proxyguard.tools.replay.text_lines import COMBINED_KNOWLEDGE
 from tests.policies import policies, requests
 
 HEADERS = st.sets(st.sampled_from(["x", "y", "user-agent"])).map(frozenset)

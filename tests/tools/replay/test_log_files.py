@@ -15,7 +15,7 @@ from tests.tools.replay.lines import START, line
 def read(*paths: Path, mark: Mark | None = None) -> tuple[list[tuple[float, bytes]], Journal]:
     """Seconds after START and targets of all entries."""
     journal = Journal()
-    files = [LogFile(str(path), None, forwarded=False) for path in paths]
+    files = [LogFile(str(path)) for path in paths]
     return [(entry.time - START, entry.target) for entry in in_time_order(files, journal, mark)], journal
 
 
@@ -68,7 +68,7 @@ def test_files_of_several_servers_are_merged(tmp_path: Path) -> None:
 
 
 def test_a_file_is_opened_only_when_its_time_has_come(tmp_path: Path) -> None:
-    files = [LogFile(str(write(tmp_path / str(day), line(day * 100))), None, forwarded=False) for day in range(3)]
+    files = [LogFile(str(write(tmp_path / str(day), line(day * 100)))) for day in range(3)]
     entries = in_time_order(files, Journal(), None)
     next(entries)
     assert [bool(file._raw) for file in files] == [True, False, False]
@@ -121,7 +121,7 @@ def test_lines_are_found_wherever_pieces_end(tmp_path: Path) -> None:
 def test_who_is_logged_in_may_be_said_of_the_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a", line(0, user="ada"), line(1, target="/me"), line(2))
     journal = Journal()
-    file = LogFile(str(path), None, forwarded=False)
+    file = LogFile(str(path))
     assert [entry.user for entry in in_time_order([file], journal, lambda whole: b"/me " in whole)] == [True, True, False]
 
 
@@ -133,11 +133,11 @@ def test_a_file_that_is_no_log_is_refused(tmp_path: Path, content: bytes, said: 
     path = tmp_path / "a"
     path.write_bytes(content)
     with pytest.raises(LogUnreadable, match=said):
-        LogFile(str(path), None, forwarded=False)
+        LogFile(str(path))
 
 
 def test_a_file_that_cannot_be_opened_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(LogUnreadable, match="No such file or directory"):
-        LogFile(str(tmp_path / "missing"), None, forwarded=False)
+        LogFile(str(tmp_path / "missing"))
     with pytest.raises(LogUnreadable, match="Is a directory"):
-        LogFile(str(tmp_path), None, forwarded=False)
+        LogFile(str(tmp_path))

@@ -129,13 +129,14 @@ class Http1Codec:
             self._outbox.commands.append(Abort(self._client))
             self.ending = ExchangeEnd.GONE
 
-    def detain(self, tarpit: Tarpit, client: Address) -> bool:
+    def detain(self, tarpit: Tarpit, client: Address, reference: str, languages: bytes) -> bool:
         services = self._services
         head = self._pipeline.head
         network = client.network_key(services.settings.counting.prefixes)
         if (head is not None and head.method == b"HEAD") or not services.dripper.has_room(network):
             return False
-        start = serialise.own_head(200, ((b"Date", services.date()), *TARPIT_HEADERS), keep_alive=False)
+        fields = ((b"Date", services.date()), *TARPIT_HEADERS, (b"X-Proxyguard-Reference", reference.encode()))
+        start = serialise.own_head(200, fields, keep_alive=False) + services.pages.held(reference, languages)
         self.flush()
         self._outbox.commands.append(Detain(start, tarpit, network))
         self.ending = ExchangeEnd.GONE

@@ -240,18 +240,19 @@ class Http2Stream:
         else:
             self._streams.drop(self)
 
-    def detain(self, tarpit: Tarpit, client: Address) -> bool:
+    def detain(self, tarpit: Tarpit, client: Address, reference: str, languages: bytes) -> bool:
         connection = self._connection
         services = connection.services
         network = client.network_key(services.settings.counting.prefixes)
         if self.method == b"HEAD" or connection.tarpits >= MAX_TARPITS or not services.dripper.has_room(network):
             return False
-        connection.sender.begin(self.out, own_fields(200, ((b"date", services.date()), *TARPIT_HEADERS)))
+        fields = ((b"date", services.date()), *TARPIT_HEADERS, (b"x-proxyguard-reference", reference.encode()))
+        connection.sender.begin(self.out, own_fields(200, fields))
         connection.tarpits += 1
         self._over()
         reset = partial(self._streams.reset, self, ErrorCode.CANCEL)
         held = self._tarpit = HeldStream(connection, self.out, reset)
-        services.dripper.hold(held, b"", tarpit, network, on_gone=held.on_released)
+        services.dripper.hold(held, services.pages.held(reference, languages), tarpit, network, on_gone=held.on_released)
         return True
 
     def _over(self) -> None:

@@ -5,10 +5,12 @@ No certificate is ever made: a name without one is refused in the handshake. Kno
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.private import SSL
+from proxyguard.adapters.mitmproxy.tls.inspection import end_of
 from proxyguard.core.settings import Certificate, Site
 from proxyguard.policy.sites import HostTable
 
@@ -24,6 +26,8 @@ UNRECOGNIZED_NAME: Final = b"\x15\x03\x01\x00\x02\x02\x70"
 RELOOK_SECONDS: Final = 1.0
 """How often the files of a certificate in use are looked at."""
 
+logger = logging.getLogger(__name__)
+
 Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -34,17 +38,11 @@ class CertificateFault(Exception):
 class CertificateContext:
     """The TLS context of one certificate. Keeps the last good one when the files become unreadable."""
 
-    def __init__(
-        self,
-        certificate: Certificate,
-        protocols: Sequence[bytes],
-        clock: Callable[[], float],
-        on_error: Callable[[str, BaseException], None],
-    ) -> None:
+    def __init__(self, certificate: Certificate, protocols: Sequence[bytes], clock: Callable[[], float]) -> None:
         self._certificate = certificate
         self._protocols = tuple(protocols)
         self._clock = clock
-        self._on_error = on_error
+        self._ends_at: float | None = None
         self._stamp = self._read_stamp()
         self._refused: Stamp | None = None
         self._context = self._build()
@@ -71,8 +69,12 @@ class CertificateContext:
         except CertificateFault as error:
             if self._refused != stamp:
                 self._refused = stamp
-                error.__cause__ = None  # a fault in a file is reported in a line; a traceback adds nothing
-                self._on_error("certificate", error.with_traceback(None))
+                logger.error("the certificate cannot be renewed, the one of before is served: %s", error)  # noqa: TRY400 - the message has it all
+
+    @property
+    def ends_at(self) -> float | None:
+        """When the certificate that is served ends, Unix seconds."""
+        return self._ends_at
 
     def _read_stamp(self) -> Stamp:
         try:
@@ -98,6 +100,7 @@ class CertificateContext:
         except SSL.Error as error:
             detail = error.args[0][-1][-1] if error.args and error.args[0] else "not a usable PEM file"
             raise CertificateFault(f"{chain} with {key}: {detail}") from error
+        self._ends_at = end_of(chain)
         return context
 
     def _choose_protocol(self, _: SSL.Connection, offered: list[bytes]) -> bytes | object:
@@ -110,13 +113,7 @@ class CertificateContext:
 class Certificates:
     """All certificates of an instance, by server name. A client that names no server gets the first site's."""
 
-    def __init__(
-        self,
-        sites: Sequence[Site],
-        protocols: Sequence[bytes],
-        clock: Callable[[], float],
-        on_error: Callable[[str, BaseException], None],
-    ) -> None:
+    def __init__(self, sites: Sequence[Site], protocols: Sequence[bytes], clock: Callable[[], float]) -> None:
         """Raises CertificateFault."""
         made: dict[Certificate, CertificateContext] = {}
         entries: list[tuple[str, CertificateContext]] = []
@@ -125,7 +122,7 @@ class Certificates:
                 continue
             context = made.get(site.certificate)
             if context is None:
-                context = made[site.certificate] = CertificateContext(site.certificate, protocols, clock, on_error)
+                context = made[site.certificate] = CertificateContext(site.certificate, protocols, clock)
             entries.extend((host, context) for host in site.hosts)
         self._contexts = tuple(made.values())
         self._table = HostTable(entries)
@@ -144,6 +141,10 @@ class Certificates:
         connection = SSL.Connection(found.current())
         connection.set_accept_state()
         return connection
+
+    def ends(self) -> list[float]:
+        """When the certificates end that are served, the first first, in Unix seconds."""
+        return sorted(context.ends_at for context in self._contexts if context.ends_at is not None)
 
     def refresh(self) -> None:
         """Look at all files now (SIGHUP)."""
