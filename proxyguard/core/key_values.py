@@ -16,7 +16,7 @@ from string import ascii_letters, digits
 from typing import Final
 
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import AROUND_NAMES, Request, Values, canonical_name
+from proxyguard.core.request import AROUND_NAMES, Request, Values
 
 UNREADABLE: Final[Values] = (b"\0", b"\1")
 """Stands for values that cannot be known: a bound of a parser was met, or sites read something else than text. No value is ever
@@ -74,12 +74,7 @@ def query_values(request: Request, name: bytes) -> Values:
     """The different values of a query parameter; `name` is canonical."""
     if request.target.find(b"?") < 0:
         return ()
-    query = request.query
-    values: Values = ()
-    for other, found in query.items():
-        if other == name or canonical_name(other) == name:
-            values += found
-    return _different(map(canonical_parameter, values))
+    return _different(map(canonical_parameter, request.query_by_name.get(name, ())))
 
 
 def canonical_header_name(name: bytes) -> bytes:
