@@ -165,12 +165,11 @@ class SiteReading:
         written = text.split(b"&")
         if not self.name_brackets or _FROM_ANY_BRACKET.search(text) is None:
             return written, (b"",) * len(written)
-        inner = [name.lstrip(b" ").lstrip(b"[]") for name in written]
-        bases = _FROM_ANY_BRACKET.sub(b"", b"&".join(inner)).split(b"&")
-        return written, [
-            b"" if base == name or (base == own and _FROM_ANY_BRACKET.search(name) is None) else base
-            for name, own, base in zip(written, inner, bases, strict=True)
-        ]
+        spaced = text.find(b" ") >= 0
+        trimmed = [name.lstrip(b" ") for name in written] if spaced else written
+        inner = b"&".join([name.lstrip(b"[]") for name in trimmed])
+        bases = _FROM_ANY_BRACKET.sub(b"", inner).split(b"&")
+        return written, [b"" if len(base) == len(name) else base for name, base in zip(trimmed, bases, strict=True)]
 
     def raw_query(self, query: bytes) -> bytes:
         """A query before it is parted: without what PHP skips at its start, with `%u0070` of ASP.NET as UTF-8 escapes."""
@@ -233,14 +232,13 @@ def _as_php(text: bytes) -> bytes:
         text = b"&".join([name.lstrip(b" ") for name in text.split(b"&")])
     if text.find(b"\0") >= 0:
         text = _FROM_NUL.sub(b"", text)
-    heads = _FROM_BRACKET.sub(b"", text).replace(b".", b"_").replace(b" ", b"_")
     if text.find(b"[") < 0:
-        return heads
-    read: list[bytes] = []
-    for head, name in zip(heads.split(b"&"), text.split(b"&"), strict=True):
-        tail = name[len(head) :]
-        read.append(head + (tail if not tail or tail.find(b"]") >= 0 else b"_" + tail[1:]))
-    return b"&".join(read)
+        return text.replace(b".", b"_").replace(b" ", b"_")
+    names = text.split(b"&")
+    if text.find(b".") >= 0 or text.find(b" ") >= 0:
+        heads = _FROM_BRACKET.sub(b"", text).replace(b".", b"_").replace(b" ", b"_").split(b"&")
+        names = [head + name[len(head) :] for head, name in zip(heads, names, strict=True)]
+    return b"&".join([name if name.find(b"]", name.find(b"[")) >= 0 else name.replace(b"[", b"_", 1) for name in names])
 
 
 def _utf8_escapes(digits: bytes) -> bytes:

@@ -80,7 +80,7 @@ class Request:
         self._path: bytes | None = None
         self._loose_paths: Values | None = None
         self._query: dict[bytes, Values] | None = None
-        self._query_by_name: dict[bytes, list[bytes]] | None = None
+        self._query_by_name: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
         self._cookies_by_name: dict[bytes, Values] | None = None
         self.is_cookie_cut = False
@@ -171,17 +171,25 @@ class Request:
         return query
 
     @property
-    def query_by_name(self) -> Mapping[bytes, Sequence[bytes]]:
-        """All query parameters by canonical name (see `canonical_name`): for keys, not for conditions."""
+    def query_by_name(self) -> dict[bytes, Values]:
+        """All query parameters by canonical name (see `canonical_name`): for keys, not for conditions.
+
+        Whoever reads the values of a name may leave what it made of them here, for the next rule that counts by it.
+        """
         named = self._query_by_name
         if named is None:
             query = self.query
             named = {}
+            several: dict[bytes, list[bytes]] = {}
             for name, values in zip(canonical_names(tuple(query)), query.values(), strict=True):
-                if name in named:
-                    named[name] += values
+                if name not in named:
+                    named[name] = values
+                elif name in several:
+                    several[name] += values
                 else:
-                    named[name] = list(values)
+                    several[name] = [*named[name], *values]
+            for name, found in several.items():
+                named[name] = tuple(found)
             self._query_by_name = named
         return named
 

@@ -7,7 +7,7 @@ Django 5, or follows from the source of the reader that is named.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.core.key_values import UNREADABLE, canonical_value, cookie_values, header_values, query_values
@@ -155,6 +155,7 @@ NAMES = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(NAMES)
 def test_many_names_are_read_as_each_by_itself(names: list[bytes]) -> None:
     assert list(canonical_names(names)) == [canonical_name(name) for name in names]

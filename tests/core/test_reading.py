@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.core.address import Address
@@ -155,6 +155,7 @@ NAMES = st.lists(
 
 
 @pytest.mark.parametrize("preset", ["express", "php", "rails"])
+@settings(max_examples=40)
 @given(names=NAMES)
 def test_many_names_are_read_as_each_by_itself(preset: str, names: list[bytes]) -> None:
     written, bases = PRESETS[preset].names_of(names)

@@ -74,10 +74,11 @@ rules:
 
 PARAMETERS = (
     "a#", "a#=1", "%61#[]=1", "a.#[x]", "[a#]=1", "]a[#", "a[#", "a#;", ";a#", "a;b;c#", "+a#=+", "a#%26=1", "a#=%u0061",
-    "%u00e4#", "page=1", "page[]=1", "page[#]=1", "PAGE=%31", "page=0x1f", "page=1_", "page=%D9%A1", "page=j:#", "%2570age=%2531",
+    "%u00e4#", "page=1", "page[]=1", "page[#]=1_#", "PAGE=%31", "page=0x1f", "page=1_", "page=%D9%A1", "page=j:#",
+    "%2570age=%2531",
 )  # fmt: skip
 TEXTS = ("%61", "%2561", "[", "]", ";", "=", "%u0061", "%D9%A1", "+", "1", "0", "_1", ".", "%00", "%26", "\\")
-VALUES = (",", "a,", "%61", '"', "\\141", "a=b;")
+VALUES = (",", "a,", "%61", '"', "\\141", "a=b;", "page=1_2;")
 SEGMENTS = (
     "/a", "/", ";", ";a/", "/;", "%61", "/%61", "/a.", "%20", ".%20", "/(S(a))", "/(A(a)", "(a(", ":", "a:", ".php", ".php/",
     "/index.php", "/index.php/", "%C3%84", "%C3", "/A", ".json", "/.%61", "/..a", "/default.", "%25", "%2f", "%23", "a.cgi/",
@@ -116,7 +117,8 @@ def filled(unit: str, size: int, *, most: int = 8192, mark: str = "") -> str:
 
 
 def query(unit: str, size: int) -> str:
-    return filled(unit, size, most=MAX_QUERY_PARAMETERS if "#" in unit else MAX_QUERY_VALUES, mark="&")
+    one_name = unit.lower().startswith(("page", "[", "%2570age")) or "#" not in unit
+    return filled(unit, size, most=MAX_QUERY_VALUES if one_name else MAX_QUERY_PARAMETERS, mark="&")
 
 
 def worst(size: int) -> Iterator[tuple[str, bytes]]:
