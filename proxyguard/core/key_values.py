@@ -38,6 +38,7 @@ _OCTAL: Final = re.compile(rb"\\([0-3][0-7][0-7])")
 _DASHES: Final = bytes(byte if bytes((byte,)).isalnum() else 45 for byte in range(128)) + bytes(range(128, 256))
 """Servers that pass headers in an environment (CGI, FastCGI, WSGI) make one character of all that is no letter or digit."""
 
+
 def cookie_values(request: Request, name: bytes) -> Values:
     """The different values of a cookie; `name` is canonical."""
     if b"cookie" not in request.header_index:
