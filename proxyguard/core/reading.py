@@ -196,9 +196,18 @@ def percent_decode(text: bytes) -> bytes:
 
     Quoted-printable (RFC 2045 section 6.7) is the same but for the sign, and is decoded without a call for each escape.
     """
-    text = text.replace(b"=", b"=3D")
-    if _BROKEN_ESCAPE.search(text) is not None:
-        text = _BROKEN_ESCAPE.sub(b"=25", text)
+    return decode_mended(mended(text))
+
+
+def mended(text: bytes) -> bytes:
+    """The same text without malformed escapes."""
+    return text if _BROKEN_ESCAPE.search(text) is None else _BROKEN_ESCAPE.sub(b"%25", text)
+
+
+def decode_mended(text: bytes) -> bytes:
+    """Decode `%XX` once in a text, or a part of one, that has no malformed escapes."""
+    if text.find(b"=") >= 0:
+        text = text.replace(b"=", b"=3D")
     return a2b_qp(text.replace(b"%", b"="))
 
 

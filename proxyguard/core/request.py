@@ -13,7 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
-from proxyguard.core.reading import LOOSE, LOOSE_FRONT, STRICT, SiteReading, decoded_path, is_settled, percent_decode
+from proxyguard.core.reading import (
+    LOOSE,
+    LOOSE_FRONT,
+    STRICT,
+    SiteReading,
+    decode_mended,
+    decoded_path,
+    is_settled,
+    mended,
+    percent_decode,
+)
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order and case received."""
@@ -281,11 +291,14 @@ def _read_query(target: bytes, reading: SiteReading) -> dict[bytes, Values]:
         return {}
     if reading.folds_names:
         query = reading.raw_query(query)
+    has_escapes = query.find(b"%") >= 0
+    if has_escapes:
+        query = mended(query)
     parts = query.replace(b"+", b" ").split(b"&")
     if reading.query_semicolons and query.find(b";") >= 0:
         parts += [piece for part in parts if part.find(b";") >= 0 for piece in part.split(b";")]
     found = _grouped([part.partition(b"=") for part in parts if part])
-    if query.find(b"%") >= 0:
+    if has_escapes:
         found = _decoded(found)
     if reading.folds_names:
         found = _renamed(found, reading)
@@ -296,8 +309,8 @@ def _decoded(found: Mapping[bytes, list[bytes]]) -> dict[bytes, list[bytes]]:
     decoded: dict[bytes, list[bytes]] = {}
     for name, values in found.items():
         if name.find(b"%") >= 0:
-            name = percent_decode(name)  # noqa: PLW2901 - the same name as it is read
-        read = [percent_decode(value) if value.find(b"%") >= 0 else value for value in values]
+            name = decode_mended(name)  # noqa: PLW2901 - the same name as it is read
+        read = [decode_mended(value) if value.find(b"%") >= 0 else value for value in values]
         if name in decoded:
             decoded[name] += read
         else:
