@@ -78,6 +78,12 @@ def test_every_key_of_compose_is_one_of_the_specification(service: dict[str, Any
     assert set(service.get("depends_on", ())) <= set(COMPOSE["services"])
 
 
+def test_both_stages_have_one_base_that_a_build_argument_can_pin() -> None:
+    assert DOCKERFILE[0] == ("ARG", "BASE=python:3.13-slim")
+    assert [argument for name, argument in DOCKERFILE if name == "FROM"] == ["${BASE} AS build", "${BASE}"]
+    assert '--build-arg "BASE=$base@$digest"' in (ROOT / ".github/workflows/image.yml").read_text()
+
+
 def test_every_variable_of_the_image_is_a_setting() -> None:
     ours = {name: value for name, value in VARIABLES.items() if name.startswith("PROXYGUARD_")}
     assert ours == {"PROXYGUARD_RULES": "/etc/proxyguard/rules"}
