@@ -1,7 +1,11 @@
 # proxyguard's image. Build: `docker build -t proxyguard .`  Run: see compose.yaml.
 # Debian slim, not Alpine: mitmproxy and google-re2 publish no wheels for musl.
 
-FROM python:3.13-slim AS build
+# By name, as a digest cannot be looked up on every machine that builds; releases give one (.github/workflows/image.yml), and so can you:
+# --build-arg BASE=python:3.13-slim@sha256:…
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /build
 # The compiler stays in this stage. A base image whose Python is Debian's own lacks Python's headers.
@@ -29,12 +33,14 @@ RUN PROXYGUARD_COMPILE=1 PYTHONPATH="$(echo /opt/proxyguard/lib/python3*/site-pa
  # Byte code is made here, for the file system may be read-only at run time; -O too, which is how the entry point runs.
  && /opt/proxyguard/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash -o 0 -o 1 /opt/proxyguard/lib
 
-FROM python:3.13-slim
+FROM ${BASE}
 LABEL org.opencontainers.image.title="proxyguard" \
       org.opencontainers.image.description="A scraper firewall: a reverse proxy whose YAML rules reject or tarpit automated extraction." \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --system --gid 10001 proxyguard \
- && useradd --system --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin proxyguard
+ && useradd --system --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin proxyguard \
+ # For buffering.directory: a volume that is mounted here for the first time takes over whose folder it is.
+ && install -d -o proxyguard -g proxyguard -m 0700 /var/cache/proxyguard
 COPY --from=build /opt/proxyguard /opt/proxyguard
 COPY LICENSE NOTICE /usr/share/doc/proxyguard/
 COPY rules /etc/proxyguard/rules

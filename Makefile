@@ -25,10 +25,16 @@ BUILT := $(if $(COMPILED),cd build/compiled && ../../$(PYTHON_IN_VENV),$(PYTHON_
 # How the tests run: side by side, in as many processes as there are cores, at most four. ARGS='-n 0' takes one (--pdb wants that).
 PYTEST := -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-# `make test-fast`: the pure core. None of the tests that start a server, none that are marked slow.
+# `make test-fast`: the pure core. None of the tests that start a server or a process, none that are marked slow or thorough.
 FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restrictions \
 	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py \
-	--ignore=tests/http/http1/test_differential.py -m 'not slow'
+	--ignore=tests/http/http1/test_differential.py --ignore=tests/policy/fields/test_package.py -m 'not slow and not thorough'
+
+# What `make test-compiled` leaves out: what reads files, pages and settings of operators or looks at the tree. It makes values of compiled
+# classes at most; whatever asks the engine, a store or the front runs on both builds.
+NOT_COMPILED := $(addprefix --ignore=tests/,settings tools/importers tools/lint policy/parse policy/schema \
+	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
+	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
 .PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz range e2e chaos soak image lock clean
 
@@ -71,8 +77,8 @@ test: setup  ## Run the tests that need no browser and no root (under 3 minutes)
 test-fast: setup  ## Run the tests of the pure core: rules, engine, limits, parsers, guard (20 seconds).
 	$(PYTHON_IN_VENV) $(PYTEST) $(FAST) $(ARGS)
 
-test-compiled: compiled  ## Run the same tests as `make test` against the compiled tree.
-	cd build/compiled && ../../$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(ARGS)
+test-compiled: compiled  ## Run the tests that meet compiled code against the compiled tree.
+	cd build/compiled && ../../$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(NOT_COMPILED) $(ARGS)
 
 $(VENV)/.mutants: requirements/mutants.txt $(READY)
 	@$(PIP) install --require-hashes --requirement requirements/mutants.txt
@@ -81,8 +87,11 @@ $(VENV)/.mutants: requirements/mutants.txt $(READY)
 mutants: $(VENV)/.mutants  ## Break the core in thousands of small ways and list what no test notices (half an hour; goes on where it was stopped).
 	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)
 
+# Two files side by side, as they share servers inside of a file; then, one after the other, what measures time or load.
+# 5 is pytest's word for "nothing selected", which ARGS='-k NAME' makes of one of the two.
 e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
-	$(BUILT) -m pytest tests/end_to_end $(ARGS)
+	$(BUILT) -m pytest tests/end_to_end -n 2 --dist loadfile -m 'not alone' $(ARGS) || [ $$? = 5 ]
+	$(BUILT) -m pytest tests/end_to_end -m alone $(ARGS) || [ $$? = 5 ]
 
 chaos: setup $(COMPILED)  ## Break what it runs on while it runs: signals, disk, store, upstream, clock (two minutes).
 	$(BUILT) -m pytest tests/end_to_end -m chaos $(ARGS)

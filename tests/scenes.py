@@ -13,7 +13,7 @@ from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store
 
 WAIT_SECONDS = 20.0
-SCENE_SECONDS = 30
+SCENE_SECONDS = 60
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)
 HUNDRED_AN_HOUR = Limit(100, 3600.0, 100, CLIENT)

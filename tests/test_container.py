@@ -74,8 +74,14 @@ def container_settings() -> Settings:
 @pytest.mark.parametrize("service", COMPOSE["services"].values(), ids=COMPOSE["services"])
 def test_every_key_of_compose_is_one_of_the_specification(service: dict[str, Any]) -> None:
     jsonschema.validate(service, {"type": "object", "properties": SERVICE, "additionalProperties": False})
-    assert list(COMPOSE) == ["services"]
+    assert list(COMPOSE) == ["services", "volumes"]
     assert set(service.get("depends_on", ())) <= set(COMPOSE["services"])
+
+
+def test_both_stages_have_one_base_that_a_build_argument_can_pin() -> None:
+    assert DOCKERFILE[0] == ("ARG", "BASE=python:3.13-slim")
+    assert [argument for name, argument in DOCKERFILE if name == "FROM"] == ["${BASE} AS build", "${BASE}"]
+    assert '--build-arg "BASE=$base@$digest"' in (ROOT / ".github/workflows/image.yml").read_text()
 
 
 def test_every_variable_of_the_image_is_a_setting() -> None:
@@ -101,6 +107,14 @@ def test_the_mounted_rules_are_those_that_proxyguard_reads() -> None:
 def test_what_is_written_is_on_the_temporary_file_system() -> None:
     assert GUARD["read_only"]
     assert GUARD["tmpfs"] == [str(control_path(container_settings()).parent.parent)] == [last("WORKDIR")]
+
+
+def test_responses_that_wait_are_on_a_volume_that_the_user_can_write_to() -> None:
+    directory = container_settings().buffer_budget.directory
+    assert GUARD["volumes"][1] == f"buffers:{directory}"
+    assert COMPOSE["volumes"] == {"buffers": {}}
+    [made] = [argument for name, argument in DOCKERFILE if name == "RUN" and f" {directory}" in argument]
+    assert f"install -d -o proxyguard -g proxyguard -m 0700 {directory}" in made
 
 
 def test_requests_under_way_can_finish_before_the_container_is_killed() -> None:

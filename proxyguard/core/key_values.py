@@ -16,7 +16,7 @@ from string import ascii_letters, digits
 from typing import Final
 
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import AROUND_NAMES, Request, Values, canonical_name
+from proxyguard.core.request import AROUND_NAMES, Request, Values
 
 UNREADABLE: Final[Values] = (b"\0", b"\1")
 """Stands for values that cannot be known: a bound of a parser was met, or sites read something else than text. No value is ever
@@ -37,8 +37,6 @@ _OCTAL: Final = re.compile(rb"\\([0-3][0-7][0-7])")
 
 _DASHES: Final = bytes(byte if bytes((byte,)).isalnum() else 45 for byte in range(128)) + bytes(range(128, 256))
 """Servers that pass headers in an environment (CGI, FastCGI, WSGI) make one character of all that is no letter or digit."""
-
-_NUMBER: Final = re.compile(rb"\+?0*([0-9]+)")
 
 
 def cookie_values(request: Request, name: bytes) -> Values:
@@ -74,12 +72,14 @@ def query_values(request: Request, name: bytes) -> Values:
     """The different values of a query parameter; `name` is canonical."""
     if request.target.find(b"?") < 0:
         return ()
-    query = request.query
-    values: Values = ()
-    for other, found in query.items():
-        if other == name or canonical_name(other) == name:
-            values += found
-    return _different(map(canonical_parameter, values))
+    named = request.query_by_name
+    values = named.get(name)
+    if values is None:
+        return ()
+    different = _different([canonical_parameter(value) for value in values])
+    if len(values) > 1:
+        named[name] = different
+    return different
 
 
 def canonical_header_name(name: bytes) -> bytes:
@@ -114,8 +114,8 @@ def canonical_parameter(value: bytes) -> bytes:
     Pages are told apart by these: two of them must not be one for a limit on how many different ones are read.
     """
     value = value.strip(b" \t\r\n\v\f\0")
-    number = _NUMBER.fullmatch(value)
-    return value if number is None else number[1]
+    number = value[1:] if value.startswith(b"+") else value
+    return number.lstrip(b"0") or b"0" if number.isdigit() else value
 
 
 def _different(values: Iterable[bytes]) -> Values:

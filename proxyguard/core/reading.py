@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_qp
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -23,13 +23,16 @@ _INDEX: Final = re.compile(rb"/(?:index\.(?:php[0-9]?|phtml|html?|jsp|cgi)|defau
 _FRONT: Final = re.compile(rb"/(?:index|app)\.php(?=/)", re.IGNORECASE)
 _SETTLED: Final = re.compile(rb"(?:/[a-z0-9_-]++)++(?:\.[a-z0-9]++)?|/")
 """Paths that every reading leaves alone, unless they end in the name of an index."""
-_WINDOWS: Final = re.compile(rb"(?:(?<![. ])[. ]++|:[^/]*+)(?=/|\Z)")
-"""What Windows drops from the end of a name: dots, blanks, a stream such as `::$DATA`."""
+_STREAM: Final = re.compile(rb":[^/]*+")
+"""A stream of a file, such as `::$DATA`, which Windows drops from a name."""
 _SESSION: Final = re.compile(rb"/(?:\([A-Za-z]\([^/()]*\)\))(?=/|\Z)|/\((?:[A-Za-z]\([^/()]*\))+\)(?=/|\Z)")
 """A segment that holds the session of ASP.NET without cookies: `(S(lit3py55t21z5v55vlm25s55))`."""
 _FORMAT: Final = re.compile(rb"[A-Za-z0-9_-]{1,16}")
-_BASE_NAME: Final = re.compile(rb"[\[\]]*([^\[\]]+)")
-_PLAIN_NAME: Final = re.compile(rb"[a-z0-9_-]++")
+_PLAIN_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
+"""Names that no reading changes, with `&` between them."""
+_FROM_NUL: Final = re.compile(rb"\0[^&]*+")
+_FROM_BRACKET: Final = re.compile(rb"\[[^&]*+")
+_FROM_ANY_BRACKET: Final = re.compile(rb"[\[\]][^&]*+")
 _UNICODE_ESCAPE: Final = re.compile(rb"%[uU]([0-9A-Fa-f]{4})")
 
 
@@ -87,21 +90,31 @@ class SiteReading:
 
     def path(self, target: bytes) -> bytes:
         """The path of a target as this site reads it."""
+        return self.fold(self.decoded(target))
+
+    def decoded(self, target: bytes) -> bytes:
+        """The path of a target, decoded, before it is folded."""
         written = target.partition(b"?")[0]
         if self.semicolon_parameters and b";" in written:
             written = _PARAMETERS.sub(b"", written)  # before decoding too: `/signup;a%2Fb` has one segment
-        return self.fold(decoded_path(written))
+        return decoded_path(written)
 
     def fold(self, path: bytes) -> bytes:
         """A decoded path as this site reads it."""
-        if _SETTLED.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0:
-            return path
+        return path if is_settled(path) else self.fold_pages(self.fold_names(path))
+
+    def fold_names(self, path: bytes) -> bytes:
+        """The first half of `fold`: what differs inside of segments."""
         if self.ignore_case:
             path = self.fold_case(path)
         if self.semicolon_parameters and b";" in path:
             path = _merged(_PARAMETERS.sub(b"", path))
         if self.windows_names:
-            path = _merged(_WINDOWS.sub(b"", _SESSION.sub(b"", path)))
+            path = _windows_names(path)
+        return path
+
+    def fold_pages(self, path: bytes) -> bytes:
+        """The second half of `fold`: which page the segments name."""
         if self.front_controller:
             path = _FRONT.sub(b"", path, count=1)
         if self.path_info:
@@ -131,30 +144,41 @@ class SiteReading:
 
     def names(self, name: bytes) -> tuple[bytes, ...]:
         """The names by which the site may know a parameter, decoded as it came; the first is the one that rules' names become."""
-        if _PLAIN_NAME.fullmatch(name) is not None:
-            return (name,)
-        read = name
+        written, bases = self.names_of((name,))
+        return (written[0], bases[0]) if bases[0] else (written[0],)
+
+    def names_of(self, names: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """The names by which the site may know each parameter: as it is written, and without brackets (empty: no other name).
+
+        All names are read as one text, with `&` between them, since a query may have a thousand.
+        """
+        text = b"&".join(names)
+        if _PLAIN_NAMES.fullmatch(text) is not None:
+            return names, (b"",) * len(names)
+        if text.count(b"&") != len(names) - 1:  # one that was written with `%26`
+            written, bases = self.names_of([name.replace(b"\\", b"\\b").replace(b"&", b"\\a") for name in names])
+            return _unescaped(written), _unescaped(bases)
         if self.php_names:
-            read = read.lstrip(b" ").partition(b"\0")[0]
-            head, mark, rest = read.partition(b"[")
-            read = head.replace(b".", b"_").replace(b" ", b"_") + mark + rest
-            if mark and b"]" not in rest:
-                read = head.replace(b".", b"_").replace(b" ", b"_") + b"_" + rest
+            text = _as_php(text)
         if self.windows_names:
-            read = read.lower()
-        found: tuple[bytes, ...] = (read,)
-        if self.name_brackets and (b"[" in name or b"]" in name):
-            base = _BASE_NAME.match(read.lstrip(b" "))
-            if base is not None and base[1] != read:
-                found = (read, base[1])
-        return found
+            text = text.lower()
+        written = text.split(b"&")
+        if not self.name_brackets or _FROM_ANY_BRACKET.search(text) is None:
+            return written, (b"",) * len(written)
+        spaced = text.find(b" ") >= 0
+        trimmed = [name.lstrip(b" ") for name in written] if spaced else written
+        inner = b"&".join([name.lstrip(b"[]") for name in trimmed])
+        bases = _FROM_ANY_BRACKET.sub(b"", inner).split(b"&")
+        return written, [b"" if len(base) == len(name) else base for name, base in zip(trimmed, bases, strict=True)]
 
     def raw_query(self, query: bytes) -> bytes:
         """A query before it is parted: without what PHP skips at its start, with `%u0070` of ASP.NET as UTF-8 escapes."""
         if self.php_names:
             query = query.lstrip(b"?")
         if self.windows_names and b"%u" in query.lower():
-            return _UNICODE_ESCAPE.sub(_utf8_escapes, query)
+            parts: list[bytes] = _UNICODE_ESCAPE.split(query)
+            parts[1::2] = [_utf8_escapes(digits) for digits in parts[1::2]]
+            return b"".join(parts)
         return query
 
 
@@ -172,9 +196,18 @@ def percent_decode(text: bytes) -> bytes:
 
     Quoted-printable (RFC 2045 section 6.7) is the same but for the sign, and is decoded without a call for each escape.
     """
-    text = text.replace(b"=", b"=3D")
-    if _BROKEN_ESCAPE.search(text) is not None:
-        text = _BROKEN_ESCAPE.sub(b"=25", text)
+    return decode_mended(mended(text))
+
+
+def mended(text: bytes) -> bytes:
+    """The same text without malformed escapes."""
+    return text if _BROKEN_ESCAPE.search(text) is None else _BROKEN_ESCAPE.sub(b"%25", text)
+
+
+def decode_mended(text: bytes) -> bytes:
+    """Decode `%XX` once in a text, or a part of one, that has no malformed escapes."""
+    if text.find(b"=") >= 0:
+        text = text.replace(b"=", b"=3D")
     return a2b_qp(text.replace(b"%", b"="))
 
 
@@ -182,9 +215,43 @@ def _merged(path: bytes) -> bytes:
     return _SLASHES.sub(b"/", path) if path.find(b"//") >= 0 else path
 
 
-def _utf8_escapes(match: re.Match[bytes]) -> bytes:
-    char = chr(int(match[1], 16)).encode("utf-8", "replace")
-    return b"".join(b"%%%02X" % byte for byte in char)
+def is_settled(path: bytes) -> bool:
+    """Whether every reading leaves a decoded path alone."""
+    return _SETTLED.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0
+
+
+def _windows_names(path: bytes) -> bytes:
+    """Without sessions, and without what Windows drops from the end of a name: dots, blanks, a stream."""
+    if path.find(b"(") >= 0:
+        path = _SESSION.sub(b"", path)
+    if path.find(b":") >= 0:
+        path = _STREAM.sub(b"", path)
+    if path.find(b".") >= 0 or path.find(b" ") >= 0:
+        path = b"/".join([name.rstrip(b". ") for name in path.split(b"/")])
+    return _merged(path)
+
+
+def _unescaped(names: Sequence[bytes]) -> list[bytes]:
+    return [name.replace(b"\\a", b"&").replace(b"\\b", b"\\") for name in names]
+
+
+def _as_php(text: bytes) -> bytes:
+    """Names with `&` between them, each as PHP reads it: with underscores, and an opening bracket that nothing closes as one."""
+    if text.find(b" ") >= 0:
+        text = b"&".join([name.lstrip(b" ") for name in text.split(b"&")])
+    if text.find(b"\0") >= 0:
+        text = _FROM_NUL.sub(b"", text)
+    if text.find(b"[") < 0:
+        return text.replace(b".", b"_").replace(b" ", b"_")
+    names = text.split(b"&")
+    if text.find(b".") >= 0 or text.find(b" ") >= 0:
+        heads = _FROM_BRACKET.sub(b"", text).replace(b".", b"_").replace(b" ", b"_").split(b"&")
+        names = [head + name[len(head) :] for head, name in zip(heads, names, strict=True)]
+    return b"&".join([name if name.find(b"]", name.find(b"[")) >= 0 else name.replace(b"[", b"_", 1) for name in names])
+
+
+def _utf8_escapes(digits: bytes) -> bytes:
+    return b"%" + chr(int(digits, 16)).encode("utf-8", "replace").hex("%").upper().encode()
 
 
 STRICT: Final = SiteReading()

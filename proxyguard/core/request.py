@@ -9,11 +9,21 @@ is `target`, as received.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
-from proxyguard.core.reading import LOOSE, LOOSE_FRONT, STRICT, SiteReading, decoded_path, percent_decode
+from proxyguard.core.reading import (
+    LOOSE,
+    LOOSE_FRONT,
+    STRICT,
+    SiteReading,
+    decode_mended,
+    decoded_path,
+    is_settled,
+    mended,
+    percent_decode,
+)
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order and case received."""
@@ -33,8 +43,14 @@ MAX_COOKIES: Final = 300
 _COOKIE_EDGE: Final = re.compile(rb"[;,]+|(?<![= \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)")
 """Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
 
+_EMPTY_COOKIES: Final = re.compile(rb";[; \t]+")
+
 AROUND_NAMES: Final = b" \t\r\n\v\f\"'"
 """What readers of cookies and parameters drop around names and values."""
+
+_CANONICAL_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
+_NAME_TAIL: Final = re.compile(rb"[\0\[][^&]*+")
+"""What readers drop from the end of a name, in names with `&` between them."""
 
 _UNDERSCORES: Final = bytes.maketrans(b". \t", b"___")
 """PHP's names of parameters and cookies."""
@@ -48,8 +64,9 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "account", "account_key", "client", "facts",
-        "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "method", "reading", "scheme", "target",
+        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
+        "client", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "method", "reading",
+        "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +90,7 @@ class Request:
         self._path: bytes | None = None
         self._loose_paths: Values | None = None
         self._query: dict[bytes, Values] | None = None
+        self._query_by_name: dict[bytes, Values] | None = None
         self._cookies: dict[bytes, Values] | None = None
         self._cookies_by_name: dict[bytes, Values] | None = None
         self.is_cookie_cut = False
@@ -104,6 +122,7 @@ class Request:
             self.reading = reading
             self._path = None
             self._query = None
+            self._query_by_name = None
 
     @property
     def path(self) -> bytes:
@@ -123,12 +142,16 @@ class Request:
         """The path as the most lenient server reads it; both readings where one is a front controller's."""
         paths = self._loose_paths
         if paths is None:
-            path = LOOSE.path(self.target)
+            path = LOOSE.decoded(self.target)
             paths = (path,)
-            if (self.target if self.target.find(b"%") < 0 else percent_decode(self.target)).lower().find(b".php") >= 0:
-                other = LOOSE_FRONT.path(self.target)
-                if other != path:
-                    paths = (path, other)
+            if not is_settled(path):
+                names = LOOSE.fold_names(path)
+                path = LOOSE.fold_pages(names)
+                paths = (path,)
+                if names.find(b".php") >= 0:
+                    other = LOOSE_FRONT.fold_pages(names)
+                    if other != path:
+                        paths = (path, other)
             self._loose_paths = paths
         return paths
 
@@ -158,6 +181,29 @@ class Request:
         return query
 
     @property
+    def query_by_name(self) -> dict[bytes, Values]:
+        """All query parameters by canonical name (see `canonical_name`): for keys, not for conditions.
+
+        Whoever reads the values of a name may leave what it made of them here, for the next rule that counts by it.
+        """
+        named = self._query_by_name
+        if named is None:
+            query = self.query
+            named = {}
+            several: dict[bytes, list[bytes]] = {}
+            for name, values in zip(canonical_names(tuple(query)), query.values(), strict=True):
+                if name not in named:
+                    named[name] = values
+                elif name in several:
+                    several[name] += values
+                else:
+                    several[name] = [*named[name], *values]
+            for name, found in several.items():
+                named[name] = tuple(found)
+            self._query_by_name = named
+        return named
+
+    @property
     def cookies(self) -> Mapping[bytes, Values]:
         """Cookies by name, the first MAX_COOKIES of them."""
         cookies = self._cookies
@@ -173,7 +219,7 @@ class Request:
         """
         named = self._cookies_by_name
         if named is None:
-            named = {}
+            found: dict[bytes, list[bytes]] = {}
             count = 0
             for line in self.header_index.get(b"cookie", ()):
                 for part in _COOKIE_EDGE.split(line):
@@ -186,8 +232,11 @@ class Request:
                         break
                     if not name.isalpha() or not name.islower():
                         name = canonical_name(name)
-                    named[name] = (*named[name], value) if name in named else (value,)
-            self._cookies_by_name = named
+                    if name in found:
+                        found[name].append(value)
+                    else:
+                        found[name] = [value]
+            named = self._cookies_by_name = {name: tuple(values) for name, values in found.items()}
         return named
 
     @property
@@ -223,17 +272,33 @@ def canonical_name(name: bytes) -> bytes:
     return name.translate(_UNDERSCORES).lower()
 
 
+def canonical_names(names: Sequence[bytes]) -> Sequence[bytes]:
+    """`canonical_name` of each; all are read as one text, with `&` between them, since a query may have a thousand."""
+    text = b"&".join(names)
+    if _CANONICAL_NAMES.fullmatch(text) is not None:
+        return names
+    if text.find(b"%") >= 0:
+        text = percent_decode(text)
+    if text.count(b"&") != len(names) - 1:  # one that was written with `%26`
+        return [canonical_name(name) for name in names]
+    text = b"&".join([name.strip(AROUND_NAMES) for name in _NAME_TAIL.sub(b"", text).split(b"&")])
+    return text.translate(_UNDERSCORES).lower().split(b"&")
+
+
 def _read_query(target: bytes, reading: SiteReading) -> dict[bytes, Values]:
     query = target.partition(b"?")[2]
     if not query:
         return {}
     if reading.folds_names:
         query = reading.raw_query(query)
+    has_escapes = query.find(b"%") >= 0
+    if has_escapes:
+        query = mended(query)
     parts = query.replace(b"+", b" ").split(b"&")
     if reading.query_semicolons and query.find(b";") >= 0:
         parts += [piece for part in parts if part.find(b";") >= 0 for piece in part.split(b";")]
     found = _grouped([part.partition(b"=") for part in parts if part])
-    if query.find(b"%") >= 0:
+    if has_escapes:
         found = _decoded(found)
     if reading.folds_names:
         found = _renamed(found, reading)
@@ -244,8 +309,8 @@ def _decoded(found: Mapping[bytes, list[bytes]]) -> dict[bytes, list[bytes]]:
     decoded: dict[bytes, list[bytes]] = {}
     for name, values in found.items():
         if name.find(b"%") >= 0:
-            name = percent_decode(name)  # noqa: PLW2901 - the same name as it is read
-        read = [percent_decode(value) if value.find(b"%") >= 0 else value for value in values]
+            name = decode_mended(name)  # noqa: PLW2901 - the same name as it is read
+        read = [decode_mended(value) if value.find(b"%") >= 0 else value for value in values]
         if name in decoded:
             decoded[name] += read
         else:
@@ -253,20 +318,31 @@ def _decoded(found: Mapping[bytes, list[bytes]]) -> dict[bytes, list[bytes]]:
     return decoded
 
 
-def _renamed(found: Mapping[bytes, list[bytes]], reading: SiteReading) -> dict[bytes, list[bytes]]:
+def _renamed(found: dict[bytes, list[bytes]], reading: SiteReading) -> dict[bytes, list[bytes]]:
+    """By each name that the site may know a parameter by. Takes `found` over."""
+    names = tuple(found)
+    written, bases = reading.names_of(names)
+    if written is names:
+        return found
     renamed: dict[bytes, list[bytes]] = {}
-    for written, values in found.items():
-        for name in reading.names(written):
-            if name in renamed:
-                renamed[name] += values
+    for name, base, values in zip(written, bases, found.values(), strict=True):
+        if name in renamed:
+            renamed[name] += values
+        else:
+            renamed[name] = values
+        if base:
+            if base in renamed:
+                renamed[base] += values
             else:
-                renamed[name] = values.copy()
+                renamed[base] = values.copy()
     return renamed
 
 
 def _read_cookies(lines: Values) -> dict[bytes, Values]:
     pairs: list[tuple[bytes, bytes, bytes]] = []
     for line in lines:
+        if line.count(b";") > MAX_COOKIES:
+            line = _EMPTY_COOKIES.sub(b";", line)  # noqa: PLW2901 - the same cookies
         for part in line.split(b";"):
             name, mark, value = part.strip(b" \t").partition(b"=")
             if mark:

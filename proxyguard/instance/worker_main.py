@@ -53,7 +53,9 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     loop.add_reader(sys.stdin.fileno(), stop.set)
     loaded = join(read_parts(assignment.policy))
     settings = assignment.settings
-    store = RemoteStore(SharedTransport(assignment.store), settings.counting)
+    choice = settings.store
+    transport = SharedTransport(assignment.store)
+    store = RemoteStore(transport, settings.counting, timeout_seconds=choice.timeout_seconds, on_down=choice.on_down)
     if settings.store.url is not None:
         store = valkey_store(settings)
     await store.start()

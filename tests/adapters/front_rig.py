@@ -115,7 +115,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait, in steps of the loop, for something that the loop is about to bring."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what is waited for lies in the kernel
             await asyncio.sleep(0.002)
 

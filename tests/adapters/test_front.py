@@ -241,6 +241,35 @@ def test_requests_go_round_and_past_an_upstream_that_is_down() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(("allowed", "kept"), [(1, 0), (2, 1)])
+def test_a_probe_leaves_no_connection_behind_where_the_site_has_as_many_as_it_may(allowed: int, kept: int) -> None:
+    """Each may hold one of few workers of the site."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        await go_on.wait()
+        writer.write(OK)
+
+    async def scenario() -> None:
+        async with fronted(slow) as up, fronted() as down:
+            port = down.upstream.port
+            await down.upstream.stop()
+            behind = tuple(Upstream("http", LOOPBACK, each) for each in (up.upstream.port, port))
+            async with fronted(upstreams=behind, site={"upstream_connections": allowed}) as rig:
+                asking = asyncio.create_task(rig.ask(LAST))
+                await begun.wait()
+                await until(lambda: rig.front.stats()["upstreams_out"] == 1)
+                await down.upstream.start(port)
+                await until(lambda: rig.front.stats()["upstreams_out"] == 0)
+                assert rig.front.stats()["upstream_idle"] == kept
+                go_on.set()
+                assert (await asking).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    run(scenario())
+
+
 def test_a_kept_connection_that_the_upstream_closed_is_not_used_again() -> None:
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -79,10 +79,10 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert serving.wait(10)
+    assert serving.wait(30)
     yield instance
     loops[0].call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(30)
 
 
 def test_an_address_is_banned_and_listed_and_lifted(instance: Instance) -> None:

@@ -42,7 +42,7 @@ class RemoteDriver(ABC):
     async def settled(self) -> None:
         for _ in range(2):
             for store in self.stores:
-                await asyncio.wait_for(self.settle(store), 5.0)
+                await asyncio.wait_for(self.settle(store), 20.0)
 
     def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str] = (), now: float = START) -> Outcome:
         async def ask() -> Outcome:

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 BINARIES = ("valkey-server", "redis-server")
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 SILENT = ("--save", "", "--appendonly", "no")
 """Nothing is kept on disk; a Sentinel knows neither."""
 

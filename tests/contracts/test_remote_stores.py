@@ -343,7 +343,7 @@ def test_the_lease_of_an_instance_that_died_ends_and_that_of_one_that_lives_does
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxyguard.limits.stores.remote.RENEW_SECONDS", 0.1)
-    short = BEGIN._replace(limit=replace(UNDER_WAY, period_seconds=0.6))
+    short = BEGIN._replace(limit=replace(UNDER_WAY, period_seconds=1.5))
 
     async def fits(store: RemoteStore) -> bool:
         outcome = store.charge([short], (), time())
@@ -358,9 +358,9 @@ def test_the_lease_of_an_instance_that_died_ends_and_that_of_one_that_lives_does
                 assert await fits(dead)
             assert await fits(alive)
             assert not await fits(alive)
-            await asyncio.sleep(0.9)
+            await asyncio.sleep(1.8)
             assert [await fits(alive) for _ in range(3)] == [True, True, False]
-            await asyncio.sleep(0.9)
+            await asyncio.sleep(1.8)
             assert not await fits(alive)
 
     with rig.serving(tmp_path / "s"):

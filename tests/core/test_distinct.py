@@ -30,11 +30,13 @@ def test_a_few_are_counted_exactly(count: int) -> None:
     assert counted(items(count)).count() == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [EXACT_UP_TO + 1, 300, 1000, 3000, 30_000, 300_000])
 def test_many_are_counted_to_within_a_tenth(count: int) -> None:
     assert counted(items(count)).count() == pytest.approx(count, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "share"), [(10, 0.0325), (12, 0.01625), (13, 0.0115)])
 def test_the_standard_error_is_as_stated(bits: int, share: float) -> None:
     errors = []

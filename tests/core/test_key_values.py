@@ -6,12 +6,12 @@ Django 5, or follows from the source of the reader that is named.
 
 from __future__ import annotations
 
-from time import perf_counter
-
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxyguard.core.key_values import UNREADABLE, canonical_value, cookie_values, header_values, query_values
-from proxyguard.core.request import MAX_COOKIES
+from proxyguard.core.request import MAX_COOKIES, canonical_name, canonical_names
 from tests.build import request
 
 READ_AS_ABC = [
@@ -145,17 +145,17 @@ def test_conditions_see_what_was_sent() -> None:
     assert asked.cookies == {b"session": (b"%61bc",), b"Session": (b"2",)}
 
 
-@pytest.mark.parametrize("unit", [";", "; ", "a=1;", "a ", ",", "%61", "\\141", " a=", "s=%25;"])
-def test_the_worst_cookies_take_a_millisecond_or_two(unit: str) -> None:
-    line = "session=" + unit * (8192 // len(unit))
-    fastest = 1.0
-    for _ in range(5):
-        asked = request(headers=(("Cookie", line),))
-        started = perf_counter()
-        cookie_values(asked, b"session")
-        fastest = min(fastest, perf_counter() - started)
-    assert fastest < 0.005  # room for a busy machine; measured: 0.1 to 1.6 ms
-
-
 def test_no_value_is_ever_what_stands_for_one_that_cannot_be_read() -> None:
     assert all(canonical_value(bytes((byte,))) not in UNREADABLE or byte == 0 for byte in range(256))
+
+
+NAMES = st.lists(
+    st.lists(st.sampled_from([b"a", b"B", b"[", b"]", b"&", b" ", b".", b"\0", b"%26", b"%5b", b'"', b"\xff"])).map(b"".join),
+    min_size=1,
+)
+
+
+@settings(max_examples=40)
+@given(NAMES)
+def test_many_names_are_read_as_each_by_itself(names: list[bytes]) -> None:
+    assert list(canonical_names(names)) == [canonical_name(name) for name in names]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.core.address import Address
@@ -146,3 +147,43 @@ def test_a_reading_is_written_as_operators_write_it() -> None:
     assert [str(each) for each in PRESETS.values()] == list(PRESETS)
     assert str(SiteReading(ignore_case=True)) == "{ignore_case: true}"
     assert not STRICT.folds_paths
+
+
+NAMES = st.lists(
+    st.lists(st.sampled_from([b"a", b"B", b"[", b"]", b"&", b" ", b".", b"\0", b"\\", b"\\a", b"\xff"])).map(b"".join), min_size=1
+)
+
+
+@pytest.mark.parametrize("preset", ["express", "php", "rails"])
+@settings(max_examples=40)
+@given(names=NAMES)
+def test_many_names_are_read_as_each_by_itself(preset: str, names: list[bytes]) -> None:
+    written, bases = PRESETS[preset].names_of(names)
+    assert [(one, base) if base else (one,) for one, base in zip(written, bases, strict=True)] == [
+        PRESETS[preset].names(name) for name in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "names"),
+    [
+        ("rails", b"a&[b", (b"a&[b", b"a&")),
+        ("php", b" a.b[c.d", (b"a_b_c.d",)),
+        ("php", b"a\\b&[]", (b"a\\b&[]", b"a\\b&")),
+        ("iis", b"Page", (b"page",)),
+        ("express", b"[a]", (b"[a]", b"a")),
+        ("express", b"[]", (b"[]",)),
+    ],
+)
+def test_a_name_with_whatever_stands_between_names(preset: str, name: bytes, names: tuple[bytes, ...]) -> None:
+    assert PRESETS[preset].names(name) == names
+
+
+@pytest.mark.parametrize("query", [b"a=%u0061", b"%U20AC=%u00e4&%u0026", b"%ud800%u00", b"\xe9%u0041"])
+def test_unicode_escapes_become_utf_8_escapes(query: bytes) -> None:
+    expected = re.sub(
+        rb"%[uU]([0-9A-Fa-f]{4})",
+        lambda match: b"".join(b"%%%02X" % byte for byte in chr(int(match[1], 16)).encode("utf-8", "replace")),
+        query,
+    )
+    assert PRESETS["iis"].raw_query(query) == expected

@@ -25,7 +25,7 @@ import requests
 from tests.paths import ROOT
 
 RULES: Final = ROOT / "rules"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 90.0
 
 
 def free_port() -> int:

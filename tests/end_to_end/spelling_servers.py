@@ -18,6 +18,7 @@ from tests.end_to_end.processes import Running, accepts, free_port
 
 FILES: Final = Path(__file__).parent / "spellings"
 TOMCAT: Final = Path("/usr/share/tomcat10")
+GEMS: Final = Path("/usr/share/rubygems-integration/all/specifications")
 APACHE_MODULES: Final = Path("/usr/lib/apache2/modules")
 
 _NGINX: Final = """
@@ -113,6 +114,23 @@ def _gunicorn(module: str) -> Callable[[Path, int], Sequence[str | Path]]:
     )  # fmt: skip
 
 
+def _puma(name: str) -> Callable[[Path, int], Sequence[str | Path]]:
+    return lambda _folder, port: (
+        "puma",
+        "--quiet",
+        "--environment",
+        "production",
+        "--bind",
+        f"tcp://127.0.0.1:{port}",
+        FILES / name,
+    )
+
+
+def _has_gem(name: str) -> Callable[[], bool]:
+    """Whether Puma and a library of Ruby are there, as Debian installs them."""
+    return lambda: shutil.which("puma") is not None and bool(list(GEMS.glob(f"{name}-[0-9]*.gemspec")))
+
+
 def _tomcat(folder: Path, port: int) -> Sequence[str | Path]:
     for name in ("conf", "logs", "temp", "work"):
         (folder / name).mkdir()
@@ -156,6 +174,8 @@ SERVERS: Final[dict[str, SpellingServer]] = {
     ),
     "django": SpellingServer("django", _has_module("django"), _gunicorn("django_site"), reached=("/%73ignup",)),
     "flask": SpellingServer("django", _has_module("flask"), _gunicorn("flask_site"), reached=("/%73ignup",)),
+    "rails": SpellingServer("rails", _has_gem("railties"), _puma("rails.ru"), reached=("/signup/", "/signup.json", "//signup")),
+    "sinatra": SpellingServer("rails", _has_gem("sinatra"), _puma("sinatra.ru"), reached=("/%73ignup",)),
     "tomcat": SpellingServer(
         "tomcat", lambda: (TOMCAT / "bin/bootstrap.jar").exists() and shutil.which("java") is not None, _tomcat,
         admin="/admin/index.jsp", reached=("/signup;a=1", "/;x/signup", "/signup;a%2Fb"),

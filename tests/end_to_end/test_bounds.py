@@ -25,8 +25,10 @@ from tests.adapters.certificates import write_certificate
 from tests.end_to_end.attackers import ATTACKS, attacker
 from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard, wait_until
 
+pytestmark = pytest.mark.alone
+
 FILES: Final = 2048
-ATTACK_SECONDS: Final = float(os.environ.get("ATTACK_SECONDS", "10"))
+ATTACK_SECONDS: Final = float(os.environ.get("ATTACK_SECONDS", "5"))
 """Longer for a measurement."""
 PAUSE_SECONDS: Final = 0.02
 OTHER_NETWORK: Final = "127.9.9.9"

@@ -8,6 +8,8 @@ import itertools
 import ssl
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.browser import Page, chromium
 from tests.end_to_end.processes import Proxyguard
 
@@ -63,6 +65,7 @@ async def flood(guard: Proxyguard, number: int, answers: list[int]) -> None:
                     await asyncio.sleep(0.02)
 
 
+@pytest.mark.alone
 def test_a_thousand_flooding_connections_do_not_keep_a_browser_from_its_page(guard: Proxyguard, folder: Path) -> None:
     answers = [0] * 6
 

@@ -75,14 +75,15 @@ def was_set(guard: Proxyguard) -> bool:
     return "the clock was set" in guard.said()
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_what_runs_does_not_move(tmp_path: Path, site: str, step: str) -> None:
+@pytest.mark.parametrize(("step", "workers"), [*((step, 1) for step in STEPS), ("-2h", 2)])
+def test_what_runs_does_not_move(tmp_path: Path, site: str, step: str, workers: int) -> None:
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "clock.yaml").write_text(RULES)
     wall = Wall(tmp_path)
-    settings = f"control: {tmp_path / 'control.sock'}\nstore: {{snapshot: {tmp_path / 'state'}}}\n"
+    settings = f"control: {tmp_path / 'control.sock'}\nstore: {{snapshot: {tmp_path / 'state'}, timeout: 2s}}\n"
     settings += f"key_secret: 0123456789abcdef0123\nrestrictions: {{file: {tmp_path / 'orders'}}}\n"
+    settings += f"workers: {workers}\n"
     with proxyguard(tmp_path / "a", site, rules=rules, settings=settings, environment=wall.environment) as guard:
         assert refused(guard, "/requests", 4) == 0
         assert refused(guard, "/few", 4) == 0

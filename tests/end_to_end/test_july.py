@@ -19,11 +19,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.contracts.servers import valkey
 from tests.end_to_end.members import Seen, Site, members, visit
 from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until
 from tests.end_to_end.test_restrictions import listed
 from tests.paths import ROOT
+
+pytestmark = pytest.mark.alone
 
 GUIDE = ROOT / "docs" / "guide" / "sign-up-flood.md"
 FILE = re.compile(r"^```yaml\n# rules/(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -17,7 +17,7 @@ import pytest
 from proxyguard.core.settings import Certificate
 from proxyguard.telemetry.one_client import WINDOW_REQUESTS
 from tests.adapters.certificates import write_certificate
-from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, proxyguard, tell, wait_until
 from tests.end_to_end.raw_upstream import RawUpstream, Received, raw_upstream
 
 NO_RULES = """\
@@ -259,3 +259,61 @@ def test_all_traffic_from_one_private_address_is_warned_of(tmp_path: Path, upstr
         warned = [line for line in guard.said().splitlines() if "trust.proxies" in line]
     assert len(warned) == 1
     assert "2000 of the last 2000 requests seem to come from 127.0.0.1, a private address" in warned[0]
+
+
+AS_READ = """\
+name: as-read
+rules:
+  - {name: sign-up, when: {path: /signup}, action: reject}
+  - {name: deletes, when: {method: DELETE}, action: {reject: {status: 409}}}
+  - {name: reads, when: {path: {prefix: /read}}, limit: {rate: 1/hour, per: [host, path]}, action: reject}
+"""
+
+
+def status(guard: Proxyguard, host: str, target: str, *fields: str, method: str = "GET") -> int:
+    with socket.create_connection(("127.0.0.1", guard.port), timeout=20) as connection:
+        lines = "".join(f"{each}\r\n" for each in (f"Host: {host}", "Connection: close", *fields))
+        connection.sendall(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+def test_each_site_reads_paths_and_methods_in_its_own_way_after_a_reload_too(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "as-read.yaml").write_text(AS_READ)
+    override = "X-HTTP-Method-Override: DELETE"
+    post = ("Content-Length: 0", override)
+    with raw_upstream() as upstream:
+        settings = f"""\
+control: {tmp_path / "control.sock"}
+sites:
+  - {{hosts: express.test, upstream: "{upstream.url}", paths: express, method_override: true}}
+  - {{hosts: php.test, upstream: "{upstream.url}", paths: php}}
+  - {{hosts: strict.test, upstream: "{upstream.url}"}}
+"""
+        with proxyguard(tmp_path / "guard", "", rules=rules, settings=settings) as guard:
+            for turn in range(2):
+                seen = {
+                    host: [
+                        status(guard, f"{host}.test", path)
+                        for path in ("/signup", "/SIGNUP", "/signup/", "/signup/x", "/SignUp/?a")
+                    ]
+                    for host in ("express", "php", "strict")
+                }
+                assert seen == {
+                    "express": [403, 403, 403, 200, 403],
+                    "php": [403, 200, 403, 200, 200],
+                    "strict": [403, 200, 200, 200, 200],
+                }
+                upstream.whole.clear()
+                assert [status(guard, f"{host}.test", "/x", *post, method="POST") for host in seen] == [409, 200, 200]
+                assert [one.field(b"x-http-method-override") for one in upstream.whole] == [[], []]
+                first = 200 if turn == 0 else 429  # counters outlive a reload, and each site has its own
+                got = [[status(guard, f"{host}.test", path) for path in ("/read", "/READ")] for host in seen]
+                assert got == [[first, 429], [first, 200], [first, 200]]
+                (rules / "more.yaml").write_text(NO_RULES)
+                assert tell(tmp_path, "reload").returncode == 0
+            upstream.whole.clear()
+            assert status(guard, "express.test", "/x", "Content-Length: 0", "X-HTTP-Method-Override: PUT", method="POST") == 200
+            assert [one.field(b"x-http-method-override") for one in upstream.whole] == [[b"PUT"]]
+            assert "Traceback" not in guard.said()

@@ -13,6 +13,8 @@ import pytest
 
 from tests.end_to_end.processes import Proxyguard, proxyguard
 
+pytestmark = pytest.mark.alone
+
 WORKERS = 3
 SLOW = 100
 PAGE = b"x" * 3_000_000

@@ -27,6 +27,8 @@ from tests.end_to_end.members import visit
 from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until
 from tests.end_to_end.slow_relay import Relay, slow_relay
 
+pytestmark = pytest.mark.alone
+
 RULES = """
 name: shared
 rules:

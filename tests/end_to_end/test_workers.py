@@ -34,6 +34,7 @@ def test_a_limit_is_as_exact_as_with_one_worker(guard: Proxyguard) -> None:
     assert passed == 10
 
 
+@pytest.mark.alone
 def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None:
     workers = [pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]
     assert len(workers) == 3

@@ -144,6 +144,7 @@ targets = st.sampled_from([b"/a", b"/b", b"/c", b"/d?q=1", b"/d?q=2", b"/e?q=3",
 visits = st.lists(st.tuples(targets, st.sampled_from([OK, MISSING]), st.sampled_from([0.0, 1.0, 700.0])), max_size=40)
 
 
+@pytest.mark.thorough
 @given(counts, st.sampled_from(["sliding", "calendar"]), visits)
 def test_refusals_tarpits_and_health_checks_never_count(
     kinds: list[str], window: str, seen: list[tuple[bytes, Served, float]]

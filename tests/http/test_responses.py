@@ -103,6 +103,7 @@ def test_a_page_keeps_what_looks_like_a_template_in_a_message() -> None:
     assert own == body.replace(default, b"Don&#x27;t {{ wait }} {% if %} {0} &quot;now&quot; \0")
 
 
+@pytest.mark.slow
 def test_tools_that_write_no_page_load_no_template_engine() -> None:
     code = "import sys, proxyguard.cli.rules, proxyguard.cli.explain, proxyguard.cli.replay; print('jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -22,7 +22,7 @@ def test_every_worker_listens_on_the_same_port() -> None:
         assert len(names) == 3
         assert names == [names[0]] * 3
         assert names[0][0][1] > 0
-        socket.create_connection(names[0][0], timeout=5).close()
+        socket.create_connection(names[0][0], timeout=20).close()
     finally:
         for each in (each for sockets in bound for each in sockets):
             each.close()

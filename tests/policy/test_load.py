@@ -10,6 +10,7 @@ import pytest
 from proxyguard.core.problems import format_report
 from proxyguard.policy.load import WHERE_HINT, LoadResult, load_policy
 from proxyguard.policy.parse.lists import MAX_ENTRIES
+from proxyguard.policy.parse.tests import MAX_REPEAT
 
 
 def rule_file(name: str, action: str = "reject") -> str:
@@ -171,6 +172,30 @@ def test_a_list_file_with_too_many_lines_is_refused(tmp_path: Path) -> None:
     written(tmp_path, a_dot_yaml=LISTED.format("a"), lists__a_dot_txt="a\n" * (MAX_ENTRIES + 1))
     (problem,) = load_policy(tmp_path).problems
     assert problem.message.endswith(f"has {MAX_ENTRIES + 2} lines")
+
+
+ASKING = """\
+name: {0}
+rules:
+  - {{name: {0}, when: {{path: /{0}}}, action: reject}}
+tests:
+"""
+
+
+@pytest.mark.parametrize(("files", "more", "problems"), [(25, 0, 0), (25, 1, 1), (26, 0, 1)])
+def test_the_tests_of_a_folder_together_ask_for_a_bounded_number_of_requests(
+    tmp_path: Path, files: int, more: int, problems: int
+) -> None:
+    test = "  - {{request: {{path: /}}, repeat: {}, within: 1h, expect: pass by default}}\n"
+    for number in range(files):
+        (tmp_path / f"{number:02}.yaml").write_text(ASKING.format(f"set-{number}") + test.format(MAX_REPEAT))
+    if more:
+        (tmp_path / "99.yaml").write_text(ASKING.format("last") + test.format(more))
+    found = load_policy(tmp_path).problems
+    name, asked = ("99.yaml", more) if more else ("25.yaml", MAX_REPEAT)
+    message = f"the test asks for {asked:,} requests, and all tests up to it for {500_000 + asked:,}"
+    told = f"{tmp_path}/{name}:5:5: error: {message}\n  hint: at most 500,000 in a folder; lower `repeat`"
+    assert [str(problem) for problem in found] == [told] * problems
 
 
 @pytest.mark.slow

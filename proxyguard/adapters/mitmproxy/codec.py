@@ -45,7 +45,7 @@ class Codec(Protocol):
         ...
 
     def close_after(self) -> None:
-        """What is sent next is the last on this connection, unless other requests are under way on it."""
+        """What is sent next is the last on this connection, unless other requests share it: then only after many of these."""
         ...
 
     def send_switch(self, head: ResponseHead) -> bytes:

@@ -59,7 +59,6 @@ def list_tokens(value: bytes) -> list[bytes]:
     """The lower-case members of a comma-separated list of tokens. Raises Malformed("connection") when one is no token."""
     tokens = [part.strip(b" \t").lower() for part in value.split(b",")]
     tokens = [token for token in tokens if token]
-    for token in tokens:
-        if _NAME.fullmatch(token) is None:
-            raise Malformed("connection")
+    if tokens and _NAME.fullmatch(b"".join(tokens)) is None:
+        raise Malformed("connection")
     return tokens

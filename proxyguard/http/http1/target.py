@@ -13,7 +13,7 @@ from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_VALUES
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_VALUES, canonical_names
 from proxyguard.http.http1.faults import Malformed
 
 MAX_HOST_BYTES: Final = 253
@@ -83,7 +83,7 @@ def check_path(target: bytes) -> None:
 
 
 def check_query(target: bytes) -> None:
-    """Raise Malformed for more parameters, or more of one name, than rules look at; servers stop at such bounds as well.
+    """Raise Malformed for more parameters, or more of what some server takes for one name (`a[0]`, `a[1]`), than rules look at.
 
     For targets of at least FEW_PARAMETER_BYTES: a shorter one has no room for so many.
     """
@@ -91,9 +91,7 @@ def check_query(target: bytes) -> None:
     if len(parts) > MAX_QUERY_PARAMETERS:
         raise Malformed("target-parameters")
     if len(parts) > MAX_QUERY_VALUES:
-        names = Counter([part.partition(b"=")[0] for part in parts])
-        if len(names) < len(parts) and b"%" in target:
-            names = Counter([percent_decode(part.partition(b"=")[0]) for part in parts])
+        names = Counter(canonical_names([part.partition(b"=")[0].replace(b"+", b" ") for part in parts]))
         if max(names.values()) > MAX_QUERY_VALUES:
             raise Malformed("target-parameters")
 

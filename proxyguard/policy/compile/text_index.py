@@ -188,10 +188,12 @@ class WordTable:
 
     def collect(self, value: bytes, marks: set[int]) -> None:
         """Add to `marks` those of every word that stands in `value`."""
+        lower = b""
         for token in self._tokens.intersection(value.translate(_TOKENS).split()):
             marks.update(self._singles.get(token, ()))
             for word, word_marks in self._phrases.get(token, ()):
-                if stands_in(word, value.lower()):
+                lower = lower or value.lower()
+                if stands_in(word, lower):
                     marks.update(word_marks)
 
 

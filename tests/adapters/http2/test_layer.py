@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from proxyguard.adapters.mitmproxy.http2.layer import MAX_REFUSED
 from proxyguard.adapters.mitmproxy.private import DataReceived
 from proxyguard.core.address import Network
 from proxyguard.core.request import Request
@@ -14,6 +15,7 @@ from proxyguard.core.settings import Bounds, Trust
 from proxyguard.guard.interfaces import Ticket
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http2 import frames
+from proxyguard.http.http2.budget import WORK_PER_REQUEST, WORK_PER_TURN
 from proxyguard.http.http2.errors import ErrorCode
 from proxyguard.http.http2.frames import frame
 from proxyguard.http.http2.hpack import FieldEncoder
@@ -1042,3 +1044,25 @@ def test_a_flood_from_a_client_that_takes_nothing_ends_abruptly() -> None:
         if rig.end:
             break
     assert rig.end == "abort"
+
+
+def test_whoever_asks_for_more_than_there_is_room_for_must_come_again() -> None:
+    rig = Http2Rig(Bounds(requests_per_network=2))
+    rig.ask()
+    refused = [rig.ask() for _ in range(MAX_REFUSED - 1)]
+    assert ({answer.status for answer in refused}, rig.h2.goaway) == ({429}, None)
+    last = rig.ask()
+    assert (last.status, rig.h2.goaway, rig.h2.last_taken) == (429, 0, 1 + 2 * MAX_REFUSED)
+    rig.raw(headers(3 + 2 * MAX_REFUSED))
+    assert (rig.events.bounds["requests_per_network"], rig.end) == (MAX_REFUSED, "")
+    rig.respond_on(rig.upstream, OK)  # h2 takes nothing after a GOAWAY
+    assert (rig.sent.count(b"hi"), rig.end) == (1, "close")
+
+
+def test_of_many_requests_without_room_in_one_read_few_more_are_looked_at() -> None:
+    rig = Http2Rig(Bounds(requests_per_network=2))
+    rig.ask()
+    rig.raw(*(headers(number) for number in range(3, 403, 2)))
+    refused = rig.events.bounds["requests_per_network"]
+    assert MAX_REFUSED <= refused < MAX_REFUSED + WORK_PER_TURN // WORK_PER_REQUEST
+    assert rig.sent.count(frames.goaway(1 + 2 * refused, ErrorCode.NO_ERROR)) == 1

@@ -12,7 +12,7 @@ from proxyguard.settings.file import read_settings
 from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, fronted, run, until
 
 GET = b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
-CHECK = HealthCheck(path="/healthz?x=1", interval_seconds=0.02, timeout_seconds=0.3, down_after=2, up_after=3)
+CHECK = HealthCheck(path="/healthz?x=1", interval_seconds=0.02, timeout_seconds=1.5, down_after=2, up_after=3)
 
 
 class Sick:
@@ -95,7 +95,7 @@ def test_the_operator_says_which_statuses_are_well() -> None:
     async def scenario() -> None:
         one = Sick(b"HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n")
         await one.server.start()
-        check = HealthCheck(path="/healthz?x=1", interval_seconds=0.02, timeout_seconds=0.3, statuses=(401,), down_after=1)
+        check = HealthCheck(path="/healthz?x=1", interval_seconds=0.02, timeout_seconds=5.0, statuses=(401,), down_after=1)
         async with fronted(upstreams=(Upstream("http", LOOPBACK, one.server.port),), site={"health": check}) as rig:
             await until(lambda: len(one.checks) > 3)
             assert rig.front.stats()["upstreams_out"] == 0

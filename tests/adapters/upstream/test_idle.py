@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections import Counter
 
 import pytest
@@ -97,14 +96,14 @@ def test_a_connection_is_used_only_while_it_is_sure_to_be_open(
 
 
 def test_an_idle_connection_is_let_go_before_the_upstream_lets_go_of_it() -> None:
-    async def scenario(rig_fields: bytes) -> float:
-        async with fronted(answering(rig_fields)) as rig:
+    async def scenario() -> None:
+        async with fronted(answering(b"Keep-Alive: timeout=1\r\n")) as rig:
             await rig.ask(GET)
-            began = time.monotonic()
-            await until(lambda: rig.front.stats()["upstream_connections"] == 0)
-            return time.monotonic() - began
+            await asyncio.sleep(0.9)  # on the loop that has the timer of the connection: both are late, or neither
+            await asyncio.sleep(0)
+            assert rig.front.stats()["upstream_connections"] == 0
 
-    assert 0.4 < run(scenario(b"Keep-Alive: timeout=1\r\n")) < 1.0
+    run(scenario())
 
 
 def test_no_post_is_lost_where_the_upstream_closes_at_that_moment() -> None:

@@ -129,6 +129,7 @@ PIECES = (
 FRAGMENTS = st.sampled_from([piece for pieces in PIECES for piece in pieces.split("|")])
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(st.lists(FRAGMENTS, max_size=60).map("".join) | st.text(max_size=200) | st.binary(max_size=200))
 def test_nothing_makes_the_reader_fail(source: str | bytes) -> None:

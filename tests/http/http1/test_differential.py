@@ -85,17 +85,17 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (directory / "nginx.conf").write_text(NGINX_CONF.format(directory=directory, port=port, back=_free_port()))
     server = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")], stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                socket.create_connection(("127.0.0.1", port), 20).close()
                 break
             except ConnectionRefusedError:
                 assert time.monotonic() < deadline, (directory / "error.log").read_text()
         yield port
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(30)
 
 
 NGINX_REFUSES = {
@@ -113,7 +113,7 @@ SHOWABLE = [row for row in FORWARDED if b"\r\n" not in row[1].body]
 @pytest.mark.parametrize(("name", "request_"), SHOWABLE, ids=[row[0] for row in SHOWABLE])
 def test_nginx_reads_the_same(nginx: int, name: str, request_: Forwarded) -> None:
     method, target, _ = request_.head.split(b"\r\n")[0].split(b" ")
-    with closing(socket.create_connection(("127.0.0.1", nginx), 5)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", nginx), 20)) as connection:
         connection.sendall(wire(request_).replace(b"Host:", b"Connection: close\r\nHost:", 1))
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     found, fault, _ = read_responses([answer], method, closed=True)

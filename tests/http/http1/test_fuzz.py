@@ -55,6 +55,7 @@ def _heads(found: list[Message]) -> list[Any]:
     return [head for head, _, _ in found]
 
 
+@pytest.mark.slow
 @given(streams, cuts)
 @settings(max_examples=600, deadline=None)
 @example(b"GET / HTTP/1.1\r\nHost: a.example\r\n" + b"X: 1\n" + b"a" * 400, [])
@@ -67,6 +68,7 @@ def test_requests_do_not_depend_on_the_cut(stream: bytes, places: list[int]) -> 
         assert (_complete(found), _heads(found), again) == (_complete(whole), _heads(whole), fault)
 
 
+@pytest.mark.slow
 @given(streams, cuts, st.sampled_from([b"GET", b"HEAD"]), st.sampled_from(["", "upgrade", "closed", "upgrade closed"]))
 @settings(max_examples=600, deadline=None)
 def test_responses_do_not_depend_on_the_cut(stream: bytes, places: list[int], method: bytes, how: str) -> None:
@@ -81,6 +83,7 @@ def test_responses_do_not_depend_on_the_cut(stream: bytes, places: list[int], me
         assert again == fault or (first and again == "unasked")  # more after a whole response: noticed now or later
 
 
+@pytest.mark.slow
 @given(st.lists(streams, max_size=8))
 @settings(max_examples=300, deadline=None)
 def test_what_a_request_parser_keeps_is_bounded(pieces: list[bytes]) -> None:
@@ -93,6 +96,7 @@ def test_what_a_request_parser_keeps_is_bounded(pieces: list[bytes]) -> None:
         assert chunks is None or len(chunks._held) <= 256
 
 
+@pytest.mark.slow
 @given(st.lists(streams, max_size=8))
 @settings(max_examples=300, deadline=None)
 def test_what_a_response_parser_keeps_is_bounded(pieces: list[bytes]) -> None:
@@ -120,6 +124,7 @@ def _read_by_h11(wire: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], 
     return bytes(head.method), bytes(head.target), list(head.headers), body
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @given(
     st.integers(0, len(ODD_REQUESTS) - 1),

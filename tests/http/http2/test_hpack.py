@@ -75,6 +75,7 @@ def test_what_we_encode_others_decode(blocks: list[list[Field]], limits: list[in
         assert ours._size == sum(len(name) + len(value) + 32 for name, value in ours._numbers) <= TABLE_BYTES
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60))
 @settings(max_examples=1000, deadline=None)
 def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:

@@ -86,7 +86,7 @@ def test_what_another_user_put_there_is_not_spoken_to(tmp_path: Path) -> None:
     heard: list[bytes] = []
     with _served(tmp_path / "s") as listening:
         os.chown(tmp_path / "s", 12345, 12345)
-        listening.settimeout(5)
+        listening.settimeout(20)
 
         def listen() -> None:
             connection, _ = listening.accept()

@@ -95,6 +95,7 @@ def test_forgotten_keys_make_room_for_new_ones_at_once_in_a_full_table() -> None
     assert store.stats().keys <= 1000
 
 
+@pytest.mark.thorough
 def test_a_timer_alone_empties_the_tables_when_nobody_comes() -> None:
     store = MemoryStore(keys=1000)
     fill(store)
@@ -164,6 +165,7 @@ def test_sketches_have_a_table_of_their_own_and_newcomers_are_limited_when_it_is
     assert store.stats().keys == 0
 
 
+@pytest.mark.thorough
 def test_sketches_that_are_over_make_room() -> None:
     store = MemoryStore(keys=16 * KEYS_PER_SKETCH)
     for number in range(16):
@@ -189,6 +191,7 @@ def test_states_of_all_kinds_go_out_and_come_back() -> None:
     assert [visits(other, "x", page) for page in (1, 2, 3)] == [True, True, False]
 
 
+@pytest.mark.thorough
 def test_traffic_of_known_clients_alone_empties_the_tables_of_what_is_over() -> None:
     store = MemoryStore(keys=1000)
     fill(store)
@@ -197,6 +200,7 @@ def test_traffic_of_known_clients_alone_empties_the_tables_of_what_is_over() -> 
     assert store.stats().keys == 1
 
 
+@pytest.mark.thorough
 @given(
     amount=st.integers(1, 50),
     period=st.floats(0.1, 600.0),

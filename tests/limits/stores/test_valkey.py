@@ -246,7 +246,7 @@ def test_a_store_that_stops_while_nobody_charges_is_noticed(tmp_path: Path) -> N
 
 
 def test_a_slow_server_is_down_until_it_answers_in_time(tmp_path: Path) -> None:
-    """A relay in between adds 200 ms to every answer, then none."""
+    """A relay in between adds a second to every answer, then none."""
     delay = [0.0]
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -265,16 +265,15 @@ def test_a_slow_server_is_down_until_it_answers_in_time(tmp_path: Path) -> None:
 
     async def scene() -> None:
         server = await asyncio.start_unix_server(relay, str(tmp_path / "relay"))
-        async with instance(tmp_path / "relay", timeout_seconds=0.05) as (store, said):
+        async with instance(tmp_path / "relay", timeout_seconds=0.25) as (store, said):
             assert (await charged(store)).usages[0].remaining == 99
-            delay[0] = 0.2
+            delay[0] = 1.0
             outcomes = await asyncio.gather(*(charged(store) for _ in range(50)))
             assert outcomes[-1].usages[0].remaining == 50
-            await asyncio.sleep(0.5)
-            assert not store.fallback.up
+            await until(lambda: not store.fallback.up)
             delay[0] = 0.0
             await until(lambda: store.fallback.up)
-            assert said[0] == "down: no answer within 50 ms"
+            assert said[0] == "down: no answer within 250 ms"
         server.close()
 
     with valkey(tmp_path / "s"):

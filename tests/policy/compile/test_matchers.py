@@ -101,6 +101,7 @@ def test_every_matcher_in_every_shape(matcher: str, shape: str) -> None:
     assert outcomes == {"asks", "default"}
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None)
 @given(
     policies(),

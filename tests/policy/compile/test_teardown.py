@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
+import pytest
+
 from proxyguard.policy.compile.compile import CompiledRule, compile_policy
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.model import Policy, Rule
@@ -52,6 +54,7 @@ def counted() -> Counter[str]:
     return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, CompiledRule | Rule))
 
 
+@pytest.mark.thorough
 def test_a_compiled_policy_leaves_nothing_behind_and_breathes_meanwhile() -> None:
     gc.collect()
     before = counted()

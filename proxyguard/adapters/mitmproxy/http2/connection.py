@@ -16,10 +16,10 @@ PROXY_ALLOWANCE: Final = 20
 class Http2Connection:
     """The two directions of a connection, and the event at hand: `now` is its time, `is_busy` says that there is one.
 
-    `tarpits` counts the streams that are held.
+    `tarpits` counts the streams that are held, `refused` the requests for which there was no room beside those under way.
     """
 
-    __slots__ = ("bounds", "intake", "is_busy", "link", "now", "outbox", "sender", "services", "tarpits")
+    __slots__ = ("bounds", "intake", "is_busy", "link", "now", "outbox", "refused", "sender", "services", "tarpits")
 
     def __init__(self, services: FrontServices, link: ClientState, streams: Streams) -> None:
         self.services = services
@@ -29,6 +29,7 @@ class Http2Connection:
         self.now = services.clock()
         self.is_busy = False
         self.tarpits = 0
+        self.refused = 0
         self.sender = Sender()
         allowance = PROXY_ALLOWANCE if services.resolver.trusted.contains(link.peer) else 1
         self.intake = Intake(streams, self.sender, bounds, self.now, resets=bounds.http2_resets * allowance)

@@ -37,6 +37,11 @@ GATHERED_BYTES: Final = 32 * 1024
 """Bodies that may wait for the end of a turn of the loop."""
 
 
+MAX_REFUSED: Final = 32
+"""Requests of one connection that are refused because too many are under way. Then GOAWAY: to ask again costs the client a
+connection and a handshake, not a frame."""
+
+
 class TurnState(Enum):
     """When what an event brings is sent."""
 
@@ -195,6 +200,9 @@ class Http2Layer(Layer):
             return
         streams = self.streams
         self._send()
+        if self._connection.refused >= MAX_REFUSED and not self._intake.leaving:
+            self._intake.leave()
+            self._send()
         if streams.backlog and streams.refill():
             self._send()
             self._await_turn()

@@ -222,7 +222,8 @@ class Http2Stream:
         self._over()
 
     def close_after(self) -> None:
-        """Nothing to do: the connection has other streams."""
+        """The connection has other streams, so it goes on: but not for ever, see layer.MAX_REFUSED."""
+        self._connection.refused += 1
 
     def send_switch(self, head: ResponseHead) -> bytes:
         """No upgrade is ever offered to the upstream on behalf of a stream, so its parser refuses a 101."""

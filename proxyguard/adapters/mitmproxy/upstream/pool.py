@@ -199,7 +199,7 @@ class UpstreamPool:
                 opened = [(attempts.pop(task), *task.result()) for task in ended]
                 won = [(target, connection) for target, connection, _ in opened if connection is not None]
                 for target, connection in won[1:]:
-                    target.keep_idle(connection)
+                    self._spare(target, group, connection)
                 if won:
                     return won[0][1], ""
                 fault = opened[-1][2] if opened else fault
@@ -210,7 +210,7 @@ class UpstreamPool:
         finally:
             for task, target in attempts.items():
                 self._keep(task)
-                task.add_done_callback(partial(_keep_late, target))
+                task.add_done_callback(partial(self._keep_late, target, group))
         return None, fault
 
     async def _open(self, target: UpstreamTarget, group: UpstreamGroup) -> _Opened:
@@ -242,9 +242,9 @@ class UpstreamPool:
         if target.is_unreachable or len(group.targets) == 1:
             return
         target.is_unreachable = True
-        self._keep(self._loop.create_task(self._probe(target)))
+        self._keep(self._loop.create_task(self._probe(target, group)))
 
-    async def _probe(self, target: UpstreamTarget) -> None:
+    async def _probe(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
         attempt = 0
         while target.is_unreachable and not target.is_retired:
             await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
@@ -254,7 +254,22 @@ class UpstreamPool:
             except OSError:
                 continue
             target.is_unreachable = target.is_slow = False
+            self._spare(target, group, connection)
+
+    def _spare(self, target: UpstreamTarget, group: UpstreamGroup, connection: UpstreamConnection) -> None:
+        """Keep a connection that nobody waits for, unless the site has as many as it may: each may hold a worker."""
+        if group.slots.is_free:
             target.keep_idle(connection)
+            self._make_room()
+        else:
+            connection.close()
+
+    def _keep_late(self, target: UpstreamTarget, group: UpstreamGroup, task: asyncio.Task[_Opened]) -> None:
+        """An attempt has ended when another connection had been taken."""
+        if not task.cancelled() and task.exception() is None:
+            connection, _ = task.result()
+            if connection is not None:
+                self._spare(target, group, connection)
 
     def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
@@ -291,14 +306,6 @@ class UpstreamPool:
         self._targets = {target for target in self._targets if target.open or not target.is_retired}
         for group in self._groups:
             group.regroup()
-
-
-def _keep_late(target: UpstreamTarget, task: asyncio.Task[_Opened]) -> None:
-    """Keep a connection that came when another one had been taken."""
-    if not task.cancelled() and task.exception() is None:
-        connection, _ = task.result()
-        if connection is not None:
-            target.keep_idle(connection)
 
 
 def _tls_context(tls: UpstreamTls) -> ssl.SSLContext:
