@@ -112,6 +112,7 @@ class Http2Client:
         out = self.sender.open(number)
         stream = self.streams[number] = RequestStream(out, response, owner, stream_window(self._bounds.buffer_bytes))
         self.sender.begin(out, fields)
+        self._frames.earn(FRAMES_PER_REQUEST)
         return stream
 
     def end(self, stream: RequestStream, code: ErrorCode) -> bool:
@@ -229,9 +230,9 @@ class Http2Client:
         increment = self._window.give_back(size)  # at once: what a stream holds, its own window bounds
         if increment:
             self.sender.parts.append(frames.window_update(0, increment))
-        stream = self._open(frame, now)
+        stream = self._open(frame)
         if stream is None:
-            return
+            return  # no fault: a window's worth of small pieces may be on its way when a client takes its request back
         if not stream.window.take(size):
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR)
         stream.received += size
@@ -255,16 +256,16 @@ class Http2Client:
     def _section(self, frame: Frame, block: bytes, now: float) -> None:
         """A whole header or trailer section. It is decoded in any case, to keep in step with the server."""
         fields = self._decoder.decode(block)
-        stream = self._open(frame, now)
-        if stream is not None:
-            self._frames.earn(FRAMES_PER_REQUEST)
+        stream = self._open(frame)
+        if stream is None:
+            self._frames.spend(now)
+        else:
             stream.response.take_fields(fields, whole=bool(frame.flags & frames.END_STREAM))
 
-    def _open(self, frame: Frame, now: float) -> RequestStream | None:
+    def _open(self, frame: Frame) -> RequestStream | None:
         """The stream of DATA or HEADERS; None when we have forgotten it, as what comes may have crossed our reset."""
         stream = self.streams.get(frame.stream)
         if stream is None:
-            self._frames.spend(now)
             return None
         self.touched[stream] = None
         if stream.response.is_whole:

@@ -123,6 +123,16 @@ def test_late_frames_of_a_stream_that_was_reset_are_read_and_forgotten() -> None
     assert head.headers == ((b"x-table", b"kept"),)
 
 
+def test_pieces_on_their_way_when_a_request_is_taken_back_do_not_cost_the_others_their_connection() -> None:
+    connection = Connection()
+    taken_back, other = connection.ask(), connection.ask()
+    connection.sent()
+    connection.client.end(taken_back, ErrorCode.CANCEL)
+    connection.client.feed(frames.frame(frames.DATA, 0, 1, b"x" * 6) * 10_000, 0.0)
+    connection.client.feed(frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 3, OK), 0.0)
+    assert other.response.is_whole
+
+
 def test_the_secrets_of_a_request_are_in_no_table() -> None:
     connection = Connection()
     secret = (b"authorization", b"Bearer 1234567890"), (b"cookie", b"id=1234567890"), (b":path", b"/1234567890")
