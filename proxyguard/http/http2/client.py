@@ -158,8 +158,8 @@ class Http2Client:
                 self._take(frame, now)
             except StreamFault as fault:
                 self._fail(frame.stream, fault.code, "unasked", now)
-            except Malformed as fault:
-                self._fail(frame.stream, ErrorCode.PROTOCOL_ERROR, fault.reason, now)
+            except Malformed as malformed:  # a name of its own: compiled, a name has one type
+                self._fail(frame.stream, ErrorCode.PROTOCOL_ERROR, malformed.reason, now)
 
     def _fail(self, number: int, code: ErrorCode, reason: str, now: float) -> None:
         """The server broke a rule of one stream."""

@@ -121,8 +121,8 @@ class Http2Target(UpstreamTarget):
             self._carriers.append(carrier)
             async with asyncio.timeout(self.bounds.upstream_connect_seconds):
                 await carrier.ready
-        except ssl.SSLError as error:
-            return not_http2(NO_ALPN) if "NO_APPLICATION_PROTOCOL" in (error.reason or "") else error
+        except ssl.SSLError as refused:
+            return not_http2(NO_ALPN) if "NO_APPLICATION_PROTOCOL" in (refused.reason or "") else refused
         except OSError as error:
             for carrier in self._carriers:
                 if not carrier.client.is_settled:

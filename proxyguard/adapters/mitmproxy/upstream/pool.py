@@ -225,10 +225,10 @@ class UpstreamPool:
         except ssl.SSLError as error:
             fault = "upstream-tls"
             self._on_error("upstream-tls", error)
-        except OSError as error:
-            if error.errno == EPROTO:
+        except OSError as refused:
+            if refused.errno == EPROTO:
                 fault = "upstream-http2"
-                self._on_error("upstream-http2", error)
+                self._on_error("upstream-http2", refused)
         else:
             if not connection.closed:
                 target.is_slow = False
