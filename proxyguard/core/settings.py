@@ -55,6 +55,14 @@ class UpstreamReuse(StrEnum):
     """Whenever both messages were whole."""
 
 
+class UpstreamHttp(StrEnum):
+    """The version of HTTP that an upstream is spoken to in."""
+
+    HTTP1 = "1.1"
+    HTTP2 = "2"
+    """Over TLS by ALPN, in clear text by prior knowledge."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """An address to listen on: TCP, where port 0 lets the kernel choose, or a Unix socket.
@@ -77,7 +85,7 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One web server behind us. `path` is of its Unix socket, empty for TCP."""
+    """One web server behind us. `path` is of its Unix socket, empty for TCP. `scheme` is `http`, `https` or `h2c`."""
 
     scheme: str
     host: str
@@ -166,6 +174,7 @@ class Site:
     certificate: Certificate | None = None
     upstream_tls: UpstreamTls = field(default_factory=UpstreamTls)
     upstream_reuse: UpstreamReuse = UpstreamReuse.SAFE
+    upstream_http: UpstreamHttp = UpstreamHttp.HTTP1
     health: HealthCheck | None = None
     upstream_connections: int | None = None
     """Requests that its upstreams get at once from one worker; None: what open files allow, less what other sites are sure of."""
@@ -177,6 +186,15 @@ class Site:
     """Whether headers that name another method pass; None: as the settings say for all sites."""
     buffering: Buffering | None = None
     """None: as for the instance."""
+
+    @property
+    def is_http2(self) -> bool:
+        """Whether all of its upstreams are spoken to in HTTP/2."""
+        return all(self.speaks_http2(upstream) for upstream in self.upstreams)
+
+    def speaks_http2(self, upstream: Upstream) -> bool:
+        """Whether one of its upstreams is spoken to in HTTP/2."""
+        return upstream.scheme == "h2c" or self.upstream_http is UpstreamHttp.HTTP2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,10 @@ _LISTEN_HINT: Final = "HOST:PORT, such as 0.0.0.0:8080, 127.0.0.1:9901 or '[::]:
 _UPSTREAM_HINT: Final = "such as http://127.0.0.1:9000, https://origin.example.org or unix:/run/app.sock"
 
 
+_SCHEMES: Final = frozenset({"http", "https", "h2c"})
+_MEANT_SCHEMES: Final = {"grpc": "h2c", "http2": "h2c", "grpcs": "https", "h2": "https"}
+"""Schemes of other proxies, and ours that means the same; the last two with `upstream_http: 2`."""
+
 _HOST_PORT: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(\d{1,5})", re.ASCII)
 
 
@@ -104,7 +108,11 @@ def _upstream(node: Node, subject: str) -> Upstream:
     except ValueError:
         host = port = None
         url = urlsplit("")
-    if url.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or " " in text:
+    if url.scheme in _MEANT_SCHEMES and host:
+        ours = _MEANT_SCHEMES[url.scheme]
+        more = " with upstream_http: 2" if ours == "https" else ""
+        raise Fault(f"{subject} must be a URL, not {quoted(text)}", f"did you mean {ours}://{url.netloc}{more}?")
+    if url.scheme not in _SCHEMES or not host or port == 0 or not text.isascii() or " " in text:
         hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
         raise Fault(f"{subject} must be a URL, not {quoted(text)}", hint)
     if url.username is not None or url.password is not None:
@@ -115,7 +123,9 @@ def _upstream(node: Node, subject: str) -> Upstream:
     return Upstream(url.scheme, host, port if port is not None else 443 if url.scheme == "https" else 80)
 
 
-_URLS: Final = one_or_more({"type": "string", "pattern": "^(https?://[^/]+/?|unix:/.+)$"}, minItems=1, maxItems=MAX_UPSTREAMS)
+_URLS: Final = one_or_more(
+    {"type": "string", "pattern": "^((https?|h2c)://[^/]+/?|unix:/.+)$"}, minItems=1, maxItems=MAX_UPSTREAMS
+)
 
 
 _HOST_PORT_PATTERN: Final = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):[0-9]{1,5}"

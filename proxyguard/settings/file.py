@@ -214,7 +214,7 @@ def _add_only_site(loose: dict[str, Any], values: dict[str, object], reading: _R
     more = {
         path.rpartition(".")[2]: value
         for path, value in loose.items()
-        if path in ("upstream_reuse", "health", "upstream_connections")
+        if path in ("upstream_reuse", "upstream_http", "health", "upstream_connections")
     }
     values["sites"] = (Site(upstreams=upstreams, certificate=certificate, upstream_tls=UpstreamTls(**tls), **more),)
 

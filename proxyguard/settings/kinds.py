@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, name_hint, quoted
 from proxyguard.core.reading import PRESETS, STRICT, SiteReading
-from proxyguard.core.settings import Buffering, Certificate, HealthCheck, Site, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import Buffering, Certificate, HealthCheck, Site, UpstreamHttp, UpstreamReuse, UpstreamTls
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -226,6 +226,8 @@ def _excepted(node: Node, report: Report, subject: str, _around: Any) -> tuple[s
 _TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 
 UPSTREAM_REUSE: Final = word(UpstreamReuse)
+UPSTREAM_HTTP: Final = Kind(word(UpstreamHttp).reader, "1.1 or 2", {"enum": ["1.1", "2", 1.1, 2]})
+"""In YAML it looks like a number, so the schema takes it as one too."""
 NETWORKS: Final = Kind(_networks, "list of networks", one_or_more(_TEXT))
 PATH: Final = Kind(_path, "path", _TEXT)
 RULES: Final = Kind(_rules, f"path or {BUNDLED_WORD}", _TEXT)
@@ -381,6 +383,7 @@ SITE: Final = KeyTable(
         "certificate": Key(_in_site(CERTIFICATE, Certificate)),
         "upstream_tls": Key(_in_site(UPSTREAM_TLS, UpstreamTls)),
         "upstream_reuse": Key(UPSTREAM_REUSE),
+        "upstream_http": Key(UPSTREAM_HTTP),
         "health": Key(HEALTH_CHECK),
         "upstream_connections": Key(UPSTREAM_CONNECTIONS),
         "buffering": Key(_in_site(BUFFERING, Buffering)),

@@ -33,6 +33,7 @@ from proxyguard.settings.kinds import (
     STORE_URL,
     TIMEOUT,
     UPSTREAM_CONNECTIONS,
+    UPSTREAM_HTTP,
     UPSTREAM_REUSE,
 )
 from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
@@ -43,7 +44,7 @@ DAY: Final = 86_400.0
 GIB: Final = 1024**3
 
 
-_SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe"}
+_SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe", "upstream_http": "1.1"}
 """Defaults of settings that describe the only site, and so have no place of their own in Settings."""
 
 
@@ -127,6 +128,9 @@ SETTINGS: Final = (
     Setting("upstream_reuse", "", UPSTREAM_REUSE,
         "When a connection to the upstream carries another request: `never`, not after what some servers misread (`safe`), "
         "or `always`. Not with `sites`."),
+    Setting("upstream_http", "", UPSTREAM_HTTP,
+        "The version of HTTP that the upstream is spoken to in: `1.1`, or `2` (what gRPC needs), by ALPN over `https://` and by "
+        "prior knowledge in clear text. `h2c://HOST:PORT` is `http://HOST:PORT` with `2`. Not with `sites`."),
     Setting("health", "", HEALTH_CHECK,
         "A request by which each worker finds out which addresses of the upstream are well; see [health checks](#health-checks). "
         "Off when left out. Not with `sites`.", from_environment=False),

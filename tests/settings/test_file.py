@@ -182,7 +182,7 @@ def test_every_setting_is_in_the_table_above_or_below() -> None:
         "key_secret_file",
         "refusal_page.template",
     }
-    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "health"}
+    below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "upstream_http", "health"}
     assert {setting.path for setting in SETTINGS} == {*EXAMPLES, *below}
 
 
@@ -503,3 +503,40 @@ def test_a_file_that_cannot_be_read() -> None:
 
 def test_a_file_that_is_no_mapping() -> None:
     assert report("[a]").startswith("proxyguard.yaml:1:1: error: the settings file must be a mapping, not a list\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "http2"),
+    [
+        ("upstream: http://a", False),
+        ("upstream: h2c://a:50051", True),
+        ("upstream: [h2c://a, http://b]", False),
+        ("upstream: http://a\nupstream_http: 2", True),
+        ('upstream: https://a\nupstream_http: "2"', True),
+        ("upstream: unix:/run/a.sock\nupstream_http: 2", True),
+        ("upstream: https://a\nupstream_http: 1.1", False),
+        ("sites:\n- {hosts: [a.example], upstream: https://a, upstream_http: 2}", True),
+    ],
+)
+def test_a_site_says_in_which_version_its_upstreams_are_spoken_to(text: str, http2: bool) -> None:
+    assert settings(text).sites[0].is_http2 is http2
+
+
+def test_an_upstream_in_h2c_has_the_port_of_http() -> None:
+    assert settings("upstream: h2c://a").sites[0].upstreams == (Upstream("h2c", "a", 80),)
+    assert str(settings("upstream: 'h2c://[::1]:1'").sites[0].upstreams[0]) == "h2c://::1:1"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("grpc://a:50051", "h2c://a:50051"),
+        ("grpcs://a", "https://a with upstream_http: 2"),
+        ("h2://a:1", "https://a:1 with upstream_http: 2"),
+    ],
+)
+def test_words_of_others_for_http2_are_understood_but_not_taken(written: str, meant: str) -> None:
+    assert report(f"upstream: {written}").splitlines()[:2] == [
+        f"proxyguard.yaml:1:11: error: upstream must be a URL, not '{written}'",
+        f"  hint: did you mean {meant}?",
+    ]

@@ -56,8 +56,11 @@ class Codec(Protocol):
         """Pass on bytes of the upgraded protocol."""
         ...
 
-    def cut(self, *, flush: bool) -> None:
-        """End without an answer, or in the middle of one; the exchange is over. `flush`: send first what was written."""
+    def cut(self, *, flush: bool, reset: int | None = None) -> None:
+        """End without an answer, or in the middle of one; the exchange is over. `flush`: send first what was written.
+
+        `reset` is the code with which an HTTP/2 upstream reset the response, if it did.
+        """
         ...
 
     def detain(self, tarpit: Tarpit, client: Address, reference: str, languages: bytes) -> bool:

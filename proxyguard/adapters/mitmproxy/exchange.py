@@ -212,7 +212,11 @@ class Exchange(WaitingBodies):
         except BadResponse as bad:
             for event in bad.events:
                 self._pass_on(event, now)
-            if self.phase is not Phase.OVER:
+            if self.phase is Phase.OVER:
+                return
+            if bad.reset is not None and self._responded:
+                self._cut(now, "upstream-reset", bad.reset)
+            else:
                 self.fail(502, "upstream-response", now)
             return
         for event in events:
@@ -348,10 +352,10 @@ class Exchange(WaitingBodies):
         self._finish(now, fault, reusable=False)
         self._codec.send_answer(answer)
 
-    def _cut(self, now: float, fault: str) -> None:
+    def _cut(self, now: float, fault: str, reset: int | None = None) -> None:
         """End a response that has begun, or what is relayed."""
         self._finish(now, fault, reusable=False)
-        self._codec.cut(flush=True)
+        self._codec.cut(flush=True, reset=reset)
 
     def _finish(self, now: float, fault: str, *, reusable: bool = True) -> None:
         """Release everything, and settle. What is still to be sent to the client is the caller's to send."""

@@ -201,7 +201,7 @@ class Front:
         slots = UpstreamSlots(room.upstream_connections, max(1, sites), room.queue, settings.bounds.upstream_queue_seconds)
         pool = UpstreamPool(loop, settings.bounds, wheel, clock, events.internal_error, buffer, slots)
         routes = HostTable(
-            (host, Route(site, pool.group(site), authority_of(site.upstreams[0]), settings.keeps_override(site)))
+            (host, Route(site, pool.group(site), authority_of(site.upstreams[0]), settings.keeps_override(site), site.is_http2))
             for site in settings.sites
             if site.upstreams
             for host in site.hosts

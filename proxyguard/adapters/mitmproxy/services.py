@@ -40,6 +40,8 @@ class Route(NamedTuple):
     authority: bytes
     keeps_override: bool = False
     """Whether headers that name another method pass."""
+    is_http2: bool = False
+    """Whether all of the site's upstreams are spoken to in HTTP/2."""
 
 
 class Upstreams(Protocol):

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from proxyguard.adapters.mitmproxy.buffering.request_body import RequestBody
 from proxyguard.adapters.mitmproxy.buffering.response_spool import ResponseSpool, is_streamed
 from proxyguard.adapters.mitmproxy.codec import Codec
+from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
 from proxyguard.adapters.mitmproxy.messages import HoldUpstream, Outbox
 from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
@@ -29,6 +30,9 @@ from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
 CONSENT_SECONDS: Final = 0.3
 """How long an upstream may take to consent to a body that its client holds back (`Expect: 100-continue`); then we do. curl waits
 for a second, others for ever."""
+
+GRPC: Final = b"application/grpc"
+"""How content types of gRPC begin: client and site take turns, so a site that speaks HTTP/2 gets each message as it comes."""
 
 CONTINUE: Final = ResponseHead(100, b"Continue", (), b"1.1", BodyKind.NONE, None, True, ())  # noqa: FBT003 - a struct's fields
 
@@ -167,8 +171,9 @@ class WaitingBodies:
         """Wait for the request's body before an upstream is asked for, unless the site is to get it as it comes."""
         services = self._services
         buffering = self._buffering
-        most = 0 if buffering.excepts(self.request.path) else buffering.request_bytes
-        pace = self._body = RequestBody(services.bounds, services.buffers.memory, self._network, most, now)
+        is_talk = self._route.is_http2 and first_value(self._head.headers, b"content-type").lower().startswith(GRPC)
+        most = 0 if is_talk or buffering.excepts(self.request.path) else buffering.request_bytes
+        pace = self._body = RequestBody(services.bounds, services.buffers.memory, self._network, most, now, is_talk=is_talk)
         if not most:
             self._ready()
             return

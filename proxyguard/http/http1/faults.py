@@ -55,7 +55,7 @@ RESPONSE_FAULTS: Final[frozenset[str]] = frozenset({
     "status-line", "version", "bare-lf", "bare-cr", "obs-fold", "space-before-colon", "field-name", "field-value",
     "head-size", "connection", "content-length", "content-length-repeated", "length-and-encoding", "transfer-encoding",
     "transfer-encoding-http10", "chunk", "chunk-size", "chunk-overhead", "trailer-size", "unasked",
-    "unasked-upgrade", "interim-count", "cut-head", "cut-body", "no-response",
+    "unasked-upgrade", "interim-count", "cut-head", "cut-body", "no-response", "reset",
 })  # fmt: skip
 
 
@@ -82,9 +82,13 @@ class BadRequest(Exception):
 
 
 class BadResponse(Exception):
-    """A response that cannot be forwarded. `reason` is one of RESPONSE_FAULTS; `events` precede the fault."""
+    """A response that cannot be forwarded. `reason` is one of RESPONSE_FAULTS; `events` precede the fault.
 
-    def __init__(self, reason: str, events: tuple[ResponseEvent, ...] = ()) -> None:
+    `reset` is the code with which an HTTP/2 upstream reset the stream, if it did.
+    """
+
+    def __init__(self, reason: str, events: tuple[ResponseEvent, ...] = (), *, reset: int | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.events = events
+        self.reset = reset

@@ -170,9 +170,9 @@ class ResponseParser:
             raise Malformed(_line_fault(text[start:stop]))
         fields = read_fields(text, line.end(), stop - 2)
         status = int(line[2])
-        framing = _framing(fields)
+        framing = framing_of(fields)
         length, is_chunked, _, keep_alive, _ = framing
-        head = _understand(status, line[3] or b"", b"1." + line[1], tuple(fields), framing, self._method)
+        head = understand(status, line[3] or b"", b"1." + line[1], tuple(fields), framing, self._method)
         events.append(head)
         if status == 101:
             if not self._upgrade:
@@ -239,13 +239,13 @@ def _line_fault(text: bytes) -> str:
     return "version" if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 ")) else "status-line"
 
 
-type _Framing = tuple[int | None, bool, list[bytes], bytes, bool]
+type Framing = tuple[int | None, bool, list[bytes], bytes, bool]
 """What the fields say: the body's length, whether it is chunked, the options of Connection, the value of Keep-Alive, and whether
 there is a Date."""
 
 
-def _understand(
-    status: int, reason: bytes, version: bytes, headers: tuple[tuple[bytes, bytes], ...], framing: _Framing, method: bytes
+def understand(
+    status: int, reason: bytes, version: bytes, headers: tuple[tuple[bytes, bytes], ...], framing: Framing, method: bytes
 ) -> ResponseHead:
     """Framing and connection options of a well-formed head (RFC 9112 section 6.3). Raises Malformed."""
     length, is_chunked, options, _, is_dated = framing
@@ -276,7 +276,7 @@ def _understand(
     )
 
 
-def _framing(headers: list[tuple[bytes, bytes]]) -> _Framing:
+def framing_of(headers: list[tuple[bytes, bytes]]) -> Framing:
     """Look through the fields once. Raises Malformed."""
     length: int | None = None
     is_chunked = is_dated = False

@@ -1,4 +1,4 @@
-"""Frames on the wire (RFC 9113 sections 4 and 6): a reader for what a client sends, and the bytes of what a server sends.
+"""Frames on the wire (RFC 9113 sections 4 and 6): a reader for what the other side sends, and the bytes of what we send.
 
 The reader checks sizes and stream numbers that need no knowledge of streams. It holds at most one frame that is not DATA, and
 of DATA nothing: body bytes are passed on as they come.
@@ -69,12 +69,12 @@ class Frame(NamedTuple):
 
 
 class Http2FrameReader:
-    """One per connection: the preface, then frames."""
+    """One per connection: the preface, unless the other side is a server, then frames."""
 
     __slots__ = ("_data_left", "_flags", "_held", "_in_preface", "_pad_left", "_stream", "_wanted")
 
-    def __init__(self) -> None:
-        self._in_preface = True
+    def __init__(self, *, is_server: bool = True) -> None:
+        self._in_preface = is_server
         self._held = b""
         self._wanted = 1
         self._data_left = 0

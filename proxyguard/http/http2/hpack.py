@@ -37,13 +37,13 @@ _STATIC_FIELDS: Final = {field: index for index, field in reversed(list(enumerat
 _STATIC_NAMES: Final = {field[0]: index for index, field in reversed(list(enumerate(_STATIC))) if index}
 _FIRST_DYNAMIC: Final = len(_STATIC)
 
-_NEVER_INDEXED: Final = frozenset({b"set-cookie"})
+_NEVER_INDEXED: Final = frozenset({b"set-cookie", b"cookie", b"authorization"})
 """Secrets: neither we nor anyone further on may put them into a table that others' guesses are measured against
 (RFC 7541 section 7.1.3)."""
 
 _VOLATILE: Final = frozenset({
     b"age", b"content-length", b"content-range", b"etag", b"expires", b"last-modified", b"location", b"content-location",
-    b"x-proxyguard-reference", b"retry-after",
+    b"x-proxyguard-reference", b"retry-after", b":path", b"x-forwarded-for", b"x-real-ip",
 })  # fmt: skip
 """Fields whose values seldom come twice on a connection; in the table they would push out those that do."""
 

@@ -30,8 +30,9 @@ RECEIVE_BUFFERS: Final = 2
 """What all streams of a connection may have sent that was not passed on, in `buffer_bytes`: one that stands still leaves room for
 others."""
 
-SMALL_DATA_BYTES: Final = 32
-"""A piece of a body below this, but for the last one, counts as a frame without content."""
+SMALL_DATA_BYTES: Final = 5
+"""A piece of a body below this, but for the last one, counts as a frame without content. A gRPC message takes no less, and a
+stream may have thousands a second."""
 
 OVERSIZE: Final = 2
 """Heads up to so many times `head_bytes` are read, to be answered 431; beyond it the connection ends."""

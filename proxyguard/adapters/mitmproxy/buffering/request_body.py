@@ -18,11 +18,15 @@ SLOW_FACTOR: Final = 16
 class RequestBody:
     """One per request with a body that is not whole when the request is let pass. Times are the worker's clock."""
 
-    __slots__ = ("_bounds", "_budget", "_held", "_most", "_moved", "_network", "_received", "_since", "_started", "_then")
+    __slots__ = ("_bounds", "_budget", "_gap", "_held", "_most", "_moved", "_network", "_received", "_since", "_started", "_then")
 
-    def __init__(self, bounds: Bounds, budget: Budget, network: str, most: int, now: float) -> None:
-        """`most` is how many bytes are held before an upstream is asked for; 0: none, and no least rate is asked."""
+    def __init__(self, bounds: Bounds, budget: Budget, network: str, most: int, now: float, *, is_talk: bool = False) -> None:
+        """`most` is how many bytes are held before an upstream is asked for; 0: none, and no least rate is asked.
+
+        `is_talk`: it is one side of a conversation, where being silent for as long as the upstream may is no fault.
+        """
         self._bounds = bounds
+        self._gap = bounds.upstream_gap_seconds if is_talk else bounds.body_gap_seconds
         self._budget = budget
         self._network = network
         self._most = most
@@ -65,12 +69,11 @@ class RequestBody:
     @property
     def due(self) -> float:
         """When to look again."""
-        gap = self._bounds.body_gap_seconds
-        return min(self._moved, self._since) + gap
+        return min(self._moved, self._since) + self._gap
 
     def check(self, rate: int, now: float, *, excused: float = 0.0) -> str:
         """The name of the bound that the client has exceeded, or "". `excused`: until then it could not send."""
-        gap = self._bounds.body_gap_seconds
+        gap = self._gap
         self._moved = max(self._moved, excused)
         if now >= self._moved + gap:
             return "body_gap_seconds"

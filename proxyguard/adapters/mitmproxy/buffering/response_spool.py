@@ -17,7 +17,8 @@ from proxyguard.http.http1.heads import ResponseHead
 PIECE_BYTES: Final = 64 * 1024
 """What is given out at once; one read of a socket is as much."""
 
-EVENT_STREAM: Final = b"text/event-stream"
+STREAMS: Final = (b"text/event-stream", b"application/grpc")
+"""Beginnings of content types whose messages are to arrive one by one."""
 
 
 def is_streamed(buffering: Buffering, request: Request, response: ResponseHead | None) -> bool:
@@ -26,7 +27,7 @@ def is_streamed(buffering: Buffering, request: Request, response: ResponseHead |
         return True
     for name, value in response.headers:
         match name.lower():
-            case b"content-type" if value[: len(EVENT_STREAM)].lower() == EVENT_STREAM:
+            case b"content-type" if value.lower().startswith(STREAMS):
                 return True
             case b"x-accel-buffering" if value.lower() == b"no":
                 return True

@@ -120,7 +120,7 @@ class Http1Codec:
 
     # -- the connection --------------------------------------------------------------------------------------------------
 
-    def cut(self, *, flush: bool) -> None:
+    def cut(self, *, flush: bool, reset: int | None = None) -> None:  # noqa: ARG002 - HTTP/1 has no codes
         """A body that runs until the close must not seem to be whole: it is cut in any case."""
         if flush and not self._is_until_close:
             self.close()

@@ -1,8 +1,8 @@
 """HTTP/2 on one client connection: a mitmproxy layer that reads frames and runs an Exchange for each stream.
 
-A pure state machine like the HTTP/1 layer: events in, commands out, the clock injected, one write for each event. Upstreams are
-spoken to in HTTP/1.1. Windows bound what a stream holds, the setting bounds.buffer_size what all of them hold together, and
-`http2.budget` both the frames without content that a client may send and the work done for it before others get their turn.
+A pure state machine like the HTTP/1 layer: events in, commands out, the clock injected, one write for each event. Windows
+bound what a stream holds, the setting bounds.buffer_size what all of them hold together, and `http2.budget` both the frames
+without content that a client may send and the work done for it before others get their turn.
 This module sequences events, turns of the loop, deadlines and shutdown.
 """
 

@@ -41,6 +41,10 @@ DRAIN_BYTES: Final = 1024 * 1024
 the client is told to stop. Some clients lose an answer that a reset follows too soon (curl 7), or wait for ever without one."""
 
 
+PASSED_CODES: Final[dict[int | None, ErrorCode]] = {int(code): code for code in (ErrorCode.CANCEL, ErrorCode.ENHANCE_YOUR_CALM)}
+"""Codes of an upstream's resets that mean the same on the client's stream, and that gRPC clients tell from others."""
+
+
 class StreamSet(Protocol):
     """All streams of a connection, as one of them knows them; in the product streams.Http2Streams."""
 
@@ -232,12 +236,12 @@ class Http2Stream:
     def send_raw(self, data: bytes) -> None:
         raise RuntimeError(f"{len(data)} bytes of another protocol on a stream")
 
-    def cut(self, *, flush: bool) -> None:
+    def cut(self, *, flush: bool, reset: int | None = None) -> None:
         """A drop resets the stream alone: behind one connection there may be a proxy with other people on it."""
         self._over()
         if flush:
             self._connection.sender.pump(self._connection.now)
-            self._streams.reset(self, ErrorCode.INTERNAL_ERROR)
+            self._streams.reset(self, PASSED_CODES.get(reset, ErrorCode.INTERNAL_ERROR))
         else:
             self._streams.drop(self)
 

@@ -329,15 +329,18 @@ class UpstreamTarget:
         async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
             upstream = self.upstream
             name = self.server_name if self.tls else None
+            make = self.make_connection
             if upstream.path:
-                _, connection = await loop.create_unix_connection(
-                    lambda: UpstreamConnection(self), upstream.path, ssl=self.tls, server_hostname=name
-                )
+                _, connection = await loop.create_unix_connection(make, upstream.path, ssl=self.tls, server_hostname=name)
             else:
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self), self.address, upstream.port, ssl=self.tls, server_hostname=name
+                    make, self.address, upstream.port, ssl=self.tls, server_hostname=name
                 )
         return connection
+
+    def make_connection(self) -> UpstreamConnection:
+        """What is to carry the bytes of a new connection."""
+        return UpstreamConnection(self)
 
     def opened(self, connection: UpstreamConnection) -> None:
         self.open.add(connection)

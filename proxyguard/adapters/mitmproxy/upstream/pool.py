@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from errno import EPROTO
 from functools import partial
 from math import inf
 from typing import Any, Final
@@ -19,6 +20,7 @@ from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, UpstreamConnection, UpstreamTarget
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup, authority_of
 from proxyguard.adapters.mitmproxy.upstream.health import HealthChecker
+from proxyguard.adapters.mitmproxy.upstream.http2_target import Http2Target
 from proxyguard.adapters.mitmproxy.upstream.slots import UpstreamSlots
 from proxyguard.core.settings import Bounds, HealthCheck, Site, Upstream, UpstreamReuse, UpstreamTls
 
@@ -52,7 +54,7 @@ class UpstreamPool:
         self._wheel = wheel
         self._clock = clock
         self._on_error = on_error
-        self._upstreams: dict[tuple[Upstream, UpstreamTls, UpstreamReuse, HealthCheck | None], UpstreamAddresses] = {}
+        self._upstreams: dict[tuple[Upstream, UpstreamTls, UpstreamReuse, HealthCheck | None, bool], UpstreamAddresses] = {}
         self._targets: set[UpstreamTarget] = set()
         self._groups: list[UpstreamGroup] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -223,8 +225,10 @@ class UpstreamPool:
         except ssl.SSLError as error:
             fault = "upstream-tls"
             self._on_error("upstream-tls", error)
-        except OSError:
-            pass
+        except OSError as refused:
+            if refused.errno == EPROTO:
+                fault = "upstream-http2"
+                self._on_error("upstream-http2", refused)
         else:
             if not connection.closed:
                 target.is_slow = False
@@ -284,16 +288,17 @@ class UpstreamPool:
 
     def _addresses(self, upstream: Upstream, site: Site) -> UpstreamAddresses:
         tls, reuse = site.upstream_tls, site.upstream_reuse
-        key = upstream, tls, reuse, site.health
+        is_http2 = site.speaks_http2(upstream)
+        key = upstream, tls, reuse, site.health, is_http2
         found = self._upstreams.get(key)
         if found is None:
-            context = _tls_context(tls) if upstream.scheme == "https" else None
+            context = _tls_context(tls, is_http2=is_http2) if upstream.scheme == "https" else None
             name = tls.name or upstream.host
 
+            made = partial(Http2Target, self._keep) if is_http2 else UpstreamTarget
+
             def make(address: str) -> UpstreamTarget:
-                target = UpstreamTarget(
-                    upstream, context, name, self._wheel, self._bounds, self._clock, self._buffer, reuse, address
-                )
+                target = made(upstream, context, name, self._wheel, self._bounds, self._clock, self._buffer, reuse, address)
                 self._targets.add(target)
                 return target
 
@@ -308,10 +313,12 @@ class UpstreamPool:
             group.regroup()
 
 
-def _tls_context(tls: UpstreamTls) -> ssl.SSLContext:
+def _tls_context(tls: UpstreamTls, *, is_http2: bool) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if is_http2:
+        context.set_alpn_protocols(["h2"])
     return context
