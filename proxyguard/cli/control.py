@@ -20,6 +20,8 @@ def status(instance: RunningInstance) -> None:
     """Show the state of the running instance: rules in force, connections, faults."""
     answer = instance.ask("status")
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
+    for line in pause_lines(answer.pop("shadow", None), answer.pop("paused", {})):
+        echo(line)
     for name, value in answer.items():
         echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
     for line in promotion_lines(promotions):
@@ -39,6 +41,17 @@ def format_value(value: Any) -> str:
     return str(value) if value not in ("", None) else "-"
 
 
+def pause_lines(switch: dict[str, Any] | None, paused: dict[str, Any]) -> list[str]:
+    """The first lines of `status`: that nothing acts, and which rules are paused; none when all is as usual."""
+    orders = [("NOTHING ACTS", "", switch)] if switch else []
+    orders += [("paused", f"{rule} ", order) for rule, order in paused.items()]
+    return [
+        f"{what:<16} {rule}until {format_time(order['until'])} UTC, by {order['by'] or 'an unknown user'}: "
+        f"{order['why'] or 'no reason given'}"
+        for what, rule, order in orders
+    ]
+
+
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:
     """The lines of `status` about promoted rules; none when there are none."""
     lines = [
@@ -55,10 +68,11 @@ def promotion_lines(promotions: dict[str, Any]) -> list[str]:
 @click.command()
 @instance_options
 def reload(instance: RunningInstance) -> None:
-    """Read the rules again and put them in force, without waiting for the next check of the files.
+    """Read rules and settings again and put them in force, without waiting for the next check of the files.
 
     The rules are parsed and their tests run first. When anything is wrong, the report lists it, and the previous rules
-    stay in force. Exit code 0: the rules are in force. 1: they are refused, or no instance answers.
+    stay in force. Of changed settings those marked `reload` in the reference are taken over; those that need a restart are
+    named. Exit code 0: the rules are in force. 1: rules or settings are refused, or no instance answers.
 
     \b
     Example:
@@ -70,10 +84,12 @@ def reload(instance: RunningInstance) -> None:
         if instance.as_json:
             echo(json.dumps({"result": "refused", "report": str(error)}))
             raise SystemExit(1) from None
-        fail(f"{str(error).rstrip()}\nnot applied: the rules of before stay in force")
+        fail(str(error))
     if instance.as_json:
         echo(json.dumps(answer))
     else:
         echo(f"applied: the rules are in force, digest {answer['digest'][:12]}")
         if "report" in answer:
             echo(f"but these lists are broken, and their content of before stays in force:\n{answer['report'].rstrip()}")
+        for line in answer.get("notes", ()):
+            echo(line)

@@ -45,10 +45,19 @@ def settings_or_exit(config: Path | None, overrides: Mapping[str, str] | None = 
 
 
 def control_or_exit(config: Path | None, control: Path | None) -> Path:
-    """The control socket named, or the one of the settings."""
-    from proxyguard.instance.control.socket_file import running_socket  # noqa: PLC0415 - as above
+    """The control socket named, or the one of the settings.
 
-    return control or running_socket(settings_or_exit(config))
+    What is wrong with other settings is said, and holds up no command: an instance that runs has read better ones.
+    """
+    from proxyguard.instance.control.socket_file import running_socket  # noqa: PLC0415 - as above
+    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - as above
+
+    if control is not None:
+        return control
+    found = read_as_given(config, os.environ)
+    if found.problems:
+        echo(f"{format_report(found.problems)}the running instance is asked all the same", err=True)
+    return running_socket(found.settings)
 
 
 def fail(text: str) -> NoReturn:

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,11 +24,12 @@ from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_te
 from proxyguard.instance.preflight.concern import Weight
 from proxyguard.instance.preflight.run import check_settings
 from proxyguard.instance.process import LoopSignals, StopRequests, configure_logging, end_process, loop_factory
+from proxyguard.instance.settings_reloader import ReadSettings
 from proxyguard.instance.signals import STOPPING
 from proxyguard.instance.single_process import SingleProcess
 from proxyguard.instance.supervisor import Supervisor
 from proxyguard.policy.model import rules_by_mode
-from proxyguard.settings.file import read_as_given
+from proxyguard.settings.file import read_as_given, read_settings
 from proxyguard.settings.given import SettingsAsGiven
 
 logger = logging.getLogger(__name__)
@@ -60,12 +62,15 @@ def run(
         "listen": listen, "upstream": upstream, "rules": rules, "admin": admin, "audit.path": audit, "mode": mode,
         "workers": workers,
     }  # fmt: skip
-    found = read_as_given(config, os.environ, {name: str(value) for name, value in given.items() if value is not None})
+    overrides = {name: str(value) for name, value in given.items() if value is not None}
+    environ = dict(os.environ)
+    found = read_as_given(config, environ, overrides)
     settings = found.settings
     loaded = _checked(found)
     secret = key_secret(settings)
     try:
-        asyncio.run(serve(settings, loaded, secret), loop_factory=loop_factory())
+        reading = partial(read_settings, config, environ, overrides)
+        asyncio.run(serve(settings, loaded, secret, reading), loop_factory=loop_factory())
     except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     except OSError as error:
@@ -116,11 +121,12 @@ def key_secret(settings: Settings) -> bytes:
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
-async def serve(settings: Settings, loaded: LoadedRules, secret: bytes) -> NoReturn:
+async def serve(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> NoReturn:
     """Run one worker here, or several under a supervisor, until asked to stop; then end the process with 0."""
     stops, signals = StopRequests(), LoopSignals()
     signals.on(STOPPING, lambda _: stops.add())
-    instance = SingleProcess(settings, loaded, secret) if settings.workers == 1 else Supervisor(settings, loaded, secret)
+    kind = SingleProcess if settings.workers == 1 else Supervisor
+    instance = kind(settings, loaded, secret, read)
     if await started(instance, stops):
         sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Commands about shadow rules on a running instance: what they would have done, and letting them act."""
+"""Commands about shadow on a running instance: all rules at once, what shadow rules would have done, letting them act."""
 
 from __future__ import annotations
 
@@ -11,20 +11,59 @@ from rich.table import Table
 
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
+from proxyguard.cli.pause import pause_arguments, pause_options, warn_unkept
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.cli.tables import print_table
-from proxyguard.core.units import DURATION_HINT, format_time, parse_duration
+from proxyguard.core.units import DURATION_HINT, format_time, parse_duration, span_text
 from proxyguard.instance.control.client import ControlError
 
 
 @click.group()
 def shadow() -> None:
-    """Report what shadow rules would have done on the running instance.
+    """Switch acting off and on for all rules, and report what shadow rules would have done.
+
+    \b
+    Examples:
+      proxyguard shadow on --for 30m --why "people are refused"
+      proxyguard shadow off
+      proxyguard shadow report
+    """
+
+
+@shadow.command("on")
+@pause_options
+@instance_options
+def switch_on(instance: RunningInstance, span: str, why: str) -> None:
+    """The panic switch: from now on everything is decided and recorded, and nothing acts. It ends by itself.
+
+    No rule, ban, tarpit, delay, restriction or failure mode stops a request meanwhile, in all workers and on all instances that
+    share a store; limits go on counting, no new bans are made, and who is held in a tarpit is let go. Bounds on requests and
+    connections stay. Giving it again replaces its end. It survives restarts with store.url, store.snapshot or restrictions.file.
 
     \b
     Example:
-      proxyguard shadow report
+      proxyguard shadow on --for 2h --why "the new rules stop our app"
     """
+    answer = instance.ask("shadow-on", pause_arguments(span, why))
+    echo(f"nothing acts until {format_time(answer['until'])} UTC: everything is decided and recorded, and passes")
+    echo("  sooner: proxyguard shadow off; what would have been stopped: proxyguard shadow report")
+    warn_unkept(answer)
+
+
+@shadow.command("off")
+@instance_options
+def switch_off(instance: RunningInstance) -> None:
+    """Have rules act again, on all instances that share a store. Rules that were paused by name stay paused.
+
+    \b
+    Example:
+      proxyguard shadow off
+    """
+    answer = instance.ask("shadow-off")
+    echo("rules act again" if answer["was_on"] else "it was not on: rules act")
+    if answer["paused"]:
+        echo(f"  still paused: {', '.join(answer['paused'])} (proxyguard resume --all)")
+    warn_unkept(answer)
 
 
 @shadow.command()
@@ -42,7 +81,7 @@ def report(instance: RunningInstance, *, full: bool) -> None:
       proxyguard shadow report --json | jq '.rules[] | select(.protected_clients > 0) | .rule'
     """
     answer = instance.ask("shadow-report", {"full": full})
-    echo(f"since {format_time(answer['since'])} UTC ({span(time() - answer['since'])})", nl=False)
+    echo(f"since {format_time(answer['since'])} UTC ({span_text(time() - answer['since'])})", nl=False)
     echo(f", {answer['protected_clients_seen']} clients of protected classes seen")
     if answer["rules"]:
         print_table(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
@@ -67,14 +106,6 @@ def table_of(rules: list[dict[str, Any]], top: str) -> Table:
     return table
 
 
-def span(seconds: float) -> str:
-    """A length of time in words that say enough: `3 h 12 min`."""
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def share_of(text: str) -> float:
     """`1%` or `0.01` as a share. Raises ValueError."""
     value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
@@ -94,7 +125,8 @@ def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *,
     """Let a shadow rule act: writes `mode: enforce` into its file, keeping every other byte, and reloads.
 
     Refused when in the last 24 hours it would have stopped more than --max-share of the clients of protected classes (every
-    class but anonymous). For the time of --watch it goes back to shadow by itself when it really stops more than that.
+    class but anonymous), and when there is too little to judge it by: less than 15 minutes in shadow, or an hour in which it
+    would have stopped nobody. For the time of --watch it goes back to shadow by itself when it really stops more than that.
     Exit code 0: the rule acts. 1: it stays in shadow.
 
     \b
@@ -115,11 +147,10 @@ def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *,
     if instance.as_json:
         echo(json.dumps(answer))
     elif dry_run:
-        echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in answer["lines"]))))
+        echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in (*answer["lines"], answer["watch"])))))
     else:
         echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
-        if seconds:
-            echo(f"  watched for {watch}: proxyguard status tells")
+        echo(f"  {answer['watch']}")
     if dry_run and answer["would"] != "promote":
         raise SystemExit(1)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from proxyguard.cli.echo import echo
 from proxyguard.cli.rules import loaded_or_usage
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE
 from proxyguard.core.request import Request
 from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
@@ -33,6 +33,7 @@ _NO_RULE: Final = {
     DEFAULT_RULE: "no rule decided: what nothing refuses passes",
     FAILURE_RULE: "checking failed, and the setting failure_mode decided; the instance's log says why",
     STORE_RULE: "the store was down, and the setting store.on_down says to refuse what limits would count",
+    SWITCH_RULE: "an operator had switched acting off (proxyguard shadow on): what would have been done stands under shadow",
     "operator": "an operator's ban (proxyguard bans list)",
 }
 

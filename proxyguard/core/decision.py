@@ -7,7 +7,7 @@ Durations are seconds.
 from __future__ import annotations
 
 import copyreg
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Final
 
@@ -122,6 +122,9 @@ FAILURE_RULE: Final = "failure-mode"
 STORE_RULE: Final = "store-down"
 """The name of the rule that decides when the store is down and `store.on_down` is closed."""
 
+SWITCH_RULE: Final = "shadow-switch"
+"""The name of the rule that lets a request pass which another one would have stopped, had an operator not switched acting off."""
+
 PASS: Final = Pass()
 ALLOW: Final = Allow()
 
@@ -197,3 +200,23 @@ class Decision:
 
 
 PASS_BY_DEFAULT: Final = Decision(action=PASS)
+
+
+def recorded_only(decision: Decision) -> Decision:
+    """What is left of a decision while nothing acts: the request passes, and its record says what would have been done.
+
+    Limits are not announced meanwhile: a client that heeds them would hold itself back.
+    """
+    if decision.forwards and not isinstance(decision.action, Delay):
+        return replace(decision, quotas=()) if decision.quotas else decision
+    hit = ShadowHit(decision.rule, decision.name)
+    return replace(
+        decision,
+        action=PASS,
+        rule=SWITCH_RULE,
+        banned=False,
+        quota=None,
+        quotas=(),
+        shadow=(*decision.shadow, hit),
+        restriction="",
+    )

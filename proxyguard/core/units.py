@@ -42,6 +42,12 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
 
 
+def span_text(seconds: float) -> str:
+    """A length of time in words that say enough: `3 h 12 min`."""
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def size_text(size: int) -> str:
     """The shortest way to write a size."""
     for unit in ("GiB", "MiB", "KiB"):

@@ -15,6 +15,7 @@ from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.model import AllOf, AnyOf, Condition, InNetworks, Not, Policy, Test, rules_by_mode
+from proxyguard.restrictions.active import ActiveRestrictions
 
 
 class AcceptFilter:
@@ -26,10 +27,15 @@ class AcceptFilter:
         settings: Settings,
         policy: Policy,
         *,
+        active: ActiveRestrictions | None = None,
         on_refused: Callable[[Address, BanRecord, float], object] | None = None,
         clock: Callable[[], float] = CLOCK,
     ) -> None:
-        """`on_refused` is called with each client that is refused, the ban, and the time."""
+        """`active` says until when nothing acts.
+
+        `on_refused` is called with each client that is refused, the ban, and the time.
+        """
+        self._active = active or ActiveRestrictions()
         self._on_refused = on_refused
         self._store = store
         self._settings = settings
@@ -42,6 +48,10 @@ class AcceptFilter:
         allowing = (rule.when for rule, mode in rules if isinstance(rule.action, Allow) and mode is Mode.ENFORCE)
         return NetworkTable((network, 1) for when in allowing for network in named_networks(when))
 
+    def configure(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+
     def swap(self, allowed: NetworkTable) -> None:
         """Use the table of another policy from now on."""
         self._allowed = allowed
@@ -51,6 +61,8 @@ class AcceptFilter:
         if self._settings.mode is not Mode.ENFORCE:
             return False
         prefixes, now = self._settings.counting.prefixes, self._clock()
+        if now < self._active.shadow_until:
+            return False
         client, network = address.ban_keys(prefixes)
         ban = self._store.banned(client, now) or self._store.banned(network, now)
         if ban is None or not isinstance(ban.then, Drop) or self._allowed.find(address.number):

@@ -16,7 +16,19 @@ from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, PASS, STORE_RULE, Decision, EndTime, Mode, Quota, Reject, Tarpit
+from proxyguard.core.decision import (
+    DEFAULT_RULE,
+    FAILURE_RULE,
+    PASS,
+    STORE_RULE,
+    Decision,
+    EndTime,
+    Mode,
+    Quota,
+    Reject,
+    Tarpit,
+    recorded_only,
+)
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
@@ -88,8 +100,7 @@ class Guard:
         self._store = store
         self._metrics = metrics
         self._audit = audit
-        self._failure = FAILED_CLOSED if failure_mode is FailureMode.CLOSED else FAILED_OPEN
-        self._audit_passes = audit_passes
+        self.configure(failure_mode, audit_passes)
         self._accounts = accounts or AccountCache(Counting().accounts)
         self._tally = tally
         self._talkers = talkers
@@ -105,6 +116,11 @@ class Guard:
     def policies(self) -> Policies:
         """The policy in force."""
         return self._policies
+
+    def configure(self, failure_mode: FailureMode, audit_passes: float) -> None:
+        """What to do when a check fails, and which share of plain passes to record, from now on."""
+        self._failure = FAILED_CLOSED if failure_mode is FailureMode.CLOSED else FAILED_OPEN
+        self._audit_passes = audit_passes
 
     def swap(self, policies: Policies) -> None:
         """Put another policy in force for requests from now on."""
@@ -252,7 +268,7 @@ class Guard:
 
     def _ban(self, ruling: Ruling, now: float) -> None:
         order = ruling.ban
-        if order is not None:
+        if order is not None and not self._is_switched_off():
             self._store.ban(order.key, order.rule, order.reason, order.terms, now)
 
     def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
@@ -262,17 +278,24 @@ class Guard:
             self._metrics.internal_error("check", error)
         # The account header is hidden, and its value learned, whatever failed.
         forwarding = self._forwarding(self._policies.of(request.host), request, ())
-        return self._record_decision(Ticket(request, self._failure, self.reference(), started, forwarding))
+        decision = recorded_only(self._failure) if self._is_switched_off() else self._failure
+        return self._record_decision(Ticket(request, decision, self.reference(), started, forwarding))
+
+    def _is_switched_off(self) -> bool:
+        """Whether nothing acts at the moment."""
+        return self._clock() < self.restrictions.shadow_until
 
     def _ticket(self, found: Match, decision: Decision, started: float, outcome: Outcome | None = None) -> Ticket:
         policy, request = found.policy, found.request
+        if self.restrictions.shadow_until and self._is_switched_off():
+            decision = recorded_only(decision)
         forwarding = self._forwarding(policy, request, decision.quotas) if decision.forwards else None
         if decision.restriction or decision.quotas:
             ends = self._end_time(decision, found.now)
             if ends is not None:
                 decision = replace(decision, ends=ends)
         class_ = ""
-        if (policy.classes or policy.restricts) and found.decision is None:
+        if found.decision is None:
             class_ = self._observe_class(found, decision)
         later: tuple[Charge, ...] = ()
         if policy.settles and outcome is not None:
@@ -307,16 +330,16 @@ class Guard:
         return EndTime(now + wait, wait)
 
     def _observe_class(self, found: Match, decision: Decision) -> str:
-        """Count a request for its class and for the restrictions. Returns the class; empty: the rules define none."""
+        """Count a request for its class, and for restrictions, also those to come. Returns the class; empty: none is defined."""
         policy, request = found.policy, found.request
         class_ = ""
         if policy.classes:
             class_ = class_of(found.tags)
             self._metrics.classes[class_] += 1
+        client = request.account_key or policy.client_key(request)
         if class_ or policy.restricts:
-            client = request.account_key or policy.client_key(request)
             self.restrictions.observe(class_ or ANONYMOUS, client, decision)
-            self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, self._clock())
+        self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, self._clock())
         return class_
 
     def _record_decision(self, ticket: Ticket) -> Ticket:

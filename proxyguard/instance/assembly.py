@@ -77,7 +77,7 @@ def assemble(
         ban_hits.observe_connection(ban.key, now)
         talkers.observe_refused_connection(client, ban.rule)
 
-    accept_filter = AcceptFilter(store, settings, policy, on_refused=on_refused)
+    accept_filter = AcceptFilter(store, settings, policy, active=guard.restrictions, on_refused=on_refused)
     front = Front(
         settings, guard, counts, sockets=sockets, refuse_at_accept=accept_filter.refuses, http2_layer=Http2Layer,
         hop=_hop(settings, secret),

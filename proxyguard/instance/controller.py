@@ -6,7 +6,8 @@ One per instance, whatever the number of workers. Knows nothing of how workers a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,14 +15,18 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
 from proxyguard.instance.control.commands import ControlCommands
+from proxyguard.instance.control.pause_commands import PauseCommands
 from proxyguard.instance.control.promotion import Promotions
 from proxyguard.instance.control.restriction_commands import RestrictionCommands
 from proxyguard.instance.control.server import Command
 from proxyguard.instance.control.traffic_commands import TrafficCommands
+from proxyguard.instance.kept_tallies import KeptTallies, tally_file
+from proxyguard.instance.pause_controller import PauseController
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.restriction_controller import RestrictionController
+from proxyguard.instance.settings_reloader import ReadSettings, SettingsReloader
 from proxyguard.instance.signals import RELOAD, REOPEN
 from proxyguard.limits.stores.open import Backend
 from proxyguard.restrictions.override_file import OverrideFile
@@ -35,6 +40,9 @@ class Workers(Protocol):
 
     async def install(self, parts: list[bytes]) -> None:
         """Put the parts of a policy in force. Raises RulesRejected."""
+
+    async def apply(self, settings: Settings) -> None:
+        """Take over those settings that a running instance can."""
 
     async def broadcast(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """Send a command to every worker; returns the answers of those that answer within 2 seconds."""
@@ -64,35 +72,64 @@ class Controller:
         counts: Metrics,
         folder: Path,
         policy: PolicyTransfer,
+        read: ReadSettings | None = None,
     ) -> None:
-        """The workers start with `policy`."""
+        """The workers start with `policy`; `read` reads the settings again."""
         self._workers = workers
+        self.on_settings: Callable[[Settings], None] = lambda _: None
+        """Called when settings are taken over, beside the workers."""
         overrides = OverrideFile(settings.restrictions_file or folder / "orders")
-        shared = None if settings.store.url is None else SharedOverrides(books.store, books.saved)
+        is_kept = settings.store.url is not None or settings.store.snapshot is not None
+        shared = SharedOverrides(books.store, books.saved) if is_kept else None
+        survives = is_kept or settings.restrictions_file is not None
         self._reloader = Reloader(settings.rules, settings.mode, policy, workers.install, counts, kept=folder / "lists")
+        self._settings = SettingsReloader(settings, read, self._apply, self._reloader)
         self._restrictions = RestrictionController(self._reloader, overrides, workers.broadcast, counts, shared)
-        self._promotions = Promotions(self._reloader, workers.window, workers.forget, counts)
+        self._pauses = PauseController(self._reloader, overrides, workers.broadcast, counts, shared, survives=survives)
+        self._tallies = KeptTallies(
+            tally_file(settings), partial(workers.window, enforced_only=False), lambda: self._reloader.current.marks
+        )
+        self._promotions = Promotions(
+            self._reloader, self._window, workers.forget, counts, switched_since=lambda: self._pauses.switched_since
+        )
         counts.show(books.gauges())
         traffic = TrafficCommands(workers.broadcast)
-        commands = ControlCommands(books, BanKeys(secret, settings.counting.prefixes), self._reloader, traffic)
+        keys = BanKeys(secret, settings.counting.prefixes)
+        commands = ControlCommands(books, keys, self._reloader, traffic, self._settings)
         self.commands: Mapping[str, Command] = {
             **commands.commands,
             **self._promotions.commands,
             **RestrictionCommands(self._restrictions).commands,
             **traffic.commands,
+            **PauseCommands(self._pauses, self._reloader).commands,
         }
 
+    async def _window(self, *, enforced_only: bool) -> TallyWindow:
+        """What a watch looks at is of now; a report, and the evidence for a promotion, may be from before the start."""
+        return await (self._workers.window(enforced_only=True) if enforced_only else self._tallies.window())
+
+    async def _apply(self, settings: Settings) -> None:
+        self.on_settings(settings)
+        await self._workers.apply(settings)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings.current
+
     async def prepare(self) -> None:
-        """Find the restrictions that are on, and keep what lists hold, before any worker takes a request.
+        """Find what is paused and which restrictions are on, and keep what lists hold, before any worker takes a request.
 
         The store must have started.
         """
         await self._reloader.keep_lists()
+        await self._pauses.prepare()
         await self._restrictions.look_now()
 
     def status(self) -> dict[str, Any]:
         """The control plane's part of `status`."""
         return {
+            **self._pauses.status(),
             "reload": self._reloader.last,
             "restrictions": self._restrictions.status(),
             "promotions": self._promotions.status(),
@@ -100,14 +137,16 @@ class Controller:
 
     async def run_until(self, stop: asyncio.Event, signals: LoopSignals) -> None:
         """Watch files, promotions and restrictions until then. SIGHUP reloads rules and certificates, SIGUSR1 reopens logs."""
-        watched = (self._reloader, self._promotions, self._restrictions)
+        watched = (self._tallies, self._pauses, self._reloader, self._promotions, self._restrictions)
         watching = [asyncio.create_task(each.watch()) for each in watched]
         signals.run_on(RELOAD, self._hang_up)
         signals.run_on(REOPEN, self._workers.reopen_logs)
         await stop.wait()
         for task in watching:
             task.cancel()
+        await self._tallies.save()
 
     async def _hang_up(self) -> None:
         await self._workers.refresh_certificates()
+        await self._settings.reload()
         await self._reloader.reload_quietly()

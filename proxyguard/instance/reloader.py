@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import time, time_ns
@@ -79,6 +80,8 @@ class Reloader:
         self.shadowed: frozenset[str] = frozenset()
         """Rules held in shadow whatever their file says."""
         self.mode = mode
+        self.paused: frozenset[str] = frozenset()
+        """Rules that an operator has only record for a while."""
         self._install = install
         self._counts = counts
         self._poll_seconds = poll_seconds
@@ -195,6 +198,30 @@ class Reloader:
                 self._given = before
                 raise
 
+    async def pause(self, rules: frozenset[str]) -> None:
+        """Have these rules, and no others, in shadow for a while, without reading any file. Raises RulesRejected."""
+        async with self._busy:
+            before, self.paused = self.paused, rules
+            try:
+                await self._put_in_force(self._files_policy)
+            except RulesRejected:
+                self.paused = before
+                raise
+
+    async def install_again(self, mode: Mode) -> None:
+        """Put the rules in force again, for a process of this mode or with other settings of it. Raises RulesRejected."""
+        async with self._busy:
+            self._cancel_speculative()
+            before, files_policy = self.mode, self._files_policy
+            self.mode = mode
+            with working_thread():
+                again = await asyncio.to_thread(override, files_policy, mode, (), ())
+            try:
+                await self._put_in_force(again)
+            except RulesRejected:
+                self.mode = before
+                raise
+
     def release(self, rule: str) -> bool:
         """Let the rule's file decide its mode again, from the next reload on. Returns whether it was held."""
         held = rule in self.shadowed
@@ -235,9 +262,10 @@ class Reloader:
     async def _put_in_force(self, files_policy: PolicyTransfer) -> None:
         """Install the policy of the files, with what commands and roll-backs override in it."""
         policy = files_policy
-        if self.shadowed or self._given:
+        shadowed = self.shadowed | self.paused
+        if shadowed or self._given:
             with working_thread():
-                policy = await asyncio.to_thread(override, policy, self.mode, self.shadowed, self._given)
+                policy = await asyncio.to_thread(override, policy, self.mode, shadowed, self._given)
         await self._install(policy.parts)
         self._files_policy = files_policy
         self.current = policy.in_force
@@ -245,4 +273,4 @@ class Reloader:
 
     def _show_in_force(self) -> None:
         self._counts.policy = (self.current.digest, time())
-        self._counts.rules.update(self.current.counts)
+        self._counts.rules = Counter(self.current.counts)

@@ -13,6 +13,7 @@ from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
+from proxyguard.instance.settings_reloader import ReadSettings
 from proxyguard.instance.worker import Worker
 from proxyguard.limits.stores.open import open_backend
 
@@ -20,7 +21,7 @@ from proxyguard.limits.stores.open import open_backend
 class SingleProcess:
     """An instance whose only worker runs in this process."""
 
-    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
+    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings | None = None) -> None:
         """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
         self._books = open_backend(settings)
         self._worker = Worker(settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings))
@@ -33,6 +34,7 @@ class SingleProcess:
             self._worker.counts,
             self._folder,
             PolicyTransfer.of(loaded, settings.mode),
+            read,
         )
         self._worker.offer(self._controller.commands, self._controller.status)
 

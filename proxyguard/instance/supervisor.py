@@ -22,6 +22,7 @@ from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
+from proxyguard.instance.settings_reloader import ReadSettings
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import MemoryBackend, open_backend
@@ -37,7 +38,7 @@ INSTANCE_FAMILIES: Final = (
 class Supervisor:
     """An instance of several worker processes. Implements `control.server.Instance`."""
 
-    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes) -> None:
+    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings | None = None) -> None:
         self._settings = settings
         self._started = CLOCK()
         self._stopping = False
@@ -49,8 +50,9 @@ class Supervisor:
         self._store_server = (
             SharedStoreServer(self._pool.store_path, self._books.memory) if isinstance(self._books, MemoryBackend) else None
         )
-        self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy)
+        self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy, read)
         self._control = ControlServer(self, settings.admin, control_path(settings), settings.admin_hosts)
+        self._controller.on_settings = lambda found: self._control.configure(found.admin_hosts)
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
 
     @property
@@ -118,7 +120,7 @@ class Supervisor:
             "ready": self.ready,
             "uptime_seconds": round(CLOCK() - self._started, 1),
             "listen": list(self.addresses),
-            "mode": self._settings.mode,
+            "mode": self._controller.settings.mode,
             "policy": workers[0]["policy"] if workers else "",
             "rules": dict(self._counts.rules),
             **self._controller.status(),

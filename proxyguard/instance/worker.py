@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import pickle
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -87,6 +88,8 @@ class Worker:
             "reopen-logs": self._reopen,
             "hurry": self._hurry,
             "restrictions": self._switch_restrictions,
+            "shadow": self._switch_shadow,
+            "settings": self._apply_file,
             "restrictions-try": self._try_restriction,
         }
         self._report: Callable[[], dict[str, Any]] = dict
@@ -160,12 +163,20 @@ class Worker:
             replaced: list[Any] = [self.guard.policies]
             self.guard.swap(ready.policies)
             self._accept_filter.swap(ready.allowed)
-            for name, mark in self._shadow_marks.items():
-                if ready.shadow_marks.get(name, mark) != mark:
+            for name, mark in ready.shadow_marks.items():
+                if self._shadow_marks.get(name) != mark:
                     self._tally.forget(name, Mode.SHADOW)
             self._shadow_marks = ready.shadow_marks
             with working_thread():
                 await asyncio.to_thread(dismantle, replaced, yield_control)
+
+    async def apply(self, settings: Settings) -> None:
+        """Take over those settings that a running instance can; the rules are compiled with them at their next install."""
+        self.settings = settings
+        self.guard.configure(settings.failure_mode, settings.audit.passes)
+        self._accept_filter.configure(settings)
+        self._front.configure(settings)
+        self._control.configure(settings.admin_hosts)
 
     def _compile(self, parts: list[bytes]) -> _Ready:
         """Compile a policy from its parts. The policy itself is freed here, in the thread, not in the event loop."""
@@ -213,6 +224,12 @@ class Worker:
             raise CommandError(error.report) from error
         return {"digest": self.guard.policies.digest}
 
+    async def _apply_file(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Take over the settings that the supervisor wrote to its private folder."""
+        data = await asyncio.to_thread(Path(str(arguments["file"])).read_bytes)
+        await self.apply(pickle.loads(data).settings)  # noqa: S301 - written by our parent, mode 0600
+        return {}
+
     async def window(self, *, enforced_only: bool) -> TallyWindow:
         """The clients that shadow rules would have stopped, and those that enforced rules stopped."""
         return await self._tally.window(enforced_only=enforced_only)
@@ -249,6 +266,15 @@ class Worker:
             "refused": dict(restrictions.refused),
         }
 
+    async def _switch_shadow(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Until `until` (on the line, 0: no longer) decide and record only; those who are held in tarpits are let go."""
+        restrictions, now = self.guard.restrictions, CLOCK()
+        was_on = now < restrictions.shadow_until
+        restrictions.shadow_until = float(arguments["until"])
+        if now < restrictions.shadow_until and not was_on:
+            self._front.release_tarpits()
+        return {}
+
     async def _try_restriction(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """How many clients each allowance would have touched within the last hour."""
         recent, now = self.guard.restrictions.recent, CLOCK()
@@ -284,6 +310,6 @@ async def watch_clock() -> None:
 
 
 def shadow_marks(policy: Policy, mode: Mode) -> dict[str, int]:
-    """By name, a hash of what each rule in shadow looks at and would do. A rule whose hash changes is tallied anew."""
+    """By name, a hash of what each rule in shadow looks at and would do. A rule whose hash is new is tallied anew."""
     shadowed = (rule for rule, effective in rules_by_mode(policy, mode) if effective is Mode.SHADOW)
     return {rule.name: hash((rule.when, rule.limit, rule.action)) for rule in shadowed}

@@ -40,8 +40,8 @@ class Assignment:
     """Its parts, written by `write_parts`."""
     clock: float
     """The anchor of the instance's line; see `limits.clock`."""
-    restrictions: Path
-    """The arguments of the command `restrictions`, as JSON."""
+    standing: Path
+    """The arguments of the commands of `worker_pool.STANDING`, by command, as JSON."""
 
 
 async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.socket, ...], ready: int) -> None:
@@ -61,7 +61,8 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     await store.start()
     worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=sockets)
     worker.counts.show(store.gauges())
-    await worker.broadcast("restrictions", json.loads(assignment.restrictions.read_bytes()))
+    for name, arguments in json.loads(assignment.standing.read_bytes()).items():
+        await worker.broadcast(name, arguments)
     await worker.start()
     os.write(ready, b"1")
     os.close(ready)

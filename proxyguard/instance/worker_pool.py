@@ -51,6 +51,9 @@ HURRY_SECONDS: Final = 10.0
 INSTALL_SECONDS: Final = 300.0
 """Timeout of an install: the largest policy on a busy machine."""
 
+STANDING: Final = ("restrictions", "shadow")
+"""Commands whose last arguments hold for workers that start later, too."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -64,12 +67,12 @@ class WorkerPool:
         self._policy = folder / "policy"
         write_parts(self._policy, parts)
         self.store_path = folder / "store.sock"
+        self._secret = secret
         self._assignment = folder / "assignment"
-        self._assignment.touch(mode=0o600)
-        self._restrictions = folder / "restrictions"
-        self._restrictions.write_text('{"on": {}}')
-        assignment = Assignment(settings, secret, self.store_path, self._policy, CLOCK.anchor, self._restrictions)
-        self._assignment.write_bytes(pickle.dumps(assignment))
+        self._standing: dict[str, dict[str, Any]] = {}
+        self._standing_file = folder / "standing"
+        self._standing_file.write_text("{}")
+        self._assign(settings)
         self._installs = 0
         self._retired: list[Family] = []
         """The counters of workers that were replaced, as last known."""
@@ -121,15 +124,29 @@ class WorkerPool:
             fresh.replace(self._policy)
             self._installs += 1
 
+    async def apply(self, settings: Settings) -> None:
+        """Have every worker, and those that start later, take over settings."""
+        await asyncio.to_thread(self._assign, settings)
+        await self.answers("settings", {"file": str(self._assignment)})
+
+    def _assign(self, settings: Settings) -> None:
+        """Write what workers start with."""
+        fresh = self._folder / "assignment.new"
+        fresh.touch(mode=0o600)
+        assignment = Assignment(settings, self._secret, self.store_path, self._policy, CLOCK.anchor, self._standing_file)
+        fresh.write_bytes(pickle.dumps(assignment))
+        fresh.replace(self._assignment)
+
     async def broadcast(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """As `answers`, for commands that are sent every second: a worker that hangs delays the others for SOON_SECONDS only.
 
-        Workers that start from now on find the restrictions that are on in a file, before they take their first request.
+        Workers that start from now on find what STANDING commands said in a file, before they take their first request.
         """
-        if name == "restrictions":
-            fresh = self._folder / "restrictions.new"
-            fresh.write_text(json.dumps(arguments))
-            fresh.replace(self._restrictions)
+        if name in STANDING:
+            self._standing[name] = arguments
+            fresh = self._folder / "standing.new"
+            fresh.write_text(json.dumps(self._standing))
+            fresh.replace(self._standing_file)
 
         async def answer(process: WorkerProcess) -> dict[str, Any] | None:
             try:

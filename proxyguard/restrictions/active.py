@@ -42,6 +42,8 @@ class ActiveRestrictions:
         self.refused: Counter[str] = Counter()
         """Requests refused since they came on, by restriction."""
         self.recent = RequestHistory()
+        self.shadow_until = 0.0
+        """Until then (on the line) everything is decided and recorded, and nothing acts. 0: the switch is off."""
         self._on: dict[str, ActiveRestriction] = {}
         self._collateral: dict[str, _Collateral] = {}
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from proxyguard.policy.model import NOWHERE, Alarm, Restriction
 from proxyguard.restrictions.alarms import Signals, is_over
+from proxyguard.restrictions.pauses import Pause
 
 MIN_SEEN: Final = 20
 """Clients of a class that must have been seen before a share of them means anything."""
@@ -82,6 +83,8 @@ class Overrides:
     started: Mapping[str, Started] = field(default_factory=dict)
     ended: Mapping[str, Ended] = field(default_factory=dict)
     given: Mapping[str, GivenRestriction] = field(default_factory=dict)
+    paused: Mapping[str, Pause] = field(default_factory=dict)
+    """By the name of the rule, or `pauses.EVERYTHING`."""
 
     def start(self, name: str, since: float, until: float | None) -> Overrides:
         return replace(self, started={**self.started, name: Started(since, until)})
@@ -90,14 +93,22 @@ class Overrides:
         return replace(self, given={**self.given, name: order})
 
     def end(self, name: str, order: Ended) -> Overrides:
-        return Overrides(_without(self.started, name), {**self.ended, name: order}, _without(self.given, name))
+        return replace(
+            self, started=_without(self.started, name), ended={**self.ended, name: order}, given=_without(self.given, name)
+        )
+
+    def pause(self, name: str, order: Pause) -> Overrides:
+        return replace(self, paused={**self.paused, name: order})
 
     def ending(self, name: str) -> Ended | None:
         """The end that is in force, if no later order has taken its place."""
         return None if name in self.started or name in self.given else self.ended.get(name)
 
     def merged(self, others: Overrides) -> Overrides:
-        """With the orders of other instances: of a start and an end the later one counts, wherever it was given."""
+        """With the orders of other instances: of a start and an end the later one counts, wherever it was given.
+
+        What the others know of a pause counts whatever its time: it was put there by the same rule.
+        """
         started = _latest(self.started, others.started, attrgetter("since"))
         given = _latest(self.given, others.given, attrgetter("since"))
         ended = _latest(self.ended, others.ended, attrgetter("at"))
@@ -106,7 +117,7 @@ class Overrides:
                 del started[name]
             if name in given and given[name].since <= over.at:
                 del given[name]
-        return Overrides(started, ended, given)
+        return Overrides(started, ended, given, {**self.paused, **others.paused})
 
     def only(self, restrictions: Iterable[Restriction], now: float, ahead: float = 0.0) -> Overrides:
         """Without what can no longer matter: so that what is kept does not grow. Times as in `Monitor.look`."""
@@ -124,7 +135,8 @@ class Overrides:
             if name in known and order.identity == identity(known[name]) and now < until[name]
         }
         given = {name: order for name, order in self.given.items() if now < order.until}
-        kept = Overrides(started, ended, given)
+        paused = {name: order for name, order in self.paused.items() if now < order.kept}
+        kept = Overrides(started, ended, given, paused)
         return self if kept == self else kept
 
 

@@ -1,4 +1,4 @@
-"""What operators decided about restrictions, kept in a file: started, ended, and restrictions given by command alone.
+"""What operators decided, kept in a file: restrictions started, ended, and given by command alone; pauses of rules.
 
 Written whole and swapped in, so that a crash leaves the old or the new. Its times are those of the line, with a stamp of all
 clocks, so that a restart reads them as they were meant. Knows nothing of when a restriction is on.
@@ -14,6 +14,7 @@ from typing import Final
 
 from proxyguard.limits.clock import CLOCK, JITTER_SECONDS, ClockStamp, LineClock
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Overrides, Started
+from proxyguard.restrictions.pauses import Pause
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 
@@ -73,7 +74,11 @@ def _read(data: bytes, clock: LineClock) -> Overrides:
         str(name): GivenRestriction(float(since) + later, float(until) + later, dict(said))
         for name, (since, until, said) in plain["given"].items()
     }
-    return Overrides(started, ended, given)
+    paused = {
+        str(name): Pause(float(since) + later, float(until) + later, float(kept) + later, str(why), str(by))
+        for name, (since, until, kept, why, by) in plain.get("paused", {}).items()
+    }
+    return Overrides(started, ended, given, paused)
 
 
 def _write(path: Path, orders: Overrides, stamp: ClockStamp) -> None:
@@ -83,6 +88,7 @@ def _write(path: Path, orders: Overrides, stamp: ClockStamp) -> None:
         "started": {name: [order.since, order.until] for name, order in orders.started.items()},
         "ended": {name: [order.at, order.reason, order.identity] for name, order in orders.ended.items()},
         "given": {name: [order.since, order.until, order.plain] for name, order in orders.given.items()},
+        "paused": {name: [order.since, order.until, order.kept, order.why, order.by] for name, order in orders.paused.items()},
     }
     fresh = path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

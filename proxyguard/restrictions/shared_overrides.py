@@ -1,8 +1,8 @@
 """Overrides of restrictions that instances share, as notes in the store that they count in: one command is enough for all.
 
 One note holds the last order about a restriction, `override:NAME`: of a start and an end the later counts, wherever it was given.
-Each instance says in notes of its own how far its alarms have come, `alarm:NAME:INSTANCE`. Such a note is a lease: it ends with
-the instance that wrote it. Knows nothing of a store's workings.
+A pause is a note `pause:RULE`. Each instance says in notes of its own how far its alarms have come, `alarm:NAME:INSTANCE`. Such a
+note is a lease: it ends with the instance that wrote it. Knows nothing of a store's workings.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.monitor import NO_ALARMS, Ended, GivenRestriction, Overrides, Started
+from proxyguard.restrictions.pauses import MAX_SECONDS, Pause
 
 MAX_SHARED_GIVEN: Final = 40
 """Restrictions given by command that instances share: twice what one instance may give."""
@@ -49,9 +50,18 @@ class _Give(msgspec.Struct, tag="give", frozen=True):
     until: float
 
 
+class _Pause(msgspec.Struct, frozen=True):
+    """A `Pause` of so many seconds from the note's beginning; it is remembered until the note's end."""
+
+    seconds: float
+    why: str = ""
+    by: str = ""
+
+
 type _Order = _Start | _End | _Give
 
 _encode = msgspec.json.Encoder().encode
+_pause_decoder: msgspec.json.Decoder[_Pause] = msgspec.json.Decoder(_Pause)
 _decoder: msgspec.json.Decoder[_Order] = msgspec.json.Decoder(_Start | _End | _Give)
 
 
@@ -87,6 +97,11 @@ class SharedOverrides:
         """Share an end, or a roll-back."""
         return self._put(restriction.name, _End(order.reason, order.identity), CLOCK.line(restriction.until), order.at)
 
+    def pause(self, name: str, order: Pause) -> bool:
+        """Share a pause, or that one is over."""
+        text = _encode(_Pause(order.until - order.since, order.why, order.by)).decode()
+        return self._store.put_note(f"pause:{name}", text, order.kept, order.since)
+
     def alarm(self, name: str, step: int | None, now: float) -> None:
         """Say how far an alarm of this instance has come, or (None) that it is over. To be repeated while it is on."""
         prefix = f"alarm:{name}:"
@@ -104,6 +119,7 @@ class SharedOverrides:
         started: dict[str, Started] = {}
         ended: dict[str, Ended] = {}
         given: dict[str, GivenRestriction] = {}
+        paused: dict[str, Pause] = {}
         alarms: dict[str, int] = {}
         for note in self._store.notes(now):
             kind, _, name = note.name.partition(":")
@@ -111,6 +127,10 @@ class SharedOverrides:
                 name, _, instance = name.rpartition(":")
                 if instance != self._instance and note.text.isdecimal():
                     alarms[name] = max(alarms.get(name, 0), int(note.text))
+            elif kind == "pause":
+                said = _pause(note.text)
+                if said is not None:
+                    paused[name] = Pause(note.since, note.since + min(said.seconds, MAX_SECONDS), note.until, said.why, said.by)
             elif kind == "override":
                 match _order(note.text):
                     case _Start():
@@ -119,7 +139,7 @@ class SharedOverrides:
                         ended[name] = Ended(note.since, reason, identity)
                     case _Give(plain) if plain.get("name") == name:
                         given[name] = GivenRestriction(note.since, note.until, plain)
-        return CollectedOverrides(Overrides(started, ended, given), alarms)
+        return CollectedOverrides(Overrides(started, ended, given, paused), alarms)
 
     def _put(self, name: str, order: _Order, until: float, now: float) -> bool:
         """One that is over already needs no room."""
@@ -130,5 +150,13 @@ def _order(text: str) -> _Order | None:
     """An order as another instance wrote it; None for anything else."""
     try:
         return _decoder.decode(text)
+    except msgspec.DecodeError:
+        return None
+
+
+def _pause(text: str) -> _Pause | None:
+    """As `_order`."""
+    try:
+        return _pause_decoder.decode(text)
     except msgspec.DecodeError:
         return None

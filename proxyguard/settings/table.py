@@ -24,7 +24,6 @@ from proxyguard.settings.kinds import (
     HEALTH_CHECK,
     NETWORKS,
     PATH,
-    PATHS,
     RULES,
     SECRET,
     SERVER_NAME,
@@ -37,6 +36,7 @@ from proxyguard.settings.kinds import (
     UPSTREAM_REUSE,
 )
 from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
+from proxyguard.settings.reading_kinds import PATHS
 
 PREFIX: Final = "PROXYGUARD_"
 
@@ -50,18 +50,27 @@ _SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `attribute` is its dotted place in Settings; empty when several settings make one value."""
+    """One setting. `attribute` is its dotted place in Settings; empty when several settings make one value.
+
+    `reload`: a running instance takes it over when it is reloaded; otherwise it needs a restart.
+    """
 
     path: str
     attribute: str
     kind: Kind
     about: str
     from_environment: bool = True
+    reload: bool = False
 
     @property
     def variable(self) -> str:
         """The environment variable, `PROXYGUARD_BOUNDS_HEAD_TIMEOUT` for `bounds.head_timeout`."""
         return PREFIX + self.path.replace(".", "_").upper()
+
+    @property
+    def reload_text(self) -> str:
+        """Whether a reload takes it over, in the reference: of sites their `rule_sets` and `paths` are."""
+        return "in part" if self.path == "sites" else "yes" if self.reload else "no"
 
     @property
     def default(self) -> str:
@@ -112,7 +121,7 @@ SETTINGS: Final = (
     Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
     Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
         "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
-        "listens on always may."),
+        "listens on always may.", reload=True),
     Setting("control", "control", PATH,
         "Unix socket for commands on the running instance. Default: named after the admin port, in `/run/proxyguard`, "
         "`$XDG_RUNTIME_DIR/proxyguard` or `proxyguard-UID` in the temporary directory."),
@@ -141,12 +150,13 @@ SETTINGS: Final = (
     Setting("rules", "rules", RULES,
         "The folder of rule files, or `bundled`: those that come with proxyguard. (`./bundled` is a folder of that name.)"),
     Setting("paths", "paths", PATHS,
-        "How the servers read paths, for rules and keys alike: a kind of server, or a mapping of what makes no difference."),
+        "How the servers read paths, for rules and keys alike: a kind of server, or a mapping of what makes no difference.",
+        reload=True),
     Setting("method_override", "method_override", TRUTH,
         "Whether `X-HTTP-Method-Override` and its kin pass. Rules then see the method that they name."),
-    Setting("mode", "mode", MODE, "The most that any rule may do; `shadow` records and never acts."),
+    Setting("mode", "mode", MODE, "The most that any rule may do; `shadow` records and never acts.", reload=True),
     Setting("failure_mode", "failure_mode", word(FailureMode),
-        "If proxyguard itself fails to evaluate a request: forward it (`open`) or answer 503 (`closed`)."),
+        "If proxyguard itself fails to evaluate a request: forward it (`open`) or answer 503 (`closed`).", reload=True),
     Setting("trust.proxies", "trust.proxies", NETWORKS,
         "Peers that may say who the client is. Nobody else's forwarding headers are believed."),
     Setting("trust.header", "trust.header", HEADER,
@@ -185,11 +195,11 @@ SETTINGS: Final = (
         "For a TLS handshake; then a close."),
     Setting("bounds.client_hello_size", "bounds.client_hello_bytes", size(1024, 64 * 1024),
         "The first message of a TLS handshake; then a close."),
-    Setting("bounds.head_size", "bounds.head_bytes", size(1024, 1024 * 1024), "Request line and headers; then 431."),
-    Setting("bounds.field_size", "bounds.field_bytes", size(256, 256 * 1024), "One header with its name; then 431."),
-    Setting("bounds.header_count", "bounds.header_count", whole(8, 1000), "Headers of a request; then 431."),
-    Setting("bounds.target_size", "bounds.target_bytes", size(256, 256 * 1024), "Path and query; then 414."),
-    Setting("bounds.body_size", "bounds.body_bytes", size(0, 1024 * GIB, "unlimited"), "A request body; then 413."),
+    Setting("bounds.head_size", "bounds.head_bytes", size(1024, 1024 * 1024), "Request line and headers; then 431.", reload=True),
+    Setting("bounds.field_size", "bounds.field_bytes", size(256, 256 * 1024), "One header with its name; then 431.", reload=True),
+    Setting("bounds.header_count", "bounds.header_count", whole(8, 1000), "Headers of a request; then 431.", reload=True),
+    Setting("bounds.target_size", "bounds.target_bytes", size(256, 256 * 1024), "Path and query; then 414.", reload=True),
+    Setting("bounds.body_size", "bounds.body_bytes", size(0, 1024 * GIB, "unlimited"), "A request body; then 413.", reload=True),
     Setting("bounds.connections", "bounds.connections", whole(1, 1_000_000),
         "Connections of all clients together; then new ones wait or are closed."),
     Setting("bounds.connections_per_network", "bounds.connections_per_network", whole(1, 1_000_000),
@@ -205,7 +215,7 @@ SETTINGS: Final = (
     Setting("bounds.upstream_queue_timeout", "bounds.upstream_queue_seconds", TIMEOUT,
         "How long each of them waits; then 503."),
     Setting("bounds.requests_per_connection", "bounds.requests_per_connection", whole(1, 1_000_000_000),
-        "Then the connection is closed after the response."),
+        "Then the connection is closed after the response.", reload=True),
     Setting("bounds.buffer_size", "bounds.buffer_bytes", size(4 * 1024, 64 * 1024 * 1024),
         "Held per direction of a connection before the other side has to wait."),
     Setting("bounds.http2_streams", "bounds.http2_streams", whole(1, 10_000),
@@ -241,12 +251,12 @@ SETTINGS: Final = (
     Setting("refusal_page.template", "refusal_page.template", FILE,
         "A template of your own (Jinja) instead of the bundled page."),
     Setting("tarpit.connections", "tarpit.connections", whole(0, 1_000_000),
-        "Clients held at once; beyond that a tarpit is a reject."),
-    Setting("tarpit.per_network", "tarpit.per_network", whole(0, 1_000_000), "The same for one client network."),
+        "Clients held at once; beyond that a tarpit is a reject.", reload=True),
+    Setting("tarpit.per_network", "tarpit.per_network", whole(0, 1_000_000), "The same for one client network.", reload=True),
     Setting("tarpit.hold", "tarpit.hold_seconds", duration(1, 3600),
-        "The longest that any tarpit holds a client, whatever its rule says."),
+        "The longest that any tarpit holds a client, whatever its rule says.", reload=True),
     Setting("tarpit.bytes_per_connection", "tarpit.bytes_per_connection", size(64, 16 * 1024 * 1024),
-        "The most that one tarpit sends."),
+        "The most that one tarpit sends.", reload=True),
     Setting("counting.keys", "counting.keys", whole(1000, 100_000_000),
         "Keys of limits kept at once; about 140 bytes each."),
     Setting("counting.bans", "counting.bans", whole(100, 10_000_000), "Bans kept at once."),
@@ -274,7 +284,7 @@ SETTINGS: Final = (
         "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts."),
     Setting("audit.path", "audit.path", AUDIT_PATH, "The audit log; `-` is standard output."),
     Setting("audit.passes", "audit.passes", SHARE,
-        "The share of plain passes that is recorded; everything else always is, but for floods."),
+        "The share of plain passes that is recorded; everything else always is, but for floods.", reload=True),
     Setting("audit.refusals_per_second", "audit.refusals_per_second", whole(10, 1_000_000),
         "Refusals recorded one by one. Those beyond are summed: a record a second for each rule."),
     Setting("workers", "workers", whole(1, 256), "Processes that share the port."),

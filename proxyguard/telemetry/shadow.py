@@ -29,6 +29,9 @@ RECENT_SECONDS: Final = 3600.0
 MAX_RULES: Final = 128
 """Rules with a tally of their own in a mode, about 200 KiB each when all buckets are full; hits of further ones are not kept."""
 
+MAX_BEGUN: Final = 20_000
+"""Rules of which it is known since when they are tallied; more than a policy has in shadow."""
+
 TOP: Final = 16
 """Networks and clients named per bucket, the busiest (space-saving: a newcomer takes the place and the count of the least)."""
 
@@ -149,6 +152,12 @@ class TallyWindow:
     """Those of the last hour."""
     left_out: int = 0
     """Hits of rules beyond MAX_RULES."""
+    begun: dict[str, float] = field(default_factory=dict)
+    """Shadow rules that are tallied only since later, because they changed or were not in shadow before."""
+
+    def since_of(self, rule: str) -> float:
+        """Since when a shadow rule is tallied."""
+        return max(self.since, self.begun.get(rule, 0.0))
 
     def as_data(self) -> dict[str, Any]:
         """Plain data for `joined`."""
@@ -159,6 +168,7 @@ class TallyWindow:
             "seen": self.seen.as_data(),
             "seen_recently": self.seen_recently.as_data(),
             "left_out": self.left_out,
+            "begun": self.begun,
         }
 
     @classmethod
@@ -167,13 +177,27 @@ class TallyWindow:
         whole = cls(0.0, {}, {}, Distinct(), Distinct())
         for data in several:
             whole.since = max(whole.since, data["since"])
-            whole.left_out += data["left_out"]
-            whole.seen.join(Distinct.from_data(data["seen"]))
-            whole.seen_recently.join(Distinct.from_data(data["seen_recently"]))
-            for mine, theirs in ((whole.shadow, data["shadow"]), (whole.enforce, data["enforce"])):
-                for rule, hits in theirs.items():
-                    mine.setdefault(rule, Hits()).join(Hits.from_data(hits))
+            whole._add(data)
+            for rule, at in data["begun"].items():
+                whole.begun[rule] = max(at, whole.begun.get(rule, 0.0))
         return whole
+
+    def add_earlier(self, data: dict[str, Any], same: Iterable[str], others: Iterable[str]) -> None:
+        """Add what was tallied before the last start: of the `same` shadow rules as then, not of `others` that are in shadow."""
+        kept, began = set(same), self.since
+        self.begun = {rule: max(began, self.begun.get(rule, 0.0)) for rule in others} | {
+            rule: data["begun"].get(rule, data["since"]) for rule in kept
+        }
+        self._add({**data, "shadow": {rule: hits for rule, hits in data["shadow"].items() if rule in kept}})
+        self.since = min(began, data["since"])
+
+    def _add(self, data: dict[str, Any]) -> None:
+        self.left_out += data["left_out"]
+        self.seen.join(Distinct.from_data(data["seen"]))
+        self.seen_recently.join(Distinct.from_data(data["seen_recently"]))
+        for mine, theirs in ((self.shadow, data["shadow"]), (self.enforce, data["enforce"])):
+            for rule, hits in theirs.items():
+                mine.setdefault(rule, Hits()).join(Hits.from_data(hits))
 
 
 class Tally:
@@ -187,6 +211,7 @@ class Tally:
         self._hits: dict[Mode, dict[str, dict[int, Hits]]] = {Mode.SHADOW: {}, Mode.ENFORCE: {}}
         self._seen: dict[int, Distinct] = {}
         self._left_out = 0
+        self._begun: dict[str, float] = {}
         self._known: dict[int, _Client] = {}
 
     def observe(self, client: Address, class_: str, decision: Decision) -> None:
@@ -207,6 +232,11 @@ class Tally:
     def forget(self, rule: str, mode: Mode) -> None:
         """Drop the tally of a rule in a mode: the rule has changed, or a watch over it begins."""
         self._hits[mode].pop(rule, None)
+        if mode is Mode.SHADOW:
+            self._begun.pop(rule, None)
+            if len(self._begun) >= MAX_BEGUN:
+                del self._begun[next(iter(self._begun))]  # of the others, it is the one that changed longest ago
+            self._begun[rule] = self._clock()
 
     async def window(self, *, enforced_only: bool = False) -> TallyWindow:
         """The last 24 hours; `enforced_only` leaves out shadow rules and all that was seen before the last hour.
@@ -230,6 +260,7 @@ class Tally:
             seen=seen,
             seen_recently=seen_recently,
             left_out=self._left_out,
+            begun={} if enforced_only else dict(self._begun),
         )
 
     def _count(self, mode: Mode, rule: str, now: float, known: _Client, *, is_protected: bool) -> None:

@@ -39,7 +39,7 @@ class Instance:
         self.books = MemoryBackend(Settings())
         self.store = self.books.memory
         reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
-        commands = ControlCommands(self.books, BanKeys(b"secret", Prefixes()), reloader, self)
+        commands = ControlCommands(self.books, BanKeys(b"secret", Prefixes()), reloader, self, reloader)
         self.commands: Mapping[str, Command] = commands.commands
 
     async def whose(self, pseudonym: str) -> str | None:

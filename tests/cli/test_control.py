@@ -41,13 +41,78 @@ REPORT: dict[str, Any] = {
     ],
 }  # fmt: skip
 
+PAUSE = {"since": 1_700_000_000.0, "until": 1_700_000_000.0, "by": "anna@web", "why": "x", "saved": True}
+
 ANSWERS: dict[str, dict[str, Any]] = {
     "status": STATUS,
     "reload": {"result": "applied", "time": 1.0, "digest": "3f7ab1c09d2e55aa"},
     "shadow-report": REPORT,
-    "promote": {"rule": "no-curl", "file": "rules/a.yaml:6", "lines": ["nobody"], "watch_seconds": 3600.0},
+    "promote": {"rule": "no-curl", "file": "rules/a.yaml:6", "lines": ["nobody"], "watch_seconds": 3600.0, "watch": "watched"},
+    "shadow-on": {**PAUSE, "survives": True},
+    "shadow-off": {"was_on": True, "paused": ["no-curl"], "saved": True, "survives": True},
+    "pause": {**PAUSE, "rules": ["a", "b"], "allowing": ["a"], "quiet": {"b": "shadow"}, "survives": False},
+    "resume": {"rules": ["a"], "switched_off": True, "saved": False, "survives": True},
     "demote": {"rule": "no-curl", "file": "", "trouble": "rules/a.yaml:6: the file cannot be written"},
 }
+
+
+SWITCHED = [
+    (
+        ("shadow", "on", "--for", "1h", "--why", "x"),
+        {"seconds": 3600.0, "why": "x", "by": "anna"},
+        (
+            "nothing acts until 2023-11-14 22:13:20 UTC: everything is decided and recorded, and passes\n"
+            "  sooner: proxyguard shadow off; what would have been stopped: proxyguard shadow report\n"
+        ),
+    ),
+    (("shadow", "off"), None, "rules act again\n  still paused: no-curl (proxyguard resume --all)\n"),
+    (
+        ("pause", "a", "b"),
+        {"rules": ["a", "b"], "seconds": 1800.0, "why": "", "by": "anna"},
+        (
+            "paused until 2023-11-14 22:13:20 UTC: a, b\n"
+            "  a is an allow rule: what it let through meets the other rules meanwhile\n"
+            "  b did not act anyway: its mode is shadow\n"
+            "  it ends with this instance: one of the settings store.url, store.snapshot or restrictions.file would keep it\n"
+        ),
+    ),
+    (
+        ("resume", "a"),
+        {"rules": ["a"], "all": False},
+        (
+            "no longer paused: a\n  nothing acts all the same: proxyguard shadow off\n"
+            "  in force here, but not on the disk or not known to the shared store yet: the log says which\n"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent", "said"), SWITCHED, ids=lambda each: " ".join(each) if isinstance(each, tuple) else ""
+)
+def test_pauses_are_asked_for_and_told(
+    played: list[Any], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], sent: dict[str, Any] | None, said: str
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "anna")
+    monkeypatch.setattr(
+        "proxyguard.cli.running_instance.call_instance", lambda _c, _s, name, given=None: _answer(played, name, given)
+    )
+    result = run(*arguments)
+    assert (result.exit_code, result.output) == (0, said)
+    assert [asked for _, asked in played] == [sent]
+
+
+def _answer(played: list[Any], name: str, given: Any) -> Any:
+    played.append((name, given))
+    return ANSWERS[name]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("shadow", "on", "--for", "2d"), ("shadow", "on", "--for", "x"), ("resume",), ("resume", "a", "--all"), ("pause",)],
+)
+def test_a_pause_that_makes_no_sense_exits_with_2(arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
 
 
 @pytest.fixture
@@ -109,12 +174,12 @@ def test_the_shadow_report_is_a_table_of_networks(played: list[Any]) -> None:
         (
             ("promote", "no-curl", "--max-share", "0.5%", "--watch", "2h"),
             {"rule": "no-curl", "max_share": 0.005, "watch_seconds": 7200.0, "force": False, "dry_run": False},
-            "no-curl acts from now on (rules/a.yaml:6)\n  nobody\n  watched for 2h: proxyguard status tells\n",
+            "no-curl acts from now on (rules/a.yaml:6)\n  nobody\n  watched\n",
         ),
         (
             ("promote", "no-curl", "--watch", "0s", "--force"),
             {"rule": "no-curl", "max_share": 0.01, "watch_seconds": 0.0, "force": True, "dry_run": False},
-            "no-curl acts from now on (rules/a.yaml:6)\n  nobody\n",
+            "no-curl acts from now on (rules/a.yaml:6)\n  nobody\n  watched\n",
         ),
         (
             ("demote", "no-curl"),

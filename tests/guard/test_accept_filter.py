@@ -26,6 +26,7 @@ from proxyguard.policy.model import (
     Text,
     TextKind,
 )
+from proxyguard.restrictions.active import ActiveRestrictions
 
 CLIENT = Address.parse("192.0.2.7")
 ROBOTS = Test(Field(FieldKind.PATH), Text(TextKind.EQUAL, (b"/robots.txt",)))
@@ -80,3 +81,12 @@ def test_a_reload_takes_the_allow_rules_along() -> None:
     keeper = doorman(Drop(), policy(OFFICE))
     keeper.swap(keeper.table(policy(None)))
     assert keeper.refuses(CLIENT)
+
+
+def test_nobody_is_refused_at_accept_while_nothing_acts() -> None:
+    store, active = MemoryStore(), ActiveRestrictions()
+    store.ban(f"client:{CLIENT.client_key()}", "flood", "", BanTerms(60.0, Drop()), 1000.0)
+    for until, refused in ((1031.0, False), (1030.0, True)):
+        active.shadow_until = until
+        accept = AcceptFilter(store, Settings(), policy(None), active=active, clock=lambda: 1030.0)
+        assert accept.refuses(CLIENT) is refused

@@ -23,6 +23,7 @@ from proxyguard.limits.stores.store import Outcome, StoreUnavailable
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.model import AccountSource, Field, FieldKind, Policy, Rule, RuleSet, Test, Text, TextKind
 from proxyguard.policy.sites import HostTable, Policies
+from proxyguard.restrictions.history import Allowance, PathText, Tried
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.metrics import Metrics
 from tests.late_store import LateStore
@@ -231,3 +232,59 @@ def test_a_failed_check_still_hides_the_account_header_and_learns_from_it(tmp_pa
     assert ticket.forwarding.on_hidden_value is not None
     ticket.forwarding.on_hidden_value(b"member")
     assert bench.ask(b"/signup").request.account == b"member"
+
+
+def test_who_asked_for_what_is_remembered_before_any_class_or_restriction_exists(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for target in (b"/posts/1", b"/posts/2", b"/posts/3", b"/", b"/robots.txt"):
+        bench.ask(target)
+    recent = bench.guard.restrictions.recent
+    posts = Allowance("anonymous", 2.0, 2.0, (PathText(b"/posts/"),))
+    assert recent.try_out(posts, bench.now) == Tried(seen=1, touched=1)
+    assert recent.try_out(Allowance("anonymous", 4.0, 4.0), bench.now) == Tried(seen=1, touched=0)
+
+
+def test_while_nothing_acts_everything_passes_and_the_record_says_what_would_have_been_done(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.guard.restrictions.shadow_until = 1010.0
+    for target in (b"/secret", b"/robots.txt", b"/shadowed", *[b"/signup"] * 4):
+        ticket = bench.ask(target)
+        assert ticket.decision.forwards
+        bench.guard.settle(ticket, Served(status=200))
+    bench.now = 1010.0
+    assert [bench.ask(target).decision.name for target in (b"/secret", b"/", b"/signup", b"/")] == [
+        "reject",
+        "pass",
+        "ban",
+        "ban",
+    ]
+    assert [(r["rule"], r["action"], r["mode"], r["status"], r["shadow"], r["reason"]) for r in bench.records()][:4] == [
+        ("shadow-switch", "pass", "shadow", 200, ["reject by no-secret"], "Nobody may."),
+        ("robots", "allow", "enforce", 200, [], ""),
+        ("default", "pass", "shadow", 200, ["reject by maybe"], ""),
+        ("shadow-switch", "pass", "shadow", 200, ["ban by flood"], ""),
+    ]
+    assert bench.metrics.decisions["shadow-switch", "pass", "enforce"] == 3
+    assert bench.metrics.decisions["flood", "ban", "shadow"] == 2
+
+
+def test_a_ban_of_before_does_not_act_while_nothing_does(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for _ in range(3):
+        bench.ask(b"/signup")
+    assert bench.ask(b"/").decision.banned
+    bench.guard.restrictions.shadow_until = 1010.0
+    ticket = bench.ask(b"/")
+    assert (ticket.decision.name, ticket.decision.rule, ticket.decision.banned) == ("pass", "shadow-switch", False)
+    assert [(hit.action, hit.rule) for hit in ticket.decision.shadow] == [("ban", "flood")]
+
+
+@pytest.mark.parametrize("mode", FailureMode)
+def test_a_fault_of_ours_refuses_nobody_while_nothing_acts(tmp_path: Path, mode: FailureMode) -> None:
+    class Broken(MemoryStore):
+        def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
+            raise RuntimeError
+
+    bench = Bench(tmp_path, store=Broken(), mode=mode)
+    bench.guard.restrictions.shadow_until = 1010.0
+    assert bench.ask(b"/").decision.forwards

@@ -425,3 +425,32 @@ def test_what_is_the_same_is_not_called_reloaded(rules: Path, caplog: pytest.Log
     with caplog.at_level("INFO"):
         asyncio.run(run())
     assert "rules read again, and are the same, digest" in caplog.messages[-1]
+
+
+def test_rules_are_counted_anew_with_each_reload(rules: Path) -> None:
+    installed = Installed()
+    in_force = installed.reloader(rules)
+
+    async def run() -> None:
+        for turn in range(100):
+            await in_force.pause(frozenset({"no-curl"} if turn % 2 else ()))
+
+    asyncio.run(run())
+    assert dict(installed.metrics.rules) == {"enforce": 0, "shadow": 1, "off": 0}
+    [samples] = [samples for name, _, _, samples in installed.metrics.snapshot() if name == "rules"]
+    assert [(labels[0][1], value) for _, labels, value in samples] == [("enforce", 0), ("shadow", 1), ("off", 0)]
+
+
+def test_a_paused_rule_is_in_shadow_until_it_is_not_paused_whatever_is_reloaded(rules: Path) -> None:
+    installed = Installed()
+
+    async def run() -> None:
+        reloader = installed.reloader(rules)
+        await reloader.hold_in_shadow("no-curl")
+        await reloader.pause(frozenset({"no-curl"}))
+        reloader.release("no-curl")
+        await reloader.reload()
+        await reloader.pause(frozenset())
+
+    asyncio.run(run())
+    assert [modes["no-curl"].value for modes in installed.modes] == ["shadow", "shadow", "shadow", "enforce"]

@@ -163,6 +163,19 @@ class Front:
         """When the certificates end that are served, the first first, in Unix seconds."""
         return self._certificates.ends() if self._certificates is not None else []
 
+    def configure(self, settings: Settings) -> None:
+        """Go by these bounds from the next connection on, and by this budget of tarpits from the next one on."""
+        self._settings = settings
+        if self._runtime is not None:
+            services = self._runtime.services
+            services.settings, services.bounds = settings, settings.bounds
+            services.dripper.budget = settings.tarpit
+
+    def release_tarpits(self) -> None:
+        """Let every client go that is held in a tarpit."""
+        if self._runtime is not None:
+            self._runtime.services.dripper.release_all()
+
     def stats(self) -> dict[str, int]:
         """What is held at the moment."""
         runtime = self._runtime

@@ -11,6 +11,7 @@ from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
+from proxyguard.instance.settings_reloader import SettingsReloader
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import Backend
 from proxyguard.limits.stores.store import OPERATOR, BanRecord, BanTerms
@@ -37,10 +38,11 @@ class Known(Protocol):
 class ControlCommands:
     """The commands about bans and reloads, of one instance."""
 
-    def __init__(self, books: Backend, keys: BanKeys, reloader: Reloader, known: Known) -> None:
+    def __init__(self, books: Backend, keys: BanKeys, reloader: Reloader, known: Known, settings: SettingsReloader) -> None:
         self._books = books
         self._store = books.store
         self._reloader = reloader
+        self._settings = settings
         self._keys = keys
         self._known = known
         self.commands: dict[str, Command] = {
@@ -51,13 +53,19 @@ class ControlCommands:
         }
 
     async def _reload(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        """Reload rules and settings. What is wrong with one does not hold up the other; either way it is an error."""
+        settings = await self._settings.reload()
         try:
-            return await self._reloader.reload()
+            answer = {**await self._reloader.reload(), "settings": settings, "notes": settings_lines(settings)}
         except RulesRejected as error:
-            raise CommandError(error.report) from error
+            raise CommandError("\n".join((error.report.rstrip(), RULES_REFUSED, *settings_lines(settings)))) from error
         except Exception as error:
             logger.exception("reloading the rules failed; those of before stay in force")
             raise CommandError(f"reloading failed through a fault of ours: {error!r}; the log has more") from error
+        if settings["report"]:
+            rules = f"the rules are in force, digest {answer['digest'][:12]}"
+            raise CommandError("\n".join((*settings_lines(settings), rules)))
+        return answer
 
     async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         bans = [shown_ban(record) for record in self._store.bans(CLOCK())]
@@ -105,6 +113,19 @@ class ControlCommands:
             return self._keys.of(named, self._reloader.current.banned_by)
         except NoBanKey as error:
             raise CommandError(str(error)) from error
+
+
+RULES_REFUSED: Final = "not applied: the rules of before stay in force"
+
+
+def settings_lines(settings: dict[str, Any]) -> list[str]:
+    """What became of changed settings, in lines for the operator; none when none changed."""
+    if settings["report"]:
+        return [settings["report"].rstrip(), "not applied: the settings of before stay in force"]
+    lines = [f"settings in force: {', '.join(settings['applied'])}"] if settings["applied"] else []
+    if settings["restart"]:
+        lines.append(f"settings NOT applied, restart needed for: {', '.join(settings['restart'])}")
+    return lines
 
 
 def shown_ban(record: BanRecord) -> dict[str, Any]:

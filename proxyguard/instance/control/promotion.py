@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import name_hint
+from proxyguard.core.units import duration_text, span_text
 from proxyguard.instance.control.mode_edit import Edited, EditError, write_back
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
@@ -23,12 +24,18 @@ from proxyguard.instance.loader_process import run_child
 from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.metrics import Metrics
-from proxyguard.telemetry.shadow import Hits, TallyWindow
+from proxyguard.telemetry.shadow import STOPPING, Hits, TallyWindow
 
 MAX_SHARE: Final = 0.01
 """The default of the share of protected clients that a promoted rule may stop."""
 
 WATCH_SECONDS: Final = 3600.0
+
+MIN_SECONDS: Final = 900.0
+"""A rule must have been tallied in shadow for so long before its tally says anything; --force does without."""
+
+MIN_QUIET_SECONDS: Final = 3600.0
+"""The same for a rule that would have stopped nobody: it may be one that the traffic of the hour has nothing for."""
 
 LOOK_SECONDS: Final = 2.0
 """Between checks of watched rules."""
@@ -65,27 +72,28 @@ class Watch:
     max_share: float
 
 
-def judge(window: TallyWindow, rule: str, max_share: float) -> PromotionVerdict:
-    """Whether promoting a rule would newly stop more than `max_share` of the protected clients seen."""
-    hits = window.shadow.get(rule, Hits())
-    effect = f"in shadow it would have stopped {hits.requests} requests of {hits.clients.count()} clients"
-    if not hits.requests:
-        return PromotionVerdict(allowed=True, lines=(f"{effect}: there is nothing yet to judge it by",))
+def judge(window: TallyWindow, rule: str, max_share: float, now: float) -> PromotionVerdict:
+    """Whether promoting a rule would newly stop more than `max_share` of the protected clients seen, as far as can be told."""
+    hits, age = window.shadow.get(rule, Hits()), max(0.0, now - window.since_of(rule))
+    lines = [f"in shadow it would have stopped {hits.requests} requests of {hits.clients.count()} clients in {span_text(age)}"]
     seen = window.seen.count()
-    if not seen:
-        return PromotionVerdict(
-            allowed=False,
-            lines=(
-                effect,
-                "whether people are among them cannot be told: no request of a class other than anonymous was seen",
-                "hint: define classes (such as signed-in) in a rule file, or look at `proxyguard shadow report` and use --force",
-            ),
-        )
-    share = hits.protected.count() / seen
-    lines = (effect, f"{hits.protected.count()} of {seen} clients of protected classes ({share:.1%}; allowed {max_share:.1%})")
-    if share <= max_share:
-        return PromotionVerdict(allowed=True, lines=lines)
-    return PromotionVerdict(allowed=False, lines=(*lines, *suspects(hits), "hint: make the rule narrower, or use --force"))
+    if hits.requests and not seen:
+        lines += [
+            "whether people are among them cannot be told: no request of a class other than anonymous was seen",
+            "hint: define classes (such as signed-in) in a rule file, or look at `proxyguard shadow report` and use --force",
+        ]
+        return PromotionVerdict(allowed=False, lines=tuple(lines))
+    if hits.requests:
+        share = hits.protected.count() / seen
+        lines.append(f"{hits.protected.count()} of {seen} clients of protected classes ({share:.1%}; allowed {max_share:.1%})")
+        if share > max_share:
+            lines += [*suspects(hits), "hint: make the rule narrower, or use --force"]
+            return PromotionVerdict(allowed=False, lines=tuple(lines))
+    wanted = MIN_SECONDS if hits.requests else MIN_QUIET_SECONDS
+    if age < wanted:
+        lines.append("that is too short to judge it by" if hits.requests else "there is nothing yet to judge it by")
+        lines.append(f"hint: wait until it has been in shadow for {duration_text(wanted)}, or use --force")
+    return PromotionVerdict(allowed=age >= wanted, lines=tuple(lines))
 
 
 def suspects(hits: Hits) -> list[str]:
@@ -98,8 +106,17 @@ class Promotions:
     """The commands `shadow-report`, `promote` and `demote`, and the watch over promoted rules."""
 
     def __init__(
-        self, reloader: Reloader, collect: Collect, forget: Forget, counts: Metrics, *, clock: Callable[[], float] = CLOCK
+        self,
+        reloader: Reloader,
+        collect: Collect,
+        forget: Forget,
+        counts: Metrics,
+        *,
+        switched_since: Callable[[], float | None] = lambda: None,
+        clock: Callable[[], float] = CLOCK,
     ) -> None:
+        """`switched_since` says when all rules were last switched to only record, if they were."""
+        self._switched_since = switched_since
         self._reloader = reloader
         self._collect = collect
         self._forget = forget
@@ -183,10 +200,11 @@ class Promotions:
 
     async def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
         window = await self._collect(enforced_only=False)
-        modes = self._reloader.current.modes
+        modes, switched = self._reloader.current.modes, self._switched_since()
         rules = []
         for rule, hits in window.shadow.items():
-            if modes.get(rule) is Mode.SHADOW:
+            was_switched = switched is not None and hits.last >= switched and modes.get(rule) is not Mode.OFF
+            if modes.get(rule) is Mode.SHADOW or was_switched:
                 rules.append(_shown(rule, hits, with_clients=bool(arguments.get("full"))))
                 await asyncio.sleep(0)
         return {
@@ -199,18 +217,23 @@ class Promotions:
 
     async def _promote(self, arguments: dict[str, Any]) -> dict[str, Any]:
         rule = self._known(arguments)
+        if rule in self._reloader.paused:
+            raise CommandError(f"{rule} is paused; have it act first: proxyguard resume {rule}")
         max_share = _number(arguments, "max_share", MAX_SHARE, 1.0)
         watch_seconds = _number(arguments, "watch_seconds", WATCH_SECONDS, 30 * 86_400.0)
-        verdict = judge(await self._collect(enforced_only=False), rule, max_share)
+        verdict = judge(await self._collect(enforced_only=False), rule, max_share, self._clock())
+        watch = self._watch_words(rule, max_share, watch_seconds)
         if arguments.get("dry_run"):
             would, lines = ("promote", verdict.lines) if verdict.allowed else ("refuse", verdict.lines)
             try:
                 await self._edit(rule, Mode.ENFORCE, "try")
             except CommandError as error:
                 would, lines = "refuse", (*lines, *str(error).split("\n"))
-            return {"rule": rule, "would": would, "lines": lines}
+            return {"rule": rule, "would": would, "lines": lines, "watch": watch}
         if not verdict.allowed and not arguments.get("force"):
             raise CommandError("\n".join((f"{rule} stays in shadow:", *(f"  {line}" for line in verdict.lines))))
+        if self._blind(rule):
+            watch_seconds = 0.0
         if watch_seconds and len(self._watched) >= MAX_WATCHED:
             raise CommandError(f"{MAX_WATCHED} promoted rules are watched already; wait for one, or use --watch 0s")
         async with self._busy:
@@ -227,7 +250,27 @@ class Promotions:
         logger.info("rule %s is promoted (%s:%d)%s", rule, edited.file, edited.line, " by force" if not verdict.allowed else "")
         return {
             "rule": rule, "file": f"{edited.file}:{edited.line}", "lines": verdict.lines, "watch_seconds": watch_seconds,
+            "watch": watch,
         }  # fmt: skip
+
+    def _blind(self, rule: str) -> str:
+        """Why a watch over a rule could never act; empty: it could."""
+        rules = self._reloader.current
+        if not rules.classes:
+            return "the rules define no class of clients, so nobody is protected"
+        action = rules.actions.get(rule, "")
+        return "" if action in STOPPING else f"its action, {action}, stops nobody by itself"
+
+    def _watch_words(self, rule: str, max_share: float, seconds: float) -> str:
+        """What will be watched once it acts, or that nothing will."""
+        blind = self._blind(rule)
+        if blind or not seconds:
+            return f"not watched: {blind or 'by --watch 0s'}"
+        whom = ", ".join(self._reloader.current.classes)
+        return (
+            f"watched for {duration_text(seconds)}: it goes back to shadow when it stops more than {max_share:.1%} of the "
+            f"clients of {whom} that are seen in an hour"
+        )
 
     async def _demote(self, arguments: dict[str, Any]) -> dict[str, Any]:
         rule = self._known(arguments)

@@ -13,6 +13,7 @@ import re
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -61,12 +62,25 @@ class ControlServer:
     def __init__(self, instance: Instance, listen: Listen | None, control: Path | None, hosts: tuple[str, ...] = ()) -> None:
         """`hosts` are names of the TCP port beside those that it has by itself; `*` is any."""
         self._hosts = frozenset(hosts)
+        self._named: set[str] = set()
+        """All names that the TCP port has."""
         self._instance = instance
         self._listen = listen
         self._control = control
         self._acceptors: list[Acceptor] = []
         self._reserve: Reserve | None = None
         self.port: int | None = None
+
+    def configure(self, hosts: tuple[str, ...]) -> None:
+        """Let the TCP port be asked by these names, from the next request on."""
+        self._hosts = frozenset(hosts)
+        self._names()
+
+    def _names(self) -> set[str]:
+        """The names that the TCP port has; always the same set, which its pages hold."""
+        self._named.clear()
+        self._named.update(self._hosts, own_hosts(self._listen) if self._listen is not None else ())
+        return self._named
 
     def start(self) -> None:
         """Bind and serve on the running loop. Raises OSError when an address is taken or a folder is missing."""
@@ -92,7 +106,7 @@ class ControlServer:
             self._control.unlink(missing_ok=True)
 
     def _serve(self, sockets: list[socket.socket], *, acting: bool) -> None:
-        hosts = None if acting or "*" in self._hosts or self._listen is None else self._hosts | own_hosts(self._listen)
+        hosts = None if acting or self._listen is None else self._names()
         arguments = {"instance": self._instance, "hosts": hosts}
         routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
             ("/healthz", _Health, arguments),
@@ -122,8 +136,13 @@ def own_hosts(listen: Listen) -> frozenset[str]:
     return frozenset({"localhost", listen.host.strip("[]").lower()})
 
 
-def is_one_of(host: str, hosts: frozenset[str]) -> bool:
-    """Whether a Host field names one of them. An address always does: no name leads to it, so no page can have one for it."""
+def is_one_of(host: str, hosts: AbstractSet[str]) -> bool:
+    """Whether a Host field names one of them, or `*`, any, is among them.
+
+    An address always does: no name leads to it, so no page can have one for it.
+    """
+    if "*" in hosts:
+        return True
     match = _HOST.fullmatch(host.lower())
     if match is None:
         return False
@@ -152,7 +171,7 @@ def remove_dead_socket(path: Path) -> None:
 
 
 class _Page(RequestHandler):
-    def initialize(self, instance: Instance, hosts: frozenset[str] | None) -> None:
+    def initialize(self, instance: Instance, hosts: AbstractSet[str] | None) -> None:
         self.instance = instance
         self.hosts = hosts
 

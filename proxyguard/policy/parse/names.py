@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE
 from proxyguard.core.problems import name_hint, quoted
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.parse.parsed_file import Mention, ParsedFile
 from proxyguard.policy.restriction import SUSPECTED
 
-RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE, STORE_RULE)
+RESERVED: Final = (DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE)
 """Names of decisions that no rule makes."""
 
 

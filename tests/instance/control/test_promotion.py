@@ -14,7 +14,7 @@ import pytest
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import PASS, Decision, Mode, Reject, ShadowHit
-from proxyguard.instance.control.promotion import MAX_SHARE, Promotions, judge
+from proxyguard.instance.control.promotion import MAX_SHARE, MIN_QUIET_SECONDS, MIN_SECONDS, Promotions, judge
 from proxyguard.instance.control.server import CommandError
 from proxyguard.instance.loaded_rules import load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer
@@ -24,6 +24,7 @@ from proxyguard.telemetry.shadow import Tally, TallyWindow
 
 RULES = """\
 name: one
+classes: [{name: signed-in, when: {cookie.session: present}}]
 rules:
   - name: no-curl   # scripts
     when: {user_agent: {word: curl}}
@@ -50,6 +51,7 @@ class Instance:
         self.clock = Clock()
         self.metrics = Metrics()
         self.tally = Tally(b"k" * 32, DEFAULT_PREFIXES, self.clock)
+        self.clock.now += 7200.0
         loaded = load_tested(rules)
         policy = PolicyTransfer.of(loaded, Mode.ENFORCE)
         self.reloader = Reloader(rules, Mode.ENFORCE, policy, self._install, self.metrics)
@@ -106,7 +108,7 @@ def run(rules: Path, story: Callable[[Instance], Coroutine[Any, Any, None]]) -> 
 @pytest.mark.parametrize(
     ("protected", "hits", "allowed", "said"),
     [
-        (0, 0, True, "nothing yet to judge it by"),
+        (0, 0, True, "stopped 0 requests of 0 clients in 2 h 0 min"),
         (25, 1, True, "1 of 25 clients of protected classes (4.0%; allowed 4.0%)"),
         (25, 2, False, "2 of 25 clients of protected classes (8.0%; allowed 4.0%)"),
     ],
@@ -114,7 +116,7 @@ def run(rules: Path, story: Callable[[Instance], Coroutine[Any, Any, None]]) -> 
 def test_the_guard_counts_protected_clients(rules: Path, protected: int, hits: int, allowed: bool, said: str) -> None:
     async def story(instance: Instance) -> None:
         instance.seen(protected, "signed-in", hits=hits)
-        verdict = judge(await instance.tally.window(), "no-curl", 0.04)
+        verdict = judge(await instance.tally.window(), "no-curl", 0.04, instance.clock.now)
         assert verdict.allowed is allowed
         assert said in "\n".join(verdict.lines)
 
@@ -128,7 +130,7 @@ def test_without_classes_nothing_can_be_told_and_force_is_needed(rules: Path) ->
             await instance.tell("promote", rule="no-curl")
         assert instance.file == RULES
         answer = await instance.tell("promote", rule="no-curl", force=True)
-        assert answer["file"] == f"{rules}/10.yaml:6"
+        assert answer["file"] == f"{rules}/10.yaml:7"
 
     assert run(rules, story).mode == "enforce"
 
@@ -151,7 +153,7 @@ def test_a_refusal_lists_the_networks_and_changes_nothing(rules: Path) -> None:
             await instance.tell("promote", rule="no-curl")
         assert str(caught.value).splitlines() == [
             "no-curl stays in shadow:",
-            *(f"  {line}" for line in judge(await instance.tally.window(), "no-curl", MAX_SHARE).lines),
+            *(f"  {line}" for line in judge(await instance.tally.window(), "no-curl", MAX_SHARE, instance.clock.now).lines),
         ]
         assert "    198.51.0.0/24: 200 requests of protected clients" in str(caught.value)
         told = await instance.tell("promote", rule="no-curl", dry_run=True)
@@ -236,7 +238,7 @@ def test_a_promotion_among_broken_rules_is_refused_and_leaves_the_file_as_it_was
 def test_a_demotion_is_the_way_back(rules: Path) -> None:
     async def story(instance: Instance) -> None:
         answer = await instance.tell("demote", rule="other")
-        assert (answer["file"], answer["trouble"]) == (f"{rules}/10.yaml:8", "")
+        assert (answer["file"], answer["trouble"]) == (f"{rules}/10.yaml:9", "")
 
     instance = run(rules, story)
     assert instance.file == RULES.replace("  - name: other\n", "  - name: other\n    mode: shadow\n")
@@ -281,5 +283,53 @@ def test_the_report_shows_networks_and_addresses_only_when_asked(rules: Path) ->
         assert {each["name"] for each in full[0]["top"]} == {f"198.51.0.{number}" for number in range(4)}
         await instance.tell("promote", rule="no-curl", force=True)
         assert (await instance.tell("shadow-report"))["rules"] == []
+
+    run(rules, story)
+
+
+@pytest.mark.parametrize(("hits", "seconds", "wanted"), [(5, MIN_SECONDS, "15m"), (0, MIN_QUIET_SECONDS, "1h")])
+def test_a_rule_is_promoted_on_evidence_or_by_force(rules: Path, hits: int, seconds: float, wanted: str) -> None:
+    async def story(instance: Instance) -> None:
+        instance.tally.forget("no-curl", Mode.SHADOW)
+        instance.seen(1000, "signed-in", hits=hits)
+        instance.clock.now += seconds - 1
+        with pytest.raises(CommandError, match=f"hint: wait until it has been in shadow for {wanted}, or use --force"):
+            await instance.tell("promote", rule="no-curl")
+        assert (await instance.tell("promote", rule="no-curl", dry_run=True))["would"] == "refuse"
+        instance.clock.now += 1
+        assert (await instance.tell("promote", rule="no-curl", dry_run=True))["would"] == "promote"
+        instance.tally.forget("no-curl", Mode.SHADOW)
+        assert (await instance.tell("promote", rule="no-curl", force=True))["file"]
+
+    assert run(rules, story).mode == "enforce"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "watch"),
+    [
+        ("", "", "watched for 1h: it goes back to shadow when it stops more than 1.0% of the clients of signed-in that are seen"),
+        ("classes:", "# classes:", "not watched: the rules define no class of clients, so nobody is protected"),
+        ("action: reject\n    mode", "action: {score: 5}\n    mode", "not watched: its action, score, stops nobody by itself"),
+    ],
+)
+def test_it_is_said_what_is_watched_and_what_cannot_be(rules: Path, old: str, new: str, watch: str) -> None:
+    (rules / "10.yaml").write_text(RULES.replace(old, new, 1))
+
+    async def story(instance: Instance) -> None:
+        assert (await instance.tell("promote", rule="no-curl", dry_run=True))["watch"].startswith(watch)
+        assert (await instance.tell("promote", rule="no-curl"))["watch"].startswith(watch)
+        assert bool(instance.promotions.status()["watched"]) is watch.startswith("watched")
+
+    assert run(rules, story).mode == "enforce"
+
+
+def test_what_a_switch_let_through_is_in_the_report_though_no_rule_is_in_shadow(rules: Path) -> None:
+    async def story(instance: Instance) -> None:
+        other = Decision(action=PASS, rule="shadow-switch", shadow=(ShadowHit("other", "reject"),))
+        instance.tally.observe(Address.parse("198.51.100.1"), "", other)
+        instance.promotions._switched_since = lambda: instance.clock.now + 1
+        assert (await instance.tell("shadow-report"))["rules"] == []
+        instance.promotions._switched_since = lambda: instance.clock.now - 1
+        assert [each["rule"] for each in (await instance.tell("shadow-report"))["rules"]] == ["other"]
 
     run(rules, story)
