@@ -21,7 +21,7 @@ _SCRIPT: Final = re.compile(
 """A segment that ends like a program, and what follows it."""
 _INDEX: Final = re.compile(rb"/(?:index\.(?:php[0-9]?|phtml|html?|jsp|cgi)|default\.(?:aspx?|html?))\Z", re.IGNORECASE)
 _FRONT: Final = re.compile(rb"/(?:index|app)\.php(?=/)", re.IGNORECASE)
-_SETTLED: Final = re.compile(rb"(?:/[a-z0-9_-]++)++(?:\.[a-z0-9]++)?|/")
+SETTLED: Final = re.compile(rb"(?:/[a-z0-9_-]++)++(?:\.[a-z0-9]++)?|/")
 """Paths that every reading leaves alone, unless they end in the name of an index."""
 _WINDOWS: Final = re.compile(rb"(?:(?<![. ])[. ]++|:[^/]*+)(?=/|\Z)")
 """What Windows drops from the end of a name: dots, blanks, a stream such as `::$DATA`."""
@@ -94,7 +94,7 @@ class SiteReading:
 
     def fold(self, path: bytes) -> bytes:
         """A decoded path as this site reads it."""
-        if _SETTLED.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0:
+        if SETTLED.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0:
             return path
         if self.ignore_case:
             path = self.fold_case(path)
