@@ -67,7 +67,8 @@ def test_each_way_of_dropping_is_asked_whatever_passed_another_way_before(
 
 
 def test_names_that_a_client_makes_up_fill_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serialise, "_filters", filters := {})
+    filters: dict[tuple[frozenset[bytes], frozenset[bytes]], serialise._FieldFilter] = {}
+    monkeypatch.setattr(serialise, "_filters", filters)
     drop, keep = frozenset({b"x-dropped"}), frozenset[bytes]()
     for number in range(serialise.MAX_REMEMBERED + 5):
         head = _request(b"GET / HTTP/1.1\r\nHost: a\r\nX-%d: 1\r\nX-Real-IP: 1\r\n%b: 1\r\n\r\n" % (number, b"x" * 65))
