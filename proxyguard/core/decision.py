@@ -196,7 +196,7 @@ class Decision:
     @property
     def forwards(self) -> bool:
         """Whether the request goes to the upstream (perhaps after a delay)."""
-        return isinstance(self.action, FORWARDING)
+        return type(self.action) in FORWARDING
 
 
 PASS_BY_DEFAULT: Final = Decision(action=PASS)

@@ -98,7 +98,10 @@ class Count:
             case CountKind.UPSTREAM_SECONDS:
                 return upstream_seconds or 0.0
             case CountKind.STATUSES:
-                return 1.0 if any(first <= status <= last for first, last in self.statuses) else 0.0
+                for first, last in self.statuses:
+                    if first <= status <= last:
+                        return 1.0
+                return 0.0
             case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT:
                 return 0.0
             case _:

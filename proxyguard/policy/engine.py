@@ -59,7 +59,7 @@ class Match:
 
     __slots__ = (
         "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "policy", "request", "score",
-        "score_open", "shadow", "steps", "tags", "tags_open",
+        "score_open", "settling", "shadow", "steps", "tags", "tags_open",
     )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
@@ -75,6 +75,8 @@ class Match:
         self.ban_keys: tuple[str, ...] = ()
         self.counted: list[Charge] = []
         """The charges so far, while rules are looked at."""
+        self.settling: tuple[int, ...] = ()
+        """Places among the charges of those that the response is to put right."""
         self.score = 0.0
         self.tags = given
         """Those that rules gave for certain, among them the class; none when the request is allowed."""
@@ -85,7 +87,7 @@ class Match:
     def allow(self, rule: CompiledRule) -> bool:
         """Take an allow rule that holds; whether it ends everything."""
         if not rule.enforced:
-            self.shadow += (ShadowHit(rule.name, rule.action_name),)
+            self.shadow += (rule.shadow_hit,)
             return False
         decision = rule.plain
         if decision is None or self.shadow:
@@ -107,6 +109,8 @@ class Match:
                 return False
             if key == AMBIGUOUS:
                 return self._apply_uncounted(rule, order, position)
+            if rule.settles:
+                self.settling += (len(self.counted),)
             self.steps.append(_new(ChargedRule, (rule, len(self.counted), is_open)))
             self.counted.append(
                 _new(Charge, (key, limit, 1.0, rule.enforced and rule.refuses, False, self.policy.owner(self.request)))
@@ -192,6 +196,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         return PASSED
     score, tags = 0.0, found.given
     quotas: tuple[Quota, ...] = ()
+    last: CompiledRule | None = None
     for rule, charge, is_open in found.steps:
         usage = None
         if charge is not None:
@@ -203,7 +208,8 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         elif is_open and not rule.holds(found.facts, score, tags):
             continue
         if not rule.enforced:
-            shadow += (ShadowHit(rule.name, rule.action_name),)
+            shadow += (rule.shadow_hit,)
+            last = rule
         elif rule.terminal:
             if rule.plain is not None and not (score or tags or shadow or quotas):
                 return Ruling(rule.plain, None)
@@ -212,6 +218,8 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
             score, tags = _with_action(rule, score, tags)
     if not (score or tags or shadow or quotas):
         return PASSED
+    if last is not None and len(shadow) == 1 and not (score or tags or quotas):
+        return _new(Ruling, (last.noted, None))
     return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
 
 
@@ -220,16 +228,25 @@ def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...
 
     When we answer ourselves, which costs nobody anything, they are what is to be given back at once.
     """
-    if not found.policy.settles or outcome.ban is not None or found.decision is not None:
+    if not found.settling or outcome.ban is not None or found.decision is not None:
         return ()
-    usages = outcome.usages
-    stopped = any(usage.exceeded and charge.stops for charge, usage in zip(found.charges, usages, strict=True))
-    charges = tuple(
-        charge._replace(cost=0.0) if stopped or usage.exceeded else charge
-        for charge, usage in zip(found.charges, usages, strict=True)
-        if charge.limit.count.after_response
-    )
-    return charges if decision.forwards else tuple(charge for charge in charges if charge.cost)
+    charges, usages = found.charges, outcome.usages
+    if len(charges) != len(usages):
+        raise ValueError(f"{len(usages)} usages of {len(charges)} charges")
+    stopped = False
+    for at, charge in enumerate(charges):
+        if charge.stops and usages[at].exceeded:
+            stopped = True
+            break
+    forwards = decision.forwards
+    settling: list[Charge] = []
+    for at in found.settling:
+        charge = charges[at]
+        if charge.cost and (stopped or usages[at].exceeded):
+            charge = charge._replace(cost=0.0)
+        if forwards or charge.cost:
+            settling.append(charge)
+    return tuple(settling)
 
 
 NO_RESPONSE: Final = (0, 0, None)
@@ -244,11 +261,11 @@ def owed(
     `status` 0: the site did not answer. What was reserved in a window of the calendar that is over is not given back: the one
     that followed never had it.
     """
-    costs = []
-    for charge in charges:
-        cost = charge.limit.count.cost(status, bytes_sent, upstream_seconds) - charge.cost
-        if cost > 0 or (cost < 0 and not _is_over(charge.limit, since, now)):
-            costs.append(Charge(charge.key, charge.limit, cost, False, True, charge.owner))  # noqa: FBT003 - as Charge has them
+    costs: list[Charge] = []
+    for key, limit, reserved, _, _, owner in charges:
+        cost = limit.count.cost(status, bytes_sent, upstream_seconds) - reserved
+        if cost > 0 or (cost < 0 and not _is_over(limit, since, now)):
+            costs.append(_new(Charge, (key, limit, cost, False, True, owner)))
     return tuple(costs)
 
 

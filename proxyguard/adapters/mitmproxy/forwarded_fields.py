@@ -25,7 +25,10 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
 
 def dated(head: ResponseHead, date: bytes) -> ResponseHead:
     """A response's head with the Date that it lacks (RFC 9110 section 6.6.1: a recipient with a clock adds it)."""
-    return structs.replace(head, headers=(*head.headers, (b"Date", date)), is_dated=True)
+    headers = (*head.headers, (b"Date", date))
+    return ResponseHead(  # a third of the cost of structs.replace
+        head.status, head.reason, headers, head.version, head.body, head.content_length, head.keep_alive, head.nominated
+    )
 
 
 def without(headers: Headers, hidden: bytes) -> Headers:

@@ -23,13 +23,17 @@ from proxyguard.core.settings import Settings, Site
 from proxyguard.guard.interfaces import Checker, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.http1 import serialise
-from proxyguard.http.http1.heads import RequestHead
+from proxyguard.http.http1.heads import BodyKind, RequestHead
 from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.http.responses import Pages
 from proxyguard.policy.sites import HostTable
 
 HOP_FIELD: Final = b"X-Proxyguard-Hop"
 """Each instance that forwards a request adds one, with a mark that only it can know. Passed on as it comes: it says nothing."""
+
+
+KEPT_BYTES: Final = 2048
+"""Header fields for an upstream up to this are kept until the client's next request: nearly all are smaller."""
 
 
 class Route(NamedTuple):
@@ -63,12 +67,13 @@ class ClientState:
     `multiplexed` is set by a layer that has a pace of its own for each upstream connection: a blocked one then holds up nothing
     else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
     `wake_soon` sends them TurnEnds when this turn of the loop is over. `upstreams` is where idle connections are taken from.
-    `redirects`: requests in clear text are answered with where they belong, the same address over https.
+    `redirects`: requests in clear text are answered with where they belong, the same address over https. `kept_fields` are those
+    of the last request that went upstream, as most clients say the same of themselves each time.
     """
 
     __slots__ = (
-        "due", "encryptor", "handshaking", "layer", "multiplexed", "peer", "redirects", "scheme", "stalled", "upstreams",
-        "wake", "wake_soon",
+        "due", "encryptor", "handshaking", "kept_fields", "layer", "multiplexed", "peer", "redirects", "scheme", "stalled",
+        "upstreams", "wake", "wake_soon",
     )  # fmt: skip
 
     def __init__(self, peer: Address, due: float) -> None:
@@ -82,8 +87,40 @@ class ClientState:
         self.stalled = False
         self.redirects = False
         self.upstreams: Upstreams | None = None
+        self.kept_fields: KeptFields | None = None
         self.wake: Callable[[], None] | None = None
         self.wake_soon: Callable[[], None] | None = None
+
+
+class KeptFields:
+    """The header fields of a request as its upstream got them, and what they were made of."""
+
+    __slots__ = ("_authority", "_client", "_headers", "_hide", "_route", "_scheme", "text")
+
+    def __init__(self, head: RequestHead, request: Request, route: Route, hide: bytes, text: bytes) -> None:
+        self._headers = head.headers
+        self._authority = head.authority
+        self._client = request.client
+        self._scheme = request.scheme
+        self._route = route
+        self._hide = hide
+        self.text = text
+
+    def fit(self, head: RequestHead, request: Request, route: Route, hide: bytes) -> bool:
+        """Whether they are those of a later request on the same client connection, which `is_plain`."""
+        return (
+            head.headers is self._headers
+            and request.client is self._client
+            and route is self._route
+            and head.authority == self._authority
+            and request.scheme == self._scheme
+            and hide == self._hide
+        )
+
+
+def is_plain(head: RequestHead) -> bool:
+    """Whether nothing but the client's fields decides what its upstream gets after the first line."""
+    return head.body is BodyKind.NONE and head.content_length is None and head.upgrade is None and not head.expect_continue
 
 
 class FrontServices:
@@ -140,14 +177,24 @@ class FrontServices:
 
         Empty when the request has passed this instance before: whatever upstream it goes to leads back here.
         """
+        plain = is_plain(head)
+        kept = link.kept_fields
+        hop = self.hop
+        if kept is not None and plain and kept.fit(head, request, route, hide):
+            line = serialise.request_line(head)
+            return b"" if hop and line.find(hop) >= 0 else line + kept.text
         authority = head.authority or route.authority
         drop, keep, add = self.resolver.forwarding_headers(head.headers, link.peer, request.client, request.scheme, authority)
         if route.keeps_override:
             drop = drop - METHOD_HEADERS
         if hide:
             drop, keep = drop | {hide}, keep - {hide}
-        hop = self.hop
-        if not hop:
-            return serialise.request_head(head, add=add, drop=drop, keep=keep, authority=authority)
-        text = serialise.request_head(head, add=(*add, (HOP_FIELD, hop)), drop=drop, keep=keep, authority=authority)
-        return text if text.count(hop) == 1 else b""
+        if hop:
+            add = (*add, (HOP_FIELD, hop))
+        text = serialise.request_fields(head, add=add, drop=drop, keep=keep, authority=authority)
+        line = serialise.request_line(head)
+        if hop and (text.count(hop) != 1 or line.find(hop) >= 0):
+            return b""
+        if plain and not link.multiplexed and len(text) <= KEPT_BYTES:  # streams never have the very same fields
+            link.kept_fields = KeptFields(head, request, route, hide, text)
+        return line + text

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Final
 
 from proxyguard.core.request import Headers
-from proxyguard.http.claims import is_claim
+from proxyguard.http.claims import MAX_NAME_BYTES, is_claim
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
 from proxyguard.http.http1.names import HOP_BY_HOP, RESPONSE_HOP_BY_HOP, spellings
 from proxyguard.http.reason_phrases import reason_phrase
@@ -23,9 +23,49 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 _WITHOUT_LENGTH: Final = frozenset({204})
 
 
-@lru_cache(maxsize=64)
-def _request_drops(drop: frozenset[bytes]) -> frozenset[bytes]:
-    return HOP_BY_HOP | {b"host", b"content-length", b"expect"} | spellings(drop)
+MAX_REMEMBERED: Final = 1024
+"""Names whose answer a filter remembers: clients send a few dozen. One that makes up names costs itself 3 µs a name, and now and
+then everybody else the same, once for each name."""
+
+MAX_FILTERS: Final = 64
+"""Filters kept: one for each site's settings and account header."""
+
+
+class _FieldFilter:
+    """Which of a client's fields go upstream, by name in the spelling received."""
+
+    __slots__ = ("_dropped", "_keep", "known")
+
+    def __init__(self, drop: frozenset[bytes], keep: frozenset[bytes] | None) -> None:
+        self._dropped = HOP_BY_HOP | {b"host", b"content-length", b"expect"} | spellings(drop)
+        self._keep = keep
+        self.known: dict[bytes, bool] = {}
+        """Answers so far, for names that are not too long."""
+
+    def passes(self, name: bytes) -> bool:
+        """Look at a name that is not known."""
+        lower = name.lower()
+        keep = self._keep
+        found = lower not in self._dropped and (keep is None or not is_claim(name))
+        if keep is not None and lower in keep:
+            found = True
+        if len(name) <= MAX_NAME_BYTES:
+            if len(self.known) >= MAX_REMEMBERED:
+                self.known.clear()
+            self.known[name] = found
+        return found
+
+
+_filters: dict[tuple[frozenset[bytes], frozenset[bytes] | None], _FieldFilter] = {}
+
+
+def _filter_of(drop: frozenset[bytes], keep: frozenset[bytes] | None) -> _FieldFilter:
+    found = _filters.get((drop, keep))
+    if found is None:
+        if len(_filters) >= MAX_FILTERS:
+            _filters.clear()
+        found = _filters[drop, keep] = _FieldFilter(drop, keep)
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -41,24 +81,39 @@ def request_head(
     keep: frozenset[bytes] | None = None,
     authority: bytes | None = None,
 ) -> bytes:
-    """The head to send upstream, as HTTP/1.1 on a connection that is kept.
+    """The head to send upstream, as HTTP/1.1 on a connection that is kept: its line, and `request_fields`."""
+    return request_line(head) + request_fields(head, add=add, drop=drop, keep=keep, authority=authority)
+
+
+def request_line(head: RequestHead) -> bytes:
+    """The first line of `request_head`."""
+    return b"%b %b HTTP/1.1\r\n" % (head.method, head.target)
+
+
+def request_fields(
+    head: RequestHead,
+    *,
+    add: Iterable[tuple[bytes, bytes]] = (),
+    drop: frozenset[bytes] = _NOTHING,
+    keep: frozenset[bytes] | None = None,
+    authority: bytes | None = None,
+) -> bytes:
+    """What follows the first line of `request_head`, up to and with the empty line.
 
     `drop` holds lower-case names, which go in their underscore spellings too. Of what `claims` knows only the names in `keep`
     pass, in that one spelling; None lets all pass. `add` follows the client's fields. `authority` replaces the Host that the
     client named.
     """
-    dropped = _request_drops(drop)
-    if head.nominated:
-        dropped = dropped.union(head.nominated)
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority if authority is None else authority)]
-    if keep is None:
-        lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
-    else:
-        lines += [
-            name + b": " + value
-            for name, value in head.headers
-            if (name.lower() not in dropped and not is_claim(name)) or (keep and name.lower() in keep)
-        ]
+    fields = _filter_of(drop, keep)
+    known = fields.known
+    nominated = head.nominated
+    lines = [b"Host: " + (head.authority if authority is None else authority)]
+    for name, value in head.headers:
+        passes = known.get(name)
+        if passes is None:
+            passes = fields.passes(name)
+        if passes and not (nominated and name.lower() in nominated and not (keep and name.lower() in keep)):
+            lines.append(name + b": " + value)
     lines += [name + b": " + value for name, value in add]
     if head.body is BodyKind.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked")

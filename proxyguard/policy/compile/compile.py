@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
-from proxyguard.core.decision import Action, Allow, Ban, Decision, Mode, Score, Tag
+from proxyguard.core.decision import PASS, Action, Allow, Ban, Decision, Mode, Score, ShadowHit, Tag
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Owner
@@ -44,7 +44,8 @@ class CompiledRule:
 
     __slots__ = (
         "action", "action_name", "allows", "announces", "enforced", "expires", "holds", "key", "limit", "name",
-        "plain", "points", "reads_score", "reads_tags", "reason", "refuses", "restriction", "tag", "terminal", "wakes",
+        "noted", "plain", "points", "reads_score", "reads_tags", "reason", "refuses", "restriction", "settles", "shadow_hit",
+        "tag", "terminal", "wakes",
     )  # fmt: skip
 
     def __init__(self, rule: Rule, node: Node, *, enforced: bool, key: Shown | None) -> None:
@@ -71,6 +72,11 @@ class CompiledRule:
         self.plain = _plain(rule)
         """The decision by this rule when nothing else belongs into it; None where a limit or a ban belongs to it."""
         self.announces = enforced and rule.limit is not None and rule.limit.announce
+        self.settles = rule.limit is not None and rule.limit.count.after_response
+        """Whether its limit is put right when the response is known."""
+        self.shadow_hit = ShadowHit(rule.name, kind.name)
+        """What is noted when it applies in shadow; `noted` is the decision when that is all that is."""
+        self.noted = Decision(action=PASS, shadow=(self.shadow_hit,))
 
 
 def _plain(rule: Rule) -> Decision | None:
@@ -145,7 +151,7 @@ class CompiledPolicy:
         """The classes of clients, without `anonymous`; none when the rules define none."""
         self.restricts = bool(policy.restrictions)
         """Whether the rules have temporary restrictions."""
-        self.settles = any(rule.limit is not None and rule.limit.count.after_response for rule in rules)
+        self.settles = any(rule.settles for rule in rules)
         """Whether any limit is charged when the response is known."""
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
         self._ban_keys = tuple(keys.looked_up(per) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
 from proxyguard.http.http1.serialise import body_to_client, chunk, last_chunk, own_head, request_head, response_head
 from tests.http.http1.reading import read_requests, read_responses
@@ -39,6 +40,42 @@ def test_expect_goes_only_where_it_was_meant_and_not_dropped() -> None:
     head = _request(b"PUT / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na")
     assert b"Expect: 100-continue\r\n" in request_head(head)
     assert b"Expect" not in request_head(head, drop=frozenset({b"expect"}))
+
+
+PASSED = [
+    # what is kept, Connection, the fields that go upstream
+    (None, b"", b"X-Real-IP X-Trace X-Scheme"),
+    (None, b"X-Trace", b"X-Real-IP X-Scheme"),
+    (frozenset(), b"", b"X-Trace"),
+    (frozenset(), b"X-Trace", b""),
+    (frozenset({b"x-scheme"}), b"", b"X-Trace X-Scheme"),
+    (frozenset({b"x-scheme"}), b"X-Scheme, X-Trace", b"X-Scheme"),
+    (frozenset({b"x-dropped"}), b"", b"X-Dropped X-Trace"),
+]
+
+
+@pytest.mark.parametrize(("keep", "nominated", "passed"), PASSED)
+def test_each_way_of_dropping_is_asked_whatever_passed_another_way_before(
+    keep: frozenset[bytes] | None, nominated: bytes, passed: bytes
+) -> None:
+    fields = b"X-Dropped: 1\r\nX-Real-IP: 1\r\nX-Trace: 1\r\nX-Scheme: 1\r\n"
+    connection = b"Connection: " + nominated + b"\r\n" if nominated else b""
+    head = _request(b"GET / HTTP/1.1\r\nHost: a.example\r\n" + fields + connection + b"\r\n")
+    for _ in range(2):  # the second time from memory
+        written = request_head(head, drop=frozenset({b"x-dropped"}), keep=keep)
+        assert b" ".join(line.partition(b":")[0] for line in written.split(b"\r\n")[2:-2]) == passed
+
+
+def test_names_that_a_client_makes_up_fill_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    filters: dict[tuple[frozenset[bytes], frozenset[bytes]], serialise._FieldFilter] = {}
+    monkeypatch.setattr(serialise, "_filters", filters)
+    drop, keep = frozenset({b"x-dropped"}), frozenset[bytes]()
+    for number in range(serialise.MAX_REMEMBERED + 5):
+        head = _request(b"GET / HTTP/1.1\r\nHost: a\r\nX-%d: 1\r\nX-Real-IP: 1\r\n%b: 1\r\n\r\n" % (number, b"x" * 65))
+        assert request_head(head, drop=drop, keep=keep).split(b"\r\n")[2:-2] == [b"X-%d: 1" % number, b"x" * 65 + b": 1"]
+    (known,) = (each.known for each in filters.values())
+    assert 0 < len(known) <= serialise.MAX_REMEMBERED
+    assert b"x" * 65 not in known
 
 
 RESPONSES: list[tuple[str, bytes, bytes, bytes, bool, bytes]] = [
