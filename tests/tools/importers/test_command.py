@@ -73,6 +73,61 @@ def test_every_import_fits_into_a_folder_with_the_bundled_rules(kind: str, sampl
     assert run_tests(loaded.policy) == ()
 
 
+def test_a_test_says_which_rule_of_another_file_refuses_first(tmp_path: Path) -> None:
+    (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
+    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70-robots.yaml"))
+    assert result.exit_code == 0
+    assert "expect: reject by no-gptbot" in (tmp_path / "70-robots.yaml").read_text()
+    assert "note: a test of robots-gptbot-and-others expects 'reject by no-gptbot': that rule comes first" in result.stderr
+
+
+def test_nothing_is_written_when_a_rule_of_another_file_lets_pass_what_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "10-open.yaml").write_text("name: open\nrules:\n- {name: in, when: {user_agent: {word: GPTBot}}, action: pass}\n")
+    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70-robots.yaml"))
+    assert (result.exit_code, (tmp_path / "70-robots.yaml").exists()) == (1, False)
+    assert "the test expected reject by robots-gptbot-and-others, got pass by in" in result.stderr
+    assert "choose a name for the file that comes before theirs" in result.stderr
+
+
+def test_what_would_refuse_browsers_is_in_shadow_by_itself_with_a_warning(tmp_path: Path) -> None:
+    source = "map $http_upgrade $plain { default 0; '' 1; }\nserver { if ($plain) { return 403; } }"
+    result = run("nginx", "-", "--mode", "enforce", stdin=source)
+    assert result.exit_code == 0
+    assert "    action: reject\n    mode: shadow\n" in result.stdout
+    assert result.stderr.startswith("WARNING: line 2: nginx-plain would refuse ordinary requests of 533 of 533 real browsers, ")
+
+
+def test_a_map_that_refuses_nobody_is_named_and_can_be_named(tmp_path: Path) -> None:
+    source = tmp_path / "maps.conf"
+    source.write_text("map $http_user_agent $bad { ~*thief 1; }")
+    left_out = run("nginx", str(source))
+    assert left_out.exit_code == 1
+    assert "If another file does: --reject bad" in left_out.stderr
+    named = run("nginx", str(source), "--reject", "bad")
+    assert named.exit_code == 0
+    assert "when: {user_agent: {regex: '(?i)thief'}}" in named.stdout
+    assert "# Made by `proxyguard import nginx maps.conf --reject bad` from maps.conf." in named.stdout
+    assert run("nginx", str(source), "--reject", "good").stderr == (
+        "maps.conf: there is no map or geo of $good in these files; --reject names one\n"
+    )
+    assert run("robots", str(source), "--reject", "bad").exit_code == 2
+
+
+def test_included_files_are_read_from_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text("http { include /etc/nginx/conf.d/*.conf; server { include bots.d/block.conf; } }")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "maps.conf").write_text("map $http_user_agent $bad { ~*thief 1; }")
+    (tmp_path / "elsewhere").mkdir()
+    result = run("nginx", str(tmp_path / "nginx.conf"))
+    assert "not followed: include bots.d/block.conf: there is no such file beside this one" in result.stderr
+    (tmp_path / "bots.d").mkdir()
+    (tmp_path / "bots.d" / "block.conf").write_text("if ($bad) { return 444; }")
+    result = run("nginx", str(tmp_path / "nginx.conf"))
+    assert (result.exit_code, "action: drop" in result.stdout) == (0, True)
+    moved = run("nginx", str(tmp_path / "nginx.conf"), "--folder", str(tmp_path / "elsewhere"))
+    assert "not followed: include /etc/nginx/conf.d/*.conf" in moved.stderr
+
+
 def test_rules_that_break_the_tests_of_others_are_not_written(tmp_path: Path) -> None:
     (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
     (tmp_path / "99-whole-site.yaml").write_text(WHOLE_SITE)
