@@ -259,3 +259,9 @@ def test_a_limit_is_not_inherited_where_there_is_another() -> None:
 def test_a_file_that_cannot_be_read_is_refused(text: str, said: str) -> None:
     with pytest.raises(ImportFault, match=said):
         draft_of("nginx", text)
+
+
+def test_the_names_of_the_server_are_valid_referers_in_its_locations() -> None:
+    text = "server { server_name a.example; location /i/ { valid_referers server_names; if ($invalid_referer) { return 403; } } }"
+    [(when, _)] = rules_of("nginx", text)
+    assert when["not"] == {"header.referer": {"regex": r"(?i)^https?://a\.example(?::\d+)?(?:/|$)"}}

@@ -37,7 +37,7 @@ _IN_AN_IF: Final = frozenset({"return", "set", "limit_rate", "rewrite"})
 
 
 class _Place(NamedTuple):
-    """Where the walk is: the hosts and paths, what is set there, and what is inherited (`limit_req_status` and the like)."""
+    """Where the walk is: the hosts and paths, what is set there, and what is inherited (statuses, names of the server)."""
 
     scope: Condition
     label: str
@@ -104,11 +104,13 @@ class _Walk:
         terms = dict(place.terms)
         for key, name in (("status", "limit_req_status"), ("dry_run", "limit_req_dry_run"), ("conn_status", "limit_conn_status")):
             terms |= {key: word for found in block.named(name) for word in found.args[:1]}  # noqa: B035 - the last one counts
+        if block.name == "server":
+            terms["names"] = " ".join(name for found in block.named("server_name") for name in found.args)
         here = place._replace(terms=terms)
         self._access(block, here)
         self._limits(block, here)
         for found in block.block or ():
-            self._statement(found, here, block)
+            self._statement(found, here)
         servers = list(blocks_in(block, "server")) if block.name in {"", "http"} else []
         locations = [found for found in block.named("location") if found.block is not None]
         for found in block.block or ():
@@ -132,14 +134,14 @@ class _Walk:
         if both is not None:
             self._block(block, _Place(both, _label(label), place.variables.copy(), place.terms))
 
-    def _statement(self, found: Directive, place: _Place, block: Directive) -> None:
+    def _statement(self, found: Directive, place: _Place) -> None:
         match found.name:
             case "if" if found.block is not None:
                 self._if(found, place)
             case "set" if len(found.args) == 2:
                 self._set(found, place, ALWAYS)
             case "valid_referers":
-                self._referers(found, place, [name for each in block.named("server_name") for name in each.args])
+                self._referers(found, place, place.terms.get("names", "").split())
             case "return" if found.args:
                 self._refuse(found, found.args[0], place.scope, place.label or "return", "return")
             case name if name in _DEFENCES and found.args[:1] != ("off",):
