@@ -80,6 +80,15 @@ def test_what_of_apache_a_rule_cannot_say_is_noted(text: str, note: str) -> None
     assert notes_of("apache", text)[0].startswith(note)
 
 
+def test_a_section_that_says_who_is_let_in_does_not_inherit_it() -> None:
+    text = "Require not ip 192.0.2.1\n<Files a.php>\nRequire ip 10.0.0.1\n</Files>"
+    file = {"path": {"regex": r"/a\.php$"}}
+    assert rules_of("apache", text) == [
+        ({"client": "192.0.2.1", "not": file}, "reject"),
+        ({**file, "not": {"client": "10.0.0.1"}}, "reject"),
+    ]
+
+
 def test_mod_evasive_becomes_two_limits_that_ban() -> None:
     text = "DOSPageCount 5\nDOSPageInterval 2\nDOSSiteCount 60\nDOSBlockingPeriod 90\nDOSWhitelist 127.0.0.*"
     when = {"not": {"client": "127.0.0.0/24"}}

@@ -142,9 +142,23 @@ class _Walk:
                 continue
             try:
                 refused = reader(entries, place.environment, self._draft)
-                self._add(first, f"{place.label}-denied", every([place.scope, refused]), "reject", first.name)
+                when = every([place.scope, refused, negated(self._own(entries, names, place))])
+                self._add(first, f"{place.label}-denied", when, "reject", first.name)
             except NotCarried as error:
                 self._draft.note(first.line, f"{first.name} {' '.join(first.args)[:60]} was left out: {error}")
+
+    def _own(self, entries: Sequence[Entry], names: tuple[str, ...], place: _Place) -> Condition | None:
+        """The sections that say themselves who is let in, and so do not inherit it."""
+        parts: list[Condition | None] = []
+        for entry in entries:
+            inner = _flat(entry.inner or [])
+            if entry.name.startswith(("require", "limit")) or not any(each.name.startswith(names) for each in inner):
+                continue
+            try:
+                parts.append(self._scope(entry, place)[0])
+            except NotCarried:
+                continue  # named where the section is read
+        return some(parts)
 
     def _add(self, entry: Entry, label: str, when: Condition | None, action: Any, what: str) -> None:
         if when is None:
