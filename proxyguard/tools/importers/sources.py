@@ -52,7 +52,8 @@ class Sources:
         if self.folder is None or not wanted or "\0" in wanted:
             return []
         parts = [part for part in PurePosixPath(wanted.replace("\\", "/")).parts if part not in {"/", ".", ".."}]
-        for first in range(len(parts)):
+        alone = len(parts) > 1 and any(char in parts[-1] for char in "*?[")  # *.conf of another folder is not *.conf of this one
+        for first in range(len(parts) - alone):
             found = list(self._matching("/".join(parts[first:])))
             if found:
                 return found

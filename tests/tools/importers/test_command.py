@@ -113,6 +113,13 @@ def test_a_map_that_refuses_nobody_is_named_and_can_be_named(tmp_path: Path) -> 
     assert run("robots", str(source), "--reject", "bad").exit_code == 2
 
 
+def test_a_file_that_includes_itself_is_read_once(tmp_path: Path) -> None:
+    text = "include /usr/share/modules/*.conf; include nginx.conf; include ./*.conf; if ($arg_x = 1) { return 403; }"
+    (tmp_path / "nginx.conf").write_text(text)
+    result = run("nginx", str(tmp_path / "nginx.conf"))
+    assert (result.exit_code, result.stdout.count("action: reject")) == (0, 1)
+
+
 def test_included_files_are_read_from_the_folder(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text("http { include /etc/nginx/conf.d/*.conf; server { include bots.d/block.conf; } }")
     (tmp_path / "conf.d").mkdir()

@@ -113,7 +113,7 @@ def test_thresholds_become_conditions_on_the_score(text: str, bounds: dict[str, 
     ("text", "said"),
     [
         ("bots: 3", "it has no bots:"),
-        ("x: [", "line 2: the file ends here"),
+        ("x: [", "line 1: the file ends here"),
         ("{}", "it has no bots:"),
         ("just text", "it has no bots:"),
     ],

@@ -80,10 +80,14 @@ class _Reader:
         self._sources = sources
         self._draft = draft
         self.included: set[str] = set()
+        self._open: list[str] = []
+        """The files that are being read: one that includes itself is read once."""
 
     def file(self, source: Source, *, is_main: bool, depth: int) -> list[Directive]:
         tokens = list(_tokens(source))
+        self._open.append(source.name)
         found, at = self._block(tokens, 0, "" if is_main else source.name, depth)
+        self._open.pop()
         if at < len(tokens):
             raise ImportFault(f"line {tokens[at].line}: a }} without its {{" + ("" if is_main else f" ({source.name})"))
         return found
@@ -121,6 +125,8 @@ class _Reader:
         found: list[Directive] = []
         opened = self._sources.beside(wanted)
         for source in opened:
+            if source.name in self._open:
+                continue
             self.included.add(source.name.rpartition("/")[2])
             found += self.file(source, is_main=False, depth=depth + 1)
         if not opened and not _HARMLESS.search(wanted):
