@@ -1,7 +1,7 @@
 """Writes a draft as a rule file that loads and whose tests pass, alone and in the folder that it is meant for.
 
-A rule that the rule language refuses is taken out with a note that says why. A test that fails is never taken out: either a rule
-of another file refuses that request first, which the test then says, or nothing is written.
+A rule that the rule language refuses is taken out with a note that says why. A test that fails is never taken out:
+nothing is written then.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.testing.runner import TestFailure
 from proxyguard.tools.importers.browsers import keep_browsers
 from proxyguard.tools.importers.draft import Draft, ImportFault
-from proxyguard.tools.importers.proofs import failures_of, make_tests, settle
+from proxyguard.tools.importers.proofs import failures_of, make_tests
 from proxyguard.tools.importers.shorten import shorten
 from proxyguard.tools.importers.yaml_text import rule_file
 
@@ -51,7 +51,7 @@ def finish(draft: Draft, origin: Origin, target: Path | None) -> Finished:
     _check(failures_of(Policy((rule_set,))))
     neighbours = _neighbours(draft, target)
     if neighbours is not None and target is not None:
-        _settle_among_others(draft, origin, _in_order(neighbours, _at(rule_set, target)))
+        _check_others(draft, _in_order(neighbours, _at(rule_set, target)))
     draft.notes.sort(key=lambda note: (not note.is_warning, not note.line, note.file, note.line))
     return Finished(rule_file(draft, *origin), draft)
 
@@ -86,8 +86,8 @@ def _check(failures: tuple[TestFailure, ...]) -> None:
         raise ImportFault(f"tests of the rules fail ({len(failures)}); nothing was written\n{listed}")
 
 
-def _settle_among_others(draft: Draft, origin: Origin, together: Policy) -> None:
-    """Have the tests say what the whole folder decides. Raises ImportFault when a test of any file fails."""
+def _check_others(draft: Draft, together: Policy) -> None:
+    """Raises ImportFault when a test of another file fails with these rules."""
     file = next(rule_set.file for rule_set in together.rule_sets if rule_set.name == draft.name)
     failures = failures_of(together)
     others = [failure for failure in failures if failure.place.file != file]
@@ -96,13 +96,6 @@ def _settle_among_others(draft: Draft, origin: Origin, together: Policy) -> None
         hint = "without --mode enforce the rules come in shadow, and stop nobody"
         raise ImportFault(
             f"with these rules, tests of other rule files fail ({len(others)}); nothing was written\n{listed}\n{hint}"
-        )
-    left = settle(draft, rule_file(draft, *origin), failures)
-    if left:
-        listed = "\n".join(f"  {failure.problem.message}: {failure.reason}" for failure in left[:MAX_FAILURES_SHOWN])
-        raise ImportFault(
-            f"rules of other files would undo these ({len(left)}); nothing was written\n{listed}\n"
-            "  hint: choose a name for the file that comes before theirs, such as 05-imported.yaml"
         )
 
 

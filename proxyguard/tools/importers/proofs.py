@@ -6,7 +6,7 @@ A test names its rule, and so runs with that rule in force whatever the mode of 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -106,21 +106,6 @@ def _holding(draft: Draft, tests: Sequence[DraftTest]) -> list[DraftTest]:
     begins = _begins(text)
     failed = {bisect_right(begins, failure.place.line) - 1 for failure in failures_of(Policy((rule_set,)))}
     return [test for at, test in enumerate(tests) if at not in failed]
-
-
-def settle(draft: Draft, text: str, failures: Iterable[TestFailure]) -> list[TestFailure]:
-    """Have tests name the rule of another file that refuses their request first; the failures that stay."""
-    left = []
-    begins = _begins(text)
-    for failure in failures:
-        test = draft.tests[bisect_right(begins, failure.place.line) - 1]
-        wanted, got = failure.expected.partition(" ")[0], failure.got.partition(" with ")[0]
-        if wanted in _REFUSALS and got.partition(" ")[0] in _REFUSALS:
-            draft.note(0, f"a test of {test.rule} expects '{got}': that rule comes first, and refuses the request too")
-            test.expect, test.repeat, test.under_way, test.then = got, 1, 0, None
-        else:
-            left.append(failure)
-    return left
 
 
 def failures_of(policy: Policy) -> tuple[TestFailure, ...]:

@@ -48,7 +48,7 @@ def rule_file(draft: Draft, source: str, command: str, mode: Mode) -> str:
     if draft.tests:
         lines += ["", "tests:"]
         for test in draft.tests:
-            lines += _test(test)
+            lines += _test(test, [rule.name for rule in draft.rules if rule.mode is not None and rule.name != test.rule])
     return "\n".join(lines) + "\n"
 
 
@@ -88,10 +88,13 @@ def _rule(rule: DraftRule) -> Iterator[str]:
     yield from lines[1:]
 
 
-def _test(test: DraftTest) -> Iterator[str]:
+def _test(test: DraftTest, resting: list[str]) -> Iterator[str]:
+    """A test. `resting`: rules that are in shadow by themselves, which tests would have in force."""
     first, *rest = [f"{key}: {flow(value)}" for key, value in _step(test).items()]
     yield f"{TEST_BEGINS}{first.removeprefix('request: ')}"
     yield from (f"    {line}" for line in rest)
+    if resting:
+        yield f"    without: {flow(resting)}"
 
 
 def _step(test: DraftTest) -> dict[str, Any]:

@@ -73,22 +73,6 @@ def test_every_import_fits_into_a_folder_with_the_bundled_rules(kind: str, sampl
     assert run_tests(loaded.policy) == ()
 
 
-def test_a_test_says_which_rule_of_another_file_refuses_first(tmp_path: Path) -> None:
-    (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
-    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70-robots.yaml"))
-    assert result.exit_code == 0
-    assert "expect: reject by no-gptbot" in (tmp_path / "70-robots.yaml").read_text()
-    assert "note: a test of robots-gptbot-and-others expects 'reject by no-gptbot': that rule comes first" in result.stderr
-
-
-def test_nothing_is_written_when_a_rule_of_another_file_lets_pass_what_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "10-open.yaml").write_text("name: open\nrules:\n- {name: in, when: {user_agent: {word: GPTBot}}, action: pass}\n")
-    result = run("robots", str(SAMPLES / "robots.txt"), "-o", str(tmp_path / "70-robots.yaml"))
-    assert (result.exit_code, (tmp_path / "70-robots.yaml").exists()) == (1, False)
-    assert "the test expected reject by robots-gptbot-and-others, got pass by in" in result.stderr
-    assert "choose a name for the file that comes before theirs" in result.stderr
-
-
 def test_what_would_refuse_browsers_is_in_shadow_by_itself_with_a_warning(tmp_path: Path) -> None:
     source = "map $http_upgrade $plain { default 0; '' 1; }\nserver { if ($plain) { return 403; } }"
     result = run("nginx", "-", "--mode", "enforce", stdin=source)
