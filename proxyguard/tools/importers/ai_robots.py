@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from proxyguard.tools.importers.draft import Draft, DraftTest, ImportFault, slug
 from proxyguard.tools.importers.robots import NEVER_SENT
-from proxyguard.tools.importers.samples import BROWSER, word_fault
+from proxyguard.tools.importers.samples import word_fault
+from proxyguard.tools.importers.sources import Sources
 
 _UNCLEAR: Final = re.compile(r"(?i)unclear|unknown|n/a|none|^\W*$")
 _LINK: Final = re.compile(r"\[([^\]]{1,100})\]\([^)]{0,300}\)")
@@ -21,10 +22,10 @@ MAX_FUNCTIONS: Final = 12
 """Functions with a rule of their own; the others are sentences that no second crawler has."""
 
 
-def read_ai_robots(text: str, name: str) -> Draft:
+def read_ai_robots(sources: Sources, name: str) -> Draft:
     """A draft of the rules. Raises ImportFault when the file is not such a list."""
     try:
-        found = json.loads(text)
+        found = json.loads(sources.text)
     except (ValueError, RecursionError) as error:
         raise ImportFault(f"it is not JSON: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
@@ -36,8 +37,6 @@ def read_ai_robots(text: str, name: str) -> Draft:
             by_function.setdefault(_function(entry), []).append(crawler)
     for function, crawlers in _few(by_function).items():
         _add(draft, function, crawlers)
-    if draft.rules:
-        draft.tests.append(DraftTest({"user_agent": BROWSER}, "pass by default"))
     return draft
 
 

@@ -1,32 +1,41 @@
 """A policy file of Anubis as rules: bots with their patterns, weights as scores, thresholds as rules on the score.
 
-Anubis takes the first bot that matches, and all conditions of a bot must hold; so do rules, with `pass` for ALLOW. A challenge
-has no counterpart: it becomes a tag, for a limit or a score of yours. Imports, expressions in CEL beyond the simplest, countries
-and networks by number are left out with notes.
+Anubis takes the first bot that matches and is not WEIGH; all conditions of a bot must hold. ALLOW is `pass`, DENY is `reject`. A
+challenge has no counterpart: it becomes a tag, for a limit or a score of yours. It is final in Anubis, so later rules leave alone
+what has the tag. What is lost is named: countries, networks by number, block lists of addresses, the honeypot.
 """
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
-from proxyguard.core.problems import Fault, Report
+from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence, read_yaml
-from proxyguard.policy.model import TextKind
-from proxyguard.policy.parse.patterns import check_regex
-from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault, Plain, joined, slug
-from proxyguard.tools.importers.expressions import NotCarried, condition_of, score_of
-from proxyguard.tools.importers.samples import BROWSER, MISSING_OR_EMPTY, browser_hit, example_of
+from proxyguard.tools.importers.anubis_terms import condition_of, score_of
+from proxyguard.tools.importers.conditions import Condition, every
+from proxyguard.tools.importers.draft import Draft, ImportFault, NotCarried, Plain, not_carried
+from proxyguard.tools.importers.networks import clients, network_of
+from proxyguard.tools.importers.patterns import pattern_condition
+from proxyguard.tools.importers.sources import Source, Sources
 
 DEFAULT_WEIGHT: Final = "5"
 """What WEIGH without a weight adds."""
 
 CHALLENGE_TAG: Final = "challenge"
 
+MAX_DEPTH: Final = 20
+"""Of files that import each other."""
+
 _ACTIONS: Final = frozenset({"ALLOW", "DENY", "CHALLENGE", "WEIGH", "DEBUG_BENCHMARK"})
 _BOT_KEYS: Final = frozenset(
     ("name", "action", "user_agent_regex", "path_regex", "headers_regex", "remote_addresses", "expression", "weight", "challenge")
 )  # fmt: skip
+_LOST: Final = {
+    "dnsbl": "the block list of addresses (DNSBL) that Anubis asks: that defence is lost here",
+    "honeypot": "the honeypot, which refuses who follows hidden links: that is lost here; a rule can ban for a path",
+}  # fmt: skip
+_OFF: Final = frozenset({"false", "no", "off", "disabled", ""})
 
 
 class Bot(NamedTuple):
@@ -35,42 +44,55 @@ class Bot(NamedTuple):
     name: str
     action: str
     line: int
+    file: str
     parts: dict[str, Node]
 
 
-def read_anubis(text: str, name: str) -> Draft:
+def read_anubis(sources: Sources, name: str) -> Draft:
     """A draft of the rules. Raises ImportFault when the file is not a policy."""
-    report = Report("")
-    root = read_yaml(text, report)
-    if root is None:
-        first = report.finished()[0]
-        raise ImportFault(f"line {first.line}: {first.message}")
     draft = Draft(name, "Rules of an Anubis policy.")
-    entries = _entries(root)
-    for node in entries:
-        bot = _bot(draft, node)
+    root = _read(Source("", sources.text))
+    challenged = False
+    for node, file in _entries(draft, sources, root, "", 0):
+        bot = _bot(draft, node, file)
         if bot is not None:
-            _add_bot(draft, bot)
+            challenged = _add_bot(draft, bot, challenged=challenged) or challenged
     if isinstance(root, Mapping):
-        _add_thresholds(draft, root)
+        _add_thresholds(draft, root, challenged=challenged)
         _note_rest(draft, root)
     if any(rule.action == "pass" for rule in draft.rules):
         draft.note(0, "ALLOW became pass: it ends the rules after it, those of later files too, and lifts no ban; see allow")
     if any(rule.action == {"tag": CHALLENGE_TAG} for rule in draft.rules):
         draft.note(0, f"CHALLENGE became the tag '{CHALLENGE_TAG}': nothing is challenged; give the tag a limit or a score")
-    if draft.rules:
-        draft.tests.append(DraftTest({"user_agent": BROWSER}, "pass"))
     return draft
 
 
-def _entries(root: Node) -> list[Node]:
-    """The bots: below `bots:`, or the whole file when it is one that others import."""
-    if isinstance(root, Sequence):
-        return list(root.items)
-    bots = _get(root, "bots")
+def _read(source: Source) -> Node:
+    report = Report("")
+    root = read_yaml(source.text, report)
+    if root is None:
+        first = report.finished()[0]
+        raise ImportFault(f"{source.name + ': ' if source.name else ''}line {first.line}: {first.message}")
+    return root
+
+
+def _entries(draft: Draft, sources: Sources, root: Node, file: str, depth: int) -> Iterator[tuple[Node, str]]:
+    """The bots: below `bots:`, or the whole file when it is one that others import; those of imported files in their places."""
+    bots = root if isinstance(root, Sequence) else _get(root, "bots")
     if not isinstance(bots, Sequence):
         raise ImportFault("it has no bots:, and so is not a policy of Anubis")
-    return list(bots.items)
+    for node in bots.items:
+        wanted = _text(_get(node, "import"))
+        if wanted is None:
+            yield node, file
+            continue
+        opened = sources.beside(wanted.removeprefix("(data)/"))
+        if not opened or depth >= MAX_DEPTH:
+            draft.note(
+                node.line, f"not followed: import {wanted[:100]}: it does not lie beside this file; --folder says where", file
+            )
+        for source in opened if depth < MAX_DEPTH else []:
+            yield from _entries(draft, sources, _read(source), source.name, depth + 1)
 
 
 def _get(node: Node | None, key: str) -> Node | None:
@@ -83,41 +105,42 @@ def _text(node: Node | None) -> str | None:
     return node.text if isinstance(node, Scalar) and not node.is_null else None
 
 
-def _bot(draft: Draft, node: Node) -> Bot | None:
+def _bot(draft: Draft, node: Node, file: str) -> Bot | None:
     if not isinstance(node, Mapping):
-        draft.note(node.line, "an entry of bots is not a mapping")
-        return None
-    source = _text(_get(node, "import"))
-    if source is not None:
-        draft.note(node.line, f"import: {source[:100]} was not followed: import that file by itself")
+        draft.note(node.line, "an entry of bots is not a mapping", file)
         return None
     name, action = _text(_get(node, "name")), _text(_get(node, "action"))
     if not name or action not in _ACTIONS:
-        draft.note(node.line, f"a bot without a name or a known action was left out: {name or '(no name)'}, {action}")
+        draft.note(node.line, f"a bot without a name or a known action was left out: {name or '(no name)'}, {action}", file)
         return None
     if action == "DEBUG_BENCHMARK":
-        draft.note(node.line, f"{name[:60]} was left out: DEBUG_BENCHMARK is for Anubis itself")
+        draft.note(node.line, f"{name[:60]} was left out: DEBUG_BENCHMARK is for Anubis itself", file)
         return None
     parts = {entry.key.text: entry.value for entry in node.entries}
     unknown = sorted(parts.keys() - _BOT_KEYS)
     if unknown:
-        draft.note(node.line, f"{name[:60]} was left out: it asks for {', '.join(unknown)}, which rules cannot")
+        draft.note(node.line, f"{name[:60]} was left out: it asks for {', '.join(unknown)[:100]}, which rules cannot", file)
         return None
-    return Bot(name, action, node.line, parts)
+    return Bot(name, action, node.line, file, parts)
 
 
-def _add_bot(draft: Draft, bot: Bot) -> None:
+def _add_bot(draft: Draft, bot: Bot, *, challenged: bool) -> bool:
+    """Add its rule; whether it is a challenge. `challenged`: a bot before it is one."""
     try:
-        conditions = _conditions(draft, bot)
+        when = every([_not_challenged() if challenged else {}, *_conditions(bot)])
+        if when is None:
+            not_carried("it can never hold")
     except NotCarried as error:
-        draft.note(bot.line, f"{bot.name[:60]} was left out: {error}")
-        return
-    if not conditions:
-        draft.note(bot.line, f"{bot.name[:60]} was left out: it has no condition")
-        return
+        draft.note(bot.line, f"{bot.name[:60]} was left out: {error}", bot.file)
+        return False
     why = f"The bot {bot.name} of the Anubis policy."[:200]
-    rule = draft.add(bot.name, why, reduce(joined, conditions), _action(bot), bot.line)
-    _add_test(draft, bot, rule)
+    action = _action(bot)
+    draft.add(bot.name, why, when or {"path": {"prefix": "/"}}, action, bot.line)
+    return action == {"tag": CHALLENGE_TAG}
+
+
+def _not_challenged() -> Condition:
+    return {"not": {"tag": CHALLENGE_TAG}}
 
 
 def _action(bot: Bot) -> Plain:
@@ -132,96 +155,51 @@ def _action(bot: Bot) -> Plain:
             return {"tag": CHALLENGE_TAG}
 
 
-def _conditions(draft: Draft, bot: Bot) -> list[dict[str, Any]]:
+def _conditions(bot: Bot) -> list[Condition | None]:
     """The conditions of a bot, all of which must hold. Raises NotCarried."""
-    found: list[dict[str, Any]] = []
+    found: list[Condition | None] = []
     for key, field in (("user_agent_regex", "user_agent"), ("path_regex", "path")):
         pattern = _text(bot.parts.get(key))
         if pattern is not None:
-            found.append({field: _text_or_missing(draft, bot, pattern, field)})
+            found.append(pattern_condition(field, pattern.strip()))
     headers = bot.parts.get("headers_regex")
     if isinstance(headers, Mapping):
-        found += [_header(draft, bot, entry.key.text, _text(entry.value) or "") for entry in headers.entries]
+        found += [_header(entry.key.text, _text(entry.value) or "") for entry in headers.entries]
     addresses = bot.parts.get("remote_addresses")
     if isinstance(addresses, Sequence):
-        found.append({"client": _addresses(draft, bot, addresses)})
+        found.append(_addresses(addresses))
     expression = bot.parts.get("expression")
     if expression is not None:
         found.append(condition_of(expression))
+    if not found:
+        raise NotCarried("it has no condition")
     return found
 
 
-def _header(draft: Draft, bot: Bot, name: str, pattern: str) -> dict[str, Any]:
-    field = f"header.{name.lower()}"
-    if pattern in {".*", "^.*$", ".+", "^.+$"}:
-        return {field: "present"}
-    return {field: _text_or_missing(draft, bot, pattern, field)}
+def _header(name: str, pattern: str) -> Condition | None:
+    """Anubis looks at headers that are there: a pattern that finds everything asks for that alone."""
+    field = "user_agent" if name.lower() == "user-agent" else f"header.{name.lower()}"
+    return pattern_condition(field, pattern.strip()) or {field: "present"}
 
 
-def _text_or_missing(draft: Draft, bot: Bot, pattern: str, field: str) -> Any:
-    """A pattern as a condition; a pattern for the empty text matches a missing field too."""
-    if pattern.strip() == "^$" and field != "path":
-        return list(MISSING_OR_EMPTY)
-    return {"regex": _pattern(draft, bot, pattern, field)}
+def _addresses(addresses: Sequence) -> Condition | None:
+    texts = [text for item in addresses.items if (text := _text(item)) is not None]
+    networks = [network for text in texts if (network := network_of(text.strip())) is not None]
+    if not networks or len(networks) < len(texts):
+        raise NotCarried("its remote_addresses are empty, or one of them is no network")
+    return clients(networks)
 
 
-def _pattern(draft: Draft, bot: Bot, pattern: str, field: str) -> str:
-    bare = pattern.rstrip("\n")
-    try:
-        check_regex(bare)
-    except Fault as fault:
-        raise NotCarried(f"'{bare[:60]}': {fault.message}; {fault.hint}") from fault
-    if field == "user_agent" and bot.action == "DENY":
-        hit = browser_hit(TextKind.REGEX, bare)
-        if hit is not None:
-            draft.note(bot.line, f"{bot.name[:60]}: '{bare[:60]}' is in the user agents of real browsers, such as {hit}")
-    return bare
-
-
-def _addresses(draft: Draft, bot: Bot, addresses: Sequence) -> str:
-    """A list of the networks, and its name as a condition."""
-    entries = [text for item in addresses.items if (text := _text(item)) is not None]
-    if not entries:
-        raise NotCarried("its remote_addresses are empty")
-    if {"0.0.0.0/0", "::/0"} & set(entries):
-        raise NotCarried("its remote_addresses are all addresses")
-    name = slug(bot.name)
-    while name in draft.lists:
-        name = slug(f"{name}-too")
-    draft.lists[name] = list(dict.fromkeys(entries))
-    return f"${name}"
-
-
-def _add_test(draft: Draft, bot: Bot, rule: DraftRule) -> None:
-    """A test, where a request that the rule finds is easily made."""
-    request: dict[str, Any] = {}
-    pattern = _text(bot.parts.get("user_agent_regex"))
-    if pattern is not None:
-        example = example_of(pattern.rstrip("\n"))
-        if example is None:
-            return
-        request["user_agent"] = example
-    path = _text(bot.parts.get("path_regex"))
-    if path is not None:
-        example = example_of(path.rstrip("\n"))
-        if example is None or not example.startswith("/"):
-            return
-        request["path"] = example
-    if bot.parts.keys() & {"headers_regex", "expression"}:
-        return
-    addresses = bot.parts.get("remote_addresses")
-    if isinstance(addresses, Sequence):
-        request["client"] = (_text(addresses.items[0]) or "").partition("/")[0]
-    if isinstance(rule.action, str):
-        draft.tests.append(DraftTest(request, f"{rule.action} by {rule.name}"))
-    elif isinstance(rule.action, dict) and "score" in rule.action:
-        draft.tests.append(DraftTest(request, {"score": str(rule.action["score"])}))
-
-
-def _add_thresholds(draft: Draft, root: Mapping) -> None:
-    """Thresholds on the weight as rules on the score, after all bots as Anubis has it."""
+def _add_thresholds(draft: Draft, root: Mapping, *, challenged: bool) -> None:
+    """Thresholds on the weight as rules on the score, after all bots as Anubis has it; without any, Anubis' default."""
     node = _get(root, "thresholds")
-    for item in node.items if isinstance(node, Sequence) else []:
+    items = node.items if isinstance(node, Sequence) else []
+    before = _not_challenged() if challenged else {}
+    has_weights = any(isinstance(rule.action, dict) and "score" in rule.action for rule in draft.rules)
+    if not items and has_weights:
+        why = "Anubis challenges every weight above 0 when a policy has no thresholds."
+        draft.add("default-threshold", why, {"score": {"at_least": "0.001"}} | before, {"tag": CHALLENGE_TAG})
+    for item in items:
         name, action = _text(_get(item, "name")) or "threshold", _text(_get(item, "action"))
         expression = _get(item, "expression")
         if action == "ALLOW":
@@ -231,7 +209,7 @@ def _add_thresholds(draft: Draft, root: Mapping) -> None:
             draft.note(item.line, f"the threshold {name[:60]} was left out: its action is {action}")
             continue
         try:
-            when = score_of(expression)
+            when = score_of(expression) | before
         except NotCarried as error:
             draft.note(item.line, f"the threshold {name[:60]} was left out: {error}")
             continue
@@ -241,5 +219,11 @@ def _add_thresholds(draft: Draft, root: Mapping) -> None:
 
 def _note_rest(draft: Draft, root: Mapping) -> None:
     for entry in root.entries:
-        if entry.key.text not in {"bots", "thresholds"}:
-            draft.note(entry.key.line, f"{entry.key.text[:60]} was left out: it is a setting of Anubis, not a rule")
+        key = entry.key.text
+        if key in {"bots", "thresholds"}:
+            continue
+        off = _text(entry.value) or _text(_get(entry.value, "enabled")) or ("true" if isinstance(entry.value, Mapping) else "")
+        if key in _LOST and off.lower() not in _OFF:
+            draft.note(entry.key.line, f"{key} was left out: {_LOST[key]}")
+        else:
+            draft.note(entry.key.line, f"{key[:60]} was left out: it is a setting of Anubis, not a rule")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 Plain = str | list[Any] | dict[str, Any]
 """A value in a rule file: a text (numbers are written as texts), a list or a mapping."""
@@ -24,9 +24,20 @@ class Note:
 
     line: int
     text: str
+    file: str = ""
+    """The file that was included, when it is not the one that was named."""
+    is_warning: bool = False
+    """Something that would hurt people if it were not read."""
+
+    @property
+    def place(self) -> str:
+        """`FILE:LINE: `, `line LINE: ` or nothing."""
+        if self.file:
+            return f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        return f"line {self.line}: " if self.line else ""
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.text}" if self.line else self.text
+        return f"{'WARNING: ' if self.is_warning else ''}{self.place}{self.text}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,16 +50,29 @@ class DraftRule:
     action: Plain
     limit: dict[str, Any] | None = None
     expires: str | None = None
+    mode: str | None = None
+    """A mode of its own, weaker than the file's."""
     line: int = 0
 
 
 @dataclass(slots=True)
 class DraftTest:
-    """A request, sent `repeat` times at once, and the decision that it expects."""
+    """A request, sent `repeat` times at once, and the decision that it expects; then perhaps another step."""
 
     request: dict[str, Any]
     expect: Plain
     repeat: int = 1
+    under_way: int = 0
+    status: str = ""
+    """What the site answers, for limits that count answers."""
+    then: DraftTest | None = None
+
+    @property
+    def rule(self) -> str:
+        """The rule that it expects; an empty text when it names none."""
+        if isinstance(self.expect, dict):
+            return str(self.expect.get("rule", ""))
+        return str(self.expect).partition(" by ")[2]
 
 
 @dataclass(slots=True)
@@ -62,9 +86,15 @@ class Draft:
     tests: list[DraftTest] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
-    def note(self, line: int, text: str) -> None:
-        """Note a part of the source that was left out or changed."""
-        self.notes.append(Note(line, text))
+    def note(self, line: int, text: str, file: str = "") -> None:
+        """Note a part of the source that was left out or changed, once."""
+        found = Note(line, text, file)
+        if found not in self.notes:
+            self.notes.append(found)
+
+    def warn(self, line: int, text: str) -> None:
+        """Note something that would hurt people if it were not read."""
+        self.notes.append(Note(line, text, is_warning=True))
 
     def add(self, label: str, why: str, when: dict[str, Any], action: Plain, line: int = 0, **more: Any) -> DraftRule:
         """Add a rule, with a name made of the label."""
@@ -87,6 +117,15 @@ class ImportFault(Exception):
     """The file cannot be imported at all; the message says why."""
 
 
+class NotCarried(Exception):
+    """A part that the rule language has no form for. The message names it and says why."""
+
+
+def not_carried(reason: str) -> NoReturn:
+    """Raises NotCarried."""
+    raise NotCarried(reason)
+
+
 def slug(text: str) -> str:
     """A text as a name: lower-case letters, digits and single hyphens; `rule` when nothing of it is left."""
     return _NOT_IN_A_NAME.sub("-", text.lower()).strip("-")[:MAX_NAME].rstrip("-") or "rule"
@@ -96,15 +135,3 @@ def one_or_list(values: list[str]) -> str | list[str]:
     """The distinct values in their order; a single one as itself."""
     distinct = list(dict.fromkeys(values))
     return distinct[0] if len(distinct) == 1 else distinct
-
-
-def combined(key: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Conditions under `any` or `all`; a single one as itself."""
-    return conditions[0] if len(conditions) == 1 else {key: conditions}
-
-
-def joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Both conditions in one mapping, or side by side under `all` where they have a key in common."""
-    if not first.keys() & second.keys():
-        return first | second
-    return {**first, "all": [*first["all"], second]} if "all" in first else {"all": [first, second]}

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
 
 from proxyguard.tools.importers.draft import Draft, DraftTest, ImportFault
+from proxyguard.tools.importers.sources import Sources
 
 FOREVER_YEAR: Final = 9000
 """fail2ban writes the end of a permanent ban as the last day of the year 9999."""
@@ -32,8 +33,9 @@ class BannedAddress(NamedTuple):
     ends: str | None
 
 
-def read_fail2ban(text: str, name: str) -> Draft:
+def read_fail2ban(sources: Sources, name: str) -> Draft:
     """A draft of the rule. Raises ImportFault when there is no address in the file."""
+    text = sources.text
     jail = _JAIL.search(text)
     title = jail[1] if jail else "a jail"
     draft = Draft(name, f"Clients that fail2ban had banned in {title}.")
@@ -112,7 +114,11 @@ def _expires(draft: Draft, found: list[BannedAddress]) -> str | None:
         return None
     last = max(ends)
     moment = datetime.strptime(last, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    draft.note(0, f"each ban had an end of its own; the rule ends with the last one, {last}, taken as UTC")
+    draft.note(
+        0,
+        f"each ban had an end of its own; the rule ends with the last one, {last}, taken as UTC. For ends of their own: "
+        "proxyguard bans add ADDRESS --for DURATION",
+    )
     return moment.strftime("%Y-%m-%dT%H:%MZ")
 
 

@@ -1,7 +1,7 @@
 """Writes a draft as a rule file that loads and whose tests pass, alone and in the folder that it is meant for.
 
-A rule that the rule language refuses is taken out with a note that says why; so is a test that does not hold, since another
-file of the folder may decide first. The text that comes out always loads.
+A rule that the rule language refuses is taken out with a note that says why. A test that fails is never taken out:
+nothing is written then.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Problem
-from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import load_policy, rule_files
 from proxyguard.policy.model import Policy, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
-from proxyguard.policy.testing.runner import TestFailure, run_tests
+from proxyguard.policy.testing.runner import TestFailure
+from proxyguard.tools.importers.browsers import keep_browsers
 from proxyguard.tools.importers.draft import Draft, ImportFault
+from proxyguard.tools.importers.proofs import failures_of, make_tests
+from proxyguard.tools.importers.shorten import shorten
 from proxyguard.tools.importers.yaml_text import rule_file
 
 MAX_FAILURES_SHOWN: Final = 5
@@ -42,32 +44,33 @@ def finish(draft: Draft, origin: Origin, target: Path | None) -> Finished:
     """Write, load and test. `target` is the path that the file will have. Raises ImportFault."""
     if not draft.rules:
         raise ImportFault("nothing in it could be carried over" + "".join(f"\n  {note}" for note in draft.notes))
+    keep_browsers(draft, _loaded(draft, origin))
+    shorten(draft)
+    make_tests(draft)
     rule_set = _loaded(draft, origin)
+    _check(failures_of(Policy((rule_set,))))
     neighbours = _neighbours(draft, target)
-    _keep_passing_tests(draft, origin, Policy((rule_set,)), noted=False)
     if neighbours is not None and target is not None:
-        rule_set = _loaded(draft, origin)
-        together = _in_order(neighbours, _at(rule_set, target))
-        _keep_passing_tests(draft, origin, together, noted=True)
-    draft.notes.sort(key=lambda note: (not note.line, note.line))
+        _check_others(draft, _in_order(neighbours, _at(rule_set, target)))
+    draft.notes.sort(key=lambda note: (not note.is_warning, not note.line, note.file, note.line))
     return Finished(rule_file(draft, *origin), draft)
 
 
 def _loaded(draft: Draft, origin: Origin) -> RuleSet:
-    """The rule set. Rules that the rule language refuses are taken out of the draft first."""
+    """The rule set. Rules that the rule language refuses are taken out of the draft first. Raises ImportFault."""
     rule_set, problems = parse_rule_set(rule_file(draft, *origin))
     if rule_set is not None:
         return rule_set
     for rule in tuple(draft.rules):
-        alone = replace(draft, rules=[rule], tests=[])
+        alone = replace(draft, rules=[rule], tests=[], notes=[])
         _, faults = parse_rule_set(rule_file(alone, *origin))
         if faults:
             draft.rules.remove(rule)
             draft.note(rule.line, f"{rule.name} was left out: {_format(faults[0])}")
-            draft.tests = [test for test in draft.tests if rule.name not in str(test.expect)]
+            draft.tests = [test for test in draft.tests if test.rule != rule.name]
     rule_set, problems = parse_rule_set(rule_file(draft, *origin))
     if rule_set is None or not draft.rules:
-        why = _format(problems[0]) if problems else draft.notes[-1].text
+        why = _format(problems[0]) if problems and draft.rules else "".join(f"\n  {note}" for note in draft.notes)
         raise ImportFault(f"nothing in it could be carried over: {why}")
     return rule_set
 
@@ -76,11 +79,17 @@ def _format(problem: Problem) -> str:
     return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
 
 
-def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, noted: bool) -> None:
-    """Take out tests that fail; `noted`: with a note, because another rule file is the reason."""
-    file = next(rule_set.file for rule_set in policy.rule_sets if rule_set.name == draft.name)
-    failures = _failures(policy)
-    ours = {failure.place.line: failure for failure in failures if failure.place.file == file}
+def _check(failures: tuple[TestFailure, ...]) -> None:
+    """Raises ImportFault when a test fails: a file with one would not load."""
+    if failures:
+        listed = "\n".join(f"  {failure.problem.message}: {failure.reason}" for failure in failures[:MAX_FAILURES_SHOWN])
+        raise ImportFault(f"tests of the rules fail ({len(failures)}); nothing was written\n{listed}")
+
+
+def _check_others(draft: Draft, together: Policy) -> None:
+    """Raises ImportFault when a test of another file fails with these rules."""
+    file = next(rule_set.file for rule_set in together.rule_sets if rule_set.name == draft.name)
+    failures = failures_of(together)
     others = [failure for failure in failures if failure.place.file != file]
     if others:
         listed = "\n".join(str(failure.problem) for failure in others[:MAX_FAILURES_SHOWN])
@@ -88,29 +97,6 @@ def _keep_passing_tests(draft: Draft, origin: Origin, policy: Policy, *, noted: 
         raise ImportFault(
             f"with these rules, tests of other rule files fail ({len(others)}); nothing was written\n{listed}\n{hint}"
         )
-    if not ours:
-        return
-    lines = _test_lines(rule_file(draft, *origin))
-    kept = []
-    for test, line in zip(draft.tests, lines, strict=True):
-        failure = ours.get(line)
-        if failure is None:
-            kept.append(test)
-        elif noted:
-            draft.note(0, f"a test was left out: {failure.problem.message} here, {failure.reason}")
-    draft.tests = kept
-
-
-def _failures(policy: Policy) -> tuple[TestFailure, ...]:
-    try:
-        return run_tests(policy)
-    except PolicyError as error:
-        raise ImportFault(str(error)) from error
-
-
-def _test_lines(text: str) -> list[int]:
-    """The lines on which tests begin."""
-    return [number for number, line in enumerate(text.split("\n"), 1) if line.startswith("  - request: ")]
 
 
 def _neighbours(draft: Draft, target: Path | None) -> Policy | None:

@@ -14,8 +14,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from proxyguard.core.request import inspected_path
-from proxyguard.tools.importers.draft import Draft, DraftTest, combined, joined, one_or_list
-from proxyguard.tools.importers.samples import BROWSER, word_fault
+from proxyguard.tools.importers.conditions import Condition, equal, every, negated, some
+from proxyguard.tools.importers.draft import Draft, DraftTest, one_or_list
+from proxyguard.tools.importers.samples import word_fault
+from proxyguard.tools.importers.sources import Sources
 
 EVERYONE: Final = "*"
 
@@ -25,7 +27,6 @@ CRAWLER: Final = r"(?i)(?:bot|crawler|spider)/[0-9]|\+https?://"
 NEVER_SENT: Final = frozenset({"google-extended", "applebot-extended"})
 """Names that exist in robots.txt only: no request has ever carried them."""
 
-_PARAMETER: Final = re.compile(r"\*?&?([A-Za-z0-9_.~-]+)=\*?")
 _DELAY: Final = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
 MAX_DELAY_SECONDS: Final = 3600
@@ -46,17 +47,19 @@ class AgentGroup:
 
 
 class PathPattern(NamedTuple):
-    """A pattern as a condition: the field, the matcher, the text, and an example of a path that matches."""
+    """A pattern as a condition on the path: the matcher, the text, and an example of a path that matches."""
 
-    key: str
     matcher: str
     text: str
     example: str
+    query: Any = None
+    """What the query must be; None: whatever it is. With a query, an empty text stands for every path."""
 
 
-def read_robots(text: str, name: str) -> Draft:
+def read_robots(sources: Sources, name: str) -> Draft:
+    """A draft of the rules."""
     draft = Draft(name, "What robots.txt asks crawlers to leave alone.")
-    groups = _merged(_groups(text, draft))
+    groups = _alike(_merged(_groups(sources.text, draft)))
     named = [agent for group in groups for agent in group.agents if agent != EVERYONE]
     for group in groups:
         if EVERYONE in group.agents:
@@ -65,8 +68,8 @@ def read_robots(text: str, name: str) -> Draft:
             _add(draft, _only(group, [EVERYONE]), named)
         else:
             _add(draft, group, named)
-    if draft.rules:
-        draft.tests.append(DraftTest({"user_agent": BROWSER, "path": "/"}, "pass by default"))
+    if not draft.rules and not draft.notes:
+        draft.note(0, "it disallows nothing, and asks for no delay")
     return draft
 
 
@@ -128,6 +131,17 @@ def _merged(groups: Iterable[AgentGroup]) -> list[AgentGroup]:
     return list(merged.values())
 
 
+def _alike(groups: Sequence[AgentGroup]) -> list[AgentGroup]:
+    """Groups that ask for the same as one, except for that of everybody."""
+    alike: dict[tuple[object, ...], AgentGroup] = {}
+    for at, group in enumerate(groups):
+        asked = (tuple(pattern for _, pattern in group.disallow), tuple(group.allow), group.delay_seconds)
+        known = alike.setdefault((*asked, at) if EVERYONE in group.agents else asked, group)
+        if known is not group:
+            known.agents += [agent for agent in group.agents if agent not in known.agents]
+    return list(alike.values())
+
+
 def _only(group: AgentGroup, agents: list[str]) -> AgentGroup:
     return AgentGroup(agents, group.disallow, group.allow, group.delay_seconds, group.line)
 
@@ -138,9 +152,10 @@ def _add(draft: Draft, group: AgentGroup, named: Sequence[str]) -> None:
         return
     condition, label, agent = addressed
     paths, examples = _paths(draft, group)
-    if paths is not None:
+    when = every([condition, paths])
+    if when is not None:
         why = f"robots.txt asks {_format_agents(group)} to leave this alone."
-        rule = draft.add(label, why, joined(condition, paths), "reject", group.line)
+        rule = draft.add(label, why, when, "reject", group.line)
         draft.tests += [DraftTest({"user_agent": agent, "path": path}, f"reject by {rule.name}") for path in examples[:2]]
     if group.delay_seconds:
         _add_delay(draft, group, condition, label, agent)
@@ -213,23 +228,18 @@ def _paths(draft: Draft, group: AgentGroup) -> tuple[dict[str, Any] | None, list
     parts = []
     for exceptions, matches in by_exception.items():
         part = _any_of(matches)
-        carried = [_match(draft, group.line, allow) for allow in exceptions]
-        allowed = [found for found in carried if found is not None]
-        if len(allowed) < len(carried):
-            shown = ", ".join(found.text for found in matches[:3])
-            draft.note(group.line, f"the Disallow of {shown} was left out with the Allow: it would refuse more than was asked")
-            continue
+        allowed = [_exception(draft, group.line, allow) for allow in exceptions]
         if not part:
-            allowed.append(PathPattern("path", "equal", "/robots.txt", "/robots.txt"))
+            allowed.append(PathPattern("equal", "/robots.txt", "/robots.txt"))
         if allowed and not _any_of(allowed):
             continue  # an Allow as long as this Disallow lets everything through
-        if allowed:
-            part = joined(part, {"not": _any_of(allowed)})
-        parts.append(part)
+        narrowed = every([part, negated(_any_of(allowed))]) if allowed else part
+        if narrowed is not None:
+            parts.append(narrowed)
     if not parts:
         return None, []
     examples = [found.example for matches in by_exception.values() for found in matches]
-    return combined("any", parts), examples
+    return some(parts), examples
 
 
 def _may_overlap(allow: str, disallow: str) -> bool:
@@ -239,31 +249,40 @@ def _may_overlap(allow: str, disallow: str) -> bool:
     return allow.rstrip("$").startswith(disallow) or disallow.endswith("$")
 
 
+def _exception(draft: Draft, line: int, pattern: str) -> PathPattern:
+    """An Allow; one that cannot be said as far as it can be: it lets more pass, and refuses less than was asked."""
+    found = _match(draft, line, pattern)
+    if found is not None:
+        return found
+    start = re.split(r"[%*$?]", pattern)[0] or "/"
+    draft.note(line, f"Allow: {pattern[:60]} became an exception for all of {start[:60]}")
+    return PathPattern("prefix", start, start)
+
+
 def _any_of(matches: Sequence[PathPattern]) -> dict[str, Any]:
     """A condition that any of the matches meets; empty when one of them is everything."""
-    if any(found.text == "/" and found.matcher == "prefix" for found in matches):
-        return {}
-    by_kind: dict[tuple[str, str], list[str]] = {}
-    for found in matches:
-        by_kind.setdefault((found.key, found.matcher), []).append(found.text)
-    parts: list[dict[str, Any]] = []
-    for (key, matcher), texts in by_kind.items():
-        value = one_or_list(texts)
-        if matcher == "present":
-            parts += [{"path": {"glob": path}, key: "present"} if path else {key: "present"} for path in dict.fromkeys(texts)]
-        elif matcher == "equal":
-            parts.append({key: {"in": [value] if isinstance(value, str) else value} if "*" in str(value) else value})
-        else:
-            parts.append({key: {matcher: value}})
-    return combined("any", parts)
+    return some(_condition(found) for found in matches) or {}
+
+
+def _condition(found: PathPattern) -> Condition:
+    query = {} if found.query is None else {"query_string": found.query}
+    if found.text in {"", "/"} and found.matcher in {"prefix", "any"}:
+        return query
+    if found.matcher == "equal":
+        return equal("path", [found.text]) | query
+    return {"path": {found.matcher: found.text}} | query
 
 
 def _match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
-    """A pattern as a condition on the path as rules see it: decoded, without the query."""
-    if "?" in pattern:
-        return _query_match(draft, line, pattern)
-    anchored = pattern.endswith("$")
-    body = (pattern[:-1] if anchored else pattern.rstrip("*")) or "/"
+    """A pattern as a condition on the path as rules see it, decoded, and on the query as it was sent; None with a note."""
+    body, mark, query = pattern.partition("?")
+    if mark:
+        return _with_query(draft, line, pattern, body, query)
+    anchored = body.endswith("$")
+    return _path(draft, line, pattern, (body[:-1] if anchored else body.rstrip("*")) or "/", anchored=anchored)
+
+
+def _path(draft: Draft, line: int, pattern: str, body: str, *, anchored: bool) -> PathPattern | None:
     parts = [inspected_path(part.encode()).decode("utf-8", "replace") for part in body.split("*")]
     if any("?" in part or "*" in part or not part.isprintable() or "\ufffd" in part for part in parts):
         draft.note(line, f"the pattern '{pattern[:60]}' has an escaped character that a path condition cannot hold")
@@ -271,19 +290,29 @@ def _match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
     text = "*".join(parts)
     example = "/" + quote("x".join(parts).lstrip("/"), safe="/!$&'()*+,;=:@~")
     if "*" in text:
-        return PathPattern("path", "glob", text if anchored else text + "*", example if anchored else example + "x")
+        if set(text) & set("[{"):
+            draft.note(line, f"the pattern '{pattern[:60]}' has a bracket beside a *, which a glob cannot hold")
+            return None
+        return PathPattern("glob", text if anchored else text + "*", example if anchored else example + "x")
     if anchored:
-        return PathPattern("path", "equal", text, example)
-    return PathPattern("path", "prefix", text, example if text != "/" else "/private")
+        return PathPattern("equal", text, example)
+    return PathPattern("prefix", text, example if text != "/" else "/private")
 
 
-def _query_match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
-    path, _, query = pattern.partition("?")
-    found = _PARAMETER.fullmatch(query)
-    if found is None or ("%" in path):
-        draft.note(line, f"the pattern '{pattern[:60]}' looks at the query; rules look at a parameter by name: query.NAME")
+def _with_query(draft: Draft, line: int, pattern: str, body: str, query: str) -> PathPattern | None:
+    """`/path?name=`: the path as a whole, and how the query begins."""
+    path = PathPattern("any", "", "/x") if body in {"*", "/*"} else _path(draft, line, pattern, body, anchored=True)
+    if path is None:
         return None
-    name = found[1]
-    draft.note(line, f"'{pattern[:60]}' is carried as: the parameter {name} is present, wherever it stands in the query")
-    bare = "" if path.strip("*") in {"", "/"} and path.endswith("*") else path
-    return PathPattern(f"query.{name}", "present", bare, f"{path.replace('*', 'x')}?{name}=1")
+    anchored = query.endswith("$")
+    text = query[:-1] if anchored else query.rstrip("*")
+    if not text.strip("*"):
+        wanted: Any = "" if anchored and not text else "present"
+    elif "*" in text:
+        if set(text) & set("[{?"):
+            draft.note(line, f"the pattern '{pattern[:60]}' has a character beside a * which a glob cannot hold")
+            return None
+        wanted = {"glob": text if anchored else text + "*"}
+    else:
+        wanted = text if anchored else {"prefix": text}
+    return path._replace(query=wanted, example=f"{path.example}?{text.replace('*', 'x')}")

@@ -18,6 +18,9 @@ from proxyguard.tools.importers.draft import MAX_NOTES_SHOWN, Draft, DraftRule, 
 WIDTH: Final = 120
 INDENT: Final = "  "
 
+TEST_BEGINS: Final = "  - request: "
+"""How a test begins, on a line of its own and nowhere else."""
+
 SCHEMA_LINE: Final = "# yaml-language-server: $schema=.schema.json"
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*", re.ASCII)
@@ -45,7 +48,7 @@ def rule_file(draft: Draft, source: str, command: str, mode: Mode) -> str:
     if draft.tests:
         lines += ["", "tests:"]
         for test in draft.tests:
-            lines += _test(test)
+            lines += _test(test, [rule.name for rule in draft.rules if rule.mode is not None and rule.name != test.rule])
     return "\n".join(lines) + "\n"
 
 
@@ -70,22 +73,37 @@ def _notes(draft: Draft) -> Iterator[str]:
 
 
 def _rule(rule: DraftRule) -> Iterator[str]:
-    pairs: list[tuple[str, Any]] = [("name", rule.name), ("why", rule.why), ("when", rule.when)]
+    pairs: list[tuple[str, Any]] = [("name", rule.name), ("why", rule.why)]
+    if rule.when:
+        pairs.append(("when", rule.when))
     if rule.limit is not None:
         pairs.append(("limit", rule.limit))
     pairs.append(("action", rule.action))
     if rule.expires is not None:
         pairs.append(("expires", rule.expires))
+    if rule.mode is not None:
+        pairs.append(("mode", rule.mode))
     lines = [line for key, value in pairs for line in _block(key, value, 2)]
     yield "  - " + lines[0].removeprefix(INDENT * 2)
     yield from lines[1:]
 
 
-def _test(test: DraftTest) -> Iterator[str]:
-    yield f"  - request: {flow(test.request)}"
-    if test.repeat > 1:
-        yield f"    repeat: {test.repeat}"
-    yield f"    expect: {flow(test.expect)}"
+def _test(test: DraftTest, resting: list[str]) -> Iterator[str]:
+    """A test. `resting`: rules that are in shadow by themselves, which tests would have in force."""
+    first, *rest = [f"{key}: {flow(value)}" for key, value in _step(test).items()]
+    yield f"{TEST_BEGINS}{first.removeprefix('request: ')}"
+    yield from (f"    {line}" for line in rest)
+    if resting:
+        yield f"    without: {flow(resting)}"
+
+
+def _step(test: DraftTest) -> dict[str, Any]:
+    step: dict[str, Any] = {"request": test.request}
+    step |= {"response": {"status": test.status}} if test.status else {}
+    step |= {"repeat": str(test.repeat)} if test.repeat > 1 else {}
+    step |= {"under_way": str(test.under_way)} if test.under_way else {}
+    step["expect"] = test.expect
+    return step | {"then": _step(test.then)} if test.then is not None else step
 
 
 def _block(key: str, value: Any, level: int) -> Iterator[str]:

@@ -73,6 +73,52 @@ def test_every_import_fits_into_a_folder_with_the_bundled_rules(kind: str, sampl
     assert run_tests(loaded.policy) == ()
 
 
+def test_what_would_refuse_browsers_is_in_shadow_by_itself_with_a_warning(tmp_path: Path) -> None:
+    source = "map $http_upgrade $plain { default 0; '' 1; }\nserver { if ($plain) { return 403; } }"
+    result = run("nginx", "-", "--mode", "enforce", stdin=source)
+    assert result.exit_code == 0
+    assert "    action: reject\n    mode: shadow\n" in result.stdout
+    assert result.stderr.startswith("WARNING: line 2: nginx-plain would refuse ordinary requests of 533 of 533 real browsers, ")
+
+
+def test_a_map_that_refuses_nobody_is_named_and_can_be_named(tmp_path: Path) -> None:
+    source = tmp_path / "maps.conf"
+    source.write_text("map $http_user_agent $bad { ~*thief 1; }")
+    left_out = run("nginx", str(source))
+    assert left_out.exit_code == 1
+    assert "If another file does: --reject bad" in left_out.stderr
+    named = run("nginx", str(source), "--reject", "bad")
+    assert named.exit_code == 0
+    assert "when: {user_agent: {regex: '(?i)thief'}}" in named.stdout
+    assert "# Made by `proxyguard import nginx maps.conf --reject bad` from maps.conf." in named.stdout
+    assert run("nginx", str(source), "--reject", "good").stderr == (
+        "maps.conf: there is no map or geo of $good in these files; --reject names one\n"
+    )
+    assert run("robots", str(source), "--reject", "bad").exit_code == 2
+
+
+def test_a_file_that_includes_itself_is_read_once(tmp_path: Path) -> None:
+    text = "include /usr/share/modules/*.conf; include nginx.conf; include ./*.conf; if ($arg_x = 1) { return 403; }"
+    (tmp_path / "nginx.conf").write_text(text)
+    result = run("nginx", str(tmp_path / "nginx.conf"))
+    assert (result.exit_code, result.stdout.count("action: reject")) == (0, 1)
+
+
+def test_included_files_are_read_from_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text("http { include /etc/nginx/conf.d/*.conf; server { include bots.d/block.conf; } }")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "maps.conf").write_text("map $http_user_agent $bad { ~*thief 1; }")
+    (tmp_path / "elsewhere").mkdir()
+    result = run("nginx", str(tmp_path / "nginx.conf"))
+    assert "not followed: include bots.d/block.conf: there is no such file beside this one" in result.stderr
+    (tmp_path / "bots.d").mkdir()
+    (tmp_path / "bots.d" / "block.conf").write_text("if ($bad) { return 444; }")
+    result = run("nginx", str(tmp_path / "nginx.conf"))
+    assert (result.exit_code, "action: drop" in result.stdout) == (0, True)
+    moved = run("nginx", str(tmp_path / "nginx.conf"), "--folder", str(tmp_path / "elsewhere"))
+    assert "not followed: include /etc/nginx/conf.d/*.conf" in moved.stderr
+
+
 def test_rules_that_break_the_tests_of_others_are_not_written(tmp_path: Path) -> None:
     (tmp_path / "10-neighbour.yaml").write_text(NEIGHBOUR)
     (tmp_path / "99-whole-site.yaml").write_text(WHOLE_SITE)

@@ -16,14 +16,18 @@ from proxyguard.policy.testing.sample_requests import request_from_sample
 from proxyguard.tools.importers.draft import ImportFault
 from proxyguard.tools.importers.finish import Origin, finish
 from proxyguard.tools.importers.robots import read_robots
+from proxyguard.tools.importers.sources import of_text
+from proxyguard.tools.importers.yaml_text import rule_file
 from proxyguard.tools.replay.run import Judge
 
 ORIGIN = Origin("robots.txt", "proxyguard import robots robots.txt", Mode.ENFORCE)
 
 
 def compiled(text: str) -> CompiledPolicy:
-    finished = finish(read_robots(text, "robots"), ORIGIN, None)
-    rule_set, problems = parse_rule_set(finished.text)
+    draft = read_robots(of_text(text), "robots")
+    if not draft.rules:
+        finish(draft, ORIGIN, None)
+    rule_set, problems = parse_rule_set(rule_file(draft, *ORIGIN))
     assert rule_set is not None, problems
     return compile_policy(Policy((rule_set,)), secret=b"test")
 
@@ -35,7 +39,7 @@ def refuses(judge: Judge, agent: str, path: str) -> bool:
 
 
 def notes(text: str) -> list[str]:
-    return [str(note) for note in read_robots(text, "robots").notes]
+    return [str(note) for note in read_robots(of_text(text), "robots").notes]
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -85,8 +89,17 @@ def test_rules_refuse_exactly_what_the_longest_pattern_disallows(lines: list[tup
         ("User-agent: SomeBot\nDisallow: /%7Eada/", "SomeBot/2", "/~ada/x", True),
         ("User-agent: SomeBot\nDisallow: /a$", "SomeBot/2", "/a", True),
         ("User-agent: SomeBot\nDisallow: /a$", "SomeBot/2", "/ab", False),
-        ("User-agent: SomeBot\nDisallow: /*?id=", "SomeBot/2", "/x?a=1&id=2", True),
+        ("User-agent: SomeBot\nDisallow: /*?id=", "SomeBot/2", "/x?a=1&id=2", False),
         ("User-agent: SomeBot\nDisallow: /*?id=", "SomeBot/2", "/x?a=1&kid=2", False),
+        ("User-agent: SomeBot\nDisallow: /*?id=", "SomeBot/2", "/x?id=2", True),
+        ("User-agent: SomeBot\nDisallow: /*?*id=", "SomeBot/2", "/x?a=1&id=2", True),
+        ("User-agent: SomeBot\nDisallow: /*?", "SomeBot/2", "/x?", True),
+        ("User-agent: SomeBot\nDisallow: /*?", "SomeBot/2", "/x", False),
+        ("User-agent: SomeBot\nDisallow: /?author", "SomeBot/2", "/?author=1", True),
+        ("User-agent: SomeBot\nDisallow: /?author", "SomeBot/2", "/a?author=1", False),
+        ("User-agent: SomeBot\nDisallow: /x?*$", "SomeBot/2", "/x?y", True),
+        ("User-agent: SomeBot\nDisallow: /w/\nAllow: /w/api.php?action=", "SomeBot/2", "/w/api.php?action=1", False),
+        ("User-agent: SomeBot\nDisallow: /w/\nAllow: /w/api.php?action=", "SomeBot/2", "/w/api.php?x", True),
         ("User-agent: SomeBot\nDisallow: /x?id=", "SomeBot/2", "/y?id=2", False),
         ("\ufeffUser-agent: SomeBot # first\r\n\r\nDisallow: /x # all of it\r\n", "SomeBot/2", "/x", True),
         ("User-agent: SomeBot\nDisallow: /x\nUser-agent: somebot\nDisallow: /y", "SomeBot/2", "/y", True),
@@ -115,18 +128,27 @@ def test_what_is_not_carried_is_noted(text: str, note: str) -> None:
     assert notes(text) == [note]
 
 
-def test_a_file_that_asks_for_nothing_is_no_rule_file() -> None:
-    with pytest.raises(ImportFault, match="nothing in it could be carried over"):
-        compiled("User-agent: *\nDisallow:\n")
-
-
 def test_a_crawl_delay_becomes_a_limit_with_as_many_seconds_between_requests() -> None:
-    [rule] = read_robots("User-agent: Slow\nCrawl-delay: 2.5", "robots").rules
+    [rule] = read_robots(of_text("User-agent: Slow\nCrawl-delay: 2.5"), "robots").rules
     assert (rule.name, rule.limit) == ("robots-slow-delay", {"rate": "5/12.5s", "per": ["user_agent", "network"]})
 
 
-def test_a_disallow_whose_allow_cannot_be_carried_is_left_out_too() -> None:
-    text = "User-agent: Some\nAllow: /*?\nDisallow: /x\nDisallow: /other/place"
-    draft = read_robots(text, "robots")
-    assert [rule.when for rule in draft.rules] == [{"user_agent": {"word": "Some"}, "path": {"prefix": "/other/place"}}]
-    assert str(draft.notes[-1]) == ("line 1: the Disallow of /x was left out with the Allow: it would refuse more than was asked")
+def test_an_allow_that_cannot_be_said_becomes_an_exception_for_more() -> None:
+    draft = read_robots(of_text("User-agent: Some\nAllow: /x/%2A\nDisallow: /x"), "robots")
+    assert [rule.when for rule in draft.rules] == [
+        {"user_agent": {"word": "Some"}, "path": {"prefix": "/x"}, "not": {"path": {"prefix": "/x/"}}}
+    ]
+    assert str(draft.notes[-1]) == "line 1: Allow: /x/%2A became an exception for all of /x/"
+
+
+def test_groups_that_ask_for_the_same_become_one_rule_with_a_list() -> None:
+    text = "".join(f"User-agent: Some{number}Bot\nDisallow: /\n\n" for number in range(700))
+    finished = finish(read_robots(of_text(text), "robots"), ORIGIN, None)
+    assert [rule.when["user_agent"] for rule in finished.draft.rules] == [{"word": "$robots-some0bot-and-others"}]
+    assert len(finished.draft.lists["robots-some0bot-and-others"]) == 700
+    assert len(finished.draft.tests) <= 2
+
+
+def test_a_file_that_disallows_nothing_is_told_why_it_is_no_rule_file() -> None:
+    with pytest.raises(ImportFault, match="it disallows nothing, and asks for no delay"):
+        compiled("User-agent: *\nDisallow:\n")

@@ -1,0 +1,1 @@
+"""Caddyfiles as rules: named matchers that are answered with a refusal, and rate limits."""

@@ -1,0 +1,1 @@
+"""HAProxy's ACLs and stick tables as rules."""

@@ -1,0 +1,128 @@
+"""fail2ban's jails and CrowdSec's scenarios: failures in the access log become limits that ban."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.tools.importers.reading import draft_of, limits_of, notes_of, rules_of
+
+JAIL = "[DEFAULT]\nfindtime = 10m\nbantime = 1h\n[j]\nenabled = true\nmaxretry = 3\nfailregex = "
+
+
+@pytest.mark.parametrize(
+    ("pattern", "when", "count"),
+    [
+        ('^<HOST> -.*"(GET|POST).*HTTP.*" 404', {"method": ["GET", "POST"]}, {"status": "404"}),
+        (
+            r'^<HOST> \S+ \S+ \[\] "[A-Z]+ /wp-login\.php[^"]*" (?:403|404) ',
+            {"path": {"regex": r"^/wp-login\.php"}},
+            {"status": ["403", "404"]},
+        ),
+        ('^<HOST> -.*"(?:GET|POST) /xmlrpc.php.*"', {"method": ["GET", "POST"], "path": {"regex": "^/xmlrpc.php"}}, None),
+        (
+            '^<HOST> -.*"(GET|HEAD).*HTTP.*"(?:BadBot|Thief)"$',
+            {"method": ["GET", "HEAD"], "user_agent": {"regex": "(?:BadBot|Thief)"}},
+            None,
+        ),
+        (r'^<HOST> .*"GET [^"]*" \d+ \d+ "[^"]*" "curl[^"]*"$', {"method": "GET", "user_agent": {"regex": '^curl[^"]*$'}}, None),
+    ],
+)
+def test_a_failregex_about_the_access_log_becomes_a_limit(pattern: str, when: dict[str, Any], count: Any) -> None:
+    limit = {"rate": "3/600s", "per": ["client"]} | ({"count": count} if count else {})
+    assert limits_of("fail2ban-jails", JAIL + pattern) == [(when, limit)]
+    assert rules_of("fail2ban-jails", JAIL + pattern)[0][1] == {"ban": {"for": "3600s"}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "note"),
+    [
+        (
+            "^Failed password for .* from <HOST>",
+            "the jail j: '^Failed password for .* from <HOST>' was left out: it is not about a line",
+        ),
+        (
+            '^<HOST> -.*"(GET|POST).*HTTP.*"',
+            "the jail j: '^<HOST> -.*\"(GET|POST).*HTTP.*\"' was left out: it would find every request",
+        ),
+        ('^<HOST> "(?!GET)', "the jail j: '^<HOST> \"(?!GET)' was left out: it looks around, which rules cannot"),
+        (
+            '^<HOST> "%(other)s"',
+            "the jail j: '^<HOST> \"%(other)s\"' was left out: it is made of parts that are defined elsewhere",
+        ),
+    ],
+)
+def test_a_failregex_that_a_rule_cannot_say_is_noted(pattern: str, note: str) -> None:
+    assert draft_of("fail2ban-jails", JAIL + pattern).rules == []
+    assert notes_of("fail2ban-jails", JAIL + pattern)[0].startswith(note)
+
+
+def test_a_jail_that_is_not_enabled_is_left_alone_and_one_without_its_filter_is_named() -> None:
+    assert notes_of("fail2ban-jails", "[a]\nenabled = false\n[sshd]\nenabled = true\n") == [
+        "the jail sshd was left out: its filter does not lie beside it (filter.d/sshd.conf)"
+    ]
+
+
+LEAKY = "type: leaky\nname: me/s\ncapacity: 10\nleakspeed: 5s\ngroupby: evt.Meta.source_ip\nfilter: "
+HTTP = "evt.Meta.log_type in ['http_access-log', 'http_error-log']"
+
+
+@pytest.mark.parametrize(
+    ("text", "when", "limit"),
+    [
+        (LEAKY + f'"{HTTP}"', {}, {"rate": "1/5s", "burst": "10", "per": ["client"]}),
+        (
+            LEAKY + f"\"{HTTP} && evt.Meta.http_status in ['404', '403']\"",
+            {},
+            {"rate": "1/5s", "burst": "10", "per": ["client"], "count": {"status": ["404", "403"]}},
+        ),
+        (
+            LEAKY + "\"evt.Meta.service == 'http' && evt.Meta.http_path startsWith '/api'\"",
+            {"path": {"prefix": "/api"}},
+            {"rate": "1/5s", "burst": "10", "per": ["client"]},
+        ),
+        (
+            LEAKY + f'"{HTTP}"\ndistinct: evt.Meta.http_path',
+            {},
+            {"rate": "10/50s", "count": {"distinct": "path"}, "per": ["client"]},
+        ),
+        (
+            "type: trigger\nname: t\nfilter: \"evt.Meta.service == 'http' and Lower(evt.Meta.http_user_agent) contains 'nikto'\"",
+            {"user_agent": {"regex": "(?i)nikto"}},
+            None,
+        ),
+        (
+            "type: trigger\nname: t\nfilter: \"evt.Meta.service == 'http' and not (evt.Parsed.verb in ['GET', 'POST'])\"",
+            {"not": {"method": ["GET", "POST"]}},
+            None,
+        ),
+        (
+            "type: trigger\nname: t\nfilter: \"evt.Meta.service == 'http' and evt.Parsed.request matches '^/a'\"",
+            {"path": {"regex": "^/a"}},
+            None,
+        ),
+    ],
+)
+def test_a_scenario_becomes_a_limit_or_a_ban(text: str, when: dict[str, Any], limit: Any) -> None:
+    assert limits_of("crowdsec", text) == [(when, limit)]
+    assert rules_of("crowdsec", text)[0][1] == {"ban": {"for": "4h"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (LEAKY + "\"evt.Meta.log_type == 'ssh_failed-auth'\"", "line 1: me/s was left out: its filter is about another log"),
+        (LEAKY + f'"{HTTP}"\ndistinct: evt.Meta.http_args', "line 1: me/s was left out: rules do not count different values of"),
+        (LEAKY + "\"evt.Meta.IsoCode == 'XX'\"", "line 1: me/s was left out: rules have no field like evt.Meta.IsoCode"),
+        ('type: bayesian\nname: b\nfilter: "1 == 1"', "line 1: b was left out: a bucket of the type 'bayesian'"),
+        (
+            "type: trigger\nname: t\nfilter: \"any(File('x.txt'), {evt.Meta.http_path contains #})\"",
+            "line 1: t was left out: the file x.txt does",
+        ),
+        (f'type: trigger\nname: t\nfilter: "{HTTP}"', "line 1: t was left out: its filter holds for every request"),
+    ],
+)
+def test_a_scenario_that_a_rule_cannot_say_is_noted(text: str, note: str) -> None:
+    assert draft_of("crowdsec", text).rules == []
+    assert notes_of("crowdsec", text)[0].startswith(note)
