@@ -281,10 +281,6 @@ def test_a_ban_of_before_does_not_act_while_nothing_does(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mode", FailureMode)
 def test_a_fault_of_ours_refuses_nobody_while_nothing_acts(tmp_path: Path, mode: FailureMode) -> None:
-    class Broken(MemoryStore):
-        def charge(self, charges: Sequence[Charge], ban_keys: Sequence[str], now: float) -> Outcome:
-            raise RuntimeError
-
-    bench = Bench(tmp_path, store=Broken(), mode=mode)
+    bench = Bench(tmp_path, store=BrokenStore(), mode=mode)
     bench.guard.restrictions.shadow_until = 1010.0
     assert bench.ask(b"/").decision.forwards
