@@ -116,6 +116,7 @@ class Reloader:
             logger.exception("reloading the rules failed; those of before stay in force")
 
     async def _reload(self) -> dict[str, Any]:
+        await asyncio.sleep(0)  # `reload` has to keep this task first, and some loops (mitmproxy's) start tasks at once
         async with self._busy:
             self._waiting = None
             self._tried = ()

@@ -454,3 +454,19 @@ def test_a_paused_rule_is_in_shadow_until_it_is_not_paused_whatever_is_reloaded(
 
     asyncio.run(run())
     assert [modes["no-curl"].value for modes in installed.modes] == ["shadow", "shadow", "shadow", "enforce"]
+
+
+def test_where_tasks_begin_at_once_a_change_after_a_refused_one_is_applied(rules: Path) -> None:
+    """As in mitmproxy's loop, where the addon's rules are reloaded."""
+    installed = Installed()
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        reloader = installed.reloader(rules)
+        (rules / "10-one.yaml").write_text(BROKEN)
+        await reloader.reload_quietly()
+        (rules / "10-one.yaml").write_text(GOOD + "# more\n")
+        await reloader.reload_quietly()
+
+    asyncio.run(run())
+    assert installed.results == {"refused": 1, "applied": 1}
