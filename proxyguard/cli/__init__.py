@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),
     "new": Lazy("proxyguard.cli.starter:new", "Add something to the rules."),
     "rules": Lazy("proxyguard.cli.bundled:rules", "Compare copies of the bundled rules with this version, and update them."),
+    "addon": Lazy("proxyguard.cli.addon:addon", "Print the path of the addon for mitmdump and mitmweb."),
     "completion": Lazy("proxyguard.cli.completion:completion", "Write a shell completion script."),
     "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
 }

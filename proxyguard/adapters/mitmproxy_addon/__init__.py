@@ -1,0 +1,1 @@
+"""The guard on the hooks of a plain mitmproxy (mitmdump, mitmweb), with its public interface alone."""
