@@ -161,6 +161,10 @@ class FlowExchange:
         request.headers = Headers(upstream_fields(head, self._version, changes, authority, chunked=chunked))
         request.authority = authority.decode("ascii") if is_multiplexed(self._version) else ""
         request.stream = take
+        server = self._flow.server_conn
+        if self._version == b"3" and self._flow.client_conn.proxy_mode.full_spec.startswith("reverse:https:"):
+            # mitmproxy would speak HTTP/3 to the site too, as its client does; `https:` says nothing of that.
+            self._flow.server_conn = Server(address=server.address)
         self._since = perf_counter()
 
     def _take(self, data: bytes) -> bytes:
