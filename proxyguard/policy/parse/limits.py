@@ -100,20 +100,29 @@ def read_burst(node: Node, count: Count, window: Window | None) -> int:
 def _check_window(found: Found, count: Count, amount: int, period_seconds: float | None) -> Window | None:
     """The window, when it goes together with what is counted, the rate and the time zone."""
     window: Window | None = found.get("window", Window.SLIDING)
-    if window is Window.CALENDAR and period_seconds is not None and not is_calendar_period(period_seconds):
-        found.complain("window", f"no calendar has windows of {duration_text(period_seconds)}", _CALENDAR_HINT)
-        return None
-    if window in {Window.SLIDING, Window.SLIDING_LOG} and "time_zone" in found.nodes:
+    if window is not Window.CALENDAR and window is not None and "time_zone" in found.nodes:
         hint = "window: calendar; a sliding window begins with the first request"
         found.complain("time_zone", "time_zone stands without a calendar", hint)
     if window is Window.SLIDING_LOG and count.kind not in _LOGGED:
         hint = "leave window out" if count.kind is CountKind.DISTINCT else "window: sliding, or calendar"
         found.complain("window", f"a sliding log counts requests or responses one by one, not {NOUNS[count.kind]}", hint)
-    elif window is Window.SLIDING_LOG and amount > MAX_LOGGED and period_seconds is not None:
-        half = f"{amount // 2}/{duration_text(period_seconds)}"
-        hint = f"without window, rate: {half} lets at most {amount} through within any {duration_text(period_seconds)} as well"
-        found.complain("window", f"a sliding log keeps the time of each, at most {MAX_LOGGED}, not {amount}", hint)
+    elif window is not None and period_seconds is not None:
+        fault = fault_of_window(window, amount, period_seconds)
+        if fault is not None:
+            found.complain("window", fault.message, fault.hint)
+            return None
     return window
+
+
+def fault_of_window(window: Window, amount: int, period_seconds: float) -> Fault | None:
+    """What keeps a window from having a rate."""
+    period = duration_text(period_seconds)
+    if window is Window.CALENDAR and not is_calendar_period(period_seconds):
+        return Fault(f"no calendar has windows of {period}", _CALENDAR_HINT)
+    if window is Window.SLIDING_LOG and amount > MAX_LOGGED:
+        hint = f"without window, rate: {amount // 2}/{period} lets at most {amount} through within any {period} as well"
+        return Fault(f"a sliding log keeps the time of each, at most {MAX_LOGGED}, not {amount}", hint)
+    return None
 
 
 def _window(node: Node, subject: str) -> Window:
