@@ -171,7 +171,7 @@ def test_a_log_is_whole_again_a_period_after_its_last_and_used_up_until_its_firs
     limit = build.limit(2)
     log = type(limit)(2, 60.0, 2, limit.per, window=Window.SLIDING_LOG, announce=True)
     compiled = compile_policy(build.policy(build.rule("log", Reject(), counted=log)), secret=b"x")
-    store, quotas = MemoryStore(), []
+    store, quotas = MemoryStore(), list[Quota]()
     for later in (0.0, 10.0, 15.0):
         found = match(compiled, build.request(), JULY + later)
         quotas += decide(found, store.charge(found.charges, found.ban_keys, JULY + later)).decision.quotas

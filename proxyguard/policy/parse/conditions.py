@@ -84,7 +84,7 @@ class ConditionReader:
             return Not(self.read(entry.value, "not"))
         kind, dot, rest = name.partition(".")
         if kind not in field_types():
-            raise NodeFault(entry.key, f"unknown field {quoted(name)}", field_hint(kind if dot else name))
+            raise NodeFault(entry.key, f"unknown field {quoted(name)}", field_hint(name))
         named = named_values(kind)
         if named is not None:
             return self._named(entry, kind, rest) if dot else self._group(kind, named, entry.value)

@@ -97,9 +97,9 @@ def _limit(found: Found, limit: Limit | None) -> Limit | None:
         return limit
     rate = said.read("rate", lambda node: read_rate(node, limit.count)) or (limit.amount, limit.period_seconds)
     burst = said.read("burst", lambda node: read_burst(node, limit.count, limit.window))
-    fault = fault_of_window(limit.window, *rate)
-    if fault is not None:
-        said.complain("rate", fault.message, fault.hint)
+    unfit = fault_of_window(limit.window, *rate)
+    if unfit is not None:
+        said.complain("rate", unfit.message, unfit.hint)
         return limit
     kept = rate[0] if "rate" in said.nodes else limit.burst
     return replace(limit, amount=rate[0], period_seconds=rate[1], burst=burst or kept)

@@ -89,5 +89,7 @@ _MEANT: Final = meant("field")
 
 
 def field_hint(name: str) -> str:
-    """What an unknown field was probably meant to be."""
-    return _MEANT.get(folded(name)) or name_hint(name, (*field_types(), "any", "all", "not"), "fields")
+    """What an unknown field was probably meant to be, by the whole of its name or by what stands before its first dot."""
+    kind = name.partition(".")[0]
+    hint = _MEANT.get(folded(name)) or _MEANT.get(folded(kind))
+    return hint or name_hint(kind, (*field_types(), "any", "all", "not"), "fields")
