@@ -113,6 +113,8 @@ class Window(StrEnum):
 
     SLIDING = "sliding"
     """GCRA: each unit is given back after `period / amount`; no edges."""
+    SLIDING_LOG = "sliding_log"
+    """Each unit is given back one period after it was charged: never more than the amount within any period."""
     CALENDAR = "calendar"
     """All is given back at the edge of the minute, hour, day or week of a time zone: a quota that people can understand."""
 

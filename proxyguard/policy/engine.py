@@ -284,12 +284,15 @@ class Accumulated(NamedTuple):
 
 
 def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
-    """The quota to announce for a limit. A sliding one gives back evenly, one by the calendar all at once."""
+    """The quota to announce for a limit. A sliding one gives back evenly, one by the calendar all at once. Of a log it is the end
+    of the period that begins now, or, when it is used up, when the first unit comes back."""
     limit = rule.limit
     if limit is None:
         raise TypeError(f"rule {rule.name}: there is no limit to announce")
     if limit.window is Window.CALENDAR:
         reset = span_at(now, limit.period_seconds, limit.time_zone).end - now
+    elif limit.window is Window.SLIDING_LOG:
+        reset = usage.retry_after_seconds if usage.exceeded else limit.period_seconds
     else:
         reset = max(usage.retry_after_seconds, (limit.burst - usage.remaining) * limit.interval_seconds)
     return Quota(

@@ -54,7 +54,7 @@ def allowance_from(plain: Sequence[Any]) -> Allowance:
 
 def allowances(limit: Limit) -> tuple[float, float]:
     """How many a limit lets through in five minutes and in an hour, from rest."""
-    if limit.window is Window.CALENDAR:
+    if limit.window is not Window.SLIDING:
         spans = (max(1.0, seconds / limit.period_seconds) for seconds in (PIECE_SECONDS, HOUR_SECONDS))
         in_piece, in_hour = (limit.amount * span for span in spans)
         return in_piece, in_hour

@@ -24,6 +24,7 @@ THREE_A_MINUTE = Limit(3, 60.0, 3, CLIENT)
 FIVE_A_MINUTE = Limit(5, 60.0, 5, CLIENT)
 THREE_VALUES = Limit(3, 60.0, 3, CLIENT, count=Count(CountKind.DISTINCT, of=KeyPart(KeyKind.PATH)))
 THREE_BY_THE_CALENDAR = Limit(3, 60.0, 3, CLIENT, window=Window.CALENDAR)
+THREE_IN_ANY_MINUTE = Limit(3, 60.0, 3, CLIENT, window=Window.SLIDING_LOG)
 THREE_UNDER_WAY = Limit(3, 30.0, 3, CLIENT, count=Count(CountKind.CONCURRENT))
 TEN_MINUTES = BanTerms(600.0, Reject())
 
@@ -132,7 +133,7 @@ def a_banned_key_is_refused_before_anything_is_counted(store: Driver) -> None:
 
 
 def a_reserved_unit_is_given_back(store: Driver) -> None:
-    for limit in (THREE_A_MINUTE, THREE_BY_THE_CALENDAR):
+    for limit in (THREE_A_MINUTE, THREE_BY_THE_CALENDAR, THREE_IN_ANY_MINUTE):
         key = f"rule|{limit.window}"
         give_back = [Charge(key, limit, -1.0, stops=False, owed=True)]
         store.charge(give_back)
@@ -283,6 +284,41 @@ def many_values_are_counted_within_the_stated_error(store: Driver) -> None:
     assert passed == 1120
 
 
+def a_log_gives_each_unit_back_after_a_whole_period(store: Driver) -> None:
+    charge = [Charge("rule|a", THREE_IN_ANY_MINUTE)]
+    for remaining, later in ((2, 0.0), (1, 20.0), (0, 50.0)):
+        usages_are(store.charge(charge, now=START + later), (False, remaining, 0.0))
+    usages_are(store.charge(charge, now=START + 59.9), (True, 0, 0.1))
+    usages_are(store.charge(charge, now=START + 60.0), (False, 0, 0.0))
+    usages_are(store.charge(charge, now=START + 60.0), (True, 0, 20.0))
+    usages_are(store.charge([charge[0]._replace(cost=0.0)], now=START + 80.0), (False, 1, 0.0))
+
+
+def a_batch_that_stops_leaves_logs_as_they_were(store: Driver) -> None:
+    stopping = Charge("other|a", Limit(1, 60.0, 1, CLIENT, window=Window.SLIDING_LOG))
+    long = Charge("long|a", Limit(500, 3600.0, 500, CLIENT, window=Window.SLIDING_LOG))
+    store.charge([stopping])
+    batch = [Charge("rule|a", THREE_IN_ANY_MINUTE), long, stopping, long]
+    usages_are(store.charge(batch), (False, 3, 0.0), (False, 500, 0.0), (True, 0, 60.0), (False, 500, 0.0))
+    usages_are(store.charge(batch[:2]), (False, 2, 0.0), (False, 499, 0.0))
+
+
+def a_log_admits_exactly_its_amount_of_500_at_once(store: Driver) -> None:
+    limit = Limit(137, 3600.0, 137, CLIENT, window=Window.SLIDING_LOG)
+    passed = 0
+    for start in range(0, 500, 50):
+        batch = [Charge("rule|a", limit, stops=False)] * 50
+        passed += sum(not usage.exceeded for usage in store.charge(batch, now=START + start / 1000).usages)
+    assert passed == 137
+
+
+def a_log_keeps_what_is_owed_over_the_limit(store: Driver) -> None:
+    owed = Charge("rule|a", THREE_IN_ANY_MINUTE, 1.0, stops=False, owed=True)
+    for second in range(5):
+        store.charge([owed], now=START + second)
+    usages_are(store.charge([Charge("rule|a", THREE_IN_ANY_MINUTE)], now=START + 5), (True, 0, 57.0))
+
+
 def a_note_is_read_until_its_end(store: Driver) -> None:
     assert store.put_note("b", "ticket 7, ü\0", START + 60.0)
     assert store.put_note("a", "", START + 600.0, START + 1)
@@ -359,6 +395,10 @@ CASES: list[Callable[[Driver], None]] = [
     the_same_value_is_counted_once,
     values_are_not_counted_when_the_batch_stops,
     many_values_are_counted_within_the_stated_error,
+    a_log_gives_each_unit_back_after_a_whole_period,
+    a_batch_that_stops_leaves_logs_as_they_were,
+    a_log_admits_exactly_its_amount_of_500_at_once,
+    a_log_keeps_what_is_owed_over_the_limit,
     a_note_is_read_until_its_end,
     a_note_takes_the_place_of_the_one_before_it,
     a_note_that_has_ended_leaves_its_name_free,

@@ -13,7 +13,7 @@ import pytest
 
 from proxyguard.core.settings import OnStoreDown
 from proxyguard.limits.charge import Charge
-from proxyguard.limits.limit import Count, CountKind, Limit
+from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores import mirror
 from proxyguard.limits.stores.remote import MAX_WAITING, RemoteStore
 from proxyguard.limits.stores.store import BanTerms, Outcome, StoreUnavailable
@@ -26,8 +26,9 @@ over_both = pytest.mark.parametrize("rig", RIGS, ids=lambda rig: rig.name)
 
 
 @over_both
-def test_four_instances_under_concurrent_load_admit_exactly_the_limit(rig: Rig, tmp_path: Path) -> None:
-    limit = Limit(777, 3600.0, 777, CLIENT)
+@pytest.mark.parametrize("window", [Window.SLIDING, Window.SLIDING_LOG])
+def test_four_instances_under_concurrent_load_admit_exactly_the_limit(rig: Rig, window: Window, tmp_path: Path) -> None:
+    limit = Limit(777, 3600.0, 777, CLIENT, window=window)
 
     async def scene() -> None:
         path = tmp_path / "s"

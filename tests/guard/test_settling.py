@@ -67,6 +67,21 @@ def test_a_scan_for_pages_that_are_not_there_is_banned_and_a_reader_is_not() -> 
     assert desk.serve() == "pass by default"
 
 
+def test_a_log_counts_statuses_within_any_period_and_a_reader_is_never_stopped() -> None:
+    rule = "  - {name: scan, limit: {rate: 3/10m, window: sliding_log, count: {status: 404}}, action: reject}\n"
+    desk = Desk(compiled(rule))
+    seen = []
+    for minute in range(0, 30, 3):
+        desk.now = 1_800_000_000.0 + 60 * minute
+        seen.append(desk.serve(b"/a", MISSING))
+        assert desk.serve(b"/page", OK, "192.0.2.9") == "pass by default"
+    assert (
+        seen
+        == ["pass by default"] * 3 + ["reject by scan"] + ["pass by default"] * 3 + ["reject by scan"] + ["pass by default"] * 2
+    )
+    assert {desk.serve(b"/page", OK, "192.0.2.8") for _ in range(500)} == {"pass by default"}
+
+
 def test_failed_log_ins_count_and_successful_ones_do_not() -> None:
     desk = Desk(
         compiled("  - {name: guess, when: {path: /login}, limit: {rate: 3/hour, count: {status: [401, 403]}}, action: reject}\n")

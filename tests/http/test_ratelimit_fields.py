@@ -167,6 +167,22 @@ def test_every_answer_announces_and_only_what_is_announced(tmp_path: Path) -> No
     assert "<dt>Limit</dt><dd>3 requests a minute</dd><dt>Again</dt>" in answer.body.decode()
 
 
+def test_a_log_is_whole_again_a_period_after_its_last_and_used_up_until_its_first_comes_back() -> None:
+    limit = build.limit(2)
+    log = type(limit)(2, 60.0, 2, limit.per, window=Window.SLIDING_LOG, announce=True)
+    compiled = compile_policy(build.policy(build.rule("log", Reject(), counted=log)), secret=b"x")
+    store, quotas = MemoryStore(), list[Quota]()
+    for later in (0.0, 10.0, 15.0):
+        found = match(compiled, build.request(), JULY + later)
+        quotas += decide(found, store.charge(found.charges, found.ban_keys, JULY + later)).decision.quotas
+    assert quotas == [
+        Quota(2, 60.0, 1, 0.0, "log", 60.0),
+        Quota(2, 60.0, 0, 0.0, "log", 60.0),
+        Quota(2, 60.0, 0, 45.0, "log", 45.0),
+    ]
+    assert quota_fields(quotas[2:]) == ((b"RateLimit-Policy", b'"log";q=2;w=60'), (b"RateLimit", b'"log";r=0;t=45'))
+
+
 def test_a_limit_by_the_calendar_is_whole_again_at_its_edge() -> None:
     limit = build.limit(5)
     daily = type(limit)(5, 86_400.0, 5, limit.per, window=Window.CALENDAR, announce=True)

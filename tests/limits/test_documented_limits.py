@@ -17,7 +17,8 @@ from proxyguard.core.units import duration_text
 from proxyguard.http.ratelimit_fields import format_wait
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.limits.sliding_log import MAX_AMOUNT
+from proxyguard.limits.stores.memory import KEYS_PER_LOG, KEYS_PER_LONG_LOG, LONG_LOG, MemoryStore
 from proxyguard.limits.stores.table import OWN_COUNTERS, SHARED
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.engine import decide, due, match, owed
@@ -50,14 +51,14 @@ WALKS = [(limit, *table) for limit, table in zip(re.findall(rf"{MARK}(.*) -->", 
 def test_the_page_has_what_these_tests_are_about() -> None:
     assert len(TIMELINES) == 3
     assert TEXT.count("| at second |") == 3
-    assert len(WALKS) == 3
-    assert TEXT.count("| at |") == 3
-    assert len(BLOCKS) == 6
+    assert len(WALKS) == 4
+    assert TEXT.count("| at |") == 4
+    assert len(BLOCKS) == 7
 
 
-@pytest.mark.parametrize(("limit", "heading", "rows"), WALKS, ids=["calendar", "distinct", "status"])
+@pytest.mark.parametrize(("limit", "heading", "rows"), WALKS, ids=["log", "calendar", "distinct", "status"])
 def test_days_of_requests_are_answered_as_shown(limit: str, heading: str, rows: str) -> None:
-    assert f"limit: {limit}" in TEXT
+    assert f"limit: {limit}" in TEXT or "sliding_log" in limit
     rule_set, problems = parse_rule_set(f"name: walk\nrules: [{{name: walk, limit: {limit}, action: reject}}]", "limits.md")
     assert format_report(problems) == ""
     assert rule_set is not None
@@ -126,5 +127,19 @@ def test_settings_on_the_page_are_read(tmp_path: Path) -> None:
 def test_numbers_on_the_page_are_those_of_the_program() -> None:
     assert f"{SHARED:,} places with {OWN_COUNTERS} counters" in TEXT
     assert f"default {Counting().bans:,}" in TEXT
+    assert (KEYS_PER_LOG, LONG_LOG, KEYS_PER_LONG_LOG) == (8, 64, 64)
+    assert f"exact up to {MAX_AMOUNT:,}" in TEXT
     assert Counting().keys == 1_000_000
     assert f"timeout: {duration_text(Settings().store.timeout_seconds)}" in TEXT
+
+
+PORTED = re.findall(r"^\| (?:nginx|HAProxy|fail2ban|CrowdSec|Cloudflare|Traefik|Caddy|mod_evasive).*\|$", TEXT, re.MULTILINE)
+
+
+def test_limits_of_other_tools_are_limits_here() -> None:
+    """Each limit in the last column loads, as it stands there."""
+    limits = [found for row in PORTED for found in re.findall(r"`((?:rate|concurrent): [^`]*)`", row.split(" | ")[-1])]
+    assert len(limits) == 16
+    for limit in limits:
+        _, problems = parse_rule_set(f"name: walk\nrules: [{{name: walk, limit: {{{limit}}}, action: reject}}]", "limits.md")
+        assert format_report(problems) == ""

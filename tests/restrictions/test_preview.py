@@ -6,10 +6,11 @@ import json
 
 import pytest
 
+from proxyguard.limits.limit import Limit, Window
 from proxyguard.policy.given import read_given
 from proxyguard.policy.model import Restriction
 from proxyguard.restrictions.history import PathText, Tried
-from proxyguard.restrictions.preview import Paths, allowance_from, trial_of
+from proxyguard.restrictions.preview import Paths, allowance_from, allowances, trial_of
 
 
 def restriction(when: object, rate: str = "60/hour") -> Restriction:
@@ -51,6 +52,12 @@ def test_workers_hear_it_as_json(rate: str, in_piece: float, in_hour: float) -> 
     allowance = allowance_from(plain)
     assert (allowance.class_name, allowance.paths) == ("anonymous", POSTS)
     assert [allowance.in_piece, allowance.in_hour] == pytest.approx([in_piece, in_hour])
+
+
+def test_a_log_and_a_calendar_let_no_more_through_than_their_amount() -> None:
+    for window in (Window.SLIDING_LOG, Window.CALENDAR):
+        assert allowances(Limit(60, 3600.0, 60, (), window=window)) == (60.0, 60.0)
+        assert allowances(Limit(5, 60.0, 5, (), window=window)) == (25.0, 300.0)
 
 
 def test_answers_of_workers_add_up_and_one_that_is_not_exact_makes_the_sum_so() -> None:

@@ -1,5 +1,6 @@
 -- Counts one request: all of its charges, or none of them when a stopping limit is exceeded.
--- The same arithmetic as gcra.py, calendar_window.py, sketch.py, concurrent.py and memory.py, step by step; tests run all over both.
+-- The same arithmetic as gcra.py, calendar_window.py, sketch.py, concurrent.py, sliding_log.py and memory.py, step by step; tests
+-- run all over both.
 --
 -- KEYS     the counters, one per charge (a key may stand there twice)
 -- ARGV[1]  msgpack: a list of { kind, cost, flags, numbers }; flags: 1 stops, 2 owed; kind and its numbers:
@@ -8,18 +9,21 @@
 --          2 distinct  amount, 8-byte hash of the value as two numbers (this msgpack has no bytes), period,
 --                      and for a calendar window start, end, next end
 --          3 under way amount, the holder as two numbers, seconds of its lease
+--          4 log       amount, period
 -- ARGV[2]  Unix seconds, or empty for this server's clock
 -- returns  msgpack: a list of { exceeded, remaining, seconds to wait }
 --
--- A counter is 16 bytes: two doubles, as the states in gcra.py and calendar_window.py; a sketch as in sketch.py;
+-- A counter is 16 bytes: two doubles, as the states in gcra.py and calendar_window.py; a sketch as in sketch.py, a log as in
+-- sliding_log.py;
 -- of requests under way 24 bytes for each holder: the holder, how many, until when.
 -- Each expires when it may be forgotten.
 
-local SLIDING, CALENDAR, DISTINCT, UNDER_WAY = 0, 1, 2, 3
+local SLIDING, CALENDAR, DISTINCT, UNDER_WAY, LOG = 0, 1, 2, 3, 4
 local HOLDER_BYTES, UNDER_WAY_WAIT = 24, 1
 local TOLERANCE, DEBT_BURSTS = 1e-3, 2
 local CALENDAR_TOLERANCE = 1e-9
 local EXACT_UP_TO, REGISTERS, ITEM_BYTES, HEAD_BYTES = 128, 1024, 8, 18
+local TICKS, EARLY, LOG_MARK, LOG_HEAD_BYTES, TIME_BYTES, MOST_TICKS = 1000, 1e-3, 1, 19, 4, 2 ^ 32
 local ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
 
 local now = tonumber(ARGV[2])
@@ -223,7 +227,80 @@ local function under_way(stored, cost, owed, amount, high, low, lease)
   return value, seconds, exceeded, math.max(0, amount - own - others), wait
 end
 
-local kinds = { [SLIDING] = sliding, [CALENDAR] = calendar, [DISTINCT] = distinct, [UNDER_WAY] = under_way }
+local function time_of(state, at)
+  return (struct.unpack('<I4', state, LOG_HEAD_BYTES + at * TIME_BYTES + 1))
+end
+
+local function packed_log(times, base, period, amount)
+  local last = now
+  if times ~= '' then last = (base + struct.unpack('<I4', times, #times - TIME_BYTES + 1) + period) / TICKS end
+  return struct.pack('<ddHB', last, base, amount, LOG_MARK) .. times, math.max(0, last - now)
+end
+
+local function moved(times, base)
+  local first = struct.unpack('<I4', times)
+  local parts = {}
+  for at = 1, #times, TIME_BYTES do
+    parts[#parts + 1] = struct.pack('<I4', struct.unpack('<I4', times, at) - first)
+  end
+  return table.concat(parts), base + first
+end
+
+local function log(stored, cost, owed, amount, seconds)
+  local state = stored or ''
+  local period = math.ceil(seconds * TICKS)
+  local at, till = math.ceil(now * TICKS - EARLY), math.floor(now * TICKS + EARLY)
+  local base, count = at, 0
+  if state ~= '' then count = (#state - LOG_HEAD_BYTES) / TIME_BYTES end
+  if count > 0 then
+    base = struct.unpack('<d', state, 9)
+    local newest = base + time_of(state, count - 1)
+    if newest - at > period then
+      base = base + at - newest
+    elseif newest > at then
+      at, till = newest, newest - 1
+    end
+  end
+  local low, high, edge = 0, count, till - period - base
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if time_of(state, middle) <= edge then low = middle + 1 else high = middle end
+  end
+  local over, used = low, count - low
+  local units = math.ceil(cost)
+  if units < 0 then
+    if used == 0 then return nil, nil, false, amount, 0 end
+    local kept = math.max(0, used + units)
+    local first = LOG_HEAD_BYTES + over * TIME_BYTES + 1
+    local value, life = packed_log(string.sub(state, first, first + kept * TIME_BYTES - 1), base, period, amount)
+    return value, life, false, amount - kept, 0
+  end
+  local asked = math.min(amount, units == 0 and 1 or units)
+  local exceeded = used + asked > amount
+  local wait = 0
+  if exceeded then
+    local awaited = over + math.min(used, used + asked - amount) - 1
+    wait = seconds
+    if awaited >= over then wait = math.max(0, (base + time_of(state, awaited) + period) / TICKS - now) end
+  end
+  local value, life = nil, nil
+  if units ~= 0 and (owed or not exceeded) then
+    local dropped = math.max(0, used + asked - amount)
+    local times = string.sub(state, LOG_HEAD_BYTES + (over + dropped) * TIME_BYTES + 1)
+    if times == '' then
+      base = at
+    elseif at - base >= MOST_TICKS then
+      times, base = moved(times, base)
+    end
+    value, life = packed_log(times .. string.rep(struct.pack('<I4', at - base), asked), base, period, amount)
+    used = used + asked - dropped
+  end
+  return value, life, exceeded, amount - used, wait
+end
+
+local kinds = {
+  [SLIDING] = sliding, [CALENDAR] = calendar, [DISTINCT] = distinct, [UNDER_WAY] = under_way, [LOG] = log,
+}
 
 local charges = cmsgpack.unpack(ARGV[1])
 local stored = redis.call('MGET', unpack(KEYS))

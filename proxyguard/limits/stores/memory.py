@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from proxyguard.core.settings import OnFull
-from proxyguard.limits import calendar_window, concurrent, sketch
+from proxyguard.limits import calendar_window, concurrent, sketch, sliding_log
 from proxyguard.limits.calendar_window import Spans
 from proxyguard.limits.charge import ITEM_MARK, Charge, Owner, Usage
 from proxyguard.limits.gcra import UNSEEN, State
@@ -22,10 +22,17 @@ from proxyguard.limits.stores.bans import BanTable
 from proxyguard.limits.stores.notes import NoteTable, StoreNote
 from proxyguard.limits.stores.store import BanRecord, BanTerms, Outcome
 from proxyguard.limits.stores.table import MASK, SHARDS, Table
+from proxyguard.limits.stores.table_stats import GAUGES, StoreStats
 
 KEYS_PER_SKETCH: Final = 16
 """There is room for one sketch (up to 1.2 KB with its key) per so many counters: the tables together stay below 250 bytes
 a counter."""
+
+KEYS_PER_LOG: Final = 8
+LONG_LOG: Final = 64
+KEYS_PER_LONG_LOG: Final = 64
+"""There is room for one sliding log of a limit up to LONG_LOG (up to 450 bytes with its key) per 8 counters, and for one of a
+larger limit (up to 4.3 KB) per 64: together 125 bytes a counter at most, and only where rules have such limits."""
 
 OVERFLOWS_A_NEW_KEY: Final = 4
 """A charge that finds no place hastens the next sweep less than a new key: a full table is mostly not forgotten yet."""
@@ -37,43 +44,14 @@ LASTING_SECONDS: Final = 10.0
 """A counter that would be forgotten sooner is not worth a write to disk."""
 
 _SLIDING: Final = Window.SLIDING
+_SLIDING_LOG: Final = Window.SLIDING_LOG
+_CALENDAR: Final = Window.CALENDAR
 _DISTINCT: Final = CountKind.DISTINCT
 _CONCURRENT: Final = CountKind.CONCURRENT
 
 type Written = tuple[dict[Any, Any], object, Any, Table[Any] | None]
 """A change to a shard, to be undone if the batch stops: shard, key, the state before, the table if the key is new in it.
 A plain tuple, for one is made for each charge."""
-
-
-class StoreStats(NamedTuple):
-    """The fill of the tables, and what found them full since the start."""
-
-    keys: int
-    key_capacity: int
-    bans: int
-    ban_capacity: int
-    overflows: int
-    """Charges whose key found its table full."""
-    ban_evictions: int
-    """Bans that gave way to others before their end."""
-    sketches: int
-    sketch_capacity: int
-    under_way: int
-    """Counters of requests under way."""
-
-
-GAUGES: Final[dict[str, str]] = {
-    "store_keys": "Counters in use.",
-    "store_key_capacity": "Counters there is room for.",
-    "store_bans": "Bans remembered.",
-    "store_ban_capacity": "Bans there is room for.",
-    "store_overflows": "Charges whose key found the table of counters full.",
-    "store_ban_evictions": "Bans that gave way to others before their end, because their table was full.",
-    "store_sketches": "Counters of distinct values in use.",
-    "store_sketch_capacity": "Counters of distinct values there is room for.",
-    "store_under_way": "Counters of requests under way.",
-}
-"""Metric names by field of StoreStats."""
 
 
 class MemoryStore:
@@ -105,6 +83,8 @@ class MemoryStore:
         self._banned = self.ban_table.keys
         self._counters: Table[State] = Table(keys, attrgetter("real"), wall)
         self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of, wall)
+        self._logs: Table[bytes] = Table(max(1, keys // KEYS_PER_LOG), sliding_log.end_of, wall)
+        self._long_logs: Table[bytes] = Table(max(1, keys // KEYS_PER_LONG_LOG), sliding_log.end_of, wall)
         self._under_way: Table[concurrent.Holders] = Table(max(1, keys // KEYS_PER_SKETCH), concurrent.end_of, wall)
         self._wall = wall
         self._spans = Spans()
@@ -207,6 +187,7 @@ class MemoryStore:
         return StoreStats(
             counters.used, counters.capacity, len(bans), bans.capacity, self.overflows, bans.evictions,
             sketches.used, sketches.capacity, self._under_way.used,
+            self._logs.used, self._logs.capacity, self._long_logs.used, self._long_logs.capacity,
         )  # fmt: skip
 
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
@@ -214,7 +195,7 @@ class MemoryStore:
         return [(name, text, partial(self._gauge, name)) for name, text in GAUGES.items()]
 
     def tidy(self, now: float) -> None:
-        """Remove a little of what ended or is forgotten, at most 0.6 ms.
+        """Remove a little of what ended or is forgotten, at most 0.6 ms, and 0.2 for each table of logs in use.
 
         Charges do it by themselves now and then; a timer may, so that a time without any empties the tables too.
         """
@@ -224,6 +205,9 @@ class MemoryStore:
         self._counters.tidy(now)
         self._sketches.tidy(now)
         self._under_way.tidy(now)
+        for logs in (self._logs, self._long_logs):
+            if logs.used or logs.forgotten:
+                logs.tidy(now)
 
     @property
     def shard_count(self) -> int:
@@ -231,16 +215,18 @@ class MemoryStore:
         return SHARDS
 
     def lasting(self, shard: int, now: float) -> dict[str, State | bytes]:
-        """All counters and sketches of one shard that will last, by key."""
+        """All counters, sketches and logs of one shard that will last, by key."""
         until = now + LASTING_SECONDS
-        return self._counters.lasting(shard, until) | self._sketches.lasting(shard, until)
+        short, long = self._logs.lasting(shard, until), self._long_logs.lasting(shard, until)
+        return self._counters.lasting(shard, until) | self._sketches.lasting(shard, until) | short | long
 
     def take_changed(self, shard: int) -> dict[str, State | bytes]:
-        """The counters and sketches of one shard that changed since they were last taken and will last, and maybe others."""
+        """What changed of one shard since it was last taken and will last, and maybe more."""
         if self.dirty is None or not self.dirty[shard]:
             return {}
         keys = self.dirty[shard]
-        found = ((key, self._counters.get(key) or self._sketches.get(key)) for key in keys)
+        tables: tuple[Table[Any], ...] = (self._counters, self._sketches, self._logs, self._long_logs)
+        found = ((key, next(filter(None, (table.get(key) for table in tables)), None)) for key in keys)
         taken = {key: state for key, state in found if state is not None}
         keys.clear()
         return taken
@@ -252,9 +238,11 @@ class MemoryStore:
                 self.dirty[hash(key) & MASK].add(key)
 
     def restore(self, states: Iterable[tuple[str, State | bytes]], now: float) -> None:
-        """Take over counters and sketches that were kept elsewhere, while there is room; those that are here stay."""
+        """Take over counters, sketches and logs that were kept elsewhere, while there is room; those that are here stay."""
         for key, state in states:
-            if isinstance(state, bytes):
+            if isinstance(state, bytes) and sliding_log.is_log(state):
+                self._log_table(sliding_log.amount_of(state)).restore(key, state, now)
+            elif isinstance(state, bytes):
                 self._sketches.restore(key, state, now)
             else:
                 self._counters.restore(key, state, now)
@@ -269,12 +257,14 @@ class MemoryStore:
         now: float,
         written: list[Written],
     ) -> Usage:
-        """A limit on distinct values, on requests under way, or by the calendar."""
+        """A limit on distinct values, on requests under way, by the calendar, or that keeps a log."""
         table: Table[Any]
         if limit.count.kind is _CONCURRENT:
             return self._charge_under_way(key, limit, cost, owed, now, written)
         if limit.count.kind is _DISTINCT:
             table, place, item = self._sketches, *_cut(key)
+        elif limit.window is _SLIDING_LOG:
+            table, place, item = self._log_table(limit.amount), key, b""
         else:
             table, place, item = self._counters, key, b""
         at = hash(place) & MASK
@@ -282,11 +272,15 @@ class MemoryStore:
         old = shard.get(place)
         if old is None and table.used >= table.crowded and not table.has_room(key, owner[1], limit.period_seconds, now):
             return self._charge_shared(key, limit, cost, owed, owner, now, written)
-        moment, end = self._window(limit, now)
         new: Any
+        before: Any
+        moment, end = self._window(limit, now)
         if table is self._sketches:
-            before: Any = sketch.UNSEEN if old is None else old
+            before = sketch.UNSEEN if old is None else old
             new, usage = sketch.charge(before, moment, end, limit, item, cost, owed)
+        elif table is not self._counters:
+            before = sliding_log.UNSEEN if old is None else old
+            new, usage = sliding_log.charge(before, now, limit, cost, owed)
         else:
             before = UNSEEN if old is None else old
             new, usage = calendar_window.charge(before, moment, end, limit, cost, owed)
@@ -298,7 +292,7 @@ class MemoryStore:
             written.append((shard, place, old, table if old is None else None))
             if self.dirty is not None and table.lasts(new, now + LASTING_SECONDS):
                 self.dirty[at].add(place)
-            if table is self._sketches:
+            if table is not self._counters:
                 table.step(now)
         return usage
 
@@ -315,8 +309,9 @@ class MemoryStore:
         """A key that found its table full."""
         self.overflows += 1
         if self.overflows % OVERFLOWS_A_NEW_KEY == 0:
-            self._counters.new_until_sweep -= 1
-            self._sketches.new_until_sweep -= 1
+            tables: tuple[Table[Any], ...] = (self._counters, self._sketches, self._logs, self._long_logs)
+            for table in tables:
+                table.new_until_sweep -= 1
         if self.on_full is OnFull.PERMIT:
             return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
         shard, place = self._counters.own_place(key, *owner)
@@ -351,9 +346,12 @@ class MemoryStore:
             table.used -= 1
         return usage
 
+    def _log_table(self, amount: int) -> Table[bytes]:
+        return self._logs if amount <= LONG_LOG else self._long_logs
+
     def _window(self, limit: Limit, now: float) -> tuple[float, float]:
         """This moment, and when a window that it lies in, or begins with, ends; by the calendar on the wall, the end negative."""
-        if limit.window is _SLIDING:
+        if limit.window is not _CALENDAR:
             return now, now + limit.period_seconds
         moment = self._wall(now)
         return moment, -self._spans.at(limit, moment).end
@@ -370,6 +368,9 @@ class MemoryStore:
             place, item = _cut(charge.key)
             state = self._sketches.get(place) or sketch.UNSEEN
             look = sketch.charge(state, *self._window(limit, now), limit, item, 0.0)[1]
+        elif limit.window is _SLIDING_LOG:
+            log = self._log_table(limit.amount).get(charge.key) or sliding_log.UNSEEN
+            look = sliding_log.charge(log, now, limit, 0.0)[1]
         elif limit.window is _SLIDING:
             look = charge_gcra(self._counters.get(charge.key) or UNSEEN, now, limit, 0.0)[1]
         else:

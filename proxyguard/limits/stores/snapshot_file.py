@@ -14,7 +14,7 @@ from itertools import batched, chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proxyguard.limits import sketch
+from proxyguard.limits import sketch, sliding_log
 from proxyguard.limits.clock import ClockStamp
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.stores.mirror import StoreChange
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS clock
 """When it was last written, by all clocks. Younger still; a file without it has times of the wall."""
 
 CounterRow = tuple[str, float, float | bytes]
-"""Key, when it may be forgotten (negative: on the wall), and the rest of its state: a double, or a whole sketch."""
+"""Key, when it may be forgotten (negative: on the wall), and the rest of its state: a double, or a whole sketch or log."""
 
 
 class SnapshotDamaged(Exception):
@@ -238,7 +238,7 @@ def is_damage(error: Exception) -> bool:
 def is_rest(rest: object) -> bool:
     """Whether a value can be the rest of a state."""
     if isinstance(rest, bytes):
-        return sketch.is_sound(rest)
+        return sliding_log.is_sound(rest) if sliding_log.is_log(rest) else sketch.is_sound(rest)
     return isinstance(rest, float) and math.isfinite(rest)
 
 

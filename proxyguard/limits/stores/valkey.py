@@ -55,6 +55,7 @@ SLIDING: Final = 0
 CALENDAR: Final = 1
 DISTINCT: Final = 2
 UNDER_WAY: Final = 3
+LOG: Final = 4
 """The kinds of charge.lua."""
 
 STAMP: Final = Struct("<dd")
@@ -227,9 +228,11 @@ class ValkeyTransport(Transport):
         return b"".join(commands)
 
     def _other(self, key: str, limit: Limit, now: float) -> tuple[str, tuple[Any, ...]]:
-        """The counter's key, and kind and numbers of a limit by the calendar or on distinct values; see charge.lua."""
+        """The counter's key, and kind and numbers of a limit that is not plain; see charge.lua."""
         if limit.count.kind is CountKind.CONCURRENT:
             return key, (UNDER_WAY, limit.amount, *self._holder, limit.period_seconds)
+        if limit.window is Window.SLIDING_LOG:
+            return key, (LOG, limit.amount, limit.period_seconds)
         span = () if limit.window is Window.SLIDING else self._spans.at(limit, now + self._ahead_seconds)
         if limit.count.kind is not CountKind.DISTINCT:
             return key, (CALENDAR, limit.amount, *span)

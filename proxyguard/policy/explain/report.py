@@ -157,7 +157,10 @@ def format_limit(limit: Limit) -> str:
     per = " and ".join(str(part) for part in limit.per)
     calendar = limit.window is Window.CALENDAR
     period = f"calendar {limit.period_seconds:g} s of {limit.time_zone}" if calendar else f"{limit.period_seconds:g} s"
-    burst = "" if calendar or limit.count.kind is CountKind.DISTINCT else f", burst {limit.burst}"
+    if limit.window is Window.SLIDING_LOG:
+        period = f"any {period}"
+    has_burst = limit.window is Window.SLIDING and limit.count.kind is not CountKind.DISTINCT
+    burst = f", burst {limit.burst}" if has_burst else ""
     if limit.count.kind is CountKind.CONCURRENT:
         return f"{limit.amount} under way, per {per}"
     return f"{limit.amount}{_format_count(limit.count)} per {period}{burst}, per {per}"

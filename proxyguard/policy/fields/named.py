@@ -29,15 +29,24 @@ _NOTHING: Final[Mapping[bytes, Values]] = {}
 
 
 def _read_parameter(name: str) -> str:
+    _refuse_star(name, "query parameter", "look for it in the whole query: query_string: {regex: …}")
     if not name or len(name) > 256 or not name.isprintable():
         raise Fault(f"{quoted(name)} is not the name of a query parameter", "1 to 256 printable characters")
     return name
 
 
 def _read_token(name: str, noun: str) -> str:
+    _refuse_star(name, noun, "cookies are together in header.cookie" if noun == "cookie" else "")
     if not _TOKEN.fullmatch(name):
         raise Fault(f"{quoted(name)} is not the name of a {noun}", "letters, digits and hyphens, such as x-api-key")
     return name
+
+
+def _refuse_star(name: str, noun: str, otherwise: str) -> None:
+    """A * would stand for itself, which nobody means."""
+    if "*" in name:
+        hint = f"name each {noun}; {otherwise}" if otherwise else f"name each {noun}"
+        raise Fault(f"{quoted(name)} is no name of a {noun}: in names a * means nothing but itself", hint)
 
 
 def _query(request: Request) -> Mapping[bytes, Values]:

@@ -36,6 +36,7 @@ from proxyguard.policy.model import (
 )  # fmt: skip
 from proxyguard.policy.parse.contains_any import read_contains_any
 from proxyguard.policy.parse.lists import Lists, unescaped
+from proxyguard.policy.parse.misplaced import WHOLE, refuse_matcher_as_name
 from proxyguard.policy.parse.networks import HINT as NETWORK_HINT
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.signed import read_signed
@@ -83,7 +84,7 @@ class ConditionReader:
             return Not(self.read(entry.value, "not"))
         kind, dot, rest = name.partition(".")
         if kind not in field_types():
-            raise NodeFault(entry.key, f"unknown field {quoted(name)}", field_hint(kind if dot else name))
+            raise NodeFault(entry.key, f"unknown field {quoted(name)}", field_hint(name))
         named = named_values(kind)
         if named is not None:
             return self._named(entry, kind, rest) if dot else self._group(kind, named, entry.value)
@@ -100,7 +101,10 @@ class ConditionReader:
         return AnyOf(conditions) if name == "any" else AllOf(conditions)
 
     def _group(self, kind: str, named: NamedValues, node: Node) -> Condition:
+        whole = WHOLE.get(kind)
         hint = f"name the {named.noun}: {{{named.example}: absent}}, or write {kind}.{named.example}: absent"
+        if whole is not None:
+            hint += f"; all of them are {whole}"
         mapping = read_mapping(node, kind, hint)
         seen: dict[str, int] = {}
         for inner in mapping:
@@ -110,7 +114,11 @@ class ConditionReader:
                 hint = "case does not matter in the names of headers; put both matchers into one mapping"
                 complain(self._report, inner.key, message, hint)
             seen[name] = inner.key.line
-        return self._all_of(mapping, lambda inner: self._named(inner, kind, inner.key.text))
+        return self._all_of(mapping, lambda inner: self._of_group(inner, kind))
+
+    def _of_group(self, entry: MappingEntry, kind: str) -> Condition:
+        refuse_matcher_as_name(kind, entry)
+        return self._named(entry, kind, entry.key.text)
 
     def _named(self, entry: MappingEntry, kind: str, name: str) -> Condition:
         try:

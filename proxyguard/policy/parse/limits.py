@@ -13,6 +13,7 @@ from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import Reported, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
 from proxyguard.limits.limit import LEASE_SECONDS, REQUESTS, Ambiguous, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.sliding_log import MAX_AMOUNT as MAX_LOGGED
 from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
@@ -31,6 +32,12 @@ _TIME_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2
 
 _CALENDAR_HINT: Final = "a calendar has minutes, hours, days, weeks and whole parts of a day: 500/6h, 1000/day, 5000/7d"
 
+
+_AT_ONCE: Final[dict[Window | None, str]] = {Window.CALENDAR: "by the calendar", Window.SLIDING_LOG: "that keeps a log"}
+"""What a limit is called by whose window all of it may be used at once."""
+
+_LOGGED: Final = (CountKind.REQUESTS, CountKind.STATUSES)
+"""What a log can count: units that are one at a time."""
 
 _MEANT_WINDOW: Final = meant("window")
 
@@ -51,10 +58,10 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any
         found.complain("rate", "the limit has no rate", _EXAMPLE)
     count: Count | None = found.get("count", REQUESTS)
     if count is None:
-        _check_window(found, None)
+        _check_window(found, REQUESTS, 0, None)
         raise Reported
     rate = found.read("rate", lambda node: read_rate(node, count)) or (0, None)
-    window = _check_window(found, rate[1])
+    window = _check_window(found, count, *rate)
     burst = found.read("burst", lambda node: read_burst(node, count, window)) or rate[0]
     return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
 
@@ -73,8 +80,8 @@ def _concurrent(found: Found) -> Limit:
 
 def read_burst(node: Node, count: Count, window: Window | None) -> int:
     """In units of what is counted."""
-    if count.kind is CountKind.DISTINCT or window is Window.CALENDAR:
-        what = "on distinct values" if count.kind is CountKind.DISTINCT else "by the calendar"
+    if count.kind is CountKind.DISTINCT or window in _AT_ONCE:
+        what = "on distinct values" if count.kind is CountKind.DISTINCT else _AT_ONCE.get(window, "")
         raise Fault(f"burst has no meaning for a limit {what}", "all of it may be used at once: leave it out")
     if count.kind not in RATE_HINTS:
         return read_integer(node, "burst", 1, MAX_AMOUNT)
@@ -90,16 +97,32 @@ def read_burst(node: Node, count: Count, window: Window | None) -> int:
     return amount
 
 
-def _check_window(found: Found, period_seconds: float | None) -> Window | None:
-    """The window, when it goes together with the rate's period and the time zone."""
+def _check_window(found: Found, count: Count, amount: int, period_seconds: float | None) -> Window | None:
+    """The window, when it goes together with what is counted, the rate and the time zone."""
     window: Window | None = found.get("window", Window.SLIDING)
-    if window is Window.CALENDAR and period_seconds is not None and not is_calendar_period(period_seconds):
-        found.complain("window", f"no calendar has windows of {duration_text(period_seconds)}", _CALENDAR_HINT)
-        return None
-    if window is Window.SLIDING and "time_zone" in found.nodes:
+    if window is not Window.CALENDAR and window is not None and "time_zone" in found.nodes:
         hint = "window: calendar; a sliding window begins with the first request"
         found.complain("time_zone", "time_zone stands without a calendar", hint)
+    if window is Window.SLIDING_LOG and count.kind not in _LOGGED:
+        hint = "leave window out" if count.kind is CountKind.DISTINCT else "window: sliding, or calendar"
+        found.complain("window", f"a sliding log counts requests or responses one by one, not {NOUNS[count.kind]}", hint)
+    elif window is not None and period_seconds is not None:
+        fault = fault_of_window(window, amount, period_seconds)
+        if fault is not None:
+            found.complain("window", fault.message, fault.hint)
+            return None
     return window
+
+
+def fault_of_window(window: Window, amount: int, period_seconds: float) -> Fault | None:
+    """What keeps a window from having a rate."""
+    period = duration_text(period_seconds)
+    if window is Window.CALENDAR and not is_calendar_period(period_seconds):
+        return Fault(f"no calendar has windows of {period}", _CALENDAR_HINT)
+    if window is Window.SLIDING_LOG and amount > MAX_LOGGED:
+        hint = f"without window, rate: {amount // 2}/{period} lets at most {amount} through within any {period} as well"
+        return Fault(f"a sliding log keeps the time of each, at most {MAX_LOGGED}, not {amount}", hint)
+    return None
 
 
 def _window(node: Node, subject: str) -> Window:
@@ -195,7 +218,8 @@ LIMIT: Final = KeyTable(
         "burst": Key(Kind(RAW.reader, "amount", {"type": ["string", "integer"], "minimum": 1}),
             "How many may come at once; the rate's number unless given.", examples=(5,), attribute=None),
         "window": Key(Kind(plain(_window), "window", {"enum": [str(window) for window in Window]}),
-            "`sliding`: what was used is given back evenly. `calendar`: all of it when the hour, day or week ends."),
+            "`sliding`: what was used is given back evenly. `sliding_log`: never more than the rate says within any period. "
+            "`calendar`: all of it when the hour, day or week ends."),
         "time_zone": Key(Kind(plain(_zone), "time zone", {"type": "string"}),
             "Where the calendar's days begin; UTC unless given.", examples=("Europe/Berlin",)),
         "per": PER,

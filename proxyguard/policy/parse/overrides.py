@@ -17,7 +17,7 @@ from proxyguard.limits.limit import CountKind, Limit
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.bundled import BUNDLED_WORD, bundled_names
 from proxyguard.policy.model import Rule
-from proxyguard.policy.parse.limits import LIMIT, read_burst, read_rate
+from proxyguard.policy.parse.limits import LIMIT, fault_of_window, read_burst, read_rate
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.rules import SHARED_KEYS
 from proxyguard.policy.parse.times import MOMENT
@@ -97,6 +97,10 @@ def _limit(found: Found, limit: Limit | None) -> Limit | None:
         return limit
     rate = said.read("rate", lambda node: read_rate(node, limit.count)) or (limit.amount, limit.period_seconds)
     burst = said.read("burst", lambda node: read_burst(node, limit.count, limit.window))
+    unfit = fault_of_window(limit.window, *rate)
+    if unfit is not None:
+        said.complain("rate", unfit.message, unfit.hint)
+        return limit
     kept = rate[0] if "rate" in said.nodes else limit.burst
     return replace(limit, amount=rate[0], period_seconds=rate[1], burst=burst or kept)
 

@@ -16,6 +16,11 @@ from proxyguard.core.problems import Fault, quoted
 MAX_CHARACTERS: Final = 1000
 """Longer alternations belong in a list of words."""
 
+_LONG_HINT: Final = (
+    f"at most {MAX_CHARACTERS}; make its parts a list, one a line (lists: {{names: {{file: lists/names.txt}}}}), and match "
+    "{word: $names}, {contains_any: {texts: $names, ignore_case: true}}, or {regex: $names}"
+)
+
 MAX_PROGRAM: Final = 5000
 """RE2 instructions. Ordinary patterns have 10 to 300; a thousand-fold repetition of a class has more than that."""
 
@@ -40,9 +45,7 @@ def check_regex(pattern: str) -> None:
     if not pattern:
         raise Fault("the regex is empty: it would match every value", "use present, or leave the condition out")
     if len(pattern) > MAX_CHARACTERS:
-        raise Fault(
-            f"the regex has {len(pattern)} characters", f"at most {MAX_CHARACTERS}; use word or contains, or several regexes"
-        )
+        raise Fault(f"the regex has {len(pattern)} characters", _LONG_HINT)
     if not pattern.isascii():
         char = next(char for char in pattern if ord(char) > 127)
         escaped = "".join(f"\\x{byte:02X}" for byte in char.encode())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.core.problems import Fault, listed, name_hint, quoted
+from proxyguard.core.problems import Fault, folded, name_hint, quoted
 from proxyguard.policy.fields.field_type import FieldType
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
 from proxyguard.policy.meant import meant
@@ -85,16 +85,11 @@ def read_field_name(kind: str, name: str) -> str:
     return named.read_name(name)
 
 
-_NOWHERE: Final = ("country", "asn", "geo", "fingerprint")
-"""What other tools have and this one does not: no field that sounds like it is meant."""
-
 _MEANT: Final = meant("field")
 
 
 def field_hint(name: str) -> str:
-    """What an unknown field was probably meant to be."""
-    hint = _MEANT.get(name.lower().replace("-", "_"))
-    if hint is not None:
-        return hint
-    words = (*field_types(), "any", "all", "not")
-    return f"fields: {listed(words)}" if name.lower() in _NOWHERE else name_hint(name, words, "fields")
+    """What an unknown field was probably meant to be, by the whole of its name or by what stands before its first dot."""
+    kind = name.partition(".")[0]
+    hint = _MEANT.get(folded(name)) or _MEANT.get(folded(kind))
+    return hint or name_hint(kind, (*field_types(), "any", "all", "not"), "fields")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES
-from proxyguard.core.decision import DEFAULT_RULE, Decision, Mode
+from proxyguard.core.decision import ACTION_NAMES, DEFAULT_RULE, Decision, Mode
 from proxyguard.core.problems import Problem
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
@@ -268,11 +268,16 @@ def _applied(found: Match, outcome: Outcome, decision: Decision) -> Iterator[str
 
 def _fits(expect: Expectation, decision: Decision) -> bool:
     return (
-        (expect.action is None or expect.action == decision.name)
+        (expect.action is None or expect.action in _names_of(decision))
         and (expect.rule is None or expect.rule == decision.rule)
         and (expect.status is None or expect.status == _status(decision))
         and (expect.score is None or expect.score == decision.score)
     )
+
+
+def _names_of(decision: Decision) -> tuple[str, ...]:
+    """What a test may call it: a ban by its name, and by what the banned get."""
+    return (decision.name, ACTION_NAMES[type(decision.action)])
 
 
 def _status(decision: Decision) -> int | None:
@@ -299,6 +304,8 @@ def _format_decision(decision: Decision, expect: Expectation) -> str:
         facts.append(f"status {status}" if status else "no status of its own")
     if expect.score is not None:
         facts.append(f"score {decision.score:g}")
+    if decision.banned:
+        facts.append(f"answer {ACTION_NAMES[type(decision.action)]}")
     return f"{decision.name} by {decision.rule}" + (f" with {' and '.join(facts)}" if facts else "")
 
 

@@ -15,6 +15,9 @@ from proxyguard.tools.lint.words import rule_at
 MIN_NAME: Final = 6
 """Names shorter than this differ by one letter for good reasons."""
 
+PACE_SECONDS: Final = 60.0
+"""A rate over less than a minute is a pace, as nginx has it (`rate=2r/s burst=10`): its burst is compared with a minute."""
+
 
 def maintenance(view: PolicyView) -> Iterator[Finding]:
     """PG030, PG040 and PG041."""
@@ -26,14 +29,17 @@ def maintenance(view: PolicyView) -> Iterator[Finding]:
 def _bursts(view: PolicyView) -> Iterator[Finding]:
     for item in view.live:
         limit = item.rule.limit
-        if limit is None or limit.burst <= limit.amount:
+        if limit is None:
             continue
-        period = duration_text(limit.period_seconds)
+        seconds = max(limit.period_seconds, PACE_SECONDS)
+        most = int(limit.amount * seconds / limit.period_seconds)
+        if limit.burst <= most:
+            continue
         message = (
             f"the limit of '{item.rule.name}' lets {limit.burst} through at once, "
-            f"more than its rate allows in a whole period ({limit.amount} in {period})"
+            f"more than its rate allows in a whole period ({most} in {duration_text(seconds)})"
         )
-        hint = f"burst: {limit.amount} or less, or a rate over the time that you mean"
+        hint = f"burst: {most} or less, or a rate over the time that you mean"
         yield item.finding("PG030", message, hint, place=item.source.find_key(item.rule, "limit", "burst"))
 
 

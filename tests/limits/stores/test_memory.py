@@ -11,7 +11,14 @@ from proxyguard.core.settings import OnFull
 from proxyguard.limits.charge import Charge, Usage, distinct_key
 from proxyguard.limits.gcra import UNSEEN, charge
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Window
-from proxyguard.limits.stores.memory import KEYS_PER_SKETCH, OVERFLOWS_A_NEW_KEY, MemoryStore
+from proxyguard.limits.stores.memory import (
+    KEYS_PER_LOG,
+    KEYS_PER_LONG_LOG,
+    KEYS_PER_SKETCH,
+    LONG_LOG,
+    OVERFLOWS_A_NEW_KEY,
+    MemoryStore,
+)
 from proxyguard.limits.stores.store import BanTerms
 from proxyguard.limits.stores.table import OWN_COUNTERS, SHARDS, SHARED, SWEEP_EVERY
 
@@ -141,6 +148,10 @@ def test_metrics_name_every_figure_of_the_tables() -> None:
         "store_sketches": 0.0,
         "store_sketch_capacity": 1.0,
         "store_under_way": 0.0,
+        "store_logs": 0.0,
+        "store_log_capacity": 1.0,
+        "store_long_logs": 0.0,
+        "store_long_log_capacity": 1.0,
     }
     assert [name for name, _, _ in store.gauges()] == [f"store_{name}" for name in store.stats()._fields]
 
@@ -308,3 +319,35 @@ def test_a_full_table_of_requests_under_way_refuses_new_keys_only() -> None:
     assert store.overflows == 1
     permits = MemoryStore(keys=16, bans=1, on_full=OnFull.PERMIT)
     assert [permits.charge([Charge(key, UNDER_WAY)], (), NOW).usages[0].exceeded for key in "ab"] == [False, False]
+
+
+def log_of(amount: int) -> Limit:
+    return Limit(amount, 3600.0, amount, CLIENT, window=Window.SLIDING_LOG)
+
+
+@pytest.mark.parametrize(("amount", "part"), [(2, KEYS_PER_LOG), (LONG_LOG, KEYS_PER_LOG), (LONG_LOG + 1, KEYS_PER_LONG_LOG)])
+def test_logs_have_tables_of_their_own_and_newcomers_are_limited_when_they_are_full(amount: int, part: int) -> None:
+    """Who keeps many keys just below the limit fills the table: those that have a log keep it, and nobody else's goes."""
+    store, limit = MemoryStore(keys=16 * part), log_of(amount)
+    known = Charge("rule|known", limit)
+    for _ in range(amount):
+        assert not store.charge([known], (), NOW).usages[0].exceeded
+    for number in range(15):
+        store.charge([Charge(f"rule|junk{number}", limit, amount - 1.0)], (), NOW)
+    stats = store.stats()
+    assert 16 in {(stats.logs == stats.log_capacity) * stats.logs, (stats.long_logs == stats.long_log_capacity) * stats.long_logs}
+    assert store.charge([known], (), NOW + 1).usages[0].exceeded
+    passed = [not store.charge([Charge("rule|new", limit)], (), NOW + 1).usages[0].exceeded for _ in range(amount + 1)]
+    assert passed == [True] * amount + [False]
+    assert (store.stats().overflows, store.stats().keys) == (amount + 1, 0)
+    for _ in range(2 * SHARDS):
+        store.tidy(NOW + 7300.0)
+    assert (store.stats().logs, store.stats().long_logs) == (0, 0)
+
+
+def test_a_client_network_has_its_share_of_logs() -> None:
+    """One network that fills the table leaves half of it, less its share, to the others."""
+    store, limit = MemoryStore(keys=KEYS_PER_LOG * 1000), log_of(3)
+    for number in range(2000):
+        store.charge([Charge(f"rule|{number}", limit, owner=(f"client{number}", "network"))], (), NOW)
+    assert store.stats().logs == 500 + 64

@@ -11,9 +11,10 @@ from proxyguard.core.decision import Reject
 from proxyguard.core.settings import Counting, Settings, StoreChoice
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
-from proxyguard.limits.stores.memory import GAUGES, MemoryStore
+from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.open import MemoryBackend, ValkeyBackend, open_backend
 from proxyguard.limits.stores.store import BanTerms
+from proxyguard.limits.stores.table_stats import GAUGES
 
 SMALL = Settings(counting=Counting(keys=10, bans=10))
 DAILY = Limit(5, 86_400.0, 5, (KeyPart(KeyKind.CLIENT),))

@@ -15,7 +15,7 @@ import pytest
 
 from proxyguard.core.decision import Drop, Reject, Tarpit
 from proxyguard.limits.charge import Charge
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores import snapshot as snapshot_module
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.snapshot import Snapshot
@@ -61,6 +61,31 @@ def test_bans_strikes_and_lasting_counters_survive_a_restart(tmp_path: Path) -> 
             assert (over.strikes, again.strikes, again.until) == (1, 2, NOW + 100.0 + 180.0)
             assert store.ban("client:lifted", "rule", "", HOUR, NOW + 100.0).strikes == 1
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    run(scene())
+
+
+def test_logs_survive_a_restart_time_by_time(tmp_path: Path) -> None:
+    short = Limit(3, 3600.0, 3, CLIENT, window=Window.SLIDING_LOG)
+    long = Limit(900, 3600.0, 900, CLIENT, window=Window.SLIDING_LOG)
+
+    async def scene() -> None:
+        path = tmp_path / "state"
+        async with kept(path) as (store, _):
+            for later in (0.0, 600.0, 1200.0):
+                store.charge([Charge("short|a", short), Charge("long|a", long, 300.0)], (), NOW + later)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("INSERT INTO counters VALUES ('short|bad', ?, x'00')", (NOW + 5000.0,))
+            database.commit()
+        store = MemoryStore()
+        restored = Snapshot(path, store, clock=lambda: NOW + 1300.0).load()
+        assert restored is not None
+        assert restored.unreadable == 1
+        assert (store.stats().logs, store.stats().long_logs, store.stats().sketches) == (1, 1, 0)
+        look = [Charge("short|a", short, 0.0), Charge("long|a", long, 0.0)]
+        for later, expected in ((1300.0, (0, 0)), (3600.0, (1, 300)), (4200.0, (2, 600)), (4800.0, (3, 900))):
+            usages = store.charge(look, (), NOW + later).usages
+            assert tuple(usage.remaining for usage in usages) == expected
 
     run(scene())
 

@@ -61,6 +61,8 @@ def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> Non
         Limit(4, 60.0, 4, CLIENT, count=distinct),
         Limit(20, 3600.0, 20, CLIENT, count=distinct, window=Window.CALENDAR, time_zone="Asia/Kathmandu"),
         Limit(150, 86_400.0, 150, CLIENT, count=distinct),
+        Limit(4, 60.0, 4, CLIENT, window=Window.SLIDING_LOG),
+        Limit(70, 3600.0, 70, CLIENT, window=Window.SLIDING_LOG),
     ]
 
     def random_charge() -> Charge:
@@ -78,7 +80,7 @@ def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> Non
         memory, now, exceeded = MemoryStore(), 1_800_000_000.0, 0
         async with instance(tmp_path / "s", server_clock=False, timeout_seconds=5.0) as (store, said):
             for _ in range(3000):
-                now += chance.choice((0.0, 0.0, 0.0, 0.37, 8.6, 61.0))
+                now += chance.choice((0.0, 0.0, 0.0, 0.37, 8.6, 61.0, -0.01))
                 batch = [random_charge() for _ in range(chance.choice((1, 1, 2, 3, 4)))]
                 outcome = store.charge(batch, (), now)
                 assert not isinstance(outcome, Outcome)
@@ -87,6 +89,41 @@ def test_the_script_answers_what_the_memory_store_answers(tmp_path: Path) -> Non
                 exceeded += any(usage.exceeded for usage in wanted.usages)
             assert said == []
             assert 300 < exceeded < 2700
+
+    with valkey(tmp_path / "s"):
+        run(scene())
+
+
+def test_a_log_is_the_same_bytes_in_both_whatever_the_clock_does(tmp_path: Path) -> None:
+    """Years, and a clock set back by little and by much: times are counted from another one then."""
+    month = 31 * 86_400.0
+    limit = Limit(5, month, 5, CLIENT, window=Window.SLIDING_LOG)
+
+    async def scene() -> None:
+        memory, now = MemoryStore(), START
+        async with instance(tmp_path / "s", server_clock=False, timeout_seconds=5.0) as (store, said):
+            for step in (
+                0.0,
+                0.0123,
+                month / 2,
+                month / 2,
+                month * 0.7,
+                -0.5,
+                -2 * month,
+                month * 0.9,
+                month,
+                3 * month,
+                -month,
+            ) * 2:
+                now += step
+                batch = [Charge("rule|a", limit)]
+                outcome = store.charge(batch, (), now)
+                assert not isinstance(outcome, Outcome)
+                assert await outcome == memory.charge(batch, (), now)
+                state = memory._logs.get("rule|a")
+                assert state is not None
+                assert state in command(tmp_path / "s", "GET", "{proxyguard}:c:rule|a")
+            assert said == []
 
     with valkey(tmp_path / "s"):
         run(scene())

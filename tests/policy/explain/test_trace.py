@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tag
-from proxyguard.limits.limit import KeyKind, KeyPart, Missing
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.keys import rule_identity
+from proxyguard.policy.explain.report import format_limit
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Absent, Policy
 from tests.build import asks, client_in, equal, limit, policy, request, rule, score_at_least, word
@@ -116,3 +119,15 @@ def test_without_a_store_nothing_is_remembered() -> None:
 def test_a_target_from_the_wire_cannot_move_the_terminal() -> None:
     text = trace(policy(), request("/\x1b[2J\u202e"), 0.0).as_text()
     assert text.splitlines()[0] == "GET https://example.org/\\x1b[2J\\u202e from 192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        (Window.SLIDING, "3 per 600 s, burst 3, per client"),
+        (Window.SLIDING_LOG, "3 per any 600 s, per client"),
+        (Window.CALENDAR, "3 per calendar 600 s of UTC, per client"),
+    ],
+)
+def test_a_limit_says_its_window(window: Window, said: str) -> None:
+    assert format_limit(Limit(3, 600.0, 3, (KeyPart(KeyKind.CLIENT),), window=window)) == said

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from proxyguard.core.decision import ALLOW, PASS, Ban, Delay, Drop, Mode, Reject, Score, Tag, Tarpit
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.model import ALWAYS, Expectation, Place, Rule, RuleSet, RuleTest, SampleRequest, TestStep
 from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.parse.limits import fault_of_window
 
 CLIENT = KeyPart(KeyKind.CLIENT)
 
@@ -139,3 +140,17 @@ def test_a_sketch_is_a_request() -> None:
         http_version="2",
         headers=(("User-Agent", "curl/8"), ("Accept", "*/*"), ("X", "a"), ("X", ""), ("Cookie", "s=1; t=")),
     )
+
+
+@pytest.mark.parametrize(
+    ("window", "amount", "seconds", "fits"),
+    [
+        (Window.SLIDING, 10**9, 0.1, True),
+        (Window.SLIDING_LOG, 1000, 0.1, True),
+        (Window.SLIDING_LOG, 1001, 0.1, False),
+        (Window.CALENDAR, 10**9, 3600.0, True),
+        (Window.CALENDAR, 1, 420.0, False),
+    ],
+)
+def test_a_rate_fits_its_window_also_when_an_override_says_it(window: Window, amount: int, seconds: float, *, fits: bool) -> None:
+    assert (fault_of_window(window, amount, seconds) is None) is fits

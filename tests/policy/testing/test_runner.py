@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tag, Tarpit
+from proxyguard.core.decision import Allow, Ban, Drop, Mode, Refusal, Reject, Score, Tag, Tarpit
 from proxyguard.policy.model import Absent, Expectation, Place, Policy, Rule, RuleSet, RuleTest, SampleRequest, TestStep
 from proxyguard.policy.testing.runner import SelfTest, run_tests, self_test
 from tests.build import asks, equal, limit, policy, rule, score_at_least, word
@@ -62,6 +62,16 @@ def test_requests_are_spread_over_the_time_given() -> None:
 def test_each_test_counts_from_zero() -> None:
     test = RuleTest((step(SIGN_UP, expects("pass by default"), 3),), PLACE)
     assert run_tests(policy(FLOOD, tests=(test, test, test))) == ()
+
+
+@pytest.mark.parametrize(("then", "name"), [(Reject(), "reject"), (Tarpit(), "tarpit"), (Drop(), "drop")])
+def test_a_ban_is_expected_by_its_name_or_by_what_the_client_gets(then: Refusal, name: str) -> None:
+    ban = rule("ban", Ban(60.0, then), equal("path", "/login"), limit(1))
+    login = SampleRequest(path="/login")
+    for said in ("ban by ban", "ban", f"{name} by ban", name):
+        assert report(judged(ban, steps=(step(login, expects(said), 2), step(BROWSER, expects(said))))) == []
+    (failure,) = report(judged(ban, steps=(step(login, expects("delay by ban"), 2),)))
+    assert f"expected delay by ban, got ban by ban with answer {name}" in failure
 
 
 def test_bans_last_through_the_steps_of_a_test() -> None:

@@ -36,6 +36,17 @@ def test_limits_count_by_the_time_of_the_log(tmp_path: Path, seconds: list[int],
     assert stopped(tmp_path, LIMIT, [line(second) for second in seconds]) == expected
 
 
+LOG = "  - {name: limit, limit: {rate: 3/minute, window: sliding_log, per: [client]}, action: reject}\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [([0, 10, 20, 40], 1), ([0, 10, 20, 59, 60, 61], 2), ([0, 10, 20, 60, 70, 80, 81], 1), ([5, 3, 4, 4], 1)],
+)
+def test_a_log_counts_by_the_time_of_the_log_file(tmp_path: Path, seconds: list[int], expected: int) -> None:
+    assert stopped(tmp_path, LOG, [line(second) for second in seconds]) == expected
+
+
 def test_a_ban_lasts_as_long_as_it_would_have(tmp_path: Path) -> None:
     rules = "  - {name: ban, when: {path: /trap}, action: {ban: {for: 10m}}}\n"
     lines = [line(0), line(1, target="/trap"), line(2), line(600), line(602), line(603, client="192.0.2.8")]
