@@ -93,7 +93,7 @@ class Controller:
             self._reloader, self._window, workers.forget, counts, switched_since=lambda: self._pauses.switched_since
         )
         counts.show(books.gauges())
-        traffic = TrafficCommands(workers.broadcast)
+        traffic = TrafficCommands(workers.broadcast, secret, lambda: self._settings.current.audit)
         keys = BanKeys(secret, settings.counting.prefixes)
         commands = ControlCommands(books, keys, self._reloader, traffic, self._settings)
         self.commands: Mapping[str, Command] = {

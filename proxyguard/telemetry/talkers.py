@@ -36,8 +36,8 @@ SLICE_SECONDS: Final = 10.0
 SLICES: Final = (("minute", 10.0, 6), ("hour", 300.0, 12), ("day", 3600.0, 24))
 """Windows, the length of a slice of each, and how many slices make the window."""
 
-MINUTES: Final = 1440
-"""Minutes whose totals are kept: a day."""
+MINUTES: Final = 1500
+"""Minutes whose totals are kept: a day and an hour, so that the last hour can be compared with the same of the day before."""
 
 MAX_USER_AGENT: Final = 160
 
@@ -188,7 +188,7 @@ class Talkers:
         }
 
     def history(self) -> list[list[int]]:
-        """Per minute of the last day: its start (Unix seconds), requests, refused ones, bytes sent, upstream milliseconds."""
+        """Per minute of the last 25 hours: its start (Unix seconds), requests, refused, bytes sent, upstream milliseconds."""
         self._turn(self._clock())
         return [*self._history]
 
