@@ -1,0 +1,68 @@
+"""The lines of an audit log and of the rotated files beside it, plain or compressed, in bounded memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+MAX_LINE_BYTES: Final = 1 << 18
+"""Longer lines are no records; they come cut."""
+
+MAX_FILES: Final = 1_000
+
+COMPRESSED: Final[dict[bytes, Callable[[Any], Any]]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+"""By the first two bytes: what unpacks the file."""
+
+BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""What reading a broken file or archive raises."""
+
+
+def rotated_files(log: Path, since: float) -> list[Path]:
+    """The log and its rotated files that were written since a time, newest first: `.1`, `.2.gz`, `-20260701`.
+
+    Copies (`.bak`, `.old`) are left out, and so is an archive of which the file is there, too: nothing is counted twice.
+    Raises OSError when the folder cannot be read.
+    """
+    stem, suffix = re.escape(log.stem), re.escape(log.suffix)
+    rotated = re.compile(rf"({re.escape(log.name)}[.-]\d[\d._:TZ-]*|{stem}[.-]\d[\d._:TZ-]*{suffix})(\.gz|\.bz2|\.xz)?", re.ASCII)
+    found: dict[tuple[int, int], tuple[float, Path]] = {}
+    with os.scandir(log.parent) as entries:
+        for entry in entries:
+            match = rotated.fullmatch(entry.name)
+            if match is None or not entry.is_file():
+                continue
+            state = entry.stat()
+            packed = match[2] is not None
+            if state.st_mtime >= since and not (packed and (log.parent / match[1]).is_file()):
+                found[state.st_dev, state.st_ino] = state.st_mtime, log.parent / entry.name
+    own = log.stat() if log.is_file() else None
+    if own is not None:
+        found.pop((own.st_dev, own.st_ino), None)
+    beside = [path for _, path in sorted(found.values(), reverse=True)[:MAX_FILES]]
+    return [log, *beside] if own is not None else beside
+
+
+def lines_of(path: Path | None) -> Iterator[bytes]:
+    """The lines of a file, unpacked if need be; None: of standard input. Raises one of BROKEN."""
+    if path is None:
+        yield from _lines(sys.stdin.buffer)
+        return
+    with path.open("rb") as raw:
+        opener = COMPRESSED.get(raw.peek(2)[:2])
+        yield from _lines(raw if opener is None else opener(raw))
+
+
+def _lines(stream: Any) -> Iterator[bytes]:
+    is_rest = False
+    while line := stream.readline(MAX_LINE_BYTES):
+        if not is_rest:
+            yield line
+        is_rest = not line.endswith(b"\n")
