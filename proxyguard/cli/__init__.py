@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),
     "status": Lazy("proxyguard.cli.control:status", "Show the state of the running instance."),
     "top": Lazy("proxyguard.cli.top:top", "Show who talks most, live."),
+    "report": Lazy("proxyguard.cli.report:report", "Say what happened, who is hurt, and what to do next."),
     "reload": Lazy("proxyguard.cli.control:reload", "Read the rules again and put them in force."),
     "shadow": Lazy("proxyguard.cli.shadow:shadow", "Switch acting off and on; report what shadow rules would have done."),
     "pause": Lazy("proxyguard.cli.pause:pause", "Have rules only record for a while."),

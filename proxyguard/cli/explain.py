@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -23,6 +25,9 @@ from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
 from proxyguard.tools.curl.curl import CurlError, parse_curl
+
+TELL_SECONDS: Final = 2.0
+"""How long an instance may take to hear of a look-up."""
 
 
 @click.command()
@@ -147,6 +152,7 @@ def _header(text: str) -> tuple[str, str]:
 
 def _explain_reference(directory: Path, reference: str, audit: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Look a reference up in the audit log, and show its record."""
+    is_of_instance = audit is None or config is not None
     if audit is None:
         path = settings_or_exit(config).audit.path
         if path == "-":
@@ -169,7 +175,20 @@ def _explain_reference(directory: Path, reference: str, audit: Path | None, conf
             "  hint: references are on block pages and in the X-Proxyguard-Reference header; plain passes are recorded only by "
             f"sample\n        (setting audit.passes), and rotated files must lie beside the log to be found{flood}"
         )
+    if is_of_instance:
+        _tell_instance(config, reference, str(found.record.get("rule", "")))
     if found.record.get("kind") == SUMMED:
         show_sum(found.record, reference, str(found.file), as_json=as_json)
         return
     show_record(found.record, str(found.file), directory, as_json=as_json)
+
+
+def _tell_instance(config: Path | None, reference: str, rule: str) -> None:
+    """Have the running instance count that a refusal was looked up, for `proxyguard report`; without one nothing is counted."""
+    from proxyguard.instance.control.client import ControlError, send_command  # noqa: PLC0415 - only a look-up needs it
+    from proxyguard.instance.control.socket_file import running_socket  # noqa: PLC0415 - as above
+    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - as above
+
+    with contextlib.suppress(ControlError, OSError):
+        socket = running_socket(read_as_given(config, os.environ).settings)
+        send_command(socket, "looked-up", {"reference": reference, "rule": rule}, TELL_SECONDS)
