@@ -39,8 +39,8 @@ LABEL org.opencontainers.image.title="proxyguard" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --system --gid 10001 proxyguard \
  && useradd --system --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin proxyguard \
- # For buffering.directory: a volume that is mounted here for the first time takes over whose folder it is.
- && install -d -o proxyguard -g proxyguard -m 0700 /var/cache/proxyguard
+ # For what compose.yaml keeps: a volume that is mounted here for the first time takes over whose folder it is.
+ && install -d -o proxyguard -g proxyguard -m 0700 /var/cache/proxyguard /var/lib/proxyguard /var/log/proxyguard
 COPY --from=build /opt/proxyguard /opt/proxyguard
 COPY LICENSE NOTICE /usr/share/doc/proxyguard/
 COPY rules /etc/proxyguard/rules

@@ -109,12 +109,31 @@ def test_what_is_written_is_on_the_temporary_file_system() -> None:
     assert GUARD["tmpfs"] == [str(control_path(container_settings()).parent.parent)] == [last("WORKDIR")]
 
 
-def test_responses_that_wait_are_on_a_volume_that_the_user_can_write_to() -> None:
-    directory = container_settings().buffer_budget.directory
-    assert GUARD["volumes"][1] == f"buffers:{directory}"
-    assert COMPOSE["volumes"] == {"buffers": {}}
-    [made] = [argument for name, argument in DOCKERFILE if name == "RUN" and f" {directory}" in argument]
-    assert f"install -d -o proxyguard -g proxyguard -m 0700 {directory}" in made
+def written_paths(settings: Settings) -> list[Path]:
+    """What an instance with these settings writes and should find again."""
+    assert settings.store.snapshot is not None
+    assert settings.restrictions_file is not None
+    assert settings.buffer_budget.directory is not None
+    return [settings.store.snapshot, settings.restrictions_file, Path(settings.audit.path), settings.buffer_budget.directory]
+
+
+def test_a_restart_forgets_nothing() -> None:
+    volumes = dict(each.split(":", 1) for each in GUARD["volumes"][1:])
+    assert list(volumes) == list(COMPOSE["volumes"])
+    folders = {Path(target) for target in volumes.values()}
+    for path in written_paths(container_settings()):
+        assert {path, *path.parents} & folders, f"{path} is on no volume"
+
+
+def test_the_user_of_the_image_can_write_to_the_volumes() -> None:
+    made = " ".join(argument for name, argument in DOCKERFILE if name == "RUN")
+    [folders] = re.findall(r"install -d -o proxyguard -g proxyguard -m 0700 ([^&]+)", made)
+    assert set(folders.split()) == {each.split(":")[1] for each in GUARD["volumes"][1:]}
+
+
+def test_there_are_no_secrets_in_it() -> None:
+    assert not [name for name in GUARD["environment"] if re.search("SECRET|PASSWORD|TOKEN", name)]
+    assert container_settings().key_secret is None
 
 
 def test_requests_under_way_can_finish_before_the_container_is_killed() -> None:

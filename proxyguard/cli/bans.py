@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 from rich.table import Table
 
+from proxyguard.cli.completing import banned
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, control_option, fail
 from proxyguard.cli.running_instance import RunningInstance, call_instance, instance_options
@@ -103,7 +104,7 @@ def add(instance: RunningInstance, who: str, duration: str, then: str, note: str
 
 
 @bans.command()
-@click.argument("who")
+@click.argument("who", shell_complete=banned)
 @instance_options
 def remove(instance: RunningInstance, who: str) -> None:
     """Lift a ban, and forget how often it was made. WHO is as in `bans add`.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.core import ParameterSource
 
+from proxyguard.cli.completing import completes
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail, paths_option
 from proxyguard.cli.rules import DEFAULT_RULES, loaded_or_usage, tested
@@ -56,6 +57,7 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
 @paths_option
 @click.option(
     "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
+    shell_complete=completes(lambda _: LINTS),
     help="Explain a code, such as PG020, and how to fix what it reports.",
 )  # fmt: skip
 @click.pass_context

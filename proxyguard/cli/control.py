@@ -37,7 +37,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, dict):
         value = [f"{key} {item}" for key, item in value.items()]
     if isinstance(value, list):
-        value = ", ".join(map(str, value))
+        value = ", ".join(" ".join(map(str, each.values())) if isinstance(each, dict) else str(each) for each in value)
     return str(value) if value not in ("", None) else "-"
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from proxyguard.core.problems import nearest
 
@@ -50,6 +51,14 @@ class LazyGroup(click.Group):
             if near is None or "did you mean" in error.message.lower():
                 raise
             raise click.UsageError(f"{error.message} Did you mean '{near}'?", ctx) from None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, from the table alone, and options."""
+        names = [name for name in self.list_commands(ctx) if name in self.lazy and name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=self.lazy[name].help) for name in names),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table alone."""

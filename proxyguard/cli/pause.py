@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from proxyguard.cli.completing import paused_rules, rule_names
 from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.units import DURATION_HINT, duration_text, format_time, parse_duration
@@ -52,7 +53,7 @@ def warn_unkept(answer: dict[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("rules", nargs=-1, required=True, metavar="RULE...")
+@click.argument("rules", nargs=-1, required=True, metavar="RULE...", shell_complete=rule_names)
 @pause_options
 @instance_options
 def pause(instance: RunningInstance, rules: tuple[str, ...], span: str, why: str) -> None:
@@ -75,7 +76,7 @@ def pause(instance: RunningInstance, rules: tuple[str, ...], span: str, why: str
 
 
 @click.command()
-@click.argument("rules", nargs=-1, metavar="RULE...")
+@click.argument("rules", nargs=-1, metavar="RULE...", shell_complete=paused_rules)
 @click.option("--all", "everything", is_flag=True, help="All rules that are paused.")
 @instance_options
 def resume(instance: RunningInstance, rules: tuple[str, ...], *, everything: bool) -> None:

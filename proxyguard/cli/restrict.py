@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from proxyguard.cli.completing import restriction_names, restrictions_on
 from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.cli.tables import print_table
@@ -69,7 +70,7 @@ def format_effect(each: dict[str, Any]) -> str:
 
 
 @restrict.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=restriction_names)
 @class_option
 @path_option
 @instance_options
@@ -101,7 +102,7 @@ def preview(instance: RunningInstance, name: str | None, classes: tuple[str, ...
 
 
 @restrict.command()
-@click.argument("name")
+@click.argument("name", shell_complete=restriction_names)
 @class_option
 @path_option
 @click.option("--until", metavar="WHEN", help="When it ends: 2h, 3d, or a time such as 2026-07-08T18:00Z. Needed with --class.")
@@ -133,7 +134,7 @@ def start(
 
 
 @restrict.command()
-@click.argument("name")
+@click.argument("name", shell_complete=restrictions_on)
 @instance_options
 def end(instance: RunningInstance, name: str) -> None:
     """End a restriction now. One of a file stays off until it is started by command, or changed in its file.

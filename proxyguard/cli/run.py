@@ -24,6 +24,7 @@ from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_te
 from proxyguard.instance.preflight.concern import Weight
 from proxyguard.instance.preflight.run import check_settings
 from proxyguard.instance.process import LoopSignals, StopRequests, configure_logging, end_process, loop_factory
+from proxyguard.instance.service_manager import DRAINING, READY, ServiceManager
 from proxyguard.instance.settings_reloader import ReadSettings
 from proxyguard.instance.signals import STOPPING
 from proxyguard.instance.single_process import SingleProcess
@@ -123,15 +124,23 @@ def key_secret(settings: Settings) -> bytes:
 
 async def serve(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> NoReturn:
     """Run one worker here, or several under a supervisor, until asked to stop; then end the process with 0."""
-    stops, signals = StopRequests(), LoopSignals()
+    stops, signals, manager = StopRequests(), LoopSignals(), ServiceManager.of(os.environ)
     signals.on(STOPPING, lambda _: stops.add())
     kind = SingleProcess if settings.workers == 1 else Supervisor
     instance = kind(settings, loaded, secret, read)
     if await started(instance, stops):
         sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
         sys.stderr.flush()
+        manager.notify(READY)
+        telling = asyncio.gather(manager.keep_alive(), _tell_stopping(manager, stops))
         await instance.serve_until_stopped(stops, signals)
+        telling.cancel()
     end_process()
+
+
+async def _tell_stopping(manager: ServiceManager, stops: StopRequests) -> None:
+    await stops.asked.wait()
+    manager.notify(DRAINING)
 
 
 async def started(instance: SingleProcess | Supervisor, stops: StopRequests) -> bool:
@@ -161,7 +170,7 @@ def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...],
         f"  listens on    {', '.join(addresses)} ({plural(settings.workers, 'worker')})",
         f"  protects      {', '.join(dict.fromkeys(upstreams))}",
         f"  rules         in {settings.rules}: {plural(len(files), 'rule set')}, {plural(count, 'rule')} ({counts})",
-        f"  in shadow     {_some(modes[Mode.SHADOW])}",
+        f"  in shadow     {'everything: mode is shadow' if settings.mode is Mode.SHADOW else _some(modes[Mode.SHADOW])}",
         f"  admin         http://{settings.admin.host}:{admin_port} (health, metrics), control socket {control_path(settings)}",
         f"  audit log     {'standard output' if settings.audit.path == '-' else settings.audit.path}",
         f"  if we fail    requests are {'forwarded (open)' if settings.failure_mode == 'open' else 'refused (closed)'}",

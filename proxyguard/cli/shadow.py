@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.table import Table
 
+from proxyguard.cli.completing import rule_names, shadow_rule_names
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.pause import pause_arguments, pause_options, warn_unkept
@@ -16,6 +17,8 @@ from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.cli.tables import print_table
 from proxyguard.core.units import DURATION_HINT, format_time, parse_duration, span_text
 from proxyguard.instance.control.client import ControlError
+
+MAX_NAMES_SHOWN: Final = 12
 
 
 @click.group()
@@ -86,11 +89,17 @@ def report(instance: RunningInstance, *, full: bool) -> None:
     if answer["rules"]:
         print_table(table_of(answer["rules"], "busiest clients" if full else "busiest networks"))
     if answer["quiet"]:
-        echo(f"would have stopped nobody: {', '.join(answer['quiet'])}")
+        echo(f"would have stopped nobody: {some(answer['quiet'])}")
     if not (answer["rules"] or answer["quiet"]):
         echo("no rule is in shadow")
     if answer["left_out"]:
         echo(f"{answer['left_out']} hits of further rules are not in this report; metrics have their counts")
+
+
+def some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more (--json has all)" if len(names) > MAX_NAMES_SHOWN else ""
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + more
 
 
 def table_of(rules: list[dict[str, Any]], top: str) -> Table:
@@ -115,7 +124,7 @@ def share_of(text: str) -> float:
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=shadow_rule_names)
 @click.option("--max-share", default="1%", show_default=True, help="Share of the protected clients that it may stop.")
 @click.option("--watch", default="1h", show_default=True, help="How long to watch it; 0s: not at all.")
 @click.option("--force", is_flag=True, help="Promote it whatever it would stop. It is watched all the same.")
@@ -156,7 +165,7 @@ def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *,
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=rule_names)
 @instance_options
 def demote(instance: RunningInstance, rule: str) -> None:
     """Put a rule back into shadow: at once in the running instance, and as `mode: shadow` in its file.

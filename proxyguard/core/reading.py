@@ -6,10 +6,12 @@ Folding goes one way only: two spellings that are one page for the site become o
 
 from __future__ import annotations
 
+import copyreg
 import re
 from binascii import a2b_qp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Final
 
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -253,6 +255,13 @@ def _as_php(text: bytes) -> bytes:
 def _utf8_escapes(digits: bytes) -> bytes:
     return b"%" + chr(int(digits, 16)).encode("utf-8", "replace").hex("%").upper().encode()
 
+
+def _by_fields(reading: SiteReading) -> tuple[partial[SiteReading], tuple[()]]:
+    """How a reading is pickled: frozen, it cannot be filled in after it was made."""
+    return partial(SiteReading, **{each.name: getattr(reading, each.name) for each in fields(reading)}), ()
+
+
+copyreg.pickle(SiteReading, _by_fields)
 
 STRICT: Final = SiteReading()
 LOOSE: Final = SiteReading(

@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
+from proxyguard.cli.control import format_value
+from proxyguard.cli.shadow import some
 from proxyguard.instance.control.client import ControlError
 
 STATUS: dict[str, Any] = {
@@ -219,3 +221,13 @@ def test_a_wrong_option_exits_with_2(option: str, value: str, said: str) -> None
     result = run("promote", "a", option, value)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_only_the_first_of_many_quiet_rules_are_named() -> None:
+    assert some(["a", "b"]) == "a, b"
+    assert some([f"r{number:02}" for number in range(14)]).endswith("r10, r11 and 2 more (--json has all)")
+
+
+def test_a_list_of_mappings_is_written_by_its_values() -> None:
+    upstreams = [{"upstream": "http://127.0.0.1:9000", "address": "127.0.0.1", "state": "up"}]
+    assert format_value(upstreams) == "http://127.0.0.1:9000 127.0.0.1 up"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from urllib.parse import unquote_to_bytes
 
@@ -187,3 +188,8 @@ def test_unicode_escapes_become_utf_8_escapes(query: bytes) -> None:
         query,
     )
     assert PRESETS["iis"].raw_query(query) == expected
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_reading_reaches_a_worker_as_it_is(preset: str) -> None:
+    assert pickle.loads(pickle.dumps(PRESETS[preset])) == PRESETS[preset]

@@ -133,6 +133,7 @@ class Promotions:
 
     def status(self) -> dict[str, Any]:
         """The promotions' part of `status`. Times are Unix seconds."""
+        self._end_idle_watches()
         return {
             "watched": {
                 rule: {"until": CLOCK.wall(watch.until), "max_share": watch.max_share} for rule, watch in self._watched.items()
@@ -153,6 +154,7 @@ class Promotions:
     async def look(self) -> None:
         """Roll back what stops too many protected clients, and end watches that are over."""
         now = self._clock()
+        self._end_idle_watches()
         for rule in [rule for rule, watch in self._watched.items() if watch.until <= now]:
             del self._watched[rule]
             logger.info("rule %s has proved itself: its watch is over", rule)
@@ -164,6 +166,13 @@ class Promotions:
             stopped = window.enforce[rule].protected.count() if rule in window.enforce else 0
             if stopped > watch.max_share * seen:
                 await self._roll_back(rule, watch, stopped, seen)
+
+    def _end_idle_watches(self) -> None:
+        """End the watch of rules that an edit of their file keeps from acting. One that is paused acts again by itself."""
+        modes = self._reloader.current.modes
+        for rule in [rule for rule in self._watched if modes.get(rule) is not Mode.ENFORCE and rule not in self._reloader.paused]:
+            del self._watched[rule]
+            logger.info("rule %s acts no longer: its watch is over", rule)
 
     async def _roll_back(self, rule: str, watch: Watch, stopped: int, seen: int) -> None:
         async with self._busy:

@@ -333,3 +333,16 @@ def test_what_a_switch_let_through_is_in_the_report_though_no_rule_is_in_shadow(
         assert [each["rule"] for each in (await instance.tell("shadow-report"))["rules"]] == ["other"]
 
     run(rules, story)
+
+
+def test_a_rule_that_an_edit_keeps_from_acting_is_watched_no_longer(rules: Path) -> None:
+    instance = Instance(rules)
+
+    async def run() -> None:
+        await instance.tell("promote", rule="no-curl", force=True)
+        assert list(instance.promotions.status()["watched"]) == ["no-curl"]
+        (rules / "10.yaml").write_text(instance.file.replace("mode: enforce", "mode: off"))
+        await instance.reloader.reload()
+        assert instance.promotions.status()["watched"] == {}
+
+    asyncio.run(run())

@@ -232,7 +232,9 @@ class UpstreamPool:
         else:
             if not connection.closed:
                 target.is_slow = False
+                target.observe_attempt("")
                 return connection, ""
+        target.observe_attempt(fault)
         self._leave_out(target, group)
         return None, fault
 
@@ -258,6 +260,7 @@ class UpstreamPool:
             except OSError:
                 continue
             target.is_unreachable = target.is_slow = False
+            target.observe_attempt("")
             self._spare(target, group, connection)
 
     def _spare(self, target: UpstreamTarget, group: UpstreamGroup, connection: UpstreamConnection) -> None:
