@@ -317,7 +317,7 @@ class Audit:
     """The audit log: `path` is a file, or `-` for standard output. `passes` is the share (0 to 1) of plain passes recorded."""
 
     path: str = "-"
-    passes: float = 0.0
+    passes: float = 0.01
     refusals_per_second: int = 1_000
     """Of the whole instance; those beyond are summed, a record a second for each rule."""
 

@@ -246,6 +246,14 @@ class UpstreamTarget:
         self._wheel = wheel
 
     @property
+    def name(self) -> str:
+        """The address as an operator would write it: `http://192.0.2.1:80`, or the path of a Unix socket."""
+        upstream = self.upstream
+        if upstream.path:
+            return str(upstream)
+        return f"{upstream.scheme}://{f'[{self.address}]' if ':' in self.address else self.address}:{upstream.port}"
+
+    @property
     def is_out(self) -> bool:
         """Whether it is left out while others are well."""
         return self.is_unreachable or self.is_ill
