@@ -232,7 +232,9 @@ class Guard:
             metrics.upstream_head_seconds.observe(served.upstream_head_seconds)
         if served.upstream_seconds is not None or served.fault.startswith("upstream"):
             metrics.site_answers += 1
-            metrics.site_errors += served.status >= 500
+            if served.status >= 500:
+                metrics.site_errors += 1
+                metrics.recent_errors.add(self._clock())
         if served.fault:
             metrics.faults[MALFORMED if served.fault in REQUEST_FAULTS else served.fault] += 1
         if ticket.due:

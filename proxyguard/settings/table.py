@@ -22,6 +22,7 @@ from proxyguard.settings.kinds import (
     FILE_OF_SECRET,
     HEADER,
     HEALTH_CHECK,
+    NEIGHBOURS,
     NETWORKS,
     PATH,
     RULES,
@@ -122,6 +123,9 @@ SETTINGS: Final = (
     Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
         "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
         "listens on always may.", reload=True),
+    Setting("ready_when", "ready_when", NEIGHBOURS,
+        "What has to be well for `/readyz` to say ready: `upstream` (an address of each upstream accepts connections, as far as "
+        "requests, probes or health checks know), `store` (the server of `store.url` answers). Nothing by default."),
     Setting("control", "control", PATH,
         "Unix socket for commands on the running instance. Default: named after the admin port, in `/run/proxyguard`, "
         "`$XDG_RUNTIME_DIR/proxyguard` or `proxyguard-UID` in the temporary directory."),

@@ -80,7 +80,6 @@ def shown(value: bytes) -> str:
     return value[:MAX_TEXT].decode("utf-8", "backslashreplace")
 
 
-
 class AuditLog:
     """Appends records to a file, a FIFO or standard output (`-`). `on_drop(count)` is called when records are lost."""
 

@@ -34,6 +34,11 @@ class UpstreamGroup:
         """Take over the addresses of all upstreams; the same address under two names counts once for each."""
         self.targets = tuple(target for upstream in self._upstreams for target in upstream.targets)
 
+    @property
+    def unknown(self) -> list[str]:
+        """Upstreams whose names stand for no address yet."""
+        return [upstream.name for upstream in self._upstreams if not upstream.targets]
+
     def refresh(self) -> list[asyncio.Task[None]]:
         """Have names looked up whose addresses are old; the look-ups under way."""
         lookups = [upstream.refresh() for upstream in self._upstreams]
