@@ -1,6 +1,6 @@
 """Serves a running instance on a TCP port that only reads, and on a Unix socket of mode 0600 that also takes commands.
 
-TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining, `ready_when` holds), `/metrics`
+TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining, neighbours well if asked for), `/metrics`
 (Prometheus text), `/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows nothing of what a
 command does.
 """

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.upstream import outages
+from proxyguard.adapters.mitmproxy.upstream import addresses, outages, pool
 from proxyguard.adapters.mitmproxy.upstream.outages import Outages, reason_of
+from proxyguard.core.settings import Upstream
+from tests.adapters.fakes import HeaderChecker
+from tests.adapters.front_rig import fronted, run, until
 
 ONE, OTHER = "http://192.0.2.1:80", "http://192.0.2.2:80"
 
@@ -18,6 +22,58 @@ ONE, OTHER = "http://192.0.2.1:80", "http://192.0.2.2:80"
 def _soon(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(outages, "SETTLED_SECONDS", 0.0)
     caplog.set_level(logging.INFO)
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def test_an_address_that_is_down_is_found_up_again_without_any_client(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "PROBE_SECONDS", (0.01,))
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+
+    async def live() -> None:
+        async with fronted(upstreams=(Upstream("http", "127.0.0.1", port),)) as rig:
+            assert (await rig.ask(GET)).startswith(b"HTTP/1.1 503 ")
+            assert (await rig.ask(GET)).startswith(b"HTTP/1.1 503 ")
+            [state] = rig.front.upstreams()
+            assert (state["state"], state["why"], state["hurt"]) == ("unreachable", "Connection refused", 2)
+            assert isinstance(rig.checker, HeaderChecker)
+            assert [served.upstream for _, served in rig.checker.settled] == [f"http://127.0.0.1:{port}"] * 2
+            held.listen()
+            await until(lambda: rig.front.upstreams()[0]["state"] == "up")
+
+    run(live())
+    held.close()
+    began, over = [line for line in caplog.messages if "upstream" in line]
+    assert began == f"the upstream http://127.0.0.1:{port} is down: Connection refused"
+    assert over.endswith("2 requests were refused for it")
+
+
+def test_a_name_without_an_address_is_down_until_it_has_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "PROBE_SECONDS", (0.01,))
+    monkeypatch.setattr(addresses, "UNKNOWN_SECONDS", 0.0)
+    known: list[str] = []
+
+    async def live() -> None:
+        async def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in known]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        async with fronted(upstreams=(Upstream("http", "site.example", 80),)) as rig:
+            assert (await rig.ask(GET)).startswith(b"HTTP/1.1 503 ")
+            [state] = rig.front.upstreams()
+            assert (state["upstream"], state["why"], state["hurt"]) == ("http://site.example:80", "its name has no address", 1)
+            known.append("127.0.0.1")
+            await until(lambda: [each["address"] for each in rig.front.upstreams()] == ["127.0.0.1"])
+
+    run(live())
+    assert "the upstream http://site.example:80 is down: its name has no address" in caplog.messages
 
 
 async def turns() -> None:
