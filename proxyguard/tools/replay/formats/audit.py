@@ -80,8 +80,9 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             raise LineError(f"it is not a record of the audit log: {error}") from error
         if found.kind == "summed":
-            known = found.rule in self._summed or len(self._summed) < MAX_SUMMED_RULES
-            self._summed[found.rule if known else OTHER_RULES] += max(found.count, 0)
+            name = found.rule or found.fault
+            known = name in self._summed or len(self._summed) < MAX_SUMMED_RULES
+            self._summed[name if known else OTHER_RULES] += max(found.count, 0)
             raise NotAnEntry
         if not found.client:
             raise LineError("it names no client address")
