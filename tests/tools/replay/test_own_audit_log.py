@@ -13,8 +13,8 @@ from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.logged_request import LogFormat, NoRequest, NotAnEntry
 
 OLD: dict[str, Any] = {
-    "time": 1783339200.5, "reference": "r", "client": "192.0.2.1", "method": "GET", "host": "a.example", "path": "/a", "rule": "no-curl",
-    "action": "reject", "status": 403, "shadow": [], "fault": "",
+    "time": 1783339200.5, "reference": "r", "client": "192.0.2.1", "method": "GET", "host": "a.example", "path": "/a",
+    "rule": "no-curl", "action": "reject", "status": 403, "shadow": [], "fault": "",
 }  # fmt: skip
 NEW = OLD | {
     "http_version": "2", "user_agent": "curl/8.5.0", "referer_host": "news.example", "bytes_sent": 7, "bytes_received": 0,
