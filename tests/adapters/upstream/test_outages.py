@@ -9,7 +9,6 @@ import socket
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.upstream import addresses, outages, pool
 from proxyguard.adapters.mitmproxy.upstream.outages import Outages, reason_of
 from proxyguard.core.settings import Upstream
 from tests.adapters.fakes import HeaderChecker
@@ -19,18 +18,14 @@ ONE, OTHER = "http://192.0.2.1:80", "http://192.0.2.2:80"
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(outages, "SETTLED_SECONDS", 0.0)
+def _all_lines(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
-def test_an_address_that_is_down_is_found_up_again_without_any_client(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(pool, "PROBE_SECONDS", (0.01,))
+def test_an_address_that_is_down_is_found_up_again_without_any_client(caplog: pytest.LogCaptureFixture) -> None:
     held = socket.socket()
     held.bind(("127.0.0.1", 0))
     port = held.getsockname()[1]
@@ -56,8 +51,6 @@ def test_an_address_that_is_down_is_found_up_again_without_any_client(
 def test_a_name_without_an_address_is_down_until_it_has_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pool, "PROBE_SECONDS", (0.01,))
-    monkeypatch.setattr(addresses, "UNKNOWN_SECONDS", 0.0)
     known: list[str] = []
 
     async def live() -> None:
@@ -83,7 +76,7 @@ async def turns() -> None:
 
 def test_an_outage_is_logged_when_it_begins_and_when_it_is_over_whatever_lies_between(caplog: pytest.LogCaptureFixture) -> None:
     async def live() -> None:
-        found = Outages(asyncio.get_running_loop())
+        found = Outages(asyncio.get_running_loop(), 0.0)
         for _ in range(50):
             found.failed(ONE, "Connection refused")
             found.hurt({ONE, OTHER})
@@ -103,7 +96,7 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_is_over_whatever_lies_be
 
 def test_one_that_fails_again_at_once_never_was_up(caplog: pytest.LogCaptureFixture) -> None:
     async def live() -> None:
-        found = Outages(asyncio.get_running_loop())
+        found = Outages(asyncio.get_running_loop(), 0.0)
         for _ in range(20):
             found.failed(ONE, "Connection refused")
             found.connected(ONE)
@@ -117,7 +110,7 @@ def test_one_that_fails_again_at_once_never_was_up(caplog: pytest.LogCaptureFixt
 
 def test_addresses_that_a_name_no_longer_has_are_forgotten(caplog: pytest.LogCaptureFixture) -> None:
     async def live() -> None:
-        found = Outages(asyncio.get_running_loop())
+        found = Outages(asyncio.get_running_loop(), 0.0)
         found.failed(ONE, "no")
         found.failed(OTHER, "no")
         found.connected(OTHER)

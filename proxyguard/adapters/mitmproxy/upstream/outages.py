@@ -38,8 +38,9 @@ class Outage:
 class Outages:
     """The outages of one worker's upstreams, by the name of the address; as many as there are addresses."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, settled_seconds: float = SETTLED_SECONDS) -> None:
         self._loop = loop
+        self._settled_seconds = settled_seconds
         self._down: dict[str, Outage] = {}
 
     def find(self, name: str) -> Outage | None:
@@ -65,7 +66,7 @@ class Outages:
         for name in names:
             outage = self._down.get(name)
             if outage is not None and outage.settling is None:
-                outage.settling = self._loop.call_later(SETTLED_SECONDS, self._recovered, name)
+                outage.settling = self._loop.call_later(self._settled_seconds, self._recovered, name)
 
     def hurt(self, names: Iterable[str]) -> None:
         """A request found none of these addresses up."""
