@@ -275,9 +275,11 @@ class UpstreamPool:
     async def _watch(self, name: str, group: UpstreamGroup) -> None:
         """Try an address that is down until it is up, though no client may ask: readiness can depend on it."""
         attempt = 0
-        while self._outages.find(name) is not None:
+        while (outage := self._outages.find(name)) is not None:
             await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
             attempt += 1
+            if outage.settling is not None:
+                continue
             group.refresh()
             for target in group.targets:
                 if target.name == name and not target.is_unreachable:  # else _probe does it
