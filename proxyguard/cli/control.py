@@ -20,11 +20,12 @@ def status(instance: RunningInstance) -> None:
     """Show the state of the running instance: rules in force, connections, faults."""
     answer = instance.ask("status")
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
+    upstreams, store = answer.pop("upstreams", []), answer.pop("store", {})
     for line in pause_lines(answer.pop("shadow", None), answer.pop("paused", {})):
         echo(line)
     for name, value in answer.items():
         echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
-    for line in promotion_lines(promotions):
+    for line in (*upstream_lines(upstreams), *store_lines(store), *promotion_lines(promotions)):
         echo(line)
     if last:
         echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
@@ -50,6 +51,24 @@ def pause_lines(switch: dict[str, Any] | None, paused: dict[str, Any]) -> list[s
         f"{order['why'] or 'no reason given'}"
         for what, rule, order in orders
     ]
+
+
+def upstream_lines(upstreams: list[dict[str, Any]]) -> list[str]:
+    """One line of `status` for each address of an upstream."""
+    return [f"{'upstream':<16} {_upstream(state)}" for state in upstreams]
+
+
+def _upstream(state: dict[str, Any]) -> str:
+    name, address = state["upstream"], state["address"]
+    text = f"{name} {state['state']}" if address in name else f"{name} at {address} {state['state']}"
+    if "since" not in state:
+        return text
+    return f"{text} since {format_time(state['since'])} UTC ({state['why']}), {state['hurt']} requests refused for it"
+
+
+def store_lines(store: dict[str, Any]) -> list[str]:
+    """The line of `status` about a store outside the process."""
+    return [f"{'store':<16} {'up' if store['up'] else 'DOWN'} since {format_time(store['since'])} UTC"] if store else []
 
 
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:

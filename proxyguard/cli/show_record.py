@@ -1,17 +1,19 @@
 """Shows one decision from its audit record and the current rules, as text or JSON.
 
-A record has no headers, so a test of a header is shown as *not recorded*, never guessed.
+Of a record's headers only the user agent is known: a test of another is shown as *not recorded*, never guessed.
 """
 
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.cli.echo import echo
+from proxyguard.cli.fault_words import in_words
 from proxyguard.cli.rules import loaded_or_usage
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE, UNASKED
 from proxyguard.core.request import Request
 from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
@@ -29,6 +31,9 @@ MAX_LINES: Final = 40
 
 _RECORDED: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.HOST, FieldKind.PATH})
 
+_ALSO: Final = {"user_agent": "user agent", "referer_host": "came from"}
+"""Fields of a record that are shown as they are."""
+
 _NO_RULE: Final = {
     DEFAULT_RULE: "no rule decided: what nothing refuses passes",
     FAILURE_RULE: "checking failed, and the setting failure_mode decided; the instance's log says why",
@@ -40,6 +45,9 @@ _NO_RULE: Final = {
 
 def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: bool) -> None:
     """Write a record and its rule to standard output."""
+    if record.get("rule") == UNASKED:
+        _show_unasked(record, file, as_json=as_json)
+        return
     loaded = loaded_or_usage(directory)
     rule = _rule(loaded.policy, str(record.get("rule", "")))
     tests = _tests(rule, record) if rule else []
@@ -66,16 +74,27 @@ def show_record(record: dict[str, Any], file: str, directory: Path, *, as_json: 
         echo("the rule has changed since, or its limit, a ban or a list decided: see the audit record's reason")
 
 
+def _show_unasked(record: dict[str, Any], file: str, *, as_json: bool) -> None:
+    """Write the record of a request that no rule was asked about."""
+    if as_json:
+        echo(json.dumps({"file": file, "record": record, "rule": None, "tests": []}))
+    else:
+        echo("\n".join(_in_words(record, file)))
+
+
 def show_sum(record: dict[str, Any], reference: str, file: str, *, as_json: bool) -> None:
     """Write what a record that stands for several refusals says of one of them."""
     if as_json:
         echo(json.dumps({"file": file, "record": record, "rule": None, "tests": []}))
         return
+    by = f" by {record['rule']}" if record.get("rule") else ""
+    fault = f"fault: {in_words(str(record['fault']))}\n" if record.get("fault") else ""
     times = (record.get("since"), record.get("time"))
     since, until = (f"{format_time(at)} UTC" if isinstance(at, int | float) else str(at) for at in times)
     echo(
         f"reference {reference}, in {file}\n"
-        f"decision: {record.get('action')} by {record.get('rule')}\n"
+        f"decision: {record.get('action')}{by}\n"
+        f"{fault}"
         f"summed: one of {record.get('count')} refusals between {since} and {until} that have no records of their own,\n"
         "as there were more than the setting audit.refusals_per_second allows"
     )
@@ -90,9 +109,9 @@ def _in_words(record: dict[str, Any], file: str) -> list[str]:
     port = f" port {has('port')}" if has("port") else ""
     lines = [
         f"{when}  reference {has('reference')}, in {file}",
-        f"{has('method')} {has('host')}{has('path')} from {has('client')}{port}",
+        f"{has('method') or '?'} {has('host')}{has('path')} from {has('client')}{port}",
     ]
-    verdict = f"decision: {has('action')} by {has('rule')}"
+    verdict = f"decision: {has('action')} by {has('rule')}" if has("rule") else "refused before any rule was asked"
     if has("status"):
         verdict += f", answered {has('status')}"
     if has("score"):
@@ -105,8 +124,15 @@ def _in_words(record: dict[str, Any], file: str) -> list[str]:
     if has("tags"):
         lines.append(f"tags: {', '.join(map(str, record['tags']))}")
     lines += [f"shadow: {hit}" for hit in has("shadow") or ()]
+    if has("action") == "ban":
+        lines.append("ban: the client is banned, by this request or an earlier one (proxyguard bans list)")
+    if has("action") == "tarpit" and has("status") == HTTPStatus.OK:
+        lines.append("held: the client was kept waiting on a page that never ends")
     if has("fault"):
-        lines.append(f"fault: {has('fault')}")
+        lines.append(f"fault: {in_words(str(has('fault')))}")
+    if has("upstream"):
+        lines.append(f"upstream: {has('upstream')}")
+    lines += [f"{label}: {has(name)}" for name, label in _ALSO.items() if has(name)]
     return lines
 
 
@@ -127,19 +153,23 @@ def _rule(policy: Policy | None, name: str) -> Rule | None:
 def _tests(rule: Rule, record: dict[str, Any]) -> list[tuple[str, bool | None]]:
     """Each test of a rule's condition, and whether it holds for the record; None: the record does not have the field."""
     request = _request(record)
-    return [(format_leaf(leaf), _holds(leaf, request)) for leaf in leaves(normal(rule.when))]
+    has_agent = "user_agent" in record
+    return [(format_leaf(leaf), _holds(leaf, request, has_agent=has_agent)) for leaf in leaves(normal(rule.when))]
 
 
-def _holds(leaf: Leaf, request: Request | None) -> bool | None:
-    if request is None or leaf.test.field.kind not in _RECORDED:
+def _holds(leaf: Leaf, request: Request | None, *, has_agent: bool) -> bool | None:
+    kind = leaf.test.field.kind
+    if request is None or not (kind in _RECORDED or (kind == FieldKind.USER_AGENT and has_agent)):
         return None
     return evaluate(leaf.test, request, 0.0, NO_TAGS).holds is not leaf.negated
 
 
 def _request(record: dict[str, Any]) -> Request | None:
     client, method, host, path = (str(record.get(name, "")) for name in ("client", "method", "host", "path"))
+    agent = record.get("user_agent")
+    headers = (("User-Agent", str(agent)),) if agent else ()
     try:
-        return request_from_sample(SampleRequest(client=client, method=method, host=host, path=path))
+        return request_from_sample(SampleRequest(client=client, method=method, host=host, path=path, headers=headers))
     except ValueError:
         return None
 

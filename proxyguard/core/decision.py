@@ -125,6 +125,9 @@ STORE_RULE: Final = "store-down"
 SWITCH_RULE: Final = "shadow-switch"
 """The name of the rule that lets a request pass which another one would have stopped, had an operator not switched acting off."""
 
+UNASKED: Final = ""
+"""What stands for a rule's name where none was asked, as the front refused a request for its form."""
+
 PASS: Final = Pass()
 ALLOW: Final = Allow()
 

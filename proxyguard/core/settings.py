@@ -34,6 +34,13 @@ class OnFull(StrEnum):
     """New keys are not counted until there is room."""
 
 
+class Neighbour(StrEnum):
+    """What an instance depends on, and may be asked to be unready without: an address of each upstream, the store outside."""
+
+    UPSTREAM = "upstream"
+    STORE = "store"
+
+
 class OnStoreDown(StrEnum):
     """What counts while a store outside this process does not answer. Bans known here stay in force in each case."""
 
@@ -352,6 +359,8 @@ class Settings:
     admin: Listen = Listen("127.0.0.1", 9901)
     admin_hosts: tuple[str, ...] = ()
     """Names by which the admin port may be asked beside `localhost`, the one it listens on, and addresses; `*`: any."""
+    ready_when: tuple[Neighbour, ...] = ()
+    """What has to be well for `/readyz`, beside the instance itself."""
     control: Path | None = None
     """Unix socket for commands on the running instance; None: named after the admin port, in a folder of its user."""
     sites: tuple[Site, ...] = ()

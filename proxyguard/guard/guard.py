@@ -23,7 +23,6 @@ from proxyguard.core.decision import (
     STORE_RULE,
     Decision,
     EndTime,
-    Mode,
     Quota,
     Reject,
     Tarpit,
@@ -31,7 +30,9 @@ from proxyguard.core.decision import (
 )
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
-from proxyguard.guard.interfaces import Forwarding, Served, Ticket
+from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
+from proxyguard.guard.records import decision_record, given_tags, refusal_record
+from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.ratelimit_fields import quota_fields
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
@@ -43,7 +44,8 @@ from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, ma
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import ActiveRestrictions
-from proxyguard.telemetry.audit import AuditLog, Record, shown
+from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.audit_sums import CLIENT_GONE
 from proxyguard.telemetry.ban_hits import BanHits
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.one_client import OneClientWatch
@@ -71,8 +73,11 @@ MAX_SETTLING: Final = 10_000
 
 _new = tuple.__new__  # half the cost of calling the class
 
-OF_THE_SITE: Final = frozenset({"", "client-gone"})
+OF_THE_SITE: Final = frozenset({"", CLIENT_GONE})
 """Faults after which the status is still the one that the upstream sent."""
+
+MALFORMED: Final = "client-malformed"
+"""What the faults of a request's body count as: `bad_requests` has each by its name."""
 
 
 class Guard:
@@ -227,9 +232,11 @@ class Guard:
             metrics.upstream_head_seconds.observe(served.upstream_head_seconds)
         if served.upstream_seconds is not None or served.fault.startswith("upstream"):
             metrics.site_answers += 1
-            metrics.site_errors += served.status >= 500
+            if served.status >= 500:
+                metrics.site_errors += 1
+                metrics.recent_errors.add(self._clock())
         if served.fault:
-            metrics.faults[served.fault] += 1
+            metrics.faults[MALFORMED if served.fault in REQUEST_FAULTS else served.fault] += 1
         if ticket.due:
             reached = served.upstream_seconds is not None
             status = served.status if served.fault in OF_THE_SITE else 0
@@ -240,8 +247,16 @@ class Guard:
             refused = 0 if decision.forwards else 1
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule
             self._talkers.observe(ticket.request, rule, refused, served.bytes_sent, served.upstream_seconds)
-        if self._recorded(ticket) if decision.forwards else isinstance(decision.action, Tarpit):
-            self._record(ticket, served.status, served.total_seconds, served.fault)
+        if decision.forwards:
+            if (served.fault and served.fault != CLIENT_GONE) or self._recorded(ticket):
+                self._record(ticket, served)
+        elif isinstance(decision.action, Tarpit):
+            self._record(ticket, served)
+
+    def refused(self, refusal: Refusal) -> None:
+        """Record what the front refused by itself; see `interfaces.Checker.refused`."""
+        if self._audit is not None:
+            self._audit.write(refusal_record(refusal, self._wall(self._clock())))
 
     def _put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
         """Charge what an exchange cost, or give back what was reserved for it. No exchange waits for a remote store."""
@@ -354,7 +369,7 @@ class Guard:
         if self._tally is not None and (ticket.class_ or decision.shadow):
             self._tally.observe(ticket.request.client, ticket.class_, decision)
         if not (decision.forwards or isinstance(decision.action, Tarpit)):
-            self._record(ticket, refusal_status(decision), seconds, "")
+            self._record(ticket, _new(Served, (refusal_status(decision), 0, 0, None, seconds, "", None, "")))
         return ticket
 
     def _recorded(self, ticket: Ticket) -> bool:
@@ -367,32 +382,11 @@ class Guard:
             return self._audit_passes > 0 and self._random.random() < self._audit_passes
         return True
 
-    def _record(self, ticket: Ticket, status: int, seconds: float, fault: str) -> None:
-        if self._audit is None:
-            return
-        request, decision = ticket.request, ticket.decision
-        record = Record(
-            time=in_thousandths(self._wall(self._clock())), reference=ticket.reference, client=request.client.text,
-            port=request.client.port, method=shown(request.method), host=shown(request.host), path=shown(request.path),
-            rule=decision.rule, action=decision.name,
-            mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
-            score=decision.score, status=status, milliseconds=in_thousandths(seconds * 1000), reason=decision.reason,
-            class_=ticket.class_, tags=given_tags(decision),
-            shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow), fault=fault,
-        )  # fmt: skip
-        self._audit.write(record)
-
-
-def in_thousandths(value: float) -> float:
-    """A value that is not negative, to three decimal places; a fifth of the cost of `round`."""
-    return int(value * 1000 + 0.5) / 1000
+    def _record(self, ticket: Ticket, served: Served) -> None:
+        if self._audit is not None:
+            self._audit.write(decision_record(ticket, served, self._wall(self._clock())))
 
 
 def site_session(request: Request, session: str) -> str:
     """The key of a remembered account: what the upstream of one host says holds for no other host."""
     return f"{session}@{request.host.decode('ascii', 'replace')}"
-
-
-def given_tags(decision: Decision) -> tuple[str, ...]:
-    """The tags that rules gave, sorted. Tags of classes and of active restrictions have a colon and are left out."""
-    return tuple(sorted(tag for tag in decision.tags if ":" not in tag)) if decision.tags else ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
+from proxyguard.core.address import Address
 from proxyguard.core.decision import Decision
 from proxyguard.core.request import Headers, Request
 from proxyguard.limits.charge import Charge
@@ -53,6 +54,24 @@ class Served(NamedTuple):
     """Empty, or a bounded token such as `upstream-connect`, `upstream-timeout`, `client-gone`."""
     upstream_head_seconds: float | None = None
     """Until the head of the upstream's response; None when there was none."""
+    upstream: str = ""
+    """The upstream that a fault is about, as an operator would write it; empty otherwise."""
+
+
+class Refusal(NamedTuple):
+    """An answer of the front's own to what no check stands behind: malformed, for an unknown host, or never finished.
+
+    `fault` says why, a bounded token; `method`, `host`, `path` are as far as they could be read, and empty otherwise.
+    """
+
+    reference: str
+    client: Address
+    status: int
+    fault: str
+    method: bytes = b""
+    host: bytes = b""
+    path: bytes = b""
+    http_version: bytes = b""
 
 
 class Checker(Protocol):
@@ -64,6 +83,10 @@ class Checker(Protocol):
 
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Record how the exchange ended."""
+        ...
+
+    def refused(self, refusal: Refusal) -> None:
+        """Record an answer that carries a reference and that no Ticket stands for."""
         ...
 
 

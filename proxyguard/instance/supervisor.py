@@ -20,6 +20,7 @@ from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
+from proxyguard.instance.neighbours import missing, worst_store, worst_upstreams
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.settings_reloader import ReadSettings
@@ -111,6 +112,11 @@ class Supervisor:
         counted = [family for family in self._pool.families() if family[0] not in self._own]
         return exposition(merge([counted, own]))
 
+    async def missing(self) -> list[str]:
+        """What of `ready_when` is not well; nothing is asked when it is empty."""
+        wanted = self._settings.ready_when
+        return missing(wanted, await self.status()) if wanted else []
+
     async def status(self) -> dict[str, Any]:
         workers = [answer["status"] for answer in await self._pool.snapshots()]
         return {
@@ -125,7 +131,9 @@ class Supervisor:
             "rules": dict(self._counts.rules),
             **self._controller.status(),
             "front": _summed(worker["front"] for worker in workers),
-            "upstreams": workers[0]["upstreams"] if workers else [],
+            "upstreams": worst_upstreams(worker["upstreams"] for worker in workers),
+            "upstream_errors_last_minute": sum(worker["upstream_errors_last_minute"] for worker in workers),
+            "store": worst_store(worker["store"] for worker in workers),
             "bounds": workers[0]["bounds"] if workers else {},
             "certificates": workers[0]["certificates"] if workers else [],
             "workers": [worker["pid"] for worker in workers],

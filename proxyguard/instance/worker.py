@@ -25,6 +25,7 @@ from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
+from proxyguard.instance.neighbours import missing, store_state
 from proxyguard.instance.policy_transfer import join, read_parts
 from proxyguard.limits.clock import CLOCK, LOOK_SECONDS
 from proxyguard.limits.stores.store import AsyncStore, Store
@@ -194,6 +195,11 @@ class Worker:
     async def metrics(self) -> bytes:
         return exposition(self.counts.snapshot())
 
+    async def missing(self) -> list[str]:
+        """What of `ready_when` is not well; nothing is asked when it is empty."""
+        wanted = self.settings.ready_when
+        return missing(wanted, await self.status()) if wanted else []
+
     async def status(self) -> dict[str, Any]:
         return {
             "version": __version__,
@@ -207,6 +213,8 @@ class Worker:
             "rules": dict(self.counts.rules),
             "front": self._front.stats(),
             "upstreams": self._front.upstreams(),
+            "upstream_errors_last_minute": self.counts.recent_errors.total(CLOCK()),
+            "store": store_state(self.counts),
             "bounds": self._front.bounds_in_force,
             "certificates": [f"ends {format_time(ends)} UTC" for ends in self._front.certificate_ends()],
             "connections": self.counts.connections,

@@ -11,7 +11,16 @@ from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.settings import Buffering, Certificate, HealthCheck, Site, UpstreamHttp, UpstreamReuse, UpstreamTls
+from proxyguard.core.settings import (
+    Buffering,
+    Certificate,
+    HealthCheck,
+    Neighbour,
+    Site,
+    UpstreamHttp,
+    UpstreamReuse,
+    UpstreamTls,
+)
 from proxyguard.core.yaml.kinds import (
     KEBAB,
     TRUTH,
@@ -32,7 +41,7 @@ from proxyguard.core.yaml.kinds import (
     word,
 )
 from proxyguard.core.yaml.nodes import Node, Scalar
-from proxyguard.core.yaml.values import complain, read_each, read_integer, read_name, read_scalar, read_text
+from proxyguard.core.yaml.values import complain, read_choice, read_each, read_integer, read_name, read_scalar, read_text
 from proxyguard.http.claims import is_claim
 from proxyguard.http.forwarded import OURS
 from proxyguard.limits.stores.nodes import StoreUrl
@@ -191,6 +200,13 @@ def _admin_hosts(node: Node, report: Report, subject: str, _around: Any) -> tupl
     return read_each(items, report, read)
 
 
+def _neighbours(node: Node, report: Report, subject: str, _around: Any) -> tuple[Neighbour, ...]:
+    names = tuple(Neighbour)
+    return tuple(dict.fromkeys(
+        read_each(items_of(node), report, lambda item: Neighbour(read_choice(item, subject, names)))
+    ))  # fmt: skip
+
+
 def _host(text: str) -> str:
     if text == "*":
         return text
@@ -234,6 +250,7 @@ FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": r"^((redis|valkey)s?(\+sentinel)?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
+NEIGHBOURS: Final = Kind(_neighbours, "list of upstream, store", one_or_more({"enum": list(Neighbour)}))
 ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))
 EXCEPTED: Final = Kind(_excepted, "list of paths", one_or_more({"type": "string", "pattern": r"^/[^*]*\*?$"}))
 HEADER: Final = Kind(plain(_header), "name", _TEXT)

@@ -38,4 +38,6 @@ def _described(setting: Setting) -> Schema:
         value = default == "true"
     elif default.isdecimal():
         value = int(default)
+    elif setting.kind.schema.get("type") == "number":
+        value = float(default)
     return {**setting.kind.schema, "description": setting.about, **({"default": value} if default else {})}

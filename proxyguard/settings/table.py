@@ -22,6 +22,7 @@ from proxyguard.settings.kinds import (
     FILE_OF_SECRET,
     HEADER,
     HEALTH_CHECK,
+    NEIGHBOURS,
     NETWORKS,
     PATH,
     RULES,
@@ -122,6 +123,9 @@ SETTINGS: Final = (
     Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
         "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
         "listens on always may.", reload=True),
+    Setting("ready_when", "ready_when", NEIGHBOURS,
+        "What has to be well for `/readyz` to say ready: `upstream` (an address of each upstream accepts connections, as far as "
+        "requests, probes or health checks know), `store` (the server of `store.url` answers). Nothing by default."),
     Setting("control", "control", PATH,
         "Unix socket for commands on the running instance. Default: named after the admin port, in `/run/proxyguard`, "
         "`$XDG_RUNTIME_DIR/proxyguard` or `proxyguard-UID` in the temporary directory."),
@@ -284,9 +288,10 @@ SETTINGS: Final = (
         "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts."),
     Setting("audit.path", "audit.path", AUDIT_PATH, "The audit log; `-` is standard output."),
     Setting("audit.passes", "audit.passes", SHARE,
-        "The share of plain passes that is recorded; everything else always is, but for floods.", reload=True),
+        "The share of plain passes that is recorded; everything else always is, but for floods. 0.01 is one of a hundred.",
+        reload=True),
     Setting("audit.refusals_per_second", "audit.refusals_per_second", whole(10, 1_000_000),
-        "Refusals recorded one by one. Those beyond are summed: a record a second for each rule."),
+        "Refusals and faults recorded one by one. Those beyond are summed: a record a second for each rule and fault."),
     Setting("workers", "workers", whole(1, 256), "Processes that share the port."),
     Setting("recycle.age", "recycle.age_seconds", duration(60, 366 * DAY, "never"),
         "A worker of several is replaced at this age."),

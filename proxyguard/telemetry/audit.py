@@ -1,4 +1,4 @@
-"""The audit log: one JSON line per decision that is not a plain pass, and a sample of the plain passes.
+"""The audit log: one JSON line for each refusal, fault and other decision that is not a plain pass, and a sample of those.
 
 Never holds cookies, authorization, query strings or bodies. A thread opens and writes, so that a slow disk, a mount that
 stalls or a pipe that nobody reads delays no request; what waits is bounded, and what does not fit is dropped and counted. What a
@@ -65,6 +65,14 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     tags: tuple[str, ...] = ()
     shadow: tuple[str, ...] = ()
     fault: str = ""
+    http_version: str = ""
+    user_agent: str = ""
+    referer_host: str = ""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    upstream_milliseconds: float | None = None
+    """None: no upstream was asked."""
+    upstream: str = ""
 
 
 def shown(value: bytes) -> str:
@@ -104,7 +112,7 @@ class AuditLog:
     def write(self, record: Record) -> None:
         """Queue one record, or add it to the sum of its rule; never blocks, never raises."""
         sums = self._sums
-        if sums is None or not sums.takes(record.rule, record.action, record.reference, record.time):
+        if sums is None or not sums.takes(record.rule, record.action, record.reference, record.time, record.fault):
             if len(self._waiting) >= MAX_WAITING:
                 self._drop(1)
                 return

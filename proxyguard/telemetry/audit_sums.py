@@ -1,6 +1,6 @@
-"""What a flood of refusals writes to the audit log: so many records a second, then one record a second per rule with the number.
+"""What a flood writes to the audit log: so many records a second, then one record a second per rule or fault with the number.
 
-The first refusals of each rule in a second are always recorded, so that a flood against one rule hides nothing of the others.
+The first of each rule and fault in a second are always recorded, so that a flood against one hides nothing of the others.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from typing import Final
 
 import msgspec
 
-REFUSALS: Final = frozenset({"reject", "tarpit", "drop"})
+REFUSALS: Final = frozenset({"reject", "tarpit", "drop", "ban"})
 """The actions that cost a client nothing to provoke, and the site nothing."""
+
+CLIENT_GONE: Final = "client-gone"
+"""The fault of a client that left: it was shown nothing, and only what is recorded anyway says so."""
 
 SPARED_PER_RULE: Final = 10
 """Of each rule so many a second are recorded one by one whatever the others do."""
@@ -29,7 +32,7 @@ OTHER: Final = "other"
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """Refusals by one rule that have no records of their own. Times are Unix seconds."""
+    """Refusals by one rule, or for one fault, that have no records of their own. Times are Unix seconds."""
 
     time: float
     kind: str = "summed"
@@ -39,6 +42,7 @@ class Summary(msgspec.Struct, kw_only=True):
     since: float
     references: list[str]
     """The first of them, as they stand on the pages that the refused got."""
+    fault: str = ""
 
 
 class RefusalSums:
@@ -50,9 +54,9 @@ class RefusalSums:
         self._clock = clock
         self._second = 0
         self._left = per_second
-        self._of_rule: Counter[str] = Counter()
+        self._spared: Counter[str] = Counter()
         self._references = 0
-        self._sums: dict[tuple[str, str], Summary] = {}
+        self._sums: dict[tuple[str, str, str], Summary] = {}
         self._due = 0.0
         self._lock = threading.Lock()
 
@@ -61,23 +65,24 @@ class RefusalSums:
         """Whether there are sums that `take` has not returned yet."""
         return bool(self._sums)
 
-    def takes(self, rule: str, action: str, reference: str, time: float) -> bool:
-        """Whether this is a refusal beyond the bound of its second; it is summed then."""
-        if action not in REFUSALS:
+    def takes(self, rule: str, action: str, reference: str, time: float, fault: str = "") -> bool:
+        """Whether this is a refusal, or a fault, beyond the bound of its second; it is summed then."""
+        if action not in REFUSALS and (not fault or fault == CLIENT_GONE):
             return False
         now = self._clock()
         second = int(now)
         if second != self._second:
             self._second, self._left = second, self._per_second
-            self._of_rule.clear()
+            self._spared.clear()
+        spared, about = self._spared, f"{rule} {fault}" if fault else rule
         if self._left > 0:
             self._left -= 1
-            self._of_rule[rule] += 1
+            spared[about] += 1
             return False
-        if self._of_rule[rule] < SPARED_PER_RULE and len(self._of_rule) <= MAX_RULES:
-            self._of_rule[rule] += 1
+        if spared[about] < SPARED_PER_RULE and len(spared) <= MAX_RULES:
+            spared[about] += 1
             return False
-        self._add(rule, action, reference, time, now)
+        self._add(rule, action, fault, reference, time, now)
         return True
 
     def take(self, *, everything: bool = False) -> list[Summary]:
@@ -89,18 +94,17 @@ class RefusalSums:
             self._references = 0
         return list(sums.values())
 
-    def _add(self, rule: str, action: str, reference: str, time: float, now: float) -> None:
+    def _add(self, rule: str, action: str, fault: str, reference: str, time: float, now: float) -> None:
         self._on_summed()
         with self._lock:
             if not self._sums:
                 self._due = now + 1.0
-            found = self._sums.get((rule, action))
+            found = self._sums.get((rule, action, fault))
             if found is None:
                 if len(self._sums) >= MAX_RULES:
                     rule = OTHER
-                found = self._sums.setdefault(
-                    (rule, action), Summary(time=time, rule=rule, action=action, count=0, since=time, references=[])
-                )
+                new = Summary(time=time, rule=rule, action=action, count=0, since=time, references=[], fault=fault)
+                found = self._sums.setdefault((rule, action, fault), new)
             found.time = time
             found.count += 1
             if self._references < MAX_REFERENCES:

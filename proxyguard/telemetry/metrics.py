@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from operator import add
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -23,8 +24,18 @@ SECONDS_BOUNDS: Final[tuple[float, ...]] = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 
-LEAST: Final = frozenset({"certificate_end_timestamp_seconds"})
-"""Gauges that are no amounts."""
+MERGED: Final[dict[str, Callable[[float, float], float]]] = {
+    "certificate_end_timestamp_seconds": min,
+    "one_client_suspected": max,
+    "store_bans": max,
+    "store_changed_timestamp_seconds": max,
+    "store_outages": max,
+    "store_up": min,
+    "upstreams_out": max,
+}
+"""How the values of several workers become one, for families that each of them has as a whole: what is not here is added up.
+
+Of a state the worst counts: a store is up when it is for all."""
 
 type Labels = tuple[tuple[str, str], ...]
 type Sample = tuple[str, Labels, float]
@@ -62,6 +73,30 @@ class Histogram:
         return [*samples, ("_count", (), running), ("_sum", (), self.total)]
 
 
+class LastMinute:
+    """How often something happened within the last minute, to the second."""
+
+    __slots__ = ("_counts", "_second")
+
+    def __init__(self) -> None:
+        self._counts = [0] * 60
+        self._second = 0
+
+    def add(self, now: float) -> None:
+        """Count one more; `now` never goes back."""
+        self._advance(int(now))
+        self._counts[self._second % 60] += 1
+
+    def total(self, now: float) -> int:
+        self._advance(int(now))
+        return sum(self._counts)
+
+    def _advance(self, second: int) -> None:
+        for passed in range(max(self._second + 1, second - 59), second + 1):
+            self._counts[passed % 60] = 0
+        self._second = max(self._second, second)
+
+
 class Metrics:
     """All counts of one process. Implements `interfaces.FrontEvents`; the guard and the reloader add their own."""
 
@@ -75,6 +110,7 @@ class Metrics:
         self.upstream_head_seconds = Histogram()
         self.site_answers = 0
         self.site_errors = 0
+        self.recent_errors = LastMinute()
         self.restriction_changes: Counter[str] = Counter()
         self.request_seconds = Histogram()
         self.bytes_sent = 0
@@ -198,15 +234,16 @@ def _labelled(name: str, text: str, label: str, counts: Mapping[str, int] | Mapp
 
 
 def merge(snapshots: Iterable[list[Family]]) -> list[Family]:
-    """Add up the snapshots of several workers, sample by sample; of times, the first counts."""
+    """Add up the snapshots of several workers, sample by sample; of states and times, see MERGED."""
     families: dict[str, tuple[str, str, dict[tuple[str, Labels], float]]] = {}
     for snapshot in snapshots:
         for name, kind, text, samples in snapshot:
             merged = families.setdefault(name, (kind, text, {}))[2]
+            join: Callable[[float, float], float] = MERGED.get(name, add)
             for suffix, labels, value in samples:
                 key = (suffix, tuple((label, content) for label, content in labels))
                 known = merged.get(key)
-                merged[key] = value if known is None else min(known, value) if name in LEAST else known + value
+                merged[key] = value if known is None else join(known, value)
     return [
         (name, kind, text, [(suffix, labels, value) for (suffix, labels), value in samples.items()])
         for name, (kind, text, samples) in families.items()

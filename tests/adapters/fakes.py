@@ -7,7 +7,7 @@ from collections import Counter
 from proxyguard.adapters.mitmproxy.private import Command, Context, DataReceived, Event, Layer, SendData
 from proxyguard.core.decision import ALLOW, PASS_BY_DEFAULT, Decision, Delay, Drop, Quota, Reject, Tarpit
 from proxyguard.core.request import Request
-from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.guard.interfaces import Refusal, Served, Ticket
 
 DECISIONS = {
     b"allow": Decision(action=ALLOW, rule="allowed"),
@@ -25,6 +25,7 @@ class HeaderChecker:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.settled: list[tuple[Ticket, Served]] = []
+        self.refusals: list[Refusal] = []
 
     def check(self, request: Request) -> Ticket:
         self.requests.append(request)
@@ -35,6 +36,9 @@ class HeaderChecker:
 
     def settle(self, ticket: Ticket, served: Served) -> None:
         self.settled.append((ticket, served))
+
+    def refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
 
     @property
     def served(self) -> list[tuple[int, str]]:

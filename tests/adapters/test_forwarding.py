@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxyguard.core.decision import PASS_BY_DEFAULT
 from proxyguard.core.request import Request
-from proxyguard.guard.interfaces import Forwarding, Served, Ticket
+from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from tests.adapters.http1.rig import LaneRig
 
 
@@ -19,6 +19,9 @@ class Hiding:
         return Ticket(request, PASS_BY_DEFAULT, "0", 0.0, forwarding)
 
     def settle(self, ticket: Ticket, served: Served) -> None:
+        """Nothing to do."""
+
+    def refused(self, refusal: Refusal) -> None:
         """Nothing to do."""
 
 

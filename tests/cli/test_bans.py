@@ -48,6 +48,9 @@ class Instance:
     async def ban_hits(self, keys: list[str]) -> dict[str, tuple[int, float]]:
         return {key: (44, time()) for key in keys if key == "client:192.0.2.7"}
 
+    async def missing(self) -> list[str]:
+        return []
+
     async def metrics(self) -> bytes:
         return b""
 

@@ -15,7 +15,7 @@ from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tarpit
 from proxyguard.core.request import Request
 from proxyguard.core.settings import FailureMode
 from proxyguard.guard.guard import Guard
-from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.memory import MemoryStore
@@ -92,9 +92,36 @@ def test_a_refusal_is_recorded_with_what_an_operator_needs_and_no_secret(tmp_pat
         "time": 1000.0, "reference": ticket.reference, "client": "192.0.2.1", "port": 4711, "method": "GET",
         "host": "example.org", "path": "/secret", "rule": "no-secret", "action": "reject", "mode": "enforce", "score": 0.0,
         "status": 403, "reason": "Nobody may.", "class": "",
-        "tags": [], "shadow": [], "fault": "",
+        "tags": [], "shadow": [], "fault": "", "http_version": "1.1", "user_agent": "x", "referer_host": "",
+        "bytes_sent": 0, "bytes_received": 0, "upstream_milliseconds": None, "upstream": "",
     }  # fmt: skip
     assert "s3cret" not in bench.path.read_text()
+
+
+def test_a_plain_pass_that_came_to_grief_is_recorded_with_the_reference_that_its_client_was_shown(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    shown, left = bench.ask(b"/"), bench.ask(b"/")
+    bench.guard.settle(shown, Served(503, fault="upstream-connect", upstream="http://192.0.2.9:80"))
+    bench.guard.settle(left, Served(499, fault="client-gone"))
+    [record] = bench.records()
+    assert (record["reference"], record["rule"], record["action"]) == (shown.reference, "default", "pass")
+    assert (record["status"], record["fault"], record["upstream"]) == (503, "upstream-connect", "http://192.0.2.9:80")
+
+
+def test_what_the_front_refused_by_itself_is_recorded(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.guard.refused(Refusal("r9", bench.ask(b"/").request.client, 421, "host-unknown", b"GET", b"other.example", b"/a"))
+    [record] = bench.records()
+    assert (record["reference"], record["rule"], record["status"], record["fault"]) == ("r9", "", 421, "host-unknown")
+    assert (record["host"], record["path"], record["time"]) == ("other.example", "/a", 1000.0)
+
+
+def test_a_body_that_is_malformed_counts_as_one_fault_whatever_is_wrong_with_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for fault in ("chunk", "body-size", "loop"):
+        bench.guard.settle(bench.ask(b"/"), Served(400, fault=fault))
+    assert bench.metrics.faults == {"client-malformed": 2, "loop": 1}
+    assert [record["fault"] for record in bench.records()] == ["chunk", "body-size", "loop"]
 
 
 def test_plain_passes_are_not_recorded_but_allowed_scored_and_shadowed_ones_are(tmp_path: Path) -> None:

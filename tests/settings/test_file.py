@@ -15,6 +15,7 @@ from proxyguard.core.settings import (
     Certificate,
     FailureMode,
     Listen,
+    Neighbour,
     OnFull,
     OnStoreDown,
     Settings,
@@ -63,6 +64,7 @@ def test_no_file_gives_the_defaults() -> None:
 EXAMPLES: dict[str, tuple[str, object]] = {
     "listen": ("127.0.0.1:8088", (Listen("127.0.0.1", 8088),)),
     "admin": ("'[::1]:9902'", Listen("::1", 9902)),
+    "ready_when": ("[store, upstream, store]", (Neighbour.STORE, Neighbour.UPSTREAM)),
     "admin_hosts": ("[proxyguard, Metrics.Example.Org]", ("proxyguard", "metrics.example.org")),
     "control": ("/run/x.sock", Path("/run/x.sock")),
     "rules": ("my-rules", Path("my-rules")),

@@ -97,8 +97,8 @@ def test_bytes_of_clients_are_shown_bounded_and_printable() -> None:
 
 
 def test_the_reference_explains_every_field_in_its_order() -> None:
-    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", REFERENCE, re.MULTILINE)
-    assert [name for row in rows for name in re.findall("[a-z]+", row)] == list(json.loads(msgspec.json.encode(record())))
+    rows = re.findall(r"^\| (`[a-z`, _]+`) \|", REFERENCE, re.MULTILINE)
+    assert [name for row in rows for name in re.findall("[a-z_]+", row)] == list(json.loads(msgspec.json.encode(record())))
 
 
 def test_the_record_in_the_reference_is_one() -> None:
@@ -298,6 +298,26 @@ def test_refusals_beyond_the_bound_are_summed_by_rule() -> None:
     assert (other.rule, other.action, other.count) == ("other-rule", "drop", 2)
     assert len(summed) == 32
     assert not sums.takes("flood", "reject", "next", 61.0)
+
+
+def test_a_flood_of_one_fault_hides_no_other_and_clients_that_left_are_no_flood() -> None:
+    now = [100.0]
+    sums = RefusalSums(20, lambda: None, lambda: now[0])
+    recorded = [number for number in range(50) if not sums.takes("", "reject", f"r{number}", 1.0, "target-size")]
+    assert recorded == list(range(20))
+    assert [sums.takes("", "reject", "x", 1.0, "host-unknown") for _ in range(12)] == [False] * 10 + [True] * 2
+    assert [sums.takes("default", "pass", "x", 1.0, "upstream-connect") for _ in range(12)] == [False] * 10 + [True] * 2
+    assert not sums.takes("default", "pass", "x", 1.0, "client-gone")
+    now[0] = 101.0
+    found = [(each.rule, each.action, each.fault, each.count) for each in sums.take()]
+    assert found == [
+        ("", "reject", "target-size", 30), ("", "reject", "host-unknown", 2), ("default", "pass", "upstream-connect", 2),
+    ]  # fmt: skip
+
+
+def test_the_requests_of_a_banned_client_are_summed_too() -> None:
+    sums = RefusalSums(20, lambda: None, lambda: 100.0)
+    assert [sums.takes("flood", "ban", "x", 1.0) for _ in range(25)] == [False] * 20 + [True] * 5
 
 
 def test_a_flood_is_bounded_in_bytes_and_every_refusal_is_accounted_for(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from math import inf
 from typing import Final, assert_never
 
+from proxyguard.adapters.mitmproxy.bad_requests import error_page, unchecked
 from proxyguard.adapters.mitmproxy.codec import Codec
-from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, first_value, without
+from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
 from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
+from proxyguard.adapters.mitmproxy.upstream.group import named
 from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent, WaitingBodies
 from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
 from proxyguard.core.request import Headers, Request
@@ -31,6 +33,7 @@ RETRY_AFTER_SECONDS: Final = 5.0
 CLIENT_GONE: Final = 499
 """The status that is recorded when nothing was answered because the client left (nginx's number for it)."""
 
+ABSENT: Final = (b"",)
 
 _new = tuple.__new__  # half the cost of calling the class
 
@@ -38,7 +41,7 @@ _new = tuple.__new__  # half the cost of calling the class
 class Exchange(WaitingBodies):
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
-    __slots__ = ("_counted", "_forwarding", "_hidden", "_started", "_status", "_ticket")
+    __slots__ = ("_blamed", "_counted", "_forwarding", "_hidden", "_started", "_status", "_ticket")
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Exchange(WaitingBodies):
         self._hidden = b""
         self._status = 0
         self._counted = False
+        self._blamed = ""
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
@@ -69,7 +73,7 @@ class Exchange(WaitingBodies):
             if self._head.host:
                 self._answer(to_https(self._head.method, self._head.host, self._head.target), now, "")
             else:
-                self.fail(400, "", now)
+                self.fail(400, "host-missing", now)
             return
         checked = self._services.checker.check(self.request)
         if isinstance(checked, Ticket):
@@ -86,13 +90,11 @@ class Exchange(WaitingBodies):
         if self._responded:
             self._cut(now, fault)
             return
-        reference = self._ticket.reference if self._ticket is not None else self._services.reference()
-        headers = self._head.headers
-        accept, languages = first_value(headers, b"accept"), first_value(headers, b"accept-language")
+        services, ticket = self._services, self._ticket
+        reference = unchecked(services, self.request, status, fault) if ticket is None else ticket.reference
+        self._blame(fault)
         wait = RETRY_AFTER_SECONDS if status >= 500 or status == 429 else None
-        pages = self._services.pages
-        answer = pages.error(status, reference, accept=accept, languages=languages, retry_after_seconds=wait)
-        self._answer(answer, now, fault)
+        self._answer(error_page(services, status, reference, self._head.headers, wait), now, fault)
 
     def on_client_left(self, now: float) -> None:
         """The client left."""
@@ -339,15 +341,12 @@ class Exchange(WaitingBodies):
         ticket = self._ticket
         assert ticket is not None  # noqa: S101 - only called for a decision
         request = ticket.request
-        accept = request.header_index.get(b"accept")
-        answer = self._services.pages.render(
-            ticket.decision, ticket.reference, accept=accept[0] if accept else b"", languages=self._languages(request)
-        )
+        accept, languages = request.header_index.get(b"accept", ABSENT)[0], self._languages(request)
+        answer = self._services.pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages)
         self._answer(answer, now, "")
 
     def _languages(self, request: Request) -> bytes:
-        languages = request.header_index.get(b"accept-language")
-        return languages[0] if languages else b""
+        return request.header_index.get(b"accept-language", ABSENT)[0]
 
     def _answer(self, answer: Answer, now: float, fault: str) -> None:
         self._status = answer.status
@@ -357,8 +356,15 @@ class Exchange(WaitingBodies):
 
     def _cut(self, now: float, fault: str, reset: int | None = None) -> None:
         """End a response that has begun, or what is relayed."""
+        self._blame(fault)
         self._finish(now, fault, reusable=False)
         self._codec.cut(flush=True, reset=reset)
+
+    def _blame(self, fault: str) -> None:
+        """Take note of which upstream a fault is about, while it is known."""
+        if fault.startswith("upstream"):
+            server = self.upstream.server
+            self._blamed = named(self._route.site.upstreams) if server is None else server.connection.target.name
 
     def _finish(self, now: float, fault: str, *, reusable: bool = True) -> None:
         """Release everything, and settle. What is still to be sent to the client is the caller's to send."""
@@ -389,5 +395,6 @@ class Exchange(WaitingBodies):
             if upstream.headed is not None:
                 headed = upstream.headed - since
         status, took = self._status or (CLIENT_GONE if fault == "client-gone" else 0), now - self._started
-        served = _new(Served, (status, self.bytes_sent, self._bytes_received, upstream_seconds, took, fault, headed))
+        sent, received, blamed = self.bytes_sent, self._bytes_received, self._blamed
+        served = _new(Served, (status, sent, received, upstream_seconds, took, fault, headed, blamed))
         self._services.checker.settle(ticket, served)

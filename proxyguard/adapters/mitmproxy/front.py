@@ -191,7 +191,7 @@ class Front:
             **runtime.pool.counts(),
         }
 
-    def upstreams(self) -> list[dict[str, str]]:
+    def upstreams(self) -> list[dict[str, Any]]:
         """Each address of the upstreams, and whether it is up (see UpstreamPool.states)."""
         return [] if self._runtime is None else self._runtime.pool.states()
 

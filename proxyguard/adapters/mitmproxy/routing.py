@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxyguard.adapters.mitmproxy.bad_requests import HOST_UNKNOWN
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.messages import Outbox
@@ -29,7 +30,7 @@ def open_exchange(
     """
     route = services.routes.find(head.host)
     if route is None:
-        services.events.bad_request("host-unknown")
+        services.events.bad_request(HOST_UNKNOWN)
         return None
     client = services.resolver.resolve(link.peer, head.headers)
     scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)

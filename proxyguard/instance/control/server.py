@@ -1,7 +1,8 @@
 """Serves a running instance on a TCP port that only reads, and on a Unix socket of mode 0600 that also takes commands.
 
-TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining), `/metrics` (Prometheus text),
-`/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows nothing of what a command does.
+TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining, neighbours well if asked for), `/metrics`
+(Prometheus text), `/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows nothing of what a
+command does.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Instance(Protocol):
     def ready(self) -> bool: ...
     @property
     def commands(self) -> Mapping[str, Command]: ...
+    async def missing(self) -> list[str]: ...
     async def metrics(self) -> bytes: ...
     async def status(self) -> dict[str, Any]: ...
 
@@ -208,11 +210,14 @@ class _Health(_Page):
 
 
 class _Ready(_Page):
-    def get(self) -> None:
+    async def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        if not self.instance.ready:
+        lacks = await self.instance.missing() if self.instance.ready else []
+        if lacks or not self.instance.ready:
             self.set_status(503)
-        self.finish("ready\n" if self.instance.ready else "not ready\n")
+            self.finish("".join(["not ready\n", *(f"{lack}\n" for lack in lacks)]))
+        else:
+            self.finish("ready\n")
 
 
 class _MetricsPage(_Page):

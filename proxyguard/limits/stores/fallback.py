@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from time import time
 from typing import assert_never
 
 from proxyguard.core.settings import Counting, OnStoreDown
@@ -35,6 +36,8 @@ class Fallback:
     def __init__(self, on_down: OnStoreDown, counting: Counting, on_state: OnState = log_state) -> None:
         self.on_down = on_down
         self.up = False
+        self.changed = time()
+        """When it went down or came back, Unix seconds."""
         self.outages = 0
         self.answers = 0
         self._counting = counting
@@ -65,12 +68,12 @@ class Fallback:
     def went_down(self, why: str) -> None:
         """Answer here from now on. Says so once per outage."""
         if self.up:
-            self.up = False
+            self.up, self.changed = False, time()
             self.outages += 1
             self._on_state(False, why)  # noqa: FBT003 - the shape of OnState
 
     def came_back(self, why: str) -> None:
         """The store answers again."""
         if not self.up:
-            self.up = True
+            self.up, self.changed = True, time()
             self._on_state(True, why)  # noqa: FBT003 - the shape of OnState

@@ -240,6 +240,7 @@ class RemoteStore:
         """Metrics of the connection: name, what it says, how to read it."""
         return [
             ("store_up", "1 while the store outside this process answers.", lambda: float(self.fallback.up)),
+            ("store_changed_timestamp_seconds", "When it went down or came back, Unix seconds.", lambda: self.fallback.changed),
             ("store_outages", "Times the store went down.", lambda: float(self.fallback.outages)),
             ("store_timeouts", "Charges that the store did not answer in time.", lambda: float(self.timeouts)),
             ("store_fallbacks", "Charges answered as store.on_down says.", lambda: float(self.fallback.answers)),

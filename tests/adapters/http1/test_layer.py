@@ -639,7 +639,32 @@ def test_a_fault_in_a_body_ends_the_exchange() -> None:
     rig.feed(b"POST /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
     rig.feed(b"zz\r\n")
     assert rig.sent.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert (rig.upstream.cut, rig.half_closed, served(rig)) == (True, True, [(400, "client-malformed")])
+    assert (rig.upstream.cut, rig.half_closed, served(rig)) == (True, True, [(400, "chunk")])
+
+
+@pytest.mark.parametrize(("data", "status", "fault", "parsed"), [
+    (b"GET / HTTP/9.9\r\n\r\n", 505, "version", (b"", b"", b"")),
+    (b"GET /x?s3cret HTTP/1.1\r\nHost: other.example\r\n\r\n", 421, "host-unknown", (b"GET", b"other.example", b"/x")),
+    (b"GET / HTTP/1.1\r\nHost: a.example\r\nX: " + b"x" * 70_000, 431, "head-size", (b"", b"", b"")),
+])  # fmt: skip
+def test_a_reference_that_a_client_is_shown_is_recorded(
+    data: bytes, status: int, fault: str, parsed: tuple[bytes, bytes, bytes]
+) -> None:
+    rig = LaneRig()
+    rig.feed(data)
+    assert isinstance(rig.checker, HeaderChecker)
+    [refusal] = rig.checker.refusals
+    assert (refusal.status, refusal.fault, refusal.client.text) == (status, fault, "192.0.2.7")
+    assert (refusal.method, refusal.host, refusal.path) == parsed
+    assert b"X-Proxyguard-Reference: " + refusal.reference.encode() in rig.sent
+
+
+def test_a_head_that_never_ends_is_recorded() -> None:
+    rig = LaneRig()
+    rig.feed(b"GET / HT")
+    rig.pass_time(100)
+    assert isinstance(rig.checker, HeaderChecker)
+    assert [(each.status, each.fault) for each in rig.checker.refusals] == [(408, "head-timeout")]
 
 
 def test_plain_http_where_tls_is_spoken_is_refused() -> None:

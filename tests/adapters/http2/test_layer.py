@@ -350,6 +350,10 @@ def test_a_malformed_request_is_answered_and_the_connection_goes_on(
     answer = rig.ask(fields, b"" if fields[0][1] == b"POST" else None)
     assert (answer.status, answer.ended) == (status, True)
     assert (dict(rig.events.bad), dict(rig.events.bounds)) == ({reason: 1}, {bound: 1} if bound else {})
+    assert isinstance(rig.checker, HeaderChecker)
+    [refusal] = rig.checker.refusals
+    assert (refusal.status, refusal.fault, refusal.http_version, refusal.method) == (status, reason, b"2", fields[0][1])
+    assert dict(answer.fields)[b"x-proxyguard-reference"] == refusal.reference.encode()
     rig.ask()
     rig.reply(OK)
     assert rig.h2.answers[3].status == 200

@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.reading import ReadBuffer
-from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.addresses import LOOKUP_SECONDS
-from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamTarget
 from proxyguard.core.settings import Bounds, Upstream
 from tests.adapters.front_rig import FrontRig, fronted, run, until
 
@@ -232,42 +229,3 @@ def test_a_name_that_stands_for_nothing_yet_is_a_503_and_is_found_later() -> Non
         await servers.stop()
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
-
-
-def test_a_sites_only_address_that_is_away_shows_in_its_state_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario() -> list[str]:
-        servers = Servers()
-        await servers.start("127.0.0.1")
-        upstream = Upstream("http", "127.0.0.1", servers.port)
-        async with fronted(upstreams=(upstream,)) as rig:
-            await servers.stop()
-            for _ in range(3):
-                assert (await rig.ask(GET)).startswith(b"HTTP/1.1 503")
-            states = [each["state"] for each in rig.front.upstreams()]
-            await servers.start("127.0.0.1")
-            assert await asked(rig, 2) == ["127.0.0.1"] * 2
-            states += [each["state"] for each in rig.front.upstreams()]
-            await servers.stop()
-        assert states == ["unreachable", "up"]
-        return [record.message.partition(" (127.0.0.1) ")[2] for record in caplog.records if "the upstream " in record.message]
-
-    caplog.set_level("INFO")
-    said = asyncio.run(asyncio.wait_for(scenario(), 60))
-    assert said == ["cannot be reached: upstream-connect", "can be reached again"]
-
-
-def test_one_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    now = [1000.0]
-
-    async def scenario() -> None:
-        wheel = TimerWheel(asyncio.get_running_loop(), 1.0, lambda: now[0], lambda _where, _error: None)
-        target = UpstreamTarget(Upstream("http", "x", 1), None, None, wheel, Bounds(), lambda: now[0], ReadBuffer())
-        for _ in range(100):
-            now[0] += 0.5
-            target.observe_attempt("upstream-connect")
-            target.observe_attempt("")
-        assert target.state == "up"
-
-    caplog.set_level("INFO")
-    asyncio.run(scenario())
-    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"] * 5

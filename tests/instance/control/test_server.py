@@ -21,6 +21,10 @@ class FakeInstance:
     """Ready or not; one command that echoes and one that refuses."""
 
     ready = True
+    lacks: tuple[str, ...] = ()
+
+    async def missing(self) -> list[str]:
+        return list(self.lacks)
 
     @property
     def commands(self) -> Mapping[str, Command]:
@@ -73,6 +77,12 @@ def test_the_port_reads_and_never_acts(tmp_path: Path) -> None:
         (404, '{"error": "Not Found", "status": 404}\n'),
     ]
     assert serve(tmp_path, FakeInstance(), lambda server: fetch(server.port, "/command/echo", "POST"))[0][0] == 404
+
+
+def test_an_instance_without_what_it_needs_says_what_it_lacks(tmp_path: Path) -> None:
+    instance = FakeInstance()
+    instance.lacks = ("the store is down",)
+    assert serve(tmp_path, instance, lambda s: fetch(s.port, "/readyz")) == [(503, "not ready\nthe store is down\n")]
 
 
 def test_an_instance_that_drains_is_alive_but_not_ready(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from math import inf
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
+from proxyguard.adapters.mitmproxy.bad_requests import HEAD_TIMEOUT, HOST_UNKNOWN, PLAIN_HTTP, count_fault, error_answer
 from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
@@ -192,7 +192,7 @@ class Http1Layer(Layer):
         elif self._state is State.OPEN and not self._pipeline.is_idle:
             bounds("head_seconds")
             self._codec.keep_alive = False
-            self._codec.send_answer(error_answer(self._services, 408))
+            self._codec.send_answer(error_answer(self._services, self._link, 408, HEAD_TIMEOUT))
         else:
             if self._state is State.OPEN:
                 bounds("idle_seconds" if self._requests else "head_seconds")
@@ -254,11 +254,11 @@ class Http1Layer(Layer):
         codec = self._codec
         codec.keep_alive = False
         if self._exchange is not None:
-            self._exchange.fail(fault.status, "client-malformed", self._now)
+            self._exchange.fail(fault.status, fault.reason, self._now)
         elif self._state is State.SKIPPING:
             self._close()
         else:
-            codec.send_answer(error_answer(self._services, fault.status))
+            codec.send_answer(error_answer(self._services, self._link, fault.status, fault.reason))
 
     def _act(self, event: RequestEvent) -> None:
         exchange = self._exchange
@@ -291,13 +291,13 @@ class Http1Layer(Layer):
             codec.last = True
         codec.keep_alive = head.keep_alive
         if self._misdirected:
-            services.events.bad_request("plain-http")
-            codec.send_answer(error_answer(services, 400, head))
+            services.events.bad_request(PLAIN_HTTP)
+            codec.send_answer(error_answer(services, self._link, 400, PLAIN_HTTP, head))
             return
         now, before, whole = self._now, self._before, self._pipeline.is_whole
         exchange = open_exchange(services, self._link, self._outbox, codec, head, head.version, before, now, whole=whole)
         if exchange is None:
-            codec.send_answer(error_answer(services, 421, head))
+            codec.send_answer(error_answer(services, self._link, 421, HOST_UNKNOWN, head))
             return
         self._exchange = exchange
         self._before = exchange.request

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import cast
 
-from proxyguard.adapters.mitmproxy.bad_requests import count_fault, error_answer
+from proxyguard.adapters.mitmproxy.bad_requests import HOST_UNKNOWN, count_fault, error_answer
 from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.messages import ExchangeHandle
@@ -170,7 +170,7 @@ class Http2Streams:
         now, whole = connection.now, not stream.receiving
         exchange = open_exchange(services, self.link, connection.outbox, stream, head, b"2", None, now, whole=whole)
         if exchange is None:
-            self._answer_alone(stream, 421)
+            self._answer_alone(stream, 421, HOST_UNKNOWN)
             return
         stream.exchange = exchange
         self._by_exchange[exchange] = stream
@@ -181,22 +181,23 @@ class Http2Streams:
         count_fault(self.services.events, reason)
         status = REQUEST_FAULTS[reason]
         if stream.exchange is not None:
-            stream.exchange.fail(status, "client-malformed", self.connection.now)
+            stream.exchange.fail(status, reason, self.connection.now)
             stream.pass_on()
         elif not stream.out.ended:
-            self._answer_alone(stream, status)
+            self._answer_alone(stream, status, reason)
         self.intake.resets.spend(self.connection.now)
 
-    def _answer_alone(self, stream: Http2Stream, status: int) -> None:
+    def _answer_alone(self, stream: Http2Stream, status: int, fault: str) -> None:
         """Answer a request that no exchange is made for."""
-        stream.send_answer(error_answer(self.services, status, stream.head))
+        head, method = stream.head, stream.method
+        stream.send_answer(error_answer(self.services, self.link, status, fault, head, method=method, version=b"2"))
 
     def _broken(self, stream: Http2Stream, error: Exception) -> None:
         self.services.events.internal_error("http2", error)
         if stream.exchange is not None:
             stream.exchange.fail(500, "internal", self.connection.now)
         elif not stream.out.ended:
-            self._answer_alone(stream, 500)
+            self._answer_alone(stream, 500, "internal")
 
     def refill(self) -> bool:
         """Hand on what is held back of responses, as far as their client takes it. Returns whether it takes more of one."""

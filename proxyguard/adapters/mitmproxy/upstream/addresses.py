@@ -37,6 +37,7 @@ class UpstreamAddresses:
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
     ) -> None:
+        self.name = str(upstream)
         self._upstream = upstream
         self._make = make
         self._on_change = on_change

@@ -6,7 +6,6 @@ Layers know a connection by the mitmproxy `Server` it carries. Knows nothing of 
 from __future__ import annotations
 
 import asyncio
-import logging
 import select
 import socket
 import ssl
@@ -47,11 +46,6 @@ IDLE_CONNECTIONS: Final = 256
 
 CONNECTS_AT_ONCE: Final = 256
 """Connections being opened to one upstream. More wait their turn, within the connect time, rather than overrun its backlog."""
-
-QUIET_SECONDS: Final = 10.0
-"""How long the log says nothing more of an address that comes and goes; `state` always tells."""
-
-logger = logging.getLogger(__name__)
 
 
 class ConnectionUser(Protocol):
@@ -218,7 +212,6 @@ class UpstreamTarget:
 
     `is_unreachable`: left out until a probe gets through. `is_ill`: left out until its health checks are good. `is_slow`: others
     are tried first, as it took long to accept a connection. `is_retired`: the upstream's name no longer stands for this address.
-    `is_failing`: the last attempt to connect failed; a site's only address is tried with each request all the same.
     """
 
     def __init__(
@@ -245,15 +238,20 @@ class UpstreamTarget:
         self.is_ill = False
         self.is_slow = False
         self.is_retired = False
-        self.is_failing = False
-        self._told_at = -inf
-        self._is_told = False
         self.open: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
         self._closes = 0
         self._closes_since = -inf
         self._connecting = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self._wheel = wheel
+
+    @property
+    def name(self) -> str:
+        """The address as an operator would write it: `http://192.0.2.1:80`, or the path of a Unix socket."""
+        upstream = self.upstream
+        if upstream.path:
+            return str(upstream)
+        return f"{upstream.scheme}://{f'[{self.address}]' if ':' in self.address else self.address}:{upstream.port}"
 
     @property
     def is_out(self) -> bool:
@@ -263,21 +261,7 @@ class UpstreamTarget:
     @property
     def state(self) -> str:
         """In a word for operators."""
-        return "unreachable" if self.is_unreachable or self.is_failing else "ill" if self.is_ill else "up"
-
-    def observe_attempt(self, fault: str) -> None:
-        """Note how an attempt to connect ended; empty: well. The log has the first that failed, and the first that did not."""
-        if bool(fault) is self.is_failing:
-            return
-        self.is_failing = bool(fault)
-        if fault:
-            now = self.now()
-            self._is_told = now >= self._told_at + QUIET_SECONDS
-            if self._is_told:
-                self._told_at = now
-                logger.error("the upstream %s (%s) cannot be reached: %s", self.upstream, self.address, fault)
-        elif self._is_told:
-            logger.info("the upstream %s (%s) can be reached again", self.upstream, self.address)
+        return "unreachable" if self.is_unreachable else "ill" if self.is_ill else "up"
 
     def take_idle(self, *, is_repeatable: bool) -> UpstreamConnection | None:
         """The connection used last, or None when there is none that the upstream holds open and has sent nothing on.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from proxyguard.adapters.mitmproxy.upstream.addresses import UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamTarget
 from proxyguard.adapters.mitmproxy.upstream.slots import SiteSlots, unbounded
 from proxyguard.core.settings import Upstream
+
+SHOWN: Final = 4
+"""Upstreams of a site that a record names."""
 
 
 class UpstreamGroup:
@@ -30,6 +34,11 @@ class UpstreamGroup:
         """Take over the addresses of all upstreams; the same address under two names counts once for each."""
         self.targets = tuple(target for upstream in self._upstreams for target in upstream.targets)
 
+    @property
+    def unknown(self) -> list[str]:
+        """Upstreams whose names stand for no address yet."""
+        return [upstream.name for upstream in self._upstreams if not upstream.targets]
+
     def refresh(self) -> list[asyncio.Task[None]]:
         """Have names looked up whose addresses are old; the look-ups under way."""
         lookups = [upstream.refresh() for upstream in self._upstreams]
@@ -49,6 +58,12 @@ class UpstreamGroup:
             return self.targets[0] if count else None
         self._next = (self._next + 1) % count
         return self.candidates()[0]
+
+
+def named(upstreams: Sequence[Upstream]) -> str:
+    """All upstreams of a site in one text, for records."""
+    more = f" and {len(upstreams) - SHOWN} more" if len(upstreams) > SHOWN else ""
+    return ", ".join(map(str, upstreams[:SHOWN])) + more
 
 
 def authority_of(upstream: Upstream) -> bytes:

@@ -21,6 +21,7 @@ from proxyguard.adapters.mitmproxy.upstream.connection import ConnectionUser, Up
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup, authority_of
 from proxyguard.adapters.mitmproxy.upstream.health import HealthChecker
 from proxyguard.adapters.mitmproxy.upstream.http2_target import Http2Target
+from proxyguard.adapters.mitmproxy.upstream.outages import Outages, reason_of
 from proxyguard.adapters.mitmproxy.upstream.slots import UpstreamSlots
 from proxyguard.core.settings import Bounds, HealthCheck, Site, Upstream, UpstreamReuse, UpstreamTls
 
@@ -58,6 +59,7 @@ class UpstreamPool:
         self._targets: set[UpstreamTarget] = set()
         self._groups: list[UpstreamGroup] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._outages = Outages(loop)
 
     def group(self, site: Site) -> UpstreamGroup:
         """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
@@ -113,6 +115,7 @@ class UpstreamPool:
         """Cut every connection and stop every attempt."""
         for task in self._tasks:
             task.cancel()
+        self._outages.close()
         for upstream in self._upstreams.values():
             upstream.stop()
         for target in self._targets:
@@ -134,13 +137,24 @@ class UpstreamPool:
             "upstreams_out": sum(target.is_out for target in targets),
         }
 
-    def states(self) -> list[dict[str, str]]:
-        """Each address with the upstream that it is of, and its state: `up`, `unreachable` or `ill` (health checks)."""
-        return [
-            {"upstream": str(target.upstream), "address": target.upstream.path or target.address, "state": target.state}
-            for group in self._groups
-            for target in group.targets
-        ]
+    def states(self) -> list[dict[str, Any]]:
+        """Each address with the upstream that it is of, and its state: `up`, `unreachable` or `ill` (health checks).
+
+        One that accepts no connection has `since` (Unix seconds), `why`, and how many requests were `hurt`, too.
+        """
+        states = [self._state(target) for group in self._groups for target in group.targets]
+        for name in {name for group in self._groups for name in group.unknown}:
+            outage = self._outages.find(name)
+            if outage is not None:
+                states.append({"upstream": name, "address": "", "state": "unreachable", **outage.as_data()})
+        return states
+
+    def _state(self, target: UpstreamTarget) -> dict[str, Any]:
+        address, outage = target.upstream.path or target.address, self._outages.find(target.name)
+        found = {"upstream": str(target.upstream), "address": address, "state": target.state}
+        if outage is None:
+            return found
+        return {**found, "state": "unreachable", **outage.as_data()}
 
     async def _connect(
         self, group: UpstreamGroup, user: ConnectionUser, done: Callable[[UpstreamConnection | None, str], None], *, fresh: bool
@@ -153,6 +167,7 @@ class UpstreamPool:
             finally:
                 if connection is None:
                     group.slots.give_back()
+                    self._outages.hurt({*group.unknown, *(target.name for target in group.targets)})
         if connection is not None:
             connection.slots = group.slots
             connection.leases += 1
@@ -166,6 +181,8 @@ class UpstreamPool:
         if lookups and not group.targets:
             await asyncio.wait(lookups, timeout=self._bounds.upstream_connect_seconds)
             lookups = []
+            for name in group.unknown:
+                self._began(self._outages.failed(name, "its name has no address"), name, group)
         tried = group.candidates()
         connection, fault = await self._first(tried, group, fresh=fresh)
         if connection is None and lookups:
@@ -216,25 +233,26 @@ class UpstreamPool:
         return None, fault
 
     async def _open(self, target: UpstreamTarget, group: UpstreamGroup) -> _Opened:
-        fault = "upstream-connect"
+        fault, why = "upstream-connect", "it closed the connection"
         self._make_room()
         try:
             connection = await target.connect()
         except TimeoutError:
-            fault = "upstream-connect-timeout"
+            fault, why = "upstream-connect-timeout", "it does not accept connections in time"
         except ssl.SSLError as error:
-            fault = "upstream-tls"
+            fault, why = "upstream-tls", f"TLS failed: {error.reason or error}"
             self._on_error("upstream-tls", error)
         except OSError as refused:
+            why = reason_of(refused)
             if refused.errno == EPROTO:
                 fault = "upstream-http2"
                 self._on_error("upstream-http2", refused)
         else:
             if not connection.closed:
                 target.is_slow = False
-                target.observe_attempt("")
+                self._outages.connected(target.name)
                 return connection, ""
-        target.observe_attempt(fault)
+        self._began(self._outages.failed(target.name, why), target.name, group)
         self._leave_out(target, group)
         return None, fault
 
@@ -250,6 +268,28 @@ class UpstreamPool:
         target.is_unreachable = True
         self._keep(self._loop.create_task(self._probe(target, group)))
 
+    def _began(self, began: bool, name: str, group: UpstreamGroup) -> None:  # noqa: FBT001 - what failed() returned
+        if began:
+            self._keep(self._loop.create_task(self._watch(name, group)))
+
+    async def _watch(self, name: str, group: UpstreamGroup) -> None:
+        """Try an address that is down until it is up, though no client may ask: readiness can depend on it."""
+        attempt = 0
+        while (outage := self._outages.find(name)) is not None:
+            await asyncio.sleep(PROBE_SECONDS[min(attempt, len(PROBE_SECONDS) - 1)])
+            attempt += 1
+            if outage.settling is not None:
+                continue
+            group.refresh()
+            for target in group.targets:
+                if target.name == name and not target.is_unreachable:  # else _probe does it
+                    try:
+                        self._spare(target, group, await target.connect())
+                    except OSError as refused:
+                        self._outages.failed(name, reason_of(refused))
+                    else:
+                        self._outages.connected(name)
+
     async def _probe(self, target: UpstreamTarget, group: UpstreamGroup) -> None:
         attempt = 0
         while target.is_unreachable and not target.is_retired:
@@ -260,7 +300,7 @@ class UpstreamPool:
             except OSError:
                 continue
             target.is_unreachable = target.is_slow = False
-            target.observe_attempt("")
+            self._outages.connected(target.name)
             self._spare(target, group, connection)
 
     def _spare(self, target: UpstreamTarget, group: UpstreamGroup, connection: UpstreamConnection) -> None:
@@ -314,6 +354,9 @@ class UpstreamPool:
         self._targets = {target for target in self._targets if target.open or not target.is_retired}
         for group in self._groups:
             group.regroup()
+        targets = [target for target in self._targets if not target.is_retired]
+        self._outages.connected(*{str(target.upstream) for target in targets} - {target.name for target in targets})
+        self._outages.keep({target.name for target in targets} | {upstream.name for upstream in self._upstreams.values()})
 
 
 def _tls_context(tls: UpstreamTls, *, is_http2: bool) -> ssl.SSLContext:

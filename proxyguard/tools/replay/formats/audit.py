@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from proxyguard.core.decision import ShadowHit
+from proxyguard.core.decision import UNASKED, ShadowHit
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
 from proxyguard.tools.replay.formats.format_type import LogSample
@@ -45,6 +45,11 @@ class _Line(msgspec.Struct):
     shadow: list[str] = []
     user_agent: str | None = None
     referer: str | None = None
+    referer_host: str = ""
+    http_version: str = "1.1"
+    bytes_sent: int = 0
+    upstream_milliseconds: float | None = None
+    fault: str = ""
     kind: str = ""
     count: int = 0
 
@@ -75,12 +80,13 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             raise LineError(f"it is not a record of the audit log: {error}") from error
         if found.kind == "summed":
-            known = found.rule in self._summed or len(self._summed) < MAX_SUMMED_RULES
-            self._summed[found.rule if known else OTHER_RULES] += max(found.count, 0)
+            name = found.rule or found.fault
+            known = name in self._summed or len(self._summed) < MAX_SUMMED_RULES
+            self._summed[name if known else OTHER_RULES] += max(found.count, 0)
             raise NotAnEntry
         if not found.client:
             raise LineError("it names no client address")
-        if not found.method or not found.path:
+        if not found.method or not found.path or (found.fault and found.rule == UNASKED):
             raise NoRequest
         return _request(found)
 
@@ -88,15 +94,18 @@ class _Reader:
 def _request(found: _Line) -> LoggedRequest:
     method, host = as_bytes(found.method), read_host(as_bytes(found.host))
     headers = [(b"Host", host)] if host else []
-    headers += [(name, as_bytes(value)) for key, name in _HEADERS if (value := getattr(found, key)) is not None]
+    headers += [(name, as_bytes(value)) for key, name in _HEADERS if (value := getattr(found, key))]
     try:
         time = read_moment(found.time)
     except (ValueError, OverflowError) as error:
         raise LineError("the time in 'time' cannot be read") from error
     hits = tuple(ShadowHit(rule, action) for action, by, rule in (text.partition(" by ") for text in found.shadow) if by and rule)
+    target, version = read_target(method, escaped_target(as_bytes(found.path))), as_bytes(found.http_version or "1.1")
+    seconds = None if found.upstream_milliseconds is None else found.upstream_milliseconds / 1000
     return LoggedRequest(
-        time, as_bytes(found.client), method, read_target(method, escaped_target(as_bytes(found.path))), b"1.1", tuple(headers),
-        status=found.status, referer=bool(found.referer), host=host, recorded=Recorded(found.rule, found.action, hits),
+        time, as_bytes(found.client), method, target, version, tuple(headers), status=found.status, host=host,
+        bytes_sent=found.bytes_sent, upstream_seconds=seconds, referer=bool(found.referer or found.referer_host),
+        recorded=Recorded(found.rule, found.action, hits),
     )  # fmt: skip
 
 
@@ -104,9 +113,11 @@ def make_audit(sample: LogSample) -> LogFormat | None:
     records = [each for each in sample.objects if each.keys() >= _KEYS]
     if not records and not any(each.get("kind") == "summed" for each in sample.objects):
         return None
-    names = {name.decode().lower() for key, name in _HEADERS if any(each.get(key) is not None for each in records)}
-    knowledge = Knowledge(
-        kinds=frozenset({FieldKind.HOST}), headers=frozenset(names | {"host"}), costs=frozenset({CountKind.STATUSES})
-    )
+    # Records of an older version lack fields: what not all have is unknown, as its absence would be taken for the client's.
+    names = {name.decode().lower() for key, name in _HEADERS if records and all(each.get(key) is not None for each in records)}
+    costs = {CountKind.STATUSES}
+    if records and all("upstream_milliseconds" in each for each in records):
+        costs |= {CountKind.BYTES, CountKind.UPSTREAM_SECONDS}
+    knowledge = Knowledge(kinds=frozenset({FieldKind.HOST}), headers=frozenset(names | {"host"}), costs=frozenset(costs))
     reader = _Reader()
     return LogFormat(NAME, knowledge, reader.parse, reset=reader.reset, notes=reader.notes)
