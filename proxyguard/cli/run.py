@@ -152,8 +152,16 @@ async def started(instance: SingleProcess | Supervisor, stops: StopRequests) -> 
         starting.result()
         return True
     starting.cancel()
+    hurrying = asyncio.create_task(_hurry(instance, stops))
     await asyncio.gather(starting, return_exceptions=True)
+    hurrying.cancel()
     return False
+
+
+async def _hurry(instance: SingleProcess | Supervisor, stops: StopRequests) -> None:
+    """End the drain of what was up already, when asked a second time."""
+    await stops.hurried.wait()
+    await instance.hurry()
 
 
 def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...], admin_port: int | None) -> str:

@@ -90,13 +90,17 @@ class Supervisor:
         """Serve until asked to stop, then let all workers drain; when asked again, no longer."""
         await self._controller.run_until(stops.asked, signals)
         self._stopping = True
-        hurrying = asyncio.create_task(self._hurry(stops))
+        hurrying = asyncio.create_task(self._hurry_when_asked(stops))
         await self._close()
         hurrying.cancel()
 
-    async def _hurry(self, stops: StopRequests) -> None:
-        await stops.hurried.wait()
+    async def hurry(self) -> None:
+        """End the drain of every worker."""
         await self._pool.hurry()
+
+    async def _hurry_when_asked(self, stops: StopRequests) -> None:
+        await stops.hurried.wait()
+        await self.hurry()
 
     async def _close(self) -> None:
         await self._pool.stop()

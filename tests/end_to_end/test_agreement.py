@@ -23,7 +23,7 @@ import pytest
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import NOWHERE, Expectation, Policy, RuleSet, RuleTest, SampleRequest, TestStep
 from proxyguard.policy.testing.runner import self_test
-from tests.end_to_end.processes import RULES, command, proxyguard, wait_until
+from tests.end_to_end.processes import RULES, Proxyguard, command, proxyguard, wait_until
 from tests.paths import ROOT
 from tests.requests_corpus import COUNT, corpus
 
@@ -193,6 +193,11 @@ class Lived(NamedTuple):
     said: dict[str, list[Said]]
 
 
+def decided(guard: Proxyguard) -> list[dict[str, Any]]:
+    """The records of decisions; without those of malformed requests, which no rule was asked about."""
+    return [record for record in guard.records() if record["rule"]]
+
+
 def live(folder: Path, rules: Path, requests: list[SampleRequest]) -> Lived:
     """Send the requests through a real proxy; its decisions are those of its audit log, and its metrics agree."""
     sequences: dict[str, list[SampleRequest]] = defaultdict(list)
@@ -202,9 +207,9 @@ def live(folder: Path, rules: Path, requests: list[SampleRequest]) -> Lived:
     with quick_upstream() as upstream, proxyguard(folder / "guard", upstream, rules=rules, settings=settings) as guard:
         heard = [sequence for sequence in asyncio.run(send_all(guard.port, list(sequences.values()))) if sequence]
         count = sum(map(len, heard))
-        wait_until(lambda: len(guard.audit.read_bytes().splitlines()) >= count, 20, "a record for each request")
+        wait_until(lambda: len(decided(guard)) >= count, 20, "a record for each request")
         metrics = guard.admin("/metrics")
-        records = guard.records()
+        records = decided(guard)
     assert len(records) == count == total(metrics, "proxyguard_decisions_total{", 'mode="enforce"')
     assert len(requests) - count == total(metrics, "proxyguard_bad_requests_total{")
     said: dict[str, list[Said]] = defaultdict(list)
@@ -257,7 +262,7 @@ def test_each_request_alone_is_decided_alike_live_by_explain_and_by_tests(folder
     (rules / "70-every-kind.yaml").write_text(EVERY_KIND)
     lived = live(folder, rules, requests_of(COUNT)[:SENT])
     requests = [sequence[0] for sequence in lived.requests.values()]
-    assert len(requests) > 0.95 * SENT
+    assert len(requests) >= 0.9 * SENT
 
     lines = "".join(json.dumps(request._asdict()) + "\n" for request in requests)
     explained = ran("explain", "--rules", rules, "--batch", "-", given=lines).splitlines()

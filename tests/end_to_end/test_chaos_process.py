@@ -113,7 +113,7 @@ def test_no_signal_without_a_meaning_ends_any_process_at_any_moment(
             assert len(family & set(running.family())) >= 3, "a worker was replaced"
         assert "Traceback" not in running.said()
         wait_until(lambda: "SIGUSR2 is ignored" in running.said(), 5, "a line about it")
-        wait_until(lambda: "rules reloaded" in running.said(), 20, "the reload asked for while it started")
+        wait_until(lambda: "rules read again" in running.said(), 20, "the reload asked for while it started")
         assert running.end(seconds=40) == 0
 
 

@@ -61,7 +61,7 @@ LINES = st.lists(
 PATHS = st.from_regex(r"/(?:[abc]{1,2}/){0,3}[abc]{0,3}", fullmatch=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(lines=LINES, paths=st.lists(PATHS, min_size=5, max_size=15))
 def test_rules_refuse_exactly_what_the_longest_pattern_disallows(lines: list[tuple[str, str]], paths: list[str]) -> None:
     text = "User-agent: examplebot\n" + "".join(f"{kind}: {pattern}\n" for kind, pattern in lines)
