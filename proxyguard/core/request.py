@@ -258,12 +258,6 @@ def inspected_path(target: bytes) -> bytes:
     return decoded_path(target if query < 0 else target[:query])
 
 
-def count_parameters(target: bytes) -> int:
-    """How many query parameters a target has, empty ones not counted."""
-    query = target.partition(b"?")[2]
-    return len(list(filter(None, query.split(b"&"))))
-
-
 def canonical_name(name: bytes) -> bytes:
     """The name of a cookie or a query parameter as any site may read it: `Session[]`, `session` and ` session ` are one."""
     if b"%" in name:

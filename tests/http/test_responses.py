@@ -14,7 +14,7 @@ import pytest
 
 from proxyguard.core.decision import Decision, Drop, EndTime, Quota, Reject, Tarpit
 from proxyguard.core.settings import RefusalPage
-from proxyguard.http.languages import CODES, language, preferred
+from proxyguard.http.languages import CODES, MAX_HEADER, _preferred, language, preferred
 from proxyguard.http.page_template import TemplateFault, load_page_template
 from proxyguard.http.responses import MAX_PAGES, Pages, refusal_status
 
@@ -159,6 +159,13 @@ def test_every_language_makes_a_whole_page_of_a_restriction(code: str) -> None:
 )
 def test_the_language_that_a_client_prefers(field: bytes, code: str) -> None:
     assert preferred(field) == code
+
+
+def test_what_is_remembered_of_a_long_field_is_as_short_as_what_is_looked_at() -> None:
+    before = _preferred.cache_info().currsize
+    for number in range(50):
+        assert preferred(b"ko;q=0.123," + b" " * MAX_HEADER + b"%d" % number * 4000) == "ko"
+    assert _preferred.cache_info().currsize <= before + 1
 
 
 def test_the_fallback_is_a_setting() -> None:

@@ -48,11 +48,15 @@ def language(code: str) -> Language:
     return Language(code, **data)
 
 
-@lru_cache(maxsize=1024)
 def preferred(accept_language: bytes, fallback: str = FALLBACK) -> str:
     """The code that an Accept-Language field prefers (RFC 9110, section 12.5.4), by primary tags; else `fallback`."""
+    return _preferred(accept_language[:MAX_HEADER], fallback)  # cut before it is remembered: clients choose what it holds
+
+
+@lru_cache(maxsize=1024)
+def _preferred(accept_language: bytes, fallback: str) -> str:
     best, best_weight = fallback, 0.0
-    for part in accept_language[:MAX_HEADER].decode("ascii", "replace").lower().split(",")[:MAX_RANGES]:
+    for part in accept_language.decode("ascii", "replace").lower().split(",")[:MAX_RANGES]:
         tag, _, rest = part.partition(";")
         code = tag.strip().partition("-")[0]
         weight = _weight(rest)
