@@ -79,7 +79,10 @@ def _serves(pid: int, port: int) -> bool:
     """Whether a process holds an established connection on a port of ours."""
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        link = str(entry.readlink())
+        try:
+            link = str(entry.readlink())
+        except FileNotFoundError:  # closed between two looks
+            continue
         if link.startswith("socket:["):
             inodes.add(link[8:-1])
     with open(f"/proc/{pid}/net/tcp", encoding="ascii") as table:  # noqa: PTH123 - a table of the kernel, not a file
