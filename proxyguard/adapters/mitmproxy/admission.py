@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.settings import Bounds
 from proxyguard.http.trusted_networks import TrustedNetworks
@@ -38,7 +39,7 @@ class Admission:
         self._trusted = trusted
         self._refuse = refuse_at_accept
         self._on_count = on_count
-        self._per_network: dict[str, int] = {}
+        self._per_network = Shares()
         self.open = 0
 
     @property
@@ -69,10 +70,9 @@ class Admission:
         if self._trusted.contains(client):
             return None
         network = self.network(client)
-        count = self._per_network.get(network, 0)
-        if count >= self._bounds.connections_per_network:
+        if self._per_network.of(network) >= self._bounds.connections_per_network:
             return TOO_MANY_OF_NETWORK
-        self._per_network[network] = count + 1
+        self._per_network.add(network)
         return None
 
     def leave(self, peer: Address) -> None:
@@ -81,9 +81,4 @@ class Admission:
         self._on_count(self.open)
         if self._trusted.contains(peer):
             return
-        network = self.network(peer)
-        left = self._per_network[network] - 1
-        if left:
-            self._per_network[network] = left
-        else:
-            del self._per_network[network]
+        self._per_network.take(self.network(peer))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol
 
+from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
 from proxyguard.core.decision import Tarpit
 from proxyguard.core.settings import TarpitBudget
@@ -116,14 +117,14 @@ class Dripper:
         self._clock = clock
         self._on_count = on_count
         self._held: set[TarpitConnection] = set()
-        self._per_network: dict[str, int] = {}
+        self._per_network = Shares()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def has_room(self, network: str) -> bool:
         """Whether one more client of this network may be held."""
-        return len(self._held) < self.budget.connections and self._per_network.get(network, 0) < self.budget.per_network
+        return len(self._held) < self.budget.connections and self._per_network.of(network) < self.budget.per_network
 
     def hold(
         self,
@@ -141,7 +142,7 @@ class Dripper:
         transport.resume_reading()
         transport.write(head if encryptor is None else encryptor(head))
         self._held.add(drip)
-        self._per_network[network] = self._per_network.get(network, 0) + 1
+        self._per_network.add(network)
         self._wheel.watch(drip)
         self._on_count(len(self._held))
 
@@ -151,11 +152,7 @@ class Dripper:
         if drip not in self._held:
             return
         self._held.remove(drip)
-        left = self._per_network[drip.network] - 1
-        if left:
-            self._per_network[drip.network] = left
-        else:
-            del self._per_network[drip.network]
+        self._per_network.take(drip.network)
         self._on_count(len(self._held))
 
     def release_all(self) -> None:

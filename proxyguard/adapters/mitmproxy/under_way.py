@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.capacity import Capacity
+from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.http.trusted_networks import TrustedNetworks
 
@@ -30,61 +31,51 @@ class UnderWay:
         self._prefixes = prefixes
         self._trusted = trusted
         self._several = several_sites
-        self._per_network: dict[str, int] = {}
-        self._delayed: dict[str, int] = {}
+        self._per_network = Shares()
+        self._delayed = Shares()
         self.total = 0
         self.delayed = 0
 
-    def enter(self, client: Address, of_site: dict[str, int]) -> str:
+    def enter(self, client: Address, of_site: Shares) -> str:
         """Count a request in, or return the name of the bound that it would exceed."""
         capacity = self.capacity
         if self.total >= capacity.requests:
             return TOO_MANY
         network = client.network_key(self._prefixes)
-        count = self._per_network.get(network, 0)
-        if count >= capacity.requests_per_network and not self._trusted.contains(client):
+        if self._per_network.of(network) >= capacity.requests_per_network and not self._trusted.contains(client):
             return TOO_MANY_OF_NETWORK
         if self._several:
-            here = of_site.get(network, 0)
-            if here >= capacity.requests_per_network_and_site and not self._trusted.contains(client):
+            if of_site.of(network) >= capacity.requests_per_network_and_site and not self._trusted.contains(client):
                 return TOO_MANY_OF_NETWORK
-            of_site[network] = here + 1
-        self._per_network[network] = count + 1
+            of_site.add(network)
+        self._per_network.add(network)
         self.total += 1
         return ""
 
-    def leave(self, client: Address, of_site: dict[str, int]) -> None:
+    def leave(self, client: Address, of_site: Shares) -> None:
         """Count a request out."""
         network = client.network_key(self._prefixes)
         self.total -= 1
-        _take_one(self._per_network, network)
+        self._per_network.take(network)
         if self._several:
-            _take_one(of_site, network)
+            of_site.take(network)
 
     def delay(self, client: Address) -> bool:
         """Count a request that a rule delays, or return False when its network, or all together, have no room for it."""
         network = client.network_key(self._prefixes)
-        count = self._delayed.get(network, 0)
-        if self.delayed >= self.capacity.delayed or count >= self.capacity.delayed_per_network:
+        capacity = self.capacity
+        if self.delayed >= capacity.delayed or self._delayed.of(network) >= capacity.delayed_per_network:
             return False
-        self._delayed[network] = count + 1
+        self._delayed.add(network)
         self.delayed += 1
         return True
 
     def resume(self, client: Address) -> None:
         """The delay of a request is over."""
         self.delayed -= 1
-        _take_one(self._delayed, client.network_key(self._prefixes))
+        self._delayed.take(client.network_key(self._prefixes))
 
     @property
     def networks(self) -> int:
         """Client networks that have a request under way."""
         return len(self._per_network)
-
-
-def _take_one(counts: dict[str, int], network: str) -> None:
-    left = counts[network] - 1
-    if left:
-        counts[network] = left
-    else:
-        del counts[network]

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value, without
+from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy_addon.answerer import LOOPBACK, TICKET_FIELD, Reply
 from proxyguard.adapters.mitmproxy_addon.heads import (
@@ -43,7 +44,7 @@ CLIENT_GONE: Final = 499
 BAD_GATEWAY: Final = 502
 """What mitmproxy answers when the site does not."""
 
-_NO_SITE: Final[dict[str, int]] = {}
+_NO_SITE: Final = Shares()
 """Requests are counted by client network; which site they are for is mitmproxy's business."""
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})

@@ -78,5 +78,16 @@ class End(Struct, frozen=True, gc=False):
 END: Final = End()
 """The end of a message without trailers."""
 
+
+def read_piece(data: bytes, start: int, left: int, events: list[RequestEvent] | list[ResponseEvent]) -> int:
+    """Read on in a body of known length, of which `left` bytes are to come; returns how many of `data[start:]` were its."""
+    piece = data if not start and len(data) <= left else data[start : start + left]
+    size = len(piece)
+    events.append(Body(piece))
+    if size == left:
+        events.append(END)
+    return size
+
+
 RequestEvent = RequestHead | Body | End
 ResponseEvent = ResponseHead | Body | End

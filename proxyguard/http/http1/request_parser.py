@@ -14,7 +14,7 @@ from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadRequest, Malformed
 from proxyguard.http.http1.fields import BARE_LF, longest_field, read_fields
-from proxyguard.http.http1.heads import END, Body, BodyKind, RequestEvent, RequestHead
+from proxyguard.http.http1.heads import END, BodyKind, RequestEvent, RequestHead, read_piece
 from proxyguard.http.http1.request_head import LINE_SPARE_BYTES, RequestLine, is_alike, read_line, understand, with_target
 
 REMEMBERED_BYTES: Final = 4096
@@ -202,14 +202,11 @@ class RequestParser:
         return head
 
     def _read_length(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
-        left = self._left
-        piece = data if not start and len(data) <= left else data[start : start + left]
-        events.append(Body(piece))
-        self._left = left = left - len(piece)
-        if not left:
-            events.append(END)
+        size = read_piece(data, start, self._left, events)
+        self._left -= size
+        if not self._left:
             self._place = _Place.HEAD
-        return start + len(piece)
+        return start + size
 
     def _read_chunked(self, data: bytes, start: int, events: list[RequestEvent]) -> int:
         chunks = self._chunks

@@ -15,7 +15,7 @@ from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadResponse, Malformed
 from proxyguard.http.http1.fields import BARE_LF, list_tokens, read_fields
-from proxyguard.http.http1.heads import END, Body, BodyKind, ResponseEvent, ResponseHead
+from proxyguard.http.http1.heads import END, Body, BodyKind, ResponseEvent, ResponseHead, read_piece
 from proxyguard.http.http1.names import END_TO_END
 
 MAX_INTERIM: Final = 16
@@ -213,14 +213,11 @@ class ResponseParser:
                 self.requests_left = number if self.requests_left is None else min(self.requests_left, number)
 
     def _read_length(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
-        left = self._left
-        piece = data if not start and len(data) <= left else data[start : start + left]
-        events.append(Body(piece))
-        self._left = left = left - len(piece)
-        if not left:
-            events.append(END)
+        size = read_piece(data, start, self._left, events)
+        self._left -= size
+        if not self._left:
             self._place = _Place.IDLE
-        return start + len(piece)
+        return start + size
 
     def _read_chunked(self, data: bytes, start: int, events: list[ResponseEvent]) -> int:
         chunks = self._chunks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from proxyguard.adapters.mitmproxy.shares import Shares
+
 
 class Budget:
     """Counts bytes. Every `take` that returned True is followed by `give` of as many. `used` is the sum of all."""
@@ -11,17 +13,16 @@ class Budget:
     def __init__(self, most: int, most_per_network: int) -> None:
         self._most = most
         self._most_per_network = most_per_network
-        self._by_network: dict[str, int] = {}
+        self._by_network = Shares()
         self.used = 0
 
     def take(self, network: str, size: int) -> bool:
         """Count `size` bytes in, unless that would exceed a bound."""
         if self.used + size > self._most:
             return False
-        held = self._by_network.get(network, 0) + size
-        if held > self._most_per_network:
+        if self._by_network.of(network) + size > self._most_per_network:
             return False
-        self._by_network[network] = held
+        self._by_network.add(network, size)
         self.used += size
         return True
 
@@ -30,8 +31,4 @@ class Budget:
         if not size:
             return
         self.used -= size
-        left = self._by_network[network] - size
-        if left:
-            self._by_network[network] = left
-        else:
-            del self._by_network[network]
+        self._by_network.take(network, size)

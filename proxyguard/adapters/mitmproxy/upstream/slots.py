@@ -11,6 +11,8 @@ from collections import deque
 from math import inf
 from typing import Final
 
+from proxyguard.adapters.mitmproxy.shares import Shares
+
 QUEUE_FULL: Final = "upstream-queue-full"
 QUEUE_TIMEOUT: Final = "upstream-queue-timeout"
 
@@ -64,7 +66,7 @@ class SiteSlots:
         self._queue: deque[asyncio.Future[None]] = deque()
         self.limit = limit
         self.used = 0
-        self.per_network: dict[str, int] = {}
+        self.per_network = Shares()
 
     @property
     def has_room(self) -> bool:
