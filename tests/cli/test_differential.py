@@ -37,10 +37,10 @@ from tests.paths import BUNDLED_RULES
 from tests.requests_corpus import COUNT, batch_lines, corpus
 
 LINES = list(batch_lines(corpus()))
-MANY = 1200
+MANY = 700
 """Requests with all rules in force; more go through the live proxy (tests/end_to_end/test_agreement.py)."""
 
-FEWER = 400
+FEWER = 250
 """Requests for the rules as they are, which differ in modes only."""
 
 
