@@ -24,6 +24,9 @@ from tests.paths import ROOT
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 GUARD, SITE = COMPOSE["services"]["proxyguard"], COMPOSE["services"]["site"]
 
+OBSERVERS = ("prometheus", "grafana")
+"""Services of the profile `observe`."""
+
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT, "uniqueItems": True}
 SERVICE: dict[str, Any] = {
@@ -34,6 +37,7 @@ SERVICE: dict[str, Any] = {
     "environment": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
     "healthcheck": {"type": "object", "properties": {"disable": {"type": "boolean"}}, "additionalProperties": False},
     "image": TEXT,
+    "profiles": TEXTS,
     "ports": {"type": "array", "items": {"type": "string", "pattern": r"^([0-9.]+:)?\d+:\d+$"}},
     "read_only": {"type": "boolean"},
     "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
@@ -119,7 +123,8 @@ def written_paths(settings: Settings) -> list[Path]:
 
 def test_a_restart_forgets_nothing() -> None:
     volumes = dict(each.split(":", 1) for each in GUARD["volumes"][1:])
-    assert list(volumes) == list(COMPOSE["volumes"])
+    of_others = [each.split(":")[0] for name in OBSERVERS for each in COMPOSE["services"][name]["volumes"] if each[0] not in "./"]
+    assert sorted([*volumes, *of_others]) == sorted(COMPOSE["volumes"])
     folders = {Path(target) for target in volumes.values()}
     for path in written_paths(container_settings()):
         assert {path, *path.parents} & folders, f"{path} is on no volume"
@@ -179,3 +184,52 @@ def test_what_the_image_copies_is_there_and_not_ignored(source: str) -> None:
 def test_nothing_is_let_in_that_is_not_copied() -> None:
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert let_in == set(copied())
+
+
+def mounted(name: str) -> dict[str, Path]:
+    """The files of the tree that a service sees, by their place in its container."""
+    pairs = [each.split(":") for each in COMPOSE["services"][name]["volumes"] if each.startswith("./")]
+    assert all(mode == "ro" for *_, mode in pairs)
+    return {target: ROOT / source for source, target, _ in pairs}
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def test_who_watches_comes_up_only_when_asked_for_and_is_reached_from_this_machine_only() -> None:
+    assert {name for name, service in COMPOSE["services"].items() if service.get("profiles") == ["observe"]} == set(OBSERVERS)
+    for name in OBSERVERS:
+        service = COMPOSE["services"][name]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"]), "a tag that stays"
+
+
+def test_prometheus_asks_the_instance_by_a_name_that_its_admin_port_has_and_reads_our_rules() -> None:
+    files = mounted("prometheus")
+    config = read(files["/etc/prometheus/prometheus.yml"])
+    [job] = config["scrape_configs"]
+    [target] = job["static_configs"][0]["targets"]
+    settings = container_settings()
+    assert target == f"proxyguard:{settings.admin.port}"
+    assert "proxyguard" in settings.admin_hosts
+    [rules] = config["rule_files"]
+    assert rules == "/etc/prometheus/proxyguard/*.yml"
+    assert {path.name for path in files["/etc/prometheus/proxyguard"].glob("*.yml")} == {
+        "proxyguard-alerts.yml",
+        "proxyguard-recording.yml",
+    }
+    alerts = (ROOT / "packaging/prometheus/proxyguard-alerts.yml").read_text()
+    assert set(re.findall(r'job="([^"]+)"', alerts)) == {job["job_name"]}
+
+
+def test_grafana_finds_its_data_source_and_the_dashboard() -> None:
+    files = mounted("grafana")
+    folder = files["/etc/grafana/provisioning"]
+    [source] = read(folder / "datasources/prometheus.yaml")["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    [provider] = read(folder / "dashboards/proxyguard.yaml")["providers"]
+    dashboard = COMPOSE["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert str(Path(dashboard).parent) == provider["options"]["path"]
+    assert files[dashboard] == ROOT / "packaging/grafana/proxyguard.json"

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -29,6 +30,8 @@ from tests.paths import ROOT
 
 PACKAGING: Final = ROOT / "packaging"
 RULES: Final = sorted((PACKAGING / "prometheus").glob("*.yml"))
+DASHBOARD: Final[dict[str, Any]] = json.loads((PACKAGING / "grafana/proxyguard.json").read_text())
+PANELS: Final = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 MOST_EXPOSED: Final = 2.5
 """What `systemd-analyze security` may say of the unit; 10 is a program without bounds. Ours has 1.9: the network is its work."""
@@ -175,8 +178,7 @@ def test_every_metric_is_documented_and_there_is_no_other() -> None:
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_rules_of_prometheus_ask_for_metrics_that_there_are(path: Path) -> None:
-    exported = {f"proxyguard_{name}" for name in metric_names()}
-    exported |= {f"proxyguard_{name}_bucket" for name in metric_names(of_kind=("histogram",))}
+    exported = exported_series()
     recorded = {rule["record"] for each in RULES for group in read(each) for rule in group["rules"] if "record" in rule}
     for group in read(path):
         for rule in group["rules"]:
@@ -243,6 +245,98 @@ def test_promtool_accepts_the_rules_and_alerts_fire(tmp_path: Path) -> None:
     (tmp_path / "cases.json").write_text(json.dumps(cases))
     tried = run(promtool, "test", "rules", tmp_path / "cases.json")
     assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+TEXT: Final = {"type": "string", "minLength": 1}
+SOURCE: Final = {"const": {"type": "prometheus", "uid": "${datasource}"}}
+PLACE: Final = {
+    "type": "object", "required": ["x", "y", "w", "h"], "additionalProperties": False,
+    "properties": {
+        "x": {"type": "integer", "minimum": 0, "maximum": 23}, "y": {"type": "integer", "minimum": 0},
+        "w": {"type": "integer", "minimum": 1, "maximum": 24}, "h": {"type": "integer", "minimum": 1},
+    },
+}  # fmt: skip
+ROW: Final = {
+    "type": "object", "required": ["id", "type", "title", "gridPos", "panels"], "additionalProperties": False,
+    "properties": {
+        "id": {"type": "integer"}, "type": {"const": "row"}, "title": TEXT, "collapsed": {"const": False}, "gridPos": PLACE,
+        "panels": {"const": []},
+    },
+}  # fmt: skip
+TARGET: Final = {
+    "type": "object", "required": ["datasource", "expr", "refId", "legendFormat"], "additionalProperties": False,
+    "properties": {
+        "datasource": SOURCE, "expr": TEXT, "refId": {"type": "string", "pattern": "^[A-Z]$"}, "legendFormat": {"type": "string"},
+        "exemplar": {"const": True}, "instant": {"const": True}, "range": {"const": False},
+    },
+}  # fmt: skip
+PANEL: Final = {
+    "type": "object", "additionalProperties": False,
+    "required": ["id", "type", "title", "description", "datasource", "fieldConfig", "targets", "options", "gridPos"],
+    "properties": {
+        "id": {"type": "integer"}, "type": {"enum": ["stat", "timeseries"]}, "title": TEXT, "description": TEXT,
+        "datasource": SOURCE,
+        "targets": {"type": "array", "minItems": 1, "items": TARGET}, "gridPos": PLACE, "options": {"type": "object"},
+        "fieldConfig": {
+            "type": "object", "required": ["defaults", "overrides"], "additionalProperties": False,
+            "properties": {"defaults": {"type": "object", "required": ["unit"]}, "overrides": {"const": []}},
+        },
+    },
+}  # fmt: skip
+SHAPE: Final = {
+    "type": "object",
+    "required": ["uid", "title", "schemaVersion", "panels", "templating", "time", "refresh"],
+    "properties": {
+        "uid": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,40}$"}, "schemaVersion": {"type": "integer", "minimum": 36},
+        "panels": {"type": "array", "items": {"anyOf": [ROW, PANEL]}}, "id": False, "__inputs": False,
+    },
+}  # fmt: skip
+"""What Grafana's schema of dashboards has, as far as we use it; closed, so that a misspelt key is one too many."""
+
+
+def test_the_dashboard_is_as_grafana_reads_it() -> None:
+    jsonschema.validate(DASHBOARD, SHAPE)
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    cells: set[tuple[int, int]] = set()
+    for place in (panel["gridPos"] for panel in DASHBOARD["panels"]):
+        covered = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert not covered & cells, "panels lie on top of each other"
+        assert all(x < 24 for x, _ in covered)
+        cells |= covered
+    names = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    used = set(re.findall(r"\$\{?([a-z_]+)", json.dumps(DASHBOARD))) - {"__rate_interval"}
+    assert used == names
+
+
+def exported_series() -> set[str]:
+    names = {f"proxyguard_{name}" for name in metric_names()}
+    return names | {f"proxyguard_{name}_bucket" for name in metric_names(of_kind=("histogram",))}
+
+
+def expressions() -> list[str]:
+    """Every query of the dashboard, as Prometheus gets it."""
+    found = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    found += [each["expr"] for each in DASHBOARD["annotations"]["list"]]
+    return [each.replace("$__rate_interval", "1m").replace("$job", "proxyguard").replace("$instance", ".*") for each in found]
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    asked = {name for expr in expressions() for name in re.findall(r"\bproxyguard_[a-z0-9_]+", expr)}
+    assert asked <= exported_series()
+    assert len(asked) > 40
+
+
+def test_prometheus_understands_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    rules = [{"record": f"panel:{number}", "expr": expr} for number, expr in enumerate(expressions())]
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    checked = run(tool("promtool"), "check", "rules", tmp_path / "panels.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_prometheus_understands_its_configuration_under_compose() -> None:
+    checked = run(tool("promtool"), "check", "config", "--syntax-only", PACKAGING / "prometheus/compose/prometheus.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def notes(alert: str) -> dict[str, str]:

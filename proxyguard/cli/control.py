@@ -21,11 +21,18 @@ def status(instance: RunningInstance) -> None:
     answer = instance.ask("status")
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     upstreams, store = answer.pop("upstreams", []), answer.pop("store", {})
+    latencies, audit = answer.pop("latencies", {}), answer.pop("audit", {})
     for line in pause_lines(answer.pop("shadow", None), answer.pop("paused", {})):
         echo(line)
     for name, value in answer.items():
         echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
-    for line in (*upstream_lines(upstreams), *store_lines(store), *promotion_lines(promotions)):
+    for line in (
+        *upstream_lines(upstreams),
+        *store_lines(store),
+        *latency_lines(latencies),
+        *audit_lines(audit),
+        *promotion_lines(promotions),
+    ):
         echo(line)
     if last:
         echo(f"{'last reload':<16} {last['result']}, {format_time(last['time'])} UTC")
@@ -69,6 +76,25 @@ def _upstream(state: dict[str, Any]) -> str:
 def store_lines(store: dict[str, Any]) -> list[str]:
     """The line of `status` about a store outside the process."""
     return [f"{'store':<16} {'up' if store['up'] else 'DOWN'} since {format_time(store['since'])} UTC"] if store else []
+
+
+def latency_lines(latencies: dict[str, dict[str, float]]) -> list[str]:
+    """The line of `status` about how long things took within the last minutes, of nineteen in twenty at most."""
+    times = [f"{name.removesuffix('_seconds').replace('_', ' ')} {milliseconds(each['p95'])}" for name, each in latencies.items()]
+    return [f"{'p95, last 5 min':<16} {', '.join(times)}"] if times else []
+
+
+def milliseconds(seconds: float) -> str:
+    """A short time to two digits after the point, a long one without any."""
+    return f"{seconds * 1000:.2f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+
+
+def audit_lines(audit: dict[str, Any]) -> list[str]:
+    """The line of `status` about records that wait or are lost; none while all are written."""
+    if not (audit.get("trouble") or audit.get("lost")):
+        return []
+    counts = f"{audit['waiting']:,} records wait, {audit['lost']:,} were lost since the start"
+    return [f"{'audit log':<16} {'NOT WRITTEN: ' + audit['trouble'] if 'trouble' in audit else 'written'}; {counts}"]
 
 
 def promotion_lines(promotions: dict[str, Any]) -> list[str]:

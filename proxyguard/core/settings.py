@@ -12,6 +12,7 @@ from pathlib import Path
 
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
+from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
 
 KIB = 1024
@@ -343,15 +344,6 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recycle:
-    """When a worker of several is replaced by a fresh one; None: never. The old one finishes its requests."""
-
-    age_seconds: float | None = None
-    memory_bytes: int | None = None
-    """Resident memory, looked at every few seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of a process."""
 
@@ -383,6 +375,7 @@ class Settings:
     workers: int = 1
     """Processes that share the listening port. 1 needs no supervisor."""
     recycle: Recycle = field(default_factory=Recycle)
+    otel: Otel = field(default_factory=Otel)
     http2: bool = True
     drain_seconds: float = 30.0
     restrictions_file: Path | None = None

@@ -16,20 +16,10 @@ from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from proxyguard.core.decision import (
-    DEFAULT_RULE,
-    FAILURE_RULE,
-    PASS,
-    STORE_RULE,
-    Decision,
-    EndTime,
-    Quota,
-    Reject,
-    Tarpit,
-    recorded_only,
-)
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, EndTime, Quota, Tarpit, recorded_only
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.records import decision_record, given_tags, refusal_record
 from proxyguard.http.http2.errors import REQUEST_FAULTS
@@ -49,6 +39,7 @@ from proxyguard.telemetry.audit_sums import CLIENT_GONE
 from proxyguard.telemetry.ban_hits import BanHits
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.one_client import OneClientWatch
+from proxyguard.telemetry.otel.tracer import Tracer
 from proxyguard.telemetry.shadow import Tally
 from proxyguard.telemetry.talkers import Talkers
 
@@ -58,15 +49,6 @@ if TYPE_CHECKING:
     from proxyguard.policy.compile.compile import Account, CompiledPolicy
 
 logger = logging.getLogger(__name__)
-
-FAILED_OPEN: Final = Decision(action=PASS, rule=FAILURE_RULE, reason="the check failed; failure mode open")
-FAILED_CLOSED: Final = Decision(
-    action=Reject(status=503, retry_after_seconds=5.0), rule=FAILURE_RULE, reason="the check failed; failure mode closed"
-)
-
-STORE_DOWN: Final = Decision(
-    action=Reject(status=503, retry_after_seconds=5.0), rule=STORE_RULE, reason="the store is down, and store.on_down is closed"
-)
 
 MAX_SETTLING: Final = 10_000
 """Charges for responses that may wait for a remote store at a time; further ones are not made."""
@@ -97,6 +79,7 @@ class Guard:
         talkers: Talkers | None = None,
         ban_hits: BanHits | None = None,
         restrictions: ActiveRestrictions | None = None,
+        tracer: Tracer | None = None,
         clock: Callable[[], float] = CLOCK,
         wall: Callable[[float], float] = CLOCK.wall,
     ) -> None:
@@ -111,6 +94,7 @@ class Guard:
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()
         self.restrictions = restrictions or ActiveRestrictions()
+        self._tracer = tracer
         self._clock = clock
         self._wall = wall
         self.one_client = OneClientWatch()
@@ -247,14 +231,24 @@ class Guard:
             refused = 0 if decision.forwards else 1
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule
             self._talkers.observe(ticket.request, rule, refused, served.bytes_sent, served.upstream_seconds)
+        if self._tracer is not None:
+            self._trace(self._tracer, ticket, served)
         if decision.forwards:
             if (served.fault and served.fault != CLIENT_GONE) or self._recorded(ticket):
                 self._record(ticket, served)
         elif isinstance(decision.action, Tarpit):
             self._record(ticket, served)
 
+    def _trace(self, tracer: Tracer, ticket: Ticket, served: Served) -> None:
+        trace = ticket.forwarding.trace if ticket.forwarding is not None else None
+        tracer.finish(
+            trace, ticket.request, ticket.decision, ticket.reference, ended=self._wall(self._clock()), status=served.status,
+            seconds=served.total_seconds, fault=served.fault, upstream_seconds=served.upstream_seconds,
+        )  # fmt: skip
+
     def refused(self, refusal: Refusal) -> None:
         """Record what the front refused by itself; see `interfaces.Checker.refused`."""
+        self._metrics.refused(refusal.fault, refusal.status)
         if self._audit is not None:
             self._audit.write(refusal_record(refusal, self._wall(self._clock())))
 
@@ -263,7 +257,10 @@ class Guard:
         try:
             now = self._clock()
             costs = owed(charges, *response, since=since, now=now)
-            if not costs or len(self._settling) >= MAX_SETTLING:
+            if not costs:
+                return
+            if len(self._settling) >= MAX_SETTLING:
+                self._metrics.bound_exceeded("settling")
                 return
             outcome = self._store.charge(costs, (), now)
             if not isinstance(outcome, Outcome):
@@ -324,12 +321,13 @@ class Guard:
     def _forwarding(self, policy: CompiledPolicy, request: Request, quotas: tuple[Quota, ...]) -> Forwarding | None:
         """What the front does beside forwarding: hide and report the account header, add the announced limits."""
         account = policy.account
-        if account is None and not quotas:
+        trace = None if self._tracer is None else self._tracer.begin(request)
+        if account is None and not quotas and trace is None:
             return None
         fields = quota_fields(quotas) if quotas else ()
         if account is None:
-            return Forwarding(add=fields)
-        return Forwarding(account.header, partial(self._learn_account, account, request), fields)
+            return Forwarding(add=fields, trace=trace)
+        return Forwarding(account.header, partial(self._learn_account, account, request), fields, trace)
 
     def _end_time(self, decision: Decision, now: float) -> EndTime | None:
         """When the restriction that decided ends, or the announced limit that decided lets the client on; `now` is the wall's."""
@@ -384,7 +382,11 @@ class Guard:
 
     def _record(self, ticket: Ticket, served: Served) -> None:
         if self._audit is not None:
-            self._audit.write(decision_record(ticket, served, self._wall(self._clock())))
+            decision, now = ticket.decision, self._wall(self._clock())
+            self._audit.write(decision_record(ticket, served, now))
+            self._metrics.recorded(
+                decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards
+            )
 
 
 def site_session(request: Request, session: str) -> str:

@@ -13,6 +13,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.decision import Decision
 from proxyguard.core.request import Headers, Request
 from proxyguard.limits.charge import Charge
+from proxyguard.telemetry.otel.trace_context import TraceContext
 
 
 class Forwarding(NamedTuple):
@@ -24,6 +25,8 @@ class Forwarding(NamedTuple):
     """Called with the value of the hidden header of the final response, if it has one."""
     add: Headers = ()
     """Header fields to add to the final response."""
+    trace: TraceContext | None = None
+    """Fields of the trace, which the site gets in place of those that the client sent; None: those pass."""
 
 
 class Ticket(NamedTuple):

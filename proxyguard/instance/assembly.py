@@ -14,6 +14,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.guard import Guard
+from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
@@ -22,10 +23,14 @@ from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.ban_hits import BanHits
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.otel.exporter import OtelExporter
+from proxyguard.telemetry.otel.tracer import Tracer
 from proxyguard.telemetry.shadow import Tally
 from proxyguard.telemetry.talkers import Talkers
 
 GAUGES_OF_FRONT: Final = {
+    "buffered_bytes": "Bytes of bodies that are held in memory for slow clients.",
+    "spooled_bytes": "Bytes of responses that are held on disk for slow clients.",
     "requests_under_way": "Requests that are delayed, wait for an upstream connection, or have one.",
     "requests_delayed": "Requests that a rule delays.",
     "requests_queued": "Requests that wait for a connection to an upstream.",
@@ -52,6 +57,7 @@ class Assembly(NamedTuple):
     guard: Guard
     accept_filter: AcceptFilter
     front: Front
+    exporter: OtelExporter | None
 
 
 def assemble(
@@ -68,9 +74,11 @@ def assemble(
     sums = RefusalSums(max(1, settings.audit.refusals_per_second // settings.workers), counts.audit_record_summed)
     audit = AuditLog(settings.audit.path, counts.audit_records_dropped, sums)
     counts.gauge("audit_waiting", "Audit records that wait to be written.", audit.waiting)
+    exporter = open_exporter(settings.otel, counts) if settings.otel.traces or settings.workers == 1 else None
+    tracer = Tracer(settings.otel.traces, exporter.add) if exporter is not None and settings.otel.traces else None
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
-        accounts=accounts, tally=tally, talkers=talkers, ban_hits=ban_hits,
+        accounts=accounts, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -90,6 +98,11 @@ def assemble(
     refusals = "Sessions not remembered because their client network had its share."
     counts.gauge("account_refusals", refusals, lambda: accounts.refusals)
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
+    counts.gauge(
+        "history_not_kept", "Requests of the last hour that found no place in what previews of restrictions look at.",
+        lambda: guard.restrictions.recent.not_kept(CLOCK()),
+    )  # fmt: skip
+    counts.tarpit_seconds, counts.upstream_states = front.tarpit_seconds, front.upstreams
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
-    return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front)
+    return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front, exporter)

@@ -22,6 +22,14 @@ def worst_store(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return min(down or known, key=lambda state: float(state["since"]), default={})
 
 
+def worst_audit(states: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Of several workers: records that wait and were lost are added up; the trouble is that of the first that has one."""
+    known = [*states]
+    trouble = next((state["trouble"] for state in known if "trouble" in state), "")
+    summed = {name: sum(state[name] for state in known) for name in ("waiting", "lost")}
+    return {**summed, **({"trouble": trouble} if trouble else {})}
+
+
 def worst_upstreams(workers: Iterable[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Of several workers: each address once, down if it is for one, since the first noticed; requests hurt are added up."""
     found: dict[tuple[str, str], dict[str, Any]] = {}

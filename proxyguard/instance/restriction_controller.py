@@ -24,7 +24,8 @@ from proxyguard.restrictions.alarms import Meter, Signals, Totals
 from proxyguard.restrictions.monitor import Ended, GivenRestriction, Look, Monitor, Overrides, Standing, Started, identity
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import CollectedOverrides, SharedOverrides
-from proxyguard.telemetry.metrics import SECONDS_BOUNDS, Metrics
+from proxyguard.telemetry.metric_families import SECONDS_BOUNDS
+from proxyguard.telemetry.metrics import Metrics
 
 TICK_SECONDS: Final = 1.0
 

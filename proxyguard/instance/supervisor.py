@@ -16,11 +16,12 @@ from typing import Any, Final
 from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.settings import Settings
+from proxyguard.instance.collector import OTEL_FAMILIES, open_exporter, send_metrics
 from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
-from proxyguard.instance.neighbours import missing, worst_store, worst_upstreams
+from proxyguard.instance.neighbours import missing, worst_audit, worst_store, worst_upstreams
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.settings_reloader import ReadSettings
@@ -28,7 +29,9 @@ from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import MemoryBackend, open_backend
 from proxyguard.limits.stores.shared_server import SharedStoreServer
-from proxyguard.telemetry.metrics import Metrics, exposition, merge
+from proxyguard.telemetry.latencies import quantiles
+from proxyguard.telemetry.metric_families import Family, exposition, merge
+from proxyguard.telemetry.metrics import Metrics
 
 INSTANCE_FAMILIES: Final = (
     "rules", "reloads_total", "rollbacks_total", "restriction_changes_total", "policy_info", "policy_timestamp_seconds",
@@ -54,6 +57,8 @@ class Supervisor:
         self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy, read)
         self._control = ControlServer(self, settings.admin, control_path(settings), settings.admin_hosts)
         self._controller.on_settings = lambda found: self._control.configure(found.admin_hosts)
+        self._exporter = open_exporter(settings.otel, self._counts)
+        self._sending: asyncio.Task[None] | None = None
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
 
     @property
@@ -82,6 +87,8 @@ class Supervisor:
             self._control.start()
             await self._controller.prepare()
             await self._pool.start()
+            if self._exporter is not None:
+                self._sending = asyncio.create_task(send_metrics(self._settings.otel, self._exporter, self._families))
         except BaseException:
             await self._close()
             raise
@@ -103,18 +110,25 @@ class Supervisor:
         await self.hurry()
 
     async def _close(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
         await self._pool.stop()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
         self._control.stop()
         if self._store_server is not None:
             await self._store_server.stop()
         await self._books.stop()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
-    async def metrics(self) -> bytes:
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        return exposition(await self._families(), self._pool.exemplars(), accept)
+
+    async def _families(self) -> list[Family]:
         own = [family for family in self._counts.snapshot() if family[0] in self._own]
         await self._pool.snapshots()
-        counted = [family for family in self._pool.families() if family[0] not in self._own]
-        return exposition(merge([counted, own]))
+        counted = [family for family in self._pool.families() if family[0] not in self._own - OTEL_FAMILIES]
+        return merge([counted, own])
 
     async def missing(self) -> list[str]:
         """What of `ready_when` is not well; nothing is asked when it is empty."""
@@ -122,7 +136,8 @@ class Supervisor:
         return missing(wanted, await self.status()) if wanted else []
 
     async def status(self) -> dict[str, Any]:
-        workers = [answer["status"] for answer in await self._pool.snapshots()]
+        answers = await self._pool.snapshots()
+        workers = [answer["status"] for answer in answers]
         return {
             "version": __version__,
             "build": BUILD_KIND,
@@ -145,6 +160,8 @@ class Supervisor:
             "connections": sum(worker["connections"] for worker in workers),
             "requests": sum(worker["requests"] for worker in workers),
             "tarpits": sum(worker["tarpits"] for worker in workers),
+            "latencies": quantiles(answer["latencies"] for answer in answers),
+            "audit": worst_audit(worker["audit"] for worker in workers),
             "internal_errors": _summed(worker["internal_errors"] for worker in workers),
         }
 

@@ -22,6 +22,7 @@ from proxyguard.core.settings import Listen, Settings
 from proxyguard.core.units import format_time
 from proxyguard.instance.assembly import assemble
 from proxyguard.instance.background import working_thread, yield_control
+from proxyguard.instance.collector import send_metrics
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
@@ -35,7 +36,9 @@ from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import on_from
 from proxyguard.restrictions.preview import allowance_from
-from proxyguard.telemetry.metrics import exposition
+from proxyguard.telemetry.latencies import quantiles
+from proxyguard.telemetry.metric_families import Family, exposition
+from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import TallyWindow
 
 logger = logging.getLogger(__name__)
@@ -71,10 +74,11 @@ class Worker:
         self._hurried = asyncio.Event()
         self._listening = False
         self._watching_clock: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
-        self.counts, self._tally, self._talkers, self._ban_hits, self._audit, self.guard, self._accept_filter, self._front = (
-            assemble(settings, loaded.policy, secret, store, sockets)
-        )
+        parts = assemble(settings, loaded.policy, secret, store, sockets)
+        self.counts, self._tally, self._talkers, self._ban_hits, self._audit, *_ = parts
+        self.guard, self._accept_filter, self._front, self._exporter = parts[5:]
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         self._control = ControlServer(self, admin, control, settings.admin_hosts)
         self._commands: dict[str, Command] = {
@@ -131,7 +135,9 @@ class Worker:
             self.counts.gauge(
                 "certificate_end_timestamp_seconds", about, lambda: min(self._front.certificate_ends(), default=0.0)
             )
-        self._watching_clock = asyncio.create_task(watch_clock())
+        self._watching_clock = asyncio.create_task(watch_clock(self.counts))
+        if self._exporter is not None and self.settings.workers == 1:  # of several workers the supervisor sends their sum
+            self._sending = asyncio.create_task(send_metrics(self.settings.otel, self._exporter, self._families))
         gc.collect()
         gc.freeze()
 
@@ -155,6 +161,13 @@ class Worker:
         if self._watching_clock is not None:
             self._watching_clock.cancel()
         self._audit.close()
+        if self._sending is not None:
+            self._sending.cancel()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
+
+    async def _families(self) -> list[Family]:
+        return self.counts.snapshot()
 
     async def install(self, parts: list[bytes]) -> None:
         """Compile a policy in a thread and put it in force in one step. Raises RulesRejected."""
@@ -192,8 +205,8 @@ class Worker:
         dismantle(replaced, yield_control)
         return ready
 
-    async def metrics(self) -> bytes:
-        return exposition(self.counts.snapshot())
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        return exposition(self.counts.snapshot(), self.counts.exemplars(), accept)
 
     async def missing(self) -> list[str]:
         """What of `ready_when` is not well; nothing is asked when it is empty."""
@@ -220,6 +233,8 @@ class Worker:
             "connections": self.counts.connections,
             "requests": self.counts.requests,
             "tarpits": self.counts.tarpits,
+            "latencies": quantiles([self.counts.latencies(CLOCK())]),
+            "audit": self._audit.state(),
             "internal_errors": dict(self.counts.internal_errors),
             **self._report(),
         }
@@ -307,13 +322,20 @@ class Worker:
         return {}
 
     async def _snapshot(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"families": self.counts.snapshot(), "status": await self.status()}
+        counts = self.counts
+        return {
+            "families": counts.snapshot(),
+            "exemplars": counts.exemplars(),
+            "latencies": counts.latencies(CLOCK()),
+            "status": await self.status(),
+        }
 
 
-async def watch_clock() -> None:
-    """Let the calendar follow the clock on the wall, until cancelled."""
+async def watch_clock(counts: Metrics) -> None:
+    """Let the calendar follow the clock on the wall, and have the last minutes' times at hand, until cancelled."""
     while True:
         CLOCK.look()
+        counts.look(CLOCK())
         await asyncio.sleep(LOOK_SECONDS)
 
 

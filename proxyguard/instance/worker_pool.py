@@ -28,7 +28,8 @@ from proxyguard.instance.shared_port import Sockets, bind, distinct
 from proxyguard.instance.worker_main import Assignment
 from proxyguard.instance.worker_process import WorkerProcess
 from proxyguard.limits.clock import CLOCK
-from proxyguard.telemetry.metrics import Family, Metrics, merge
+from proxyguard.telemetry.metric_families import Exemplar, Family, counters, merge, newest
+from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import TallyWindow
 
 READY_SECONDS: Final = 60.0
@@ -168,8 +169,12 @@ class WorkerPool:
         Prometheus would read a fall as a restart, and show a spike.
         """
         running = [process.families for process in self._running()]
-        ended = [_counters(process.families) for process in self._processes.values() if not process.is_running]
+        ended = [counters(process.families) for process in self._processes.values() if not process.is_running]
         return merge([*running, *ended, self._retired])
+
+    def exemplars(self) -> list[Exemplar]:
+        """The last exemplar of each sample, as of the last answers of all workers."""
+        return newest(exemplar for process in self._running() for exemplar in process.exemplars)
 
     async def window(self, *, enforced_only: bool) -> TallyWindow:
         """The clients that shadow rules would have stopped, and those that enforced rules stopped."""
@@ -250,7 +255,7 @@ class WorkerPool:
 
     def _fill(self, slot: int, process: WorkerProcess) -> None:
         if slot in self._processes:
-            self._retired = merge([self._retired, _counters(self._processes[slot].families)])
+            self._retired = merge([self._retired, counters(self._processes[slot].families)])
         self._processes[slot] = process
 
     async def _keep_running(self, slot: int) -> None:
@@ -313,10 +318,6 @@ class WorkerPool:
         for process in lost:
             logger.error("worker %d did not take the new rules and is replaced", process.pid)
             process.terminate()
-
-
-def _counters(metrics: list[Family]) -> list[Family]:
-    return [family for family in metrics if family[1] != "gauge"]
 
 
 def _answered(answers: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:

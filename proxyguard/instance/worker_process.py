@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from proxyguard.instance.control.client import TIMEOUT_SECONDS, ControlError, send_command
-from proxyguard.telemetry.metrics import Family
+from proxyguard.telemetry.metric_families import Exemplar, Family
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ class WorkerProcess:
         threading.Thread(target=self._wait, args=(asyncio.get_running_loop(),), daemon=True).start()
         self.families: list[Family] = []
         """The metrics in its last snapshot."""
+        self.exemplars: list[Exemplar] = []
+        """The exemplars in it."""
 
     @property
     def pid(self) -> int:
@@ -103,6 +105,7 @@ class WorkerProcess:
         answer = await self.try_command("snapshot", seconds=seconds)
         if answer is not None:
             self.families = families(answer)
+            self.exemplars = msgspec.convert(answer["exemplars"], list[Exemplar])
         return answer
 
 

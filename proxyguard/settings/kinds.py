@@ -120,6 +120,16 @@ def _secret(node: Node, subject: str) -> str:
     return node.text
 
 
+def _collector(node: Node, subject: str) -> str:
+    """Where a collector is; a password in it is not taken, and never repeated."""
+    hint = "http://127.0.0.1:4318, without /v1/traces; headers, such as a token, come from OTEL_EXPORTER_OTLP_HEADERS"
+    written = read_text(node, subject, 1024)
+    match = re.fullmatch(r"https?://([^/\s?#@]+)(/[!-~]*)?", written, re.ASCII)
+    if match is None or "?" in written or "#" in written:
+        raise Fault(f"{subject} is no http:// or https:// address of a collector", hint)
+    return written
+
+
 def _store_url(node: Node, subject: str) -> str:
     """A Valkey or Redis URL; a password in it is never repeated in a message."""
     if not isinstance(node, Scalar):
@@ -248,6 +258,7 @@ FILE: Final = Kind(_file_path, "path", _TEXT)
 AUDIT_PATH: Final = Kind(_audit_path, "path or -", _TEXT)
 FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
+COLLECTOR: Final = Kind(plain(_collector), "URL", {"type": "string", "pattern": "^https?://"})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": r"^((redis|valkey)s?(\+sentinel)?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
 NEIGHBOURS: Final = Kind(_neighbours, "list of upstream, store", one_or_more({"enum": list(Neighbour)}))

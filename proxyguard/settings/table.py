@@ -17,6 +17,7 @@ from proxyguard.settings.kinds import (
     ADMIN_HOSTS,
     AUDIT_PATH,
     CLAIMS,
+    COLLECTOR,
     EXCEPTED,
     FILE,
     FILE_OF_SECRET,
@@ -113,6 +114,7 @@ GROUPS: Final = {
     "store": "Where counts and bans are kept.",
     "audit": "The audit log.",
     "recycle": "When one worker of several is replaced.",
+    "otel": "Traces and metrics for a collector of OpenTelemetry.",
     "restrictions": "Restrictions started and ended by command.",
 }
 """What settings stand below, and what they have in common."""
@@ -297,6 +299,11 @@ SETTINGS: Final = (
         "A worker of several is replaced at this age."),
     Setting("recycle.memory", "recycle.memory_bytes", size(64 * 1024 * 1024, 1024 * GIB, "never"),
         "A worker of several is replaced when it holds this much memory."),
+    Setting("otel.endpoint", "otel.endpoint", COLLECTOR,
+        "A collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`; see [OpenTelemetry](metrics.md#opentelemetry). "
+        "Default: nothing is sent."),
+    Setting("otel.traces", "otel.traces", SHARE, "The share of requests that a span is made of. 0.01 is one of a hundred."),
+    Setting("otel.metrics_every", "otel.metrics_seconds", duration(1, 3600, "never"), "Between two times that metrics are sent."),
     Setting("http2", "http2", TRUTH, "Whether HTTP/2 is offered over TLS."),
     Setting("drain_timeout", "drain_seconds", duration(0, 3600), "How long requests may finish after SIGTERM."),
     Setting("restrictions.file", "restrictions_file", PATH,

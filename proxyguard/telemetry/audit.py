@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -128,6 +128,11 @@ class AuditLog:
     def waiting(self) -> int:
         """How many records wait to be written."""
         return len(self._waiting) + len(self._taken)
+
+    def state(self) -> dict[str, Any]:
+        """How many records wait to be written and were lost, and why they cannot be written; no `trouble`: they are."""
+        trouble = next(iter(self._faults.copy().values()), "")
+        return {"waiting": self.waiting(), "lost": self._lost, **({"trouble": trouble} if trouble else {})}
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what waits, for at most so long, and stop. What cannot be written at the first try is dropped."""

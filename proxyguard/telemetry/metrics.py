@@ -1,8 +1,8 @@
-"""Counters of one process, cheap to increment and bounded in number, and their Prometheus exposition.
+"""Counters of one process, cheap to increment and bounded in number.
 
-Counting is adding to plain numbers, so that it costs a request next to nothing; prometheus-client writes the exposition. A
-snapshot is plain data, so that the numbers of several workers can be added up. Label values come from rule files and fixed
-token sets, never from a client; past MAX_SERIES a rule's decisions are counted under `other`.
+Counting is adding to plain numbers, so that it costs a request next to nothing. A snapshot is plain data, so that the numbers of
+several workers can be added up and written as Prometheus reads them (`metric_families`). Label values come from rule files and
+fixed token sets, never from a client; past MAX_SERIES a rule's decisions are counted under `other`.
 """
 
 from __future__ import annotations
@@ -10,37 +10,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from operator import add
-from typing import Final
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from proxyguard.telemetry.latencies import RecentCounts
+from proxyguard.telemetry.metric_families import SECONDS_BOUNDS, Exemplar, Family, Sample, kind_of_gauge
 
 MAX_SERIES: Final = 5000
 """Distinct (rule, action, mode) combinations that are exported."""
 
-SECONDS_BOUNDS: Final[tuple[float, ...]] = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
-
-MERGED: Final[dict[str, Callable[[float, float], float]]] = {
-    "certificate_end_timestamp_seconds": min,
-    "one_client_suspected": max,
-    "store_bans": max,
-    "store_changed_timestamp_seconds": max,
-    "store_outages": max,
-    "store_up": min,
-    "upstreams_out": max,
-}
-"""How the values of several workers become one, for families that each of them has as a whole: what is not here is added up.
-
-Of a state the worst counts: a store is up when it is for all."""
-
-type Labels = tuple[tuple[str, str], ...]
-type Sample = tuple[str, Labels, float]
-type Family = tuple[str, str, str, list[Sample]]
-"""Name, Prometheus type, help text, samples (name suffix, labels, value)."""
+TIMED: Final = ("check_seconds", "request_seconds", "upstream_seconds", "upstream_head_seconds")
+"""The histograms, which `status` has quantiles of."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +35,17 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
+        self.counts[self.bucket(seconds)] += 1
+        self.total += seconds
+
+    def bucket(self, seconds: float) -> int:
+        """Which of `counts` has it."""
         at = 0
         for bound in self._bounds:  # most lie among the first, and compiled this is a tenth of a bisection
             if seconds <= bound:
                 break
             at += 1
-        self.counts[at] += 1
-        self.total += seconds
+        return at
 
     def samples(self) -> list[Sample]:
         samples: list[Sample] = []
@@ -119,6 +102,9 @@ class Metrics:
         self.connections_opened = 0
         self.refused_connections: Callable[[], int] = lambda: 0
         self.tarpits = 0
+        self.tarpit_seconds: Callable[[], float] = lambda: 0.0
+        self.upstream_states: Callable[[], list[dict[str, Any]]] = list
+        self.refusals: Counter[str] = Counter()
         self.bounds: Counter[str] = Counter()
         self.bad_requests: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -131,6 +117,8 @@ class Metrics:
         """Digest of the rules in force, and when they were put in force (Unix seconds)."""
         self.rules: Counter[str] = Counter()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._exemplars: dict[tuple[str, str, str], tuple[str, float, float]] = {}
+        self.recent = RecentCounts(TIMED)
 
     def decided(self, rule: str, action: str, mode: str) -> None:
         """Count one decision, or what a shadow rule would have done (mode `shadow`)."""
@@ -138,6 +126,45 @@ class Metrics:
         if key not in self.decisions and len(self.decisions) >= MAX_SERIES:
             key = ("other", action, mode)
         self.decisions[key] += 1
+
+    def refused(self, fault: str, status: int) -> None:
+        """Count an answer of the front's own, which no check stands behind."""
+        self.refusals[fault] += 1
+        self.responses[status] += 1
+
+    def recorded(self, rule: str, action: str, reference: str, seconds: float, time: float, *, forwarded: bool) -> None:
+        """Keep the reference of a request that is in the audit log as the exemplar of what it was counted in.
+
+        `seconds` is what the exchange took, of a refusal what the check did; `time` is Unix seconds.
+        """
+        if (rule, action, "enforce") in self.decisions:  # else it counted under `other`
+            self._exemplars[rule, action, ""] = (reference, 1.0, time)
+        histogram, name = (self.request_seconds, "request_seconds") if forwarded else (self.check_seconds, "check_seconds")
+        self._exemplars[name, "", str(histogram.bucket(seconds))] = (reference, seconds, time)
+
+    def exemplars(self) -> list[Exemplar]:
+        """The last recorded request of each rule's action and of each bucket; as many as series at most."""
+        bounds = (*map(str, SECONDS_BOUNDS), "+Inf")
+        found: list[Exemplar] = []
+        for (name, action, bucket), (reference, value, time) in self._exemplars.items():
+            if bucket:
+                found.append((name, "_bucket", (("le", bounds[int(bucket)]),), reference, value, time))
+            else:
+                labels = (("rule", name), ("action", action), ("mode", "enforce"))
+                found.append(("decisions_total", "", labels, reference, value, time))
+        return found
+
+    def look(self, now: float) -> None:
+        """Take note of how far the histograms are; called now and then, so that there are quantiles of the last minutes."""
+        self.recent.look(now, self._bucket_counts())
+
+    def latencies(self, now: float) -> dict[str, list[int]]:
+        """What each histogram counted within the last minutes, by bucket: for `latencies.quantiles`."""
+        return self.recent.within(now, self._bucket_counts())
+
+    def _bucket_counts(self) -> dict[str, list[int]]:
+        histograms = (self.check_seconds, self.request_seconds, self.upstream_seconds, self.upstream_head_seconds)
+        return {name: histogram.counts for name, histogram in zip(TIMED, histograms, strict=True)}
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Export a number that is read at each scrape. `name` is without the prefix."""
@@ -203,8 +230,10 @@ class Metrics:
             ("refused_connections_total", "counter", "Client connections closed before they could ask for anything.",
              [("", (("reason", "banned"),), self.refused_connections())]),
             _single("tarpits", "gauge", "Clients held in tarpits.", self.tarpits),
+            _single("tarpit_seconds_total", "counter", "Seconds that clients have been held in tarpits.", self.tarpit_seconds()),
             _labelled("bounds_exceeded_total", "Bounds exceeded, by bound.", "bound", self.bounds),
             _labelled("bad_requests_total", "Requests refused as malformed.", "reason", self.bad_requests),
+            _labelled("refusals_total", "Answers of our own that no check stands behind, by fault.", "fault", self.refusals),
             _labelled("faults_total", "Exchanges that ended badly, by fault.", "fault", self.faults),
             _labelled("internal_errors_total", "Faults of ours, by place.", "where", self.internal_errors),
             _single("audit_dropped_total", "counter", "Audit records lost.", self.audit_dropped),
@@ -216,8 +245,9 @@ class Metrics:
             _single("policy_timestamp_seconds", "gauge", "When the rules in force were put in force, Unix seconds.",
                     self.policy[1]),
             ("rules", "gauge", "Rules in force, by mode.", [("", (("mode", k),), v) for k, v in self.rules.items()]),
+            _upstream_up(self.upstream_states()),
         ]  # fmt: skip
-        families += [_single(name, "gauge", text, read()) for name, (text, read) in self.gauges.items()]
+        families += [_single(name, kind_of_gauge(name), text, read()) for name, (text, read) in self.gauges.items()]
         return families
 
 
@@ -233,38 +263,11 @@ def _labelled(name: str, text: str, label: str, counts: Mapping[str, int] | Mapp
     return name, "counter", text, [("", ((label, str(key)),), value) for key, value in counts.items()]
 
 
-def merge(snapshots: Iterable[list[Family]]) -> list[Family]:
-    """Add up the snapshots of several workers, sample by sample; of states and times, see MERGED."""
-    families: dict[str, tuple[str, str, dict[tuple[str, Labels], float]]] = {}
-    for snapshot in snapshots:
-        for name, kind, text, samples in snapshot:
-            merged = families.setdefault(name, (kind, text, {}))[2]
-            join: Callable[[float, float], float] = MERGED.get(name, add)
-            for suffix, labels, value in samples:
-                key = (suffix, tuple((label, content) for label, content in labels))
-                known = merged.get(key)
-                merged[key] = value if known is None else join(known, value)
-    return [
-        (name, kind, text, [(suffix, labels, value) for (suffix, labels), value in samples.items()])
-        for name, (kind, text, samples) in families.items()
-    ]
-
-
-def exposition(families: Iterable[Family]) -> bytes:
-    """The Prometheus text format, every name prefixed with `proxyguard_`."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families))
-    return generate_latest(registry)
-
-
-class _Families(Collector):
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        for name, kind, text, samples in self._families:
-            full = f"proxyguard_{name}"
-            metric = Metric(full.removesuffix("_total"), text, kind)
-            for suffix, labels, value in samples:
-                metric.add_sample(full + suffix, dict(labels), value)
-            yield metric
+def _upstream_up(states: list[dict[str, Any]]) -> Family:
+    """Of each upstream in the settings, by its name there: whether any of its addresses accepts connections."""
+    up: dict[str, float] = {}
+    for state in states:
+        name = str(state["upstream"])
+        up[name] = max(up.get(name, 0.0), 1.0 if state["state"] == "up" else 0.0)
+    text = "1 while any address of an upstream is up, in every process."
+    return "upstream_up", "gauge", text, [("", (("upstream", name),), value) for name, value in up.items()]

@@ -168,3 +168,20 @@ def test_over_tls_every_byte_is_sealed() -> None:
     transport, drip = rig.hold(encryptor=lambda data: b"<" + data + b">")
     rig.drip(drip)
     assert transport.written == b"<head;><012>"
+
+
+def test_the_seconds_that_clients_were_held_grow_while_they_are_and_stay_when_they_left() -> None:
+    rig = Rig()
+    assert rig.dripper.seconds() == 0.0
+    _, first = rig.hold()
+    rig.now = 10.0
+    _, second = rig.hold("m")
+    rig.now = 15.0
+    assert rig.dripper.seconds() == 20.0
+    first.connection_lost(None)
+    first.connection_lost(None)
+    rig.now = 17.0
+    assert rig.dripper.seconds() == 22.0
+    second.connection_lost(None)
+    rig.now = 99.0
+    assert rig.dripper.seconds() == 22.0

@@ -51,8 +51,8 @@ class Instance:
     async def missing(self) -> list[str]:
         return []
 
-    async def metrics(self) -> bytes:
-        return b""
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        return b"", accept
 
     async def status(self) -> dict[str, Any]:
         return {}

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
-from proxyguard.cli.control import format_value
+from proxyguard.cli.control import audit_lines, format_value, latency_lines
 from proxyguard.cli.shadow import some
 from proxyguard.instance.control.client import ControlError
 
@@ -231,3 +231,28 @@ def test_only_the_first_of_many_quiet_rules_are_named() -> None:
 def test_a_list_of_mappings_is_written_by_its_values() -> None:
     upstreams = [{"upstream": "http://127.0.0.1:9000", "address": "127.0.0.1", "state": "up"}]
     assert format_value(upstreams) == "http://127.0.0.1:9000 127.0.0.1 up"
+
+
+def test_status_tells_how_long_things_take() -> None:
+    latencies = {
+        "check_seconds": {"p50": 0.00004, "p95": 0.00009, "p99": 0.001},
+        "upstream_head_seconds": {"p50": 0.1, "p95": 1.25, "p99": 2.0},
+    }
+    assert latency_lines(latencies) == ["p95, last 5 min  check 0.09 ms, upstream head 1,250 ms"]
+    assert latency_lines({}) == []
+
+
+@pytest.mark.parametrize(
+    ("audit", "lines"),
+    [
+        ({}, []),
+        ({"waiting": 3, "lost": 0}, []),
+        ({"waiting": 3, "lost": 5}, ["audit log        written; 3 records wait, 5 were lost since the start"]),
+        (
+            {"waiting": 20_000, "lost": 5, "trouble": "No space left on device"},
+            ["audit log        NOT WRITTEN: No space left on device; 20,000 records wait, 5 were lost since the start"],
+        ),
+    ],
+)
+def test_status_tells_of_records_that_are_not_written(audit: dict[str, Any], lines: list[str]) -> None:
+    assert audit_lines(audit) == lines

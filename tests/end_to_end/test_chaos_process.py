@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -187,6 +188,10 @@ def test_a_full_disk_costs_no_request_and_no_half_record(folder: Path, rules: Pa
             for number in range(400):
                 assert refused(running, f"/{number}/{'y' * 300}") < ANSWER_SECONDS
             wait_until(lambda: "No space left" in running.said(), 5, "a line about it")
+            state = json.loads(running.admin("/status"))["audit"]
+            assert state["trouble"] == "No space left on device"
+            assert state["waiting"] > 0
+            assert re.search(r"^proxyguard_audit_waiting [1-9]", running.admin("/metrics"), re.MULTILINE)
             (disk / "filler").unlink()
             wait_until(lambda: audit.stat().st_size > 61_440, 10, "more records")
             assert running.end() == 0

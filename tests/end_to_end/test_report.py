@@ -175,6 +175,24 @@ def test_health(report: dict[str, Any], folder: Path) -> None:
     assert report["health"]["ready"] is True
     assert report["health"]["troubles"] == []
     assert {each["state"] for each in told(folder, "status")["upstreams"]} == {"up"}
+    status = told(folder, "status")
+    assert status["audit"] == {"waiting": 0, "lost": 0}
+    for name in ("check_seconds", "request_seconds", "upstream_head_seconds"):
+        times = status["latencies"][name]
+        assert 0 < times["p50"] <= times["p95"] <= times["p99"]
+    assert "p95, last 5 min" in tell(folder, "status").stdout
+
+
+@pytest.mark.parametrize("name", ["clients", "networks", "user_agents", "paths", "rules"])
+def test_top_has_every_list_with_every_column(guard: Proxyguard, folder: Path, name: str) -> None:
+    top = told(folder, "top", "--once", "--window", "hour")
+    assert top["requests_per_second"] > 0
+    assert 0 < top["refused_share"] < 1
+    assert top[name]
+    for row in top[name]:
+        assert set(row) >= {"name", "requests", "refused", "bytes"}
+        assert row["refused"] <= row["requests"] <= top["requests"]
+        assert name != "clients" or row["name"].startswith("c-")
 
 
 def test_what_to_do_next(guard: Proxyguard, report: dict[str, Any], folder: Path) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from proxyguard.instance.control import client as control
 from proxyguard.instance.control.socket_file import control_folder
-from proxyguard.telemetry.metrics import SECONDS_BOUNDS
+from proxyguard.telemetry.metric_families import SECONDS_BOUNDS
 from tests.contracts.servers import command, valkey
 from tests.end_to_end.members import visit
 from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until

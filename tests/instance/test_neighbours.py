@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxyguard.core.settings import Neighbour
-from proxyguard.instance.neighbours import missing, store_state, worst_store, worst_upstreams
+from proxyguard.instance.neighbours import missing, store_state, worst_audit, worst_store, worst_upstreams
 from proxyguard.telemetry.metrics import Metrics
 
 
@@ -29,6 +29,17 @@ def test_the_store_is_down_if_it_is_for_one_worker() -> None:
     assert worst_store([well, ill, {"up": False, "since": 8.0}]) == {"up": False, "since": 8.0}
     assert worst_store([well]) == well
     assert worst_store([{}, {}]) == worst_store([]) == {}
+
+
+def test_records_of_all_workers_are_added_up_and_the_first_trouble_is_told() -> None:
+    well, full = {"waiting": 1, "lost": 0}, {"waiting": 300, "lost": 20, "trouble": "No space left on device"}
+    assert worst_audit([well, well]) == {"waiting": 2, "lost": 0}
+    assert worst_audit([well, full, {**well, "trouble": "another"}]) == {
+        "waiting": 302,
+        "lost": 20,
+        "trouble": "No space left on device",
+    }
+    assert worst_audit([]) == {"waiting": 0, "lost": 0}
 
 
 def test_the_state_of_the_store_is_read_from_its_gauges() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from proxyguard.core.settings import Settings
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.instance.worker_process import families
-from proxyguard.telemetry.metrics import Family, Metrics, exposition, merge
+from proxyguard.telemetry.metric_families import Family, exposition, merge
+from proxyguard.telemetry.metrics import Metrics
 
 
 def test_metrics_that_crossed_a_socket_are_added_up_like_those_of_this_process() -> None:

@@ -192,7 +192,7 @@ class Exchange(WaitingBodies):
         services = self._services
         upstream = self.upstream
         upstream.server = server
-        head = services.upstream_head(self._head, self.request, self._route, self._link, self._hidden)
+        head = services.upstream_head(self._head, self.request, self._route, self._link, self._forwarding)
         if not head:
             services.events.bound_exceeded("loop")
             self.fail(508, "loop", now)

@@ -195,6 +195,10 @@ class Front:
         """Each address of the upstreams, and whether it is up (see UpstreamPool.states)."""
         return [] if self._runtime is None else self._runtime.pool.states()
 
+    def tarpit_seconds(self) -> float:
+        """How long clients have been held in tarpits so far."""
+        return 0.0 if self._runtime is None else self._runtime.services.dripper.seconds()
+
     def stat(self, name: str) -> int:
         """One of the numbers of `stats`; 0 before the start."""
         return self.stats().get(name, 0)

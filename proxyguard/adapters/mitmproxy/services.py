@@ -20,13 +20,14 @@ from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, Site
-from proxyguard.guard.interfaces import Checker, FrontEvents
+from proxyguard.guard.interfaces import Checker, Forwarding, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import BodyKind, RequestHead
 from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.http.responses import Pages
 from proxyguard.policy.sites import HostTable
+from proxyguard.telemetry.otel.trace_context import TRACE_FIELDS, TraceContext
 
 HOP_FIELD: Final = b"X-Proxyguard-Hop"
 """Each instance that forwards a request adds one, with a mark that only it can know. Passed on as it comes: it says nothing."""
@@ -172,12 +173,19 @@ class FrontServices:
             self._date = formatdate(time(), usegmt=True).encode("ascii")
         return self._date
 
-    def upstream_head(self, head: RequestHead, request: Request, route: Route, link: ClientState, hide: bytes = b"") -> bytes:
+    def upstream_head(
+        self, head: RequestHead, request: Request, route: Route, link: ClientState, forwarding: Forwarding | None = None
+    ) -> bytes:
         """The request head as the upstream gets it: the client's, without what it may not say, with what we say.
 
         Empty when the request has passed this instance before: whatever upstream it goes to leads back here.
         """
-        plain = is_plain(head)
+        hide: bytes = b""
+        trace: TraceContext | None = None
+        if forwarding is not None:
+            hide = forwarding.hide
+            trace = forwarding.trace
+        plain = trace is None and is_plain(head)
         kept = link.kept_fields
         hop = self.hop
         if kept is not None and plain and kept.fit(head, request, route, hide):
@@ -189,6 +197,8 @@ class FrontServices:
             drop = drop - METHOD_HEADERS
         if hide:
             drop, keep = drop | {hide}, keep - {hide}
+        if trace is not None:
+            drop, keep, add = drop | TRACE_FIELDS, keep - TRACE_FIELDS, (*add, *trace.fields)
         if hop:
             add = (*add, (HOP_FIELD, hop))
         text = serialise.request_fields(head, add=add, drop=drop, keep=keep, authority=authority)

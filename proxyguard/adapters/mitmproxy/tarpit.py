@@ -38,7 +38,7 @@ class TarpitConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_bytes_left", "_discarded", "_drip_bytes", "_drip_seconds", "_dripper", "_encryptor", "_network", "_offset",
-        "_on_gone", "_transport", "_until", "deadline", "placed_at",
+        "_on_gone", "_transport", "_until", "deadline", "placed_at", "since",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class TarpitConnection(asyncio.BufferedProtocol):
         self._network = network
         self._encryptor = encryptor
         self._on_gone = on_gone
+        self.since = now
         self._until = now + min(tarpit.hold_seconds, dripper.budget.hold_seconds)
         self._bytes_left = dripper.budget.bytes_per_connection
         self._drip_bytes = max(1, tarpit.drip_bytes)
@@ -118,9 +119,15 @@ class Dripper:
         self._on_count = on_count
         self._held: set[TarpitConnection] = set()
         self._per_network = Shares()
+        self._seconds = 0.0
+        self._began = 0.0
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def seconds(self) -> float:
+        """How long clients have been held in all, those included that are held now; it never falls."""
+        return self._seconds + len(self._held) * self._clock() - self._began
 
     def has_room(self, network: str) -> bool:
         """Whether one more client of this network may be held."""
@@ -142,6 +149,7 @@ class Dripper:
         transport.resume_reading()
         transport.write(head if encryptor is None else encryptor(head))
         self._held.add(drip)
+        self._began += drip.since
         self._per_network.add(network)
         self._wheel.watch(drip)
         self._on_count(len(self._held))
@@ -152,6 +160,8 @@ class Dripper:
         if drip not in self._held:
             return
         self._held.remove(drip)
+        self._seconds += self._clock() - drip.since
+        self._began = self._began - drip.since if self._held else 0.0
         self._per_network.take(drip.network)
         self._on_count(len(self._held))
 

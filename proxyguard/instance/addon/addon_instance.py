@@ -65,7 +65,7 @@ class AddonInstance:
         """Compile the rules and open the audit log. Raises RulesRejected and OSError."""
         self._settings = settings
         self._secret = settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
-        counts = Metrics()
+        counts = self._counts = Metrics()
         policies = compile_sites(loaded.policy, settings, self._secret)
         self._audit: AuditLog | None = None
         if settings.audit.path != STANDARD_OUTPUT:
@@ -86,7 +86,9 @@ class AddonInstance:
 
     def start(self) -> None:
         """Begin to watch the rule files and to keep the store."""
-        self._tasks = [asyncio.create_task(each) for each in (self._backend.start(), self._reloader.watch(), watch_clock())]
+        self._tasks = [
+            asyncio.create_task(each) for each in (self._backend.start(), self._reloader.watch(), watch_clock(self._counts))
+        ]
 
     async def stop(self) -> None:
         """Let everybody go, write what is not written yet."""

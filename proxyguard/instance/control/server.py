@@ -1,8 +1,8 @@
 """Serves a running instance on a TCP port that only reads, and on a Unix socket of mode 0600 that also takes commands.
 
 TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining, neighbours well if asked for), `/metrics`
-(Prometheus text), `/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows nothing of what a
-command does.
+(Prometheus text or OpenMetrics), `/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows
+nothing of what a command does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Instance(Protocol):
     @property
     def commands(self) -> Mapping[str, Command]: ...
     async def missing(self) -> list[str]: ...
-    async def metrics(self) -> bytes: ...
+    async def metrics(self, accept: str) -> tuple[bytes, str]: ...
     async def status(self) -> dict[str, Any]: ...
 
 
@@ -222,8 +222,10 @@ class _Ready(_Page):
 
 class _MetricsPage(_Page):
     async def get(self) -> None:
-        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.finish(await self.instance.metrics())
+        content, content_type = await self.instance.metrics(self.request.headers.get("Accept", ""))
+        self.set_header("Content-Type", content_type)
+        self.set_header("Vary", "Accept")
+        self.finish(content)
 
 
 class _Status(_Page):

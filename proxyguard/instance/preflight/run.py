@@ -11,12 +11,21 @@ from proxyguard.core.settings import Settings
 from proxyguard.instance.preflight.addresses import listeners, loops, trusted
 from proxyguard.instance.preflight.certificates import certificates
 from proxyguard.instance.preflight.concern import Concern, Weight
+from proxyguard.instance.preflight.extras import extras
 from proxyguard.instance.preflight.files import files
 from proxyguard.instance.preflight.online import online
 from proxyguard.instance.preflight.paths import paths
 from proxyguard.settings.given import SettingsAsGiven
 
-CHECKS: Final[tuple[Callable[[Settings], Iterator[Concern]], ...]] = (listeners, loops, trusted, certificates, paths, files)
+CHECKS: Final[tuple[Callable[[Settings], Iterator[Concern]], ...]] = (
+    listeners,
+    loops,
+    trusted,
+    certificates,
+    paths,
+    files,
+    extras,
+)
 
 SAID_BY_FRONT: Final = (files,)
 """What an instance finds out for itself when it starts, and says in its log."""

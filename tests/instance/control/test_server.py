@@ -15,6 +15,8 @@ import pytest
 from proxyguard.core.settings import Listen
 from proxyguard.instance.control.client import ControlError, send_command
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
+from proxyguard.telemetry.metric_families import exposition
+from proxyguard.telemetry.metrics import Metrics
 
 
 class FakeInstance:
@@ -36,8 +38,10 @@ class FakeInstance:
     async def _refuse(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         raise CommandError("not today")
 
-    async def metrics(self) -> bytes:
-        return b"proxyguard_requests_total 1.0\n"
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        counts = Metrics()
+        counts.requests = 1
+        return exposition(counts.snapshot(), (), accept)
 
     async def status(self) -> dict[str, Any]:
         return {"ready": self.ready}
@@ -69,10 +73,13 @@ def serve(tmp_path: Path, instance: FakeInstance, *calls: Any) -> list[Any]:
 def test_the_port_reads_and_never_acts(tmp_path: Path) -> None:
     paths = ("/healthz", "/readyz", "/metrics", "/status", "/nothing")
     results = serve(tmp_path, FakeInstance(), *(lambda server, path=path: fetch(server.port, path) for path in paths))
+    (status, page), results[2] = results[2], (200, "")
+    assert status == 200
+    assert "\nproxyguard_requests_total 1.0\n" in page
     assert results == [
         (200, "ok\n"),
         (200, "ready\n"),
-        (200, "proxyguard_requests_total 1.0\n"),
+        (200, ""),
         (200, '{"ready": true}\n'),
         (404, '{"error": "Not Found", "status": 404}\n'),
     ]
