@@ -13,7 +13,9 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
+from proxyguard.guard.jars import Jars
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
@@ -61,6 +63,8 @@ def assemble(
     counts = Metrics()
     policies = compile_sites(policy, settings, secret)
     accounts = AccountCache(settings.counting.accounts)
+    jars = Jars(settings.jar, secret, settings.counting.prefixes, CLOCK.wall)
+    disclosure = Disclosure(settings.items, settings.workers)
     tally = Tally(secret, settings.counting.prefixes, CLOCK)
     talkers = Talkers(secret, settings.counting.prefixes, lambda: CLOCK.wall(CLOCK()))
     ban_hits = BanHits()
@@ -70,7 +74,7 @@ def assemble(
     counts.gauge("audit_waiting", "Audit records that wait to be written.", audit.waiting)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
-        accounts=accounts, tally=tally, talkers=talkers, ban_hits=ban_hits,
+        accounts=accounts, jars=jars, disclosure=disclosure, tally=tally, talkers=talkers, ban_hits=ban_hits,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -90,6 +94,12 @@ def assemble(
     refusals = "Sessions not remembered because their client network had its share."
     counts.gauge("account_refusals", refusals, lambda: accounts.refusals)
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
+    counts.gauge("jars_given", "Cookie jars given, or written anew with what was proven.", lambda: jars.given)
+    counts.gauge(
+        "jars_remembered", "Clients that were just sent for a jar, and fresh jars that just fetched an asset.", lambda: len(jars)
+    )
+    counts.gauge("items_disclosed", "Items that the site answered with 200.", lambda: disclosure.disclosed)
+    counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
     return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front)

@@ -17,6 +17,7 @@ from proxyguard.settings.kinds import (
     ADMIN_HOSTS,
     AUDIT_PATH,
     CLAIMS,
+    COOKIE_NAME,
     EXCEPTED,
     FILE,
     FILE_OF_SECRET,
@@ -101,6 +102,8 @@ class Setting:
 
 
 GROUPS: Final = {
+    "jar": "The cookie by which a browser is known to keep cookies; rules give it.",
+    "items": "When an item of a site counts as rarely read.",
     "certificate": "What HTTPS is served with. Not with `sites`.",
     "upstream_tls": "How the certificate of an HTTPS upstream is verified. Not with `sites`.",
     "trust": "Who may say who the client is.",
@@ -286,6 +289,12 @@ SETTINGS: Final = (
         "While it does not answer: count in this process, count nothing, or refuse what a limit would count."),
     Setting("store.snapshot", "store.snapshot", PATH,
         "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts."),
+    Setting("jar.cookie", "jar.name", COOKIE_NAME, "The name of the cookie that the action `jar` gives."),
+    Setting("jar.keep", "jar.seconds", duration(DAY, 400 * DAY), "How long it is valid; who comes back later gets a new one."),
+    Setting("items.cold_below", "items.cold_below", whole(1, 10_000),
+        "An item that was read fewer times lately is cold. Several workers each see their share of the reads."),
+    Setting("items.half_life", "items.half_life_seconds", duration(3600, 60 * DAY),
+        "How long a read of an item counts in full; then half, a quarter, and after three times as long no more."),
     Setting("audit.path", "audit.path", AUDIT_PATH, "The audit log; `-` is standard output."),
     Setting("audit.passes", "audit.passes", SHARE,
         "The share of plain passes that is recorded; everything else always is, but for floods. 0.01 is one of a hundred.",
