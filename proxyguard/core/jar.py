@@ -37,7 +37,7 @@ class JarCookie:
     """The settings of the cookie by which a browser is known to keep cookies; rules give it."""
 
     name: str = "pg-jar"
-    seconds: float = 30 * 86_400.0
+    keep_seconds: float = 30 * 86_400.0
 
 
 class Jar:

@@ -72,7 +72,7 @@ class Jars:
 
     def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
         self._name = cookie.name.encode()
-        self._seconds = cookie.seconds
+        self._seconds = cookie.keep_seconds
         self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
         self._prefixes = prefixes
         self._wall = wall
