@@ -80,6 +80,9 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         FieldKind.TAG: lambda: tuple(tag.encode() for tag in sorted(tags)),
         FieldKind.SCORE: lambda: (),
         FieldKind.CLASS: lambda: (class_of(tags).encode(),),
+        "jar": lambda: request.jar.states,
+        "item": lambda: () if request.item is None else (request.item.family,),
+        "heat": lambda: () if request.item is None else (request.item.heat,),
         FieldKind.ACCOUNT: lambda: () if request.account is None else (request.account,),
     }
     return tuple(value[:8192] for value in lists[kind]())
@@ -195,6 +198,10 @@ def part_value(part: KeyPart, request: Request) -> Any:
             return only(cookie_values(request, name))
         case KeyKind.ACCOUNT:
             return request.account_key
+        case KeyKind.JAR:
+            return request.jar.name or request.client.client_key(PREFIXES)
+        case KeyKind.ITEM:
+            return None if request.item is None else request.item.number
 
 
 def only(values: tuple[bytes, ...]) -> Any:

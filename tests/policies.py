@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import Action, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
+from proxyguard.core.item import Item
+from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyPart, Limit, Missing
 from proxyguard.policy.fields.registry import key_kinds, named_values
@@ -94,6 +96,9 @@ single_fields = st.sampled_from(
         Field(FieldKind.USER_AGENT),
         Field(FieldKind.HEADER, "user-agent"),
         Field(FieldKind.ACCOUNT),
+        Field("jar"),
+        Field("item"),
+        Field("heat"),
     ]
 )
 tests_of_request = st.one_of(
@@ -191,6 +196,11 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy(tuple(rule_sets))
 
 
+JARS = [NO_JAR, ASKED_JAR, Jar("j1", (b"a",)), Jar("j2", (b"b",))]
+ITEMS = [None, Item(b"a", 1, b"b"), Item(b"b", 2, b"a")]
+"""With states and names that the atoms have, so that conditions meet them."""
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     names = st.sampled_from([b"X", b"x", b"Y", b"y", b"User-Agent", b"user-agent"])
@@ -214,4 +224,6 @@ def requests(draw: st.DrawFn) -> Request:
     )
     request.account = draw(st.one_of(st.none(), atoms))
     request.account_key = draw(st.sampled_from([None, "s1", "s2"]))
+    request.jar = draw(st.sampled_from(JARS))
+    request.item = draw(st.sampled_from(ITEMS))
     return request

@@ -96,12 +96,22 @@ class Tag:
     name: str
 
 
-Action = Allow | Pass | Reject | Tarpit | Delay | Drop | Ban | Score | Tag
+@dataclass(frozen=True, slots=True)
+class GiveJar(Tag):
+    """Give the client a cookie jar with the answer, or note that its jar fetched an asset, and go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Send a client that has no cookie jar to where it is, with one. Browsers follow without showing anything."""
+
+
+Action = Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Ban | Score | Tag | GiveJar
 Refusal = Reject | Tarpit | Drop
 
 ACTION_NAMES: Final[dict[type[Action], str]] = {
     Allow: "allow", Pass: "pass", Reject: "reject", Tarpit: "tarpit", Delay: "delay", Drop: "drop", Ban: "ban",
-    Score: "score", Tag: "tag",
+    Score: "score", Tag: "tag", GiveJar: "jar", Prove: "prove",
 }  # fmt: skip
 
 
@@ -176,7 +186,7 @@ class Decision:
     `rule` is the rule's name; `reason` its `why`, for the operator only.
     """
 
-    action: Allow | Pass | Reject | Tarpit | Delay | Drop
+    action: Allow | Pass | Prove | Reject | Tarpit | Delay | Drop
     rule: str = DEFAULT_RULE
     reason: str = ""
     score: float = 0.0

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.item import Item
+from proxyguard.core.jar import NO_JAR, Jar
 from proxyguard.core.reading import (
     LOOSE,
     LOOSE_FRONT,
@@ -65,8 +67,8 @@ class Request:
 
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
-        "client", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "method", "reading",
-        "scheme", "target",
+        "client", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item", "jar", "method",
+        "reading", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +103,10 @@ class Request:
         """The keyed hash of that session."""
         self.is_session_unclear = False
         """Whether sites may disagree which session the request belongs to; set by the guard with the account."""
+        self.jar: Jar = NO_JAR
+        """The firewall's own cookie; set by the guard before any rule is evaluated, where rules ask for it."""
+        self.item: Item | None = None
+        """The item that it asks for; set likewise."""
         self.facts: tuple[object, set[int]] | None = None
         """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
         self.reading: SiteReading = STRICT

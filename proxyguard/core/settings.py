@@ -12,6 +12,8 @@ from pathlib import Path
 
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
+from proxyguard.core.item import Items
+from proxyguard.core.jar import JarCookie
 from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
 
@@ -370,6 +372,8 @@ class Settings:
     buffer_budget: BufferBudget = field(default_factory=BufferBudget)
     tarpit: TarpitBudget = field(default_factory=TarpitBudget)
     counting: Counting = field(default_factory=Counting)
+    jar: JarCookie = field(default_factory=JarCookie)
+    items: Items = field(default_factory=Items)
     store: StoreChoice = field(default_factory=StoreChoice)
     audit: Audit = field(default_factory=Audit)
     workers: int = 1

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from sys import intern
 from typing import Final, NamedTuple
 
+from proxyguard.core.shares import Shares
+
 MAX_WORD_BYTES: Final = 64
 """The longest thing an upstream may say of an account; longer ones are cut."""
 
@@ -43,7 +45,7 @@ class AccountCache:
         self.refusals = 0
         """Sessions not remembered because their client network had its share."""
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._by_network: dict[str, int] = {}
+        self._by_network = Shares()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -72,21 +74,16 @@ class AccountCache:
         count = len(self._known)
         if known is not None:
             network = known.network
-        elif network and count * CROWDED_PART >= self.capacity and self._by_network.get(network, 0) >= self._share:
+        elif network and count * CROWDED_PART >= self.capacity and self._by_network.of(network) >= self._share:
             self.refusals += 1
             return
         if count >= self.capacity:
             self._forget(next(iter(self._known)))
             self.evictions += 1
         self._known[session] = _Known(until, intern(word[:MAX_WORD_BYTES]), network)
-        self._by_network[network] = self._by_network.get(network, 0) + 1
+        self._by_network.add(network)
 
     def _forget(self, session: str) -> None:
         known = self._known.pop(session, None)
-        if known is None:
-            return
-        left = self._by_network[known.network] - 1
-        if left:
-            self._by_network[known.network] = left
-        else:
-            del self._by_network[known.network]
+        if known is not None:
+            self._by_network.take(known.network)

@@ -11,25 +11,25 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, EndTime, Quota, Tarpit, recorded_only
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, EndTime, Prove, Tarpit, recorded_only
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
+from proxyguard.guard.jars import Jars
+from proxyguard.guard.preparing import Preparing
 from proxyguard.guard.records import decision_record, given_tags, refusal_record
 from proxyguard.http.http2.errors import REQUEST_FAULTS
-from proxyguard.http.ratelimit_fields import quota_fields
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.compile.conditions import class_of
-from proxyguard.policy.compile.keys import AMBIGUOUS
 from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match, owed
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.sites import Policies
@@ -46,7 +46,6 @@ from proxyguard.telemetry.talkers import Talkers
 if TYPE_CHECKING:
     from proxyguard.core.request import Request
     from proxyguard.limits.charge import Charge
-    from proxyguard.policy.compile.compile import Account, CompiledPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +74,8 @@ class Guard:
         failure_mode: FailureMode = FailureMode.OPEN,
         audit_passes: float = 0.0,
         accounts: AccountCache | None = None,
+        jars: Jars | None = None,
+        disclosure: Disclosure | None = None,
         tally: Tally | None = None,
         talkers: Talkers | None = None,
         ban_hits: BanHits | None = None,
@@ -89,7 +90,8 @@ class Guard:
         self._metrics = metrics
         self._audit = audit
         self.configure(failure_mode, audit_passes)
-        self._accounts = accounts or AccountCache(Counting().accounts)
+        accounts = accounts or AccountCache(Counting().accounts)
+        self._preparing = Preparing(accounts, jars, disclosure, lambda: self._policies, clock, tracer)
         self._tally = tally
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()
@@ -127,8 +129,8 @@ class Guard:
         try:
             now = self._clock()
             policy = self._policies.of(request.host)
-            if policy.account is not None:
-                self._recognise(policy.account, request, now)
+            if policy.prepares:
+                self._preparing.prepare(policy, request, now)
             found = match(policy, request, self._wall(now), self.restrictions.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
@@ -183,26 +185,6 @@ class Guard:
         counts = any(rule.enforced for rule, charge, _ in found.steps if charge is not None)
         return None if counts and decide(found, outcome).decision.forwards else outcome
 
-    def _recognise(self, account: Account, request: Request, now: float) -> None:
-        """Set the request's account, when the upstream has named that of its session."""
-        session = account.session(request)
-        if session is None:
-            return
-        if session == AMBIGUOUS:
-            request.is_session_unclear = True
-            return
-        name = self._accounts.find(site_session(request, session), now)
-        if name is not None:
-            request.account = name.encode()
-            request.account_key = session
-
-    def _learn_account(self, account: Account, request: Request, value: bytes) -> None:
-        session = account.session(request)
-        if session is not None and session != AMBIGUOUS:
-            name = value.decode("ascii", "ignore").strip()
-            network = self._policies.of(request.host).owner(request)[1]
-            self._accounts.learn(site_session(request, session), name, self._clock() + account.remember_seconds, network)
-
     def settle(self, ticket: Ticket, served: Served) -> None:
         """Count and record how an exchange ended; see `interfaces.Checker.settle`."""
         metrics = self._metrics
@@ -227,6 +209,9 @@ class Guard:
             response = (status, served.bytes_sent, served.upstream_seconds) if reached else NO_RESPONSE
             self._put_right(ticket.due, response, ticket.checked_at)
         decision = ticket.decision
+        item = ticket.request.item
+        if item is not None and self._preparing.disclosure is not None:
+            self._preparing.disclosure.settle(item, ticket, served, self._clock())
         if self._talkers is not None:
             refused = 0 if decision.forwards else 1
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule
@@ -289,7 +274,8 @@ class Guard:
         else:
             self._metrics.internal_error("check", error)
         # The account header is hidden, and its value learned, whatever failed.
-        forwarding = self._forwarding(self._policies.of(request.host), request, ())
+        policy = self._policies.of(request.host)
+        forwarding = self._preparing.forwarding(policy, request, self._failure, self._clock())
         decision = recorded_only(self._failure) if self._is_switched_off() else self._failure
         return self._record_decision(Ticket(request, decision, self.reference(), started, forwarding))
 
@@ -301,7 +287,12 @@ class Guard:
         policy, request = found.policy, found.request
         if self.restrictions.shadow_until and self._is_switched_off():
             decision = recorded_only(decision)
-        forwarding = self._forwarding(policy, request, decision.quotas) if decision.forwards else None
+        forwarding: Forwarding | None = None
+        if policy.gives_jars and isinstance(decision.action, Prove):
+            decision = self._preparing.proven(request, decision, self._clock())
+            forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
+        elif decision.forwards and (policy.prepares or decision.quotas or self._tracer is not None):
+            forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
         if decision.restriction or decision.quotas:
             ends = self._end_time(decision, found.now)
             if ends is not None:
@@ -317,17 +308,6 @@ class Guard:
                 later = ()
         ticket = _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
-
-    def _forwarding(self, policy: CompiledPolicy, request: Request, quotas: tuple[Quota, ...]) -> Forwarding | None:
-        """What the front does beside forwarding: hide and report the account header, add the announced limits."""
-        account = policy.account
-        trace = None if self._tracer is None else self._tracer.begin(request)
-        if account is None and not quotas and trace is None:
-            return None
-        fields = quota_fields(quotas) if quotas else ()
-        if account is None:
-            return Forwarding(add=fields, trace=trace)
-        return Forwarding(account.header, partial(self._learn_account, account, request), fields, trace)
 
     def _end_time(self, decision: Decision, now: float) -> EndTime | None:
         """When the restriction that decided ends, or the announced limit that decided lets the client on; `now` is the wall's."""
@@ -387,8 +367,3 @@ class Guard:
             self._metrics.recorded(
                 decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards
             )
-
-
-def site_session(request: Request, session: str) -> str:
-    """The key of a remembered account: what the upstream of one host says holds for no other host."""
-    return f"{session}@{request.host.decode('ascii', 'replace')}"

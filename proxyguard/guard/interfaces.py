@@ -25,6 +25,8 @@ class Forwarding(NamedTuple):
     """Called with the value of the hidden header of the final response, if it has one."""
     add: Headers = ()
     """Header fields to add to the final response."""
+    sets_cookie: bool = False
+    """Whether one of them is a Set-Cookie: it is left out of a response that shared caches may keep."""
     trace: TraceContext | None = None
     """Fields of the trace, which the site gets in place of those that the client sent; None: those pass."""
 

@@ -14,7 +14,7 @@ from html import escape
 from math import ceil
 from typing import Final, NamedTuple
 
-from proxyguard.core.decision import Decision, Reject, Tarpit
+from proxyguard.core.decision import Decision, Prove, Reject, Tarpit
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import RefusalPage
 from proxyguard.http.languages import Language, language, preferred
@@ -59,12 +59,14 @@ class Answer:
 
 def refusal_status(decision: Decision) -> int:
     """The status that the client reads: of a reject the rule's own, else 429 for a limit and 403 for anything else; of a tarpit
-    200, so that it waits for the rest; 0 of a drop, which sends nothing."""
+    200, so that it waits for the rest; 303 of a proof; 0 of a drop, which sends nothing."""
     match decision.action:
         case Reject(status=status):
             return status or (429 if decision.quota else 403)
         case Tarpit():
             return 200
+        case Prove():
+            return 303
         case _:
             return 0
 
@@ -75,6 +77,13 @@ def to_https(method: bytes, host: bytes, target: bytes) -> Answer:
     location = b"https://%b%b" % (host, b"/" if target == b"*" else target)
     fields = ((b"Location", location), (b"Content-Type", TEXT), (b"Cache-Control", b"no-store"))
     return Answer(status, reason_phrase(status), fields, b"This site is served over https.\n")
+
+
+def to_itself(target: bytes, fields: Headers) -> Answer:
+    """Send a client to where it is, with more fields. The target begins with one slash alone: two would name a host."""
+    location = b"/" if target == b"*" else b"/." + target if target.startswith(b"//") else target
+    headers = ((b"Location", location), (b"Content-Type", TEXT), (b"Cache-Control", b"no-store"), *fields)
+    return Answer(303, reason_phrase(303), headers, b"One moment.\n")
 
 
 @dataclass(frozen=True, slots=True)

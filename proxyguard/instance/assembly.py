@@ -13,7 +13,9 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
+from proxyguard.guard.jars import Jars
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
@@ -67,6 +69,8 @@ def assemble(
     counts = Metrics()
     policies = compile_sites(policy, settings, secret)
     accounts = AccountCache(settings.counting.accounts)
+    jars = Jars(settings.jar, secret, settings.counting.prefixes, CLOCK.wall)
+    disclosure = Disclosure(settings.items, settings.workers)
     tally = Tally(secret, settings.counting.prefixes, CLOCK)
     talkers = Talkers(secret, settings.counting.prefixes, lambda: CLOCK.wall(CLOCK()))
     ban_hits = BanHits()
@@ -78,7 +82,8 @@ def assemble(
     tracer = Tracer(settings.otel.traces, exporter.add) if exporter is not None and settings.otel.traces else None
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
-        accounts=accounts, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer,
+        accounts=accounts, jars=jars, disclosure=disclosure, tally=tally, talkers=talkers, ban_hits=ban_hits,
+        tracer=tracer,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -103,6 +108,12 @@ def assemble(
         lambda: guard.restrictions.recent.not_kept(CLOCK()),
     )  # fmt: skip
     counts.tarpit_seconds, counts.upstream_states = front.tarpit_seconds, front.upstreams
+    counts.gauge("jars_given", "Cookie jars given, or written anew with what was proven.", lambda: jars.given)
+    counts.gauge(
+        "jars_remembered", "Clients that were just sent for a jar, and fresh jars that just fetched an asset.", lambda: len(jars)
+    )
+    counts.gauge("items_disclosed", "Items that the site answered with 200.", lambda: disclosure.disclosed)
+    counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
     return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front, exporter)

@@ -28,6 +28,10 @@ class KeyKind(StrEnum):
     SITE = "site"
     ACCOUNT = "account"
     """The session, once the upstream has said whose account it is."""
+    JAR = "jar"
+    """The cookie jar that the firewall gave; the client where there is none."""
+    ITEM = "item"
+    """Which item is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

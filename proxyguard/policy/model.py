@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
 from proxyguard.limits.limit import Limit
+from proxyguard.policy.items import ItemFamily
 
 
 class Place(NamedTuple):
@@ -233,6 +234,8 @@ class SampleRequest(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     account: str = ""
     """What the upstream said of the account; empty: nothing."""
+    jar: str = "none"
+    heat: str = "cold"
 
 
 class SampleResponse(NamedTuple):
@@ -360,6 +363,7 @@ class RuleSet:
     tests: tuple[RuleTest, ...] = ()
     account: AccountSource | None = None
     classes: tuple[ClientClass, ...] = ()
+    items: tuple[ItemFamily, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
     common: bool = False
 

@@ -101,6 +101,16 @@ def _file_path(node: Node, report: Report, subject: str, base: Path) -> Path:
         raise Fault(f"{subject} {quoted(str(path))} cannot be read: {reason(error)}", neighbour(path)) from error
 
 
+_COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _cookie_name(node: Node, subject: str) -> str:
+    name = read_scalar(node, subject, "a name", "pg-jar")
+    if not _COOKIE_NAME.fullmatch(name):
+        raise Fault(f"{subject} cannot be {quoted(name)}", "1 to 64 letters, digits, - and _")
+    return name
+
+
 def _audit_path(node: Node, _report: Report, subject: str, base: Path) -> str:
     written = read_text(node, subject, 4096)
     return written if written == "-" else str(base / written)
@@ -261,6 +271,7 @@ SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN
 COLLECTOR: Final = Kind(plain(_collector), "URL", {"type": "string", "pattern": "^https?://"})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": r"^((redis|valkey)s?(\+sentinel)?|unix)://"})
 SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
+COOKIE_NAME: Final = Kind(plain(_cookie_name), "name", {"type": "string", "pattern": f"^{_COOKIE_NAME.pattern}$"})
 NEIGHBOURS: Final = Kind(_neighbours, "list of upstream, store", one_or_more({"enum": list(Neighbour)}))
 ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))
 EXCEPTED: Final = Kind(_excepted, "list of paths", one_or_more({"type": "string", "pattern": r"^/[^*]*\*?$"}))

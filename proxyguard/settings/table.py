@@ -18,6 +18,7 @@ from proxyguard.settings.kinds import (
     AUDIT_PATH,
     CLAIMS,
     COLLECTOR,
+    COOKIE_NAME,
     EXCEPTED,
     FILE,
     FILE_OF_SECRET,
@@ -102,6 +103,8 @@ class Setting:
 
 
 GROUPS: Final = {
+    "jar": "The cookie by which a browser is known to keep cookies; rules give it.",
+    "items": "When an item of a site counts as rarely read.",
     "certificate": "What HTTPS is served with. Not with `sites`.",
     "upstream_tls": "How the certificate of an HTTPS upstream is verified. Not with `sites`.",
     "trust": "Who may say who the client is.",
@@ -280,6 +283,13 @@ SETTINGS: Final = (
         "What `per: network` keeps of an IPv4 address."),
     Setting("counting.prefixes.network_v6", "counting.prefixes.network_v6", whole(16, 128, "bits"),
         "What `per: network` keeps of an IPv6 address."),
+    Setting("jar.cookie", "jar.name", COOKIE_NAME, "The name of the cookie that the action `jar` gives."),
+    Setting("jar.keep", "jar.keep_seconds", duration(DAY, 400 * DAY),
+        "How long it is valid; who comes back later gets a new one."),
+    Setting("items.cold_below", "items.cold_below", whole(1, 10_000),
+        "An item that was read fewer times lately is cold. Several workers each see their share of the reads."),
+    Setting("items.half_life", "items.half_life_seconds", duration(3600, 60 * DAY),
+        "How long a read of an item counts in full; then half, a quarter, and after three times as long no more."),
     Setting("store.url", "store.url", STORE_URL,
         "A Valkey or Redis server that several instances share. Default: counts are kept in this process."),
     Setting("store.name", "store.name", KEBAB, "Sets apart deployments that share a server."),

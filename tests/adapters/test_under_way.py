@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.adapters.mitmproxy.capacity import Capacity
-from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.core.address import Address, Network, Prefixes
+from proxyguard.core.shares import Shares
 from proxyguard.http.trusted_networks import TrustedNetworks
 
 A = Address.parse("192.0.2.1")

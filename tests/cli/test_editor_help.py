@@ -12,7 +12,7 @@ from proxyguard.policy.schema.schema import policy_schema
 SCHEMA = policy_schema()
 TELLING = frozenset({"examples", "enum", "$ref", "items", "anyOf", "properties", "additionalProperties"})
 
-SILENT = frozenset({"rule", "status", "score", "file", "allow", "pass", "drop"})
+SILENT = frozenset({"rule", "status", "score", "file", "allow", "pass", "drop", "prove"})
 """Keys whose description says it all: a name, a number, or an action without options."""
 
 

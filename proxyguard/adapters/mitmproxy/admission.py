@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.settings import Bounds
+from proxyguard.core.shares import Shares
 from proxyguard.http.trusted_networks import TrustedNetworks
 
 LEAST_PATIENCE: Final = 0.1

@@ -1,4 +1,4 @@
-"""Requests that are refused for their form, before any rule is asked: how each is counted, recorded and answered."""
+"""What refused requests get; those refused for their form, before any rule is asked, are counted and recorded here as well."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Final
 
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
+from proxyguard.core.decision import Prove
 from proxyguard.core.request import Headers, Request, inspected_path
-from proxyguard.guard.interfaces import FrontEvents, Refusal
+from proxyguard.guard.interfaces import FrontEvents, Refusal, Ticket
 from proxyguard.http.http1.heads import RequestHead
-from proxyguard.http.responses import Answer
+from proxyguard.http.responses import Answer, Pages, to_itself
 
 BOUND_OF_FAULT: Final = {
     "target-size": "target_bytes",
@@ -21,6 +22,8 @@ BOUND_OF_FAULT: Final = {
     "upgrade-backlog": "buffer_bytes",
 }
 """Which of Bounds a refused request exceeded."""
+
+ABSENT: Final = (b"",)
 
 HOST_UNKNOWN: Final = "host-unknown"
 PLAIN_HTTP: Final = "plain-http"
@@ -65,6 +68,16 @@ def unchecked(services: FrontServices, request: Request, status: int, fault: str
     refusal = Refusal(reference, request.client, status, fault, request.method, request.host, request.path, version)
     services.checker.refused(refusal)
     return reference
+
+
+def refusal(pages: Pages, ticket: Ticket) -> Answer:
+    """What a request gets that a rule stops: a page in the form and language that the client asks for, or the way to a jar."""
+    request = ticket.request
+    if isinstance(ticket.decision.action, Prove):
+        return to_itself(request.target, () if ticket.forwarding is None else ticket.forwarding.add)
+    index = request.header_index
+    accept, languages = index.get(b"accept", ABSENT)[0], index.get(b"accept-language", ABSENT)[0]
+    return pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages)
 
 
 def error_page(services: FrontServices, status: int, reference: str, headers: Headers, wait: float | None = None) -> Answer:

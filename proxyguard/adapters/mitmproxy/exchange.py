@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final, assert_never
 
-from proxyguard.adapters.mitmproxy.bad_requests import error_page, unchecked
+from proxyguard.adapters.mitmproxy.bad_requests import error_page, refusal, unchecked
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
@@ -20,7 +20,7 @@ from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import named
 from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent, WaitingBodies
-from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
+from proxyguard.core.decision import Allow, Delay, Drop, Pass, Prove, Reject, Tarpit
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
@@ -114,7 +114,7 @@ class Exchange(WaitingBodies):
             return
         action = ticket.decision.action
         match action:
-            case Reject():
+            case Reject() | Prove():
                 self._reject(now)
             case Pass() | Allow():
                 if self._enter(now):
@@ -338,12 +338,8 @@ class Exchange(WaitingBodies):
         self.fail(503 if bound == TOO_MANY else 429, bound.replace("_", "-"), now)
 
     def _reject(self, now: float) -> None:
-        ticket = self._ticket
-        assert ticket is not None  # noqa: S101 - only called for a decision
-        request = ticket.request
-        accept, languages = request.header_index.get(b"accept", ABSENT)[0], self._languages(request)
-        answer = self._services.pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages)
-        self._answer(answer, now, "")
+        assert self._ticket is not None  # noqa: S101 - only called for a decision
+        self._answer(refusal(self._services.pages, self._ticket), now, "")
 
     def _languages(self, request: Request) -> bytes:
         return request.header_index.get(b"accept-language", ABSENT)[0]

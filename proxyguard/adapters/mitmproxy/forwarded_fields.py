@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from msgspec import structs
 
 from proxyguard.core.request import Headers
 from proxyguard.guard.interfaces import Forwarding
 from proxyguard.http.http1.heads import ResponseHead
+
+SET_COOKIE: Final = b"Set-Cookie"
+
+_KEPT_FROM_CACHES: Final = re.compile(rb"(?:^|[,\s])(?:private|no-store|no-cache)(?:$|[,;=\s])")
 
 
 def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
@@ -18,9 +25,22 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
         if len(kept) < len(headers) and forwarding.on_hidden_value is not None and head.status >= 200:
             forwarding.on_hidden_value(b"".join(value for name, value in headers if name.lower() == hide))
         headers = kept
-    if head.status >= 200:
-        headers += forwarding.add
+    if head.status >= 200 and forwarding.add:
+        headers += forwarding.add if not forwarding.sets_cookie else _private(headers, forwarding.add)
     return head if headers is head.headers else structs.replace(head, headers=headers)
+
+
+def _private(headers: Headers, add: Headers) -> Headers:
+    """Fields to add, with a cookie among them: none of one that shared caches may keep, else with the word that they may not.
+
+    A cache that keeps a Set-Cookie gives one client's to all (RFC 9111 section 7.3). What the site says of caching stays.
+    """
+    control = b",".join([value for name, value in headers if name.lower() == b"cache-control"]).lower()
+    if _KEPT_FROM_CACHES.search(control) is not None:
+        return add
+    if control:
+        return tuple([field for field in add if field[0] != SET_COOKIE])
+    return (*add, (b"Cache-Control", b"private"))
 
 
 def dated(head: ResponseHead, date: bytes) -> ResponseHead:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.adapters.mitmproxy.capacity import Capacity
-from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.core.address import Address, Prefixes
+from proxyguard.core.shares import Shares
 from proxyguard.http.trusted_networks import TrustedNetworks
 
 TOO_MANY: Final = "requests"

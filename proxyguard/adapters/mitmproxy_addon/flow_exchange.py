@@ -10,9 +10,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final, assert_never
 
-from proxyguard.adapters.mitmproxy.bad_requests import count_fault
+from proxyguard.adapters.mitmproxy.bad_requests import count_fault, refusal
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value, without
-from proxyguard.adapters.mitmproxy.shares import Shares
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy_addon.answerer import LOOPBACK, TICKET_FIELD, Reply
 from proxyguard.adapters.mitmproxy_addon.heads import (
@@ -28,8 +27,9 @@ from proxyguard.adapters.mitmproxy_addon.marks import mark, mark_fault
 from proxyguard.adapters.mitmproxy_addon.public import Headers, HTTPFlow, Response, Server, kill
 from proxyguard.adapters.mitmproxy_addon.services import AddonServices
 from proxyguard.core.address import Address
-from proxyguard.core.decision import Allow, Delay, Drop, Pass, Reject, Tarpit
+from proxyguard.core.decision import Allow, Delay, Drop, Pass, Prove, Reject, Tarpit
 from proxyguard.core.request import Request
+from proxyguard.core.shares import Shares
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.faults import REQUEST_FAULTS, Malformed
@@ -98,7 +98,7 @@ class FlowExchange:
     async def _act(self, ticket: Ticket, head: RequestHead, peer: Address, *, keeps_override: bool) -> None:
         action = ticket.decision.action
         match action:
-            case Reject():
+            case Reject() | Prove():
                 await self._reject(ticket)
             case Tarpit():
                 await self._hold(action, ticket)
@@ -183,8 +183,7 @@ class FlowExchange:
     # -- refusing ----------------------------------------------------------------------------------------------------------
 
     async def _reject(self, ticket: Ticket) -> None:
-        accept, languages = self._asked_for()
-        answer = self._services.pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages)
+        answer = refusal(self._services.pages, ticket)
         self._finish(answer.status, sent=len(answer.body))
         await self._answer(answer)
 

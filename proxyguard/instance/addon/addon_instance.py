@@ -15,13 +15,16 @@ from typing import Any
 from proxyguard.adapters.mitmproxy_addon.services import AddonServices
 from proxyguard.core.settings import Settings
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
+from proxyguard.guard.jars import Jars
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer, join
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.worker import watch_clock
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.open import open_backend
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.sites import Policies
@@ -75,6 +78,7 @@ class AddonInstance:
         self._guard = Guard(
             policies, self._backend.store, counts, self._audit, failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes, accounts=AccountCache(settings.counting.accounts),
+            disclosure=Disclosure(settings.items), jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
         )  # fmt: skip
         self.services = AddonServices(settings, self._guard, counts)
         self._reloader = Reloader(settings.rules, settings.mode, PolicyTransfer.of(loaded, settings.mode), self._install, counts)

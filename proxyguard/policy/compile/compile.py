@@ -12,17 +12,18 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
-from proxyguard.core.decision import PASS, Action, Allow, Ban, Decision, Mode, Score, ShadowHit, Tag
+from proxyguard.core.decision import PASS, Action, Allow, Ban, Decision, GiveJar, Mode, Prove, Score, ShadowHit, Tag
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Owner
-from proxyguard.limits.limit import KeyPart, Limit
+from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.conditions import SCORED, TAGGED, Holds, Trigger, holds, trigger_of_tag, triggers
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
+from proxyguard.policy.compile.items import ItemFinder
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
-from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
+from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads, tests_of
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
@@ -115,7 +116,8 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "mode", "reading", "restricts",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "gives_jars", "items",
+        "mode", "prepares", "reading", "restricts",
         "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
@@ -131,10 +133,16 @@ class CompiledPolicy:
         by_trigger: Mapping[Trigger, tuple[int, ...]],
         keys: KeyMaker,
         reading: SiteReading,
+        items: ItemFinder | None,
+        gives_jars: bool,
     ) -> None:
         self.reading = reading
         """How the site reads paths and parameters; requests are read so before they are asked anything."""
         self.digest = policy.digest
+        self.items = items
+        """Finds the item that a request asks for; None when the rules name none."""
+        self.gives_jars = gives_jars
+        """Whether rules look at, count by or give cookie jars."""
         self.mode = mode
         self.rule_sets = tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common)
         self.summary = summary
@@ -147,6 +155,8 @@ class CompiledPolicy:
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
+        self.prepares = self.account is not None or gives_jars or items is not None
+        """Whether there is anything to find out about a request before its rules are asked."""
         self.classes = policy.classes
         """The classes of clients, without `anonymous`; none when the rules define none."""
         self.restricts = bool(policy.restrictions)
@@ -220,6 +230,7 @@ def compile_policy(
         for (rule_set, rule, own), node in in_steps(tuple(zip(live, nodes, strict=True)), yield_control)
     )
     always, by_trigger = _index(nodes, yield_control)
+    families = tuple(family for rule_set in policy.rule_sets if rule_set.mode is not Mode.OFF for family in rule_set.items)
     made = CompiledPolicy(
         policy,
         mode,
@@ -230,12 +241,23 @@ def compile_policy(
         by_trigger=by_trigger,
         keys=keys,
         reading=reading,
+        items=ItemFinder(families, secret) if families else None,
+        gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
     )
     if yield_control is not never_yield:
         leaving: list[object] = [ordered, live, nodes, numbers]
         del ordered, live, nodes, numbers
         dismantle(leaving, yield_control)
     return made
+
+
+def _is_about_jars(rule: Rule) -> bool:
+    per = () if rule.limit is None else rule.limit.per
+    return (
+        isinstance(rule.action, GiveJar | Prove)
+        or any(part.kind == KeyKind.JAR for part in per)
+        or any(test.field.kind == KeyKind.JAR for test in tests_of(rule.when))
+    )
 
 
 def _info(rule_set: RuleSet, rule: Rule, mode: Mode) -> RuleInfo:

@@ -186,6 +186,10 @@ class KeyMaker:
                 return lambda _request: "*"
             case KeyKind.ACCOUNT:
                 return lambda request: AMBIGUOUS if request.is_session_unclear else request.account_key
+            case KeyKind.JAR:
+                return lambda request: request.jar.name or self._client(request)
+            case KeyKind.ITEM:
+                return lambda request: None if request.item is None else f"{request.item.number:016x}"
             case _:
                 values_of = self._values(part)
                 if values_of is not None:
@@ -194,7 +198,7 @@ class KeyMaker:
 
     def _values(self, part: KeyPart) -> Callable[[Request], Values] | None:
         """The different values of a part that a request may have several of; None for other parts."""
-        if part.kind in (KeyKind.CLIENT, KeyKind.NETWORK, KeyKind.SITE, KeyKind.ACCOUNT):
+        if part.kind in (KeyKind.CLIENT, KeyKind.NETWORK, KeyKind.SITE, KeyKind.ACCOUNT, KeyKind.JAR, KeyKind.ITEM):
             return None
         field = field_type(part.kind)
         if field.key_value is not None:

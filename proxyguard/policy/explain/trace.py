@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import ACTION_NAMES, ALLOW, PASS, Allow, Ban, Decision, Mode, Quota, Score, ShadowHit, Tag
+from proxyguard.core.item import ItemHeat
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
 from proxyguard.limits.charge import Charge, Usage
@@ -19,6 +20,7 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome, Store
 from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
+from proxyguard.policy.compile.items import ItemFinder, item_of
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
 from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.explain.evaluate import evaluate
@@ -44,6 +46,9 @@ def trace(
     counted = MemoryStore(keys=1024, bans=1024) if store is None else store
     keys = KeyMaker(secret, prefixes, reading)
     request.read_as(reading)
+    if request.item is None:
+        families = tuple(family for rule_set in policy.rule_sets for family in rule_set.items)
+        request.item = item_of(ItemFinder(families, secret), request, ItemHeat.COLD) if families else None
     walk = _Walk(request, now, keys, on_by_time(policy, now) if given is None else given)
     found = walk.run(_entries(policy, mode), lambda charges, bans: counted.charge(charges, bans, now), mode)
     ordered = walk.ordered

@@ -19,6 +19,8 @@ from proxyguard.policy.fields.arising import CLASS, SCORE, TAG
 from proxyguard.policy.fields.client import ACCOUNT, CLIENT
 from proxyguard.policy.fields.field_type import MATCHERS, ArisingValues, FieldType, NamedValues
 from proxyguard.policy.fields.host import HOST
+from proxyguard.policy.fields.item import HEAT, ITEM
+from proxyguard.policy.fields.jar import JAR
 from proxyguard.policy.fields.named import COOKIE, HEADER, QUERY, USER_AGENT
 from proxyguard.policy.fields.path import LOOSE_PATH, PATH
 from proxyguard.policy.fields.query_string import QUERY_STRING
@@ -29,7 +31,7 @@ GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
-    CLASS, ACCOUNT,
+    CLASS, ACCOUNT, JAR, ITEM, HEAT,
 )  # fmt: skip
 """In the order in which messages list them."""
 

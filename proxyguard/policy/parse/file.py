@@ -16,6 +16,7 @@ from proxyguard.policy.meant import meant
 from proxyguard.policy.model import RuleSet
 from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
+from proxyguard.policy.parse.items import ITEMS
 from proxyguard.policy.parse.lists import LISTS, ListFiles, Lists
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.names import check_names
@@ -72,7 +73,7 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
     return name
 
 
-CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes")
+CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes", "items")
 """A file has at least one of these, and a name; or it imports or overrides."""
 
 BY_REFERENCE: Final = ("import", "override")
@@ -103,6 +104,9 @@ FILE: Final = KeyTable(
             "How the site says whose session it is: by a response header, remembered for a cookie or header."),
         "classes": Key(CLASSES,
             "Classes of clients; a request is of the first whose condition holds, else `anonymous`. In one file only."),
+        "items": Key(ITEMS,
+            "What an item of the site is, by kind: which pages disclose one, and what of the request says which.",
+            examples=({"profiles": {"path": "/profiles/*", "id": "path_segment.2"}},)),
         "rules": Key(RULES, "The rules, in order."),
         "restrictions": Key(RESTRICTIONS, "Temporary restrictions by class. Each says why, and must end."),
         "tests": Key(TESTS, "Requests and what must be decided about them; run whenever the file is loaded."),

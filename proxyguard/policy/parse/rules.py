@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxyguard.core.decision import Action, Allow, Ban
+from proxyguard.core.decision import Action, Allow, Ban, Prove
+from proxyguard.core.jar import ASKED, NONE
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
 from proxyguard.core.yaml.nodes import Node
@@ -13,7 +14,7 @@ from proxyguard.limits.limit import KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import ALWAYS, Condition, FieldKind, Rule
+from proxyguard.policy.model import ALWAYS, AllOf, Condition, Field, FieldKind, Not, Rule, Test, Text, TextKind
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import MODE
@@ -26,6 +27,13 @@ MAX_RULES: Final = 50_000
 
 MAX_PROSE_CHARACTERS: Final = 1000
 
+
+_TO_PROVE: Final = (
+    Test(Field(FieldKind.METHOD), Text(TextKind.EQUAL, (b"GET",))),
+    Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (NONE,))),
+    Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (ASKED,)))),
+)
+"""Who can be sent for a cookie jar: who has none, once, and never with a body to lose."""
 
 SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
 """Parts of a key that all clients have in common."""
@@ -49,6 +57,8 @@ def _limit(node: Node, report: Report, _subject: str, around: Any) -> Limit:
 
 def _made_rule(found: Found) -> Rule:
     when = found.get("when", ALWAYS)
+    if isinstance(found.values["action"], Prove):
+        when = AllOf((*_TO_PROVE, when))
     _check_limit(found, found.values["action"])
     _check_sense(found, found.values["action"], when)
     return Rule(**found.attributes(when=when, place=place_of(found)))

@@ -11,6 +11,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
 
+from proxyguard.core.item import ItemHeat
+from proxyguard.core.jar import JarState
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.core.yaml.kinds import (
     KEBAB,
@@ -32,6 +34,7 @@ from proxyguard.core.yaml.kinds import (
     size,
     text,
     whole,
+    word,
 )
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
@@ -235,6 +238,8 @@ REQUEST: Final = KeyTable(
             "Other headers: a text, or a list of texts for a header that is repeated.",
             examples=({"Accept": "text/html", "X-Twice": ["a", "b"]},), attribute=None),
         "cookies": Key(_pairs(FieldKind.COOKIE), "Cookies by name.", examples=({"session": "abc"},), attribute=None),
+        "jar": Key(word(JarState), "The state of its cookie jar; `none` unless given."),
+        "heat": Key(word(ItemHeat), "Whether the item that it asks for is `cold` or `hot`; `cold` unless given."),
         "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
             examples=("verified",)),
     },

@@ -23,6 +23,7 @@ from proxyguard.limits.stores.store import Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.compile.conditions import Tags
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
+from proxyguard.policy.compile.items import item_of
 from proxyguard.policy.compile.keys import AMBIGUOUS, KeyMaker
 from proxyguard.policy.engine import NO_RESPONSE, Match, decide, due, match, owed
 from proxyguard.policy.explain.report import RuleVerdict, Trace, format_limit
@@ -203,6 +204,7 @@ def _run_step(
     policy: _InForce, store: MemoryStore, step: TestStep, start: float, name: str, touched: set[str], given: Tags
 ) -> TestFailure | None:
     request = request_from_sample(step.request)
+    request.item = item_of(policy.compiled.items, request, step.request.heat)
     if request.account is not None and policy.compiled.account is not None:
         session = policy.compiled.account.session(request)
         request.is_session_unclear = session == AMBIGUOUS

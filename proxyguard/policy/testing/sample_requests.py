@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
 from proxyguard.core.request import Headers, Request
 from proxyguard.policy.model import SampleRequest
 
@@ -60,7 +61,14 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
         _bytes(sample.http_version),
     )
     request.account = _bytes(sample.account) or None
+    request.jar = _jar(sample.jar)
     return request
+
+
+def _jar(state: str) -> Jar:
+    if state == "none":
+        return NO_JAR
+    return ASKED_JAR if state == "asked" else Jar("sample-jar", (_bytes(state),))
 
 
 def _headers(headers: tuple[tuple[str, str], ...]) -> Headers:

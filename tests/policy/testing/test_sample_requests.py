@@ -71,7 +71,10 @@ def test_a_batch_line_is_taken_as_it_stands() -> None:
         (b'{"path": 1}', "path must be a string, not int"),
         (b'{"headers": [["a"]]}', 'headers must be a list of pairs, such as [["User-Agent", "curl/8.5.0"]]'),
         (b'{"headers": "a"}', 'headers must be a list of pairs, such as [["User-Agent", "curl/8.5.0"]]'),
-        (b'{"url": "/"}', "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account"),
+        (
+            b'{"url": "/"}',
+            "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat",
+        ),
         (b'{"path": ""}', "path must begin with /, not ''"),
         (b"x" * (MAX_LINE_BYTES + 1), f"the line has {MAX_LINE_BYTES + 1} bytes; at most {MAX_LINE_BYTES}"),
     ],

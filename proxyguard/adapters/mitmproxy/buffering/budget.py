@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxyguard.adapters.mitmproxy.shares import Shares
+from proxyguard.core.shares import Shares
 
 
 class Budget:

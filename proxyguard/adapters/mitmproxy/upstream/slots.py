@@ -11,7 +11,7 @@ from collections import deque
 from math import inf
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.shares import Shares
+from proxyguard.core.shares import Shares
 
 QUEUE_FULL: Final = "upstream-queue-full"
 QUEUE_TIMEOUT: Final = "upstream-queue-timeout"

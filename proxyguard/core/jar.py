@@ -1,0 +1,55 @@
+"""What a request brought in its cookie jar: the firewall's own signed cookie, read by the guard.
+
+A value only. How the cookie is written, signed and checked is `guard.jars`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class JarState(StrEnum):
+    """What a jar shows."""
+
+    NONE = "none"
+    """No valid cookie came."""
+    ASKED = "asked"
+    """Nor after the client was just sent to fetch one. It is `none` as well."""
+    FRESH = "fresh"
+    """A cookie of the last day."""
+    PROVEN = "proven"
+    """A cookie of the last day, whose client fetched an asset of a page."""
+    OLD = "old"
+    """A cookie of an earlier day."""
+
+
+NONE: Final = b"none"
+ASKED: Final = b"asked"
+FRESH: Final = b"fresh"
+PROVEN: Final = b"proven"
+OLD: Final = b"old"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JarCookie:
+    """The settings of the cookie by which a browser is known to keep cookies; rules give it."""
+
+    name: str = "pg-jar"
+    keep_seconds: float = 30 * 86_400.0
+
+
+class Jar:
+    """The cookie of one request. `name` tells jars apart and says nothing of whose they are; empty without a valid cookie."""
+
+    __slots__ = ("name", "states")
+
+    def __init__(self, name: str, states: tuple[bytes, ...]) -> None:
+        self.name = name
+        self.states = states
+
+
+NO_JAR: Final = Jar("", (NONE,))
+ASKED_JAR: Final = Jar("", (NONE, ASKED))
+"""Of a client that comes back without the cookie that it was given."""

@@ -1,0 +1,203 @@
+"""The jar: a signed cookie of the firewall's own by which a browser is known to keep cookies, and since when.
+
+The cookie holds a version, the time of issue, whether an asset was fetched, nine random bytes and a signature; nothing of the
+client. It is valid for one host. Keys come of the instance's secret and change every week of issue, so that instances with the
+same secret read each other's and none keeps a list. Two small tables are kept for the minutes between a page and what follows
+it: who was sent to fetch a jar, and which fresh jars fetched an asset; both are bounded, and a client network has a share of the
+first.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Final
+
+from proxyguard.core.address import Prefixes
+from proxyguard.core.jar import ASKED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
+from proxyguard.core.request import Headers, Request
+from proxyguard.core.shares import Shares
+
+GIVE_TAG: Final = "jar:give"
+ASSET_TAG: Final = "jar:asset"
+"""The tags that the action `jar` attaches; no rule can name them, as names have no colon."""
+
+VERSION: Final = 1
+VALUE_CHARACTERS: Final = 40
+_SIGNED_BYTES: Final = 15
+_MAC_BYTES: Final = 15
+_KEY_SECONDS: Final = 7 * 86_400
+_DAY_SECONDS: Final = 86_400.0
+_CLOCK_SKEW_SECONDS: Final = 120.0
+"""How far ahead the clock of the instance may be that issued a jar."""
+
+ASKED_SECONDS: Final = 60.0
+"""How long a client without a jar is taken for one that was sent to fetch it."""
+
+ASSET_SECONDS: Final = 900.0
+"""How long an asset counts that a fresh jar fetched, until the next page writes it into the cookie."""
+
+MAX_ASKED: Final = 65_536
+MAX_ASSETS: Final = 65_536
+MAX_KEPT: Final = 4_096
+"""Cookies whose signature need not be looked at again."""
+
+ASKED_SHARE: Final = 1_024
+"""Of the clients sent to fetch a jar: those of one client network."""
+
+_MAX_COPIES: Final = 2
+"""Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
+
+
+class Jars:
+    """Reads, gives and remembers jars. One per process."""
+
+    __slots__ = (
+        "_asked",
+        "_asked_by_network",
+        "_assets",
+        "_kept",
+        "_keys",
+        "_name",
+        "_prefixes",
+        "_seconds",
+        "_secret",
+        "_wall",
+        "given",
+    )
+
+    def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
+        self._name = cookie.name.encode()
+        self._seconds = cookie.keep_seconds
+        self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
+        self._prefixes = prefixes
+        self._wall = wall
+        self._keys: dict[int, bytes] = {}
+        self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
+        self._asked: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._asked_by_network = Shares()
+        self._assets: OrderedDict[str, float] = OrderedDict()
+        self.given = 0
+        """Cookies written."""
+
+    def __len__(self) -> int:
+        """Clients that are remembered for a minute, and jars that are for some."""
+        return len(self._asked) + len(self._assets)
+
+    def read(self, request: Request, now: float) -> Jar:
+        """The jar of a request; `now` is the line's."""
+        values = request.cookies.get(self._name)
+        if values is not None:
+            for value in values[:_MAX_COPIES]:
+                jar = self._read_value(value, request.host, now)
+                if jar is not None:
+                    return jar
+        return ASKED_JAR if self._asked and self._was_asked(request, now) else NO_JAR
+
+    def ask(self, request: Request, now: float) -> bool:
+        """Remember that a client is sent to fetch a jar. False when its network has its share: then it is to go on without."""
+        network = request.client.network_key(self._prefixes)
+        while self._asked:
+            first = next(iter(self._asked))
+            if self._asked[first][0] > now and len(self._asked) < MAX_ASKED:
+                break
+            self._forget(first)
+        if self._asked_by_network.of(network) >= ASKED_SHARE:
+            return False
+        mark = self._mark(request)
+        if mark not in self._asked:
+            self._asked_by_network.add(network)
+        self._asked[mark] = (now + ASKED_SECONDS, network)
+        self._asked.move_to_end(mark)
+        return True
+
+    def saw_asset(self, jar: Jar, now: float) -> None:
+        """Remember that a fresh jar fetched an asset."""
+        if FRESH in jar.states:
+            assets = self._assets
+            assets[jar.name] = now + ASSET_SECONDS
+            assets.move_to_end(jar.name)
+            while len(assets) > MAX_ASSETS or assets[next(iter(assets))] <= now:
+                assets.popitem(last=False)
+
+    def cookie(self, request: Request, now: float) -> Headers:
+        """A field that gives a client a jar, or writes into its jar what it has proven; none when it has one that says all."""
+        jar = request.jar
+        if not jar.name:
+            return self._field(request, self._wall(now), is_proven=False, nonce=os.urandom(9))
+        if PROVEN in jar.states and jar.name in self._assets:
+            del self._assets[jar.name]
+            return self._field(request, self._wall(now), is_proven=True, nonce=bytes.fromhex(jar.name))
+        return ()
+
+    def _field(self, request: Request, wall: float, *, is_proven: bool, nonce: bytes) -> Headers:
+        signed = bytes((VERSION,)) + int(wall).to_bytes(4) + bytes((is_proven,)) + nonce
+        value = urlsafe_b64encode(signed + self._sign(signed, request.host))
+        secure = b"; Secure" if request.scheme == b"https" else b""
+        text = b"%b=%b; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%b" % (self._name, value, self._seconds, secure)
+        self.given += 1
+        return ((b"Set-Cookie", text),)
+
+    def _read_value(self, value: bytes, host: bytes, now: float) -> Jar | None:
+        if len(value) != VALUE_CHARACTERS:
+            return None
+        known = self._kept.get((value, host))
+        if known is None:
+            known = self._checked(value, host)
+            if known is None:
+                return None
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[value, host] = known
+        issued, is_proven, name = known
+        age = self._wall(now) - issued
+        if age > self._seconds or age < -_CLOCK_SKEW_SECONDS:
+            return None
+        if age >= _DAY_SECONDS:
+            return Jar(name, (OLD,))
+        if is_proven or self._assets.get(name, 0.0) > now:
+            return Jar(name, (PROVEN,))
+        return Jar(name, (FRESH,))
+
+    def _checked(self, value: bytes, host: bytes) -> tuple[int, bool, str] | None:
+        """What a cookie says, if it is one of ours."""
+        try:
+            raw = urlsafe_b64decode(value)
+        except ValueError:
+            return None
+        signed = raw[:_SIGNED_BYTES]
+        if len(raw) != _SIGNED_BYTES + _MAC_BYTES or signed[0] != VERSION or urlsafe_b64encode(raw) != value:
+            return None
+        if not compare_digest(self._sign(signed, host), raw[_SIGNED_BYTES:]):
+            return None
+        return int.from_bytes(signed[1:5]), signed[5] == 1, signed[6:].hex()
+
+    def _sign(self, signed: bytes, host: bytes) -> bytes:
+        week = int.from_bytes(signed[1:5]) // _KEY_SECONDS
+        key = self._keys.get(week)
+        if key is None:
+            key = blake2b(week.to_bytes(4), key=self._secret, digest_size=32).digest()
+            if len(self._keys) >= 128:  # a client chooses the week that it claims
+                self._keys.clear()
+            self._keys[week] = key
+        return blake2b(signed + host, key=key, digest_size=_MAC_BYTES).digest()
+
+    def _mark(self, request: Request) -> bytes:
+        text = b"\0".join(
+            (request.client.client_key(self._prefixes).encode(), request.host, request.target, request.user_agent or b"")
+        )
+        return blake2b(text, key=self._secret, digest_size=12).digest()
+
+    def _was_asked(self, request: Request, now: float) -> bool:
+        known = self._asked.get(self._mark(request))
+        if known is not None:
+            return known[0] > now
+        return self._asked_by_network.of(request.client.network_key(self._prefixes)) >= ASKED_SHARE
+
+    def _forget(self, mark: bytes) -> None:
+        _, network = self._asked.pop(mark)
+        self._asked_by_network.take(network)

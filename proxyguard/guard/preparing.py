@@ -1,0 +1,119 @@
+"""What the guard finds out about a request before rules are asked, and what its answer is to carry: account, cookie jar, item.
+
+Each is looked for only where the policy has rules about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from proxyguard.core.decision import PASS, Decision, Prove
+from proxyguard.core.request import Headers, Request
+from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.disclosure import Disclosure
+from proxyguard.guard.interfaces import Forwarding
+from proxyguard.guard.jars import ASSET_TAG, GIVE_TAG, Jars
+from proxyguard.http.ratelimit_fields import quota_fields
+from proxyguard.policy.compile.compile import Account, CompiledPolicy
+from proxyguard.policy.compile.keys import AMBIGUOUS
+from proxyguard.policy.sites import Policies
+from proxyguard.telemetry.otel.tracer import Tracer
+
+_AUTHORIZATION: Final = b"authorization"
+
+
+class Preparing:
+    """Prepares requests for their rules, and answers for their way back. One per guard."""
+
+    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "disclosure", "jars")
+
+    def __init__(
+        self,
+        accounts: AccountCache,
+        jars: Jars | None,
+        disclosure: Disclosure | None,
+        policies: Callable[[], Policies],
+        clock: Callable[[], float],
+        tracer: Tracer | None = None,
+    ) -> None:
+        """Without `jars` no client has one and none is given; without `disclosure` nothing is an item."""
+        self.accounts = accounts
+        self.jars = jars
+        self.disclosure = disclosure
+        self._policies = policies
+        self._clock = clock
+        self._tracer = tracer
+
+    def prepare(self, policy: CompiledPolicy, request: Request, now: float) -> None:
+        """Set what rules of this policy ask for."""
+        if request.reading is not policy.reading:
+            request.read_as(policy.reading)
+        if policy.account is not None:
+            self._recognise(policy.account, request, now)
+        if policy.gives_jars and self.jars is not None:
+            request.jar = self.jars.read(request, now)
+        if policy.items is not None and self.disclosure is not None:
+            request.item = self.disclosure.find(policy.items, request, now)
+
+    def proven(self, request: Request, decision: Decision, now: float) -> Decision:
+        """The decision to send a client for a jar, or to let it on where its network has been sent too often."""
+        if self.jars is not None and self.jars.ask(request, now):
+            return decision
+        return replace(decision, action=PASS)
+
+    def forwarding(self, policy: CompiledPolicy, request: Request, decision: Decision, now: float) -> Forwarding | None:
+        """What the front does beside: hide and report the account header, add the announced limits and a jar, say the trace."""
+        fields: Headers = quota_fields(decision.quotas) if decision.quotas else ()
+        jar = self._jar(request, decision, now) if policy.gives_jars else ()
+        if isinstance(decision.action, Prove):
+            return Forwarding(add=jar, sets_cookie=True)
+        trace = None if self._tracer is None else self._tracer.begin(request)
+        account = policy.account
+        if account is not None:
+            learn = partial(self._learn_account, account, request)
+            return Forwarding(account.header, learn, (*fields, *jar), sets_cookie=bool(jar), trace=trace)
+        if fields or jar or trace is not None:
+            return Forwarding(add=(*fields, *jar), sets_cookie=bool(jar), trace=trace)
+        return None
+
+    def _jar(self, request: Request, decision: Decision, now: float) -> Headers:
+        """A jar for a client that is to have one. Requests with credentials of their own need none."""
+        jars = self.jars
+        if jars is None:
+            return ()
+        if isinstance(decision.action, Prove):
+            return jars.cookie(request, now)
+        tags = decision.tags
+        if ASSET_TAG in tags:
+            jars.saw_asset(request.jar, now)
+        if GIVE_TAG in tags and _AUTHORIZATION not in request.header_index:
+            return jars.cookie(request, now)
+        return ()
+
+    def _recognise(self, account: Account, request: Request, now: float) -> None:
+        """Set the request's account, when the upstream has named that of its session."""
+        session = account.session(request)
+        if session is None:
+            return
+        if session == AMBIGUOUS:
+            request.is_session_unclear = True
+            return
+        name = self.accounts.find(site_session(request, session), now)
+        if name is not None:
+            request.account = name.encode()
+            request.account_key = session
+
+    def _learn_account(self, account: Account, request: Request, value: bytes) -> None:
+        session = account.session(request)
+        if session is not None and session != AMBIGUOUS:
+            name = value.decode("ascii", "ignore").strip()
+            network = self._policies().of(request.host).owner(request)[1]
+            self.accounts.learn(site_session(request, session), name, self._clock() + account.remember_seconds, network)
+
+
+def site_session(request: Request, session: str) -> str:
+    """The key of a remembered account: what the upstream of one host says holds for no other host."""
+    return f"{session}@{request.host.decode('ascii', 'replace')}"

@@ -1,0 +1,50 @@
+"""The item that a request asks for, as `items` of the rule files name them, and whether it is often read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.core.item import ItemHeat
+from proxyguard.core.problems import Fault, quoted
+from proxyguard.core.request import Request, Values
+from proxyguard.core.yaml.values import NAME
+from proxyguard.policy.fields.field_type import EXACT, AnyValues, FieldType
+from proxyguard.policy.model import TextKind
+
+_WORDS: Final = tuple(map(str, ItemHeat))
+
+
+def _family(request: Request) -> Values:
+    return () if request.item is None else (request.item.family,)
+
+
+def _heat(request: Request) -> Values:
+    return () if request.item is None else (request.item.heat,)
+
+
+def _name(_kind: TextKind, text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise Fault(f"{quoted(text)} is not the name of a kind of item", "lower-case letters, digits and single hyphens")
+    return text
+
+
+def _heat_word(_kind: TextKind, text: str) -> str:
+    if text not in _WORDS:
+        raise Fault(f"{quoted(text)} is no heat of an item", ", ".join(_WORDS))
+    return text
+
+
+ITEM: Final = FieldType(
+    kind="item",
+    description="The kind of item that is asked for, as `items` names it; absent for everything else.",
+    source=AnyValues(_family),
+    matchers=EXACT,
+    check=_name,
+)
+HEAT: Final = FieldType(
+    kind="heat",
+    description="Whether the item is `cold` (read a few times lately at most) or `hot`; absent when no item is asked for.",
+    source=AnyValues(_heat),
+    matchers=EXACT,
+    check=_heat_word,
+)

@@ -1,0 +1,150 @@
+"""The cookie jar: who is told apart by it, what forges it, and what its tables hold."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+
+from proxyguard.core.address import Address, Prefixes
+from proxyguard.core.jar import JarCookie
+from proxyguard.core.request import Request
+from proxyguard.guard import jars as module
+from proxyguard.guard.jars import Jars
+
+DAY = 86_400.0
+NOW = 1_800_000_000.0
+
+
+def made(secret: bytes = b"secret", ahead: float = 0.0) -> Jars:
+    return Jars(JarCookie(), secret, Prefixes(), lambda now: NOW + now + ahead)
+
+
+def asked(cookie: bytes = b"", *, host: bytes = b"a.example", client: str = "192.0.2.1", target: bytes = b"/p/1") -> Request:
+    headers = ((b"Host", host), (b"User-Agent", b"x"), *(((b"Cookie", cookie),) if cookie else ()))
+    return Request(Address.parse(client), b"GET", b"https", host, target, headers)
+
+
+def value(jars: Jars, request: Request, now: float = 0.0) -> bytes:
+    request.jar = jars.read(request, now)
+    [(name, text)] = jars.cookie(request, now)
+    assert name == b"Set-Cookie"
+    assert text.endswith(b"; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure")
+    return text.partition(b";")[0]
+
+
+def state(jars: Jars, cookie: bytes, now: float = 0.0, host: bytes = b"a.example") -> tuple[bytes, ...]:
+    return jars.read(asked(cookie, host=host), now).states
+
+
+def test_a_jar_that_comes_back_is_fresh_and_then_old() -> None:
+    jars = made()
+    cookie = value(jars, asked())
+    assert state(jars, cookie) == (b"fresh",)
+    assert state(jars, cookie, DAY - 1) == (b"fresh",)
+    assert state(jars, cookie, DAY) == (b"old",)
+    assert state(jars, cookie, 30 * DAY) == (b"old",)
+    assert state(jars, cookie, 30 * DAY + 1) == (b"none",)
+
+
+def test_each_jar_has_a_name_of_its_own_and_keeps_it() -> None:
+    jars = made()
+    one, other = value(jars, asked()), value(jars, asked())
+    assert one != other
+    names = [jars.read(asked(each), now).name for each in (one, other) for now in (0.0, DAY)]
+    assert names[0] == names[1] != names[2] == names[3]
+
+
+def test_who_has_a_jar_is_given_no_other() -> None:
+    jars = made()
+    request = asked(value(jars, asked()))
+    request.jar = jars.read(request, 0.0)
+    assert jars.cookie(request, 0.0) == ()
+
+
+def test_instances_with_one_secret_read_each_other_and_no_others() -> None:
+    cookie = value(made(), asked())
+    assert state(made(), cookie) == (b"fresh",)
+    assert state(made(b"another"), cookie) == (b"none",)
+
+
+@pytest.mark.parametrize("at", range(30))
+def test_no_byte_of_it_can_be_changed(at: int) -> None:
+    jars = made()
+    name, _, text = value(jars, asked()).partition(b"=")
+    raw = bytearray(urlsafe_b64decode(text))
+    raw[at] ^= 1
+    assert state(jars, name + b"=" + urlsafe_b64encode(raw)) == (b"none",)
+
+
+def test_a_jar_of_another_host_or_of_the_future_is_none() -> None:
+    jars = made()
+    cookie = value(jars, asked())
+    assert state(jars, cookie, host=b"b.example") == (b"none",)
+    early = value(made(ahead=3600.0), asked())
+    assert state(jars, early) == (b"none",)
+    assert state(jars, value(made(ahead=60.0), asked())) == (b"fresh",)
+
+
+@pytest.mark.parametrize("text", [b"", b"x", b"=" * 40, b"\xff" * 40, b"A" * 40, b"A" * 4000, b'"' + b"A" * 38 + b'"'])
+def test_junk_is_no_jar(text: bytes) -> None:
+    assert state(made(), b"pg-jar=" + text) == (b"none",)
+
+
+def test_beside_junk_of_the_same_name_it_counts() -> None:
+    jars = made()
+    cookie = value(jars, asked())
+    assert state(jars, b"pg-jar=junk; " + cookie) == (b"fresh",)
+    assert state(jars, b"pg-jar=1; pg-jar=2; " + cookie) == (b"none",)
+
+
+def test_an_asset_makes_a_fresh_jar_proven_and_the_next_cookie_says_so() -> None:
+    jars = made()
+    request = asked(value(jars, asked()))
+    jars.saw_asset(jars.read(request, 1.0), 1.0)
+    request.jar = jars.read(request, 2.0)
+    assert request.jar.states == (b"proven",)
+    [(_, text)] = jars.cookie(request, 2.0)
+    assert state(jars, text.partition(b";")[0], 5000.0) == (b"proven",)
+    assert state(made(), text.partition(b";")[0], 5000.0) == (b"proven",)
+    assert jars.cookie(request, 3.0) == ()
+
+
+def test_an_asset_that_no_page_follows_is_forgotten() -> None:
+    jars = made()
+    cookie = value(jars, asked())
+    jars.saw_asset(jars.read(asked(cookie), 0.0), 0.0)
+    assert state(jars, cookie, module.ASSET_SECONDS + 1) == (b"fresh",)
+
+
+def test_who_was_sent_for_a_jar_and_comes_without_is_asked_once() -> None:
+    jars = made()
+    assert jars.read(asked(), 0.0).states == (b"none",)
+    assert jars.ask(asked(), 0.0)
+    assert jars.read(asked(), 1.0).states == (b"none", b"asked")
+    assert jars.read(asked(target=b"/p/2"), 1.0).states == (b"none",)
+    assert jars.read(asked(client="192.0.2.2"), 1.0).states == (b"none",)
+    assert jars.read(asked(), module.ASKED_SECONDS + 1).states == (b"none",)
+
+
+def test_one_network_fills_only_its_share_and_goes_on_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASKED_SHARE", 3)
+    jars = made()
+    assert [jars.ask(asked(target=b"/%d" % at), 0.0) for at in range(4)] == [True, True, True, False]
+    assert jars.read(asked(target=b"/99"), 0.0).states == (b"none", b"asked")
+    assert jars.ask(asked(client="198.51.100.1"), 0.0)
+    later = module.ASKED_SECONDS + 1
+    assert jars.ask(asked(target=b"/5"), later)
+    assert jars.read(asked(target=b"/99"), later).states == (b"none",)
+    assert len(jars) == 1
+
+
+def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_ASKED", "MAX_ASSETS", "MAX_KEPT"):
+        monkeypatch.setattr(module, name, 10)
+    jars = made()
+    for at in range(100):
+        request = asked(value(jars, asked()))
+        assert jars.ask(asked(client=f"10.{at}.0.1"), 0.0)
+        jars.saw_asset(jars.read(request, 0.0), 0.0)
+    assert len(jars) <= 20

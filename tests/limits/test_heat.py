@@ -1,0 +1,50 @@
+"""How often things were read lately: never too low, forgotten by halves, in memory that no number of things can grow."""
+
+from __future__ import annotations
+
+from random import Random
+
+from proxyguard.limits.heat import GENERATIONS, Heat
+
+LIFE = 100.0
+
+
+def test_reads_count_and_lose_half_a_half_life_later() -> None:
+    heat = Heat(LIFE)
+    for _ in range(8):
+        heat.add(1, 0.0)
+    assert [heat.reads(1, at * LIFE) for at in range(4)] == [8.0, 4.0, 2.0, 0.0]
+    assert heat.reads(2, 0.0) == 0.0
+
+
+def test_new_reads_are_added_to_what_is_left_of_old_ones() -> None:
+    heat = Heat(LIFE)
+    for at in (0.0, 0.0, LIFE, 2 * LIFE):
+        heat.add(1, at)
+    assert heat.reads(1, 2 * LIFE) == 1.0 + 1 / 2 + 2 / 4
+
+
+def test_after_a_long_silence_nothing_is_left() -> None:
+    heat = Heat(LIFE)
+    heat.add(1, 0.0)
+    assert heat.reads(1, 1000 * LIFE) == 0.0
+
+
+def test_it_is_never_too_low_and_seldom_too_high() -> None:
+    random = Random(5)
+    numbers = [random.getrandbits(64) for _ in range(20_000)]
+    heat = Heat(LIFE)
+    for at, number in enumerate(numbers):
+        for _ in range(at % 3):
+            heat.add(number, 0.0)
+    errors = [heat.reads(number, 0.0) - at % 3 for at, number in enumerate(numbers)]
+    assert min(errors) == 0.0
+    assert sum(error > 0 for error in errors) < 200
+
+
+def test_a_count_stays_at_its_most() -> None:
+    heat = Heat(LIFE)
+    for _ in range(70_000):
+        heat.add(7, 0.0)
+    assert heat.reads(7, 0.0) == 65_535
+    assert len(heat._tables) <= GENERATIONS
