@@ -26,29 +26,27 @@ PATH_OTHERWISE: Final = 0x40
 class ConnectionFacts:
     """One connection. Empty bytes, and -1 for numbers, stand for what is not known.
 
-    `hello` is the body of the ClientHello. `tls_version` is the one agreed on, such as `1.3`. `settings` is the payload of the
-    first SETTINGS frame, `window` the increment of the first WINDOW_UPDATE of the connection, `priorities` the PRIORITY frames
-    before the first request, `weight` what the HEADERS frame of that says of priority, `pseudo` the order of its pseudo-fields
-    (`masp`). `path_forms` holds how `:path` was coded in any request so far, `is_wasteful` that some string was Huffman-coded
-    without getting shorter. `first_record` is how many plain bytes the first TLS record with data had.
-    The others are what `http.fingerprints` made of these, or what a trusted proxy or a test says.
+    `hello` is the body of the ClientHello. `tls_version` is the one agreed on, such as `1.3`. `first_record` is how many plain
+    bytes the first TLS record with data had. `settings` is the payload of the first SETTINGS frame, `window` the increment of the
+    first WINDOW_UPDATE of the connection, `priorities` the PRIORITY frames before the first request, `pseudo` the first letters
+    of its pseudo-fields in their order. `path_forms` holds how `:path` was coded in any request so far, `is_wasteful` that some
+    string was Huffman-coded without getting shorter. The others are what `http.fingerprints` made of these, or what a proxy or a
+    test says.
     """
 
     __slots__ = (
-        "alpn", "contradictions", "first_record", "hello", "http2", "is_http2", "is_wasteful", "ja4", "kind", "path_forms",
-        "priorities", "pseudo", "settings", "stated", "tells", "tls_kind", "tls_version", "weight", "window",
+        "contradictions", "first_record", "hello", "http2", "is_http2", "is_wasteful", "ja4", "kind", "path_forms",
+        "priorities", "pseudo", "settings", "stated", "tells", "tls_kind", "tls_version", "window",
     )  # fmt: skip
 
     def __init__(self, hello: bytes = b"", tls_version: bytes = b"") -> None:
         self.hello = hello
         self.tls_version = tls_version
-        self.alpn = b""
         self.first_record = -1
         self.is_http2 = False
         self.settings: bytes = b""
         self.window = -1
         self.priorities: bytes = b""
-        self.weight: bytes = b""
         self.pseudo: bytes = b""
         self.path_forms = 0
         self.is_wasteful = False

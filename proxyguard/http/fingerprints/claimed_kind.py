@@ -1,7 +1,7 @@
 """What a user agent says its client is, in the words of `kinds`.
 
 A robot's user agent claims no browser, whatever browser it names beside (`… (compatible; Googlebot/2.1; …) Chrome/…`), and each
-browser on an iPhone or iPad is Safari inside (`CriOS`, `FxiOS`, `EdgiOS`).
+browser on an iPhone or iPad is Safari inside.
 """
 
 from __future__ import annotations

@@ -50,6 +50,13 @@ FRAME_BYTES: Final = 9
 SETTING_BYTES: Final = 6
 WINDOW_UPDATE_BYTES: Final = 13
 
+_NAVIGATE: Final = (b"navigate",)
+_NEVER_ORDERED: Final = frozenset({b"content-type", b"content-length", b"service-worker-navigation-preload"})
+"""Fields of navigations whose order was not recorded: forms, and what a worker of the page preloads."""
+
+_MAY_BE_SAFARI: Final = frozenset({SAFARI, b"greasing", UNKNOWN})
+"""No machine of Apple's was recorded, so only what no version can be is held against a claim of Safari."""
+
 _NOT_CHROMIUM: Final = PATH_ON_5 | ROOT_ON_5 | PATH_OTHERWISE
 _NOT_FIREFOX: Final = PATH_INDEXED | ROOT_INDEXED | PATH_ON_4 | ROOT_ON_5 | PATH_OTHERWISE
 
@@ -69,17 +76,12 @@ def contradictions(request: Request) -> Values:
     if not spoken or (spoken == UNKNOWN and facts.stated):
         return ()
     if kind == SAFARI:
-        return (HELLO,) if _is_not_safari(facts, spoken) else ()
+        return () if (hello_kind(facts) or spoken) in _MAY_BE_SAFARI else (HELLO,)
     if claim.version < OLDEST:
         return ()
     if spoken != kind:
         return (HELLO,)
     return () if facts.stated else _above(request, facts, kind_table().browsers[kind], kind)
-
-
-def _is_not_safari(facts: ConnectionFacts, spoken: bytes) -> bool:
-    """No machine of Apple's was recorded, so only what no version can be is held against the claim."""
-    return spoken not in (SAFARI, UNKNOWN) if hello_kind(facts) != UNKNOWN else False
 
 
 def _above(request: Request, facts: ConnectionFacts, browser: BrowserHabits, kind: bytes) -> Values:
@@ -135,10 +137,10 @@ def _begins_as(request: Request, browser: BrowserHabits) -> bool:
 def _is_ordered(request: Request, browser: BrowserHabits) -> bool:
     """Whether the known fields of a navigation stand in the browser's order; True for what is none."""
     index = request.header_index
-    if request.method != b"GET" or index.get(b"sec-fetch-mode", (b"navigate",)) != (b"navigate",):
+    if index.get(b"sec-fetch-mode", _NAVIGATE) != _NAVIGATE or not _NEVER_ORDERED.isdisjoint(index):
         return True
     accept = index.get(b"accept", ())
-    if len(accept) != 1 or not accept[0].startswith(b"text/html") or b"service-worker-navigation-preload" in index:
+    if len(accept) != 1 or not accept[0].startswith(b"text/html"):
         return True
     last = -1
     order = browser.order

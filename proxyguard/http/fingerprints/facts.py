@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from proxyguard.core.connection_facts import KEPT_HELLO_BYTES, ConnectionFacts
 from proxyguard.http.fingerprints.client_hello import HelloTells, read_hello
 from proxyguard.http.fingerprints.http2_print import http2_print
@@ -19,8 +21,9 @@ def connection_facts(hello: bytes) -> ConnectionFacts:
     return facts
 
 
+@lru_cache(maxsize=1024)
 def stated_facts(print_: bytes) -> ConnectionFacts:
-    """The facts that a trusted proxy states with a JA4."""
+    """The facts that a trusted proxy states with a JA4. Nothing is written into them later: one is for all connections alike."""
     facts = ConnectionFacts()
     facts.stated = True
     facts.ja4 = print_
@@ -41,7 +44,7 @@ def hello_kind(facts: ConnectionFacts) -> bytes:
 def client_kind(facts: ConnectionFacts) -> bytes:
     """What the connection speaks like; empty when nothing is known of it."""
     kind = facts.kind
-    if not kind:
+    if not kind and not facts.stated:
         hello = hello_kind(facts)
         tells = facts.tells
         if hello:

@@ -6,6 +6,7 @@ another licence and not used.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Final
 
@@ -13,6 +14,9 @@ from proxyguard.http.fingerprints.client_hello import ALPN, MAX_EXTENSIONS, MAX_
 
 SERVER_NAME: Final = 0
 SIGNATURES: Final = 13
+JA4_FORM: Final = re.compile(rb"[tqd](?:\d\d|s\d)[di]\d{4}[0-9a-zA-Z]{2}_[0-9a-f]{12}_[0-9a-f]{12}")
+"""What a JA4 looks like; `q` and `d` are those of QUIC and DTLS, which proxies may say."""
+
 NOTHING: Final = b"000000000000"
 _VERSIONS: Final = {0x0304: b"13", 0x0303: b"12", 0x0302: b"11", 0x0301: b"10", 0x0300: b"s3", 0x0002: b"s2"}
 
