@@ -115,7 +115,9 @@ def _imitator(library: str, profile: str, script: str) -> Client:
 
 
 _CFFI: Final = "import curl_cffi\ncurl_cffi.get(url, impersonate='PROFILE', headers=headers, verify=False)\n"
-_PRIMP: Final = "import primp\nprimp.Client(impersonate='PROFILE', verify=False, headers=headers).get(url)\n"
+_PRIMP: Final = (
+    "import primp\nprimp.Client(impersonate='PROFILE', impersonate_os='windows', verify=False, headers=headers).get(url)\n"
+)
 _TLSC: Final = (
     "import tls_client\ns = tls_client.Session(client_identifier='PROFILE', random_tls_extension_order=True)\n"
     "s.get(url, headers=headers, insecure_skip_verify=True)\n"

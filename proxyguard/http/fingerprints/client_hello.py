@@ -13,6 +13,9 @@ MAX_EXTENSIONS: Final = 64
 MAX_VALUES: Final = 256
 """Of a list of ciphers or groups that are looked at; the longest seen has 93."""
 
+MAX_LISTED: Final = 32
+"""Of a list of versions or of algorithms for certificates; browsers send up to 4."""
+
 ALPN: Final = 16
 GROUPS: Final = 10
 COMPRESSION: Final = 27
@@ -105,9 +108,9 @@ def _read_extensions(body: bytes, place: int, tells: HelloTells) -> bool:
             if not _read_groups(body, start, place, tells):
                 return False
         elif kind == SUPPORTED_VERSIONS:
-            tells.offers_tls13 = b"\x03\x04" in _pieces(body[start + 1 : place])
+            tells.offers_tls13 = TLS13 in _twos(body, start + 1, place)
         elif kind == COMPRESSION:
-            tells.compression = tuple([int.from_bytes(each, "big") for each in _pieces(body[start + 1 : place])])
+            tells.compression = tuple(_twos(body, start + 1, place))
         elif kind == ALPN:
             tells.offers_http2 = body.find(b"\x02h2", start, place) >= 0
     tells.extensions = frozenset(found)
@@ -130,6 +133,11 @@ def _read_groups(body: bytes, place: int, end: int, tells: HelloTells) -> bool:
     return True
 
 
-def _pieces(text: bytes) -> list[bytes]:
-    """The first values of two bytes each of a list."""
-    return [text[place : place + 2] for place in range(0, min(len(text), 64), 2)]
+def _twos(body: bytes, place: int, end: int) -> list[int]:
+    """The first values of two bytes each; `place` may lie beyond `end`, where a list without its length is empty."""
+    end = min(end, place + 2 * MAX_LISTED)
+    found: list[int] = []
+    while place + 1 < end:
+        found.append(body[place] << 8 | body[place + 1])
+        place += 2
+    return found
