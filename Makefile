@@ -36,7 +36,7 @@ NOT_COMPILED := $(addprefix --ignore=tests/,settings tools/importers tools/lint 
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz range e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz fingerprints range e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -145,6 +145,14 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(READY)
 
 fuzz: $(VENV)/.fuzz  ## Fuzz parsers and lanes with coverage as the guide (ARGS='--seconds 600').
 	$(PYTHON_IN_VENV) -m tests.fuzz $(ARGS)
+
+.run/fingerprint-clients: requirements/fingerprints.txt $(READY)
+	@$(PYTHON_IN_VENV) -m venv --clear $@
+	@$@/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/fingerprints.txt
+	@touch $@
+
+fingerprints: .run/fingerprint-clients  ## Record what real clients and imitators show of themselves (ARGS=curl for some).
+	FINGERPRINT_PYTHON=$(CURDIR)/.run/fingerprint-clients/bin/python $(PYTHON_IN_VENV) -m tests.fingerprints $(ARGS)
 
 # Said plainly instead of "no rule to make target"; what is not there is not in `make help`.
 range:

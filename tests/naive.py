@@ -6,13 +6,16 @@ Keys are tuples of plain values here, so that equal decisions also prove that co
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
+from operator import attrgetter
 from typing import Any
 
 import re2
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.decision import (
     ACTION_NAMES,
     PASS,
@@ -33,6 +36,9 @@ from proxyguard.core.decision import (
 from proxyguard.core.key_values import cookie_values, header_values, query_values
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request
+from proxyguard.http.fingerprints.claimed_kind import claimed_kind
+from proxyguard.http.fingerprints.contradictions import contradictions
+from proxyguard.http.fingerprints.facts import client_kind, hello_kind, http2_of, ja4_of
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Missing
 from proxyguard.limits.stores.store import BanRecord, Outcome
@@ -46,6 +52,7 @@ from proxyguard.policy.model import (
     AtLeast,
     AtMost,
     Condition,
+    Field,
     FieldKind,
     InNetworks,
     Not,
@@ -84,8 +91,17 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         "item": lambda: () if request.item is None else (request.item.family,),
         "heat": lambda: () if request.item is None else (request.item.heat,),
         FieldKind.ACCOUNT: lambda: () if request.account is None else (request.account,),
+        "claimed_kind": lambda: (claimed_kind(request.user_agent).kind,),
+        "client_kind": lambda: known(request, client_kind),
+        "tls": lambda: known(request, {b"ja4": ja4_of, b"client_kind": hello_kind}.get(name, attrgetter("tls_version"))),
+        "http2": lambda: known(request, http2_of),
+        "contradiction": lambda: contradictions(request),
     }
     return tuple(value[:8192] for value in lists[kind]())
+
+
+def known(request: Request, of: Callable[[ConnectionFacts], bytes]) -> tuple[bytes, ...]:
+    return tuple(filter(None, (of(request.connection),))) if request.connection is not None else ()
 
 
 def compares(kind: TextKind, text: bytes, value: bytes) -> bool:
@@ -202,6 +218,8 @@ def part_value(part: KeyPart, request: Request) -> Any:
             return request.jar.name or request.client.client_key(PREFIXES)
         case KeyKind.ITEM:
             return None if request.item is None else request.item.number
+        case _:
+            return only(values(Test(Field(part.kind, part.name), Present()), request, frozenset()))
 
 
 def only(values: tuple[bytes, ...]) -> Any:

@@ -40,6 +40,10 @@ TELL_SECONDS: Final = 2.0
 @click.option("--user-agent", help="Short for -H 'User-Agent: …'.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="May be given several times.")
 @click.option(
+    "--connection", "connection", multiple=True, metavar="NAME=VALUE",
+    help="What the connection shows, as fields of conditions: tls.ja4=…, client_kind=curl. May be given several times.",
+)  # fmt: skip
+@click.option(
     "--curl", metavar="'curl …'",
     help="A command copied from a browser's developer tools (Copy as cURL); - reads it from standard input.",
 )  # fmt: skip
@@ -51,8 +55,8 @@ TELL_SECONDS: Final = 2.0
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
 def explain(
     directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
-    user_agent: str | None, headers: tuple[str, ...], curl: str | None, reference: str | None, audit: Path | None,
-    config: Path | None, paths: str, batch: Any, *, as_json: bool,
+    user_agent: str | None, headers: tuple[str, ...], connection: tuple[str, ...], curl: str | None, reference: str | None,
+    audit: Path | None, config: Path | None, paths: str, batch: Any, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what the rules decide about one request, and which conditions held.
 
@@ -93,7 +97,8 @@ def explain(
     fields = [_header(text) for text in headers]
     if user_agent is not None:
         fields.append(("User-Agent", user_agent))
-    sketch = sketch._replace(headers=_with(sketch.headers, fields))
+    stated = tuple((name, value) for name, _, value in (text.partition("=") for text in connection))
+    sketch = sketch._replace(headers=_with(sketch.headers, fields), connection=stated)
     policy = policy_or_exit(directory)
     if batch is not None:
         explain_batch(policy, batch, PRESETS[paths])

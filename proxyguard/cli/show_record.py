@@ -31,7 +31,13 @@ MAX_LINES: Final = 40
 
 _RECORDED: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.HOST, FieldKind.PATH})
 
-_ALSO: Final = {"user_agent": "user agent", "referer_host": "came from"}
+_ALSO: Final = {
+    "user_agent": "user agent",
+    "referer_host": "came from",
+    "client_kind": "speaks like",
+    "ja4": "JA4",
+    "http2": "HTTP/2",
+}
 """Fields of a record that are shown as they are."""
 
 _NO_RULE: Final = {

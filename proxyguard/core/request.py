@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
+from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.item import Item
 from proxyguard.core.jar import NO_JAR, Jar
 from proxyguard.core.reading import (
@@ -67,7 +68,8 @@ class Request:
 
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
-        "client", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item", "jar", "method",
+        "client", "connection", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item", "jar",
+        "method",
         "reading", "scheme", "target",
     )  # fmt: skip
 
@@ -111,6 +113,8 @@ class Request:
         """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
         self.reading: SiteReading = STRICT
         """How the site reads the target; see `read_as`."""
+        self.connection: ConnectionFacts | None = None
+        """What the connection showed of itself; None when another program than the client may have spoken."""
 
     def take_after(self, earlier: Request) -> None:
         """Reuse what was derived from an earlier request whose header fields are the very same object."""

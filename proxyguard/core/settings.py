@@ -341,6 +341,7 @@ class Trust:
     """`x-forwarded-for`, `forwarded`, or a header that holds one address, such as `cf-connecting-ip`."""
     keep: tuple[str, ...] = ()
     """Claims of trusted peers that pass on beside what is written anew: `remote-user`, `x-forwarded-client-cert`, …"""
+    ja4: str = ""  # a header in which trusted peers say the JA4 of the client
     proxy_protocol: bool = False
     """Trusted peers begin each connection with a PROXY header, v1 or v2."""
 

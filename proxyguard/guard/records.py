@@ -10,6 +10,7 @@ from typing import Final
 from proxyguard.core.decision import UNASKED, Decision, Mode
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
+from proxyguard.http.fingerprints.facts import client_kind, http2_of, ja4_of
 from proxyguard.telemetry.audit import Record, shown
 from proxyguard.telemetry.talkers import referring_host
 
@@ -32,7 +33,7 @@ def decision_record(ticket: Ticket, served: Served, time: float) -> Record:
         http_version=shown(request.http_version), user_agent=_user_agent(request), referer_host=_referer_host(request),
         bytes_sent=served.bytes_sent, bytes_received=served.bytes_received,
         upstream_milliseconds=None if upstream_seconds is None else in_thousandths(upstream_seconds * 1000),
-        upstream=served.upstream,
+        upstream=served.upstream, **_connection(request),
     )  # fmt: skip
 
 
@@ -45,6 +46,15 @@ def refusal_record(refusal: Refusal, time: float) -> Record:
         rule=UNASKED, action="reject", mode=Mode.ENFORCE, score=0.0, status=refusal.status, milliseconds=0.0,
         fault=refusal.fault, http_version=shown(refusal.http_version),
     )  # fmt: skip
+
+
+def _connection(request: Request) -> dict[str, str]:
+    """What the client's connection shows of the program, where that is known."""
+    facts = request.connection
+    if facts is None:
+        return {}
+    found = {"ja4": ja4_of(facts), "client_kind": client_kind(facts), "http2": http2_of(facts)}
+    return {name: shown(value) for name, value in found.items() if value}
 
 
 def _user_agent(request: Request) -> str:

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Address
+from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Trust
+from proxyguard.http.fingerprints.facts import stated_facts
+from proxyguard.http.fingerprints.ja4 import JA4_FORM
 from proxyguard.http.http1.names import FRAMING, HOP_BY_HOP
 from proxyguard.http.method_override import METHOD_HEADERS
 from proxyguard.http.trusted_networks import TrustedNetworks
@@ -68,10 +71,10 @@ class _Hop(NamedTuple):
 class ClientAddressResolver:
     """Answers who the client is under one Trust. Remembers only the last chain it read, since each request asks thrice.
 
-    `trusted` are the networks of the proxies.
+    `trusted` are the networks of the proxies; `reads_ja4` says whether they tell of their clients' connections.
     """
 
-    __slots__ = ("_drop", "_header", "_keep", "_last", "trusted")
+    __slots__ = ("_drop", "_header", "_ja4", "_keep", "_last", "reads_ja4", "trusted")
 
     def __init__(self, trust: Trust) -> None:
         self.trusted = TrustedNetworks(trust.proxies)
@@ -79,6 +82,8 @@ class ClientAddressResolver:
         self._drop = METHOD_HEADERS | {self._header}
         asked_for = {name.lower().encode("ascii") for name in trust.keep}
         self._keep = (ORIGIN_HEADERS | asked_for | {self._header}) - OURS - HOP_BY_HOP - FRAMING
+        self._ja4 = trust.ja4.lower().encode("ascii")
+        self.reads_ja4 = bool(trust.ja4)
         self._last: tuple[Address, Headers, list[_Hop]] | None = None
 
     def resolve(self, peer: Address, headers: Headers) -> Address:
@@ -98,6 +103,13 @@ class ClientAddressResolver:
                 return named
         values = _values(headers, b"x-forwarded-proto")
         return _SCHEMES.get(values.rpartition(b",")[2].strip(b" \t").lower(), scheme)
+
+    def connection(self, peer: Address, headers: Headers) -> ConnectionFacts | None:
+        """What a trusted peer says of its client's connection; None when it says nothing, or anything but one JA4."""
+        if not self.reads_ja4 or not self.trusted.contains(peer):
+            return None
+        value = _values(headers, self._ja4).strip(b" \t")
+        return stated_facts(value) if JA4_FORM.fullmatch(value) is not None else None
 
     def forwarding_headers(
         self, headers: Headers, peer: Address, client: Address, scheme: bytes, authority: bytes

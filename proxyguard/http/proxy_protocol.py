@@ -31,6 +31,8 @@ _INET: Final = 0x1
 _INET6: Final = 0x2
 _STREAM: Final = 0x1
 _DATAGRAM: Final = 0x2
+_TLS_EXTENSION: Final = 0x20
+_CLIENT_TLS: Final = 0x01
 _ADDRESS_BYTES: Final = {0x0: 0, _INET: 12, _INET6: 36, 0x3: 216}
 
 
@@ -46,10 +48,14 @@ class BadProxyHeader(Exception):
 
 
 class ProxyHeader(NamedTuple):
-    """Who connected to the proxy, and where. None when it does not say: its own health check, or not TCP over IP."""
+    """Who connected to the proxy, and where. None when it does not say: its own health check, or not TCP over IP.
+
+    `ended_tls`: the client spoke TLS to the proxy itself, so what comes is not the client's. Version 1 cannot say so.
+    """
 
     source: Address | None
     destination: Address | None
+    ended_tls: bool = False
 
 
 _UNSAID: Final = ProxyHeader(None, None)
@@ -120,9 +126,23 @@ class ProxyHeaderParser:
         header = _UNSAID
         if command == _PROXY and transport == _STREAM and family in (_INET, _INET6):
             width = 4 if family == _INET else 16
-            header = _binary_addresses(bytes(held[_FIXED_BYTES : _FIXED_BYTES + 2 * width + 4]), width)
+            addresses = _FIXED_BYTES + 2 * width + 4
+            header = _binary_addresses(bytes(held[_FIXED_BYTES:addresses]), width)
+            if _has_tls(bytes(held[addresses:stop])):
+                header = header._replace(ended_tls=True)
         del held[:stop]
         return header
+
+
+def _has_tls(extensions: bytes) -> bool:
+    """Whether the proxy says that it spoke TLS with the client."""
+    place = 0
+    while place + 3 < len(extensions):
+        size = int.from_bytes(extensions[place + 1 : place + 3], "big")
+        if extensions[place] == _TLS_EXTENSION:
+            return extensions[place + 3] & _CLIENT_TLS != 0
+        place += 3 + size
+    return False
 
 
 def _text_address(family: str, text: str, port: str) -> Address:

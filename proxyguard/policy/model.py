@@ -232,10 +232,10 @@ class SampleRequest(NamedTuple):
     path: str = "/"
     http_version: str = "1.1"
     headers: tuple[tuple[str, str], ...] = ()
-    account: str = ""
-    """What the upstream said of the account; empty: nothing."""
+    account: str = ""  # what the upstream said of it
     jar: str = "none"
     heat: str = "cold"
+    connection: tuple[tuple[str, str], ...] = ()  # `tls.ja4`, `client_kind`, …, and what they are
 
 
 class SampleResponse(NamedTuple):

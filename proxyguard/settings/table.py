@@ -172,6 +172,8 @@ SETTINGS: Final = (
         "Where trusted peers say it: `x-forwarded-for`, `forwarded`, or a header of one address, such as `cf-connecting-ip`."),
     Setting("trust.keep", "trust.keep", CLAIMS,
         "Headers that only a proxy can vouch for and that pass when a trusted peer sends them, such as `x-forwarded-user`."),
+    Setting("trust.ja4", "trust.ja4", HEADER,
+        "Where trusted peers say the JA4 of their client: `cloudfront-viewer-ja4-fingerprint`, `cf-ja4`, …"),
     Setting("trust.proxy_protocol", "trust.proxy_protocol", TRUTH,
         "Whether trusted peers begin each connection with a PROXY header, version 1 or 2."),
     Setting("bounds.head_timeout", "bounds.head_seconds", TIMEOUT,

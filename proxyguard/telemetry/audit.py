@@ -73,6 +73,9 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     upstream_milliseconds: float | None = None
     """None: no upstream was asked."""
     upstream: str = ""
+    ja4: str = ""
+    client_kind: str = ""
+    http2: str = ""
 
 
 def shown(value: bytes) -> str:

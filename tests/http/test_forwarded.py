@@ -312,3 +312,26 @@ def test_what_is_kept_is_kept_of_trusted_proxies_in_one_spelling() -> None:
 )
 def test_what_is_no_address(text: bytes) -> None:
     assert read_address(text) is None
+
+
+JA4 = b"t13d1516h2_8daaf6152771_e5627efa2ab1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "named", "headers", "told"),
+    [
+        ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4),), True),
+        ("203.0.113.9", "cf-ja4", ((b"CF-JA4", JA4),), False),
+        ("10.0.0.1", "", ((b"CF-JA4", JA4),), False),
+        ("10.0.0.1", "cf-ja4", (), False),
+        ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4), (b"cf-ja4", JA4)), False),
+        ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4 + b"0"),), False),
+    ],
+    ids=("a trusted peer", "anybody", "not asked for", "nothing", "two of them", "another form"),
+)
+def test_a_ja4_is_believed_of_trusted_peers_alone(peer: str, named: str, headers: Headers, told: bool) -> None:
+    resolver = ClientAddressResolver(Trust(proxies=(Network.parse("10.0.0.0/8"),), ja4=named))
+    facts = resolver.connection(Address.parse(peer), headers)
+    assert (facts is not None) is told
+    if facts is not None:
+        assert (facts.ja4, facts.kind) == (JA4, b"chromium")

@@ -131,3 +131,21 @@ def test_any_bytes_give_a_header_a_refusal_or_a_wait(pieces: list[bytes]) -> Non
             if parser.feed(piece) is not None:
                 return
             assert len(parser._held) < MAX_HEADER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("more", "ended"),
+    [
+        (b"", False),
+        (TLV, False),
+        (TLV + b"\x20\x00\x05\x01\0\0\0\0", True),
+        (b"\x20\x00\x05\x00\0\0\0\0", False),
+        (b"\x20\x00", False),
+        (b"\x01\xff\xff\x20\x00\x05\x01", False),
+    ],
+    ids=("nothing", "no word of TLS", "ended here", "spoke none", "cut", "beyond the end"),
+)
+def test_whether_the_proxy_spoke_tls_with_the_client(more: bytes, ended: bool) -> None:
+    header = ProxyHeaderParser().feed(_v2(1, 0x11, V4 + more))
+    assert header is not None
+    assert header.ended_tls is ended

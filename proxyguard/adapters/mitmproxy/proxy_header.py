@@ -43,4 +43,5 @@ class ProxyHeaderReader:
                 services.events.bound_exceeded(bound)
                 raise RefusedPeer
             self._link.peer = header.source
+            self._link.is_relayed = header.ended_tls
         return self._parser.rest()

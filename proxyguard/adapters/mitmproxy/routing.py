@@ -36,6 +36,9 @@ def open_exchange(
     scheme = services.resolver.scheme(link.peer, head.headers, link.scheme)
     method = acting_method(head) if route.keeps_override else head.method
     request = Request(client, method, scheme, head.host, head.target, head.headers, version)
+    request.connection = link.facts
+    if link.facts is None and services.resolver.reads_ja4:
+        request.connection = services.resolver.connection(link.peer, head.headers)
     if before is not None:
         request.take_after(before)
     return Exchange(services, link, outbox, codec, head, request, route, now, whole=whole)

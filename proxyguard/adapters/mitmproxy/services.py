@@ -18,6 +18,7 @@ from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
 from proxyguard.core.address import Address
+from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, Site
 from proxyguard.guard.interfaces import Checker, Forwarding, FrontEvents
@@ -69,12 +70,13 @@ class ClientState:
     else. `stalled` says that the client does not take what was written. `wake` has the layers look at the time at once,
     `wake_soon` sends them TurnEnds when this turn of the loop is over. `upstreams` is where idle connections are taken from.
     `redirects`: requests in clear text are answered with where they belong, the same address over https. `kept_fields` are those
-    of the last request that went upstream, as most clients say the same of themselves each time.
+    of the last request that went upstream, as most clients say the same of themselves each time. `facts` are what the connection
+    shows of the client itself; None in clear text, and where a trusted proxy speaks TLS (`is_relayed`: as its PROXY header says).
     """
 
     __slots__ = (
-        "due", "encryptor", "handshaking", "kept_fields", "layer", "multiplexed", "peer", "redirects", "scheme", "stalled",
-        "upstreams", "wake", "wake_soon",
+        "due", "encryptor", "facts", "handshaking", "is_relayed", "kept_fields", "layer", "multiplexed", "peer", "redirects",
+        "scheme", "stalled", "upstreams", "wake", "wake_soon",
     )  # fmt: skip
 
     def __init__(self, peer: Address, due: float) -> None:
@@ -89,6 +91,8 @@ class ClientState:
         self.redirects = False
         self.upstreams: Upstreams | None = None
         self.kept_fields: KeptFields | None = None
+        self.facts: ConnectionFacts | None = None
+        self.is_relayed = False
         self.wake: Callable[[], None] | None = None
         self.wake_soon: Callable[[], None] | None = None
 

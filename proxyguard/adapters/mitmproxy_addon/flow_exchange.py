@@ -87,6 +87,7 @@ class FlowExchange:
         scheme = services.resolver.scheme(peer, head.headers, b"https" if flow.client_conn.tls_established else b"http")
         method = acting_method(head) if keeps_override else head.method
         request = Request(client, method, scheme, head.host, head.target, head.headers, self._version)
+        request.connection = services.resolver.connection(peer, head.headers)
         checked = services.checker.check(request)
         ticket = self._ticket = checked if isinstance(checked, Ticket) else await checked
         mark(flow, ticket)

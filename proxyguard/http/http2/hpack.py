@@ -31,6 +31,8 @@ REMEMBERED_STRINGS: Final = 4096
 MAX_DIGITS: Final = 4
 """Bytes that an integer may have after its prefix: 2^28 is far more than any length here."""
 
+LITERAL: Final = 0x100
+
 _STATIC: Final[tuple[Field, ...]] = ((b"", b""), *vars(HeaderTable)["STATIC_TABLE"])
 """Looked up without its type, a tuple of 61 pairs: the compiler would write code for each of them."""
 _STATIC_FIELDS: Final = {field: index for index, field in reversed(list(enumerate(_STATIC))) if index}
@@ -49,9 +51,13 @@ _VOLATILE: Final = frozenset({
 
 
 class FieldDecoder:
-    """One per connection. What it raises ends the connection, since the two tables are out of step then."""
+    """One per connection. What it raises ends the connection, since the two tables are out of step then.
 
-    __slots__ = ("_entries", "_limit", "_max_bytes", "_max_fields", "_size")
+    `path_form` is LITERAL and the first byte of the literal that `:path` was in the last block; 0 when it was none. `is_wasteful`
+    says that a string was ever Huffman-coded that got no shorter by it.
+    """
+
+    __slots__ = ("_entries", "_limit", "_max_bytes", "_max_fields", "_size", "is_wasteful", "path_form")
 
     def __init__(self, max_bytes: int, max_fields: int) -> None:
         """Blocks that decode to more than this (names and values; fields) are given up."""
@@ -60,6 +66,8 @@ class FieldDecoder:
         self._limit = TABLE_BYTES
         self._max_bytes = max_bytes
         self._max_fields = max_fields
+        self.path_form = 0
+        self.is_wasteful = False
 
     def decode(self, block: bytes) -> list[Field]:
         """Raises ConnectionFault(COMPRESSION_ERROR) and BoundExceeded("head_bytes")."""
@@ -74,6 +82,7 @@ class FieldDecoder:
         left = self._max_bytes
         place = self._read_limits(block)
         end = len(block)
+        self.path_form = 0
         while place < end:
             byte = block[place]
             if byte & 0x80:
@@ -94,8 +103,10 @@ class FieldDecoder:
                 if index:
                     name = self._field(index)[0]
                 else:
-                    name, place = _read_string(block, place)
-                value, place = _read_string(block, place)
+                    name, place = self._read_string(block, place)
+                if name == b":path":
+                    self.path_form = LITERAL | byte
+                value, place = self._read_string(block, place)
                 field = (name, value)
                 if incremental:
                     size = len(name) + len(value) + ENTRY_BYTES
@@ -130,6 +141,22 @@ class FieldDecoder:
         if index == 0 or back > len(self._entries):
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR)
         return self._entries[-back]
+
+    def _read_string(self, block: bytes, place: int) -> tuple[bytes, int]:
+        byte = block[place]
+        length = byte & 0x7F
+        place += 1
+        if length == 0x7F:
+            length, place = _read_rest(block, place, length)
+        stop = place + length
+        if stop > len(block):
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR)
+        text = block[place:stop]
+        if byte & 0x80:
+            text = _remembered(text) if length <= REMEMBERED_BYTES else decode_huffman(text)
+            if length >= len(text):
+                self.is_wasteful = True
+        return text, stop
 
     def _evict(self) -> None:
         count = 0
@@ -215,21 +242,6 @@ def _read_rest(block: bytes, place: int, value: int) -> tuple[int, int]:
         shift += 7
         if shift >= 7 * MAX_DIGITS:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR)
-
-
-def _read_string(block: bytes, place: int) -> tuple[bytes, int]:
-    byte = block[place]
-    length = byte & 0x7F
-    place += 1
-    if length == 0x7F:
-        length, place = _read_rest(block, place, length)
-    stop = place + length
-    if stop > len(block):
-        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR)
-    text = block[place:stop]
-    if byte & 0x80:
-        text = _remembered(text) if length <= REMEMBERED_BYTES else decode_huffman(text)
-    return text, stop
 
 
 @lru_cache(maxsize=REMEMBERED_STRINGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
+from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http2 import frames
 from proxyguard.http.http2.budget import (
@@ -23,6 +24,7 @@ from proxyguard.http.http2.budget import (
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode, StreamFault
 from proxyguard.http.http2.frames import DEFAULT_WINDOW, MAX_WINDOW, Frame, Http2FrameReader
 from proxyguard.http.http2.hpack import Field, FieldDecoder
+from proxyguard.http.http2.noting import MAX_NOTED, note_priority, note_request
 from proxyguard.http.http2.receiving import ReceiveWindow, stream_window
 from proxyguard.http.http2.sending import Sender
 
@@ -97,15 +99,19 @@ class Intake:
     """One per connection. `resets` counts what the client takes back, `frames` what it sends that carries nothing.
 
     `is_behind`: some of what was fed waits for `go_on`. `deserted`: the client sent GOAWAY. `parting`: we did, and still take
-    requests until the client has acknowledged it; `leaving`: we take no more. `work_per_turn` is in units of `_work`.
+    requests until the client has acknowledged it; `leaving`: we take no more. `work_per_turn` is in units of `_work`. What the
+    first frames and the coding of requests show is noted in `facts`.
     """
 
     __slots__ = (
-        "_block", "_bounds", "_decoder", "_frames", "_is_settled", "_next", "_reader", "_reset_by_us", "_sender", "_streams",
-        "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting", "resets", "work_per_turn",
+        "_block", "_bounds", "_decoder", "_facts", "_frames", "_is_settled", "_next", "_reader", "_reset_by_us", "_sender",
+        "_streams", "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting", "resets",
+        "work_per_turn",
     )  # fmt: skip
 
-    def __init__(self, streams: Streams, sender: Sender, bounds: Bounds, now: float, *, resets: int) -> None:
+    def __init__(
+        self, streams: Streams, sender: Sender, bounds: Bounds, now: float, *, resets: int, facts: ConnectionFacts | None = None
+    ) -> None:
         self._streams = streams
         self._sender = sender
         self._bounds = bounds
@@ -117,6 +123,9 @@ class Intake:
         self._window = ReceiveWindow(max(stream_window(bounds.buffer_bytes), RECEIVE_BUFFERS * bounds.buffer_bytes))
         self._block: tuple[Frame, list[bytes], int] | None = None
         self._is_settled = False
+        self._facts = facts
+        if facts is not None:
+            facts.is_http2 = True
         self._reset_by_us: dict[int, None] = {}
         self.frames = FrameBudget(now)
         self.resets = ResetBudget(resets)
@@ -226,6 +235,8 @@ class Intake:
             if kind != frames.SETTINGS or frame.flags & frames.ACK:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR)
             self._is_settled = True
+            if self._facts is not None:
+                self._facts.settings = frame.payload[: 6 * MAX_NOTED]
         match kind:
             case frames.DATA:
                 self._data(frame, now)
@@ -255,6 +266,8 @@ class Intake:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR)
             case _:  # PRIORITY, and what extensions bring
                 self.frames.spend(now)
+                if kind == frames.PRIORITY and self._facts is not None and not self.last_stream:
+                    note_priority(self._facts, frame)
 
     def _data(self, frame: Frame, now: float) -> None:
         size = frame.size
@@ -308,6 +321,8 @@ class Intake:
         elif self.leaving:
             self.frames.spend(now)
         else:
+            if self._facts is not None:
+                note_request(self._facts, self._decoder, fields, is_first=not self.last_stream)
             self.last_stream = number
             self.frames.earn(FRAMES_PER_REQUEST)
             self._streams.begin(number, fields, whole=whole)
@@ -339,6 +354,8 @@ class Intake:
         if not frame.stream:
             self._sender.open_window(increment)
             self._streams.touch_held()
+            if self._facts is not None and self._facts.window < 0 and not self.last_stream:
+                self._facts.window = increment
         elif frame.stream in self._streams:
             self._streams.take_window(frame.stream, increment)
         else:

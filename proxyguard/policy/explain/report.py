@@ -16,6 +16,7 @@ from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Count, CountKind, Limit, Window
+from proxyguard.policy.fields.connection import shown
 from proxyguard.policy.model import Place
 
 MAX_TARGET_SHOWN: Final = 200
@@ -123,6 +124,7 @@ class Trace:
             "shadow": [{"rule": hit.rule, "action": hit.action} for hit in decision.shadow],
             "quota": _quota_fields(decision.quota),
             "path": _printable(self.request.path),
+            "connection": dict(shown(self.request)) if self.request.connection is not None else None,
             "rules": [looked.as_dict() for looked in self.looked],
             "not_looked_at": self.not_looked_at,
         }
@@ -135,6 +137,8 @@ class Trace:
         lines = [f"{_printable(request.method)} {url} from {request.client.text}"]
         if request.reading is not STRICT:
             lines.append(f"  the site ({request.reading}) reads the path as {_printable(request.path)}")
+        if request.connection is not None:
+            lines.append("  connection: " + ", ".join(f"{name} {value}" for name, value in shown(request)))
         lines += [f"  {looked.as_text()}" for looked in self.looked]
         if self.not_looked_at:
             lines.append(f"  {self.not_looked_at} later rules were not looked at")

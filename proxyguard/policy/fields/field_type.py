@@ -100,7 +100,8 @@ class FieldType:
     address: Callable[[Request], int] | None = None
     """The number of an address, for a field that is compared with networks."""
     of_client: bool = False
-    """Whether values depend on the client address and the header fields alone; they are then derived once a connection."""
+    """Whether values depend on the client address, the header fields and the connection alone; they are then derived once for all
+    requests on an HTTP/1 connection that have the very same fields."""
     key: KeyForm | None = None
     """How limits count by it; None: they cannot."""
     share: float = 0.1

@@ -39,6 +39,7 @@ from proxyguard.core.yaml.kinds import (
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
 from proxyguard.policy.actions.registry import DECISIONS
+from proxyguard.policy.fields.registry import named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
 from proxyguard.policy.parse.parsed_file import noted_name, place_of
@@ -128,7 +129,8 @@ def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRe
     cookies = found.get("cookies")
     if cookies:
         headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value, _ in cookies)))
-    return found.fill(SampleRequest, headers=tuple(headers))
+    connection = tuple(pair for key in _CONNECTION for pair in found.get(key) or ())
+    return found.fill(SampleRequest, headers=tuple(headers), connection=connection)
 
 
 def _pairs(kind: str) -> Kind:
@@ -158,6 +160,28 @@ def _fact(kind: str) -> Kind:
         return read_text_value(kind, TextKind.EQUAL, read_text(node, subject, MAX_VALUE_CHARACTERS)).decode()
 
     return Kind(plain(read), str(kind), TEXT_SCHEMA)
+
+
+def _shown(kind: str) -> Kind:
+    """What a connection shows, as pairs of a field's name and a text: `{ja4: …}` for a family of fields, else one or a list."""
+    named = named_values(kind)
+
+    def read(node: Node, report: Report, subject: str, around: Any) -> list[tuple[str, str]]:
+        fact = _fact(kind)
+        if named is None:
+            values = read_each(items_of(node), report, lambda item: fact.reader(item, report, subject, around))
+            return [(kind, value) for value in values]
+        pairs = []
+        for entry in read_mapping(node, subject, f"{subject}: {{{named.example}: …}}"):
+            try:
+                name = named.read_name(entry.key.text)
+            except Fault as fault:
+                report_fault(report, entry.key, fault)
+                continue
+            pairs.append((f"{kind}.{name}", fact.read(entry.value, report, f"{kind}.{name}", around) or ""))
+        return pairs
+
+    return Kind(read, kind, {"type": "object"} if named is not None else one_or_more(TEXT_SCHEMA))
 
 
 def _client(node: Node, subject: str) -> str:
@@ -214,6 +238,16 @@ _RESTRICTION: Final = noted_name(lambda parsed: parsed.expected_restrictions)
 _LEFT_OUT: Final = noted_name(lambda parsed: parsed.left_out_rules)
 _VALUE: Final = text(MAX_VALUE_CHARACTERS, empty=True)
 
+_CONNECTION: Final = {
+    "tls": Key(_shown("tls"), "What its TLS shows; nothing unless given.", examples=({"version": "1.3"},), attribute=None),
+    "http2": Key(_shown("http2"), "The first frames of its HTTP/2; nothing unless given.", attribute=None),
+    "client_kind": Key(_shown("client_kind"), "What the connection speaks like; not known unless given.", examples=("curl",),
+        attribute=None),
+    "contradiction": Key(_shown("contradiction"), "What contradicts its user agent, beside what follows from `client_kind`.",
+        examples=("hello",), attribute=None),
+}  # fmt: skip
+"""What tests may say of the connection; see policy.fields.connection."""
+
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
 
 REQUEST: Final = KeyTable(
@@ -242,6 +276,7 @@ REQUEST: Final = KeyTable(
         "heat": Key(word(ItemHeat), "Whether the item that it asks for is `cold` or `hot`; `cold` unless given."),
         "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
             examples=("verified",)),
+        **_CONNECTION,
     },
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from proxyguard.core.address import Address
 from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
 from proxyguard.core.request import Headers, Request
+from proxyguard.policy.fields.connection import stated
 from proxyguard.policy.model import SampleRequest
 
 MAX_LINE_BYTES: Final = 1 << 20
@@ -62,6 +63,7 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
     )
     request.account = _bytes(sample.account) or None
     request.jar = _jar(sample.jar)
+    request.connection = stated(sample.connection)
     return request
 
 
@@ -104,5 +106,5 @@ def _is_pair(pair: object) -> bool:
 
 
 _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
-    name: _pairs if name == "headers" else _text for name in SampleRequest._fields
+    name: _pairs if name in ("headers", "connection") else _text for name in SampleRequest._fields
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from proxyguard.policy.model import SampleRequest
@@ -73,7 +76,7 @@ def test_a_batch_line_is_taken_as_it_stands() -> None:
         (b'{"headers": "a"}', 'headers must be a list of pairs, such as [["User-Agent", "curl/8.5.0"]]'),
         (
             b'{"url": "/"}',
-            "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat",
+            "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, connection",
         ),
         (b'{"path": ""}', "path must begin with /, not ''"),
         (b"x" * (MAX_LINE_BYTES + 1), f"the line has {MAX_LINE_BYTES + 1} bytes; at most {MAX_LINE_BYTES}"),
@@ -88,3 +91,24 @@ def test_a_line_that_is_no_request_says_why(line: bytes, message: str) -> None:
 def test_bytes_that_are_not_utf8_are_not_json() -> None:
     with pytest.raises(ValueError, match="the line is not JSON"):
         parse_batch_line(b'{"path": "/\xff"}')
+
+
+def test_what_a_connection_shows_can_be_stated() -> None:
+    request = parse_batch_line('{"connection": [["client_kind", "curl"], ["tls.version", "1.3"], ["contradiction", "hello"]]}')
+    facts = request.connection
+    assert facts is not None
+    assert (facts.kind, facts.tls_version, facts.contradictions) == (b"curl", b"1.3", (b"hello",))
+    assert parse_batch_line("{}").connection is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("kind", "curl", "nothing is known of a connection by the name 'kind'"),
+        ("client_kind", "crl", "client_kind: 'crl' is no kind of client; did you mean 'curl'?"),
+        ("tls.ja4", "t13", "tls.ja4: 't13' is neither a JA4 nor a version or kind of TLS"),
+    ],
+)
+def test_a_fact_that_no_connection_can_show_is_refused(name: str, value: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse_batch_line(json.dumps({"connection": {name: value}}))

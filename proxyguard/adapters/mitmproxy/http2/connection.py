@@ -32,7 +32,8 @@ class Http2Connection:
         self.refused = 0
         self.sender = Sender()
         allowance = PROXY_ALLOWANCE if services.resolver.trusted.contains(link.peer) else 1
-        self.intake = Intake(streams, self.sender, bounds, self.now, resets=bounds.http2_resets * allowance)
+        resets = bounds.http2_resets * allowance
+        self.intake = Intake(streams, self.sender, bounds, self.now, resets=resets, facts=link.facts)
 
     def wake(self) -> None:
         """Have what was written outside of an event sent."""

@@ -23,10 +23,14 @@ class BadHello(Exception):
 
 
 class ClientHello(NamedTuple):
-    """`name` is what SNI says, None when it is absent; `protocols` are the ALPN offers in the client's order."""
+    """`name` is what SNI says, None when it is absent; `protocols` are the ALPN offers in the client's order.
+
+    `body` is the message without its head, however many records it came in.
+    """
 
     name: str | None
     protocols: tuple[bytes, ...]
+    body: bytes = b""
 
 
 class ClientHelloReader:
@@ -84,7 +88,7 @@ def _read(body: bytes) -> ClientHello:
                 name = _server_name(value)
             elif kind == ALPN:
                 protocols = _protocols(value)
-    return ClientHello(name, protocols)
+    return ClientHello(name, protocols, body)
 
 
 def _vector(data: bytes, place: int, width: int) -> tuple[bytes, int]:

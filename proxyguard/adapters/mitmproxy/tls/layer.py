@@ -9,6 +9,7 @@ from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     CommandGenerator,
     Context,
+    DataReceived,
     Event,
     Layer,
     SendData,
@@ -19,6 +20,7 @@ from proxyguard.adapters.mitmproxy.private import (
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.tls.certificates import UNRECOGNIZED_NAME
 from proxyguard.adapters.mitmproxy.tls.client_hello import BadHello, ClientHelloReader
+from proxyguard.http.fingerprints.facts import connection_facts
 
 READ_BYTES = 65535
 """More than the largest TLS record."""
@@ -73,7 +75,9 @@ class TlsLayer(ClientTLSLayer):
                 return False, "no ClientHello"
             if hello is None:
                 return False, None
-            self.conn.sni, self.conn.alpn_offers = hello
+            self.conn.sni, self.conn.alpn_offers = hello.name, hello.protocols
+            if not self._link.is_relayed and not self._services.resolver.trusted.contains(self._link.peer):
+                self._link.facts = connection_facts(hello.body)
             yield from self.start_tls()
             if not self.tls:
                 return False, "no certificate"
@@ -87,6 +91,24 @@ class TlsLayer(ClientTLSLayer):
             if self._link.layer is None:
                 self._link.due = self._services.clock() + self._services.bounds.head_seconds
         return done, error
+
+    def receive_data(self, data: bytes) -> CommandGenerator[None]:
+        """The first record with data is read alone: how much of the first frames is in it tells browsers from others."""
+        facts = self._link.facts
+        if facts is not None and facts.first_record < 0:
+            if not facts.tls_version:
+                facts.tls_version = self.tls.get_protocol_version_name().removeprefix("TLSv").encode()
+            if data:
+                self.tls.bio_write(data)
+                data = b""
+            try:
+                first = self.tls.recv(READ_BYTES)
+            except SSL.Error:  # nothing yet, or the end: as the ordinary reading will find
+                pass
+            else:
+                facts.first_record = len(first)
+                yield from self.event_to_child(DataReceived(self.conn, first))
+        yield from TLSLayer.receive_data(self, data)
 
     def start_tls(self) -> CommandGenerator[None]:
         """Ask for the certificate; a name without one is refused with the alert that says so."""

@@ -1,0 +1,153 @@
+"""Where what a connection shows contradicts the browser that its user agent names.
+
+Two classes, never mixed. HELLO: the hello is not that browser's, which is so for a library with copied header fields, and for a
+person behind a virus scanner or a company's proxy that opens TLS: nobody is refused for that alone. IMITATED: the hello is the
+browser's, but what speaks above it is not, which no product between was seen to bring about.
+What is not known contradicts nothing. Rates and how they were measured: docs/concepts/fingerprints.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.core.connection_facts import (
+    PATH_INDEXED,
+    PATH_ON_4,
+    PATH_ON_5,
+    PATH_OTHERWISE,
+    ROOT_INDEXED,
+    ROOT_ON_5,
+    ConnectionFacts,
+)
+from proxyguard.core.request import Request, Values
+from proxyguard.http.fingerprints.claimed_kind import BROWSERS, CHROMIUM, FIREFOX, SAFARI, claimed_kind
+from proxyguard.http.fingerprints.facts import client_kind, hello_kind
+from proxyguard.http.fingerprints.http2_print import setting_ids
+from proxyguard.http.fingerprints.kinds import UNKNOWN, BrowserHabits, kind_table
+
+HELLO: Final = b"hello"
+"""The hello is not the browser's: a library, or a person behind something that opens TLS."""
+SETTINGS: Final = b"settings"
+"""SETTINGS, window or order of pseudo-fields are not the browser's, though its hello is: another version of it, perhaps."""
+CODING: Final = b"coding"
+"""How fields are compressed: `:path` otherwise than the browser does, or Huffman code that saves nothing."""
+RECORDS: Final = b"records"
+"""How the first frames fall into TLS records."""
+HEAD: Final = b"head"
+"""What an HTTP/1 request begins with, and in which case."""
+ORDER: Final = b"order"
+"""The order of the fields of a navigation. No more than a sign: some browsers' add-ons write fields."""
+IMITATED: Final = b"imitated"
+"""The hello is the browser's, and CODING, RECORDS or HEAD is not."""
+
+ALL: Final = (HELLO, SETTINGS, CODING, RECORDS, HEAD, ORDER, IMITATED)
+
+OLDEST: Final = 100
+"""Versions of Chromium and Firefox before this are not judged: none was recorded."""
+
+PREFACE_BYTES: Final = 24
+FRAME_BYTES: Final = 9
+SETTING_BYTES: Final = 6
+WINDOW_UPDATE_BYTES: Final = 13
+
+_NAVIGATE: Final = (b"navigate",)
+_NEVER_ORDERED: Final = frozenset({b"content-type", b"content-length", b"service-worker-navigation-preload"})
+"""Fields of navigations whose order was not recorded: forms, and what a worker of the page preloads."""
+
+_MAY_BE_SAFARI: Final = frozenset({SAFARI, b"greasing", UNKNOWN})
+"""No machine of Apple's was recorded, so only what no version can be is held against a claim of Safari."""
+
+_NOT_CHROMIUM: Final = PATH_ON_5 | ROOT_ON_5 | PATH_OTHERWISE
+_NOT_FIREFOX: Final = PATH_INDEXED | ROOT_INDEXED | PATH_ON_4 | ROOT_ON_5 | PATH_OTHERWISE
+
+
+def contradictions(request: Request) -> Values:
+    """What contradicts the claim of a request's user agent; nothing when it claims no browser, or nothing is known."""
+    facts = request.connection
+    if facts is None:
+        return ()
+    if facts.contradictions:
+        return facts.contradictions
+    claim = claimed_kind(request.user_agent)
+    kind = claim.kind
+    if kind not in BROWSERS:
+        return ()
+    spoken = client_kind(facts)
+    if not spoken or (spoken == UNKNOWN and facts.stated):
+        return ()
+    if kind == SAFARI:
+        return () if (hello_kind(facts) or spoken) in _MAY_BE_SAFARI else (HELLO,)
+    if claim.version < OLDEST:
+        return ()
+    if spoken != kind:
+        return (HELLO,)
+    return () if facts.stated else _above(request, facts, kind_table().browsers[kind], kind)
+
+
+def _above(request: Request, facts: ConnectionFacts, browser: BrowserHabits, kind: bytes) -> Values:
+    """What contradicts a hello that is the browser's."""
+    found: list[bytes] = []
+    if facts.is_http2:
+        if not _has_settings(facts, browser):
+            found.append(SETTINGS)
+        if _is_coded_otherwise(facts, kind):
+            found.append(CODING)
+        if kind == CHROMIUM and _has_other_records(facts):
+            found.append(RECORDS)
+        is_imitated = CODING in found or RECORDS in found
+    else:
+        is_imitated = not _begins_as(request, browser)
+        if is_imitated:
+            found.append(HEAD)
+    if not _is_ordered(request, browser):
+        found.append(ORDER)
+    if is_imitated:
+        found.append(IMITATED)
+    return tuple(found)
+
+
+def _has_settings(facts: ConnectionFacts, browser: BrowserHabits) -> bool:
+    ids = setting_ids(facts.settings)
+    return [each for each in browser.settings if each in ids] == list(ids) and (
+        facts.pseudo == browser.pseudo and facts.window == browser.window
+    )
+
+
+def _is_coded_otherwise(facts: ConnectionFacts, kind: bytes) -> bool:
+    forms = facts.path_forms
+    if kind == CHROMIUM:
+        return facts.is_wasteful or forms & _NOT_CHROMIUM != 0
+    return kind == FIREFOX and forms & _NOT_FIREFOX != 0
+
+
+def _has_other_records(facts: ConnectionFacts) -> bool:
+    """Whether the first record is anything but the preface, SETTINGS and WINDOW_UPDATE, whole and alone."""
+    if facts.first_record < 0:
+        return False
+    whole = PREFACE_BYTES + FRAME_BYTES + len(facts.settings) + WINDOW_UPDATE_BYTES
+    return facts.first_record != whole
+
+
+def _begins_as(request: Request, browser: BrowserHabits) -> bool:
+    headers = request.headers
+    head = browser.head
+    return len(headers) >= len(head) and all(headers[place][0] == name for place, name in enumerate(head))
+
+
+def _is_ordered(request: Request, browser: BrowserHabits) -> bool:
+    """Whether the known fields of a navigation stand in the browser's order; True for what is none."""
+    index = request.header_index
+    if index.get(b"sec-fetch-mode", _NAVIGATE) != _NAVIGATE or not _NEVER_ORDERED.isdisjoint(index):
+        return True
+    accept = index.get(b"accept", ())
+    if len(accept) != 1 or not accept[0].startswith(b"text/html"):
+        return True
+    last = -1
+    order = browser.order
+    for name, _ in request.headers:
+        place = order.get(name.lower())
+        if place is not None:
+            if place < last:
+                return False
+            last = place
+    return True

@@ -1,0 +1,230 @@
+"""What contradicts a user agent: each tell alone, both classes apart, and nothing where nothing is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyguard.core.address import Address
+from proxyguard.core.connection_facts import (
+    PATH_INDEXED,
+    PATH_ON_4,
+    PATH_ON_5,
+    PATH_OTHERWISE,
+    ROOT_INDEXED,
+    ROOT_ON_4,
+    ROOT_ON_5,
+    ConnectionFacts,
+)
+from proxyguard.core.request import Headers, Request
+from proxyguard.http.fingerprints.client_hello import MAX_EXTENSIONS, MAX_VALUES, read_hello
+from proxyguard.http.fingerprints.contradictions import contradictions
+from proxyguard.http.fingerprints.facts import client_kind, connection_facts, hello_kind, http2_of, ja4_of, stated_facts
+from tests.http.fingerprints.hellos import CHROMIUM_CIPHERS, chromium, hello, sized, twos
+
+CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
+MAC = b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
+CRIOS = MAC.replace(b"Macintosh; Intel Mac OS X 10_15_7", b"iPhone; CPU iPhone OS 18_5 like Mac OS X").replace(
+    b"Version", b"CriOS"
+)
+GOOGLEBOT = (
+    b"Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; Googlebot/2.1; +http://www.google.com/bot.html) "
+    b"Chrome/156.0.0.0 Safari/537.36"
+)
+SETTINGS = b"".join(
+    kind.to_bytes(2, "big") + value.to_bytes(4, "big") for kind, value in ((1, 65536), (2, 0), (4, 6291456), (6, 262144))
+)
+FIREFOX_SETTINGS = b"".join(
+    kind.to_bytes(2, "big") + value.to_bytes(4, "big") for kind, value in ((1, 65536), (2, 0), (4, 131072), (5, 16384))
+)
+OPENSSL = hello((0x1302, 0x1303, 0x1301, 0xC02C), [(10, sized(twos((29, 23, 30)))), (22, b""), (43, sized(b"\x03\x04", 1))])
+FIREFOX_HELLO = hello(
+    (0x1301, 0x1303, 0x1302, 0xC02B), [(10, sized(twos((4588, 29)))), (28, b"\x40\x01"), (34, b""), (16, b"\0\x03\x02h2")]
+)
+SAFARI_HELLO = hello(CHROMIUM_CIPHERS, [(10, sized(twos((0x2A2A, 29)))), (27, b"\x02\0\x01"), (43, sized(b"\x03\x04", 1))])
+
+NAVIGATION: Headers = (
+    (b"sec-ch-ua", b"x"), (b"upgrade-insecure-requests", b"1"), (b"user-agent", CHROME), (b"accept", b"text/html,*/*"),
+    (b"sec-fetch-mode", b"navigate"), (b"accept-encoding", b"gzip"), (b"accept-language", b"en"), (b"priority", b"u=0, i"),
+)  # fmt: skip
+
+
+def by_http2(
+    body: bytes = chromium(), settings: bytes = SETTINGS, window: int = 15663105, pseudo: bytes = b"masp"
+) -> ConnectionFacts:
+    """A connection of Chromium's, unless told otherwise, after its first request."""
+    facts = connection_facts(body)
+    facts.tls_version = b"1.3"
+    facts.is_http2 = True
+    facts.settings, facts.window, facts.pseudo = settings, window, pseudo
+    facts.path_forms, facts.first_record = PATH_ON_4, 24 + 9 + len(settings) + 13
+    return facts
+
+
+def firefox() -> ConnectionFacts:
+    facts = by_http2(FIREFOX_HELLO, FIREFOX_SETTINGS, 12517377, b"mpas")
+    facts.path_forms = PATH_ON_5
+    return facts
+
+
+def asked(facts: ConnectionFacts | None, agent: bytes = CHROME, headers: Headers | None = None, version: bytes = b"2") -> Request:
+    fields = headers or ((b"user-agent", agent), (b"accept", b"*/*"))
+    request = Request(Address.parse("192.0.2.1"), b"GET", b"https", b"example.org", b"/", fields, version)
+    request.connection = facts
+    return request
+
+
+def found(facts: ConnectionFacts | None, agent: bytes = CHROME, headers: Headers | None = None) -> str:
+    return " ".join(each.decode() for each in contradictions(asked(facts, agent, headers)))
+
+
+def test_nothing_is_held_against_what_is_not_known() -> None:
+    assert found(None) == ""
+    assert found(ConnectionFacts()) == ""
+    assert found(stated_facts(b"t13d1516h2_0123456789ab_e5627efa2ab1")) == ""
+    broken = connection_facts(chromium()[:60])
+    assert (hello_kind(broken), client_kind(broken)) == (b"unknown", b"unknown")
+
+
+def test_browsers_contradict_nothing() -> None:
+    assert found(by_http2(), headers=NAVIGATION) == ""
+    assert found(firefox(), FIREFOX) == ""
+    assert (client_kind(by_http2()), client_kind(firefox())) == (b"chromium", b"firefox")
+    assert http2_of(by_http2()) == b"1:65536;2:0;4:6291456;6:262144|15663105|0|m,a,s,p"
+
+
+@pytest.mark.parametrize("agent", [b"curl/8.5.0", b"python-requests/2.32", GOOGLEBOT, b"", b"Mozilla/5.0"])
+def test_only_a_claim_of_a_browser_can_be_contradicted(agent: bytes) -> None:
+    assert found(by_http2(OPENSSL), agent) == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "agent", "wanted"),
+    [
+        (OPENSSL, CHROME, "hello"),
+        (OPENSSL, FIREFOX, "hello"),
+        (OPENSSL, MAC, "hello"),
+        (OPENSSL, CRIOS, "hello"),
+        (FIREFOX_HELLO, CHROME, "hello"),
+        (chromium(), FIREFOX, "hello"),
+        (chromium(), MAC, "hello"),
+        (SAFARI_HELLO, MAC, ""),
+        (SAFARI_HELLO, CRIOS, ""),
+        (SAFARI_HELLO, CHROME, "hello"),
+        (chromium(without=(0x4469,)), CHROME, "hello"),
+        (chromium(without=(0x001B,)), CHROME, "hello"),
+        (OPENSSL, CHROME.replace(b"156", b"99"), ""),
+    ],
+)
+def test_the_hello_of_another_program(body: bytes, agent: bytes, wanted: str) -> None:
+    """Whatever is above it says no more then: a person behind something that opens TLS is no imitator."""
+    facts = by_http2(body)
+    facts.path_forms, facts.is_wasteful, facts.first_record = PATH_OTHERWISE | PATH_ON_4, True, 24
+    assert found(facts, agent) == wanted
+
+
+def test_a_chromium_without_http2_or_with_tls_1_2_need_not_have_alps() -> None:
+    headers = ((b"Host", b"x"), (b"Connection", b"keep-alive"), (b"User-Agent", CHROME))
+    for body in (chromium(offers=(b"http/1.1",), without=(0x4469,)), chromium(without=(0x4469, 0x002B))):
+        assert found(connection_facts(body), headers=headers) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"is_wasteful": True}, "coding imitated"),
+        ({"path_forms": PATH_ON_5}, "coding imitated"),
+        ({"path_forms": ROOT_ON_5}, "coding imitated"),
+        ({"path_forms": PATH_OTHERWISE}, "coding imitated"),
+        ({"path_forms": PATH_ON_4 | PATH_OTHERWISE}, "coding imitated"),
+        ({"path_forms": ROOT_INDEXED | PATH_ON_4 | PATH_INDEXED}, ""),
+        ({"first_record": 24}, "records imitated"),
+        ({"first_record": 558}, "records imitated"),
+        ({"first_record": -1}, ""),
+        ({"pseudo": b"mpas"}, "settings"),
+        ({"window": 1}, "settings"),
+    ],
+)
+def test_what_speaks_above_the_hello_of_chromium(changes: dict[str, object], wanted: str) -> None:
+    facts = by_http2()
+    for name, value in changes.items():
+        setattr(facts, name, value)
+    assert found(facts) == wanted
+
+
+@pytest.mark.parametrize(
+    ("forms", "wanted"),
+    [(PATH_ON_5, ""), (ROOT_ON_4 | PATH_ON_5, ""), (PATH_ON_4, "coding imitated"), (ROOT_INDEXED, "coding imitated")],
+)
+def test_how_firefox_writes_a_path(forms: int, wanted: str) -> None:
+    facts = firefox()
+    facts.path_forms, facts.is_wasteful, facts.first_record = forms, True, 24
+    assert found(facts, FIREFOX) == wanted
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        ((b"Host", b"Connection", b"User-Agent"), ""),
+        ((b"Host", b"User-Agent", b"Connection"), "head imitated"),
+        ((b"host", b"connection", b"User-Agent"), "head imitated"),
+        ((b"User-Agent",), "head imitated"),
+    ],
+)
+def test_what_an_http1_request_of_chromium_begins_with(names: tuple[bytes, ...], wanted: str) -> None:
+    headers = tuple((name, CHROME if name == b"User-Agent" else b"x") for name in names)
+    assert found(connection_facts(chromium(offers=(b"http/1.1",))), headers=headers) == wanted
+
+
+def test_the_order_of_a_navigation_is_a_sign_of_its_own() -> None:
+    turned = (*NAVIGATION[:1], *NAVIGATION[2:], NAVIGATION[1])
+    assert found(by_http2(), headers=turned) == "order"
+    assert found(by_http2(), headers=tuple(each for each in turned if each[0] != b"accept")) == ""
+    assert found(by_http2(), headers=(*turned, (b"content-type", b"x"))) == ""
+    as_script = tuple((name, b"cors" if name == b"sec-fetch-mode" else value) for name, value in turned)
+    assert found(by_http2(), headers=as_script) == ""
+
+
+def test_a_ja4_that_a_proxy_says_knows_programs_and_never_an_imitator() -> None:
+    assert found(stated_facts(b"t13d1812h1_85036bcba153_b26ce05bbdd6")) == "hello"
+    assert found(stated_facts(b"t13d1516h2_8daaf6152771_e5627efa2ab1")) == ""
+
+
+HOSTILE = {
+    "nothing": b"",
+    "cut": chromium()[:-1],
+    "longer than it says": chromium() + b"x",
+    "an extension twice": chromium(more=(23,)),
+    "too many extensions": hello(CHROMIUM_CIPHERS, [(60000 + number, b"") for number in range(MAX_EXTENSIONS + 1)]),
+    "too many ciphers": hello(range(1, MAX_VALUES + 2), ()),
+    "too many groups": hello(CHROMIUM_CIPHERS, [(10, sized(twos(range(1, MAX_VALUES + 2))))]),
+    "16 KB of GREASE": hello(CHROMIUM_CIPHERS, [(0x0A0A, bytes(16000))]),
+    "16 KB of extensions": hello(CHROMIUM_CIPHERS, [(number, b"") for number in range(4000)]),
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_hello_is_of_no_known_browser(body: bytes) -> None:
+    facts = connection_facts(body)
+    assert client_kind(facts) in {b"", b"unknown"}
+    ja4_of(facts)
+    assert found(facts, MAC) == ""
+
+
+def test_every_cut_and_every_changed_byte_is_borne() -> None:
+    body = chromium()
+    for place in range(len(body)):
+        cut = read_hello(body[:place])
+        assert cut is None or not cut.extensions
+        changed = bytearray(body)
+        changed[place] ^= 0xFF
+        facts = connection_facts(bytes(changed))
+        assert client_kind(facts)
+        ja4_of(facts)
+
+
+def test_a_long_hello_is_not_kept() -> None:
+    facts = connection_facts(hello(CHROMIUM_CIPHERS, [(21, bytes(5000))]))
+    assert facts.hello == b""
+    assert hello_kind(facts) == b"greasing"
+    assert ja4_of(facts).startswith(b"t12i1501")
