@@ -45,6 +45,7 @@ from proxyguard.limits.stores.store import BanRecord, Outcome
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.compile.numbers import numbers_of
 from proxyguard.policy.compile.signatures import is_signed
+from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -59,7 +60,6 @@ from proxyguard.policy.model import (
     Policy,
     Present,
     Rule,
-    Signed,
     Test,
     Text,
     TextKind,
@@ -96,6 +96,13 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         "tls": lambda: known(request, {b"ja4": ja4_of, b"client_kind": hello_kind}.get(name, attrgetter("tls_version"))),
         "http2": lambda: known(request, http2_of),
         "contradiction": lambda: contradictions(request),
+        "header_order": lambda: (b",".join(key.lower() for key, _ in request.headers),),
+        "header_count": lambda: (str(len(request.headers)).encode(),),
+        "query_length": lambda: (str(len(request.target.partition(b"?")[2])).encode(),),
+        "query_count": lambda: (str(len([each for each in request.target.partition(b"?")[2].split(b"&") if each])).encode(),),
+        "path_segment": lambda: tuple(filter(None, request.path.split(b"/")[int(name) :][:1])) if name.isdigit() else (),
+        "body_size": lambda: (b"0",) if request.http_version.startswith(b"1") else (),
+        "content_type": lambda: (),
     }
     return tuple(value[:8192] for value in lists[kind]())
 
@@ -175,6 +182,10 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
                     return any(n <= bound for n in numbers) and tested.kind != FieldKind.TAG
                 case Signed():
                     return any(is_signed(matcher, value) for value in found)
+                case Refused():
+                    return matcher.tag in tags
+                case During() | Sampled():
+                    raise TypeError("the properties hold without a clock and without a secret")
 
 
 def mentions(when: Condition, kind: str) -> bool:
@@ -331,7 +342,7 @@ def _cost(count: Count, status: int, size: int, seconds: float) -> float:
             return seconds
         case CountKind.STATUSES:
             return any(status in range(first, last + 1) for first, last in count.statuses)
-        case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT:
+        case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT | CountKind.REFUSALS:
             return 0
 
 

@@ -12,7 +12,7 @@ from proxyguard.policy.actions.registry import ACTIONS
 from proxyguard.policy.fields.field_type import MATCHERS
 from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.load import load_policy
-from proxyguard.policy.model import Encoding
+from proxyguard.policy.matchers import Encoding
 from proxyguard.policy.parse.classes import ACCOUNT, CLASS
 from proxyguard.policy.parse.counts import COUNT_BY, COUNT_WORDS
 from proxyguard.policy.parse.file import FILE

@@ -32,6 +32,7 @@ from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnav
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match, owed
 from proxyguard.policy.model import ANONYMOUS
+from proxyguard.policy.refusals import refusals
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import ActiveRestrictions
 from proxyguard.telemetry.audit import AuditLog
@@ -238,16 +239,18 @@ class Guard:
             self._audit.write(refusal_record(refusal, self._wall(self._clock())))
 
     def _put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
-        """Charge what an exchange cost, or give back what was reserved for it. No exchange waits for a remote store."""
+        """Charge what an exchange cost, or give back what was reserved for it."""
+        self._charge_owed(owed(charges, *response, since=since, now=self._clock()))
+
+    def _charge_owed(self, costs: tuple[Charge, ...]) -> None:
+        """Charge what has arisen. No exchange waits for a remote store."""
+        if not costs:
+            return
+        if len(self._settling) >= MAX_SETTLING:
+            self._metrics.bound_exceeded("settling")
+            return
         try:
-            now = self._clock()
-            costs = owed(charges, *response, since=since, now=now)
-            if not costs:
-                return
-            if len(self._settling) >= MAX_SETTLING:
-                self._metrics.bound_exceeded("settling")
-                return
-            outcome = self._store.charge(costs, (), now)
+            outcome = self._store.charge(costs, (), self._clock())
             if not isinstance(outcome, Outcome):
                 waiting = asyncio.ensure_future(outcome)
                 self._settling.add(waiting)
@@ -306,6 +309,8 @@ class Guard:
             if later and not decision.forwards:
                 self._put_right(later, NO_RESPONSE, found.now)
                 later = ()
+        if policy.counting_refusals and outcome is not None:
+            self._charge_owed(refusals(found, outcome, decision))
         ticket = _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
 

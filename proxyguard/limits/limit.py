@@ -34,6 +34,11 @@ class KeyKind(StrEnum):
     """Which item is asked for."""
 
 
+OWN_KINDS: Final = frozenset({KeyKind.CLIENT, KeyKind.ACCOUNT, KeyKind.JAR})
+"""Parts of a key that belong to one client: nobody else uses up what is counted by them. All other parts are chosen by whoever
+sends a request, or shared by many."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPart:
     """One part of a key; `name` is the lower-case header, the cookie or the query parameter for the kinds that have one."""
@@ -79,6 +84,8 @@ class CountKind(StrEnum):
     """Different values of a part of a request."""
     CONCURRENT = "concurrent"
     """Requests under way: from the check to the end of the answer."""
+    REFUSALS = "refusals"
+    """Our own refusals of what a client used up alone. A request only looks; what is refused is charged when it is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,18 @@ class Count:
     kind: CountKind = CountKind.REQUESTS
     statuses: tuple[tuple[int, int], ...] = ()
     of: KeyPart | None = None
+    rules: tuple[str, ...] = ()
+    """The rules whose refusals are counted; none: every limit that counts by what belongs to one client."""
 
     @property
     def after_response(self) -> bool:
         """Whether the cost is known only when the exchange is over. A request reserves one unit, and the end puts it right."""
-        return self.kind not in (CountKind.REQUESTS, CountKind.DISTINCT)
+        return self.kind not in (CountKind.REQUESTS, CountKind.DISTINCT, CountKind.REFUSALS)
+
+    @property
+    def reserved(self) -> float:
+        """What a request charges when it is looked at."""
+        return 0.0 if self.kind is CountKind.REFUSALS else 1.0
 
     def cost(self, status: int, bytes_sent: int, upstream_seconds: float | None) -> float:
         """What an exchange cost, the reserved unit included. Only for kinds counted after the response."""
@@ -106,7 +120,7 @@ class Count:
                     if first <= status <= last:
                         return 1.0
                 return 0.0
-            case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT:
+            case CountKind.REQUESTS | CountKind.DISTINCT | CountKind.CONCURRENT | CountKind.REFUSALS:
                 return 0.0
             case _:
                 assert_never(self.kind)
@@ -152,6 +166,11 @@ class Limit:
     """The time that one unit takes to be given back."""
     fits_seconds: float = field(init=False, repr=False, compare=False)
     """The backlog up to which charges of a sliding window fit: the burst, and the tolerance."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether what a client uses up is, as far as it can be told, used up by it alone."""
+        return any(part.kind in OWN_KINDS for part in self.per)
 
     def __post_init__(self) -> None:
         plain = self.window is Window.SLIDING and self.count.kind not in (CountKind.DISTINCT, CountKind.CONCURRENT)

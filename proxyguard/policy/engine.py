@@ -24,6 +24,7 @@ from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags, Trigger, trigger_of_tag
 from proxyguard.policy.compile.keys import AMBIGUOUS
+from proxyguard.policy.compile.outside import AS_IT_IS, Circumstances
 
 
 class BanOrder(NamedTuple):
@@ -113,7 +114,7 @@ class Match:
                 self.settling += (len(self.counted),)
             self.steps.append(_new(ChargedRule, (rule, len(self.counted), is_open)))
             self.counted.append(
-                _new(Charge, (key, limit, 1.0, rule.enforced and rule.refuses, False, self.policy.owner(self.request)))
+                _new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False, self.policy.owner(self.request)))
             )
         else:
             self.steps.append(_new(ChargedRule, (rule, None, is_open)))
@@ -156,14 +157,17 @@ _new = tuple.__new__  # half the cost of calling the class
 PASSED = Ruling(PASS_BY_DEFAULT, None)
 
 
-def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO_TAGS) -> Match:
+def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO_TAGS, around: Circumstances = AS_IT_IS) -> Match:
     """Look at the rules: what applies for certain, what depends on counts, and what to count. `now` is Unix seconds.
 
-    `given` are tags that the request has before any rule is looked at: those of the restrictions that are on.
+    `given` are tags that the request has before any rule is looked at: those of the restrictions that are on. `around` is what a
+    test in a rule file says of the time and the client.
     """
     if request.reading is not policy.reading:
         request.read_as(policy.reading)
     facts = policy.facts(request)
+    if policy.outside is not None:
+        policy.outside.add(facts, request, now, around)
     order = policy.candidates(facts)
     for tag in given:
         _wake(policy, trigger_of_tag(tag), -1, order)

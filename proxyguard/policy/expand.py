@@ -2,7 +2,8 @@
 
 A class becomes a rule that attaches a tag, in a rule set that comes before all others and applies to every site. A restriction
 becomes a rule for each class, after the rules of its file, which looks for the tag that says that the restriction is on: so it is
-switched without compiling anything. Knows nothing of YAML or of evaluation.
+switched without compiling anything. A test of how often a client was refused becomes a rule that counts it and attaches a tag.
+Knows nothing of YAML or of evaluation.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from proxyguard.core.decision import Reject, Tag
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.policy.matchers import REFUSED_MARK, Refused
 from proxyguard.policy.model import (
     ALWAYS,
     ANONYMOUS,
@@ -29,6 +31,7 @@ from proxyguard.policy.model import (
     Test,
     Text,
     TextKind,
+    tests_of,
 )
 from proxyguard.policy.restriction import SUSPECTED, tag_of
 
@@ -46,9 +49,11 @@ def expanded(rule_sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
     classes = next((each.classes for each in every if each.classes), ())
     names = tuple(each.name for each in classes)
     every = tuple(with_restrictions(each, account is not None, names) if each.restrictions else each for each in every)
+    asked = tuple(dict.fromkeys(test.matcher for test in _tests(every) if isinstance(test.matcher, Refused)))
+    counting = (_counting(asked),) if asked else ()
     source = next((each for each in every if each.classes or each.account is not None), None)
     if source is None:
-        return every
+        return (*counting, *every)
     defining = next((each for each in every if each.classes), source)
     common = RuleSet(
         name=COMMON_NAME,
@@ -58,7 +63,30 @@ def expanded(rule_sets: Iterable[RuleSet]) -> tuple[RuleSet, ...]:
         classes=defining.classes,
         common=True,
     )
-    return (common, *(replace(each, account=None, classes=()) for each in every))
+    return (*counting, common, *(replace(each, account=None, classes=()) for each in every))
+
+
+def _tests(rule_sets: Iterable[RuleSet]) -> Iterator[Test]:
+    for rule_set in rule_sets:
+        for rule in rule_set.rules:
+            yield from tests_of(rule.when)
+
+
+def _counting(asked: Iterable[Refused]) -> RuleSet:
+    """The rules that say how often a client was refused. Exact: each refusal is forgotten when it is as old as the time."""
+    rules = tuple(
+        Rule(
+            name=each.tag,
+            action=Tag(each.tag),
+            limit=Limit(
+                each.at_least, each.within_seconds, each.at_least, BY_CLIENT,
+                count=Count(CountKind.REFUSALS, rules=each.rules), window=Window.SLIDING_LOG,
+            ),
+            why=f"the client was refused {each}",
+        )
+        for each in asked
+    )  # fmt: skip
+    return RuleSet(name=REFUSED_MARK, file="", rules=rules, common=True)
 
 
 def with_restrictions(rule_set: RuleSet, has_accounts: bool, classes: tuple[str, ...]) -> RuleSet:  # noqa: FBT001 - no setting

@@ -7,7 +7,7 @@ Text values are UTF-8 bytes where they are compared with what a client sent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -15,6 +15,7 @@ from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.items import ItemFamily
+from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 
 
 class Place(NamedTuple):
@@ -50,6 +51,9 @@ class FieldKind:
     TAG: Final = "tag"
     CLASS: Final = "class"
     ACCOUNT: Final = "account"
+    TIME_OF_DAY: Final = "time_of_day"
+    SAMPLE: Final = "sample"
+    REFUSED: Final = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +123,7 @@ class AtMost:
     bound: float
 
 
-class Encoding(StrEnum):
-    """How a signature is written as text; padding with `=` may be there or not."""
-
-    BASE64URL = "base64url"
-    BASE64 = "base64"
-    HEX = "hex"
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """Holds when a value ends with `separator` and the HMAC of what stands before it.
-
-    A value that does not begin with `prefix` is not signed; the prefix is not part of what is signed.
-    """
-
-    variable: str
-    """The environment variable that held the secret."""
-    secret: bytes = field(repr=False)
-    separator: bytes = b"."
-    digest: str = "sha256"
-    encoding: Encoding = Encoding.BASE64URL
-    prefix: bytes = b""
-
-
-Matcher = Text | InNetworks | Present | Absent | AtLeast | AtMost | Signed
+Matcher = Text | InNetworks | Present | Absent | AtLeast | AtMost | Signed | During | Sampled | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +159,17 @@ class Not:
 Condition = Test | AllOf | AnyOf | Not
 
 ALWAYS = AllOf(())
+
+
+def tests_of(condition: Condition) -> Iterator[Test]:
+    """Every test of a condition, in order."""
+    match condition:
+        case Test():
+            yield condition
+        case Not(inner):
+            yield from tests_of(inner)
+        case AllOf(parts) | AnyOf(parts):
+            yield from (test for part in parts for test in tests_of(part))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +257,12 @@ class TestStep(NamedTuple):
     response: SampleResponse = SampleResponse()
     under_way: int = 0
     """Equal requests that began before the step and end after it."""
+    minute: int = 720
+    """The minute of the day, in every time zone; 720 is noon."""
+    share: float = 1.0
+    """The smallest sample that the client is in; 1: it is in none."""
+    refused: int = 0
+    """How often the client was refused just before the step."""
 
 
 @dataclass(frozen=True, slots=True)

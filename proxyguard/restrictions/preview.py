@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from proxyguard.limits.limit import Limit, Window
-from proxyguard.policy.compile.normal_form import tests_of
-from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Restriction, Test, Text, TextKind
+from proxyguard.policy.model import AllOf, AnyOf, Condition, FieldKind, Restriction, Test, Text, TextKind, tests_of
 from proxyguard.restrictions.history import PIECE_SECONDS, PIECES, Allowance, PathText, Tried
 
 HOUR_SECONDS: Final = PIECES * PIECE_SECONDS

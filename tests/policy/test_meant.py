@@ -36,6 +36,8 @@ PLACES = {
     "mode": RULE % "when: {path: /}, action: drop, mode: '%s'",
     "option": RULE % "when: {path: /}, action: {%s: {'%%s': 1}}",
     "action": RULE % "when: {path: /}, action: '%s'",
+    "time-of-day": RULE % "when: {time_of_day: {from: 22:00, until: 06:00, '%s': 1}}, action: drop",
+    "refused": RULE % "when: {refused: {at_least: 1, within: 1m, '%s': 1}}, action: drop",
     "field": RULE % "when: {'%s': x}, action: drop",
 }
 OPTION_OF = {"then": "ban", "escalation": "ban"}

@@ -7,7 +7,7 @@ nothing of charging or of what follows from a rule that holds: that is the engin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -23,10 +23,11 @@ from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.items import ItemFinder
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
-from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads, tests_of
+from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
+from proxyguard.policy.compile.outside import OutsideFacts
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
-from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet
+from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet, tests_of
 
 
 class RuleInfo(NamedTuple):
@@ -44,12 +45,14 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action", "action_name", "allows", "announces", "enforced", "expires", "holds", "key", "limit", "name",
-        "noted", "plain", "points", "reads_score", "reads_tags", "reason", "refuses", "restriction", "settles", "shadow_hit",
-        "tag", "terminal", "wakes",
+        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "holds", "is_own", "key", "limit", "name",
+        "noted", "plain", "points", "reads_refusals", "reads_score", "reads_tags", "reason", "refuses", "restriction", "settles",
+        "shadow_hit", "tag", "terminal", "wakes",
     )  # fmt: skip
 
-    def __init__(self, rule: Rule, node: Node, *, enforced: bool, key: Shown | None) -> None:
+    def __init__(
+        self, rule: Rule, node: Node, *, enforced: bool, key: Shown | None, is_own: Callable[[Request], bool] | None = None
+    ) -> None:
         action = rule.action
         self.name = rule.name
         self.reason = rule.why
@@ -65,9 +68,17 @@ class CompiledRule:
         self.wakes = _wakes(action) if enforced else ()
         self.limit: Limit | None = rule.limit
         self.key = key
+        self.cost = 1.0 if rule.limit is None else rule.limit.count.reserved
+        """What a request that is looked at charges to its limit."""
+        self.is_own = is_own
+        """Whether a request that its limit refuses was refused for what its client did alone; None: it has no limit."""
         self.holds: Holds = holds(node)
         self.reads_score = reads(node, FieldKind.SCORE)
-        self.reads_tags = reads(node, FieldKind.TAG)
+        self.reads_tags = reads(node, FieldKind.TAG) or reads(node, FieldKind.REFUSED)
+        self.reads_refusals = self.cost == 0.0 or any(
+            leaf.test.field.kind == FieldKind.REFUSED and not leaf.negated for leaf in leaves(node)
+        )
+        """Whether it applies to those who were refused before: then its own refusals go on counting."""
         self.expires = rule.expires
         self.restriction = rule.restriction
         self.plain = _plain(rule)
@@ -116,9 +127,8 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "digest", "facts", "gives_jars", "items",
-        "mode", "prepares", "reading", "restricts",
-        "rule_sets", "rules", "settles", "summary",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "counting_refusals", "digest", "facts",
+        "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -129,6 +139,7 @@ class CompiledPolicy:
         summary: tuple[RuleInfo, ...],
         rules: tuple[CompiledRule, ...],
         facts: FactTable,
+        outside: OutsideFacts,
         always: tuple[int, ...],
         by_trigger: Mapping[Trigger, tuple[int, ...]],
         keys: KeyMaker,
@@ -150,6 +161,10 @@ class CompiledPolicy:
         """Allow rules first, then the others, each in file order; rules that are off are not here."""
         self.facts = facts.of
         """From a request to the numbers of the tests that hold for it."""
+        self.outside = outside if outside.any else None
+        """What is true of the time and the client's place among all; None: no rule asks."""
+        self.counting_refusals = tuple(rule for rule in rules if rule.cost == 0.0)
+        """The rules whose limits count refusals."""
         self._always = always
         self._by_trigger = by_trigger
         self._keys = keys
@@ -237,6 +252,7 @@ def compile_policy(
         summary=tuple(_info(rule_set, rule, own) for rule_set, rule, own in ordered if not rule_set.common),
         rules=compiled,
         facts=FactTable(numbers.tests, yield_control, reading),
+        outside=OutsideFacts(numbers.tests, keys.position),
         always=always,
         by_trigger=by_trigger,
         keys=keys,
@@ -270,7 +286,7 @@ def _compiled_rule(rule_set: RuleSet, rule: Rule, node: Node, keys: KeyMaker, *,
     if isinstance(rule.action, Allow):
         raise PolicyError(f"{rule.place}: rule {rule.name}: an allow rule cannot have a limit, because it is never counted")
     key = keys.limit_key(rule_set.name, rule.name, rule.limit, shadow=not enforced)
-    return CompiledRule(rule, node, enforced=enforced, key=key)
+    return CompiledRule(rule, node, enforced=enforced, key=key, is_own=keys.is_own(rule.limit))
 
 
 def _index(nodes: list[Node], yield_control: YieldControl) -> tuple[tuple[int, ...], dict[Trigger, tuple[int, ...]]]:

@@ -15,6 +15,7 @@ from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leave
 from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
 from proxyguard.policy.compile.text_index import bounded
 from proxyguard.policy.fields.registry import field_type
+from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import (
     ANONYMOUS,
     CLASS_MARK,
@@ -24,7 +25,6 @@ from proxyguard.policy.model import (
     FieldKind,
     InNetworks,
     Present,
-    Signed,
     Test,
     Text,
     TextKind,
@@ -121,7 +121,7 @@ def _score(test: Test) -> Holds:
             return lambda _facts, score, _tags: score <= bound
         case Present():
             return lambda _facts, _score, _tags: True
-        case Absent() | Text() | InNetworks() | Signed():
+        case Absent() | Text() | InNetworks() | Signed() | During() | Sampled() | Refused():
             return lambda _facts, _score, _tags: False
         case _:
             assert_never(test.matcher)
@@ -169,6 +169,12 @@ def _class(test: Test) -> Holds:
             return _texts(test, lambda tags: (class_of(tags),))
 
 
+def _refused(test: Test) -> Holds:
+    """How often a client was refused is said by a tag that hidden rules give: see `expand`."""
+    wanted = test.matcher.tag if isinstance(test.matcher, Refused) else None
+    return lambda _facts, _score, tags: wanted in tags
+
+
 def _texts(test: Test, values_of: Callable[[Tags], Iterable[str]]) -> Holds:
     """Values that rules give are compared with texts only."""
     if not isinstance(test.matcher, Text):
@@ -178,7 +184,9 @@ def _texts(test: Test, values_of: Callable[[Tags], Iterable[str]]) -> Holds:
     return lambda _facts, _score, tags: any(_found(pattern, value) for value in values_of(tags) for pattern in patterns)
 
 
-_ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {FieldKind.SCORE: _score, FieldKind.TAG: _tags, FieldKind.CLASS: _class}
+_ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {
+    FieldKind.SCORE: _score, FieldKind.TAG: _tags, FieldKind.CLASS: _class, FieldKind.REFUSED: _refused,
+}  # fmt: skip
 
 
 def _found(pattern: Any, tag: str) -> bool:
@@ -220,6 +228,8 @@ def _arising_triggers(test: Test, *, negated: bool) -> frozenset[Trigger] | None
             return frozenset(trigger_of_tag(text.decode(errors="replace")) for text in texts)
         case ((Text() | Present()), False) if test.field.kind == FieldKind.TAG:
             return frozenset((TAGGED,))
+        case (Refused() as refused, False):
+            return frozenset((trigger_of_tag(refused.tag),))
         case (Text(TextKind.EQUAL, texts), False) if test.field.kind == FieldKind.CLASS:
             names = {text.decode(errors="replace") for text in texts}
             return None if ANONYMOUS in names else frozenset(trigger_of_tag(class_tag(name)) for name in names)
@@ -239,8 +249,12 @@ def _share(test: Test) -> float:
         case Text(kind):
             of_field = field_type(test.field.kind).share
             return of_field * SELECTIVITY.get(str(kind), SELECTIVITY["text"])
-        case Signed():
+        case Signed() | During():
             return SELECTIVITY["signed"]
+        case Sampled(share):
+            return share
+        case Refused():
+            return SELECTIVITY["arising"]
         case InNetworks(networks):
             wide = any(network.last - network.first >= _WIDE_NETWORK_ADDRESSES for network in networks)
             return SELECTIVITY["wide networks" if wide else "networks"]

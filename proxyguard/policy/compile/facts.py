@@ -20,9 +20,10 @@ from proxyguard.policy.compile.numbers import number_of, numbers_of
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import checker
 from proxyguard.policy.compile.text_index import TextIndex
-from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, SingleValue
+from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, OutsideValue, SingleValue
 from proxyguard.policy.fields.registry import canonical, field_type, read_name, reading_of
-from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetworks, Present, Signed, Test, Text, TextKind
+from proxyguard.policy.matchers import During, Refused, Sampled, Signed
+from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetworks, Present, Test, Text, TextKind
 
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
@@ -79,8 +80,8 @@ def field_index(
                 present.append(number)
             case Signed():
                 signed.append((checker(test.matcher), number))
-            case InNetworks() | Absent():
-                pass  # networks are a table of their own; what is absent has no values
+            case InNetworks() | Absent() | During() | Sampled() | Refused():
+                pass  # networks are a table of their own; what is absent, or outside of the request, has no values
             case _:
                 assert_never(test.matcher)
     by_text: Find | None = None
@@ -146,6 +147,8 @@ class FactTable:
         self._of_request: list[Collect] = []
         for kind, about in by_kind.items():
             row = field_type(kind)
+            if isinstance(row.source, OutsideValue):
+                continue
             collectors = self._of_client if row.of_client else self._of_request
             networks = _networks(about)
             if networks and kind == FieldKind.CLIENT:
@@ -198,12 +201,25 @@ def _collector(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Collect:
             return _single(value, indexes[b""])
         case AnyValues(values):
             return _any(values, indexes[b""])
-        case NamedValues(present):
-            return _named(present, indexes)
-        case ArisingValues():
+        case NamedValues(by_name=by_name, whole=whole):
+            named = {name: index for name, index in indexes.items() if name or whole is None}
+            if whole is None or b"" not in indexes:
+                return _named(by_name, named)
+            if not named:
+                return _any(whole, indexes[b""])
+            return _after(_named(by_name, named), _any(whole, indexes[b""]))
+        case ArisingValues() | OutsideValue():
             raise TypeError(f"{row.kind} is not a fact of a request")
         case _:
             assert_never(row.source)
+
+
+def _after(first: Collect, second: Collect) -> Collect:
+    def collect(request: Request, facts: set[int]) -> None:
+        first(request, facts)
+        second(request, facts)
+
+    return collect
 
 
 def _in_networks(address: Callable[[Request], int], networks: NetworkTable) -> Collect:

@@ -17,7 +17,7 @@ from proxyguard.core.address import Prefixes
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values
 from proxyguard.limits.charge import distinct_key
-from proxyguard.limits.limit import REQUESTS, Ambiguous, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.limit import OWN_KINDS, REQUESTS, Ambiguous, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, NamedValues, SingleValue
 from proxyguard.policy.fields.registry import field_type, read_name
 from proxyguard.policy.model import Field
@@ -101,6 +101,15 @@ class KeyMaker:
 
         return key
 
+    def is_own(self, limit: Limit) -> Callable[[Request], bool]:
+        """Whether a request is counted by what belongs to its client alone, so that nobody else can have used up the limit."""
+        if any(part.kind == KeyKind.CLIENT for part in limit.per):
+            return lambda _request: True
+        own = tuple(self._part(part) for part in limit.per if part.kind in OWN_KINDS)
+        if own and limit.missing is Missing.SEPARATE:
+            return lambda _request: True
+        return lambda request: any(part(request) is not None for part in own)
+
     def _counted_value(self, of: KeyPart, missing: Missing) -> Shown:
         """What must differ. An ambiguous value counts as one that was not seen before, unless all of it was: never as none."""
         part, client = self._part(of), self._client
@@ -172,6 +181,10 @@ class KeyMaker:
         """The key of a ban by client address."""
         return request.client.ban_keys(self._prefixes)[0]
 
+    def position(self, request: Request) -> float:
+        """Where the client of a request stands among all, 0 to 1: nobody who does not have the secret can choose it."""
+        return int.from_bytes(self._digest(b"sample|" + self._client(request).encode())) / (1 << 8 * HASH_BYTES)
+
     def session_key(self, session: Field) -> Shown:
         """The keyed hash of what identifies a session: a cookie or a header; None when the request has none."""
         return self._part(KeyPart(session.kind, session.name))
@@ -204,6 +217,8 @@ class KeyMaker:
         if field.key_value is not None:
             return None
         match field.source:
+            case NamedValues(whole=whole) if whole is not None and not part.name:
+                return lambda request: tuple(dict.fromkeys(whole(request)))
             case NamedValues(by_name=by_name, for_key=None):
                 name = read_name(field, part.name.encode(), self._reading)
                 return lambda request: tuple(dict.fromkeys(by_name(request).get(name, ())))
@@ -256,6 +271,8 @@ def rule_identity(rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> st
     count = limit.count
     if limit.ambiguous is not Ambiguous.CLIENT:
         terms += (str(limit.ambiguous),)
+    if count.rules:
+        terms += (count.rules,)
     if count != REQUESTS or limit.window is not Window.SLIDING:
         terms += (str(count.kind), count.statuses, str(count.of), str(limit.window), limit.time_zone)
     mark = "!" if shadow else "~"

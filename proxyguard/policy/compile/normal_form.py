@@ -72,18 +72,6 @@ def _leaf(test: Test, numbers: FactNumbers, *, negated: bool) -> Leaf:
     return Leaf(numbers.tests[number], negated, number)
 
 
-def tests_of(condition: Condition) -> Iterator[Test]:
-    """Every test of a condition, in order."""
-    match condition:
-        case Test():
-            yield condition
-        case Not(inner):
-            yield from tests_of(inner)
-        case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from tests_of(part)
-
-
 def leaves(node: Node) -> Iterator[Leaf]:
     """All tests of a condition."""
     if isinstance(node, Leaf):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final, assert_never
 
-from proxyguard.policy.model import Encoding, Signed
+from proxyguard.policy.matchers import Encoding, Signed
 
 MAX_REMEMBERED: Final = 4096
 """Values whose answer is kept, so that a session is checked once and not with each request. One check takes about 2 µs."""

@@ -18,10 +18,12 @@ from proxyguard.core.request import Request, Values
 from proxyguard.policy.compile.conditions import Tags, class_of
 from proxyguard.policy.compile.facts import candidate_numbers
 from proxyguard.policy.compile.network_table import NetworkTable
+from proxyguard.policy.compile.outside import minute_at
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import is_signed
 from proxyguard.policy.compile.text_index import TextIndex, bounded
 from proxyguard.policy.fields.registry import field_type, read_name, reading_of
+from proxyguard.policy.matchers import During, Refused, Sampled, Signed, minute_text
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -34,7 +36,6 @@ from proxyguard.policy.model import (
     InNetworks,
     Not,
     Present,
-    Signed,
     Test,
     Text,
     TextKind,
@@ -75,36 +76,50 @@ class Evaluation(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def evaluate(condition: Condition, request: Request, score: float, tags: Tags) -> Evaluation:
-    """Ask a condition about a request and what rules gave it so far."""
+class Outside(NamedTuple):
+    """What conditions ask that no request carries. None: it is not known here."""
+
+    now: float | None = None
+    """Unix seconds."""
+    minute: int | None = None
+    """The minute of the day in every time zone, where a test in a rule file says it; it takes the place of `now`."""
+    position: float | None = None
+    """Where the client stands among all, 0 to 1."""
+
+
+UNKNOWN: Final = Outside()
+
+
+def evaluate(condition: Condition, request: Request, score: float, tags: Tags, outside: Outside = UNKNOWN) -> Evaluation:
+    """Ask a condition about a request, what rules gave it so far, and the world around it."""
     match condition:
         case Test():
-            return _evaluate_test(condition, request, score, tags)
+            return _evaluate_test(condition, request, score, tags, outside)
         case AllOf(conditions):
-            return _evaluate_all(conditions, request, score, tags)
+            return _evaluate_all(conditions, request, score, tags, outside)
         case AnyOf(conditions):
-            return _evaluate_any(conditions, request, score, tags)
+            return _evaluate_any(conditions, request, score, tags, outside)
         case Not(inner):
-            answer = evaluate(inner, request, score, tags)
+            answer = evaluate(inner, request, score, tags, outside)
             return Evaluation(not answer.holds, answer.reasons)
         case _:
             assert_never(condition)
 
 
-def _evaluate_all(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags) -> Evaluation:
+def _evaluate_all(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags, outside: Outside) -> Evaluation:
     reasons: tuple[str, ...] = ()
     for condition in conditions:
-        answer = evaluate(condition, request, score, tags)
+        answer = evaluate(condition, request, score, tags, outside)
         if not answer.holds:
             return answer
         reasons += answer.reasons
     return Evaluation(holds=True, reasons=reasons)
 
 
-def _evaluate_any(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags) -> Evaluation:
+def _evaluate_any(conditions: tuple[Condition, ...], request: Request, score: float, tags: Tags, outside: Outside) -> Evaluation:
     reasons: tuple[str, ...] = ()
     for condition in conditions:
-        answer = evaluate(condition, request, score, tags)
+        answer = evaluate(condition, request, score, tags, outside)
         if answer.holds:
             return answer
         reasons += answer.reasons
@@ -113,9 +128,22 @@ def _evaluate_any(conditions: tuple[Condition, ...], request: Request, score: fl
     return Evaluation(holds=False, reasons=reasons)
 
 
-def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Evaluation:
+def _evaluate_test(test: Test, request: Request, score: float, tags: Tags, outside: Outside) -> Evaluation:
     if test.field.kind == FieldKind.SCORE:
         return _evaluate_score(test, score)
+    match test.matcher:
+        case During():
+            return _evaluate_time(test.matcher, outside)
+        case Sampled(share):
+            if outside.position is None:
+                return Evaluation(holds=False, reasons=(f"the sample of {test.matcher} is known to the running instance only",))
+            is_in = outside.position < share
+            return Evaluation(is_in, (f"the client is {'' if is_in else 'not '}in the sample of {test.matcher}",))
+        case Refused():
+            was = test.matcher.tag in tags
+            return Evaluation(was, (f"the client was {'' if was else 'not '}refused {test.matcher}",))
+        case _:
+            pass
     values = values_of(test.field, request, tags)
     name, matcher = str(test.field), test.matcher
     if isinstance(matcher, Present | Absent):
@@ -141,13 +169,23 @@ def _evaluate_test(test: Test, request: Request, score: float, tags: Tags) -> Ev
             assert_never(matcher)
 
 
+def _evaluate_time(during: During, outside: Outside) -> Evaluation:
+    minute = outside.minute
+    if minute is None and outside.now is not None:
+        minute = minute_at(outside.now, during.time_zone)
+    if minute is None:
+        return Evaluation(holds=False, reasons=("the time of day is not known",))
+    holds = during.has(minute)
+    return Evaluation(holds, (f"it is {minute_text(minute)}, {'' if holds else 'not '}from {during}",))
+
+
 def _evaluate_score(test: Test, score: float) -> Evaluation:
     match test.matcher:
         case AtLeast() | AtMost():
             return _evaluate_bound(test.matcher, (score,), f"score is {score:g}")
         case Present():
             return Evaluation(holds=True, reasons=(f"score is {score:g}",))
-        case Absent() | Text() | InNetworks() | Signed():
+        case Absent() | Text() | InNetworks() | Signed() | During() | Sampled() | Refused():
             return Evaluation(holds=False, reasons=(f"score is {score:g}, a number",))
         case _:
             assert_never(test.matcher)

@@ -182,6 +182,8 @@ def _format_count(count: Count) -> str:
             return f" responses with {', '.join(_format_status(each) for each in count.statuses)}"
         case CountKind.CONCURRENT:
             return " under way"
+        case CountKind.REFUSALS:
+            return f" refusals by {' or '.join(count.rules)}" if count.rules else " refusals"
         case CountKind.DISTINCT:
             return f" distinct {count.of}"
         case _:

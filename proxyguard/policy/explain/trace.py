@@ -22,10 +22,10 @@ from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
 from proxyguard.policy.compile.items import ItemFinder, item_of
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
-from proxyguard.policy.compile.normal_form import tests_of
-from proxyguard.policy.explain.evaluate import evaluate
+from proxyguard.policy.compile.outside import AS_IT_IS, Circumstances
+from proxyguard.policy.explain.evaluate import Outside, evaluate
 from proxyguard.policy.explain.report import Looked, RuleVerdict, Trace
-from proxyguard.policy.model import FieldKind, Policy, Rule
+from proxyguard.policy.model import FieldKind, Policy, Rule, tests_of
 from proxyguard.policy.restriction import tags_of
 
 OwnStore = Callable[[Sequence[Charge], Sequence[str]], Outcome]
@@ -49,7 +49,8 @@ def trace(
     if request.item is None:
         families = tuple(family for rule_set in policy.rule_sets for family in rule_set.items)
         request.item = item_of(ItemFinder(families, secret), request, ItemHeat.COLD) if families else None
-    walk = _Walk(request, now, keys, on_by_time(policy, now) if given is None else given)
+    outside = Outside(now, position=keys.position(request) if secret else None)
+    walk = _Walk(request, now, keys, on_by_time(policy, now) if given is None else given, outside)
     found = walk.run(_entries(policy, mode), lambda charges, bans: counted.charge(charges, bans, now), mode)
     ordered = walk.ordered
     if ordered is not None and isinstance(ordered.action, Ban):
@@ -62,10 +63,11 @@ def trace(
 
 
 def trace_with(
-    policy: Policy, request: Request, now: float, charge: OwnStore, *, mode: Mode, keys: KeyMaker, given: Tags = NO_TAGS
-) -> Trace:
+    policy: Policy, request: Request, now: float, charge: OwnStore, *, mode: Mode, keys: KeyMaker, given: Tags = NO_TAGS,
+    around: Circumstances = AS_IT_IS,
+) -> Trace:  # fmt: skip
     """As `trace`, with somebody else's answer to the charges; bans nobody."""
-    return _Walk(request, now, keys, given).run(_entries(policy, mode), charge, mode)
+    return _Walk(request, now, keys, given, Outside(now, *around)).run(_entries(policy, mode), charge, mode)
 
 
 def on_by_time(policy: Policy, now: float) -> Tags:
@@ -106,8 +108,9 @@ class _Totals(NamedTuple):
 class _Walk:
     """One request on its way through the rules."""
 
-    def __init__(self, request: Request, now: float, keys: KeyMaker, given: Tags) -> None:
+    def __init__(self, request: Request, now: float, keys: KeyMaker, given: Tags, outside: Outside) -> None:
         self.request = request
+        self.outside = outside
         self.now = now
         self.keys = keys
         self.given = given
@@ -163,7 +166,7 @@ class _Walk:
         if not self._is_live(entry):
             self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, _Totals())
             return False
-        answer = evaluate(entry.rule.when, self.request, 0.0, NO_TAGS)
+        answer = evaluate(entry.rule.when, self.request, 0.0, NO_TAGS, self.outside)
         enforced = entry.mode is Mode.ENFORCE
         applies = RuleVerdict.APPLIES if enforced else RuleVerdict.WOULD_APPLY
         self._note(entry, applies if answer.holds else RuleVerdict.NO, _Totals(), answer.reasons)
@@ -181,7 +184,7 @@ class _Walk:
             if not self._is_live(entry):
                 continue
             is_open = rule.limit is None and any(test.field.kind in unsure for test in tests_of(rule.when))
-            applies = evaluate(rule.when, self.request, totals.score, totals.tags).holds
+            applies = evaluate(rule.when, self.request, totals.score, totals.tags, self.outside).holds
             if not (applies or is_open):
                 continue
             if rule.limit is not None:
@@ -189,12 +192,14 @@ class _Walk:
                 if key is None:
                     continue
                 stops = entry.mode is Mode.ENFORCE and refuses(rule.action)
-                charges[at] = Charge(key, rule.limit, 1.0, stops, owner=self.keys.own_ban_keys(self.request))
+                charges[at] = Charge(
+                    key, rule.limit, rule.limit.count.reserved, stops, owner=self.keys.own_ban_keys(self.request)
+                )
             if entry.mode is Mode.SHADOW:
                 continue
             if not ends(rule.action):
                 if is_open or rule.limit is not None:
-                    unsure.add(FieldKind.SCORE if isinstance(rule.action, Score) else FieldKind.TAG)
+                    unsure |= {FieldKind.SCORE} if isinstance(rule.action, Score) else {FieldKind.TAG, FieldKind.REFUSED}
                 if applies and rule.limit is None:
                     totals = totals.plus(rule)
             elif rule.limit is None and not is_open:
@@ -211,7 +216,7 @@ class _Walk:
         if not self._is_live(entry):
             self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, totals)
             return totals, None
-        answer = evaluate(rule.when, self.request, totals.score, totals.tags)
+        answer = evaluate(rule.when, self.request, totals.score, totals.tags, self.outside)
         counted = (charge, usage)
         if usage is None and (rule.limit is not None or not answer.holds):
             verdict = RuleVerdict.NOT_COUNTED if answer.holds else RuleVerdict.NO

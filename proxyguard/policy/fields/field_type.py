@@ -54,6 +54,8 @@ class NamedValues:
     for_key: tuple[Callable[[bytes], bytes], Callable[[Request, bytes], Values]] | None = None
     """The canonical form of a name, and the different values that sites may read by it (`core.key_values`): what keys are made
     of. None: the values as they are."""
+    whole: Callable[[Request], Values] | None = None
+    """The values of the field without a name, which stands for all of them in one text; None: a name must be given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,12 @@ class ArisingValues:
     single: bool
 
 
-Source = SingleValue | AnyValues | NamedValues | ArisingValues
+@dataclass(frozen=True, slots=True)
+class OutsideValue:
+    """One value that no request carries: the time, the place of its client among all. `compile.outside` knows it."""
+
+
+Source = SingleValue | AnyValues | NamedValues | ArisingValues | OutsideValue
 
 
 class KeyForm(Enum):
@@ -84,7 +91,8 @@ class FieldType:
     """What editors show."""
     source: Source
     matchers: tuple[str, ...] = ANY_TEXT
-    """Those it takes besides a plain value; without `in` it takes no plain value either."""
+    """Those it takes besides a plain value; without `in` it takes no plain value either. None at all: its condition has a form of
+    its own, which `parse.own_forms` reads."""
     check: Callable[[TextKind, str], str] | None = None
     """A text of a rule, normalised as the field's values are. Raises Fault for one that no value can equal."""
     has_stars: bool = True
@@ -93,6 +101,8 @@ class FieldType:
     """The field that this is another name of."""
     reading: Callable[[SiteReading], SiteReading] | None = None
     """For a field that holds a path: how it is read, given how the site reads paths."""
+    has_sizes: bool = False
+    """Whether its bounds may be written as sizes: 10MiB."""
     is_lenient: bool = False
     """Whether a bound holds when any number holds that some server reads from a value; else a value is one number or none."""
     key_value: Callable[[Request], bytes] | None = None
@@ -114,21 +124,23 @@ class FieldType:
     @property
     def is_always_there(self) -> bool:
         """Whether `present` and `absent` make no sense."""
-        return isinstance(self.source, SingleValue | ArisingValues)
+        return isinstance(self.source, SingleValue | ArisingValues | OutsideValue)
 
     @property
     def has_one_value(self) -> bool:
         """Whether every request has exactly one value, so that two different ones exclude each other."""
-        return isinstance(self.source, SingleValue) or (isinstance(self.source, ArisingValues) and self.source.single)
+        return isinstance(self.source, SingleValue | OutsideValue) or (
+            isinstance(self.source, ArisingValues) and self.source.single
+        )
 
     def values(self, request: Request, name: bytes = b"") -> Values:
-        """The values in a request; none for what arises."""
+        """The values in a request; none for what arises or stands outside of it."""
         match self.source:
             case SingleValue(value):
                 return (value(request),)
             case AnyValues(values):
                 return values(request)
-            case NamedValues(by_name):
-                return by_name(request).get(name, ())
-            case ArisingValues():
+            case NamedValues(by_name=by_name, whole=whole):
+                return by_name(request).get(name, ()) if name or whole is None else whole(request)
+            case ArisingValues() | OutsideValue():
                 return ()

@@ -9,6 +9,7 @@ from typing import Final
 
 from proxyguard.core.key_values import canonical_header_name, cookie_values, header_values, query_values
 from proxyguard.core.problems import Fault, quoted
+from proxyguard.core.reading import percent_decode
 from proxyguard.core.request import Request, Values, canonical_name
 from proxyguard.policy.fields.field_type import (
     ANY_TEXT,
@@ -53,6 +54,17 @@ def _query(request: Request) -> Mapping[bytes, Values]:
     return request.query if request.target.find(b"?") >= 0 else _NOTHING
 
 
+def _whole_query(request: Request) -> Values:
+    _, mark, query = request.target.partition(b"?")
+    if not mark:
+        return ()
+    if request.reading.folds_names:
+        query = request.reading.raw_query(query)
+    if query.find(b"+") >= 0:
+        query = query.replace(b"+", b" ")
+    return (percent_decode(query) if query.find(b"%") >= 0 else query,)
+
+
 def _cookies(request: Request) -> Mapping[bytes, Values]:
     return request.cookies if b"cookie" in request.header_index else _NOTHING
 
@@ -63,8 +75,8 @@ def _user_agent(request: Request) -> Values:
 
 QUERY: Final = FieldType(
     kind=FieldKind.QUERY,
-    description="Query parameters, decoded: `query: {page: present}` or `query.page: present`.",
-    source=NamedValues(_query, "query parameter", "page", _read_parameter, (canonical_name, query_values)),
+    description="A query parameter, decoded: `query.page: present`; without a name all of them: `query: {contains: x}`.",
+    source=NamedValues(_query, "query parameter", "page", _read_parameter, (canonical_name, query_values), whole=_whole_query),
     is_lenient=True,
     matchers=(*TEXT_MATCHERS, *NUMBERS, "not"),
     key=KeyForm.HASHED,

@@ -18,12 +18,16 @@ from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.arising import CLASS, SCORE, TAG
 from proxyguard.policy.fields.client import ACCOUNT, CLIENT
 from proxyguard.policy.fields.connection import CLAIMED_KIND, CLIENT_KIND, CONTRADICTION, HTTP2, TLS
+from proxyguard.policy.fields.counts import BODY_SIZE, HEADER_COUNT, QUERY_COUNT, QUERY_LENGTH
 from proxyguard.policy.fields.field_type import MATCHERS, ArisingValues, FieldType, NamedValues
+from proxyguard.policy.fields.headers import CONTENT_TYPE, HEADER_ORDER
 from proxyguard.policy.fields.host import HOST
 from proxyguard.policy.fields.item import HEAT, ITEM
 from proxyguard.policy.fields.jar import JAR
 from proxyguard.policy.fields.named import COOKIE, HEADER, QUERY, USER_AGENT
+from proxyguard.policy.fields.outside import REFUSED, SAMPLE, TIME_OF_DAY
 from proxyguard.policy.fields.path import LOOSE_PATH, PATH
+from proxyguard.policy.fields.path_segment import PATH_SEGMENT
 from proxyguard.policy.fields.query_string import QUERY_STRING
 from proxyguard.policy.fields.request_line import HTTP_VERSION, METHOD, SCHEME
 from proxyguard.policy.model import Field, FieldKind
@@ -32,7 +36,8 @@ GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
-    CLASS, ACCOUNT, JAR, ITEM, HEAT, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION,
+    CLASS, ACCOUNT, JAR, ITEM, HEAT, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT, BODY_SIZE, CONTENT_TYPE,
+    TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION,
 )  # fmt: skip
 """In the order in which messages list them."""
 
@@ -75,6 +80,12 @@ def named_values(kind: str) -> NamedValues | None:
     return found.source if found is not None and isinstance(found.source, NamedValues) else None
 
 
+def takes_no_name(kind: str) -> bool:
+    """Whether a field may stand without a name: those that never have one, and those that then are all of them in one text."""
+    named = named_values(kind)
+    return named is None or named.whole is not None
+
+
 def canonical(field: Field) -> Field:
     """One name for each fact: the user agent is a header."""
     return field_type(field.kind).canonical or field
@@ -88,7 +99,7 @@ def reading_of(row: FieldType, site: SiteReading) -> SiteReading | None:
 
 def read_name(row: FieldType, name: bytes, site: SiteReading) -> bytes:
     """The name of a field as `by_name` has it for a site."""
-    if row.kind != FieldKind.QUERY or site is STRICT:
+    if row.kind != FieldKind.QUERY or site is STRICT or not name:
         return name
     return site.names(name)[0]
 

@@ -76,9 +76,9 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
 
 def _condition(node: Node, _report: Report, subject: str, around: Any) -> Condition:
     when: Condition = around.read_condition(node, subject)
-    if looks_at(when, (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS)):
+    if looks_at(when, (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS, FieldKind.REFUSED)):
         hint = "a class says who a client is: use account, cookies, headers, client"
-        raise Fault("classes are known before there is any score, tag or class", hint)
+        raise Fault("classes are known before there is any score, tag or class, and before refusals are counted", hint)
     return when
 
 

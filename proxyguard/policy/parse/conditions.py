@@ -14,7 +14,16 @@ from proxyguard.core.address import Network
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.core.yaml.kinds import items_of
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequence, describe
-from proxyguard.core.yaml.values import NodeFault, complain, not_what, read_each, read_mapping, read_number, read_sequence
+from proxyguard.core.yaml.values import (
+    NodeFault,
+    complain,
+    not_what,
+    read_each,
+    read_mapping,
+    read_number,
+    read_sequence,
+    read_size,
+)
 from proxyguard.policy.fields.field_type import MATCHERS, NUMBERS, TEXT_MATCHERS, NamedValues
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
 from proxyguard.policy.meant import meant
@@ -39,10 +48,12 @@ from proxyguard.policy.parse.lists import Lists, unescaped
 from proxyguard.policy.parse.misplaced import WHOLE, refuse_matcher_as_name
 from proxyguard.policy.parse.networks import HINT as NETWORK_HINT
 from proxyguard.policy.parse.networks import read_network
+from proxyguard.policy.parse.own_forms import OWN_FORMS, read_own_form
 from proxyguard.policy.parse.signed import read_signed
 from proxyguard.policy.parse.texts import field_hint, read_field_name, read_text_value
 
 MAX_BOUND: Final = 1e12
+MAX_SIZE: Final = 10**15
 
 _MEANT: Final = meant("matcher")
 
@@ -50,16 +61,18 @@ _MEANT: Final = meant("matcher")
 class ConditionReader:
     """Reads the conditions of one rule file."""
 
-    __slots__ = ("_account_uses", "_class_uses", "_lists", "_report")
+    __slots__ = ("_account_uses", "_class_uses", "_counted_rules", "_lists", "_report")
 
     def __init__(
-        self, report: Report, lists: Lists, *, class_uses: list[tuple[str, int, int]], account_uses: list[tuple[str, int, int]]
-    ) -> None:
-        """`class_uses` and `account_uses` collect, with their places, what other files may define."""
+        self, report: Report, lists: Lists, *, class_uses: list[tuple[str, int, int]], account_uses: list[tuple[str, int, int]],
+        counted_rules: list[tuple[str, int, int]],
+    ) -> None:  # fmt: skip
+        """`class_uses`, `account_uses` and `counted_rules` collect, with their places, what other files may define."""
         self._report = report
         self._lists = lists
         self._class_uses = class_uses
         self._account_uses = account_uses
+        self._counted_rules = counted_rules
 
     def read(self, node: Node, subject: str) -> Condition:
         """A mapping of fields and combinations. Raises Fault."""
@@ -101,6 +114,10 @@ class ConditionReader:
         return AnyOf(conditions) if name == "any" else AllOf(conditions)
 
     def _group(self, kind: str, named: NamedValues, node: Node) -> Condition:
+        if named.whole is not None and not isinstance(node, Mapping):
+            if isinstance(node, Scalar) and node.text in field_type(kind).matchers:
+                raise Fault(f"{kind} has the matcher {node.text} and nothing to compare with", f"{kind}: {{{node.text}: …}}")
+            return self._matcher(Field(kind), node)
         whole = WHOLE.get(kind)
         hint = f"name the {named.noun}: {{{named.example}: absent}}, or write {kind}.{named.example}: absent"
         if whole is not None:
@@ -117,6 +134,9 @@ class ConditionReader:
         return self._all_of(mapping, lambda inner: self._of_group(inner, kind))
 
     def _of_group(self, entry: MappingEntry, kind: str) -> Condition:
+        named = named_values(kind)
+        if named is not None and named.whole is not None and entry.key.text in field_type(kind).matchers:
+            return self._named_matcher(Field(kind), entry)
         refuse_matcher_as_name(kind, entry)
         return self._named(entry, kind, entry.key.text)
 
@@ -128,6 +148,8 @@ class ConditionReader:
         return self._matcher(field, entry.value)
 
     def _matcher(self, field: Field, node: Node) -> Condition:
+        if field.kind in OWN_FORMS:
+            return Test(field, read_own_form(field.kind, node, self._report, self._counted_rules))
         if isinstance(node, Mapping):
             if not node.entries:
                 raise Fault(f"{field} is empty", _allowed_hint(field))
@@ -171,7 +193,11 @@ class ConditionReader:
 
     def _named_matcher(self, field: Field, entry: MappingEntry) -> Condition:
         name, node = entry.key.text, entry.value
-        if name not in field_type(field.kind).matchers:
+        row = field_type(field.kind)
+        if name in NUMBERS and isinstance(row.source, NamedValues) and not field.name:
+            hint = f"{field}.NAME: {{{name}: …}} for one {row.source.noun}; how long or how many: {field}_length, {field}_count"
+            raise NodeFault(entry.key, f"{name} compares a number, and all of {field} is a text", hint)
+        if name not in row.matchers:
             raise _unknown_matcher(field, entry.key)
         if name == "not":
             return Not(self._matcher(field, node))
@@ -180,7 +206,7 @@ class ConditionReader:
         if name == TextKind.CONTAINS_ANY:
             return self._contains_any(field, node)
         if name in NUMBERS:
-            bound = read_number(node, name, -MAX_BOUND, MAX_BOUND)
+            bound = read_size(node, name, 0, MAX_SIZE) if row.has_sizes else read_number(node, name, -MAX_BOUND, MAX_BOUND)
             return Test(field, AtLeast(bound) if name == "at_least" else AtMost(bound))
         items = items_of(node)
         if not items:

@@ -7,18 +7,19 @@ from typing import Any, Final, assert_never
 
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.core.units import parse_duration, parse_size
-from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, Schema, items_of, one_or_more, plain
+from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, Schema, items_of, one_or_more, plain
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
 from proxyguard.core.yaml.values import NodeFault, not_what, read_scalar
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
 from proxyguard.policy.meant import meant
+from proxyguard.policy.parse.counted_rules import read_counted_rules
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_part
 
-COUNT_WORDS: Final = (str(CountKind.REQUESTS), str(CountKind.BYTES), str(CountKind.UPSTREAM_SECONDS))
+COUNT_WORDS: Final = (str(CountKind.REQUESTS), str(CountKind.BYTES), str(CountKind.UPSTREAM_SECONDS), str(CountKind.REFUSALS))
 
 MAX_STATUSES: Final = 50
 
-COUNT_HINT: Final = "requests, bytes, upstream_seconds, {status: [404]} or {distinct: path}"
+COUNT_HINT: Final = "requests, bytes, upstream_seconds, refusals, {status: [404]} or {distinct: path}"
 
 MAX_AMOUNTS: Final = {CountKind.BYTES: 10**15}
 """Petabytes; sums of bytes stay exact. Of all else a billion is enough."""
@@ -30,6 +31,7 @@ NOUNS: Final = {
     CountKind.UPSTREAM_SECONDS: "seconds",
     CountKind.STATUSES: "responses",
     CountKind.DISTINCT: "values",
+    CountKind.REFUSALS: "refusals",
 }
 
 RATE_HINT: Final = "a number and a period: 10/minute, 300/hour or 20/90s"
@@ -48,10 +50,10 @@ _MEANT: Final = meant("count")
 _MEANT_KEY: Final = meant("count-key")
 
 
-def _count(node: Node, report: Report, _subject: str, _around: Any) -> Count | None:
-    """A word, or a mapping with `status` or `distinct`."""
+def _count(node: Node, report: Report, _subject: str, around: Any) -> Count | None:
+    """A word, or a mapping with `status`, `distinct` or `refusals`."""
     if isinstance(node, Mapping):
-        return _mapping(node, report)
+        return _mapping(node, report, around)
     word = read_scalar(node, "count", "a word or a mapping", COUNT_HINT)
     if word in COUNT_WORDS:
         return Count(CountKind(word))
@@ -62,7 +64,7 @@ def _count(node: Node, report: Report, _subject: str, _around: Any) -> Count | N
     raise Fault(f"count cannot be {quoted(word)}", hint or COUNT_HINT)
 
 
-def _mapping(node: Mapping, report: Report) -> Count | None:
+def _mapping(node: Mapping, report: Report, around: Any) -> Count | None:
     if len(node.entries) != 1:
         given = " and ".join(entry.key.text for entry in node.entries)
         raise Fault(f"count has {given}" if given else "count is empty", f"one of them: {COUNT_HINT}")
@@ -71,7 +73,7 @@ def _mapping(node: Mapping, report: Report) -> Count | None:
     if name not in COUNT_BY.keys:
         hint = _MEANT_KEY.get(folded(name)) or name_hint(name, COUNT_BY.keys, "keys")
         raise NodeFault(entry.key, f"unknown key {quoted(name)} in count", hint)
-    count: Count | None = COUNT_BY.keys[name].kind.read(entry.value, report, name)
+    count: Count | None = COUNT_BY.keys[name].kind.read(entry.value, report, name, around)
     return count
 
 
@@ -80,6 +82,11 @@ def _distinct(node: Node, subject: str) -> Count:
     if part.kind == KeyKind.SITE:
         raise Fault("there is only one site to count", "distinct: path counts different pages")
     return Count(CountKind.DISTINCT, of=part)
+
+
+def _refusals(node: Node, report: Report, subject: str, around: Any) -> Count:
+    rules = read_counted_rules(node, report, subject, None if around is None else around.parsed.counted_rules)
+    return Count(CountKind.REFUSALS, rules=rules)
 
 
 def _statuses(node: Node, _subject: str) -> Count:
@@ -109,7 +116,7 @@ def amount_of(text: str, count: Count) -> int:
             if seconds != int(seconds):
                 raise ValueError(text)
             return int(seconds)
-        case CountKind.REQUESTS | CountKind.STATUSES | CountKind.DISTINCT | CountKind.CONCURRENT:
+        case CountKind.REQUESTS | CountKind.STATUSES | CountKind.DISTINCT | CountKind.CONCURRENT | CountKind.REFUSALS:
             return int(text)
         case _:
             assert_never(count.kind)
@@ -137,6 +144,8 @@ COUNT_BY: Final = KeyTable(
     keys={
         "status": Key(Kind(plain(_statuses), "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),
             "Responses with one of these statuses: 404, [401, 403], 5xx."),
+        "refusals": Key(Kind(_refusals, "names of rules", one_or_more(KEBAB.schema, minItems=1)),
+            "Refusals by these rules, also by those that have no limit."),
         "distinct": Key(Kind(plain(_distinct), "part of a key", PART_SCHEMA),
             "Different values of a part of the request, such as `path`."),
     },

@@ -49,7 +49,9 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     if root is None:
         return parsed
     lists = Lists(report, list_files)
-    conditions = ConditionReader(report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses)
+    conditions = ConditionReader(
+        report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses, counted_rules=parsed.counted_rules
+    )
     try:
         found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
     except Fault as fault:

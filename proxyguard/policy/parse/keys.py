@@ -9,7 +9,7 @@ from proxyguard.core.yaml.kinds import Schema, items_of
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import NodeFault, read_each, read_scalar
 from proxyguard.limits.limit import KeyKind, KeyPart
-from proxyguard.policy.fields.registry import key_kinds, named_values
+from proxyguard.policy.fields.registry import key_kinds, named_values, takes_no_name
 from proxyguard.policy.meant import meant
 
 MAX_PARTS: Final = 5
@@ -46,6 +46,8 @@ def read_part(node: Node, subject: str) -> KeyPart:
     if named is None:
         if dot:
             raise Fault(f"{subject} cannot be {quoted(text)}", f"write {kind} alone")
+        return KeyPart(kind)
+    if not dot and takes_no_name(kind):
         return KeyPart(kind)
     if not rest:
         raise Fault(f"{subject} names no {named.noun}", f"write its name after a dot: {kind}.{named.example}")

@@ -36,7 +36,7 @@ _CALENDAR_HINT: Final = "a calendar has minutes, hours, days, weeks and whole pa
 _AT_ONCE: Final[dict[Window | None, str]] = {Window.CALENDAR: "by the calendar", Window.SLIDING_LOG: "that keeps a log"}
 """What a limit is called by whose window all of it may be used at once."""
 
-_LOGGED: Final = (CountKind.REQUESTS, CountKind.STATUSES)
+_LOGGED: Final = (CountKind.REQUESTS, CountKind.STATUSES, CountKind.REFUSALS)
 """What a log can count: units that are one at a time."""
 
 _MEANT_WINDOW: Final = meant("window")
@@ -46,12 +46,12 @@ _EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
 
-def read_limit(node: Node, report: Report, _subject: str = "limit", _around: Any = None) -> Limit:
+def read_limit(node: Node, report: Report, _subject: str = "limit", around: Any = None) -> Limit:
     """A mapping with `rate` and perhaps `burst`, `per` and `missing`."""
     hint = ""
     if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
         hint = f"did you mean limit: {{rate: {node.text}}}?"
-    found = LIMIT.read(node, report, hint=hint)
+    found = LIMIT.read(node, report, around, hint=hint)
     if "concurrent" in found.nodes:
         return _concurrent(found)
     if "rate" not in found.nodes:
@@ -190,6 +190,8 @@ def _rate_hint(text: str, otherwise: str) -> str:
     return otherwise
 
 
+TIME_ZONE: Final = Kind(plain(_zone), "time zone", {"type": "string"})
+
 _RATE_SCHEMA: Final = {
     "type": "string",
     "pattern": rf"^[0-9]+({'|'.join((*UNIT_BYTES, *UNIT_SECONDS))})?/({'|'.join(PERIODS)}|{DURATION_PATTERN})$",
@@ -213,14 +215,14 @@ LIMIT: Final = KeyTable(
             examples=("10/minute", "300/hour", "20/90s"), attribute=None),
         "concurrent": Key(whole(1, MAX_CONCURRENT), "Instead of a rate: so many requests under way at a time.",
             examples=(10,), attribute=None),
-        "count": Key(COUNT, "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values.",
+        "count": Key(COUNT, "What is counted: requests, bytes, upstream_seconds, responses by status, distinct values, refusals.",
             examples=({"status": [404]}, {"distinct": "path"}, "bytes")),
         "burst": Key(Kind(RAW.reader, "amount", {"type": ["string", "integer"], "minimum": 1}),
             "How many may come at once; the rate's number unless given.", examples=(5,), attribute=None),
         "window": Key(Kind(plain(_window), "window", {"enum": [str(window) for window in Window]}),
             "`sliding`: what was used is given back evenly. `sliding_log`: never more than the rate says within any period. "
             "`calendar`: all of it when the hour, day or week ends."),
-        "time_zone": Key(Kind(plain(_zone), "time zone", {"type": "string"}),
+        "time_zone": Key(TIME_ZONE,
             "Where the calendar's days begin; UTC unless given.", examples=("Europe/Berlin",)),
         "per": PER,
         "missing": Key(word(Missing),

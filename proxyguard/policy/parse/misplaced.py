@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.core.problems import folded, quoted
+from proxyguard.core.problems import Fault, folded, quoted
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Sequence
 from proxyguard.core.yaml.values import NodeFault
 from proxyguard.policy.fields.field_type import MATCHERS
@@ -16,8 +16,8 @@ from proxyguard.policy.fields.registry import field_type, named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import FieldKind
 
-WHOLE: Final = {str(FieldKind.QUERY): str(FieldKind.QUERY_STRING), str(FieldKind.COOKIE): "header.cookie"}
-"""The field that has all values of a family in one text."""
+WHOLE: Final = {str(FieldKind.QUERY): str(FieldKind.QUERY), str(FieldKind.COOKIE): "header.cookie", "path_segment": "path"}
+"""The field that has all values of a family in one text; matchers that `query` takes are not misplaced below it."""
 
 _ALONE: Final = ("present", "absent")
 
@@ -47,7 +47,17 @@ def refuse_matcher_as_name(kind: str, entry: MappingEntry) -> None:
         readings.append(_reading(whole, matcher, "all of them as one text"))
     if matcher == "not":
         readings.append(f"not: {{{kind}: {{NAME: …}}}}")
-    raise NodeFault(entry.key, message, "; ".join((*readings, hint)))
+    if _can_be_called(kind, word):
+        readings.append(hint)
+    raise NodeFault(entry.key, message, "; ".join(readings))
+
+
+def _can_be_called(kind: str, word: str) -> bool:
+    named = named_values(kind)
+    try:
+        return named is None or bool(named.read_name(word))
+    except Fault:
+        return False
 
 
 def _takes(kind: str, matcher: str) -> bool:

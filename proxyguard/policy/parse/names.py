@@ -42,11 +42,25 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
     check_classes(every)
     _check_during(every, sorted(restrictions))
     known = {*rules, *RESERVED, *_shedding(every, restrictions)}
+    limits = {
+        rule.name: rule.limit for parsed in every if parsed.rule_set is not None for rule in parsed.rule_set.rules if rule.limit
+    }
     for parsed in every:
         for name, line, column in parsed.expected_rules:
             if name not in known:
                 hint = name_hint(name, sorted(known), "rules")
                 parsed.report.add(line, column, f"the test expects the rule {quoted(name)}, which is in no file", hint)
+        for name, line, column in parsed.counted_rules:
+            if name not in known:
+                hint = name_hint(name, sorted(known), "rules")
+                parsed.report.add(
+                    line, column, f"the refusals of the rule {quoted(name)} cannot be counted: it is in no file", hint
+                )
+            limit = limits.get(name)
+            if limit is not None and not limit.is_own:
+                per = " and ".join(map(str, limit.per))
+                message = f"the limit of {quoted(name)} is used up by many together (per {per}): one would be counted for all"
+                parsed.report.add(line, column, message, "add client or account to its per, or leave it out here")
         for name, line, column in parsed.left_out_rules:
             if name not in known:
                 hint = name_hint(name, sorted(known), "rules")

@@ -28,6 +28,8 @@ class ParsedFile:
     rule_names: list[Mention] = field(default_factory=list)
     expected_rules: list[Mention] = field(default_factory=list)
     left_out_rules: list[Mention] = field(default_factory=list)
+    counted_rules: list[Mention] = field(default_factory=list)
+    """Rules whose refusals some limit or condition counts."""
     imports: list[Mention] = field(default_factory=list)
     overrides: list[Any] = field(default_factory=list)
     """`overrides.Override`, which is read with this module's help."""

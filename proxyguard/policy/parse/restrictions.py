@@ -182,6 +182,9 @@ def _check_effect(found: Found) -> None:
     when = found.get("when")
     if when is not None and looks_at(when, (FieldKind.CLASS,)):
         found.complain("when", "when asks for the class, and classes does", "say the limit of each class there")
+    if when is not None and looks_at(when, (FieldKind.REFUSED,)):
+        hint = "a rule may ask it, and give a tag or points: suspected in shed goes by the score"
+        found.complain("when", "a restriction cannot ask how often a client was refused", hint)
 
 
 def _check_start(found: Found) -> None:

@@ -7,10 +7,11 @@ from typing import Any, Final
 from proxyguard.core.decision import Action, Allow, Ban, Prove
 from proxyguard.core.jar import ASKED, NONE
 from proxyguard.core.problems import Fault, Report, quoted
+from proxyguard.core.units import duration_text
 from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_name
-from proxyguard.limits.limit import KeyKind, Limit
+from proxyguard.limits.limit import CountKind, KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.meant import meant
@@ -49,7 +50,7 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
 
 
 def _limit(node: Node, report: Report, _subject: str, around: Any) -> Limit:
-    limit = read_limit(node, report)
+    limit = read_limit(node, report, around=around)
     if any(part.kind == KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
         around.parsed.account_uses.append(("per: account", node.line, node.column))
     return limit
@@ -72,6 +73,10 @@ def _check_limit(found: Found, action: Action) -> None:
     if kind_of(action).effect is Effect.FORWARD:
         hint = "a rule with a limit applies when the limit is exceeded: use reject, tarpit, delay, ban or score"
         found.complain("limit", f"{kind_of(action).name} cannot have a limit", hint)
+    if isinstance(action, Ban) and limit.count.kind is CountKind.REFUSALS and action.for_seconds < limit.period_seconds:
+        longer = duration_text(limit.period_seconds)
+        hint = f"for: {longer} or longer; a shorter one ends while its refusals still count, and the next request is banned again"
+        found.complain("action", f"the ban is shorter than the {longer} in which refusals are counted", hint)
     if isinstance(action, Ban) and {part.kind for part in limit.per} <= SHARED_KEYS:
         hint = "a ban is for the key of the limit: add client, network, a header or a cookie to per"
         found.complain("limit", "the ban would be for everybody", hint)
@@ -82,6 +87,14 @@ def _check_sense(found: Found, action: Action, when: Condition) -> None:
     if isinstance(action, Allow) and looks_at(when, (FieldKind.CLASS,)):
         hint = "say what makes the class, such as account: present; or use pass, which keeps its place among the rules"
         found.complain("when", "allow rules are looked at before the class is known", hint)
+    if isinstance(action, Allow) and looks_at(when, (FieldKind.REFUSED,)):
+        hint = "use pass, which keeps its place among the rules"
+        found.complain("when", "allow rules are looked at before it is known how often a client was refused", hint)
+    if "limit" in found.nodes and looks_at(when, (FieldKind.REFUSED,)):
+        hint = "count: refusals is a limit of them; or leave the limit out, and let this rule tag, score, tarpit or ban"
+        found.complain(
+            "when", "how often a client was refused is known only when limits are counted: not in a rule with one", hint
+        )
     if isinstance(action, Allow) and looks_at(when, (FieldKind.SCORE, FieldKind.TAG)):
         hint = "use pass, which keeps its place among the rules"
         found.complain("when", "allow rules are looked at before there is any score or tag", hint)

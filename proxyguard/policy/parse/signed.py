@@ -15,8 +15,8 @@ from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Key, KeyTable, Kind, Schema, plain, word
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import read_choice, read_scalar, read_text
+from proxyguard.policy.matchers import Encoding, Signed
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import Encoding, Signed
 from proxyguard.policy.parse.lists import reason
 
 DIGESTS: Final = ("sha256", "sha384", "sha512", "sha1")

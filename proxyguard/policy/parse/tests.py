@@ -38,10 +38,12 @@ from proxyguard.core.yaml.kinds import (
 )
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
+from proxyguard.limits.sliding_log import MAX_AMOUNT
 from proxyguard.policy.actions.registry import DECISIONS
 from proxyguard.policy.fields.registry import named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
+from proxyguard.policy.parse.own_forms import read_minute, read_share
 from proxyguard.policy.parse.parsed_file import noted_name, place_of
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
 
@@ -62,6 +64,9 @@ EXPECT_HINT: Final = "ACTION by RULE, such as 'reject by scripted-clients' or 'p
 _EXPECTED: Final = re.compile(r"(\S+)(?:\s+by\s+(\S+))?")
 
 _ANYTHING: Final = Expectation()
+
+_AROUND: Final = {"time_of_day": "minute", "sample": "share", "refused": "refused"}
+"""What a step says beside its request, by the attribute of the step."""
 
 _MEANT_DECISION: Final = meant("decision")
 
@@ -114,6 +119,7 @@ def _made_step(found: Found) -> TestStep:
         place_of(found),
         found.get("response", SampleResponse()),
         found.get("under_way", 0),
+        **{each: found.values[key] for key, each in _AROUND.items() if key in found.values},
     )
 
 
@@ -321,6 +327,11 @@ STEP: Final = KeyTable(
             examples=(20,)),
         "under_way": Key(whole(1, MAX_REPEAT), "How many equal requests began before and end after those that are sent.",
             examples=(10,)),
+        "time_of_day": Key(Kind(plain(read_minute), "time", {"type": "string"}),
+            "The time, by every clock that rules go by; 12:00 unless given.", examples=("23:30",)),
+        "sample": Key(Kind(plain(read_share), "share", {"type": "string"}),
+            "The client is in samples of this share and larger ones; in none unless given.", examples=("10%",)),
+        "refused": Key(whole(1, MAX_AMOUNT), "How often the client was refused just before, by whatever rule.", examples=(20,)),
         "within": Key(duration(0, MAX_WITHIN_SECONDS),
             "The time that the repeated requests take in all; without it they come at once."),
         "expect": Key(Kind(_expect, "expectation", _EXPECT_SCHEMA), "`ACTION by RULE`, or a mapping.",

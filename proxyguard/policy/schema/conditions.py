@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Schema
-from proxyguard.policy.fields.field_type import FieldType
-from proxyguard.policy.fields.registry import field_types, key_kinds, named_values
+from proxyguard.core.yaml.kinds import TEXT_SCHEMA, Schema, size
+from proxyguard.policy.fields.field_type import NUMBERS, FieldType, NamedValues
+from proxyguard.policy.fields.registry import field_types, key_kinds, named_values, takes_no_name
+from proxyguard.policy.parse.conditions import MAX_SIZE
 from proxyguard.policy.parse.contains_any import CONTAINS_ANY
+from proxyguard.policy.parse.own_forms import OWN_FORMS
 
 _MATCHER_WORDS: Final = {
     "in": "Equal to one of these texts; what a plain list means.",
@@ -37,6 +39,7 @@ _MATCHER_EXAMPLES: Final[dict[str, list[Any]]] = {
     "at_most": [10],
 }
 
+_SIZE: Final = size(0, MAX_SIZE)
 _TEXTS: Final[Schema] = {"$ref": "#/definitions/texts"}
 
 _MATCHER_VALUES: Final[dict[str, Schema]] = {
@@ -57,7 +60,10 @@ def condition_definitions() -> Schema:
         fields[kind] = ref
         if named_values(kind):
             patterns[f"^{kind}\\..+$"] = ref
-            group = {"type": "object", "minProperties": 1, "additionalProperties": ref}
+            group: Schema = {"type": "object", "minProperties": 1, "additionalProperties": ref}
+            if isinstance(field.source, NamedValues) and field.source.whole is not None:
+                words = {name: matcher for name, matcher in _properties(field).items() if name not in NUMBERS}
+                group = {"anyOf": [TEXT_SCHEMA, _any_of(group), group | {"properties": words}]}
             fields[kind] = {**group, "description": field.description}
     condition: Schema = {"type": "object", "additionalProperties": False, "minProperties": 1}
     return {
@@ -73,23 +79,35 @@ def _conditions(description: str) -> Schema:
     return {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/condition"}, "description": description}
 
 
-def _matcher(field: FieldType) -> Schema:
+def _any_of(mapping: Schema) -> Schema:
+    return {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT_SCHEMA, mapping]}}
+
+
+def _properties(field: FieldType) -> Schema:
     properties: Schema = {}
     for name in field.matchers:
         own = {"$ref": f"#/definitions/matcher_{field.kind}"} if name == "not" else _MATCHER_VALUES.get(name, _TEXTS)
         examples = {"examples": _MATCHER_EXAMPLES[name]} if name in _MATCHER_EXAMPLES else {}
+        if field.has_sizes and name in NUMBERS:
+            own, examples = _SIZE.schema, {"examples": ["1MiB"]}
         properties[name] = {**own, "description": _MATCHER_WORDS[name], **examples}
-    mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
+    return properties
+
+
+def _matcher(field: FieldType) -> Schema:
+    if field.kind in OWN_FORMS:
+        return OWN_FORMS[field.kind].schema
+    mapping: Schema = {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": _properties(field)}
     if "in" not in field.matchers:
         return mapping
-    return {"anyOf": [TEXT_SCHEMA, {"type": "array", "minItems": 1, "items": {"anyOf": [TEXT_SCHEMA, mapping]}}, mapping]}
+    return {"anyOf": [TEXT_SCHEMA, _any_of(mapping), mapping]}
 
 
 def _key_part() -> Schema:
     named = [kind for kind in key_kinds() if named_values(kind)]
     return {
         "anyOf": [
-            {"enum": [kind for kind in key_kinds() if kind not in named]},
+            {"enum": [kind for kind in key_kinds() if kind not in named or takes_no_name(kind)]},
             {"type": "string", "pattern": rf"^({'|'.join(named)})\..+$"},
         ]
     }

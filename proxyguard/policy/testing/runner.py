@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import nextafter
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES
@@ -25,10 +26,12 @@ from proxyguard.policy.compile.conditions import Tags
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.items import item_of
 from proxyguard.policy.compile.keys import AMBIGUOUS, KeyMaker
+from proxyguard.policy.compile.outside import Circumstances
 from proxyguard.policy.engine import NO_RESPONSE, Match, decide, due, match, owed
 from proxyguard.policy.explain.report import RuleVerdict, Trace, format_limit
 from proxyguard.policy.explain.trace import trace_with
 from proxyguard.policy.model import Expectation, Place, Policy, RuleSet, RuleTest, TestStep
+from proxyguard.policy.refusals import charged, refusals
 from proxyguard.policy.restriction import tags_of
 from proxyguard.policy.testing.sample_requests import request_from_sample
 
@@ -209,10 +212,14 @@ def _run_step(
         session = policy.compiled.account.session(request)
         request.is_session_unclear = session == AMBIGUOUS
         request.account_key = None if session == AMBIGUOUS else session
-    under_way = [_check(policy, store, request, start, given) for _ in range(step.under_way)]
+    around = Circumstances(step.minute, nextafter(step.share, 0.0) if step.share < 1 else 1.0)
+    if step.refused:
+        found = match(policy.compiled, request, start, given, around)
+        store.charge(charged(found, None, float(step.refused)), (), start)
+    under_way = [_check(policy, store, request, start, given, around) for _ in range(step.under_way)]
     for count in range(step.repeat):
         now = start + step.within_seconds * count / step.repeat
-        checked = _check(policy, store, request, now, given)
+        checked = _check(policy, store, request, now, given, around)
         touched.update(_applied(*checked))
         _settle(store, step, checked, now)
     for each in under_way:
@@ -221,7 +228,9 @@ def _run_step(
     if _fits(step.expect, decision):
         return None
     keys = KeyMaker(SECRET, DEFAULT_PREFIXES)
-    traced = trace_with(policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given)
+    traced = trace_with(
+        policy.written, request, now, lambda _charges, _bans: outcome, mode=Mode.ENFORCE, keys=keys, given=given, around=around
+    )
     got = _format_decision(decision, step.expect)
     reason = _reason(step, traced)
     if decision.rule in policy.raised and decision.rule != step.expect.rule:
@@ -237,13 +246,16 @@ class _Checked(NamedTuple):
     decision: Decision
 
 
-def _check(policy: _InForce, store: MemoryStore, request: Request, now: float, given: Tags) -> _Checked:
-    found = match(policy.compiled, request, now, given)
+def _check(policy: _InForce, store: MemoryStore, request: Request, now: float, given: Tags, around: Circumstances) -> _Checked:
+    found = match(policy.compiled, request, now, given, around)
     outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
     ruling = decide(found, outcome)
     if ruling.ban is not None:
         order = ruling.ban
         store.ban(order.key, order.rule, order.reason, order.terms, now)
+    charges = refusals(found, outcome, ruling.decision)
+    if charges:
+        store.charge(charges, (), now)
     return _Checked(found, outcome, ruling.decision)
 
 

@@ -20,6 +20,7 @@ from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.network_table import own_family
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, normal_form
 from proxyguard.policy.fields.registry import field_type
+from proxyguard.policy.matchers import Refused, Sampled
 from proxyguard.policy.model import AtLeast, AtMost, Condition, FieldKind, InNetworks, Matcher, Present, Test, Text, TextKind
 from proxyguard.tools.lint.texts import covers, excludes
 
@@ -198,6 +199,10 @@ def _matcher_implies(narrow: Matcher, wide: Matcher) -> bool:
             return low >= lower
         case AtMost(high), AtMost(higher):
             return high <= higher
+        case Sampled(small), Sampled(large):
+            return small <= large
+        case Refused(often, short, rules), Refused(rarely, long, same):
+            return often >= rarely and short <= long and rules == same
         case _:
             return False
 

@@ -137,7 +137,7 @@ class _Deciders:
         rule = item.rule
         if not item.is_terminal or rule.limit is not None or item.mode is not Mode.ENFORCE or rule.expires is not None:
             return
-        if any(leaf.test.field.kind in (FieldKind.SCORE, FieldKind.TAG) for leaf in leaves(item.when)):
+        if any(leaf.test.field.kind in (FieldKind.SCORE, FieldKind.TAG, FieldKind.REFUSED) for leaf in leaves(item.when)):
             return
         handles = _handles(item.when)
         if handles is None:

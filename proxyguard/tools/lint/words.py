@@ -7,6 +7,7 @@ from typing import Final
 
 from proxyguard.core.problems import quoted
 from proxyguard.policy.compile.normal_form import Leaf
+from proxyguard.policy.matchers import During, Refused, Sampled
 from proxyguard.policy.model import Absent, AtLeast, AtMost, InNetworks, Present, Rule, Text, TextKind
 
 MAX_TEXTS: Final = 3
@@ -30,6 +31,8 @@ def format_leaf(leaf: Leaf) -> str:
             shown = f"{field} at_least {bound:g}"
         case AtMost(bound):
             shown = f"{field} at_most {bound:g}"
+        case During() | Sampled() | Refused():
+            shown = f"{field} {matcher}"
         case _:
             shown = f"{field} {type(matcher).__name__.lower()}"
     return f"not {shown}" if leaf.negated else shown

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.decision import Allow, Mode, Pass, Score, Tag
 from proxyguard.policy.actions.registry import kind_of
-from proxyguard.policy.compile.normal_form import tests_of
 from proxyguard.policy.model import (
     ALWAYS,
     Absent,
@@ -31,6 +30,7 @@ from proxyguard.policy.model import (
     Test,
     Text,
     TextKind,
+    tests_of,
 )
 from proxyguard.tools.replay.knowledge import Knowledge
 

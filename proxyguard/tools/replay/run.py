@@ -18,6 +18,7 @@ from proxyguard.core.request import Request
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.engine import decide, due, match, owed
+from proxyguard.policy.refusals import refusals
 from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
 from proxyguard.tools.replay.judgeable import MAYBE
 from proxyguard.tools.replay.logged_request import LoggedRequest, Recorded
@@ -78,6 +79,10 @@ class Judge:
         order = ruling.ban
         if order is not None:
             store.ban(order.key, order.rule, order.reason, order.terms, now)
+        if self._policy.counting_refusals:
+            counted_refusals = refusals(found, outcome, ruling.decision)
+            if counted_refusals:
+                store.charge(counted_refusals, (), now)
         if self._settles:
             counted = response if ruling.decision.forwards else NO_RESPONSE
             costs = owed(due(found, outcome, ruling.decision), *counted, since=now, now=now)

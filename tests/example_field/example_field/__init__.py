@@ -1,4 +1,4 @@
-"""The field `header_count`: browsers send a dozen header fields, many scripts send three."""
+"""The field `field_count`: browsers send a dozen header fields, many scripts send three."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _check(_kind: TextKind, text: str) -> str:
     return str(int(text))
 
 
-HEADER_COUNT: Final = FieldType(
-    kind="header_count",
+FIELD_COUNT: Final = FieldType(
+    kind="field_count",
     description="How many header fields the request has, repeated ones counted each time.",
     source=SingleValue(_count),
     matchers=(*EXACT, *NUMBERS),

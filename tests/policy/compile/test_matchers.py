@@ -14,6 +14,7 @@ from proxyguard.core.request import Request
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.compile.conditions import SELECTIVITY
 from proxyguard.policy.fields.registry import field_types
+from proxyguard.policy.matchers import Encoding, Signed
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -21,14 +22,12 @@ from proxyguard.policy.model import (
     AtLeast,
     AtMost,
     Condition,
-    Encoding,
     Field,
     InNetworks,
     Matcher,
     Not,
     Policy,
     Present,
-    Signed,
     Test,
     Text,
     TextKind,
@@ -49,7 +48,8 @@ MATCHERS: dict[str, Matcher] = {
     "at_most": AtMost(5.0),
     "signed": Signed("V", b"k" * 16, encoding=Encoding.BASE64URL),
 }
-FIELDS = [Field(kind, "x" if kind in ("header", "cookie", "query") else "") for kind in field_types()]
+NAMES = {"header": "x", "cookie": "x", "query": "x", "path_segment": "1"}
+FIELDS = [Field(kind, NAMES.get(kind, "")) for kind, row in field_types().items() if row.matchers]
 OTHER = asks("header.y", Present())
 SHAPES: dict[str, Callable[[Condition], Condition]] = {
     "plain": lambda one: one,

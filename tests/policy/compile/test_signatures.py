@@ -7,7 +7,7 @@ from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 import pytest
 
 from proxyguard.policy.compile.signatures import MAX_REMEMBERED_BYTES, checker, is_signed
-from proxyguard.policy.model import Encoding, Signed
+from proxyguard.policy.matchers import Encoding, Signed
 
 SECRET = b"0123456789abcdef"
 

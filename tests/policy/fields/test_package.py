@@ -18,14 +18,14 @@ name: few-headers
 rules:
   - name: few-headers
     why: Browsers send more.
-    when: {header_count: {at_most: 3}}
+    when: {field_count: {at_most: 3}}
     action: reject
   - name: never
-    when: {header_count: 2, path: /x}
+    when: {field_count: 2, path: /x}
     action: reject
   - name: crowd
     when: {path: /count}
-    limit: {rate: 1/minute, per: header_count}
+    limit: {rate: 1/minute, per: field_count}
     action: tarpit
 tests:
   - request: {user_agent: curl/8, path: /}
@@ -73,20 +73,20 @@ def test_rules_with_it_are_checked_tested_and_linted(packages: Path, rules: Path
 
 def test_it_is_explained(packages: Path, rules: Path) -> None:
     done = run(packages, "explain", "--rules", str(rules), "-H", "A: b")
-    assert "header_count is '2', at most 3" in done.stdout, done.stdout + done.stderr
+    assert "field_count is '2', at most 3" in done.stdout, done.stdout + done.stderr
 
 
 def test_it_is_in_the_schema(packages: Path) -> None:
     definitions = json.loads(run(packages, "schema").stdout)["definitions"]
-    described = definitions["condition"]["properties"]["header_count"]["description"]
+    described = definitions["condition"]["properties"]["field_count"]["description"]
     assert described == "How many header fields the request has, repeated ones counted each time."
-    assert "header_count" in definitions["key_part"]["anyOf"][0]["enum"]
+    assert "field_count" in definitions["key_part"]["anyOf"][0]["enum"]
 
 
 def test_without_the_package_the_word_is_unknown(tmp_path: Path, rules: Path) -> None:
     done = run(tmp_path, "check", str(rules))
     assert done.returncode == 1
-    assert "unknown field 'header_count'" in done.stdout + done.stderr
+    assert "unknown field 'field_count'" in done.stdout + done.stderr
 
 
 def test_a_package_that_does_not_load_is_named(tmp_path: Path, rules: Path) -> None:

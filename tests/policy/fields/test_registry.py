@@ -65,6 +65,7 @@ def test_each_row_is_under_its_own_word() -> None:
         "client", "host", "path", "loose_path", "query", "query_string", "user_agent", "header", "cookie", "account",
         "jar", "item",
         "tls", "http2", "client_kind", "claimed_kind",
+        "header_order", "header_count", "query_length", "query_count", "path_segment", "body_size", "content_type",
     }  # fmt: skip
     with pytest.raises(PolicyError, match="there is no field 'weather'"):
         field_type("weather")
