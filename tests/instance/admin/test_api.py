@@ -73,8 +73,8 @@ class FakeInstance:
     async def missing(self) -> list[str]:
         return []
 
-    async def metrics(self) -> bytes:
-        return b""
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        return b"", accept
 
     async def status(self) -> dict[str, Any]:
         raise AssertionError("nobody asks")
