@@ -36,7 +36,7 @@ NOT_COMPILED := $(addprefix --ignore=tests/,settings tools/importers tools/lint 
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz fingerprints range e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz fuzz-api fingerprints range e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -145,6 +145,15 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(READY)
 
 fuzz: $(VENV)/.fuzz  ## Fuzz parsers and lanes with coverage as the guide (ARGS='--seconds 600').
 	$(PYTHON_IN_VENV) -m tests.fuzz $(ARGS)
+
+$(VENV)/.api: requirements/api.txt scripts/find-python
+	@python="$$(PYTHON='$(PYTHON)' scripts/find-python)"; \
+	[ -x .run/schemathesis/bin/pip ] || "$$python" -m venv .run/schemathesis; \
+	.run/schemathesis/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/api.txt
+	@touch $@
+
+fuzz-api: setup $(VENV)/.api  ## Fuzz the API of the admin port by its OpenAPI document (half a minute; ARGS='--max-examples 500').
+	$(PYTHON_IN_VENV) -m tests.fuzz.api $(ARGS)
 
 .run/fingerprint-clients: requirements/fingerprints.txt $(READY)
 	@$(PYTHON_IN_VENV) -m venv --clear $@

@@ -179,7 +179,7 @@ def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...],
         f"  protects      {', '.join(dict.fromkeys(upstreams))}",
         f"  rules         in {settings.rules}: {plural(len(files), 'rule set')}, {plural(count, 'rule')} ({counts})",
         f"  in shadow     {'everything: mode is shadow' if settings.mode is Mode.SHADOW else _some(modes[Mode.SHADOW])}",
-        f"  admin         http://{settings.admin.host}:{admin_port} (health, metrics), control socket {control_path(settings)}",
+        f"  admin         http://{settings.admin.host}:{admin_port} (dashboard), control socket {control_path(settings)}",
         f"  audit log     {'standard output' if settings.audit.path == '-' else settings.audit.path}",
         f"  if we fail    requests are {'forwarded (open)' if settings.failure_mode == 'open' else 'refused (closed)'}",
     ]

@@ -20,7 +20,7 @@ from proxyguard.core.yaml.nodes import Mapping, Sequence
 from proxyguard.policy.compile.conditions import NO_TAGS
 from proxyguard.policy.compile.normal_form import Leaf, leaves
 from proxyguard.policy.explain.evaluate import evaluate
-from proxyguard.policy.model import FieldKind, Policy, Rule, SampleRequest
+from proxyguard.policy.model import Field, FieldKind, Policy, Rule, SampleRequest
 from proxyguard.policy.testing.sample_requests import request_from_sample
 from proxyguard.tools.lint.logic import normal
 from proxyguard.tools.lint.source import SourceFile, read_source
@@ -30,6 +30,8 @@ MAX_LINES: Final = 40
 """Of a rule's text that are shown."""
 
 _RECORDED: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.HOST, FieldKind.PATH})
+
+_AGENT_FIELD: Final = Field(FieldKind.HEADER, "user-agent")
 
 _ALSO: Final = {
     "user_agent": "user agent",
@@ -164,8 +166,9 @@ def _tests(rule: Rule, record: dict[str, Any]) -> list[tuple[str, bool | None]]:
 
 
 def _holds(leaf: Leaf, request: Request | None, *, has_agent: bool) -> bool | None:
-    kind = leaf.test.field.kind
-    if request is None or not (kind in _RECORDED or (kind == FieldKind.USER_AGENT and has_agent)):
+    field = leaf.test.field
+    is_agent = field == _AGENT_FIELD  # what `user_agent` is read as
+    if request is None or not (field.kind in _RECORDED or (is_agent and has_agent)):
         return None
     return evaluate(leaf.test, request, 0.0, NO_TAGS).holds is not leaf.negated
 

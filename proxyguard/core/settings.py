@@ -1,7 +1,6 @@
 """Process settings: what this instance listens on, protects, trusts and bounds. Values with defaults; read once at start.
 
-Reading `proxyguard.yaml` and `PROXYGUARD_*` is `settings_file`'s work. Every number that a client could push against has a
-bound here. Durations are seconds, sizes are bytes.
+Reading `proxyguard.yaml` and `PROXYGUARD_*` is `settings/`'s work. Durations are seconds, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from proxyguard.core.address import Network, Prefixes
+from proxyguard.core.admin_access import AdminAccess
 from proxyguard.core.decision import Mode
 from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
@@ -354,6 +354,7 @@ class Settings:
     admin: Listen = Listen("127.0.0.1", 9901)
     admin_hosts: tuple[str, ...] = ()
     """Names by which the admin port may be asked beside `localhost`, the one it listens on, and addresses; `*`: any."""
+    admin_access: AdminAccess = field(default_factory=AdminAccess)
     ready_when: tuple[Neighbour, ...] = ()
     """What has to be well for `/readyz`, beside the instance itself."""
     control: Path | None = None

@@ -17,7 +17,9 @@ from proxyguard.instance.control.ban_keys import BanKeys
 from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.pause_commands import PauseCommands
 from proxyguard.instance.control.promotion import Promotions
+from proxyguard.instance.control.reference_commands import ReferenceCommands
 from proxyguard.instance.control.restriction_commands import RestrictionCommands
+from proxyguard.instance.control.rule_commands import RuleCommands
 from proxyguard.instance.control.server import Command
 from proxyguard.instance.control.traffic_commands import TrafficCommands
 from proxyguard.instance.kept_tallies import KeptTallies, tally_file
@@ -95,6 +97,7 @@ class Controller:
         counts.show(books.gauges())
         traffic = TrafficCommands(workers.broadcast, secret, lambda: self._settings.current.audit)
         keys = BanKeys(secret, settings.counting.prefixes)
+        references = ReferenceCommands(settings.rules, secret, settings.counting.prefixes, traffic.audit_log, traffic.look_up)
         commands = ControlCommands(books, keys, self._reloader, traffic, self._settings)
         self.commands: Mapping[str, Command] = {
             **commands.commands,
@@ -102,6 +105,8 @@ class Controller:
             **RestrictionCommands(self._restrictions).commands,
             **traffic.commands,
             **PauseCommands(self._pauses, self._reloader).commands,
+            **RuleCommands(workers.broadcast, self._reloader).commands,
+            **references.commands,
         }
 
     async def _window(self, *, enforced_only: bool) -> TallyWindow:

@@ -16,7 +16,9 @@ from typing import Any, Final
 from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.settings import Settings
+from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.collector import OTEL_FAMILIES, open_exporter, send_metrics
+from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
@@ -55,10 +57,15 @@ class Supervisor:
             SharedStoreServer(self._pool.store_path, self._books.memory) if isinstance(self._books, MemoryBackend) else None
         )
         self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy, read)
-        self._control = ControlServer(self, settings.admin, control_path(settings), settings.admin_hosts)
-        self._controller.on_settings = lambda found: self._control.configure(found.admin_hosts)
         self._exporter = open_exporter(settings.otel, self._counts)
         self._sending: asyncio.Task[None] | None = None
+        orders = OrderLog()
+        self._dashboard = Dashboard(self, settings, self._counts, orders)
+        self._control = ControlServer(
+            self, settings.admin, control_path(settings), settings.admin_hosts,
+            routes=self._dashboard.routes, note_order=orders.note,
+        )  # fmt: skip
+        self._controller.on_settings = self._configure
         self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
 
     @property
@@ -109,12 +116,17 @@ class Supervisor:
         await stops.hurried.wait()
         await self.hurry()
 
+    def _configure(self, settings: Settings) -> None:
+        self._control.configure(settings.admin_hosts)
+        self._dashboard.configure(settings)
+
     async def _close(self) -> None:
         if self._sending is not None:
             self._sending.cancel()
         await self._pool.stop()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
+        self._dashboard.stop()
         self._control.stop()
         if self._store_server is not None:
             await self._store_server.stop()
@@ -162,6 +174,7 @@ class Supervisor:
             "tarpits": sum(worker["tarpits"] for worker in workers),
             "latencies": quantiles(answer["latencies"] for answer in answers),
             "audit": worst_audit(worker["audit"] for worker in workers),
+            "tarpit_seconds": round(sum(worker["tarpit_seconds"] for worker in workers), 1),
             "internal_errors": _summed(worker["internal_errors"] for worker in workers),
         }
 

@@ -20,9 +20,11 @@ from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Listen, Settings
 from proxyguard.core.units import format_time
+from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.assembly import assemble
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.collector import send_metrics
+from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
@@ -39,6 +41,7 @@ from proxyguard.restrictions.preview import allowance_from
 from proxyguard.telemetry.latencies import quantiles
 from proxyguard.telemetry.metric_families import Family, exposition
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.recent_records import records_since
 from proxyguard.telemetry.shadow import TallyWindow
 
 logger = logging.getLogger(__name__)
@@ -80,7 +83,12 @@ class Worker:
         self.counts, self._tally, self._talkers, self._ban_hits, self._audit, *_ = parts
         self.guard, self._accept_filter, self._front, self._exporter = parts[5:]
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
-        self._control = ControlServer(self, admin, control, settings.admin_hosts)
+        orders = OrderLog() if admin is not None else None
+        self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
+        self._control = ControlServer(
+            self, admin, control, settings.admin_hosts,
+            routes=self._dashboard.routes if self._dashboard else (), note_order=orders.note if orders else None,
+        )  # fmt: skip
         self._commands: dict[str, Command] = {
             "install": self._install_file,
             "snapshot": self._snapshot,
@@ -88,6 +96,8 @@ class Worker:
             "talkers": self._busiest,
             "whose": self._find_client,
             "ban-hits": self._hits_of_bans,
+            "recent": self._recent,
+            "decisions": self._decisions,
             "forget": self._forget,
             "refresh-certificates": self._refresh,
             "reopen-logs": self._reopen,
@@ -157,6 +167,8 @@ class Worker:
         await self._front.drain(self.settings.drain_seconds, hurried.is_set)
         if hurried.is_set():
             logger.info("asked again to stop: the drain has ended")
+        if self._dashboard is not None:
+            self._dashboard.stop()
         self._control.stop()
         if self._watching_clock is not None:
             self._watching_clock.cancel()
@@ -191,6 +203,8 @@ class Worker:
         self._accept_filter.configure(settings)
         self._front.configure(settings)
         self._control.configure(settings.admin_hosts)
+        if self._dashboard is not None:
+            self._dashboard.configure(settings)
 
     def _compile(self, parts: list[bytes]) -> _Ready:
         """Compile a policy from its parts. The policy itself is freed here, in the thread, not in the event loop."""
@@ -235,6 +249,7 @@ class Worker:
             "tarpits": self.counts.tarpits,
             "latencies": quantiles([self.counts.latencies(CLOCK())]),
             "audit": self._audit.state(),
+            "tarpit_seconds": round(self.counts.tarpit_seconds(), 1),
             "internal_errors": dict(self.counts.internal_errors),
             **self._report(),
         }
@@ -273,6 +288,16 @@ class Worker:
 
     async def _hits_of_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return self._ban_hits.as_data(arguments["keys"])
+
+    async def _recent(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The last records since this worker's mark."""
+        mark = int(arguments["marks"].get(str(os.getpid()), 0))
+        records, missed = records_since(self._audit, mark, self._talkers.name)
+        return {"pid": os.getpid(), "mark": self._audit.recorded, "records": records, "missed": missed}
+
+    async def _decisions(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        """How often each rule decided, or would have."""
+        return {"decisions": [[rule, mode, count] for (rule, _, mode), count in self.counts.decisions.items()]}
 
     async def _forget(self, arguments: dict[str, Any]) -> dict[str, Any]:
         await self.forget(str(arguments["rule"]), Mode(arguments["mode"]))

@@ -235,8 +235,9 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
     for path in ("trust.header", "trust.keep", "trust.proxy_protocol"):
         if path in given and not settings.trust.proxies and "trust.proxies" not in given:
             _complain(given[path], f"{path} is set, but no peer is trusted", "name them: trust: {proxies: [10.0.0.0/8]}")
-    if "key_secret" in given and "key_secret_file" in given:
-        _complain(given["key_secret_file"], "key_secret and key_secret_file are both set", "keep one of them")
+    for name in ("key_secret", "admin_token", "admin_read_token"):
+        if name in given and f"{name}_file" in given:
+            _complain(given[f"{name}_file"], f"{name} and {name}_file are both set", "keep one of them")
     if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "give every instance the same key_secret: keys of one client must be the same for all"
         _complain(given["store.url"], "store.url is set without key_secret", hint)

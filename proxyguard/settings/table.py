@@ -124,10 +124,22 @@ GROUPS: Final = {
 
 SETTINGS: Final = (
     Setting("listen", "listen", LISTENERS, "Where clients connect, over TCP or Unix sockets; see [listening](#listening)."),
-    Setting("admin", "admin", LISTEN, "Health, readiness and metrics. Keep it off the internet."),
+    Setting("admin", "admin", LISTEN,
+        "Health, readiness, metrics and the [dashboard](../guide/dashboard.md). Keep it off the internet."),
     Setting("admin_hosts", "admin_hosts", ADMIN_HOSTS,
         "Names by which the admin port may be asked, such as `proxyguard`; `*` is any. `localhost`, addresses and the name it "
         "listens on always may.", reload=True),
+    Setting("admin_token", "admin_access.token", SECRET,
+        "Who sends it (`Authorization: Bearer …`) may read and act by the dashboard and its API. Without one nobody acts there.",
+        reload=True),
+    Setting("admin_token_file", "admin_access.token", FILE_OF_SECRET, "A file that holds `admin_token`.", reload=True),
+    Setting("admin_read_token", "admin_access.read_token", SECRET, "The same, only to read: for a wall.",
+        reload=True),
+    Setting("admin_read_token_file", "admin_access.read_token", FILE_OF_SECRET, "A file that holds `admin_read_token`.",
+        reload=True),
+    Setting("admin_loopback_reads", "admin_access.loopback_reads", TRUTH,
+        "Whether programs on this machine may read dashboard and API without a token. Say no where a proxy on this machine shows "
+        "the admin port to others.", reload=True),
     Setting("ready_when", "ready_when", NEIGHBOURS,
         "What has to be well for `/readyz` to say ready: `upstream` (an address of each upstream accepts connections, as far as "
         "requests, probes or health checks know), `store` (the server of `store.url` answers). Nothing by default."),

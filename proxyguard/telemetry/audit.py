@@ -25,6 +25,9 @@ from proxyguard.telemetry.audit_sums import RefusalSums
 MAX_WAITING: Final = 20_000
 """Records that may wait for the disk: about 8 MiB."""
 
+MAX_RECENT: Final = 200
+"""Records that are kept to be shown."""
+
 MAX_TEXT: Final = 1024
 """Bytes of host and path that a record keeps."""
 
@@ -91,6 +94,9 @@ class AuditLog:
         self._file = AuditFile(None if path == "-" else Path(path))
         self._on_drop = on_drop
         self._sums = sums
+        self.recent: deque[Record] = deque(maxlen=MAX_RECENT)
+        """The last records, for whoever watches; also those that are summed or lost."""
+        self.recorded = 0
         self._waiting: deque[bytes] = deque()
         self._taken: list[bytes] = []
         """Lines that the writer has taken and not written yet."""
@@ -114,6 +120,8 @@ class AuditLog:
 
     def write(self, record: Record) -> None:
         """Queue one record, or add it to the sum of its rule; never blocks, never raises."""
+        self.recorded += 1
+        self.recent.append(record)
         sums = self._sums
         if sums is None or not sums.takes(record.rule, record.action, record.reference, record.time, record.fault):
             if len(self._waiting) >= MAX_WAITING:

@@ -196,6 +196,14 @@ class Talkers:
         """The client of a list that a pseudonym of today or yesterday means, as a key; None when there is none."""
         return self.pseudonyms.find(pseudonym, self._clients(), self._wall())
 
+    def name(self, client: str) -> str:
+        """The pseudonym of today for an address; any other text is what it is."""
+        try:
+            key = Address.parse(client).client_key(self._prefixes)
+        except ValueError:
+            return client
+        return self.pseudonyms.name(key, self._wall())
+
     def _clients(self) -> Iterator[str]:
         seen: set[int] = set()
         for ring in self._rings.values():

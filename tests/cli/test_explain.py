@@ -87,6 +87,14 @@ def test_a_command_can_come_from_standard_input(rules: Path) -> None:
     assert "GET https://x/y from 192.0.2.1" in result.stdout
 
 
+def test_the_user_agent_of_a_record_is_held_against_the_rule(rules: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    for agent, word in (("curl/8.5.0", "holds"), ("Mozilla/5.0", "does not hold")):
+        log.write_bytes(lines([RECORD | {"user_agent": agent}]))
+        result = explain(rules, "--reference", "0123456789abcdef", "--audit", str(log))
+        assert f"  {word:<14}user_agent word 'curl'\n" in result.stdout
+
+
 def test_a_reference_is_told_in_words_with_the_rule_as_it_is_now(rules: Path, tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     log.write_bytes(lines([RECORD | {"reference": f"{at:016x}"} for at in range(100)] + [RECORD]))

@@ -6,6 +6,7 @@ Knows nothing of what is tested.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import shutil
@@ -37,6 +38,8 @@ class Page:
         self._loaded = asyncio.Event()
         self.responses: list[dict[str, Any]] = []
         """Every response of the tab since the last `open`: url, status, protocol, mimeType."""
+        self.complaints: list[str] = []
+        """What the browser complained of: uncaught errors, errors in the console, what a policy refused."""
         self._reader = asyncio.ensure_future(self._read())
 
     async def open(self, url: str) -> None:
@@ -62,8 +65,24 @@ class Page:
             while await self.look(expression) != wanted:  # noqa: ASYNC110 - a page says nothing by itself
                 await asyncio.sleep(0.05)
 
+    async def show_as(self, *, width: int, height: int, dark: bool = False, scale: float = 1.0) -> None:
+        """Be a screen of this size, light or dark."""
+        size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
+        await self._call("Emulation.setDeviceMetricsOverride", **size)
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        await self._call("Emulation.setEmulatedMedia", features=features)
+
+    async def picture(self) -> bytes:
+        """What the screen shows, as PNG."""
+        return base64.b64decode((await self._call("Page.captureScreenshot", format="png"))["data"])
+
+    async def press(self, key: str, code: int) -> None:
+        """Press a key and let it go; `code` is its virtual key code."""
+        for kind in ("rawKeyDown", "keyUp"):
+            await self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
     async def prepare(self) -> None:
-        for domain in ("Page", "Runtime", "Network"):
+        for domain in ("Page", "Runtime", "Network", "Log"):
             await self._call(f"{domain}.enable")
 
     async def close(self) -> None:
@@ -93,6 +112,12 @@ class Page:
                 self._loaded.set()
             elif event["method"] == "Network.responseReceived":
                 self.responses.append(event["params"]["response"])
+            elif event["method"] == "Runtime.exceptionThrown":
+                self.complaints.append(str(event["params"]["exceptionDetails"]))
+            elif event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] in {"error", "warning"}:
+                self.complaints.append(str(event["params"]["entry"]))
+            elif event["method"] == "Runtime.consoleAPICalled" and event["params"]["type"] in {"error", "warning"}:
+                self.complaints.append(str(event["params"]["args"]))
 
 
 @contextlib.asynccontextmanager

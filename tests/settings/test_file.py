@@ -155,6 +155,9 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "drain_timeout": ("0s", 0.0),
     "restrictions.file": ("orders.json", Path("orders.json")),
     "key_secret": ("0123456789abcdef", "0123456789abcdef"),
+    "admin_token": ("0123456789abcdef", "0123456789abcdef"),
+    "admin_read_token": ("0123456789abcdef", "0123456789abcdef"),
+    "admin_loopback_reads": ("false", False),
 }
 NEEDS = {
     "trust.header": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
@@ -189,6 +192,8 @@ def test_every_setting_is_in_the_table_above_or_below() -> None:
         "certificate.chain",
         "certificate.key",
         "key_secret_file",
+        "admin_token_file",
+        "admin_read_token_file",
         "refusal_page.template",
     }
     below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "upstream_http", "health"}

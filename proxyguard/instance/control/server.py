@@ -1,8 +1,8 @@
 """Serves a running instance on a TCP port that only reads, and on a Unix socket of mode 0600 that also takes commands.
 
 TCP: `/healthz` (the process answers), `/readyz` (rules loaded, listening, not draining, neighbours well if asked for), `/metrics`
-(Prometheus text or OpenMetrics), `/status` (JSON). Unix socket: the same, and `POST /command/NAME` with a JSON object. Knows
-nothing of what a command does.
+(Prometheus text or OpenMetrics), `/status` (JSON), and further routes that it is given. Unix socket: the same without
+these, and `POST /command/NAME` with a JSON object. Knows nothing of what a command does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, HTTPError, RequestHandler
 
 from proxyguard.core.settings import Listen
 from proxyguard.instance.control.accepting import Acceptor, Reserve
@@ -36,8 +36,14 @@ IDLE_SECONDS: Final = 30
 
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII)
 
+type AdminRoute = tuple[str, type[RequestHandler], dict[str, Any]]
+"""A pattern of paths, who serves them, and with what besides `instance` and `hosts`."""
+
 type Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """Arguments in, answer out. Raises CommandError for what the operator can fix."""
+
+type NoteOrder = Callable[[str, dict[str, Any], str, Mapping[str, Command], dict[str, Any] | None], Awaitable[None]]
+"""Name, arguments, by whom, the commands, and the answer; None: it was refused."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +67,22 @@ class Instance(Protocol):
 class ControlServer:
     """Serves an instance on a TCP address and a Unix socket."""
 
-    def __init__(self, instance: Instance, listen: Listen | None, control: Path | None, hosts: tuple[str, ...] = ()) -> None:
-        """`hosts` are names of the TCP port beside those that it has by itself; `*` is any."""
+    def __init__(
+        self,
+        instance: Instance,
+        listen: Listen | None,
+        control: Path | None,
+        hosts: tuple[str, ...] = (),
+        *,
+        routes: Sequence[AdminRoute] = (),
+        note_order: NoteOrder | None = None,
+    ) -> None:
+        """`hosts` are names of the TCP port beside those that it has by itself; `*` is any.
+
+        `routes` are served there too. `note_order` is told of every command that came by the Unix socket.
+        """
+        self._routes = routes
+        self._note_order = note_order
         self._hosts = frozenset(hosts)
         self._named: set[str] = set()
         """All names that the TCP port has."""
@@ -110,14 +130,16 @@ class ControlServer:
     def _serve(self, sockets: list[socket.socket], *, acting: bool) -> None:
         hosts = None if acting or self._listen is None else self._names()
         arguments = {"instance": self._instance, "hosts": hosts}
-        routes: list[tuple[str, type[RequestHandler], dict[str, Any]]] = [
+        routes: list[AdminRoute] = [
             ("/healthz", _Health, arguments),
             ("/readyz", _Ready, arguments),
             ("/metrics", _MetricsPage, arguments),
             ("/status", _Status, arguments),
         ]
         if acting:
-            routes.append(("/command/([a-z-]+)", _Command, arguments))
+            routes.append(("/command/([a-z-]+)", _Command, {**arguments, "note_order": self._note_order}))
+        else:
+            routes += [(path, handler, {**more, **arguments}) for path, handler, more in self._routes]
         routes.append(("/.*", _Unknown, arguments))
         application = Application(routes, log_function=_log_nothing)
         server = HTTPServer(
@@ -172,7 +194,9 @@ def remove_dead_socket(path: Path) -> None:
     raise FileExistsError(17, "another instance is running with this control socket", str(path))
 
 
-class _Page(RequestHandler):
+class AdminPage(RequestHandler):
+    """A page of the admin port or the control socket."""
+
     def initialize(self, instance: Instance, hosts: AbstractSet[str] | None) -> None:
         self.instance = instance
         self.hosts = hosts
@@ -191,25 +215,30 @@ class _Page(RequestHandler):
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"error": self._reason, "status": status_code}) + "\n")
 
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log faults of ours; what a caller does wrong is only answered, so that nobody fills the log."""
+        if not isinstance(value, HTTPError):
+            super().log_exception(typ, value, tb)
+
     def answer(self, value: Any) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(value) + "\n")
 
 
-class _Unknown(_Page):
+class _Unknown(AdminPage):
     def prepare(self) -> None:
         super().prepare()
         if not self._finished:
             self.send_error(404)
 
 
-class _Health(_Page):
+class _Health(AdminPage):
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish("ok\n")
 
 
-class _Ready(_Page):
+class _Ready(AdminPage):
     async def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         lacks = await self.instance.missing() if self.instance.ready else []
@@ -220,7 +249,7 @@ class _Ready(_Page):
             self.finish("ready\n")
 
 
-class _MetricsPage(_Page):
+class _MetricsPage(AdminPage):
     async def get(self) -> None:
         content, content_type = await self.instance.metrics(self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", content_type)
@@ -228,12 +257,16 @@ class _MetricsPage(_Page):
         self.finish(content)
 
 
-class _Status(_Page):
+class _Status(AdminPage):
     async def get(self) -> None:
         self.answer(await self.instance.status())
 
 
-class _Command(_Page):
+class _Command(AdminPage):
+    def initialize(self, note_order: NoteOrder | None, **arguments: Any) -> None:  # type: ignore[override]  # tornado's way
+        super().initialize(**arguments)
+        self.note_order = note_order
+
     async def post(self, name: str) -> None:
         command = self.instance.commands.get(name)
         if command is None:
@@ -241,10 +274,20 @@ class _Command(_Page):
             self.answer({"error": f"there is no command {name!r}"})
             return
         try:
-            self.answer(await command(_arguments(self.request.body)))
+            arguments = _arguments(self.request.body)
         except (CommandError, json.JSONDecodeError) as error:
             self.set_status(400)
             self.answer({"error": str(error)})
+            return
+        answer: dict[str, Any] | None = None
+        try:
+            answer = await command(arguments)
+            self.answer(answer)
+        except CommandError as error:
+            self.set_status(400)
+            self.answer({"error": str(error)})
+        if self.note_order is not None:
+            await self.note_order(name, arguments, "by command", self.instance.commands, answer)
 
 
 def _arguments(body: bytes) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class TrafficCommands:
         self.commands: dict[str, Command] = {
             "top": self._top,
             "pseudonyms": self._name,
-            "looked-up": self._look_up,
+            "looked-up": self.look_up,
             "audit-log": self._describe_audit,
         }
 
@@ -72,7 +72,7 @@ class TrafficCommands:
         wall = _wall()
         return {"names": {client: self._pseudonyms.name(client, wall) for client in clients}}
 
-    async def _look_up(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def look_up(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Remember that an operator looked up a reference of a rule; each reference counts once."""
         reference, rule = (str(arguments.get(name, ""))[:MAX_RULE] for name in ("reference", "rule"))
         if not reference:
@@ -82,6 +82,9 @@ class TrafficCommands:
         return {}
 
     async def _describe_audit(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        return await self.audit_log()
+
+    async def audit_log(self) -> dict[str, Any]:
         """Where the audit log is (`-`: standard output), the share of plain passes in it, what was looked up there."""
         audit = self._audit()
         path = audit.path if audit.path == "-" else str(self._folder / audit.path)

@@ -1,0 +1,370 @@
+"""The types of the API: bodies are checked against them, answers cut to them, the OpenAPI document made of them.
+
+A field is added here and never renamed or removed within a version, whatever becomes of the commands behind.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+from proxyguard.restrictions.pauses import DEFAULT_SECONDS, MAX_SECONDS, MAX_WHY_CHARACTERS
+
+MAX_BAN_SECONDS: Final = 315_360_000
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Seconds = Annotated[float, Meta(description="Unix seconds, UTC.")]
+Count = Annotated[int, Meta(ge=0)]
+Why = Annotated[str, Meta(max_length=MAX_WHY_CHARACTERS)]
+By = Annotated[str, Meta(max_length=64, description="Who orders it, for status and log.")]
+PauseSeconds = Annotated[float, Meta(ge=1, le=MAX_SECONDS)]
+Key = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=300,
+        description="An address, a network, a pseudonym (`c-…`), a value (`header.NAME=VALUE`), or a key as the list shows it.",
+    ),
+]
+
+
+class ApiBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What an order carries."""
+
+
+class ApiBanBody(ApiBody):
+    """A ban."""
+
+    key: Key
+    seconds: Annotated[float, Meta(gt=0, le=MAX_BAN_SECONDS)]
+    then: Literal["reject", "tarpit", "drop"] = "reject"
+    note: Annotated[str, Meta(max_length=500)] = ""
+
+
+class ApiUnbanBody(ApiBody):
+    """Whose ban is lifted."""
+
+    key: Key
+
+
+class ApiSwitchBody(ApiBody):
+    """The panic switch."""
+
+    seconds: PauseSeconds = DEFAULT_SECONDS
+    why: Why = ""
+    by: By = "dashboard"
+
+
+class ApiPauseBody(ApiBody):
+    """ApiRules that only record for a while."""
+
+    rules: Annotated[list[Name], Meta(min_length=1, max_length=100)]
+    seconds: PauseSeconds = DEFAULT_SECONDS
+    why: Why = ""
+    by: By = "dashboard"
+
+
+class ApiResumeBody(ApiBody):
+    """ApiRules that act again."""
+
+    rules: Annotated[list[Name], Meta(min_length=1, max_length=100)]
+
+
+class ApiPromoteBody(ApiBody):
+    """A shadow rule that is to act, or (`dry_run`) whether it would be let."""
+
+    rule: Name
+    max_share: Annotated[float, Meta(ge=0, le=1)] = 0.01
+    watch_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = 3600.0
+    force: bool = False
+    dry_run: bool = False
+
+
+class ApiRuleBody(ApiBody):
+    """One rule."""
+
+    rule: Name
+
+
+class ApiStartBody(ApiBody):
+    """A restriction: one of a file by its name, or one given here by the limits of classes."""
+
+    name: Name
+    until: Seconds | None = None
+    why: Annotated[str, Meta(max_length=1000)] = ""
+    classes: Annotated[dict[str, str], Meta(max_length=50)] = {}
+    path_prefix: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class ApiEndBody(ApiBody):
+    """A restriction that is to end."""
+
+    name: Name
+
+
+class ApiNoBody(ApiBody):
+    """An empty object."""
+
+
+class ApiAnswer(Struct, kw_only=True):
+    """What is answered."""
+
+
+class ApiProblem(ApiAnswer):
+    """An error, as RFC 9457 has it."""
+
+    title: str
+    status: int
+    detail: str = ""
+
+
+class ApiRights(ApiAnswer):
+    """What the caller may do."""
+
+    read: bool
+    write: bool
+    by_token: bool
+    version: str
+
+
+class ApiPause(ApiAnswer):
+    """A pause in force."""
+
+    since: Seconds
+    until: Seconds
+    by: str
+    why: str
+
+
+class ApiUpstream(ApiAnswer):
+    """An address of an upstream."""
+
+    upstream: str
+    address: str
+    state: str
+    since: Seconds | None = None
+    why: str = ""
+    hurt: Count = 0
+
+
+class ApiStoreHealth(ApiAnswer):
+    """A store outside the process."""
+
+    up: bool | None = None
+    since: Seconds | None = None
+
+
+class ApiStatus(ApiAnswer):
+    """The state of the instance, all workers together."""
+
+    version: str
+    build: str
+    ready: bool
+    uptime_seconds: float
+    mode: str
+    policy: str
+    rules: dict[str, int]
+    connections: Count
+    requests: Count
+    tarpits: Count
+    tarpit_seconds: float
+    shadow: ApiPause | None = None
+    paused: dict[str, ApiPause] = {}
+    upstreams: list[ApiUpstream] = []
+    upstream_errors_last_minute: Count = 0
+    store: ApiStoreHealth = field(default_factory=ApiStoreHealth)
+    certificates: list[str] = []
+    workers: list[int] = []
+    internal_errors: dict[str, int] = {}
+    reload: dict[str, Any] = {}
+    promotions: dict[str, Any] = {}
+
+
+class ApiTalker(ApiAnswer):
+    """A name of a list, and what it brought."""
+
+    name: str
+    requests: Count
+    refused: Count
+    bytes: Count
+    upstream_seconds: float
+    requests_at_most: Count
+
+
+class ApiTop(ApiAnswer):
+    """Who talks most within a window. `history`: of each minute its start, requests, refused, bytes, upstream milliseconds."""
+
+    window: str
+    seconds: float
+    requests: Count
+    refused: Count
+    bytes: Count
+    upstream_seconds: float
+    requests_per_second: float
+    refused_share: float
+    clients: list[ApiTalker]
+    networks: list[ApiTalker]
+    user_agents: list[ApiTalker]
+    paths: list[ApiTalker]
+    rules: list[ApiTalker]
+    referers: list[ApiTalker]
+    sites: list[ApiTalker]
+    history: list[list[int]]
+
+
+class ApiRuleState(ApiAnswer):
+    """A rule as it is in force. `mode` is what it may do now; `decided` and `would_have` since the workers started."""
+
+    rule: str
+    mode: str
+    action: str
+    paused: bool
+    decided: Count
+    would_have: Count
+
+
+class ApiRules(ApiAnswer):
+    """All rules, in their order."""
+
+    rules: list[ApiRuleState]
+
+
+class ApiNamed(ApiAnswer):
+    """A name and its requests."""
+
+    name: str
+    requests: Count
+
+
+class ApiShadowRule(ApiAnswer):
+    """What a shadow rule would have stopped."""
+
+    rule: str
+    requests: Count
+    clients: Count
+    networks: Count
+    protected_requests: Count
+    protected_clients: Count
+    first: Seconds
+    last: Seconds
+    top: list[ApiNamed]
+
+
+class ApiShadow(ApiAnswer):
+    """What shadow rules would have stopped within the last 24 hours. `quiet`: those that would have stopped nobody."""
+
+    since: Seconds
+    protected_clients_seen: Count
+    left_out: Count
+    rules: list[ApiShadowRule]
+    quiet: list[str]
+
+
+class ApiRestrictionState(ApiAnswer):
+    """A restriction."""
+
+    name: str
+    on: bool
+    reason: str
+    why: str = ""
+    since: Seconds | None = None
+    ends: Seconds | None = None
+    until: Seconds | None = None
+    classes: dict[str, str] = {}
+    shedding: list[str] = []
+    refused: Count = 0
+    by_command: bool = False
+
+
+class ApiRestrictions(ApiAnswer):
+    """All restrictions."""
+
+    restrictions: list[ApiRestrictionState]
+
+
+class ApiBanState(ApiAnswer):
+    """A ban. Clients are pseudonyms in `key`, which lifts it."""
+
+    key: str
+    since: Seconds
+    until: Seconds
+    rule: str
+    reason: str
+    then: str
+    strikes: Count
+    note: str
+    hits: Count = 0
+    last_seen: Seconds | None = None
+
+
+class ApiBans(ApiAnswer):
+    """The bans in force, the last to end first; `total` also counts those that are not listed."""
+
+    bans: list[ApiBanState]
+    total: Count
+
+
+class ApiChange(ApiAnswer):
+    """An order that was given to the instance."""
+
+    time: Seconds
+    order: str
+    by: str
+    done: bool
+    what: str
+
+
+class ApiChanges(ApiAnswer):
+    """The last orders, by whatever way they came, the newest first."""
+
+    changes: list[ApiChange]
+
+
+class ApiTestedCondition(ApiAnswer):
+    """A test of a rule's condition, and whether it holds for a record; null: the record does not say."""
+
+    test: str
+    holds: bool | None
+
+
+class ApiFound(ApiAnswer):
+    """A decision that was looked up: its audit record, the rule as it is now, and the trace through its conditions."""
+
+    record: dict[str, Any]
+    rule: dict[str, Any] | None = None
+    tests: list[ApiTestedCondition] = []
+
+
+class ApiDone(ApiAnswer):
+    """An order was carried out; `detail` has what the command answered."""
+
+    done: bool
+    detail: dict[str, Any]
+
+
+class ApiEvent(ApiAnswer):
+    """One decision of the live feed."""
+
+    time: Seconds
+    reference: str
+    client: str
+    method: str
+    host: str
+    path: str
+    rule: str
+    action: str
+    mode: str
+    status: int
+    milliseconds: float
+    reason: str
+    user_agent: str
+    fault: str
+    shadow: list[str]
+
+
+class ApiEvents(ApiAnswer):
+    """Decisions since the last message; `skipped` were too many to show."""
+
+    records: list[ApiEvent]
+    skipped: Count
