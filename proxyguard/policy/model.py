@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
+from proxyguard.core.origin import Origin
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.items import ItemFamily
 
@@ -223,7 +224,7 @@ CLASS_MARK = "class:"
 
 
 class SampleRequest(NamedTuple):
-    """A request as a test in a rule file describes it; what it leaves out gets plain defaults."""
+    """A request as a test in a rule file describes it; what it leaves out gets plain defaults. `account`: the upstream's word."""
 
     client: str = "192.0.2.1"
     method: str = "GET"
@@ -236,6 +237,7 @@ class SampleRequest(NamedTuple):
     jar: str = "none"
     heat: str = "cold"
     connection: tuple[tuple[str, str], ...] = ()  # `tls.ja4`, `client_kind`, …, and what they are
+    origin: Origin | None = None
 
 
 class SampleResponse(NamedTuple):

@@ -23,6 +23,7 @@ from proxyguard.policy.fields.host import HOST
 from proxyguard.policy.fields.item import HEAT, ITEM
 from proxyguard.policy.fields.jar import JAR
 from proxyguard.policy.fields.named import COOKIE, HEADER, QUERY, USER_AGENT
+from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.path import LOOSE_PATH, PATH
 from proxyguard.policy.fields.query_string import QUERY_STRING
 from proxyguard.policy.fields.request_line import HTTP_VERSION, METHOD, SCHEME
@@ -32,7 +33,7 @@ GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
-    CLASS, ACCOUNT, JAR, ITEM, HEAT, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION,
+    CLASS, ACCOUNT, JAR, ITEM, HEAT, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN,
 )  # fmt: skip
 """In the order in which messages list them."""
 

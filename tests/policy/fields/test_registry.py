@@ -65,6 +65,7 @@ def test_each_row_is_under_its_own_word() -> None:
         "client", "host", "path", "loose_path", "query", "query_string", "user_agent", "header", "cookie", "account",
         "jar", "item",
         "tls", "http2", "client_kind", "claimed_kind",
+        "country", "asn", "network_kind", "identity", "claimed_identity", "verified",
     }  # fmt: skip
     with pytest.raises(PolicyError, match="there is no field 'weather'"):
         field_type("weather")
