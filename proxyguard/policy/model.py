@@ -194,8 +194,7 @@ class Rule:
     why: str = ""
     expires: float | None = None
     place: Place = NOWHERE
-    restriction: str = ""
-    """The name of the temporary restriction that it is part of, if any."""
+    restriction: str = ""  # the name of the temporary restriction that it is part of, if any
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +265,7 @@ class TestStep(NamedTuple):
     expect: Expectation
     place: Place
     response: SampleResponse = SampleResponse()
-    under_way: int = 0
-    """Equal requests that began before the step and end after it."""
+    under_way: int = 0  # equal requests that began before the step and end after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +275,8 @@ class RuleTest:
     steps: tuple[TestStep, ...]
     place: Place
     name: str = ""
-    during: tuple[str, ...] = ()
-    """The restrictions that are on meanwhile."""
-    without: tuple[str, ...] = ()
-    """The rules that are left out."""
+    during: tuple[str, ...] = ()  # the restrictions that are on meanwhile
+    without: tuple[str, ...] = ()  # the rules that are left out
 
 
 ALARM_SECONDS: Final = 30.0
@@ -337,8 +333,7 @@ class Restriction:
     mode: Mode = Mode.ENFORCE
     standby: bool = False
     alarm: Alarm | None = None
-    hold_seconds: float = HOLD_SECONDS
-    """How long it stays on after the alarm was last true."""
+    hold_seconds: float = HOLD_SECONDS  # how long it stays on after the alarm was last true
     roll_back: RollBack | None = None
     shed: Shed | None = None
     steps: int = 0
