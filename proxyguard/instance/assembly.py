@@ -16,8 +16,8 @@ from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
-from proxyguard.instance.collector import open_exporter
 from proxyguard.guard.origin.origins import Origins
+from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store

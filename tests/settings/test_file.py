@@ -161,7 +161,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "identity.refute_age": ("0s", 0.0),
     "identity.directories": ("ChatGPT.com", ("chatgpt.com",)),
     "identity.signature_age": ("1m", 60.0),
-    "identity.update_hosts": ("*", ("*",)),
+    "identity.update_hosts": ("'*'", ("*",)),
     "workers": ("4", 4),
     "recycle.age": ("1d", 86_400.0),
     "recycle.memory": ("1GiB", 1024**3),
