@@ -88,6 +88,8 @@ class ReverseDns:
 
     @property
     def under_way(self) -> int:
+        if self._arrived:
+            self._take()
         return len(self._under_way)
 
     def find(self, address: Address, bot: KnownBot) -> bool | None:

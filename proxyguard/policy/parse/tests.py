@@ -39,9 +39,9 @@ from proxyguard.core.yaml.kinds import (
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
 from proxyguard.policy.actions.registry import DECISIONS
-from proxyguard.policy.fields.registry import named_values
 from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.origin import read_origin
+from proxyguard.policy.fields.registry import named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
 from proxyguard.policy.parse.parsed_file import noted_name, place_of
