@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from operator import attrgetter
 from typing import Any
@@ -34,6 +35,7 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.key_values import cookie_values, header_values, query_values
+from proxyguard.core.origin import Origin
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request
 from proxyguard.http.fingerprints.claimed_kind import claimed_kind
@@ -45,6 +47,7 @@ from proxyguard.limits.stores.store import BanRecord, Outcome
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.compile.numbers import numbers_of
 from proxyguard.policy.compile.signatures import is_signed
+from proxyguard.policy.fields.origin import ROWS
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import (
     Absent,
@@ -67,6 +70,19 @@ from proxyguard.policy.model import (
 
 PREFIXES = Prefixes()
 REFUSALS = (Reject, Tarpit, Drop, Ban)
+
+
+def origin_values(kind: str, origin: Origin) -> tuple[bytes, ...]:
+    """What is known of an origin, by the word of its field."""
+    known = {
+        "country": origin.country,
+        "asn": origin.asn,
+        "network_kind": origin.network_kind,
+        "identity": origin.identity if origin.verified else None,
+        "claimed_identity": origin.claim,
+        "verified": {True: "true", False: "false", None: "unknown"}[origin.verified],
+    }[kind]
+    return () if known is None else (str(known).encode(),)
 
 
 def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, ...]:
@@ -103,6 +119,7 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         "path_segment": lambda: tuple(filter(None, request.path.split(b"/")[int(name) :][:1])) if name.isdigit() else (),
         "body_size": lambda: (b"0",) if request.http_version.startswith(b"1") else (),
         "content_type": lambda: (),
+        **{row.kind: partial(origin_values, row.kind, request.origin or Origin()) for row in ROWS},
     }
     return tuple(value[:8192] for value in lists[kind]())
 

@@ -8,8 +8,10 @@ from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import Action, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
 from proxyguard.core.item import Item
 from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
+from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.request import Request
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyPart, Limit, Missing
+from proxyguard.policy.fields.origin import ROWS
 from proxyguard.policy.fields.registry import key_kinds, named_values
 from proxyguard.policy.model import (
     ALWAYS,
@@ -67,6 +69,12 @@ GLOBS = (b"*", b"a*", b"*b", b"*a*", b"?", b"a?b", b"*bot?", b"/a/*", b"**", b"a
 REGEXES = (rb"^a", rb"b$", rb"(?i)bot", rb"\bbot\b", rb"[0-9]+", rb"a|b", rb"\x{e9}|x", rb".", rb"^$", rb"a{2,3}", rb"\d\.\d")
 NAMES = ("x", "y")
 TAGS = ("one", "two", "bot")
+ORIGINS = (
+    None,
+    Origin(country="a", asn=10, network_kind=NetworkKind.HOSTING),
+    Origin(asn=1, claim="bot", verified=False),
+    Origin(country="b", identity="bot", claim="bot", verified=True),
+)
 
 atoms = st.sampled_from(ATOMS)
 values = st.one_of(atoms, st.lists(atoms, min_size=2, max_size=3).map(b"".join))
@@ -99,6 +107,7 @@ single_fields = st.sampled_from(
         Field("jar"),
         Field("item"),
         Field("heat"),
+        *(Field(row.kind) for row in ROWS),
     ]
 )
 tests_of_request = st.one_of(
@@ -226,4 +235,5 @@ def requests(draw: st.DrawFn) -> Request:
     request.account_key = draw(st.sampled_from([None, "s1", "s2"]))
     request.jar = draw(st.sampled_from(JARS))
     request.item = draw(st.sampled_from(ITEMS))
+    request.origin = draw(st.sampled_from(ORIGINS))
     return request

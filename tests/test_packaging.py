@@ -19,8 +19,10 @@ import yaml
 from click.testing import CliRunner
 
 from proxyguard.cli import COMMANDS, main
+from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.settings import Settings, StoreChoice
 from proxyguard.core.units import parse_duration
+from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.assembly import GAUGES_OF_FRONT
 from proxyguard.instance.control.socket_file import SYSTEM_FOLDER
 from proxyguard.limits.stores.open import MemoryBackend, ValkeyBackend
@@ -158,6 +160,8 @@ def metric_names(*, of_kind: tuple[str, ...] = ()) -> set[str]:
     if of_kind:
         return names
     names |= {name for backend in backends for name, _, _ in backend.gauges()} | set(GAUGES_OF_FRONT)
+    origins = Origins(OriginTables(), Identity(), clock=float, wall=float)
+    names |= {name for name, _, _ in origins.gauges()}
     for path in (ROOT / "proxyguard").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())) if ".gauge(" in path.read_text() else ():
             match node:

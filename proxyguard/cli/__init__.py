@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "demote": Lazy("proxyguard.cli.shadow:demote", "Put a rule back into shadow."),
     "restrict": Lazy("proxyguard.cli.restrict:restrict", "List, try, start and end temporary restrictions."),
     "bans": Lazy("proxyguard.cli.bans:bans", "List, add, remove and export bans on the running instance."),
+    "whois": Lazy("proxyguard.cli.whois:whois", "Say who an address is, or whom a user agent claims to be."),
+    "lists": Lazy("proxyguard.cli.lists:lists", "Show and update the address lists that identities are proven with."),
     "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),
     "new": Lazy("proxyguard.cli.starter:new", "Add something to the rules."),
     "rules": Lazy("proxyguard.cli.bundled:rules", "Compare copies of the bundled rules with this version, and update them."),

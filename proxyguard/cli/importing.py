@@ -13,7 +13,7 @@ from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.core.decision import Mode
 from proxyguard.tools.importers.draft import ImportFault, slug
-from proxyguard.tools.importers.finish import Finished, Origin, finish
+from proxyguard.tools.importers.finish import Finished, Provenance, finish
 from proxyguard.tools.importers.registry import BY_KIND, IMPORTERS
 from proxyguard.tools.importers.sources import MAX_BYTES, Source, Sources
 
@@ -79,7 +79,7 @@ def import_rules(
         draft = importer.read(sources, slug(name or importer.kind))
         words = ["proxyguard", "import", kind, *("-" if str(path) == "-" else path.name for path in files)]
         words += [word for each in refusing for word in ("--reject", each)]
-        finished = finish(draft, Origin(shown, shlex.join(words), Mode(mode)), output)
+        finished = finish(draft, Provenance(shown, shlex.join(words), Mode(mode)), output)
     except ImportFault as fault:
         fail(f"{shown}: {fault}")
     except OSError as error:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic, time
 from typing import Any
 
 import click
 
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import fail, json_option
+from proxyguard.cli.options import config_option, fail, json_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
+from proxyguard.core.origin import Origin
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
+from proxyguard.core.request import Request
 from proxyguard.core.units import DURATION_HINT, counted, duration_text, parse_duration
-from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.compile.compile import asks_origin, compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.host import read_host
-from proxyguard.policy.model import FieldKind
+from proxyguard.policy.fields.origin import CLAIMED_IDENTITY, IDENTITY, NETWORK_KIND, VERIFIED
+from proxyguard.policy.model import FieldKind, Policy, Rule
 from proxyguard.tools.replay.detect import Stated
 from proxyguard.tools.replay.formats.audit import NAME as AUDIT
 from proxyguard.tools.replay.formats.field_map import FieldMap, FieldsError, read_fields
@@ -91,11 +97,12 @@ INTERRUPTED = 130
     help="Write a report with pictures. Addresses are cut to /24 and /48.",
 )  # fmt: skip
 @click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
+@config_option
 @json_option
 def replay(
     logs: tuple[str, ...], directory: Path, against: Path | None, log_format: str | None, fields: str | None,
     reorder: str, host: str | None, scheme: str | None, *, re_decide: bool, forwarded: bool, logged_in: str | None,
-    verified: Path | None, html_file: Path | None, full_addresses: bool, as_json: bool,
+    verified: Path | None, html_file: Path | None, full_addresses: bool, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the rules over access logs: who would have been stopped, by which rule, and is it who you meant?
 
@@ -130,6 +137,10 @@ def replay(
     knowledge = _knowledge(files, host_name, scheme)
     audited = [file.format.name == AUDIT for file in files]
     recorded = all(audited) and not re_decide and other is None
+    find_origin = None
+    if any(map(asks_origin, _rules_of(written, other))):
+        find_origin, of_origin = _origins(config)
+        knowledge = knowledge.given(*of_origin)
     cut = Judgeable(written, ()) if recorded else judgeable(written, knowledge)
     cut_other = judgeable(other, knowledge) if other is not None else None
     try:
@@ -140,6 +151,7 @@ def replay(
             host=host_name,
             scheme=(scheme or "https").encode(),
             recorded=recorded,
+            find_origin=find_origin,
         )
     except PolicyError as error:
         fail(str(error))
@@ -165,6 +177,22 @@ def replay(
     _write(report, html_file, full_addresses=full_addresses, as_json=as_json)
     if interrupted:
         raise SystemExit(INTERRUPTED)
+
+
+def _rules_of(*policies: Policy | None) -> Iterator[Rule]:
+    return (rule for policy in policies if policy is not None for rule_set in policy.rule_sets for rule in rule_set.rules)
+
+
+def _origins(config: Path | None) -> tuple[Callable[[Request], Origin], tuple[str, ...]]:
+    """Finds the origin of a logged request by the lists and tables of now, without DNS; and the fields that this answers."""
+    from proxyguard.guard.origin.origins import Origins  # noqa: PLC0415 - only rules about origins need it
+    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - as above
+
+    settings = read_as_given(config, os.environ).settings
+    found = Origins(settings.origin, replace(settings.identity, reverse_dns=False), clock=monotonic, wall=time)
+    built = found.data.tables.built
+    known = [NETWORK_KIND.kind, *(name for name in ("country", "asn") if name in built)]
+    return found.find, (*known, VERIFIED.kind, IDENTITY.kind, CLAIMED_IDENTITY.kind)
 
 
 def _write(report: ReplayReport, html_file: Path | None, *, full_addresses: bool, as_json: bool) -> None:

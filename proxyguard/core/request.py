@@ -16,6 +16,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.connection_facts import ConnectionFacts
 from proxyguard.core.item import Item
 from proxyguard.core.jar import NO_JAR, Jar
+from proxyguard.core.origin import Origin
 from proxyguard.core.reading import (
     LOOSE,
     LOOSE_FRONT,
@@ -69,8 +70,7 @@ class Request:
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
         "client", "connection", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item", "jar",
-        "method",
-        "reading", "scheme", "target",
+        "method", "origin", "reading", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +115,8 @@ class Request:
         """How the site reads the target; see `read_as`."""
         self.connection: ConnectionFacts | None = None
         """What the connection showed of itself; None when another program than the client may have spoken."""
+        self.origin: Origin | None = None
+        """Where it comes from and who it is proven to be; None: unknown. Set by the guard when the policy asks about it."""
 
     def take_after(self, earlier: Request) -> None:
         """Reuse what was derived from an earlier request whose header fields are the very same object."""

@@ -14,6 +14,7 @@ from proxyguard.core.admin_access import AdminAccess
 from proxyguard.core.decision import Mode
 from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
+from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
 
@@ -378,6 +379,8 @@ class Settings:
     items: Items = field(default_factory=Items)
     store: StoreChoice = field(default_factory=StoreChoice)
     audit: Audit = field(default_factory=Audit)
+    origin: OriginTables = field(default_factory=OriginTables)
+    identity: Identity = field(default_factory=Identity)
     workers: int = 1
     """Processes that share the listening port. 1 needs no supervisor."""
     recycle: Recycle = field(default_factory=Recycle)

@@ -45,6 +45,7 @@ from proxyguard.telemetry.shadow import Tally
 from proxyguard.telemetry.talkers import Talkers
 
 if TYPE_CHECKING:
+    from proxyguard.core.origin import Origin
     from proxyguard.core.request import Request
     from proxyguard.limits.charge import Charge
 
@@ -82,10 +83,13 @@ class Guard:
         ban_hits: BanHits | None = None,
         restrictions: ActiveRestrictions | None = None,
         tracer: Tracer | None = None,
+        find_origin: Callable[[Request], Origin] | None = None,
         clock: Callable[[], float] = CLOCK,
         wall: Callable[[float], float] = CLOCK.wall,
     ) -> None:
-        """`clock` is the line's; `wall` makes its times those of the wall, for what belongs to a calendar and for records."""
+        """`clock` is the line's; `wall` makes its times those of the wall, for what belongs to a calendar and for records.
+        `find_origin` says where a request comes from, without waiting; it is asked only for policies that want to know.
+        """
         self._policies = policies
         self._store = store
         self._metrics = metrics
@@ -98,6 +102,7 @@ class Guard:
         self._ban_hits = ban_hits or BanHits()
         self.restrictions = restrictions or ActiveRestrictions()
         self._tracer = tracer
+        self._find_origin = find_origin
         self._clock = clock
         self._wall = wall
         self.one_client = OneClientWatch()
@@ -132,6 +137,8 @@ class Guard:
             policy = self._policies.of(request.host)
             if policy.prepares:
                 self._preparing.prepare(policy, request, now)
+            if policy.asks_origin and self._find_origin is not None:
+                request.origin = self._find_origin(request)
             found = match(policy, request, self._wall(now), self.restrictions.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)

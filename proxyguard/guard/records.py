@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.decision import UNASKED, Decision, Mode
+from proxyguard.core.origin import NOTHING_KNOWN
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.http.fingerprints.facts import client_kind, http2_of, ja4_of
@@ -22,6 +23,7 @@ def decision_record(ticket: Ticket, served: Served, time: float) -> Record:
     """The record of one decision; `time` is the wall's, Unix seconds."""
     request, decision = ticket.request, ticket.decision
     upstream_seconds = served.upstream_seconds
+    origin = request.origin or NOTHING_KNOWN
     return Record(
         time=in_thousandths(time), reference=ticket.reference, client=request.client.text, port=request.client.port,
         method=shown(request.method), host=shown(request.host), path=shown(request.path),
@@ -33,7 +35,8 @@ def decision_record(ticket: Ticket, served: Served, time: float) -> Record:
         http_version=shown(request.http_version), user_agent=_user_agent(request), referer_host=_referer_host(request),
         bytes_sent=served.bytes_sent, bytes_received=served.bytes_received,
         upstream_milliseconds=None if upstream_seconds is None else in_thousandths(upstream_seconds * 1000),
-        upstream=served.upstream, **_connection(request),
+        upstream=served.upstream, country=origin.country or "", asn=origin.asn,
+        identity=origin.identity or origin.claim or "", verified=origin.verified, **_connection(request),
     )  # fmt: skip
 
 

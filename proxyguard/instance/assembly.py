@@ -16,6 +16,7 @@ from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
+from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
@@ -60,6 +61,7 @@ class Assembly(NamedTuple):
     accept_filter: AcceptFilter
     front: Front
     exporter: OtelExporter | None
+    origins: Origins
 
 
 def assemble(
@@ -68,6 +70,10 @@ def assemble(
     """Compile the rules, open the audit log and wire the components. Raises RulesRejected and OSError."""
     counts = Metrics()
     policies = compile_sites(policy, settings, secret)
+    origins = Origins(settings.origin, settings.identity, clock=CLOCK, wall=lambda: CLOCK.wall(CLOCK()))
+    if policies.asks_origin:
+        origins.prepare()
+    counts.show(origins.gauges())
     accounts = AccountCache(settings.counting.accounts)
     jars = Jars(settings.jar, secret, settings.counting.prefixes, CLOCK.wall)
     disclosure = Disclosure(settings.items, settings.workers)
@@ -83,7 +89,7 @@ def assemble(
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, tally=tally, talkers=talkers, ban_hits=ban_hits,
-        tracer=tracer,
+        tracer=tracer, find_origin=origins.find,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -116,4 +122,4 @@ def assemble(
     counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
-    return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front, exporter)
+    return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front, exporter, origins)

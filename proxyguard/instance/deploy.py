@@ -48,4 +48,5 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes, yield_contr
                 message = f"site {site.hosts[0]}: there is no rule set {name!r}"
                 raise RulesRejected((Problem("proxyguard.yaml", 0, 0, message, hint),))
         entries += [(host, compiled_for(site.rule_sets, settings.reading_of(site))) for host in site.hosts]
-    return Policies(policy.digest, HostTable(entries), compiled_for(None, settings.paths))
+    default = compiled_for(None, settings.paths)
+    return Policies(policy.digest, HostTable(entries), default, any(each.asks_origin for each in compiled.values()))

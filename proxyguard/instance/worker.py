@@ -81,7 +81,7 @@ class Worker:
         self._installing = asyncio.Lock()
         parts = assemble(settings, loaded.policy, secret, store, sockets)
         self.counts, self._tally, self._talkers, self._ban_hits, self._audit, *_ = parts
-        self.guard, self._accept_filter, self._front, self._exporter = parts[5:]
+        self.guard, self._accept_filter, self._front, self._exporter, self._origins = parts[5:]
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
         self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
@@ -172,6 +172,7 @@ class Worker:
         self._control.stop()
         if self._watching_clock is not None:
             self._watching_clock.cancel()
+        self._origins.close()
         self._audit.close()
         if self._sending is not None:
             self._sending.cancel()
@@ -209,11 +210,10 @@ class Worker:
     def _compile(self, parts: list[bytes]) -> _Ready:
         """Compile a policy from its parts. The policy itself is freed here, in the thread, not in the event loop."""
         loaded = join(parts)
-        ready = _Ready(
-            compile_sites(loaded.policy, self.settings, self._secret, yield_control),
-            self._accept_filter.table(loaded.policy),
-            shadow_marks(loaded.policy, self.settings.mode),
-        )
+        policies = compile_sites(loaded.policy, self.settings, self._secret, yield_control)
+        if policies.asks_origin:
+            self._origins.prepare()
+        ready = _Ready(policies, self._accept_filter.table(loaded.policy), shadow_marks(loaded.policy, self.settings.mode))
         replaced: list[Any] = [loaded]
         del loaded
         dismantle(replaced, yield_control)

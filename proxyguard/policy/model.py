@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
+from proxyguard.core.origin import Origin
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.items import ItemFamily
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
@@ -184,8 +185,7 @@ class Rule:
     why: str = ""
     expires: float | None = None
     place: Place = NOWHERE
-    restriction: str = ""
-    """The name of the temporary restriction that it is part of, if any."""
+    restriction: str = ""  # the name of the temporary restriction that it is part of, if any
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ CLASS_MARK = "class:"
 
 
 class SampleRequest(NamedTuple):
-    """A request as a test in a rule file describes it; what it leaves out gets plain defaults."""
+    """A request as a test in a rule file describes it; what it leaves out gets plain defaults. `account`: the upstream's word."""
 
     client: str = "192.0.2.1"
     method: str = "GET"
@@ -227,6 +227,7 @@ class SampleRequest(NamedTuple):
     jar: str = "none"
     heat: str = "cold"
     connection: tuple[tuple[str, str], ...] = ()  # `tls.ja4`, `client_kind`, …, and what they are
+    origin: Origin | None = None
 
 
 class SampleResponse(NamedTuple):
@@ -272,10 +273,8 @@ class RuleTest:
     steps: tuple[TestStep, ...]
     place: Place
     name: str = ""
-    during: tuple[str, ...] = ()
-    """The restrictions that are on meanwhile."""
-    without: tuple[str, ...] = ()
-    """The rules that are left out."""
+    during: tuple[str, ...] = ()  # the restrictions that are on meanwhile
+    without: tuple[str, ...] = ()  # the rules that are left out
 
 
 ALARM_SECONDS: Final = 30.0
@@ -332,8 +331,7 @@ class Restriction:
     mode: Mode = Mode.ENFORCE
     standby: bool = False
     alarm: Alarm | None = None
-    hold_seconds: float = HOLD_SECONDS
-    """How long it stays on after the alarm was last true."""
+    hold_seconds: float = HOLD_SECONDS  # how long it stays on after the alarm was last true
     roll_back: RollBack | None = None
     shed: Shed | None = None
     steps: int = 0

@@ -49,5 +49,8 @@ class Policies:
     table: HostTable[CompiledPolicy]
     default: CompiledPolicy
 
+    asks_origin: bool = False
+    """Whether any of them looks at where requests come from or who they are."""
+
     def of(self, host: bytes) -> CompiledPolicy:
         return self.table.find(host) or self.default

@@ -79,6 +79,11 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     ja4: str = ""
     client_kind: str = ""
     http2: str = ""
+    country: str = ""
+    asn: int | None = None
+    identity: str = ""
+    """Whom it claims to be, where that can be verified; `verified` says whether it is."""
+    verified: bool | None = None
 
 
 def shown(value: bytes) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tarpit
+from proxyguard.core.origin import Origin
 from proxyguard.core.request import Request
 from proxyguard.core.settings import FailureMode
 from proxyguard.guard.guard import Guard
@@ -94,6 +95,7 @@ def test_a_refusal_is_recorded_with_what_an_operator_needs_and_no_secret(tmp_pat
         "status": 403, "reason": "Nobody may.", "class": "",
         "tags": [], "shadow": [], "fault": "", "http_version": "1.1", "user_agent": "x", "referer_host": "",
         "bytes_sent": 0, "bytes_received": 0, "upstream_milliseconds": None, "upstream": "",
+        "country": "", "asn": None, "identity": "", "verified": None,
     }  # fmt: skip
     assert "s3cret" not in bench.path.read_text()
 
@@ -311,3 +313,27 @@ def test_a_fault_of_ours_refuses_nobody_while_nothing_acts(tmp_path: Path, mode:
     bench = Bench(tmp_path, store=BrokenStore(), mode=mode)
     bench.guard.restrictions.shadow_until = 1010.0
     assert bench.ask(b"/").decision.forwards
+
+
+def test_an_origin_is_looked_for_only_when_a_rule_asks_and_is_recorded(tmp_path: Path) -> None:
+    asked: list[Request] = []
+
+    def find_origin(request: Request) -> Origin:
+        asked.append(request)
+        return Origin(country="DE", asn=24940, claim="googlebot", verified=False)
+
+    forged = Rule(name="forged", action=Reject(), when=Test(Field("verified"), Text(TextKind.EQUAL, (b"false",))))
+    audit = AuditLog(str(tmp_path / "audit.log"), lambda count: None)
+    guard = Guard(policies(*RULES), MemoryStore(), Metrics(), audit, find_origin=find_origin)
+    guard.check(request())
+    assert asked == []
+    guard.swap(policies(forged))
+    ticket = guard.check(request())
+    assert isinstance(ticket, Ticket)
+    assert (ticket.decision.rule, len(asked)) == ("forged", 1)
+    audit.close()
+    record = json.loads((tmp_path / "audit.log").read_text())
+    assert (record["country"], record["asn"], record["identity"], record["verified"]) == ("DE", 24940, "googlebot", False)
+    guard.swap(policies(Rule(name="by-network", action=Reject(), limit=Limit(1, 60.0, 1, (KeyPart("asn"),)))))
+    guard.check(request())
+    assert len(asked) == 2

@@ -9,6 +9,7 @@ import pytest
 
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
+from proxyguard.core.origin_settings import Nameserver
 from proxyguard.core.problems import format_report
 from proxyguard.core.reading import PRESETS, SiteReading
 from proxyguard.core.settings import (
@@ -148,6 +149,19 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "audit.path": ("audit.jsonl", "audit.jsonl"),
     "audit.passes": ("0.25", 0.25),
     "audit.refusals_per_second": ("50", 50),
+    "origin.directory": ("origin", Path("origin")),
+    "origin.country_file": ("/dev/null", Path("/dev/null")),
+    "origin.asn_file": ("/dev/null", Path("/dev/null")),
+    "origin.addresses": ("2000", 2000),
+    "identity.reverse_dns": ("false", False),
+    "identity.resolvers": ("192.0.2.53", (Nameserver("192.0.2.53"),)),
+    "identity.dns_timeout": ("1s", 1.0),
+    "identity.dns_lookups": ("8", 8),
+    "identity.prove_age": ("30d", 30 * 86_400.0),
+    "identity.refute_age": ("0s", 0.0),
+    "identity.directories": ("ChatGPT.com", ("chatgpt.com",)),
+    "identity.signature_age": ("1m", 60.0),
+    "identity.update_hosts": ("'*'", ("*",)),
     "workers": ("4", 4),
     "recycle.age": ("1d", 86_400.0),
     "recycle.memory": ("1GiB", 1024**3),

@@ -18,6 +18,7 @@ from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
+from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
@@ -70,6 +71,9 @@ class AddonInstance:
         self._secret = settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
         counts = self._counts = Metrics()
         policies = compile_sites(loaded.policy, settings, self._secret)
+        self._origins = Origins(settings.origin, settings.identity, clock=CLOCK, wall=lambda: CLOCK.wall(CLOCK()))
+        if policies.asks_origin:
+            self._origins.prepare()
         self._audit: AuditLog | None = None
         if settings.audit.path != STANDARD_OUTPUT:
             sums = RefusalSums(settings.audit.refusals_per_second, counts.audit_record_summed)
@@ -79,6 +83,7 @@ class AddonInstance:
             policies, self._backend.store, counts, self._audit, failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes, accounts=AccountCache(settings.counting.accounts),
             disclosure=Disclosure(settings.items), jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
+            find_origin=self._origins.find,
         )  # fmt: skip
         self.services = AddonServices(settings, self._guard, counts)
         self._reloader = Reloader(settings.rules, settings.mode, PolicyTransfer.of(loaded, settings.mode), self._install, counts)
@@ -100,6 +105,7 @@ class AddonInstance:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.services.answerer.close()
+        self._origins.close()
         await self._backend.stop()
         if self._audit is not None:
             await asyncio.to_thread(self._audit.close)
@@ -116,6 +122,8 @@ class AddonInstance:
     def _compile(self, parts: list[bytes]) -> Policies:
         loaded = join(parts)
         policies = compile_sites(loaded.policy, self._settings, self._secret, yield_control)
+        if policies.asks_origin:
+            self._origins.prepare()
         replaced: list[Any] = [loaded]
         del loaded
         dismantle(replaced, yield_control)

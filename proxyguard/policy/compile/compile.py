@@ -27,6 +27,7 @@ from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, rea
 from proxyguard.policy.compile.outside import OutsideFacts
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
+from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet, tests_of
 
 
@@ -127,7 +128,7 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "classes", "counting_refusals", "digest", "facts",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "classes", "counting_refusals", "digest", "facts",
         "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
@@ -146,9 +147,12 @@ class CompiledPolicy:
         reading: SiteReading,
         items: ItemFinder | None,
         gives_jars: bool,
+        asks_origin: bool,
     ) -> None:
         self.reading = reading
         """How the site reads paths and parameters; requests are read so before they are asked anything."""
+        self.asks_origin = asks_origin
+        """Whether rules look at, or count by, where requests come from or who they are proven to be."""
         self.digest = policy.digest
         self.items = items
         """Finds the item that a request asks for; None when the rules name none."""
@@ -259,6 +263,7 @@ def compile_policy(
         reading=reading,
         items=ItemFinder(families, secret) if families else None,
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
+        asks_origin=any(asks_origin(rule) for _, rule, _ in live),
     )
     if yield_control is not never_yield:
         leaving: list[object] = [ordered, live, nodes, numbers]
@@ -274,6 +279,15 @@ def _is_about_jars(rule: Rule) -> bool:
         or any(part.kind == KeyKind.JAR for part in per)
         or any(test.field.kind == KeyKind.JAR for test in tests_of(rule.when))
     )
+
+
+def asks_origin(rule: Rule) -> bool:
+    """Whether a rule looks at, or counts by, where a request comes from or who it is."""
+    kinds = {test.field.kind for test in tests_of(rule.when)}
+    if rule.limit is not None:
+        of = rule.limit.count.of
+        kinds.update(str(part.kind) for part in (*rule.limit.per, *(() if of is None else (of,))))
+    return any(field_types()[kind].of_origin for kind in kinds & field_types().keys())
 
 
 def _info(rule_set: RuleSet, rule: Rule, mode: Mode) -> RuleInfo:

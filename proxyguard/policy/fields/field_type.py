@@ -118,6 +118,8 @@ class FieldType:
     """A guess at how many requests an average test about it holds for; it steers the index, never a decision."""
     is_secret: bool = False
     """Whether explanations hide its values."""
+    of_origin: bool = False
+    """Whether its values are facts of `Request.origin`, which is looked up only for policies that ask about it."""
     derived_from: tuple[str, ...] | None = None
     """The fields that a log must have for replay to know this one (`header`: all headers); None: it must have this one."""
 

@@ -25,6 +25,7 @@ from proxyguard.policy.fields.host import HOST
 from proxyguard.policy.fields.item import HEAT, ITEM
 from proxyguard.policy.fields.jar import JAR
 from proxyguard.policy.fields.named import COOKIE, HEADER, QUERY, USER_AGENT
+from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.outside import REFUSED, SAMPLE, TIME_OF_DAY
 from proxyguard.policy.fields.path import LOOSE_PATH, PATH
 from proxyguard.policy.fields.path_segment import PATH_SEGMENT
@@ -37,7 +38,7 @@ GROUP: Final = "proxyguard.fields"
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
     CLASS, ACCOUNT, JAR, ITEM, HEAT, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT, BODY_SIZE, CONTENT_TYPE,
-    TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION,
+    TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN,
 )  # fmt: skip
 """In the order in which messages list them."""
 

@@ -40,6 +40,8 @@ from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
 from proxyguard.limits.sliding_log import MAX_AMOUNT
 from proxyguard.policy.actions.registry import DECISIONS
+from proxyguard.policy.fields.origin import ROWS as ORIGIN
+from proxyguard.policy.fields.origin import read_origin
 from proxyguard.policy.fields.registry import named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
@@ -136,7 +138,8 @@ def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRe
     if cookies:
         headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value, _ in cookies)))
     connection = tuple(pair for key in _CONNECTION for pair in found.get(key) or ())
-    return found.fill(SampleRequest, headers=tuple(headers), connection=connection)
+    origin = read_origin({name: found.values[name] for name in _ORIGIN if name in found.values})
+    return found.fill(SampleRequest, headers=tuple(headers), connection=connection, origin=origin)
 
 
 def _pairs(kind: str) -> Kind:
@@ -256,6 +259,11 @@ _CONNECTION: Final = {
 
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
 
+_ORIGIN: Final = {
+    row.kind: Key(_fact(row.kind), f"The field `{row.kind}`; not known unless given.", attribute=None) for row in ORIGIN
+}
+"""What tests may say of where a request comes from and who it is."""
+
 REQUEST: Final = KeyTable(
     subject="request",
     example="request: {user_agent: curl/8.5.0, path: /profiles/1}",
@@ -283,6 +291,7 @@ REQUEST: Final = KeyTable(
         "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
             examples=("verified",)),
         **_CONNECTION,
+        **_ORIGIN,
     },
 )  # fmt: skip
 

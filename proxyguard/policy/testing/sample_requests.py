@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from proxyguard.core.address import Address
 from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
+from proxyguard.core.problems import Fault
 from proxyguard.core.request import Headers, Request
 from proxyguard.policy.fields.connection import stated
+from proxyguard.policy.fields.origin import ROWS as ORIGIN
+from proxyguard.policy.fields.origin import read_origin
 from proxyguard.policy.model import SampleRequest
 
 MAX_LINE_BYTES: Final = 1 << 20
@@ -42,10 +45,14 @@ def parse_batch_line(line: bytes | str) -> Request:
     if not isinstance(fields, dict):
         example = '{"client": "192.0.2.1", "path": "/"}'
         raise ValueError(f"the line is not a JSON object, such as {example}")  # noqa: TRY004 - a fault of the line's author
-    unknown = sorted(fields.keys() - _READERS.keys())
+    unknown = sorted(fields.keys() - _READERS.keys() - _ORIGIN)
     if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join(_READERS)}")
-    sample = SampleRequest(**{name: _READERS[name](name, value) for name, value in fields.items()})
+        raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join((*_READERS, *sorted(_ORIGIN)))}")
+    sample = SampleRequest(**{name: read(name, fields[name]) for name, read in _READERS.items() if name in fields})
+    try:
+        sample = sample._replace(origin=read_origin({name: _word(fields[name]) for name in _ORIGIN if name in fields}))
+    except Fault as fault:
+        raise ValueError(f"{fault.message}; {fault.hint}") from fault
     return _request(sample, _headers(sample.headers))
 
 
@@ -64,6 +71,7 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
     request.account = _bytes(sample.account) or None
     request.jar = _jar(sample.jar)
     request.connection = stated(sample.connection)
+    request.origin = sample.origin
     return request
 
 
@@ -88,6 +96,11 @@ def _host_without_port(host: str) -> str:
     return (name if is_port else host).lower()
 
 
+def _word(value: object) -> str:
+    """A fact of the origin: JSON has words of its own for some."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} must be a string, not {type(value).__name__}")  # noqa: TRY004 - a fault of the line's author
@@ -106,5 +119,6 @@ def _is_pair(pair: object) -> bool:
 
 
 _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
-    name: _pairs if name in ("headers", "connection") else _text for name in SampleRequest._fields
+    name: _pairs if name in ("headers", "connection") else _text for name in SampleRequest._fields if name != "origin"
 }
+_ORIGIN: Final = frozenset(row.kind for row in ORIGIN)

@@ -32,7 +32,7 @@ class Finished(NamedTuple):
     draft: Draft
 
 
-class Origin(NamedTuple):
+class Provenance(NamedTuple):
     """The source, the command and the mode, for the comment at the top of the file."""
 
     source: str
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
     mode: Mode
 
 
-def finish(draft: Draft, origin: Origin, target: Path | None) -> Finished:
+def finish(draft: Draft, origin: Provenance, target: Path | None) -> Finished:
     """Write, load and test. `target` is the path that the file will have. Raises ImportFault."""
     if not draft.rules:
         raise ImportFault("nothing in it could be carried over" + "".join(f"\n  {note}" for note in draft.notes))
@@ -56,7 +56,7 @@ def finish(draft: Draft, origin: Origin, target: Path | None) -> Finished:
     return Finished(rule_file(draft, *origin), draft)
 
 
-def _loaded(draft: Draft, origin: Origin) -> RuleSet:
+def _loaded(draft: Draft, origin: Provenance) -> RuleSet:
     """The rule set. Rules that the rule language refuses are taken out of the draft first. Raises ImportFault."""
     rule_set, problems = parse_rule_set(rule_file(draft, *origin))
     if rule_set is not None:

@@ -66,6 +66,7 @@ def test_each_row_is_under_its_own_word() -> None:
         "jar", "item",
         "tls", "http2", "client_kind", "claimed_kind",
         "header_order", "header_count", "query_length", "query_count", "path_segment", "body_size", "content_type",
+        "country", "asn", "network_kind", "identity", "claimed_identity", "verified",
     }  # fmt: skip
     with pytest.raises(PolicyError, match="there is no field 'weather'"):
         field_type("weather")

@@ -76,7 +76,10 @@ def test_a_batch_line_is_taken_as_it_stands() -> None:
         (b'{"headers": "a"}', 'headers must be a list of pairs, such as [["User-Agent", "curl/8.5.0"]]'),
         (
             b'{"url": "/"}',
-            "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, connection",
+            (
+                "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, "
+                "connection, asn, claimed_identity, country, identity, network_kind, verified"
+            ),
         ),
         (b'{"path": ""}', "path must begin with /, not ''"),
         (b"x" * (MAX_LINE_BYTES + 1), f"the line has {MAX_LINE_BYTES + 1} bytes; at most {MAX_LINE_BYTES}"),

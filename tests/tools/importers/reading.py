@@ -6,7 +6,7 @@ from typing import Any
 
 from proxyguard.core.decision import Mode
 from proxyguard.tools.importers.draft import Draft
-from proxyguard.tools.importers.finish import Finished, Origin, finish
+from proxyguard.tools.importers.finish import Finished, Provenance, finish
 from proxyguard.tools.importers.registry import BY_KIND
 from proxyguard.tools.importers.sources import of_text
 
@@ -30,4 +30,4 @@ def notes_of(kind: str, text: str) -> list[str]:
 
 
 def finished(kind: str, text: str, mode: Mode = Mode.ENFORCE) -> Finished:
-    return finish(draft_of(kind, text), Origin("source", f"proxyguard import {kind} source", mode), None)
+    return finish(draft_of(kind, text), Provenance("source", f"proxyguard import {kind} source", mode), None)

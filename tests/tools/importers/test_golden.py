@@ -9,7 +9,7 @@ import pytest
 from proxyguard.core.decision import Mode
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.testing.runner import run_tests
-from proxyguard.tools.importers.finish import Finished, Origin, finish
+from proxyguard.tools.importers.finish import Finished, Provenance, finish
 from proxyguard.tools.importers.registry import BY_KIND, IMPORTERS
 from proxyguard.tools.importers.sources import Source, Sources
 
@@ -38,7 +38,7 @@ SAMPLES = (
 def imported(kind: str, sample: str, target: Path | None = None, mode: Mode = Mode.SHADOW) -> Finished:
     sources = Sources((Source(sample, (HERE / "samples" / sample).read_text()),), HERE / "samples")
     draft = BY_KIND[kind].read(sources, kind)
-    return finish(draft, Origin(sample, f"proxyguard import {kind} {sample}", mode), target)
+    return finish(draft, Provenance(sample, f"proxyguard import {kind} {sample}", mode), target)
 
 
 def golden(kind: str, sample: str) -> Path:

@@ -14,13 +14,13 @@ from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.testing.sample_requests import request_from_sample
 from proxyguard.tools.importers.draft import ImportFault
-from proxyguard.tools.importers.finish import Origin, finish
+from proxyguard.tools.importers.finish import Provenance, finish
 from proxyguard.tools.importers.robots import read_robots
 from proxyguard.tools.importers.sources import of_text
 from proxyguard.tools.importers.yaml_text import rule_file
 from proxyguard.tools.replay.run import Judge
 
-ORIGIN = Origin("robots.txt", "proxyguard import robots robots.txt", Mode.ENFORCE)
+ORIGIN = Provenance("robots.txt", "proxyguard import robots robots.txt", Mode.ENFORCE)
 
 
 def compiled(text: str) -> CompiledPolicy:

@@ -1,0 +1,73 @@
+"""Fetches one file over HTTPS: certificate verified, a bound on bytes and time, and never from another host than was allowed.
+
+Blocks; for commands and background threads.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from time import monotonic
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from proxyguard import __version__
+
+MAX_REDIRECTS: Final = 3
+_CHUNK_BYTES: Final = 64 * 1024
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+class FetchFailed(Exception):
+    """A file could not be fetched; the text says why."""
+
+
+def fetch(url: str, *, max_bytes: int, timeout_seconds: float, context: ssl.SSLContext | None = None) -> bytes:
+    """The body of a 200. Follows redirects within the host only. Raises FetchFailed."""
+    ends = monotonic() + timeout_seconds
+    host = urlsplit(url).netloc
+    for _ in range(MAX_REDIRECTS + 1):
+        parts = urlsplit(url)
+        if parts.scheme != "https":
+            raise FetchFailed(f"{url} is not an https:// address")
+        if parts.netloc != host or parts.username is not None:
+            raise FetchFailed(f"{host} sends on to {parts.netloc}, another host")
+        try:
+            status, location, body = _get(url, max_bytes, ends, context or ssl.create_default_context())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise FetchFailed(f"{url}: {said or type(error).__name__}") from error
+        if status in _REDIRECTS and location:
+            url = urljoin(url, location)
+            continue
+        if status != 200:
+            raise FetchFailed(f"{url} answers {status}")
+        return body
+    raise FetchFailed(f"{url} is redirected more than {MAX_REDIRECTS} times")
+
+
+def _get(url: str, max_bytes: int, ends: float, context: ssl.SSLContext) -> tuple[int, str, bytes]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(
+        parts.hostname or "", parts.port, timeout=max(0.1, ends - monotonic()), context=context
+    )
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        fields = {"User-Agent": f"proxyguard/{__version__}", "Accept-Encoding": "identity"}
+        connection.request("GET", target, headers=fields)
+        answer = connection.getresponse()
+        body = bytearray()
+        while answer.status == 200:
+            if monotonic() > ends:
+                raise FetchFailed(f"{url} takes too long")
+            chunk = answer.read1(_CHUNK_BYTES)
+            if not chunk:
+                break
+            body += chunk
+            if len(body) > max_bytes:
+                raise FetchFailed(f"{url} has more than {max_bytes:,} bytes")
+        if answer.status == 200 and answer.length:
+            raise FetchFailed(f"{url} broke off")
+        return answer.status, answer.headers.get("Location", ""), bytes(body)
+    finally:
+        connection.close()
