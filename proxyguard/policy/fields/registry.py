@@ -16,6 +16,7 @@ from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.limits.limit import KeyKind
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.arising import CLASS, SCORE, TAG
+from proxyguard.policy.fields.bot import BOT
 from proxyguard.policy.fields.client import ACCOUNT, CLIENT
 from proxyguard.policy.fields.field_type import MATCHERS, ArisingValues, FieldType, NamedValues
 from proxyguard.policy.fields.host import HOST
@@ -31,7 +32,7 @@ GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
-    CLASS, ACCOUNT, JAR, ITEM, HEAT,
+    CLASS, ACCOUNT, JAR, ITEM, HEAT, BOT,
 )  # fmt: skip
 """In the order in which messages list them."""
 
