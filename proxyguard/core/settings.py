@@ -15,6 +15,7 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
 from proxyguard.core.process_settings import Otel, Recycle
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.reading import STRICT, SiteReading
 
 KIB = 1024
@@ -363,6 +364,7 @@ class Settings:
     """How sites that do not say it themselves read paths and the names of parameters."""
     method_override: bool = False
     """Whether `X-HTTP-Method-Override` and its kin pass; rules then see the method that they name."""
+    preset: RulesPreset = DEFAULT_PRESET
     mode: Mode = Mode.ENFORCE
     failure_mode: FailureMode = FailureMode.OPEN
     trust: Trust = field(default_factory=Trust)
