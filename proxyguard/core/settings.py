@@ -14,8 +14,8 @@ from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
 from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
-from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
+from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
 
 KIB = 1024
