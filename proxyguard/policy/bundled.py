@@ -38,8 +38,9 @@ def preset_file(preset: RulesPreset) -> Path:
 
 
 def is_apart(path: Path) -> bool:
-    """Whether a folder below the bundled rules is not read with them."""
-    return path.name in APART and path.parent.resolve() == BUNDLED_DIRECTORY.resolve()
+    """Whether a folder is not read with the rules beside it: of the bundled rules, also where somebody copied all of them."""
+    is_bundled_folder = path.parent.resolve() == BUNDLED_DIRECTORY.resolve()
+    return path.name in APART and (is_bundled_folder or (path / "standard.yaml").is_file())
 
 
 def bundled_rule_sets() -> frozenset[str]:
