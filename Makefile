@@ -36,7 +36,7 @@ NOT_COMPILED := $(addprefix --ignore=tests/,settings tools/importers tools/lint 
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked abuse fuzz fuzz-api fingerprints range e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked corpus abuse fuzz fuzz-api fingerprints range e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -135,6 +135,15 @@ held: setup $(COMPILED)  ## Measure 10,000 clients held at once: memory of each,
 
 tracked: setup $(COMPILED)  ## Measure a worker that counts a million keys, and flood it with junk (a minute).
 	$(BUILT) -m bench.tracked $(ARGS)
+
+CORPUS := build/corpus
+
+$(CORPUS)/.fetched: requirements/corpus.txt $(READY)
+	@$(PIP) download --no-deps --require-hashes --dest $(CORPUS) --requirement requirements/corpus.txt
+	@touch $@
+
+corpus: $(CORPUS)/.fetched  ## Measure whom the bundled rules stop, under each preset, and write docs/accuracy.md (two minutes).
+	$(PYTHON_IN_VENV) -m tests.corpus $(CORPUS) $(ARGS)
 
 abuse: setup $(COMPILED)  ## Measure what visitors notice while others attack (six minutes).
 	$(BUILT) -m bench.abuse $(ARGS)

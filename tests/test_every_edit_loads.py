@@ -20,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import format_report
 from proxyguard.instance.control.mode_edit import EditError, carry_out, planned, tried, with_mode
 from proxyguard.policy.expand import expanded
@@ -249,12 +250,12 @@ def test_what_is_tried_before_a_promotion_is_what_a_reload_does(tmp_path: Path) 
     copytree(BUNDLED_RULES, rules)
     before = {path: path.read_bytes() for path in rules.glob("*.yaml")}
     edited = planned(rules, "wordpress-probes", Mode.ENFORCE)
-    tried(rules, edited, "wordpress-probes", Mode.ENFORCE, Mode.ENFORCE)
+    tried(rules, edited, "wordpress-probes", Mode.ENFORCE, Mode.ENFORCE, RulesPreset.STANDARD)
     with pytest.raises(EditError, match="wordpress-probes would stay in shadow"):
-        tried(rules, edited, "wordpress-probes", Mode.ENFORCE, Mode.SHADOW)
+        tried(rules, edited, "wordpress-probes", Mode.ENFORCE, Mode.SHADOW, RulesPreset.STANDARD)
     (rules / "99-whole-site.yaml").write_text(
         "name: whole-site\ntests:\n  - {request: {path: /wp-login.php}, expect: pass by default}\n"
     )
     with pytest.raises(EditError, match="not changed: with wordpress-probes in enforce the rules are refused"):
-        tried(rules, edited, "wordpress-probes", Mode.ENFORCE, Mode.ENFORCE)
+        tried(rules, edited, "wordpress-probes", Mode.ENFORCE, Mode.ENFORCE, RulesPreset.STANDARD)
     assert {path: path.read_bytes() for path in before} == before

@@ -12,9 +12,10 @@ from click.core import ParameterSource
 
 from proxyguard.cli.completing import completes
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import fail, paths_option
+from proxyguard.cli.options import fail, paths_option, preset_option
 from proxyguard.cli.rules import DEFAULT_RULES, loaded_or_usage, tested
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, name_hint, plural
 from proxyguard.core.reading import PRESETS, STRICT, SiteReading
 from proxyguard.policy.model import Policy, rules_by_mode
@@ -55,6 +56,7 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option("--fix", is_flag=True, help="Fix mechanical findings in the files: duplicate entries, blanks at line ends.")
 @paths_option
+@preset_option
 @click.option(
     "--explain", metavar="CODE", is_eager=True, expose_value=False, callback=_show_page,
     shell_complete=completes(lambda _: LINTS),
@@ -62,7 +64,8 @@ def _show_page(context: click.Context, _option: click.Parameter, code: str | Non
 )  # fmt: skip
 @click.pass_context
 def check(
-    context: click.Context, directory: Path | None, rules: Path | None, config: Path | None, form: str, paths: str, *,
+    context: click.Context, directory: Path | None, rules: Path | None, config: Path | None, form: str, paths: str, preset: str,
+    *,
     online: bool, strict: bool, fix: bool,
 ) -> None:  # fmt: skip
     """Read every rule file, report all problems, run the tests, and warn about likely mistakes.
@@ -90,6 +93,7 @@ def check(
     if online and config is None:
         raise click.UsageError("--online asks those that the settings name: name the settings with --config FILE")
     reading = PRESETS[paths]
+    level = RulesPreset(preset)
     concerns: list[ReportEntry] = []
     sites: SettingsAsGiven | None = None
     if config is not None:
@@ -97,13 +101,15 @@ def check(
         directory = directory or (sites.settings.rules if sites.is_known("rules") else None)
         if context.get_parameter_source("paths") is ParameterSource.DEFAULT:
             reading = sites.settings.paths
+        if context.get_parameter_source("preset") is ParameterSource.DEFAULT:
+            level = sites.settings.preset
         if directory is None:
             _finish(concerns, form, strict=strict)
     directory = directory or DEFAULT_RULES
-    policy, problems, findings = checked(directory, reading)
+    policy, problems, findings = checked(directory, reading, level)
     if fix and any(finding.edits for finding in findings):
         _mend(findings)
-        policy, problems, findings = checked(directory, reading)
+        policy, problems, findings = checked(directory, reading, level)
     if sites is not None and policy is not None:
         problems = (*problems, *unknown_rule_sets(sites, policy))
     found = by_place([*concerns, *entries(problems, findings)])
@@ -143,9 +149,11 @@ def unknown_rule_sets(found: SettingsAsGiven, policy: Policy) -> list[Problem]:
     ]
 
 
-def checked(directory: Path, reading: SiteReading = STRICT) -> tuple[Policy | None, tuple[Problem, ...], list[Finding]]:
+def checked(
+    directory: Path, reading: SiteReading = STRICT, preset: RulesPreset = DEFAULT_PRESET
+) -> tuple[Policy | None, tuple[Problem, ...], list[Finding]]:
     """The policy, its problems (failed tests among them), and what the lints find when there are none in the files."""
-    loaded = loaded_or_usage(directory)
+    loaded = loaded_or_usage(directory, preset)
     if loaded.policy is None:
         return None, loaded.problems, []
     _, problems = tested(directory, loaded.policy)

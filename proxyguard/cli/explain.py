@@ -15,11 +15,12 @@ import click
 
 from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, paths_option, settings_or_exit
+from proxyguard.cli.options import config_option, fail, paths_option, preset_option, settings_or_exit
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record, show_sum
 from proxyguard.cli.show_trace import show_trace
 from proxyguard.core.address import Address
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
 from proxyguard.core.reading import PRESETS, SiteReading
@@ -65,12 +66,13 @@ TELL_SECONDS: Final = 2.0
 @click.option("--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings.")
 @config_option
 @paths_option
+@preset_option
 @click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
 def explain(
     directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
     user_agent: str | None, headers: tuple[str, ...], connection: tuple[str, ...], curl: str | None, given: tuple[str, ...],
-    reference: str | None, audit: Path | None, config: Path | None, paths: str, batch: Any, *, as_json: bool,
+    reference: str | None, audit: Path | None, config: Path | None, paths: str, preset: str, batch: Any, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what the rules decide about one request, and which conditions held.
 
@@ -86,6 +88,7 @@ def explain(
       proxyguard explain --user-agent curl/8.5.0 --path /profiles/1
       proxyguard explain --curl "curl 'https://www.example.org/' -H 'Accept: */*'"
       proxyguard explain --method POST --path /SIGNUP/ --paths express
+      proxyguard explain --rules bundled --preset strict --user-agent okhttp/4.12.0
       proxyguard explain --reference 7f3a9c21d0 --audit /var/log/proxyguard/audit.jsonl
       proxyguard explain --batch requests.jsonl > decisions.jsonl
     """
@@ -113,7 +116,7 @@ def explain(
         fields.append(("User-Agent", user_agent))
     stated = tuple((name, value) for name, _, value in (text.partition("=") for text in connection))
     sketch = sketch._replace(headers=_with(sketch.headers, fields), connection=stated)
-    policy = policy_or_exit(directory)
+    policy = policy_or_exit(directory, RulesPreset(preset))
     if batch is not None:
         explain_batch(policy, batch, PRESETS[paths])
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from proxyguard.cli.echo import echo
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import format_report
 from proxyguard.core.reading import PRESETS
 
@@ -26,6 +27,10 @@ config_option: Decorator = click.option(
 paths_option: Decorator = click.option(
     "--paths", type=click.Choice(list(PRESETS)), default="strict", show_default=True, metavar="SERVER",
     help=f"How the site reads paths, as in the settings: {', '.join(PRESETS)}.",
+)  # fmt: skip
+preset_option: Decorator = click.option(
+    "--preset", type=click.Choice([str(preset) for preset in RulesPreset]), default=str(DEFAULT_PRESET), show_default=True,
+    help="How much the bundled rules do, as in the settings.",
 )  # fmt: skip
 control_option: Decorator = click.option(
     "--control", type=click.Path(path_type=Path), help="Control socket of the running instance."

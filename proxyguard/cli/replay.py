@@ -15,10 +15,11 @@ from typing import Any
 import click
 
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, json_option
+from proxyguard.cli.options import config_option, fail, json_option, preset_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
 from proxyguard.core.origin import Origin
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
 from proxyguard.core.request import Request
@@ -98,9 +99,10 @@ INTERRUPTED = 130
 )  # fmt: skip
 @click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
 @config_option
+@preset_option
 @json_option
 def replay(
-    logs: tuple[str, ...], directory: Path, against: Path | None, log_format: str | None, fields: str | None,
+    logs: tuple[str, ...], directory: Path, against: Path | None, preset: str, log_format: str | None, fields: str | None,
     reorder: str, host: str | None, scheme: str | None, *, re_decide: bool, forwarded: bool, logged_in: str | None,
     verified: Path | None, html_file: Path | None, full_addresses: bool, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
@@ -128,8 +130,8 @@ def replay(
     stated = Stated(log_format, forwarded, _fields(fields, log_format))
     window = _window(reorder)
     networks = _networks(verified)
-    written = policy_or_exit(directory)
-    other = policy_or_exit(against) if against is not None else None
+    written = policy_or_exit(directory, RulesPreset(preset))
+    other = policy_or_exit(against, RulesPreset(preset)) if against is not None else None
     try:
         files = [LogFile(name, stated, reorder=window) for name in logs]
     except LogUnreadable as error:

@@ -9,6 +9,7 @@ import click
 
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import Decorator, fail
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, format_report, nearest
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.error import PolicyError
@@ -25,10 +26,10 @@ rules_option: Decorator = click.option(
 )  # fmt: skip
 
 
-def loaded_or_usage(directory: Path) -> LoadResult:
+def loaded_or_usage(directory: Path, preset: RulesPreset = DEFAULT_PRESET) -> LoadResult:
     """Read a rules directory, or the bundled rules; one file alone is a fault of the command line."""
     if str(directory) == BUNDLED_WORD:
-        return load_policy(BUNDLED_DIRECTORY)
+        return load_policy(BUNDLED_DIRECTORY, preset=preset)
     if directory.is_file():
         hint = f"rules are checked together, since they meet those of other files: proxyguard check {directory.parent}"
         raise click.UsageError(f"{directory} is a file, not a folder of rule files\n  hint: {hint}")
@@ -36,7 +37,7 @@ def loaded_or_usage(directory: Path) -> LoadResult:
         near = nearest(directory.name, [path.name for path in _folders_beside(directory)])
         hint = f"did you mean {directory.with_name(near)}?" if near else "name the folder that holds the rule files"
         return LoadResult(None, (Problem(str(directory), 0, 0, "there is no such folder", hint),), ())
-    return load_policy(directory)
+    return load_policy(directory, preset=preset)
 
 
 def _folders_beside(directory: Path) -> list[Path]:
@@ -55,12 +56,12 @@ def tested(directory: Path, policy: Policy) -> tuple[SelfTest | None, tuple[Prob
     return outcome, tuple(failure.problem for failure in outcome.failures)
 
 
-def policy_or_exit(directory: Path) -> Policy:
+def policy_or_exit(directory: Path, preset: RulesPreset = DEFAULT_PRESET) -> Policy:
     """The policy of a directory; ends the program with the report when there is none.
 
     A test that fails is said on standard error: what the rules decide can be asked nevertheless, to find out why it does.
     """
-    loaded = loaded_or_usage(directory)
+    loaded = loaded_or_usage(directory, preset)
     if loaded.policy is None:
         fail(format_report(loaded.problems))
     outcome, problems = tested(directory, loaded.policy)

@@ -17,6 +17,7 @@ import click
 from proxyguard import __version__
 from proxyguard.cli.options import config_option, fail
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import format_report, plural
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.socket_file import control_path
@@ -46,10 +47,15 @@ MAX_NAMES_SHOWN = 12
 @click.option("--admin", metavar="HOST:PORT", help="Health and metrics. Default 127.0.0.1:9901.")
 @click.option("--audit", metavar="FILE", help="Audit log; - is standard output, the default.")
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="enforce, or shadow: record, never act.")
+@click.option(
+    "--preset",
+    type=click.Choice([preset.value for preset in RulesPreset]),
+    help="How much the bundled rules do. Default: standard.",
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes. Default 1.")
 def run(
     config: Path | None, listen: str | None, upstream: str | None, rules: Path | None, admin: str | None,
-    audit: str | None, mode: str | None, workers: int | None,
+    audit: str | None, mode: str | None, preset: str | None, workers: int | None,
 ) -> None:  # fmt: skip
     """Run the firewall in front of a web server until SIGTERM, which lets requests finish.
 
@@ -61,7 +67,7 @@ def run(
     """
     given = {
         "listen": listen, "upstream": upstream, "rules": rules, "admin": admin, "audit.path": audit, "mode": mode,
-        "workers": workers,
+        "preset": preset, "workers": workers,
     }  # fmt: skip
     overrides = {name: str(value) for name, value in given.items() if value is not None}
     environ = dict(os.environ)
@@ -89,7 +95,7 @@ def _checked(found: SettingsAsGiven) -> LoadedRules:
     loaded = None
     try:
         if found.is_known("rules"):
-            loaded = load_tested(found.settings.rules)
+            loaded = load_tested(found.settings.rules, preset=found.settings.preset)
     except RulesRejected as error:
         problems += error.problems
     if not problems and not any(site.upstreams for site in found.settings.sites):
@@ -171,13 +177,13 @@ def summary(settings: Settings, loaded: LoadedRules, addresses: tuple[str, ...],
         modes[mode].append(rule.name)
     upstreams = [str(upstream) for site in settings.sites for upstream in site.upstreams]
     counts = ", ".join(f"{len(names)} {mode}" for mode, names in modes.items())
-    count = sum(map(len, modes.values()))
+    total = f"{plural(sum(map(len, modes.values())), 'rule')} ({counts})"
     files = [rule_set for rule_set in loaded.policy.rule_sets if not rule_set.common]
     lines = [
         f"proxyguard {__version__}",
         f"  listens on    {', '.join(addresses)} ({plural(settings.workers, 'worker')})",
         f"  protects      {', '.join(dict.fromkeys(upstreams))}",
-        f"  rules         in {settings.rules}: {plural(len(files), 'rule set')}, {plural(count, 'rule')} ({counts})",
+        f"  rules         in {settings.rules}, preset {settings.preset}: {plural(len(files), 'rule set')}, {total}",
         f"  in shadow     {'everything: mode is shadow' if settings.mode is Mode.SHADOW else _some(modes[Mode.SHADOW])}",
         f"  admin         http://{settings.admin.host}:{admin_port} (dashboard), control socket {control_path(settings)}",
         f"  audit log     {'standard output' if settings.audit.path == '-' else settings.audit.path}",

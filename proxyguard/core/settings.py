@@ -15,8 +15,10 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
 from proxyguard.core.origin_settings import Identity, OriginTables
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
+from proxyguard.core.tarpit_budget import TarpitBudget
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -286,16 +288,6 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TarpitBudget:
-    """What tarpits may cost in all; when it is used up a tarpit becomes a reject."""
-
-    connections: int = 10_000
-    per_network: int = 100
-    hold_seconds: float = 300.0
-    bytes_per_connection: int = 64 * KIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Counting:
     """Tables of the memory store."""
 
@@ -366,6 +358,7 @@ class Settings:
     """How sites that do not say it themselves read paths and the names of parameters."""
     method_override: bool = False
     """Whether `X-HTTP-Method-Override` and its kin pass; rules then see the method that they name."""
+    preset: RulesPreset = DEFAULT_PRESET
     mode: Mode = Mode.ENFORCE
     failure_mode: FailureMode = FailureMode.OPEN
     trust: Trust = field(default_factory=Trust)

@@ -84,7 +84,9 @@ class Controller:
         is_kept = settings.store.url is not None or settings.store.snapshot is not None
         shared = SharedOverrides(books.store, books.saved) if is_kept else None
         survives = is_kept or settings.restrictions_file is not None
-        self._reloader = Reloader(settings.rules, settings.mode, policy, workers.install, counts, kept=folder / "lists")
+        self._reloader = Reloader(
+            settings.rules, settings.mode, policy, workers.install, counts, preset=settings.preset, kept=folder / "lists"
+        )
         self._settings = SettingsReloader(settings, read, self._apply, self._reloader)
         self._restrictions = RestrictionController(self._reloader, overrides, workers.broadcast, counts, shared)
         self._pauses = PauseController(self._reloader, overrides, workers.broadcast, counts, shared, survives=survives)

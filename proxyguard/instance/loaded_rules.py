@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, format_report
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import NOTHING, load_policy
@@ -45,12 +46,14 @@ class LoadedRules:
     stale: tuple[Problem, ...] = ()
 
 
-def load_tested(rules: Path, kept: KeptLists | None = None, *, instead: Mapping[Path, bytes] = NOTHING) -> LoadedRules:
+def load_tested(
+    rules: Path, kept: KeptLists | None = None, *, instead: Mapping[Path, bytes] = NOTHING, preset: RulesPreset = DEFAULT_PRESET
+) -> LoadedRules:
     """Read a rules directory and run the tests in its files. Raises RulesRejected.
 
     `kept` has what lists held before; `instead` is what some files would hold.
     """
-    loaded = load_policy(rules, kept, instead=instead)
+    loaded = load_policy(rules, kept, instead=instead, preset=preset)
     if loaded.policy is None or loaded.problems:
         raise RulesRejected(loaded.problems, loaded.files)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import Problem
 from proxyguard.instance.children import let_in_termination, spawn_module
 from proxyguard.instance.loaded_rules import RulesRejected, load_tested
@@ -27,13 +28,13 @@ NICE: Final = 10
 """Loading rules is less urgent than any request: on a small machine both want the same core."""
 
 
-async def load_in_child(rules: Path, mode: Mode, kept: Path | None = None) -> PolicyTransfer:
+async def load_in_child(rules: Path, mode: Mode, preset: RulesPreset, kept: Path | None = None) -> PolicyTransfer:
     """Read and test a rules directory in a child process, for processes of this mode. Raises RulesRejected.
 
     `kept` is the folder of what lists held before.
     """
     more = () if kept is None else (str(kept),)
-    answer = await run_child("proxyguard.instance.loader_process", rules, str(rules), str(mode), *more)
+    answer = await run_child("proxyguard.instance.loader_process", rules, str(rules), str(mode), str(preset), *more)
     if isinstance(answer, PolicyTransfer):
         return answer
     raise RulesRejected(*answer)
@@ -75,13 +76,13 @@ def lower_priority() -> None:
 
 
 def main() -> None:
-    """The child, `DIR MODE [KEPT]`: writes a PolicyTransfer, or the problems and the files, to standard output."""
+    """The child, `DIR MODE PRESET [KEPT]`: writes a PolicyTransfer, or the problems and the files, to standard output."""
     let_in_termination()
     lower_priority()
     answer: PolicyTransfer | tuple[tuple[Problem, ...], tuple[Path, ...]]
     try:
-        kept = KeptLists(Path(sys.argv[3])) if len(sys.argv) > 3 else None
-        answer = PolicyTransfer.of(load_tested(Path(sys.argv[1]), kept), Mode(sys.argv[2]))
+        kept = KeptLists(Path(sys.argv[4])) if len(sys.argv) > 4 else None
+        answer = PolicyTransfer.of(load_tested(Path(sys.argv[1]), kept, preset=RulesPreset(sys.argv[3])), Mode(sys.argv[2]))
     except RulesRejected as error:
         answer = error.problems, error.files
     sys.stdout.buffer.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))

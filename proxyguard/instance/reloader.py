@@ -14,6 +14,7 @@ from time import time, time_ns
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, format_report
 from proxyguard.instance.background import working_thread
 from proxyguard.instance.in_force import InForce
@@ -71,6 +72,7 @@ class Reloader:
         install: Install,
         counts: Metrics,
         *,
+        preset: RulesPreset = DEFAULT_PRESET,
         poll_seconds: float = POLL_SECONDS,
         kept: Path | None = None,
     ) -> None:
@@ -80,6 +82,8 @@ class Reloader:
         self.shadowed: frozenset[str] = frozenset()
         """Rules held in shadow whatever their file says."""
         self.mode = mode
+        self.preset = preset
+        """Of the bundled rules, for the next reload."""
         self.paused: frozenset[str] = frozenset()
         """Rules that an operator has only record for a while."""
         self._install = install
@@ -250,7 +254,7 @@ class Reloader:
             self._cancel_speculative()
 
     def _begin_load(self, now: Signature) -> _Load:
-        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self.mode, self._kept)))
+        return _Load(now, time_ns(), asyncio.ensure_future(load_in_child(self.rules, self.mode, self.preset, self._kept)))
 
     def _cancel_speculative(self) -> None:
         if self._speculative is not None:

@@ -64,6 +64,7 @@ class SettingsReloader:
         """Give settings to the workers, and compile the rules in force with them. Raises RulesRejected."""
         await self._apply(settings)
         self.current = settings
+        self._reloader.preset = settings.preset
         await self._reloader.install_again(settings.mode)
 
 

@@ -9,11 +9,16 @@ import re
 from pathlib import Path
 from typing import Final
 
+from proxyguard.core.preset import RulesPreset
+
 BUNDLED_WORD: Final = "bundled"
 """Names them where a folder of rules is asked for, and in `import`. A folder that is called so is `./bundled`."""
 
 BUNDLED_DIRECTORY: Final = Path(__file__).with_name(BUNDLED_WORD)
 """In a checkout a link to `rules/`, in a wheel a copy of it."""
+
+APART: Final = ("presets", "kits")
+"""Folders below it whose files are no rules of every policy: presets are chosen by the settings, kits are imported by name."""
 
 _NAME: Final = re.compile(r"^name: (\S+)$", re.MULTILINE)
 
@@ -25,6 +30,17 @@ def bundled_names() -> tuple[str, ...]:
 
 def bundled_file(name: str) -> Path:
     return BUNDLED_DIRECTORY / f"{name}.yaml"
+
+
+def preset_file(preset: RulesPreset) -> Path:
+    """What of the bundled rules is different under a preset, as an `override:`. That of `standard` says what the files say."""
+    return BUNDLED_DIRECTORY / "presets" / f"{preset}.yaml"
+
+
+def is_apart(path: Path) -> bool:
+    """Whether a folder is not read with the rules beside it: of the bundled rules, also where somebody copied all of them."""
+    is_bundled_folder = path.parent.resolve() == BUNDLED_DIRECTORY.resolve()
+    return path.name in APART and (is_bundled_folder or (path / "standard.yaml").is_file())
 
 
 def bundled_rule_sets() -> frozenset[str]:

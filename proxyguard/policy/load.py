@@ -15,8 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Fault, Problem
 from proxyguard.core.yaml.decoding import MAX_BYTES
+from proxyguard.policy.bundled import is_apart
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.fields.registry import field_types
@@ -58,7 +60,13 @@ class LoadResult(NamedTuple):
     stale: tuple[Problem, ...] = ()
 
 
-def load_policy(directory: Path, kept: KeptLists | None = None, *, instead: Mapping[Path, bytes] = NOTHING) -> LoadResult:
+def load_policy(
+    directory: Path,
+    kept: KeptLists | None = None,
+    *,
+    instead: Mapping[Path, bytes] = NOTHING,
+    preset: RulesPreset = DEFAULT_PRESET,
+) -> LoadResult:
     """Read every rule file and list file below a directory. Paths in problems begin with `directory` as given.
 
     `kept` has what lists held before, for those that are faulty now, and is given what the others hold. `instead` is what files
@@ -86,7 +94,7 @@ def load_policy(directory: Path, kept: KeptLists | None = None, *, instead: Mapp
             digests[path] = hashlib.sha256(data).hexdigest()
             parsed.append(parse_file(data, str(path), list_files))
         is_whole = len(parsed) == len(paths)
-        imported = with_imports(parsed)
+        imported = with_imports(parsed, preset)
     parsed = imported.files
     check_names(parsed, whole=is_whole)
     _check_size(parsed)
@@ -153,7 +161,7 @@ def _collect(directory: Path, level: int, found: list[Path], problems: list[Prob
 
 
 def _descend(entry: os.DirEntry[str], path: Path, level: int, found: list[Path], problems: list[Problem]) -> None:
-    if entry.name == LISTS_DIRECTORY:
+    if entry.name == LISTS_DIRECTORY or is_apart(path):
         return
     if entry.is_symlink():
         message = "links to directories are not followed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, prose, size, whole, word
@@ -173,6 +174,9 @@ SETTINGS: Final = (
         from_environment=False),
     Setting("rules", "rules", RULES,
         "The folder of rule files, or `bundled`: those that come with proxyguard. (`./bundled` is a folder of that name.)"),
+    Setting("preset", "preset", word(RulesPreset),
+        "How much the bundled rules do: `relaxed` records most, `standard` is for every day, `strict` for a site that is being "
+        "harvested. What `override:` says, and a copy that was edited, win over it.", reload=True),
     Setting("paths", "paths", PATHS,
         "How the servers read paths, for rules and keys alike: a kind of server, or a mapping of what makes no difference.",
         reload=True),

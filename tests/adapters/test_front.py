@@ -18,7 +18,8 @@ from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import PASS_BY_DEFAULT
 from proxyguard.core.request import Request
-from proxyguard.core.settings import Bounds, Buffering, Listen, Settings, Site, TarpitBudget, Trust, Upstream
+from proxyguard.core.settings import Bounds, Buffering, Listen, Settings, Site, Trust, Upstream
+from proxyguard.core.tarpit_budget import TarpitBudget
 from proxyguard.guard.interfaces import Ticket
 from tests.adapters.fakes import HeaderChecker, NotedEvents
 from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, free_port, fronted, hello, rest, run, until

@@ -11,7 +11,7 @@ import pytest
 from proxyguard.adapters.mitmproxy.tarpit import DISCARDED_BYTES, DRIPS_PER_SECOND, Dripper, TarpitConnection
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.core.decision import Tarpit
-from proxyguard.core.settings import TarpitBudget
+from proxyguard.core.tarpit_budget import TarpitBudget
 
 TEXT = b"0123456789"
 

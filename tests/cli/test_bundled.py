@@ -11,7 +11,7 @@ from proxyguard.cli import main
 from proxyguard.tools.scaffold.bundled_copies import RECORD, bundled_texts
 
 CRAWLERS = "10-ai-crawlers.yaml"
-LIST = "lists/scanners.txt"
+LIST = "lists/probe-paths.txt"
 
 
 def run(*arguments: str) -> Result:
@@ -64,9 +64,7 @@ def test_what_only_the_version_changed_is_taken_over(rules: Path) -> None:
 def test_edits_elsewhere_are_kept(rules: Path) -> None:
     older(rules, CRAWLERS, was="rate: 20/minute", now="rate: 30/minute")
     edited = (
-        (rules / CRAWLERS)
-        .read_text()
-        .replace("    when: {user_agent: {word: $training}}", "    mode: shadow\n    when: {user_agent: {word: $training}}")
+        (rules / CRAWLERS).read_text().replace("    when: {bot: ai-training}", "    mode: shadow\n    when: {bot: ai-training}")
     )
     (rules / CRAWLERS).write_text(edited)
     result = run("rules", "update", str(rules))
@@ -78,12 +76,12 @@ def test_edits_elsewhere_are_kept(rules: Path) -> None:
 
 def test_an_edit_in_the_same_place_stops_all_of_it(rules: Path) -> None:
     older(rules, CRAWLERS, was="rate: 20/minute", now="rate: 30/minute")
-    older(rules, LIST, was="oldscan", now="sqlmap")
+    older(rules, LIST, was="/old-config.json", now="/sftp-config.json")
     (rules / CRAWLERS).write_text((rules / CRAWLERS).read_text().replace("rate: 20/minute", "rate: 5/minute"))
     before = texts(rules)
     result = run("rules", "update", str(rules))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{rules / CRAWLERS}:26: changed in this version and by you, in the same place\nnothing was written\n" in result.stderr
+    assert f"{rules / CRAWLERS}:23: changed in this version and by you, in the same place\nnothing was written\n" in result.stderr
     assert texts(rules) == before
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.settings import Settings, Site
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.in_force import InForce
@@ -67,7 +68,7 @@ class Installed:
 
 def test_a_policy_survives_the_trip_from_the_building_process(rules: Path) -> None:
     loaded = load_tested(rules)
-    policy = asyncio.run(load_in_child(rules, Mode.SHADOW))
+    policy = asyncio.run(load_in_child(rules, Mode.SHADOW, RulesPreset.STANDARD))
     there = join(policy.parts)
     assert policy.in_force == InForce.of(loaded, Mode.SHADOW)
     assert there.policy.digest == loaded.policy.digest
@@ -251,7 +252,7 @@ def test_reading_begins_with_the_first_look_and_is_given_up_when_the_files_chang
     begun: list[asyncio.Event] = []
     ended: list[str] = []
 
-    async def read(folder: Path, mode: Mode, _kept: Path | None) -> PolicyTransfer:
+    async def read(folder: Path, mode: Mode, _preset: RulesPreset, _kept: Path | None) -> PolicyTransfer:
         may_end = asyncio.Event()
         begun.append(may_end)
         try:
@@ -361,7 +362,7 @@ def test_a_change_gives_up_the_reading_under_way_and_a_slow_one_is_logged(
     installed = Installed()
     begun: list[str] = []
 
-    async def read(folder: Path, mode: Mode, _kept: Path | None) -> PolicyTransfer:
+    async def read(folder: Path, mode: Mode, _preset: RulesPreset, _kept: Path | None) -> PolicyTransfer:
         begun.append((folder / "10-one.yaml").read_text())
         if len(begun) == 1:
             await asyncio.Event().wait()  # a test that never ends

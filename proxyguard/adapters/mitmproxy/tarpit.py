@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
 from proxyguard.core.decision import Tarpit
-from proxyguard.core.settings import TarpitBudget
 from proxyguard.core.shares import Shares
+from proxyguard.core.tarpit_budget import TarpitBudget
 
 DRIPS_PER_SECOND: Final = 1000
 """Writes a second over all held clients: about one per cent of a core. With more clients each waits longer for its bytes."""

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from proxyguard.core.decision import Tarpit
-from proxyguard.core.settings import TarpitBudget
+from proxyguard.core.tarpit_budget import TarpitBudget
 from proxyguard.http.responses import TARPIT_BODY
 
 logger = logging.getLogger(__name__)

@@ -51,7 +51,7 @@ def open_instance(rules: str, config: str) -> AddonInstance:
     loaded = None
     try:
         if found.is_known("rules"):
-            loaded = load_tested(found.settings.rules)
+            loaded = load_tested(found.settings.rules, preset=found.settings.preset)
     except RulesRejected as error:
         problems += error.problems
     if problems or loaded is None:
@@ -86,7 +86,9 @@ class AddonInstance:
             find_origin=self._origins.find,
         )  # fmt: skip
         self.services = AddonServices(settings, self._guard, counts)
-        self._reloader = Reloader(settings.rules, settings.mode, PolicyTransfer.of(loaded, settings.mode), self._install, counts)
+        self._reloader = Reloader(
+            settings.rules, settings.mode, PolicyTransfer.of(loaded, settings.mode), self._install, counts, preset=settings.preset
+        )
         self._tasks: list[asyncio.Task[None]] = []
         in_force = self._reloader.current
         logger.info(

@@ -1,8 +1,8 @@
 """Changes the mode of one rule in its file, and nothing else: every other byte, comments included, stays as it was.
 
 The edit is made at the place that the parser reports, and verified by parsing the result: the same rule set except for that one
-mode. Run as a module (`DIR RULE MODE PROCESS-MODE STEP…`) in a process of its own, because reading a large file takes seconds.
-The steps are `try`, which refuses what a reload would refuse, and `write`. Knows nothing of whether the change is wise.
+mode. Run as a module (`DIR RULE MODE PROCESS-MODE PRESET STEP…`) in a process of its own, because reading a large file takes
+seconds. The steps are `try`, which refuses what a reload would refuse, and `write`. Knows nothing of whether the change is wise.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
 from proxyguard.instance.children import let_in_termination
@@ -76,10 +77,10 @@ def carry_out(edited: Edited, mode: Mode) -> None:
         write_back(Path(edited.file), edited.before, edited.after, f"{edited.file}:{edited.line}", _by_hand(mode))
 
 
-def tried(directory: Path, edited: Edited, rule: str, mode: Mode, process_mode: Mode) -> None:
+def tried(directory: Path, edited: Edited, rule: str, mode: Mode, process_mode: Mode, preset: RulesPreset) -> None:
     """Load the rules as they would be with a planned edit, and run their tests; writes nothing. Raises EditError."""
     try:
-        policy = load_tested(directory, instead={Path(edited.file): edited.after}).policy
+        policy = load_tested(directory, instead={Path(edited.file): edited.after}, preset=preset).policy
     except RulesRejected as error:
         raise EditError(f"{error.report.rstrip()}\nnot changed: with {rule} in {mode} the rules are refused") from error
     really = next(found for each, found in rules_by_mode(policy, process_mode) if each.name == rule)
@@ -243,12 +244,12 @@ def main() -> None:
     """The child: edit, then write the error message and the edit, pickled, to standard output."""
     let_in_termination()
     lower_priority()
-    directory, rule, mode, process_mode, *steps = sys.argv[1:]
+    directory, rule, mode, process_mode, preset, *steps = sys.argv[1:]
     answer: tuple[str, tuple[str, int, bytes, bytes] | None]
     try:
         edited = planned(Path(directory), rule, Mode(mode))
         if "try" in steps:
-            tried(Path(directory), edited, rule, Mode(mode), Mode(process_mode))
+            tried(Path(directory), edited, rule, Mode(mode), Mode(process_mode), RulesPreset(preset))
         if "write" in steps:
             carry_out(edited, Mode(mode))
         answer = ("", (*edited,))

@@ -310,7 +310,7 @@ class Promotions:
 
     async def _edit(self, rule: str, mode: Mode, *steps: str) -> Edited:
         """Let a child plan the edit of the rule's file, and do these steps with it: `try`, `write`."""
-        rules, words = self._reloader.rules, (rule, mode, self._reloader.mode, *steps)
+        rules, words = self._reloader.rules, (rule, mode, self._reloader.mode, self._reloader.preset, *steps)
         try:
             fault, edited = await run_child("proxyguard.instance.control.mode_edit", rules, str(rules), *map(str, words))
         except RulesRejected as error:

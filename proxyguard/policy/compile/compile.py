@@ -128,8 +128,9 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "classes", "counting_refusals", "digest", "facts",
-        "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "classes", "counting_refusals", "digest",
+        "facts", "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles",
+        "summary",
     )  # fmt: skip
 
     def __init__(

@@ -16,6 +16,7 @@ from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.limits.limit import KeyKind
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.arising import CLASS, SCORE, TAG
+from proxyguard.policy.fields.bot import BOT
 from proxyguard.policy.fields.client import ACCOUNT, CLIENT
 from proxyguard.policy.fields.connection import CLAIMED_KIND, CLIENT_KIND, CONTRADICTION, HTTP2, TLS
 from proxyguard.policy.fields.counts import BODY_SIZE, HEADER_COUNT, QUERY_COUNT, QUERY_LENGTH
@@ -37,8 +38,8 @@ GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
-    CLASS, ACCOUNT, JAR, ITEM, HEAT, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT, BODY_SIZE, CONTENT_TYPE,
-    TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN,
+    CLASS, ACCOUNT, BOT, JAR, ITEM, HEAT, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT, BODY_SIZE,
+    CONTENT_TYPE, TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN,
 )  # fmt: skip
 """In the order in which messages list them."""
 

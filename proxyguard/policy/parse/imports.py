@@ -10,9 +10,18 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, name_hint, quoted
-from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD, bundled_file, bundled_names, bundled_rule_sets
-from proxyguard.policy.model import RuleSet
+from proxyguard.policy.bundled import (
+    BUNDLED_DIRECTORY,
+    BUNDLED_WORD,
+    bundled_file,
+    bundled_names,
+    bundled_rule_sets,
+    is_bundled,
+    preset_file,
+)
+from proxyguard.policy.model import Rule, RuleSet
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.overrides import Override, overridden
@@ -28,8 +37,8 @@ class Imported:
     problems: tuple[Problem, ...] = ()
 
 
-def with_imports(parsed: list[ParsedFile]) -> Imported:
-    """The files, and before each the rule sets that it imports, changed as the files say. Problems go to the files' reports."""
+def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET) -> Imported:
+    """The files, and before each the rule sets that it imports, changed as preset and files say; problems go to their reports."""
     imported = Imported()
     list_files = ListFiles(BUNDLED_DIRECTORY)
     own = {file.name[0] for file in parsed if file.name is not None}
@@ -53,8 +62,42 @@ def with_imports(parsed: list[ParsedFile]) -> Imported:
     for path, digest in list_files.digests.items():
         imported.digests[f"{BUNDLED_WORD}/{path.relative_to(BUNDLED_DIRECTORY).as_posix()}"] = digest
     imported.problems = list_files.problems
+    if preset is not DEFAULT_PRESET:
+        _apply_preset(imported, preset)
     _apply_overrides(imported.files)
     return imported
+
+
+def _apply_preset(imported: Imported, preset: RulesPreset) -> None:
+    """Change bundled rules as a preset says. In a copy those are left alone whose mode, limit, action or end was edited."""
+    data = preset_file(preset).read_bytes()
+    overrides = {each.rule: each for each in parse_file(data, str(preset_file(preset)), None).overrides}
+    pristine: dict[str, Rule] = {}
+    for file in imported.files:
+        if file.rule_set is None or (file.imported_by is None and file.rule_set.name not in bundled_rule_sets()):
+            continue
+        mine = {rule.name: overrides[rule.name] for rule in file.rule_set.rules if rule.name in overrides}
+        if file.imported_by is None and not is_bundled(file.report.file):
+            pristine = pristine or _bundled_rules()
+            mine = {name: each for name, each in mine.items() if _is_as_bundled(_named(file.rule_set, name), pristine.get(name))}
+        file.rule_set = _changed(file.rule_set, mine)
+        imported.digests[f"{BUNDLED_WORD}/presets/{preset}.yaml"] = hashlib.sha256(data).hexdigest()
+
+
+def _bundled_rules() -> dict[str, Rule]:
+    list_files = ListFiles(BUNDLED_DIRECTORY)
+    files = (parse_file(bundled_file(name).read_bytes(), str(bundled_file(name)), list_files) for name in bundled_names())
+    return {rule.name: rule for file in files if file.rule_set is not None for rule in file.rule_set.rules}
+
+
+def _named(rule_set: RuleSet, name: str) -> Rule:
+    return next(rule for rule in rule_set.rules if rule.name == name)
+
+
+def _is_as_bundled(rule: Rule, pristine: Rule | None) -> bool:
+    """Whether what presets change is as it came."""
+    kept = pristine is not None and (pristine.mode, pristine.limit, pristine.action, pristine.expires)
+    return kept == (rule.mode, rule.limit, rule.action, rule.expires)
 
 
 def _apply_overrides(files: list[ParsedFile]) -> None:

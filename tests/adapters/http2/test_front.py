@@ -21,7 +21,8 @@ from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
-from proxyguard.core.settings import Bounds, Buffering, Certificate, TarpitBudget
+from proxyguard.core.settings import Bounds, Buffering, Certificate
+from proxyguard.core.tarpit_budget import TarpitBudget
 from proxyguard.http.http2 import frames
 from proxyguard.http.http2.intake import Intake
 from proxyguard.http.http2.sending import Sender

@@ -10,7 +10,7 @@ import pytest
 from proxyguard.adapters.mitmproxy_addon import answerer as module
 from proxyguard.adapters.mitmproxy_addon.answerer import LOOPBACK, TICKET_FIELD, Answerer, Reply
 from proxyguard.core.decision import Tarpit
-from proxyguard.core.settings import TarpitBudget
+from proxyguard.core.tarpit_budget import TarpitBudget
 
 ANSWER = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 QUICK = Tarpit(hold_seconds=30, drip_seconds=0.05, drip_bytes=10)

@@ -63,7 +63,7 @@ def test_each_row_is_under_its_own_word() -> None:
     assert len(field_types()) >= 14
     assert {kind for kind in key_kinds() if kind in field_types()} == {
         "client", "host", "path", "loose_path", "query", "query_string", "user_agent", "header", "cookie", "account",
-        "jar", "item",
+        "jar", "item", "bot",
         "tls", "http2", "client_kind", "claimed_kind",
         "header_order", "header_count", "query_length", "query_count", "path_segment", "body_size", "content_type",
         "country", "asn", "network_kind", "identity", "claimed_identity", "verified",

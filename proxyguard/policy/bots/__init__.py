@@ -1,0 +1,1 @@
+"""Which declared bots there are, by their user agents."""
