@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "promote": Lazy("proxyguard.cli.shadow:promote", "Let a shadow rule act."),
     "demote": Lazy("proxyguard.cli.shadow:demote", "Put a rule back into shadow."),
     "restrict": Lazy("proxyguard.cli.restrict:restrict", "List, try, start and end temporary restrictions."),
+    "privacy": Lazy("proxyguard.cli.privacy:privacy", "Tell whom a pseudonym means; answer who asks for their records."),
     "bans": Lazy("proxyguard.cli.bans:bans", "List, add, remove and export bans on the running instance."),
     "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),
     "new": Lazy("proxyguard.cli.starter:new", "Add something to the rules."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, prose, size, whole, word
@@ -39,6 +40,7 @@ from proxyguard.settings.kinds import (
     UPSTREAM_REUSE,
 )
 from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
+from proxyguard.settings.privacy_kinds import PATTERNS, PEOPLE_PATHS, PUBLIC_KEY
 from proxyguard.settings.reading_kinds import PATHS
 
 PREFIX: Final = "PROXYGUARD_"
@@ -49,6 +51,14 @@ GIB: Final = 1024**3
 
 _SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe", "upstream_http": "1.1"}
 """Defaults of settings that describe the only site, and so have no place of their own in Settings."""
+
+
+BY_PRESET: Final = "by preset"
+
+_BY_PRESET: Final = frozenset(
+    f"privacy.{name}" for name in ("clients", "network_v4", "network_v6", "paths", "texts", "keep_audit", "keep_sealed")
+)
+"""Settings whose default is what the preset says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,8 @@ class Setting:
             return _SITE_DEFAULTS[self.path]
         if not self.attribute:
             return ""
+        if self.path in _BY_PRESET:
+            return BY_PRESET
         value: object = Settings()
         for name in self.attribute.split("."):
             value = getattr(value, name)
@@ -102,6 +114,9 @@ class Setting:
                 return str(value)
 
 
+SHORT: Final = {"privacy": "privacy.preset"}
+"""Groups that may be a word instead, and the setting that it is."""
+
 GROUPS: Final = {
     "jar": "The cookie by which a browser is known to keep cookies; rules give it.",
     "items": "When an item of a site counts as rarely read.",
@@ -116,6 +131,7 @@ GROUPS: Final = {
     "counting.prefixes": "How much of an address tells clients apart.",
     "store": "Where counts and bans are kept.",
     "audit": "The audit log.",
+    "privacy": "What is written and shown of the people behind requests, and how long it is kept.",
     "recycle": "When one worker of several is replaced.",
     "otel": "Traces and metrics for a collector of OpenTelemetry.",
     "restrictions": "Restrictions started and ended by command.",
@@ -306,6 +322,31 @@ SETTINGS: Final = (
         reload=True),
     Setting("audit.refusals_per_second", "audit.refusals_per_second", whole(10, 1_000_000),
         "Refusals and faults recorded one by one. Those beyond are summed: a record a second for each rule and fault."),
+    Setting("privacy.preset", "privacy.preset", word(PrivacyPreset),
+        "How much records, reports and answers say of people: see [privacy](../privacy.md). `privacy: strict` is short for it."),
+    Setting("privacy.clients", "privacy.clients", word(ClientNaming),
+        "What clients are called in all that is written or shown: by pseudonyms of the day, or by their addresses (`clear`)."),
+    Setting("privacy.network_v4", "privacy.network_v4", whole(0, 28, "bits"),
+        "What is shown of an IPv4 address beside a pseudonym, at most what `counting.prefixes.network_v4` keeps; 0: nothing."),
+    Setting("privacy.network_v6", "privacy.network_v6", whole(0, 56, "bits"), "The same of an IPv6 address."),
+    Setting("privacy.paths", "privacy.paths", word(PathDetail),
+        "What is written of a path: `/posts/*` (`family`), what redaction leaves, or all of it."),
+    Setting("privacy.texts", "privacy.texts", word(TextDetail),
+        "What is written of user agents, hosts and referring hosts: what redaction leaves, or all of it."),
+    Setting("privacy.people", "privacy.people", PEOPLE_PATHS,
+        "Where the site names people in paths; the segment behind is redacted unless it is a short number."),
+    Setting("privacy.patterns", "privacy.patterns", PATTERNS,
+        "What else is redacted: regular expressions (RE2), such as those of your customers' numbers.", from_environment=False),
+    Setting("privacy.key_file", "privacy.key", FILE_OF_SECRET,
+        "A file that holds the secret of pseudonyms. Default: `key_secret`. Whoever destroys it makes all pseudonyms anonymous."),
+    Setting("privacy.sealed", "privacy.sealed", PATH,
+        "The sealed log: addresses of refused and flagged clients, for the holder of the private key. Default: they go nowhere."),
+    Setting("privacy.public_key", "privacy.public_key", PUBLIC_KEY,
+        "The key that the sealed log is sealed to; `proxyguard privacy keys` makes a pair."),
+    Setting("privacy.keep_audit", "privacy.keep_audit_seconds", duration(3600, 4000 * DAY, "forever"),
+        "The age at which audit records are deleted, those in rotated files included."),
+    Setting("privacy.keep_sealed", "privacy.keep_sealed_seconds", duration(3600, 4000 * DAY, "forever"),
+        "The same for the sealed log."),
     Setting("workers", "workers", whole(1, 256), "Processes that share the port."),
     Setting("recycle.age", "recycle.age_seconds", duration(60, 366 * DAY, "never"),
         "A worker of several is replaced at this age."),
@@ -327,7 +368,10 @@ SETTINGS: Final = (
 """In the order of the reference."""
 
 BY_PATH: Final = {setting.path: setting for setting in SETTINGS}
-BY_VARIABLE: Final = {setting.variable: setting for setting in SETTINGS if setting.from_environment}
+BY_VARIABLE: Final = {
+    **{setting.variable: setting for setting in SETTINGS if setting.from_environment},
+    **{PREFIX + group.upper(): BY_PATH[path] for group, path in SHORT.items()},
+}
 
 OTHER_VARIABLES: Final = {
     "PROXYGUARD_CONFIG": "The settings file, when none is named on the command line.",
