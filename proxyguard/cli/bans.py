@@ -144,7 +144,7 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
       proxyguard bans export > bans.jsonl
       proxyguard bans export --format text > rules/lists/banned.txt
     """
-    found = call_instance(config, control, "bans-list")["bans"]
+    found = call_instance(config, control, "bans-list", {"clear": True})["bans"]
     if form == "json":
         for ban in found:
             echo(json.dumps(ban))

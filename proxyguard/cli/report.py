@@ -19,9 +19,9 @@ from proxyguard.core.pseudonym import PATTERN, Pseudonyms
 from proxyguard.core.units import DURATION_HINT, parse_duration
 from proxyguard.instance.control.client import CommandRefused, ControlError, send_command
 from proxyguard.policy.parse.lists import reason
+from proxyguard.telemetry.rotated import BROKEN, lines_of, rotated_files
 from proxyguard.tools.report.audit_facts import DAY_SECONDS, AuditFacts
 from proxyguard.tools.report.build import shown_clients, traffic_report
-from proxyguard.tools.report.log_lines import BROKEN, lines_of, rotated_files
 from proxyguard.tools.report.sources import InstanceAnswers, ReportSources
 from proxyguard.tools.report.text import text_report
 

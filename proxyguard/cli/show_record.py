@@ -13,7 +13,9 @@ from typing import Any, Final
 from proxyguard.cli.echo import echo
 from proxyguard.cli.fault_words import in_words
 from proxyguard.cli.rules import loaded_or_usage
+from proxyguard.core.address import Address
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE, UNASKED
+from proxyguard.core.pseudonym import PATTERN
 from proxyguard.core.request import Request
 from proxyguard.core.units import format_time
 from proxyguard.core.yaml.nodes import Mapping, Sequence
@@ -28,6 +30,9 @@ from proxyguard.tools.lint.words import format_leaf
 
 MAX_LINES: Final = 40
 """Of a rule's text that are shown."""
+
+NOBODY: Final = Address.parse("::")
+"""Stands for a client of whom the record has a pseudonym; no request comes from it (RFC 4291, section 2.5.2)."""
 
 _RECORDED: Final = frozenset({FieldKind.CLIENT, FieldKind.METHOD, FieldKind.HOST, FieldKind.PATH})
 
@@ -167,6 +172,8 @@ def _tests(rule: Rule, record: dict[str, Any]) -> list[tuple[str, bool | None]]:
 
 def _holds(leaf: Leaf, request: Request | None, *, has_agent: bool) -> bool | None:
     field = leaf.test.field
+    if field.kind == FieldKind.CLIENT and request is not None and request.client.number == NOBODY.number:
+        return None
     is_agent = field == _AGENT_FIELD  # what `user_agent` is read as
     if request is None or not (field.kind in _RECORDED or (is_agent and has_agent)):
         return None
@@ -175,6 +182,7 @@ def _holds(leaf: Leaf, request: Request | None, *, has_agent: bool) -> bool | No
 
 def _request(record: dict[str, Any]) -> Request | None:
     client, method, host, path = (str(record.get(name, "")) for name in ("client", "method", "host", "path"))
+    client = NOBODY.text if PATTERN.fullmatch(client) else client
     agent = record.get("user_agent")
     headers = (("User-Agent", str(agent)),) if agent else ()
     try:

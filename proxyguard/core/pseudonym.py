@@ -44,7 +44,7 @@ class Pseudonyms:
         return next((client for client in clients if any(_name(client, key) == name for key in keys)), None)
 
     def _key_of(self, day: int) -> bytes:
-        return blake2b(day.to_bytes(8), key=self._secret, digest_size=32, person=b"pseudonym").digest()
+        return blake2b(max(0, day).to_bytes(8), key=self._secret, digest_size=32, person=b"pseudonym").digest()
 
 
 def _name(client: str, key: bytes) -> str:

@@ -16,6 +16,7 @@ from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
 from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
+from proxyguard.core.privacy import Audit, Privacy
 from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.tarpit_budget import TarpitBudget
@@ -316,16 +317,6 @@ class StoreChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """The audit log: `path` is a file, or `-` for standard output. `passes` is the share (0 to 1) of plain passes recorded."""
-
-    path: str = "-"
-    passes: float = 0.0
-    refusals_per_second: int = 1_000
-    """Of the whole instance; those beyond are summed, a record a second for each rule."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """Who may say what the client address is; see client_address."""
 
@@ -374,6 +365,7 @@ class Settings:
     audit: Audit = field(default_factory=Audit)
     origin: OriginTables = field(default_factory=OriginTables)
     identity: Identity = field(default_factory=Identity)
+    privacy: Privacy = field(default_factory=Privacy)
     workers: int = 1
     """Processes that share the listening port. 1 needs no supervisor."""
     recycle: Recycle = field(default_factory=Recycle)

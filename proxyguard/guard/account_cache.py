@@ -50,6 +50,10 @@ class AccountCache:
     def __len__(self) -> int:
         return len(self._known)
 
+    def of_word(self, word: str) -> list[str]:
+        """The sessions that the upstream named so."""
+        return [session for session, known in self._known.items() if known.word == word]
+
     def find(self, session: str, now: float) -> str | None:
         """What the upstream said; None when it said nothing, or too long ago."""
         known = self._known.get(session)

@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, EndTime, Prove, Tarpit, recorded_only
+from proxyguard.core.privacy import Privacy
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
@@ -23,7 +24,7 @@ from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.preparing import Preparing
-from proxyguard.guard.records import decision_record, given_tags, refusal_record
+from proxyguard.guard.records import Recorder, given_tags
 from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
@@ -38,9 +39,11 @@ from proxyguard.restrictions.active import ActiveRestrictions
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import CLIENT_GONE
 from proxyguard.telemetry.ban_hits import BanHits
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.one_client import OneClientWatch
 from proxyguard.telemetry.otel.tracer import Tracer
+from proxyguard.telemetry.sealed import SealedLog
 from proxyguard.telemetry.shadow import Tally
 from proxyguard.telemetry.talkers import Talkers
 
@@ -84,16 +87,20 @@ class Guard:
         restrictions: ActiveRestrictions | None = None,
         tracer: Tracer | None = None,
         find_origin: Callable[[Request], Origin] | None = None,
+        discretion: Discretion | None = None,
+        sealed: SealedLog | None = None,
         clock: Callable[[], float] = CLOCK,
         wall: Callable[[float], float] = CLOCK.wall,
     ) -> None:
         """`clock` is the line's; `wall` makes its times those of the wall, for what belongs to a calendar and for records.
         `find_origin` says where a request comes from, without waiting; it is asked only for policies that want to know.
+        `discretion` says what records tell of people; standard unless given.
         """
         self._policies = policies
         self._store = store
         self._metrics = metrics
-        self._audit = audit
+        discretion = discretion or Discretion(Privacy(), os.urandom(32))
+        self._recorder = None if audit is None else Recorder(audit, discretion, sealed)
         self.configure(failure_mode, audit_passes)
         accounts = accounts or AccountCache(Counting().accounts)
         self._preparing = Preparing(accounts, jars, disclosure, lambda: self._policies, clock, tracer)
@@ -242,8 +249,8 @@ class Guard:
     def refused(self, refusal: Refusal) -> None:
         """Record what the front refused by itself; see `interfaces.Checker.refused`."""
         self._metrics.refused(refusal.fault, refusal.status)
-        if self._audit is not None:
-            self._audit.write(refusal_record(refusal, self._wall(self._clock())))
+        if self._recorder is not None:
+            self._recorder.refusal(refusal, self._wall(self._clock()))
 
     def _put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
         """Charge what an exchange cost, or give back what was reserved for it."""
@@ -373,9 +380,9 @@ class Guard:
         return True
 
     def _record(self, ticket: Ticket, served: Served) -> None:
-        if self._audit is not None:
+        if self._recorder is not None:
             decision, now = ticket.decision, self._wall(self._clock())
-            self._audit.write(decision_record(ticket, served, now))
+            self._recorder.decision(ticket, served, now)
             self._metrics.recorded(
                 decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards
             )

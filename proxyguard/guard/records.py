@@ -1,38 +1,76 @@
 """Audit records: of a decision and how its exchange ended, and of what the front refused before any check.
 
-Decides what of a request a record holds; knows nothing of which are written. Never cookies, authorization, queries or bodies.
+Decides what of a request a record holds, as far as the privacy settings let it; knows nothing of which are written. Never
+cookies, authorization, queries or bodies. Another field is a row in `telemetry.audit.Record`, one here, and one in
+docs/reference/audit.md; what a client has a part in goes through `Discretion`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from proxyguard.core.address import Address
 from proxyguard.core.decision import UNASKED, Decision, Mode
 from proxyguard.core.origin import NOTHING_KNOWN
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.http.fingerprints.facts import client_kind, http2_of, ja4_of
-from proxyguard.telemetry.audit import Record, shown
+from proxyguard.telemetry.audit import AuditLog, Record, shown
+from proxyguard.telemetry.discretion import Discretion
+from proxyguard.telemetry.sealed import SealedLog
 from proxyguard.telemetry.talkers import referring_host
 
-MAX_USER_AGENT: Final = 256
-"""Bytes of the user agent that a record keeps: those of browsers have about 120."""
+MAX_METHOD: Final = 32
+"""Bytes of a method that a record keeps; the longest that is registered has 17."""
 
 
-def decision_record(ticket: Ticket, served: Served, time: float) -> Record:
+class Recorder:
+    """Writes the records of one process, and to the sealed log whom those of refused and flagged clients mean."""
+
+    def __init__(self, audit: AuditLog, discretion: Discretion, sealed: SealedLog | None = None) -> None:
+        self._audit = audit
+        self._discretion = discretion
+        self._sealed = sealed
+
+    def decision(self, ticket: Ticket, served: Served, time: float) -> None:
+        """Record one decision; `time` is the wall's, Unix seconds."""
+        record = decision_record(ticket, served, time, self._discretion)
+        if self._audit.write(record) and self._sealed is not None and is_flagged(ticket.decision):
+            self._seal(ticket.request.client, record)
+
+    def refusal(self, refusal: Refusal, time: float) -> None:
+        """Record what the front refused by itself."""
+        record = refusal_record(refusal, time, self._discretion)
+        if self._audit.write(record) and self._sealed is not None:
+            self._seal(refusal.client, record)
+
+    def _seal(self, client: Address, record: Record) -> None:
+        if self._sealed is not None:
+            self._sealed.add(record.client, client.text, client.port, record.reference, record.time)
+
+
+def is_flagged(decision: Decision) -> bool:
+    """Whether a client was refused, or something speaks against it: points, tags of rules, a rule in shadow."""
+    return bool(not decision.forwards or decision.score or decision.shadow or given_tags(decision))
+
+
+def decision_record(ticket: Ticket, served: Served, time: float, discretion: Discretion) -> Record:
     """The record of one decision; `time` is the wall's, Unix seconds."""
     request, decision = ticket.request, ticket.decision
     upstream_seconds = served.upstream_seconds
     origin = request.origin or NOTHING_KNOWN
+    client = request.client
     return Record(
-        time=in_thousandths(time), reference=ticket.reference, client=request.client.text, port=request.client.port,
-        method=shown(request.method), host=shown(request.host), path=shown(request.path),
+        time=in_thousandths(time), reference=ticket.reference, client=discretion.client(client, time),
+        port=discretion.port(client), network=discretion.network(client),
+        method=_method(request.method, discretion), host=discretion.host(request.host), path=discretion.path(request.path),
         rule=decision.rule, action=decision.name,
         mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
         score=decision.score, status=served.status, milliseconds=in_thousandths(served.total_seconds * 1000),
         reason=decision.reason, class_=ticket.class_, tags=given_tags(decision),
         shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow), fault=served.fault,
-        http_version=shown(request.http_version), user_agent=_user_agent(request), referer_host=_referer_host(request),
+        http_version=shown(request.http_version), user_agent=_user_agent(request, discretion),
+        referer_host=_referer_host(request, discretion),
         bytes_sent=served.bytes_sent, bytes_received=served.bytes_received,
         upstream_milliseconds=None if upstream_seconds is None else in_thousandths(upstream_seconds * 1000),
         upstream=served.upstream, country=origin.country or "", asn=origin.asn,
@@ -40,12 +78,13 @@ def decision_record(ticket: Ticket, served: Served, time: float) -> Record:
     )  # fmt: skip
 
 
-def refusal_record(refusal: Refusal, time: float) -> Record:
+def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Record:
     """The record of what the front refused by itself: of what may not even be HTTP only what was read for certain."""
     client = refusal.client
     return Record(
-        time=in_thousandths(time), reference=refusal.reference, client=client.text, port=client.port,
-        method=shown(refusal.method), host=shown(refusal.host), path=shown(refusal.path),
+        time=in_thousandths(time), reference=refusal.reference, client=discretion.client(client, time),
+        port=discretion.port(client), network=discretion.network(client),
+        method=_method(refusal.method, discretion), host=discretion.host(refusal.host), path=discretion.path(refusal.path),
         rule=UNASKED, action="reject", mode=Mode.ENFORCE, score=0.0, status=refusal.status, milliseconds=0.0,
         fault=refusal.fault, http_version=shown(refusal.http_version),
     )  # fmt: skip
@@ -60,15 +99,23 @@ def _connection(request: Request) -> dict[str, str]:
     return {name: shown(value) for name, value in found.items() if value}
 
 
-def _user_agent(request: Request) -> str:
+def _method(method: bytes, discretion: Discretion) -> str:
+    """A method; one that is not registered may be any text."""
+    return method.decode("ascii") if method in METHODS else discretion.text(shown(method[:MAX_METHOD]))
+
+
+METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE"})
+
+
+def _user_agent(request: Request, discretion: Discretion) -> str:
     found = request.header_index.get(b"user-agent")
-    return found[0][:MAX_USER_AGENT].decode("utf-8", "backslashreplace") if found else ""
+    return discretion.agent(found[0]) if found else ""
 
 
-def _referer_host(request: Request) -> str:
+def _referer_host(request: Request, discretion: Discretion) -> str:
     """The host of the page whose link was followed, never its path or its query."""
     found = request.header_index.get(b"referer")
-    return shown(referring_host(found[0])) if found else ""
+    return discretion.host(referring_host(found[0])) if found else ""
 
 
 def in_thousandths(value: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -25,9 +26,11 @@ from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.ban_hits import BanHits
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.otel.exporter import OtelExporter
 from proxyguard.telemetry.otel.tracer import Tracer
+from proxyguard.telemetry.sealed import SealedLog, open_sealed
 from proxyguard.telemetry.shadow import Tally
 from proxyguard.telemetry.talkers import Talkers
 
@@ -49,6 +52,16 @@ def _hop(settings: Settings, secret: bytes) -> bytes:
     return blake2b(name.encode(), key=secret[:64], digest_size=8, person=b"hop").hexdigest().encode()
 
 
+def wall() -> float:
+    """Unix seconds."""
+    return CLOCK.wall(CLOCK())
+
+
+def client_naming(discretion: Discretion) -> Callable[[str], str]:
+    """From client keys to the pseudonyms of today."""
+    return lambda key: discretion.name(key, wall())
+
+
 class Assembly(NamedTuple):
     """The components of a worker, wired together."""
 
@@ -57,6 +70,9 @@ class Assembly(NamedTuple):
     talkers: Talkers
     ban_hits: BanHits
     audit: AuditLog
+    discretion: Discretion
+    sealed: SealedLog | None
+    accounts: AccountCache
     guard: Guard
     accept_filter: AcceptFilter
     front: Front
@@ -75,10 +91,13 @@ def assemble(
         origins.prepare()
     counts.show(origins.gauges())
     accounts = AccountCache(settings.counting.accounts)
-    jars = Jars(settings.jar, secret, settings.counting.prefixes, CLOCK.wall)
+    prefixes = settings.counting.prefixes
+    jars = Jars(settings.jar, secret, prefixes, CLOCK.wall)
     disclosure = Disclosure(settings.items, settings.workers)
-    tally = Tally(secret, settings.counting.prefixes, CLOCK)
-    talkers = Talkers(secret, settings.counting.prefixes, lambda: CLOCK.wall(CLOCK()))
+    discretion = Discretion(settings.privacy, secret, prefixes)
+    naming = client_naming(discretion) if discretion.names_clients else str
+    tally = Tally(secret, prefixes, CLOCK, naming)
+    talkers = Talkers(discretion, prefixes, wall)
     ban_hits = BanHits()
     counts.refused_connections = lambda: ban_hits.refused_connections
     sums = RefusalSums(max(1, settings.audit.refusals_per_second // settings.workers), counts.audit_record_summed)
@@ -86,10 +105,13 @@ def assemble(
     counts.gauge("audit_waiting", "Audit records that wait to be written.", audit.waiting)
     exporter = open_exporter(settings.otel, counts) if settings.otel.traces or settings.workers == 1 else None
     tracer = Tracer(settings.otel.traces, exporter.add) if exporter is not None and settings.otel.traces else None
+    sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
+    if sealed is not None:
+        counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, tally=tally, talkers=talkers, ban_hits=ban_hits,
-        tracer=tracer, find_origin=origins.find,
+        tracer=tracer, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -122,4 +144,6 @@ def assemble(
     counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
-    return Assembly(counts, tally, talkers, ban_hits, audit, guard, accept_filter, front, exporter, origins)
+    return Assembly(
+        counts, tally, talkers, ban_hits, audit, discretion, sealed, accounts, guard, accept_filter, front, exporter, origins
+    )

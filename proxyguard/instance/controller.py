@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.privacy import ClientNaming
+from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
+from proxyguard.instance.control.ban_names import BanNames
 from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.pause_commands import PauseCommands
+from proxyguard.instance.control.privacy_commands import PrivacyCommands
 from proxyguard.instance.control.promotion import Promotions
 from proxyguard.instance.control.reference_commands import ReferenceCommands
 from proxyguard.instance.control.restriction_commands import RestrictionCommands
@@ -28,11 +32,13 @@ from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.restriction_controller import RestrictionController
+from proxyguard.instance.retention import Retention
 from proxyguard.instance.settings_reloader import ReadSettings, SettingsReloader
 from proxyguard.instance.signals import RELOAD, REOPEN
 from proxyguard.limits.stores.open import Backend
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import SharedOverrides
+from proxyguard.telemetry.discretion import secret_of
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import TallyWindow
 
@@ -97,15 +103,20 @@ class Controller:
             self._reloader, self._window, workers.forget, counts, switched_since=lambda: self._pauses.switched_since
         )
         counts.show(books.gauges())
-        traffic = TrafficCommands(workers.broadcast, secret, lambda: self._settings.current.audit)
+        pseudonyms = Pseudonyms(secret_of(settings.privacy, secret))
+        traffic = TrafficCommands(workers.broadcast, pseudonyms, lambda: self._settings.current.audit)
         keys = BanKeys(secret, settings.counting.prefixes)
         references = ReferenceCommands(settings.rules, secret, settings.counting.prefixes, traffic.audit_log, traffic.look_up)
-        commands = ControlCommands(books, keys, self._reloader, traffic, self._settings)
+        names = BanNames(pseudonyms, is_clear=settings.privacy.in_force().clients is ClientNaming.CLEAR)
+        commands = ControlCommands(books, keys, self._reloader, traffic, self._settings, names)
+        privacy = PrivacyCommands(workers.broadcast, pseudonyms, books.store, settings)
+        self._retention = Retention(settings)
         self.commands: Mapping[str, Command] = {
             **commands.commands,
             **self._promotions.commands,
             **RestrictionCommands(self._restrictions).commands,
             **traffic.commands,
+            **privacy.commands,
             **PauseCommands(self._pauses, self._reloader).commands,
             **RuleCommands(workers.broadcast, self._reloader).commands,
             **references.commands,
@@ -144,7 +155,7 @@ class Controller:
 
     async def run_until(self, stop: asyncio.Event, signals: LoopSignals) -> None:
         """Watch files, promotions and restrictions until then. SIGHUP reloads rules and certificates, SIGUSR1 reopens logs."""
-        watched = (self._tallies, self._pauses, self._reloader, self._promotions, self._restrictions)
+        watched = (self._tallies, self._pauses, self._reloader, self._promotions, self._restrictions, self._retention)
         watching = [asyncio.create_task(each.watch()) for each in watched]
         signals.run_on(RELOAD, self._hang_up)
         signals.run_on(REOPEN, self._workers.reopen_logs)

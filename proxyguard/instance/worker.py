@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.decision import Mode
@@ -38,6 +40,7 @@ from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import on_from
 from proxyguard.restrictions.preview import allowance_from
+from proxyguard.telemetry.audit import Notice
 from proxyguard.telemetry.latencies import quantiles
 from proxyguard.telemetry.metric_families import Family, exposition
 from proxyguard.telemetry.metrics import Metrics
@@ -80,8 +83,10 @@ class Worker:
         self._sending: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
         parts = assemble(settings, loaded.policy, secret, store, sockets)
-        self.counts, self._tally, self._talkers, self._ban_hits, self._audit, *_ = parts
-        self.guard, self._accept_filter, self._front, self._exporter, self._origins = parts[5:]
+        self.counts, self._tally, self._talkers, self._ban_hits = parts.counts, parts.tally, parts.talkers, parts.ban_hits
+        self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
+        self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
+        self._exporter, self._origins = parts.exporter, parts.origins
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
         self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
@@ -98,6 +103,8 @@ class Worker:
             "ban-hits": self._hits_of_bans,
             "recent": self._recent,
             "decisions": self._decisions,
+            "person": self._forget_person,
+            "note": self._note,
             "forget": self._forget,
             "refresh-certificates": self._refresh,
             "reopen-logs": self._reopen,
@@ -174,6 +181,8 @@ class Worker:
             self._watching_clock.cancel()
         self._origins.close()
         self._audit.close()
+        if self._sealed is not None:
+            self._sealed.close()
         if self._sending is not None:
             self._sending.cancel()
         if self._exporter is not None:
@@ -284,7 +293,24 @@ class Worker:
         return {"window": self._talkers.window(str(arguments["window"])), "history": self._talkers.history()}
 
     async def _find_client(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"client": self._talkers.find(str(arguments["pseudonym"]))}
+        name = str(arguments["pseudonym"])
+        return {"client": self._discretion.find(name) or self._talkers.find(name)}
+
+    async def _forget_person(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What is known here of a client key or an account; with `erase` it is forgotten."""
+        subject, erase = str(arguments["subject"]), bool(arguments.get("erase"))
+        sessions = self._accounts.of_word(subject)
+        if erase:
+            self._discretion.forget(subject)
+            for session in sessions:
+                self._accounts.learn(session, "", 0.0)
+        return {"sessions": len(sessions)}
+
+    async def _note(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Record what somebody did with the records, if this is the worker that is named; which one this is."""
+        pid = os.getpid()
+        noted = arguments.get("pid") == pid and self._audit.note(msgspec.convert(arguments["notice"], Notice))
+        return {"pid": pid, "noted": noted}
 
     async def _hits_of_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return self._ban_hits.as_data(arguments["keys"])

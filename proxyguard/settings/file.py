@@ -21,7 +21,8 @@ from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_po
 from proxyguard.core.yaml.values import not_what
 from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.settings.given import GivenSetting, SettingsAsGiven
-from proxyguard.settings.table import BY_PATH, BY_VARIABLE, GROUPS, OTHER_VARIABLES, PREFIX, Setting
+from proxyguard.settings.groups import GROUPS
+from proxyguard.settings.table import BY_PATH, BY_VARIABLE, OTHER_VARIABLES, PREFIX, SHORT, Setting
 
 DEFAULT_FILE: Final = Path("proxyguard.yaml")
 
@@ -116,6 +117,8 @@ def _collect(mapping: MappingNode, prefix: str, reading: _Reading, source: Given
         path = f"{prefix}{entry.key.text}"
         if path in BY_PATH:
             reading.given[path] = GivenSetting(entry.value, source.report, source.base)
+        elif path in SHORT and isinstance(entry.value, Scalar):
+            reading.given[SHORT[path]] = GivenSetting(entry.value, source.report, source.base)
         elif path not in GROUPS:
             near = _names_below(prefix)
             where = f"in {prefix.rstrip('.')}" if prefix else "in the settings"
@@ -243,6 +246,11 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         _complain(given["store.url"], "store.url is set without key_secret", hint)
     if "store.url" in given and "store.snapshot" in given:
         _complain(given["store.snapshot"], "store.snapshot is set beside store.url", "the server keeps the counts; leave it out")
+    for path, other in (("privacy.sealed", "privacy.public_key"), ("privacy.public_key", "privacy.sealed")):
+        if path in given and other not in given:
+            _complain(
+                given[path], f"{path} is set, but not {other}", "proxyguard privacy keys makes the keys; see docs/privacy.md"
+            )
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),

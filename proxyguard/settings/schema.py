@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from proxyguard.core.yaml.kinds import Schema
-from proxyguard.settings.table import GROUPS, SETTINGS, Setting
+from proxyguard.settings.groups import GROUPS
+from proxyguard.settings.table import BY_PATH, BY_PRESET, SETTINGS, SHORT, Setting
 
 
 def settings_schema() -> Schema:
@@ -18,6 +19,10 @@ def settings_schema() -> Schema:
     for setting in SETTINGS:
         *groups, name = setting.path.split(".")
         _group(root, groups)["properties"][name] = _described(setting)
+    for group, path in SHORT.items():
+        long = root["properties"][group]
+        word = BY_PATH[path].kind.schema
+        long |= {"type": [long["type"], "string"], "pattern": f"^({'|'.join(word['enum'])})$"}
     return root
 
 
@@ -36,8 +41,14 @@ def _described(setting: Setting) -> Schema:
     value: object = default
     if default in ("true", "false"):
         value = default == "true"
+    elif default and setting.kind.takes.startswith("list of"):
+        value = default.split(", ")
     elif default.isdecimal():
         value = int(default)
     elif setting.kind.schema.get("type") == "number":
         value = float(default)
-    return {**setting.kind.schema, "description": setting.about, **({"default": value} if default else {})}
+    return {
+        **setting.kind.schema,
+        "description": setting.about,
+        **({"default": value} if default and default != BY_PRESET else {}),
+    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxyguard.core.preset import RulesPreset
+from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, prose, size, whole, word
@@ -41,6 +42,7 @@ from proxyguard.settings.kinds import (
 )
 from proxyguard.settings.origin_kinds import KEY_HOSTS, RESOLVERS, UPDATE_HOSTS
 from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
+from proxyguard.settings.privacy_kinds import PATTERNS, PEOPLE_PATHS, PUBLIC_KEY
 from proxyguard.settings.reading_kinds import PATHS
 
 PREFIX: Final = "PROXYGUARD_"
@@ -51,6 +53,14 @@ GIB: Final = 1024**3
 
 _SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe", "upstream_http": "1.1"}
 """Defaults of settings that describe the only site, and so have no place of their own in Settings."""
+
+
+BY_PRESET: Final = "by preset"
+
+_BY_PRESET: Final = frozenset(
+    f"privacy.{name}" for name in ("clients", "network_v4", "network_v6", "paths", "texts", "keep_audit", "keep_sealed")
+)
+"""Settings whose default is what the preset says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,8 @@ class Setting:
             return _SITE_DEFAULTS[self.path]
         if not self.attribute:
             return ""
+        if self.path in _BY_PRESET:
+            return BY_PRESET
         value: object = Settings()
         for name in self.attribute.split("."):
             value = getattr(value, name)
@@ -104,27 +116,8 @@ class Setting:
                 return str(value)
 
 
-GROUPS: Final = {
-    "jar": "The cookie by which a browser is known to keep cookies; rules give it.",
-    "items": "When an item of a site counts as rarely read.",
-    "certificate": "What HTTPS is served with. Not with `sites`.",
-    "upstream_tls": "How the certificate of an HTTPS upstream is verified. Not with `sites`.",
-    "trust": "Who may say who the client is.",
-    "bounds": "What a client can make proxyguard hold or wait for.",
-    "buffering": "What is held of bodies, so that slow clients do not hold the site's workers.",
-    "refusal_page": "What the pages that refused people read show.",
-    "tarpit": "What tarpits may cost, whatever the rules say.",
-    "counting": "What limits keep, and how they tell clients apart.",
-    "counting.prefixes": "How much of an address tells clients apart.",
-    "store": "Where counts and bans are kept.",
-    "audit": "The audit log.",
-    "origin": "Where requests come from: country, network and its kind.",
-    "identity": "How claims such as *I am Googlebot* are verified.",
-    "recycle": "When one worker of several is replaced.",
-    "otel": "Traces and metrics for a collector of OpenTelemetry.",
-    "restrictions": "Restrictions started and ended by command.",
-}
-"""What settings stand below, and what they have in common."""
+SHORT: Final = {"privacy": "privacy.preset"}
+"""Groups that may be a word instead, and the setting that it is."""
 
 SETTINGS: Final = (
     Setting("listen", "listen", LISTENERS, "Where clients connect, over TCP or Unix sockets; see [listening](#listening)."),
@@ -351,6 +344,31 @@ SETTINGS: Final = (
         "How long after it was made a signature counts. Its nonce is remembered for so long."),
     Setting("identity.update_hosts", "identity.update_hosts", UPDATE_HOSTS,
         "Hosts that `proxyguard lists update` may fetch from; `*`: those of the lists it has. Default: none."),
+    Setting("privacy.preset", "privacy.preset", word(PrivacyPreset),
+        "How much records, reports and answers say of people: see [privacy](../privacy.md). `privacy: strict` is short for it."),
+    Setting("privacy.clients", "privacy.clients", word(ClientNaming),
+        "What clients are called in all that is written or shown: by pseudonyms of the day, or by their addresses (`clear`)."),
+    Setting("privacy.network_v4", "privacy.network_v4", whole(0, 28, "bits"),
+        "What is shown of an IPv4 address beside a pseudonym, at most what `counting.prefixes.network_v4` keeps; 0: nothing."),
+    Setting("privacy.network_v6", "privacy.network_v6", whole(0, 56, "bits"), "The same of an IPv6 address."),
+    Setting("privacy.paths", "privacy.paths", word(PathDetail),
+        "What is written of a path: `/posts/*` (`family`), what redaction leaves, or all of it."),
+    Setting("privacy.texts", "privacy.texts", word(TextDetail),
+        "What is written of user agents, hosts and referring hosts: what redaction leaves, or all of it."),
+    Setting("privacy.people", "privacy.people", PEOPLE_PATHS,
+        "Where the site names people in paths; the segment behind is redacted unless it is a short number."),
+    Setting("privacy.patterns", "privacy.patterns", PATTERNS,
+        "What else is redacted: regular expressions (RE2), such as those of your customers' numbers.", from_environment=False),
+    Setting("privacy.key_file", "privacy.key", FILE_OF_SECRET,
+        "A file that holds the secret of pseudonyms. Default: `key_secret`. Whoever destroys it makes all pseudonyms anonymous."),
+    Setting("privacy.sealed", "privacy.sealed", PATH,
+        "The sealed log: addresses of refused and flagged clients, for the holder of the private key. Default: they go nowhere."),
+    Setting("privacy.public_key", "privacy.public_key", PUBLIC_KEY,
+        "The key that the sealed log is sealed to; `proxyguard privacy keys` makes a pair."),
+    Setting("privacy.keep_audit", "privacy.keep_audit_seconds", duration(3600, 4000 * DAY, "forever"),
+        "The age at which audit records are deleted, those in rotated files included."),
+    Setting("privacy.keep_sealed", "privacy.keep_sealed_seconds", duration(3600, 4000 * DAY, "forever"),
+        "The same for the sealed log."),
     Setting("workers", "workers", whole(1, 256), "Processes that share the port."),
     Setting("recycle.age", "recycle.age_seconds", duration(60, 366 * DAY, "never"),
         "A worker of several is replaced at this age."),
@@ -372,7 +390,10 @@ SETTINGS: Final = (
 """In the order of the reference."""
 
 BY_PATH: Final = {setting.path: setting for setting in SETTINGS}
-BY_VARIABLE: Final = {setting.variable: setting for setting in SETTINGS if setting.from_environment}
+BY_VARIABLE: Final = {
+    **{setting.variable: setting for setting in SETTINGS if setting.from_environment},
+    **{PREFIX + group.upper(): BY_PATH[path] for group, path in SHORT.items()},
+}
 
 OTHER_VARIABLES: Final = {
     "PROXYGUARD_CONFIG": "The settings file, when none is named on the command line.",

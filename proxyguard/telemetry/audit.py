@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from proxyguard.core.printable import printable_json
+from proxyguard.telemetry.audit_chain import LINK_BYTES, AuditChain
 from proxyguard.telemetry.audit_file import AuditFile
 from proxyguard.telemetry.audit_sums import RefusalSums
 
@@ -52,6 +53,7 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     time: float
     reference: str
     client: str
+    """An address, or a pseudonym, as the privacy settings say."""
     port: int | None
     method: str
     host: str
@@ -84,6 +86,25 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     identity: str = ""
     """Whom it claims to be, where that can be verified; `verified` says whether it is."""
     verified: bool | None = None
+    network: str = ""
+    """Of the client, as far as the privacy settings show it."""
+
+
+ABOUT_RECORDS: Final = frozenset({"reveal", "export", "erase", "erased"})
+"""The `kind` of lines about the records themselves; `erased` is what an erased one leaves."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did with the records themselves: `reveal`, `export`, `erase`. `time` is UTC, Unix seconds."""
+
+    time: float
+    kind: str
+    who: str
+    """The account on the machine."""
+    subject: str
+    """The pseudonym or reference that it was about, never an address."""
+    reason: str
+    records: int = 0
 
 
 def shown(value: bytes) -> str:
@@ -107,6 +128,7 @@ class AuditLog:
         """Lines that the writer has taken and not written yet."""
         self._encode = msgspec.json.Encoder().encode
         self._faults: dict[str, str] = {}
+        self._chain = AuditChain()
         self._lost = 0
         self._is_losing = False
         self._stalled_at: float | None = None
@@ -123,18 +145,30 @@ class AuditLog:
         elif self._refused is not None:
             raise self._refused
 
-    def write(self, record: Record) -> None:
-        """Queue one record, or add it to the sum of its rule; never blocks, never raises."""
+    def write(self, record: Record) -> bool:
+        """Queue one record, or add it to the sum of its rule; whether it was queued. Never blocks, never raises."""
         self.recorded += 1
         self.recent.append(record)
         sums = self._sums
-        if sums is None or not sums.takes(record.rule, record.action, record.reference, record.time, record.fault):
-            if len(self._waiting) >= MAX_WAITING:
-                self._drop(1)
-                return
-            self._waiting.append(printable_json(self._encode(record)))
+        is_alone = sums is None or not sums.takes(record.rule, record.action, record.reference, record.time, record.fault)
+        if is_alone and not self._queue(record):
+            return False
         if not self._wake.is_set():
             self._wake.set()
+        return is_alone
+
+    def note(self, notice: Notice) -> bool:
+        """Queue what somebody did with the records; whether there was room."""
+        queued = self._queue(notice)
+        self._wake.set()
+        return queued
+
+    def _queue(self, entry: Record | Notice) -> bool:
+        if len(self._waiting) >= MAX_WAITING:
+            self._drop(1)
+            return False
+        self._waiting.append(printable_json(self._encode(entry)))
+        return True
 
     def reopen(self) -> None:
         """Look now whether the path is another file than the one that is open."""
@@ -208,8 +242,8 @@ class AuditLog:
         if not self._file.is_open:
             return False
         lines, size = self._taken, sum(map(len, self._taken))
-        while self._waiting and (not lines or size + len(self._waiting[0]) + len(lines) < self._file.chunk):
-            lines.append(self._waiting.popleft())
+        while self._waiting and (not lines or size + len(self._waiting[0]) + LINK_BYTES + len(lines) < self._file.chunk):
+            lines.append(self._chain.link(self._waiting.popleft()))
             size += len(lines[-1])
         if not lines:
             return False

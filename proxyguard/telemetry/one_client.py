@@ -59,9 +59,9 @@ class OneClientWatch:
         if self._quiet < 0:
             self._quiet = REPEAT_WINDOWS
             logger.warning(
-                "%d of the last %d requests seem to come from %s, a private address: limits and bans would hit everyone. "
+                "%d of the last %d requests seem to come from one private address in %s: limits and bans would hit everyone. "
                 "If a proxy or load balancer stands in front, add it to trust.proxies",
                 hits,
                 WINDOW_REQUESTS,
-                candidate.text,
+                candidate.network_key(),
             )

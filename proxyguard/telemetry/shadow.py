@@ -1,8 +1,8 @@
 """Tallies the clients that shadow rules would have stopped, and the protected ones that enforced rules stopped, for 24 hours.
 
 A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes (every
-class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. Addresses stay in memory; the command
-that shows a report decides whether to show them. Tallies of several workers can be joined. Knows nothing of why a rule applied.
+class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. What a client is
+called, whoever makes it decides. Tallies of several workers can be joined. Knows nothing of why a rule applied.
 """
 
 from __future__ import annotations
@@ -203,7 +203,9 @@ class TallyWindow:
 class Tally:
     """Observes decisions. One per process; called from the event loop only."""
 
-    def __init__(self, secret: bytes, prefixes: Prefixes, clock: Callable[[], float]) -> None:
+    def __init__(self, secret: bytes, prefixes: Prefixes, clock: Callable[[], float], name: Callable[[str], str] = str) -> None:
+        """`name` is what a client's key is called in a report."""
+        self._name = name
         self._secret = secret[:64]
         self._prefixes = prefixes
         self._clock = clock
@@ -313,7 +315,7 @@ class Tally:
         if len(self._known) >= MAX_CLIENTS_KNOWN:
             self._known.clear()
         keys = client.client_key(self._prefixes), client.network_key(self._prefixes)
-        known = self._known[client.number] = _Client(*keys, *map(self._hash, keys))
+        known = self._known[client.number] = _Client(self._name(keys[0]), keys[1], *map(self._hash, keys))
         return known
 
     def _hash(self, key: str) -> int:

@@ -15,8 +15,8 @@ from typing import Any, Final
 from proxyguard.core.address import DEFAULT_PREFIXES, Address, Prefixes, is_v4
 from proxyguard.core.busiest import Busiest, joined
 from proxyguard.core.path_family import path_family
-from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.request import Request
+from proxyguard.telemetry.discretion import Discretion
 
 LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites")
 
@@ -106,13 +106,13 @@ class Talkers:
 
     def __init__(
         self,
-        secret: bytes,
+        discretion: Discretion,
         prefixes: Prefixes = DEFAULT_PREFIXES,
         wall: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """`clock` is steady; `wall` gives Unix seconds, for the names of the day and the history."""
-        self.pseudonyms = Pseudonyms(secret)
+        self._discretion = discretion
         self._prefixes = prefixes
         self._wall = wall
         self._clock = clock
@@ -194,7 +194,7 @@ class Talkers:
 
     def find(self, pseudonym: str) -> str | None:
         """The client of a list that a pseudonym of today or yesterday means, as a key; None when there is none."""
-        return self.pseudonyms.find(pseudonym, self._clients(), self._wall())
+        return self._discretion.pseudonyms.find(pseudonym, self._clients(), self._wall())
 
     def name(self, client: str) -> str:
         """The pseudonym of today for an address; any other text is what it is."""
@@ -202,7 +202,7 @@ class Talkers:
             key = Address.parse(client).client_key(self._prefixes)
         except ValueError:
             return client
-        return self.pseudonyms.name(key, self._wall())
+        return self._discretion.pseudonyms.name(key, self._wall())
 
     def _clients(self) -> Iterator[str]:
         seen: set[int] = set()
@@ -243,11 +243,22 @@ class Talkers:
         return [[self._shown(at, key, wall), *counts[1:], counts[0]] for key, counts in busiest.top(KEPT)]
 
     def _shown(self, at: int, key: Any, wall: float) -> str:
-        if at == 0:
-            return self.pseudonyms.name(Address(key).client_key(self._prefixes), wall)
-        if at == 1:
-            return Address(key).network_key(self._prefixes)
-        return key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+        discretion = self._discretion
+        match LISTS[at]:
+            case "clients":
+                address = Address(key)
+                client = address.client_key(self._prefixes)
+                return discretion.name(client, wall) if discretion.names_clients else client
+            case "networks":
+                return discretion.network_name(Address(key))
+            case "user_agents":
+                return discretion.agent(key)
+            case "paths":
+                return discretion.family(key)
+            case "referers" | "sites":
+                return discretion.host(key)
+            case _:
+                return str(key)
 
 
 def referring_host(referer: bytes) -> bytes:

@@ -19,8 +19,10 @@ from click.testing import CliRunner, Result
 from proxyguard.cli import main
 from proxyguard.core.address import Prefixes
 from proxyguard.core.decision import Drop, Reject, Tarpit
+from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
+from proxyguard.instance.control.ban_names import BanNames
 from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.limits.stores.open import MemoryBackend
@@ -39,7 +41,9 @@ class Instance:
         self.books = MemoryBackend(Settings())
         self.store = self.books.memory
         reloader: Any = SimpleNamespace(current=SimpleNamespace(banned_by=frozenset({"header.x-api-key"})))
-        commands = ControlCommands(self.books, BanKeys(b"secret", Prefixes()), reloader, self, reloader)
+        commands = ControlCommands(
+            self.books, BanKeys(b"secret", Prefixes()), reloader, self, reloader, BanNames(Pseudonyms(b"secret"), is_clear=True)
+        )
         self.commands: Mapping[str, Command] = commands.commands
 
     async def whose(self, pseudonym: str) -> str | None:

@@ -239,10 +239,11 @@ def proxyguard(
         authority, key = make_certificate(folder)
         settings += f"certificate: {{chain: {authority}, key: {key}}}\nhttp2: {str(alpn == 'h2').lower()}\n"
     config.write_text(settings or "{}\n")
+    exact = {} if "audit:" in settings else {"PROXYGUARD_AUDIT_PASSES": "0"}  # the default is a sample: a matter of luck
     arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
     more = (*(("--upstream", upstream) if upstream else ()), "--rules", rules, "--audit", audit)
     limited = ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh") if files else ()
-    running = Proxyguard.start((*limited, *command(*arguments, *more)), folder / "proxyguard.log", **(environment or {}))
+    running = Proxyguard.start((*limited, *command(*arguments, *more)), folder / "proxyguard.log", **exact, **(environment or {}))
     running.port, running.admin_port, running.audit = port, admin_port, audit
     running.scheme, running.authority, running.alpn = "https" if alpn else "http", authority, alpn
     try:

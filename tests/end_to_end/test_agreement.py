@@ -203,7 +203,7 @@ def live(folder: Path, rules: Path, requests: list[SampleRequest]) -> Lived:
     sequences: dict[str, list[SampleRequest]] = defaultdict(list)
     for request in requests:
         sequences[request.client].append(request)
-    settings = "audit: {passes: 1}\nbounds: {connections_per_network: 20000}\n"
+    settings = "audit: {passes: 1}\nprivacy: full\nbounds: {connections_per_network: 20000}\n"
     with quick_upstream() as upstream, proxyguard(folder / "guard", upstream, rules=rules, settings=settings) as guard:
         heard = [sequence for sequence in asyncio.run(send_all(guard.port, list(sequences.values()))) if sequence]
         count = sum(map(len, heard))

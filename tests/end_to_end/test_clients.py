@@ -51,8 +51,8 @@ def test_a_declared_crawler_is_refused_with_a_reference_and_recorded(guard: Prox
     assert reference in answer.text
     assert "ai-training-crawlers" not in answer.text
     record = guard.wait_for_record(lambda record: record["reference"] == reference, "the record of the refusal")
-    assert (record["action"], record["rule"], record["status"], record["client"], record["path"]) == (
-        "reject", "ai-training-crawlers", 403, "127.0.0.1", "/profiles/2",
+    assert (record["action"], record["rule"], record["status"], record["network"], record["path"]) == (
+        "reject", "ai-training-crawlers", 403, "127.0.0.0/24", "/profiles/2",
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ NO_HANG_SECONDS = 15.0
 SETTINGS = f"""\
 bounds: {{head_timeout: {HEAD_SECONDS:g}s, body_gap_timeout: 1s}}
 audit: {{passes: 1}}
+privacy: full
 """
 
 NO_RULES = """\

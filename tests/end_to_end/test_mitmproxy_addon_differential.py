@@ -34,6 +34,7 @@ SECONDS_IF_DIFFERENT: Final = 1.0
 SETTINGS: Final = """\
 trust: {proxies: [127.0.0.0/8], keep: [x-authenticated-userid]}
 audit: {passes: 1, path: AUDIT}
+privacy: full
 key_secret: the-same-for-both-fronts-0123456789
 """
 

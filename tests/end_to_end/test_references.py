@@ -147,7 +147,7 @@ def test_the_reference_of_every_kind_of_refusal_is_found_and_says_what_happened(
     _, status, words = KINDS[kind]
     reference = reference_in(answers[kind])
     [record] = [each for each in running.records() if each.get("reference") == reference]
-    assert (record["status"], record["client"]) == (status, "127.0.0.1")
+    assert (record["status"], record["network"]) == (status, "127.0.0.0/24")
     assert words in explained(running, reference)
 
 

@@ -24,6 +24,9 @@ rules:
   - {name: pit, when: {path: /pit}, action: {tarpit: {hold: 60s, drip: 100ms, drip_bytes: 16}}}
 """
 
+LUCK = {"PROXYGUARD_AUDIT_PASSES": ""}
+"""The file says which passes are recorded, as it is what is reloaded."""
+
 ASKED = 8
 """Connections to ask on, so that both workers are asked."""
 
@@ -46,7 +49,9 @@ def guard(folder: Path) -> Iterator[Proxyguard]:
     port = free_port()
     site = Running.start([sys.executable, "-m", "tests.end_to_end.waiting_upstream", str(port)], folder / "site.log")
     site.wait_for(lambda: accepts(port), "the site listens")
-    with proxyguard(folder, f"http://127.0.0.1:{port}", rules=folder / "rules", settings=base(folder)) as running:
+    with proxyguard(
+        folder, f"http://127.0.0.1:{port}", rules=folder / "rules", settings=base(folder), environment=LUCK
+    ) as running:
         yield running
     site.end(signal.SIGKILL)
 

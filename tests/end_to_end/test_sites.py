@@ -174,7 +174,7 @@ def upstream() -> Iterator[RawUpstream]:
 @pytest.fixture(scope="module")
 def behind_a_balancer(tmp_path_factory: pytest.TempPathFactory, upstream: RawUpstream, rules: Path) -> Iterator[Proxyguard]:
     """127.0.0.0/24 is a load balancer that begins every connection with a PROXY header."""
-    settings = "trust: {proxies: [127.0.0.0/24], proxy_protocol: true}\naudit: {passes: 1}\n"
+    settings = "trust: {proxies: [127.0.0.0/24], proxy_protocol: true}\naudit: {passes: 1}\nprivacy: full\n"
     with proxyguard(tmp_path_factory.mktemp("guard"), upstream.url, rules=rules, settings=settings) as guard:
         yield guard
 
@@ -258,7 +258,7 @@ def test_all_traffic_from_one_private_address_is_warned_of(tmp_path: Path, upstr
         assert "\nproxyguard_one_client_suspected 1.0\n" in guard.admin("/metrics")
         warned = [line for line in guard.said().splitlines() if "trust.proxies" in line]
     assert len(warned) == 1
-    assert "2000 of the last 2000 requests seem to come from 127.0.0.1, a private address" in warned[0]
+    assert "2000 of the last 2000 requests seem to come from one private address in 127.0.0.0/24" in warned[0]
 
 
 AS_READ = """\

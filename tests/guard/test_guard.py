@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tarpit
 from proxyguard.core.origin import Origin
+from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
 from proxyguard.core.settings import FailureMode
 from proxyguard.guard.guard import Guard
@@ -26,6 +28,7 @@ from proxyguard.policy.model import AccountSource, Field, FieldKind, Policy, Rul
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.restrictions.history import Allowance, PathText, Tried
 from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.metrics import Metrics
 from tests.late_store import LateStore
 
@@ -70,6 +73,7 @@ class Bench:
         self.guard = Guard(
             policies(*RULES), store or MemoryStore(), self.metrics, self.audit,  # type: ignore[arg-type] # fakes of the store
             failure_mode=mode, audit_passes=passes, clock=lambda: self.now,
+            discretion=Discretion(Privacy(preset=PrivacyPreset.FULL), b"secret"),
         )  # fmt: skip
 
     def ask(self, target: bytes = b"/", host: bytes = b"example.org") -> Ticket:
@@ -88,6 +92,7 @@ def test_a_refusal_is_recorded_with_what_an_operator_needs_and_no_secret(tmp_pat
     assert (ticket.decision.name, ticket.decision.rule) == ("reject", "no-secret")
     [record] = bench.records()
     milliseconds = record.pop("milliseconds")
+    assert re.fullmatch(r"[0-9a-f]{12}\.1\.[0-9a-f]{32}", str(record.pop("chain")))
     assert isinstance(milliseconds, float)
     assert record == {
         "time": 1000.0, "reference": ticket.reference, "client": "192.0.2.1", "port": 4711, "method": "GET",
@@ -96,6 +101,7 @@ def test_a_refusal_is_recorded_with_what_an_operator_needs_and_no_secret(tmp_pat
         "tags": [], "shadow": [], "fault": "", "http_version": "1.1", "user_agent": "x", "referer_host": "",
         "bytes_sent": 0, "bytes_received": 0, "upstream_milliseconds": None, "upstream": "",
         "country": "", "asn": None, "identity": "", "verified": None,
+        "network": "192.0.2.0/24", "ja4": "", "client_kind": "", "http2": "",
     }  # fmt: skip
     assert "s3cret" not in bench.path.read_text()
 

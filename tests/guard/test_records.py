@@ -6,12 +6,16 @@ import msgspec
 
 from proxyguard.core.address import Address
 from proxyguard.core.decision import PASS_BY_DEFAULT
+from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
-from proxyguard.guard.records import MAX_USER_AGENT, decision_record, refusal_record
+from proxyguard.guard.records import decision_record, refusal_record
 from proxyguard.telemetry.audit import MAX_TEXT
+from proxyguard.telemetry.discretion import MAX_USER_AGENT, Discretion
 
 SECRET = b"s3cret"
+
+FULL = Discretion(Privacy(preset=PrivacyPreset.FULL), b"key")
 
 
 def ticket(*headers: tuple[bytes, bytes]) -> Ticket:
@@ -21,7 +25,7 @@ def ticket(*headers: tuple[bytes, bytes]) -> Ticket:
 
 def test_a_record_says_who_how_much_and_how_long_and_which_upstream_failed() -> None:
     found = ticket((b"User-Agent", b"Mozilla/5.0"), (b"Referer", b"https://u:p@News.example:8443/x?q=" + SECRET))
-    record = decision_record(found, Served(504, 10, 20, 0.25, 0.5, "upstream-timeout", None, "http://192.0.2.9:80"), 9.0)
+    record = decision_record(found, Served(504, 10, 20, 0.25, 0.5, "upstream-timeout", None, "http://192.0.2.9:80"), 9.0, FULL)
     assert (record.http_version, record.user_agent, record.referer_host) == ("2", "Mozilla/5.0", "news.example")
     assert (record.bytes_sent, record.bytes_received, record.upstream_milliseconds) == (10, 20, 250.0)
     assert (record.fault, record.upstream, record.status) == ("upstream-timeout", "http://192.0.2.9:80", 504)
@@ -29,17 +33,45 @@ def test_a_record_says_who_how_much_and_how_long_and_which_upstream_failed() -> 
 
 def test_a_record_has_no_secret() -> None:
     found = ticket((b"Cookie", SECRET), (b"Authorization", SECRET), (b"Referer", b"/" + SECRET), (b"X-Api-Key", SECRET))
-    assert SECRET not in msgspec.json.encode(decision_record(found, Served(200), 9.0))
+    assert SECRET not in msgspec.json.encode(decision_record(found, Served(200), 9.0, FULL))
 
 
 def test_what_a_client_chose_is_cut() -> None:
-    record = decision_record(ticket((b"User-Agent", b"x" * 9000), (b"Referer", b"https://" + b"y" * 9000)), Served(200), 9.0)
+    record = decision_record(
+        ticket((b"User-Agent", b"x" * 9000), (b"Referer", b"https://" + b"y" * 9000)), Served(200), 9.0, FULL
+    )
     assert len(record.user_agent) == MAX_USER_AGENT
     assert len(record.referer_host) <= MAX_TEXT
 
 
 def test_a_refusal_without_a_check_names_no_rule() -> None:
     refusal = Refusal("r2", Address.parse("2001:db8::1", 9), 414, "target-size", b"GET", http_version=b"1.1")
-    record = refusal_record(refusal, 9.0)
+    record = refusal_record(refusal, 9.0, FULL)
     assert (record.rule, record.action, record.status, record.fault) == ("", "reject", 414, "target-size")
     assert (record.client, record.port, record.method, record.host, record.path) == ("2001:db8::1", 9, "GET", "", "")
+
+
+def test_under_standard_a_record_names_nobody_but_tells_clients_apart_for_a_day() -> None:
+    standard = Discretion(Privacy(), b"key")
+    headers = ((b"User-Agent", b"Bot (erika@example.com)"), (b"Referer", b"https://203.0.113.8/x"))
+    first = decision_record(ticket(*headers), Served(200), 9.0, standard)
+    assert (first.client, first.port, first.network) == (standard.pseudonyms.name("192.0.2.1", 9.0), None, "192.0.2.0/24")
+    assert (first.user_agent, first.referer_host) == ("Bot ([e-mail])", "[address]")
+    assert decision_record(ticket(), Served(200), 10.0, standard).client == first.client
+    assert decision_record(ticket(), Served(200), 9.0 + 86_400, standard).client != first.client
+    assert standard.find(first.client) == "192.0.2.1"
+    assert standard.forget("192.0.2.1") == 2
+    assert standard.find(first.client) is None
+
+
+def test_under_strict_there_is_no_network_and_of_a_path_the_family() -> None:
+    strict = Discretion(Privacy(preset=PrivacyPreset.STRICT), b"key")
+    request = Request(Address.parse("2001:db8::1"), b"GET", b"https", b"a.example", b"/posts/4711/erika99x", (), b"2")
+    record = decision_record(Ticket(request, PASS_BY_DEFAULT, "r1", 0.0), Served(200), 9.0, strict)
+    assert (record.network, record.path) == ("", "/posts/*/*")
+    assert strict.family("/users/erika") == strict.family("/users/*") == "/users/*"
+
+
+def test_a_method_that_nobody_knows_is_cut_and_redacted() -> None:
+    refusal = Refusal("r2", Address.parse("192.0.2.1"), 405, "method", b"erika@example.com")
+    assert refusal_record(refusal, 9.0, Discretion(Privacy(), b"key")).method == "[e-mail]"

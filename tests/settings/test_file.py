@@ -10,6 +10,7 @@ import pytest
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
 from proxyguard.core.origin_settings import Nameserver
+from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.problems import format_report
 from proxyguard.core.reading import PRESETS, SiteReading
 from proxyguard.core.settings import (
@@ -162,6 +163,17 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "identity.directories": ("ChatGPT.com", ("chatgpt.com",)),
     "identity.signature_age": ("1m", 60.0),
     "identity.update_hosts": ("'*'", ("*",)),
+    "privacy.preset": ("strict", PrivacyPreset.STRICT),
+    "privacy.clients": ("clear", ClientNaming.CLEAR),
+    "privacy.network_v4": ("16", 16),
+    "privacy.network_v6": ("0", 0),
+    "privacy.paths": ("family", PathDetail.FAMILY),
+    "privacy.texts": ("whole", TextDetail.WHOLE),
+    "privacy.people": ("/staff/*", ("/staff/*",)),
+    "privacy.sealed": ("sealed.jsonl", Path("sealed.jsonl")),
+    "privacy.public_key": ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", bytes(range(32))),
+    "privacy.keep_audit": ("7d", 7 * 86_400.0),
+    "privacy.keep_sealed": ("forever", None),
     "workers": ("4", 4),
     "recycle.age": ("1d", 86_400.0),
     "recycle.memory": ("1GiB", 1024**3),
@@ -178,6 +190,8 @@ NEEDS = {
     "trust.keep": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+    "privacy.sealed": {"PROXYGUARD_PRIVACY_PUBLIC_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="},
+    "privacy.public_key": {"PROXYGUARD_PRIVACY_SEALED": "sealed.jsonl"},
 }
 """Settings that are refused alone, and what they need beside them."""
 
@@ -208,6 +222,8 @@ def test_every_setting_is_in_the_table_above_or_below() -> None:
         "key_secret_file",
         "admin_token_file",
         "admin_read_token_file",
+        "privacy.patterns",
+        "privacy.key_file",
         "refusal_page.template",
     }
     below |= {"upstream_tls.verify", "upstream_tls.ca", "upstream_tls.name", "upstream_reuse", "upstream_http", "health"}

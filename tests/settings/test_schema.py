@@ -11,8 +11,9 @@ import yaml
 
 from proxyguard.core.settings import Settings
 from proxyguard.settings.file import read_settings
+from proxyguard.settings.groups import GROUPS
 from proxyguard.settings.schema import settings_schema
-from proxyguard.settings.table import GROUPS, SETTINGS, Setting
+from proxyguard.settings.table import SETTINGS, Setting
 from tests.paths import ROOT
 from tests.settings.test_file import EXAMPLES, nested
 from tests.settings.test_reference import EXAMPLES as REFERENCE_EXAMPLES

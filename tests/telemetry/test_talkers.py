@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from proxyguard.core.address import Address
+from proxyguard.core.privacy import Privacy
 from proxyguard.core.request import Headers, Request
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.talkers import LISTS, Talkers, joined_histories, joined_windows, referring_host
 
 WALL = 1_700_000_000.0
@@ -32,7 +34,7 @@ def request(client: str = "192.0.2.7", target: bytes = b"/posts/1", agent: bytes
 
 
 def made(clock: Clock) -> Talkers:
-    return Talkers(b"secret", wall=clock.wall, clock=clock)
+    return Talkers(Discretion(Privacy(), b"secret"), wall=clock.wall, clock=clock)
 
 
 def answer(talkers: Talkers, window: str = "minute") -> dict[str, Any]:

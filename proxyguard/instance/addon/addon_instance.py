@@ -32,7 +32,9 @@ from proxyguard.policy.sites import Policies
 from proxyguard.settings.file import read_as_given
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_sums import RefusalSums
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.telemetry.sealed import open_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -78,12 +80,14 @@ class AddonInstance:
         if settings.audit.path != STANDARD_OUTPUT:
             sums = RefusalSums(settings.audit.refusals_per_second, counts.audit_record_summed)
             self._audit = AuditLog(settings.audit.path, counts.audit_records_dropped, sums)
+        self._sealed = None if self._audit is None else open_sealed(settings.privacy, counts.audit_records_dropped)
         self._backend = open_backend(settings)
         self._guard = Guard(
             policies, self._backend.store, counts, self._audit, failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes, accounts=AccountCache(settings.counting.accounts),
             disclosure=Disclosure(settings.items), jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
             find_origin=self._origins.find,
+            discretion=Discretion(settings.privacy, self._secret, settings.counting.prefixes), sealed=self._sealed,
         )  # fmt: skip
         self.services = AddonServices(settings, self._guard, counts)
         self._reloader = Reloader(
@@ -111,6 +115,8 @@ class AddonInstance:
         await self._backend.stop()
         if self._audit is not None:
             await asyncio.to_thread(self._audit.close)
+        if self._sealed is not None:
+            await asyncio.to_thread(self._sealed.close)
 
     async def _install(self, parts: list[bytes]) -> None:
         """Compile a policy in a thread and put it in force in one step. Raises RulesRejected."""

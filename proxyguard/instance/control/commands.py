@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from proxyguard.core.decision import ACTION_NAMES
 from proxyguard.core.pseudonym import PATTERN
 from proxyguard.instance.control.ban_keys import BanKeys, NoBanKey
+from proxyguard.instance.control.ban_names import CLIENT, BanNames
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.reloader import Reloader
@@ -38,13 +39,16 @@ class Known(Protocol):
 class ControlCommands:
     """The commands about bans and reloads, of one instance."""
 
-    def __init__(self, books: Backend, keys: BanKeys, reloader: Reloader, known: Known, settings: SettingsReloader) -> None:
+    def __init__(
+        self, books: Backend, keys: BanKeys, reloader: Reloader, known: Known, settings: SettingsReloader, names: BanNames
+    ) -> None:
         self._books = books
         self._store = books.store
         self._reloader = reloader
         self._settings = settings
         self._keys = keys
         self._known = known
+        self._names = names
         self.commands: dict[str, Command] = {
             "reload": self._reload,
             "bans-list": self._list_bans,
@@ -67,13 +71,23 @@ class ControlCommands:
             raise CommandError("\n".join((*settings_lines(settings), rules)))
         return answer
 
-    async def _list_bans(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _list_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The bans in force; with `clear` by addresses, for a firewall that is to have them."""
         bans = [shown_ban(record) for record in self._store.bans(CLOCK())]
         hits = await self._known.ban_hits([ban["key"] for ban in bans])
         for ban in bans:
             refused, last = hits.get(ban["key"], (0, 0.0))
             ban.update(hits=refused, last_seen=CLOCK.wall(last) if refused else None)
-        return {"bans": bans}
+        if arguments.get("clear"):
+            logger.info("%d bans were exported with their addresses", len(bans))
+            return {"bans": bans}
+        return {"bans": [self._named_ban(ban) for ban in bans]}
+
+    def _named_ban(self, ban: dict[str, Any]) -> dict[str, Any]:
+        return {**ban, "key": self._name(ban["key"])}
+
+    def _name(self, key: str) -> str:
+        return self._names.shown(key, CLOCK.wall(CLOCK()))
 
     async def _add_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ban every key that matches the named client. An operator's ban replaces one that is in force."""
@@ -89,13 +103,13 @@ class ControlCommands:
         for key in keys:
             if self._store.banned(key, now) is not None:
                 replaced += self._store.unban(key)
-        bans = [shown_ban(self._store.ban(key, OPERATOR, "banned by an operator", terms, now)) for key in keys]
-        return {"bans": bans, "replaced": replaced, **await self._saved()}
+        made = [shown_ban(self._store.ban(key, OPERATOR, "banned by an operator", terms, now)) for key in keys]
+        return {"bans": [self._named_ban(ban) for ban in made], "replaced": replaced, **await self._saved()}
 
     async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         keys = await self._named(arguments)
         removed = [key for key in keys if self._store.unban(key)]
-        return {"keys": keys, "removed": removed, **await self._saved()}
+        return {"keys": [*map(self._name, keys)], "removed": [*map(self._name, removed)], **await self._saved()}
 
     async def _saved(self) -> dict[str, Any]:
         """Whether the change survives a crash; if not, why."""
@@ -104,6 +118,11 @@ class ControlCommands:
 
     async def _named(self, arguments: dict[str, Any]) -> list[str]:
         named = str(arguments.get("key", ""))
+        now = CLOCK()
+        key = self._names.find(named, (record.key for record in self._store.bans(now)), CLOCK.wall(now))
+        if key is not None:
+            return [key]
+        named = named.removeprefix(CLIENT) if PATTERN.fullmatch(named.removeprefix(CLIENT)) else named
         if PATTERN.fullmatch(named):
             client = await self._known.whose(named)
             if client is None:

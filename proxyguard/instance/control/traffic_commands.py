@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from proxyguard.core.privacy import Audit
 from proxyguard.core.problems import quoted
 from proxyguard.core.pseudonym import Pseudonyms
-from proxyguard.core.settings import Audit
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.ban_hits import joined_hits
@@ -33,10 +33,10 @@ MAX_RULE: Final = 100
 class TrafficCommands:
     """The commands about traffic, of one instance."""
 
-    def __init__(self, broadcast: Broadcast, secret: bytes, audit: Callable[[], Audit]) -> None:
-        """`secret`: that of the instance, of which pseudonyms are made. `audit`: the settings of the audit log in force."""
+    def __init__(self, broadcast: Broadcast, pseudonyms: Pseudonyms, audit: Callable[[], Audit]) -> None:
+        """`audit`: the settings of the audit log in force."""
         self._broadcast = broadcast
-        self._pseudonyms = Pseudonyms(secret)
+        self._pseudonyms = pseudonyms
         self._audit = audit
         self._folder = Path.cwd()
         self._named: dict[str, None] = {}

@@ -16,6 +16,7 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.nodes import StoreUrl
 from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.snapshot import Snapshot
+from proxyguard.limits.stores.snapshot_seal import seal_for
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.limits.stores.valkey import ValkeyTransport
 
@@ -69,7 +70,7 @@ class MemoryBackend:
         )
         self.store: Store | AsyncStore = self.memory
         path = settings.store.snapshot
-        self._snapshot = None if path is None else Snapshot(path, self.memory)
+        self._snapshot = None if path is None else Snapshot(path, self.memory, seal=seal_for(path, settings.key_secret))
         if self._snapshot is not None:
             self._snapshot.load()
         memory = self.memory

@@ -34,6 +34,7 @@ from proxyguard.limits.stores.snapshot_file import (
     read_once,
     set_aside,
 )
+from proxyguard.limits.stores.snapshot_seal import KeySeal
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,12 @@ class Job:
 class Snapshot:
     """The snapshot of one memory store in the file at `path`."""
 
-    def __init__(self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = CLOCK) -> None:
+    def __init__(
+        self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = CLOCK, seal: KeySeal | None = None
+    ) -> None:
+        """`seal`: see `SnapshotFile`."""
         self.path = path
+        self._seal = seal
         self.sound = True
         self.troubles = 0
         self.saved_at = 0.0
@@ -91,7 +96,7 @@ class Snapshot:
         if not self.path.exists():
             return None
         try:
-            restored = read_once(self.path, self._go_on)
+            restored = read_once(self.path, self._go_on, self._seal)
         except SnapshotDamaged as error:
             self._trouble(f"is damaged ({error}) and is set aside as {self._set_aside()}; counting starts from nothing")
             return None
@@ -241,7 +246,7 @@ class Snapshot:
             now = self._clock()
             if file is not None or now >= retry_at or now < retry_at - RETRY_SECONDS:
                 try:
-                    file = file or SnapshotFile(self.path)
+                    file = file or SnapshotFile(self.path, self._seal)
                     self._write(file, jobs, now)
                     well = True
                 except (sqlite3.Error, OSError, SnapshotDamaged) as error:

@@ -19,6 +19,7 @@ from proxyguard.limits.clock import ClockStamp
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
+from proxyguard.limits.stores.snapshot_seal import KeySeal, is_sealed
 from proxyguard.limits.stores.store import BanRecord
 
 VERSION: Final = 1
@@ -81,9 +82,12 @@ class Restored(NamedTuple):
 class SnapshotFile:
     """An open snapshot. Made, used and closed by one thread; other processes are kept out."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises SnapshotDamaged, and sqlite3.Error or OSError when it cannot be opened or locked."""
+    def __init__(self, path: Path, seal: KeySeal | None = None) -> None:
+        """Open or make the file. `seal`: of what it holds of people; None: as it is.
+
+        Raises SnapshotDamaged, and sqlite3.Error or OSError when it cannot be opened or locked."""
         self.path = path
+        self._seal = seal
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
@@ -114,10 +118,12 @@ class SnapshotFile:
         notes: list[StoreNote] = []
         unreadable = 0
         try:
-            for key, record in self._connection.execute("SELECT key, record FROM bans WHERE forget_at > ?", (now,)):
+            self._seal_older()
+            for sealed, stored in self._connection.execute("SELECT key, record FROM bans WHERE forget_at > ?", (now,)):
                 try:
-                    ban, forget_at = decode_ban(record)
-                except (CodecError, TypeError):
+                    key = self._opened(sealed)
+                    ban, forget_at = decode_ban(self._seal.open(stored) if self._seal and is_sealed(sealed) else stored)
+                except (CodecError, TypeError, ValueError):
                     unreadable += 1
                     continue
                 if ban.key == key and math.isfinite(ban.until):
@@ -125,14 +131,15 @@ class SnapshotFile:
                 else:
                     unreadable += 1
             rows = self._connection.execute(f"SELECT key, forget_at, rest FROM counters WHERE NOT ({OVER})", (now, wall))  # noqa: S608 - a constant
-            for key, forget_at, rest in rows:
+            for sealed, forget_at, rest in rows:
+                counted = self._opened_or_none(sealed)
                 if (
-                    isinstance(key, str)
+                    counted is not None
                     and forget_at <= now + MAX_AHEAD_SECONDS
                     and -forget_at <= wall + MAX_AHEAD_SECONDS
                     and is_rest(rest)
                 ):
-                    counters.append((key, forget_at, rest))
+                    counters.append((counted, forget_at, rest))
                 else:
                     unreadable += 1
             for row in self._connection.execute("SELECT * FROM notes WHERE forget_at > ?", (now,)):
@@ -161,14 +168,16 @@ class SnapshotFile:
                 if isinstance(one, StoreNote):
                     connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", one)
                 elif one.record is None:
-                    connection.execute("DELETE FROM bans WHERE key = ?", (one.key,))
+                    connection.execute("DELETE FROM bans WHERE key = ?", (self._sealed(one.key),))
                 else:
-                    row = (one.key, one.record.until, one.forget_at, encode_ban(one.record, one.forget_at))
+                    record = encode_ban(one.record, one.forget_at)
+                    sealed = record if self._seal is None else self._seal.record(record)
+                    row = (self._sealed(one.key), one.record.until, one.forget_at, sealed)
                     connection.execute("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)", row)
             for rows in batched(counters, ROWS_A_STATEMENT):
                 places = ", ".join(["(?, ?, ?)"] * len(rows))
                 statement = f"INSERT OR REPLACE INTO counters VALUES {places}"  # noqa: S608 - places for values, no values
-                connection.execute(statement, tuple(chain.from_iterable(rows)))
+                connection.execute(statement, tuple(chain.from_iterable((self._sealed(key), *rest) for key, *rest in rows)))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -185,6 +194,33 @@ class SnapshotFile:
             )
             removed += cursor.rowcount
         return removed
+
+    def _sealed(self, key: str) -> str:
+        return key if self._seal is None else self._seal.key(key)
+
+    def _opened(self, key: str) -> str:
+        return self._seal.open_key(key) if self._seal is not None and is_sealed(key) else key
+
+    def _opened_or_none(self, key: object) -> str | None:
+        try:
+            return self._opened(key) if isinstance(key, str) else None
+        except ValueError:
+            return None
+
+    def _seal_older(self) -> None:
+        """Seal the rows that an older version left as they are."""
+        seal = self._seal
+        if seal is None:
+            return
+        plain = [row for row in self._connection.execute("SELECT key, record FROM bans") if not is_sealed(row[0])]
+        sealed = [(seal.key(key), seal.record(record), key) for key, record in plain if isinstance(record, bytes)]
+        counted = [key for (key,) in self._connection.execute("SELECT key FROM counters") if not is_sealed(key)]
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("UPDATE bans SET key = ?, record = ? WHERE key = ?", sealed)
+        self._connection.executemany("UPDATE counters SET key = ? WHERE key = ?", ((seal.key(key), key) for key in counted))
+        self._connection.execute("COMMIT")
+        if sealed or counted:
+            self._connection.execute("VACUUM")
 
     def _prepare(self) -> None:
         connection = self._connection
@@ -242,10 +278,10 @@ def is_rest(rest: object) -> bool:
     return isinstance(rest, float) and math.isfinite(rest)
 
 
-def read_once(path: Path, now: Callable[[ClockStamp | None], tuple[float, float]]) -> Restored:
+def read_once(path: Path, now: Callable[[ClockStamp | None], tuple[float, float]], seal: KeySeal | None = None) -> Restored:
     """Open, restore, close. `now` makes of when the file was written what time it is, on the line and on the wall.
 
     Raises as `SnapshotFile` and `restore` do.
     """
-    with closing(SnapshotFile(path)) as file:
+    with closing(SnapshotFile(path, seal)) as file:
         return file.restore(*now(file.stamp()))

@@ -16,6 +16,7 @@ from proxyguard.core.busiest import Busiest
 from proxyguard.core.decision import DEFAULT_RULE
 from proxyguard.core.path_family import path_family
 from proxyguard.core.pseudonym import PATTERN
+from proxyguard.telemetry.audit import ABOUT_RECORDS
 from proxyguard.telemetry.audit_sums import REFUSALS
 from proxyguard.tools.report.agent_kind import BROWSER, agent_kind
 from proxyguard.tools.report.client_sample import ClientSample
@@ -65,6 +66,7 @@ class AuditLine(msgspec.Struct):
 
     time: RecordTime
     client: str = ""
+    network: str = ""
     path: str = ""
     rule: str = ""
     action: str = ""
@@ -150,6 +152,8 @@ class AuditFacts:
             return
         if found.kind == "summed":
             self._add_sum(found)
+        elif found.kind in ABOUT_RECORDS:
+            self._see(found.time)
         elif found.kind or not found.action:
             self.unreadable += 1
         else:
@@ -205,6 +209,7 @@ class AuditFacts:
     def _count_talkers(self, found: AuditLine, *, refused: bool) -> None:
         try:
             client, network = self._named(found.client)
+            network = network or found.network
         except ValueError:
             client = network = ""
         agent, sent = found.user_agent, found.bytes_sent or 0

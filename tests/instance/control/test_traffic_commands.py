@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxyguard.core.pseudonym import PATTERN
-from proxyguard.core.settings import Audit
+from proxyguard.core.privacy import Audit
+from proxyguard.core.pseudonym import PATTERN, Pseudonyms
 from proxyguard.instance.control.server import CommandError
 from proxyguard.instance.control.traffic_commands import MAX_LOOKED_UP, MAX_NAMED, TrafficCommands
 
@@ -20,7 +20,7 @@ async def nobody(_command: str, _arguments: dict[str, Any]) -> list[dict[str, An
 
 
 def made() -> TrafficCommands:
-    return TrafficCommands(nobody, b"secret", lambda: Audit(path="audit.jsonl", passes=0.25))
+    return TrafficCommands(nobody, Pseudonyms(b"secret"), lambda: Audit(path="audit.jsonl", passes=0.25))
 
 
 def ask(commands: TrafficCommands, name: str, **arguments: Any) -> dict[str, Any]:
@@ -66,5 +66,5 @@ def test_a_reference_that_is_looked_up_twice_counts_once() -> None:
 
 def test_where_the_log_is() -> None:
     assert ask(made(), "audit-log") == {"path": str(Path.cwd() / "audit.jsonl"), "passes": 0.25, "looked_up": []}
-    commands = TrafficCommands(nobody, b"secret", lambda: Audit(path="-"))
+    commands = TrafficCommands(nobody, Pseudonyms(b"secret"), lambda: Audit(path="-"))
     assert ask(commands, "audit-log")["path"] == "-"

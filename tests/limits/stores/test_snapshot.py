@@ -20,6 +20,7 @@ from proxyguard.limits.stores import snapshot as snapshot_module
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.snapshot_file import SnapshotFile
+from proxyguard.limits.stores.snapshot_seal import KeySeal, seal_for
 from proxyguard.limits.stores.store import BanTerms
 from tests.scenes import CLIENT, run, until
 
@@ -250,8 +251,8 @@ def test_a_full_disk_is_reported_and_made_good_when_there_is_room(
     pages = [8]
 
     class SmallDisk(SnapshotFile):
-        def __init__(self, path: Path) -> None:
-            super().__init__(path)
+        def __init__(self, path: Path, seal: KeySeal | None = None) -> None:
+            super().__init__(path, seal)
             self._connection.execute(f"PRAGMA max_page_count = {pages[0]}")
 
     monkeypatch.setattr(snapshot_module, "SnapshotFile", SmallDisk)
@@ -331,3 +332,32 @@ def test_metrics_show_the_state_of_the_snapshot(tmp_path: Path) -> None:
             }
 
     run(scene())
+
+
+def test_a_sealed_snapshot_names_nobody_and_gives_everything_back(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+
+    async def written() -> None:
+        store = MemoryStore(keys=100, bans=100)
+        snapshot = Snapshot(path, store, clock=lambda: NOW)
+        await snapshot.start()
+        store.ban("client:203.0.113.7", "rule", "why", HOUR, NOW)
+        store.charge([Charge("rule|203.0.113.8", A_DAY, 5.0)], (), NOW)
+        await snapshot.stop()
+
+    def on_disk() -> bytes:
+        return b"".join(each.read_bytes() for each in tmp_path.iterdir())
+
+    run(written())
+    assert b"203.0.113.7" in on_disk()
+    seal = seal_for(path, None)
+    for _ in range(2):  # rows of an older version are sealed, and stay readable
+        other = MemoryStore(keys=100, bans=100)
+        restored = Snapshot(path, other, clock=lambda: NOW, seal=seal).load()
+        assert restored is not None
+        assert [ban.key for ban, _ in restored.bans] == ["client:203.0.113.7"]
+        assert [key for key, *_ in restored.counters] == ["rule|203.0.113.8"]
+        assert b"203.0.113." not in on_disk()
+    stranger = Snapshot(path, MemoryStore(keys=100, bans=100), clock=lambda: NOW, seal=KeySeal(b"another")).load()
+    assert stranger is not None
+    assert (stranger.bans, stranger.counters, stranger.unreadable) == ([], [], 2)

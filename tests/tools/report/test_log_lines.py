@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.tools.report.log_lines import BROKEN, MAX_LINE_BYTES, lines_of, rotated_files
+from proxyguard.telemetry.rotated import BROKEN, MAX_LINE_BYTES, lines_of, rotated_files
 
 
 def test_rotated_files_are_found_and_copies_are_not(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ import msgspec
 from proxyguard.core.decision import UNASKED, ShadowHit
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
+from proxyguard.telemetry.audit import ABOUT_RECORDS
 from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_objects import as_bytes
+from proxyguard.tools.replay.formats.stand_ins import StandIns
 from proxyguard.tools.replay.knowledge import Knowledge
 from proxyguard.tools.replay.logged_request import LineError, LogFormat, LoggedRequest, NoRequest, NotAnEntry, Recorded
 from proxyguard.tools.replay.moments import read_moment
@@ -36,6 +38,7 @@ _HEADERS: Final = (("user_agent", b"User-Agent"), ("referer", b"Referer"))
 class _Line(msgspec.Struct):
     time: float | str
     client: str = ""
+    network: str = ""
     method: str = ""
     host: str = ""
     path: str = ""
@@ -62,23 +65,28 @@ class _Reader:
 
     def __init__(self) -> None:
         self._summed: Counter[str] = Counter()
+        self._addresses = StandIns()
 
     def reset(self) -> None:
         self._summed.clear()
+        self._addresses = StandIns()
 
     def notes(self) -> list[str]:
         total = self._summed.total()
+        named = self._addresses.notes()
         if not total:
-            return []
+            return named
         shown = ", ".join(f"{rule} {count:,}" for rule, count in self._summed.most_common(SHOWN))
         more = f" and {len(self._summed) - SHOWN} more rules" if len(self._summed) > SHOWN else ""
-        return [f"{total:,} more refusals were summed up in the audit log and have no line each: {shown}{more}"]
+        return [*named, f"{total:,} more refusals were summed up in the audit log and have no line each: {shown}{more}"]
 
     def parse(self, line: bytes) -> LoggedRequest:
         try:
             found = _decode(line)
         except (ValueError, RecursionError) as error:
             raise LineError(f"it is not a record of the audit log: {error}") from error
+        if found.kind in ABOUT_RECORDS:
+            raise NotAnEntry
         if found.kind == "summed":
             name = found.rule or found.fault
             known = name in self._summed or len(self._summed) < MAX_SUMMED_RULES
@@ -86,6 +94,7 @@ class _Reader:
             raise NotAnEntry
         if not found.client:
             raise LineError("it names no client address")
+        found.client = self._addresses.of(found.client, found.network)
         if not found.method or not found.path or (found.fault and found.rule == UNASKED):
             raise NoRequest
         return _request(found)

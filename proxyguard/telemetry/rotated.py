@@ -25,10 +25,11 @@ BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What reading a broken file or archive raises."""
 
 
-def rotated_files(log: Path, since: float) -> list[Path]:
+def rotated_files(log: Path, since: float, *, doubles: bool = False) -> list[Path]:
     """The log and its rotated files that were written since a time, newest first: `.1`, `.2.gz`, `-20260701`.
 
-    Copies (`.bak`, `.old`) are left out, and so is an archive of which the file is there, too: nothing is counted twice.
+    Copies (`.bak`, `.old`) are left out, and so is an archive of which the file is there, too (unless `doubles`): nothing is
+    counted twice.
     Raises OSError when the folder cannot be read.
     """
     stem, suffix = re.escape(log.stem), re.escape(log.suffix)
@@ -41,7 +42,7 @@ def rotated_files(log: Path, since: float) -> list[Path]:
                 continue
             state = entry.stat()
             packed = match[2] is not None
-            if state.st_mtime >= since and not (packed and (log.parent / match[1]).is_file()):
+            if state.st_mtime >= since and not (packed and not doubles and (log.parent / match[1]).is_file()):
                 found[state.st_dev, state.st_ino] = state.st_mtime, log.parent / entry.name
     own = log.stat() if log.is_file() else None
     if own is not None:

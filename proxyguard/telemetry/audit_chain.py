@@ -1,0 +1,117 @@
+"""Chains the lines of the audit log, so that one that is changed, left out or put elsewhere shows; and erases lines from it.
+
+Each writer (a process, a command) has a chain of its own, as several append to one file. The last field of a line, `chain`, has
+writer, number and digest: the digest (BLAKE2b, RFC 7693) is that of the digest before and of the line's own content. An erased
+line leaves a tombstone with the digest of what stood there, so that the chain holds without it
+(docs/adr/0047-privacy-by-construction.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+DIGEST_BYTES: Final = 16
+
+LINK_BYTES: Final = 90
+"""More than a link adds to a line."""
+
+_LINK: Final = re.compile(rb',"chain":"([0-9a-f]{12})\.(\d{1,18})\.([0-9a-f]{32})"\}\s*\Z')
+
+_TOMBSTONE: Final = re.compile(rb'\{"time":[0-9.e+]{1,20},"kind":"erased","content":"([0-9a-f]{32})"\s*\}\Z')
+
+MAX_WRITERS: Final = 100_000
+"""Chains that a check tells apart: each start of each worker is one."""
+
+MAX_PROBLEMS: Final = 100
+
+
+class AuditChain:
+    """The chain of one writer, used from the one thread that writes."""
+
+    def __init__(self) -> None:
+        self._writer = os.urandom(6).hex()
+        self._number = 0
+        self._digest = bytes(DIGEST_BYTES)
+
+    def link(self, line: bytes) -> bytes:
+        """A line (a JSON object without its end of line) with the link that makes it the next of the chain."""
+        self._number += 1
+        self._digest = _next(self._digest, content_digest(line))
+        return b'%s,"chain":"%s.%d.%s"}' % (line[:-1], self._writer.encode(), self._number, self._digest.hex().encode())
+
+
+class ChainCheck(NamedTuple):
+    """What a check of lines found. `problems` name lines, MAX_PROBLEMS at most."""
+
+    lines: int
+    erased: int
+    unchained: int
+    """Lines without a link: of an older version, or not ours."""
+    writers: int
+    problems: tuple[str, ...]
+
+
+def content_digest(line: bytes) -> bytes:
+    """The digest of a line without its link."""
+    return blake2b(line, digest_size=DIGEST_BYTES).digest()
+
+
+def split_link(line: bytes) -> tuple[bytes, bytes] | None:
+    """A line without its link and end, and the link; None when it has none."""
+    found = _LINK.search(line[-128:])
+    if found is None:
+        return None
+    begin = max(0, len(line) - 128) + found.start()
+    return line[:begin] + b"}", line[begin:].rstrip()
+
+
+def tombstone(line: bytes, time: float) -> bytes | None:
+    """What takes the place of an erased line, as long as it was (its end of line included); None when it has no link."""
+    parts = split_link(line)
+    if parts is None or _TOMBSTONE.match(parts[0]):
+        return None
+    ends = line[len(line.rstrip(b"\r\n")) :]
+    stone = b'{"time":%.3f,"kind":"erased","content":"%s"' % (time, content_digest(parts[0]).hex().encode())
+    room = len(line) - len(ends) - len(parts[1])
+    if len(stone) > room:
+        return None
+    return stone.ljust(room) + parts[1] + ends
+
+
+def check_chain(lines: Iterable[bytes]) -> ChainCheck:
+    """Check lines in the order in which they were written, the oldest first.
+
+    A chain may begin anywhere, as what is older has been deleted in time; from there on no line may be missing.
+    """
+    seen: dict[bytes, tuple[int, bytes]] = {}
+    problems: list[str] = []
+    count = erased = unchained = 0
+    for count, line in enumerate(lines, 1):
+        parts = split_link(line)
+        found = _LINK.search(parts[1]) if parts is not None else None
+        if parts is None or found is None:
+            unchained += bool(line.strip())
+            continue
+        writer, number, digest = found[1], int(found[2]), bytes.fromhex(found[3].decode())
+        stone = _TOMBSTONE.match(parts[0])
+        erased += stone is not None
+        content = bytes.fromhex(stone[1].decode()) if stone is not None else content_digest(parts[0])
+        before = seen.get(writer, (0, bytes(DIGEST_BYTES)) if number == 1 else None)
+        fault = ""
+        if before is not None and number != before[0] + 1:
+            fault = f"record {before[0] + 1} of writer {writer.decode()} is missing: {number} follows {before[0]}"
+        elif before is not None and _next(before[1], content) != digest:
+            fault = f"record {number} of writer {writer.decode()} was changed"
+        if fault and len(problems) < MAX_PROBLEMS:
+            problems.append(f"line {count}: {fault}")
+        if writer in seen or len(seen) < MAX_WRITERS:
+            seen[writer] = number, digest
+    return ChainCheck(count, erased, unchained, len(seen), tuple(problems))
+
+
+def _next(digest: bytes, content: bytes) -> bytes:
+    return blake2b(digest + content, digest_size=DIGEST_BYTES).digest()

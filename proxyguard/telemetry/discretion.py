@@ -1,0 +1,161 @@
+"""Applies the privacy settings: what of a request may be written or shown, and whom a pseudonym means.
+
+One per process; called from its event loop only. Remembers the clients it has named, the last MAX_NAMED of them, so that an
+operator can act on a pseudonym without ever seeing the address. Knows nothing of records or where they go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.core.address import DEFAULT_PREFIXES, Address, Network, Prefixes
+from proxyguard.core.path_family import path_family
+from proxyguard.core.privacy import ClientNaming, PathDetail, Privacy, TextDetail
+from proxyguard.core.pseudonym import Pseudonyms
+from proxyguard.telemetry.redaction import ADDRESS, PERSON, Redactor
+
+MAX_NAMED: Final = 20_000
+"""Clients whose pseudonyms are remembered: about 4 MiB."""
+
+MAX_TEXTS: Final = 1024
+"""Redacted texts that are kept at hand: user agents and hosts come again and again. At most 2 MiB."""
+
+MAX_TEXT: Final = 1024
+"""Bytes of host and path that a record keeps."""
+
+MAX_USER_AGENT: Final = 256
+"""Bytes of the user agent that a record keeps: those of browsers have about 120."""
+
+
+INTERNAL: Final = tuple(
+    Network.parse(text)
+    for text in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+"""Addresses that belong to hosts of the operator when they stand in Host (RFC 1918, 4193, 3927, loopback)."""
+
+
+class Discretion:
+    """`privacy` as the operator chose it; `secret` is the instance's, used unless the settings have a key for pseudonyms."""
+
+    def __init__(self, privacy: Privacy, secret: bytes, prefixes: Prefixes = DEFAULT_PREFIXES) -> None:
+        chosen = privacy.in_force()
+        self.pseudonyms = Pseudonyms(secret_of(privacy, secret))
+        self.names_clients = chosen.clients is ClientNaming.PSEUDONYM
+        self._redactor = Redactor(chosen.people, chosen.patterns)
+        self._paths = chosen.paths
+        self._redacts = chosen.texts is TextDetail.REDACTED
+        self._prefixes = prefixes
+        v4, v6 = chosen.network_v4 or 0, chosen.network_v6 or 0
+        self._shown = Prefixes(prefixes.client_v4, prefixes.client_v6, min(v4, prefixes.network_v4), min(v6, prefixes.network_v6))
+        if not self.names_clients:
+            self._shown = prefixes
+        self._named: dict[str, str] = {}
+        """Pseudonyms of client keys, the least recently used first."""
+        self._meant: dict[str, str] = {}
+        self._agents: dict[bytes, str] = {}
+        self._hosts: dict[bytes, str] = {}
+
+    def client(self, address: Address, wall: float) -> str:
+        """What a client is called at a time (Unix seconds): its address, or a pseudonym."""
+        return self.name(address.client_key(self._prefixes), wall) if self.names_clients else address.text
+
+    def name(self, client_key: str, wall: float) -> str:
+        """The pseudonym of a client key, which `find` then knows."""
+        name = self.pseudonyms.name(client_key, wall)
+        meant = self._meant
+        if name not in meant:
+            if len(meant) >= MAX_NAMED:
+                del meant[next(iter(meant))]
+            meant[name] = client_key
+        return name
+
+    def find(self, name: str) -> str | None:
+        """The key of the client that a pseudonym of this process means; None when it has named nobody so, or too many since."""
+        return self._meant.get(name)
+
+    def forget(self, client_key: str) -> int:
+        """Forget the pseudonyms of a client; how many there were."""
+        names = [name for name, key in self._meant.items() if key == client_key]
+        for name in names:
+            del self._meant[name]
+        return len(names)
+
+    def port(self, address: Address) -> int | None:
+        """With the time it tells people behind one address apart, so it goes where the address goes."""
+        return None if self.names_clients else address.port
+
+    def network(self, address: Address) -> str:
+        """The network that is written beside a pseudonym, such as `192.0.2.0/24`; empty: none."""
+        shown = self._shown
+        return address.network_key(shown) if (shown.network_v4 if address.is_v4 else shown.network_v6) else ""
+
+    def network_name(self, address: Address) -> str:
+        """What a network is called where there has to be a name: as `network`, or a mark."""
+        return self.network(address) or "(any)"
+
+    def path(self, path: bytes) -> str:
+        """A decoded path without its query."""
+        if self._paths is PathDetail.FAMILY:
+            return self.family(path_family(path))
+        text = decoded(path[:MAX_TEXT])
+        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)
+
+    def family(self, family: str) -> str:
+        """The family of several paths."""
+        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")
+
+    def agent(self, value: bytes) -> str:
+        """A User-Agent header."""
+        cut = value[:MAX_USER_AGENT]
+        if not self._redacts:
+            return decoded(cut)
+        agents = self._agents
+        text = agents.get(cut)
+        if text is None:
+            if len(agents) >= MAX_TEXTS:
+                agents.clear()
+            text = agents[cut] = self._redactor.agent(decoded(cut))
+        return text
+
+    def host(self, value: bytes) -> str:
+        """The name of a host. Internal addresses are the operator's own."""
+        cut = value[:MAX_TEXT]
+        if not self._redacts:
+            return decoded(cut)
+        hosts = self._hosts
+        text = hosts.get(cut)
+        if text is None:
+            if len(hosts) >= MAX_TEXTS:
+                hosts.clear()
+            text = hosts[cut] = self._host(decoded(cut))
+        return text
+
+    def text(self, value: str) -> str:
+        """Any other text that a client may have a part in."""
+        return self._redactor.text(value) if self._redacts else value
+
+    def _host(self, text: str) -> str:
+        try:
+            address = Address.parse(text.strip("[]"))
+        except ValueError:
+            return self._redactor.text(text)
+        return text if any(address.number in network for network in INTERNAL) else ADDRESS
+
+
+def secret_of(privacy: Privacy, secret: bytes) -> bytes:
+    """The secret of pseudonyms: the one that the operator keeps for them, or the instance's."""
+    return privacy.key.encode() if privacy.key else secret
+
+
+def decoded(value: bytes) -> str:
+    """Bytes that a client chose as text, undecodable ones escaped."""
+    return value.decode("utf-8", "backslashreplace")
