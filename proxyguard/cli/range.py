@@ -19,6 +19,8 @@ from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.problems import nearest
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import Policy
+from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
+from proxyguard.tools.range.held_out import is_held_out
 from proxyguard.tools.range.presets import AS_WRITTEN, PRESETS
 from proxyguard.tools.range.run import Begun, lengthened, only, run_scenario
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
@@ -52,6 +54,7 @@ GATED_WORD: Final = "gated"
     help="The rules as they are written, or with everything that is in shadow acting.",
 )  # fmt: skip
 @click.option("--against", metavar="DIR", type=click.Path(path_type=Path), help="Run the rules of this folder too, and compare.")
+@click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
 @click.option(
     "--json",
@@ -65,7 +68,7 @@ GATED_WORD: Final = "gated"
 )
 def range_(
     directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], seed: int, days: float, preset: str,
-    against: Path | None, *, gate: bool, json_file: Path | None, html_file: Path | None,
+    against: Path | None, *, for_tuning: bool, gate: bool, json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
 
@@ -82,6 +85,8 @@ def range_(
       proxyguard range --scenario july --rules rules.new --against rules
       proxyguard range --cohort office --seed 7 --json figures.json
     """
+    if for_tuning:
+        _refuse_held_out(names, seed)
     chosen = [_cut(scenario, cohorts, days) for scenario in _chosen(names)]
     policy = _prepared(directory, preset)
     other = _prepared(against, preset) if against is not None else None
@@ -117,6 +122,13 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
             hint = f" Did you mean '{near}'?" if near else f" There are: {', '.join(SCENARIOS)}."
             raise click.BadParameter(f"there is no scenario {name!r}.{hint}", param_hint="--scenario")
     return [SCENARIOS[name] for name in dict.fromkeys(names)]
+
+
+def _refuse_held_out(names: Sequence[str], seed: int) -> None:
+    if is_held_out(seed):
+        raise click.BadParameter(f"{seed} is kept out of tuning, as every even seed is", param_hint="--seed")
+    if {HELD_OUT, ALL} & set(names):
+        raise click.BadParameter(f"{HELD_OUT} is kept out of tuning", param_hint="--scenario")
 
 
 def _cut(scenario: Scenario, cohorts: Sequence[str], days: float) -> Scenario:

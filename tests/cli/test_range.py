@@ -54,6 +54,9 @@ def test_it_writes_figures_and_a_page_that_loads_nothing(tmp_path: Path) -> None
         (("--days", "nan"), "nan days: more than 0, at most 31"),
         (("--cohort", "robots"), "calm-day has no cohort 'robots'; it has "),
         (("--preset", "soft"), "'soft' is not one of"),
+        (("--for-tuning", "--seed", "2"), "2 is kept out of tuning, as every even seed is"),
+        (("--for-tuning", "--scenario", "held-out"), "held-out is kept out of tuning"),
+        (("--for-tuning", "--scenario", "all"), "held-out is kept out of tuning"),
         (("--seed", "-1"), "-1 is not in the range"),
     ],
 )

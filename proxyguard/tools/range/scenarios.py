@@ -30,6 +30,8 @@ from proxyguard.tools.range.adversaries.swarms import ALL_HEADERS, FOLLOWING, IM
 from proxyguard.tools.range.cohorts.archive_rush import ARCHIVE_RUSH
 from proxyguard.tools.range.cohorts.flash_crowd import FLASH_CROWD
 from proxyguard.tools.range.cohorts.registry import CALM
+from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
+from proxyguard.tools.range.held_out import VARIANTS
 from proxyguard.tools.range.overlays import Overlay
 from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Cohort, Presence
 from proxyguard.tools.range.virtual import OperatorOrder
@@ -176,6 +178,7 @@ _ALL: Final = (
         _faults(),
         Gate(legitimate_refusals=True, finds=tuple(fault.hurts for fault in FAULTS)),
     ),
+    Scenario(HELD_OUT, "adversaries that rules are not tuned on", _hours(*VARIANTS, size=0.1), END),
     Scenario("adaptive", "an attacker who changes one thing whenever it is refused", _hours(ADAPTIVE), END),
 )
 

@@ -77,7 +77,7 @@ def recovery(run: RunScore) -> str:
 def _legitimate(row: CohortScore, tally: CohortTally) -> Sequence[str]:
     return (
         row.name, f"{row.sessions:,}", f"{row.requests:,}", f"{row.refused_requests:,}", f"{row.refused_sessions:,}",
-        percent(row.refused_share_bound), f"{row.delayed_requests:,}", f"{tally.wait_seconds:,.0f} s",
+        percent(row.refused_share_bound) if row.sessions else "-", f"{row.delayed_requests:,}", f"{tally.wait_seconds:,.0f} s",
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from proxyguard.tools.range.cohorts.desktop import DESKTOP
 from proxyguard.tools.range.cohorts.office import OFFICE
 from proxyguard.tools.range.cohorts.registry import CALM
 from proxyguard.tools.range.firewall import OpenGate, Verdict
+from proxyguard.tools.range.held_out import VARIANTS
 from proxyguard.tools.range.networks import owner_of
 from proxyguard.tools.range.run import lengthened, only, perform, run_scenario
 from proxyguard.tools.range.scenarios import SCENARIOS
@@ -24,6 +25,7 @@ from proxyguard.tools.range.score import faults, gate_failures
 from proxyguard.tools.range.site import ITEMS_HEADER
 from proxyguard.tools.range.text_report import text_report
 from proxyguard.tools.range.values import Cohort, CohortKind, Fetch
+from tests.paths import ROOT
 from tests.tools.range.small import HERE, NINE, firewall, scenario
 
 
@@ -79,7 +81,7 @@ def test_the_figures_without_the_firewall_are_those_of_a_run_without_it() -> Non
     assert [row.items_unprotected for row in run.cohorts] == [tally.items for tally in free.tallies]
 
 
-@pytest.mark.parametrize("cohort", [*CALM, *ADVERSARIES], ids=lambda cohort: cohort.name)
+@pytest.mark.parametrize("cohort", [*CALM, *ADVERSARIES, *VARIANTS], ids=lambda cohort: cohort.name)
 def test_every_cohort_makes_requests_that_could_be_real_and_carry_no_label(cohort: Cohort) -> None:
     seen: list[Fetch] = []
 
@@ -140,3 +142,13 @@ def test_the_report_has_a_line_for_each_cohort_and_the_bound_of_what_was_not_see
     [scripts] = [line for line in lines if line.startswith("  naive-scripts ")]
     assert "0 %" in scripts
     assert DEFAULT_RULE not in "".join(faults(run))
+
+
+def test_the_page_of_figures_has_its_marks() -> None:
+    page = (ROOT / "docs" / "accuracy.md").read_text()
+    assert page.count("<!-- tables: written by scripts/accuracy-tables -->\n") == page.count("<!-- end of tables -->\n") == 1
+
+
+def test_the_guide_names_every_scenario() -> None:
+    page = (ROOT / "docs" / "guide" / "range.md").read_text()
+    assert {name for name in SCENARIOS if f"`{name}`" not in page} == set()
