@@ -15,8 +15,10 @@ import click
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.range_guard import GuardFirewall
+from proxyguard.cli.range_wire import front_of, run_on_wire
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.problems import nearest
+from proxyguard.core.units import DURATION_HINT, duration_text, parse_duration
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import Policy
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
@@ -27,6 +29,7 @@ from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenari
 from proxyguard.tools.range.score import RunScore, gate_failures
 from proxyguard.tools.range.text_report import text_report
 from proxyguard.tools.range.virtual import Progress
+from proxyguard.tools.range.wire import MAX_SECONDS
 
 INTERRUPTED: Final = 130
 MAX_SEED: Final = 2**31
@@ -54,6 +57,15 @@ GATED_WORD: Final = "gated"
     help="The rules as they are written, or with everything that is in shadow acting.",
 )  # fmt: skip
 @click.option("--against", metavar="DIR", type=click.Path(path_type=Path), help="Run the rules of this folder too, and compare.")
+@click.option(
+    "--front", metavar="URL", help="Real sockets through this front on loopback, such as http://127.0.0.1:8080; no virtual clock."
+)
+@click.option(
+    "--site-port", type=click.IntRange(1, 65_535), default=8079, show_default=True, help="Where the site behind --front listens."
+)
+@click.option(
+    "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run through --front lasts."
+)
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
 @click.option(
@@ -68,7 +80,8 @@ GATED_WORD: Final = "gated"
 )
 def range_(
     directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], seed: int, days: float, preset: str,
-    against: Path | None, *, for_tuning: bool, gate: bool, json_file: Path | None, html_file: Path | None,
+    against: Path | None, front: str | None, site_port: int, duration: str, *, for_tuning: bool, gate: bool,
+    json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
 
@@ -88,6 +101,9 @@ def range_(
     if for_tuning:
         _refuse_held_out(names, seed)
     chosen = [_cut(scenario, cohorts, days) for scenario in _chosen(names)]
+    if front is not None:
+        _write(_on_wire(chosen, seed, front_of(front), site_port, _seconds(duration)), json_file, html_file)
+        return
     policy = _prepared(directory, preset)
     other = _prepared(against, preset) if against is not None else None
     logging.getLogger("proxyguard.telemetry.one_client").setLevel(logging.ERROR)  # all of loopback is one private network
@@ -122,6 +138,30 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
             hint = f" Did you mean '{near}'?" if near else f" There are: {', '.join(SCENARIOS)}."
             raise click.BadParameter(f"there is no scenario {name!r}.{hint}", param_hint="--scenario")
     return [SCENARIOS[name] for name in dict.fromkeys(names)]
+
+
+def _on_wire(scenarios: Sequence[Scenario], seed: int, front: tuple[str, int], site_port: int, seconds: float) -> list[RunScore]:
+    runs: list[RunScore] = []
+    try:
+        for scenario in scenarios:
+            runs.append(run_on_wire(scenario, seed, front, site_port, seconds))
+            _show(runs[-1], None, None)
+    except KeyboardInterrupt:
+        echo("interrupted: nothing was written", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except OSError as error:
+        fail(f"the site cannot listen on 127.0.0.1:{site_port}: {error.strerror}; choose another --site-port")
+    return runs
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--for") from None
+    if seconds > MAX_SECONDS:
+        raise click.BadParameter(f"{text} is more than {duration_text(MAX_SECONDS)}", param_hint="--for")
+    return seconds
 
 
 def _refuse_held_out(names: Sequence[str], seed: int) -> None:

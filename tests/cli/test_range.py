@@ -57,6 +57,11 @@ def test_it_writes_figures_and_a_page_that_loads_nothing(tmp_path: Path) -> None
         (("--for-tuning", "--seed", "2"), "2 is kept out of tuning, as every even seed is"),
         (("--for-tuning", "--scenario", "held-out"), "held-out is kept out of tuning"),
         (("--for-tuning", "--scenario", "all"), "held-out is kept out of tuning"),
+        (("--front", "http://example.org"), "the range stays on this machine"),
+        (("--front", "http://127.example.org"), "the range stays on this machine"),
+        (("--front", "https://127.0.0.1"), "the range stays on this machine"),
+        (("--front", "http://127.0.0.1:99999"), "Port out of range"),
+        (("--front", "http://127.0.0.1:1", "--for", "2h"), "2h is more than 15m"),
         (("--seed", "-1"), "-1 is not in the range"),
     ],
 )
