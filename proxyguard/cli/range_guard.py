@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.core.address import Address
-from proxyguard.core.decision import Delay, Drop, Reject, Tarpit
+from proxyguard.core.address import DEFAULT_PREFIXES, Address
+from proxyguard.core.decision import Delay, Drop, Prove, Reject, Tarpit
+from proxyguard.core.jar import JarCookie
 from proxyguard.core.request import Request
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.guard.jars import Jars
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
@@ -40,7 +42,8 @@ class GuardFirewall:
         self._now = EPOCH
         self.store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
         self.metrics = Metrics()
-        self._guard = Guard(_compiled(policy), self.store, self.metrics, None, clock=lambda: self._now, wall=float)
+        jars = Jars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
+        self._guard = Guard(_compiled(policy), self.store, self.metrics, None, jars=jars, clock=lambda: self._now, wall=float)
         self._proxy: Address | None = None
         """The address that all requests seem to come from, while an operator has misset the trust in proxies."""
         self._restrict(policy, NEVER_ENDS)
@@ -61,7 +64,12 @@ class GuardFirewall:
             forwarding = ticket.forwarding
             wait = action.seconds if isinstance(action, Delay) else 0.0
             added = forwarding.add if forwarding is not None else ()
-            return Verdict(True, 0, wait, 0.0, decision.rule, added, ticket, bool(ticket.due))  # noqa: FBT003 - a tuple's field
+            return Verdict(True, 0, wait, 0.0, decision.rule, added, ticket, False, bool(ticket.due))  # noqa: FBT003 - a tuple's field
+        if isinstance(action, Prove):
+            given = ticket.forwarding.add if ticket.forwarding is not None else ()
+            return Verdict(
+                forwards=False, status=303, headers=((b"Location", request.target), *given), rule=decision.rule, proves=True
+            )
         if isinstance(action, Tarpit):
             self._guard.settle(ticket, Served(200, 0, 0, None, action.hold_seconds))
             return Verdict(False, 200, action.hold_seconds, 0.0, decision.rule)  # noqa: FBT003 - a tuple's field

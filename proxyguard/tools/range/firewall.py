@@ -31,6 +31,8 @@ class Verdict(NamedTuple):
     headers: Headers = ()
     """Added to the answer, whosever it is."""
     ticket: object = None
+    proves: bool = False
+    """Whether the answer only sends the client round to fetch a cookie: soft harm, and no refusal."""
     settles_late: bool = False
     """Whether something is counted when the exchange ends, so that `settle` must come at that time."""
 

@@ -178,7 +178,9 @@ def count(running: Running, verdict: Verdict, seen: Received, now: float) -> Non
         tally.items_by_time[column] += seen.items
     if verdict.headers:
         tally.touched = True
-    if not verdict.forwards:
+    if verdict.proves:
+        tally.delayed_requests += 1
+    elif not verdict.forwards:
         tally.refused_requests += 1
         tally.refused_by_time[column] += 1
         tally.rules[verdict.rule] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +153,15 @@ def test_the_page_of_figures_has_its_marks() -> None:
 def test_the_guide_names_every_scenario() -> None:
     page = (ROOT / "docs" / "guide" / "range.md").read_text()
     assert {name for name in SCENARIOS if f"`{name}`" not in page} == set()
+
+
+def test_people_follow_a_redirect_that_proves_and_a_script_that_does_not_gets_less(tmp_path: Path) -> None:
+    (tmp_path / "prove.yaml").write_text(
+        "name: p\nrules:\n  - name: fetch-a-jar\n    when: {method: GET, path: {prefix: /profiles/}, jar: none}\n"
+        "    action: prove\n"
+    )
+    people, scripts = run_scenario(scenario(DESKTOP, NAIVE_SCRIPTS, end=NINE + 900), 1, firewall(tmp_path)).cohorts
+    assert people.delayed_requests > 5
+    assert people.refused_requests == 0
+    assert people.items == people.items_unprotected
+    assert scripts.items < scripts.items_unprotected
