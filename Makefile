@@ -36,7 +36,7 @@ NOT_COMPILED := $(addprefix --ignore=tests/,settings tools/importers tools/lint 
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked corpus abuse fuzz fuzz-api fingerprints range e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked corpus abuse fuzz fuzz-api fingerprints range range-gates e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -172,10 +172,11 @@ fuzz-api: setup $(VENV)/.api  ## Fuzz the API of the admin port by its OpenAPI d
 fingerprints: .run/fingerprint-clients  ## Record what real clients and imitators show of themselves (ARGS=curl for some).
 	FINGERPRINT_PYTHON=$(CURDIR)/.run/fingerprint-clients/bin/python $(PYTHON_IN_VENV) -m tests.fingerprints $(ARGS)
 
-# Said plainly instead of "no rule to make target"; what is not there is not in `make help`.
-range:
-	@echo "error: this version has no scraper range (people and scrapers let loose on the rules)" >&2; \
-	echo "hint: \`proxyguard replay\` runs the rules over an access log, \`make abuse\` measures attacks" >&2; exit 1
+range: setup  ## Let people and scrapers loose on the rules, in virtual time (ARGS='--scenario july'; a calm day takes half a minute).
+	$(VENV)/bin/proxyguard range --rules $(RULES) $(ARGS)
+
+range-gates: setup  ## Run the scenarios that must not get worse: a calm day, July, forged identities, errors of operators (a minute).
+	$(VENV)/bin/proxyguard range --rules $(RULES) --scenario gated --gate $(ARGS)
 
 soak: setup $(COMPILED)  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').
 	$(BUILT) -m bench.soak $(ARGS)

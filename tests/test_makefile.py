@@ -20,15 +20,9 @@ def test_help_lists_every_command_and_nothing_else() -> None:
     listed = re.findall(r"^  make ([a-z0-9-]+) ", make("help").stdout, re.MULTILINE)
     assert set(listed) == HELP | {"run"}
     [phony] = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
-    assert set(phony.split()) == HELP | {"range"}
+    assert set(phony.split()) == HELP
 
 
 def test_the_pages_name_commands_that_there_are() -> None:
     named = {name for page in PAGES for name in re.findall(r"(?:`|\$ |step .*)make ([a-z0-9-]+)", page.read_text())}
     assert {"run", "help", "held", "tracked"} <= named <= HELP
-
-
-def test_the_scraper_range_says_plainly_that_it_is_not_there() -> None:
-    tried = make("range")
-    assert tried.returncode == 2
-    assert tried.stderr.startswith("error: this version has no scraper range")

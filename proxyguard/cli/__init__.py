@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "check": Lazy("proxyguard.cli.check:check", "Read every rule file, report all problems, run the tests."),
     "explain": Lazy("proxyguard.cli.explain:explain", "Show what the rules decide about one request."),
     "import": Lazy("proxyguard.cli.importing:import_rules", "Make a rule file from robots.txt, an nginx map and the like."),
+    "range": Lazy("proxyguard.cli.range:range_", "Let people and scrapers loose on the rules: who is hurt, and what leaks."),
     "replay": Lazy("proxyguard.cli.replay:replay", "Run the rules over access logs."),
     "test": Lazy("proxyguard.cli.testing:test", "Run the tests in rule files."),
     "schema": Lazy("proxyguard.cli.schema:schema", "Write the JSON Schema of rule files."),

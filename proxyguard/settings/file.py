@@ -21,8 +21,8 @@ from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_po
 from proxyguard.core.yaml.values import not_what
 from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.settings.given import GivenSetting, SettingsAsGiven
-from proxyguard.settings.groups import GROUPS
-from proxyguard.settings.table import BY_PATH, BY_VARIABLE, OTHER_VARIABLES, PREFIX, SHORT, Setting
+from proxyguard.settings.groups import GROUPS, OTHER_VARIABLES
+from proxyguard.settings.table import BY_PATH, BY_VARIABLE, PREFIX, SHORT, Setting
 
 DEFAULT_FILE: Final = Path("proxyguard.yaml")
 

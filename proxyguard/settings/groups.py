@@ -1,4 +1,4 @@
-"""The groups of settings, by the path that their settings begin with, and what each is about."""
+"""What stands around the table of settings: its groups, each with what it is about, and variables that are no settings."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ GROUPS: Final = {
     "restrictions": "Restrictions started and ended by command.",
 }
 """What settings stand below, and what they have in common."""
+
+OTHER_VARIABLES: Final = {
+    "PROXYGUARD_CONFIG": "The settings file, when none is named on the command line.",
+    "PROXYGUARD_LOOP": "`asyncio` runs without uvloop, to tell whose fault something is.",
+}
+"""Variables that are not settings."""

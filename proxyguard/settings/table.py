@@ -394,9 +394,3 @@ BY_VARIABLE: Final = {
     **{setting.variable: setting for setting in SETTINGS if setting.from_environment},
     **{PREFIX + group.upper(): BY_PATH[path] for group, path in SHORT.items()},
 }
-
-OTHER_VARIABLES: Final = {
-    "PROXYGUARD_CONFIG": "The settings file, when none is named on the command line.",
-    "PROXYGUARD_LOOP": "`asyncio` runs without uvloop, to tell whose fault something is.",
-}
-"""Variables that are not settings."""

@@ -26,7 +26,8 @@ from proxyguard.core.settings import (
     UpstreamTls,
 )  # fmt: skip
 from proxyguard.settings.file import read_settings
-from proxyguard.settings.table import BY_PATH, OTHER_VARIABLES, SETTINGS
+from proxyguard.settings.groups import OTHER_VARIABLES
+from proxyguard.settings.table import BY_PATH, SETTINGS
 
 
 @pytest.fixture(autouse=True)

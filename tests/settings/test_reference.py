@@ -7,8 +7,9 @@ import pytest
 
 from proxyguard.core.settings import Settings
 from proxyguard.settings.file import read_settings
+from proxyguard.settings.groups import OTHER_VARIABLES
 from proxyguard.settings.kinds import CERTIFICATE, SITE, UPSTREAM_TLS
-from proxyguard.settings.table import OTHER_VARIABLES, SETTINGS, Setting
+from proxyguard.settings.table import SETTINGS, Setting
 from tests.paths import DOCS
 
 REFERENCE = (DOCS / "reference/settings.md").read_text()

@@ -1,0 +1,113 @@
+"""The real guard as the range's firewall: policy, memory store and restrictions on a clock that the range sets.
+
+Stands here because the guard is above the tools: the range knows a firewall by `tools/range/firewall` only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.core.address import DEFAULT_PREFIXES, Address
+from proxyguard.core.decision import Delay, Drop, Prove, Reject, Tarpit
+from proxyguard.core.jar import JarCookie
+from proxyguard.core.request import Request
+from proxyguard.guard.guard import Guard
+from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.guard.jars import Jars
+from proxyguard.http.responses import refusal_status
+from proxyguard.limits.stores.memory import MemoryStore
+from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.model import Policy
+from proxyguard.policy.sites import HostTable, Policies
+from proxyguard.restrictions.active import ActiveRestriction
+from proxyguard.telemetry.metrics import Metrics
+from proxyguard.tools.range.firewall import EPOCH, SiteOutcome, Verdict
+from proxyguard.tools.range.overlays import Overlay, with_overlay
+
+SECRET: Final = b"proxyguard range"
+"""Keys the hashes in the keys of a store that lives as long as one run: the same each time, so that runs are the same."""
+
+STORE_KEYS: Final = 1_000_000
+STORE_BANS: Final = 100_000
+
+PROXY: Final = Address.parse("127.0.0.2")
+NEVER_ENDS: Final = 10 * 365 * 86_400.0
+
+
+class GuardFirewall:
+    """Implements `firewall.Firewall` with a policy. Raises PolicyError when it cannot be compiled."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._now = EPOCH
+        self.store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
+        self.metrics = Metrics()
+        jars = Jars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
+        self._guard = Guard(_compiled(policy), self.store, self.metrics, None, jars=jars, clock=lambda: self._now, wall=float)
+        self._proxy: Address | None = None
+        """The address that all requests seem to come from, while an operator has misset the trust in proxies."""
+        self._restrict(policy, NEVER_ENDS)
+
+    def check(self, request: Request, now: float) -> Verdict:
+        """As `firewall.Firewall.check`. Raises RuntimeError when the guard failed: a figure made of faults is worth nothing."""
+        self._now = EPOCH + now
+        if self._proxy is not None:
+            request.client = self._proxy
+        ticket = self._guard.check(request)
+        if not isinstance(ticket, Ticket) or self.metrics.internal_errors:
+            raise RuntimeError(f"the guard failed: {dict(self.metrics.internal_errors)}")
+        decision = ticket.decision
+        action = decision.action
+        quota = decision.quota
+        retry = quota.retry_after_seconds if quota is not None else 0.0
+        if decision.forwards:
+            forwarding = ticket.forwarding
+            wait = action.seconds if isinstance(action, Delay) else 0.0
+            added = forwarding.add if forwarding is not None else ()
+            return Verdict(True, 0, wait, 0.0, decision.rule, added, ticket, False, bool(ticket.due))  # noqa: FBT003 - a tuple's field
+        if isinstance(action, Prove):
+            given = ticket.forwarding.add if ticket.forwarding is not None else ()
+            return Verdict(
+                forwards=False, status=303, headers=((b"Location", request.target), *given), rule=decision.rule, proves=True
+            )
+        if isinstance(action, Tarpit):
+            self._guard.settle(ticket, Served(200, 0, 0, None, action.hold_seconds))
+            return Verdict(False, 200, action.hold_seconds, 0.0, decision.rule)  # noqa: FBT003 - a tuple's field
+        if isinstance(action, Drop):
+            return Verdict(False, 0, 0.0, 0.0, decision.rule)  # noqa: FBT003 - a tuple's field
+        if isinstance(action, Reject) and action.retry_after_seconds is not None:
+            retry = action.retry_after_seconds
+        return Verdict(False, refusal_status(decision), 0.0, retry, decision.rule)  # noqa: FBT003 - a tuple's field
+
+    def settle(self, verdict: Verdict, outcome: SiteOutcome, now: float) -> None:
+        """As `firewall.Firewall.settle`."""
+        ticket = verdict.ticket
+        if not isinstance(ticket, Ticket):
+            return
+        self._now = EPOCH + now
+        forwarding = ticket.forwarding
+        if outcome.account_class and forwarding is not None and forwarding.on_hidden_value is not None:
+            forwarding.on_hidden_value(outcome.account_class)
+        self._guard.settle(
+            ticket, Served(outcome.status, outcome.length, 0, outcome.seconds, outcome.seconds, "", outcome.seconds)
+        )
+
+    def order(self, overlay: Overlay | None, ends: float) -> None:
+        """As `firewall.Firewall.order`: the rules are swapped, and counters go on, as when an operator saves a file."""
+        policy = self._policy if overlay is None else with_overlay(self._policy, overlay)
+        self._proxy = PROXY if overlay is not None and overlay.one_address else None
+        self._guard.swap(_compiled(policy))
+        self._restrict(policy, ends)
+
+    def _restrict(self, policy: Policy, ends: float) -> None:
+        """Have on all restrictions that wait neither for an alarm nor for a command."""
+        self._guard.restrictions.switch({
+            each.name: ActiveRestriction(EPOCH + ends)
+            for rule_set in policy.rule_sets for each in rule_set.restrictions
+            if not each.standby and each.alarm is None
+        })  # fmt: skip
+
+
+def _compiled(policy: Policy) -> Policies:
+    compiled = compile_policy(policy, secret=SECRET)
+    return Policies(policy.digest, HostTable([]), compiled)

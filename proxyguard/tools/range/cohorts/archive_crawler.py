@@ -1,0 +1,37 @@
+"""A polite archive: reads robots.txt, a page every ten seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Final
+
+from proxyguard.tools.range.browsers import program
+from proxyguard.tools.range.draw import EVEN, arrivals
+from proxyguard.tools.range.networks import hosting_line
+from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.visitor import Visitor
+
+SESSIONS: Final = 24
+PAGES: Final = 60
+AGENT: Final = b"Mozilla/5.0 (compatible; archive.org_bot +http://archive.org/details/archive.org_bot)"
+
+
+def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
+    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, EVEN)):
+        yield Arrival(at, _session(draw.stream(index)))
+
+
+def _session(random: Random) -> Session:
+    software = program(AGENT, "java", (b"User-Agent", AGENT), (b"Connection", b"close"), (b"Accept", b"text/html,*/*;q=0.9"))
+    visitor = Visitor(hosting_line(random.randrange(8), "java", 9), software, keeps_cookies=False)
+    yield from visitor.get(0.0, b"/robots.txt")
+    for _ in range(PAGES):
+        yield from visitor.get(10.0 + random.random(), b"/posts/%d" % random.randrange(1, 50_001), conditional=True)
+
+
+ARCHIVE_CRAWLER: Final = Cohort(
+    name="archive-crawler", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    about="An archive that obeys robots.txt: a page every ten seconds",
+    source="Crawl-delay of the range's robots.txt",
+)  # fmt: skip

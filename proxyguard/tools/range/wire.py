@@ -1,0 +1,152 @@
+"""Runs the same sessions on real sockets through a front, each from its own address of loopback, bounded in number and time.
+
+Whoever answered is told by the header that the site adds: an answer without it is the front's own, whatever front it is. Time is
+real, so that a run takes the part of a scenario that fits into `seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from proxyguard.core.request import Headers
+from proxyguard.tools.range.firewall import Verdict
+from proxyguard.tools.range.site import ITEMS_HEADER
+from proxyguard.tools.range.tally import CohortTally
+from proxyguard.tools.range.values import Arrival, Cohort, Fetch, Received, Session
+from proxyguard.tools.range.virtual import Running, count
+
+MAX_SECONDS: Final = 900.0
+MAX_SESSIONS: Final = 1_000
+"""Sessions at a time; further arrivals wait."""
+
+MAX_CONNECTIONS: Final = 256
+MAX_HEAD: Final = 64 * 1024
+MAX_ANSWER: Final = 4 * 1024 * 1024
+
+ITEMS: Final = ITEMS_HEADER.lower().encode()
+CHUNKED: Final = b"chunked"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+FRONT: Final = "front"
+"""What stands for the rule in the figures: a front does not say which of its rules refused."""
+
+
+class WireRun:
+    """One run through the front at a host and port of loopback. `seconds` from the first cohort's begin on."""
+
+    def __init__(
+        self, cohorts: Sequence[tuple[Cohort, Iterator[Arrival]]], host: str, port: int, begin: float, seconds: float
+    ) -> None:  # fmt: skip
+        self.tallies = [CohortTally(cohort, seconds) for cohort, _ in cohorts]
+        self.failed = 0
+        """Requests whose connection could not be made or broke: they are no decision."""
+        self._arrivals = [arrivals for _, arrivals in cohorts]
+        self._host, self._port = host, port
+        self._begin = begin
+        self._seconds = min(seconds, MAX_SECONDS)
+        self._sessions = asyncio.Semaphore(MAX_SESSIONS)
+        self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._start = 0.0
+
+    async def run(self) -> None:
+        """Run until the time is over; sessions that are under way then are left where they are."""
+        self._start = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._seconds), asyncio.TaskGroup() as group:
+                for arrivals, tally in zip(self._arrivals, self.tallies, strict=True):
+                    group.create_task(self._cohort(group, arrivals, tally))
+        except TimeoutError:
+            return
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() - self._start
+
+    async def _cohort(self, group: asyncio.TaskGroup, arrivals: Iterator[Arrival], tally: CohortTally) -> None:
+        for arrival in arrivals:
+            await asyncio.sleep(arrival.at - self._begin - self._now())
+            await self._sessions.acquire()
+            group.create_task(self._session(arrival.session, tally))
+
+    async def _session(self, session: Session, tally: CohortTally) -> None:
+        try:
+            fetch = next(session, None)
+            if fetch is None:
+                return
+            tally.sessions += 1
+            running = Running(session, tally)
+            while True:
+                await asyncio.sleep(fetch.wait_seconds)
+                sent = self._now()
+                async with self._connections:
+                    verdict, seen, length = await self._exchange(fetch)
+                count(running, verdict, seen, sent)
+                tally.pay(fetch.source, length, fetch.dollars)
+                fetch = session.send(seen._replace(at=self._begin + self._now()))
+        except StopIteration:
+            return
+        finally:
+            self._sessions.release()
+
+    async def _exchange(self, fetch: Fetch) -> tuple[Verdict, Received, int]:
+        """One request on a connection of its own, from the address of its client."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            async with asyncio.timeout(fetch.patience_seconds):
+                reader, writer = await asyncio.open_connection(
+                    self._host, self._port, limit=MAX_HEAD, local_addr=(fetch.source.address.text, 0)
+                )
+                writer.write(request_bytes(fetch))
+                await writer.drain()
+                return await _read(reader)
+        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            refused = Verdict(forwards=False, rule=FRONT)
+            if not isinstance(error, TimeoutError) and writer is None:
+                self.failed += 1
+            return refused, Received(0), 0
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def request_bytes(fetch: Fetch) -> bytes:
+    """The request as it goes over the socket: its fields in their order."""
+    lines = [b"%s %s HTTP/1.1" % (fetch.method, fetch.target), *(b"%s: %s" % field for field in fetch.headers), b"", fetch.body]
+    return b"\r\n".join(lines)
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[Verdict, Received, int]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head[:-4].split(b"\r\n")
+    status = int(first.split(b" ", 2)[1])
+    fields: Headers = tuple((name, value.strip()) for name, _, value in (line.partition(b":") for line in lines))
+    by_name = {name.lower(): value for name, value in fields}
+    length = await _drain(reader, status, by_name)
+    items = by_name.get(ITEMS)
+    kept = tuple(field for field in fields if field[0].lower() != ITEMS)
+    if items is not None:
+        return Verdict(), Received(status, kept, int(items)), length
+    retry = by_name.get(b"retry-after", b"0")
+    seen = Received(status, kept, 0, float(retry) if retry.isdigit() else 0.0)
+    return Verdict(forwards=False, status=status, rule=FRONT), seen, length
+
+
+async def _drain(reader: asyncio.StreamReader, status: int, by_name: dict[bytes, bytes]) -> int:
+    """Read the body to its end, however long a tarpit takes."""
+    if status in {204, 304}:
+        return 0
+    stated = by_name.get(b"content-length")
+    if stated is not None:
+        length = min(int(stated), MAX_ANSWER)
+        await reader.readexactly(length)
+        return length
+    chunked = by_name.get(b"transfer-encoding", b"").lower() == CHUNKED
+    length, tail = 0, b""
+    while length < MAX_ANSWER:
+        data = await reader.read(MAX_HEAD)
+        length += len(data)
+        tail = (tail + data)[-len(LAST_CHUNK) :]
+        if not data or (chunked and tail == LAST_CHUNK):
+            break
+    return length
