@@ -47,6 +47,7 @@ from proxyguard.limits.stores.store import BanRecord, Outcome
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.compile.numbers import numbers_of
 from proxyguard.policy.compile.signatures import is_signed
+from proxyguard.policy.fields.bot import BOT
 from proxyguard.policy.fields.origin import ROWS
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import (
@@ -103,6 +104,7 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         FieldKind.TAG: lambda: tuple(tag.encode() for tag in sorted(tags)),
         FieldKind.SCORE: lambda: (),
         FieldKind.CLASS: lambda: (class_of(tags).encode(),),
+        "bot": lambda: BOT.values(request),
         "jar": lambda: request.jar.states,
         "item": lambda: () if request.item is None else (request.item.family,),
         "heat": lambda: () if request.item is None else (request.item.heat,),

@@ -154,11 +154,15 @@ def corpus(count: int = COUNT, seed: int = SEED) -> list[Recorded]:
     return made
 
 
+TOLD: Final = ("client", "method", "scheme", "host", "path", "http_version", "headers")
+"""What a recorded request tells of itself."""
+
+
 def batch_lines(recorded: Iterable[Recorded]) -> Iterator[str]:
     """Each request as a line for `explain --batch`."""
     for each in recorded:
         fields = each.sketch._asdict() | {"headers": [list(pair) for pair in each.sketch.headers]}
-        yield json.dumps({name: value for name, value in fields.items() if value != ""}) + "\n"
+        yield json.dumps({name: value for name, value in fields.items() if value != "" and name in TOLD}) + "\n"
 
 
 def main() -> None:

@@ -20,7 +20,12 @@ from proxyguard.guard.origin.updating import TABLES, NotInstalled, UpdateSources
 
 @click.group()
 def lists() -> None:
-    """Show and update the address lists that identities are proven with."""
+    """Show and update the address lists that identities are proven with.
+
+    \b
+    Example:
+      proxyguard lists show
+    """
 
 
 @lists.command("show")

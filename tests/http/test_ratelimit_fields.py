@@ -71,7 +71,7 @@ def test_a_limit_says_its_unit(amount: int, unit: str, words: str, field: bytes)
 
 
 def test_every_kind_of_count_has_its_unit() -> None:
-    announced = set(CountKind) - {CountKind.CONCURRENT}  # the parser refuses to announce it: it has no window
+    announced = set(CountKind) - {CountKind.CONCURRENT, CountKind.REFUSALS}  # the parser refuses to announce them
     assert set(UNITS) == announced
     assert {*NOUNS, "bytes"} == announced
 

@@ -29,4 +29,6 @@ def test_a_response_costs_what_the_limit_counts(count: Count, response: tuple[in
 
 
 def test_requests_and_distinct_values_are_known_before_the_response() -> None:
-    assert [kind for kind in CountKind if not Count(kind).after_response] == [CountKind.REQUESTS, CountKind.DISTINCT]
+    assert [kind for kind in CountKind if not Count(kind).after_response] == [
+        CountKind.REQUESTS, CountKind.DISTINCT, CountKind.REFUSALS
+    ]  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
 from proxyguard.core.origin_settings import Nameserver
+from proxyguard.core.preset import RulesPreset
 from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.problems import format_report
 from proxyguard.core.reading import PRESETS, SiteReading
@@ -78,6 +79,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "trust.proxies": ("[10.0.0.0/8, '2001:db8::1']", (Network.parse("10.0.0.0/8"), Network.parse("2001:db8::1"))),
     "trust.header": ("CF-Connecting-IP", "cf-connecting-ip"),
     "trust.keep": ("[Remote-User, x-ssl-client-cert]", ("remote-user", "x-ssl-client-cert")),
+    "trust.ja4": ("x-ja4", "x-ja4"),
+    "preset": ("strict", RulesPreset.STRICT),
     "trust.proxy_protocol": ("true", True),
     "bounds.head_timeout": ("500ms", 0.5),
     "bounds.idle_timeout": ("2m", 120.0),

@@ -34,7 +34,7 @@ KEPT_SECONDS: Final = 86_400.0
 type Keys = Mapping[str, Ed25519PublicKey]
 """By their thumbprint (RFC 7638), which is their `keyid`."""
 
-type Fetch = Callable[[str], bytes]
+type FetchText = Callable[[str], bytes]
 
 
 def parse_directory(text: bytes) -> Keys:
@@ -82,7 +82,7 @@ class KeyDirectories:
     """The directories of the allowed hosts. Called from one thread; fetches run in the background."""
 
     def __init__(
-        self, background: Background, hosts: tuple[str, ...], clock: Callable[[], float], fetch: Fetch | None = None
+        self, background: Background, hosts: tuple[str, ...], clock: Callable[[], float], fetch: FetchText | None = None
     ) -> None:
         self._background = background
         self._clock = clock

@@ -18,7 +18,7 @@ from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.request import Request
 from proxyguard.guard.origin.background import Background
 from proxyguard.guard.origin.bots import KnownBot
-from proxyguard.guard.origin.key_directories import Fetch, KeyDirectories
+from proxyguard.guard.origin.key_directories import FetchText, KeyDirectories
 from proxyguard.guard.origin.origin_data import OriginData, load_data, signature_of
 from proxyguard.guard.origin.reverse_dns import ReverseDns
 from proxyguard.guard.origin.signatures import Signatures
@@ -97,7 +97,7 @@ class Origins:
 
     def __init__(
         self, tables: OriginTables, identity: Identity, *, clock: Callable[[], float], wall: Callable[[], float],
-        fetch: Fetch | None = None,
+        fetch: FetchText | None = None,
     ) -> None:  # fmt: skip
         """`clock` is for what is remembered, `wall` (Unix seconds) for days and signatures, `fetch` gets directories of keys."""
         self._tables = tables

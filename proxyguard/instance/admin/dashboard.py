@@ -9,7 +9,7 @@ from tornado.web import RequestHandler
 
 from proxyguard.core.settings import Settings
 from proxyguard.instance.admin.access import Access
-from proxyguard.instance.admin.handlers import Api, Asset, EventStream, OpenApi, Services, Session, ToDashboard
+from proxyguard.instance.admin.handlers import Api, Asset, EventStream, OpenApi, Services, SessionPage, ToDashboard
 from proxyguard.instance.admin.operations import PATHS, ROOT
 from proxyguard.instance.admin.page_files import page_files
 from proxyguard.instance.admin.questions import Questions
@@ -30,7 +30,7 @@ class Dashboard:
                 (rf"/dashboard/{'' if name == 'index.html' else re.escape(name)}", Asset, {"services": services, "file": file})
                 for name, file in page_files().items()
             ),
-            (rf"{ROOT}/session", Session, {"services": services}),
+            (rf"{ROOT}/session", SessionPage, {"services": services}),
             (rf"{ROOT}/openapi\.json", OpenApi, {"services": services}),
             (rf"{ROOT}/events", EventStream, {"services": services}),
             *((ROOT + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path), Api, {"services": services, "path": path}) for path in PATHS),

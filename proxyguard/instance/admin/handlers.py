@@ -174,7 +174,7 @@ class ToDashboard(StrictPage):
         return ("GET", "HEAD")
 
 
-class Session(StrictPage):
+class SessionPage(StrictPage):
     """What the caller may do."""
 
     def get(self) -> None:

@@ -90,6 +90,8 @@ class FieldType:
     description: str
     """What editors show."""
     source: Source
+    example: str = ""
+    """A value for editors, where tests in rule files may state one."""
     matchers: tuple[str, ...] = ANY_TEXT
     """Those it takes besides a plain value; without `in` it takes no plain value either. None at all: its condition has a form of
     its own, which `parse.own_forms` reads."""

@@ -114,6 +114,7 @@ def read_origin(words: Mapping[str, str]) -> Origin | None:
 
 COUNTRY: Final = FieldType(
     kind="country",
+    example="DE",
     description="The country of the client's address, two letters; absent when unknown. Needs `origin.country_file`.",
     source=AnyValues(_country_values),
     matchers=EXACT,
@@ -123,6 +124,7 @@ COUNTRY: Final = FieldType(
 )
 ASN: Final = FieldType(
     kind="asn",
+    example="24940",
     description="The number of the network's autonomous system; absent when unknown. Needs `origin.asn_file`.",
     source=AnyValues(_asn_values),
     matchers=(*EXACT, *NUMBERS),
@@ -132,6 +134,7 @@ ASN: Final = FieldType(
 )
 NETWORK_KIND: Final = FieldType(
     kind="network_kind",
+    example="hosting",
     description="`hosting`, `residential`, `mobile`, `education` or `unknown`.",
     source=SingleValue(_network_kind_value),
     matchers=EXACT,
@@ -141,6 +144,7 @@ NETWORK_KIND: Final = FieldType(
 )
 IDENTITY: Final = FieldType(
     kind="identity",
+    example="googlebot",
     description="Who the client is proven to be, such as googlebot; absent unless `verified` is true.",
     source=AnyValues(_identity_values),
     matchers=EXACT,
@@ -150,6 +154,7 @@ IDENTITY: Final = FieldType(
 )
 CLAIMED_IDENTITY: Final = FieldType(
     kind="claimed_identity",
+    example="googlebot",
     description="Whom the user agent or a signature names, proven or not; absent when it names nobody that can be verified.",
     source=AnyValues(_claim_values),
     matchers=EXACT,
@@ -159,6 +164,7 @@ CLAIMED_IDENTITY: Final = FieldType(
 )
 VERIFIED: Final = FieldType(
     kind="verified",
+    example="true",
     description="`true`: the claimed identity is proven; `false`: the claim failed; `unknown`: no claim, or not known (yet).",
     source=SingleValue(_verified_value),
     matchers=EXACT,

@@ -62,6 +62,8 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", around: Any 
         raise Reported
     rate = found.read("rate", lambda node: read_rate(node, count)) or (0, None)
     window = _check_window(found, count, *rate)
+    if count.kind is CountKind.REFUSALS and found.get("announce", False):
+        found.complain("announce", "refusals are not announced", "announce the limit whose refusals they are")
     burst = found.read("burst", lambda node: read_burst(node, count, window)) or rate[0]
     return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
 

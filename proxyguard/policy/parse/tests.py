@@ -40,9 +40,10 @@ from proxyguard.core.yaml.nodes import Mapping, Node, Scalar, Sequence
 from proxyguard.core.yaml.values import complain, read_choice, read_each, read_mapping, read_scalar, read_text, report_fault
 from proxyguard.limits.sliding_log import MAX_AMOUNT
 from proxyguard.policy.actions.registry import DECISIONS
+from proxyguard.policy.fields.connection import CLIENT_KIND, CONTRADICTION, HTTP2, TLS
+from proxyguard.policy.fields.field_type import FieldType, NamedValues
 from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.origin import read_origin
-from proxyguard.policy.fields.registry import named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
 from proxyguard.policy.parse.own_forms import read_minute, read_share
@@ -171,9 +172,10 @@ def _fact(kind: str) -> Kind:
     return Kind(plain(read), str(kind), TEXT_SCHEMA)
 
 
-def _shown(kind: str) -> Kind:
+def _shown(row: FieldType) -> Kind:
     """What a connection shows, as pairs of a field's name and a text: `{ja4: …}` for a family of fields, else one or a list."""
-    named = named_values(kind)
+    kind = row.kind
+    named = row.source if isinstance(row.source, NamedValues) else None
 
     def read(node: Node, report: Report, subject: str, around: Any) -> list[tuple[str, str]]:
         fact = _fact(kind)
@@ -248,11 +250,12 @@ _LEFT_OUT: Final = noted_name(lambda parsed: parsed.left_out_rules)
 _VALUE: Final = text(MAX_VALUE_CHARACTERS, empty=True)
 
 _CONNECTION: Final = {
-    "tls": Key(_shown("tls"), "What its TLS shows; nothing unless given.", examples=({"version": "1.3"},), attribute=None),
-    "http2": Key(_shown("http2"), "The first frames of its HTTP/2; nothing unless given.", attribute=None),
-    "client_kind": Key(_shown("client_kind"), "What the connection speaks like; not known unless given.", examples=("curl",),
+    "tls": Key(_shown(TLS), "What its TLS shows; nothing unless given.", examples=({"version": "1.3"},), attribute=None),
+    "http2": Key(_shown(HTTP2), "The first frames of its HTTP/2; nothing unless given.",
+        examples=({"fingerprint": "1:65536;2:0|15663105|0|m,a,s,p"},), attribute=None),
+    "client_kind": Key(_shown(CLIENT_KIND), "What the connection speaks like; not known unless given.", examples=("curl",),
         attribute=None),
-    "contradiction": Key(_shown("contradiction"), "What contradicts its user agent, beside what follows from `client_kind`.",
+    "contradiction": Key(_shown(CONTRADICTION), "What contradicts its user agent, beside what follows from `client_kind`.",
         examples=("hello",), attribute=None),
 }  # fmt: skip
 """What tests may say of the connection; see policy.fields.connection."""
@@ -260,7 +263,8 @@ _CONNECTION: Final = {
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
 
 _ORIGIN: Final = {
-    row.kind: Key(_fact(row.kind), f"The field `{row.kind}`; not known unless given.", attribute=None) for row in ORIGIN
+    row.kind: Key(_fact(row.kind), f"The field `{row.kind}`; not known unless given.", examples=(row.example,), attribute=None)
+    for row in ORIGIN
 }
 """What tests may say of where a request comes from and who it is."""
 
