@@ -15,6 +15,7 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Outcome
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.engine import decide, match
+from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import ALWAYS, AllOf, AnyOf, Condition, FieldKind, Not, Policy, Rule, RuleSet
 from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.tools.replay.formats.apache import COMBINED_KNOWLEDGE
@@ -82,10 +83,7 @@ def test_no_rule_holds_for_a_log_that_does_not_hold_for_the_whole_request(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), requests())
 def test_a_log_that_tells_everything_is_judged_as_the_request_itself(policy: Policy, request: Request) -> None:
-    kinds = frozenset(
-        {FieldKind.HOST, FieldKind.SCHEME, FieldKind.QUERY, FieldKind.HTTP_VERSION, FieldKind.ACCOUNT, "jar", "item", "heat"}
-    )
-    known = Knowledge(kinds=kinds, headers=None, cookies=None)
+    known = Knowledge(kinds=frozenset(field_types()), headers=None, cookies=None)
     policy = all_in_shadow(policy)
     cut = judgeable(policy, known)
     assert cut.unjudged == ()
