@@ -9,8 +9,11 @@ from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import Delay, Drop, Prove, Reject, Tarpit
-from proxyguard.core.jar import JarCookie
+from proxyguard.core.item import Items
+from proxyguard.core.jar import Jar, JarCookie
+from proxyguard.core.origin import NOTHING_KNOWN, Origin
 from proxyguard.core.request import Request
+from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
@@ -34,6 +37,18 @@ PROXY: Final = Address.parse("127.0.0.2")
 NEVER_ENDS: Final = 10 * 365 * 86_400.0
 
 
+class RangeJars(Jars):
+    """Jars that leave alone what the range gave a regular visitor."""
+
+    def read(self, request: Request, now: float) -> Jar:
+        return request.jar if request.jar.name else super().read(request, now)
+
+
+def _origin(request: Request) -> Origin:
+    """What the range says of a request's origin."""
+    return request.origin or NOTHING_KNOWN
+
+
 class GuardFirewall:
     """Implements `firewall.Firewall` with a policy. Raises PolicyError when it cannot be compiled."""
 
@@ -42,8 +57,11 @@ class GuardFirewall:
         self._now = EPOCH
         self.store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
         self.metrics = Metrics()
-        jars = Jars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
-        self._guard = Guard(_compiled(policy), self.store, self.metrics, None, jars=jars, clock=lambda: self._now, wall=float)
+        jars = RangeJars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
+        self._guard = Guard(
+            _compiled(policy), self.store, self.metrics, None, jars=jars, disclosure=Disclosure(Items()), find_origin=_origin,
+            clock=lambda: self._now, wall=float,
+        )  # fmt: skip
         self._proxy: Address | None = None
         """The address that all requests seem to come from, while an operator has misset the trust in proxies."""
         self._restrict(policy, NEVER_ENDS)
@@ -63,8 +81,9 @@ class GuardFirewall:
         if decision.forwards:
             forwarding = ticket.forwarding
             wait = action.seconds if isinstance(action, Delay) else 0.0
+            settles = bool(ticket.due) or request.item is not None
             added = forwarding.add if forwarding is not None else ()
-            return Verdict(True, 0, wait, 0.0, decision.rule, added, ticket, False, bool(ticket.due))  # noqa: FBT003 - a tuple's field
+            return Verdict(True, 0, wait, 0.0, decision.rule, added, ticket, False, settles)  # noqa: FBT003 - a tuple's field
         if isinstance(action, Prove):
             given = ticket.forwarding.add if ticket.forwarding is not None else ()
             return Verdict(

@@ -35,8 +35,11 @@ _DAY_SECONDS: Final = 86_400.0
 _CLOCK_SKEW_SECONDS: Final = 120.0
 """How far ahead the clock of the instance may be that issued a jar."""
 
-ASKED_SECONDS: Final = 60.0
-"""How long a client without a jar is taken for one that was sent to fetch it."""
+ASKED_SECONDS: Final = 600.0
+"""How long a client without a jar is remembered as one that was sent to fetch it."""
+
+MOST_ASKED: Final = 3
+"""Pages for which one client is sent meanwhile; then it is taken for one that keeps no cookies, whatever it asks for."""
 
 ASSET_SECONDS: Final = 900.0
 """How long an asset counts that a fresh jar fetched, until the next page writes it into the cookie."""
@@ -78,14 +81,14 @@ class Jars:
         self._wall = wall
         self._keys: dict[int, bytes] = {}
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
-        self._asked: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._asked: OrderedDict[bytes, tuple[float, str, tuple[bytes, ...]]] = OrderedDict()
         self._asked_by_network = Shares()
         self._assets: OrderedDict[str, float] = OrderedDict()
         self.given = 0
         """Cookies written."""
 
     def __len__(self) -> int:
-        """Clients that are remembered for a minute, and jars that are for some."""
+        """Clients that were sent for a jar, and jars that fetched an asset, as far as they are remembered."""
         return len(self._asked) + len(self._assets)
 
     def read(self, request: Request, now: float) -> Jar:
@@ -106,12 +109,14 @@ class Jars:
             if self._asked[first][0] > now and len(self._asked) < MAX_ASKED:
                 break
             self._forget(first)
-        if self._asked_by_network.of(network) >= ASKED_SHARE:
-            return False
-        mark = self._mark(request)
-        if mark not in self._asked:
+        mark = self._client_mark(request)
+        known = self._asked.get(mark)
+        if known is None:
+            if self._asked_by_network.of(network) >= ASKED_SHARE:
+                return False
             self._asked_by_network.add(network)
-        self._asked[mark] = (now + ASKED_SECONDS, network)
+        targets = () if known is None or known[0] <= now else known[2]
+        self._asked[mark] = (now + ASKED_SECONDS, network, (*targets, self._target_mark(request)))
         self._asked.move_to_end(mark)
         return True
 
@@ -186,18 +191,19 @@ class Jars:
             self._keys[week] = key
         return blake2b(signed + host, key=key, digest_size=_MAC_BYTES).digest()
 
-    def _mark(self, request: Request) -> bytes:
-        text = b"\0".join(
-            (request.client.client_key(self._prefixes).encode(), request.host, request.target, request.user_agent or b"")
-        )
+    def _client_mark(self, request: Request) -> bytes:
+        text = b"\0".join((request.client.client_key(self._prefixes).encode(), request.host, request.user_agent or b""))
         return blake2b(text, key=self._secret, digest_size=12).digest()
 
+    def _target_mark(self, request: Request) -> bytes:
+        return blake2b(request.target, key=self._secret, digest_size=6).digest()
+
     def _was_asked(self, request: Request, now: float) -> bool:
-        known = self._asked.get(self._mark(request))
-        if known is not None:
-            return known[0] > now
+        known = self._asked.get(self._client_mark(request))
+        if known is not None and known[0] > now:
+            return len(known[2]) >= MOST_ASKED or self._target_mark(request) in known[2]
         return self._asked_by_network.of(request.client.network_key(self._prefixes)) >= ASKED_SHARE
 
     def _forget(self, mark: bytes) -> None:
-        _, network = self._asked.pop(mark)
+        _, network, _ = self._asked.pop(mark)
         self._asked_by_network.take(network)

@@ -130,13 +130,21 @@ def test_who_was_sent_for_a_jar_and_comes_without_is_asked_once() -> None:
 def test_one_network_fills_only_its_share_and_goes_on_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ASKED_SHARE", 3)
     jars = made()
-    assert [jars.ask(asked(target=b"/%d" % at), 0.0) for at in range(4)] == [True, True, True, False]
-    assert jars.read(asked(target=b"/99"), 0.0).states == (b"none", b"asked")
+    assert [jars.ask(asked(client=f"192.0.2.{at}"), 0.0) for at in range(4)] == [True, True, True, False]
+    assert jars.read(asked(client="192.0.2.99"), 0.0).states == (b"none", b"asked")
     assert jars.ask(asked(client="198.51.100.1"), 0.0)
     later = module.ASKED_SECONDS + 1
-    assert jars.ask(asked(target=b"/5"), later)
-    assert jars.read(asked(target=b"/99"), later).states == (b"none",)
+    assert jars.ask(asked(client="192.0.2.5"), later)
+    assert jars.read(asked(client="192.0.2.99"), later).states == (b"none",)
     assert len(jars) == 1
+
+
+def test_a_client_that_never_keeps_a_cookie_is_sent_for_a_few_pages_only() -> None:
+    jars = made()
+    for at in range(module.MOST_ASKED):
+        assert jars.read(asked(target=b"/%d" % at), 0.0).states == (b"none",)
+        assert jars.ask(asked(target=b"/%d" % at), 0.0)
+    assert jars.read(asked(target=b"/other"), 0.0).states == (b"none", b"asked")
 
 
 def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

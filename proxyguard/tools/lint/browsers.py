@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Address
-from proxyguard.core.decision import ACTION_NAMES, Delay, Score
+from proxyguard.core.decision import ACTION_NAMES, Delay, Prove, Score
 from proxyguard.core.problems import quoted
 from proxyguard.core.request import Headers, Request
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
@@ -99,7 +99,11 @@ def hits_browsers(view: PolicyView) -> Iterator[Finding]:
 
 def _acts(item: RuleView) -> bool:
     action = item.rule.action
-    worse = item.refuses or isinstance(action, Delay) or (isinstance(action, Score) and action.points > 0)
+    worse = (
+        (item.refuses and not isinstance(action, Prove))
+        or isinstance(action, Delay)
+        or (isinstance(action, Score) and action.points > 0)
+    )
     return worse and item.rule.limit is None
 
 

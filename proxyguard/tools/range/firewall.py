@@ -5,9 +5,13 @@ The guard stands far above this room: whoever runs the range hands it in (`cli/r
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final, NamedTuple, Protocol
 
+from proxyguard.core.jar import OLD, Jar
+from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.request import Headers, Request
+from proxyguard.tools.range.networks import AddressOwner, SyntheticNetwork
 from proxyguard.tools.range.overlays import Overlay
 from proxyguard.tools.range.values import HOST, SCHEME, Fetch
 
@@ -16,6 +20,13 @@ EPOCH: Final = 1_780_272_000.0
 
 HTTP_VERSION: Final = b"1.1"
 """Of every request, so that both clocks show the rules the same; see docs/guide/range.md."""
+
+
+_KINDS: Final = {
+    SyntheticNetwork.RESIDENTIAL: NetworkKind.RESIDENTIAL,
+    SyntheticNetwork.MOBILE: NetworkKind.MOBILE,
+    SyntheticNetwork.HOSTING: NetworkKind.HOSTING,
+}
 
 
 class Verdict(NamedTuple):
@@ -75,7 +86,21 @@ class OpenGate:
 def request_of(fetch: Fetch) -> Request:
     """The request as a front would hand it to the guard.
 
-    This is the one place that gives a request what it has beside its text. `fetch.source` knows the owner, country and kind of
-    network of the address and whose TLS the connection speaks.
+    This is the one place that gives a request what it has beside its text: where it comes from, and the jar of an earlier day.
     """
-    return Request(fetch.source.address, fetch.method, SCHEME, HOST, fetch.target, fetch.headers, HTTP_VERSION)
+    source = fetch.source
+    request = Request(source.address, fetch.method, SCHEME, HOST, fetch.target, fetch.headers, HTTP_VERSION)
+    request.origin = origin_of(source.owner)
+    if source.is_regular:
+        request.jar = Jar(f"regular-{source.address.text}", (OLD,))
+    return request
+
+
+@cache
+def origin_of(owner: AddressOwner) -> Origin:
+    """What tables and published lists would say of a synthetic network."""
+    is_bot = owner.kind is SyntheticNetwork.VERIFIED_BOT
+    return Origin(
+        country=owner.country, asn=owner.asn, owner=owner.name, network_kind=_KINDS.get(owner.kind, NetworkKind.UNKNOWN),
+        identity=owner.name if is_bot else None, claim=owner.name if is_bot else None, verified=True if is_bot else None,
+    )  # fmt: skip

@@ -63,6 +63,8 @@ class RangeSource(NamedTuple):
     address: Address
     owner: AddressOwner
     speaks: str = ""
+    is_regular: bool = False
+    """Whether who comes from it has been here on earlier days, and has the cookies to show for it."""
 
 
 @lru_cache(maxsize=65_536)

@@ -8,7 +8,7 @@ from typing import Final
 
 from proxyguard.tools.range.browsers import program
 from proxyguard.tools.range.draw import EVEN, arrivals
-from proxyguard.tools.range.networks import hosting_line
+from proxyguard.tools.range.networks import verified_bot
 from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
@@ -24,7 +24,7 @@ def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
 
 def _session(random: Random) -> Session:
     software = program(AGENT, "java", (b"User-Agent", AGENT), (b"Connection", b"close"), (b"Accept", b"text/html,*/*;q=0.9"))
-    visitor = Visitor(hosting_line(random.randrange(8), "java", 9), software, keeps_cookies=False)
+    visitor = Visitor(verified_bot(7, random.randrange(8), "java"), software, keeps_cookies=False)
     yield from visitor.get(0.0, b"/robots.txt")
     for _ in range(PAGES):
         yield from visitor.get(10.0 + random.random(), b"/posts/%d" % random.randrange(1, 50_001), conditional=True)
