@@ -107,6 +107,7 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         "bot": lambda: BOT.values(request),
         "jar": lambda: request.jar.states,
         "item": lambda: () if request.item is None else (request.item.family,),
+        "form": lambda: () if request.form is None else request.form.states,
         "heat": lambda: () if request.item is None else (request.item.heat,),
         FieldKind.ACCOUNT: lambda: () if request.account is None else (request.account,),
         "claimed_kind": lambda: (claimed_kind(request.user_agent).kind,),

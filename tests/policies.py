@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from proxyguard.core.address import Address, Network
 from proxyguard.core.decision import Action, Allow, Ban, Delay, Drop, Mode, Pass, Reject, Score, Tag, Tarpit
+from proxyguard.core.form import FormVisit, GuardedForm
 from proxyguard.core.item import Item
 from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
 from proxyguard.core.origin import NetworkKind, Origin
@@ -107,6 +108,7 @@ single_fields = st.sampled_from(
         Field("jar"),
         Field("item"),
         Field("heat"),
+        Field("form"),
         *(Field(row.kind) for row in ROWS),
     ]
 )
@@ -206,6 +208,8 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 JARS = [NO_JAR, ASKED_JAR, Jar("j1", (b"a",)), Jar("j2", (b"b",))]
+GUARDED = GuardedForm(name="f", read=(b"/f",), post=(b"/f",))
+FORMS = [None, FormVisit(GUARDED, ()), FormVisit(GUARDED, (b"a",)), FormVisit(GUARDED, (b"b",))]
 ITEMS = [None, Item(b"a", 1, b"b"), Item(b"b", 2, b"a")]
 """With states and names that the atoms have, so that conditions meet them."""
 
@@ -234,6 +238,7 @@ def requests(draw: st.DrawFn) -> Request:
     request.account = draw(st.one_of(st.none(), atoms))
     request.account_key = draw(st.sampled_from([None, "s1", "s2"]))
     request.jar = draw(st.sampled_from(JARS))
+    request.form = draw(st.sampled_from(FORMS))
     request.item = draw(st.sampled_from(ITEMS))
     request.origin = draw(st.sampled_from(ORIGINS))
     return request

@@ -14,6 +14,7 @@ from typing import Final
 
 from proxyguard.core.address import Address
 from proxyguard.core.connection_facts import ConnectionFacts
+from proxyguard.core.form import FormVisit
 from proxyguard.core.item import Item
 from proxyguard.core.jar import NO_JAR, Jar
 from proxyguard.core.origin import Origin
@@ -69,8 +70,8 @@ class Request:
 
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
-        "client", "connection", "facts", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item", "jar",
-        "method", "origin", "reading", "scheme", "target",
+        "client", "connection", "facts", "form", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item",
+        "jar", "method", "origin", "reading", "scheme", "target",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +110,8 @@ class Request:
         """The firewall's own cookie; set by the guard before any rule is evaluated, where rules ask for it."""
         self.item: Item | None = None
         """The item that it asks for; set likewise."""
+        self.form: FormVisit | None = None
+        """The guarded form that it reads or posts; set likewise."""
         self.facts: tuple[object, set[int]] | None = None
         """A cache for facts derived from the client and the header fields alone, after a mark of the module that derived them."""
         self.reading: SiteReading = STRICT

@@ -15,12 +15,14 @@ from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, EndTime, Prove, Tarpit, recorded_only
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, Prove, Tarpit, recorded_only
 from proxyguard.core.privacy import Privacy
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
+from proxyguard.guard.end_times import end_time
 from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
+from proxyguard.guard.forms import Forms, ask_about
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.preparing import Preparing
@@ -30,6 +32,7 @@ from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
+from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match, owed
 from proxyguard.policy.model import ANONYMOUS
@@ -81,6 +84,7 @@ class Guard:
         accounts: AccountCache | None = None,
         jars: Jars | None = None,
         disclosure: Disclosure | None = None,
+        forms: Forms | None = None,
         tally: Tally | None = None,
         talkers: Talkers | None = None,
         ban_hits: BanHits | None = None,
@@ -103,7 +107,7 @@ class Guard:
         self._recorder = None if audit is None else Recorder(audit, discretion, sealed)
         self.configure(failure_mode, audit_passes)
         accounts = accounts or AccountCache(Counting().accounts)
-        self._preparing = Preparing(accounts, jars, disclosure, lambda: self._policies, clock, tracer)
+        self._preparing = Preparing(accounts, jars, disclosure, forms, lambda: self._policies, clock, tracer)
         self._tally = tally
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()
@@ -143,7 +147,28 @@ class Guard:
             now = self._clock()
             policy = self._policies.of(request.host)
             if policy.prepares:
-                self._preparing.prepare(policy, request, now)
+                first = self._preparing.prepare(policy, request, now)
+                if first is not None:
+                    waiting = ask_about(self._store, first, request, now)
+                    if waiting is not None:
+                        return self._check_form_later(waiting, policy, request, now, started)
+        except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
+            return self._failed(request, error, started)
+        return self._decide(policy, request, now, started)
+
+    async def _check_form_later(
+        self, waiting: Awaitable[None], policy: CompiledPolicy, request: Request, now: float, started: float
+    ) -> Ticket:
+        try:
+            await waiting
+        except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
+            return self._failed(request, error, started)
+        ticket = self._decide(policy, request, now, started)
+        return ticket if isinstance(ticket, Ticket) else await ticket
+
+    def _decide(self, policy: CompiledPolicy, request: Request, now: float, started: float) -> Ticket | Awaitable[Ticket]:
+        """Decide about a request that is prepared."""
+        try:
             if policy.asks_origin and self._find_origin is not None:
                 request.origin = self._find_origin(request)
             found = match(policy, request, self._wall(now), self.restrictions.tags)
@@ -311,7 +336,7 @@ class Guard:
         elif decision.forwards and (policy.prepares or decision.quotas or self._tracer is not None):
             forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
         if decision.restriction or decision.quotas:
-            ends = self._end_time(decision, found.now)
+            ends = end_time(decision, self.restrictions, found.now, self._clock())
             if ends is not None:
                 decision = replace(decision, ends=ends)
         class_ = ""
@@ -327,19 +352,6 @@ class Guard:
             self._charge_owed(refusals(found, outcome, decision))
         ticket = _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
-
-    def _end_time(self, decision: Decision, now: float) -> EndTime | None:
-        """When the restriction that decided ends, or the announced limit that decided lets the client on; `now` is the wall's."""
-        if decision.restriction:
-            ends = self.restrictions.ends(decision.restriction)
-            if ends is None:
-                return None
-            wait = max(0.0, ends - self._clock())
-            return EndTime(now + wait, wait)
-        if decision.forwards or decision.quota is None or not decision.quota.name:
-            return None
-        wait = decision.quota.retry_after_seconds
-        return EndTime(now + wait, wait)
 
     def _observe_class(self, found: Match, decision: Decision) -> str:
         """Count a request for its class, and for restrictions, also those to come. Returns the class; empty: none is defined."""

@@ -29,6 +29,8 @@ class Forwarding(NamedTuple):
     """Whether one of them is a Set-Cookie: it is left out of a response that shared caches may keep."""
     trace: TraceContext | None = None
     """Fields of the trace, which the site gets in place of those that the client sent; None: those pass."""
+    is_personal: bool = False
+    """Whether no cache may answer with the final response unasked, whatever the site says: its client needs what is added."""
 
 
 class Ticket(NamedTuple):

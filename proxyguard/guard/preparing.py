@@ -1,4 +1,4 @@
-"""What the guard finds out about a request before rules are asked, and what its answer is to carry: account, cookie jar, item.
+"""What the guard finds out about a request before rules are asked, and what its answer is to carry: account, jar, item, form.
 
 Each is looked for only where the policy has rules about it.
 """
@@ -14,9 +14,11 @@ from proxyguard.core.decision import PASS, Decision, Prove
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
+from proxyguard.guard.forms import Forms
 from proxyguard.guard.interfaces import Forwarding
 from proxyguard.guard.jars import ASSET_TAG, GIVE_TAG, Jars
 from proxyguard.http.ratelimit_fields import quota_fields
+from proxyguard.limits.charge import Charge
 from proxyguard.policy.compile.compile import Account, CompiledPolicy
 from proxyguard.policy.compile.keys import AMBIGUOUS
 from proxyguard.policy.sites import Policies
@@ -28,27 +30,30 @@ _AUTHORIZATION: Final = b"authorization"
 class Preparing:
     """Prepares requests for their rules, and answers for their way back. One per guard."""
 
-    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "disclosure", "jars")
+    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "disclosure", "forms", "jars")
 
     def __init__(
         self,
         accounts: AccountCache,
         jars: Jars | None,
         disclosure: Disclosure | None,
+        forms: Forms | None,
         policies: Callable[[], Policies],
         clock: Callable[[], float],
         tracer: Tracer | None = None,
     ) -> None:
-        """Without `jars` no client has one and none is given; without `disclosure` nothing is an item."""
+        """Without `jars` no client has one and none is given; without `disclosure` nothing is an item, without `forms` no form is
+        guarded."""
         self.accounts = accounts
         self.jars = jars
         self.disclosure = disclosure
+        self.forms = forms
         self._policies = policies
         self._clock = clock
         self._tracer = tracer
 
-    def prepare(self, policy: CompiledPolicy, request: Request, now: float) -> None:
-        """Set what rules of this policy ask for."""
+    def prepare(self, policy: CompiledPolicy, request: Request, now: float) -> Charge | None:
+        """Set what rules of this policy ask for; a charge that the store is to be asked before, with `forms.ask_about`."""
         if request.reading is not policy.reading:
             request.read_as(policy.reading)
         if policy.account is not None:
@@ -57,6 +62,11 @@ class Preparing:
             request.jar = self.jars.read(request, now)
         if policy.items is not None and self.disclosure is not None:
             request.item = self.disclosure.find(policy.items, request, now)
+        if policy.forms is not None and self.forms is not None:
+            found = policy.forms.find(request)
+            if found is not None:
+                return self.forms.look(found[0], request, policy.owner(request), now, is_post=found[1])
+        return None
 
     def proven(self, request: Request, decision: Decision, now: float) -> Decision:
         """The decision to send a client for a jar, or to let it on where its network has been sent too often."""
@@ -65,18 +75,21 @@ class Preparing:
         return replace(decision, action=PASS)
 
     def forwarding(self, policy: CompiledPolicy, request: Request, decision: Decision, now: float) -> Forwarding | None:
-        """What the front does beside: hide and report the account header, add the announced limits and a jar, say the trace."""
+        """What the front does beside: hide and report the account header, add announced limits, a jar, a token, say the trace."""
         fields: Headers = quota_fields(decision.quotas) if decision.quotas else ()
         jar = self._jar(request, decision, now) if policy.gives_jars else ()
         if isinstance(decision.action, Prove):
             return Forwarding(add=jar, sets_cookie=True)
+        has_form = request.form is not None and self.forms is not None
+        if has_form and self.forms is not None:
+            jar = (*jar, *self.forms.cookie(request, now))
         trace = None if self._tracer is None else self._tracer.begin(request)
         account = policy.account
         if account is not None:
             learn = partial(self._learn_account, account, request)
-            return Forwarding(account.header, learn, (*fields, *jar), sets_cookie=bool(jar), trace=trace)
-        if fields or jar or trace is not None:
-            return Forwarding(add=(*fields, *jar), sets_cookie=bool(jar), trace=trace)
+            return Forwarding(account.header, learn, (*fields, *jar), sets_cookie=bool(jar), trace=trace, is_personal=has_form)
+        if fields or jar or has_form or trace is not None:
+            return Forwarding(add=(*fields, *jar), sets_cookie=bool(jar), trace=trace, is_personal=has_form)
         return None
 
     def _jar(self, request: Request, decision: Decision, now: float) -> Headers:

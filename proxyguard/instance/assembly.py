@@ -15,6 +15,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
+from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.origin.origins import Origins
@@ -94,6 +95,7 @@ def assemble(
     prefixes = settings.counting.prefixes
     jars = Jars(settings.jar, secret, prefixes, CLOCK.wall)
     disclosure = Disclosure(settings.items, settings.workers)
+    forms = Forms(secret, prefixes, CLOCK.wall)
     discretion = Discretion(settings.privacy, secret, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
     tally = Tally(secret, prefixes, CLOCK, naming)
@@ -110,7 +112,7 @@ def assemble(
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
-        accounts=accounts, jars=jars, disclosure=disclosure, tally=tally, talkers=talkers, ban_hits=ban_hits,
+        accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, tally=tally, talkers=talkers, ban_hits=ban_hits,
         tracer=tracer, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
@@ -140,6 +142,7 @@ def assemble(
     counts.gauge(
         "jars_remembered", "Clients that were just sent for a jar, and fresh jars that just fetched an asset.", lambda: len(jars)
     )
+    counts.gauge("form_tokens_given", "Tokens given to readers of guarded forms.", lambda: forms.given)
     counts.gauge("items_disclosed", "Items that the site answered with 200.", lambda: disclosure.disclosed)
     counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
     for name, text in GAUGES_OF_FRONT.items():

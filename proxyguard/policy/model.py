@@ -13,10 +13,12 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
+from proxyguard.core.form import GuardedForm
 from proxyguard.core.origin import Origin
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.items import ItemFamily
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
+from proxyguard.policy.sample_response import SampleResponse
 
 
 class Place(NamedTuple):
@@ -226,16 +228,9 @@ class SampleRequest(NamedTuple):
     account: str = ""  # what the upstream said of it
     jar: str = "none"
     heat: str = "cold"
+    form: str = "none"
     connection: tuple[tuple[str, str], ...] = ()  # `tls.ja4`, `client_kind`, …, and what they are
     origin: Origin | None = None
-
-
-class SampleResponse(NamedTuple):
-    """What the site answers to a request of a test, when that is forwarded."""
-
-    status: int = 200
-    bytes_sent: int = 0
-    upstream_seconds: float = 0.0
 
 
 class Expectation(NamedTuple):
@@ -359,6 +354,7 @@ class RuleSet:
     account: AccountSource | None = None
     classes: tuple[ClientClass, ...] = ()
     items: tuple[ItemFamily, ...] = ()
+    forms: tuple[GuardedForm, ...] = ()
     restrictions: tuple[Restriction, ...] = ()
     common: bool = False
 

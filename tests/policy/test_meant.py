@@ -26,6 +26,7 @@ PLACES = {
     "window": RULE % "limit: {rate: 10/minute, window: '%s'}, action: drop",
     "matcher": RULE % "when: {user_agent: {'%s': x}}, action: drop",
     "account": "name: x\naccount: {key: cookie.s, '%s': y}\n",
+    "form": "name: x\nform_guard: {y: {'%s': z}}\n",
     "item": "name: x\nitems: {y: {'%s': z}}\n",
     "class": "name: x\nclasses: [{name: y, '%s': z}]\n",
     "rule": RULE % "when: {path: /}, action: drop, '%s': 1",

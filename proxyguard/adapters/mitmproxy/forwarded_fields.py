@@ -13,6 +13,9 @@ from proxyguard.http.http1.heads import ResponseHead
 
 SET_COOKIE: Final = b"Set-Cookie"
 
+PERSONAL: Final = (b"Cache-Control", b"private, no-cache")
+"""Every reader asks the site; a browser may still go back to the page (`no-store` would keep it from that)."""
+
 _KEPT_FROM_CACHES: Final = re.compile(rb"(?:^|[,\s])(?:private|no-store|no-cache)(?:$|[,;=\s])")
 
 
@@ -25,9 +28,24 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
         if len(kept) < len(headers) and forwarding.on_hidden_value is not None and head.status >= 200:
             forwarding.on_hidden_value(b"".join(value for name, value in headers if name.lower() == hide))
         headers = kept
-    if head.status >= 200 and forwarding.add:
-        headers += forwarding.add if not forwarding.sets_cookie else _private(headers, forwarding.add)
+    if head.status >= 200:
+        headers = with_added(headers, forwarding)
     return head if headers is head.headers else structs.replace(head, headers=headers)
+
+
+def with_added(headers: Headers, forwarding: Forwarding) -> Headers:
+    """The fields of a final response with those that are to be added."""
+    if forwarding.is_personal:
+        headers = (*[field for field in headers if field[0].lower() not in (b"cache-control", b"expires")], _personal(headers))
+    if not forwarding.add:
+        return headers
+    return headers + (forwarding.add if not forwarding.sets_cookie else _private(headers, forwarding.add))
+
+
+def _personal(headers: Headers) -> tuple[bytes, bytes]:
+    """The word to caches that stands for the site's, unless that is stricter."""
+    is_stored = all(b"no-store" not in value.lower() for name, value in headers if name.lower() == b"cache-control")
+    return PERSONAL if is_stored else (b"Cache-Control", b"no-store")
 
 
 def _private(headers: Headers, add: Headers) -> Headers:

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.bad_requests import count_fault, refusal
-from proxyguard.adapters.mitmproxy.forwarded_fields import first_value, without
+from proxyguard.adapters.mitmproxy.forwarded_fields import first_value, with_added, without
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy_addon.answerer import LOOPBACK, TICKET_FIELD, Reply
 from proxyguard.adapters.mitmproxy_addon.heads import (
@@ -283,7 +283,7 @@ class FlowExchange:
         kept = without(fields, forwarding.hide)
         if len(kept) < len(fields) and forwarding.on_hidden_value is not None:
             forwarding.on_hidden_value(b"".join(value for name, value in fields if name.lower() == forwarding.hide))
-        response.headers = Headers([*kept, *forwarding.add])
+        response.headers = Headers(with_added(kept, forwarding))
 
     def on_end(self) -> None:
         """The response is whole."""

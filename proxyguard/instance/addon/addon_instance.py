@@ -16,6 +16,7 @@ from proxyguard.adapters.mitmproxy_addon.services import AddonServices
 from proxyguard.core.settings import Settings
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
+from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.origin.origins import Origins
@@ -86,7 +87,7 @@ class AddonInstance:
             policies, self._backend.store, counts, self._audit, failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes, accounts=AccountCache(settings.counting.accounts),
             disclosure=Disclosure(settings.items), jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
-            find_origin=self._origins.find,
+            find_origin=self._origins.find, forms=Forms(self._secret, settings.counting.prefixes, CLOCK.wall),
             discretion=Discretion(settings.privacy, self._secret, settings.counting.prefixes), sealed=self._sealed,
         )  # fmt: skip
         self.services = AddonServices(settings, self._guard, counts)

@@ -21,6 +21,7 @@ from proxyguard.policy.actions.registry import kind_of
 from proxyguard.policy.compile.conditions import SCORED, TAGGED, Holds, Trigger, holds, trigger_of_tag, triggers
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
+from proxyguard.policy.compile.forms import FormFinder, find_forms
 from proxyguard.policy.compile.items import ItemFinder
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
 from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
@@ -129,8 +130,8 @@ class CompiledPolicy:
 
     __slots__ = (
         "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "classes", "counting_refusals", "digest",
-        "facts", "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles",
-        "summary",
+        "facts", "forms", "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules",
+        "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -147,6 +148,7 @@ class CompiledPolicy:
         keys: KeyMaker,
         reading: SiteReading,
         items: ItemFinder | None,
+        forms: FormFinder | None,
         gives_jars: bool,
         asks_origin: bool,
     ) -> None:
@@ -157,6 +159,8 @@ class CompiledPolicy:
         self.digest = policy.digest
         self.items = items
         """Finds the item that a request asks for; None when the rules name none."""
+        self.forms = forms
+        """Finds the guarded form that a request reads or posts; None when the rules guard none."""
         self.gives_jars = gives_jars
         """Whether rules look at, count by or give cookie jars."""
         self.mode = mode
@@ -175,7 +179,7 @@ class CompiledPolicy:
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
-        self.prepares = self.account is not None or gives_jars or items is not None
+        self.prepares = self.account is not None or gives_jars or items is not None or forms is not None
         """Whether there is anything to find out about a request before its rules are asked."""
         self.classes = policy.classes
         """The classes of clients, without `anonymous`; none when the rules define none."""
@@ -250,7 +254,8 @@ def compile_policy(
         for (rule_set, rule, own), node in in_steps(tuple(zip(live, nodes, strict=True)), yield_control)
     )
     always, by_trigger = _index(nodes, yield_control)
-    families = tuple(family for rule_set in policy.rule_sets if rule_set.mode is not Mode.OFF for family in rule_set.items)
+    in_use = tuple(rule_set for rule_set in policy.rule_sets if rule_set.mode is not Mode.OFF)
+    families = tuple(family for rule_set in in_use for family in rule_set.items)
     made = CompiledPolicy(
         policy,
         mode,
@@ -263,6 +268,7 @@ def compile_policy(
         keys=keys,
         reading=reading,
         items=ItemFinder(families, secret) if families else None,
+        forms=find_forms(in_use, reading),
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
         asks_origin=any(asks_origin(rule) for _, rule, _ in live),
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import ACTION_NAMES, ALLOW, PASS, Allow, Ban, Decision, Mode, Quota, Score, ShadowHit, Tag
+from proxyguard.core.form import FormState
 from proxyguard.core.item import ItemHeat
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request
@@ -20,6 +21,7 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome, Store
 from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Tags
+from proxyguard.policy.compile.forms import find_forms, form_of
 from proxyguard.policy.compile.items import ItemFinder, item_of
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
 from proxyguard.policy.compile.outside import AS_IT_IS, Circumstances
@@ -49,6 +51,8 @@ def trace(
     if request.item is None:
         families = tuple(family for rule_set in policy.rule_sets for family in rule_set.items)
         request.item = item_of(ItemFinder(families, secret), request, ItemHeat.COLD) if families else None
+    if request.form is None:
+        request.form = form_of(find_forms(policy.rule_sets, reading), request, FormState.NONE)
     outside = Outside(now, position=keys.position(request) if secret else None)
     walk = _Walk(request, now, keys, on_by_time(policy, now) if given is None else given, outside)
     found = walk.run(_entries(policy, mode), lambda charges, bans: counted.charge(charges, bans, now), mode)

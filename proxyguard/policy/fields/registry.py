@@ -21,6 +21,7 @@ from proxyguard.policy.fields.client import ACCOUNT, CLIENT
 from proxyguard.policy.fields.connection import CLAIMED_KIND, CLIENT_KIND, CONTRADICTION, HTTP2, TLS
 from proxyguard.policy.fields.counts import BODY_SIZE, HEADER_COUNT, QUERY_COUNT, QUERY_LENGTH
 from proxyguard.policy.fields.field_type import MATCHERS, ArisingValues, FieldType, NamedValues
+from proxyguard.policy.fields.form import FORM
 from proxyguard.policy.fields.headers import CONTENT_TYPE, HEADER_ORDER
 from proxyguard.policy.fields.host import HOST
 from proxyguard.policy.fields.item import HEAT, ITEM
@@ -38,7 +39,7 @@ GROUP: Final = "proxyguard.fields"
 
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
-    CLASS, ACCOUNT, BOT, JAR, ITEM, HEAT, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT, BODY_SIZE,
+    CLASS, ACCOUNT, BOT, JAR, ITEM, HEAT, FORM, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT, BODY_SIZE,
     CONTENT_TYPE, TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN,
 )  # fmt: skip
 """In the order in which messages list them."""

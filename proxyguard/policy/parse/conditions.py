@@ -25,6 +25,7 @@ from proxyguard.core.yaml.values import (
     read_size,
 )
 from proxyguard.policy.fields.field_type import MATCHERS, NUMBERS, TEXT_MATCHERS, NamedValues
+from proxyguard.policy.fields.form import FORM
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import (
@@ -61,18 +62,19 @@ _MEANT: Final = meant("matcher")
 class ConditionReader:
     """Reads the conditions of one rule file."""
 
-    __slots__ = ("_account_uses", "_class_uses", "_counted_rules", "_lists", "_report")
+    __slots__ = ("_account_uses", "_class_uses", "_counted_rules", "_form_uses", "_lists", "_report")
 
     def __init__(
         self, report: Report, lists: Lists, *, class_uses: list[tuple[str, int, int]], account_uses: list[tuple[str, int, int]],
-        counted_rules: list[tuple[str, int, int]],
+        counted_rules: list[tuple[str, int, int]], form_uses: list[tuple[str, int, int]],
     ) -> None:  # fmt: skip
-        """`class_uses`, `account_uses` and `counted_rules` collect, with their places, what other files may define."""
+        """The lists of uses and of counted rules collect, with their places, what other files may define."""
         self._report = report
         self._lists = lists
         self._class_uses = class_uses
         self._account_uses = account_uses
         self._counted_rules = counted_rules
+        self._form_uses = form_uses
 
     def read(self, node: Node, subject: str) -> Condition:
         """A mapping of fields and combinations. Raises Fault."""
@@ -103,6 +105,8 @@ class ConditionReader:
             return self._named(entry, kind, rest) if dot else self._group(kind, named, entry.value)
         if kind == FieldKind.ACCOUNT:
             self._account_uses.append(("account", entry.key.line, entry.key.column))
+        if kind == FORM.kind:
+            self._form_uses.append((kind, entry.key.line, entry.key.column))
         if dot:
             raise NodeFault(entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
         return self._matcher(Field(kind), entry.value)

@@ -16,6 +16,7 @@ from proxyguard.policy.meant import meant
 from proxyguard.policy.model import RuleSet
 from proxyguard.policy.parse.classes import ACCOUNT_KIND, CLASSES
 from proxyguard.policy.parse.conditions import ConditionReader
+from proxyguard.policy.parse.forms import FORMS
 from proxyguard.policy.parse.items import ITEMS
 from proxyguard.policy.parse.lists import LISTS, ListFiles, Lists
 from proxyguard.policy.parse.modes import MODE
@@ -50,7 +51,12 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
         return parsed
     lists = Lists(report, list_files)
     conditions = ConditionReader(
-        report, lists, class_uses=parsed.class_uses, account_uses=parsed.account_uses, counted_rules=parsed.counted_rules
+        report,
+        lists,
+        class_uses=parsed.class_uses,
+        account_uses=parsed.account_uses,
+        counted_rules=parsed.counted_rules,
+        form_uses=parsed.form_uses,
     )
     try:
         found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
@@ -75,7 +81,7 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
     return name
 
 
-CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes", "items")
+CONTENT: Final = ("rules", "restrictions", "tests", "account", "classes", "items", "form_guard")
 """A file has at least one of these, and a name; or it imports or overrides."""
 
 BY_REFERENCE: Final = ("import", "override")
@@ -109,6 +115,9 @@ FILE: Final = KeyTable(
         "items": Key(ITEMS,
             "What an item of the site is, by kind: which pages disclose one, and what of the request says which.",
             examples=({"profiles": {"path": "/profiles/*", "id": "path_segment.2"}},)),
+        "form_guard": Key(FORMS,
+            "Forms whose posts must bring a token that reading them gave; rules look at it as `form`.",
+            examples=({"sign-up": {"read": "/signup", "post": "/signup"}},), attribute="forms"),
         "rules": Key(RULES, "The rules, in order."),
         "restrictions": Key(RESTRICTIONS, "Temporary restrictions by class. Each says why, and must end."),
         "tests": Key(TESTS, "Requests and what must be decided about them; run whenever the file is loaded."),

@@ -40,6 +40,7 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
     if not whole or not all(parsed.readable for parsed in every):
         return
     check_classes(every)
+    check_forms(every)
     _check_during(every, sorted(restrictions))
     known = {*rules, *RESERVED, *_shedding(every, restrictions)}
     limits = {
@@ -109,6 +110,21 @@ def check_classes(files: list[ParsedFile]) -> None:
         for name, line, column in parsed.account_uses if not has_account else ():
             hint = "account: {key: cookie.session, class_header: x-account-class}, once in any file"
             parsed.report.add(line, column, f"{name} needs to know accounts, and no file says how", hint)
+
+
+def check_forms(files: list[ParsedFile]) -> None:
+    """Report forms that two files guard, and rules about forms where no file guards any."""
+    taken: dict[str, str] = {}
+    for parsed in files:
+        for name, line, column in parsed.forms:
+            first = taken.setdefault(name, f"{parsed.report.file}:{line}")
+            if first != f"{parsed.report.file}:{line}":
+                hint = "its cookie bears the name: choose another"
+                parsed.report.add(line, column, f"the form {quoted(name)} is already guarded in {first}", hint)
+    for parsed in files if not taken else ():
+        for word, line, column in parsed.form_uses:
+            hint = "form_guard: {sign-up: {read: /signup, post: /signup}}, in any file"
+            parsed.report.add(line, column, f"{word} needs to know which forms are guarded, and no file says so", hint)
 
 
 def _claim(name: Mention, noun: str, taken: dict[str, str], parsed: ParsedFile) -> None:

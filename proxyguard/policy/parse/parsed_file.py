@@ -38,6 +38,8 @@ class ParsedFile:
     account: tuple[int, int] | None = None
     """Where it says how accounts are known."""
     account_uses: list[Mention] = field(default_factory=list)
+    forms: list[Mention] = field(default_factory=list)
+    form_uses: list[Mention] = field(default_factory=list)
     classes: dict[str, tuple[int, int]] = field(default_factory=dict)
     class_uses: list[Mention] = field(default_factory=list)
     restriction_names: list[Mention] = field(default_factory=list)

@@ -15,7 +15,7 @@ from proxyguard.limits.limit import CountKind, KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import ALWAYS, AllOf, Condition, Field, FieldKind, Not, Rule, Test, Text, TextKind
+from proxyguard.policy.model import ALWAYS, AllOf, Condition, Field, FieldKind, Not, Present, Rule, Test, Text, TextKind
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import MODE
@@ -35,6 +35,10 @@ _TO_PROVE: Final = (
     Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (ASKED,)))),
 )
 """Who can be sent for a cookie jar: who has none, once, and never with a body to lose."""
+
+_FORM: Final = "form"
+_POSTED: Final = Test(Field(_FORM), Present())
+"""What a rule that looks at the token of a form is about, so that `form: {not: good}` is not about every other page."""
 
 SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
 """Parts of a key that all clients have in common."""
@@ -60,6 +64,8 @@ def _made_rule(found: Found) -> Rule:
     when = found.get("when", ALWAYS)
     if isinstance(found.values["action"], Prove):
         when = AllOf((*_TO_PROVE, when))
+    if looks_at(when, (_FORM,)):
+        when = AllOf((_POSTED, when))
     _check_limit(found, found.values["action"])
     _check_sense(found, found.values["action"], when)
     return Rule(**found.attributes(when=when, place=place_of(found)))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
 
+from proxyguard.core.form import FormState
 from proxyguard.core.item import ItemHeat
 from proxyguard.core.jar import JarState
 from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
@@ -45,10 +46,11 @@ from proxyguard.policy.fields.field_type import FieldType, NamedValues
 from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.origin import read_origin
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, SampleResponse, TestStep, TextKind
+from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, TestStep, TextKind
 from proxyguard.policy.parse.own_forms import read_minute, read_share
 from proxyguard.policy.parse.parsed_file import noted_name, place_of
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
+from proxyguard.policy.sample_response import SampleResponse
 
 MAX_TESTS: Final = 10_000
 MAX_STEPS: Final = 100
@@ -292,6 +294,7 @@ REQUEST: Final = KeyTable(
         "cookies": Key(_pairs(FieldKind.COOKIE), "Cookies by name.", examples=({"session": "abc"},), attribute=None),
         "jar": Key(word(JarState), "The state of its cookie jar; `none` unless given."),
         "heat": Key(word(ItemHeat), "Whether the item that it asks for is `cold` or `hot`; `cold` unless given."),
+        "form": Key(word(FormState), "What the token of the form that it posts shows; `none` unless given."),
         "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
             examples=("verified",)),
         **_CONNECTION,

@@ -24,6 +24,7 @@ from proxyguard.limits.stores.store import Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.compile.conditions import Tags
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
+from proxyguard.policy.compile.forms import form_of
 from proxyguard.policy.compile.items import item_of
 from proxyguard.policy.compile.keys import AMBIGUOUS, KeyMaker
 from proxyguard.policy.compile.outside import Circumstances
@@ -208,6 +209,7 @@ def _run_step(
 ) -> TestFailure | None:
     request = request_from_sample(step.request)
     request.item = item_of(policy.compiled.items, request, step.request.heat)
+    request.form = form_of(policy.compiled.forms, request, step.request.form)
     if request.account is not None and policy.compiled.account is not None:
         session = policy.compiled.account.session(request)
         request.is_session_unclear = session == AMBIGUOUS

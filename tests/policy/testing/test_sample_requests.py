@@ -77,7 +77,7 @@ def test_a_batch_line_is_taken_as_it_stands() -> None:
         (
             b'{"url": "/"}',
             (
-                "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, "
+                "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, form, "
                 "connection, asn, claimed_identity, country, identity, network_kind, verified"
             ),
         ),
