@@ -31,8 +31,8 @@ FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restri
 	--ignore=tests/http/http1/test_differential.py --ignore=tests/policy/fields/test_package.py -m 'not slow and not thorough'
 
 # What `make test-compiled` leaves out: what reads files, pages and settings of operators or looks at the tree. It makes values of compiled
-# classes at most; whatever asks the engine, a store or the front runs on both builds.
-NOT_COMPILED := $(addprefix --ignore=tests/,settings tools/importers tools/lint policy/parse policy/schema \
+# classes at most; whatever asks the engine, a store or the front runs on both builds (of the commands, what holds them to the engine).
+NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,settings corpus tools/importers tools/lint tools/replay tools/report policy/parse policy/schema \
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
@@ -175,8 +175,8 @@ fingerprints: .run/fingerprint-clients  ## Record what real clients and imitator
 range: setup  ## Let people and scrapers loose on the rules, in virtual time (ARGS='--scenario july'; a calm day takes half a minute).
 	$(VENV)/bin/proxyguard range --rules $(RULES) $(ARGS)
 
-range-gates: setup  ## Run the scenarios that must not get worse: a calm day, July, forged identities, errors of operators (a minute).
-	$(VENV)/bin/proxyguard range --rules $(RULES) --scenario gated --gate $(ARGS)
+range-gates: setup $(COMPILED)  ## Run the scenarios that must not get worse: a calm day, July, forged identities, errors of operators (a minute).
+	$(BUILT) -m proxyguard range --rules $(abspath $(RULES)) --scenario gated --gate $(ARGS)
 
 soak: setup $(COMPILED)  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').
 	$(BUILT) -m bench.soak $(ARGS)

@@ -17,13 +17,14 @@ from proxyguard.cli.options import fail
 from proxyguard.cli.range_guard import GuardFirewall
 from proxyguard.cli.range_wire import front_of, run_on_wire
 from proxyguard.cli.rules import policy_or_exit, rules_option
+from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import nearest
 from proxyguard.core.units import DURATION_HINT, duration_text, parse_duration
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import Policy
+from proxyguard.tools.range.enforced import ENFORCED, enforced
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
-from proxyguard.tools.range.presets import AS_WRITTEN, PRESETS
 from proxyguard.tools.range.run import Begun, lengthened, only, run_scenario
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
@@ -53,8 +54,8 @@ GATED_WORD: Final = "gated"
     "--days", type=float, default=1.0, show_default=True, help=f"How long {CALM_DAY} lasts; 0.25 is its first six hours."
 )
 @click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default=AS_WRITTEN, show_default=True,
-    help="The rules as they are written, or with everything that is in shadow acting.",
+    "--preset", type=click.Choice([*map(str, RulesPreset), ENFORCED]), default=str(DEFAULT_PRESET), show_default=True,
+    help="How much the bundled rules do, as in the settings; enforced: everything that is in shadow acts.",
 )  # fmt: skip
 @click.option("--against", metavar="DIR", type=click.Path(path_type=Path), help="Run the rules of this folder too, and compare.")
 @click.option(
@@ -183,7 +184,9 @@ def _cut(scenario: Scenario, cohorts: Sequence[str], days: float) -> Scenario:
 
 
 def _prepared(directory: Path, preset: str) -> Policy:
-    return PRESETS[preset](policy_or_exit(directory))
+    if preset == ENFORCED:
+        return enforced(policy_or_exit(directory))
+    return policy_or_exit(directory, RulesPreset(preset))
 
 
 def _firewall(policy: Policy) -> GuardFirewall:

@@ -30,7 +30,7 @@ def test_it_writes_figures_and_a_page_that_loads_nothing(tmp_path: Path) -> None
         "--json", str(figures), "--html", str(page), "--gate",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("scenario forged-identities (seed 4, preset as-written): ")
+    assert result.stdout.startswith("scenario forged-identities (seed 4, preset standard): ")
     value = json.loads(figures.read_text())
     assert list(value) == ["scenario", "preset", "seed", "cohorts"]
     assert [(each["name"], each["kind"]) for each in value["cohorts"]] == [
