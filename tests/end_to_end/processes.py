@@ -243,7 +243,9 @@ def proxyguard(
     arguments = ("run", "--config", config, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}")
     more = (*(("--upstream", upstream) if upstream else ()), "--rules", rules, "--audit", audit)
     limited = ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh") if files else ()
-    running = Proxyguard.start((*limited, *command(*arguments, *more)), folder / "proxyguard.log", **exact, **(environment or {}))
+    running = Proxyguard.start(
+        (*limited, *command(*arguments, *more)), folder / "proxyguard.log", **(exact | dict(environment or {}))
+    )
     running.port, running.admin_port, running.audit = port, admin_port, audit
     running.scheme, running.authority, running.alpn = "https" if alpn else "http", authority, alpn
     try:

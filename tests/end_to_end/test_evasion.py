@@ -72,7 +72,7 @@ def test_no_second_request_is_smuggled_behind_an_open_one(guard: Proxyguard, hea
 
 def test_a_refused_upload_is_answered_before_its_body(guard: Proxyguard) -> None:
     with guard.connect() as connection:
-        connection.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\n" + SCRIPT + b"Content-Length: 1000000000\r\n\r\n")
+        connection.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nUser-Agent: GPTBot/1.2\r\nContent-Length: 1000000000\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 403 ")
 
 

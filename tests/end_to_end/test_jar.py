@@ -72,7 +72,8 @@ def test_who_keeps_none_is_sent_by_no_worker_twice_and_has_a_budget(jar_guard: P
 
     tries = [ask(f"/profiles/{at}", "192.0.2.9") for at in range(20, 24)]
     assert [each[-1] for each in tries] == [200, 200, 429, 429]
-    assert all(1 <= each.count(303) <= 2 for each in tries)
+    assert all(each.count(303) <= 2 for each in tries)
+    assert 1 <= sum(each.count(303) for each in tries) <= 6
     assert ask("/", "192.0.2.9") == [200]
 
 

@@ -173,7 +173,7 @@ def reading_seconds(rules: Path) -> float:
     """How long it takes at this moment to read the rules as a reload does."""
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "proxyguard.instance.loader_process", rules, "enforce"],
+        [sys.executable, "-m", "proxyguard.instance.loader_process", rules, "enforce", "standard"],
         check=True,
         cwd=ROOT,
         stdout=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.end_to_end.processes import Proxyguard, command, proxyguard, tell, told, wait_until
+from tests.end_to_end.processes import RULES, Proxyguard, command, proxyguard, tell, told, wait_until
 
 BOTS: Final = tuple(f"127.10.{number}.1" for number in range(1, 9))
 LIBRARY: Final = "127.40.0.1"
@@ -98,7 +99,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guard(folder: Path, upstream: str) -> Iterator[Proxyguard]:
     """An instance that was attacked."""
     settings = f"control: {folder}/control.sock\naudit: {{passes: 1}}\n"
-    with proxyguard(folder, upstream, settings=settings) as running:
+    shutil.copytree(RULES, folder / "rules")
+    (folder / "rules" / "65-reading-by-jar.yaml").unlink()  # it would stop the readers, who are to get through
+    with proxyguard(folder, upstream, settings=settings, rules=folder / "rules") as running:
         answers = attack(running)
         assert {status for status in answers if status in (0, 403, 429)} == set()
         whole = len(BOTS) * SIGN_UPS + LIBRARY_READS + len(READERS) * READS + len(answers)

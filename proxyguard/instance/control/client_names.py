@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
+from proxyguard.core.pseudonym import PATTERN
+
 CLIENT: Final = "client"
 
 MAX_NAMED: Final = 1000
@@ -19,8 +21,9 @@ async def hidden_keys(
 ) -> dict[str, str]:
     """A name for each key: of one that holds a client its pseudonym of today, of any other the key itself."""
     texts = {key: _text(key) for key in keys}
-    asked = [text for text in texts.values() if text and len(text) <= MAX_CHARACTERS][:MAX_NAMED]
-    names = (await commands["pseudonyms"]({"clients": asked}))["names"] if asked else {}
+    named = {text: text for text in texts.values() if text and PATTERN.fullmatch(text)}
+    asked = [text for text in texts.values() if text and text not in named and len(text) <= MAX_CHARACTERS][:MAX_NAMED]
+    names = named | ((await commands["pseudonyms"]({"clients": asked}))["names"] if asked else {})
     return {key: key if text is None else names.get(text, "a client") for key, text in texts.items()}
 
 
