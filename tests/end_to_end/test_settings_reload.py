@@ -148,9 +148,10 @@ CASES = {
 }  # fmt: skip
 
 BY_ITSELF = {
-    "failure_mode", "preset", "admin_loopback_reads", "admin_token", "admin_token_file", "admin_read_token", "admin_read_token_file",
+    "failure_mode", "preset", "admin_loopback_reads", "admin_token", "admin_token_file", "admin_read_token",
+    "admin_read_token_file",
 }  # fmt: skip
-"""What they do shows elsewhere: when a check fails (tests/guard), in other rules (tests/instance), on the dashboard (tests/instance/admin)."""
+"""What they do shows elsewhere: when a check fails (tests/guard), in other rules, on the dashboard (tests/instance/admin)."""
 
 
 def test_each_setting_that_can_be_reloaded_is_here() -> None:
