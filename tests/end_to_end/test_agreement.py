@@ -245,7 +245,7 @@ def with_tests(policy: Policy, tests: tuple[RuleTest, ...]) -> Policy:
     bare = tuple(
         RuleSet(
             name=each.name, file=each.file, mode=each.mode, rules=each.rules, account=each.account, classes=each.classes,
-            common=each.common,
+            common=each.common, items=each.items,
         )
         for each in policy.rule_sets
     )  # fmt: skip

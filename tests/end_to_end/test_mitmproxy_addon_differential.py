@@ -262,6 +262,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     that it does not matter how fast a front is."""
     folder = tmp_path_factory.mktemp("rules") / "rules"
     shutil.copytree(RULES, folder)
+    (folder / "65-reading-by-jar.yaml").unlink()  # what is cold depends on the order of requests
     for file in folder.glob("*.yaml"):
         text = file.read_text().partition("\ntests:\n")[0] + "\n"
         file.write_text(re.sub(r"(rate: \d+)/\w+", r"\1/30d", text))

@@ -101,7 +101,7 @@ def admin_by_name(guard: Proxyguard) -> int:
 
 def records_of_passes(guard: Proxyguard) -> bool:
     """Whether all plain passes are recorded, not just a sample."""
-    path = f"/plain-{time.monotonic_ns()}"
+    path = "/plain-" + "".join(chr(ord("a") + int(digit)) for digit in str(time.monotonic_ns()))  # numbers would be redacted
     status(guard, path)
     refused = len([record for record in guard.records() if record["rule"] == "secret"])
     status(guard, "/secret")
