@@ -46,7 +46,7 @@ rules:
   - name: profiles-by-client
     why: A limit that counts requests.
     when: {path: {prefix: /profiles/}}
-    limit: {rate: 2/day, burst: 2, per: [client]}
+    limit: {rate: 1/day, burst: 1, per: [client]}
     action: reject
   - name: forms-by-network
     why: A limit that ends in a ban.
