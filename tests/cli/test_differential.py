@@ -22,11 +22,13 @@ from click.testing import CliRunner
 
 from proxyguard.cli import main
 from proxyguard.core.decision import Decision, Mode
+from proxyguard.core.item import ItemHeat
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.compile.items import item_of
 from proxyguard.policy.engine import decide, match
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.load import load_policy
@@ -73,7 +75,8 @@ def requests(lines: list[str]) -> list[Request]:
 
 
 def decided(policy: CompiledPolicy, request: Request, store: MemoryStore, now: float) -> Decision:
-    """What the guard does with a request."""
+    """What the guard does with a request, when nobody has read anything yet."""
+    request.item = item_of(policy.items, request, ItemHeat.COLD)
     found = match(policy, request, now)
     outcome = Outcome(None, ()) if found.decision else store.charge(found.charges, found.ban_keys, now)
     ruling = decide(found, outcome)

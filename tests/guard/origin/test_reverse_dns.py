@@ -186,8 +186,7 @@ class Bench:
         ends = monotonic() + 30
         while self.dns.under_way and monotonic() < ends:
             sleep(0.002)
-            found = self.dns.find(Address.parse(address), BOT)
-        return found
+        return self.dns.find(Address.parse(address), BOT)
 
 
 def test_a_resolver_that_knows_only_its_own_network_refutes_nobody() -> None:
