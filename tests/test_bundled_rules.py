@@ -110,7 +110,7 @@ def test_what_acts_on_reading_speed_begins_in_shadow() -> None:
     modes = {rule.name: rule.mode for rule_set in bundled().rule_sets for rule in rule_set.rules}
     assert {name for name, mode in modes.items() if mode is Mode.SHADOW} == {
         "sign-up-flood-on-site", "pages-per-minute", "pages-per-day", "pages-per-minute-from-network", "searches-per-minute",
-        "log-in-failures",
+        "log-in-failures", "imitated-browser",
     }  # fmt: skip
     assert {name for name, mode in modes.items() if mode is Mode.OFF} == {
         "php-probes", "wordpress-probes", "seo-crawlers", "advertising-crawlers", "app-libraries", "slightly-suspicious",

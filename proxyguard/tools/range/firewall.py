@@ -5,6 +5,7 @@ The guard stands far above this room: whoever runs the range hands it in (`cli/r
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Final, NamedTuple, Protocol
 
@@ -21,6 +22,9 @@ EPOCH: Final = 1_780_272_000.0
 HTTP_VERSION: Final = b"1.1"
 """Of every request, so that both clocks show the rules the same; see docs/guide/range.md."""
 
+
+_CLAIM: Final = re.compile(rb"Googlebot|bingbot|YandexBot|DuckDuckBot|Applebot")
+"""Crawlers whose addresses are published whole, so that a claim from elsewhere is known to be false."""
 
 _KINDS: Final = {
     SyntheticNetwork.RESIDENTIAL: NetworkKind.RESIDENTIAL,
@@ -91,6 +95,8 @@ def request_of(fetch: Fetch) -> Request:
     source = fetch.source
     request = Request(source.address, fetch.method, SCHEME, HOST, fetch.target, fetch.headers, HTTP_VERSION)
     request.origin = origin_of(source.owner)
+    if source.owner.kind is not SyntheticNetwork.VERIFIED_BOT and _CLAIM.search(request.user_agent or b"") is not None:
+        request.origin = request.origin._replace(claim="a search engine", verified=False)
     if source.is_regular:
         request.jar = Jar(f"regular-{source.address.text}", (OLD,))
     return request
