@@ -42,7 +42,7 @@ def compiled_decision(
 
 
 @pytest.mark.thorough
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), modes, st.lists(st.tuples(requests(), st.integers(1, 3), responses), min_size=1, max_size=6))
 def test_the_compiled_engine_decides_as_the_naive_one(
     policy: Policy, mode: Mode, run: list[tuple[Request, int, tuple[int, int, float]]]

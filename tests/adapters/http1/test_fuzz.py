@@ -104,7 +104,7 @@ def ended(rig: LaneRig) -> bool:
     return bool(rig.end)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25), connects=st.booleans())
 def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, object]], *, connects: bool) -> None:
     rig = LaneRig(BOUNDS, connects=connects)

@@ -170,7 +170,7 @@ def check(rig: Http2Rig) -> None:
 
 
 @given(st.lists(STEPS, max_size=30), st.booleans(), st.booleans(), st.sampled_from([1, 60, WORK_PER_TURN]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_whatever_happens_nothing_breaks_leaks_or_hangs(
     steps: list[tuple[str, object]], connects: bool, gathers: bool, work: int
 ) -> None:

@@ -130,7 +130,7 @@ FRAGMENTS = st.sampled_from([piece for pieces in PIECES for piece in pieces.spli
 
 
 @pytest.mark.slow
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=350, deadline=None)
 @given(st.lists(FRAGMENTS, max_size=60).map("".join) | st.text(max_size=200) | st.binary(max_size=200))
 def test_nothing_makes_the_reader_fail(source: str | bytes) -> None:
     rule_set, problems = parse_rule_set(source, "x.yaml")

@@ -57,7 +57,7 @@ def _heads(found: list[Message]) -> list[Any]:
 
 @pytest.mark.slow
 @given(streams, cuts)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=350, deadline=None)
 @example(b"GET / HTTP/1.1\r\nHost: a.example\r\n" + b"X: 1\n" + b"a" * 400, [])
 @example(b"\r\n\r\nGET", [1, 2, 3])
 def test_requests_do_not_depend_on_the_cut(stream: bytes, places: list[int]) -> None:
@@ -70,7 +70,7 @@ def test_requests_do_not_depend_on_the_cut(stream: bytes, places: list[int]) -> 
 
 @pytest.mark.slow
 @given(streams, cuts, st.sampled_from([b"GET", b"HEAD"]), st.sampled_from(["", "upgrade", "closed", "upgrade closed"]))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=350, deadline=None)
 def test_responses_do_not_depend_on_the_cut(stream: bytes, places: list[int], method: bytes, how: str) -> None:
     upgrade, closed = "upgrade" in how, "closed" in how
     whole, fault, _ = read_responses([stream], method, bounds=SMALL, upgrade=upgrade, closed=closed)
@@ -130,7 +130,7 @@ def _read_by_h11(wire: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], 
     st.integers(0, len(ODD_REQUESTS) - 1),
     st.lists(st.tuples(st.integers(0, 500), st.sampled_from(PARTS), st.booleans()), max_size=3),
 )
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 def test_every_mutation_that_is_accepted_is_read_the_same_by_h11(row: int, edits: list[tuple[int, bytes, bool]]) -> None:
     """Table requests with bits put in or written over: what a smuggler tries."""
     stream = bytearray(ODD_REQUESTS[row][1][:2000])

@@ -77,7 +77,7 @@ def test_what_we_encode_others_decode(blocks: list[list[Field]], limits: list[in
 
 @pytest.mark.slow
 @given(st.binary(max_size=60))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:
     decoder = FieldDecoder(1000, 50)
     try:

@@ -102,7 +102,7 @@ def test_every_matcher_in_every_shape(matcher: str, shape: str) -> None:
 
 
 @pytest.mark.thorough
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     policies(),
     st.lists(requests(), min_size=1, max_size=3),

@@ -22,7 +22,7 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), PIECES), min_size
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(TEXTS), EDITS)
 def test_an_edited_file_is_read_or_refused_with_places(text: str, edits: list[tuple[float, int, str]]) -> None:
     for where, length, piece in edits:

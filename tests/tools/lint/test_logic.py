@@ -120,7 +120,7 @@ def test_a_long_proof_gives_up_instead_of_taking_all_night() -> None:
     assert contradiction(normal(AllOf((wide, Not(narrow))))) is None
 
 
-LENIENT = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LENIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 SEVERAL = st.lists(requests(), min_size=5, max_size=20)
 
 

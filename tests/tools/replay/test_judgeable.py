@@ -67,7 +67,7 @@ def hits(policy: Policy, request: Request) -> tuple[set[str], set[str]]:
     return {hit.rule for hit in decision.shadow}, set(decision.tags)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), KNOWLEDGE, requests())
 def test_no_rule_holds_for_a_log_that_does_not_hold_for_the_whole_request(
     policy: Policy, known: Knowledge, request: Request
@@ -80,7 +80,7 @@ def test_no_rule_holds_for_a_log_that_does_not_hold_for_the_whole_request(
     assert seen_tags <= real_tags
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), requests())
 def test_a_log_that_tells_everything_is_judged_as_the_request_itself(policy: Policy, request: Request) -> None:
     known = Knowledge(kinds=frozenset(field_types()), headers=None, cookies=None)
