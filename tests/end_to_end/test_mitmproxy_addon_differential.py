@@ -1,4 +1,4 @@
-"""The same 1,400 requests through our front and through a plain mitmdump with the addon.
+"""The same 2,000 requests through our front and through a plain mitmdump with the addon.
 
 Each request comes on a connection of its own, from a trusted proxy that names its client. Compared are the status, whether the
 upstream saw the request and what of it, and the audit records: rule, action, score, tags, what rules in shadow would have done.
@@ -26,7 +26,7 @@ from tests.end_to_end.raw_upstream import RawUpstream, Received, raw_upstream
 from tests.http.http1.odd_requests import ODD_REQUESTS, Pending
 from tests.requests_corpus import corpus
 
-COUNT: Final = 1400
+COUNT: Final = 2000
 SECONDS: Final = 20.0
 SECONDS_IF_DIFFERENT: Final = 1.0
 """How long an answer is waited for."""
