@@ -240,7 +240,9 @@ def test_what_a_person_asks_for_is_found_revealed_and_erased(running: Proxyguard
     assert nobody.returncode == 1
     assert PASSED not in nobody.stdout
     assert tell(folder, "privacy", "erase", *person, "--reason", "request 12").returncode == 1
-    assert told(folder, "privacy", "find", *person) == found
+    again = told(folder, "privacy", "find", *person)
+    assert again["records"] == found["records"]
+    assert sum(again["sealed"].values()) >= sum(found["sealed"].values())  # what waits to be sealed is written meanwhile
     erased = tell(folder, "privacy", "erase", *person, "--reason", "request 12", "--yes")
     assert erased.returncode == 0, erased.stderr
     left = told(folder, "privacy", "find", *person)
