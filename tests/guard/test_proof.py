@@ -155,5 +155,10 @@ def test_requests_with_credentials_get_no_jar(guard: Guard) -> None:
 def test_the_way_to_a_jar_names_no_other_host() -> None:
     from proxyguard.http.responses import to_itself  # noqa: PLC0415 - beside what it is about
 
-    for target, location in ((b"/a?b", b"/a?b"), (b"//evil.example/a", b"/.//evil.example/a"), (b"*", b"/")):
+    for target, location in (
+        (b"/a?b", b"/a?b"),
+        (b"//evil.example/a", b"/.//evil.example/a"),
+        (b"/\\evil.example", b"/./\\evil.example"),
+        (b"*", b"/"),
+    ):
         assert dict(to_itself(target, ()).headers)[b"Location"] == location
