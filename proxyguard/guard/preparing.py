@@ -87,11 +87,9 @@ class Preparing:
         account = policy.account
         if account is not None:
             learn = partial(self._learn_account, account, request)
-            return Forwarding(
-                account.header, learn, (*fields, *cookies), sets_cookie=bool(cookies), trace=trace, is_personal=has_form
-            )
-        if fields or cookies or has_form or trace is not None:
-            return Forwarding(add=(*fields, *cookies), sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
+            return Forwarding(account.header, learn, added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
+        if added or has_form or trace is not None:
+            return Forwarding(add=added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
         return None
 
     def _jar(self, request: Request, decision: Decision, now: float) -> Headers:
