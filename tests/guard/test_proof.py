@@ -137,7 +137,10 @@ def test_what_is_often_read_is_free_and_robots_that_are_allowed_make_nothing_hot
 def test_all_spellings_of_an_item_are_one(guard: Guard) -> None:
     browser = Browser(guard, "192.0.2.1")
     assert browser.get("/") == "pass"
-    targets = ("/profiles/1", "/profiles/1?x=1", "//profiles/1", "/profiles/%31", "/profiles/1/followers", "/a/../profiles/1")
+    targets = (
+        "/profiles/1", "/profiles/1?x=1", "//profiles/1", "/profiles/%31", "/profiles/1/followers", "/a/../profiles/1",
+        "/PROFILES/1", "/profiles/1/", "/profiles;x/1;y", "/profiles/1.json",
+    )  # fmt: skip
     assert {browser.get(target) for target in (*targets, "/profiles/2", "/profiles/3")} == {"pass"}
     assert browser.get("/profiles/4") == "reject"
 
