@@ -52,6 +52,7 @@ tests:
   - {request: {path: /profiles/1, jar: fresh}, repeat: 9, expect: pass by default}
   - {request: {path: /profiles/1, heat: hot}, repeat: 9, expect: pass by default}
   - {request: {path: /profiles/1, method: POST}, expect: pass by default}
+  - {request: {path: /profiles/1, headers: {Authorization: Bearer x}}, expect: pass by default}
   - {request: {path: /feed.xml}, expect: pass by default}
 """
 
