@@ -18,7 +18,7 @@ from typing import Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
-from proxyguard.core.request import Headers, Request
+from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.signed_cookie import read_cookie, set_cookie
 
@@ -59,11 +59,13 @@ class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked", "_asked_by_network", "_assets", "_kept", "_keys", "_name", "_prefixes", "_seconds", "_secret", "_wall", "given",
+        "_asked", "_asked_by_network", "_assets", "_kept", "_keys", "_mark", "_name", "_prefixes", "_seconds", "_secret", "_wall",
+        "given",
     )  # fmt: skip
 
     def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
         self._name = cookie.name.encode()
+        self._mark = self._name + b"="
         self._seconds = cookie.keep_seconds
         self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
         self._prefixes = prefixes
@@ -82,13 +84,19 @@ class Jars:
 
     def read(self, request: Request, now: float) -> Jar:
         """The jar of a request; `now` is the line's."""
-        values = request.cookies.get(self._name)
-        if values is not None:
-            for value in values[:_MAX_COPIES]:
+        lines = request.header_index.get(b"cookie")
+        if lines is not None:
+            for value in self._values(lines)[:_MAX_COPIES]:
                 jar = self._read_value(value, request.host, now)
                 if jar is not None:
                     return jar
         return ASKED_JAR if self._asked and self._was_asked(request, now) else NO_JAR
+
+    def _values(self, lines: Values) -> list[bytes]:
+        """The cookies of the name, as `Request.cookies` has them; that reads all of them, and this is asked for each request."""
+        mark = self._mark
+        parts = [part.strip(b" \t") for line in lines if mark in line for part in line.split(b";") if mark in part]
+        return [part[len(mark) :].strip(b'"') for part in parts if part.startswith(mark)]
 
     def ask(self, request: Request, now: float) -> bool:
         """Remember that a client is sent to fetch a jar. False when its network has its share: then it is to go on without."""
