@@ -41,7 +41,7 @@ _FORM: Final = "form"
 _POSTED: Final = Test(Field(_FORM), Present())
 """What a rule that looks at the token of a form is about, so that `form: {not: good}` is not about every other page."""
 
-SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
+SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH, KeyKind.ITEM}
 """Parts of a key that all clients have in common."""
 
 
