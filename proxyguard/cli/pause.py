@@ -44,9 +44,11 @@ def user() -> str:
         return f"user {os.getuid()}"  # a container may run as a user that has no name
 
 
-def warn_unkept(answer: dict[str, Any]) -> None:
-    """Say so when a restart would forget it, or other instances may not know yet."""
+def warn_unkept(answer: dict[str, Any], *, ended: bool = False) -> None:
+    """Say so when a restart would forget it, unless it has `ended`, or other instances may not know yet."""
     if not answer["survives"]:
+        if ended:
+            return
         echo("  it ends with this instance: one of the settings store.url, store.snapshot or restrictions.file would keep it")
     elif not answer["saved"]:
         echo("  in force here, but not on the disk or not known to the shared store yet: the log says which")
@@ -93,4 +95,4 @@ def resume(instance: RunningInstance, rules: tuple[str, ...], *, everything: boo
     echo(f"no longer paused: {', '.join(answer['rules']) or 'no rule was'}")
     if answer["switched_off"]:
         echo("  nothing acts all the same: proxyguard shadow off")
-    warn_unkept(answer)
+    warn_unkept(answer, ended=True)

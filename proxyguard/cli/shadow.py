@@ -66,7 +66,7 @@ def switch_off(instance: RunningInstance) -> None:
     echo("rules act again" if answer["was_on"] else "it was not on: rules act")
     if answer["paused"]:
         echo(f"  still paused: {', '.join(answer['paused'])} (proxyguard resume --all)")
-    warn_unkept(answer)
+    warn_unkept(answer, ended=True)
 
 
 @shadow.command()

@@ -9,7 +9,6 @@ of one store.
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from hmac import compare_digest
@@ -18,6 +17,7 @@ from typing import Final
 from proxyguard.core.address import Prefixes
 from proxyguard.core.form import FormState, FormVisit, GuardedForm
 from proxyguard.core.request import Headers, Request
+from proxyguard.guard.signed_cookie import read_cookie, set_cookie
 from proxyguard.limits.charge import Charge, Owner, Usage
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
@@ -26,11 +26,10 @@ COOKIE: Final = b"pg-form-"
 """Before the name of the form."""
 
 VERSION: Final = 1
-VALUE_CHARACTERS: Final = 48
 _TIME_END: Final = 7
 _NONCE_END: Final = 15
 _BINDING_END: Final = 22
-_RAW_BYTES: Final = 36
+_MAC_BYTES: Final = 14
 
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at, as of jars."""
@@ -89,18 +88,15 @@ class Forms:
         issued = int(self._wall(now) * 1000)
         signed = bytes((VERSION,)) + issued.to_bytes(6) + nonce
         signed += self._binding(nonce, form.guarded, request)
-        value = urlsafe_b64encode(signed + self._sign(signed))
-        name, seconds = form.guarded.name.encode(), form.guarded.within_seconds
-        secure = b"; Secure" if request.scheme == b"https" else b""
-        text = b"%b%b=%b; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%b" % (COOKIE, name, value, seconds, secure)
+        name, seconds = COOKIE + form.guarded.name.encode(), form.guarded.within_seconds
         self.given += 1
-        return ((b"Set-Cookie", text),)
+        return set_cookie(name, signed, self._sign(signed), seconds, is_secure=request.scheme == b"https")
 
     def _best(self, guarded: GuardedForm, request: Request, now: float) -> tuple[FormState | None, bytes, float]:
         """The state of the best token that came, its nonce, and its age in seconds."""
         found: dict[FormState, tuple[bytes, float]] = {}
         for value in request.cookies.get(COOKIE + guarded.name.encode(), ())[:_MAX_COPIES]:
-            raw = self._genuine(value)
+            raw = read_cookie(value, VERSION, _BINDING_END, _MAC_BYTES, self._sign)
             if raw is not None:
                 nonce = raw[_TIME_END:_NONCE_END]
                 age = self._wall(now) - int.from_bytes(raw[1:_TIME_END]) / 1000
@@ -118,25 +114,13 @@ class Forms:
         bound = self._binding(raw[_TIME_END:_NONCE_END], guarded, request)
         return FormState.GOOD if compare_digest(bound, raw[_NONCE_END:_BINDING_END]) else FormState.FOREIGN
 
-    def _genuine(self, value: bytes) -> bytes | None:
-        """The bytes of a token that is one of ours."""
-        if len(value) != VALUE_CHARACTERS:
-            return None
-        try:
-            raw = urlsafe_b64decode(value)
-        except ValueError:
-            return None
-        if len(raw) != _RAW_BYTES or raw[0] != VERSION or urlsafe_b64encode(raw) != value:
-            return None
-        return raw if compare_digest(self._sign(raw[:_BINDING_END]), raw[_BINDING_END:]) else None
-
     def _binding(self, nonce: bytes, guarded: GuardedForm, request: Request) -> bytes:
         network = request.client.network_key(self._prefixes).encode()
         text = b"\0".join((guarded.name.encode(), request.host, network, request.user_agent or b""))
         return blake2b(nonce + text, key=self._secret, digest_size=_BINDING_END - _NONCE_END, person=b"binding").digest()
 
     def _sign(self, signed: bytes) -> bytes:
-        return blake2b(signed, key=self._secret, digest_size=_RAW_BYTES - _BINDING_END, person=b"token").digest()
+        return blake2b(signed, key=self._secret, digest_size=_MAC_BYTES, person=b"token").digest()
 
 
 def use_limit(guarded: GuardedForm) -> Limit:

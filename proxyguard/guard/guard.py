@@ -330,10 +330,10 @@ class Guard:
         if self.restrictions.shadow_until and self._is_switched_off():
             decision = recorded_only(decision)
         forwarding: Forwarding | None = None
-        if policy.gives_jars and isinstance(decision.action, Prove):
+        proves = isinstance(decision.action, Prove)
+        if proves:
             decision = self._preparing.proven(request, decision, self._clock())
-            forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
-        elif decision.forwards and (policy.prepares or decision.quotas or self._tracer is not None):
+        if proves or (decision.forwards and (policy.prepares or decision.quotas or self._tracer is not None)):
             forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
         if decision.restriction or decision.quotas:
             ends = end_time(decision, self.restrictions, found.now, self._clock())

@@ -10,24 +10,23 @@ first.
 from __future__ import annotations
 
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
-from hmac import compare_digest
 from typing import Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
-from proxyguard.core.request import Headers, Request
+from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
+from proxyguard.guard.signed_cookie import read_cookie, set_cookie
 
 GIVE_TAG: Final = "jar:give"
 ASSET_TAG: Final = "jar:asset"
 """The tags that the action `jar` attaches; no rule can name them, as names have no colon."""
 
 VERSION: Final = 1
-VALUE_CHARACTERS: Final = 40
 _SIGNED_BYTES: Final = 15
 _MAC_BYTES: Final = 15
 _KEY_SECONDS: Final = 7 * 86_400
@@ -60,21 +59,13 @@ class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked",
-        "_asked_by_network",
-        "_assets",
-        "_kept",
-        "_keys",
-        "_name",
-        "_prefixes",
-        "_seconds",
-        "_secret",
-        "_wall",
+        "_asked", "_asked_by_network", "_assets", "_kept", "_keys", "_mark", "_name", "_prefixes", "_seconds", "_secret", "_wall",
         "given",
-    )
+    )  # fmt: skip
 
     def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
         self._name = cookie.name.encode()
+        self._mark = self._name + b"="
         self._seconds = cookie.keep_seconds
         self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
         self._prefixes = prefixes
@@ -93,13 +84,19 @@ class Jars:
 
     def read(self, request: Request, now: float) -> Jar:
         """The jar of a request; `now` is the line's."""
-        values = request.cookies.get(self._name)
-        if values is not None:
-            for value in values[:_MAX_COPIES]:
+        lines = request.header_index.get(b"cookie")
+        if lines is not None:
+            for value in self._values(lines)[:_MAX_COPIES]:
                 jar = self._read_value(value, request.host, now)
                 if jar is not None:
                     return jar
         return ASKED_JAR if self._asked and self._was_asked(request, now) else NO_JAR
+
+    def _values(self, lines: Values) -> list[bytes]:
+        """The cookies of the name, as `Request.cookies` has them; that reads all of them, and this is asked for each request."""
+        mark = self._mark
+        parts = [part.strip(b" \t") for line in lines if mark in line for part in line.split(b";") if mark in part]
+        return [part[len(mark) :].strip(b'"') for part in parts if part.startswith(mark)]
 
     def ask(self, request: Request, now: float) -> bool:
         """Remember that a client is sent to fetch a jar. False when its network has its share: then it is to go on without."""
@@ -116,7 +113,8 @@ class Jars:
                 return False
             self._asked_by_network.add(network)
         targets = () if known is None or known[0] <= now else known[2]
-        self._asked[mark] = (now + ASKED_SECONDS, network, (*targets, self._target_mark(request)))
+        targets = (*targets[: MOST_ASKED - 1], self._target_mark(request))  # requests side by side are asked side by side
+        self._asked[mark] = (now + ASKED_SECONDS, network, targets)
         self._asked.move_to_end(mark)
         return True
 
@@ -141,15 +139,11 @@ class Jars:
 
     def _field(self, request: Request, wall: float, *, is_proven: bool, nonce: bytes) -> Headers:
         signed = bytes((VERSION,)) + int(wall).to_bytes(4) + bytes((is_proven,)) + nonce
-        value = urlsafe_b64encode(signed + self._sign(signed, request.host))
-        secure = b"; Secure" if request.scheme == b"https" else b""
-        text = b"%b=%b; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%b" % (self._name, value, self._seconds, secure)
         self.given += 1
-        return ((b"Set-Cookie", text),)
+        mac = self._sign(request.host, signed)
+        return set_cookie(self._name, signed, mac, self._seconds, is_secure=request.scheme == b"https")
 
     def _read_value(self, value: bytes, host: bytes, now: float) -> Jar | None:
-        if len(value) != VALUE_CHARACTERS:
-            return None
         known = self._kept.get((value, host))
         if known is None:
             known = self._checked(value, host)
@@ -170,18 +164,12 @@ class Jars:
 
     def _checked(self, value: bytes, host: bytes) -> tuple[int, bool, str] | None:
         """What a cookie says, if it is one of ours."""
-        try:
-            raw = urlsafe_b64decode(value)
-        except ValueError:
-            return None
-        signed = raw[:_SIGNED_BYTES]
-        if len(raw) != _SIGNED_BYTES + _MAC_BYTES or signed[0] != VERSION or urlsafe_b64encode(raw) != value:
-            return None
-        if not compare_digest(self._sign(signed, host), raw[_SIGNED_BYTES:]):
+        signed = read_cookie(value, VERSION, _SIGNED_BYTES, _MAC_BYTES, partial(self._sign, host))
+        if signed is None:
             return None
         return int.from_bytes(signed[1:5]), signed[5] == 1, signed[6:].hex()
 
-    def _sign(self, signed: bytes, host: bytes) -> bytes:
+    def _sign(self, host: bytes, signed: bytes) -> bytes:
         week = int.from_bytes(signed[1:5]) // _KEY_SECONDS
         key = self._keys.get(week)
         if key is None:

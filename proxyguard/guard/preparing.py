@@ -80,16 +80,16 @@ class Preparing:
         jar = self._jar(request, decision, now) if policy.gives_jars else ()
         if isinstance(decision.action, Prove):
             return Forwarding(add=jar, sets_cookie=True)
-        has_form = request.form is not None and self.forms is not None
-        if has_form and self.forms is not None:
-            jar = (*jar, *self.forms.cookie(request, now))
+        has_form = request.form is not None
+        cookies = (*jar, *self.forms.cookie(request, now)) if has_form and self.forms is not None else jar
+        added = (*fields, *cookies)
         trace = None if self._tracer is None else self._tracer.begin(request)
         account = policy.account
         if account is not None:
             learn = partial(self._learn_account, account, request)
-            return Forwarding(account.header, learn, (*fields, *jar), sets_cookie=bool(jar), trace=trace, is_personal=has_form)
-        if fields or jar or has_form or trace is not None:
-            return Forwarding(add=(*fields, *jar), sets_cookie=bool(jar), trace=trace, is_personal=has_form)
+            return Forwarding(account.header, learn, added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
+        if added or has_form or trace is not None:
+            return Forwarding(add=added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
         return None
 
     def _jar(self, request: Request, decision: Decision, now: float) -> Headers:

@@ -80,8 +80,11 @@ def to_https(method: bytes, host: bytes, target: bytes) -> Answer:
 
 
 def to_itself(target: bytes, fields: Headers) -> Answer:
-    """Send a client to where it is, with more fields. The target begins with one slash alone: two would name a host."""
-    location = b"/" if target == b"*" else b"/." + target if target.startswith(b"//") else target
+    """Send a client to where it is, with more fields.
+
+    Two slashes at the beginning would name a host, and to browsers a backslash is a slash (WHATWG URL, "relative slash state").
+    """
+    location = b"/" if target == b"*" else b"/." + target if target.startswith((b"//", b"/\\")) else target
     headers = ((b"Location", location), (b"Content-Type", TEXT), (b"Cache-Control", b"no-store"), *fields)
     return Answer(303, reason_phrase(303), headers, b"One moment.\n")
 

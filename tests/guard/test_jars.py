@@ -156,3 +156,15 @@ def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert jars.ask(asked(client=f"10.{at}.0.1"), 0.0)
         jars.saw_asset(jars.read(request, 0.0), 0.0)
     assert len(jars) <= 20
+
+
+@pytest.mark.parametrize("around", [b"%b", b"a=1; %b; b=2", b"a=1;%b", b"a=1;\t %b ;b=2", b'a="x;%b', b"xpg-jar=1; %b"])
+def test_it_is_found_where_any_cookie_is(around: bytes) -> None:
+    jars = made()
+    assert state(jars, around % value(jars, asked())) == (b"fresh",)
+
+
+@pytest.mark.parametrize("around", [b"a=%b", b"x%b", b"a=1 %b", b"a=1,%b"])
+def test_it_is_not_found_inside_of_others(around: bytes) -> None:
+    jars = made()
+    assert state(jars, around % value(jars, asked())) == (b"none",)

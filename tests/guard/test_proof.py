@@ -52,6 +52,7 @@ tests:
   - {request: {path: /profiles/1, jar: fresh}, repeat: 9, expect: pass by default}
   - {request: {path: /profiles/1, heat: hot}, repeat: 9, expect: pass by default}
   - {request: {path: /profiles/1, method: POST}, expect: pass by default}
+  - {request: {path: /profiles/1, headers: {Authorization: Bearer x}}, expect: pass by default}
   - {request: {path: /feed.xml}, expect: pass by default}
 """
 
@@ -137,7 +138,10 @@ def test_what_is_often_read_is_free_and_robots_that_are_allowed_make_nothing_hot
 def test_all_spellings_of_an_item_are_one(guard: Guard) -> None:
     browser = Browser(guard, "192.0.2.1")
     assert browser.get("/") == "pass"
-    targets = ("/profiles/1", "/profiles/1?x=1", "//profiles/1", "/profiles/%31", "/profiles/1/followers", "/a/../profiles/1")
+    targets = (
+        "/profiles/1", "/profiles/1?x=1", "//profiles/1", "/profiles/%31", "/profiles/1/followers", "/a/../profiles/1",
+        "/PROFILES/1", "/profiles/1/", "/profiles;x/1;y", "/profiles/1.json",
+    )  # fmt: skip
     assert {browser.get(target) for target in (*targets, "/profiles/2", "/profiles/3")} == {"pass"}
     assert browser.get("/profiles/4") == "reject"
 
@@ -155,5 +159,10 @@ def test_requests_with_credentials_get_no_jar(guard: Guard) -> None:
 def test_the_way_to_a_jar_names_no_other_host() -> None:
     from proxyguard.http.responses import to_itself  # noqa: PLC0415 - beside what it is about
 
-    for target, location in ((b"/a?b", b"/a?b"), (b"//evil.example/a", b"/.//evil.example/a"), (b"*", b"/")):
+    for target, location in (
+        (b"/a?b", b"/a?b"),
+        (b"//evil.example/a", b"/.//evil.example/a"),
+        (b"/\\evil.example", b"/./\\evil.example"),
+        (b"*", b"/"),
+    ):
         assert dict(to_itself(target, ()).headers)[b"Location"] == location

@@ -75,9 +75,13 @@ def refusal(pages: Pages, ticket: Ticket) -> Answer:
     request = ticket.request
     if isinstance(ticket.decision.action, Prove):
         return to_itself(request.target, () if ticket.forwarding is None else ticket.forwarding.add)
-    index = request.header_index
-    accept, languages = index.get(b"accept", ABSENT)[0], index.get(b"accept-language", ABSENT)[0]
-    return pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages)
+    accept = request.header_index.get(b"accept", ABSENT)[0]
+    return pages.render(ticket.decision, ticket.reference, accept=accept, languages=languages_of(request))
+
+
+def languages_of(request: Request) -> bytes:
+    """What a client says of its languages, which its page is written in."""
+    return request.header_index.get(b"accept-language", ABSENT)[0]
 
 
 def error_page(services: FrontServices, status: int, reference: str, headers: Headers, wait: float | None = None) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final, assert_never
 
-from proxyguard.adapters.mitmproxy.bad_requests import error_page, refusal, unchecked
+from proxyguard.adapters.mitmproxy.bad_requests import error_page, languages_of, refusal, unchecked
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, without
 from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
@@ -32,8 +32,6 @@ RETRY_AFTER_SECONDS: Final = 5.0
 
 CLIENT_GONE: Final = 499
 """The status that is recorded when nothing was answered because the client left (nginx's number for it)."""
-
-ABSENT: Final = (b"",)
 
 _new = tuple.__new__  # half the cost of calling the class
 
@@ -120,7 +118,7 @@ class Exchange(WaitingBodies):
                 if self._enter(now):
                     self._forward(now)
             case Tarpit():
-                if self._codec.detain(action, ticket.request.client, ticket.reference, self._languages(ticket.request)):
+                if self._codec.detain(action, ticket.request.client, ticket.reference, languages_of(ticket.request)):
                     self._status = 200
                     self._finish(now, "")
                 else:
@@ -340,9 +338,6 @@ class Exchange(WaitingBodies):
     def _reject(self, now: float) -> None:
         assert self._ticket is not None  # noqa: S101 - only called for a decision
         self._answer(refusal(self._services.pages, self._ticket), now, "")
-
-    def _languages(self, request: Request) -> bytes:
-        return request.header_index.get(b"accept-language", ABSENT)[0]
 
     def _answer(self, answer: Answer, now: float, fault: str) -> None:
         self._status = answer.status

@@ -22,6 +22,7 @@ from proxyguard.core.yaml.values import (
     complain,
     read_choice,
     read_duration,
+    read_each,
     read_integer,
     read_keys,
     read_mapping,
@@ -255,6 +256,21 @@ def listed_in(noun: str, item: Kind, most: int, *, example: str, owner: str = "t
         return tuple(value for value in found if value is not None)
 
     return Kind(read, f"list of {noun}", {"type": "array", "minItems": 1, "items": item.schema})
+
+
+def named_in(subject: str, takes: str, table: KeyTable, read_entry: Callable[..., Any], most: int, *, example: str) -> Kind:
+    """A mapping of 1 to `most` names to what `table` reads; `read_entry` makes a value of entry, report and what is around."""
+
+    def read(node: Node, report: Report, _subject: str, around: Any) -> tuple[Any, ...]:
+        mapping = read_mapping(node, subject, example)
+        if len(mapping.entries) > most:
+            raise Fault(f"{subject} has {len(mapping.entries)} entries", f"at most {most}")
+        return read_each(mapping.entries, report, lambda entry: read_entry(entry, report, around))
+
+    return Kind(read, takes, {
+        "type": "object", "minProperties": 1, "maxProperties": most, "propertyNames": {"pattern": NAME_PATTERN},
+        "additionalProperties": table.schema(),
+    })  # fmt: skip
 
 
 def one_or_more(item: Schema, **bounds: int) -> Schema:

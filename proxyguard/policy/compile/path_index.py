@@ -44,6 +44,11 @@ def path_finder(
     return find
 
 
+def named_path(path: bytes) -> tuple[TextKind, bytes]:
+    """A path of a rule file in which `*` and `?` stand for what differs, as a text to look for."""
+    return (TextKind.GLOB if b"*" in path or b"?" in path else TextKind.EQUAL), path
+
+
 def _finder(texts: Sequence[Marked], yield_control: YieldControl) -> Callable[[bytes], Collection[int]] | None:
     return TextIndex(texts, yield_control).finder() if texts else None
 

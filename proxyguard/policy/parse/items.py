@@ -6,18 +6,18 @@ import re
 from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.yaml.kinds import NAME_PATTERN, Key, KeyTable, Kind, plain
-from proxyguard.core.yaml.nodes import MappingEntry, Node, Sequence
-from proxyguard.core.yaml.values import NodeFault, read_each, read_mapping, read_name, read_scalar
+from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, named_in, plain
+from proxyguard.core.yaml.nodes import MappingEntry, Node
+from proxyguard.core.yaml.values import NodeFault, read_name, read_scalar
 from proxyguard.policy.items import PATH, QUERY, SEGMENT, ItemFamily
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import FieldKind, TextKind
+from proxyguard.policy.parse.site_paths import site_paths
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
 
 MAX_FAMILIES: Final = 20
 """Each is looked for in every request's path."""
 
-MAX_PATHS: Final = 50
 MAX_SEGMENT: Final = 20
 
 _SEGMENT: Final = re.compile(rf"{SEGMENT}\.([0-9]{{1,3}})")
@@ -25,8 +25,8 @@ _EXAMPLE: Final = "items: {profiles: {path: /profiles/*, id: path_segment.2}}"
 _ID_HINT: Final = "path_segment.2, query.NAME, or path"
 
 
-def _glob(node: Node) -> bytes:
-    text = read_scalar(node, "path", "a path with * for what differs", "/profiles/*")
+def _glob(node: Node, subject: str) -> bytes:
+    text = read_scalar(node, subject, "a path with * for what differs", "/profiles/*")
     if not text.startswith("/"):
         raise NodeFault(node, f"the path {quoted(text)} does not begin with /", "/profiles/*")
     if not text.rstrip("*?").strip("/"):
@@ -34,14 +34,6 @@ def _glob(node: Node) -> bytes:
             node, f"the path {quoted(text)} is every page of the site", "say which pages disclose an item: /profiles/*"
         )
     return read_text_value(FieldKind.PATH, TextKind.GLOB, text)
-
-
-def _paths(node: Node, report: Report, _subject: str, _around: Any) -> tuple[bytes, ...]:
-    if not isinstance(node, Sequence):
-        return (_glob(node),)
-    if not 0 < len(node.items) <= MAX_PATHS:
-        raise Fault(f"path has {len(node.items)} entries", f"one to {MAX_PATHS}")
-    return read_each(node.items, report, _glob)
 
 
 def _id(node: Node, _subject: str) -> tuple[int, str]:
@@ -66,9 +58,7 @@ FAMILY: Final = KeyTable(
     example="{path: /profiles/*, id: path_segment.2}",
     meant=meant("item"),
     keys={
-        "path": Key(Kind(_paths, "a glob or a list of globs", {"anyOf": [
-                {"type": "string", "pattern": "^/"},
-                {"type": "array", "minItems": 1, "maxItems": MAX_PATHS, "items": {"type": "string", "pattern": "^/"}}]}),
+        "path": Key(site_paths(_glob, "a glob or a list of globs"),
             "The paths that disclose one: `*` is any text, `?` one character.",
             ("the kind of item has no path", _EXAMPLE), ("/profiles/*",)),
         "id": Key(Kind(plain(_id), "part of the request",
@@ -86,14 +76,4 @@ def _family(entry: MappingEntry, report: Report, around: Any) -> ItemFamily:
     return ItemFamily(name, found.values["path"], segment, parameter)
 
 
-def _families(node: Node, report: Report, _subject: str, around: Any) -> tuple[ItemFamily, ...]:
-    mapping = read_mapping(node, "items", _EXAMPLE)
-    if len(mapping.entries) > MAX_FAMILIES:
-        raise Fault(f"items has {len(mapping.entries)} entries", f"at most {MAX_FAMILIES}")
-    return read_each(mapping.entries, report, lambda entry: _family(entry, report, around))
-
-
-ITEMS: Final = Kind(_families, "kinds of items by name", {
-    "type": "object", "minProperties": 1, "maxProperties": MAX_FAMILIES, "propertyNames": {"pattern": NAME_PATTERN},
-    "additionalProperties": FAMILY.schema(),
-})  # fmt: skip
+ITEMS: Final = named_in("items", "kinds of items by name", FAMILY, _family, MAX_FAMILIES, example=_EXAMPLE)

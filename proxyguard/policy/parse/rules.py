@@ -15,7 +15,7 @@ from proxyguard.limits.limit import CountKind, KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import ALWAYS, AllOf, Condition, Field, FieldKind, Not, Present, Rule, Test, Text, TextKind
+from proxyguard.policy.model import ALWAYS, Absent, AllOf, Condition, Field, FieldKind, Not, Present, Rule, Test, Text, TextKind
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import MODE
@@ -33,14 +33,15 @@ _TO_PROVE: Final = (
     Test(Field(FieldKind.METHOD), Text(TextKind.EQUAL, (b"GET",))),
     Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (NONE,))),
     Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (ASKED,)))),
+    Test(Field(FieldKind.HEADER, "authorization"), Absent()),
 )
-"""Who can be sent for a cookie jar: who has none, once, and never with a body to lose."""
+"""Who can be sent for a cookie jar: who has none, once, never with a body to lose, and never with credentials of its own."""
 
 _FORM: Final = "form"
 _POSTED: Final = Test(Field(_FORM), Present())
 """What a rule that looks at the token of a form is about, so that `form: {not: good}` is not about every other page."""
 
-SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH}
+SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH, KeyKind.ITEM}
 """Parts of a key that all clients have in common."""
 
 
