@@ -87,7 +87,7 @@ def assemble(
     """Compile the rules, open the audit log and wire the components. Raises RulesRejected and OSError."""
     counts = Metrics()
     policies = compile_sites(policy, settings, secret)
-    origins = Origins(settings.origin, settings.identity, clock=CLOCK, wall=lambda: CLOCK.wall(CLOCK()))
+    origins = Origins(settings.origin, settings.identity, clock=CLOCK, wall=wall)
     if policies.asks_origin:
         origins.prepare()
     counts.show(origins.gauges())

@@ -66,7 +66,8 @@ class Supervisor:
             routes=self._dashboard.routes, note_order=orders.note,
         )  # fmt: skip
         self._controller.on_settings = self._configure
-        self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}  # the workers' would count once per worker
+        self._own = {*INSTANCE_FAMILIES, *self._counts.gauges}
+        self._not_of_workers = self._own - OTEL_FAMILIES  # these would count once per worker
 
     @property
     def ready(self) -> bool:
@@ -139,7 +140,7 @@ class Supervisor:
     async def _families(self) -> list[Family]:
         own = [family for family in self._counts.snapshot() if family[0] in self._own]
         await self._pool.snapshots()
-        counted = [family for family in self._pool.families() if family[0] not in self._own - OTEL_FAMILIES]
+        counted = [family for family in self._pool.families() if family[0] not in self._not_of_workers]
         return merge([counted, own])
 
     async def missing(self) -> list[str]:

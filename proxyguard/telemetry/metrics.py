@@ -117,7 +117,10 @@ class Metrics:
         """Digest of the rules in force, and when they were put in force (Unix seconds)."""
         self.rules: Counter[str] = Counter()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self._exemplars: dict[tuple[str, str, str], tuple[str, float, float]] = {}
+        self._of_decisions: dict[tuple[str, str], tuple[str, float]] = {}
+        """Exemplars by rule and action: reference and time."""
+        self._of_buckets: dict[tuple[str, int], tuple[str, float, float]] = {}
+        """Exemplars by histogram and bucket: reference, seconds and time."""
         self.recent = RecentCounts(TIMED)
 
     def decided(self, rule: str, action: str, mode: str) -> None:
@@ -138,20 +141,19 @@ class Metrics:
         `seconds` is what the exchange took, of a refusal what the check did; `time` is Unix seconds.
         """
         if (rule, action, "enforce") in self.decisions:  # else it counted under `other`
-            self._exemplars[rule, action, ""] = (reference, 1.0, time)
+            self._of_decisions[rule, action] = (reference, time)
         histogram, name = (self.request_seconds, "request_seconds") if forwarded else (self.check_seconds, "check_seconds")
-        self._exemplars[name, "", str(histogram.bucket(seconds))] = (reference, seconds, time)
+        self._of_buckets[name, histogram.bucket(seconds)] = (reference, seconds, time)
 
     def exemplars(self) -> list[Exemplar]:
         """The last recorded request of each rule's action and of each bucket; as many as series at most."""
         bounds = (*map(str, SECONDS_BOUNDS), "+Inf")
         found: list[Exemplar] = []
-        for (name, action, bucket), (reference, value, time) in self._exemplars.items():
-            if bucket:
-                found.append((name, "_bucket", (("le", bounds[int(bucket)]),), reference, value, time))
-            else:
-                labels = (("rule", name), ("action", action), ("mode", "enforce"))
-                found.append(("decisions_total", "", labels, reference, value, time))
+        for (rule, action), (reference, time) in self._of_decisions.items():
+            labels = (("rule", rule), ("action", action), ("mode", "enforce"))
+            found.append(("decisions_total", "", labels, reference, 1.0, time))
+        for (name, bucket), (reference, seconds, time) in self._of_buckets.items():
+            found.append((name, "_bucket", (("le", bounds[bucket]),), reference, seconds, time))
         return found
 
     def look(self, now: float) -> None:

@@ -23,6 +23,7 @@ from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
 from proxyguard.instance.control.ban_names import BanNames
+from proxyguard.instance.control.client import send_command
 from proxyguard.instance.control.commands import ControlCommands
 from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.limits.stores.open import MemoryBackend
@@ -104,6 +105,26 @@ def test_an_address_is_banned_and_listed_and_lifted(instance: Instance) -> None:
     assert {"client:2001:db8:7::/64", "operator", "tarpit", "1", "ticket", "4711"} <= set(listed.split())
     assert instance.run("remove", "2001:db8:7::2").output == "client:2001:db8:7::/64 is no longer banned\n" + UNSAVED
     assert instance.run("list").output == "no bans are in force\n"
+
+
+def test_of_a_full_table_only_those_are_looked_at_that_are_asked_for(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time()
+    looked_at: list[str] = []
+    for number in range(300):
+        terms = BanTerms(1000.0 + number * 7 % 300, Reject())
+        instance.store.ban(f"client:192.0.2.{number}", "rule", "reason", terms, now)
+
+    async def ban_hits(keys: list[str]) -> dict[str, tuple[int, float]]:
+        looked_at.extend(keys)
+        return {}
+
+    monkeypatch.setattr(instance, "ban_hits", ban_hits)
+    answer = send_command(instance.control, "bans-list", {"most": 20})
+    ends = [ban["until"] for ban in answer["bans"]]
+    whole = send_command(instance.control, "bans-list")
+    assert (len(ends), answer["total"]) == (20, 300)
+    assert ends == sorted((ban["until"] for ban in whole["bans"]), reverse=True)[:20]
+    assert len(looked_at) == 20 + 300
 
 
 def test_a_pseudonym_is_whom_the_workers_know_by_it_and_the_list_says_how_often_it_came_back(instance: Instance) -> None:

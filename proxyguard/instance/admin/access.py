@@ -67,7 +67,7 @@ class Access:
         self.has_tokens = self._write is not None
 
     def judge(self, peer: str, http_version: str, headers: Mapping[str, str]) -> Caller:
-        """What who sends these headers from that address may do. Tokens are compared in a time that says nothing of them."""
+        """What who sends these headers may do from that address. They are looked for by small names; tokens in constant time."""
         given = headers.get("authorization")
         if given is not None:
             return self._by_token(given)

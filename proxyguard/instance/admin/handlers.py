@@ -83,8 +83,7 @@ class StrictPage(AdminPage):
         if self._finished:
             return
         services = self.services
-        headers = {name.lower(): value for name, value in self.request.headers.items()}
-        self.caller = services.access.judge(self.request.remote_ip or "", self.request.version, headers)
+        self.caller = services.access.judge(self.request.remote_ip or "", self.request.version, self.request.headers)
         if self.caller.wrong:
             services.wrong_tokens += 1
             if services.wrong_tokens % WRONG_TOKENS_A_LINE == 1:

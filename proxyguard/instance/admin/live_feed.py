@@ -67,6 +67,9 @@ class LiveFeed:
             self.refused += 1
             return False
         self._readers[reader] = 0
+        if self._task is None:  # what came since the last reader left is nobody's loss
+            self._marks = {}
+            self._backlog.clear()
         reader.send(b"retry: 3000\n\n" + message([*self._backlog], 0))
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())

@@ -5,13 +5,13 @@ A field is added here and never renamed or removed within a version, whatever be
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from proxyguard.instance.control.commands import MAX_BAN_SECONDS, MAX_NOTE_CHARACTERS
+from proxyguard.instance.control.promotion import MAX_SHARE, WATCH_SECONDS
 from proxyguard.restrictions.pauses import DEFAULT_SECONDS, MAX_SECONDS, MAX_WHY_CHARACTERS
-
-MAX_BAN_SECONDS: Final = 315_360_000
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Seconds = Annotated[float, Meta(description="Unix seconds, UTC.")]
@@ -39,7 +39,7 @@ class ApiBanBody(ApiBody):
     key: Key
     seconds: Annotated[float, Meta(gt=0, le=MAX_BAN_SECONDS)]
     then: Literal["reject", "tarpit", "drop"] = "reject"
-    note: Annotated[str, Meta(max_length=500)] = ""
+    note: Annotated[str, Meta(max_length=MAX_NOTE_CHARACTERS)] = ""
 
 
 class ApiUnbanBody(ApiBody):
@@ -75,8 +75,8 @@ class ApiPromoteBody(ApiBody):
     """A shadow rule that is to act, or (`dry_run`) whether it would be let."""
 
     rule: Name
-    max_share: Annotated[float, Meta(ge=0, le=1)] = 0.01
-    watch_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = 3600.0
+    max_share: Annotated[float, Meta(ge=0, le=1)] = MAX_SHARE
+    watch_seconds: Annotated[float, Meta(ge=0, le=2_592_000)] = WATCH_SECONDS
     force: bool = False
     dry_run: bool = False
 

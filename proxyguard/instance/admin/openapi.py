@@ -80,9 +80,7 @@ def _described(operation: ApiOperation) -> dict[str, Any]:
     return made
 
 
-def _get(
-    name: str, about: str, content: dict[str, Any], more: str = "", refused: tuple[str, ...] = tuple(REFUSALS)
-) -> dict[str, Any]:
+def _get(name: str, about: str, content: dict[str, Any], more: str = "") -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": {"$ref": REFERENCE.format(name="ApiProblem")}}}
     return {
         "operationId": name,
@@ -90,7 +88,7 @@ def _get(
         **({"description": more} if more else {}),
         "responses": {
             "200": {"description": about, "content": content},
-            **{status: {"description": REFUSALS[status], "content": problem} for status in refused},
+            **{status: {"description": why, "content": problem} for status, why in REFUSALS.items()},
         },
     }
 

@@ -48,11 +48,10 @@ class Questions:
             return await self._instance.status()
         if command == "changes":
             return {"changes": self._orders.newest_first()}
-        answer = await self._instance.commands[command](arguments)
-        if command != "bans-list":
-            return answer
-        bans = sorted(answer["bans"], key=lambda ban: -ban["until"])
-        return {**await self._hidden({"bans": bans[:MAX_BANS]}), "total": len(bans)}
+        commands = self._instance.commands
+        if command == "bans-list":
+            return await self._hidden(await commands[command]({"most": MAX_BANS}))
+        return await commands[command](arguments)
 
     async def _hidden(self, answer: dict[str, Any]) -> dict[str, Any]:
         """An answer about bans with names for clients."""

@@ -26,10 +26,10 @@ class SharedAnswers:
         self._kept: dict[str, tuple[float, asyncio.Task[bytes]]] = {}
 
     async def get(self, key: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The answer to a question, at most FRESH_SECONDS old. Raises what making it raises."""
+        """The answer to a question, not begun more than FRESH_SECONDS ago, or still being made. Raises what making it raises."""
         now = self._clock()
         kept = self._kept.get(key)
-        if kept is None or now - kept[0] >= FRESH_SECONDS:
+        if kept is None or (kept[1].done() and now - kept[0] >= FRESH_SECONDS):
             self._kept.pop(key, None)
             while len(self._kept) >= MAX_KEPT:
                 del self._kept[next(iter(self._kept))]

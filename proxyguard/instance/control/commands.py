@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from heapq import nlargest
 from typing import Any, Final, Protocol
 
 from proxyguard.core.decision import ACTION_NAMES
@@ -72,16 +74,29 @@ class ControlCommands:
         return answer
 
     async def _list_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The bans in force; with `clear` by addresses, for a firewall that is to have them."""
-        bans = [shown_ban(record) for record in self._store.bans(CLOCK())]
+        """The bans in force; with `clear` by addresses, for a firewall that is to have them.
+
+        With `most` only so many, the last to end, and their `total`: a full table takes most of a second to be shown whole.
+        """
+        records = [*self._store.bans(CLOCK())]
+        most = arguments.get("most")
+        if most is not None:
+            listed = await self._shown_bans(nlargest(int(most), records, key=_end))
+            return {"bans": [*map(self._named_ban, listed)], "total": len(records)}
+        bans = await self._shown_bans(records)
+        if arguments.get("clear"):
+            logger.info("%d bans were exported with their addresses", len(bans))
+            return {"bans": bans}
+        return {"bans": [*map(self._named_ban, bans)]}
+
+    async def _shown_bans(self, records: Iterable[BanRecord]) -> list[dict[str, Any]]:
+        """Bans as plain data, with how often the banned came back."""
+        bans = [*map(shown_ban, records)]
         hits = await self._known.ban_hits([ban["key"] for ban in bans])
         for ban in bans:
             refused, last = hits.get(ban["key"], (0, 0.0))
             ban.update(hits=refused, last_seen=CLOCK.wall(last) if refused else None)
-        if arguments.get("clear"):
-            logger.info("%d bans were exported with their addresses", len(bans))
-            return {"bans": bans}
-        return {"bans": [self._named_ban(ban) for ban in bans]}
+        return bans
 
     def _named_ban(self, ban: dict[str, Any]) -> dict[str, Any]:
         return {**ban, "key": self._name(ban["key"])}
@@ -132,6 +147,10 @@ class ControlCommands:
             return self._keys.of(named, self._reloader.current.banned_by)
         except NoBanKey as error:
             raise CommandError(str(error)) from error
+
+
+def _end(record: BanRecord) -> float:
+    return record.until
 
 
 RULES_REFUSED: Final = "not applied: the rules of before stay in force"

@@ -19,6 +19,7 @@ from proxyguard.instance.admin.handlers import MAX_BODY_BYTES, STRICT_HEADERS
 from proxyguard.instance.admin.openapi import document
 from proxyguard.instance.admin.operations import OPERATIONS, ROOT, ApiOperation
 from proxyguard.instance.admin.page_files import page_files
+from proxyguard.instance.admin.questions import MAX_BANS
 from proxyguard.instance.admin.shared_answers import RequestPace
 from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
@@ -45,7 +46,10 @@ class FakeInstance:
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.answers: dict[str, Any] = {
-            "bans-list": {"bans": [{**BAN, "hits": 3, "last_seen": 5.0, "secret": "x"}, {**BAN, "key": "network:192.0.2.0/24"}]},
+            "bans-list": {
+                "bans": [{**BAN, "hits": 3, "last_seen": 5.0, "secret": "x"}, {**BAN, "key": "network:192.0.2.0/24"}],
+                "total": 2,
+            },
             "bans-add": {"bans": [BAN], "replaced": 0, "saved": True, "unsaved_because": ""},
             "bans-remove": {"keys": ["client:192.0.2.7"], "removed": [], "saved": True},
             "pseudonyms": {"names": {"192.0.2.7": "c-5f2b8e01c77a"}},
@@ -146,6 +150,7 @@ def test_bans_show_pseudonyms_and_nothing_that_is_not_promised(tmp_path: Path) -
         assert [ban["key"] for ban in got.value["bans"]] == ["c-5f2b8e01c77a", "network:192.0.2.0/24"]
         assert b"192.0.2.7" not in got.body
         assert b"secret" not in got.body
+        assert ("bans-list", {"most": MAX_BANS}) in instance.told
         got = ask(f"{ROOT}/bans", {"key": "192.0.2.7", "seconds": 60}, token=WRITE)
         assert (got.status, got.value["done"], got.value["detail"]["bans"][0]["key"]) == (200, True, "c-5f2b8e01c77a")
         assert ("bans-add", {"key": "192.0.2.7", "seconds": 60.0, "then": "reject", "note": ""}) in instance.told

@@ -81,6 +81,27 @@ def test_a_slow_reader_misses_messages_then_loses_its_stream_and_holds_nobody_up
     asyncio.run(run())
 
 
+def test_who_comes_after_hours_without_a_reader_is_not_told_of_what_nobody_read(monkeypatch: Any) -> None:
+    async def run() -> None:
+        monkeypatch.setattr(live_feed, "TICK_SECONDS", 0.0)
+        instance = FakeInstance()
+        feed = LiveFeed(instance)
+        first = FakeReader()
+        feed.join(first)
+        await feed.tick()
+        feed.leave(first)
+        assert feed._task is not None
+        await asyncio.wait_for(feed._task, 20)
+        later, before = FakeReader(), len(instance.asked)
+        feed.join(later)
+        assert b'"records":[]' in later.sent[0]
+        await feed.tick()
+        assert instance.asked[before] == {}
+        feed.stop()
+
+    asyncio.run(run())
+
+
 def test_there_is_room_for_so_many() -> None:
     async def run() -> None:
         feed = LiveFeed(FakeInstance())

@@ -34,6 +34,29 @@ def test_a_thousand_readers_cost_one_question_a_second() -> None:
     asyncio.run(run())
 
 
+def test_an_answer_that_takes_longer_than_it_stays_fresh_is_still_made_once_at_a_time() -> None:
+    clock, begun, going = Clock(), 0, asyncio.Event()
+
+    async def make() -> bytes:
+        nonlocal begun
+        begun += 1
+        await going.wait()
+        return b"%d" % begun
+
+    async def run() -> None:
+        answers = SharedAnswers(clock)
+        asking = []
+        for _ in range(5):
+            asking.append(asyncio.ensure_future(answers.get("bans", make)))
+            await asyncio.sleep(0)
+            clock.now += FRESH_SECONDS
+        going.set()
+        assert await asyncio.gather(*asking) == [b"1"] * 5
+        assert await answers.get("bans", make) == b"2"
+
+    asyncio.run(run())
+
+
 def test_a_reader_that_leaves_takes_the_answer_from_nobody() -> None:
     async def run() -> None:
         answers, going = SharedAnswers(Clock()), asyncio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ import pytest
 
 from proxyguard.core.settings import Listen
 from proxyguard.instance.control.client import ControlError, send_command
-from proxyguard.instance.control.server import Command, CommandError, ControlServer
+from proxyguard.instance.control.server import AdminPage, Command, CommandError, ControlServer
 from proxyguard.telemetry.metric_families import exposition
 from proxyguard.telemetry.metrics import Metrics
 
@@ -84,6 +85,36 @@ def test_the_port_reads_and_never_acts(tmp_path: Path) -> None:
         (404, '{"error": "Not Found", "status": 404}\n'),
     ]
     assert serve(tmp_path, FakeInstance(), lambda server: fetch(server.port, "/command/echo", "POST"))[0][0] == 404
+
+
+class Fields(AdminPage):
+    """How many fields were read of a form, and the bytes of its body."""
+
+    def post(self) -> None:
+        self.answer([len(self.request.body_arguments), len(self.request.files), len(self.request.body)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"a=1&b=2"),
+        ("application/x-www-form-urlencoded; charset=utf-8", b"a=1&b=2"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
+        ("multipart/form-data", b"no boundary"),
+    ],
+)
+def test_a_form_is_not_taken_apart_before_anybody_is_asked_for_a_token(tmp_path: Path, kind: str, body: bytes) -> None:
+    async def run() -> None:
+        server = ControlServer(FakeInstance(), Listen("127.0.0.1", 0), None, routes=[("/fields", Fields, {})])
+        server.start()
+        request = urllib.request.Request(f"http://127.0.0.1:{server.port}/fields", data=body, headers={"Content-Type": kind})
+        try:
+            with await asyncio.to_thread(urllib.request.urlopen, request, timeout=20) as response:
+                assert json.loads(response.read()) == [0, 0, len(body)]
+        finally:
+            server.stop()
+
+    asyncio.run(run())
 
 
 def test_an_instance_without_what_it_needs_says_what_it_lacks(tmp_path: Path) -> None:
