@@ -17,6 +17,9 @@ STEP: Final = 7_919
 
 MAX_GIVEN_BACK: Final = 50_000
 
+NOTHING_LEFT: Final = Received(-1)
+"""Stands for an empty queue; no answer is equal to it, whatever status rules refuse with."""
+
 
 class WorkQueue:
     """The numbers of the items that an operation has not got yet; all its sessions take from it. What was refused goes back."""
@@ -53,10 +56,10 @@ def got(answer: Received) -> bool:
 
 
 def take_one(visitor: Visitor, queue: WorkQueue, wait: float, pattern: bytes, dollars: float = 0.0) -> Getting:
-    """Fetch the next item of the queue; status 410 stands for an empty queue."""
+    """Fetch the next item of the queue; NOTHING_LEFT when there is none."""
     number = queue.take()
     if number is None:
-        return Received(410)
+        return NOTHING_LEFT
     answer = yield from visitor.get(wait, pattern % number, dollars=dollars)
     if got(answer):
         queue.taken += 1
@@ -73,7 +76,7 @@ def harvest(
     for number in range(pages):
         wait = gap_seconds * (0.5 + random.random()) if number else 0.0
         answer = yield from take_one(visitor, queue, wait, pattern, dollars if not number else 0.0)
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
         if assets and not number:
             yield from load_assets(visitor, random, assets)

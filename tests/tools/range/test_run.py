@@ -12,6 +12,7 @@ import pytest
 from proxyguard.core.decision import DEFAULT_RULE
 from proxyguard.tools.range.adversaries.forgers import FORGED_ENGINES
 from proxyguard.tools.range.adversaries.naive_scripts import NAIVE_SCRIPTS
+from proxyguard.tools.range.adversaries.one_address import SINGLE_ADDRESS
 from proxyguard.tools.range.adversaries.registry import ADVERSARIES
 from proxyguard.tools.range.adversaries.sign_up_floods import SIGN_UP_FLOOD
 from proxyguard.tools.range.cohorts.desktop import DESKTOP
@@ -165,3 +166,12 @@ def test_people_follow_a_redirect_that_proves_and_a_script_that_does_not_gets_le
     assert people.refused_requests == 0
     assert people.items == people.items_unprotected
     assert scripts.items < scripts.items_unprotected
+
+
+@pytest.mark.parametrize("status", [403, 410])
+def test_a_scraper_goes_on_whatever_status_it_is_refused_with(tmp_path: Path, status: int) -> None:
+    (tmp_path / "all.yaml").write_text(
+        f"name: a\nrules:\n  - name: all\n    when: {{path: {{prefix: /}}}}\n    action: {{reject: {{status: {status}}}}}\n"
+    )
+    [row] = run_scenario(scenario(SINGLE_ADDRESS, end=NINE + 600), 1, firewall(tmp_path)).cohorts
+    assert row.requests == row.refused_requests > 100
