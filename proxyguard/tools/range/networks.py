@@ -158,11 +158,6 @@ def anonymiser(index: int, speaks: str = "") -> RangeSource:
     return source((50 << 16) + (index // 4 << 8) + index % 4 + 1, speaks)
 
 
-def reverse_name(where: RangeSource) -> str:
-    """The name that reverse DNS gives: that of the owner's machine. Home lines and carriers have one as well."""
-    return f"{where.address.text.replace('.', '-')}.{where.owner.name}"
-
-
 @lru_cache(maxsize=8)
 def _zipf(size: int, exponent: float) -> tuple[float, ...]:
     total = 0.0

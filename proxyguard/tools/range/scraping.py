@@ -24,11 +24,9 @@ NOTHING_LEFT: Final = Received(-1)
 class WorkQueue:
     """The numbers of the items that an operation has not got yet; all its sessions take from it. What was refused goes back."""
 
-    __slots__ = ("_back", "_next", "_shuffled", "size", "taken")
+    __slots__ = ("_back", "_next", "_shuffled")
 
-    def __init__(self, size: int = ITEMS, *, shuffled: bool = True) -> None:
-        self.size = size
-        self.taken = 0
+    def __init__(self, *, shuffled: bool = True) -> None:
         self._next = 0
         self._shuffled = shuffled
         self._back: deque[int] = deque(maxlen=MAX_GIVEN_BACK)
@@ -37,10 +35,10 @@ class WorkQueue:
         """The next number; None when everything has been got."""
         if self._back:
             return self._back.popleft()
-        if self._next >= self.size:
+        if self._next >= ITEMS:
             return None
         self._next += 1
-        return self._next * STEP % self.size + 1 if self._shuffled else self._next
+        return self._next * STEP % ITEMS + 1 if self._shuffled else self._next
 
     def shuffle(self) -> None:
         """Take numbers in a shuffled order from here on; some may come again."""
@@ -61,9 +59,7 @@ def take_one(visitor: Visitor, queue: WorkQueue, wait: float, pattern: bytes, do
     if number is None:
         return NOTHING_LEFT
     answer = yield from visitor.get(wait, pattern % number, dollars=dollars)
-    if got(answer):
-        queue.taken += 1
-    else:
+    if not got(answer):
         queue.give_back(number)
     return answer
 
