@@ -6,13 +6,13 @@ s = 1 (published server logs; see docs/guide/range.md). They are assumptions abo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from math import exp
 from random import Random
 from typing import Final
 
-from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Presence
+from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Arrivals, Draw, Presence, Session
 from proxyguard.tools.range.weights import cumulated, index_by
 
 AWAKE: Final = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 10, 10, 10, 10, 11, 12, 13, 13, 11, 8, 4)
@@ -43,6 +43,24 @@ def arrivals(random: Random, count: int, span: Presence, hours: Sequence[int] = 
         here = round(count * reached / total) - done
         done += here
         yield from sorted(random.uniform(begin, end) for _ in range(here))
+
+
+def spread(count: int, hours: Sequence[int], session: Callable[[Random], Session]) -> Arrivals:
+    """The arrivals of a cohort of `count` sessions a day by hour of the day, each with numbers of its own."""
+
+    def made(span: Presence, draw: Draw) -> Iterator[Arrival]:
+        for index, at in enumerate(arrivals(draw.stream(), span.count(count), span, hours)):
+            yield Arrival(at, session(draw.stream(index)))
+
+    return made
+
+
+def midnights(span: Presence) -> Iterator[float]:
+    """The beginning of each day until a span ends, from the first day of the scenario on."""
+    day = 0.0
+    while day < span.end:
+        yield day
+        day += DAY_SECONDS
 
 
 def lognormal(random: Random, median: float, spread: float, highest: float) -> float:
