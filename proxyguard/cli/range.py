@@ -25,7 +25,7 @@ from proxyguard.policy.model import Policy
 from proxyguard.tools.range.enforced import ENFORCED, enforced
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
-from proxyguard.tools.range.run import Begun, lengthened, only, run_scenario
+from proxyguard.tools.range.run import Begun, Free, lengthened, only, run_scenario
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
 from proxyguard.tools.range.text_report import text_report
@@ -109,15 +109,14 @@ def range_(
     other = _prepared(against, preset) if against is not None else None
     logging.getLogger("proxyguard.telemetry.one_client").setLevel(logging.ERROR)  # all of loopback is one private network
     runs: list[RunScore] = []
-    others: list[RunScore] = []
     try:
         for scenario in chosen:
+            free: Free = {}
             with _progress(scenario.name) as begun:
-                runs.append(run_scenario(scenario, seed, _firewall(policy), preset, begun))
-                if other is not None:
-                    others.append(run_scenario(scenario, seed, _firewall(other), preset, begun))
+                runs.append(run_scenario(scenario, seed, GuardFirewall(policy), preset, begun, free))
+                beside = run_scenario(scenario, seed, GuardFirewall(other), preset, begun, free) if other is not None else None
             if str(json_file) != "-":
-                _show(runs[-1], others[-1] if others else None, against)
+                _show(runs[-1], beside, against)
     except KeyboardInterrupt:
         echo(f"interrupted: {len(runs)} of {len(chosen)} scenarios are whole; nothing was written", err=True)
         raise SystemExit(INTERRUPTED) from None
@@ -187,10 +186,6 @@ def _prepared(directory: Path, preset: str) -> Policy:
     if preset == ENFORCED:
         return enforced(policy_or_exit(directory))
     return policy_or_exit(directory, RulesPreset(preset))
-
-
-def _firewall(policy: Policy) -> GuardFirewall:
-    return GuardFirewall(policy)
 
 
 def _show(run: RunScore, other: RunScore | None, against: Path | None) -> None:

@@ -76,27 +76,25 @@ class GuardFirewall:
             raise RuntimeError(f"the guard failed: {dict(self.metrics.internal_errors)}")
         decision = ticket.decision
         action = decision.action
-        quota = decision.quota
-        retry = quota.retry_after_seconds if quota is not None else 0.0
+        rule = decision.rule
+        added = ticket.forwarding.add if ticket.forwarding is not None else ()
         if decision.forwards:
-            forwarding = ticket.forwarding
             wait = action.seconds if isinstance(action, Delay) else 0.0
             settles = bool(ticket.due) or request.item is not None
-            added = forwarding.add if forwarding is not None else ()
-            return Verdict(True, 0, wait, 0.0, decision.rule, added, ticket, False, settles)  # noqa: FBT003 - a tuple's field
+            return Verdict(wait_seconds=wait, rule=rule, headers=added, ticket=ticket, settles_late=settles)
         if isinstance(action, Prove):
-            given = ticket.forwarding.add if ticket.forwarding is not None else ()
-            return Verdict(
-                forwards=False, status=303, headers=((b"Location", request.target), *given), rule=decision.rule, proves=True
-            )
+            headers = ((b"Location", request.target), *added)
+            return Verdict(forwards=False, status=303, headers=headers, rule=rule, proves=True)
         if isinstance(action, Tarpit):
             self._guard.settle(ticket, Served(200, 0, 0, None, action.hold_seconds))
-            return Verdict(False, 200, action.hold_seconds, 0.0, decision.rule)  # noqa: FBT003 - a tuple's field
+            return Verdict(forwards=False, status=200, wait_seconds=action.hold_seconds, rule=rule)
         if isinstance(action, Drop):
-            return Verdict(False, 0, 0.0, 0.0, decision.rule)  # noqa: FBT003 - a tuple's field
+            return Verdict(forwards=False, rule=rule)
+        quota = decision.quota
+        retry = quota.retry_after_seconds if quota is not None else 0.0
         if isinstance(action, Reject) and action.retry_after_seconds is not None:
             retry = action.retry_after_seconds
-        return Verdict(False, refusal_status(decision), 0.0, retry, decision.rule)  # noqa: FBT003 - a tuple's field
+        return Verdict(forwards=False, status=refusal_status(decision), retry_after_seconds=retry, rule=rule)
 
     def settle(self, verdict: Verdict, outcome: SiteOutcome, now: float) -> None:
         """As `firewall.Firewall.settle`."""

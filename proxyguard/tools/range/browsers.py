@@ -84,14 +84,19 @@ PHONES: Final = (b"K", b"Pixel 8", b"SM-G991B", b"SM-A546B", b"2201117TG", b"mot
 """Chrome on Android says `K` for all since it reduced its user agent; WebViews still name the model."""
 
 
+def _hints(version: int, brand: bytes, platform: bytes, *, phone: bool = False) -> Headers:
+    """The client hints of a Chromium: they name its version, its brand and its system."""
+    brands = b'"Chromium";v="%d", "%s";v="%d", "Not_A Brand";v="99"' % (version, brand, version)
+    return ((b"sec-ch-ua", brands), (b"sec-ch-ua-mobile", b"?1" if phone else b"?0"), (b"sec-ch-ua-platform", platform))
+
+
 def chrome(
     version: int, system: bytes, platform: bytes, languages: bytes = LANGUAGES[0], *, phone: bool = False
 ) -> ClientSoftware:
     """A Chrome of this version. Its client hints name the same version and system."""
     mobile = b" Mobile" if phone else b""
     agent = b"Mozilla/5.0 (%s) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0%s Safari/537.36" % (system, version, mobile)
-    brands = b'"Chromium";v="%d", "Google Chrome";v="%d", "Not_A Brand";v="99"' % (version, version)
-    hints = ((b"sec-ch-ua", brands), (b"sec-ch-ua-mobile", b"?1" if phone else b"?0"), (b"sec-ch-ua-platform", platform))
+    hints = _hints(version, b"Google Chrome", platform, phone=phone)
     return ClientSoftware(Engine.CHROMIUM, agent, "chrome", languages, hints)
 
 
@@ -100,9 +105,7 @@ def edge(version: int, languages: bytes = LANGUAGES[0]) -> ClientSoftware:
         b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36 "
         b"Edg/%d.0.0.0" % (version, version)
     )
-    brands = b'"Chromium";v="%d", "Microsoft Edge";v="%d", "Not_A Brand";v="99"' % (version, version)
-    hints = ((b"sec-ch-ua", brands), (b"sec-ch-ua-mobile", b"?0"), (b"sec-ch-ua-platform", b'"Windows"'))
-    return ClientSoftware(Engine.CHROMIUM, agent, "chrome", languages, hints)
+    return ClientSoftware(Engine.CHROMIUM, agent, "chrome", languages, _hints(version, b"Microsoft Edge", b'"Windows"'))
 
 
 def firefox(version: int, system: bytes, languages: bytes = LANGUAGES[0]) -> ClientSoftware:
@@ -141,8 +144,7 @@ def webview(random: Random) -> ClientSoftware:
         b"Mozilla/5.0 (Linux; Android 14; %s Build/UP1A.231005.007; wv) AppleWebKit/537.36 (KHTML, like Gecko) "
         b"Version/4.0 Chrome/%d.0.7444.102 Mobile Safari/537.36" % (random.choice(PHONES[1:]), version)
     )
-    brands = b'"Chromium";v="%d", "Android WebView";v="%d", "Not_A Brand";v="99"' % (version, version)
-    hints = ((b"sec-ch-ua", brands), (b"sec-ch-ua-mobile", b"?1"), (b"sec-ch-ua-platform", b'"Android"'))
+    hints = _hints(version, b"Android WebView", b'"Android"', phone=True)
     return ClientSoftware(Engine.CHROMIUM, agent, "chrome", languages, hints)
 
 

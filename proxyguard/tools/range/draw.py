@@ -6,14 +6,14 @@ s = 1 (published server logs; see docs/guide/range.md). They are assumptions abo
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from math import exp
 from random import Random
 from typing import Final
 
-from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Presence
+from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Arrivals, Draw, Presence, Session
+from proxyguard.tools.range.weights import cumulated, index_by
 
 AWAKE: Final = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 10, 10, 10, 10, 11, 12, 13, 13, 11, 8, 4)
 """How busy people are by hour of the day: the shape of public web logs, one time zone."""
@@ -45,6 +45,24 @@ def arrivals(random: Random, count: int, span: Presence, hours: Sequence[int] = 
         yield from sorted(random.uniform(begin, end) for _ in range(here))
 
 
+def spread(count: int, hours: Sequence[int], session: Callable[[Random], Session]) -> Arrivals:
+    """The arrivals of a cohort of `count` sessions a day by hour of the day, each with numbers of its own."""
+
+    def made(span: Presence, draw: Draw) -> Iterator[Arrival]:
+        for index, at in enumerate(arrivals(draw.stream(), span.count(count), span, hours)):
+            yield Arrival(at, session(draw.stream(index)))
+
+    return made
+
+
+def midnights(span: Presence) -> Iterator[float]:
+    """The beginning of each day until a span ends, from the first day of the scenario on."""
+    day = 0.0
+    while day < span.end:
+        yield day
+        day += DAY_SECONDS
+
+
 def lognormal(random: Random, median: float, spread: float, highest: float) -> float:
     """A lognormal draw with this median; `spread` is the standard deviation of its logarithm."""
     return min(median * exp(random.gauss(0.0, spread)), highest)
@@ -59,21 +77,16 @@ def gap(random: Random, median: float = 20.0) -> float:
     return max(1.0, lognormal(random, median, 1.0, 900.0))
 
 
-@lru_cache(maxsize=2)
-def _popularity(size: int) -> tuple[float, ...]:
-    total = 0.0
-    sums = []
-    for rank in range(size):
-        total += 1.0 / (rank + 5)
-        sums.append(total)
-    return tuple(each / total for each in sums)
+@cache
+def _popularity() -> tuple[float, ...]:
+    return cumulated(1.0 / (rank + 5) for rank in range(ITEMS))
 
 
 def popular_item(random: Random) -> int:
     """The number of a profile or post that somebody reads: one of ten at random, the others by popularity."""
     if random.random() < 0.1:
         return random.randrange(1, ITEMS + 1)
-    return spread_number(min(bisect_left(_popularity(ITEMS), random.random()), ITEMS - 1))
+    return spread_number(index_by(random, _popularity()))
 
 
 def spread_number(rank: int) -> int:

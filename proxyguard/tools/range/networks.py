@@ -6,13 +6,13 @@ layout follows the plan in docs/guide/range.md. Owners, countries and names are 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from random import Random
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import V4_BASE, Address
+from proxyguard.tools.range.weights import cumulated, index_by
 
 
 class SyntheticNetwork(StrEnum):
@@ -121,8 +121,8 @@ def source(number: int, speaks: str = "") -> RangeSource:
 
 
 def residential(random: Random, speaks: str = "", owner: int | None = None) -> RangeSource:
-    """A home line of an owner, or of one by how large it is (Zipf with exponent 0.9)."""
-    at = zipf_index(random, RESIDENTIAL_OWNERS) if owner is None else owner
+    """A home line of an owner, or of one by how large it is."""
+    at = index_by(random, _owner_sizes()) if owner is None else owner
     number = (64 << 16) + at * 16_384 + random.randrange(1, 16_383)
     return source(number if number & 0xFF else number + 1, speaks)
 
@@ -158,21 +158,7 @@ def anonymiser(index: int, speaks: str = "") -> RangeSource:
     return source((50 << 16) + (index // 4 << 8) + index % 4 + 1, speaks)
 
 
-def reverse_name(where: RangeSource) -> str:
-    """The name that reverse DNS gives: that of the owner's machine. Home lines and carriers have one as well."""
-    return f"{where.address.text.replace('.', '-')}.{where.owner.name}"
-
-
-@lru_cache(maxsize=8)
-def _zipf(size: int, exponent: float) -> tuple[float, ...]:
-    total = 0.0
-    sums = []
-    for rank in range(1, size + 1):
-        total += rank**-exponent
-        sums.append(total)
-    return tuple(each / total for each in sums)
-
-
-def zipf_index(random: Random, size: int, exponent: float = 0.9) -> int:
-    """An index below `size`, the first ones most often."""
-    return min(bisect_left(_zipf(size, exponent), random.random()), size - 1)
+@cache
+def _owner_sizes() -> tuple[float, ...]:
+    """Zipf with exponent 0.9."""
+    return cumulated(rank**-0.9 for rank in range(1, RESIDENTIAL_OWNERS + 1))

@@ -17,6 +17,9 @@ MAX_DAYS: Final = 31
 
 type Begun = Callable[[str, float], Progress | None]
 
+type Free = dict[str, CohortTally]
+"""What cohorts did without the firewall, by name: the same for all rules, for a scenario and a seed."""
+
 
 def lengthened(scenario: Scenario, days: float) -> Scenario:
     """The calm day over so many days, or a part of one; other scenarios have their own length. Raises ValueError."""
@@ -45,14 +48,19 @@ def perform(scenario: Scenario, seed: int, firewall: Firewall) -> VirtualRun:
     return VirtualRun(cohorts, firewall, scenario.orders, scenario.seconds)
 
 
-def run_scenario(scenario: Scenario, seed: int, firewall: Firewall, preset: str = "", begun: Begun | None = None) -> RunScore:
-    """Run it with the firewall, and then without it those cohorts that met it at all: the others would do the same again."""
+def run_scenario(
+    scenario: Scenario, seed: int, firewall: Firewall, preset: str = "", begun: Begun | None = None, free: Free | None = None
+) -> RunScore:
+    """Run it with the firewall, and then without it those cohorts that met it at all: the others would do the same again.
+
+    Cohorts that are in `free` are not run without it once more, and those that are run come in.
+    """
     guarded = perform(scenario, seed, firewall)
     guarded.run(begun("with the firewall", scenario.seconds) if begun else None)
-    touched = [tally.cohort.name for tally in guarded.tallies if tally.touched]
-    free: dict[str, CohortTally] = {}
-    if touched:
-        open_ = perform(only(scenario, touched), seed, OpenGate())
+    free = {} if free is None else free
+    met = [tally.cohort.name for tally in guarded.tallies if tally.touched and tally.cohort.name not in free]
+    if met:
+        open_ = perform(only(scenario, met), seed, OpenGate())
         open_.run(begun("without it", scenario.seconds) if begun else None)
-        free = {tally.cohort.name: tally for tally in open_.tallies}
+        free.update({tally.cohort.name: tally for tally in open_.tallies})
     return score(scenario, preset, seed, guarded.tallies, [free.get(each.cohort.name, each) for each in guarded.tallies])

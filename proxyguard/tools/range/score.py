@@ -99,19 +99,23 @@ def _rounded(value: object) -> object:
 
 def faults(run: RunScore) -> list[str]:
     """What is wrong with the rules, each fault named by the cohort that it shows in."""
-    found = []
+    found: list[str] = []
     for row, tally in zip(run.cohorts, run.tallies, strict=True):
         if row.kind == CohortKind.LEGITIMATE:
-            if row.refused_requests:
-                rules = ", ".join(f"{rule} ({count:,})" for rule, count in tally.rules.most_common(3))
-                found.append(
-                    f"{row.name}: {row.refused_sessions:,} of {row.sessions:,} sessions were refused something, by {rules}"
-                )
+            found += _harm(row, tally)
         elif tally.let_through:
             rule, count = tally.let_through.most_common(1)[0]
             if row.items and count >= row.requests * LET_THROUGH_SHARE:
                 found.append(f"{row.name}: {count:,} of {row.requests:,} requests were let through by {rule}")
     return found
+
+
+def _harm(row: CohortScore, tally: CohortTally) -> list[str]:
+    """That a legitimate cohort was refused something, if it was."""
+    if not row.refused_requests:
+        return []
+    rules = ", ".join(f"{rule} ({count:,})" for rule, count in tally.rules.most_common(3))
+    return [f"{row.name}: {row.refused_sessions:,} of {row.sessions:,} sessions were refused something, by {rules}"]
 
 
 def gate_failures(run: RunScore) -> list[str]:
@@ -120,10 +124,11 @@ def gate_failures(run: RunScore) -> list[str]:
     if gate is None:
         return []
     by_name = {row.name: row for row in run.cohorts}
-    failures = []
+    failures: list[str] = []
     if not gate.legitimate_refusals:
-        hurt = [row.name for row in run.cohorts if row.kind == CohortKind.LEGITIMATE and row.refused_requests]
-        failures += [fault for fault in faults(run) if fault.partition(":")[0] in hurt]
+        for row, tally in zip(run.cohorts, run.tallies, strict=True):
+            if row.kind == CohortKind.LEGITIMATE:
+                failures += _harm(row, tally)
     failures += _bounds(gate, by_name)
     failures += [
         f"{name}: nothing was refused, so the fault was not found"

@@ -17,15 +17,16 @@ STEP: Final = 7_919
 
 MAX_GIVEN_BACK: Final = 50_000
 
+NOTHING_LEFT: Final = Received(-1)
+"""Stands for an empty queue; no answer is equal to it, whatever status rules refuse with."""
+
 
 class WorkQueue:
     """The numbers of the items that an operation has not got yet; all its sessions take from it. What was refused goes back."""
 
-    __slots__ = ("_back", "_next", "_shuffled", "size", "taken")
+    __slots__ = ("_back", "_next", "_shuffled")
 
-    def __init__(self, size: int = ITEMS, *, shuffled: bool = True) -> None:
-        self.size = size
-        self.taken = 0
+    def __init__(self, *, shuffled: bool = True) -> None:
         self._next = 0
         self._shuffled = shuffled
         self._back: deque[int] = deque(maxlen=MAX_GIVEN_BACK)
@@ -34,10 +35,10 @@ class WorkQueue:
         """The next number; None when everything has been got."""
         if self._back:
             return self._back.popleft()
-        if self._next >= self.size:
+        if self._next >= ITEMS:
             return None
         self._next += 1
-        return self._next * STEP % self.size + 1 if self._shuffled else self._next
+        return self._next * STEP % ITEMS + 1 if self._shuffled else self._next
 
     def shuffle(self) -> None:
         """Take numbers in a shuffled order from here on; some may come again."""
@@ -53,14 +54,12 @@ def got(answer: Received) -> bool:
 
 
 def take_one(visitor: Visitor, queue: WorkQueue, wait: float, pattern: bytes, dollars: float = 0.0) -> Getting:
-    """Fetch the next item of the queue; status 410 stands for an empty queue."""
+    """Fetch the next item of the queue; NOTHING_LEFT when there is none."""
     number = queue.take()
     if number is None:
-        return Received(410)
+        return NOTHING_LEFT
     answer = yield from visitor.get(wait, pattern % number, dollars=dollars)
-    if got(answer):
-        queue.taken += 1
-    else:
+    if not got(answer):
         queue.give_back(number)
     return answer
 
@@ -73,7 +72,7 @@ def harvest(
     for number in range(pages):
         wait = gap_seconds * (0.5 + random.random()) if number else 0.0
         answer = yield from take_one(visitor, queue, wait, pattern, dollars if not number else 0.0)
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
         if assets and not number:
             yield from load_assets(visitor, random, assets)

@@ -37,9 +37,9 @@ def text_report(run: RunScore) -> Iterator[str]:
         sessions = sum(row.sessions for row, _ in people)
         yield f"  {hurt:,} of {sessions:,} legitimate sessions in {len(people)} cohorts were refused something"
         yield ""
-    scrapers = [(row, tally) for row, tally in zip(run.cohorts, run.tallies, strict=True) if row.kind != CohortKind.LEGITIMATE]
+    scrapers = [row for row in run.cohorts if row.kind != CohortKind.LEGITIMATE]
     if scrapers:
-        yield from table(ADVERSARY_HEAD, [_adversary(row) for row, _ in scrapers])
+        yield from table(ADVERSARY_HEAD, [_adversary(row) for row in scrapers])
         yield from (f"  {line}" for line in besides(run))
         yield ""
     found = faults(run)

@@ -75,7 +75,6 @@ class VirtualRun:
         seconds: float,
     ) -> None:
         self.tallies = [CohortTally(cohort, seconds) for cohort, _ in cohorts]
-        self.events = 0
         self._firewall = firewall
         self._orders = list(orders)
         self._seconds = seconds
@@ -95,7 +94,6 @@ class VirtualRun:
             while self._orders and self._orders[0].at <= now:
                 order = self._orders.pop(0)
                 self._firewall.order(order.overlay, order.ends)
-            self.events += 1
             until_tick -= 1
             if not until_tick:
                 until_tick = TICK

@@ -106,10 +106,7 @@ class Visitor:
         answer = yield self.fetch(
             wait, target, destination, method=method, body=body, extra=extra, dollars=dollars, conditional=conditional
         )
-        if answer.headers:
-            self.note(target, answer, destination)
-        elif destination is Destination.DOCUMENT and answer.status == 200 and self.sends_referer:
-            self._last = ORIGIN + target
+        self.note(target, answer, destination)
         for _ in range(MAX_REDIRECTS):
             if answer.status not in REDIRECTS or not self.follows:
                 break

@@ -100,7 +100,7 @@ class WireRun:
                 writer.write(request_bytes(fetch))
                 await writer.drain()
                 return await _read(reader)
-        except (OSError, EOFError, ValueError, TimeoutError) as error:
+        except (OSError, EOFError, ValueError, TimeoutError, asyncio.LimitOverrunError) as error:
             refused = Verdict(forwards=False, rule=FRONT)
             if not isinstance(error, TimeoutError) and writer is None:
                 self.failed += 1
@@ -119,7 +119,7 @@ def request_bytes(fetch: Fetch) -> bytes:
 async def _read(reader: asyncio.StreamReader) -> tuple[Verdict, Received, int]:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head[:-4].split(b"\r\n")
-    status = int(first.split(b" ", 2)[1])
+    status = int(first.partition(b" ")[2][:3])
     fields: Headers = tuple((name, value.strip()) for name, _, value in (line.partition(b":") for line in lines))
     by_name = {name.lower(): value for name, value in fields}
     length = await _drain(reader, status, by_name)

@@ -12,6 +12,7 @@ import pytest
 from proxyguard.core.decision import DEFAULT_RULE
 from proxyguard.tools.range.adversaries.forgers import FORGED_ENGINES
 from proxyguard.tools.range.adversaries.naive_scripts import NAIVE_SCRIPTS
+from proxyguard.tools.range.adversaries.one_address import SINGLE_ADDRESS
 from proxyguard.tools.range.adversaries.registry import ADVERSARIES
 from proxyguard.tools.range.adversaries.sign_up_floods import SIGN_UP_FLOOD
 from proxyguard.tools.range.cohorts.desktop import DESKTOP
@@ -20,7 +21,7 @@ from proxyguard.tools.range.cohorts.registry import CALM
 from proxyguard.tools.range.firewall import OpenGate, Verdict
 from proxyguard.tools.range.held_out import VARIANTS
 from proxyguard.tools.range.networks import owner_of
-from proxyguard.tools.range.run import lengthened, only, perform, run_scenario
+from proxyguard.tools.range.run import Free, lengthened, only, perform, run_scenario
 from proxyguard.tools.range.scenarios import SCENARIOS
 from proxyguard.tools.range.score import faults, gate_failures
 from proxyguard.tools.range.site import ITEMS_HEADER
@@ -80,6 +81,18 @@ def test_the_figures_without_the_firewall_are_those_of_a_run_without_it() -> Non
     free.run()
     run = run_scenario(small, 2, firewall())
     assert [row.items_unprotected for row in run.cohorts] == [tally.items for tally in free.tallies]
+
+
+def test_what_cohorts_do_without_the_firewall_is_found_out_once_for_two_sets_of_rules() -> None:
+    small = scenario(NAIVE_SCRIPTS, OFFICE, FORGED_ENGINES)
+    apart = [run_scenario(small, 2, firewall(HERE / "bad")), run_scenario(small, 2, firewall())]
+    free: Free = {}
+    together = [run_scenario(small, 2, firewall(HERE / "bad"), free=free)]
+    first = dict(free)
+    together.append(run_scenario(small, 2, firewall(), free=free))
+    assert [run.as_dict() for run in together] == [run.as_dict() for run in apart]
+    assert set(first) < set(free) == {"naive-scripts", "office", "forged-engines"}
+    assert all(free[name] is tally for name, tally in first.items())
 
 
 @pytest.mark.parametrize("cohort", [*CALM, *ADVERSARIES, *VARIANTS], ids=lambda cohort: cohort.name)
@@ -165,3 +178,12 @@ def test_people_follow_a_redirect_that_proves_and_a_script_that_does_not_gets_le
     assert people.refused_requests == 0
     assert people.items == people.items_unprotected
     assert scripts.items < scripts.items_unprotected
+
+
+@pytest.mark.parametrize("status", [403, 410])
+def test_a_scraper_goes_on_whatever_status_it_is_refused_with(tmp_path: Path, status: int) -> None:
+    (tmp_path / "all.yaml").write_text(
+        f"name: a\nrules:\n  - name: all\n    when: {{path: {{prefix: /}}}}\n    action: {{reject: {{status: {status}}}}}\n"
+    )
+    [row] = run_scenario(scenario(SINGLE_ADDRESS, end=NINE + 600), 1, firewall(tmp_path)).cohorts
+    assert row.requests == row.refused_requests > 100

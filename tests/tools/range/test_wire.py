@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
+
+import pytest
 
 from proxyguard.tools.range.browsers import desktop_browser
 from proxyguard.tools.range.firewall import OpenGate
@@ -50,25 +53,43 @@ def test_it_counts_what_the_virtual_clock_counts() -> None:
     assert (real.refused_requests, run.failed) == (0, 0)
 
 
-def test_what_the_front_answers_by_itself_is_a_refusal() -> None:
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def run_against(answer: bytes) -> WireRun:
+    """A run against a front that says this to every request, and no more."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno.\r\n0\r\n\r\n"
-        )
-        await writer.drain()
+        writer.write(answer)
+        with suppress(OSError):
+            await writer.drain()
         writer.close()
 
     async def wired() -> WireRun:
-        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        server = await asyncio.start_server(say, "127.0.0.1", 0)
         run = WireRun(cohorts(), "127.0.0.1", server.sockets[0].getsockname()[1], 100.0, 30.0)
         await run.run()
         server.close()
         return run
 
-    [tally] = asyncio.run(wired()).tallies
+    return asyncio.run(wired())
+
+
+def test_what_the_front_answers_by_itself_is_a_refusal() -> None:
+    run = run_against(
+        b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno.\r\n0\r\n\r\n"
+    )
+    [tally] = run.tallies
     assert (tally.refused_requests, tally.refused_sessions, tally.items) == (28, 4, 0)
     assert tally.rules == {"front": 28}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"a" * 200_000, b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", b""],
+    ids=["no-status", "endless-head", "negative-length", "nothing"],
+)
+def test_a_front_that_answers_nonsense_refuses_and_does_not_end_the_run(nonsense: bytes) -> None:
+    run = run_against(nonsense)
+    assert (run.tallies[0].requests, run.tallies[0].refused_requests, run.failed) == (28, 28, 0)
 
 
 def test_where_nobody_listens_nothing_is_decided_and_that_is_counted() -> None:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from proxyguard.tools.range.browsers import PYTHON_REQUESTS, SYSTEMS, ClientSoftware, chrome, desktop_browser, program
 from proxyguard.tools.range.networks import RangeSource, hosting_line, residential
 from proxyguard.tools.range.people import load_assets
-from proxyguard.tools.range.scraping import WorkQueue, got, take_one
+from proxyguard.tools.range.scraping import NOTHING_LEFT, WorkQueue, got, take_one
 from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
@@ -95,7 +95,7 @@ def _worker(random: Random, operation: ScrapingOperation, index: int, span: Pres
             visitor, worn, pages = _disguised(random, operation, index), dict(operation.levels), 0
         gap = GAPS[operation.level("pace")] * (0.5 + random.random())
         answer = yield from take_one(visitor, operation.queue, gap, b"/profiles/%d", operation.dollars)
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
         operation.learn(success=got(answer))
         if operation.level("keeps") and not pages:

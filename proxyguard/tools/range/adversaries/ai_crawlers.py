@@ -8,7 +8,7 @@ from typing import Final
 
 from proxyguard.tools.range.browsers import SYSTEMS, chrome, program
 from proxyguard.tools.range.networks import hosting, hosting_line, residential
-from proxyguard.tools.range.scraping import WorkQueue, got, take_one
+from proxyguard.tools.range.scraping import NOTHING_LEFT, WorkQueue, got, take_one
 from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
@@ -43,7 +43,7 @@ def _crawl(random: Random, agent: bytes, index: int, pages: int) -> Session:
     for number in range(pages):
         visitor = Visitor(hosting_line(index * 254 + number % 16, "crawler", 11), software, keeps_cookies=False)
         answer = yield from take_one(visitor, queue, 1.0 / random.uniform(2.0, 6.0), b"/posts/%d")
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
 
 
@@ -62,7 +62,7 @@ def _returns(random: Random, queue: WorkQueue, index: int, pages: int) -> Sessio
     for _ in range(pages):
         answer = yield from take_one(visitor, queue, wait, b"/posts/%d")
         wait = 1.0 / random.uniform(2.0, 6.0)
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
         refused = 0 if got(answer) else refused + 1
         if refused >= PATIENCE:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser, program
-from proxyguard.tools.range.draw import WORDS, arrivals
+from proxyguard.tools.range.draw import EVEN, WORDS, spread
 from proxyguard.tools.range.networks import hosting, residential
 from proxyguard.tools.range.site import FACETS
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SEARCHERS: Final = 500
@@ -23,11 +22,6 @@ ROTATED: Final = (
 )  # fmt: skip
 
 
-def _facets(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SEARCHERS), span)):
-        yield Arrival(at, _search(draw.stream(index)))
-
-
 def _search(random: Random) -> Session:
     software = desktop_browser(random)
     visitor = Visitor(residential(random, software.speaks), software, keeps_cookies=False, sends_referer=False)
@@ -36,11 +30,6 @@ def _search(random: Random) -> Session:
             b"&facet.%s=%s" % (random.choice(FACETS), random.choice(WORDS)) for _ in range(random.randint(*FACETS_AT_ONCE))
         )
         yield from visitor.get(20.0 * random.random() if number else 0.0, b"/search?q=%s%s" % (random.choice(WORDS), facets))
-
-
-def _forge(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(FORGE_ADDRESSES), span)):
-        yield Arrival(at, _blame(draw.stream(index)))
 
 
 def _blame(random: Random) -> Session:
@@ -57,11 +46,11 @@ def _blame(random: Random) -> Session:
 
 
 FACET_BOMB: Final = Cohort(
-    name="facet-bomb", kind=CohortKind.ADVERSARY, arrivals=_facets,
+    name="facet-bomb", kind=CohortKind.ADVERSARY, arrivals=spread(SEARCHERS, EVEN, _search),
     about="500 home addresses, eight searches each with 15 and more facets", source="a university library's report",
 )  # fmt: skip
 FORGE_SWARM: Final = Cohort(
-    name="forge-swarm", kind=CohortKind.ADVERSARY, arrivals=_forge,
+    name="forge-swarm", kind=CohortKind.ADVERSARY, arrivals=spread(FORGE_ADDRESSES, EVEN, _blame),
     about="10,000 addresses, one request each, random user agents, every blame and diff page",
     source="a code forge's report of 2025",
 )  # fmt: skip

@@ -57,12 +57,11 @@ def _addresses(span: Presence, draw: Draw) -> Iterator[Arrival]:
 
 def _claims(random: Random, requests: int, until: float) -> Session:
     source = hosting_line(500, "python", 5)
-    software = chrome(143, *SYSTEMS[0][:2])
+    visitor = Visitor(source, chrome(143, *SYSTEMS[0][:2]), keeps_cookies=False, follows=False, patience=10.0)
     for number in range(requests):
         claimed = random.choice((b"127.10.0.1", b"127.0.0.1", b"10.0.0.1", b"192.0.2.%d" % random.randrange(256)))
         name = CLAIMS[number % len(CLAIMS)]
         value = b'for="%s"' % claimed if name == b"Forwarded" else claimed
-        visitor = Visitor(source, software, keeps_cookies=False, follows=False, patience=10.0)
         answer = yield visitor.fetch(0.1, b"/signup", method=b"POST", body=b"name=x%d" % number, extra=((name, value),))
         if answer.at >= until:
             return

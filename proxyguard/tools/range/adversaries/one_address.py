@@ -8,7 +8,7 @@ from typing import Final
 
 from proxyguard.tools.range.browsers import SYSTEMS, ClientSoftware, chrome
 from proxyguard.tools.range.networks import hosting_line
-from proxyguard.tools.range.scraping import WorkQueue, got, take_one
+from proxyguard.tools.range.scraping import NOTHING_LEFT, WorkQueue, got, take_one
 from proxyguard.tools.range.values import Arrival, Arrivals, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
@@ -41,7 +41,7 @@ def _session(random: Random, queue: WorkQueue, index: int, span: Presence, *, mi
         if mints and number % MINT_EVERY == 0:
             visitor.forget()
         answer = yield from take_one(visitor, queue, wait, b"/profiles/%d")
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
         wait = GAP_SECONDS * (0.5 + random.random()) + (0.0 if got(answer) else BACK_OFF_SECONDS)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser
 from proxyguard.tools.range.networks import residential
-from proxyguard.tools.range.scraping import WorkQueue, got, harvest, take_one
+from proxyguard.tools.range.scraping import NOTHING_LEFT, WorkQueue, got, harvest, take_one
 from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
@@ -47,7 +47,7 @@ def _account(random: Random, queue: WorkQueue, index: int, span: Presence) -> Se
     gap = 86_400.0 / ACCOUNT_PAGES_A_DAY
     for _ in range(int((span.end - span.begin) / gap)):
         answer = yield from take_one(visitor, queue, gap * (0.5 + random.random()), b"/profiles/%d")
-        if answer.status == 410:
+        if answer is NOTHING_LEFT:
             return
         if not got(answer):
             yield from visitor.get(60.0, b"/")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import program
-from proxyguard.tools.range.draw import EVEN, arrivals
+from proxyguard.tools.range.draw import EVEN, spread
 from proxyguard.tools.range.networks import verified_bot
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 24
 PAGES: Final = 60
 AGENT: Final = b"Mozilla/5.0 (compatible; archive.org_bot +http://archive.org/details/archive.org_bot)"
-
-
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, EVEN)):
-        yield Arrival(at, _session(draw.stream(index)))
 
 
 def _session(random: Random) -> Session:
@@ -31,7 +25,7 @@ def _session(random: Random) -> Session:
 
 
 ARCHIVE_CRAWLER: Final = Cohort(
-    name="archive-crawler", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="archive-crawler", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, EVEN, _session),
     about="An archive that obeys robots.txt: a page every ten seconds",
     source="Crawl-delay of the range's robots.txt",
 )  # fmt: skip

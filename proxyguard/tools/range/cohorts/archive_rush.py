@@ -7,10 +7,10 @@ from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser
-from proxyguard.tools.range.draw import gap, spread_number
+from proxyguard.tools.range.draw import gap, midnights, spread_number
 from proxyguard.tools.range.networks import residential
 from proxyguard.tools.range.people import load_assets, read_page
-from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
 PEOPLE: Final = 600
@@ -20,15 +20,13 @@ LASTS: Final = 3 * HOUR_SECONDS
 
 
 def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    day = 0.0
-    while day < span.end:
+    for day in midnights(span):
         random = draw.stream(f"day {day}")
         for index, at in enumerate(
             sorted(day + BEGINS_AT + random.random() * LASTS for _ in range(round(PEOPLE * min(span.size, 1.0))))
         ):
             if span.begin <= at < span.end:
                 yield Arrival(at, _session(draw.stream(f"{day} {index}")))
-        day += DAY_SECONDS
 
 
 def _session(random: Random) -> Session:

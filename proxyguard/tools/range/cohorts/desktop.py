@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser
-from proxyguard.tools.range.draw import AWAKE, arrivals, pages_of_visit
+from proxyguard.tools.range.draw import AWAKE, pages_of_visit, spread
 from proxyguard.tools.range.networks import residential
 from proxyguard.tools.range.people import log_in, sign_up, visit
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 1_500
 LOG_IN_SHARE: Final = 0.10
 SIGN_UP_SHARE: Final = 0.01
-
-
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, AWAKE)):
-        yield Arrival(at, _session(draw.stream(index)))
 
 
 def _session(random: Random) -> Session:
@@ -36,7 +30,7 @@ def _session(random: Random) -> Session:
 
 
 DESKTOP: Final = Cohort(
-    name="desktop", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="desktop", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, AWAKE, _session),
     about="People at desktops on home lines: pages with assets, cookies, some log in",
     source="pages ~ lognormal, median 6; gaps ~ lognormal, median 20 s; 8-40 assets in 2 s; 5 % a year old: published logs",
 )  # fmt: skip

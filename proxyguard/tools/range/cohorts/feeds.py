@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import program
-from proxyguard.tools.range.draw import EVEN, arrivals
+from proxyguard.tools.range.draw import EVEN, spread
 from proxyguard.tools.range.networks import hosting, residential
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 300
@@ -30,11 +29,6 @@ READERS: Final = (
 )  # fmt: skip
 
 
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, EVEN)):
-        yield Arrival(at, _session(draw.stream(index)))
-
-
 def _session(random: Random) -> Session:
     """Polls every half hour to two hours for some hours."""
     agent, speaks, hosted = random.choice(READERS)
@@ -48,7 +42,7 @@ def _session(random: Random) -> Session:
 
 
 FEEDS: Final = Cohort(
-    name="feeds", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="feeds", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, EVEN, _session),
     about="Feed and podcast readers with conditional requests",
     source="user agents of 11 readers; polls every 30-120 min: what readers document",
 )  # fmt: skip

@@ -7,6 +7,7 @@ from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser, phone_browser
+from proxyguard.tools.range.draw import midnights
 from proxyguard.tools.range.networks import mobile, residential
 from proxyguard.tools.range.people import visit
 from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
@@ -19,15 +20,13 @@ TARGET: Final = b"/posts/4711"
 
 
 def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    day = 0.0
-    while day < span.end:
+    for day in midnights(span):
         random = draw.stream(f"day {day}")
         begin = day + BEGINS_AT if span.end - span.begin >= DAY_SECONDS else (span.begin + span.end) / 2
         for index, at in enumerate(
             sorted(begin + random.random() ** 2 * LASTS for _ in range(round(PEOPLE * min(span.size, 1.0))))
         ):
             yield Arrival(at, _session(draw.stream(f"{day} {index}")))
-        day += DAY_SECONDS
 
 
 def _session(random: Random) -> Session:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import program
-from proxyguard.tools.range.draw import OFFICE_HOURS, arrivals
+from proxyguard.tools.range.draw import OFFICE_HOURS, spread
 from proxyguard.tools.range.networks import hosting, residential
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 250
@@ -26,11 +25,6 @@ PULLS: Final = (
     (b"docker/28.5.1 go/go1.24.8 git-commit/f8215cc kernel/6.11.0 os/linux arch/amd64", "go", b"/api/posts/19"),
     (b"Go-http-client/1.1", "go", b"/simple/tool/?go-get=1"),
 )  # fmt: skip
-
-
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, OFFICE_HOURS)):
-        yield Arrival(at, _session(draw.stream(index)))
 
 
 def _session(random: Random) -> Session:
@@ -51,7 +45,7 @@ def _session(random: Random) -> Session:
 
 
 GIT_AND_CI: Final = Cohort(
-    name="git-and-ci", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="git-and-ci", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, OFFICE_HOURS, _session),
     about="git clients, package managers and build machines from cloud networks",
     source="user agents and exchanges of git 2.51, pip, npm, cargo, apt, docker, go: read from the programs",
 )  # fmt: skip

@@ -7,8 +7,9 @@ from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import program
+from proxyguard.tools.range.draw import midnights
 from proxyguard.tools.range.networks import hosting
-from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SERVERS: Final = 200
@@ -22,14 +23,12 @@ AGENTS: Final = (
 
 
 def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    day = 0.0
-    while day < span.end:
+    for day in midnights(span):
         random = draw.stream(f"day {day}")
         target = b"/posts/%d" % random.randrange(1, 50_000)
         for index, at in enumerate(sorted(day + SHARED_AT + random.random() * 60 for _ in range(SERVERS))):
             if span.begin <= at < span.end:
                 yield Arrival(at, _session(draw.stream(f"{day} {index}"), target))
-        day += DAY_SECONDS
 
 
 def _session(random: Random, target: bytes) -> Session:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import phone_browser
-from proxyguard.tools.range.draw import AWAKE, arrivals, gap, page_target, pages_of_visit
+from proxyguard.tools.range.draw import AWAKE, gap, page_target, pages_of_visit, spread
 from proxyguard.tools.range.networks import mobile
 from proxyguard.tools.range.people import load_assets, read_page
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 1_200
@@ -18,14 +17,9 @@ ROAM_SHARE: Final = 0.08
 """Pages before which the phone got another exit of its carrier, or another network."""
 
 
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, AWAKE)):
-        yield Arrival(at, session(draw.stream(index), Visitor))
-
-
-def session(random: Random, make: type[Visitor]) -> Session:
+def _session(random: Random) -> Session:
     software = phone_browser(random)
-    visitor = make(mobile(random, software.speaks), software)
+    visitor = Visitor(mobile(random, software.speaks), software)
     for number in range(pages_of_visit(random, 5.0)):
         if number and random.random() < ROAM_SHARE:
             visitor.source = mobile(random, software.speaks)
@@ -35,7 +29,7 @@ def session(random: Random, make: type[Visitor]) -> Session:
 
 
 MOBILE: Final = Cohort(
-    name="mobile", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="mobile", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, AWAKE, _session),
     about="Phones: 20 carrier exits that all share, the address changes in the middle of a visit",
     source="20 carrier addresses; lognormal pages, median 5; a change before 8 % of pages: after carrier reports",
 )  # fmt: skip

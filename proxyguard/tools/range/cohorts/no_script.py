@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import firefox, program
-from proxyguard.tools.range.draw import AWAKE, arrivals, pages_of_visit
+from proxyguard.tools.range.draw import AWAKE, pages_of_visit, spread
 from proxyguard.tools.range.networks import residential
 from proxyguard.tools.range.people import visit
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 250
@@ -27,11 +26,6 @@ W3M: Final = program(
 )  # fmt: skip
 
 
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, AWAKE)):
-        yield Arrival(at, _session(draw.stream(index)))
-
-
 def _session(random: Random) -> Session:
     software = random.choice((LYNX, W3M, firefox(140, b"Windows NT 10.0; Win64; x64")))
     visitor = Visitor(residential(random, software.speaks), software, keeps_cookies=random.random() < 0.5)
@@ -39,7 +33,7 @@ def _session(random: Random) -> Session:
 
 
 NO_SCRIPT: Final = Cohort(
-    name="no-script", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="no-script", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, AWAKE, _session),
     about="Text browsers, screen readers, no script and no assets, half of them without cookies",
     source="fields of Lynx and w3m as sent; long dwell: accessibility reports; 25 % of clients in logs load no asset",
 )  # fmt: skip

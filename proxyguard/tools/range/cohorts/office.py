@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser
-from proxyguard.tools.range.draw import OFFICE_HOURS, arrivals, pages_of_visit
+from proxyguard.tools.range.draw import OFFICE_HOURS, arrivals, midnights, pages_of_visit
 from proxyguard.tools.range.networks import office
 from proxyguard.tools.range.people import sign_up, visit
 from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
@@ -29,13 +29,11 @@ OVER_THE_DAY: Final = 70
 
 def _moments(random: Random, span: Presence) -> Iterator[tuple[float, bool]]:
     """When visits begin, in order, and whether they are sign-ups."""
-    day = 0.0
-    while day < span.end:
+    for day in midnights(span):
         fixed = [(day + START + random.random() * 60, False) for _ in range(CLASS_START)]
         fixed += [(day + SIGN_UP_AT + random.random() * SIGN_UP_SECONDS, True) for _ in range(SIGN_UPS)]
         rest = [(at, False) for at in arrivals(random, OVER_THE_DAY, Presence(day, day + DAY_SECONDS), OFFICE_HOURS)]
         yield from ((at, signs) for at, signs in sorted(fixed + rest) if span.begin <= at < span.end)
-        day += DAY_SECONDS
 
 
 def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:

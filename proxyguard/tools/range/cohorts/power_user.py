@@ -7,10 +7,10 @@ from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser
-from proxyguard.tools.range.draw import page_target
+from proxyguard.tools.range.draw import midnights, page_target
 from proxyguard.tools.range.networks import residential
 from proxyguard.tools.range.people import load_assets, log_in, read_page
-from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import HOUR_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence, Session
 from proxyguard.tools.range.visitor import Visitor
 
 PEOPLE: Final = 20
@@ -21,13 +21,11 @@ PAGES_AN_HOUR: Final = (60, 140)
 
 
 def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    day = 0.0
-    while day < span.end:
+    for day in midnights(span):
         random = draw.stream(f"day {day}")
         for index, at in enumerate(sorted(day + 7 * HOUR_SECONDS + random.random() * 2 * HOUR_SECONDS for _ in range(PEOPLE))):
             if span.begin <= at < span.end:
                 yield Arrival(at, _session(draw.stream(f"{day} {index}")))
-        day += DAY_SECONDS
 
 
 def _session(random: Random) -> Session:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser
-from proxyguard.tools.range.draw import AWAKE, arrivals, page_target, pages_of_visit
+from proxyguard.tools.range.draw import AWAKE, page_target, pages_of_visit, spread
 from proxyguard.tools.range.networks import residential
 from proxyguard.tools.range.people import visit
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 300
 PREFETCH_SHARE: Final = 0.3
-
-
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, AWAKE)):
-        yield Arrival(at, _session(draw.stream(index)))
 
 
 def _session(random: Random) -> Session:
@@ -33,7 +27,7 @@ def _session(random: Random) -> Session:
 
 
 PRIVACY_EXTENSIONS: Final = Cohort(
-    name="privacy-extensions", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="privacy-extensions", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, AWAKE, _session),
     about="Browsers with privacy extensions or prefetch: no referer, 60 % without cookies, 30 % fetch eight links ahead",
     source="what the common extensions strip; prefetch of links in view: their documentation",
 )  # fmt: skip

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import desktop_browser, firefox
-from proxyguard.tools.range.draw import AWAKE, arrivals, pages_of_visit
+from proxyguard.tools.range.draw import AWAKE, pages_of_visit, spread
 from proxyguard.tools.range.networks import anonymiser
 from proxyguard.tools.range.people import visit
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 160
 EXITS: Final = 8
-
-
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, AWAKE)):
-        yield Arrival(at, _session(draw.stream(index)))
 
 
 def _session(random: Random) -> Session:
@@ -30,7 +24,7 @@ def _session(random: Random) -> Session:
 
 
 TOR_AND_VPN: Final = Cohort(
-    name="tor-and-vpn", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="tor-and-vpn", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, AWAKE, _session),
     about="40 people at a time on eight Tor and VPN exits",
     source="40 users on 8 addresses; Tor Browser is a Firefox ESR for Windows",
 )  # fmt: skip

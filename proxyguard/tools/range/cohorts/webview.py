@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Final
 
 from proxyguard.tools.range.browsers import webview
-from proxyguard.tools.range.draw import AWAKE, arrivals, pages_of_visit
+from proxyguard.tools.range.draw import AWAKE, pages_of_visit, spread
 from proxyguard.tools.range.networks import mobile
 from proxyguard.tools.range.people import visit
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Presence, Session
+from proxyguard.tools.range.values import Cohort, CohortKind, Session
 from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 400
-
-
-def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
-    for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, AWAKE)):
-        yield Arrival(at, _session(draw.stream(index)))
 
 
 def _session(random: Random) -> Session:
@@ -28,7 +22,7 @@ def _session(random: Random) -> Session:
 
 
 WEBVIEW: Final = Cohort(
-    name="webview", kind=CohortKind.LEGITIMATE, arrivals=_arrivals,
+    name="webview", kind=CohortKind.LEGITIMATE, arrivals=spread(SESSIONS, AWAKE, _session),
     about="In-app views and old phones without cookies, behind carrier NAT",
     source="400 sessions a day without a cookie jar: lab on aggregate limits",
 )  # fmt: skip
