@@ -26,6 +26,10 @@ MAX_TEXT: Final = 1024
 MAX_USER_AGENT: Final = 256
 """Bytes of the user agent that a record keeps: those of browsers have about 120."""
 
+MAX_METHOD: Final = 32
+"""Bytes of a method that a record keeps; the longest that is registered has 17."""
+
+METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE"})
 
 INTERNAL: Final = tuple(
     Network.parse(text)
@@ -58,9 +62,8 @@ class Discretion:
         self._shown = Prefixes(prefixes.client_v4, prefixes.client_v6, min(v4, prefixes.network_v4), min(v6, prefixes.network_v6))
         if not self.names_clients:
             self._shown = prefixes
-        self._named: dict[str, str] = {}
-        """Pseudonyms of client keys, the least recently used first."""
         self._meant: dict[str, str] = {}
+        """Client keys by their pseudonyms, those that were named first at the front."""
         self._agents: dict[bytes, str] = {}
         self._hosts: dict[bytes, str] = {}
 
@@ -138,6 +141,10 @@ class Discretion:
                 hosts.clear()
             text = hosts[cut] = self._host(decoded(cut))
         return text
+
+    def method(self, value: bytes) -> str:
+        """A method; one that is not registered may be any text."""
+        return value.decode("ascii") if value in METHODS else self.text(decoded(value[:MAX_METHOD]))
 
     def text(self, value: str) -> str:
         """Any other text that a client may have a part in."""
