@@ -15,6 +15,10 @@ from proxyguard.instance.control.reference_commands import ReferenceCommands
 NAMES = Pseudonyms(b"the key of pseudonyms")
 
 
+async def explained(commands: ReferenceCommands) -> dict[str, Any]:
+    return await commands.commands["explain-reference"]({"reference": "r1"})
+
+
 @pytest.mark.parametrize(
     ("client", "shown"), [("2001:db8::7", NAMES.name("2001:db8::/64", 9.0)), ("c-00000000000f", "c-00000000000f"), ("", "")]
 )
@@ -31,6 +35,6 @@ def test_the_client_of_a_record_gets_the_pseudonym_of_its_day(client: str, shown
     commands = ReferenceCommands(Path("rules"), NAMES, Prefixes(), audit, tell)
     record = {"reference": "r1", "client": client, "port": 4711, "time": 9.0, "rule": "no-curl"}
     monkeypatch.setattr(commands, "_look", lambda reference, log: {"record": record, "file": log})
-    found = asyncio.run(commands.commands["explain-reference"]({"reference": "r1"}))
+    found = asyncio.run(explained(commands))
     assert found["record"] == {"reference": "r1", "client": shown, "time": 9.0, "rule": "no-curl"}
     assert told == [{"reference": "r1", "rule": "no-curl"}]
