@@ -21,7 +21,7 @@ MAX_TEXTS: Final = 1024
 """Redacted texts that are kept at hand: user agents and hosts come again and again. At most 2 MiB."""
 
 MAX_TEXT: Final = 1024
-"""Bytes of host and path that a record keeps."""
+"""Bytes of host and path that a record keeps, and characters of what redaction makes of them: a look-alike may stand for 18."""
 
 MAX_USER_AGENT: Final = 256
 """Bytes of the user agent that a record keeps: those of browsers have about 120."""
@@ -110,11 +110,11 @@ class Discretion:
         if self._paths is PathDetail.FAMILY:
             return self.family(path_family(path))
         text = decoded(path[:MAX_TEXT])
-        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)
+        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)[:MAX_TEXT]
 
     def family(self, family: str) -> str:
         """The family of several paths."""
-        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")
+        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")[:MAX_TEXT]
 
     def agent(self, value: bytes) -> str:
         """A User-Agent header."""
@@ -126,7 +126,7 @@ class Discretion:
         if text is None:
             if len(agents) >= MAX_TEXTS:
                 agents.clear()
-            text = agents[cut] = self._redactor.agent(decoded(cut))
+            text = agents[cut] = self._redactor.agent(decoded(cut))[:MAX_TEXT]
         return text
 
     def host(self, value: bytes) -> str:
@@ -154,7 +154,7 @@ class Discretion:
         try:
             address = Address.parse(text.strip("[]"))
         except ValueError:
-            return self._redactor.text(text)
+            return self._redactor.text(text)[:MAX_TEXT]
         return text if any(address.number in network for network in INTERNAL) else ADDRESS
 
 
