@@ -155,7 +155,7 @@ def test_man_understands_it() -> None:
 
 def metric_names(*, of_kind: tuple[str, ...] = ()) -> set[str]:
     """The names of all metrics, without the prefix, as the code has them."""
-    backends = (MemoryBackend(_with_store(snapshot=Path("s"))), ValkeyBackend(_with_store(url="redis://127.0.0.1")))
+    backends = (MemoryBackend(_with_store(snapshot=Path("/nowhere/state"))), ValkeyBackend(_with_store(url="redis://127.0.0.1")))
     names = {name for name, kind, _, _ in Metrics().snapshot() if not of_kind or kind in of_kind}
     if of_kind:
         return names

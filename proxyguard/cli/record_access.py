@@ -88,8 +88,7 @@ def _known_without(error: ControlError, address: Address | None, days: int, plac
         _fail_unknown(error)
     pseudonyms = Pseudonyms(secret_of(settings.privacy, (settings.key_secret or "").encode()))
     client = address.client_key(settings.counting.prefixes)
-    now = time()
-    names = tuple(pseudonyms.name(client, now - day * DAY_SECONDS) for day in range(-1, days + 1))
+    names = pseudonyms.names(client, time(), days)
     note = f"no instance answers, so bans and sessions are not known: {str(error).splitlines()[0]}"
     return PersonFacts((*names, client, address.text), [], 0, (note,))
 

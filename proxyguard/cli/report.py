@@ -30,6 +30,9 @@ MIN_SECONDS: Final = 60.0
 
 MAX_SECONDS: Final = 31 * DAY_SECONDS
 
+MAX_FILES: Final = 1_000
+"""Rotated ones of a log that are read, the newest."""
+
 WINDOWS: Final = (("minute", 60.0), ("hour", 3600.0), ("day", DAY_SECONDS))
 
 STANDARD_INPUT: Final = "-"
@@ -179,7 +182,7 @@ def _read(log: Path, facts: AuditFacts, notes: list[str], *, is_needed: bool) ->
         return ("standard input",)
     read = []
     try:
-        files = rotated_files(log, min(period.begin for period in facts.periods))
+        files = rotated_files(log, min(period.begin for period in facts.periods))[: 1 + MAX_FILES]
     except OSError as error:
         files, why = [], reason(error)
     else:

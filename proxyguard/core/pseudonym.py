@@ -38,6 +38,13 @@ class Pseudonyms:
             self._day, self._key = day, self._key_of(day)
         return _name(client, self._key)
 
+    def names(self, client: str, wall: float, days: int) -> list[str]:
+        """The names of a client on so many days back.
+
+        The day after, too: a record of just before midnight, looked for just after it, by a clock that is ahead.
+        """
+        return [self.name(client, wall - day * DAY_SECONDS) for day in range(-1, days + 1)]
+
     def find(self, name: str, clients: Iterable[str], wall: float) -> str | None:
         """Whose name it is or was yesterday, of these clients; None when it is nobody's."""
         keys = [self._key_of(int(wall // DAY_SECONDS) - days) for days in range(DAYS_LOOKED_BACK)]

@@ -7,8 +7,6 @@ docs/reference/audit.md; what a client has a part in goes through `Discretion`.
 
 from __future__ import annotations
 
-from typing import Final
-
 from proxyguard.core.address import Address
 from proxyguard.core.decision import UNASKED, Decision, Mode
 from proxyguard.core.origin import NOTHING_KNOWN
@@ -19,9 +17,6 @@ from proxyguard.telemetry.audit import AuditLog, Record, shown
 from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.sealed import SealedLog
 from proxyguard.telemetry.talkers import referring_host
-
-MAX_METHOD: Final = 32
-"""Bytes of a method that a record keeps; the longest that is registered has 17."""
 
 
 class Recorder:
@@ -35,13 +30,13 @@ class Recorder:
     def decision(self, ticket: Ticket, served: Served, time: float) -> None:
         """Record one decision; `time` is the wall's, Unix seconds."""
         record = decision_record(ticket, served, time, self._discretion)
-        if self._audit.write(record) and self._sealed is not None and is_flagged(ticket.decision):
+        if self._audit.write(record) and is_flagged(ticket.decision):
             self._seal(ticket.request.client, record)
 
     def refusal(self, refusal: Refusal, time: float) -> None:
         """Record what the front refused by itself."""
         record = refusal_record(refusal, time, self._discretion)
-        if self._audit.write(record) and self._sealed is not None:
+        if self._audit.write(record):
             self._seal(refusal.client, record)
 
     def _seal(self, client: Address, record: Record) -> None:
@@ -63,7 +58,7 @@ def decision_record(ticket: Ticket, served: Served, time: float, discretion: Dis
     return Record(
         time=in_thousandths(time), reference=ticket.reference, client=discretion.client(client, time),
         port=discretion.port(client), network=discretion.network(client),
-        method=_method(request.method, discretion), host=discretion.host(request.host), path=discretion.path(request.path),
+        method=discretion.method(request.method), host=discretion.host(request.host), path=discretion.path(request.path),
         rule=decision.rule, action=decision.name,
         mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
         score=decision.score, status=served.status, milliseconds=in_thousandths(served.total_seconds * 1000),
@@ -84,7 +79,7 @@ def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Rec
     return Record(
         time=in_thousandths(time), reference=refusal.reference, client=discretion.client(client, time),
         port=discretion.port(client), network=discretion.network(client),
-        method=_method(refusal.method, discretion), host=discretion.host(refusal.host), path=discretion.path(refusal.path),
+        method=discretion.method(refusal.method), host=discretion.host(refusal.host), path=discretion.path(refusal.path),
         rule=UNASKED, action="reject", mode=Mode.ENFORCE, score=0.0, status=refusal.status, milliseconds=0.0,
         fault=refusal.fault, http_version=shown(refusal.http_version),
     )  # fmt: skip
@@ -97,14 +92,6 @@ def _connection(request: Request) -> dict[str, str]:
         return {}
     found = {"ja4": ja4_of(facts), "client_kind": client_kind(facts), "http2": http2_of(facts)}
     return {name: shown(value) for name, value in found.items() if value}
-
-
-def _method(method: bytes, discretion: Discretion) -> str:
-    """A method; one that is not registered may be any text."""
-    return method.decode("ascii") if method in METHODS else discretion.text(shown(method[:MAX_METHOD]))
-
-
-METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE"})
 
 
 def _user_agent(request: Request, discretion: Discretion) -> str:

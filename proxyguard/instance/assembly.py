@@ -106,7 +106,7 @@ def assemble(
     audit = AuditLog(settings.audit.path, counts.audit_records_dropped, sums)
     counts.gauge("audit_waiting", "Audit records that wait to be written.", audit.waiting)
     exporter = open_exporter(settings.otel, counts) if settings.otel.traces or settings.workers == 1 else None
-    tracer = Tracer(settings.otel.traces, exporter.add) if exporter is not None and settings.otel.traces else None
+    tracer = Tracer(settings.otel.traces, exporter.add, discretion) if exporter is not None and settings.otel.traces else None
     sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
     if sealed is not None:
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)

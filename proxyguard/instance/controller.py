@@ -106,7 +106,7 @@ class Controller:
         pseudonyms = Pseudonyms(secret_of(settings.privacy, secret))
         traffic = TrafficCommands(workers.broadcast, pseudonyms, lambda: self._settings.current.audit)
         keys = BanKeys(secret, settings.counting.prefixes)
-        references = ReferenceCommands(settings.rules, secret, settings.counting.prefixes, traffic.audit_log, traffic.look_up)
+        references = ReferenceCommands(settings.rules, pseudonyms, settings.counting.prefixes, traffic.audit_log, traffic.look_up)
         names = BanNames(pseudonyms, is_clear=settings.privacy.in_force().clients is ClientNaming.CLEAR)
         commands = ControlCommands(books, keys, self._reloader, traffic, self._settings, names)
         privacy = PrivacyCommands(workers.broadcast, pseudonyms, books.store, settings)

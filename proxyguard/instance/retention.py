@@ -13,13 +13,12 @@ from pathlib import Path
 from time import time
 from typing import Final
 
+from proxyguard.core.privacy import DAY_SECONDS
 from proxyguard.core.settings import Settings
 from proxyguard.telemetry.rotated import rotated_files
 
 LOOK_SECONDS: Final = 600.0
 """Between looks: what is deleted is at most this much older than it may be, and a day, as a file has the records of a day."""
-
-DAY_SECONDS: Final = 86_400.0
 
 FIRST_BYTES: Final = 64
 """Enough of a log for the time of its first record."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxyguard.core.preset import RulesPreset
-from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
+from proxyguard.core.privacy import PRESETS, ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
 from proxyguard.core.units import duration_text, size_text
 from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, prose, size, whole, word
@@ -57,10 +57,8 @@ _SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe"
 
 BY_PRESET: Final = "by preset"
 
-_BY_PRESET: Final = frozenset(
-    f"privacy.{name}" for name in ("clients", "network_v4", "network_v6", "paths", "texts", "keep_audit", "keep_sealed")
-)
-"""Settings whose default is what the preset says."""
+_BY_PRESET: Final = frozenset(f"privacy.{name}" for name in PRESETS[PrivacyPreset.STANDARD])
+"""Attributes whose default is what the preset says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class Setting:
             return _SITE_DEFAULTS[self.path]
         if not self.attribute:
             return ""
-        if self.path in _BY_PRESET:
+        if self.attribute in _BY_PRESET:
             return BY_PRESET
         value: object = Settings()
         for name in self.attribute.split("."):

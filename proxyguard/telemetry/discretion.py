@@ -21,11 +21,15 @@ MAX_TEXTS: Final = 1024
 """Redacted texts that are kept at hand: user agents and hosts come again and again. At most 2 MiB."""
 
 MAX_TEXT: Final = 1024
-"""Bytes of host and path that a record keeps."""
+"""Bytes of host and path that a record keeps, and characters of what redaction makes of them: a look-alike may stand for 18."""
 
 MAX_USER_AGENT: Final = 256
 """Bytes of the user agent that a record keeps: those of browsers have about 120."""
 
+MAX_METHOD: Final = 32
+"""Bytes of a method that a record keeps; the longest that is registered has 17."""
+
+METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE"})
 
 INTERNAL: Final = tuple(
     Network.parse(text)
@@ -58,9 +62,8 @@ class Discretion:
         self._shown = Prefixes(prefixes.client_v4, prefixes.client_v6, min(v4, prefixes.network_v4), min(v6, prefixes.network_v6))
         if not self.names_clients:
             self._shown = prefixes
-        self._named: dict[str, str] = {}
-        """Pseudonyms of client keys, the least recently used first."""
         self._meant: dict[str, str] = {}
+        """Client keys by their pseudonyms, those that were named first at the front."""
         self._agents: dict[bytes, str] = {}
         self._hosts: dict[bytes, str] = {}
 
@@ -107,11 +110,11 @@ class Discretion:
         if self._paths is PathDetail.FAMILY:
             return self.family(path_family(path))
         text = decoded(path[:MAX_TEXT])
-        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)
+        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)[:MAX_TEXT]
 
     def family(self, family: str) -> str:
         """The family of several paths."""
-        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")
+        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")[:MAX_TEXT]
 
     def agent(self, value: bytes) -> str:
         """A User-Agent header."""
@@ -123,7 +126,7 @@ class Discretion:
         if text is None:
             if len(agents) >= MAX_TEXTS:
                 agents.clear()
-            text = agents[cut] = self._redactor.agent(decoded(cut))
+            text = agents[cut] = self._redactor.agent(decoded(cut))[:MAX_TEXT]
         return text
 
     def host(self, value: bytes) -> str:
@@ -139,6 +142,10 @@ class Discretion:
             text = hosts[cut] = self._host(decoded(cut))
         return text
 
+    def method(self, value: bytes) -> str:
+        """A method; one that is not registered may be any text."""
+        return value.decode("ascii") if value in METHODS else self.text(decoded(value[:MAX_METHOD]))
+
     def text(self, value: str) -> str:
         """Any other text that a client may have a part in."""
         return self._redactor.text(value) if self._redacts else value
@@ -147,7 +154,7 @@ class Discretion:
         try:
             address = Address.parse(text.strip("[]"))
         except ValueError:
-            return self._redactor.text(text)
+            return self._redactor.text(text)[:MAX_TEXT]
         return text if any(address.number in network for network in INTERNAL) else ADDRESS
 
 

@@ -6,6 +6,7 @@ compressed file is written anew. Knows the form of both logs and nothing of how 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import os
@@ -83,16 +84,31 @@ def erased(line: bytes, time: float) -> bytes:
 
 
 def _rewrite(path: Path, names: frozenset[bytes], time: float) -> int:
-    """Write a packed file anew, with the time it had."""
+    """Write a packed file anew, with the owner, mode and time it had; until then nobody else reads it."""
     if not any(is_about(line, names) for line in lines_of(path)):
         return 0
-    state, fresh, count = path.stat(), path.with_name(f".{path.name}.new"), 0
-    with gzip.open(fresh, "wb") as file:
+    state, fresh = path.stat(), path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    try:
+        count = _write_without(path, fresh, names, time)
+        with contextlib.suppress(PermissionError):  # only root gives a file away
+            os.chown(fresh, state.st_uid, state.st_gid)
+        fresh.chmod(state.st_mode & 0o7777)
+        os.utime(fresh, ns=(state.st_atime_ns, state.st_mtime_ns))
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)  # nobody else would ever delete it
+        raise
+    return count
+
+
+def _write_without(path: Path, fresh: Path, names: frozenset[bytes], time: float) -> int:
+    """Write the lines of one packed file to another that nobody else reads; how many are erased there."""
+    count = 0
+    private = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(private, "wb") as raw, gzip.open(raw, "wb") as file:
         for line in lines_of(path):
             found = is_about(line, names)
             count += found
             file.write(erased(line, time) if found else line)
-    fresh.chmod(state.st_mode & 0o7777)
-    os.utime(fresh, ns=(state.st_atime_ns, state.st_mtime_ns))
-    fresh.replace(path)
     return count

@@ -38,12 +38,10 @@ _SPELT_AT: Final = re.compile(r"\s?[(\[{]\s?at\s?[)\]}]\s?", re.IGNORECASE)
 
 _V4: Final = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}"
 _ADDRESSES: Final = re.compile(
-    rf"(?<![\d.]){_V4}(?![\d.]*\d)|(?<![\w:])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_V4}|[0-9A-Fa-f]{{0,4}})(?![\w:])"
+    rf"(?<![\d.]){_V4}(?!\.*\d)|(?<![\w:])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_V4}|[0-9A-Fa-f]{{0,4}})(?![\w:])"
 )
-_AGENT_ADDRESSES: Final = re.compile(
-    rf"(?<![\d./]){_V4}(?![\d.]*\d)|(?<![\w:])(?:[0-9A-Fa-f]{{1,4}}:){{3,7}}[0-9A-Fa-f:]{{1,39}}"
-)
-"""In a user agent `Name/99.0.4.4` is a version."""
+_AGENT_ADDRESSES: Final = re.compile(rf"(?<![\d./]){_V4}(?!\.*\d)|(?<![\w:])(?:[0-9A-Fa-f]{{1,4}}:){{3,7}}[0-9A-Fa-f:]{{1,39}}")
+"""In a user agent `Name/99.0.4.4` is a version. What follows is looked at up to its first digit only: not again and again."""
 
 _PHONES: Final = re.compile(
     r"(?<![\w+])(?:"
@@ -52,7 +50,7 @@ _PHONES: Final = re.compile(
     r"|0\d{1,4}[ \-/]\d(?:[ \-/]?\d){4,10}"
     r"|\d{3}[ .\-]\d{3}[ .\-]\d{4}"
     r"|\d{2}(?:[ .]\d{2}){4}"
-    r")(?![\w.]*\d)"
+    r")(?!(?:[^\W\d]|\.)*\d)"
 )  # fmt: skip
 """International, with a prefix in brackets, with a leading zero, North American, and pairs of digits as in France."""
 

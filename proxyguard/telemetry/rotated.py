@@ -16,8 +16,6 @@ from typing import Any, Final
 MAX_LINE_BYTES: Final = 1 << 18
 """Longer lines are no records; they come cut."""
 
-MAX_FILES: Final = 1_000
-
 COMPRESSED: Final[dict[bytes, Callable[[Any], Any]]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 """By the first two bytes: what unpacks the file."""
 
@@ -47,7 +45,7 @@ def rotated_files(log: Path, since: float, *, doubles: bool = False) -> list[Pat
     own = log.stat() if log.is_file() else None
     if own is not None:
         found.pop((own.st_dev, own.st_ino), None)
-    beside = [path for _, path in sorted(found.values(), reverse=True)[:MAX_FILES]]
+    beside = [path for _, path in sorted(found.values(), reverse=True)]
     return [log, *beside] if own is not None else beside
 
 

@@ -1,8 +1,8 @@
 """The sealed log: which addresses the pseudonyms of refused and flagged clients mean, for the holder of the private key alone.
 
-A JSON line for each client and second, whose `box` is a sealed box (libsodium, X25519 and XSalsa20-Poly1305) to the operator's
-public key; this machine cannot open what it wrote. A thread seals and writes, so that neither delays a request; what waits is
-bounded.
+A JSON line for each client and second, or several, whose `box` is a sealed box (libsodium, X25519 and XSalsa20-Poly1305) to the
+operator's public key; this machine cannot open what it wrote. A thread seals and writes, so that neither delays a request; what
+waits is bounded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import batched
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -29,12 +30,13 @@ SECONDS: Final = 1.0
 """Between writes; what a kill -9 can lose."""
 
 MAX_BOXES: Final = 200
-"""Boxes of one write, about 15 ms of work: further clients share one."""
+"""Clients of one write that have boxes of their own, about 15 ms of work: further ones share some."""
+
+MAX_SIGHTINGS: Final = 128
+"""Of one box: its line stays below what readers take for one (`rotated.MAX_LINE_BYTES`, `audit_file.TAIL_BYTES`)."""
 
 SHARED: Final = "several"
 """`client` of a box that several share; `clients` names them."""
-
-KEY_BYTES: Final = 32
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ def open_sealed(privacy: Privacy, on_drop: Callable[[int], None]) -> SealedLog |
 
 
 def sealed_lines(taken: Iterable[Sighting], box: SealedBox[PublicKey]) -> Iterator[SealedLine]:
-    """One line for each client; beyond MAX_BOXES clients one for all the others."""
+    """Lines for each client; beyond MAX_BOXES clients those that all the others share. None has more than MAX_SIGHTINGS."""
     by_client: dict[str, list[Sighting]] = {}
     rest: list[Sighting] = []
     for sighting in taken:
@@ -146,10 +148,11 @@ def sealed_lines(taken: Iterable[Sighting], box: SealedBox[PublicKey]) -> Iterat
         else:
             rest.append(sighting)
     for client, sightings in by_client.items():
-        yield SealedLine(time=sightings[-1].time, client=client, records=len(sightings), box=_sealed(sightings, box))
-    if rest:
-        names = list(dict.fromkeys(sighting.client for sighting in rest))
-        yield SealedLine(time=rest[-1].time, client=SHARED, clients=names, records=len(rest), box=_sealed(rest, box))
+        for part in batched(sightings, MAX_SIGHTINGS):
+            yield SealedLine(time=part[-1].time, client=client, records=len(part), box=_sealed(part, box))
+    for part in batched(rest, MAX_SIGHTINGS):
+        names = list(dict.fromkeys(sighting.client for sighting in part))
+        yield SealedLine(time=part[-1].time, client=SHARED, clients=names, records=len(part), box=_sealed(part, box))
 
 
 def read_line(line: bytes) -> SealedLine | None:
@@ -174,5 +177,5 @@ def new_keys() -> tuple[bytes, bytes]:
     return bytes(key), bytes(key.public_key)
 
 
-def _sealed(sightings: list[Sighting], box: SealedBox[PublicKey]) -> str:
+def _sealed(sightings: tuple[Sighting, ...], box: SealedBox[PublicKey]) -> str:
     return base64.b64encode(box.encrypt(_encode(sightings))).decode()

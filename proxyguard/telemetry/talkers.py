@@ -197,12 +197,12 @@ class Talkers:
         return self._discretion.pseudonyms.find(pseudonym, self._clients(), self._wall())
 
     def name(self, client: str) -> str:
-        """The pseudonym of today for an address; any other text is what it is."""
+        """The pseudonym of today for an address, by which the client is then found; any other text is what it is."""
         try:
             key = Address.parse(client).client_key(self._prefixes)
         except ValueError:
             return client
-        return self._discretion.pseudonyms.name(key, self._wall())
+        return self._discretion.name(key, self._wall())
 
     def _clients(self) -> Iterator[str]:
         seen: set[int] = set()

@@ -72,6 +72,12 @@ def test_under_strict_there_is_no_network_and_of_a_path_the_family() -> None:
     assert strict.family("/users/erika") == strict.family("/users/*") == "/users/*"
 
 
+def test_what_redaction_makes_of_a_text_is_no_longer_than_what_is_kept_of_one() -> None:
+    long, standard = "ﷺ".encode() * 300 + b" a@b", Discretion(Privacy(), b"key")
+    for text in (standard.path(b"/" + long), standard.host(long), standard.agent(b"a@b " * 64), standard.family("/ﷺ a@b" * 90)):
+        assert len(text) <= MAX_TEXT
+
+
 def test_a_method_that_nobody_knows_is_cut_and_redacted() -> None:
     refusal = Refusal("r2", Address.parse("192.0.2.1"), 405, "method", b"erika@example.com")
     assert refusal_record(refusal, 9.0, Discretion(Privacy(), b"key")).method == "[e-mail]"

@@ -50,6 +50,15 @@ def test_rotated_files_go_by_their_age_and_others_stay(tmp_path: Path) -> None:
     assert left == ["audit-notes.txt", "audit.jsonl.2", "audit.jsonl.bak", "other.jsonl.1"]
 
 
+def test_the_oldest_of_very_many_files_go_too(tmp_path: Path) -> None:
+    """A log that others turn over every minute: what is past its time stands behind all that is not."""
+    for number in range(1, 1_202):
+        log(tmp_path / f"audit.jsonl.{number}", NOW - (4 * DAY if number == 1_201 else DAY))
+    kept(tmp_path).look(NOW)
+    assert not (tmp_path / "audit.jsonl.1201").exists()
+    assert len([*tmp_path.iterdir()]) == 1_200
+
+
 def test_what_is_kept_for_ever_and_what_is_not_ours_stay(tmp_path: Path) -> None:
     log(tmp_path / "audit.jsonl.1", NOW - 400 * DAY)
     kept(tmp_path, None).look(NOW)

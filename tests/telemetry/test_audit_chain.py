@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from proxyguard.telemetry.audit import AuditLog, Notice, Record
 from proxyguard.telemetry.audit_chain import AuditChain, check_chain, tombstone
 from proxyguard.telemetry.person_records import CannotErase, erase, is_about, lines_about
+from proxyguard.telemetry.rotated import BROKEN
 
 
 def record(client: str, number: int) -> Record:
@@ -87,6 +89,21 @@ def test_a_packed_file_is_written_anew_and_one_that_cannot_be_is_named(tmp_path:
     (tmp_path / "a.2.xz").touch()
     with pytest.raises(CannotErase):
         erase(tmp_path / "a.2.xz", ("c-000000000002",), 7.0)
+
+
+def test_a_packed_file_keeps_its_mode_and_one_that_breaks_off_leaves_no_copy(tmp_path: Path) -> None:
+    packed = tmp_path / "a.1.gz"
+    packed.write_bytes(gzip.compress(b'{"time":1.0,"client":"c-000000000002"}\n'))
+    packed.chmod(0o640)
+    assert erase(packed, ("c-000000000002",), 7.0) == 1
+    assert packed.stat().st_mode & 0o777 == 0o640
+    broken = tmp_path / "a.2.gz"
+    content = b'{"time":1.0,"client":"c-000000000002"}\n' + random.Random(7).randbytes(1 << 20)
+    broken.write_bytes(gzip.compress(content)[:-1000])
+    before = broken.read_bytes()
+    with pytest.raises(BROKEN):
+        erase(broken, ("c-000000000002",), 7.0)
+    assert (sorted(each.name for each in tmp_path.iterdir()), broken.read_bytes()) == (["a.1.gz", "a.2.gz"], before)
 
 
 def test_a_line_without_a_link_is_erased_and_counted_apart(tmp_path: Path) -> None:

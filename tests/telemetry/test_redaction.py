@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from urllib.parse import quote
 
 import pytest
@@ -134,3 +135,22 @@ def test_what_is_made_to_be_slow_is_not(part: str) -> None:
     """A thousand bytes of what a pattern could begin with: as many steps as for ten times as few, times ten; no timing here."""
     assert REDACTOR.path("/" + part * (1024 // len(part)))
     assert REDACTOR.agent(part * (256 // len(part)))
+
+
+UNITS = ["12.", "1.", "+1 (", "12 ", "1:", "0170-1", "12.34.56.78.90", "a1", "@", "(at ", "/token/1", "a="]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_text_takes_longer_than_its_length(unit: str) -> None:
+    """At 60 times the length that is ever asked for, what grows by the square takes more than five seconds."""
+    begin = process_time()
+    REDACTOR.path("/" + unit * (60_000 // len(unit)))
+    assert process_time() - begin < 2.0
+
+
+@pytest.mark.parametrize("number", ["12.34.56.78.90", "203.0.113.9"])
+@pytest.mark.parametrize(
+    ("behind", "is_one"), [(".", True), ("...", True), (" 1", True), (".a", True), (".7", False), ("..7", False)]
+)
+def test_a_number_that_goes_on_is_another(number: str, behind: str, is_one: bool) -> None:
+    assert (number not in REDACTOR.text(f"x {number}{behind}")) == is_one

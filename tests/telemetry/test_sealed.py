@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from proxyguard.telemetry import sealed as module
+from proxyguard.telemetry.audit_file import TAIL_BYTES
+from proxyguard.telemetry.person_records import lines_about
+from proxyguard.telemetry.rotated import MAX_LINE_BYTES
 from proxyguard.telemetry.sealed import MAX_WAITING, SealedLog, Sighting, new_keys, opened, read_line
 
 
@@ -34,6 +37,24 @@ def test_what_is_sealed_is_opened_by_its_key_alone(tmp_path: Path, monkeypatch: 
     ]
     with pytest.raises(ValueError, match="does not open it"):
         opened(first, new_keys()[0])
+
+
+def test_what_a_flood_leaves_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one client with many records nor many clients at once make a line that no reader takes whole."""
+    monkeypatch.setattr(module, "SECONDS", 60.0)
+    private, public = new_keys()
+    log = SealedLog(tmp_path / "sealed", public, lambda count: None)
+    address = "2001:db8:1111:2222:3333:4444:5555:6666"
+    for number in range(MAX_WAITING):
+        name = "c-000000000000" if number % 2 else f"c-{number:012x}"
+        log.add(name, address, 65_535, f"{number:016x}", 1_800_000_000.123)
+    log.close(60.0)
+    with (tmp_path / "sealed").open("rb") as file:
+        assert max(map(len, file)) < min(TAIL_BYTES, MAX_LINE_BYTES)
+    for name, count in (("c-000000000000", MAX_WAITING // 2 + 1), (f"c-{MAX_WAITING - 2:012x}", 1)):
+        entries = [read_line(line) for _, line in lines_about(tmp_path / "sealed", (name,))]
+        found = [each for entry in entries if entry is not None for each in opened(entry, private) if each.client == name]
+        assert len(found) == count
 
 
 def test_a_full_disk_loses_entries_beyond_the_bound_and_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxyguard.core.address import Address
-from proxyguard.core.privacy import Privacy
+from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Headers, Request
 from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.talkers import LISTS, Talkers, joined_histories, joined_windows, referring_host
@@ -69,6 +69,12 @@ def test_what_a_window_says_of_a_few_requests() -> None:
     assert talkers.find(found["clients"][0]["name"]) == "192.0.2.7"
     assert talkers.find(found["clients"][1]["name"]) == "2001:db8::/64"
     assert talkers.find("c-000000000000") is None
+
+
+def test_in_the_clear_whoever_is_named_in_a_record_is_found_by_that_name() -> None:
+    full = Talkers(discretion := Discretion(Privacy(preset=PrivacyPreset.FULL), b"secret"), wall=Clock().wall)
+    assert full.name("not an address") == "not an address"
+    assert discretion.find(full.name("2001:db8::7")) == "2001:db8::/64"
 
 
 def test_windows_forget() -> None:

@@ -5,12 +5,15 @@ Acting needs no address: who reads `client:c-5f2b8e01c77a` in a list can lift th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from proxyguard.core.pseudonym import DAY_SECONDS, PATTERN, Pseudonyms
 
 CLIENT: Final = "client:"
+
+BETWEEN: Final = "+"
+"""Between the parts of a key; in none of them."""
 
 
 class BanNames:
@@ -23,20 +26,35 @@ class BanNames:
 
     def shown(self, key: str, wall: float) -> str:
         """A key as it is shown at a time (Unix seconds)."""
-        if self._is_clear or CLIENT not in key:
-            return key
-        return "+".join(self._part(part, wall) for part in key.split("+"))
+        return key if self._is_clear else self._named(key, wall)
 
     def find(self, shown: str, keys: Iterable[str], wall: float) -> str | None:
-        """The key that is shown so, or was yesterday; of a bare pseudonym the key of the client. None when there is none."""
+        """The key that is shown so, or was yesterday; of a bare pseudonym the key of the client. None when there is none.
+
+        Pseudonyms are understood also where clients are called by their addresses: the API has no others.
+        """
         bare = PATTERN.fullmatch(shown) is not None
         if not bare and CLIENT not in shown:
             return None
         wanted = CLIENT + shown if bare else shown
         known = [key for key in keys if CLIENT in key]
         days = (wall, wall - DAY_SECONDS)
-        return next((key for day in days for key in known if self.shown(key, day) == wanted), None)
+        return next((key for day in days for key in known if wanted in (self.shown(key, day), self._named(key, day))), None)
 
-    def _part(self, part: str, wall: float) -> str:
-        kind, colon, client = part.partition(":")
-        return f"{CLIENT}{self._pseudonyms.name(client, wall)}" if colon and kind == "client" else part
+    def _named(self, key: str, wall: float) -> str:
+        return with_names(key, lambda client: self._pseudonyms.name(client, wall))
+
+
+def clients_of(key: str) -> list[str]:
+    """The clients that a key names, such as `192.0.2.7`."""
+    if CLIENT not in key:
+        return []
+    return [part.removeprefix(CLIENT) for part in key.split(BETWEEN) if part.startswith(CLIENT)]
+
+
+def with_names(key: str, name: Callable[[str], str]) -> str:
+    """A key with the names of clients in their place."""
+    if CLIENT not in key:
+        return key
+    parts = key.split(BETWEEN)
+    return BETWEEN.join(CLIENT + name(part.removeprefix(CLIENT)) if part.startswith(CLIENT) else part for part in parts)

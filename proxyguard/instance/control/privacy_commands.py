@@ -16,8 +16,6 @@ from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.telemetry.audit import ABOUT_RECORDS, Notice
 
-DAY_SECONDS: Final = 86_400.0
-
 MAX_DAYS: Final = 4000
 """Days whose pseudonyms are given: longer than anybody may keep records."""
 
@@ -76,9 +74,7 @@ class PrivacyCommands:
                 raise CommandError(f"{message}\n  hint: 203.0.113.9, or what the upstream calls the account") from None
             client = subject
         else:
-            now = CLOCK.wall(CLOCK())
-            # The day after, too: a record of just before midnight, looked for just after it, by a clock that is ahead.
-            names = [self._pseudonyms.name(client, now - day * DAY_SECONDS) for day in range(-1, days + 1)]
+            names = self._pseudonyms.names(client, CLOCK.wall(CLOCK()), days)
             bans = [
                 {"until": CLOCK.wall(ban.until), "rule": ban.rule, "reason": ban.reason}
                 for ban in self._store.bans(CLOCK())

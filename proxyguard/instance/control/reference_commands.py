@@ -33,10 +33,15 @@ class ReferenceCommands:
     """The command `explain-reference`. `audit` says where the log is, `told` is told what was found."""
 
     def __init__(
-        self, rules: Path, secret: bytes, prefixes: Prefixes, audit: Callable[[], Awaitable[dict[str, Any]]], told: Command
+        self,
+        rules: Path,
+        pseudonyms: Pseudonyms,
+        prefixes: Prefixes,
+        audit: Callable[[], Awaitable[dict[str, Any]]],
+        told: Command,
     ) -> None:
         self._rules = rules
-        self._pseudonyms = Pseudonyms(secret)
+        self._pseudonyms = pseudonyms
         self._prefixes = prefixes
         self._audit = audit
         self._told = told

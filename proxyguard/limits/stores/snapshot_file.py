@@ -19,7 +19,7 @@ from proxyguard.limits.clock import ClockStamp
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
 from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
-from proxyguard.limits.stores.snapshot_seal import KeySeal, is_sealed
+from proxyguard.limits.stores.snapshot_seal import MARK, KeySeal, is_sealed
 from proxyguard.limits.stores.store import BanRecord
 
 VERSION: Final = 1
@@ -37,6 +37,9 @@ statement is a chance for the scheduler to stop it meanwhile. SQLite takes at le
 
 OVER: Final = "(forget_at >= 0 AND forget_at <= ?) OR (forget_at < 0 AND -forget_at <= ?)"
 """Of a row that does not matter any more, now on the line and on the wall."""
+
+PLAIN: Final = f"typeof(key) = 'text' AND (key < '{MARK}' OR key >= '{chr(ord(MARK) + 1)}')"
+"""Of a row whose key is not sealed: found by the index, however many are."""
 
 DELETE_STEP: Final = 5_000
 """Rows removed at a time, so that no transaction grows without bound."""
@@ -208,19 +211,22 @@ class SnapshotFile:
             return None
 
     def _seal_older(self) -> None:
-        """Seal the rows that an older version left as they are."""
-        seal = self._seal
+        """Seal the rows that an older version left as they are; they are younger than what is sealed of the same key."""
+        seal, connection = self._seal, self._connection
         if seal is None:
             return
-        plain = [row for row in self._connection.execute("SELECT key, record FROM bans") if not is_sealed(row[0])]
-        sealed = [(seal.key(key), seal.record(record), key) for key, record in plain if isinstance(record, bytes)]
-        counted = [key for (key,) in self._connection.execute("SELECT key FROM counters") if not is_sealed(key)]
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("UPDATE bans SET key = ?, record = ? WHERE key = ?", sealed)
-        self._connection.executemany("UPDATE counters SET key = ? WHERE key = ?", ((seal.key(key), key) for key in counted))
-        self._connection.execute("COMMIT")
-        if sealed or counted:
-            self._connection.execute("VACUUM")
+        bans = connection.execute(f"SELECT key, record FROM bans WHERE {PLAIN} AND typeof(record) = 'blob'").fetchall()  # noqa: S608 - a constant
+        counted = connection.execute(f"SELECT key FROM counters WHERE {PLAIN}").fetchall()  # noqa: S608 - a constant
+        if not bans and not counted:
+            return
+        sealed = ((seal.key(key), seal.record(record), key) for key, record in bans)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("UPDATE OR REPLACE bans SET key = ?, record = ? WHERE key = ?", sealed)
+        connection.executemany(
+            "UPDATE OR REPLACE counters SET key = ? WHERE key = ?", ((seal.key(key), key) for (key,) in counted)
+        )
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")
 
     def _prepare(self) -> None:
         connection = self._connection

@@ -66,10 +66,14 @@ def seal_for(snapshot: Path, key_secret: str | None) -> KeySeal | None:
         return KeySeal(key_secret.encode())
     path = snapshot.with_name(f"{snapshot.name}.key")
     with contextlib.suppress(OSError):
-        if not path.exists():
+        secret = path.read_bytes().strip() if path.exists() else b""
+        if not secret:
+            secret = os.urandom(SECRET_BYTES).hex().encode()
             fresh = path.with_name(f"{path.name}.new")
-            with contextlib.closing(os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")) as file:
-                file.write(os.urandom(SECRET_BYTES).hex().encode())
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(secret)
+                file.flush()
+                os.fsync(file.fileno())
             fresh.replace(path)
-        return KeySeal(path.read_bytes().strip())
+        return KeySeal(secret)
     return None

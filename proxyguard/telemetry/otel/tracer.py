@@ -1,7 +1,8 @@
 """Decides which requests are traced, and makes a span of each when it is over.
 
 The share of the settings decides, never the client: whoever sends a traceparent cannot have more recorded. Spans hold no address,
-no query and no path but its family. Knows nothing of collectors.
+no query and no path but its family; what a client has a part in goes through `Discretion`, as in records. Knows nothing of
+collectors.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Final, NamedTuple
 from proxyguard.core.decision import Decision
 from proxyguard.core.path_family import path_family
 from proxyguard.core.request import Request
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.otel.trace_context import SAMPLED, Parent, TraceContext, read_parent, read_state, written
 
 MAX_TEXT: Final = 128
-"""Characters of a method or a host in a span."""
+"""Characters of a host, scheme or version in a span."""
 
 
 class SpanFacts(NamedTuple):
@@ -37,7 +39,8 @@ class SpanFacts(NamedTuple):
 class Tracer:
     """Traces a share of the requests of one process. `on_span` takes what is finished and must not block."""
 
-    def __init__(self, share: float, on_span: Callable[[SpanFacts], None]) -> None:
+    def __init__(self, share: float, on_span: Callable[[SpanFacts], None], discretion: Discretion) -> None:
+        self._discretion = discretion
         self._share = share
         self._on_span = on_span
         self._random = Random(os.urandom(16))  # noqa: S311 - identifiers must be distinct, not secret
@@ -82,12 +85,14 @@ class Tracer:
         found = self.begin(request) if trace is None and not decision.forwards else trace
         if found is None or not found.span:
             return
+        discretion = self._discretion
+        method = discretion.method(request.method)
         attributes: dict[str, str | int | float] = {
-            "http.request.method": shown(request.method),
+            "http.request.method": method,
             "http.response.status_code": status,
-            "http.route": path_family(request.path),
+            "http.route": discretion.family(path_family(request.path)),
             "network.protocol.version": shown(request.http_version),
-            "server.address": shown(request.host),
+            "server.address": discretion.host(request.host)[:MAX_TEXT],
             "url.scheme": shown(request.scheme),
             "proxyguard.rule": decision.rule,
             "proxyguard.action": decision.name,
@@ -99,17 +104,7 @@ class Tracer:
             attributes["proxyguard.upstream_seconds"] = upstream_seconds
         failed = status >= 500 or bool(fault)
         self._on_span(
-            SpanFacts(
-                found.trace,
-                found.span,
-                found.parent,
-                found.state,
-                ended - seconds,
-                ended,
-                shown(request.method),
-                attributes,
-                failed,
-            )
+            SpanFacts(found.trace, found.span, found.parent, found.state, ended - seconds, ended, method, attributes, failed)
         )
 
 

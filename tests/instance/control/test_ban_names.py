@@ -23,3 +23,10 @@ def test_clients_get_names_and_are_found_by_them_for_two_days() -> None:
 
 def test_in_the_clear_nothing_changes() -> None:
     assert [BanNames(NAMES, is_clear=True).shown(key, 9.0) for key in KEYS] == KEYS
+
+
+def test_in_the_clear_a_ban_is_found_by_its_key_and_by_the_name_that_the_api_has_for_it() -> None:
+    clear = BanNames(NAMES, is_clear=True)
+    name = NAMES.name("203.0.113.9", 9.0)
+    assert clear.find(f"client:{name}+path:/a", KEYS, 9.0) == clear.find(KEYS[2], KEYS, 9.0) == KEYS[2]
+    assert clear.find(name, KEYS, 9.0) == KEYS[0]

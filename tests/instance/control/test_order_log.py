@@ -59,9 +59,16 @@ def test_arguments_are_written_as_people_read_them_and_are_bounded() -> None:
 
 
 def test_every_key_that_holds_a_client_is_hidden() -> None:
-    keys = ["client:192.0.2.7", "client:2001:db8::/64", "client+path:192.0.2.7|/x", "network:192.0.2.0/24", "header.x-key:9f3a"]
-    long = "client+path:192.0.2.7|" + "x" * 100
+    keys = ["client:192.0.2.7", "client:2001:db8::/64", "client:c-00000000000f", "network:192.0.2.0/24", "header.x-key:9f3a"]
+    long = "client:" + "x" * 100
     names = asyncio.run(hidden_keys([*keys, long], COMMANDS))
     assert [names[key] for key in keys[3:]] == keys[3:]
     assert all(names[key].startswith("c-") for key in keys[:3])
     assert names[long] == "a client"
+
+
+def test_a_client_is_hidden_wherever_it_stands_in_a_key() -> None:
+    """As `policy.compile.keys` makes them, and as commands answer them already."""
+    keys = ["client:192.0.2.7+path:/x", "header.x-key:9f3a+client:192.0.2.7", "client:c-00000000000f+path:/x"]
+    names = asyncio.run(hidden_keys(keys, COMMANDS))
+    assert [*names.values()] == ["client:c-000000000009+path:/x", "header.x-key:9f3a+client:c-000000000009", keys[2]]

@@ -361,3 +361,32 @@ def test_a_sealed_snapshot_names_nobody_and_gives_everything_back(tmp_path: Path
     stranger = Snapshot(path, MemoryStore(keys=100, bans=100), clock=lambda: NOW, seal=KeySeal(b"another")).load()
     assert stranger is not None
     assert (stranger.bans, stranger.counters, stranger.unreadable) == ([], [], 2)
+
+
+def test_rows_that_an_older_version_left_beside_sealed_ones_win_and_odd_ones_are_left_out(tmp_path: Path) -> None:
+    """Whoever goes back a version and on again has both; a key that is no text is a damaged row, not a reason to stop."""
+    path, seal = tmp_path / "state", KeySeal(b"secret")
+    with closing(SnapshotFile(path, seal)) as file:
+        file.write((), [("rule|203.0.113.8", NOW + 60, 1.0), ("rule|203.0.113.9", NOW + 60, 3.0)])
+    with closing(SnapshotFile(path)) as file:
+        file.write((), [("rule|203.0.113.8", NOW + 60, 2.0)])
+        file._connection.execute("INSERT INTO counters VALUES (x'00ff', ?, 1.0)", (NOW + 60,))
+        file._connection.execute("INSERT INTO bans VALUES (x'00ff', ?, ?, x'00')", (NOW + 60, NOW + 60))
+    for _ in range(2):
+        with closing(SnapshotFile(path, seal)) as file:
+            restored = file.restore(NOW)
+        assert sorted(restored.counters) == [("rule|203.0.113.8", NOW + 60, 2.0), ("rule|203.0.113.9", NOW + 60, 3.0)]
+        assert restored.unreadable == 2
+
+
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    """As a power cut may leave one: what is sealed with nothing anybody could open."""
+    secret = tmp_path / "state.key"
+    secret.write_bytes(b"\n")
+    first, again = seal_for(tmp_path / "state", None), seal_for(tmp_path / "state", None)
+    assert first is not None
+    assert again is not None
+    assert again.open_key(first.key("client:203.0.113.7")) == "client:203.0.113.7"
+    assert len(secret.read_bytes()) >= 32
+    with pytest.raises(ValueError, match="another secret"):
+        KeySeal(b"").open_key(first.key("client:203.0.113.7"))

@@ -8,11 +8,14 @@ import pytest
 
 from proxyguard.core.address import Address
 from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Reject
+from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Headers, Request
+from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.otel.trace_context import TRACE_FIELDS
 from proxyguard.telemetry.otel.tracer import SpanFacts, Tracer
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-%s"
+STANDARD = Discretion(Privacy(), b"secret")
 REJECTED = Decision(action=Reject(), rule="no-curl")
 
 
@@ -30,7 +33,7 @@ def finish(tracer: Tracer, request: Request, decision: Decision = PASS_BY_DEFAUL
 
 def test_a_traced_request_goes_to_the_site_in_the_clients_trace_under_a_span_of_ours() -> None:
     spans: list[SpanFacts] = []
-    tracer = Tracer(1.0, spans.append)
+    tracer = Tracer(1.0, spans.append, STANDARD)
     request = asked((b"Traceparent", PARENT % b"00"), (b"tracestate", b"a=1, b=2"))
     trace = tracer.begin(request)
     assert trace is not None
@@ -45,7 +48,12 @@ def test_a_traced_request_goes_to_the_site_in_the_clients_trace_under_a_span_of_
 
 def test_a_span_says_what_was_decided_and_nothing_of_the_person() -> None:
     spans: list[SpanFacts] = []
-    finish(Tracer(1.0, spans.append), asked((b"Cookie", b"sid=geheim"), (b"Authorization", b"Bearer geheim")), REJECTED, 403)
+    finish(
+        Tracer(1.0, spans.append, STANDARD),
+        asked((b"Cookie", b"sid=geheim"), (b"Authorization", b"Bearer geheim")),
+        REJECTED,
+        403,
+    )
     [span] = spans
     assert span.attributes == {
         "http.request.method": "GET",
@@ -64,19 +72,32 @@ def test_a_span_says_what_was_decided_and_nothing_of_the_person() -> None:
         assert secret not in repr(spans)
 
 
+def test_what_a_client_has_a_part_in_is_redacted_as_in_records() -> None:
+    chosen = Request(Address.parse("203.0.113.9"), b"erika@example.com", b"https", b"203.0.113.8", b"/users/erika/x", (), b"1.1")
+    for preset, expected in (
+        (PrivacyPreset.STANDARD, ("[e-mail]", "[address]", "/users/*/x")),
+        (PrivacyPreset.FULL, ("erika@example.com", "203.0.113.8", "/users/erika/x")),
+    ):
+        spans: list[SpanFacts] = []
+        finish(Tracer(1.0, spans.append, Discretion(Privacy(preset=preset), b"secret")), chosen)
+        [span] = spans
+        assert span.method == span.attributes["http.request.method"] == expected[0]
+        assert (span.attributes["server.address"], span.attributes["http.route"]) == expected[1:]
+
+
 @pytest.mark.parametrize(
     ("status", "fault", "failed"), [(200, "", False), (404, "", False), (502, "", True), (200, "upstream-reset", True)]
 )
 def test_what_failed_is_marked(status: int, fault: str, failed: bool) -> None:
     spans: list[SpanFacts] = []
-    finish(Tracer(1.0, spans.append), asked(), status=status, fault=fault)
+    finish(Tracer(1.0, spans.append, STANDARD), asked(), status=status, fault=fault)
     assert spans[0].failed is failed
     assert spans[0].attributes.get("error.type", "") == fault
 
 
 def test_a_client_that_asks_to_be_recorded_is_not() -> None:
     spans: list[SpanFacts] = []
-    tracer = Tracer(0.0, spans.append)
+    tracer = Tracer(0.0, spans.append, STANDARD)
     request = asked((b"traceparent", PARENT % b"01"))
     assert tracer.begin(request) is None  # it passes as it came
     finish(tracer, request)
@@ -101,14 +122,14 @@ def test_a_client_that_asks_to_be_recorded_is_not() -> None:
     ],
 )
 def test_of_what_is_not_traced_only_what_is_right_passes(sent: Headers, passed: Headers | None) -> None:
-    trace = Tracer(0.0, lambda _: None).begin(asked(*sent))
+    trace = Tracer(0.0, lambda _: None, STANDARD).begin(asked(*sent))
     assert (None if trace is None else trace.fields) == passed
     assert trace is None or trace.span == 0
 
 
 def test_the_share_of_the_settings_is_what_is_traced() -> None:
     spans: list[SpanFacts] = []
-    tracer = Tracer(0.25, spans.append)
+    tracer = Tracer(0.25, spans.append, STANDARD)
     for number in range(4000):
         finish(tracer, asked(), REJECTED if number % 2 else PASS_BY_DEFAULT, 403 if number % 2 else 200)
     assert 850 < len(spans) < 1150
