@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, sleep
 
@@ -251,6 +252,25 @@ def test_a_signature_counts_once() -> None:
     again = judged.judge(unsigned, NOW)
     assert again is not None
     assert (again.host, again.verified) == (HOST, None)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda fields: {"Signature": fields["Signature"] + ";by=me"},
+        lambda fields: {"Signature": fields["Signature"].replace("==:", ":")},
+        lambda fields: {"Signature": " " + fields["Signature"]},
+        lambda fields: {name: fields[name].replace("s=", "other=", 1) for name in ("Signature-Input", "Signature")},
+        lambda fields: {name: fields[name] + end for name, end in (("Signature-Input", ", x=()"), ("Signature", ", x=:AAAA:"))},
+    ],
+)
+def test_a_signature_without_a_nonce_counts_once_however_it_is_written(spelt: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    judged, fields = judge_all(), signed(nonce=None)
+    assert judged.judge(request(fields), NOW) == SignatureVerdict(HOST, verified=True, reason="")
+    again = judged.judge(request(fields | spelt(fields)), NOW)
+    assert again is not None
+    assert (again.host, again.verified) == (HOST, None)
+    assert len(judged.nonces) == 1
 
 
 def test_a_forgery_spends_no_nonce_of_others() -> None:
