@@ -166,12 +166,12 @@ def _unknown(host: str, reason: str) -> SignatureVerdict:
 
 
 class _Input(NamedTuple):
-    """A signature's input: its label, its parameters, the names of what it covers, and
+    """A signature's input: its label, its parameters, the names of what it covers (one may come again with other parameters), and
     which member of Signature-Agent that is about."""
 
     label: str
     parameters: dict[str, Any]
-    covered: frozenset[str]
+    covered: tuple[str, ...]
     agent_key: str | None
 
 
@@ -189,7 +189,7 @@ def _only_input(text: bytes) -> _Input:
     keys = [inner.get("key") for name, inner in components if name == "signature-agent"]
     if len(keys) > 1:
         raise ValueError("several signers")
-    return _Input(label, parameters, frozenset(str(name) for name, _ in components), keys[0] if keys else None)
+    return _Input(label, parameters, tuple(str(name) for name, _ in components), keys[0] if keys else None)
 
 
 def _host(text: bytes, key: str | None) -> str:

@@ -169,6 +169,9 @@ def test_a_request_without_a_signature_of_a_bot_has_no_verdict() -> None:
 
 OTHER = Ed25519PrivateKey.generate()
 OTHER_ID = thumbprint(OTHER.public_key().public_bytes_raw())
+ONE_NAME = " ".join(f'"@query-param";name="{number}"' for number in range(19))
+MUCH = signed() | {"Signature-Input": signed()["Signature-Input"].replace('s=("@authority"', f's=("@authority" {ONE_NAME}')}
+"""Covers 21 components, 19 of which have one name."""
 
 
 @pytest.mark.parametrize(
@@ -189,6 +192,7 @@ OTHER_ID = thumbprint(OTHER.public_key().public_bytes_raw())
         (signed(key=OTHER), "it does not fit the request"),
         (signed(key=OTHER, key_id=OTHER_ID), f"{HOST} has no such key"),
         (signed(key_id=""), "it names no key"),
+        (MUCH, "it covers too much"),
         (signed(more=';alg="hmac-sha256"'), "it does not fit the request"),
         (signed(more=";created=1735689650"), "it does not fit the request"),
         (signed() | {"Signature": "s=:AAAA:"}, "it does not fit the request"),
