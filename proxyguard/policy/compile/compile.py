@@ -267,7 +267,7 @@ def compile_policy(
         by_trigger=by_trigger,
         keys=keys,
         reading=reading,
-        items=ItemFinder(families, secret) if families else None,
+        items=ItemFinder(families, secret, reading) if families else None,
         forms=find_forms(in_use, reading),
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
         asks_origin=any(asks_origin(rule) for _, rule, _ in live),

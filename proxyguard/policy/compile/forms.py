@@ -7,9 +7,8 @@ from typing import Final
 from proxyguard.core.form import FormVisit, GuardedForm
 from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request
-from proxyguard.policy.compile.path_index import path_finder
-from proxyguard.policy.compile.text_index import TextIndex
-from proxyguard.policy.model import RuleSet, TextKind
+from proxyguard.policy.compile.path_index import globs_finder
+from proxyguard.policy.model import RuleSet
 
 _NEITHER: Final = (b"HEAD", b"OPTIONS")
 """Methods that neither read a page nor post anything."""
@@ -22,13 +21,13 @@ class FormFinder:
 
     def __init__(self, forms: tuple[GuardedForm, ...], reading: SiteReading) -> None:
         self._forms = forms
-        texts = [
-            (TextKind.GLOB if b"*" in path or b"?" in path else TextKind.EQUAL, path, 2 * at + is_post)
+        marked = [
+            (path, 2 * at + is_post)
             for at, form in enumerate(forms)
             for is_post, paths in enumerate((form.read, form.post))
             for path in paths
         ]
-        self._find = path_finder(texts, reading) if reading.folds_paths else TextIndex(texts).finder()
+        self._find = globs_finder(marked, reading)
 
     def find(self, request: Request) -> tuple[GuardedForm, bool] | None:
         """The form, and whether it is posted: with any method but GET, HEAD and OPTIONS."""

@@ -44,6 +44,12 @@ def path_finder(
     return find
 
 
+def globs_finder(globs: Sequence[tuple[bytes, int]], reading: SiteReading) -> Callable[[bytes], Collection[int]]:
+    """A function from a path, folded by `reading`, to the marks of the globs that fit; without wildcards one is a whole path."""
+    texts = [(TextKind.GLOB if b"*" in glob or b"?" in glob else TextKind.EQUAL, glob, mark) for glob, mark in globs]
+    return path_finder(texts, reading) if reading.folds_paths else TextIndex(texts).finder()
+
+
 def _finder(texts: Sequence[Marked], yield_control: YieldControl) -> Callable[[bytes], Collection[int]] | None:
     return TextIndex(texts, yield_control).finder() if texts else None
 

@@ -50,7 +50,7 @@ def trace(
     request.read_as(reading)
     if request.item is None:
         families = tuple(family for rule_set in policy.rule_sets for family in rule_set.items)
-        request.item = item_of(ItemFinder(families, secret), request, ItemHeat.COLD) if families else None
+        request.item = item_of(ItemFinder(families, secret, reading), request, ItemHeat.COLD) if families else None
     if request.form is None:
         request.form = form_of(find_forms(policy.rule_sets, reading), request, FormState.NONE)
     outside = Outside(now, position=keys.position(request) if secret else None)
