@@ -11,7 +11,7 @@ from hashlib import blake2b
 from proxyguard.core.item import Item
 from proxyguard.core.key_values import query_values
 from proxyguard.core.reading import SiteReading
-from proxyguard.core.request import Request
+from proxyguard.core.request import Request, canonical_name
 from proxyguard.policy.compile.path_index import globs_finder
 from proxyguard.policy.items import ItemFamily
 
@@ -29,7 +29,7 @@ class ItemFinder:
 
     def __init__(self, families: tuple[ItemFamily, ...], secret: bytes, reading: SiteReading) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"item").digest()
-        self._families = families
+        self._families = tuple((each, canonical_name(each.parameter.encode())) for each in families)
         self._find = globs_finder([(glob, at) for at, each in enumerate(families) for glob in each.paths], reading)
 
     def find(self, request: Request) -> tuple[bytes, int] | None:
@@ -37,17 +37,18 @@ class ItemFinder:
         fitting = self._find(request.path)
         if not fitting:
             return None
-        family, path = self._families[min(fitting)], request.whole_path
+        family, parameter = self._families[min(fitting)]
+        path = request.whole_path
         if family.segment:
             segments = path.split(b"/", family.segment + 1)
             if len(segments) <= family.segment or not segments[family.segment]:
                 return None
             which = segments[family.segment]
         elif family.parameter:
-            values = query_values(request, family.parameter.encode())
+            values = query_values(request, parameter)
             if not values:
                 return None
-            which = values[0]
+            which = b"\0".join(values)  # who sends several ids asks for no item that was read before
         else:
             which = path
         name = family.name.encode()

@@ -13,6 +13,7 @@ from proxyguard.policy.items import ItemFamily
 FAMILIES = (
     ItemFamily("profiles", (b"/Profiles/*", b"/people/?"), segment=2),
     ItemFamily("products", (b"/shop",), parameter="id"),
+    ItemFamily("carts", (b"/cart",), parameter="userId"),
     ItemFamily("pages", (b"/About", b"/page*")),
 )
 
@@ -43,6 +44,18 @@ def found(target: bytes, reading: SiteReading = STRICT, host: bytes = b"a") -> t
 def test_the_first_kind_with_a_path_that_matches(target: bytes, kind: bytes | None) -> None:
     item = found(target)
     assert (None if item is None else item[0]) == kind
+
+
+def test_a_parameter_is_read_by_each_of_its_names() -> None:
+    of_one = found(b"/cart?userId=1")
+    assert of_one is not None
+    assert found(b"/cart?USERID=1") == found(b"/cart?x=2&userId=1&userId=1") == of_one
+
+
+def test_who_sends_several_ids_cannot_choose_the_item_that_is_counted() -> None:
+    several = found(b"/shop?id=17&id=18")
+    assert several not in (None, found(b"/shop?id=17"), found(b"/shop?id=18"))
+    assert several != found(b"/shop?id=17&id=19")
 
 
 def test_different_ids_and_hosts_are_different_items() -> None:
