@@ -183,11 +183,16 @@ def test_a_file_is_fetched_within_its_host_and_its_bounds(server: tuple[str, ssl
         ("/short", "IncompleteRead|broke off"),
         ("/to/https://other.example/a", r"sends on to other\.example, another host"),
         ("/to/http://localhost/a", "is not an https:// address"),
+        ("/to/https://[localhost/a", "Invalid IPv6 URL"),
+        ("/to/https://localhost:x/a", "another host"),
         ("/to//to//to//to//a", "is redirected more than 3 times"),
     ):
         with pytest.raises(FetchFailed, match=why):
             got(path)
     with pytest.raises(FetchFailed, match="has more than 9 bytes"):
         got("/a", 9)
+    for url, why in (("https://[x/a", "Invalid IPv6 URL"), ("https://localhost:x/a", "Port could not be cast")):
+        with pytest.raises(FetchFailed, match=why):
+            fetch(url, max_bytes=100, timeout_seconds=10)
     with pytest.raises(FetchFailed, match="certificate verify failed"):
         fetch(f"{base}/a", max_bytes=100, timeout_seconds=10)
