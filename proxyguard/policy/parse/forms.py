@@ -7,15 +7,15 @@ from typing import Any, Final
 from proxyguard.core.form import GuardedForm
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import NAME_PATTERN, Key, KeyTable, Kind, duration, whole
-from proxyguard.core.yaml.nodes import MappingEntry, Node, Sequence
+from proxyguard.core.yaml.nodes import MappingEntry, Node
 from proxyguard.core.yaml.values import NodeFault, read_each, read_mapping, read_name, read_scalar
 from proxyguard.policy.fields.path import PATH
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import FieldKind, TextKind
+from proxyguard.policy.parse.path_lists import path_list
 from proxyguard.policy.parse.texts import read_text_value
 
 MAX_FORMS: Final = 20
-MAX_PATHS: Final = 50
 MAX_USES: Final = 10
 
 MAX_AFTER_SECONDS: Final = 30.0
@@ -40,17 +40,7 @@ def _path(node: Node, subject: str) -> bytes:
     return read_text_value(FieldKind.PATH, TextKind.EQUAL, text)
 
 
-def _paths(node: Node, report: Report, subject: str, _around: Any) -> tuple[bytes, ...]:
-    if not isinstance(node, Sequence):
-        return (_path(node, subject),)
-    if not 0 < len(node.items) <= MAX_PATHS:
-        raise Fault(f"{subject} has {len(node.items)} entries", f"one to {MAX_PATHS}")
-    return read_each(node.items, report, lambda each: _path(each, subject))
-
-
-_PATHS: Final = Kind(_paths, "a path or a list of paths", {"anyOf": [
-    {"type": "string", "pattern": "^/"},
-    {"type": "array", "minItems": 1, "maxItems": MAX_PATHS, "items": {"type": "string", "pattern": "^/"}}]})  # fmt: skip
+_PATHS: Final = path_list("path", _path)
 
 FORM_GUARD: Final = KeyTable(
     subject="a guarded form",

@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import NAME_PATTERN, Key, KeyTable, Kind, plain
-from proxyguard.core.yaml.nodes import MappingEntry, Node, Sequence
+from proxyguard.core.yaml.nodes import MappingEntry, Node
 from proxyguard.core.yaml.values import NodeFault, read_each, read_mapping, read_name, read_scalar
 from proxyguard.policy.items import PATH, QUERY, SEGMENT, ItemFamily
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import FieldKind, TextKind
+from proxyguard.policy.parse.path_lists import path_list
 from proxyguard.policy.parse.texts import read_field_name, read_text_value
 
 MAX_FAMILIES: Final = 20
 """Each is looked for in every request's path."""
 
-MAX_PATHS: Final = 50
 MAX_SEGMENT: Final = 20
 
 _SEGMENT: Final = re.compile(rf"{SEGMENT}\.([0-9]{{1,3}})")
@@ -25,8 +25,8 @@ _EXAMPLE: Final = "items: {profiles: {path: /profiles/*, id: path_segment.2}}"
 _ID_HINT: Final = "path_segment.2, query.NAME, or path"
 
 
-def _glob(node: Node) -> bytes:
-    text = read_scalar(node, "path", "a path with * for what differs", "/profiles/*")
+def _glob(node: Node, subject: str) -> bytes:
+    text = read_scalar(node, subject, "a path with * for what differs", "/profiles/*")
     if not text.startswith("/"):
         raise NodeFault(node, f"the path {quoted(text)} does not begin with /", "/profiles/*")
     if not text.rstrip("*?").strip("/"):
@@ -34,14 +34,6 @@ def _glob(node: Node) -> bytes:
             node, f"the path {quoted(text)} is every page of the site", "say which pages disclose an item: /profiles/*"
         )
     return read_text_value(FieldKind.PATH, TextKind.GLOB, text)
-
-
-def _paths(node: Node, report: Report, _subject: str, _around: Any) -> tuple[bytes, ...]:
-    if not isinstance(node, Sequence):
-        return (_glob(node),)
-    if not 0 < len(node.items) <= MAX_PATHS:
-        raise Fault(f"path has {len(node.items)} entries", f"one to {MAX_PATHS}")
-    return read_each(node.items, report, _glob)
 
 
 def _id(node: Node, _subject: str) -> tuple[int, str]:
@@ -66,10 +58,7 @@ FAMILY: Final = KeyTable(
     example="{path: /profiles/*, id: path_segment.2}",
     meant=meant("item"),
     keys={
-        "path": Key(Kind(_paths, "a glob or a list of globs", {"anyOf": [
-                {"type": "string", "pattern": "^/"},
-                {"type": "array", "minItems": 1, "maxItems": MAX_PATHS, "items": {"type": "string", "pattern": "^/"}}]}),
-            "The paths that disclose one: `*` is any text, `?` one character.",
+        "path": Key(path_list("glob", _glob), "The paths that disclose one: `*` is any text, `?` one character.",
             ("the kind of item has no path", _EXAMPLE), ("/profiles/*",)),
         "id": Key(Kind(plain(_id), "part of the request",
                 {"type": "string", "pattern": rf"^({SEGMENT}\.[0-9]+|{QUERY}\..+|{PATH})$"}),
