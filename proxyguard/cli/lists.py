@@ -12,6 +12,7 @@ from rich.table import Table
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, fail, json_option, settings_or_exit
 from proxyguard.cli.tables import print_table
+from proxyguard.core.printable import printable
 from proxyguard.core.settings import Settings
 from proxyguard.guard.origin.origin_data import BUNDLED_LISTS, LISTS, OriginData, load_data, table_paths
 from proxyguard.guard.origin.range_lists import DAY_SECONDS, HOSTING, RangeList, newest, read_lists
@@ -48,7 +49,7 @@ def show_lists(config: Path | None, *, as_json: bool) -> None:
     for heading in ("list", "networks", "published", "says", "licence", "source"):
         table.add_column(heading, justify="right" if heading == "networks" else "left")
     for row in rows:
-        table.add_row(*(str(row[key]) for key in ("name", "networks", "published", "says", "licence", "source")))
+        table.add_row(*(printable(str(row[key])) for key in ("name", "networks", "published", "says", "licence", "source")))
     print_table(table)
     for name, path in _tables(settings, data).items():
         echo(f"{name}: {path or 'no table: origin.' + name + '_file, or proxyguard lists update ' + name + ' --from FILE'}")
@@ -147,7 +148,7 @@ def _update(
             raise NotInstalled("its publisher has no address to fetch it from: --from FILE or URL")  # noqa: TRY301 - as above
         newer = update_list(known, where, directory, sources, time(), force=force)
     except NotInstalled as error:
-        echo(f"{name}: not installed: {error}", err=True)
+        echo(printable(f"{name}: not installed: {error}"), err=True)
         return False
     echo(f"{name}: {len(newer.networks)} networks of {newer.published} (before: {len(known.networks)} of {known.published})")
     return True

@@ -19,7 +19,7 @@ from proxyguard.core.origin import Origin, Proof
 from proxyguard.core.printable import printable
 from proxyguard.core.request import Request
 from proxyguard.guard.origin.bots import KnownBot
-from proxyguard.guard.origin.facts import Fact, facts_of, lists_of
+from proxyguard.guard.origin.facts import Fact, address_lines, facts_of, lists_of
 from proxyguard.guard.origin.origins import Origins, address_facts, is_public
 from proxyguard.guard.origin.reverse_dns import DnsVerdict, Reach, look_up
 
@@ -98,10 +98,9 @@ def _of_address(client: Address, user_agent: str | None, origins: Origins, asked
         if asked is not None:
             origin, reverse = _reverse(client, origin, data, asked)
             found.append(reverse)
-    facts = facts_of(origin, client, data)
-    if user_agent is None and is_public(client.number):
-        facts = facts[:-1]  # nothing was claimed, and that is no news
-    return [*facts, *found]
+        if user_agent is None:
+            return [*address_lines(origin, client, data), *found]  # nothing was claimed, and that is no news
+    return [*facts_of(origin, client, data), *found]
 
 
 def _reverse(client: Address, origin: Origin, data: OriginData, asked: Identity) -> tuple[Origin, Fact]:

@@ -156,20 +156,20 @@ def _without_emails(text: str) -> str:
     """Around each `@`, or a spelt-out one, what an address may consist of becomes a mark."""
     text = _SPELT_AT.sub("@", text)
     parts: list[str] = []
-    rest = text
+    begin = 0
     while True:
-        at = rest.find("@")
+        at = text.find("@", begin)
         if at < 0:
-            parts.append(rest)
+            parts.append(text[begin:])
             return "".join(parts)
-        local = _LOCAL.search(rest, max(0, at - 64), at)
-        domain = _DOMAIN.match(rest, at + 1)
+        local = _LOCAL.search(text, max(begin, at - 64), at)
+        domain = _DOMAIN.match(text, at + 1)
         if local is None or domain is None:
-            parts.append(rest[: at + 1])
-            rest = rest[at + 1 :]
-            continue
-        parts += (rest[: local.start()], EMAIL)
-        rest = rest[domain.end() :]
+            parts.append(text[begin : at + 1])
+            begin = at + 1
+        else:
+            parts += (text[begin : local.start()], EMAIL)
+            begin = domain.end()
 
 
 def _person(match: re.Match[str]) -> str:

@@ -103,6 +103,13 @@ def test_lists_are_shown_with_what_they_still_say(folder: Path) -> None:
     assert "gptbot" in run(folder, "lists", "show").output
 
 
+def test_what_a_list_says_of_itself_cannot_steer_the_terminal(folder: Path) -> None:
+    (folder / "origin/ranges/claudebot.txt").write_text("# date: 2026-11-01\n# source: \x1b]0;title\n93.184.216.0/24\n")
+    shown = run(folder, "lists", "show").output
+    assert "\\x1b]0;title" in shown
+    assert "\x1b" not in shown
+
+
 def test_lists_are_updated_from_files_and_from_allowed_hosts_only(folder: Path) -> None:
     source = folder / "new.json"
     source.write_text('{"prefixes": [{"ipv4Prefix": "93.184.217.0/24"}]}')

@@ -25,25 +25,30 @@ class FetchFailed(Exception):
 def fetch(url: str, *, max_bytes: int, timeout_seconds: float, context: ssl.SSLContext | None = None) -> bytes:
     """The body of a 200. Follows redirects within the host only. Raises FetchFailed."""
     ends = monotonic() + timeout_seconds
-    host = urlsplit(url).netloc
+    first = url
     for _ in range(MAX_REDIRECTS + 1):
-        parts = urlsplit(url)
-        if parts.scheme != "https":
-            raise FetchFailed(f"{url} is not an https:// address")
-        if parts.netloc != host or parts.username is not None:
-            raise FetchFailed(f"{host} sends on to {parts.netloc}, another host")
         try:
+            _check(url, first)
             status, location, body = _get(url, max_bytes, ends, context or ssl.create_default_context())
+            if status in _REDIRECTS and location:
+                url = urljoin(url, location)
+                continue
         except (OSError, http.client.HTTPException, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise FetchFailed(f"{url}: {said or type(error).__name__}") from error
-        if status in _REDIRECTS and location:
-            url = urljoin(url, location)
-            continue
         if status != 200:
             raise FetchFailed(f"{url} answers {status}")
         return body
     raise FetchFailed(f"{url} is redirected more than {MAX_REDIRECTS} times")
+
+
+def _check(url: str, first: str) -> None:
+    """Raises FetchFailed for an address that is not to be asked, ValueError for what is none."""
+    parts, host = urlsplit(url), urlsplit(first).netloc
+    if parts.scheme != "https":
+        raise FetchFailed(f"{url} is not an https:// address")
+    if parts.netloc != host or parts.username is not None:
+        raise FetchFailed(f"{host} sends on to {parts.netloc}, another host")
 
 
 def _get(url: str, max_bytes: int, ends: float, context: ssl.SSLContext) -> tuple[int, str, bytes]:

@@ -150,13 +150,13 @@ class Origins:
 
     def refresh(self) -> None:
         """Take over lists and tables that were replaced. What cannot be read is logged, and unknown."""
-        signature = signature_of(self._tables)
-        if self._known is not None and signature != self._signature:
-            self._signature = signature
-            try:
+        try:
+            signature = signature_of(self._tables)
+            if self._known is not None and signature != self._signature:
+                self._signature = signature
                 self._put_in_force(load_data(self._tables))
-            except Exception:
-                logger.exception("lists and tables of origins could not be read again; the last ones stay")
+        except Exception:
+            logger.exception("lists and tables of origins could not be read again; the last ones stay")
 
     def _put_in_force(self, data: OriginData) -> None:
         for fault in data.faults:

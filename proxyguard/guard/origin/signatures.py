@@ -96,14 +96,14 @@ class Signatures:
             return _unknown("", "its fields cannot be read")
         if host not in self._directories:
             return _unknown("", "its host is not one of identity.directories")
-        fault = self._fault(found.parameters, found.covered, now)
+        fault = self._fault(found, now)
         if fault:
             return _wrong(host, fault)
-        return self._verified(request, host, found.parameters, now)
+        return self._verified(request, host, found, now)
 
-    def _fault(self, parameters: dict[str, Any], covered: frozenset[str], now: float) -> str:
+    def _fault(self, found: _Input, now: float) -> str:
         """What is wrong with a signature, whatever the key says; empty: nothing."""
-        created, expires = parameters.get("created"), parameters.get("expires")
+        created, expires = found.parameters.get("created"), found.parameters.get("expires")
         if type(created) is not int or type(expires) is not int:
             return "it does not say when it was made and when it ends"
         if created > now + SKEW_SECONDS:
@@ -114,16 +114,16 @@ class Signatures:
             return "it was made too long ago"
         if not created < expires <= created + MAX_VALID_SECONDS:
             return "it is valid for too long"
-        if "@authority" not in covered and "@target-uri" not in covered:
+        if "@authority" not in found.covered and "@target-uri" not in found.covered:
             return "it does not cover the authority"
-        if "signature-agent" not in covered:
+        if "signature-agent" not in found.covered:
             return "it does not cover Signature-Agent"
-        if len(covered) > MAX_COMPONENTS:
+        if len(found.covered) > MAX_COMPONENTS:
             return "it covers too much"
         return ""
 
-    def _verified(self, request: Request, host: str, parameters: dict[str, Any], now: float) -> SignatureVerdict:
-        key_id, nonce = parameters.get("keyid"), parameters.get("nonce")
+    def _verified(self, request: Request, host: str, found: _Input, now: float) -> SignatureVerdict:
+        key_id, nonce = found.parameters.get("keyid"), found.parameters.get("nonce")
         if not isinstance(key_id, str) or not key_id:
             return _wrong(host, "it names no key")
         key = self._directories.find(host, key_id)
@@ -138,7 +138,7 @@ class Signatures:
             return _wrong(host, "it does not fit the request")
         except Exception:  # noqa: BLE001 - a stranger's fields decide what is raised here, and they prove nothing
             return _wrong(host, "it cannot be verified")
-        mark = nonce if isinstance(nonce, str) and nonce else _digest(fields=request.header_index[b"signature"])
+        mark = nonce if isinstance(nonce, str) and nonce else _digest(request.header_index[b"signature"], found.label)
         is_new = self.nonces.add(key_id, mark[:MAX_NONCE_CHARACTERS], now, self._max_age_seconds + SKEW_SECONDS)
         if is_new is None:
             return _unknown(host, "there is no room to remember its nonce")
@@ -149,9 +149,12 @@ class Signatures:
         return _unknown(host, "it has no nonce and came before, so that somebody else may have sent it again")
 
 
-def _digest(fields: Values) -> str:
-    """What stands for a nonce where there is none: two equal requests of the same second have the same signature."""
-    return hashlib.sha256(b",".join(fields)).hexdigest()
+def _digest(fields: Values, label: str) -> str:
+    """What stands for a nonce where there is none: two equal requests of the same second have the same signature. Of its bytes,
+    as whoever sends it again may name and write it otherwise."""
+    members: Any = http_sf.parse(b", ".join(fields), tltype="dictionary")
+    signature: bytes = members[label][0]
+    return hashlib.sha256(signature).hexdigest()
 
 
 def _wrong(host: str, reason: str) -> SignatureVerdict:
@@ -163,10 +166,12 @@ def _unknown(host: str, reason: str) -> SignatureVerdict:
 
 
 class _Input(NamedTuple):
-    """A signature's input: its parameters, the names of what it covers, and which member of Signature-Agent that is about."""
+    """A signature's input: its label, its parameters, the names of what it covers (one may come again with other parameters), and
+    which member of Signature-Agent that is about."""
 
+    label: str
     parameters: dict[str, Any]
-    covered: frozenset[str]
+    covered: tuple[str, ...]
     agent_key: str | None
 
 
@@ -174,17 +179,17 @@ def _only_input(text: bytes) -> _Input:
     """The only signature with the tag. Raises ValueError and others."""
     parsed: Any = http_sf.parse(text, tltype="dictionary")
     found = [
-        (components, dict(parameters))
-        for components, parameters in parsed.values()
+        (label, components, dict(parameters))
+        for label, (components, parameters) in parsed.items()
         if isinstance(components, list) and parameters.get("tag") == TAG
     ]
     if len(found) != 1:
         raise ValueError("not one signature of a bot")
-    components, parameters = found[0]
+    label, components, parameters = found[0]
     keys = [inner.get("key") for name, inner in components if name == "signature-agent"]
     if len(keys) > 1:
         raise ValueError("several signers")
-    return _Input(parameters, frozenset(str(name) for name, _ in components), keys[0] if keys else None)
+    return _Input(label, parameters, tuple(str(name) for name, _ in components), keys[0] if keys else None)
 
 
 def _host(text: bytes, key: str | None) -> str:

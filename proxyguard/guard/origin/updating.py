@@ -88,6 +88,8 @@ def _dated(known: RangeList, text: str, source: str, now: float) -> RangeList:
         found = parse_list(known.name, text)
         if found.published > today:
             raise ListUnusable(f"it is of {found.published}, which is in the future")
+        if "://" in source:  # what was fetched does not say where to fetch from next
+            return found._replace(update=known.update)
         return found._replace(update=found.update or known.update)
     networks = parse_networks(text)
     where = source if "://" in source else Path(source).name

@@ -280,21 +280,21 @@ def compile_policy(
 
 
 def _is_about_jars(rule: Rule) -> bool:
-    per = () if rule.limit is None else rule.limit.per
-    return (
-        isinstance(rule.action, GiveJar | Prove)
-        or any(part.kind == KeyKind.JAR for part in per)
-        or any(test.field.kind == KeyKind.JAR for test in tests_of(rule.when))
-    )
+    return isinstance(rule.action, GiveJar | Prove) or KeyKind.JAR in _asked_about(rule)
 
 
 def asks_origin(rule: Rule) -> bool:
     """Whether a rule looks at, or counts by, where a request comes from or who it is."""
+    return any(field_types()[kind].of_origin for kind in _asked_about(rule) & field_types().keys())
+
+
+def _asked_about(rule: Rule) -> set[str]:
+    """The kinds of fields that a rule looks at, and of the parts of a request that its limit counts by or counts."""
     kinds = {test.field.kind for test in tests_of(rule.when)}
     if rule.limit is not None:
         of = rule.limit.count.of
         kinds.update(str(part.kind) for part in (*rule.limit.per, *(() if of is None else (of,))))
-    return any(field_types()[kind].of_origin for kind in kinds & field_types().keys())
+    return kinds
 
 
 def _info(rule_set: RuleSet, rule: Rule, mode: Mode) -> RuleInfo:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from proxyguard.core.item import Item
 from proxyguard.core.key_values import query_values
 from proxyguard.core.reading import LOOSE
-from proxyguard.core.request import Request
+from proxyguard.core.request import Request, canonical_name
 from proxyguard.policy.compile.path_index import named_path, path_finder
 from proxyguard.policy.items import ItemFamily
 
@@ -29,7 +29,7 @@ class ItemFinder:
 
     def __init__(self, families: tuple[ItemFamily, ...], secret: bytes) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"item").digest()
-        self._families = families
+        self._families = tuple((each, canonical_name(each.parameter.encode())) for each in families)
         self._find = path_finder([(*named_path(path), at) for at, each in enumerate(families) for path in each.paths], LOOSE)
 
     def find(self, request: Request) -> tuple[bytes, int] | None:
@@ -37,17 +37,17 @@ class ItemFinder:
         for path in request.loose_paths:
             marks = self._find(path)
             if marks:
-                return self._found(self._families[min(marks)], request, LOOSE.whole(path))
+                return self._found(*self._families[min(marks)], request, LOOSE.whole(path))
         return None
 
-    def _found(self, family: ItemFamily, request: Request, path: bytes) -> tuple[bytes, int] | None:
+    def _found(self, family: ItemFamily, parameter: bytes, request: Request, path: bytes) -> tuple[bytes, int] | None:
         if family.segment:
             segments = path.split(b"/", family.segment + 1)
             if len(segments) <= family.segment or not segments[family.segment]:
                 return None
             which = segments[family.segment]
-        elif family.parameter:
-            values = query_values(request, family.parameter.encode())
+        elif parameter:
+            values = query_values(request, parameter)
             if not values:
                 return None
             which = b"\0".join(values)  # which of several a site reads is not known: together they are an item of their own

@@ -9,9 +9,8 @@ from proxyguard.core.problems import Fault, quoted
 from proxyguard.core.request import Request, Values
 from proxyguard.core.yaml.values import NAME
 from proxyguard.policy.fields.field_type import EXACT, AnyValues, FieldType
+from proxyguard.policy.fields.words import one_of
 from proxyguard.policy.model import TextKind
-
-_WORDS: Final = tuple(map(str, ItemHeat))
 
 
 def _family(request: Request) -> Values:
@@ -28,12 +27,6 @@ def _name(_kind: TextKind, text: str) -> str:
     return text
 
 
-def _heat_word(_kind: TextKind, text: str) -> str:
-    if text not in _WORDS:
-        raise Fault(f"{quoted(text)} is no heat of an item", ", ".join(_WORDS))
-    return text
-
-
 ITEM: Final = FieldType(
     kind="item",
     description="The kind of item that is asked for, as `items` names it; absent for everything else.",
@@ -46,5 +39,5 @@ HEAT: Final = FieldType(
     description="Whether the item is `cold` (read a few times lately at most) or `hot`; absent when no item is asked for.",
     source=AnyValues(_heat),
     matchers=EXACT,
-    check=_heat_word,
+    check=one_of("heat of an item", ItemHeat),
 )

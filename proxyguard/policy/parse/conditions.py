@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Final
 
 from proxyguard.core.address import Network
-from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
+from proxyguard.core.problems import Fault, folded, name_hint, quoted
 from proxyguard.core.yaml.kinds import items_of
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequence, describe
 from proxyguard.core.yaml.values import (
@@ -50,6 +50,7 @@ from proxyguard.policy.parse.misplaced import WHOLE, refuse_matcher_as_name
 from proxyguard.policy.parse.networks import HINT as NETWORK_HINT
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.parse.own_forms import OWN_FORMS, read_own_form
+from proxyguard.policy.parse.parsed_file import ParsedFile
 from proxyguard.policy.parse.signed import read_signed
 from proxyguard.policy.parse.texts import field_hint, read_field_name, read_text_value
 
@@ -62,19 +63,13 @@ _MEANT: Final = meant("matcher")
 class ConditionReader:
     """Reads the conditions of one rule file."""
 
-    __slots__ = ("_account_uses", "_class_uses", "_counted_rules", "_form_uses", "_lists", "_report")
+    __slots__ = ("_lists", "_parsed", "_report")
 
-    def __init__(
-        self, report: Report, lists: Lists, *, class_uses: list[tuple[str, int, int]], account_uses: list[tuple[str, int, int]],
-        counted_rules: list[tuple[str, int, int]], form_uses: list[tuple[str, int, int]],
-    ) -> None:  # fmt: skip
-        """The lists of uses and of counted rules collect, with their places, what other files may define."""
-        self._report = report
+    def __init__(self, parsed: ParsedFile, lists: Lists) -> None:
+        """`parsed` collects, with their places, the uses of what other files may define, and the rules that are counted."""
+        self._report = parsed.report
         self._lists = lists
-        self._class_uses = class_uses
-        self._account_uses = account_uses
-        self._counted_rules = counted_rules
-        self._form_uses = form_uses
+        self._parsed = parsed
 
     def read(self, node: Node, subject: str) -> Condition:
         """A mapping of fields and combinations. Raises Fault."""
@@ -104,9 +99,9 @@ class ConditionReader:
         if named is not None:
             return self._named(entry, kind, rest) if dot else self._group(kind, named, entry.value)
         if kind == FieldKind.ACCOUNT:
-            self._account_uses.append(("account", entry.key.line, entry.key.column))
+            self._parsed.account_uses.append(("account", entry.key.line, entry.key.column))
         if kind == FORM.kind:
-            self._form_uses.append((kind, entry.key.line, entry.key.column))
+            self._parsed.form_uses.append((kind, entry.key.line, entry.key.column))
         if dot:
             raise NodeFault(entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
         return self._matcher(Field(kind), entry.value)
@@ -153,7 +148,7 @@ class ConditionReader:
 
     def _matcher(self, field: Field, node: Node) -> Condition:
         if field.kind in OWN_FORMS:
-            return Test(field, read_own_form(field.kind, node, self._report, self._counted_rules))
+            return Test(field, read_own_form(field.kind, node, self._report, self._parsed.counted_rules))
         if isinstance(node, Mapping):
             if not node.entries:
                 raise Fault(f"{field} is empty", _allowed_hint(field))
@@ -241,7 +236,7 @@ class ConditionReader:
         if node.is_null:
             raise Fault(f"{field} has no value", "write absent for a field that is not there, or '' for one that is empty")
         if field.kind == FieldKind.CLASS:
-            self._class_uses.append((text, node.line, node.column))
+            self._parsed.class_uses.append((text, node.line, node.column))
         return (read_text_value(field.kind, kind, unescaped(text), alone=plainly),)
 
     def _networks(self, field: Field, node: Node) -> tuple[Network, ...]:

@@ -50,14 +50,7 @@ def parse_file(text: str | bytes, file: str, list_files: ListFiles | None) -> Pa
     if root is None:
         return parsed
     lists = Lists(report, list_files)
-    conditions = ConditionReader(
-        report,
-        lists,
-        class_uses=parsed.class_uses,
-        account_uses=parsed.account_uses,
-        counted_rules=parsed.counted_rules,
-        form_uses=parsed.form_uses,
-    )
+    conditions = ConditionReader(parsed, lists)
     try:
         found = FILE.read(root, report, Surroundings(parsed, lists.define, conditions.read))
     except Fault as fault:

@@ -117,6 +117,15 @@ def test_what_is_damaged_is_not_installed_and_the_last_one_stays(tmp_path: Path,
     assert target.read_text() == format_list(KNOWN)
 
 
+def test_a_list_that_was_fetched_does_not_say_where_the_next_one_is(tmp_path: Path) -> None:
+    text = "# date: 2026-11-27\n# update: https://inside.example/secret\n81.2.70.0/24\n"
+    newer = update_list(KNOWN, URL, tmp_path, UpdateSources(frozenset({"*"}), Publisher(text).fetch), NOW)
+    assert (newer.update, newer.published) == (URL, date(2026, 11, 27))
+    (tmp_path / "own").write_text(text)
+    newer = update_list(KNOWN, str(tmp_path / "own"), tmp_path, UpdateSources(frozenset()), NOW)
+    assert newer.update == "https://inside.example/secret"
+
+
 def test_a_list_that_shrank_is_taken_by_force_only(tmp_path: Path) -> None:
     many = KNOWN._replace(networks=tuple(f"81.2.{number}.0/24" for number in range(10)))
     source = tmp_path / "source"
@@ -183,11 +192,16 @@ def test_a_file_is_fetched_within_its_host_and_its_bounds(server: tuple[str, ssl
         ("/short", "IncompleteRead|broke off"),
         ("/to/https://other.example/a", r"sends on to other\.example, another host"),
         ("/to/http://localhost/a", "is not an https:// address"),
+        ("/to/https://[localhost/a", "Invalid IPv6 URL"),
+        ("/to/https://localhost:x/a", "another host"),
         ("/to//to//to//to//a", "is redirected more than 3 times"),
     ):
         with pytest.raises(FetchFailed, match=why):
             got(path)
     with pytest.raises(FetchFailed, match="has more than 9 bytes"):
         got("/a", 9)
+    for url, why in (("https://[x/a", "Invalid IPv6 URL"), ("https://localhost:x/a", "Port could not be cast")):
+        with pytest.raises(FetchFailed, match=why):
+            fetch(url, max_bytes=100, timeout_seconds=10)
     with pytest.raises(FetchFailed, match="certificate verify failed"):
         fetch(f"{base}/a", max_bytes=100, timeout_seconds=10)

@@ -152,6 +152,25 @@ def test_what_was_replaced_is_taken_over(tmp_path: Path) -> None:
     bench.origins.close()
 
 
+def test_a_folder_that_cannot_be_looked_at_for_a_while_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(OriginTables(directory=tmp_path))
+    country_table(tmp_path / "country.mmdb", {"81.2.69.0/24": "GB"})
+
+    def refused(_path: Path, **_: object) -> bool:
+        raise PermissionError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", refused)
+        bench.origins.refresh()
+    assert "could not be read again; the last ones stay" in caplog.text
+    assert bench.find("81.2.69.142").country is None
+    bench.origins.refresh()
+    assert bench.find("81.2.69.142").country == "GB"
+    bench.origins.close()
+
+
 def test_addresses_are_remembered_within_a_bound_and_a_hundred_thousand_in_thirty_megabytes() -> None:
     bench = Bench(OriginTables(addresses=10_000))
     first = Address.parse("1.1.1.1").number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, sleep
 
@@ -168,6 +169,9 @@ def test_a_request_without_a_signature_of_a_bot_has_no_verdict() -> None:
 
 OTHER = Ed25519PrivateKey.generate()
 OTHER_ID = thumbprint(OTHER.public_key().public_bytes_raw())
+ONE_NAME = " ".join(f'"@query-param";name="{number}"' for number in range(19))
+MUCH = signed() | {"Signature-Input": signed()["Signature-Input"].replace('s=("@authority"', f's=("@authority" {ONE_NAME}')}
+"""Covers 21 components, 19 of which have one name."""
 
 
 @pytest.mark.parametrize(
@@ -188,6 +192,7 @@ OTHER_ID = thumbprint(OTHER.public_key().public_bytes_raw())
         (signed(key=OTHER), "it does not fit the request"),
         (signed(key=OTHER, key_id=OTHER_ID), f"{HOST} has no such key"),
         (signed(key_id=""), "it names no key"),
+        (MUCH, "it covers too much"),
         (signed(more=';alg="hmac-sha256"'), "it does not fit the request"),
         (signed(more=";created=1735689650"), "it does not fit the request"),
         (signed() | {"Signature": "s=:AAAA:"}, "it does not fit the request"),
@@ -251,6 +256,25 @@ def test_a_signature_counts_once() -> None:
     again = judged.judge(unsigned, NOW)
     assert again is not None
     assert (again.host, again.verified) == (HOST, None)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda fields: {"Signature": fields["Signature"] + ";by=me"},
+        lambda fields: {"Signature": fields["Signature"].replace("==:", ":")},
+        lambda fields: {"Signature": " " + fields["Signature"]},
+        lambda fields: {name: fields[name].replace("s=", "other=", 1) for name in ("Signature-Input", "Signature")},
+        lambda fields: {name: fields[name] + end for name, end in (("Signature-Input", ", x=()"), ("Signature", ", x=:AAAA:"))},
+    ],
+)
+def test_a_signature_without_a_nonce_counts_once_however_it_is_written(spelt: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    judged, fields = judge_all(), signed(nonce=None)
+    assert judged.judge(request(fields), NOW) == SignatureVerdict(HOST, verified=True, reason="")
+    again = judged.judge(request(fields | spelt(fields)), NOW)
+    assert again is not None
+    assert (again.host, again.verified) == (HOST, None)
+    assert len(judged.nonces) == 1
 
 
 def test_a_forgery_spends_no_nonce_of_others() -> None:

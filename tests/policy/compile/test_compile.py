@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from proxyguard.core.address import Network
 from proxyguard.core.decision import Ban, Mode, Reject, Score, Tag
-from proxyguard.limits.limit import Limit
+from proxyguard.limits.limit import Count, CountKind, KeyPart, Limit
 from proxyguard.policy.compile.compile import CompiledPolicy, RuleInfo, compile_policy
 from proxyguard.policy.compile.conditions import triggers
 from proxyguard.policy.compile.cooperative import in_steps, sorted_in_steps
@@ -145,6 +146,22 @@ def test_rules_of_the_same_name_in_two_rule_sets_count_apart() -> None:
     both = compile_policy(Policy((one, two)), secret=b"secret")
     keys = [compiled_rule.key(request()) for compiled_rule in both.rules if compiled_rule.key is not None]
     assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    ("per", "of", "jars", "origin"),
+    [
+        ("client", "path", False, False),
+        ("jar", "path", True, False),
+        ("network", "jar", True, False),
+        ("country", "path", False, True),
+        ("client", "asn", False, True),
+    ],
+)
+def test_what_a_limit_counts_by_or_counts_is_looked_up(per: str, of: str, jars: bool, origin: bool) -> None:
+    count = Count(CountKind.DISTINCT, of=KeyPart(of))
+    found = compiled(replace(rule("a", Reject(), equal("path", "/a")), limit=Limit(3, 60.0, 3, (KeyPart(per),), count=count)))
+    assert (found.gives_jars, found.asks_origin) == (jars, origin)
 
 
 def test_keys_survive_a_reload_that_changes_other_things() -> None:

@@ -11,6 +11,7 @@ from tests.build import request
 FAMILIES = (
     ItemFamily("people", (b"/profiles/*", b"/u/*"), segment=2),
     ItemFamily("posts", (b"/p",), parameter="id"),
+    ItemFamily("carts", (b"/cart",), parameter="userId"),
     ItemFamily("pages", (b"/wiki/*",)),
 )
 FINDER = ItemFinder(FAMILIES, b"secret")
@@ -42,3 +43,13 @@ def test_a_parameter_that_stands_twice_is_neither_of_its_values() -> None:
     popular, rare = found("/p?id=1"), found("/p?id=2")
     assert len({popular, rare, found("/p?id=1&id=2"), found("/p?id=2&id=1")}) == 4
     assert found("/p?id=1&id=1") == popular
+
+
+def test_a_parameter_is_read_by_each_of_its_names() -> None:
+    of_one = found("/cart?userId=1")
+    assert of_one is not None
+    assert found("/cart?USERID=1") == found("/cart?x=2&userId=1&userId=1") == of_one
+
+
+def test_the_same_id_on_another_host_is_another_item() -> None:
+    assert FINDER.find(request("/profiles/1", host="b")) not in (None, found("/profiles/1"))
