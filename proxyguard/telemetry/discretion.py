@@ -20,6 +20,9 @@ MAX_NAMED: Final = 20_000
 MAX_TEXTS: Final = 1024
 """Redacted texts that are kept at hand: user agents and hosts come again and again. At most 2 MiB."""
 
+MAX_PATH_KEPT: Final = 128
+"""Bytes of a path whose redacted text is kept at hand: MAX_TEXTS of these are half a megabyte at most."""
+
 MAX_TEXT: Final = 1024
 """Bytes of host and path that a record keeps, and characters of what redaction makes of them: a look-alike may stand for 18."""
 
@@ -66,6 +69,7 @@ class Discretion:
         """Client keys by their pseudonyms, those that were named first at the front."""
         self._agents: dict[bytes, str] = {}
         self._hosts: dict[bytes, str] = {}
+        self._path_texts: dict[bytes, str] = {}
 
     def client(self, address: Address, wall: float) -> str:
         """What a client is called at a time (Unix seconds): its address, or a pseudonym."""
@@ -90,6 +94,7 @@ class Discretion:
         names = [name for name, key in self._meant.items() if key == client_key]
         for name in names:
             del self._meant[name]
+        self.pseudonyms.forget(client_key)
         return len(names)
 
     def port(self, address: Address) -> int | None:
@@ -109,8 +114,17 @@ class Discretion:
         """A decoded path without its query."""
         if self._paths is PathDetail.FAMILY:
             return self.family(path_family(path))
-        text = decoded(path[:MAX_TEXT])
-        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)[:MAX_TEXT]
+        if self._paths is PathDetail.WHOLE:
+            return decoded(path[:MAX_TEXT])
+        paths = self._path_texts
+        text = paths.get(path)
+        if text is None:
+            text = self._redactor.path(decoded(path[:MAX_TEXT]))[:MAX_TEXT]
+            if len(path) <= MAX_PATH_KEPT:
+                if len(paths) >= MAX_TEXTS:
+                    paths.clear()
+                paths[path] = text
+        return text
 
     def family(self, family: str) -> str:
         """The family of several paths."""
