@@ -27,7 +27,7 @@ from proxyguard.limits.limit import KeyKind, KeyPart, Missing
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
-from proxyguard.policy.engine import BanOrder, Ruling, decide, match
+from proxyguard.policy.engine import MAX_NOTED, BanOrder, Ruling, decide, match
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import Absent, AllOf, AnyOf, AtMost, Not, Policy, Present, Rule
 from tests.build import CLIENT, asks, client_in, equal, limit, policy, request, rule, score_at_least, word
@@ -384,3 +384,23 @@ def test_an_empty_policy_is_a_policy() -> None:
     nothing = compile_policy(Policy((), "d0"), secret=b"")
     assert (nothing.digest, nothing.summary, nothing.rules) == ("d0", (), ())
     assert decide(match(nothing, request(), 0.0), Outcome(None, ())).decision is PASS_BY_DEFAULT
+
+
+def test_what_was_noted_alike_is_one_decision_and_what_is_kept_of_them_is_bounded() -> None:
+    site = Site(
+        rule("points", Score(10), word("curl")), rule("tag", Tag("seen"), equal("path", "/tagged")),
+        rule("would", Reject(), equal("method", "POST"), mode=Mode.SHADOW),
+    )  # fmt: skip
+    asked = [request(user_agent="curl"), request("/tagged"), request("/tagged", user_agent="curl"),
+             request(user_agent="curl", method="POST")]  # fmt: skip
+    first = [site.decide(each) for each in asked]
+    assert first == [
+        Decision(action=Pass(), score=10.0), Decision(action=Pass(), tags=frozenset({"seen"})),
+        Decision(action=Pass(), score=10.0, tags=frozenset({"seen"})),
+        Decision(action=Pass(), score=10.0, shadow=(ShadowHit("would", "reject"),)),
+    ]  # fmt: skip
+    assert all(site.decide(each) is decision for each, decision in zip(asked, first, strict=True))
+    kept = site.policy.noted
+    kept.update({(float(number), frozenset(), ()): PASS_BY_DEFAULT for number in range(1000, 1000 + MAX_NOTED)})
+    assert site.decide(request("/tagged", user_agent="curl", method="POST")).score == 10.0
+    assert len(kept) == 1
