@@ -59,8 +59,8 @@ class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked", "_asked_by_network", "_assets", "_kept", "_keys", "_mark", "_name", "_prefixes", "_seconds", "_secret", "_wall",
-        "given",
+        "_asked", "_asked_by_network", "_assets", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes", "_seconds",
+        "_secret", "_wall", "given",
     )  # fmt: skip
 
     def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
@@ -69,6 +69,8 @@ class Jars:
         self._seconds = cookie.keep_seconds
         self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
         self._prefixes = prefixes
+        self._is_nested = prefixes.network_v4 <= prefixes.client_v4 and prefixes.network_v6 <= prefixes.client_v6
+        """Whether a client is in one client network; settings may have it otherwise."""
         self._wall = wall
         self._keys: dict[int, bytes] = {}
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
@@ -114,7 +116,7 @@ class Jars:
             self._asked_by_network.add(network)
         targets = () if known is None or known[0] <= now else known[2]
         targets = (*targets[: MOST_ASKED - 1], self._target_mark(request))  # requests side by side are asked side by side
-        self._asked[mark] = (now + ASKED_SECONDS, network, targets)
+        self._asked[mark] = (now + ASKED_SECONDS, network if known is None else known[1], targets)
         self._asked.move_to_end(mark)
         return True
 
@@ -187,10 +189,13 @@ class Jars:
         return blake2b(request.target, key=self._secret, digest_size=6).digest()
 
     def _was_asked(self, request: Request, now: float) -> bool:
+        asked = self._asked_by_network.of(request.client.network_key(self._prefixes))
+        if not asked and self._is_nested:  # most networks: none of their clients is among those that were asked
+            return False
         known = self._asked.get(self._client_mark(request))
         if known is not None and known[0] > now:
             return len(known[2]) >= MOST_ASKED or self._target_mark(request) in known[2]
-        return self._asked_by_network.of(request.client.network_key(self._prefixes)) >= ASKED_SHARE
+        return asked >= ASKED_SHARE
 
     def _forget(self, mark: bytes) -> None:
         _, network, _ = self._asked.pop(mark)
