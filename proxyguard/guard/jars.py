@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
@@ -43,27 +43,38 @@ MOST_ASKED: Final = 3
 ASSET_SECONDS: Final = 900.0
 """How long an asset counts that a fresh jar fetched, until the next page writes it into the cookie."""
 
-MAX_ASKED: Final = 65_536
-MAX_ASSETS: Final = 65_536
-MAX_KEPT: Final = 4_096
-"""Cookies whose signature need not be looked at again."""
-
-ASKED_SHARE: Final = 1_024
-"""Of the clients sent to fetch a jar: those of one client network."""
-
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
+
+
+class JarBounds(NamedTuple):
+    """How much is remembered."""
+
+    asked: int = 65_536
+    """Clients that were sent to fetch a jar."""
+    asked_share: int = 1_024
+    """Of these, those of one client network."""
+    assets: int = 65_536
+    """Fresh jars that fetched an asset."""
+    kept: int = 4_096
+    """Cookies whose signature need not be looked at again."""
+
+
+BOUNDS: Final = JarBounds()
 
 
 class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked", "_asked_by_network", "_assets", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes", "_seconds",
-        "_secret", "_wall", "given",
+        "_asked", "_asked_by_network", "_assets", "_bounds", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes",
+        "_seconds", "_secret", "_wall", "given",
     )  # fmt: skip
 
-    def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
+    def __init__(
+        self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float], bounds: JarBounds = BOUNDS
+    ) -> None:
+        self._bounds = bounds
         self._name = cookie.name.encode()
         self._mark = self._name + b"="
         self._seconds = cookie.keep_seconds
@@ -105,13 +116,13 @@ class Jars:
         network = request.client.network_key(self._prefixes)
         while self._asked:
             first = next(iter(self._asked))
-            if self._asked[first][0] > now and len(self._asked) < MAX_ASKED:
+            if self._asked[first][0] > now and len(self._asked) < self._bounds.asked:
                 break
             self._forget(first)
         mark = self._client_mark(request)
         known = self._asked.get(mark)
         if known is None:
-            if self._asked_by_network.of(network) >= ASKED_SHARE:
+            if self._asked_by_network.of(network) >= self._bounds.asked_share:
                 return False
             self._asked_by_network.add(network)
         targets = () if known is None or known[0] <= now else known[2]
@@ -126,7 +137,7 @@ class Jars:
             assets = self._assets
             assets[jar.name] = now + ASSET_SECONDS
             assets.move_to_end(jar.name)
-            while len(assets) > MAX_ASSETS or assets[next(iter(assets))] <= now:
+            while len(assets) > self._bounds.assets or assets[next(iter(assets))] <= now:
                 assets.popitem(last=False)
 
     def cookie(self, request: Request, now: float) -> Headers:
@@ -151,7 +162,7 @@ class Jars:
             known = self._checked(value, host)
             if known is None:
                 return None
-            if len(self._kept) >= MAX_KEPT:
+            if len(self._kept) >= self._bounds.kept:
                 self._kept.clear()
             self._kept[value, host] = known
         issued, is_proven, name = known
@@ -195,7 +206,7 @@ class Jars:
         known = self._asked.get(self._client_mark(request))
         if known is not None and known[0] > now:
             return len(known[2]) >= MOST_ASKED or self._target_mark(request) in known[2]
-        return asked >= ASKED_SHARE
+        return asked >= self._bounds.asked_share
 
     def _forget(self, mark: bytes) -> None:
         _, network, _ = self._asked.pop(mark)
