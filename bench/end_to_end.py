@@ -52,12 +52,7 @@ READER: Final = {
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Dest": "document",
 }
-STYLE_READER: Final = {
-    **_BROWSER,
-    "Accept": "text/css,*/*;q=0.1",
-    "Sec-Fetch-Mode": "no-cors",
-    "Sec-Fetch-Dest": "style",
-}
+STYLE_READER: Final = {**_BROWSER, "Accept": "text/css,*/*;q=0.1", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "style"}
 SCRIPT: Final = {"User-Agent": "python-requests/2.32.3", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 _NGINX: Final = """
