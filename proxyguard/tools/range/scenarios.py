@@ -114,7 +114,7 @@ _ALL: Final = (
         _hours(SIGN_UP_FLOOD, FAKE_ACCOUNTS, people=0.1),
         END,
         _steps(),
-        Gate(leak=(("sign-up-flood", 0.01),), first_action_seconds=(("sign-up-flood", 5.0),)),
+        Gate(leak=(("sign-up-flood", 0.001),), first_action_seconds=(("sign-up-flood", 5.0),)),
     ),
     Scenario(
         "forge",
