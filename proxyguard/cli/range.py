@@ -15,6 +15,7 @@ import click
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.range_guard import GuardFirewall
+from proxyguard.cli.range_learn import learn
 from proxyguard.cli.range_wire import front_of, run_on_wire
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
@@ -25,6 +26,8 @@ from proxyguard.policy.model import Policy
 from proxyguard.tools.range.enforced import ENFORCED, enforced
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
+from proxyguard.tools.range.learning.cohort import with_learned
+from proxyguard.tools.range.learning.learned import Learned, LearnedError, read_learned
 from proxyguard.tools.range.run import Begun, Free, lengthened, only, run_scenario
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
@@ -39,7 +42,8 @@ ALL: Final = "all"
 GATED_WORD: Final = "gated"
 
 
-@click.command("range")
+@click.group("range", invoke_without_command=True)
+@click.pass_context
 @rules_option
 @click.option(
     "--scenario", "names", metavar="NAME", multiple=True, default=(CALM_DAY,), show_default=True,
@@ -49,6 +53,10 @@ GATED_WORD: Final = "gated"
 @click.option(
     "--cohort", "cohorts", metavar="NAME", multiple=True, help="Only this cohort of the scenario; may be given several times."
 )
+@click.option(
+    "--learned", "learned_files", metavar="FILE", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The cohorts of this file are there as well, which `range learn` wrote; may be given several times.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, help="The same seed, the same traffic.")
 @click.option(
     "--days", type=float, default=1.0, show_default=True, help=f"How long {CALM_DAY} lasts; 0.25 is its first six hours."
@@ -80,7 +88,7 @@ GATED_WORD: Final = "gated"
     "--html", "html_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write a report with pictures."
 )
 def range_(
-    directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], seed: int, days: float, preset: str,
+    context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], learned_files: tuple[Path, ...], seed: int, days: float, preset: str,
     against: Path | None, front: str | None, site_port: int, duration: str, *, for_tuning: bool, gate: bool,
     json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
@@ -99,9 +107,12 @@ def range_(
       proxyguard range --scenario july --rules rules.new --against rules
       proxyguard range --cohort office --seed 7 --json figures.json
     """
+    if context.invoked_subcommand is not None:
+        return
     if for_tuning:
         _refuse_held_out(names, seed)
-    chosen = [_cut(scenario, cohorts, days) for scenario in _chosen(names)]
+    learned = _learned(learned_files)
+    chosen = [_cut(scenario, cohorts, days, learned) for scenario in _chosen(names)]
     if front is not None:
         _write(_on_wire(chosen, seed, front_of(front), site_port, _seconds(duration)), json_file, html_file)
         return
@@ -171,11 +182,22 @@ def _refuse_held_out(names: Sequence[str], seed: int) -> None:
         raise click.BadParameter(f"{HELD_OUT} is kept out of tuning", param_hint="--scenario")
 
 
-def _cut(scenario: Scenario, cohorts: Sequence[str], days: float) -> Scenario:
+def _learned(paths: Sequence[Path]) -> list[Learned]:
+    try:
+        return [read_learned(path) for path in paths]
+    except LearnedError as error:
+        raise click.BadParameter(str(error), param_hint="--learned") from error
+
+
+def _cut(scenario: Scenario, cohorts: Sequence[str], days: float, learned: Sequence[Learned]) -> Scenario:
     try:
         longer = lengthened(scenario, days)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--days") from error
+    try:
+        longer = with_learned(longer, learned) if learned else longer
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--learned") from error
     try:
         return only(longer, cohorts) if cohorts else longer
     except ValueError as error:
@@ -237,3 +259,6 @@ def _progress(name: str) -> Iterator[Begun | None]:
             return lambda now: bar.update(task, completed=now)
 
         yield begun
+
+
+range_.add_command(learn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
-from proxyguard.core.decision import Delay, Drop, Prove, Reject, Tarpit
+from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
 from proxyguard.core.item import Items
 from proxyguard.core.jar import Jar, JarCookie
 from proxyguard.core.origin import NOTHING_KNOWN, Origin
@@ -17,7 +17,7 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
-from proxyguard.http.responses import refusal_status
+from proxyguard.http.responses import refusal_status, refusal_wait
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.model import Policy
@@ -90,11 +90,8 @@ class GuardFirewall:
             return Verdict(forwards=False, status=200, wait_seconds=action.hold_seconds, rule=rule)
         if isinstance(action, Drop):
             return Verdict(forwards=False, rule=rule)
-        quota = decision.quota
-        retry = quota.retry_after_seconds if quota is not None else 0.0
-        if isinstance(action, Reject) and action.retry_after_seconds is not None:
-            retry = action.retry_after_seconds
-        return Verdict(forwards=False, status=refusal_status(decision), retry_after_seconds=retry, rule=rule)
+        wait = refusal_wait(decision) or 0.0
+        return Verdict(forwards=False, status=refusal_status(decision), retry_after_seconds=wait, rule=rule)
 
     def settle(self, verdict: Verdict, outcome: SiteOutcome, now: float) -> None:
         """As `firewall.Firewall.settle`."""

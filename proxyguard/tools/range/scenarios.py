@@ -33,6 +33,7 @@ from proxyguard.tools.range.cohorts.registry import CALM
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import VARIANTS
 from proxyguard.tools.range.overlays import Overlay
+from proxyguard.tools.range.site import SiteFunction, answer
 from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Cohort, Presence
 from proxyguard.tools.range.virtual import OperatorOrder
 
@@ -65,6 +66,7 @@ class Scenario:
     gate: Gate | None = None
     recovers: str = ""
     """The cohort of people who share an address with the attack: how long they are refused after its end is reported."""
+    site: SiteFunction = answer
 
 
 EIGHT, END = 8 * HOUR_SECONDS, 14 * HOUR_SECONDS
