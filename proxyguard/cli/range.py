@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.range_guard import GuardFirewall
 from proxyguard.cli.range_learn import learn
-from proxyguard.cli.range_wire import front_of, run_on_wire
+from proxyguard.cli.range_wire import PEERS, front_of, peers_of, run_on_wire, run_peer
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import nearest
@@ -70,10 +71,14 @@ GATED_WORD: Final = "gated"
     "--front", metavar="URL", help="Real sockets through this front on loopback, such as http://127.0.0.1:8080; no virtual clock."
 )
 @click.option(
+    "--peer", "peers", metavar="NAME", multiple=True, type=click.Choice([ALL, *PEERS]),
+    help=f"Another firewall under the same traffic, started for it; may be given several times: {', '.join(PEERS)}, {ALL}.",
+)  # fmt: skip
+@click.option(
     "--site-port", type=click.IntRange(1, 65_535), default=8079, show_default=True, help="Where the site behind --front listens."
 )
 @click.option(
-    "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run through --front lasts."
+    "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run in real time lasts."
 )
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
@@ -88,9 +93,10 @@ GATED_WORD: Final = "gated"
     "--html", "html_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write a report with pictures."
 )
 def range_(
-    context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], learned_files: tuple[Path, ...], seed: int, days: float, preset: str,
-    against: Path | None, front: str | None, site_port: int, duration: str, *, for_tuning: bool, gate: bool,
-    json_file: Path | None, html_file: Path | None,
+    context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...],
+    learned_files: tuple[Path, ...], seed: int, days: float, preset: str, against: Path | None, front: str | None,
+    peers: tuple[str, ...], site_port: int, duration: str, *, for_tuning: bool, gate: bool, json_file: Path | None,
+    html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
 
@@ -116,6 +122,9 @@ def range_(
     if front is not None:
         _write(_on_wire(chosen, seed, front_of(front), site_port, _seconds(duration)), json_file, html_file)
         return
+    if peers:
+        _write(_by_peers(chosen, peers_of(peers), seed, _seconds(duration), directory, preset), json_file, html_file)
+        return
     policy = _prepared(directory, preset)
     other = _prepared(against, preset) if against is not None else None
     logging.getLogger("proxyguard.telemetry.one_client").setLevel(logging.ERROR)  # all of loopback is one private network
@@ -124,10 +133,12 @@ def range_(
         for scenario in chosen:
             free: Free = {}
             with _progress(scenario.name) as begun:
-                runs.append(run_scenario(scenario, seed, GuardFirewall(policy), preset, begun, free))
+                firewall = GuardFirewall(policy)
+                runs.append(run_scenario(scenario, seed, firewall, preset, begun, free))
                 beside = run_scenario(scenario, seed, GuardFirewall(other), preset, begun, free) if other is not None else None
             if str(json_file) != "-":
                 _show(runs[-1], beside, against)
+            echo(f"{scenario.name}: {_took(firewall, runs[-1])}", err=True)
     except KeyboardInterrupt:
         echo(f"interrupted: {len(runs)} of {len(chosen)} scenarios are whole; nothing was written", err=True)
         raise SystemExit(INTERRUPTED) from None
@@ -137,6 +148,17 @@ def range_(
     failures = [f"{run.scenario.name}: {line}" for run in runs for line in gate_failures(run)] if gate else []
     if failures:
         fail("\n".join(["a gate failed:", *(f"  {line}" for line in failures)]))
+
+
+def _took(firewall: GuardFirewall, run: RunScore) -> str:
+    """What deciding took, and the whole run: not a part of the report, which is the same for the same seed."""
+    requests = sum(row.requests for row in run.cohorts) or 1
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return (
+        f"{requests:,} decisions in {firewall.cpu_seconds:,.1f} s of CPU ({firewall.cpu_seconds / requests * 1e6:,.0f} µs each), "
+        f"{firewall.store.stats().keys:,} counters; so far {usage.ru_utime + usage.ru_stime:,.0f} s of CPU and "
+        f"{usage.ru_maxrss // 1024:,} MiB at most"
+    )
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:
@@ -151,7 +173,26 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
     return [SCENARIOS[name] for name in dict.fromkeys(names)]
 
 
-def _on_wire(scenarios: Sequence[Scenario], seed: int, front: tuple[str, int], site_port: int, seconds: float) -> list[RunScore]:
+def _by_peers(
+    scenarios: Sequence[Scenario], peers: Sequence[str], seed: int, seconds: float, rules: Path, preset: str
+) -> list[RunScore]:
+    runs: list[RunScore] = []
+    try:
+        for scenario in scenarios:
+            for peer in peers:
+                run, took = run_peer(peer, scenario, seed, seconds, rules, preset)
+                runs.append(run)
+                _show(run, None, None)
+                echo(took)
+    except KeyboardInterrupt:
+        echo("interrupted: nothing was written", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    return runs
+
+
+def _on_wire(
+    scenarios: Sequence[Scenario], seed: int, front: tuple[str, int, bool], site_port: int, seconds: float
+) -> list[RunScore]:
     runs: list[RunScore] = []
     try:
         for scenario in scenarios:

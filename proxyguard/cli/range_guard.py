@@ -5,6 +5,7 @@ Stands here because the guard is above the tools: the range knows a firewall by 
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
@@ -62,6 +63,8 @@ class GuardFirewall:
             _compiled(policy), self.store, self.metrics, None, jars=jars, disclosure=Disclosure(Items()), find_origin=_origin,
             clock=lambda: self._now, wall=float,
         )  # fmt: skip
+        self.cpu_seconds = 0.0
+        """That deciding took so far."""
         self._proxy: Address | None = None
         """The address that all requests seem to come from, while an operator has misset the trust in proxies."""
         self._restrict(policy, NEVER_ENDS)
@@ -71,7 +74,9 @@ class GuardFirewall:
         self._now = EPOCH + now
         if self._proxy is not None:
             request.client = self._proxy
+        began = thread_time()
         ticket = self._guard.check(request)
+        self.cpu_seconds += thread_time() - began
         if not isinstance(ticket, Ticket) or self.metrics.internal_errors:
             raise RuntimeError(f"the guard failed: {dict(self.metrics.internal_errors)}")
         decision = ticket.decision

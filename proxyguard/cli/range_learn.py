@@ -49,9 +49,9 @@ def learn(
 ) -> None:  # fmt: skip
     """Learn cohorts from access logs, and the site from its sitemap.
 
-    LOG is any log that replay reads. Written are numbers (when sessions begin, how long they are, how fast, families of paths and
-    their statuses and sizes, which header fields there were) and words that the rules have; no address, name, query, user agent or
-    time of anybody. Nothing is sent anywhere.
+    LOG is any log that replay reads. Written are numbers (when sessions begin, how long and how fast they are, families of
+    paths with their statuses and sizes, which header fields there were) and words that the rules have; no address, name,
+    query, user agent or time of anybody. Nothing is sent anywhere.
 
     Exit code 0: done. 1: rules, logs or a sitemap cannot be used. 2: the command line is wrong. 130: interrupted.
 

@@ -42,9 +42,12 @@ def only(scenario: Scenario, names: Sequence[str]) -> Scenario:
     return replace(scenario, members=tuple(member for member in scenario.members if member[0].name in names))
 
 
-def coming(scenario: Scenario, seed: int) -> list[tuple[Cohort, Iterator[Arrival]]]:
-    """The cohorts of a scenario, each with its arrivals."""
-    return [(cohort, cohort.arrivals(span, Draw(seed, cohort.name))) for cohort, span in scenario.members]
+def coming(scenario: Scenario, seed: int, begin: float = 0.0) -> list[tuple[Cohort, Iterator[Arrival]]]:
+    """The cohorts of a scenario, each with its arrivals from `begin` on."""
+    return [
+        (cohort, (each for each in cohort.arrivals(span, Draw(seed, cohort.name)) if each.at >= begin))
+        for cohort, span in scenario.members
+    ]
 
 
 def perform(scenario: Scenario, seed: int, firewall: Firewall) -> VirtualRun:

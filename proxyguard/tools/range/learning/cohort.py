@@ -132,7 +132,7 @@ def _answer(family: LearnedFamily) -> SiteAnswer:
 
 
 def with_learned(scenario: Scenario, files: Sequence[Learned]) -> Scenario:
-    """The scenario with these cohorts beside its own, for as long as it lasts, and the site with their paths. Raises ValueError."""
+    """The scenario with these cohorts beside its own, for as long as it lasts, and their paths in the site. Raises ValueError."""
     site = [family for each in files for family in each.site]
     begin = min((span.begin for _, span in scenario.members), default=0.0)
     span = Presence(begin, scenario.seconds, (scenario.seconds - begin) / DAY_SECONDS)

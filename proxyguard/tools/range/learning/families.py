@@ -1,8 +1,8 @@
 """Families of paths: `/users/ada.lovelace` is `/users/{word}`, and `/users/4711` is `/users/{number}`.
 
-A segment is kept as it is only when it is one of the words given beforehand: those of the rules under test, of the bundled lists and
-of the range's own site. A path that rules do not name cannot be told apart by them, so nothing is lost; and whatever a visitor had
-in a path, it is none of those words.
+A segment is kept as it is only when it is one of the words given beforehand: those of the rules under test and of the range's own
+site. A path that rules do not name cannot be told apart by them, so nothing is lost; and whatever a visitor had in a path, it is
+none of those words.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Learns cohorts from the requests of an access log: sessions of clients, put together by what kind of software they say they are.
+"""Learns cohorts from the requests of an access log: sessions of clients, put together by what software they say they are.
 
-A session is a client under one user agent without a pause of half an hour. Addresses and user agents are held in memory while their
-session is open, and go nowhere; samples and counters are bounded, so that memory does not grow with the log.
+A session is a client under one user agent without a pause of half an hour. Addresses and user agents are held in memory while
+their session is open, and go nowhere; samples and counters are bounded, so that memory does not grow with the log.
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ def _pieces(path: Path) -> Iterator[bytes]:
             while piece := stream.read(PIECE):
                 total += len(piece)
                 if total > MAX_BYTES:
-                    raise SitemapError(f"{path}: more than {MAX_BYTES // 1024**2} MiB unpacked, which the protocol does not allow")
+                    raise SitemapError(
+                        f"{path}: more than {MAX_BYTES // 1024**2} MiB unpacked, which the protocol does not allow"
+                    )
                 yield piece
     except (OSError, EOFError, zlib.error) as error:
         raise SitemapError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

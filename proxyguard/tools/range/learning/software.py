@@ -1,7 +1,7 @@
 """What a user agent says, as a label that holds nothing of whoever sent it: `chrome 143 windows`, `bot Feedly`, `other`.
 
-A browser is its name, major version and system. A program is a word that the table of declared bots has, when that word alone is of
-the same classes as the whole user agent.
+A browser is its name, major version and system. A program is a word that the table of declared bots has, when that word alone is
+of the same classes as the whole user agent.
 """
 
 from __future__ import annotations
