@@ -1,8 +1,8 @@
 """Both clocks of the range: the guard on a virtual clock and the real front on real sockets decide the same for one schedule.
 
-What differs is explained here and nowhere hidden: on loopback a front knows no origin, speaks plain HTTP and gets no cookie of an earlier
-day, so the virtual clock is shown the same. Time passes differently, so that a limit which is refilled meanwhile may let one more
-request through; that is asserted as a bound.
+What differs is explained: on loopback a front knows no origin, speaks plain HTTP and gets no cookie of an earlier day, so the
+virtual clock is shown the same. Time passes differently, so that a limit which is refilled meanwhile may let another request
+through; that is asserted as a bound.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +27,7 @@ from proxyguard.tools.range.people import load_assets
 from proxyguard.tools.range.run import coming
 from proxyguard.tools.range.scenarios import Scenario
 from proxyguard.tools.range.site_server import SiteServer
-from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Fetch, Presence
+from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Fetch, Presence, Session
 from proxyguard.tools.range.virtual import VirtualRun
 from proxyguard.tools.range.visitor import Visitor
 from proxyguard.tools.range.wire import WireRun
@@ -48,7 +47,7 @@ def _people(span: Presence, draw: Draw) -> Iterator[Arrival]:
         random = draw.stream(index)
         visitor = Visitor(residential(random, "", index), desktop_browser(random))
 
-        def visit(visitor: Visitor = visitor, index: int = index) -> Iterator[Fetch]:
+        def visit(visitor: Visitor = visitor, index: int = index) -> Session:
             for number in range(4):
                 yield from visitor.get(0.2 * number, b"/profiles/%d" % (1 + index * 10 + number))
                 if not number:
@@ -75,8 +74,8 @@ def scenario() -> Scenario:
     whole = Presence(0.0, SECONDS)
     some = Presence(0.0, SECONDS, 0.01)
     return Scenario(
-        "clocks", "a test", ((READERS, whole), (NAIVE_SCRIPTS, some), (AI_CRAWLERS, some), (SCRAPY, some), (SIGN_UP_FLOOD, whole)),
-        SECONDS,
+        "clocks", "a test",
+        ((READERS, whole), (NAIVE_SCRIPTS, some), (AI_CRAWLERS, some), (SCRAPY, some), (SIGN_UP_FLOOD, whole)), SECONDS,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ WORD: Final = "{word}"
 MAX_DEPTH: Final = 6
 """Segments of a path that are looked at; what is below is left out."""
 
+TESTS: Final = "tests"
 MAX_WORDS: Final = 20_000
 MAX_WORD: Final = 40
 ENDINGS: Final = frozenset({*ASSETS, b"xml", b"rss", b"atom", b"txt", b"html", b"php", b"pdf", b"zip", b"gz", b"ics"})
@@ -64,13 +65,13 @@ class Vocabulary:
 
 def words_of(policies: Iterable[Policy]) -> Iterator[str]:
     """The words that may be kept: segments of every path that rules name, and of the range's site."""
-    own = (*FIXED, *LISTS, *(b"/" + name for name in NUMBERED), b"/calendar")
+    own = (*(path for path in FIXED if b".git" not in path), *LISTS, *(b"/" + name for name in NUMBERED), b"/calendar")
     for text in (*(path.decode() for path in own), *(text for policy in policies for text in _paths(policy))):
         yield from text.split("/")
 
 
 def _paths(value: object) -> Iterator[str]:
-    """Every text that begins with a slash, wherever it stands in a policy."""
+    """Every text that begins with a slash, wherever it stands in a policy but in its tests, which name people."""
     if isinstance(value, str):
         if value.startswith("/"):
             yield value
@@ -84,7 +85,8 @@ def _paths(value: object) -> Iterator[str]:
             yield from _paths(inner)
     elif is_dataclass(value):
         for field in fields(value):
-            yield from _paths(getattr(value, field.name))
+            if field.name != TESTS:
+                yield from _paths(getattr(value, field.name))
 
 
 def target_of(family: str, random: Random) -> bytes:

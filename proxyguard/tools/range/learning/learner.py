@@ -7,7 +7,7 @@ their session is open, and go nowhere; samples and counters are bounded, so that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal, cast
@@ -203,14 +203,19 @@ class Learner:
         kept = sorted(
             (item for item in self._cohorts.items() if item[1].sessions >= MIN_SESSIONS), key=lambda item: -item[1].sessions
         )
-        cohorts = [_cohort(f"{prefix}-{group}", kind, sums, days, numbers) for group, sums in kept[:MAX_COHORTS]]
+        cohorts = [_cohort(f"{prefix}-{group}", kind, sums, days, numbers, self._fields) for group, sums in kept[:MAX_COHORTS]]
         return Learned(
             tuple(_family(name, self._families[name]) for name in chosen), tuple(each for each in cohorts if each.first)
         )
 
 
 def _cohort(
-    name: str, kind: Literal["legitimate", "adversary"], sums: _CohortSums, days: float, numbers: dict[str, int]
+    name: str,
+    kind: Literal["legitimate", "adversary"],
+    sums: _CohortSums,
+    days: float,
+    numbers: dict[str, int],
+    fields: Sequence[str],
 ) -> LearnedCohort:
     named = sums.software.most_common(MAX_SOFTWARE)
     total = sum(count for _, count in named)
@@ -225,7 +230,7 @@ def _cohort(
         software=tuple(LearnedSoftware(label, round(count / total, 4)) for label, count in named),
         first=_readings(sums.first, numbers),
         following=_readings(sums.following, numbers),
-        fields={cast("Literal['referer']", each): round(sums.fields[each] / sums.asked, 4) for each in sums.fields},
+        fields={cast("Literal['referer']", each): round(sums.fields[each] / sums.asked, 4) for each in fields},
     )
 
 

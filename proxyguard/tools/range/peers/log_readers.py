@@ -106,7 +106,7 @@ def _fail2ban(log: Path, folder: Path) -> list[LogBan]:
     found: list[LogBan] = []
     for name in jails.sections():
         jail = jails[name]
-        rows = _run([program, "-o", "%(ip)s %(time)s", log, CONFIG / jail["filter"]], folder)
+        rows = _run([program, "-o", "<ip> <time>", log, CONFIG / jail["filter"]], folder)
         failures = (line.split() for line in rows.splitlines())
         times = ((each[0], float(each[1]) - EPOCH) for each in failures if len(each) == 2)
         found += jail_bans(name, times, int(jail["maxretry"]), float(jail["findtime"]), float(jail["bantime"]))
