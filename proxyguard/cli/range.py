@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import resource
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -177,6 +178,7 @@ def _by_peers(
     scenarios: Sequence[Scenario], peers: Sequence[str], seed: int, seconds: float, rules: Path, preset: str
 ) -> list[RunScore]:
     runs: list[RunScore] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a peer is ended however this ends
     try:
         for scenario in scenarios:
             for peer in peers:

@@ -31,7 +31,7 @@ MAX_WORDS: Final = 20_000
 MAX_WORD: Final = 40
 ENDINGS: Final = frozenset({*ASSETS, b"xml", b"rss", b"atom", b"txt", b"html", b"php", b"pdf", b"zip", b"gz", b"ics"})
 
-_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_PLAIN: Final = re.compile(r"\.?[A-Za-z][A-Za-z0-9_.-]*")
 _DIGITS: Final = re.compile(rb"\d{1,18}")
 _PARTS: Final = re.compile(r"(\{number\}|\{word\})")
 

@@ -126,6 +126,7 @@ def test_a_log_of_ever_new_clients_and_paths_keeps_its_bounds(tmp_path: Path) ->
         (b"/x/y.secret", "/{word}/{word}"),
         (b"/a/b/c/d/e/f/g/h", "/" + "/".join(["{word}"] * 6)),
         (b"/" + b"9" * 30, "/{word}"),
+        (b"/.well-known/ai.txt", "/.well-known/ai.txt"),
         (b"//", "//"),
         (b"/\xff\xfe", "/{word}"),
         (b"/{word}", "/{word}"),

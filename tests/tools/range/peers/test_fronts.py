@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from proxyguard.tools.range.peers.fronts import CONFIG, FRONTS, FrontPeer, PeerUnavailable, running
 from proxyguard.tools.range.site_server import LOOPBACK
+from tests.end_to_end.processes import wait_until
+from tests.paths import BUNDLED_RULES
 
 NGINX, HAPROXY, MODSECURITY = FRONTS
 HAS_NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
@@ -51,3 +56,32 @@ def test_nginx_is_started_measured_and_ended() -> None:
     assert usage.cpu_seconds > 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((LOOPBACK, port), 5)
+
+
+@pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed; .ci/run installs it")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_ends_its_peer(tmp_path: Path, number: signal.Signals) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "proxyguard",
+        "range",
+        "--rules",
+        str(BUNDLED_RULES),
+        "--scenario",
+        "peers",
+        "--cohort",
+        "feeds",
+    ]
+    run = subprocess.Popen(
+        [*command, "--peer", "nginx", "--for", "5m"], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE
+    )
+    pids = lambda: [path.read_text() for path in tmp_path.glob("proxyguard-peer-*/nginx.pid")]  # noqa: E731 - asked twice
+    wait_until(lambda: any(pids()), 60, "nginx is there")
+    [pid] = map(int, pids())
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert (run.returncode, said) == (130, b"interrupted: nothing was written\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert list(tmp_path.iterdir()) == []
