@@ -169,9 +169,8 @@ def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
     """One JSON object out per line in; a line that is not a request ends the program with its number."""
     for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), 1):
         if len(line) == MAX_LINE:
-            fail(
-                f"{getattr(lines, 'name', '-')}:{number}: error: the line has {MAX_LINE:,} bytes or more\n  hint: one request a line"
-            )
+            name = getattr(lines, "name", "-")
+            fail(f"{name}:{number}: error: the line has {MAX_LINE:,} bytes or more\n  hint: one request a line")
         if not line.strip():
             continue
         try:

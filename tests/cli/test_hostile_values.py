@@ -169,7 +169,7 @@ def folder_of(guard: Proxyguard, folder: Path) -> Iterator[None]:
         (folder / "proxyguard.yaml").write_text(
             f"listen: 127.0.0.1:{port}\nadmin: 127.0.0.1:{port}\nupstream: http://127.0.0.1:1\nrules: rules\n"
             f"control: {guard.audit.parent}/control.sock\naudit: {{path: {guard.audit}}}\n"
-            "origin: {directory: lists}\nidentity: {update_hosts: ['*', '127.0.0.1:1']}\n"
+            "origin: {directory: lists}\nidentity: {update_hosts: ['127.0.0.1:1']}\n"
         )
         yield
 
