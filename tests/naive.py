@@ -70,6 +70,8 @@ from proxyguard.policy.model import (
 )
 
 PREFIXES = Prefixes()
+UNCLEAR = object()
+"""Twice: what has several values, which nobody knows."""
 REFUSALS = (Reject, Tarpit, Drop, Ban)
 
 
@@ -248,7 +250,8 @@ def part_value(part: KeyPart, request: Request) -> Any:
         case KeyKind.JAR:
             return request.jar.name or request.client.client_key(PREFIXES)
         case KeyKind.ITEM:
-            return None if request.item is None else request.item.number
+            item = request.item
+            return None if item is None else (UNCLEAR, UNCLEAR) if item.number is None else item.number
         case _:
             return only(values(Test(Field(part.kind, part.name), Present()), request, frozenset()))
 
