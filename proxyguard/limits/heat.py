@@ -23,7 +23,7 @@ PROBES: Final = 255
 """Numbers of nothing, by which it is measured what nothing would seem to have: the half of them that has more is the noise."""
 
 MEASURE_EVERY: Final = 4_096
-"""Reads between two measurements, of 0.3 ms each. The cells rise by a sixteenth of a read meanwhile."""
+"""Reads between two measurements, of 0.6 ms at most. The cells rise by a sixteenth of a read meanwhile."""
 
 
 class Heat:

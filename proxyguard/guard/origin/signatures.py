@@ -31,7 +31,7 @@ SKEW_SECONDS: Final = 30.0
 MAX_VALID_SECONDS: Final = 86_400.0
 """From `created` to `expires`; the draft's advice."""
 MAX_NONCES: Final = 80_000
-"""Nonces remembered, 25 MiB at most. One host may have as many as there is room for others: half of them when it is alone, 120
+"""Nonces remembered, 20 MiB at most. One host may have as many as there is room for others: half of them when it is alone, 120
 signed requests a second. What finds no room within the time is unknown."""
 _MARK_BYTES: Final = 16
 
