@@ -22,8 +22,8 @@ async def _given_up() -> None:
         target.may_close_calmly()
     for _ in range(5):
         attempt = loop.create_task(target.connect())
-        while not target.open:
-            await asyncio.sleep(0)  # noqa: ASYNC110 - it is about this very turn of the loop
+        while not target.open:  # noqa: ASYNC110 - it is about this very turn of the loop
+            await asyncio.sleep(0)
         [connection] = target.open
         attempt.cancel()
         await asyncio.wait([attempt])
