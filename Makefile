@@ -36,7 +36,7 @@ NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,s
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked corpus abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench profile held tracked corpus abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -129,6 +129,9 @@ bench: $(VENV)/.bench $(COMPILED)  ## Measure decisions, counting, reloads, and 
 	$(BUILT) -m bench.counting
 	$(BUILT) -m bench.reload
 	$(BUILT) -m bench.end_to_end $(ARGS)
+
+profile: setup $(COMPILED)  ## Count instructions a request by callgrind, and fail when they are over 5 % above what is stored (three minutes).
+	$(BUILT) -m bench.profile --compare $(CURDIR)/bench/results/instructions.json $(ARGS)
 
 held: setup $(COMPILED)  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
 	$(BUILT) -m bench.held $(ARGS)
