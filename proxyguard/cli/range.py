@@ -30,6 +30,7 @@ from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
 from proxyguard.tools.range.learning.cohort import with_learned
 from proxyguard.tools.range.learning.learned import Learned, LearnedError, read_learned
+from proxyguard.tools.range.peers.fronts import PeerUnavailable
 from proxyguard.tools.range.run import Begun, Free, lengthened, only, run_scenario
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
@@ -182,13 +183,19 @@ def _by_peers(
     try:
         for scenario in scenarios:
             for peer in peers:
-                run, took = run_peer(peer, scenario, seed, seconds, rules, preset)
+                try:
+                    run, took = run_peer(peer, scenario, seed, seconds, rules, preset)
+                except PeerUnavailable as error:
+                    echo(f"left out: {error}", err=True)
+                    continue
                 runs.append(run)
                 _show(run, None, None)
                 echo(took)
     except KeyboardInterrupt:
         echo("interrupted: nothing was written", err=True)
         raise SystemExit(INTERRUPTED) from None
+    if not runs:
+        fail("none of these peers could be run here")
     return runs
 
 

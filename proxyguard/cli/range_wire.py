@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 import click
 
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import fail
 from proxyguard.tools.range.firewall import OpenGate
-from proxyguard.tools.range.peers.fronts import FRONTS, OURSELVES, FrontPeer, PeerUnavailable, proxyguard_front, running
+from proxyguard.tools.range.peers.fronts import FRONTS, OURSELVES, FrontPeer, proxyguard_front, running
 from proxyguard.tools.range.peers.log_readers import LOG_READERS, banned_by
 from proxyguard.tools.range.run import coming, run_scenario
 from proxyguard.tools.range.scenarios import Scenario
@@ -64,16 +63,13 @@ def run_on_wire(
 
 
 def run_peer(name: str, scenario: Scenario, seed: int, seconds: float, rules: Path, preset: str) -> tuple[RunScore, str]:
-    """A scenario through a peer that is started for it, or by the bans that it finds; and what it took. Exits without it."""
-    try:
-        reader = next((each for each in LOG_READERS if each.name == name), None)
-        if reader is not None:
-            bans = banned_by(reader, scenario, seed)
-            return run_scenario(scenario, seed, bans, name), f"{name}: {reader.about}; {bans.count:,} bans, on the virtual clock"
-        peer = proxyguard_front(rules, preset) if name == OURSELVES else next(each for each in FRONTS if each.name == name)
-        return _run_front(peer, scenario, seed, seconds)
-    except PeerUnavailable as error:
-        fail(str(error))
+    """A scenario through a peer that is started for it, or by its bans; and what it took. Raises PeerUnavailable."""
+    reader = next((each for each in LOG_READERS if each.name == name), None)
+    if reader is not None:
+        bans = banned_by(reader, scenario, seed)
+        return run_scenario(scenario, seed, bans, name), f"{name}: {reader.about}; {bans.count:,} bans, on the virtual clock"
+    peer = proxyguard_front(rules, preset) if name == OURSELVES else next(each for each in FRONTS if each.name == name)
+    return _run_front(peer, scenario, seed, seconds)
 
 
 def _run_front(peer: FrontPeer, scenario: Scenario, seed: int, seconds: float) -> tuple[RunScore, str]:

@@ -8,8 +8,10 @@ through; that is asserted as a bound.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +32,7 @@ from proxyguard.tools.range.site_server import SiteServer
 from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Fetch, Presence, Session
 from proxyguard.tools.range.virtual import VirtualRun
 from proxyguard.tools.range.visitor import Visitor
-from proxyguard.tools.range.wire import WireRun
+from proxyguard.tools.range.wire import WireRun, client_tls
 from tests.end_to_end.processes import RULES, free_port, proxyguard
 
 SEED = 3
@@ -98,12 +100,12 @@ def virtual() -> dict[str, Counter[Outcome]]:
     return outcomes
 
 
-def wired(port: int, site_port: int) -> tuple[dict[str, Counter[Outcome]], WireRun]:
+def wired(port: int, site_port: int, tls: ssl.SSLContext | None = None) -> tuple[dict[str, Counter[Outcome]], WireRun]:
     outcomes: dict[str, Counter[Outcome]] = defaultdict(Counter)
 
     async def run() -> WireRun:
         site = SiteServer(site_port)
-        done = WireRun(coming(scenario(), SEED), "127.0.0.1", port, 0.0, SECONDS + 12.0)
+        done = WireRun(coming(scenario(), SEED), "127.0.0.1", port, 0.0, SECONDS + 12.0, tls)
         await done.run(recorder(outcomes))
         site.stop()
         return done
@@ -153,3 +155,14 @@ def test_of_a_limit_that_refills_the_two_differ_by_what_time_gives(
     assert passed[1] in range(20, 41)
     refused = [sum(count for outcome, count in each[LIMITED].items() if not outcome[3]) for each in (here, there)]
     assert min(refused) >= 20
+
+
+def test_people_are_served_the_same_over_tls(
+    tmp_path: Path, both: tuple[dict[str, Counter[Outcome]], dict[str, Counter[Outcome]], WireRun]
+) -> None:
+    site_port = free_port()
+    with proxyguard(tmp_path, f"http://127.0.0.1:{site_port}", rules=RULES, alpn="http/1.1") as running:
+        outcomes, run = wired(running.port, site_port, client_tls())
+    assert run.failed == 0
+    assert outcomes["residential"] == both[0]["residential"]
+    assert not any(outcome[3] for outcome in outcomes["hosting"])

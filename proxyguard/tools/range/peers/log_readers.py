@@ -26,6 +26,9 @@ from proxyguard.tools.range.run import perform
 from proxyguard.tools.range.scenarios import Scenario
 from proxyguard.tools.range.values import Fetch
 
+LOG_SECONDS: Final = 1.0
+"""The step of times in a log: a ban begins when the second is over whose lines brought it."""
+
 MAX_SECONDS: Final = 1_800.0
 """Of wall-clock time that a peer may read."""
 
@@ -108,7 +111,7 @@ def _fail2ban(log: Path, folder: Path) -> list[LogBan]:
         jail = jails[name]
         rows = _run([program, "-o", "<ip> <time>", log, CONFIG / jail["filter"]], folder)
         failures = (line.split() for line in rows.splitlines())
-        times = ((each[0], float(each[1]) - EPOCH) for each in failures if len(each) == 2)
+        times = ((each[0], float(each[1]) + LOG_SECONDS - EPOCH) for each in failures if len(each) == 2)
         found += jail_bans(name, times, int(jail["maxretry"]), float(jail["findtime"]), float(jail["bantime"]))
     return found
 
@@ -165,7 +168,7 @@ def _crowdsec(log: Path, folder: Path) -> list[LogBan]:
         rows = database.execute(
             "SELECT d.value, a.stopped_at, d.until, d.scenario FROM decisions d JOIN alerts a ON d.alert_decisions = a.id"
         ).fetchall()
-    return [LogBan(value, _seconds(begin), _seconds(end), f"crowdsec/{rule}") for value, begin, end, rule in rows]
+    return [LogBan(value, _seconds(begin) + LOG_SECONDS, _seconds(end), f"crowdsec/{rule}") for value, begin, end, rule in rows]
 
 
 def _seconds(text: str) -> float:

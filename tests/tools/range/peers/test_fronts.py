@@ -76,7 +76,10 @@ def test_a_run_that_is_ended_ends_its_peer(tmp_path: Path, number: signal.Signal
     run = subprocess.Popen(
         [*command, "--peer", "nginx", "--for", "5m"], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE
     )
-    pids = lambda: [path.read_text() for path in tmp_path.glob("proxyguard-peer-*/nginx.pid")]  # noqa: E731 - asked twice
+
+    def pids() -> list[str]:
+        return [path.read_text() for path in tmp_path.glob("proxyguard-peer-*/nginx.pid")]
+
     wait_until(lambda: any(pids()), 60, "nginx is there")
     [pid] = map(int, pids())
     run.send_signal(number)
