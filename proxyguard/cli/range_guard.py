@@ -11,7 +11,7 @@ from typing import Final
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
 from proxyguard.core.item import Items
-from proxyguard.core.jar import Jar, JarCookie
+from proxyguard.core.jar import JarCookie
 from proxyguard.core.origin import NOTHING_KNOWN, Origin
 from proxyguard.core.request import Request
 from proxyguard.guard.disclosure import Disclosure
@@ -38,13 +38,6 @@ PROXY: Final = Address.parse("127.0.0.2")
 NEVER_ENDS: Final = 10 * 365 * 86_400.0
 
 
-class RangeJars(Jars):
-    """Jars that leave alone what the range gave a regular visitor."""
-
-    def read(self, request: Request, now: float) -> Jar:
-        return request.jar if request.jar.name else super().read(request, now)
-
-
 def _origin(request: Request) -> Origin:
     """What the range says of a request's origin."""
     return request.origin or NOTHING_KNOWN
@@ -58,7 +51,7 @@ class GuardFirewall:
         self._now = EPOCH
         self.store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
         self.metrics = Metrics()
-        jars = RangeJars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
+        jars = Jars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
         self._guard = Guard(
             _compiled(policy), self.store, self.metrics, None, jars=jars, disclosure=Disclosure(Items()), find_origin=_origin,
             clock=lambda: self._now, wall=float,

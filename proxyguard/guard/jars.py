@@ -96,7 +96,9 @@ class Jars:
         return len(self._asked) + len(self._assets)
 
     def read(self, request: Request, now: float) -> Jar:
-        """The jar of a request; `now` is the line's."""
+        """The jar of a request; `now` is the line's. One that whoever made the request put there stays."""
+        if request.jar.name:
+            return request.jar
         lines = request.header_index.get(b"cookie")
         if lines is not None:
             for value in self._values(lines)[:_MAX_COPIES]:
