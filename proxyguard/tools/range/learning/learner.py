@@ -50,11 +50,11 @@ METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE
 REFUSALS: Final = frozenset({0, 401, 403, 408, 429, 444, 499, 500, 502, 503, 504})
 """What a server in front or in trouble said: it is not how the site answers."""
 
-type Reading = tuple[str, str]
+type FamilyAndMethod = tuple[str, str]
 """Family and method."""
 
 
-class Sample:
+class NumberSample:
     """A uniform sample of numbers that come one after the other (Vitter's algorithm R), the same for the same numbers."""
 
     __slots__ = ("_random", "_seen", "values")
@@ -92,11 +92,11 @@ class _CohortSums:
     addresses: int = 0
     today: set[bytes] = field(default_factory=set)
     hours: list[int] = field(default_factory=lambda: [0] * 24)
-    requests: Sample = field(default_factory=Sample)
-    waits: Sample = field(default_factory=Sample)
+    requests: NumberSample = field(default_factory=NumberSample)
+    waits: NumberSample = field(default_factory=NumberSample)
     software: Counter[str] = field(default_factory=Counter)
-    first: Counter[Reading] = field(default_factory=Counter)
-    following: Counter[Reading] = field(default_factory=Counter)
+    first: Counter[FamilyAndMethod] = field(default_factory=Counter)
+    following: Counter[FamilyAndMethod] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
     asked: int = 0
 
@@ -234,7 +234,7 @@ def _cohort(
     )
 
 
-def _readings(counter: Counter[Reading], numbers: dict[str, int]) -> tuple[LearnedReading, ...]:
+def _readings(counter: Counter[FamilyAndMethod], numbers: dict[str, int]) -> tuple[LearnedReading, ...]:
     there = [(reading, count) for reading, count in counter.most_common() if reading[0] in numbers][:MAX_FAMILIES]
     total = sum(count for _, count in there)
     return tuple(
