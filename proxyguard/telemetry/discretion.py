@@ -21,6 +21,9 @@ MAX_NAMED: Final = 20_000
 MAX_TEXTS: Final = 1024
 """Redacted texts that are kept at hand: user agents and hosts come again and again. At most 2 MiB."""
 
+MAX_PATH_KEPT: Final = 128
+"""Bytes of a path whose redacted text is kept at hand: MAX_TEXTS of these are half a megabyte at most."""
+
 MAX_TEXT: Final = 1024
 """Bytes of host and path that a record keeps, and characters of what redaction makes of them: a look-alike may stand for 18."""
 
@@ -69,6 +72,7 @@ class Discretion:
         """Client keys by their pseudonyms, those that were named first at the front."""
         self._agents: dict[bytes, str] = {}
         self._hosts: dict[bytes, str] = {}
+        self._path_texts: dict[bytes, str] = {}
 
     def client(self, address: Address, wall: float) -> str:
         """What a client is called at a time (Unix seconds): its address, or a pseudonym."""
@@ -93,6 +97,7 @@ class Discretion:
         names = [name for name, key in self._meant.items() if key == client_key]
         for name in names:
             del self._meant[name]
+        self.pseudonyms.forget(client_key)
         return len(names)
 
     def port(self, address: Address) -> int | None:
@@ -112,10 +117,16 @@ class Discretion:
         """A decoded path without its query."""
         if self._paths is PathDetail.FAMILY:
             return self.family(path_family(path))
-        text = decoded(path[:MAX_TEXT])
         if self._paths is PathDetail.WHOLE:
-            return text
-        text = self._redactor.path(text)[:MAX_TEXT]
+            return decoded(path[:MAX_TEXT])
+        paths = self._path_texts
+        text = paths.get(path)
+        if text is None:
+            text = self._redactor.path(decoded(path[:MAX_TEXT]))[:MAX_TEXT]
+            if len(path) <= MAX_PATH_KEPT:
+                if len(paths) >= MAX_TEXTS:
+                    paths.clear()
+                paths[path] = text
         return self.places.without_names(text, PERSON) if self._learns else text
 
     def learn(self, path: bytes, network: int) -> None:
