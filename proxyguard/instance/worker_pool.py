@@ -233,7 +233,10 @@ class WorkerPool:
         finally:
             os.close(ready)
         if not is_up:
+            is_late = process.is_running
             await process.stop(1.0)
+            if is_late:
+                raise OSError(f"a worker was not ready within {READY_SECONDS:g} s, and was ended; the machine may be too busy")
             raise OSError(f"a worker did not come up (exit code {process.exit_code})")
         async with self._changing:  # a worker that came up during an install has the rules of before
             self._fill(slot, process)
