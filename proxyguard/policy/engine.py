@@ -168,6 +168,9 @@ class Match:
 
 _new = tuple.__new__  # half the cost of calling the class
 
+MAX_NOTED: Final = 1024
+"""Decisions to pass that a policy keeps, about 400 KiB: one for each set of points, tags and shadow hits that came together."""
+
 PASSED = Ruling(PASS_BY_DEFAULT, None)
 
 
@@ -238,7 +241,21 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         return PASSED
     if last is not None and len(shadow) == 1 and not (score or tags or quotas):
         return _new(Ruling, (last.noted, None))
-    return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
+    if quotas:
+        return Ruling(Decision(action=PASS, score=score, tags=tags, shadow=shadow, quotas=quotas), None)
+    return _new(Ruling, (_noted(found.policy, score, tags, shadow), None))
+
+
+def _noted(policy: CompiledPolicy, score: float, tags: Tags, shadow: tuple[ShadowHit, ...]) -> Decision:
+    """The decision to pass with what rules noted of a request. Few differ, and to make one costs more than to look at rules."""
+    kept = policy.noted
+    key = score, tags, tuple([text for hit in shadow for text in (hit.rule, hit.action)])
+    decision = kept.get(key)
+    if decision is None:
+        if len(kept) >= MAX_NOTED:
+            kept.clear()
+        decision = kept[key] = Decision(action=PASS, score=score, tags=tags, shadow=shadow)
+    return decision
 
 
 def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...]:

@@ -31,7 +31,7 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.compile.keys import KeyMaker
-from proxyguard.policy.engine import BanOrder, Ruling, decide, match
+from proxyguard.policy.engine import MAX_NOTED, BanOrder, Ruling, decide, match
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.explain.trace import trace_with
 from proxyguard.policy.model import Absent, AllOf, AnyOf, AtMost, Condition, Not, Policy, Present, Rule
@@ -421,3 +421,23 @@ def test_only_what_usages_can_change_is_left_open(asked_for: Condition, counted:
 
     trace_with(policy(*rules), request(), 0.0, charge, mode=Mode.ENFORCE, keys=KeyMaker(b"", Prefixes()))
     assert traced == [counted]
+
+
+def test_what_was_noted_alike_is_one_decision_and_what_is_kept_of_them_is_bounded() -> None:
+    site = Site(
+        rule("points", Score(10), word("curl")), rule("tag", Tag("seen"), equal("path", "/tagged")),
+        rule("would", Reject(), equal("method", "POST"), mode=Mode.SHADOW),
+    )  # fmt: skip
+    asked = [request(user_agent="curl"), request("/tagged"), request("/tagged", user_agent="curl"),
+             request(user_agent="curl", method="POST")]  # fmt: skip
+    first = [site.decide(each) for each in asked]
+    assert first == [
+        Decision(action=Pass(), score=10.0), Decision(action=Pass(), tags=frozenset({"seen"})),
+        Decision(action=Pass(), score=10.0, tags=frozenset({"seen"})),
+        Decision(action=Pass(), score=10.0, shadow=(ShadowHit("would", "reject"),)),
+    ]  # fmt: skip
+    assert all(site.decide(each) is decision for each, decision in zip(asked, first, strict=True))
+    kept = site.policy.noted
+    kept.update({(float(number), frozenset(), ()): PASS_BY_DEFAULT for number in range(1000, 1000 + MAX_NOTED)})
+    assert site.decide(request("/tagged", user_agent="curl", method="POST")).score == 10.0
+    assert len(kept) == 1

@@ -27,6 +27,7 @@ from proxyguard.adapters.mitmproxy.messages import (
     Lease,
     TurnEnds,
     Writable,
+    data_received,
 )
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
@@ -35,7 +36,6 @@ from proxyguard.adapters.mitmproxy.private import (
     Command,
     ConnectionClosed,
     ConnectionState,
-    DataReceived,
     Event,
     HookCompleted,
     Layer,
@@ -139,7 +139,7 @@ class ClientConnection(PiecewiseProtocol):
                 return
         context = self._context
         if context is not None:
-            self.dispatch(DataReceived(context.client, data))
+            self.dispatch(data_received(context.client, data))
 
     def eof_received(self) -> bool:
         """The client may still want its answer; the layers say when to close."""

@@ -131,8 +131,8 @@ class CompiledPolicy:
 
     __slots__ = (
         "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "classes", "counting_refusals", "digest",
-        "facts", "forms", "gives_jars", "items", "mode", "outside", "prepares", "reading", "restricts", "rule_sets", "rules",
-        "settles", "summary",
+        "facts", "forms", "gives_jars", "items", "mode", "noted", "outside", "prepares", "reading", "restricts", "rule_sets",
+        "rules", "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -158,6 +158,8 @@ class CompiledPolicy:
         self.asks_origin = asks_origin
         """Whether rules look at, or count by, where requests come from or who they are proven to be."""
         self.digest = policy.digest
+        self.noted: dict[tuple[float, frozenset[str], tuple[str, ...]], Decision] = {}
+        """Decisions to pass that the engine has made, by what was noted: points, tags and rules in shadow."""
         self.items = items
         """Finds the item that a request asks for; None when the rules name none."""
         self.forms = forms
