@@ -16,7 +16,17 @@ from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
 from proxyguard.adapters.mitmproxy.http2.pace import Pace
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
-from proxyguard.adapters.mitmproxy.messages import Abort, Decided, Drain, Expired, Leased, TurnEnds, UpstreamPace, Writable
+from proxyguard.adapters.mitmproxy.messages import (
+    Abort,
+    AnswerReady,
+    Decided,
+    Drain,
+    Expired,
+    Leased,
+    TurnEnds,
+    UpstreamPace,
+    Writable,
+)
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     Command,
@@ -113,6 +123,8 @@ class Http2Layer(Layer):
                 event.exchange.decided(event.ticket, self._connection.now)
                 if stream is not None:
                     stream.pass_on()
+            case AnswerReady():
+                event.exchange.answer_ready(event.result, self._connection.now)
             case ConnectionClosed():
                 self._connection_closed(event)
             case Expired():
