@@ -110,7 +110,7 @@ class Prove:
 class Mask:
     """Forward, and take personal data out of the answer.
 
-    `json` are paths of fields, `html` CSS selectors of elements, `patterns` kinds of text (`email`, `phone`). `untouched` are
+    `json` are paths of fields, `html` CSS selectors of elements, `patterns` kinds of text. `untouched` are
     beginnings of content types that pass as they are. An answer of more than `most_bytes` is refused.
     """
 

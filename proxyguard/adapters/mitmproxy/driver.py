@@ -17,7 +17,6 @@ from proxyguard.adapters.mitmproxy.leases import Leases
 from proxyguard.adapters.mitmproxy.masking_process import MaskResult
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
-    AnswerReady,
     AwaitMask,
     AwaitTicket,
     AwaitTime,
@@ -30,6 +29,7 @@ from proxyguard.adapters.mitmproxy.messages import (
     HoldReading,
     HoldUpstream,
     Lease,
+    Ready,
     TurnEnds,
     Writable,
 )
@@ -300,10 +300,10 @@ class ClientConnection(PiecewiseProtocol):
     def _await_mask(self, command: AwaitMask) -> None:
         done = partial(self._answer_ready, command.exchange)
         if not self._runtime.masking.mask(command.job, done):
-            self._pending.append(AnswerReady(command.exchange, ("mask-busy", "", b"")))
+            self._pending.append(Ready(command.exchange, ("mask-busy", "", b"")))
 
     def _answer_ready(self, exchange: ExchangeHandle, result: MaskResult | None) -> None:
-        self.dispatch(AnswerReady(exchange, result))
+        self.dispatch(Ready(exchange, result))
 
     def _half_close(self) -> None:
         if not self.transport.is_closing():

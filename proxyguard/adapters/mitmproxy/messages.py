@@ -143,7 +143,7 @@ class Decided(Event):
 
 
 class AwaitMask(Command):
-    """Have an answer masked. Answered by AnswerReady."""
+    """Have an answer masked. Answered by Ready."""
 
     __slots__ = ("exchange", "job")
 
@@ -153,7 +153,7 @@ class AwaitMask(Command):
 
 
 class AwaitTime(Command):
-    """Wait so long before an answer goes out, to the millisecond. Answered by AnswerReady."""
+    """Wait so long before an answer goes out, to the millisecond. Answered by Ready."""
 
     __slots__ = ("exchange", "seconds")
 
@@ -162,7 +162,7 @@ class AwaitTime(Command):
         self.seconds = seconds
 
 
-class AnswerReady(Event):
+class Ready(Event):
     """The answer to AwaitMask, or to AwaitTime: then `result` is None."""
 
     __slots__ = ("exchange", "result")

@@ -82,7 +82,7 @@ OPTIONS: Final = KeyTable(
         "untouched": Key(_listed("content types", Kind(plain(_read_type), "content type", _TEXT), "untouched: [image/]"),
             "Beginnings of content types that pass as they are."),
         "up_to": Key(size(LEAST_BYTES, MOST_BYTES), "The largest answer that is masked; a larger one is refused.",
-            attribute="most_bytes"),
+            attribute="most_bytes", examples=("1MiB",)),
     },
 )  # fmt: skip
 

@@ -16,17 +16,7 @@ from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
 from proxyguard.adapters.mitmproxy.http2.pace import Pace
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
-from proxyguard.adapters.mitmproxy.messages import (
-    Abort,
-    AnswerReady,
-    Decided,
-    Drain,
-    Expired,
-    Leased,
-    TurnEnds,
-    UpstreamPace,
-    Writable,
-)
+from proxyguard.adapters.mitmproxy.messages import Abort, Decided, Drain, Expired, Leased, Ready, TurnEnds, UpstreamPace, Writable
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     Command,
@@ -123,7 +113,7 @@ class Http2Layer(Layer):
                 event.exchange.decided(event.ticket, self._connection.now)
                 if stream is not None:
                     stream.pass_on()
-            case AnswerReady():
+            case Ready():
                 event.exchange.answer_ready(event.result, self._connection.now)
             case ConnectionClosed():
                 self._connection_closed(event)
