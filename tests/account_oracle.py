@@ -50,7 +50,10 @@ Guess = Callable[[Observation], bool]
 def _cross(tries: Sequence[Observation], learn: Callable[[Sequence[Observation]], Guess]) -> float:
     half = len(tries) // 2
     parts = (tries[:half], tries[half:])
-    right = sum(learn(parts[1 - at])(seen) is seen.exists for at in (0, 1) for seen in parts[at])
+    right = 0
+    for learned, judged in (parts, parts[::-1]):
+        guess = learn(learned)
+        right += sum(guess(seen) is seen.exists for seen in judged)
     return right / len(tries)
 
 
