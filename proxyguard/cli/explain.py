@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from proxyguard.core.request import Request
     from proxyguard.guard.origin.facts import Fact
 
+MAX_LINE: Final = 1024 * 1024
+"""Bytes of a line of --batch; a request that a front lets in has far fewer."""
+
 TELL_SECONDS: Final = 2.0
 """How long an instance may take to hear of a look-up."""
 
@@ -164,7 +167,10 @@ def _facts(policy: Policy, request: Request, given: tuple[str, ...], config: Pat
 
 def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
     """One JSON object out per line in; a line that is not a request ends the program with its number."""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), 1):
+        if len(line) == MAX_LINE:
+            name = getattr(lines, "name", "-")
+            fail(f"{name}:{number}: error: the line has {MAX_LINE:,} bytes or more\n  hint: one request a line")
         if not line.strip():
             continue
         try:

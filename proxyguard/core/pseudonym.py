@@ -19,6 +19,9 @@ HASH_BYTES: Final = 6
 PATTERN: Final = re.compile(rf"c-[0-9a-f]{{{2 * HASH_BYTES}}}")
 """What a name looks like: `c-5f2b8e01c77a`."""
 
+MAX_REMEMBERED: Final = 1024
+"""Names of the day that are kept at hand, about 200 KiB: who is recorded once is recorded again."""
+
 DAYS_LOOKED_BACK: Final = 2
 """Names of today and yesterday are found; older ones mean nothing to a running instance."""
 
@@ -30,13 +33,26 @@ class Pseudonyms:
         self._secret = secret[:64]
         self._day = -1
         self._key = b""
+        self._remembered: dict[str, str] = {}
+        """Names of this day by their clients."""
 
     def name(self, client: str, wall: float) -> str:
         """The name of a client at a time (Unix seconds)."""
         day = int(wall // DAY_SECONDS)
+        remembered = self._remembered
         if day != self._day:
             self._day, self._key = day, self._key_of(day)
-        return _name(client, self._key)
+            remembered.clear()
+        name = remembered.get(client)
+        if name is None:
+            if len(remembered) >= MAX_REMEMBERED:
+                remembered.clear()
+            name = remembered[client] = _name(client, self._key)
+        return name
+
+    def forget(self, client: str) -> None:
+        """Keep the name of a client no longer at hand."""
+        self._remembered.pop(client, None)
 
     def names(self, client: str, wall: float, days: int) -> list[str]:
         """The names of a client on so many days back.

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
@@ -43,32 +43,45 @@ MOST_ASKED: Final = 3
 ASSET_SECONDS: Final = 900.0
 """How long an asset counts that a fresh jar fetched, until the next page writes it into the cookie."""
 
-MAX_ASKED: Final = 65_536
-MAX_ASSETS: Final = 65_536
-MAX_KEPT: Final = 4_096
-"""Cookies whose signature need not be looked at again."""
-
-ASKED_SHARE: Final = 1_024
-"""Of the clients sent to fetch a jar: those of one client network."""
-
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
+
+
+class JarBounds(NamedTuple):
+    """How much is remembered."""
+
+    asked: int = 65_536
+    """Clients that were sent to fetch a jar."""
+    asked_share: int = 1_024
+    """Of these, those of one client network."""
+    assets: int = 65_536
+    """Fresh jars that fetched an asset."""
+    kept: int = 4_096
+    """Cookies whose signature need not be looked at again."""
+
+
+BOUNDS: Final = JarBounds()
 
 
 class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked", "_asked_by_network", "_assets", "_kept", "_keys", "_mark", "_name", "_prefixes", "_seconds", "_secret", "_wall",
-        "given",
+        "_asked", "_asked_by_network", "_assets", "_bounds", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes",
+        "_seconds", "_secret", "_wall", "given",
     )  # fmt: skip
 
-    def __init__(self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
+    def __init__(
+        self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float], bounds: JarBounds = BOUNDS
+    ) -> None:
+        self._bounds = bounds
         self._name = cookie.name.encode()
         self._mark = self._name + b"="
         self._seconds = cookie.keep_seconds
         self._secret = blake2b(secret, digest_size=32, person=b"jar").digest()
         self._prefixes = prefixes
+        self._is_nested = prefixes.network_v4 <= prefixes.client_v4 and prefixes.network_v6 <= prefixes.client_v6
+        """Whether a client is in one client network; settings may have it otherwise."""
         self._wall = wall
         self._keys: dict[int, bytes] = {}
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
@@ -103,18 +116,18 @@ class Jars:
         network = request.client.network_key(self._prefixes)
         while self._asked:
             first = next(iter(self._asked))
-            if self._asked[first][0] > now and len(self._asked) < MAX_ASKED:
+            if self._asked[first][0] > now and len(self._asked) < self._bounds.asked:
                 break
             self._forget(first)
         mark = self._client_mark(request)
         known = self._asked.get(mark)
         if known is None:
-            if self._asked_by_network.of(network) >= ASKED_SHARE:
+            if self._asked_by_network.of(network) >= self._bounds.asked_share:
                 return False
             self._asked_by_network.add(network)
         targets = () if known is None or known[0] <= now else known[2]
         targets = (*targets[: MOST_ASKED - 1], self._target_mark(request))  # requests side by side are asked side by side
-        self._asked[mark] = (now + ASKED_SECONDS, network, targets)
+        self._asked[mark] = (now + ASKED_SECONDS, network if known is None else known[1], targets)
         self._asked.move_to_end(mark)
         return True
 
@@ -124,7 +137,7 @@ class Jars:
             assets = self._assets
             assets[jar.name] = now + ASSET_SECONDS
             assets.move_to_end(jar.name)
-            while len(assets) > MAX_ASSETS or assets[next(iter(assets))] <= now:
+            while len(assets) > self._bounds.assets or assets[next(iter(assets))] <= now:
                 assets.popitem(last=False)
 
     def cookie(self, request: Request, now: float) -> Headers:
@@ -149,7 +162,7 @@ class Jars:
             known = self._checked(value, host)
             if known is None:
                 return None
-            if len(self._kept) >= MAX_KEPT:
+            if len(self._kept) >= self._bounds.kept:
                 self._kept.clear()
             self._kept[value, host] = known
         issued, is_proven, name = known
@@ -187,10 +200,13 @@ class Jars:
         return blake2b(request.target, key=self._secret, digest_size=6).digest()
 
     def _was_asked(self, request: Request, now: float) -> bool:
+        asked = self._asked_by_network.of(request.client.network_key(self._prefixes))
+        if not asked and self._is_nested:  # most networks: none of their clients is among those that were asked
+            return False
         known = self._asked.get(self._client_mark(request))
         if known is not None and known[0] > now:
             return len(known[2]) >= MOST_ASKED or self._target_mark(request) in known[2]
-        return self._asked_by_network.of(request.client.network_key(self._prefixes)) >= ASKED_SHARE
+        return asked >= self._bounds.asked_share
 
     def _forget(self, mark: bytes) -> None:
         _, network, _ = self._asked.pop(mark)

@@ -54,7 +54,7 @@ def decision_record(ticket: Ticket, served: Served, time: float, discretion: Dis
     request, decision = ticket.request, ticket.decision
     upstream_seconds = served.upstream_seconds
     origin = request.origin or NOTHING_KNOWN
-    client = request.client
+    client, facts = request.client, request.connection
     return Record(
         time=in_thousandths(time), reference=ticket.reference, client=discretion.client(client, time),
         port=discretion.port(client), network=discretion.network(client),
@@ -63,13 +63,16 @@ def decision_record(ticket: Ticket, served: Served, time: float, discretion: Dis
         mode=Mode.SHADOW if decision.forwards and decision.shadow else Mode.ENFORCE,
         score=decision.score, status=served.status, milliseconds=in_thousandths(served.total_seconds * 1000),
         reason=decision.reason, class_=ticket.class_, tags=given_tags(decision),
-        shadow=tuple(f"{hit.action} by {hit.rule}" for hit in decision.shadow), fault=served.fault,
-        http_version=shown(request.http_version), user_agent=_user_agent(request, discretion),
+        shadow=tuple([f"{hit.action} by {hit.rule}" for hit in decision.shadow]), fault=served.fault,
+        http_version=_version(request.http_version), user_agent=_user_agent(request, discretion),
         referer_host=_referer_host(request, discretion),
         bytes_sent=served.bytes_sent, bytes_received=served.bytes_received,
         upstream_milliseconds=None if upstream_seconds is None else in_thousandths(upstream_seconds * 1000),
         upstream=served.upstream, country=origin.country or "", asn=origin.asn,
-        identity=origin.identity or origin.claim or "", verified=origin.verified, **_connection(request),
+        identity=origin.identity or origin.claim or "", verified=origin.verified,
+        ja4="" if facts is None else shown(ja4_of(facts)),
+        client_kind="" if facts is None else shown(client_kind(facts)),
+        http2="" if facts is None else shown(http2_of(facts)),
     )  # fmt: skip
 
 
@@ -85,13 +88,8 @@ def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Rec
     )  # fmt: skip
 
 
-def _connection(request: Request) -> dict[str, str]:
-    """What the client's connection shows of the program, where that is known."""
-    facts = request.connection
-    if facts is None:
-        return {}
-    found = {"ja4": ja4_of(facts), "client_kind": client_kind(facts), "http2": http2_of(facts)}
-    return {name: shown(value) for name, value in found.items() if value}
+def _version(version: bytes) -> str:
+    return "1.1" if version == b"1.1" else shown(version)
 
 
 def _user_agent(request: Request, discretion: Discretion) -> str:

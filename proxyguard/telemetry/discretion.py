@@ -12,6 +12,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address, Network, Prefixes
 from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import ClientNaming, PathDetail, Privacy, TextDetail
 from proxyguard.core.pseudonym import Pseudonyms
+from proxyguard.telemetry.places import ANY, Places
 from proxyguard.telemetry.redaction import ADDRESS, PERSON, Redactor
 
 MAX_NAMED: Final = 20_000
@@ -19,6 +20,9 @@ MAX_NAMED: Final = 20_000
 
 MAX_TEXTS: Final = 1024
 """Redacted texts that are kept at hand: user agents and hosts come again and again. At most 2 MiB."""
+
+MAX_PATH_KEPT: Final = 128
+"""Bytes of a path whose redacted text is kept at hand: MAX_TEXTS of these are half a megabyte at most."""
 
 MAX_TEXT: Final = 1024
 """Bytes of host and path that a record keeps, and characters of what redaction makes of them: a look-alike may stand for 18."""
@@ -56,6 +60,8 @@ class Discretion:
         self.names_clients = chosen.clients is ClientNaming.PSEUDONYM
         self._redactor = Redactor(chosen.people, chosen.patterns)
         self._paths = chosen.paths
+        self.places = Places()
+        self._learns = chosen.learn_names
         self._redacts = chosen.texts is TextDetail.REDACTED
         self._prefixes = prefixes
         v4, v6 = chosen.network_v4 or 0, chosen.network_v6 or 0
@@ -66,6 +72,7 @@ class Discretion:
         """Client keys by their pseudonyms, those that were named first at the front."""
         self._agents: dict[bytes, str] = {}
         self._hosts: dict[bytes, str] = {}
+        self._path_texts: dict[bytes, str] = {}
 
     def client(self, address: Address, wall: float) -> str:
         """What a client is called at a time (Unix seconds): its address, or a pseudonym."""
@@ -90,6 +97,7 @@ class Discretion:
         names = [name for name, key in self._meant.items() if key == client_key]
         for name in names:
             del self._meant[name]
+        self.pseudonyms.forget(client_key)
         return len(names)
 
     def port(self, address: Address) -> int | None:
@@ -109,12 +117,29 @@ class Discretion:
         """A decoded path without its query."""
         if self._paths is PathDetail.FAMILY:
             return self.family(path_family(path))
-        text = decoded(path[:MAX_TEXT])
-        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)[:MAX_TEXT]
+        if self._paths is PathDetail.WHOLE:
+            return decoded(path[:MAX_TEXT])
+        paths = self._path_texts
+        text = paths.get(path)
+        if text is None:
+            text = self._redactor.path(decoded(path[:MAX_TEXT]))[:MAX_TEXT]
+            if len(path) <= MAX_PATH_KEPT:
+                if len(paths) >= MAX_TEXTS:
+                    paths.clear()
+                paths[path] = text
+        return self.places.without_names(text, PERSON) if self._learns else text
+
+    def learn(self, path: bytes, network: int) -> None:
+        """Learn where names stand in paths, by a path that was let through. `network`: of the client."""
+        if self._learns and self._paths is not PathDetail.WHOLE:
+            self.places.learn(path, network)
 
     def family(self, family: str) -> str:
         """The family of several paths."""
-        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")[:MAX_TEXT]
+        if self._paths is PathDetail.WHOLE:
+            return family
+        family = self._redactor.path(family).replace(PERSON, ANY)[:MAX_TEXT]
+        return self.places.without_names(family, ANY) if self._learns else family
 
     def agent(self, value: bytes) -> str:
         """A User-Agent header."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxyguard.adapters.mitmproxy import private
+from proxyguard.adapters.mitmproxy.messages import data_received, send_data
 from proxyguard.adapters.mitmproxy.private import (
     Client,
     ClientTLSLayer,
@@ -219,3 +220,11 @@ def test_nothing_else_of_ours_imports_mitmproxy() -> None:
         )
     ]
     assert sorted(places) == ["private.py", "public.py"]  # the front's one place, and the addon's
+
+
+def test_commands_and_events_made_by_a_shorter_way_are_what_the_constructors_make() -> None:
+    peer = client()
+    sent, received = send_data(peer, b"a"), data_received(peer, b"b")
+    assert (type(sent), vars(sent), sent.blocking) == (SendData, vars(SendData(peer, b"a")), SendData(peer, b"a").blocking)
+    assert received == DataReceived(peer, b"b")
+    assert vars(received) == vars(DataReceived(peer, b"b"))

@@ -10,14 +10,14 @@ from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.jar import JarCookie
 from proxyguard.core.request import Request
 from proxyguard.guard import jars as module
-from proxyguard.guard.jars import Jars
+from proxyguard.guard.jars import BOUNDS, JarBounds, Jars
 
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 
 
-def made(secret: bytes = b"secret", ahead: float = 0.0) -> Jars:
-    return Jars(JarCookie(), secret, Prefixes(), lambda now: NOW + now + ahead)
+def made(secret: bytes = b"secret", ahead: float = 0.0, bounds: JarBounds = BOUNDS) -> Jars:
+    return Jars(JarCookie(), secret, Prefixes(), lambda now: NOW + now + ahead, bounds)
 
 
 def asked(cookie: bytes = b"", *, host: bytes = b"a.example", client: str = "192.0.2.1", target: bytes = b"/p/1") -> Request:
@@ -127,9 +127,8 @@ def test_who_was_sent_for_a_jar_and_comes_without_is_asked_once() -> None:
     assert jars.read(asked(), module.ASKED_SECONDS + 1).states == (b"none",)
 
 
-def test_one_network_fills_only_its_share_and_goes_on_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ASKED_SHARE", 3)
-    jars = made()
+def test_one_network_fills_only_its_share_and_goes_on_unasked() -> None:
+    jars = made(bounds=JarBounds(asked_share=3))
     assert [jars.ask(asked(client=f"192.0.2.{at}"), 0.0) for at in range(4)] == [True, True, True, False]
     assert jars.read(asked(client="192.0.2.99"), 0.0).states == (b"none", b"asked")
     assert jars.ask(asked(client="198.51.100.1"), 0.0)
@@ -147,10 +146,8 @@ def test_a_client_that_never_keeps_a_cookie_is_sent_for_a_few_pages_only() -> No
     assert jars.read(asked(target=b"/other"), 0.0).states == (b"none", b"asked")
 
 
-def test_tables_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MAX_ASKED", "MAX_ASSETS", "MAX_KEPT"):
-        monkeypatch.setattr(module, name, 10)
-    jars = made()
+def test_tables_are_bounded() -> None:
+    jars = made(bounds=JarBounds(asked=10, assets=10, kept=10))
     for at in range(100):
         request = asked(value(jars, asked()))
         assert jars.ask(asked(client=f"10.{at}.0.1"), 0.0)
@@ -168,3 +165,14 @@ def test_it_is_found_where_any_cookie_is(around: bytes) -> None:
 def test_it_is_not_found_inside_of_others(around: bytes) -> None:
     jars = made()
     assert state(jars, around % value(jars, asked())) == (b"none",)
+
+
+def test_a_client_that_is_in_several_client_networks_is_known_in_each_and_forgotten_once() -> None:
+    prefixes = Prefixes(client_v4=16, network_v4=24)
+    jars = Jars(JarCookie(), b"secret", prefixes, lambda now: NOW + now)
+    for at, client in enumerate(("192.0.2.1", "192.0.3.1", "192.0.2.1")):
+        assert jars.ask(asked(client=client), float(at))
+    assert jars.read(asked(client="192.0.4.1"), 3.0).states == (b"none", b"asked")
+    assert jars.ask(asked(client="198.51.100.1"), 10_000.0)  # the others are over: they are taken out where they were counted in
+    assert len(jars) == 1
+    assert jars.read(asked(client="192.0.4.1"), 10_000.0).states == (b"none",)

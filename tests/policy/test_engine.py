@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from proxyguard.core.address import Prefixes
 from proxyguard.core.decision import (
     PASS_BY_DEFAULT,
     Action,
@@ -22,14 +25,16 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
-from proxyguard.limits.charge import Usage
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import KeyKind, KeyPart, Missing
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
-from proxyguard.policy.engine import BanOrder, Ruling, decide, match
+from proxyguard.policy.compile.keys import KeyMaker
+from proxyguard.policy.engine import MAX_NOTED, BanOrder, Ruling, decide, match
 from proxyguard.policy.error import PolicyError
-from proxyguard.policy.model import Absent, AllOf, AnyOf, AtMost, Not, Policy, Present, Rule
+from proxyguard.policy.explain.trace import trace_with
+from proxyguard.policy.model import Absent, AllOf, AnyOf, AtMost, Condition, Not, Policy, Present, Rule
 from tests.build import CLIENT, asks, client_in, equal, limit, policy, request, rule, score_at_least, word
 
 SIGN_UP = equal("path", "/signup")
@@ -384,3 +389,55 @@ def test_an_empty_policy_is_a_policy() -> None:
     nothing = compile_policy(Policy((), "d0"), secret=b"")
     assert (nothing.digest, nothing.summary, nothing.rules) == ("d0", (), ())
     assert decide(match(nothing, request(), 0.0), Outcome(None, ())).decision is PASS_BY_DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "counted"),
+    [
+        pytest.param(equal("tag", "two"), 1, id="a tag that nobody can give"),
+        pytest.param(equal("tag", "one"), 2, id="a tag that usages can give"),
+        pytest.param(AllOf((equal("tag", "one"), asks("header.y", Present()))), 1, id="it, and what is not so"),
+        pytest.param(AnyOf((equal("tag", "one"), equal("path", "/"))), 1, id="it, or what is so"),
+        pytest.param(Not(equal("tag", "one")), 2, id="the lack of it"),
+        pytest.param(Not(asks("tag", Absent())), 2, id="any tag"),
+    ],
+)
+def test_only_what_usages_can_change_is_left_open(asked_for: Condition, counted: int) -> None:
+    """What a rule leaves open keeps those behind it from ending evaluation. How far requests are counted hangs on it, so it must
+    not hang on which of a rule's tests the index looks for."""
+    rules = (
+        rule("counted", Tag("one"), counted=limit()),
+        rule("asking", Score(1.0), asked_for),
+        rule("end", Reject(), asks("score", AtMost(1.0))),
+        rule("behind", Reject(), counted=limit()),
+    )
+    found = match(compiled(*rules), request(), 0.0)
+    assert len(found.charges) == counted
+    traced: list[int] = []
+
+    def charge(charges: Sequence[Charge], _bans: Sequence[str]) -> Outcome:
+        traced.append(len(charges))
+        return Outcome(None, tuple(Usage(exceeded=False, remaining=0, retry_after_seconds=0.0) for _ in charges))
+
+    trace_with(policy(*rules), request(), 0.0, charge, mode=Mode.ENFORCE, keys=KeyMaker(b"", Prefixes()))
+    assert traced == [counted]
+
+
+def test_what_was_noted_alike_is_one_decision_and_what_is_kept_of_them_is_bounded() -> None:
+    site = Site(
+        rule("points", Score(10), word("curl")), rule("tag", Tag("seen"), equal("path", "/tagged")),
+        rule("would", Reject(), equal("method", "POST"), mode=Mode.SHADOW),
+    )  # fmt: skip
+    asked = [request(user_agent="curl"), request("/tagged"), request("/tagged", user_agent="curl"),
+             request(user_agent="curl", method="POST")]  # fmt: skip
+    first = [site.decide(each) for each in asked]
+    assert first == [
+        Decision(action=Pass(), score=10.0), Decision(action=Pass(), tags=frozenset({"seen"})),
+        Decision(action=Pass(), score=10.0, tags=frozenset({"seen"})),
+        Decision(action=Pass(), score=10.0, shadow=(ShadowHit("would", "reject"),)),
+    ]  # fmt: skip
+    assert all(site.decide(each) is decision for each, decision in zip(asked, first, strict=True))
+    kept = site.policy.noted
+    kept.update({(float(number), frozenset(), ()): PASS_BY_DEFAULT for number in range(1000, 1000 + MAX_NOTED)})
+    assert site.decide(request("/tagged", user_agent="curl", method="POST")).score == 10.0
+    assert len(kept) == 1

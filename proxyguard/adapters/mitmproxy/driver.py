@@ -32,6 +32,7 @@ from proxyguard.adapters.mitmproxy.messages import (
     Ready,
     TurnEnds,
     Writable,
+    data_received,
 )
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
@@ -40,7 +41,6 @@ from proxyguard.adapters.mitmproxy.private import (
     Command,
     ConnectionClosed,
     ConnectionState,
-    DataReceived,
     Event,
     HookCompleted,
     Layer,
@@ -144,7 +144,7 @@ class ClientConnection(PiecewiseProtocol):
                 return
         context = self._context
         if context is not None:
-            self.dispatch(DataReceived(context.client, data))
+            self.dispatch(data_received(context.client, data))
 
     def eof_received(self) -> bool:
         """The client may still want its answer; the layers say when to close."""

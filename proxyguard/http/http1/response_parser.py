@@ -14,8 +14,9 @@ from typing import Final
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadResponse, Malformed
-from proxyguard.http.http1.fields import BARE_LF, list_tokens, read_fields
+from proxyguard.http.http1.fields import BARE_LF, list_tokens
 from proxyguard.http.http1.heads import END, Body, BodyKind, ResponseEvent, ResponseHead, read_piece
+from proxyguard.http.http1.known_lines import read_response_fields
 from proxyguard.http.http1.names import END_TO_END
 
 MAX_INTERIM: Final = 16
@@ -27,6 +28,14 @@ _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _BODILESS: Final = frozenset({204, 304})
 _KEEP_ALIVE: Final = re.compile(rb"(timeout|max)[ \t]*=[ \t]*\"?([0-9]{1,9})")
 _CONNECTION_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+
+_USUAL: Final = (
+    b"Server", b"Content-Type", b"Cache-Control", b"Vary", b"ETag", b"Last-Modified", b"Accept-Ranges", b"Content-Encoding",
+    b"Expires", b"Set-Cookie", b"Strict-Transport-Security", b"X-Content-Type-Options", b"X-Frame-Options", b"X-Powered-By",
+    b"Content-Security-Policy", b"Referrer-Policy", b"Location", b"Content-Language", b"Age", b"Link",
+)  # fmt: skip
+_NOT_FRAMING: Final = frozenset(_USUAL) | {name.lower() for name in _USUAL}
+"""Names, as servers spell them, of fields that say nothing of framing."""
 
 
 class _Place(Enum):
@@ -168,7 +177,7 @@ class ResponseParser:
         line = _STATUS_LINE.match(text, start, stop)
         if line is None:
             raise Malformed(_line_fault(text[start:stop]))
-        fields = read_fields(text, line.end(), stop - 2)
+        fields = read_response_fields(text, line.end(), stop - 2)
         status = int(line[2])
         framing = framing_of(fields)
         length, is_chunked, _, keep_alive, _ = framing
@@ -280,6 +289,8 @@ def framing_of(headers: list[tuple[bytes, bytes]]) -> Framing:
     options: list[bytes] = []
     keep_alive = b""
     for name, value in headers:
+        if name in _NOT_FRAMING:
+            continue
         match name.lower():
             case b"content-length":
                 if _DIGITS.fullmatch(value) is None:

@@ -68,9 +68,31 @@ def _filter_of(drop: frozenset[bytes], keep: frozenset[bytes] | None) -> _FieldF
     return found
 
 
+class _ResponseFilter:
+    """Which of an upstream's fields go to the client, by name in the spelling received; most names come again and again."""
+
+    __slots__ = ("_dropped", "known")
+
+    def __init__(self, drop: frozenset[bytes]) -> None:
+        self._dropped = RESPONSE_HOP_BY_HOP | {b"content-length"} | drop
+        self.known: dict[bytes, bool] = {}
+
+    def passes(self, name: bytes) -> bool:
+        """Look at a name that is not known."""
+        found = name.lower() not in self._dropped
+        if len(name) <= MAX_NAME_BYTES:
+            if len(self.known) >= MAX_REMEMBERED:
+                self.known.clear()
+            self.known[name] = found
+        return found
+
+
 @lru_cache(maxsize=64)
-def _response_drops(drop: frozenset[bytes]) -> frozenset[bytes]:
-    return RESPONSE_HOP_BY_HOP | {b"content-length"} | drop
+def _response_filter(drop: frozenset[bytes]) -> _ResponseFilter:
+    return _ResponseFilter(drop)
+
+
+_UNCHANGED: Final = _ResponseFilter(_NOTHING)
 
 
 def request_head(
@@ -149,11 +171,16 @@ def response_head(
     `keep_alive` is whether the connection goes on; a body until the close says `Connection: close` whatever it is. Interim
     responses and 101 get no options but the upgrade's.
     """
-    dropped = _response_drops(drop)
-    if head.nominated:
-        dropped = dropped.union(head.nominated)
+    fields = _response_filter(drop) if drop else _UNCHANGED
+    known = fields.known
+    nominated = head.nominated
     lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
-    lines += [name + b": " + value for name, value in head.headers if name.lower() not in dropped]
+    for name, value in head.headers:
+        passes = known.get(name)
+        if passes is None:
+            passes = fields.passes(name)
+        if passes and not (nominated and name.lower() in nominated):
+            lines.append(name + b": " + value)
     lines += [name + b": " + value for name, value in add]
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")

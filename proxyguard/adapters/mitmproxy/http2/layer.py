@@ -16,7 +16,18 @@ from proxyguard.adapters.mitmproxy.http2.deadlines import Deadlines
 from proxyguard.adapters.mitmproxy.http2.pace import Pace
 from proxyguard.adapters.mitmproxy.http2.stream import Http2Stream
 from proxyguard.adapters.mitmproxy.http2.streams import Http2Streams
-from proxyguard.adapters.mitmproxy.messages import Abort, Decided, Drain, Expired, Leased, Ready, TurnEnds, UpstreamPace, Writable
+from proxyguard.adapters.mitmproxy.messages import (
+    Abort,
+    Decided,
+    Drain,
+    Expired,
+    Leased,
+    Ready,
+    TurnEnds,
+    UpstreamPace,
+    Writable,
+    send_data,
+)
 from proxyguard.adapters.mitmproxy.private import (
     CloseConnection,
     Command,
@@ -25,7 +36,6 @@ from proxyguard.adapters.mitmproxy.private import (
     DataReceived,
     Event,
     Layer,
-    SendData,
     Start,
 )
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
@@ -257,7 +267,7 @@ class Http2Layer(Layer):
             parts.clear()
             if self._link.stalled:
                 self._pace.unsent_bytes += len(data)
-            self._outbox.commands.append(SendData(self._client, data))
+            self._outbox.commands.append(send_data(self._client, data))
 
     def _finished(self, number: int) -> None:
         """A stream has been answered to the end. What is still to come of its request is of no use, but not refused at once."""
@@ -369,7 +379,7 @@ class Http2Layer(Layer):
             self._outbox.commands.append(Abort(self._client))
         else:
             if unsent:
-                self._outbox.commands.append(SendData(self._client, unsent))
+                self._outbox.commands.append(send_data(self._client, unsent))
             self._outbox.commands.append(CloseConnection(self._client))
         self._forget()
 

@@ -1,0 +1,60 @@
+"""What is remembered of lines of responses must never change what a head means, and never keep what is somebody's own."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxyguard.http.http1 import known_lines
+from proxyguard.http.http1.faults import Malformed
+from proxyguard.http.http1.fields import read_fields
+from proxyguard.http.http1.known_lines import KEPT_NAMES, MAX_LINE_BYTES, MAX_LINES, read_response_fields
+
+NAMES = st.one_of(
+    st.sampled_from(
+        [b"Server", b"server", b"Content-Type", b"DATE", b"Set-Cookie", b"ETag", b"X-A", b"", b" Server", b"Serv er"]
+    ),
+    st.binary(max_size=3),
+)
+MIDDLES = st.sampled_from([b": ", b":", b":\t ", b" :", b"", b"::"])
+VALUES = st.one_of(
+    st.sampled_from(
+        [b"nginx", b"text/html ", b"a\tb", b"\t", b"a\rb", b"a\nb", b"a\0b", b"a\r\n b", b"\xff", b"x" * MAX_LINE_BYTES]
+    ),
+    st.binary(max_size=4),
+)
+SECTIONS = st.lists(st.builds(lambda *parts: b"".join(parts), NAMES, MIDDLES, VALUES), max_size=5).map(
+    lambda lines: b"".join(line + b"\r\n" for line in lines)
+)
+
+
+def outcome(read: object, text: bytes, start: int) -> object:
+    try:
+        return read(text, start, len(text))  # type: ignore[operator]  # one of two functions
+    except Malformed as fault:
+        return fault.reason
+
+
+@given(st.lists(SECTIONS, min_size=1, max_size=4), st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n"]))
+@example([b"Server: a\r\nServer : a\r\n", b"Server: a\r\n\r\n"], b"")
+def test_a_section_means_the_same_whatever_came_before_it(sections: list[bytes], before: bytes) -> None:
+    for section in [*sections, *sections]:
+        text = before + section
+        assert outcome(read_response_fields, text, len(before)) == outcome(read_fields, text, len(before))
+
+
+def test_only_lines_for_everybody_are_kept_and_not_long_ones() -> None:
+    lines = [b"Content-Type: text/x-kept", b"Set-Cookie: a=b", b'ETag: "1"', b"Location: /a", b"X-Account: 7",
+             b"Server: " + b"x" * MAX_LINE_BYTES]  # fmt: skip
+    text = b"\r\n".join([*lines, b""])
+    read_response_fields(text, 0, len(text))
+    known = known_lines._known
+    assert [line in known for line in lines] == [True, False, False, False, False, False]
+    assert all(line.partition(b":")[0].lower() in KEPT_NAMES for line in known)
+
+
+def test_lines_are_bounded() -> None:
+    for number in range(MAX_LINES + 10):
+        text = b"Server: %d\r\n" % number
+        assert read_response_fields(text, 0, len(text)) == [(b"Server", b"%d" % number)]
+        assert len(known_lines._known) <= MAX_LINES

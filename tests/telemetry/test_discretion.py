@@ -1,0 +1,37 @@
+"""Discretion: what it keeps at hand changes nothing of what it says, and is bounded."""
+
+from __future__ import annotations
+
+from proxyguard.core.address import Address
+from proxyguard.core.privacy import Privacy
+from proxyguard.telemetry.discretion import MAX_PATH_KEPT, MAX_TEXTS, Discretion
+
+NOON = 1_800_000_000.0
+
+
+def test_a_path_is_redacted_alike_the_first_time_and_later() -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    paths = [b"/", b"/profiles/1", b"/profiles/jane.doe", b"/mail/jane@example.org", b"/a/" + b"x1" * 20, b"/%40", b"/\xff"]
+    for path in [*paths, *paths]:
+        assert discretion.path(path) == Discretion(Privacy(), b"secret").path(path)
+
+
+def test_what_is_kept_of_paths_is_bounded() -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    for number in range(MAX_TEXTS + 10):
+        discretion.path(b"/p/%d" % number)
+        assert len(discretion._path_texts) <= MAX_TEXTS
+    kept = len(discretion._path_texts)
+    discretion.path(b"/" + b"p" * MAX_PATH_KEPT)
+    assert len(discretion._path_texts) == kept
+
+
+def test_a_client_that_is_to_be_forgotten_is_kept_nowhere() -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    name = discretion.client(Address.parse("192.0.2.7"), NOON)
+    assert discretion.find(name) == "192.0.2.7"
+    assert discretion.forget("192.0.2.7") == 1
+    assert discretion.find(name) is None
+    assert "192.0.2.7" not in discretion.pseudonyms._remembered
+    assert discretion.client(Address.parse("192.0.2.7"), NOON) == name
+    assert discretion.find(name) == "192.0.2.7"
