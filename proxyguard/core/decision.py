@@ -106,12 +106,42 @@ class Prove:
     """Send a client that has no cookie jar to where it is, with one. Browsers follow without showing anything."""
 
 
-Action = Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Ban | Score | Tag | GiveJar
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Forward, and take personal data out of the answer.
+
+    `json` are paths of fields, `html` CSS selectors of elements, `patterns` kinds of text. `untouched` are
+    beginnings of content types that pass as they are. An answer of more than `most_bytes` is refused.
+    """
+
+    json: tuple[str, ...] = ()
+    html: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    untouched: tuple[str, ...] = ()
+    most_bytes: int = 524_288
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Forward, throw the site's answer away, and answer with the same status, text and time whatever it was.
+
+    The answer goes out `grid_seconds` after the site got the request; if the site takes longer, at twice that time, and so on.
+    """
+
+    body: str
+    status: int = 200
+    location: str = ""
+    """Where a 303 leads."""
+    content_type: str = "text/html; charset=utf-8"
+    grid_seconds: float = 0.5
+
+
+Action = Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Ban | Score | Tag | GiveJar | Mask | Uniform
 Refusal = Reject | Tarpit | Drop
 
 ACTION_NAMES: Final[dict[type[Action], str]] = {
     Allow: "allow", Pass: "pass", Reject: "reject", Tarpit: "tarpit", Delay: "delay", Drop: "drop", Ban: "ban",
-    Score: "score", Tag: "tag", GiveJar: "jar", Prove: "prove",
+    Score: "score", Tag: "tag", GiveJar: "jar", Prove: "prove", Mask: "mask", Uniform: "uniform",
 }  # fmt: skip
 
 
@@ -175,7 +205,7 @@ class EndTime:
     seconds_left: float
 
 
-FORWARDING: Final = (Allow, Pass, Delay)
+FORWARDING: Final = (Allow, Pass, Delay, Mask, Uniform)
 """The actions that let a request go on. A tuple: a union would be built anew at each isinstance."""
 
 
@@ -186,7 +216,7 @@ class Decision:
     `rule` is the rule's name; `reason` its `why`, for the operator only.
     """
 
-    action: Allow | Pass | Prove | Reject | Tarpit | Delay | Drop
+    action: Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Mask | Uniform
     rule: str = DEFAULT_RULE
     reason: str = ""
     score: float = 0.0
@@ -220,7 +250,7 @@ def recorded_only(decision: Decision) -> Decision:
 
     Limits are not announced meanwhile: a client that heeds them would hold itself back.
     """
-    if decision.forwards and not isinstance(decision.action, Delay):
+    if decision.forwards and not isinstance(decision.action, Delay | Mask | Uniform):
         return replace(decision, quotas=()) if decision.quotas else decision
     hit = ShadowHit(decision.rule, decision.name)
     return replace(

@@ -14,17 +14,22 @@ from typing import Final, cast
 
 from proxyguard.adapters.mitmproxy.embed import ConnectionContext
 from proxyguard.adapters.mitmproxy.leases import Leases
+from proxyguard.adapters.mitmproxy.masking_process import MaskResult
 from proxyguard.adapters.mitmproxy.messages import (
     Abort,
+    AwaitMask,
     AwaitTicket,
+    AwaitTime,
     Detain,
     Drain,
     EndLease,
+    ExchangeHandle,
     Expired,
     GiveUp,
     HoldReading,
     HoldUpstream,
     Lease,
+    Ready,
     TurnEnds,
     Writable,
     data_received,
@@ -279,6 +284,10 @@ class ClientConnection(PiecewiseProtocol):
                 self._detain(command)
             case AwaitTicket():
                 self._runtime.checks.add(self, command)
+            case AwaitMask():
+                self._await_mask(command)
+            case AwaitTime():
+                self._runtime.loop.call_later(command.seconds, self._answer_ready, command.exchange, None)
             case GiveUp():
                 self._leases.give_up(command.exchange)
             case StartHook():
@@ -287,6 +296,14 @@ class ClientConnection(PiecewiseProtocol):
                 logger.debug("%s", command.message)
             case _:
                 raise NotImplementedError(f"no layer of ours sends {type(command).__name__}")
+
+    def _await_mask(self, command: AwaitMask) -> None:
+        done = partial(self._answer_ready, command.exchange)
+        if not self._runtime.masking.mask(command.job, done):
+            self._pending.append(Ready(command.exchange, ("mask-busy", "", b"")))
+
+    def _answer_ready(self, exchange: ExchangeHandle, result: MaskResult | None) -> None:
+        self.dispatch(Ready(exchange, result))
 
     def _half_close(self) -> None:
         if not self.transport.is_closing():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import Final, assert_never
 
+from proxyguard.adapters.mitmproxy.altered_answer import AlteredAnswer
 from proxyguard.adapters.mitmproxy.bad_requests import error_page, languages_of, refusal, unchecked
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, without
@@ -19,10 +20,10 @@ from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, R
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import named
-from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent, WaitingBodies
-from proxyguard.core.decision import Allow, Delay, Drop, Pass, Prove, Reject, Tarpit
+from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent
+from proxyguard.core.decision import Allow, Delay, Drop, Mask, Pass, Prove, Reject, Tarpit, Uniform
 from proxyguard.core.request import Headers, Request
-from proxyguard.guard.interfaces import Forwarding, Served, Ticket
+from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
 from proxyguard.http.responses import Answer, to_https
@@ -36,10 +37,10 @@ CLIENT_GONE: Final = 499
 _new = tuple.__new__  # half the cost of calling the class
 
 
-class Exchange(WaitingBodies):
+class Exchange(AlteredAnswer):
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
-    __slots__ = ("_blamed", "_counted", "_forwarding", "_hidden", "_started", "_status", "_ticket")
+    __slots__ = ("_blamed", "_counted", "_hidden", "_ticket")
 
     def __init__(
         self,
@@ -54,12 +55,9 @@ class Exchange(WaitingBodies):
         *,
         whole: bool,
     ) -> None:
-        super().__init__(services, link, outbox, codec, head, request, route, whole=whole)
-        self._started = now
+        super().__init__(services, link, outbox, codec, head, request, route, now, whole=whole)
         self._ticket: Ticket | None = None
-        self._forwarding: Forwarding | None = None
         self._hidden = b""
-        self._status = 0
         self._counted = False
         self._blamed = ""
 
@@ -87,6 +85,8 @@ class Exchange(WaitingBodies):
         """Answer with an error page, or cut a response that has begun. `fault` is a token for the audit record."""
         if self._responded:
             self._cut(now, fault)
+            return
+        if self._evens_out(fault, now):
             return
         services, ticket = self._services, self._ticket
         reference = unchecked(services, self.request, status, fault) if ticket is None else ticket.reference
@@ -130,6 +130,9 @@ class Exchange(WaitingBodies):
             case Delay():
                 if self._enter(now):
                     self._delay(action, now)
+            case Mask() | Uniform():
+                if self._enter(now):
+                    self._alter(action, now)
             case _:
                 assert_never(action)
 
@@ -152,6 +155,9 @@ class Exchange(WaitingBodies):
             case Phase.RELAYING:
                 bounds("upgrade_idle_seconds")
                 self._cut(now, "")
+            case Phase.ALTERING:
+                bounds("masking")
+                self.fail(503, "mask-busy", now)
 
     def writable(self, now: float) -> None:
         """The client takes bytes again: the upstream could not send meanwhile, so its deadline begins anew."""
@@ -165,7 +171,7 @@ class Exchange(WaitingBodies):
 
     def lease(self, now: float) -> None:
         """Take an idle connection and send the request on it, or ask for a new one. Does nothing if it is too late for either."""
-        if self.phase is not Phase.READY:
+        if self.phase is not Phase.READY or self._is_incomplete(now):
             return
         upstreams = self._link.upstreams
         server = None if upstreams is None else upstreams.take(self._route.group, is_repeatable=self.upstream.is_repeatable)
@@ -257,6 +263,8 @@ class Exchange(WaitingBodies):
 
     def _pass_on(self, event: ResponseEvent, now: float) -> None:
         if self.phase is Phase.OVER:
+            return
+        if self._altered is not None and self._collect(event, now):
             return
         codec = self._codec
         if isinstance(event, ResponseHead):

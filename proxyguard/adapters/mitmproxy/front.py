@@ -25,6 +25,7 @@ from proxyguard.adapters.mitmproxy.listener import (
     remove_files,
     tune,
 )
+from proxyguard.adapters.mitmproxy.masking import Masking
 from proxyguard.adapters.mitmproxy.memory import Trimmer
 from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
@@ -147,6 +148,7 @@ class Front:
         for connection in tuple(runtime.connections):
             connection.abort()
         runtime.checks.cancel()
+        runtime.masking.close()
         runtime.pool.close()
         runtime.services.buffers.file.close()
         runtime.wheel.stop()
@@ -239,7 +241,7 @@ class Front:
             raise ListenFault(f"certificate: {fault}") from fault
         embedding = Embedding(Stack(services, self._certificates, self._http2_layer))
         checks = PendingChecks(loop, services)
-        self._runtime = Runtime(loop, services, embedding, pool, wheel, admission, set(), buffer, checks)
+        self._runtime = Runtime(loop, services, embedding, pool, wheel, admission, set(), buffer, checks, Masking(loop))
         return self._runtime
 
     def _look_for_files(self, loop: asyncio.AbstractEventLoop) -> None:

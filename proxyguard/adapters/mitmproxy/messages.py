@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
+from proxyguard.adapters.mitmproxy.masking_process import MaskJob, MaskResult
 from proxyguard.adapters.mitmproxy.private import Client, Command, DataReceived, Event, SendData
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import UpstreamGroup
@@ -71,6 +72,10 @@ class ExchangeHandle(Protocol):
 
     def decided(self, ticket: Ticket, now: float, /) -> None:
         """Act on the decision of a check."""
+        ...
+
+    def answer_ready(self, result: MaskResult | None, now: float, /) -> None:
+        """Send the answer that was waited for; of one that was masked what is left, or a refusal."""
         ...
 
 
@@ -153,6 +158,36 @@ class Decided(Event):
     def __init__(self, exchange: ExchangeHandle, ticket: Ticket) -> None:
         self.exchange = exchange
         self.ticket = ticket
+
+
+class AwaitMask(Command):
+    """Have an answer masked. Answered by Ready."""
+
+    __slots__ = ("exchange", "job")
+
+    def __init__(self, exchange: ExchangeHandle, job: MaskJob) -> None:
+        self.exchange = exchange
+        self.job = job
+
+
+class AwaitTime(Command):
+    """Wait so long before an answer goes out, to the millisecond. Answered by Ready."""
+
+    __slots__ = ("exchange", "seconds")
+
+    def __init__(self, exchange: ExchangeHandle, seconds: float) -> None:
+        self.exchange = exchange
+        self.seconds = seconds
+
+
+class Ready(Event):
+    """The answer to AwaitMask, or to AwaitTime: then `result` is None."""
+
+    __slots__ = ("exchange", "result")
+
+    def __init__(self, exchange: ExchangeHandle, result: MaskResult | None) -> None:
+        self.exchange = exchange
+        self.result = result
 
 
 class HoldReading(Command):

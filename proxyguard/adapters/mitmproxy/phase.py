@@ -23,3 +23,5 @@ class Phase(Enum):
     """For more of the request's body, before an upstream is asked for."""
     SENDING = 9
     """For the client to take what it has not of a response that is whole; the upstream has been released."""
+    ALTERING = 10
+    """The site has answered: for the answer to be masked, or for its time; the upstream has been released."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from proxyguard.adapters.mitmproxy.admission import Admission
 from proxyguard.adapters.mitmproxy.embed import Embedding
+from proxyguard.adapters.mitmproxy.masking import Masking
 from proxyguard.adapters.mitmproxy.messages import ClientHandle
 from proxyguard.adapters.mitmproxy.pending_checks import PendingChecks
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
@@ -27,3 +28,4 @@ class Runtime(NamedTuple):
     connections: set[ClientHandle]
     buffer: ReadBuffer
     checks: PendingChecks
+    masking: Masking

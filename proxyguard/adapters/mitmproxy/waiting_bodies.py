@@ -17,6 +17,7 @@ from proxyguard.adapters.mitmproxy.buffering.request_body import RequestBody
 from proxyguard.adapters.mitmproxy.buffering.response_spool import ResponseSpool, is_streamed
 from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import first_value
+from proxyguard.adapters.mitmproxy.masking_process import MaskResult
 from proxyguard.adapters.mitmproxy.messages import HoldUpstream, Outbox
 from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
@@ -103,6 +104,10 @@ class WaitingBodies:
         """Act on a decision."""
         raise NotImplementedError
 
+    def answer_ready(self, result: MaskResult | None, now: float) -> None:
+        """Send the answer that was waited for; of one that was masked what is left, or a refusal."""
+        raise NotImplementedError
+
     def complete(self, trailers: Headers, now: float) -> None:
         """End the response: the client has got all of it but that."""
         raise NotImplementedError
@@ -173,6 +178,7 @@ class WaitingBodies:
         buffering = self._buffering
         is_talk = self._route.is_http2 and first_value(self._head.headers, b"content-type").lower().startswith(GRPC)
         most = 0 if is_talk or buffering.excepts(self.request.path) else buffering.request_bytes
+        most = max(most, self._least_held)
         pace = self._body = RequestBody(services.bounds, services.buffers.memory, self._network, most, now, is_talk=is_talk)
         if not most:
             self._ready()
@@ -234,6 +240,11 @@ class WaitingBodies:
         if self._body is not None and not self.upstream.is_whole:
             self._body.restart(now)
             self.deadline = self._body.due
+
+    @property
+    def _least_held(self) -> int:
+        """How much of a request's body is held whatever the settings say."""
+        return 0
 
     @property
     def _buffering(self) -> Buffering:

@@ -27,7 +27,7 @@ from proxyguard.adapters.mitmproxy_addon.marks import mark, mark_fault
 from proxyguard.adapters.mitmproxy_addon.public import Headers, HTTPFlow, Response, Server, kill
 from proxyguard.adapters.mitmproxy_addon.services import AddonServices
 from proxyguard.core.address import Address
-from proxyguard.core.decision import Allow, Delay, Drop, Pass, Prove, Reject, Tarpit
+from proxyguard.core.decision import Allow, Delay, Drop, Mask, Pass, Prove, Reject, Tarpit, Uniform
 from proxyguard.core.request import Request
 from proxyguard.core.shares import Shares
 from proxyguard.guard.interfaces import Served, Ticket
@@ -103,6 +103,8 @@ class FlowExchange:
                 await self._reject(ticket)
             case Tarpit():
                 await self._hold(action, ticket)
+            case Mask() | Uniform():  # bodies pass here as they come: what cannot be changed is not shown
+                await self._refuse(403, "altered-addon")
             case Drop():
                 self._finish(0)
                 kill(self._flow)

@@ -19,6 +19,8 @@ class Effect(Enum):
 
     FORWARD = auto()
     DELAY = auto()
+    ALTER = auto()
+    """The request goes to the site; its answer is changed."""
     REFUSE = auto()
     GO_ON = auto()
     """The action ends nothing: the next rules are looked at."""

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from typing import Final, TypeGuard
 
-from proxyguard.core.decision import ACTION_NAMES, Action, Allow, Ban, Delay, Drop, Pass, Prove, Refusal, Reject, Tarpit
+from proxyguard.core.decision import (
+    ACTION_NAMES,
+    Action,
+    Allow,
+    Ban,
+    Delay,
+    Drop,
+    Mask,
+    Pass,
+    Prove,
+    Refusal,
+    Reject,
+    Tarpit,
+    Uniform,
+)
 from proxyguard.core.yaml.kinds import Kind
-from proxyguard.policy.actions import allow, ban, delay, drop, jar, pass_, prove, reject, score, tag, tarpit
+from proxyguard.policy.actions import allow, ban, delay, drop, jar, mask, pass_, prove, reject, score, tag, tarpit, uniform
 from proxyguard.policy.actions.ban import REFUSALS
 from proxyguard.policy.actions.kind import ActionKind
 from proxyguard.policy.actions.reading import read_action
 
 ACTIONS: Final[dict[str, ActionKind]] = {
-    module.ROW.name: module.ROW for module in (allow, pass_, reject, tarpit, delay, drop, ban, score, tag, jar, prove)
+    module.ROW.name: module.ROW
+    for module in (allow, pass_, reject, tarpit, delay, drop, ban, score, tag, jar, prove, mask, uniform)
 }
 
 SHORT_REFUSALS: Final[dict[str, Refusal]] = {
@@ -41,5 +56,5 @@ def refuses(action: Action) -> bool:
     return kind_of(action).refuses
 
 
-def ends(action: Action) -> TypeGuard[Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Ban]:
+def ends(action: Action) -> TypeGuard[Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Mask | Uniform | Ban]:
     return kind_of(action).is_terminal

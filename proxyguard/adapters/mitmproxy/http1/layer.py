@@ -14,7 +14,7 @@ from proxyguard.adapters.mitmproxy.bad_requests import HEAD_TIMEOUT, HOST_UNKNOW
 from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
-from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, TurnEnds, Writable
+from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Ready, TurnEnds, Writable
 from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.private import (
     CloseTcpConnection,
@@ -114,6 +114,8 @@ class Http1Layer(Layer):
                 event.exchange.leased(event.server, event.fault, now)
             case Decided():
                 event.exchange.decided(event.ticket, now)
+            case Ready():
+                event.exchange.answer_ready(event.result, now)
             case ConnectionClosed():
                 self._closed(event)
             case Expired():

@@ -22,6 +22,7 @@ from proxyguard.adapters.mitmproxy.messages import (
     Drain,
     Expired,
     Leased,
+    Ready,
     TurnEnds,
     UpstreamPace,
     Writable,
@@ -122,6 +123,8 @@ class Http2Layer(Layer):
                 event.exchange.decided(event.ticket, self._connection.now)
                 if stream is not None:
                     stream.pass_on()
+            case Ready():
+                event.exchange.answer_ready(event.result, self._connection.now)
             case ConnectionClosed():
                 self._connection_closed(event)
             case Expired():

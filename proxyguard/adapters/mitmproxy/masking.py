@@ -1,0 +1,125 @@
+"""Has answers masked by the process for that, one after the other. A thread waits for it, so that no request does.
+
+What takes too long ends with the process, and the next job gets a new one. Nothing comes back unmasked: a job whose process is
+gone has a fault for a result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import BinaryIO, Final, cast
+
+import msgspec
+
+from proxyguard.adapters.mitmproxy.masking_process import READY, MaskJob, MaskResult, write_frame
+
+JOB_SECONDS: Final = 2.0
+"""For one answer. A page of 500 KB takes some 50 ms."""
+
+START_SECONDS: Final = 10.0
+"""For a new process to load its libraries."""
+
+MAX_WAITING: Final = 128
+"""Answers that wait for the process; their bodies count towards `buffering`'s memory besides."""
+
+_MODULE: Final = "proxyguard.adapters.mitmproxy.masking_process"
+
+
+class Masking:
+    """One per worker. The thread and the process start with the first job."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: SimpleQueue[tuple[MaskJob, Callable[[MaskResult], None]] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self.waiting = 0
+
+    def mask(self, job: MaskJob, done: Callable[[MaskResult], None]) -> bool:
+        """Have `done` called with the result, in a later turn of the loop. False when too many wait already."""
+        if self.waiting >= MAX_WAITING:
+            return False
+        self.waiting += 1
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="masking", daemon=True)
+            self._thread.start()
+        self._jobs.put((job, done))
+        return True
+
+    def close(self) -> None:
+        """End the process. What waits gets no result any more."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            child = self._child
+            if child is not None:
+                child.kill()
+
+    # -- in the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            job, done = entry
+            result = self._result(job)
+            try:
+                self._loop.call_soon_threadsafe(self._deliver, done, result)
+            except RuntimeError:  # the loop is closed
+                break
+        self._end()
+
+    def _deliver(self, done: Callable[[MaskResult], None], result: MaskResult) -> None:
+        self.waiting -= 1
+        done(result)
+
+    def _result(self, job: MaskJob) -> MaskResult:
+        try:
+            child = self._process()
+            write_frame(cast("BinaryIO", child.stdin), job)
+            due = monotonic() + JOB_SECONDS
+            size = self._read(4, due)
+            result: MaskResult = msgspec.msgpack.decode(self._read(int.from_bytes(size), due), type=MaskResult)
+        except (OSError, EOFError, msgspec.DecodeError) as error:
+            self._end()
+            return "mask-timeout" if isinstance(error, TimeoutError) else "mask-crashed", "", b""
+        return result
+
+    def _process(self) -> subprocess.Popen[bytes]:
+        """The process, ready for a job. Raises OSError, EOFError."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            self._end()
+            command = (sys.executable, "-m", _MODULE)
+            child = self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - of ours
+            self._read(len(READY), monotonic() + START_SECONDS)
+        return child
+
+    def _read(self, size: int, due: float) -> bytes:
+        """So many bytes of the process's answer. Raises TimeoutError, EOFError."""
+        pipe = cast("subprocess.Popen[bytes]", self._child).stdout
+        if pipe is None:
+            raise EOFError
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        data = bytearray()
+        while len(data) < size:
+            left = due - monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise TimeoutError
+            piece = os.read(pipe.fileno(), size - len(data))
+            if not piece:
+                raise EOFError
+            data += piece
+        return bytes(data)
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.communicate()
