@@ -25,7 +25,7 @@ from proxyguard.policy.model import Policy
 from proxyguard.tools.range.enforced import ENFORCED, enforced
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
-from proxyguard.tools.range.run import Begun, Free, lengthened, only, run_scenario
+from proxyguard.tools.range.run import Begun, Free, lengthened, only, perform, run_scenario, without_adversaries
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
 from proxyguard.tools.range.text_report import text_report
@@ -34,6 +34,9 @@ from proxyguard.tools.range.wire import MAX_SECONDS
 
 INTERRUPTED: Final = 130
 MAX_SEED: Final = 2**31
+
+OTHER_DAY: Final = 1_000
+"""From the seed of a run to that of the days before it."""
 
 ALL: Final = "all"
 GATED_WORD: Final = "gated"
@@ -67,6 +70,10 @@ GATED_WORD: Final = "gated"
 @click.option(
     "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run through --front lasts."
 )
+@click.option(
+    "--learned", is_flag=True,
+    help="Begin as if there had been a week of days like this one, without adversaries: for limits that learn.",
+)  # fmt: skip
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
 @click.option(
@@ -81,7 +88,7 @@ GATED_WORD: Final = "gated"
 )
 def range_(
     directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], seed: int, days: float, preset: str,
-    against: Path | None, front: str | None, site_port: int, duration: str, *, for_tuning: bool, gate: bool,
+    against: Path | None, front: str | None, site_port: int, duration: str, *, learned: bool, for_tuning: bool, gate: bool,
     json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
@@ -113,8 +120,11 @@ def range_(
         for scenario in chosen:
             free: Free = {}
             with _progress(scenario.name) as begun:
-                runs.append(run_scenario(scenario, seed, GuardFirewall(policy), preset, begun, free))
-                beside = run_scenario(scenario, seed, GuardFirewall(other), preset, begun, free) if other is not None else None
+                runs.append(run_scenario(scenario, seed, _firewall(policy, scenario, seed, learned=learned), preset, begun, free))
+                beside = None
+                if other is not None:
+                    firewall = _firewall(other, scenario, seed, learned=learned)
+                    beside = run_scenario(scenario, seed, firewall, preset, begun, free)
             if str(json_file) != "-":
                 _show(runs[-1], beside, against)
     except KeyboardInterrupt:
@@ -126,6 +136,16 @@ def range_(
     failures = [f"{run.scenario.name}: {line}" for run in runs for line in gate_failures(run)] if gate else []
     if failures:
         fail("\n".join(["a gate failed:", *(f"  {line}" for line in failures)]))
+
+
+def _firewall(policy: Policy, scenario: Scenario, seed: int, *, learned: bool) -> GuardFirewall:
+    """The guard, with what it would know of the scenario's people and programs if they had been there before."""
+    firewall = GuardFirewall(policy)
+    if learned:
+        firewall.begin_learning()
+        perform(without_adversaries(scenario), seed + OTHER_DAY, firewall).run()
+        firewall.end_learning()
+    return firewall
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:

@@ -9,18 +9,19 @@ from proxyguard.core.decision import Allow
 from proxyguard.core.item import COLD, HOT, Item, Items
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Served, Ticket
-from proxyguard.limits.heat import Heat
+from proxyguard.limits.heat import Heat, Recent
 from proxyguard.policy.compile.items import ItemFinder
 
 
 class Disclosure:
     """Finds items, and learns what is read. Of several workers each sees its share of the reads, and takes that into account."""
 
-    __slots__ = ("_cold_below", "_heat", "disclosed", "disclosed_cold")
+    __slots__ = ("_cold_below", "_heat", "_recent", "disclosed", "disclosed_cold")
 
     def __init__(self, items: Items, workers: int = 1) -> None:
         self._cold_below = items.cold_below / workers
         self._heat = Heat(items.half_life_seconds)
+        self._recent = Recent()
         self.disclosed = 0
         """Items that were answered with 200; `disclosed_cold`: those of them that were cold."""
         self.disclosed_cold = 0
@@ -31,7 +32,9 @@ class Disclosure:
         if found is None:
             return None
         family, number = found
-        return Item(family, number, COLD if self._heat.reads(number, now) < self._cold_below else HOT)
+        if self._heat.reads(number, now) >= self._cold_below:
+            return Item(family, number, HOT)
+        return Item(family, number, COLD, is_recent=self._recent.has(number, now))
 
     def settle(self, item: Item, ticket: Ticket, served: Served, now: float) -> None:
         """Learn from the end of an exchange."""
@@ -40,3 +43,5 @@ class Disclosure:
             self.disclosed_cold += item.heat is COLD
             if not isinstance(ticket.decision.action, Allow):
                 self._heat.add(item.number, now)
+                if item.heat is COLD:
+                    self._recent.add(item.number, now)

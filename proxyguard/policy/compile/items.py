@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from proxyguard.core.item import Item
+from proxyguard.core.item import COLD, Item, ItemHeat
 from proxyguard.core.key_values import query_values
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request, canonical_name
@@ -19,7 +19,10 @@ from proxyguard.policy.items import ItemFamily
 def item_of(finder: ItemFinder | None, request: Request, heat: str) -> Item | None:
     """The item that a request asks for, where somebody says how hot it is."""
     found = None if finder is None else finder.find(request)
-    return None if found is None else Item(*found, heat.encode())
+    if found is None:
+        return None
+    is_recent = heat == ItemHeat.RECENT
+    return Item(*found, COLD if is_recent else heat.encode(), is_recent=is_recent)
 
 
 class ItemFinder:

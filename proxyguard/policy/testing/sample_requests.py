@@ -70,6 +70,7 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
     )
     request.account = _bytes(sample.account) or None
     request.jar = _jar(sample.jar)
+    request.visitor = sample.visitor.encode()
     request.connection = stated(sample.connection)
     request.origin = sample.origin
     return request

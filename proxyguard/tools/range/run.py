@@ -10,7 +10,7 @@ from proxyguard.tools.range.firewall import Firewall, OpenGate
 from proxyguard.tools.range.scenarios import CALM_DAY, Scenario
 from proxyguard.tools.range.score import RunScore, score
 from proxyguard.tools.range.tally import CohortTally
-from proxyguard.tools.range.values import DAY_SECONDS, Draw, Presence
+from proxyguard.tools.range.values import DAY_SECONDS, CohortKind, Draw, Presence
 from proxyguard.tools.range.virtual import Progress, VirtualRun
 
 MAX_DAYS: Final = 31
@@ -40,6 +40,12 @@ def only(scenario: Scenario, names: Sequence[str]) -> Scenario:
     if missing:
         raise ValueError(f"{scenario.name} has no cohort {missing[0]!r}; it has {', '.join(sorted(there))}")
     return replace(scenario, members=tuple(member for member in scenario.members if member[0].name in names))
+
+
+def without_adversaries(scenario: Scenario) -> Scenario:
+    """The scenario with people and useful programs only."""
+    legitimate = tuple(member for member in scenario.members if member[0].kind is CohortKind.LEGITIMATE)
+    return replace(scenario, members=legitimate, orders=())
 
 
 def perform(scenario: Scenario, seed: int, firewall: Firewall) -> VirtualRun:

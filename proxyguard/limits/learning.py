@@ -1,0 +1,142 @@
+"""Limits that follow earlier days: which amount one has for a key at this moment, and what its use teaches.
+
+A limit of each day learns by key (`daily`), one on the whole site by the hour (`hourly`). Until three days are known such a limit
+is as wide as its ceiling. Amounts go in steps, so that there are few limits for stores to know. One per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import ceil, log
+from typing import Any, Final
+
+from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.daily import DailyUse, rule_of
+from proxyguard.limits.hourly import HourlyUse, budget
+from proxyguard.limits.limit import Learned, Limit, Window
+
+STEP: Final = 1.25
+"""From one amount to the next. An amount is never lower than it should be."""
+
+MAX_WIDENED: Final = 4_096
+MAX_HOURLY_RULES: Final = 1_000
+
+
+class Learning:
+    """What the limits of one process have learned."""
+
+    __slots__ = ("_hourly", "_wall", "_widened", "_workers", "daily")
+
+    def __init__(self, wall: Callable[[float], float], workers: int = 1) -> None:
+        self.daily = DailyUse()
+        self._hourly: dict[str, HourlyUse] = {}
+        self._wall = wall
+        self._workers = workers
+        self._widened: dict[tuple[Limit, int], Limit] = {}
+
+    def widen(self, charges: Sequence[Charge], now: float) -> tuple[Charge, ...]:
+        """The charges, each of a limit that learns with the amount that it has now."""
+        wall = self._wall(now)
+        self.daily.turn(now, wall)
+        found: list[Charge] = []
+        for charge in charges:
+            limit = charge.limit
+            learned = limit.learned
+            if learned is None:
+                found.append(charge)
+                continue
+            if limit.window is Window.CALENDAR:
+                usual = self.daily.usual(charge.key)
+            else:
+                hours = self._hours(rule_of(charge.key))
+                hours.turn(now, wall)
+                usual = self._workers * hours.usual()
+            wanted = learned.at_most if usual < 0.0 else amount_for(limit, learned, usual)
+            found.append(charge._replace(limit=self._with(limit, learned, wanted)))
+        return tuple(found)
+
+    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage]) -> None:
+        """Learn from what a store said to charges of `widen`."""
+        for charge, usage in zip(charges, usages, strict=False):  # of a banned client there are none
+            limit = charge.limit
+            learned = limit.learned
+            if learned is None or not charge.cost:
+                continue
+            if limit.window is Window.CALENDAR:
+                used = limit.amount - (0 if usage.exceeded else usage.remaining)
+                self.daily.observe(charge.key, charge.owner[1], float(used), (learned.base or limit.amount) / learned.times)
+            else:
+                self._hours(rule_of(charge.key)).observe(is_refused=usage.exceeded)
+
+    def freeze(self, now: float) -> None:
+        """Learn nothing of this day and this hour."""
+        wall = self._wall(now)
+        self.daily.turn(now, wall)
+        self.daily.freeze()
+        for hours in self._hourly.values():
+            hours.turn(now, wall)
+            hours.is_frozen = True
+
+    def as_data(self) -> dict[str, Any]:
+        """What was learned, to be kept elsewhere."""
+        return {"daily": self.daily.as_data(), "hourly": {name: each.as_data() for name, each in self._hourly.items()}}
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave. Raises KeyError, TypeError and ValueError."""
+        hourly: dict[str, HourlyUse] = {}
+        for name, kept in list(data["hourly"].items())[:MAX_HOURLY_RULES]:
+            hourly[str(name)] = HourlyUse()
+            hourly[str(name)].restore(kept)
+        self.daily.restore(data["daily"], now)
+        self._hourly = hourly
+
+    def _hours(self, rule: str) -> HourlyUse:
+        hours = self._hourly.get(rule)
+        if hours is None:
+            if len(self._hourly) >= MAX_HOURLY_RULES:
+                self._hourly.clear()  # rules come from files: there are not so many
+            hours = self._hourly[rule] = HourlyUse()
+        return hours
+
+    def _with(self, limit: Limit, learned: Learned, wanted: float) -> Limit:
+        """A limit with an amount of at least what is wanted, up to its ceiling."""
+        if wanted <= limit.amount or learned.at_most <= limit.amount:
+            return limit
+        step = step_of(limit, learned, wanted)
+        widened = self._widened.get((limit, step))
+        if widened is None:
+            if len(self._widened) >= MAX_WIDENED:
+                self._widened.clear()
+            widened = self._widened[limit, step] = widened_by(limit, learned, step)
+        return widened
+
+
+def amount_for(limit: Limit, learned: Learned, usual: float) -> float:
+    """What a limit allows where so much is usual."""
+    return learned.times * usual if limit.window is Window.CALENDAR else budget(usual, learned.times)
+
+
+def step_of(limit: Limit, learned: Learned, wanted: float) -> int:
+    """The step of a limit that is the first to allow what is wanted, or all that it may."""
+    return ceil(log(min(wanted, learned.at_most) / limit.amount) / log(STEP) - 1e-9)
+
+
+def widened_by(limit: Limit, learned: Learned, step: int) -> Limit:
+    """A limit some steps wider."""
+    times = min(STEP**step, learned.at_most / limit.amount)
+    amount, burst = round(limit.amount * times), max(limit.burst, round(limit.burst * times))
+    return replace(limit, amount=amount, burst=burst, learned=replace(learned, base=limit.amount))
+
+
+def with_usual(charges: Sequence[Charge], usual: float) -> tuple[Charge, ...]:
+    """The charges as they are where so much is usual, for tests of rules."""
+    found: list[Charge] = []
+    for charge in charges:
+        limit, learned = charge.limit, charge.limit.learned
+        if learned is not None and amount_for(limit, learned, usual) > limit.amount:
+            step = step_of(limit, learned, amount_for(limit, learned, usual))
+            found.append(charge._replace(limit=widened_by(limit, learned, step)))
+        else:
+            found.append(charge)
+    return tuple(found)
