@@ -270,8 +270,10 @@ class Guard:
         if decision.forwards:
             if (served.fault and served.fault != CLIENT_GONE) or self._recorded(ticket):
                 self._record(ticket, served)
-        elif isinstance(decision.action, Tarpit):
-            self._record(ticket, served)
+        else:
+            metrics.refused_bytes += served.bytes_sent
+            if isinstance(decision.action, Tarpit):
+                self._record(ticket, served)
 
     def _trace(self, tracer: Tracer, ticket: Ticket, served: Served) -> None:
         trace = ticket.forwarding.trace if ticket.forwarding is not None else None

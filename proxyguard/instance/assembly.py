@@ -62,8 +62,7 @@ def _show_what_clients_have(
     counts.gauge("learned_keys", "Keys whose use of earlier days limits with `learned` remember.", lambda: len(daily))
     counts.gauge("learned_keys_refused", "Keys that found no room among them.", lambda: daily.refusals)
     counts.gauge("visitors_today", "Clients that will be known tomorrow.", lambda: acquaintances.today)
-    counts.gauge("items_disclosed", "Items that the site answered with 200.", lambda: disclosure.disclosed)
-    counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
+    counts.items = disclosure.counted
 
 
 def _hop(settings: Settings, secret: bytes) -> bytes:

@@ -30,6 +30,7 @@ from proxyguard.instance.collector import send_metrics
 from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
 from proxyguard.instance.deploy import compile_sites
+from proxyguard.instance.economy import economy
 from proxyguard.instance.kept_learning import KeptLearning, learned_file
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.neighbours import missing, store_state
@@ -262,6 +263,7 @@ class Worker:
             "latencies": quantiles([self.counts.latencies(CLOCK())]),
             "audit": self._audit.state(),
             "tarpit_seconds": round(self.counts.tarpit_seconds(), 1),
+            "economy": economy(self.counts, self.guard.policies.default, CLOCK.wall(CLOCK())),
             "internal_errors": dict(self.counts.internal_errors),
             **self._report(),
         }

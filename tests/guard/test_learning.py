@@ -132,3 +132,26 @@ def test_a_frozen_hour_and_day_teach_nothing(bench: Bench) -> None:
     bench.days(1, {OFFICE: 150})
     bench.ask(OFFICE, "/items/1")
     assert bench.learning.as_data()["daily"]["rules"]["of-a-network"][2] == before
+
+
+GROWING = """
+name: growing
+rules:
+  - name: goes-on-and-on
+    when: {refused: {at_least: 5, within: 1h}}
+    action: {ban: {for: 10m}}
+  - name: of-an-address
+    when: {path: {prefix: /pages/}}
+    limit: {rate: 10/day, window: calendar, per: [client], learned: {times: 2, at_most: 20}}
+    action: reject
+"""
+
+
+@pytest.mark.parametrize(("path", "is_banned"), [("/items/1", False), ("/new", False), ("/pages/1", True)])
+def test_only_what_a_client_used_up_alone_grows_into_a_ban(tmp_path: Path, path: str, is_banned: bool) -> None:
+    """Neither the budget of all nor a network's quota does, whatever they have learned."""
+    (tmp_path / "05-growing.yaml").write_text(GROWING)
+    bench = Bench(tmp_path)
+    tickets = [bench.ask(HOME, path)[1] for _ in range(600)]
+    assert sum(not each.decision.forwards for each in tickets) >= 90
+    assert any(each.decision.banned for each in tickets) is is_banned

@@ -28,11 +28,13 @@ def item_of(finder: ItemFinder | None, request: Request, heat: str) -> Item | No
 class ItemFinder:
     """The kinds of items of one policy."""
 
-    __slots__ = ("_families", "_find", "_key")
+    __slots__ = ("_families", "_find", "_key", "example")
 
     def __init__(self, families: tuple[ItemFamily, ...], secret: bytes) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"item").digest()
         self._families = tuple((each, canonical_name(each.parameter.encode())) for each in families)
+        self.example = _example(families[0])
+        """The target of an item."""
         self._find = path_finder([(*named_path(path), at) for at, each in enumerate(families) for path in each.paths], LOOSE)
 
     def find(self, request: Request) -> tuple[bytes, int] | None:
@@ -59,3 +61,8 @@ class ItemFinder:
         name = family.name.encode()
         text = b"\0".join((request.host, name, which))
         return name, int.from_bytes(blake2b(text, key=self._key, digest_size=8).digest())
+
+
+def _example(family: ItemFamily) -> str:
+    path = family.paths[0].decode("utf-8", "replace").replace("*", "example").replace("?", "x")
+    return f"{path}?{family.parameter}=example" if family.parameter else path
