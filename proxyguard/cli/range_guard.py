@@ -19,7 +19,7 @@ from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.http.responses import refusal_status
-from proxyguard.limits.daily import DAYS
+from proxyguard.limits.daily import DAYS, rule_of
 from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
@@ -142,11 +142,13 @@ class GuardFirewall:
 
 
 def week_of(learned: dict[str, Any]) -> dict[str, Any]:
-    """A week in which each day was like the last one that was learned."""
-    for rule in learned["daily"]["rules"].values():
+    """A week in which each day was like the one that was learned."""
+    daily = learned["daily"]
+    for rule in daily["rules"].values():
         rule[2] = rule[2][:1] * DAYS
-    for key in learned["daily"]["keys"].values():
-        key[3] = key[3][:1] * DAYS
+    for place, key in daily["keys"].items():
+        serial = daily["rules"][rule_of(place)][0]
+        key[:] = [serial, key[1], 0.0, [key[2]] * DAYS]  # the day is over, and nobody has asked for the key since
     for hours in learned["hourly"].values():
         hours[1] = [DAYS] * len(hours[1])
     return learned

@@ -212,7 +212,7 @@ class Guard:
         """Decide with the counts known, and learn from them."""
         ruling = decide(found, outcome)
         if found.policy.learns and self._learning is not None:
-            self._learning.observe(found.charges, outcome.usages)
+            self._learning.observe(found.charges, outcome.usages, forwards=ruling.decision.forwards)
         if outcome.ban is not None:
             self._ban_hits.observe(outcome.ban.key, now)
         if ruling.ban is not None:

@@ -19,7 +19,8 @@ from proxyguard.limits.limit import Learned, Limit, Window
 STEP: Final = 1.25
 """From one amount to the next. An amount is never lower than it should be."""
 
-MAX_WIDENED: Final = 4_096
+MAX_LIMITS: Final = 1_000
+"""Limits whose steps are remembered: those of the policies that are in force, and of some before."""
 MAX_HOURLY_RULES: Final = 1_000
 
 
@@ -33,7 +34,7 @@ class Learning:
         self._hourly: dict[str, HourlyUse] = {}
         self._wall = wall
         self._workers = workers
-        self._widened: dict[tuple[Limit, int], Limit] = {}
+        self._widened: dict[int, tuple[Limit, dict[int, Limit]]] = {}  # by id; holding the limit keeps its id its own
 
     def widen(self, charges: Sequence[Charge], now: float) -> tuple[Charge, ...]:
         """The charges, each of a limit that learns with the amount that it has now."""
@@ -56,18 +57,19 @@ class Learning:
             found.append(charge._replace(limit=self._with(limit, learned, wanted)))
         return tuple(found)
 
-    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage]) -> None:
-        """Learn from what a store said to charges of `widen`."""
+    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, forwards: bool) -> None:
+        """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use."""
         for charge, usage in zip(charges, usages, strict=False):  # of a banned client there are none
             limit = charge.limit
             learned = limit.learned
             if learned is None or not charge.cost:
                 continue
-            if limit.window is Window.CALENDAR:
+            if limit.window is not Window.CALENDAR:
+                if forwards or usage.exceeded:
+                    self._hours(rule_of(charge.key)).observe(is_refused=usage.exceeded)
+            elif forwards:
                 used = limit.amount - (0 if usage.exceeded else usage.remaining)
                 self.daily.observe(charge.key, charge.owner[1], float(used), (learned.base or limit.amount) / learned.times)
-            else:
-                self._hours(rule_of(charge.key)).observe(is_refused=usage.exceeded)
 
     def freeze(self, now: float) -> None:
         """Learn nothing of this day and this hour."""
@@ -104,11 +106,14 @@ class Learning:
         if wanted <= limit.amount or learned.at_most <= limit.amount:
             return limit
         step = step_of(limit, learned, wanted)
-        widened = self._widened.get((limit, step))
-        if widened is None:
-            if len(self._widened) >= MAX_WIDENED:
+        known = self._widened.get(id(limit))
+        if known is None:
+            if len(self._widened) >= MAX_LIMITS:
                 self._widened.clear()
-            widened = self._widened[limit, step] = widened_by(limit, learned, step)
+            known = self._widened[id(limit)] = (limit, {})
+        widened = known[1].get(step)
+        if widened is None:
+            widened = known[1][step] = widened_by(limit, learned, step)
         return widened
 
 

@@ -107,6 +107,17 @@ def test_refused_requests_earn_nothing(bench: Bench) -> None:
     assert bench.ask(HOME, "/items/1", 500)[0] in range(40, 51)  # four days at the limit: twice that, and no more
 
 
+def test_what_another_rule_refuses_is_nobodys_use(tmp_path: Path) -> None:
+    (tmp_path / "05-refused.yaml").write_text("name: refused\nrules: [{name: a, when: {query.a: present}, action: reject}]\n")
+    bench = Bench(tmp_path)
+    bench.days(4, {OFFICE: 60})
+    bench.ask(HOME, "/items/1?a=1", 5_000)
+    bench.ask(OFFICE, "/items/1")
+    data = bench.learning.as_data()["daily"]
+    assert data["rules"]["of-a-network"][1] == 1  # of today
+    assert [place for place in data["keys"] if HOME.rpartition(".")[0] in place] == []
+
+
 def test_stores_see_few_different_limits(bench: Bench) -> None:
     bench.days(4, {f"192.0.2.{each}": 1 for each in range(1, 5)} | {f"10.{each}.0.1": 15 + each for each in range(150)})
     found = set()
