@@ -79,7 +79,7 @@ class GuardFirewall:
     def end_learning(self) -> None:
         """Begin the scenario's day, as if there had been a week of days like the one before."""
         self._begin = self._now = EPOCH
-        self._learning.widen((), EPOCH)
+        self._learning.begin(self._guard.policies.default.learning, EPOCH)
         self._learning.restore(week_of(self._learning.as_data()), EPOCH)
 
     def check(self, request: Request, now: float) -> Verdict:

@@ -179,7 +179,8 @@ class Guard:
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
             if policy.learns and self._learning is not None:
-                found.charges = self._learning.widen(found.charges, now)
+                self._learning.begin(policy.learning, now)
+                found.charges = self._learning.widen(found.charges)
             outcome: Outcome | Awaitable[Outcome] | None
             try:
                 outcome = self._store.charge(found.charges, found.ban_keys, now)

@@ -116,7 +116,7 @@ def assemble(
     disclosure = Disclosure(settings.items, settings.workers)
     forms = Forms(secret, prefixes, CLOCK.wall)
     acquaintances = Acquaintances(secret, prefixes, CLOCK.wall)
-    learning = Learning(CLOCK.wall, settings.workers)
+    learning = Learning(CLOCK.wall)
     discretion = Discretion(settings.privacy, secret, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
     tally = Tally(secret, prefixes, CLOCK, naming)

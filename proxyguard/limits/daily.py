@@ -124,6 +124,10 @@ class DailyUse:
             for rule in self._rules.values():
                 rule.end_day()
 
+    def begin(self, rule: str) -> None:
+        """Count the days of a rule, whether or not anybody is counted by it."""
+        self._rule(rule)
+
     def freeze(self) -> None:
         """Leave this day out, whatever it brings."""
         for rule in self._rules.values():

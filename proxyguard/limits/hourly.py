@@ -2,7 +2,7 @@
 
 An hour is what was let through in it, forgotten by a third with each day, and taken together with its neighbours, as people are
 not punctual. Hours in which something was refused are left out, since what came then is no guide; after a week of them they are
-how things are. Of several workers each sees its share.
+how things are. How much that is says the store, so that all workers and instances know it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class HourlyUse:
         self._surges = [0] * HOURS
         self.days = [0] * HOURS
         """How many days are known of each hour."""
-        self._let_through = 0
-        self._refused = 0
+        self._let_through = 0.0
+        self._refused = False
         self._hour = -1
         self._began = 0.0
         self.is_frozen = False
@@ -56,12 +56,12 @@ class HourlyUse:
             if spent >= WHOLE_HOUR * HOUR_SECONDS:
                 self._learn(self._hour % HOURS, self._let_through)
                 for nothing in range(1, min(HOURS, int(spent / HOUR_SECONDS + 0.5))):
-                    self._learn((self._hour + nothing) % HOURS, 0)
+                    self._learn((self._hour + nothing) % HOURS, 0.0)
                 began -= wall % HOUR_SECONDS
             elif hour < self._hour or spent < HOUR_SECONDS / 2:
                 return  # the clock was set: the hour goes on
         self._hour, self._began = hour, began
-        self._let_through = self._refused = 0
+        self._let_through, self._refused = 0.0, False
         self.is_frozen = False
 
     def usual(self) -> float:
@@ -72,14 +72,12 @@ class HourlyUse:
             return -1.0
         return sum(self._usual[each % HOURS] for each in around) / len(around)
 
-    def observe(self, *, is_refused: bool) -> None:
-        """Count one request of this hour."""
-        if is_refused:
-            self._refused += 1
-        else:
-            self._let_through += 1
+    def observe(self, used: float, *, is_refused: bool) -> None:
+        """Take in how much of this hour's limit is used, and that it was not enough."""
+        self._let_through = max(self._let_through, used)
+        self._refused = self._refused or is_refused
 
-    def _learn(self, hour: int, count: int) -> None:
+    def _learn(self, hour: int, count: float) -> None:
         if (self._refused or self.is_frozen) and self._surges[hour] < MOST_SURGES:
             self._surges[hour] += 1
             return

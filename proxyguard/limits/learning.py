@@ -6,15 +6,15 @@ is as wide as its ceiling. Amounts go in steps, so that there are few limits for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, log
 from typing import Any, Final
 
 from proxyguard.limits.charge import Charge, Usage
-from proxyguard.limits.daily import DailyUse, rule_of
+from proxyguard.limits.daily import DAY_SECONDS, DailyUse, rule_of
 from proxyguard.limits.hourly import HourlyUse, budget
-from proxyguard.limits.limit import Learned, Limit, Window
+from proxyguard.limits.limit import Learned, Limit
 
 STEP: Final = 1.25
 """From one amount to the next. An amount is never lower than it should be."""
@@ -27,19 +27,26 @@ MAX_HOURLY_RULES: Final = 1_000
 class Learning:
     """What the limits of one process have learned."""
 
-    __slots__ = ("_hourly", "_wall", "_widened", "_workers", "daily")
+    __slots__ = ("_hourly", "_wall", "_widened", "daily")
 
-    def __init__(self, wall: Callable[[float], float], workers: int = 1) -> None:
+    def __init__(self, wall: Callable[[float], float]) -> None:
         self.daily = DailyUse()
         self._hourly: dict[str, HourlyUse] = {}
         self._wall = wall
-        self._workers = workers
         self._widened: dict[int, tuple[Limit, dict[int, Limit]]] = {}  # by id; holding the limit keeps its id its own
 
-    def widen(self, charges: Sequence[Charge], now: float) -> tuple[Charge, ...]:
-        """The charges, each of a limit that learns with the amount that it has now."""
+    def begin(self, limits: Mapping[str, Limit], now: float) -> None:
+        """Time goes on for these limits, by the names of their rules: those that nobody uses learn just that."""
         wall = self._wall(now)
         self.daily.turn(now, wall)
+        for name, limit in limits.items():
+            if limit.period_seconds == DAY_SECONDS:
+                self.daily.begin(name)
+            else:
+                self._hours(name).turn(now, wall)
+
+    def widen(self, charges: Sequence[Charge]) -> tuple[Charge, ...]:
+        """The charges, each of a limit that learns with the amount that it has at the time of `begin`."""
         found: list[Charge] = []
         for charge in charges:
             limit = charge.limit
@@ -47,12 +54,10 @@ class Learning:
             if learned is None:
                 found.append(charge)
                 continue
-            if limit.window is Window.CALENDAR:
+            if limit.period_seconds == DAY_SECONDS:
                 usual = self.daily.usual(charge.key)
             else:
-                hours = self._hours(rule_of(charge.key))
-                hours.turn(now, wall)
-                usual = self._workers * hours.usual()
+                usual = self._hours(rule_of(charge.key)).usual()
             wanted = learned.at_most if usual < 0.0 else amount_for(limit, learned, usual)
             found.append(charge._replace(limit=self._with(limit, learned, wanted)))
         return tuple(found)
@@ -64,12 +69,11 @@ class Learning:
             learned = limit.learned
             if learned is None or not charge.cost:
                 continue
-            if limit.window is not Window.CALENDAR:
-                if forwards or usage.exceeded:
-                    self._hours(rule_of(charge.key)).observe(is_refused=usage.exceeded)
+            used = float(limit.amount - (0 if usage.exceeded else usage.remaining))
+            if limit.period_seconds != DAY_SECONDS:
+                self._hours(rule_of(charge.key)).observe(used, is_refused=usage.exceeded)
             elif forwards:
-                used = limit.amount - (0 if usage.exceeded else usage.remaining)
-                self.daily.observe(charge.key, charge.owner[1], float(used), (learned.base or limit.amount) / learned.times)
+                self.daily.observe(charge.key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
 
     def freeze(self, now: float) -> None:
         """Learn nothing of this day and this hour."""
@@ -119,7 +123,7 @@ class Learning:
 
 def amount_for(limit: Limit, learned: Learned, usual: float) -> float:
     """What a limit allows where so much is usual."""
-    return learned.times * usual if limit.window is Window.CALENDAR else budget(usual, learned.times)
+    return learned.times * usual if limit.period_seconds == DAY_SECONDS else budget(usual, learned.times)
 
 
 def step_of(limit: Limit, learned: Learned, wanted: float) -> int:
@@ -129,9 +133,8 @@ def step_of(limit: Limit, learned: Learned, wanted: float) -> int:
 
 def widened_by(limit: Limit, learned: Learned, step: int) -> Limit:
     """A limit some steps wider."""
-    times = min(STEP**step, learned.at_most / limit.amount)
-    amount, burst = round(limit.amount * times), max(limit.burst, round(limit.burst * times))
-    return replace(limit, amount=amount, burst=burst, learned=replace(learned, base=limit.amount))
+    amount = min(round(limit.amount * STEP**step), learned.at_most)
+    return replace(limit, amount=amount, burst=amount, learned=replace(learned, base=limit.amount))
 
 
 def with_usual(charges: Sequence[Charge], usual: float) -> tuple[Charge, ...]:

@@ -29,7 +29,7 @@ rules:
     action: reject
   - name: of-all
     when: {path: /new}
-    limit: {rate: 10/hour, per: [site], learned: {times: 2, at_most: 500}}
+    limit: {rate: 10/hour, window: calendar, per: [site], learned: {times: 2, at_most: 500}}
     action: reject
 tests:
   - {request: {path: /items/1}, repeat: 20, expect: pass by default}
@@ -166,3 +166,11 @@ def test_only_what_a_client_used_up_alone_grows_into_a_ban(tmp_path: Path, path:
     tickets = [bench.ask(HOME, path)[1] for _ in range(600)]
     assert sum(not each.decision.forwards for each in tickets) >= 90
     assert any(each.decision.banned for each in tickets) is is_banned
+
+
+def test_a_limit_that_nobody_uses_learns_that(bench: Bench) -> None:
+    for _ in range(4 * 24):
+        bench.ask(OFFICE, "/other")
+        bench.now += HOUR_SECONDS
+    assert bench.ask(HOME, "/new", 500)[0] == 10
+    assert bench.ask(HOME, "/items/1", 500)[0] == 20

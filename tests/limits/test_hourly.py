@@ -10,15 +10,14 @@ from proxyguard.limits.hourly import HOUR_SECONDS, HOURS, MOST_SURGES, HourlyUse
 def spend_days(
     hours: HourlyUse, days: int, let_through: int, *, begin: int = 0, refused: int = 0, only: int | None = None
 ) -> float:
-    """Days whose hours were all alike, or of which one hour had something refused; the time after them."""
+    """Days whose hours were all alike; the time after them."""
     for hour in range(begin * HOURS, (begin + days) * HOURS):
         now = hour * HOUR_SECONDS
         for at in range(let_through):
             hours.turn(now + at, now + at)
-            hours.observe(is_refused=False)
-        if only is None or hour % HOURS == only:
-            for _ in range(refused):
-                hours.observe(is_refused=True)
+            hours.observe(at + 1.0, is_refused=False)
+        for _ in range(refused):
+            hours.observe(float(let_through), is_refused=True)
     end = (begin + days) * HOURS * HOUR_SECONDS
     hours.turn(end, end)
     return end
@@ -51,7 +50,7 @@ def test_hours_without_a_request_have_none() -> None:
         for hour in (0, 23):
             now = (day * HOURS + hour) * HOUR_SECONDS + 1_200
             hours.turn(now, now)
-            hours.observe(is_refused=False)
+            hours.observe(1.0, is_refused=False)
     hours.turn(now + HOUR_SECONDS * 13, now + HOUR_SECONDS * 13)
     assert hours.usual() == 0.0
     assert hours.days[12] >= 3

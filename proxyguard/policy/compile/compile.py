@@ -130,8 +130,8 @@ class CompiledPolicy:
 
     __slots__ = (
         "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "asks_visitors", "classes", "counting_refusals",
-        "digest", "facts", "forms", "gives_jars", "items", "learns", "mode", "outside", "prepares", "reading", "restricts",
-        "rule_sets", "rules", "settles", "summary",
+        "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode", "outside", "prepares", "reading",
+        "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -175,8 +175,9 @@ class CompiledPolicy:
         """From a request to the numbers of the tests that hold for it."""
         self.outside = outside if outside.any else None
         """What is true of the time and the client's place among all; None: no rule asks."""
-        self.learns = any(rule.limit is not None and rule.limit.learned is not None for rule in rules)
-        """Whether any limit follows earlier days."""
+        self.learning = {rule.name: rule.limit for rule in rules if rule.limit is not None and rule.limit.learned is not None}
+        """The limits that follow earlier days, by the names of their rules."""
+        self.learns = bool(self.learning)
         self.counting_refusals = tuple(rule for rule in rules if rule.cost == 0.0)
         """The rules whose limits count refusals."""
         self._always = always

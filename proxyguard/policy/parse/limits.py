@@ -71,7 +71,9 @@ _EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 
 _LEARNED_EXAMPLE: Final = "learned: {times: 2, at_most: 1500}"
 
-_LEARNED_HINT: Final = "days, by key: {rate: 200/day, window: calendar, …}; hours, of all: {rate: 100/hour, per: [site], …}"
+_LEARNED_HINT: Final = (
+    "days, by key: {rate: 200/day, window: calendar, …}; hours, of all: {rate: 100/hour, window: calendar, per: [site], …}"
+)
 
 _SITE: Final = (KeyPart(KeyKind.SITE),)
 
@@ -171,9 +173,8 @@ def _check_learned(found: Found, count: Count, rate: tuple[int, float | None], w
     if learned is None or period_seconds is None or window is None:
         return
     per = found.get("per", _DEFAULT_PER)
-    is_daily = window is Window.CALENDAR and period_seconds == PERIODS["day"] and count.kind in _LEARNED
-    is_hourly = window is Window.SLIDING and period_seconds == PERIODS["hour"] and per == _SITE and count == REQUESTS
-    if not (is_daily or is_hourly):
+    is_known = period_seconds == PERIODS["day"] or (period_seconds == PERIODS["hour"] and per == _SITE)
+    if not (is_known and window is Window.CALENDAR and count.kind in _LEARNED):
         found.complain("learned", "there is nothing that this limit could learn of", _LEARNED_HINT)
     elif learned.at_most < amount:
         found.complain("learned", f"learned.at_most is {learned.at_most}, less than the rate", f"from {amount} on")
