@@ -22,6 +22,7 @@ def status(instance: RunningInstance) -> None:
     last, promotions = answer.pop("reload", {}), answer.pop("promotions", {})
     upstreams, store = answer.pop("upstreams", []), answer.pop("store", {})
     latencies, audit = answer.pop("latencies", {}), answer.pop("audit", {})
+    economy = answer.pop("economy", {})
     for line in pause_lines(answer.pop("shadow", None), answer.pop("paused", {})):
         echo(line)
     for name, value in answer.items():
@@ -32,6 +33,7 @@ def status(instance: RunningInstance) -> None:
         *latency_lines(latencies),
         *audit_lines(audit),
         *promotion_lines(promotions),
+        *economy_lines(economy),
     ):
         echo(line)
     if last:
@@ -108,6 +110,21 @@ def promotion_lines(promotions: dict[str, Any]) -> list[str]:
         stopped = f"it stopped {each['stopped']} of {each['seen']} protected clients"
         lines.append(f"{'rolled back':<16} {each['rule']}, {format_time(each['time'])} UTC: {stopped} ({where})")
     return lines
+
+
+def economy_lines(economy: dict[str, Any]) -> list[str]:
+    """The lines of `status` about items, and what more of them would take; none where rules name no items."""
+    if not economy:
+        return []
+    items = ", ".join(f"{count:,} {what}" for what, count in sorted(economy["items"].items()))
+    lines = [f"{'items disclosed':<16} {items or 'none'}"]
+    for each in economy["for_1000_cold"]:
+        needed = ", ".join(f"{count:,} {what}" for what, count in each["needed"].items()) or "no limit"
+        of_site = "" if each["of_site"] is None else f"; at most {each['of_site']:,} a day for all together"
+        cookies = "with" if each["with_cookies"] else "without"
+        lines.append(f"{'1,000 cold items':<16} {each['networks']}, {cookies} cookies: {needed}{of_site}")
+    wasted = f"{economy['tarpit_seconds']:,.0f} s of theirs in tarpits, {economy['refused_bytes']:,} bytes of answers"
+    return [*lines, f"{'spent':<16} {wasted}, {economy['check_seconds']:,.1f} s of ours for checks"]
 
 
 @click.command()

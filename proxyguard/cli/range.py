@@ -31,7 +31,7 @@ from proxyguard.tools.range.held_out import is_held_out
 from proxyguard.tools.range.learning.cohort import with_learned
 from proxyguard.tools.range.learning.learned import Learned, LearnedError, read_learned
 from proxyguard.tools.range.peers.fronts import PeerUnavailable
-from proxyguard.tools.range.run import Begun, Free, lengthened, only, run_scenario
+from proxyguard.tools.range.run import Begun, Free, lengthened, only, perform, run_scenario, without_adversaries
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
 from proxyguard.tools.range.text_report import text_report
@@ -40,6 +40,9 @@ from proxyguard.tools.range.wire import MAX_SECONDS
 
 INTERRUPTED: Final = 130
 MAX_SEED: Final = 2**31
+
+OTHER_DAY: Final = 1_000
+"""From the seed of a run to that of the days before it."""
 
 ALL: Final = "all"
 GATED_WORD: Final = "gated"
@@ -82,6 +85,10 @@ GATED_WORD: Final = "gated"
 @click.option(
     "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run in real time lasts."
 )
+@click.option(
+    "--with-history", is_flag=True,
+    help="Begin as if there had been a week of days like this one, without adversaries: for limits that learn.",
+)  # fmt: skip
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
 @click.option(
@@ -97,7 +104,7 @@ GATED_WORD: Final = "gated"
 def range_(
     context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...],
     learned_files: tuple[Path, ...], seed: int, days: float, preset: str, against: Path | None, front: str | None,
-    peers: tuple[str, ...], site_port: int, duration: str, *, for_tuning: bool, gate: bool, json_file: Path | None,
+    peers: tuple[str, ...], site_port: int, duration: str, *, with_history: bool, for_tuning: bool, gate: bool, json_file: Path | None,
     html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
@@ -135,9 +142,12 @@ def range_(
         for scenario in chosen:
             free: Free = {}
             with _progress(scenario.name) as begun:
-                firewall = GuardFirewall(policy)
+                firewall = _firewall(policy, scenario, seed, with_history=with_history)
                 runs.append(run_scenario(scenario, seed, firewall, preset, begun, free))
-                beside = run_scenario(scenario, seed, GuardFirewall(other), preset, begun, free) if other is not None else None
+                beside = None
+                if other is not None:
+                    against_it = _firewall(other, scenario, seed, with_history=with_history)
+                    beside = run_scenario(scenario, seed, against_it, preset, begun, free)
             if str(json_file) != "-":
                 _show(runs[-1], beside, against)
             echo(f"{scenario.name}: {_took(firewall, runs[-1])}", err=True)
@@ -161,6 +171,16 @@ def _took(firewall: GuardFirewall, run: RunScore) -> str:
         f"{firewall.store.stats().keys:,} counters; so far {usage.ru_utime + usage.ru_stime:,.0f} s of CPU and "
         f"{usage.ru_maxrss // 1024:,} MiB at most"
     )
+
+
+def _firewall(policy: Policy, scenario: Scenario, seed: int, *, with_history: bool) -> GuardFirewall:
+    """The guard, with what it would know of the scenario's people and programs if they had been there before."""
+    firewall = GuardFirewall(policy)
+    if with_history:
+        firewall.begin_learning()
+        perform(without_adversaries(scenario), seed + OTHER_DAY, firewall).run()
+        firewall.end_learning()
+    return firewall
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:

@@ -6,7 +6,7 @@ Stands here because the guard is above the tools: the range knows a firewall by 
 from __future__ import annotations
 
 from time import thread_time
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
@@ -14,11 +14,14 @@ from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
 from proxyguard.core.origin import NOTHING_KNOWN, Origin
 from proxyguard.core.request import Request
+from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.http.responses import refusal_status, refusal_wait
+from proxyguard.limits.daily import DAYS, rule_of
+from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.model import Policy
@@ -27,6 +30,7 @@ from proxyguard.restrictions.active import ActiveRestriction
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.tools.range.firewall import EPOCH, SiteOutcome, Verdict
 from proxyguard.tools.range.overlays import Overlay, with_overlay
+from proxyguard.tools.range.values import DAY_SECONDS
 
 SECRET: Final = b"proxyguard range"
 """Keys the hashes in the keys of a store that lives as long as one run: the same each time, so that runs are the same."""
@@ -48,13 +52,15 @@ class GuardFirewall:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._now = EPOCH
+        self._begin = self._now = EPOCH
+        self._learning = Learning(float)
         self.store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
         self.metrics = Metrics()
         jars = Jars(JarCookie(), SECRET, DEFAULT_PREFIXES, float)
         self._guard = Guard(
-            _compiled(policy), self.store, self.metrics, None, jars=jars, disclosure=Disclosure(Items()), find_origin=_origin,
-            clock=lambda: self._now, wall=float,
+            _compiled(policy), self.store, self.metrics, None, jars=jars, disclosure=Disclosure(Items()),
+            learning=self._learning, acquaintances=Acquaintances(SECRET, DEFAULT_PREFIXES, float),
+            find_origin=_origin, clock=lambda: self._now, wall=float,
         )  # fmt: skip
         self.cpu_seconds = 0.0
         """That deciding took so far."""
@@ -62,9 +68,19 @@ class GuardFirewall:
         """The address that all requests seem to come from, while an operator has misset the trust in proxies."""
         self._restrict(policy, NEVER_ENDS)
 
+    def begin_learning(self) -> None:
+        """What comes now is the day before the scenario's."""
+        self._begin = EPOCH - DAY_SECONDS
+
+    def end_learning(self) -> None:
+        """Begin the scenario's day, as if there had been a week of days like the one before."""
+        self._begin = self._now = EPOCH
+        self._learning.begin(self._guard.policies.default.learning, EPOCH)
+        self._learning.restore(week_of(self._learning.as_data()), EPOCH)
+
     def check(self, request: Request, now: float) -> Verdict:
         """As `firewall.Firewall.check`. Raises RuntimeError when the guard failed: a figure made of faults is worth nothing."""
-        self._now = EPOCH + now
+        self._now = self._begin + now
         if self._proxy is not None:
             request.client = self._proxy
         began = thread_time()
@@ -96,7 +112,7 @@ class GuardFirewall:
         ticket = verdict.ticket
         if not isinstance(ticket, Ticket):
             return
-        self._now = EPOCH + now
+        self._now = self._begin + now
         forwarding = ticket.forwarding
         if outcome.account_class and forwarding is not None and forwarding.on_hidden_value is not None:
             forwarding.on_hidden_value(outcome.account_class)
@@ -114,10 +130,23 @@ class GuardFirewall:
     def _restrict(self, policy: Policy, ends: float) -> None:
         """Have on all restrictions that wait neither for an alarm nor for a command."""
         self._guard.restrictions.switch({
-            each.name: ActiveRestriction(EPOCH + ends)
+            each.name: ActiveRestriction(self._begin + ends)
             for rule_set in policy.rule_sets for each in rule_set.restrictions
             if not each.standby and each.alarm is None
         })  # fmt: skip
+
+
+def week_of(learned: dict[str, Any]) -> dict[str, Any]:
+    """A week in which each day was like the one that was learned."""
+    daily = learned["daily"]
+    for rule in daily["rules"].values():
+        rule[2] = rule[2][:1] * DAYS
+    for place, key in daily["keys"].items():
+        serial = daily["rules"][rule_of(place)][0]
+        key[:] = [serial, key[1], 0.0, [key[2]] * DAYS]  # the day is over, and nobody has asked for the key since
+    for hours in learned["hourly"].values():
+        hours[1] = [DAYS] * len(hours[1])
+    return learned
 
 
 def _compiled(policy: Policy) -> Policies:

@@ -13,10 +13,13 @@ class ItemHeat(StrEnum):
     COLD = "cold"
     """A few times at most."""
     HOT = "hot"
+    RECENT = "recent"
+    """Cold, and somebody was let through to it in the last half hour."""
 
 
 COLD: Final = b"cold"
 HOT: Final = b"hot"
+RECENT: Final = b"recent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +35,11 @@ class Item:
     """One item. `family` is what the rules call its kind; `number` a keyed hash of which one it is, alike for all spellings;
     None: the request names several, and sites differ in which one they read."""
 
-    __slots__ = ("family", "heat", "number")
+    __slots__ = ("family", "heat", "is_recent", "number")
 
-    def __init__(self, family: bytes, number: int | None, heat: bytes) -> None:
+    def __init__(self, family: bytes, number: int | None, heat: bytes, *, is_recent: bool = False) -> None:
         self.family = family
         self.number = number
         self.heat = heat
+        self.is_recent = is_recent
+        """Whether somebody was let through to it in the last half hour; asked of cold ones only."""

@@ -17,6 +17,8 @@ class JarState(StrEnum):
     """No valid cookie came."""
     ASKED = "asked"
     """Nor after the client was just sent to fetch one. It is `none` as well."""
+    FOLLOWED = "followed"
+    """Nor then, but it followed at once, as whoever follows redirects does. It is `asked` and `none` as well."""
     FRESH = "fresh"
     """A cookie of the last day."""
     PROVEN = "proven"
@@ -27,6 +29,7 @@ class JarState(StrEnum):
 
 NONE: Final = b"none"
 ASKED: Final = b"asked"
+FOLLOWED: Final = b"followed"
 FRESH: Final = b"fresh"
 PROVEN: Final = b"proven"
 OLD: Final = b"old"
@@ -53,3 +56,5 @@ class Jar:
 NO_JAR: Final = Jar("", (NONE,))
 ASKED_JAR: Final = Jar("", (NONE, ASKED))
 """Of a client that comes back without the cookie that it was given."""
+FOLLOWED_JAR: Final = Jar("", (NONE, ASKED, FOLLOWED))
+"""Of one that came back at once."""

@@ -71,7 +71,7 @@ class Request:
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
         "client", "connection", "facts", "form", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item",
-        "jar", "method", "origin", "reading", "scheme", "target",
+        "jar", "method", "origin", "reading", "scheme", "target", "visitor",
     )  # fmt: skip
 
     def __init__(
@@ -108,6 +108,8 @@ class Request:
         """Whether sites may disagree which session the request belongs to; set by the guard with the account."""
         self.jar: Jar = NO_JAR
         """The firewall's own cookie; set by the guard before any rule is evaluated, where rules ask for it."""
+        self.visitor = b""
+        """Whether its client was here on an earlier day; empty where nobody remembers. Set likewise."""
         self.item: Item | None = None
         """The item that it asks for; set likewise."""
         self.form: FormVisit | None = None

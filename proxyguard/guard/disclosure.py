@@ -5,25 +5,27 @@ Only what the site answered with 200 counts as read, and nothing that an allow r
 
 from __future__ import annotations
 
+from collections import Counter
+
 from proxyguard.core.decision import Allow
 from proxyguard.core.item import COLD, HOT, Item, Items
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Served, Ticket
-from proxyguard.limits.heat import Heat
+from proxyguard.limits.heat import Heat, Recent
 from proxyguard.policy.compile.items import ItemFinder
 
 
 class Disclosure:
     """Finds items, and learns what is read. Of several workers each sees its share of the reads, and takes that into account."""
 
-    __slots__ = ("_cold_below", "_heat", "disclosed", "disclosed_cold")
+    __slots__ = ("_cold_below", "_heat", "_recent", "counted")
 
     def __init__(self, items: Items, workers: int = 1) -> None:
         self._cold_below = items.cold_below / workers
         self._heat = Heat(items.half_life_seconds)
-        self.disclosed = 0
-        """Items that were answered with 200; `disclosed_cold`: those of them that were cold."""
-        self.disclosed_cold = 0
+        self._recent = Recent()
+        self.counted: Counter[tuple[str, str, str]] = Counter()
+        """Items that were answered with 200, by class of client, heat and the state of its jar."""
 
     def find(self, finder: ItemFinder, request: Request, now: float) -> Item | None:
         """The item that a request asks for."""
@@ -31,12 +33,18 @@ class Disclosure:
         if found is None:
             return None
         family, number = found
-        return Item(family, number, COLD if number is None or self._heat.reads(number, now) < self._cold_below else HOT)
+        if number is None:
+            return Item(family, None, COLD)
+        if self._heat.reads(number, now) >= self._cold_below:
+            return Item(family, number, HOT)
+        return Item(family, number, COLD, is_recent=self._recent.has(number, now))
 
     def settle(self, item: Item, ticket: Ticket, served: Served, now: float) -> None:
         """Learn from the end of an exchange."""
         if served.status == 200 and served.upstream_seconds is not None:
-            self.disclosed += 1
-            self.disclosed_cold += item.heat is COLD
+            jar = ticket.request.jar.states[0].decode()
+            self.counted[ticket.class_, item.heat.decode(), jar] += 1
             if item.number is not None and not isinstance(ticket.decision.action, Allow):
                 self._heat.add(item.number, now)
+                if item.heat is COLD:
+                    self._recent.add(item.number, now)

@@ -6,7 +6,6 @@ policy is one reference that a reload swaps; a request keeps the one it started 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
@@ -19,22 +18,25 @@ from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, Prove
 from proxyguard.core.privacy import Privacy
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.end_times import end_time
 from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
 from proxyguard.guard.forms import Forms, ask_about
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.jars import Jars
+from proxyguard.guard.owed_charges import OwedCharges
 from proxyguard.guard.preparing import Preparing
 from proxyguard.guard.records import Recorder, given_tags
 from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.compile.conditions import class_of
-from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match, owed
+from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.refusals import refusals
 from proxyguard.policy.sites import Policies
@@ -56,9 +58,6 @@ if TYPE_CHECKING:
     from proxyguard.limits.charge import Charge
 
 logger = logging.getLogger(__name__)
-
-MAX_SETTLING: Final = 10_000
-"""Charges for responses that may wait for a remote store at a time; further ones are not made."""
 
 _new = tuple.__new__  # half the cost of calling the class
 
@@ -85,6 +84,8 @@ class Guard:
         jars: Jars | None = None,
         disclosure: Disclosure | None = None,
         forms: Forms | None = None,
+        acquaintances: Acquaintances | None = None,
+        learning: Learning | None = None,
         tally: Tally | None = None,
         talkers: Talkers | None = None,
         ban_hits: BanHits | None = None,
@@ -107,7 +108,10 @@ class Guard:
         self._recorder = None if audit is None else Recorder(audit, discretion, sealed)
         self.configure(failure_mode, audit_passes)
         accounts = accounts or AccountCache(Counting().accounts)
-        self._preparing = Preparing(accounts, jars, disclosure, forms, lambda: self._policies, clock, tracer)
+        self._preparing = Preparing(
+            accounts, jars, disclosure, forms, acquaintances, lambda: self._policies, clock, tracer
+        )  # fmt: skip
+        self._learning = learning
         self._tally = tally
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()
@@ -117,7 +121,7 @@ class Guard:
         self._clock = clock
         self._wall = wall
         self.one_client = OneClientWatch()
-        self._settling: set[asyncio.Future[Outcome]] = set()
+        self._owed = OwedCharges(store, metrics, clock)
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
 
     @property
@@ -174,6 +178,9 @@ class Guard:
             found = match(policy, request, self._wall(now), self.restrictions.tags)
             if found.decision is not None:
                 return self._ticket(found, found.decision, started)
+            if policy.learns and self._learning is not None:
+                self._learning.begin(policy.learning, now)
+                found.charges = self._learning.widen(found.charges)
             outcome: Outcome | Awaitable[Outcome] | None
             try:
                 outcome = self._store.charge(found.charges, found.ban_keys, now)
@@ -183,11 +190,7 @@ class Guard:
                 return self._ticket(found, STORE_DOWN, started)
             if not isinstance(outcome, Outcome):
                 return self._check_later(found, outcome, started)
-            ruling = decide(found, outcome)
-            if outcome.ban is not None:
-                self._ban_hits.observe(outcome.ban.key, now)
-            if ruling.ban is not None:
-                self._ban(ruling, now)
+            ruling = self._ruling(found, outcome, now)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(request, error, started)
         return self._ticket(found, ruling.decision, started, outcome)
@@ -201,14 +204,21 @@ class Guard:
                 outcome = self._uncounted(found)
             if outcome is None:
                 return self._ticket(found, STORE_DOWN, started)
-            ruling = decide(found, outcome)
-            if outcome.ban is not None:
-                self._ban_hits.observe(outcome.ban.key, self._clock())
-            if ruling.ban is not None:
-                self._ban(ruling, self._clock())
+            ruling = self._ruling(found, outcome, self._clock())
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(found.request, error, started)
         return self._ticket(found, ruling.decision, started, outcome)
+
+    def _ruling(self, found: Match, outcome: Outcome, now: float) -> Ruling:
+        """Decide with the counts known, and learn from them."""
+        ruling = decide(found, outcome)
+        if found.policy.learns and self._learning is not None:
+            self._learning.observe(found.charges, outcome.usages, forwards=ruling.decision.forwards)
+        if outcome.ban is not None:
+            self._ban_hits.observe(outcome.ban.key, now)
+        if ruling.ban is not None:
+            self._ban(ruling, now)
+        return ruling
 
     def _count_store_down(self) -> None:
         """Count a request that met a store which is down. Why it is, the store has logged once for all of them."""
@@ -247,7 +257,7 @@ class Guard:
             reached = served.upstream_seconds is not None
             status = served.status if served.fault in OF_THE_SITE else 0
             response = (status, served.bytes_sent, served.upstream_seconds) if reached else NO_RESPONSE
-            self._put_right(ticket.due, response, ticket.checked_at)
+            self._owed.put_right(ticket.due, response, ticket.checked_at)
         decision = ticket.decision
         item = ticket.request.item
         if item is not None and self._preparing.disclosure is not None:
@@ -261,8 +271,10 @@ class Guard:
         if decision.forwards:
             if (served.fault and served.fault != CLIENT_GONE) or self._recorded(ticket):
                 self._record(ticket, served)
-        elif isinstance(decision.action, Tarpit):
-            self._record(ticket, served)
+        else:
+            metrics.refused_bytes += served.bytes_sent
+            if isinstance(decision.action, Tarpit):
+                self._record(ticket, served)
 
     def _trace(self, tracer: Tracer, ticket: Ticket, served: Served) -> None:
         trace = ticket.forwarding.trace if ticket.forwarding is not None else None
@@ -276,34 +288,6 @@ class Guard:
         self._metrics.refused(refusal.fault, refusal.status)
         if self._recorder is not None:
             self._recorder.refusal(refusal, self._wall(self._clock()))
-
-    def _put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
-        """Charge what an exchange cost, or give back what was reserved for it."""
-        self._charge_owed(owed(charges, *response, since=since, now=self._clock()))
-
-    def _charge_owed(self, costs: tuple[Charge, ...]) -> None:
-        """Charge what has arisen. No exchange waits for a remote store."""
-        if not costs:
-            return
-        if len(self._settling) >= MAX_SETTLING:
-            self._metrics.bound_exceeded("settling")
-            return
-        try:
-            outcome = self._store.charge(costs, (), self._clock())
-            if not isinstance(outcome, Outcome):
-                waiting = asyncio.ensure_future(outcome)
-                self._settling.add(waiting)
-                waiting.add_done_callback(self._settled)
-        except StoreUnavailable:
-            return  # requests are refused already while the store is down
-        except Exception as error:  # noqa: BLE001 - the response is out: there is nothing to refuse
-            self._metrics.internal_error("settle", error)
-
-    def _settled(self, waiting: asyncio.Future[Outcome]) -> None:
-        self._settling.discard(waiting)
-        error = None if waiting.cancelled() else waiting.exception()
-        if isinstance(error, Exception) and not isinstance(error, StoreUnavailable):
-            self._metrics.internal_error("settle", error)
 
     def _ban(self, ruling: Ruling, now: float) -> None:
         order = ruling.ban
@@ -346,10 +330,10 @@ class Guard:
         if policy.settles and outcome is not None:
             later = due(found, outcome, decision)
             if later and not decision.forwards:
-                self._put_right(later, NO_RESPONSE, found.now)
+                self._owed.put_right(later, NO_RESPONSE, found.now)
                 later = ()
         if policy.counting_refusals and outcome is not None:
-            self._charge_owed(refusals(found, outcome, decision))
+            self._owed.charge(refusals(found, outcome, decision))
         ticket = _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
 

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
-from proxyguard.core.jar import ASKED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
+from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
 from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.signed_cookie import read_cookie, set_cookie
@@ -36,6 +36,9 @@ _CLOCK_SKEW_SECONDS: Final = 120.0
 
 ASKED_SECONDS: Final = 600.0
 """How long a client without a jar is remembered as one that was sent to fetch it."""
+
+FOLLOW_SECONDS: Final = 3.0
+"""Within so long a client that follows redirects is back, on a slow line too; one that tries again later is not taken for one."""
 
 MOST_ASKED: Final = 3
 """Pages for which one client is sent meanwhile; then it is taken for one that keeps no cookies, whatever it asks for."""
@@ -63,6 +66,19 @@ class JarBounds(NamedTuple):
 BOUNDS: Final = JarBounds()
 
 
+class _Asked:
+    """A client that was sent to fetch a jar, until when that is remembered, and for which pages."""
+
+    __slots__ = ("at", "followed", "network", "targets", "until")
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+        self.until = self.at = 0.0
+        self.targets: tuple[bytes, ...] = ()
+        self.followed = False
+        """Whether it ever came back at once."""
+
+
 class Jars:
     """Reads, gives and remembers jars. One per process."""
 
@@ -85,7 +101,7 @@ class Jars:
         self._wall = wall
         self._keys: dict[int, bytes] = {}
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
-        self._asked: OrderedDict[bytes, tuple[float, str, tuple[bytes, ...]]] = OrderedDict()
+        self._asked: OrderedDict[bytes, _Asked] = OrderedDict()
         self._asked_by_network = Shares()
         self._assets: OrderedDict[str, float] = OrderedDict()
         self.given = 0
@@ -105,7 +121,7 @@ class Jars:
                 jar = self._read_value(value, request.host, now)
                 if jar is not None:
                     return jar
-        return ASKED_JAR if self._asked and self._was_asked(request, now) else NO_JAR
+        return self._asked_before(request, now) if self._asked else NO_JAR
 
     def _values(self, lines: Values) -> list[bytes]:
         """The cookies of the name, as `Request.cookies` has them; that reads all of them, and this is asked for each request."""
@@ -118,7 +134,7 @@ class Jars:
         network = request.client.network_key(self._prefixes)
         while self._asked:
             first = next(iter(self._asked))
-            if self._asked[first][0] > now and len(self._asked) < self._bounds.asked:
+            if self._asked[first].until > now and len(self._asked) < self._bounds.asked:
                 break
             self._forget(first)
         mark = self._client_mark(request)
@@ -127,9 +143,12 @@ class Jars:
             if self._asked_by_network.of(network) >= self._bounds.asked_share:
                 return False
             self._asked_by_network.add(network)
-        targets = () if known is None or known[0] <= now else known[2]
-        targets = (*targets[: MOST_ASKED - 1], self._target_mark(request))  # requests side by side are asked side by side
-        self._asked[mark] = (now + ASKED_SECONDS, network if known is None else known[1], targets)
+            known = self._asked[mark] = _Asked(network)
+        if known.until <= now:
+            known.targets, known.followed = (), False
+        targets = known.targets
+        known.targets = (*targets[: MOST_ASKED - 1], self._target_mark(request))  # requests side by side are asked side by side
+        known.at, known.until = now, now + ASKED_SECONDS
         self._asked.move_to_end(mark)
         return True
 
@@ -201,15 +220,19 @@ class Jars:
     def _target_mark(self, request: Request) -> bytes:
         return blake2b(request.target, key=self._secret, digest_size=6).digest()
 
-    def _was_asked(self, request: Request, now: float) -> bool:
+    def _asked_before(self, request: Request, now: float) -> Jar:
         asked = self._asked_by_network.of(request.client.network_key(self._prefixes))
         if not asked and self._is_nested:  # most networks: none of their clients is among those that were asked
-            return False
+            return NO_JAR
         known = self._asked.get(self._client_mark(request))
-        if known is not None and known[0] > now:
-            return len(known[2]) >= MOST_ASKED or self._target_mark(request) in known[2]
-        return asked >= self._bounds.asked_share
+        if known is None or known.until <= now:
+            return ASKED_JAR if asked >= self._bounds.asked_share else NO_JAR
+        is_back = self._target_mark(request) in known.targets
+        if is_back and now - known.at <= FOLLOW_SECONDS:
+            known.followed = True
+        if not is_back and len(known.targets) < MOST_ASKED:
+            return NO_JAR
+        return FOLLOWED_JAR if known.followed else ASKED_JAR
 
     def _forget(self, mark: bytes) -> None:
-        _, network, _ = self._asked.pop(mark)
-        self._asked_by_network.take(network)
+        self._asked_by_network.take(self._asked.pop(mark).network)

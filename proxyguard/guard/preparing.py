@@ -13,6 +13,7 @@ from typing import Final
 from proxyguard.core.decision import PASS, Decision, Prove
 from proxyguard.core.request import Headers, Request
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.interfaces import Forwarding
@@ -30,7 +31,7 @@ _AUTHORIZATION: Final = b"authorization"
 class Preparing:
     """Prepares requests for their rules, and answers for their way back. One per guard."""
 
-    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "disclosure", "forms", "jars")
+    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "acquaintances", "disclosure", "forms", "jars")
 
     def __init__(
         self,
@@ -38,16 +39,18 @@ class Preparing:
         jars: Jars | None,
         disclosure: Disclosure | None,
         forms: Forms | None,
+        acquaintances: Acquaintances | None,
         policies: Callable[[], Policies],
         clock: Callable[[], float],
         tracer: Tracer | None = None,
     ) -> None:
         """Without `jars` no client has one and none is given; without `disclosure` nothing is an item, without `forms` no form is
-        guarded."""
+        guarded, without `acquaintances` nobody is known or new."""
         self.accounts = accounts
         self.jars = jars
         self.disclosure = disclosure
         self.forms = forms
+        self.acquaintances = acquaintances
         self._policies = policies
         self._clock = clock
         self._tracer = tracer
@@ -62,6 +65,8 @@ class Preparing:
             request.jar = self.jars.read(request, now)
         if policy.items is not None and self.disclosure is not None:
             request.item = self.disclosure.find(policy.items, request, now)
+        if policy.asks_visitors and self.acquaintances is not None:
+            request.visitor = self.acquaintances.of(request, now)
         if policy.forms is not None and self.forms is not None:
             found = policy.forms.find(request)
             if found is not None:
@@ -76,6 +81,8 @@ class Preparing:
 
     def forwarding(self, policy: CompiledPolicy, request: Request, decision: Decision, now: float) -> Forwarding | None:
         """What the front does beside: hide and report the account header, add announced limits, a jar, a token, say the trace."""
+        if policy.asks_visitors and self.acquaintances is not None and decision.forwards:
+            self.acquaintances.observe(request, now)
         fields: Headers = quota_fields(decision.quotas) if decision.quotas else ()
         jar = self._jar(request, decision, now) if policy.gives_jars else ()
         if isinstance(decision.action, Prove):

@@ -14,6 +14,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
@@ -22,6 +23,8 @@ from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.daily import DailyUse
+from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
 from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
@@ -45,6 +48,21 @@ GAUGES_OF_FRONT: Final = {
     "upstreams_out": "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
     "upstream_leases": "Connections to upstreams that carry a request, or are being opened for one.",
 }
+
+
+def _show_what_clients_have(
+    counts: Metrics, jars: Jars, forms: Forms, disclosure: Disclosure, acquaintances: Acquaintances, daily: DailyUse
+) -> None:
+    """Metrics of what is given to clients and remembered of them."""
+    counts.gauge("jars_given", "Cookie jars given, or written anew with what was proven.", lambda: jars.given)
+    counts.gauge(
+        "jars_remembered", "Clients that were just sent for a jar, and fresh jars that just fetched an asset.", lambda: len(jars)
+    )
+    counts.gauge("form_tokens_given", "Tokens given to readers of guarded forms.", lambda: forms.given)
+    counts.gauge("learned_keys", "Keys whose use of earlier days limits with `learned` remember.", lambda: len(daily))
+    counts.gauge("learned_keys_refused", "Keys that found no room among them.", lambda: daily.refusals)
+    counts.gauge("visitors_today", "Clients that will be known tomorrow.", lambda: acquaintances.today)
+    counts.items = disclosure.counted
 
 
 def _hop(settings: Settings, secret: bytes) -> bytes:
@@ -74,6 +92,7 @@ class Assembly(NamedTuple):
     discretion: Discretion
     sealed: SealedLog | None
     accounts: AccountCache
+    learning: Learning
     guard: Guard
     accept_filter: AcceptFilter
     front: Front
@@ -96,6 +115,8 @@ def assemble(
     jars = Jars(settings.jar, secret, prefixes, CLOCK.wall)
     disclosure = Disclosure(settings.items, settings.workers)
     forms = Forms(secret, prefixes, CLOCK.wall)
+    acquaintances = Acquaintances(secret, prefixes, CLOCK.wall)
+    learning = Learning(CLOCK.wall)
     discretion = Discretion(settings.privacy, secret, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
     tally = Tally(secret, prefixes, CLOCK, naming)
@@ -112,8 +133,9 @@ def assemble(
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
-        accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, tally=tally, talkers=talkers, ban_hits=ban_hits,
-        tracer=tracer, find_origin=origins.find, discretion=discretion, sealed=sealed,
+        accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, acquaintances=acquaintances,
+        learning=learning, tally=tally, talkers=talkers,
+        ban_hits=ban_hits, tracer=tracer, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -138,15 +160,22 @@ def assemble(
         lambda: guard.restrictions.recent.not_kept(CLOCK()),
     )  # fmt: skip
     counts.tarpit_seconds, counts.upstream_states = front.tarpit_seconds, front.upstreams
-    counts.gauge("jars_given", "Cookie jars given, or written anew with what was proven.", lambda: jars.given)
-    counts.gauge(
-        "jars_remembered", "Clients that were just sent for a jar, and fresh jars that just fetched an asset.", lambda: len(jars)
-    )
-    counts.gauge("form_tokens_given", "Tokens given to readers of guarded forms.", lambda: forms.given)
-    counts.gauge("items_disclosed", "Items that the site answered with 200.", lambda: disclosure.disclosed)
-    counts.gauge("items_disclosed_cold", "Those of them that were cold.", lambda: disclosure.disclosed_cold)
+    _show_what_clients_have(counts, jars, forms, disclosure, acquaintances, learning.daily)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
     return Assembly(
-        counts, tally, talkers, ban_hits, audit, discretion, sealed, accounts, guard, accept_filter, front, exporter, origins
+        counts,
+        tally,
+        talkers,
+        ban_hits,
+        audit,
+        discretion,
+        sealed,
+        accounts,
+        learning,
+        guard,
+        accept_filter,
+        front,
+        exporter,
+        origins,
     )

@@ -22,6 +22,7 @@ from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, ControlServer
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
+from proxyguard.instance.economy import joined
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.neighbours import missing, worst_audit, worst_store, worst_upstreams
 from proxyguard.instance.policy_transfer import PolicyTransfer
@@ -176,6 +177,7 @@ class Supervisor:
             "latencies": quantiles(answer["latencies"] for answer in answers),
             "audit": worst_audit(worker["audit"] for worker in workers),
             "tarpit_seconds": round(sum(worker["tarpit_seconds"] for worker in workers), 1),
+            "economy": joined([worker["economy"] for worker in workers]),
             "internal_errors": _summed(worker["internal_errors"] for worker in workers),
         }
 

@@ -25,14 +25,17 @@ from proxyguard.core.units import format_time
 from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.assembly import assemble
 from proxyguard.instance.background import working_thread, yield_control
+from proxyguard.instance.clock_watch import watch_clock
 from proxyguard.instance.collector import send_metrics
 from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
 from proxyguard.instance.deploy import compile_sites
+from proxyguard.instance.economy import economy
+from proxyguard.instance.kept_learning import KeptLearning, learned_file
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.neighbours import missing, store_state
 from proxyguard.instance.policy_transfer import join, read_parts
-from proxyguard.limits.clock import CLOCK, LOOK_SECONDS
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.teardown import dismantle
@@ -43,7 +46,6 @@ from proxyguard.restrictions.preview import allowance_from
 from proxyguard.telemetry.audit import Notice
 from proxyguard.telemetry.latencies import quantiles
 from proxyguard.telemetry.metric_families import Family, exposition
-from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.recent_records import records_since
 from proxyguard.telemetry.shadow import TallyWindow
 
@@ -79,7 +81,7 @@ class Worker:
         self._draining = False
         self._hurried = asyncio.Event()
         self._listening = False
-        self._watching_clock: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._sending: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
         parts = assemble(settings, loaded.policy, secret, store, sockets)
@@ -87,6 +89,7 @@ class Worker:
         self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
         self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
         self._exporter, self._origins = parts.exporter, parts.origins
+        self._kept_learning = KeptLearning(learned_file(settings), parts.learning)
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
         self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
@@ -152,7 +155,7 @@ class Worker:
             self.counts.gauge(
                 "certificate_end_timestamp_seconds", about, lambda: min(self._front.certificate_ends(), default=0.0)
             )
-        self._watching_clock = asyncio.create_task(watch_clock(self.counts))
+        self._watching = [asyncio.create_task(each) for each in (watch_clock(self.counts), self._kept_learning.watch())]
         if self._exporter is not None and self.settings.workers == 1:  # of several workers the supervisor sends their sum
             self._sending = asyncio.create_task(send_metrics(self.settings.otel, self._exporter, self._families))
         gc.collect()
@@ -177,8 +180,9 @@ class Worker:
         if self._dashboard is not None:
             self._dashboard.stop()
         self._control.stop()
-        if self._watching_clock is not None:
-            self._watching_clock.cancel()
+        for watching in self._watching:
+            watching.cancel()
+        await self._kept_learning.save()
         self._origins.close()
         self._audit.close()
         if self._sealed is not None:
@@ -259,6 +263,7 @@ class Worker:
             "latencies": quantiles([self.counts.latencies(CLOCK())]),
             "audit": self._audit.state(),
             "tarpit_seconds": round(self.counts.tarpit_seconds(), 1),
+            "economy": economy(self.counts, self.guard.policies.default, CLOCK.wall(CLOCK())),
             "internal_errors": dict(self.counts.internal_errors),
             **self._report(),
         }
@@ -380,14 +385,6 @@ class Worker:
             "latencies": counts.latencies(CLOCK()),
             "status": await self.status(),
         }
-
-
-async def watch_clock(counts: Metrics) -> None:
-    """Let the calendar follow the clock on the wall, and have the last minutes' times at hand, until cancelled."""
-    while True:
-        CLOCK.look()
-        counts.look(CLOCK())
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 def shadow_marks(policy: Policy, mode: Mode) -> dict[str, int]:

@@ -81,5 +81,40 @@ class Heat:
         self._measure()
 
 
+RECENT_SECONDS: Final = 1_800.0
+TURNS: Final = 3
+"""A set for each third of the time, and one that fills."""
+MOST_RECENT: Final = 32_768
+"""Things of one set, 60 bytes each; more are not remembered."""
+
+
+class Recent:
+    """Which things were read within the last half hour, up to ten minutes more or less."""
+
+    __slots__ = ("_at", "_sets")
+
+    def __init__(self) -> None:
+        self._sets: list[set[int]] = [set()]
+        self._at = 0
+
+    def add(self, number: int, now: float) -> None:
+        """Remember one read."""
+        self._turn(now)
+        if len(self._sets[0]) < MOST_RECENT:
+            self._sets[0].add(number)
+
+    def has(self, number: int, now: float) -> bool:
+        """Whether a thing was read lately."""
+        self._turn(now)
+        return any(number in each for each in self._sets)
+
+    def _turn(self, now: float) -> None:
+        at = int(now * TURNS / RECENT_SECONDS)
+        if at > self._at:
+            passed = min(at - self._at, TURNS + 1)
+            self._sets = [*(set() for _ in range(passed)), *self._sets][: TURNS + 1]
+            self._at = at
+
+
 def _empty() -> array[int]:
     return array("H", bytes(2 * ROWS * CELLS))

@@ -139,6 +139,17 @@ class Window(StrEnum):
 
 REQUESTS: Final = Count()
 
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A limit that follows what was usual on earlier days: `times` as much, at most `at_most`, and never less than its amount."""
+
+    times: float
+    at_most: int
+    base: int = 0
+    """Of a limit that was widened: the amount that it began with."""
+
+
 LEASE_SECONDS: Final = 30.0
 """How long a request under way is believed in without a word of the process that serves it; it is the period of such a limit."""
 
@@ -158,6 +169,8 @@ class Limit:
     """For distinct values a sliding window begins with the first value and lasts one period."""
     time_zone: str = "UTC"
     """An IANA name, for the calendar window."""
+    learned: Learned | None = None
+    """What earlier days do to the amount; None: nothing."""
     announce: bool = False
     """Whether clients are told: in RateLimit fields of every answer, and in words when they are refused."""
     is_plain: bool = field(init=False, repr=False, compare=False)

@@ -223,7 +223,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         if charge is not None:
             usage = outcome.usages[charge]
             if rule.announces:
-                quotas += (_announced(rule, usage, found.now),)
+                quotas += (_announced(rule, found.charges[charge].limit, usage, found.now),)
             if not usage.exceeded:
                 continue
         elif is_open and not rule.holds(found.facts, score, tags):
@@ -234,7 +234,8 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
         elif rule.terminal:
             if rule.plain is not None and not (score or tags or shadow or quotas):
                 return Ruling(rule.plain, None)
-            return _final(found, rule, usage, Accumulated(score, tags, shadow, quotas))
+            limit = None if charge is None else found.charges[charge].limit
+            return _final(found, rule, limit, usage, Accumulated(score, tags, shadow, quotas))
         else:
             score, tags = _with_action(rule, score, tags)
     if not (score or tags or shadow or quotas):
@@ -318,12 +319,9 @@ class Accumulated(NamedTuple):
     quotas: tuple[Quota, ...]
 
 
-def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
+def _announced(rule: CompiledRule, limit: Limit, usage: Usage, now: float) -> Quota:
     """The quota to announce for a limit. A sliding one gives back evenly, one by the calendar all at once. Of a log it is the end
     of the period that begins now, or, when it is used up, when the first unit comes back."""
-    limit = rule.limit
-    if limit is None:
-        raise TypeError(f"rule {rule.name}: there is no limit to announce")
     if limit.window is Window.CALENDAR:
         reset = span_at(now, limit.period_seconds, limit.time_zone).end - now
     elif limit.window is Window.SLIDING_LOG:
@@ -335,8 +333,8 @@ def _announced(rule: CompiledRule, usage: Usage, now: float) -> Quota:
     )
 
 
-def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Accumulated) -> Ruling:
-    """The ruling of a terminal rule that applies."""
+def _final(found: Match, rule: CompiledRule, limit: Limit | None, usage: Usage | None, given: Accumulated) -> Ruling:
+    """The ruling of a terminal rule that applies. `limit` is what was charged, which earlier days may have made wider."""
     action = rule.action
     order = None
     banned = isinstance(action, Ban)
@@ -349,8 +347,7 @@ def _final(found: Match, rule: CompiledRule, usage: Usage | None, given: Accumul
     if isinstance(action, Score | Tag):
         raise TypeError(f"rule {rule.name}: {rule.action_name} ends nothing")
     quota = None
-    if usage is not None and rule.limit is not None and not banned:
-        limit = rule.limit
+    if usage is not None and limit is not None and not banned:
         quota = Quota(limit.amount, limit.period_seconds, usage.remaining, usage.retry_after_seconds, unit=limit.count.kind)
         if rule.announces:
             quota = given.quotas[-1]

@@ -54,6 +54,7 @@ class FieldKind:
     TAG: Final = "tag"
     CLASS: Final = "class"
     ACCOUNT: Final = "account"
+    VISITOR: Final = "visitor"
     TIME_OF_DAY: Final = "time_of_day"
     SAMPLE: Final = "sample"
     REFUSED: Final = "refused"
@@ -228,6 +229,7 @@ class SampleRequest(NamedTuple):
     account: str = ""  # what the upstream said of it
     jar: str = "none"
     heat: str = "cold"
+    visitor: str = "new"
     form: str = "none"
     connection: tuple[tuple[str, str], ...] = ()  # `tls.ja4`, `client_kind`, …, and what they are
     origin: Origin | None = None
@@ -259,6 +261,8 @@ class TestStep(NamedTuple):
     """The smallest sample that the client is in; 1: it is in none."""
     refused: int = 0
     """How often the client was refused just before the step."""
+    usual: int = 0
+    """What was usual on earlier days, for limits that learn."""
 
 
 @dataclass(frozen=True, slots=True)

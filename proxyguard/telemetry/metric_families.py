@@ -36,7 +36,8 @@ MERGED: Final[dict[str, Callable[[float, float], float]]] = {
 Of a state the worst counts: a store is up when it is for all."""
 
 GROWING: Final = frozenset({
-    "account_evictions", "account_refusals", "otel_dropped", "otel_failures", "snapshot_troubles", "store_ban_evictions",
+    "account_evictions", "account_refusals", "learned_keys_refused",
+    "otel_dropped", "otel_failures", "snapshot_troubles", "store_ban_evictions",
     "store_bans_warnings", "store_fallbacks", "store_keys_warnings", "store_outages", "store_overflows", "store_timeouts",
     "worker_restarts",
 })  # fmt: skip

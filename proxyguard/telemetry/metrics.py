@@ -87,6 +87,8 @@ class Metrics:
         self.requests = 0
         self.decisions: Counter[tuple[str, str, str]] = Counter()
         self.classes: Counter[str] = Counter()
+        self.items: Counter[tuple[str, str, str]] = Counter()
+        """Items that the site answered with 200, by class of client, heat and the state of its jar."""
         self.responses: Counter[int] = Counter()
         self.check_seconds = Histogram()
         self.upstream_seconds = Histogram()
@@ -105,6 +107,7 @@ class Metrics:
         self.tarpit_seconds: Callable[[], float] = lambda: 0.0
         self.upstream_states: Callable[[], list[dict[str, Any]]] = list
         self.refusals: Counter[str] = Counter()
+        self.refused_bytes = 0
         self.bounds: Counter[str] = Counter()
         self.bad_requests: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -215,6 +218,11 @@ class Metrics:
                  for (rule, action, mode), count in self.decisions.items()],
             ),
             _labelled("class_requests_total", "Requests by class of client, as the rules define them.", "class", self.classes),
+            (
+                "items_total", "counter", "Items that the site answered with 200, by class of client, heat and state of its jar.",
+                [("", (("class", class_), ("heat", heat), ("jar", jar)), count)
+                 for (class_, heat, jar), count in self.items.items()],
+            ),
             _labelled("responses_total", "Answers by status.", "status", self.responses),
             _histogram("check_seconds", "Time to decide.", self.check_seconds),
             _histogram("upstream_seconds", "Time from the request to the upstream until the end of its response.",
@@ -233,6 +241,7 @@ class Metrics:
              [("", (("reason", "banned"),), self.refused_connections())]),
             _single("tarpits", "gauge", "Clients held in tarpits.", self.tarpits),
             _single("tarpit_seconds_total", "counter", "Seconds that clients have been held in tarpits.", self.tarpit_seconds()),
+            _single("refused_bytes_total", "counter", "Body bytes sent to clients refused or held.", self.refused_bytes),
             _labelled("bounds_exceeded_total", "Bounds exceeded, by bound.", "bound", self.bounds),
             _labelled("bad_requests_total", "Requests refused as malformed.", "reason", self.bad_requests),
             _labelled("refusals_total", "Answers of our own that no check stands behind, by fault.", "fault", self.refusals),

@@ -121,10 +121,31 @@ def test_who_was_sent_for_a_jar_and_comes_without_is_asked_once() -> None:
     jars = made()
     assert jars.read(asked(), 0.0).states == (b"none",)
     assert jars.ask(asked(), 0.0)
-    assert jars.read(asked(), 1.0).states == (b"none", b"asked")
+    assert jars.read(asked(), module.FOLLOW_SECONDS + 1).states == (b"none", b"asked")
     assert jars.read(asked(target=b"/p/2"), 1.0).states == (b"none",)
     assert jars.read(asked(client="192.0.2.2"), 1.0).states == (b"none",)
     assert jars.read(asked(), module.ASKED_SECONDS + 1).states == (b"none",)
+
+
+def test_who_comes_back_at_once_follows_redirects_and_is_known_for_it_a_while() -> None:
+    jars = made()
+    assert jars.ask(asked(), 0.0)
+    assert jars.read(asked(), module.FOLLOW_SECONDS).states == (b"none", b"asked", b"followed")
+    for at in range(1, module.MOST_ASKED):  # the next ones may be slow, as on a train
+        assert jars.read(asked(target=b"/%d" % at), 60.0 * at).states == (b"none",)
+        assert jars.ask(asked(target=b"/%d" % at), 60.0 * at)
+        assert jars.read(asked(target=b"/%d" % at), 60.0 * at + 20).states == (b"none", b"asked", b"followed")
+    assert jars.read(asked(target=b"/other"), 300.0).states == (b"none", b"asked", b"followed")
+    later = 300.0 + module.ASKED_SECONDS
+    assert jars.ask(asked(), later)
+    assert jars.read(asked(), later + module.FOLLOW_SECONDS + 1).states == (b"none", b"asked")
+
+
+def test_another_page_at_once_is_no_redirect_that_was_followed() -> None:
+    jars = made()
+    for at in range(module.MOST_ASKED):
+        assert jars.ask(asked(target=b"/%d" % at), 0.0)
+    assert jars.read(asked(target=b"/other"), 0.5).states == (b"none", b"asked")
 
 
 def test_one_network_fills_only_its_share_and_goes_on_unasked() -> None:

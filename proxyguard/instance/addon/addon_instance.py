@@ -15,18 +15,20 @@ from typing import Any
 from proxyguard.adapters.mitmproxy_addon.services import AddonServices
 from proxyguard.core.settings import Settings
 from proxyguard.guard.account_cache import AccountCache
+from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.background import working_thread, yield_control
+from proxyguard.instance.clock_watch import watch_clock
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer, join
 from proxyguard.instance.reloader import Reloader
-from proxyguard.instance.worker import watch_clock
 from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.open import open_backend
 from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.sites import Policies
@@ -86,7 +88,9 @@ class AddonInstance:
         self._guard = Guard(
             policies, self._backend.store, counts, self._audit, failure_mode=settings.failure_mode,
             audit_passes=settings.audit.passes, accounts=AccountCache(settings.counting.accounts),
-            disclosure=Disclosure(settings.items), jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
+            disclosure=Disclosure(settings.items), learning=Learning(CLOCK.wall),
+            acquaintances=Acquaintances(self._secret, settings.counting.prefixes, CLOCK.wall),
+            jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
             find_origin=self._origins.find, forms=Forms(self._secret, settings.counting.prefixes, CLOCK.wall),
             discretion=Discretion(settings.privacy, self._secret, settings.counting.prefixes), sealed=self._sealed,
         )  # fmt: skip

@@ -169,6 +169,7 @@ class ApiStatus(ApiAnswer):
     requests: Count
     tarpits: Count
     tarpit_seconds: float
+    economy: dict[str, Any] = {}
     shadow: ApiPause | None = None
     paused: dict[str, ApiPause] = {}
     upstreams: list[ApiUpstream] = []

@@ -130,9 +130,9 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "classes", "counting_refusals", "digest",
-        "facts", "forms", "gives_jars", "items", "mode", "noted", "outside", "prepares", "reading", "restricts", "rule_sets",
-        "rules", "settles", "summary",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "asks_visitors", "classes", "counting_refusals",
+        "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode", "noted", "outside", "prepares",
+        "reading", "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -151,6 +151,7 @@ class CompiledPolicy:
         items: ItemFinder | None,
         forms: FormFinder | None,
         gives_jars: bool,
+        asks_visitors: bool,
         asks_origin: bool,
     ) -> None:
         self.reading = reading
@@ -166,6 +167,8 @@ class CompiledPolicy:
         """Finds the guarded form that a request reads or posts; None when the rules guard none."""
         self.gives_jars = gives_jars
         """Whether rules look at, count by or give cookie jars."""
+        self.asks_visitors = asks_visitors
+        """Whether rules look at which clients were here on an earlier day."""
         self.mode = mode
         self.rule_sets = tuple(rule_set.name for rule_set in policy.rule_sets if not rule_set.common)
         self.summary = summary
@@ -175,6 +178,9 @@ class CompiledPolicy:
         """From a request to the numbers of the tests that hold for it."""
         self.outside = outside if outside.any else None
         """What is true of the time and the client's place among all; None: no rule asks."""
+        self.learning = {rule.name: rule.limit for rule in rules if rule.limit is not None and rule.limit.learned is not None}
+        """The limits that follow earlier days, by the names of their rules."""
+        self.learns = bool(self.learning)
         self.counting_refusals = tuple(rule for rule in rules if rule.cost == 0.0)
         """The rules whose limits count refusals."""
         self._always = always
@@ -182,7 +188,7 @@ class CompiledPolicy:
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
-        self.prepares = self.account is not None or gives_jars or items is not None or forms is not None
+        self.prepares = self.account is not None or gives_jars or asks_visitors or items is not None or forms is not None
         """Whether there is anything to find out about a request before its rules are asked."""
         self.classes = policy.classes
         """The classes of clients, without `anonymous`; none when the rules define none."""
@@ -273,6 +279,7 @@ def compile_policy(
         items=ItemFinder(families, secret) if families else None,
         forms=find_forms(in_use, reading),
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
+        asks_visitors=any(FieldKind.VISITOR in _asked_about(rule) for _, rule, _ in live),
         asks_origin=any(asks_origin(rule) for _, rule, _ in live),
     )
     if yield_control is not never_yield:

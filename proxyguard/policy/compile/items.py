@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from proxyguard.core.item import Item
+from proxyguard.core.item import COLD, Item, ItemHeat
 from proxyguard.core.key_values import query_values
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request, canonical_name
@@ -19,17 +19,22 @@ from proxyguard.policy.items import ItemFamily
 def item_of(finder: ItemFinder | None, request: Request, heat: str) -> Item | None:
     """The item that a request asks for, where somebody says how hot it is."""
     found = None if finder is None else finder.find(request)
-    return None if found is None else Item(*found, heat.encode())
+    if found is None:
+        return None
+    is_recent = heat == ItemHeat.RECENT
+    return Item(*found, COLD if is_recent else heat.encode(), is_recent=is_recent)
 
 
 class ItemFinder:
     """The kinds of items of one policy."""
 
-    __slots__ = ("_families", "_find", "_key")
+    __slots__ = ("_families", "_find", "_key", "example")
 
     def __init__(self, families: tuple[ItemFamily, ...], secret: bytes) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"item").digest()
         self._families = tuple((each, canonical_name(each.parameter.encode())) for each in families)
+        self.example = _example(families[0])
+        """The target of an item."""
         self._find = path_finder([(*named_path(path), at) for at, each in enumerate(families) for path in each.paths], LOOSE)
 
     def find(self, request: Request) -> tuple[bytes, int | None] | None:
@@ -58,3 +63,8 @@ class ItemFinder:
         name = family.name.encode()
         text = b"\0".join((request.host, name, which))
         return name, int.from_bytes(blake2b(text, key=self._key, digest_size=8).digest())
+
+
+def _example(family: ItemFamily) -> str:
+    path = family.paths[0].decode("utf-8", "replace").replace("*", "example").replace("?", "x")
+    return f"{path}?{family.parameter}=example" if family.parameter else path

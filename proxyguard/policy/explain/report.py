@@ -167,7 +167,9 @@ def format_limit(limit: Limit) -> str:
     burst = f", burst {limit.burst}" if has_burst else ""
     if limit.count.kind is CountKind.CONCURRENT:
         return f"{limit.amount} under way, per {per}"
-    return f"{limit.amount}{_format_count(limit.count)} per {period}{burst}, per {per}"
+    learned = limit.learned
+    follows = f", or {learned.times:g} times what is usual, at most {learned.at_most}" if learned is not None else ""
+    return f"{limit.amount}{_format_count(limit.count)} per {period}{burst}{follows}, per {per}"
 
 
 def _format_count(count: Count) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.core.item import ItemHeat
+from proxyguard.core.item import RECENT, ItemHeat
 from proxyguard.core.problems import Fault, quoted
 from proxyguard.core.request import Request, Values
 from proxyguard.core.yaml.values import NAME
@@ -18,7 +18,10 @@ def _family(request: Request) -> Values:
 
 
 def _heat(request: Request) -> Values:
-    return () if request.item is None else (request.item.heat,)
+    item = request.item
+    if item is None:
+        return ()
+    return (item.heat, RECENT) if item.is_recent else (item.heat,)
 
 
 def _name(_kind: TextKind, text: str) -> str:
@@ -36,7 +39,8 @@ ITEM: Final = FieldType(
 )
 HEAT: Final = FieldType(
     kind="heat",
-    description="Whether the item is `cold` (read a few times lately at most) or `hot`; absent when no item is asked for.",
+    description="Whether the item is `cold` (read a few times lately at most) or `hot`, and `recent` besides when it is cold and "
+    "somebody was let through to it in the last half hour; absent when no item is asked for.",
     source=AnyValues(_heat),
     matchers=EXACT,
     check=one_of("heat of an item", ItemHeat),

@@ -10,7 +10,8 @@ from proxyguard.policy.fields.words import one_of
 
 JAR: Final = FieldType(
     kind="jar",
-    description="The cookie that proxyguard gives: `none`, `asked` (came back without it), `fresh`, `proven` or `old`.",
+    description="The cookie that proxyguard gives: `none`, `asked` (came back without it), `followed` (the same, but at once), "
+    "`fresh`, `proven` or `old`.",
     source=AnyValues(lambda request: request.jar.states),
     matchers=EXACT,
     check=one_of("state of a jar", JarState),

@@ -8,11 +8,37 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from proxyguard.core.problems import Fault, Report, nearest, quoted
 from proxyguard.core.units import UNIT_BYTES, UNIT_SECONDS, duration_text, parse_duration
-from proxyguard.core.yaml.kinds import DURATION_PATTERN, RAW, TRUTH, Found, Key, KeyTable, Kind, one_or_more, plain, whole, word
+from proxyguard.core.yaml.kinds import (
+    DURATION_PATTERN,
+    RAW,
+    TRUTH,
+    Found,
+    Key,
+    KeyTable,
+    Kind,
+    filled,
+    number,
+    one_or_more,
+    plain,
+    whole,
+    word,
+)
 from proxyguard.core.yaml.nodes import Node, Scalar
 from proxyguard.core.yaml.values import Reported, read_choice, read_integer, read_scalar
 from proxyguard.limits.calendar_window import is_calendar_period
-from proxyguard.limits.limit import LEASE_SECONDS, REQUESTS, Ambiguous, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.limit import (
+    LEASE_SECONDS,
+    REQUESTS,
+    Ambiguous,
+    Count,
+    CountKind,
+    KeyKind,
+    KeyPart,
+    Learned,
+    Limit,
+    Missing,
+    Window,
+)
 from proxyguard.limits.sliding_log import MAX_AMOUNT as MAX_LOGGED
 from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
@@ -43,6 +69,18 @@ _MEANT_WINDOW: Final = meant("window")
 
 _EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 
+_LEARNED_EXAMPLE: Final = "learned: {times: 2, at_most: 1500}"
+
+_LEARNED_HINT: Final = (
+    "days, by key: {rate: 200/day, window: calendar, …}; hours, of all: {rate: 100/hour, window: calendar, per: [site], …}"
+)
+
+_SITE: Final = (KeyPart(KeyKind.SITE),)
+
+_LEARNED: Final = (CountKind.REQUESTS, CountKind.DISTINCT)
+
+MOST_TIMES: Final = 10.0
+
 _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
 
@@ -65,12 +103,13 @@ def read_limit(node: Node, report: Report, _subject: str = "limit", around: Any 
     if count.kind is CountKind.REFUSALS and found.get("announce", False):
         found.complain("announce", "refusals are not announced", "announce the limit whose refusals they are")
     burst = found.read("burst", lambda node: read_burst(node, count, window)) or rate[0]
+    _check_learned(found, count, rate, window)
     return found.fill(Limit, amount=rate[0], period_seconds=rate[1], burst=burst, per=found.get("per", _DEFAULT_PER))
 
 
 def _concurrent(found: Found) -> Limit:
     """A limit on requests under way: nothing of what a rate has makes sense for it."""
-    for key in ("rate", "burst", "count", "window", "time_zone", "announce"):
+    for key in ("rate", "burst", "count", "window", "time_zone", "learned", "announce"):
         if key in found.nodes:
             hint = "it says how many may be under way at a time; a second rule may have a rate"
             found.complain(key, f"{key} has no meaning for a limit with concurrent", hint)
@@ -125,6 +164,20 @@ def fault_of_window(window: Window, amount: int, period_seconds: float) -> Fault
         hint = f"without window, rate: {amount // 2}/{period} lets at most {amount} through within any {period} as well"
         return Fault(f"a sliding log keeps the time of each, at most {MAX_LOGGED}, not {amount}", hint)
     return None
+
+
+def _check_learned(found: Found, count: Count, rate: tuple[int, float | None], window: Window | None) -> None:
+    """What a limit that follows earlier days needs: a count of each day by key, or the whole site's by the hour."""
+    learned: Learned | None = found.get("learned")
+    amount, period_seconds = rate
+    if learned is None or period_seconds is None or window is None:
+        return
+    per = found.get("per", _DEFAULT_PER)
+    is_known = period_seconds == PERIODS["day"] or (period_seconds == PERIODS["hour"] and per == _SITE)
+    if not (is_known and window is Window.CALENDAR and count.kind in _LEARNED):
+        found.complain("learned", "there is nothing that this limit could learn of", _LEARNED_HINT)
+    elif learned.at_most < amount:
+        found.complain("learned", f"learned.at_most is {learned.at_most}, less than the rate", f"from {amount} on")
 
 
 def _window(node: Node, subject: str) -> Window:
@@ -208,6 +261,17 @@ PER: Final = Key(
     examples=(["client"], ["site"]),
 )
 
+LEARNED: Final = KeyTable(
+    subject="learned",
+    example=_LEARNED_EXAMPLE,
+    keys={
+        "times": Key(number(1, MOST_TIMES), "So many times what was usual on earlier days.",
+            required=("learned has no times", _LEARNED_EXAMPLE), examples=(2,)),
+        "at_most": Key(whole(1, MAX_AMOUNT), "What the amount never exceeds, and is until three days are known.",
+            required=("learned has no ceiling", _LEARNED_EXAMPLE), examples=(1500,)),
+    },
+)  # fmt: skip
+
 LIMIT: Final = KeyTable(
     subject="limit",
     example=_EXAMPLE,
@@ -231,6 +295,9 @@ LIMIT: Final = KeyTable(
             "A request without a part of the key: `shared` counts with its like, `separate` by client, `skip` not."),
         "ambiguous": Key(word(Ambiguous),
             "Where sites may disagree about a part of the key: `client` counts by the client, `reject` applies the rule."),
+        "learned": Key(Kind(filled(LEARNED, Learned), "what to learn", LEARNED.schema()),
+            "The amount follows earlier days: those of each key, or, of a limit on the whole site, those of the hour.",
+            examples=({"times": 2, "at_most": 1500},)),
         "announce": Key(TRUTH,
             "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page."),
     },

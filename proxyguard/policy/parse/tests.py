@@ -45,6 +45,7 @@ from proxyguard.policy.fields.connection import CLIENT_KIND, CONTRADICTION, HTTP
 from proxyguard.policy.fields.field_type import FieldType, NamedValues
 from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.origin import read_origin
+from proxyguard.policy.fields.visitor import VisitorState
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, TestStep, TextKind
 from proxyguard.policy.parse.own_forms import read_minute, read_share
@@ -70,7 +71,7 @@ _EXPECTED: Final = re.compile(r"(\S+)(?:\s+by\s+(\S+))?")
 
 _ANYTHING: Final = Expectation()
 
-_AROUND: Final = {"time_of_day": "minute", "sample": "share", "refused": "refused"}
+_AROUND: Final = {"time_of_day": "minute", "sample": "share", "refused": "refused", "usual": "usual"}
 """What a step says beside its request, by the attribute of the step."""
 
 _MEANT_DECISION: Final = meant("decision")
@@ -293,7 +294,8 @@ REQUEST: Final = KeyTable(
             examples=({"Accept": "text/html", "X-Twice": ["a", "b"]},), attribute=None),
         "cookies": Key(_pairs(FieldKind.COOKIE), "Cookies by name.", examples=({"session": "abc"},), attribute=None),
         "jar": Key(word(JarState), "The state of its cookie jar; `none` unless given."),
-        "heat": Key(word(ItemHeat), "Whether the item that it asks for is `cold` or `hot`; `cold` unless given."),
+        "heat": Key(word(ItemHeat), "Whether the item that it asks for is `cold`, `recent` or `hot`; `cold` unless given."),
+        "visitor": Key(word(VisitorState), "Whether its client was here on an earlier day; `new` unless given."),
         "form": Key(word(FormState), "What the token of the form that it posts shows; `none` unless given."),
         "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
             examples=("verified",)),
@@ -348,6 +350,8 @@ STEP: Final = KeyTable(
         "sample": Key(Kind(plain(read_share), "share", {"type": "string"}),
             "The client is in samples of this share and larger ones; in none unless given.", examples=("10%",)),
         "refused": Key(whole(1, MAX_AMOUNT), "How often the client was refused just before, by whatever rule.", examples=(20,)),
+        "usual": Key(whole(1, MAX_AMOUNT), "What was usual on earlier days, for limits that learn; nothing unless given.",
+            examples=(300,)),
         "within": Key(duration(0, MAX_WITHIN_SECONDS),
             "The time that the repeated requests take in all; without it they come at once."),
         "expect": Key(Kind(_expect, "expectation", _EXPECT_SCHEMA), "`ACTION by RULE`, or a mapping.",

@@ -19,6 +19,7 @@ from proxyguard.core.decision import ACTION_NAMES, DEFAULT_RULE, Decision, Mode
 from proxyguard.core.problems import Problem
 from proxyguard.core.request import Request
 from proxyguard.http.responses import refusal_status
+from proxyguard.limits.learning import with_usual
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
@@ -218,10 +219,10 @@ def _run_step(
     if step.refused:
         found = match(policy.compiled, request, start, given, around)
         store.charge(charged(found, None, float(step.refused)), (), start)
-    under_way = [_check(policy, store, request, start, given, around) for _ in range(step.under_way)]
+    under_way = [_check(policy, store, request, start, given, around, step.usual) for _ in range(step.under_way)]
     for count in range(step.repeat):
         now = start + step.within_seconds * count / step.repeat
-        checked = _check(policy, store, request, now, given, around)
+        checked = _check(policy, store, request, now, given, around, step.usual)
         touched.update(_applied(*checked))
         _settle(store, step, checked, now)
     for each in under_way:
@@ -248,8 +249,12 @@ class _Checked(NamedTuple):
     decision: Decision
 
 
-def _check(policy: _InForce, store: MemoryStore, request: Request, now: float, given: Tags, around: Circumstances) -> _Checked:
+def _check(
+    policy: _InForce, store: MemoryStore, request: Request, now: float, given: Tags, around: Circumstances, usual: int
+) -> _Checked:
     found = match(policy.compiled, request, now, given, around)
+    if usual:
+        found.charges = with_usual(found.charges, usual)
     outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
     ruling = decide(found, outcome)
     if ruling.ban is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxyguard.core.address import Address
-from proxyguard.core.jar import ASKED_JAR, NO_JAR, Jar
+from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, NO_JAR, Jar, JarState
 from proxyguard.core.problems import Fault
 from proxyguard.core.request import Headers, Request
 from proxyguard.policy.fields.connection import stated
@@ -70,6 +70,7 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
     )
     request.account = _bytes(sample.account) or None
     request.jar = _jar(sample.jar)
+    request.visitor = sample.visitor.encode()
     request.connection = stated(sample.connection)
     request.origin = sample.origin
     return request
@@ -78,7 +79,9 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
 def _jar(state: str) -> Jar:
     if state == "none":
         return NO_JAR
-    return ASKED_JAR if state == "asked" else Jar("sample-jar", (_bytes(state),))
+    if state in (JarState.ASKED, JarState.FOLLOWED):
+        return ASKED_JAR if state == JarState.ASKED else FOLLOWED_JAR
+    return Jar("sample-jar", (_bytes(state),))
 
 
 def _headers(headers: tuple[tuple[str, str], ...]) -> Headers:

@@ -10,7 +10,7 @@ from proxyguard.tools.range.firewall import Firewall, OpenGate
 from proxyguard.tools.range.scenarios import CALM_DAY, Scenario
 from proxyguard.tools.range.score import RunScore, score
 from proxyguard.tools.range.tally import CohortTally
-from proxyguard.tools.range.values import DAY_SECONDS, Arrival, Cohort, Draw, Presence
+from proxyguard.tools.range.values import DAY_SECONDS, Arrival, Cohort, CohortKind, Draw, Presence
 from proxyguard.tools.range.virtual import Progress, VirtualRun
 
 MAX_DAYS: Final = 31
@@ -48,6 +48,12 @@ def coming(scenario: Scenario, seed: int, begin: float = 0.0) -> list[tuple[Coho
         (cohort, (each for each in cohort.arrivals(span, Draw(seed, cohort.name)) if each.at >= begin))
         for cohort, span in scenario.members
     ]
+
+
+def without_adversaries(scenario: Scenario) -> Scenario:
+    """The scenario with people and useful programs only."""
+    legitimate = tuple(member for member in scenario.members if member[0].kind is CohortKind.LEGITIMATE)
+    return replace(scenario, members=legitimate, orders=())
 
 
 def perform(scenario: Scenario, seed: int, firewall: Firewall) -> VirtualRun:

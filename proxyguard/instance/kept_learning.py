@@ -1,0 +1,86 @@
+"""Keeps what limits learned of earlier days over restarts, in a file beside the store's snapshot.
+
+Written every ten minutes and at the end, whole, and swapped in. Of several workers each writes the same file, and the last one
+holds: what is learned of a key is what the store said, the same to all who served it. Knows nothing of how limits learn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from proxyguard.core.settings import Settings
+from proxyguard.instance.background import working_thread
+from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.learning import Learning
+
+SAVE_SECONDS: Final = 600.0
+"""What a kill -9 can lose of it."""
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+
+MAX_AGE_SECONDS: Final = 8 * 86_400.0
+"""What is older says nothing of now."""
+
+logger = logging.getLogger(__name__)
+
+
+def learned_file(settings: Settings) -> Path | None:
+    """Where it is kept; None: nowhere."""
+    beside = settings.store.snapshot
+    return None if beside is None else beside.with_name(f"{beside.name}.learned")
+
+
+class KeptLearning:
+    """What the limits of one process learned, and the file that it goes to."""
+
+    def __init__(self, path: Path | None, learning: Learning) -> None:
+        self._path = path
+        self._learning = learning
+        self._is_losing = False
+        if path is not None:
+            self._load(path)
+
+    async def watch(self) -> None:
+        """Save it now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            await self.save()
+
+    async def save(self) -> None:
+        """Write it; trouble is logged once, and nothing else comes of it."""
+        if self._path is None:
+            return
+        try:
+            with working_thread():
+                await asyncio.to_thread(_write, self._path, self._learning)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was learned is no reason to disturb anything
+            if not self._is_losing:
+                logger.warning("what limits learned cannot be kept in %s: %s", self._path, error)
+            self._is_losing = True
+        else:
+            self._is_losing = False
+
+    def _load(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                plain: dict[str, Any] = json.loads(file.read(MAX_BYTES))
+            if CLOCK.wall(CLOCK()) - float(plain["saved"]) <= MAX_AGE_SECONDS:
+                self._learning.restore(plain["learned"], CLOCK())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.warning("what limits learned, in %s, cannot be read, and begins anew: %r", path, error)
+
+
+def _write(path: Path, learning: Learning) -> None:
+    """Keys have addresses of clients in them, as those of the snapshot: nobody else may read it."""
+    text = json.dumps({"saved": CLOCK.wall(CLOCK()), "learned": learning.as_data()})
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(path)

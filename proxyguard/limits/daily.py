@@ -1,0 +1,241 @@
+"""What keys used on earlier days, so that a limit of each day can be as wide as an office needs and tight for everybody else.
+
+A day of a key is what it used of its limit that day, as the store said: all workers and instances learn the same. What is usual
+is the median of the last seven days: two days of much make nothing usual, and who doubles its use needs four days for each step.
+Only keys that come near their limit are kept, in a bounded table in which a client network has a share; none ever gives way to
+another one. Days on which all of a rule's keys together used far more than usual are left out. Days begin when the calendar's do,
+and at most one in twelve hours of the line, whatever is done to the clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from proxyguard.core.shares import Shares
+
+DAYS: Final = 7
+
+KNOWN_DAYS: Final = 3
+"""So many days are to be known before anything is held against a key that has no history."""
+
+LEAST_DAY_SECONDS: Final = 12 * 3600.0
+DAY_SECONDS: Final = 86_400.0
+
+SURGE_TIMES: Final = 2.0
+LEAST_SURGE: Final = 500.0
+"""A day is a surge when so many times what is usual was used by all keys of a rule, and at least so many units more."""
+
+MOST_SURGES: Final = 7
+"""So many days of surge on end are how things are now."""
+
+MAX_KEYS: Final = 32_768
+"""About 300 bytes each, keys with an address in them."""
+
+KEYS_OF_NETWORK: Final = 256
+"""Of one client network: all addresses of a /24."""
+
+MAX_RULES: Final = 1_000
+
+_FORGOTTEN_AT_ONCE: Final = 2
+
+
+class _RuleDays:
+    """The days of one rule. `serial` numbers them; those in `dropped` were surges."""
+
+    __slots__ = ("dropped", "is_frozen", "serial", "surges", "total", "totals")
+
+    def __init__(self) -> None:
+        self.serial = 0
+        self.total = 0.0
+        self.totals: list[float] = []
+        self.dropped: list[int] = []
+        self.surges = 0
+        self.is_frozen = False
+
+    def end_day(self) -> None:
+        """Take the day that ends into account, or leave it out."""
+        is_surge = self.is_frozen or self._is_surge()
+        self.is_frozen = False
+        if is_surge and self.surges < MOST_SURGES:
+            self.surges += 1
+            self.dropped = [*self.dropped, self.serial][-2 * DAYS :]
+        else:
+            self.totals = [self.total] * DAYS if is_surge else [self.total, *self.totals][:DAYS]
+            self.surges = 0
+        self.serial += 1
+        self.total = 0.0
+
+    def _is_surge(self) -> bool:
+        if len(self.totals) < KNOWN_DAYS:
+            return False
+        usual = _median(self.totals, len(self.totals))
+        return self.total > SURGE_TIMES * usual and self.total > usual + LEAST_SURGE
+
+
+class _KeyDays:
+    """The days of one key, the last one first, and what it used today."""
+
+    __slots__ = ("day", "days", "network", "today")
+
+    def __init__(self, day: int, network: str) -> None:
+        self.day = day
+        self.network = network
+        self.today = 0.0
+        self.days: list[float] = []
+
+    def go_on_to(self, rule: _RuleDays) -> None:
+        """Turn days that are over into earlier ones."""
+        if self.day == rule.serial:
+            return
+        first = max(self.day, rule.serial - 2 * DAYS)
+        for serial in range(first, rule.serial):
+            if serial not in rule.dropped:
+                self.days.insert(0, self.today if serial == self.day else 0.0)
+        del self.days[DAYS:]
+        self.day, self.today = rule.serial, 0.0
+
+
+class DailyUse:
+    """The days of all keys. `refusals` counts keys that found no room."""
+
+    __slots__ = ("_began", "_day", "_keys", "_networks", "_rules", "refusals")
+
+    def __init__(self) -> None:
+        self._rules: dict[str, _RuleDays] = {}
+        self._keys: dict[str, _KeyDays] = {}
+        self._networks = Shares()
+        self._day = -1
+        self._began = 0.0
+        self.refusals = 0
+
+    def __len__(self) -> int:
+        """Keys that are remembered."""
+        return len(self._keys)
+
+    def turn(self, now: float, wall: float) -> None:
+        """Begin another day when it is time; `now` is the line's, `wall` the same moment by the calendar."""
+        day = int(wall // DAY_SECONDS)
+        if day == self._day:
+            return
+        if self._day < 0:
+            self._day, self._began = day, now
+        elif now - self._began >= LEAST_DAY_SECONDS:
+            self._day, self._began = day, now
+            for rule in self._rules.values():
+                rule.end_day()
+
+    def begin(self, rule: str) -> None:
+        """Count the days of a rule, whether or not anybody is counted by it."""
+        self._rule(rule)
+
+    def freeze(self) -> None:
+        """Leave this day out, whatever it brings."""
+        for rule in self._rules.values():
+            rule.is_frozen = True
+
+    def usual(self, key: str) -> float:
+        """What a key used on a usual day of late; -1 while its rule knows too few days."""
+        rule = self._rule(rule_of(key))
+        if rule is None or len(rule.totals) < KNOWN_DAYS:
+            return -1.0
+        known = self._keys.get(place_of(key))
+        if known is None:
+            return 0.0
+        known.go_on_to(rule)
+        return _median(known.days, len(rule.totals))
+
+    def observe(self, key: str, network: str, used: float, least: float) -> None:
+        """Take in that a key has used so much today; below `least` it is nothing that anybody needs to know."""
+        rule = self._rule(rule_of(key))
+        if rule is None:
+            return
+        rule.total += 1.0
+        if used < least:
+            return
+        place = place_of(key)
+        known = self._keys.get(place)
+        if known is None:
+            self._forget_old()
+            if len(self._keys) >= MAX_KEYS or self._networks.of(network) >= KEYS_OF_NETWORK:
+                self.refusals += 1
+                return
+            known = self._keys[place] = _KeyDays(rule.serial, network)
+            self._networks.add(network)
+        elif known.day != rule.serial:
+            known.go_on_to(rule)
+            self._keys[place] = self._keys.pop(place)  # the last one touched stands last
+        known.today = max(known.today, used)
+
+    def _rule(self, name: str) -> _RuleDays | None:
+        rule = self._rules.get(name)
+        if rule is None and len(self._rules) < MAX_RULES:
+            rule = self._rules[name] = _RuleDays()
+        return rule
+
+    def _forget_old(self) -> None:
+        """Make room of keys that were not near their limit for a week; the one that was not the longest stands first."""
+        for _ in range(_FORGOTTEN_AT_ONCE):
+            if not self._keys:
+                return
+            place = next(iter(self._keys))
+            known = self._keys[place]
+            rule = self._rules.get(rule_of(place))
+            if rule is not None:
+                known.go_on_to(rule)
+            if known.today or any(known.days):
+                return
+            del self._keys[place]
+            self._networks.take(known.network)
+
+    def as_data(self) -> dict[str, Any]:
+        """What is known, to be kept elsewhere. A thread may ask."""
+        rules, keys = list(self._rules.items()), list(self._keys.items())
+        return {
+            "day": self._day,
+            "rules": {name: [each.serial, each.total, each.totals, each.dropped, each.surges] for name, each in rules},
+            "keys": {place: [each.day, each.network, each.today, [*each.days]] for place, each in keys},
+        }
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave. Raises KeyError, TypeError and ValueError, and then takes nothing.
+
+        The day that it was kept on goes on; one that is over by the calendar ends with the next `turn`.
+        """
+        rules: dict[str, _RuleDays] = {}
+        for name, (serial, total, totals, dropped, surges) in list(data["rules"].items())[:MAX_RULES]:
+            rule = rules[str(name)] = _RuleDays()
+            rule.serial, rule.total, rule.surges = int(serial), float(total), int(surges)
+            rule.totals = [float(each) for each in totals][:DAYS]
+            rule.dropped = [int(each) for each in dropped][-2 * DAYS :]
+        keys: dict[str, _KeyDays] = {}
+        networks = Shares()
+        for place, (day, network, today, days) in list(data["keys"].items())[:MAX_KEYS]:
+            known = keys[str(place)] = _KeyDays(int(day), str(network))
+            known.today, known.days = float(today), [float(each) for each in days][:DAYS]
+            networks.add(known.network)
+        self._day, self._began = int(data["day"]), now - LEAST_DAY_SECONDS
+        self._rules, self._keys, self._networks = rules, keys, networks
+
+
+def rule_of(key: str) -> str:
+    """The name of the rule that a limit's key begins with: what was learned outlives a change of its numbers and its mode."""
+    mark = key.find("~")
+    if mark < 0:
+        mark = key.find("!")
+    return key[: max(0, mark)]
+
+
+def place_of(key: str) -> str:
+    """The key without the digits of its limit, and without the value of one on distinct values."""
+    start = key.find("|")
+    end = key.find("\0")
+    return f"{rule_of(key)}~{key[start:] if end < 0 else key[start:end]}"
+
+
+def _median(days: list[float], known: int) -> float:
+    """Of the last `known` days, seven at most; those without a figure had none. Of an even number the lower one."""
+    known = min(known, DAYS)
+    if known <= 0:
+        return 0.0
+    found = sorted([*days[:known], *[0.0] * (known - len(days))])
+    return found[(known - 1) // 2]

@@ -1,0 +1,150 @@
+"""Limits that follow earlier days: which amount one has for a key at this moment, and what its use teaches.
+
+A limit of each day learns by key (`daily`), one on the whole site by the hour (`hourly`). Until three days are known such a limit
+is as wide as its ceiling. Amounts go in steps, so that there are few limits for stores to know. One per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import ceil, log
+from typing import Any, Final
+
+from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.daily import DAY_SECONDS, DailyUse, rule_of
+from proxyguard.limits.hourly import HourlyUse, budget
+from proxyguard.limits.limit import Learned, Limit
+
+STEP: Final = 1.25
+"""From one amount to the next. An amount is never lower than it should be."""
+
+MAX_LIMITS: Final = 1_000
+"""Limits whose steps are remembered: those of the policies that are in force, and of some before."""
+MAX_HOURLY_RULES: Final = 1_000
+
+
+class Learning:
+    """What the limits of one process have learned."""
+
+    __slots__ = ("_hourly", "_wall", "_widened", "daily")
+
+    def __init__(self, wall: Callable[[float], float]) -> None:
+        self.daily = DailyUse()
+        self._hourly: dict[str, HourlyUse] = {}
+        self._wall = wall
+        self._widened: dict[int, tuple[Limit, dict[int, Limit]]] = {}  # by id; holding the limit keeps its id its own
+
+    def begin(self, limits: Mapping[str, Limit], now: float) -> None:
+        """Time goes on for these limits, by the names of their rules: those that nobody uses learn just that."""
+        wall = self._wall(now)
+        self.daily.turn(now, wall)
+        for name, limit in limits.items():
+            if limit.period_seconds == DAY_SECONDS:
+                self.daily.begin(name)
+            else:
+                self._hours(name).turn(now, wall)
+
+    def widen(self, charges: Sequence[Charge]) -> tuple[Charge, ...]:
+        """The charges, each of a limit that learns with the amount that it has at the time of `begin`."""
+        found: list[Charge] = []
+        for charge in charges:
+            limit = charge.limit
+            learned = limit.learned
+            if learned is None:
+                found.append(charge)
+                continue
+            if limit.period_seconds == DAY_SECONDS:
+                usual = self.daily.usual(charge.key)
+            else:
+                usual = self._hours(rule_of(charge.key)).usual()
+            wanted = learned.at_most if usual < 0.0 else amount_for(limit, learned, usual)
+            found.append(charge._replace(limit=self._with(limit, learned, wanted)))
+        return tuple(found)
+
+    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, forwards: bool) -> None:
+        """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use."""
+        for charge, usage in zip(charges, usages, strict=False):  # of a banned client there are none
+            limit = charge.limit
+            learned = limit.learned
+            if learned is None or not charge.cost:
+                continue
+            used = float(limit.amount - (0 if usage.exceeded else usage.remaining))
+            if limit.period_seconds != DAY_SECONDS:
+                self._hours(rule_of(charge.key)).observe(used, is_refused=usage.exceeded)
+            elif forwards:
+                self.daily.observe(charge.key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
+
+    def freeze(self, now: float) -> None:
+        """Learn nothing of this day and this hour."""
+        wall = self._wall(now)
+        self.daily.turn(now, wall)
+        self.daily.freeze()
+        for hours in self._hourly.values():
+            hours.turn(now, wall)
+            hours.is_frozen = True
+
+    def as_data(self) -> dict[str, Any]:
+        """What was learned, to be kept elsewhere."""
+        return {"daily": self.daily.as_data(), "hourly": {name: each.as_data() for name, each in self._hourly.items()}}
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave. Raises KeyError, TypeError and ValueError."""
+        hourly: dict[str, HourlyUse] = {}
+        for name, kept in list(data["hourly"].items())[:MAX_HOURLY_RULES]:
+            hourly[str(name)] = HourlyUse()
+            hourly[str(name)].restore(kept)
+        self.daily.restore(data["daily"], now)
+        self._hourly = hourly
+
+    def _hours(self, rule: str) -> HourlyUse:
+        hours = self._hourly.get(rule)
+        if hours is None:
+            if len(self._hourly) >= MAX_HOURLY_RULES:
+                self._hourly.clear()  # rules come from files: there are not so many
+            hours = self._hourly[rule] = HourlyUse()
+        return hours
+
+    def _with(self, limit: Limit, learned: Learned, wanted: float) -> Limit:
+        """A limit with an amount of at least what is wanted, up to its ceiling."""
+        if wanted <= limit.amount or learned.at_most <= limit.amount:
+            return limit
+        step = step_of(limit, learned, wanted)
+        known = self._widened.get(id(limit))
+        if known is None:
+            if len(self._widened) >= MAX_LIMITS:
+                self._widened.clear()
+            known = self._widened[id(limit)] = (limit, {})
+        widened = known[1].get(step)
+        if widened is None:
+            widened = known[1][step] = widened_by(limit, learned, step)
+        return widened
+
+
+def amount_for(limit: Limit, learned: Learned, usual: float) -> float:
+    """What a limit allows where so much is usual."""
+    return learned.times * usual if limit.period_seconds == DAY_SECONDS else budget(usual, learned.times)
+
+
+def step_of(limit: Limit, learned: Learned, wanted: float) -> int:
+    """The step of a limit that is the first to allow what is wanted, or all that it may."""
+    return ceil(log(min(wanted, learned.at_most) / limit.amount) / log(STEP) - 1e-9)
+
+
+def widened_by(limit: Limit, learned: Learned, step: int) -> Limit:
+    """A limit some steps wider."""
+    amount = min(round(limit.amount * STEP**step), learned.at_most)
+    return replace(limit, amount=amount, burst=amount, learned=replace(learned, base=limit.amount))
+
+
+def with_usual(charges: Sequence[Charge], usual: float) -> tuple[Charge, ...]:
+    """The charges as they are where so much is usual, for tests of rules."""
+    found: list[Charge] = []
+    for charge in charges:
+        limit, learned = charge.limit, charge.limit.learned
+        if learned is not None and amount_for(limit, learned, usual) > limit.amount:
+            step = step_of(limit, learned, amount_for(limit, learned, usual))
+            found.append(charge._replace(limit=widened_by(limit, learned, step)))
+        else:
+            found.append(charge)
+    return tuple(found)

@@ -1,0 +1,75 @@
+"""What limits learned over restarts: kept beside the snapshot, and no trouble with the file disturbs anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxyguard.core.settings import Settings, StoreChoice
+from proxyguard.instance.kept_learning import MAX_AGE_SECONDS, KeptLearning, learned_file
+from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.daily import DAY_SECONDS
+from proxyguard.limits.learning import Learning
+
+KEY = "quota~aaaaaa|192.0.2.1"
+
+
+def learned(days: int = 5) -> Learning:
+    """What a process knows that was there for some days before this moment."""
+    learning = Learning(CLOCK.wall)
+    for ago in range(days, 0, -1):
+        now = CLOCK() - ago * DAY_SECONDS
+        learning.daily.turn(now, CLOCK.wall(now))
+        learning.daily.observe(KEY, "network:192.0.2.0/24", 300.0, 50.0)
+    learning.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
+    return learning
+
+
+def restarted(path: Path) -> Learning:
+    learning = Learning(CLOCK.wall)
+    KeptLearning(path, learning)
+    learning.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
+    return learning
+
+
+def test_what_is_usual_survives_a_restart_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.learned"
+    learning = learned()
+    asyncio.run(KeptLearning(path, learning).save())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert restarted(path).daily.usual(KEY) == learning.daily.usual(KEY) == 300.0
+    assert [each.name for each in tmp_path.iterdir()] == ["snapshot.learned"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"saved": 1e300}', '{"saved": 1e300, "learned": {"daily": 5, "hourly": {}}}'])
+def test_a_file_that_is_none_begins_anew(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "learned"
+    path.write_text(text)
+    assert restarted(path).daily.usual(KEY) == -1.0
+    assert "cannot be read, and begins anew" in caplog.text
+
+
+def test_what_is_older_than_a_week_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "learned"
+    asyncio.run(KeptLearning(path, learned()).save())
+    plain = json.loads(path.read_text())
+    path.write_text(json.dumps({**plain, "saved": plain["saved"] - MAX_AGE_SECONDS - 60}))
+    assert restarted(path).daily.usual(KEY) == -1.0
+
+
+def test_a_folder_that_takes_nothing_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = KeptLearning(tmp_path / "missing" / "learned", learned())
+    for _ in range(3):
+        asyncio.run(kept.save())
+    assert caplog.text.count("cannot be kept") == 1
+
+
+def test_it_is_kept_where_the_snapshot_is() -> None:
+    settings = Settings()
+    assert learned_file(settings) is None
+    kept = replace(settings, store=StoreChoice(snapshot=Path("/var/lib/x/store")))
+    assert learned_file(kept) == Path("/var/lib/x/store.learned")
