@@ -12,7 +12,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address, Network, Prefixes
 from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import ClientNaming, PathDetail, Privacy, TextDetail
 from proxyguard.core.pseudonym import Pseudonyms
-from proxyguard.telemetry.places import ANY, Places
+from proxyguard.telemetry.places import ANY, LearnedPlaces
 from proxyguard.telemetry.redaction import ADDRESS, PERSON, Redactor
 
 MAX_NAMED: Final = 20_000
@@ -60,7 +60,7 @@ class Discretion:
         self.names_clients = chosen.clients is ClientNaming.PSEUDONYM
         self._redactor = Redactor(chosen.people, chosen.patterns)
         self._paths = chosen.paths
-        self.places = Places()
+        self.places = LearnedPlaces()
         self._learns = chosen.learn_names
         self._redacts = chosen.texts is TextDetail.REDACTED
         self._prefixes = prefixes

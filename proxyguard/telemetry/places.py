@@ -42,7 +42,7 @@ class _Place:
         self.has_names = False
 
 
-class Places:
+class LearnedPlaces:
     """What one process has learned. Called from its event loop only."""
 
     def __init__(self) -> None:

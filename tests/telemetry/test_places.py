@@ -7,7 +7,7 @@ import pytest
 from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import PathDetail, Privacy
 from proxyguard.telemetry.discretion import Discretion
-from proxyguard.telemetry.places import MAX_OF_NETWORK, MAX_PLACES, MAX_WORDS, Places
+from proxyguard.telemetry.places import MAX_OF_NETWORK, MAX_PLACES, MAX_WORDS, LearnedPlaces
 
 ROUTES = ("about", "login", "search", "team", "imprint", "press")
 
@@ -17,14 +17,14 @@ def name(number: int) -> str:
     return f"{chr(97 + number // 676 % 26)}{chr(97 + number // 26 % 26)}{chr(97 + number % 26)}-smith"
 
 
-def taught(places: Places | Discretion, members: int = 200, networks: int = 20) -> None:
+def taught(places: LearnedPlaces | Discretion, members: int = 200, networks: int = 20) -> None:
     for number in range(members):
         places.learn(f"/{ROUTES[number % len(ROUTES)]}".encode(), number % networks)
         places.learn(f"/team/{name(number)}/photos".encode(), number % networks)
 
 
 def test_names_at_a_place_of_many_words_go_and_words_of_the_site_stay() -> None:
-    places = Places()
+    places = LearnedPlaces()
     taught(places)
     assert places.without_names(f"/team/{name(3)}/photos", "[person]") == "/team/[person]/photos"
     assert places.without_names("/team/nobody-before/photos/anna", "*") == "/team/*/photos/anna"
@@ -33,7 +33,7 @@ def test_names_at_a_place_of_many_words_go_and_words_of_the_site_stay() -> None:
 
 
 def test_a_word_that_a_large_part_of_a_place_has_stays_among_names() -> None:
-    places = Places()
+    places = LearnedPlaces()
     for number in range(600):
         places.learn(f"/{name(number)}".encode(), number)
         places.learn(f"/posts/{number}".encode(), number)
@@ -42,7 +42,7 @@ def test_a_word_that_a_large_part_of_a_place_has_stays_among_names() -> None:
 
 
 def test_files_numbers_and_marks_are_no_words_of_a_place() -> None:
-    places = Places()
+    places = LearnedPlaces()
     for number in range(500):
         for path in (f"/{number}", f"/{name(number)}.php", f"/{name(number)}12345"):
             places.learn(path.encode(), number)
@@ -51,7 +51,7 @@ def test_files_numbers_and_marks_are_no_words_of_a_place() -> None:
 
 
 def test_one_network_alone_makes_no_place_one_of_names() -> None:
-    places = Places()
+    places = LearnedPlaces()
     for number in range(2000):
         places.learn(f"/{name(number)}".encode(), 7)
     assert places.without_names("/login", "*") == "/login"
@@ -62,7 +62,7 @@ def test_one_network_alone_makes_no_place_one_of_names() -> None:
 
 
 def test_places_are_bounded_and_where_they_end_nothing_is_shown() -> None:
-    places = Places()
+    places = LearnedPlaces()
     taught(places)
     for number in range(3 * MAX_PLACES):
         places.learn(f"/about/{name(number)}/login".encode(), number)

@@ -10,7 +10,7 @@ from proxyguard.policy.model import RuleSet, TextKind
 from proxyguard.tools.importers.conditions import every
 from proxyguard.tools.importers.draft import Draft, DraftRule, one_or_list
 from proxyguard.tools.importers.patterns import alternatives
-from proxyguard.tools.importers.safety import Harm, Place, harms
+from proxyguard.tools.importers.safety import Harm, TriedPlace, harms
 from proxyguard.tools.importers.samples import finds
 from proxyguard.tools.importers.witness import hosts_in, values_in
 
@@ -29,7 +29,7 @@ def keep_browsers(draft: Draft, rule_set: RuleSet) -> None:
     """Put what would refuse ordinary browsers in shadow by itself; say which wanted crawlers are refused. Raises PolicyError."""
     hosts = [host for rule in draft.rules for host in hosts_in(rule.when, draft.lists)]
     places = [
-        Place(rule.name, next(iter(hosts_in(rule.when, draft.lists)), ""), path)
+        TriedPlace(rule.name, next(iter(hosts_in(rule.when, draft.lists)), ""), path)
         for rule in draft.rules
         if _asks_for_agents(rule.when)
         for path in values_in("path", rule.when, draft.lists)[:1]

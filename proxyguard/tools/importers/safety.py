@@ -51,7 +51,7 @@ _REQUESTS: Final[tuple[tuple[bytes, bytes, bytes, Headers], ...]] = (
 )
 
 
-class Place(NamedTuple):
+class TriedPlace(NamedTuple):
     """Where a rule looks at user agents: its host, empty for any, and its path. It refuses nobody there but by their names."""
 
     rule: str
@@ -67,7 +67,7 @@ class Harm(NamedTuple):
     crawlers: tuple[str, ...]
 
 
-def harms(rule_set: RuleSet, hosts: Sequence[str] = (), places: Sequence[Place] = ()) -> dict[str, Harm]:
+def harms(rule_set: RuleSet, hosts: Sequence[str] = (), places: Sequence[TriedPlace] = ()) -> dict[str, Harm]:
     """By rule, for those that refuse a browser's ordinary request or a wanted crawler. Raises PolicyError.
 
     `hosts`: those that rules name, for whom everything is tried as well. `places`: where rules look at user agents.
