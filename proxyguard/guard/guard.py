@@ -21,12 +21,13 @@ from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.end_times import end_time
-from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
+from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, MALFORMED, OF_THE_SITE, STORE_DOWN
 from proxyguard.guard.forms import Forms, ask_about
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.preparing import Preparing
 from proxyguard.guard.records import Recorder, given_tags
+from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
@@ -62,12 +63,6 @@ MAX_SETTLING: Final = 10_000
 
 _new = tuple.__new__  # half the cost of calling the class
 
-OF_THE_SITE: Final = frozenset({"", CLIENT_GONE})
-"""Faults after which the status is still the one that the upstream sent."""
-
-MALFORMED: Final = "client-malformed"
-"""What the faults of a request's body count as: `bad_requests` has each by its name."""
-
 
 class Guard:
     """Checks requests against the policy in force. One per process; not thread-safe, called from the event loop only."""
@@ -90,6 +85,7 @@ class Guard:
         ban_hits: BanHits | None = None,
         restrictions: ActiveRestrictions | None = None,
         tracer: Tracer | None = None,
+        robots: RobotsContracts | None = None,
         find_origin: Callable[[Request], Origin] | None = None,
         discretion: Discretion | None = None,
         sealed: SealedLog | None = None,
@@ -107,7 +103,7 @@ class Guard:
         self._recorder = None if audit is None else Recorder(audit, discretion, sealed)
         self.configure(failure_mode, audit_passes)
         accounts = accounts or AccountCache(Counting().accounts)
-        self._preparing = Preparing(accounts, jars, disclosure, forms, lambda: self._policies, clock, tracer)
+        self._preparing = Preparing(accounts, jars, disclosure, forms, lambda: self._policies, clock, tracer, robots)
         self._tally = tally
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()

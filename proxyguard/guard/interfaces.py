@@ -81,6 +81,18 @@ class Refusal(NamedTuple):
     http_version: bytes = b""
 
 
+class FileAnswer(NamedTuple):
+    """What a site answered to a question of our own. `status` 0: nothing that could be read, in time and without a coding."""
+
+    status: int
+    body: bytes = b""
+    location: str = ""
+
+
+AskSite = Callable[[bytes, str], Awaitable[FileAnswer]]
+"""Asks the site of a host for a path; at least the first 500 KiB of the body are read. Does not raise."""
+
+
 class Checker(Protocol):
     """The guard, as a front uses it."""
 

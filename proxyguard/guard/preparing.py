@@ -17,6 +17,7 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.interfaces import Forwarding
 from proxyguard.guard.jars import ASSET_TAG, GIVE_TAG, Jars
+from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.ratelimit_fields import quota_fields
 from proxyguard.limits.charge import Charge
 from proxyguard.policy.compile.compile import Account, CompiledPolicy
@@ -30,7 +31,7 @@ _AUTHORIZATION: Final = b"authorization"
 class Preparing:
     """Prepares requests for their rules, and answers for their way back. One per guard."""
 
-    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "disclosure", "forms", "jars")
+    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "disclosure", "forms", "jars", "robots")
 
     def __init__(
         self,
@@ -41,13 +42,15 @@ class Preparing:
         policies: Callable[[], Policies],
         clock: Callable[[], float],
         tracer: Tracer | None = None,
+        robots: RobotsContracts | None = None,
     ) -> None:
         """Without `jars` no client has one and none is given; without `disclosure` nothing is an item, without `forms` no form is
-        guarded."""
+        guarded, without `robots` nothing is known of robots.txt."""
         self.accounts = accounts
         self.jars = jars
         self.disclosure = disclosure
         self.forms = forms
+        self.robots = robots
         self._policies = policies
         self._clock = clock
         self._tracer = tracer
@@ -62,6 +65,8 @@ class Preparing:
             request.jar = self.jars.read(request, now)
         if policy.items is not None and self.disclosure is not None:
             request.item = self.disclosure.find(policy.items, request, now)
+        if policy.asks_robots and self.robots is not None:
+            request.robots = self.robots.judge(request, now)
         if policy.forms is not None and self.forms is not None:
             found = policy.forms.find(request)
             if found is not None:

@@ -69,7 +69,7 @@ def decision_record(ticket: Ticket, served: Served, time: float, discretion: Dis
         bytes_sent=served.bytes_sent, bytes_received=served.bytes_received,
         upstream_milliseconds=None if upstream_seconds is None else in_thousandths(upstream_seconds * 1000),
         upstream=served.upstream, country=origin.country or "", asn=origin.asn,
-        identity=origin.identity or origin.claim or "", verified=origin.verified, **_connection(request),
+        identity=origin.identity or origin.claim or "", verified=origin.verified, **_robots(request), **_connection(request),
     )  # fmt: skip
 
 
@@ -92,6 +92,12 @@ def _connection(request: Request) -> dict[str, str]:
         return {}
     found = {"ja4": ja4_of(facts), "client_kind": client_kind(facts), "http2": http2_of(facts)}
     return {name: shown(value) for name, value in found.items() if value}
+
+
+def _robots(request: Request) -> dict[str, str]:
+    """What robots.txt forbids a declared bot; nothing for everybody else."""
+    verdict = request.robots
+    return {"robots": verdict.group, "robots_version": verdict.version} if verdict is not None and verdict.classes else {}
 
 
 def _user_agent(request: Request, discretion: Discretion) -> str:

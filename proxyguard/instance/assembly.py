@@ -19,6 +19,7 @@ from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.origin.origins import Origins
+from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
@@ -79,6 +80,7 @@ class Assembly(NamedTuple):
     front: Front
     exporter: OtelExporter | None
     origins: Origins
+    robots: RobotsContracts | None
 
 
 def assemble(
@@ -110,10 +112,13 @@ def assemble(
     sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
     if sealed is not None:
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
+    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, prefixes) if settings.robots.read else None
+    if robots is not None:
+        counts.show(robots.gauges())
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, tally=tally, talkers=talkers, ban_hits=ban_hits,
-        tracer=tracer, find_origin=origins.find, discretion=discretion, sealed=sealed,
+        tracer=tracer, robots=robots, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -148,5 +153,18 @@ def assemble(
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
     return Assembly(
-        counts, tally, talkers, ban_hits, audit, discretion, sealed, accounts, guard, accept_filter, front, exporter, origins
+        counts,
+        tally,
+        talkers,
+        ban_hits,
+        audit,
+        discretion,
+        sealed,
+        accounts,
+        guard,
+        accept_filter,
+        front,
+        exporter,
+        origins,
+        robots,
     )

@@ -81,12 +81,13 @@ class Worker:
         self._listening = False
         self._watching_clock: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
+        self._reading_robots: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
         parts = assemble(settings, loaded.policy, secret, store, sockets)
         self.counts, self._tally, self._talkers, self._ban_hits = parts.counts, parts.tally, parts.talkers, parts.ban_hits
         self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
         self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
-        self._exporter, self._origins = parts.exporter, parts.origins
+        self._exporter, self._origins, self._robots = parts.exporter, parts.origins, parts.robots
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
         self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
@@ -153,6 +154,8 @@ class Worker:
                 "certificate_end_timestamp_seconds", about, lambda: min(self._front.certificate_ends(), default=0.0)
             )
         self._watching_clock = asyncio.create_task(watch_clock(self.counts))
+        if self._robots is not None:
+            self._reading_robots = asyncio.create_task(self._robots.run(self._front.ask_site))
         if self._exporter is not None and self.settings.workers == 1:  # of several workers the supervisor sends their sum
             self._sending = asyncio.create_task(send_metrics(self.settings.otel, self._exporter, self._families))
         gc.collect()
@@ -177,14 +180,13 @@ class Worker:
         if self._dashboard is not None:
             self._dashboard.stop()
         self._control.stop()
-        if self._watching_clock is not None:
-            self._watching_clock.cancel()
+        for task in (self._watching_clock, self._reading_robots, self._sending):
+            if task is not None:
+                task.cancel()
         self._origins.close()
         self._audit.close()
         if self._sealed is not None:
             self._sealed.close()
-        if self._sending is not None:
-            self._sending.cancel()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
 
