@@ -29,6 +29,7 @@ from proxyguard.guard.preparing import Preparing
 from proxyguard.guard.records import Recorder, given_tags
 from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.http2.errors import REQUEST_FAULTS
+from proxyguard.http.preferences import PreferenceFiles
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
@@ -86,6 +87,7 @@ class Guard:
         restrictions: ActiveRestrictions | None = None,
         tracer: Tracer | None = None,
         robots: RobotsContracts | None = None,
+        preferences: PreferenceFiles | None = None,
         find_origin: Callable[[Request], Origin] | None = None,
         discretion: Discretion | None = None,
         sealed: SealedLog | None = None,
@@ -103,7 +105,7 @@ class Guard:
         self._recorder = None if audit is None else Recorder(audit, discretion, sealed)
         self.configure(failure_mode, audit_passes)
         accounts = accounts or AccountCache(Counting().accounts)
-        self._preparing = Preparing(accounts, jars, disclosure, forms, lambda: self._policies, clock, tracer, robots)
+        self._preparing = Preparing(accounts, jars, disclosure, forms, lambda: self._policies, clock, tracer, robots, preferences)
         self._tally = tally
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()
@@ -329,7 +331,7 @@ class Guard:
         proves = isinstance(decision.action, Prove)
         if proves:
             decision = self._preparing.proven(request, decision, self._clock())
-        if proves or (decision.forwards and (policy.prepares or decision.quotas or self._tracer is not None)):
+        if proves or (decision.forwards and (policy.prepares or decision.quotas or self._preparing.dresses)):
             forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
         if decision.restriction or decision.quotas:
             ends = end_time(decision, self.restrictions, found.now, self._clock())

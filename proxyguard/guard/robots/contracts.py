@@ -116,10 +116,14 @@ class RobotsContracts:
         self.broken += bool(classes)
         return verdict._replace(classes=classes)
 
-    def text_of(self, host: bytes) -> bytes | None:
-        """The text that the site of a host has, empty where it has none; None: not known. Notes that somebody asked."""
-        contract = self._contracts.get(host)
-        return None if contract is None or contract.words is None else contract.text
+    def text_of(self, request: Request, now: float) -> bytes | None:
+        """The text that the site of a request has, empty where it has none; None: not known (yet)."""
+        contract = self._contracts.get(request.host)
+        if contract is None:
+            self._admit(request, now)
+            return None
+        contract.used = now
+        return None if contract.words is None else contract.text
 
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
         """What metrics show: name, text, and how it is read."""

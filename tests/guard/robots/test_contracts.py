@@ -184,5 +184,5 @@ def test_hosts_with_the_same_text_share_it_and_all_texts_have_a_bound(bench: Ben
 def test_an_answer_with_more_than_is_read_is_cut_to_a_whole_line(bench: Bench) -> None:
     bench.answer = lambda _host, _path: FileAnswer(200, FORBIDS + b"#\n" * 300_000)
     assert first(bench) is DISALLOWED
-    assert len(bench.contracts.text_of(b"example.org") or b"") <= module.MAX_TEXT_BYTES
-    assert bench.contracts.text_of(b"nobody.example") is None
+    assert len(bench.contracts.text_of(request(), bench.now) or b"") <= module.MAX_TEXT_BYTES
+    assert bench.contracts.text_of(request(b"nobody.example"), bench.now) is None
