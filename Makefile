@@ -36,7 +36,7 @@ NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,s
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked corpus abuse fuzz fuzz-api fingerprints range range-gates e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench held tracked corpus abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -177,6 +177,14 @@ range: setup  ## Let people and scrapers loose on the rules, in virtual time (AR
 
 range-gates: setup $(COMPILED)  ## Run the scenarios that must not get worse: a calm day, July, forged identities, errors of operators (a minute).
 	$(BUILT) -m proxyguard range --rules $(abspath $(RULES)) --scenario gated --gate $(ARGS)
+
+peers: setup  ## Other firewalls under the range's traffic, three minutes each: those of nginx, HAProxy, ModSecurity, fail2ban, CrowdSec that are here.
+	for peer in nginx haproxy modsecurity fail2ban crowdsec; do \
+	  $(VENV)/bin/proxyguard range --rules $(RULES) --scenario peers --peer $$peer --for 3m $(ARGS) || true; \
+	done
+
+accuracy: setup $(COMPILED)  ## Measure every scenario under every preset, and the peers that are here, and write docs/accuracy.md (an hour).
+	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(PYTHON_IN_VENV) scripts/accuracy-tables $(ARGS)
 
 soak: setup $(COMPILED)  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').
 	$(BUILT) -m bench.soak $(ARGS)

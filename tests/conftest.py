@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 
 import pytest
 from hypothesis import settings
@@ -22,3 +24,20 @@ if os.environ.get("CI"):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch of tests that compare with a file: write the file anew instead of failing."""
     parser.addoption("--update-golden", action="store_true", help="write the expected reports in tests/rulesets/bad anew")
+
+
+LEFT_BEHIND = ("Task was destroyed", "Task exception was never retrieved", "Future exception was never retrieved", "Unclosed ")
+"""What asyncio and aiohttp say when the collector finds what an earlier test left: whenever that is."""
+
+
+@pytest.fixture(autouse=True)
+def _own_records(request: pytest.FixtureRequest) -> None:
+    """Keep out of `caplog` what earlier tests of the process still log, from threads of theirs and by the garbage collector."""
+    if "caplog" in request.fixturenames:
+        caplog: pytest.LogCaptureFixture = request.getfixturevalue("caplog")
+        others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+
+        def is_own(record: logging.LogRecord) -> bool:
+            return record.thread not in others and not record.getMessage().startswith(LEFT_BEHIND)
+
+        caplog.handler.addFilter(is_own)

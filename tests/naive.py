@@ -70,6 +70,8 @@ from proxyguard.policy.model import (
 )
 
 PREFIXES = Prefixes()
+UNCLEAR = object()
+"""Twice: what has several values, which nobody knows."""
 REFUSALS = (Reject, Tarpit, Drop, Ban)
 
 
@@ -208,14 +210,33 @@ def holds(when: Condition, request: Request, score: float, tags: frozenset[str])
                     raise TypeError("the properties hold without a clock and without a secret")
 
 
-def mentions(when: Condition, kind: str) -> bool:
+@dataclass
+class Maybe:
+    """What rules may have given, as usages will say: points or none, and tags beside those that are `sure`."""
+
+    score: bool = False
+    tags: frozenset[str] = frozenset()
+    sure: frozenset[str] = frozenset()
+
+
+def hangs(when: Condition, request: Request, score: float, maybe: Maybe) -> bool:
+    """Whether a condition holds as usages will say: it does when all turns out for it, and not when all turns out against it."""
+    return turned_out(when, request, score, maybe, well=True) and not turned_out(when, request, score, maybe, well=False)
+
+
+def turned_out(when: Condition, request: Request, score: float, maybe: Maybe, *, well: bool) -> bool:
     match when:
-        case Test():
-            return when.field.kind == kind
+        case AllOf(parts):
+            return all(turned_out(part, request, score, maybe, well=well) for part in parts)
+        case AnyOf(parts):
+            return any(turned_out(part, request, score, maybe, well=well) for part in parts)
         case Not(part):
-            return mentions(part, kind)
-        case AllOf(parts) | AnyOf(parts):
-            return any(mentions(part, kind) for part in parts)
+            return not turned_out(part, request, score, maybe, well=not well)
+        case Test(field=tested, matcher=matcher):
+            if tested.kind == FieldKind.SCORE and maybe.score and isinstance(matcher, AtLeast | AtMost):
+                return well
+            most, least = maybe.sure | maybe.tags, maybe.sure
+            return holds(when, request, score, most if well is not isinstance(matcher, Absent) else least)
 
 
 def part_value(part: KeyPart, request: Request) -> Any:
@@ -248,7 +269,8 @@ def part_value(part: KeyPart, request: Request) -> Any:
         case KeyKind.JAR:
             return request.jar.name or request.client.client_key(PREFIXES)
         case KeyKind.ITEM:
-            return None if request.item is None else request.item.number
+            item = request.item
+            return None if item is None else (UNCLEAR, UNCLEAR) if item.number is None else item.number
         case _:
             return only(values(Test(Field(part.kind, part.name), Present()), request, frozenset()))
 
@@ -416,7 +438,6 @@ def _decided(policy: Policy, mode: Mode, request: Request, now: float, store: Ta
 
 
 Entry = tuple[str, Rule, Mode]
-GIVES: dict[Any, str] = {Score: FieldKind.SCORE, Tag: FieldKind.TAG}
 
 
 def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[int, int], list[Entry]]:
@@ -424,13 +445,12 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
     charges: list[Charge] = []
     places: dict[int, int] = {}
     score, tags = 0.0, frozenset[str]()
-    unsure: set[str] = set()
+    maybe = Maybe()
     for at, (owner, rule, own) in enumerate(live):
-        is_open = rule.limit is None and any(mentions(rule.when, kind) for kind in unsure)
+        is_open = rule.limit is None and hangs(rule.when, request, score, maybe)
         applies = holds(rule.when, request, score, tags)
         if not applies and not is_open:
             continue
-        given = GIVES.get(type(rule.action))
         if rule.limit is not None:
             key = limit_key(owner, own, rule, request)
             if key is None:
@@ -440,14 +460,19 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
             charges.append(Charge(key, rule.limit, 1.0, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
         if own is Mode.SHADOW:
             continue
-        if given is not None and (is_open or rule.limit is not None):
-            unsure.add(given)
-        if rule.limit is None and applies and isinstance(rule.action, Score):
-            score += rule.action.points
-        if rule.limit is None and applies and isinstance(rule.action, Tag):
-            tags |= {rule.action.name}
-        if given is None and rule.limit is None and not is_open:
-            if isinstance(rule.action, REFUSALS):
-                charges = [charge._replace(cost=0.0) for charge in charges]
-            return charges, places, live[: at + 1]
+        depends = is_open or rule.limit is not None
+        match rule.action:
+            case Score(points):
+                maybe.score |= depends
+                score += points if applies and rule.limit is None else 0.0
+            case Tag(name):
+                if depends:
+                    maybe.tags |= {name}
+                else:
+                    maybe.sure |= {name}
+                tags |= {name} if applies and rule.limit is None else set()
+            case _ if not depends:
+                if isinstance(rule.action, REFUSALS):
+                    charges = [charge._replace(cost=0.0) for charge in charges]
+                return charges, places, live[: at + 1]
     return charges, places, live

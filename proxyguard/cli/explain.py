@@ -29,6 +29,9 @@ from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
 from proxyguard.tools.curl.curl import CurlError, parse_curl
 
+MAX_LINE: Final = 1024 * 1024
+"""Bytes of a line of --batch; a request that a front lets in has far fewer."""
+
 TELL_SECONDS: Final = 2.0
 """How long an instance may take to hear of a look-up."""
 
@@ -131,7 +134,10 @@ def explain(
 
 def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
     """One JSON object out per line in; a line that is not a request ends the program with its number."""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), 1):
+        if len(line) == MAX_LINE:
+            name = getattr(lines, "name", "-")
+            fail(f"{name}:{number}: error: the line has {MAX_LINE:,} bytes or more\n  hint: one request a line")
         if not line.strip():
             continue
         try:

@@ -6,12 +6,14 @@ the commands' own help.
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
 
+from proxyguard.cli.echo import echo
 from proxyguard.core.problems import nearest
 
 
@@ -33,6 +35,21 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: dict[str, Lazy], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = lazy
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the system refuses and no command looks after is said with its place, as everything is."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has gone; click ends in silence
+                raise
+            named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+            echo(f"error: {': '.join([*named, error.strerror or str(error)])}", err=True)
+            raise SystemExit(1) from error
+        except UnicodeEncodeError as error:  # bytes that are no text arrive as halves of surrogate pairs
+            shown = ascii(error.object[max(0, error.start - 20) : error.end + 20])
+            echo(f"error: a word of the command line is not UTF-8: {shown}", err=True)
+            raise SystemExit(2) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self.lazy})

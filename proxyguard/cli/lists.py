@@ -16,7 +16,7 @@ from proxyguard.core.printable import printable
 from proxyguard.core.settings import Settings
 from proxyguard.guard.origin.origin_data import BUNDLED_LISTS, LISTS, OriginData, load_data, table_paths
 from proxyguard.guard.origin.range_lists import DAY_SECONDS, HOSTING, RangeList, newest, read_lists
-from proxyguard.guard.origin.updating import TABLES, NotInstalled, UpdateSources, update_list, update_table
+from proxyguard.guard.origin.updating import TABLES, NotInstalled, UpdateSources, host_of, update_list, update_table
 
 
 @click.group()
@@ -122,7 +122,7 @@ def update_lists(names: tuple[str, ...], source: str | None, config: Path | None
     sources = UpdateSources(frozenset(settings.identity.update_hosts))
     chosen = names or tuple(each.name for each in known.values() if each.update and sources.allows(each.update, each.update))
     if not chosen:
-        hosts = sorted({each.update.split("/")[2] for each in known.values() if each.update})
+        hosts = sorted({host_of(each.update) for each in known.values()} - {""})
         fail(
             "error: no host may be asked for lists\n"
             f"  hint: identity.update_hosts: ['*'] allows the publishers of the lists: {', '.join(hosts)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +17,8 @@ import click
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.range_guard import GuardFirewall
-from proxyguard.cli.range_wire import front_of, run_on_wire
+from proxyguard.cli.range_learn import learn
+from proxyguard.cli.range_wire import PEERS, front_of, peers_of, run_on_wire, run_peer
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import nearest
@@ -25,6 +28,8 @@ from proxyguard.policy.model import Policy
 from proxyguard.tools.range.enforced import ENFORCED, enforced
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
+from proxyguard.tools.range.learning.cohort import with_learned
+from proxyguard.tools.range.learning.learned import Learned, LearnedError, read_learned
 from proxyguard.tools.range.run import Begun, Free, lengthened, only, run_scenario
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
 from proxyguard.tools.range.score import RunScore, gate_failures
@@ -39,7 +44,8 @@ ALL: Final = "all"
 GATED_WORD: Final = "gated"
 
 
-@click.command("range")
+@click.group("range", invoke_without_command=True)
+@click.pass_context
 @rules_option
 @click.option(
     "--scenario", "names", metavar="NAME", multiple=True, default=(CALM_DAY,), show_default=True,
@@ -49,6 +55,10 @@ GATED_WORD: Final = "gated"
 @click.option(
     "--cohort", "cohorts", metavar="NAME", multiple=True, help="Only this cohort of the scenario; may be given several times."
 )
+@click.option(
+    "--learned", "learned_files", metavar="FILE", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The cohorts of this file are there as well, which `range learn` wrote; may be given several times.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, help="The same seed, the same traffic.")
 @click.option(
     "--days", type=float, default=1.0, show_default=True, help=f"How long {CALM_DAY} lasts; 0.25 is its first six hours."
@@ -62,10 +72,14 @@ GATED_WORD: Final = "gated"
     "--front", metavar="URL", help="Real sockets through this front on loopback, such as http://127.0.0.1:8080; no virtual clock."
 )
 @click.option(
+    "--peer", "peers", metavar="NAME", multiple=True, type=click.Choice([ALL, *PEERS]),
+    help=f"Another firewall under the same traffic, started for it; may be given several times: {', '.join(PEERS)}, {ALL}.",
+)  # fmt: skip
+@click.option(
     "--site-port", type=click.IntRange(1, 65_535), default=8079, show_default=True, help="Where the site behind --front listens."
 )
 @click.option(
-    "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run through --front lasts."
+    "--for", "duration", metavar="DURATION", default="60s", show_default=True, help="How long a run in real time lasts."
 )
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
@@ -80,9 +94,10 @@ GATED_WORD: Final = "gated"
     "--html", "html_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write a report with pictures."
 )
 def range_(
-    directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...], seed: int, days: float, preset: str,
-    against: Path | None, front: str | None, site_port: int, duration: str, *, for_tuning: bool, gate: bool,
-    json_file: Path | None, html_file: Path | None,
+    context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...],
+    learned_files: tuple[Path, ...], seed: int, days: float, preset: str, against: Path | None, front: str | None,
+    peers: tuple[str, ...], site_port: int, duration: str, *, for_tuning: bool, gate: bool, json_file: Path | None,
+    html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
 
@@ -99,11 +114,17 @@ def range_(
       proxyguard range --scenario july --rules rules.new --against rules
       proxyguard range --cohort office --seed 7 --json figures.json
     """
+    if context.invoked_subcommand is not None:
+        return
     if for_tuning:
         _refuse_held_out(names, seed)
-    chosen = [_cut(scenario, cohorts, days) for scenario in _chosen(names)]
+    learned = _learned(learned_files)
+    chosen = [_cut(scenario, cohorts, days, learned) for scenario in _chosen(names)]
     if front is not None:
         _write(_on_wire(chosen, seed, front_of(front), site_port, _seconds(duration)), json_file, html_file)
+        return
+    if peers:
+        _write(_by_peers(chosen, peers_of(peers), seed, _seconds(duration), directory, preset), json_file, html_file)
         return
     policy = _prepared(directory, preset)
     other = _prepared(against, preset) if against is not None else None
@@ -113,10 +134,12 @@ def range_(
         for scenario in chosen:
             free: Free = {}
             with _progress(scenario.name) as begun:
-                runs.append(run_scenario(scenario, seed, GuardFirewall(policy), preset, begun, free))
+                firewall = GuardFirewall(policy)
+                runs.append(run_scenario(scenario, seed, firewall, preset, begun, free))
                 beside = run_scenario(scenario, seed, GuardFirewall(other), preset, begun, free) if other is not None else None
             if str(json_file) != "-":
                 _show(runs[-1], beside, against)
+            echo(f"{scenario.name}: {_took(firewall, runs[-1])}", err=True)
     except KeyboardInterrupt:
         echo(f"interrupted: {len(runs)} of {len(chosen)} scenarios are whole; nothing was written", err=True)
         raise SystemExit(INTERRUPTED) from None
@@ -126,6 +149,17 @@ def range_(
     failures = [f"{run.scenario.name}: {line}" for run in runs for line in gate_failures(run)] if gate else []
     if failures:
         fail("\n".join(["a gate failed:", *(f"  {line}" for line in failures)]))
+
+
+def _took(firewall: GuardFirewall, run: RunScore) -> str:
+    """What deciding took, and the whole run: not a part of the report, which is the same for the same seed."""
+    requests = sum(row.requests for row in run.cohorts) or 1
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return (
+        f"{requests:,} decisions in {firewall.cpu_seconds:,.1f} s of CPU ({firewall.cpu_seconds / requests * 1e6:,.0f} µs each), "
+        f"{firewall.store.stats().keys:,} counters; so far {usage.ru_utime + usage.ru_stime:,.0f} s of CPU and "
+        f"{usage.ru_maxrss // 1024:,} MiB at most"
+    )
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:
@@ -140,7 +174,27 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
     return [SCENARIOS[name] for name in dict.fromkeys(names)]
 
 
-def _on_wire(scenarios: Sequence[Scenario], seed: int, front: tuple[str, int], site_port: int, seconds: float) -> list[RunScore]:
+def _by_peers(
+    scenarios: Sequence[Scenario], peers: Sequence[str], seed: int, seconds: float, rules: Path, preset: str
+) -> list[RunScore]:
+    runs: list[RunScore] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a peer is ended however this ends
+    try:
+        for scenario in scenarios:
+            for peer in peers:
+                run, took = run_peer(peer, scenario, seed, seconds, rules, preset)
+                runs.append(run)
+                _show(run, None, None)
+                echo(took)
+    except KeyboardInterrupt:
+        echo("interrupted: nothing was written", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    return runs
+
+
+def _on_wire(
+    scenarios: Sequence[Scenario], seed: int, front: tuple[str, int, bool], site_port: int, seconds: float
+) -> list[RunScore]:
     runs: list[RunScore] = []
     try:
         for scenario in scenarios:
@@ -171,11 +225,22 @@ def _refuse_held_out(names: Sequence[str], seed: int) -> None:
         raise click.BadParameter(f"{HELD_OUT} is kept out of tuning", param_hint="--scenario")
 
 
-def _cut(scenario: Scenario, cohorts: Sequence[str], days: float) -> Scenario:
+def _learned(paths: Sequence[Path]) -> list[Learned]:
+    try:
+        return [read_learned(path) for path in paths]
+    except LearnedError as error:
+        raise click.BadParameter(str(error), param_hint="--learned") from error
+
+
+def _cut(scenario: Scenario, cohorts: Sequence[str], days: float, learned: Sequence[Learned]) -> Scenario:
     try:
         longer = lengthened(scenario, days)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--days") from error
+    try:
+        longer = with_learned(longer, learned) if learned else longer
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--learned") from error
     try:
         return only(longer, cohorts) if cohorts else longer
     except ValueError as error:
@@ -237,3 +302,6 @@ def _progress(name: str) -> Iterator[Begun | None]:
             return lambda now: bar.update(task, completed=now)
 
         yield begun
+
+
+range_.add_command(learn)

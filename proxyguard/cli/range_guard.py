@@ -5,10 +5,11 @@ Stands here because the guard is above the tools: the range knows a firewall by 
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
-from proxyguard.core.decision import Delay, Drop, Prove, Reject, Tarpit
+from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
 from proxyguard.core.item import Items
 from proxyguard.core.jar import Jar, JarCookie
 from proxyguard.core.origin import NOTHING_KNOWN, Origin
@@ -17,7 +18,7 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
-from proxyguard.http.responses import refusal_status
+from proxyguard.http.responses import refusal_status, refusal_wait
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.model import Policy
@@ -62,6 +63,8 @@ class GuardFirewall:
             _compiled(policy), self.store, self.metrics, None, jars=jars, disclosure=Disclosure(Items()), find_origin=_origin,
             clock=lambda: self._now, wall=float,
         )  # fmt: skip
+        self.cpu_seconds = 0.0
+        """That deciding took so far."""
         self._proxy: Address | None = None
         """The address that all requests seem to come from, while an operator has misset the trust in proxies."""
         self._restrict(policy, NEVER_ENDS)
@@ -71,7 +74,9 @@ class GuardFirewall:
         self._now = EPOCH + now
         if self._proxy is not None:
             request.client = self._proxy
+        began = thread_time()
         ticket = self._guard.check(request)
+        self.cpu_seconds += thread_time() - began
         if not isinstance(ticket, Ticket) or self.metrics.internal_errors:
             raise RuntimeError(f"the guard failed: {dict(self.metrics.internal_errors)}")
         decision = ticket.decision
@@ -90,11 +95,8 @@ class GuardFirewall:
             return Verdict(forwards=False, status=200, wait_seconds=action.hold_seconds, rule=rule)
         if isinstance(action, Drop):
             return Verdict(forwards=False, rule=rule)
-        quota = decision.quota
-        retry = quota.retry_after_seconds if quota is not None else 0.0
-        if isinstance(action, Reject) and action.retry_after_seconds is not None:
-            retry = action.retry_after_seconds
-        return Verdict(forwards=False, status=refusal_status(decision), retry_after_seconds=retry, rule=rule)
+        wait = refusal_wait(decision) or 0.0
+        return Verdict(forwards=False, status=refusal_status(decision), retry_after_seconds=wait, rule=rule)
 
     def settle(self, verdict: Verdict, outcome: SiteOutcome, now: float) -> None:
         """As `firewall.Firewall.settle`."""

@@ -88,9 +88,9 @@ def _seconds(text: str) -> float:
     try:
         seconds = parse_duration(text)
     except ValueError:
-        fail(f"error: --since: {text!r} is no duration\n  hint: {DURATION_HINT}")
+        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--since") from None
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        fail(f"error: --since: 1m to 31d, not {text}")
+        raise click.BadParameter(f"{text} is not between 1m and 31d", param_hint="--since")
     return seconds
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.load import LoadResult, load_policy
 from proxyguard.policy.model import Policy
+from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.runner import SelfTest, self_test
 
 DEFAULT_RULES: Final = Path("rules")
@@ -30,19 +33,23 @@ def loaded_or_usage(directory: Path, preset: RulesPreset = DEFAULT_PRESET) -> Lo
     """Read a rules directory, or the bundled rules; one file alone is a fault of the command line."""
     if str(directory) == BUNDLED_WORD:
         return load_policy(BUNDLED_DIRECTORY, preset=preset)
-    if directory.is_file():
-        hint = f"rules are checked together, since they meet those of other files: proxyguard check {directory.parent}"
-        raise click.UsageError(f"{directory} is a file, not a folder of rule files\n  hint: {hint}")
-    if not directory.exists():
+    try:
+        is_file = stat.S_ISREG(directory.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
         near = nearest(directory.name, [path.name for path in _folders_beside(directory)])
         hint = f"did you mean {directory.with_name(near)}?" if near else "name the folder that holds the rule files"
         return LoadResult(None, (Problem(str(directory), 0, 0, "there is no such folder", hint),), ())
+    except OSError as error:
+        return LoadResult(None, (Problem(str(directory), 0, 0, f"the folder cannot be read: {reason(error)}"),), ())
+    if is_file:
+        hint = f"rules are checked together, since they meet those of other files: proxyguard check {directory.parent}"
+        raise click.UsageError(f"{directory} is a file, not a folder of rule files\n  hint: {hint}")
     return load_policy(directory, preset=preset)
 
 
 def _folders_beside(directory: Path) -> list[Path]:
     try:
-        return [path for path in list(directory.parent.iterdir())[:1000] if path.is_dir()]
+        return [path for path in list(directory.parent.iterdir())[:1000] if os.path.isdir(path)]  # noqa: PTH112 - as in policy/load
     except OSError:
         return []
 

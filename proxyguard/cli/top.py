@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import fail
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.core.printable import printable
 from proxyguard.core.units import DURATION_HINT, format_size, parse_duration
@@ -73,13 +72,13 @@ def top(instance: RunningInstance, *, window: str, names: tuple[str, ...], rows:
 
 
 def pause(text: str) -> float:
-    """The time between two looks, in seconds; ends the program when it is none, or too short."""
+    """The time between two looks, in seconds. Raises BadParameter when it is none, or too short."""
     try:
         seconds = parse_duration(text)
     except ValueError:
-        fail(f"error: --every: {text!r} is no duration\n  hint: {DURATION_HINT}")
+        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--every") from None
     if seconds < MIN_EVERY:
-        fail(f"error: --every: at least {MIN_EVERY:g}s, not {text}")
+        raise click.BadParameter(f"{text} is less than {MIN_EVERY:g}s", param_hint="--every")
     return seconds
 
 

@@ -29,11 +29,12 @@ class Items:
 
 
 class Item:
-    """One item. `family` is what the rules call its kind; `number` a keyed hash of which one it is, alike for all spellings."""
+    """One item. `family` is what the rules call its kind; `number` a keyed hash of which one it is, alike for all spellings;
+    None: the request names several, and sites differ in which one they read."""
 
     __slots__ = ("family", "heat", "number")
 
-    def __init__(self, family: bytes, number: int, heat: bytes) -> None:
+    def __init__(self, family: bytes, number: int | None, heat: bytes) -> None:
         self.family = family
         self.number = number
         self.heat = heat

@@ -1,6 +1,7 @@
 """What many paths have in common: `/posts/*` of `/posts/4711`, so that a list of paths stays short and names nobody.
 
-Segments that look like words of the site stay; numbers, identifiers, addresses and long or odd segments become `*`.
+Segments that look like words of the site stay; numbers, identifiers, addresses and long or odd segments become `*`. A word with
+a dot is one of the site only when it ends as a file does.
 """
 
 from __future__ import annotations
@@ -14,10 +15,22 @@ MAX_SEGMENTS: Final = 4
 MAX_WORD: Final = 24
 """Characters of a segment that may be a word of the site."""
 
-_WORD: Final = re.compile(rb"[A-Za-z][A-Za-z_.~-]{0,23}\d{0,2}", re.ASCII)
+FILES: Final = (
+    rb"action|asmx?|ashx|aspx?|atom|avif|axd|bak|bin|bmp|br|cab|cfm|cgi|cnf|conf|config|css|csv|dat|db|deb|dll|dmg|do|docx?|ejs|env|eot|"
+    rb"epub|exe|flac|flv|gif|git|gpx|gz|har|html?|ico|ics|img|inc|ini|iso|jar|jpe?g|jsp?x?|json5?|jsonld|key|less|lock|log|map|md|mjs|"
+    rb"mkv|mov|mp3|mp4|mpe?g|msi|m3u8?|m4a|odt|ogg|old|opml|orig|otf|pdf|pem|php\d?|phtml|pht|pl|png|pptx?|ps1|py|rar|rb|rdf|rpm|rss|rtf|"
+    rb"scss|sh|shtml|sql|sqlite|svc|svg|swf|tar|tgz|tiff?|toml|ts|tsx|ttf|txt|vcf|wasm|wav|webm|webmanifest|webp|woff2?|wsdl|xhtml|"
+    rb"xlsx?|xml|xsd|xsl|xz|ya?ml|zip|zst"
+)
+"""Ends of names of files that servers have."""
+
+_WORD: Final = re.compile(rb"[A-Za-z][A-Za-z_~-]{0,23}\d{0,2}(?:\.min)?(?:\.(?:" + FILES + rb"))?", re.ASCII)
 """Letters, with at most two digits at the end: `search`, `wp-login.php`, `v2`."""
 
-_SUFFIX: Final = re.compile(rb"\.[a-z]{1,5}\d?\Z", re.ASCII)
+_NAME: Final = re.compile(rb"[A-Za-z\x80-\xff][A-Za-z\x80-\xff_.~+' -]{0,63}\d{0,4}")
+"""Letters of any language, as UTF-8 has them, with a year or so at the end."""
+
+_SUFFIX: Final = re.compile(rb"\.(?:" + FILES + rb")\Z", re.ASCII)
 
 
 def path_family(path: bytes) -> str:
@@ -27,8 +40,13 @@ def path_family(path: bytes) -> str:
     return "".join(["/" + _segment(segment) for segment in segments[:MAX_SEGMENTS]]) + rest or "/"
 
 
+def is_word_or_name(segment: bytes) -> bool:
+    """Whether a segment has the shape of a word of the site, and so of a person's name, and not of a file's."""
+    return _NAME.fullmatch(segment) is not None and _SUFFIX.search(segment[-16:]) is None
+
+
 def _segment(segment: bytes) -> str:
     if not segment or (len(segment) <= MAX_WORD and _WORD.fullmatch(segment)):
         return segment.decode("ascii")
-    suffix = _SUFFIX.search(segment[-8:])
+    suffix = _SUFFIX.search(segment[-16:])
     return "*" + suffix[0].decode("ascii") if suffix else "*"

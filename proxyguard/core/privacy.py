@@ -77,6 +77,8 @@ class Privacy:
     texts: TextDetail | None = None
     people: tuple[str, ...] = PEOPLE
     """Paths whose next segment names a person, unless it is a short number."""
+    learn_names: bool = True
+    """Whether names are left out, too, at places of paths where many different words stand."""
     patterns: tuple[str, ...] = ()
     """Regular expressions (RE2) of what else is redacted."""
     key: str | None = None

@@ -31,12 +31,12 @@ class Disclosure:
         if found is None:
             return None
         family, number = found
-        return Item(family, number, COLD if self._heat.reads(number, now) < self._cold_below else HOT)
+        return Item(family, number, COLD if number is None or self._heat.reads(number, now) < self._cold_below else HOT)
 
     def settle(self, item: Item, ticket: Ticket, served: Served, now: float) -> None:
         """Learn from the end of an exchange."""
         if served.status == 200 and served.upstream_seconds is not None:
             self.disclosed += 1
             self.disclosed_cold += item.heat is COLD
-            if not isinstance(ticket.decision.action, Allow):
+            if item.number is not None and not isinstance(ticket.decision.action, Allow):
                 self._heat.add(item.number, now)

@@ -30,6 +30,7 @@ _FAMILIES: Final = re.compile(
     |x-(?:original|originating|orig|rewrite|rewritten|replaced)-.*
     |(?:original|rewrite)-(?:url|uri|host|path)
     |(?:x-)?coming-?from
+    |x-custom-ip-authorization
 
     # host, scheme, port and path
     |(?:x-)?(?:real|backend|proxy|true|external|frontend|http|server)
@@ -49,6 +50,8 @@ _FAMILIES: Final = re.compile(
     |x-(?:amzn-oidc|amzn-mtls|ms-client-principal|ms-token-aad|goog-authenticated|appengine|pomerium-claim)(?:-.*)?
     |cf-access-authenticated-.*
     |x-(?:endpoint-api-userinfo|apigateway-api-userinfo|jwt-payload|msisdn|up-calling-line-id)
+    |tailscale-.*
+    |x-token-(?:subject|user-.*)
     |(?:auth-user|auth-type|logon-user|l5d-.*|oidc-.*|mellon-.*)
 
     # certificates of clients
@@ -71,6 +74,7 @@ _JOINED: Final = (*_WHOSE, b"cluster", b"connecting", b"user", b"proxyuser", b"s
 _ADDRESSES: Final = frozenset({
     b"ip", b"ips", b"ipv4", b"ipv6", b"ipaddr", b"ipaddress",
     *(whose + what for whose in _JOINED for what in (b"ip", b"ipv4", b"ipv6", b"addr")),
+    *(whose + b"address" for whose in _WHOSE),
 })  # fmt: skip
 _DETAILS: Final = frozenset({b"addr", b"address", b"addresses", b"port", b"chain", b"list", b"v4", b"v6"})
 _PLACES: Final = frozenset({b"addr", b"address", b"ipaddr", b"port", b"host", b"hostname"})

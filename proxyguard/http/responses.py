@@ -57,6 +57,14 @@ class Answer:
     body: bytes
 
 
+def refusal_wait(decision: Decision) -> float | None:
+    """After how many seconds a refused client may come again: what the rule says, else its limit; None when neither does."""
+    action = decision.action
+    if isinstance(action, Reject) and action.retry_after_seconds is not None:
+        return action.retry_after_seconds
+    return decision.quota.retry_after_seconds if decision.quota is not None else None
+
+
 def refusal_status(decision: Decision) -> int:
     """The status that the client reads: of a reject the rule's own, else 429 for a limit and 403 for anything else; of a tarpit
     200, so that it waits for the rest; 303 of a proof; 0 of a drop, which sends nothing."""
@@ -125,9 +133,7 @@ class Pages:
         action = decision.action
         reject = action if isinstance(action, Reject) else Reject()
         status = reject.status or (429 if decision.quota else 403)
-        wait = reject.retry_after_seconds
-        if wait is None and decision.quota is not None:
-            wait = decision.quota.retry_after_seconds
+        wait = refusal_wait(decision)
         code = preferred(languages, self._page.language)
         notice = None
         if decision.quotas or decision.restriction:

@@ -6,7 +6,7 @@ indexed (policy.compile) or of what carries out a decision.
 
 A rule with a limit is charged when its condition holds for the request and for the score and tags that rules *without* a limit
 gave before it; one that counts what responses cost only looks then, and `due` says what to charge later. A rule without a
-limit sees all score and tags given before it; where those depend on usages, it is *open* until the usages are known.
+limit sees all score and tags given before it; where it holds or not as usages will say, it is *open* until they are known.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
-from proxyguard.policy.compile.conditions import NO_TAGS, Tags, Trigger, trigger_of_tag
+from proxyguard.policy.compile.conditions import NO_TAGS, Arisen, Tags, Trigger, trigger_of_tag
 from proxyguard.policy.compile.keys import AMBIGUOUS
 from proxyguard.policy.compile.outside import AS_IT_IS, Circumstances
 
@@ -59,8 +59,8 @@ class Match:
     """
 
     __slots__ = (
-        "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "policy", "request", "score",
-        "score_open", "settling", "shadow", "steps", "tags", "tags_open",
+        "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "open_tags", "policy", "request", "score",
+        "score_open", "settling", "shadow", "steps", "sure_tags", "tags",
     )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
@@ -82,8 +82,10 @@ class Match:
         self.tags = given
         """Those that rules gave for certain, among them the class; none when the request is allowed."""
         self.score_open = False
-        """Whether usages can still add points; `tags_open` says the same of tags."""
-        self.tags_open = False
+        """Whether usages can still add points; `open_tags` are the tags that they can."""
+        self.open_tags = NO_TAGS
+        self.sure_tags = NO_TAGS
+        """The tags that no usage can take away; kept while there are open ones."""
 
     def allow(self, rule: CompiledRule) -> bool:
         """Take an allow rule that holds; whether it ends everything."""
@@ -100,7 +102,7 @@ class Match:
     def visit(self, rule: CompiledRule, order: list[int], position: int) -> bool:
         """Look at another rule, and add to `order` what it wakes; whether it ends evaluation whatever the usages are."""
         limit = rule.limit
-        is_open = limit is None and ((self.score_open and rule.reads_score) or (self.tags_open and rule.reads_tags))
+        is_open = rule.hangs is not None and (self.score_open or bool(self.open_tags)) and self._is_open(rule)
         applies = rule.holds(self.facts, self.score, self.tags)
         if not (applies or is_open):
             return False
@@ -129,6 +131,11 @@ class Match:
             self.counted = [charge._replace(cost=0.0) for charge in self.counted]
         return True
 
+    def _is_open(self, rule: CompiledRule) -> bool:
+        """Whether a rule holds as usages will say."""
+        sure = self.sure_tags if self.open_tags else self.tags
+        return rule.hangs is not None and rule.hangs(self.facts, Arisen(self.score, self.score_open, sure, sure | self.open_tags))
+
     def _apply_uncounted(self, rule: CompiledRule, order: list[int], position: int) -> bool:
         """Take a rule whose limit refuses requests that it cannot count; whether that ends evaluation."""
         self.steps.append(_new(ChargedRule, (rule, None, False)))
@@ -143,9 +150,16 @@ class Match:
 
     def _give(self, rule: CompiledRule, order: list[int], position: int, *, is_certain: bool, depends: bool) -> None:
         """Give points or a tag, for certain or (`depends`) as the usages will say, and wake the rules that ask for it."""
-        if depends:
-            self.score_open = self.score_open or rule.tag is None
-            self.tags_open = self.tags_open or rule.tag is not None
+        tag = rule.tag
+        if not depends:
+            if tag is not None and self.open_tags:
+                self.sure_tags |= {tag}
+        elif tag is None:
+            self.score_open = True
+        else:
+            if not self.open_tags:
+                self.sure_tags = self.tags
+            self.open_tags |= {tag}
         if is_certain:
             self.score, self.tags = _with_action(rule, self.score, self.tags)
         for trigger in rule.wakes:

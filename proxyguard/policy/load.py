@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,9 +130,14 @@ def rule_files(directory: Path) -> tuple[list[Path], list[Problem]]:
     """The rule files of a directory in path order, and what kept us from finding more."""
     found: list[Path] = []
     problems: list[Problem] = []
-    if not directory.is_dir():
-        what = "is not a directory" if directory.exists() else "does not exist"
+    try:
+        is_directory = stat.S_ISDIR(directory.stat().st_mode)
+    except OSError as error:
+        is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        what = "does not exist" if is_missing else f"cannot be read: {reason(error)}"
         return found, [Problem(str(directory), 0, 0, f"the rules directory {what}", WHERE_HINT)]
+    if not is_directory:
+        return found, [Problem(str(directory), 0, 0, "the rules directory is not a directory", WHERE_HINT)]
     _collect(directory, 0, found, problems)
     found = _in_order(found, directory)
     if len(found) > MAX_FILES:
@@ -154,7 +160,7 @@ def _collect(directory: Path, level: int, found: list[Path], problems: list[Prob
         if entry.name.startswith("."):
             continue
         path = directory / entry.name
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - of what may not be looked at, Path.is_dir raises
             _descend(entry, path, level, found, problems)
         elif entry.name.lower().endswith(SUFFIXES):
             found.append(path)

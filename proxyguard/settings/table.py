@@ -307,6 +307,8 @@ SETTINGS: Final = (
         "What is written of user agents, hosts and referring hosts: what redaction leaves, or all of it."),
     Setting("privacy.people", "privacy.people", PEOPLE_PATHS,
         "Where the site names people in paths; the segment behind is redacted unless it is a short number."),
+    Setting("privacy.learn_names", "privacy.learn_names", TRUTH,
+        "Whether words are redacted, too, at places of paths where so many different ones are asked for that they are names."),
     Setting("privacy.patterns", "privacy.patterns", PATTERNS,
         "What else is redacted: regular expressions (RE2), such as those of your customers' numbers.", from_environment=False),
     Setting("privacy.key_file", "privacy.key", FILE_OF_SECRET,

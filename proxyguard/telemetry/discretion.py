@@ -12,6 +12,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address, Network, Prefixes
 from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import ClientNaming, PathDetail, Privacy, TextDetail
 from proxyguard.core.pseudonym import Pseudonyms
+from proxyguard.telemetry.places import ANY, Places
 from proxyguard.telemetry.redaction import ADDRESS, PERSON, Redactor
 
 MAX_NAMED: Final = 20_000
@@ -56,6 +57,8 @@ class Discretion:
         self.names_clients = chosen.clients is ClientNaming.PSEUDONYM
         self._redactor = Redactor(chosen.people, chosen.patterns)
         self._paths = chosen.paths
+        self.places = Places()
+        self._learns = chosen.learn_names
         self._redacts = chosen.texts is TextDetail.REDACTED
         self._prefixes = prefixes
         v4, v6 = chosen.network_v4 or 0, chosen.network_v6 or 0
@@ -110,11 +113,22 @@ class Discretion:
         if self._paths is PathDetail.FAMILY:
             return self.family(path_family(path))
         text = decoded(path[:MAX_TEXT])
-        return text if self._paths is PathDetail.WHOLE else self._redactor.path(text)[:MAX_TEXT]
+        if self._paths is PathDetail.WHOLE:
+            return text
+        text = self._redactor.path(text)[:MAX_TEXT]
+        return self.places.without_names(text, PERSON) if self._learns else text
+
+    def learn(self, path: bytes, network: int) -> None:
+        """Learn where names stand in paths, by a path that was let through. `network`: of the client."""
+        if self._learns and self._paths is not PathDetail.WHOLE:
+            self.places.learn(path, network)
 
     def family(self, family: str) -> str:
         """The family of several paths."""
-        return family if self._paths is PathDetail.WHOLE else self._redactor.path(family).replace(PERSON, "*")[:MAX_TEXT]
+        if self._paths is PathDetail.WHOLE:
+            return family
+        family = self._redactor.path(family).replace(PERSON, ANY)[:MAX_TEXT]
+        return self.places.without_names(family, ANY) if self._learns else family
 
     def agent(self, value: bytes) -> str:
         """A User-Agent header."""

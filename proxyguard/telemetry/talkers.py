@@ -146,7 +146,7 @@ class Talkers:
         tops[0].add(number >> client << client, refused, sent, microseconds)
         tops[1].add(number >> network << network, refused, sent, microseconds)
         tops[2].add(agents[0][:MAX_USER_AGENT] if agents else NO_USER_AGENT, refused, sent, microseconds)
-        tops[3].add(self._family(request.path), refused, sent, microseconds)
+        tops[3].add(self._family(request.path, -1 if refused else number >> network), refused, sent, microseconds)
         if rule:
             tops[4].add(rule, refused, sent, microseconds)
         referers = index.get(b"referer")
@@ -233,10 +233,13 @@ class Talkers:
         last[3] += finished.sent
         last[4] += finished.microseconds // 1000
 
-    def _family(self, path: bytes) -> str:
+    def _family(self, path: bytes, network: int) -> str:
+        """The family of a path. `network`: of the client, -1 when it was refused, which teaches nothing about the site."""
         families = self._families
         family = families.get(path)
         if family is None:
+            if network >= 0:
+                self._discretion.learn(path, network)
             family = path_family(path)
             if len(path) <= MAX_PATH_REMEMBERED:
                 if len(families) >= MAX_FAMILIES:

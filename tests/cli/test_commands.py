@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -43,3 +44,29 @@ def test_looking_at_rules_never_imports_the_proxy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_system_refuses_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["privacy", "keys", "--out", "file/key"])
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "file/key" in result.stderr
+
+
+def test_bytes_that_are_no_text_are_a_fault_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/a.yaml").write_text("name: a\nrules:\n  - {name: r, when: {path: /x}, action: reject}\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["new", "rule", "--name", "a\udcff", "--match", "path", "--value", "/y", "--action", "reject", "--why", "x"]
+    result = CliRunner().invoke(main, [*words, "--since", "shadow"])
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+    assert result.stderr.startswith("error: a word of the command line is not UTF-8: ")
+
+
+def test_a_line_without_end_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/a.yaml").write_text("name: a\nrules:\n  - {name: r, when: {path: /x}, action: reject}\n")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["explain", "--batch", "/dev/zero"])
+    assert (result.exit_code, result.stderr.partition("\n")[0]) == (1, "/dev/zero:1: error: the line has 1,048,576 bytes or more")

@@ -59,7 +59,8 @@ def test_it_writes_figures_and_a_page_that_loads_nothing(tmp_path: Path) -> None
         (("--for-tuning", "--scenario", "all"), "held-out is kept out of tuning"),
         (("--front", "http://example.org"), "the range stays on this machine"),
         (("--front", "http://127.example.org"), "the range stays on this machine"),
-        (("--front", "https://127.0.0.1"), "the range stays on this machine"),
+        (("--front", "https://127.example.org"), "the range stays on this machine"),
+        (("--front", "ftp://127.0.0.1"), "the range stays on this machine"),
         (("--front", "http://127.0.0.1:99999"), "Port out of range"),
         (("--front", "http://127.0.0.1:1", "--for", "2h"), "2h is more than 15m"),
         (("--seed", "-1"), "-1 is not in the range"),
@@ -78,3 +79,49 @@ def test_a_gate_that_fails_names_scenario_and_cohort(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "a gate failed:\n  calm-day: monitoring: " in result.stderr
     assert "by no-probes (" in result.stderr
+
+
+def test_what_is_learned_from_a_log_runs_beside_the_others_and_a_sitemap_adds_to_the_site(tmp_path: Path) -> None:
+    log, sitemap, learned = tmp_path / "access.log", tmp_path / "sitemap.xml", tmp_path / "ours.json"
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+    line = f'203.0.113.{{}} - ada [01/Jun/2026:09:{{:02}}:00 +0000] "GET /profiles/{{}} HTTP/1.1" 200 900 "-" "{firefox}"\n'
+    log.write_text("".join(line.format(at % 7, at, at) for at in range(40)))
+    sitemap.write_text("<urlset><url><loc>https://example.org/ada/1</loc></url></urlset>")
+    arguments = [str(log), "--rules", str(BUNDLED_RULES), "--sitemap", str(sitemap), "--name", "ours", "-o", str(learned)]
+    result = CliRunner().invoke(main, ["range", "learn", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "ours-desktop: 7 sessions a day from 7 addresses" in result.stderr
+    assert "2 families of paths; words in them: profiles" in result.stderr
+    assert [word for word in ("ada", "203.0", "example", "2026") if word in learned.read_text()] == []
+    figures = tmp_path / "figures.json"
+    result = run("--learned", str(learned), "--cohort", "ours-desktop", "--json", str(figures))
+    assert result.exit_code == 0, result.output
+    [row] = json.loads(figures.read_text())["cohorts"]
+    assert (row["name"], row["kind"], row["sessions"], row["refused_sessions"]) == ("ours-desktop", "legitimate", 7, 0)
+    assert "decisions in" in result.stderr
+    assert "decisions in" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("learn",), 2, "nothing to learn from: a LOG, --sitemap FILE, or both"),
+        (("learn", "-", "-"), 2, "standard input can be read only once"),
+        (("learn", "/nowhere.log"), 1, "/nowhere.log: No such file"),
+        (("--learned", "/nowhere.json"), 2, "/nowhere.json: No such file"),
+        (("--peer", "varnish"), 2, "'varnish' is not one of"),
+    ],
+)
+def test_what_cannot_be_learned_or_run_is_said(arguments: tuple[str, ...], status: int, said: str) -> None:
+    head = ("--rules", str(BUNDLED_RULES))
+    first = (*arguments[:1], *head, *arguments[1:]) if arguments[0] == "learn" else (*head, *arguments)
+    result = CliRunner().invoke(main, ["range", *first])
+    assert result.exit_code == status
+    assert said in result.output
+
+
+def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    result = run("--scenario", "july", "--cohort", "sign-up-flood", "--peer", "crowdsec", "--for", "1s")
+    assert result.exit_code == 1
+    assert "crowdsec is not here; Debian has it in crowdsec" in result.output

@@ -109,14 +109,22 @@ def test_an_instance_that_is_down_leaves_the_log_of_the_settings(log: Path, tmp_
     [
         ((), "or name an audit log, which says what was recorded: --audit FILE"),
         (("--audit", "/nowhere/audit.jsonl"), "error: the audit log /nowhere/audit.jsonl cannot be read: "),
-        (("--since", "x", "--audit", "-"), "is no duration"),
-        (("--since", "10s", "--audit", "-"), "1m to 31d, not 10s"),
-        (("--since", "60d", "--audit", "-"), "1m to 31d, not 60d"),
         (("--html", "/nowhere/report.html", "--audit", "-"), "error: --html /nowhere/report.html: "),
     ],
 )
-def test_what_is_wrong_is_said(arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_said(
+    arguments: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = run(*arguments)
     assert done.exit_code == 1
+    assert says in done.output
+
+
+@pytest.mark.parametrize(
+    ("since", "says"), [("x", "'x' is not a number and a unit"), ("10s", "between 1m and 31d"), ("60d", "between")]
+)
+def test_a_period_that_is_none(since: str, says: str) -> None:
+    done = run("--since", since, "--audit", "-")
+    assert done.exit_code == 2
     assert says in done.output

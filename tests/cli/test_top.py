@@ -60,10 +60,10 @@ def test_one_look_as_json() -> None:
     assert json.loads(run("--once", "--json").output) == ANSWER
 
 
-@pytest.mark.parametrize(("every", "says"), [("x", "is no duration"), ("100ms", "at least 0.5s")])
+@pytest.mark.parametrize(("every", "says"), [("x", "'x' is not a number and a unit"), ("100ms", "less than 0.5s")])
 def test_a_pause_that_is_none(every: str, says: str) -> None:
     wrong = run("--every", every)
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert says in wrong.output
 
 

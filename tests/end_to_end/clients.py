@@ -1,4 +1,4 @@
-"""Real HTTP clients, each as one function: fetch a URL, say the status. Every one sends its own default user agent."""
+"""Real HTTP clients, each as one function: fetch URLs, say the statuses. Every one sends its own default user agent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,27 +14,32 @@ _ASYNC_HTTPX: Final = """
 import asyncio, httpx, sys
 async def main():
     async with httpx.AsyncClient(verify=False) as client:
-        print((await client.get(sys.argv[1])).status_code)
+        for url in sys.argv[1:]:
+            print((await client.get(url)).status_code)
 asyncio.run(main())
 """
 _AIOHTTP: Final = """
 import aiohttp, asyncio, sys
 async def main():
-    async with aiohttp.ClientSession() as session, session.get(sys.argv[1], ssl=False) as response:
-        print(response.status)
+    async with aiohttp.ClientSession() as session:
+        for url in sys.argv[1:]:
+            async with session.get(url, ssl=False) as response:
+                print(response.status)
 asyncio.run(main())
 """
 _REQUESTS: Final = """
 import requests, sys, urllib3
 urllib3.disable_warnings()
-print(requests.get(sys.argv[1], verify=False, timeout=20).status_code)
+for url in sys.argv[1:]:
+    print(requests.get(url, verify=False, timeout=20).status_code)
 """
 _URLLIB: Final = """
 import ssl, sys, urllib.error, urllib.request
-try:
-    print(urllib.request.urlopen(sys.argv[1], timeout=20, context=ssl._create_unverified_context()).status)
-except urllib.error.HTTPError as error:
-    print(error.code)
+for url in sys.argv[1:]:
+    try:
+        print(urllib.request.urlopen(url, timeout=20, context=ssl._create_unverified_context()).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
 """
 _SCRAPY: Final = """
 import sys
@@ -43,16 +48,18 @@ from scrapy.crawler import CrawlerProcess
 
 class Spider(scrapy.Spider):
     name = "one"
-    start_urls = [sys.argv[1]]
+    start_urls = sys.argv[1:]
     custom_settings = {"ROBOTSTXT_OBEY": False, "LOG_ENABLED": False, "HTTPERROR_ALLOW_ALL": True, "TELNETCONSOLE_ENABLED": False,
                        "RETRY_ENABLED": False}
+    found = {}
 
     def parse(self, response):
-        print(response.status)
+        self.found[response.url] = response.status
 
 process = CrawlerProcess()
 process.crawl(Spider)
 process.start()
+print(*(Spider.found[url] for url in sys.argv[1:]))
 """
 
 
@@ -67,17 +74,22 @@ def trusting(authority: Path | None) -> dict[str, str]:
     return dict.fromkeys(names, str(authority)) if authority else {}
 
 
-def _python(script: str) -> Callable[[str], int]:
-    return lambda url: int(_run(sys.executable, "-c", script, url).split()[-1])
+def _python(script: str) -> Callable[[Sequence[str]], list[int]]:
+    return lambda urls: [int(word) for word in _run(sys.executable, "-c", script, *urls).split()]
+
+
+def _curl(urls: Sequence[str]) -> list[int]:
+    into = [word for _ in urls for word in ("-o", os.devnull)]
+    return [int(word) for word in _run("curl", "-sk", *into, "-w", "%{http_code}\n", *urls).split()]
 
 
 def curl(url: str) -> int:
-    return int(_run("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", url))
+    return _curl([url])[0]
 
 
-def wget(url: str) -> int:
-    said = _run("wget", "--no-check-certificate", "--tries=1", "--server-response", "-q", "-O", "/dev/null", url)
-    return int(next(line for line in said.splitlines() if line.strip().startswith("HTTP/")).split()[1])
+def _wget(urls: Sequence[str]) -> list[int]:
+    said = _run("wget", "--no-check-certificate", "--tries=1", "--server-response", "-q", "-O", os.devnull, *urls)
+    return [int(line.split()[1]) for line in said.splitlines() if line.strip().startswith("HTTP/")]
 
 
 def lynx(url: str, authority: Path | None) -> int:
@@ -85,16 +97,17 @@ def lynx(url: str, authority: Path | None) -> int:
     return int(said.split()[1])
 
 
-FETCHERS: Final[dict[str, Callable[[str], int]]] = {
-    "curl": curl,
-    "wget": wget,
+FETCHERS: Final[dict[str, Callable[[Sequence[str]], list[int]]]] = {
+    "curl": _curl,
+    "wget": _wget,
     "requests": _python(_REQUESTS),
     "httpx": _python(_ASYNC_HTTPX),
     "aiohttp": _python(_AIOHTTP),
     "urllib": _python(_URLLIB),
     "scrapy": _python(_SCRAPY),
 }
-"""Scripted clients: refused on pages, welcome at the feed, the API and downloads."""
+"""Scripted clients: refused on pages, welcome at the feed, the API and downloads. Each fetches its URLs with one process, as
+starting one takes longer than all that it does."""
 
 
 def feed_entries(url: str, authority: Path | None) -> tuple[int, int]:

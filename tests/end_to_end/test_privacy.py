@@ -127,6 +127,18 @@ def running(folder: Path) -> Iterator[Proxyguard]:
         guard = stack.enter_context(proxyguard(folder, site.url, rules=folder / "rules", settings=settings))
         port = guard.port
         count = 0
+        for number in range(60):  # a place that no setting names: that names stand there is learned
+            colleague = f"{'abcdefghij'[number // 6]}{'klmnop'[number % 6]}"
+            ask(port, f"127.90.{number % 8}.5", f"/watched/staff/{colleague}")
+            count += 1
+        for name in (
+            CANARIES["name"],
+            f"{CANARIES['name']}/photos",
+            f"max.{CANARIES['name']}",
+            f"J%C3%BCrgen-{CANARIES['name']}",
+        ):
+            ask(port, REFUSED, f"/watched/staff/{name}")
+            count += 1
         for word, source in (("page", PASSED), ("refuse", REFUSED), ("odd", REFUSED), ("watched", REFUSED)):
             for target in targets(word):
                 assert ask(port, source, target)

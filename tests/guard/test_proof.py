@@ -26,6 +26,7 @@ RULES = """
 name: disclosure
 items:
   profiles: {path: /profiles/*, id: path_segment.2}
+  posts: {path: /post, id: query.id}
 rules:
   - name: assets
     when: {path: {suffix: .css}}
@@ -45,6 +46,10 @@ rules:
     when: {heat: cold, jar: none}
     limit: {rate: 1/hour, per: [network]}
     action: {reject: {status: 429}}
+  - name: one-post
+    when: {item: posts}
+    limit: {rate: 2/hour, per: [item]}
+    action: reject
 tests:
   - {request: {path: /profiles/1}, expect: prove by first-page}
   - {request: {path: /profiles/1, jar: asked}, expect: pass by default}
@@ -166,3 +171,12 @@ def test_the_way_to_a_jar_names_no_other_host() -> None:
         (b"*", b"/"),
     ):
         assert dict(to_itself(target, ()).headers)[b"Location"] == location
+
+
+def test_junk_beside_an_id_gives_no_fresh_counter(guard: Guard) -> None:
+    """A site that reads the first of two ids serves the same post each time."""
+    browser = Browser(guard, "192.0.2.1")
+    browser.get("/", Accept="text/html")
+    asked = [browser.get(f"/post?id=7&id={junk}", Authorization="Bearer x") for junk in range(6)]
+    assert asked == ["pass", "pass", *["reject"] * 4]
+    assert Browser(guard, "192.0.2.2").get("/post?id=7", Authorization="Bearer x") == "pass"

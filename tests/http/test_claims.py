@@ -14,6 +14,7 @@ def words(text: str) -> list[str]:
 
 
 CLAIMS = words("""
+Tailscale-User-Login X-Token-Subject X-Token-User-Email X-ClientAddress RemoteAddress X-Custom-IP-Authorization
 Forwarded X-Forwarded X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Forwarded-Port X-Forwarded-Server X-Forwarded-Prefix
 X-Forwarded-Uri X-Forwarded-Path X-Forwarded-Method X-Forwarded-Ssl X-Forwarded-Scheme X-Forwarded-User X-Forwarded-Email
 X-Forwarded-Groups X-Forwarded-Access-Token X-Forwarded-Client-Cert X-Forwarded-Tls-Client-Cert X-Forwarded-By Forwarded-For
@@ -40,6 +41,7 @@ X-Istio-Attributes
 """)
 
 ORDINARY = words("""
+X-Token X-Token-Type X-User-Address X-Auth-User X-Auth-Email Impersonate-User
 Host Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Encoding
 Content-Language Content-Length Content-Type Content-Disposition Content-Range Cookie Date Depth Destination DNT Early-Data
 Expect From If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Event-ID Lock-Token

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from random import Random
 
-from proxyguard.limits.heat import GENERATIONS, Heat
+from proxyguard.limits.heat import CELLS, GENERATIONS, MEASURE_EVERY, ROWS, Heat
 
 LIFE = 100.0
 
@@ -48,3 +49,21 @@ def test_a_count_stays_at_its_most() -> None:
         heat.add(7, 0.0)
     assert heat.reads(7, 0.0) == 65_535
     assert len(heat._tables) <= GENERATIONS
+
+
+def test_a_flood_of_things_that_nobody_has_heats_nothing_else_and_cools_nothing() -> None:
+    """A site that answers 200 to any id, and a swarm that asked for a million of them: 16 to a cell, give or take 4."""
+    random = Random(6)
+    heat = Heat(LIFE)
+    heat._tables[0] = array("H", random.choices(range(9, 24), k=ROWS * CELLS))
+    read, unread = [[random.getrandbits(64) for _ in range(200)] for _ in range(2)]
+    for number in read:
+        for _ in range(30):
+            heat.add(number, 0.0)
+    for _ in range(MEASURE_EVERY):
+        heat.add(random.getrandbits(64), 0.0)
+    assert sum(heat.reads(number, 0.0) >= 8 for number in unread) <= 2
+    assert sum(heat.reads(number, 0.0) >= 8 for number in read) == 200
+    later = LIFE + 1.0
+    assert sum(heat.reads(number, later) >= 4 for number in unread) <= 2
+    assert sum(heat.reads(number, later) >= 4 for number in read) == 200

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from proxyguard.core.address import Prefixes
 from proxyguard.core.decision import (
     PASS_BY_DEFAULT,
     Action,
@@ -22,14 +25,16 @@ from proxyguard.core.decision import (
     Tarpit,
 )
 from proxyguard.core.request import Request
-from proxyguard.limits.charge import Usage
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import KeyKind, KeyPart, Missing
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
+from proxyguard.policy.compile.keys import KeyMaker
 from proxyguard.policy.engine import BanOrder, Ruling, decide, match
 from proxyguard.policy.error import PolicyError
-from proxyguard.policy.model import Absent, AllOf, AnyOf, AtMost, Not, Policy, Present, Rule
+from proxyguard.policy.explain.trace import trace_with
+from proxyguard.policy.model import Absent, AllOf, AnyOf, AtMost, Condition, Not, Policy, Present, Rule
 from tests.build import CLIENT, asks, client_in, equal, limit, policy, request, rule, score_at_least, word
 
 SIGN_UP = equal("path", "/signup")
@@ -384,3 +389,35 @@ def test_an_empty_policy_is_a_policy() -> None:
     nothing = compile_policy(Policy((), "d0"), secret=b"")
     assert (nothing.digest, nothing.summary, nothing.rules) == ("d0", (), ())
     assert decide(match(nothing, request(), 0.0), Outcome(None, ())).decision is PASS_BY_DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "counted"),
+    [
+        pytest.param(equal("tag", "two"), 1, id="a tag that nobody can give"),
+        pytest.param(equal("tag", "one"), 2, id="a tag that usages can give"),
+        pytest.param(AllOf((equal("tag", "one"), asks("header.y", Present()))), 1, id="it, and what is not so"),
+        pytest.param(AnyOf((equal("tag", "one"), equal("path", "/"))), 1, id="it, or what is so"),
+        pytest.param(Not(equal("tag", "one")), 2, id="the lack of it"),
+        pytest.param(Not(asks("tag", Absent())), 2, id="any tag"),
+    ],
+)
+def test_only_what_usages_can_change_is_left_open(asked_for: Condition, counted: int) -> None:
+    """What a rule leaves open keeps those behind it from ending evaluation. How far requests are counted hangs on it, so it must
+    not hang on which of a rule's tests the index looks for."""
+    rules = (
+        rule("counted", Tag("one"), counted=limit()),
+        rule("asking", Score(1.0), asked_for),
+        rule("end", Reject(), asks("score", AtMost(1.0))),
+        rule("behind", Reject(), counted=limit()),
+    )
+    found = match(compiled(*rules), request(), 0.0)
+    assert len(found.charges) == counted
+    traced: list[int] = []
+
+    def charge(charges: Sequence[Charge], _bans: Sequence[str]) -> Outcome:
+        traced.append(len(charges))
+        return Outcome(None, tuple(Usage(exceeded=False, remaining=0, retry_after_seconds=0.0) for _ in charges))
+
+    trace_with(policy(*rules), request(), 0.0, charge, mode=Mode.ENFORCE, keys=KeyMaker(b"", Prefixes()))
+    assert traced == [counted]

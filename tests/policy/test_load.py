@@ -138,6 +138,10 @@ NAME_IT = f"  hint: {WHERE_HINT}\n"
 NO_DIRECTORY: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, f"rules: error: the rules directory does not exist\n{NAME_IT}"),
     "a file": (lambda path: path.write_text(""), f"rules: error: the rules directory is not a directory\n{NAME_IT}"),
+    "a loop": (
+        lambda path: path.symlink_to("rules"),
+        f"rules: error: the rules directory cannot be read: too many levels of symbolic links\n{NAME_IT}",
+    ),
     "empty": (
         lambda path: path.mkdir(),
         ("rules: error: no rule file in this directory\n  hint: rule files end in .yaml or .yml; is this the right directory?\n"),
@@ -152,6 +156,11 @@ def test_a_directory_that_is_none(
     monkeypatch.chdir(tmp_path)
     make(Path("rules"))
     assert format_report(load_policy(Path("rules")).problems) == report + "1 problem\n"
+
+
+def test_a_directory_with_a_name_that_no_system_takes_is_reported() -> None:
+    [problem] = load_policy(Path("x" * 300)).problems
+    assert problem.message == "the rules directory cannot be read: file name too long"
 
 
 def test_a_list_file_used_by_many_files_is_read_and_reported_once(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     size = transport.get_write_buffer_size()
     try:
         waiting = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, b"\0\0\0\0")
-    except (OSError, AttributeError):  # closed meanwhile, or no socket of the system's
+    except (OSError, ValueError, AttributeError):  # closed meanwhile (its number is -1 then), or no socket of the system's
         return size
     return size + int.from_bytes(waiting, sys.byteorder)
 

@@ -1,12 +1,16 @@
 """Fetches one file over HTTPS: certificate verified, a bound on bytes and time, and never from another host than was allowed.
 
-Blocks; for commands and background threads.
+Blocks; for commands and background threads. The time is that of all connections, heads and bodies together; the system's resolver
+has a time of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
+import threading
 from time import monotonic
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -34,6 +38,8 @@ def fetch(url: str, *, max_bytes: int, timeout_seconds: float, context: ssl.SSLC
                 url = urljoin(url, location)
                 continue
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if monotonic() >= ends:
+                raise FetchFailed(f"{url} takes too long") from error
             said = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise FetchFailed(f"{url}: {said or type(error).__name__}") from error
         if status != 200:
@@ -51,11 +57,52 @@ def _check(url: str, first: str) -> None:
         raise FetchFailed(f"{host} sends on to {parts.netloc}, another host")
 
 
+class _Connection(http.client.HTTPSConnection):
+    """One that ends in time: a timeout of the library's is for each address of a name, and for each read."""
+
+    def __init__(self, host: str, port: int | None, ends: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, context=context)
+        self._ends = ends
+        self._tls = context
+        self._raw: socket.socket | None = None
+        """The socket; `sock` is taken away when the answer is to end with the connection."""
+        self.watch = threading.Timer(self._left(), self._cut)
+        self.watch.daemon = True
+
+    def connect(self) -> None:
+        """Connect to the first address that answers. Raises OSError."""
+        failed: OSError = TimeoutError("timed out")
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            raw = socket.socket(family, kind, protocol)
+            try:
+                raw.settimeout(self._left())
+                raw.connect(address)
+                raw.settimeout(self._left())
+                self.sock = self._raw = self._tls.wrap_socket(raw, server_hostname=self.host)
+            except OSError as error:
+                raw.close()
+                failed = error
+                continue
+            self.watch.start()
+            return
+        raise failed
+
+    def _left(self) -> float:
+        """The time that is left. Raises TimeoutError when there is none."""
+        left = self._ends - monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _cut(self) -> None:
+        if self._raw is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._raw, socket.SHUT_RDWR)
+
+
 def _get(url: str, max_bytes: int, ends: float, context: ssl.SSLContext) -> tuple[int, str, bytes]:
     parts = urlsplit(url)
-    connection = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port, timeout=max(0.1, ends - monotonic()), context=context
-    )
+    connection = _Connection(parts.hostname or "", parts.port, ends, context)
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         fields = {"User-Agent": f"proxyguard/{__version__}", "Accept-Encoding": "identity"}
@@ -63,16 +110,17 @@ def _get(url: str, max_bytes: int, ends: float, context: ssl.SSLContext) -> tupl
         answer = connection.getresponse()
         body = bytearray()
         while answer.status == 200:
-            if monotonic() > ends:
-                raise FetchFailed(f"{url} takes too long")
             chunk = answer.read1(_CHUNK_BYTES)
             if not chunk:
                 break
             body += chunk
             if len(body) > max_bytes:
                 raise FetchFailed(f"{url} has more than {max_bytes:,} bytes")
+        if monotonic() >= ends:  # what was cut may look like an end
+            raise TimeoutError
         if answer.status == 200 and answer.length:
             raise FetchFailed(f"{url} broke off")
         return answer.status, answer.headers.get("Location", ""), bytes(body)
     finally:
+        connection.watch.cancel()
         connection.close()

@@ -22,6 +22,7 @@ from proxyguard.guard.origin.key_directories import FetchText, KeyDirectories
 from proxyguard.guard.origin.origin_data import OriginData, load_data, signature_of
 from proxyguard.guard.origin.reverse_dns import ReverseDns
 from proxyguard.guard.origin.signatures import Signatures
+from proxyguard.guard.origin.unvouched import UnvouchedWatch
 from proxyguard.policy.compile.network_table import NetworkTable
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ class Origins:
         )  # fmt: skip
         self.directories = KeyDirectories(self._background, identity.directories, clock, fetch)
         self._signatures = Signatures(self.directories, identity.signature_age_seconds)
+        self._unvouched = UnvouchedWatch()
         self.found = 0
         """Requests whose origin was looked for; the address of `remembered` of them was known."""
         self.remembered = 0
@@ -194,6 +196,7 @@ class Origins:
         if known is None:
             return NOTHING_KNOWN
         self.found += 1
+        self._unvouched.observe(request)
         client, data = request.client, known.data
         facts = known.young.get(client.number)
         if facts is None:
@@ -209,7 +212,7 @@ class Origins:
                 return signed
         if bot is None:
             return facts.unclaimed
-        return self._claimed(client, bot, facts, data)
+        return self._claimed(request, bot, facts, data)
 
     def _signed(self, request: Request, origin: Origin, data: OriginData) -> Origin | None:
         """The origin of a request with a signature that proves or fails; None: with none that can be judged."""
@@ -223,9 +226,11 @@ class Origins:
             identity=name if verdict.verified else None, claim=name, verified=verdict.verified, proof=Proof.SIGNATURE
         )
 
-    def _claimed(self, client: Address, bot: KnownBot, facts: AddressFacts, data: OriginData) -> Origin:
+    def _claimed(self, request: Request, bot: KnownBot, facts: AddressFacts, data: OriginData) -> Origin:
         """The origin of a request whose user agent names a bot."""
-        verified, proof = self.verdict(client, bot, facts, data)
+        verified, proof = self.verdict(request.client, bot, facts, data)
+        if verified is False and self._unvouched.doubts(request):
+            verified, proof = None, Proof.NONE
         self.verdicts[verified] += 1
         return facts.unclaimed._replace(identity=bot.name if verified else None, claim=bot.name, verified=verified, proof=proof)
 

@@ -34,6 +34,16 @@ MAX_NAMES: Final = 4
 MAX_PER_NETWORK: Final = 4
 """Look-ups under way for addresses of one client network."""
 
+SLOW_PART: Final = 4
+"""Networks whose reverse zone was slow to answer have one such part of all look-ups together: who lets them time out, from
+however many networks, cannot keep all places."""
+SLOW_SHARE: Final = 0.5
+"""Of the time for an answer; a look-up that took more was slow."""
+SLOW_SECONDS: Final = 600.0
+MAX_SLOW: Final = 20_000
+_V6_ZONE_BITS: Final = 32
+"""An allocation of IPv6, whose reverse zone belongs to one network operator however many /48s it has."""
+
 KNOWN_SECONDS: Final = 86_400.0
 REFUTED_SECONDS: Final = 3600.0
 FAILED_SECONDS: Final = 60.0
@@ -80,9 +90,11 @@ class ReverseDns:
             verdict: TTLCache(MAX_KNOWN, seconds, clock) for verdict, seconds in kept.items()
         }
         self._reach = Reach()
-        self._under_way: dict[tuple[int, str], str] = {}
+        self._slow: TTLCache[str, bool] = TTLCache(MAX_SLOW, SLOW_SECONDS, clock)
+        self._under_way: dict[tuple[int, str], _UnderWay] = {}
         self._by_network: Counter[str] = Counter()
-        self._arrived: deque[tuple[tuple[int, str], DnsVerdict]] = deque()
+        self._slow_under_way = 0
+        self._arrived: deque[tuple[tuple[int, str], DnsVerdict, float]] = deque()
         self.counts: Counter[str] = Counter()
         """Look-ups by what came of them: confirmed, refuted, failed; `crowded`: not started for want of room; `cached`."""
 
@@ -104,19 +116,29 @@ class ReverseDns:
         network = address.network_key()
         if key in self._under_way:
             return None
-        if len(self._under_way) >= self._max_under_way or self._by_network[network] >= MAX_PER_NETWORK:
+        zone = _zone(address)
+        is_slow = zone in self._slow
+        if (
+            len(self._under_way) >= self._max_under_way
+            or self._by_network[network] >= MAX_PER_NETWORK
+            or (is_slow and self._slow_under_way * SLOW_PART >= self._max_under_way)
+        ):
             self.counts["crowded"] += 1
             return None
-        self._under_way[key] = network
+        self._under_way[key] = _UnderWay(network, zone, is_slow)
         self._by_network[network] += 1
+        self._slow_under_way += is_slow
         self._background.submit(self._look_up(key, address.text, bot.suffixes))
         return None
 
     def _take(self) -> None:
         """Take over what look-ups found."""
         while self._arrived:
-            key, verdict = self._arrived.popleft()
-            network = self._under_way.pop(key)
+            key, verdict, seconds = self._arrived.popleft()
+            network, zone, is_slow = self._under_way.pop(key)
+            self._slow_under_way -= is_slow
+            if seconds > self._timeout_seconds * SLOW_SHARE:
+                self._slow[zone] = True
             self._by_network[network] -= 1
             if not self._by_network[network]:
                 del self._by_network[network]
@@ -124,11 +146,24 @@ class ReverseDns:
             self.counts[verdict.value] += 1
 
     async def _look_up(self, key: tuple[int, str], address: str, suffixes: tuple[str, ...]) -> None:
-        verdict = DnsVerdict.FAILED
+        verdict, began = DnsVerdict.FAILED, monotonic()
         try:
             verdict = (await look_up(address, suffixes, self._nameservers, self._timeout_seconds, self._reach)).verdict
         finally:
-            self._arrived.append((key, verdict))
+            self._arrived.append((key, verdict, monotonic() - began))
+
+
+class _UnderWay(NamedTuple):
+    """A look-up under way, by whom it is bounded."""
+
+    network: str
+    zone: str
+    is_slow: bool
+
+
+def _zone(address: Address) -> str:
+    """What has one reverse zone, as far as an address tells."""
+    return address.network_key() if address.is_v4 else f"{address.number >> 128 - _V6_ZONE_BITS:x}"
 
 
 _MEANING: Final = {DnsVerdict.CONFIRMED: True, DnsVerdict.REFUTED: False, DnsVerdict.FAILED: None}

@@ -19,6 +19,7 @@ from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolve
 from http_message_signatures.algorithms import ED25519
 
 from proxyguard.core.request import Request, Values
+from proxyguard.core.shares import Shares
 from proxyguard.guard.origin.key_directories import WELL_KNOWN, KeyDirectories
 
 TAG: Final = "web-bot-auth"
@@ -29,9 +30,10 @@ SKEW_SECONDS: Final = 30.0
 """How far the signer's clock may be ahead."""
 MAX_VALID_SECONDS: Final = 86_400.0
 """From `created` to `expires`; the draft's advice."""
-MAX_NONCES: Final = 50_000
-"""Nonces remembered, 10 MiB at most; when they are more within the time, further signatures are unknown."""
-MAX_NONCE_CHARACTERS: Final = 128
+MAX_NONCES: Final = 80_000
+"""Nonces remembered, 20 MiB at most. One host may have as many as there is room for others: half of them when it is alone, 120
+signed requests a second. What finds no room within the time is unknown."""
+_MARK_BYTES: Final = 16
 
 _HOST: Final = re.compile(r"[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
 
@@ -46,29 +48,37 @@ class SignatureVerdict(NamedTuple):
 
 
 class SeenNonces:
-    """Nonces of valid signatures, until their time has passed. Bounded; never forgets one that still counts."""
+    """Nonces of valid signatures, until their time has passed. Bounded; never forgets one that still counts.
 
-    __slots__ = ("_seen", "capacity")
+    A host may hold as many as are free: however many hosts fill their share, there is as much room for one more.
+    """
+
+    __slots__ = ("_by_host", "_seen", "capacity")
 
     def __init__(self, capacity: int = MAX_NONCES) -> None:
         self.capacity = capacity
-        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._seen: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._by_host = Shares()
 
     def __len__(self) -> int:
         return len(self._seen)
 
-    def add(self, key_id: str, nonce: str, now: float, keep_seconds: float) -> bool | None:
+    def add(self, host: str, key_id: str, nonce: str, now: float, keep_seconds: float) -> bool | None:
         """Whether it is new; None: there is no room to remember it."""
-        while self._seen:
-            oldest = next(iter(self._seen))
-            if self._seen[oldest] > now:
+        seen, by_host = self._seen, self._by_host
+        while seen:
+            mark, (end, whose) = next(iter(seen.items()))
+            if end > now:
                 break
-            del self._seen[oldest]
-        if (key_id, nonce) in self._seen:
+            del seen[mark]
+            by_host.take(whose)
+        mark = hashlib.blake2b(f"{key_id} {nonce}".encode("utf-8", "surrogatepass"), digest_size=_MARK_BYTES).digest()
+        if mark in seen:
             return False
-        if len(self._seen) >= self.capacity:
+        if by_host.of(host) >= self.capacity - len(seen):
             return None
-        self._seen[key_id, nonce] = now + keep_seconds
+        seen[mark] = (now + keep_seconds, host)
+        by_host.add(host)
         return True
 
 
@@ -139,7 +149,7 @@ class Signatures:
         except Exception:  # noqa: BLE001 - a stranger's fields decide what is raised here, and they prove nothing
             return _wrong(host, "it cannot be verified")
         mark = nonce if isinstance(nonce, str) and nonce else _digest(request.header_index[b"signature"], found.label)
-        is_new = self.nonces.add(key_id, mark[:MAX_NONCE_CHARACTERS], now, self._max_age_seconds + SKEW_SECONDS)
+        is_new = self.nonces.add(host, key_id, mark, now, self._max_age_seconds + SKEW_SECONDS)
         if is_new is None:
             return _unknown(host, "there is no room to remember its nonce")
         if is_new:

@@ -41,8 +41,8 @@ class UpdateSources(NamedTuple):
 
     def allows(self, url: str, own: str) -> bool:
         """Whether an address may be asked. `own` is where the list's publisher has it."""
-        host = urlsplit(url).netloc.lower()
-        return host in self.hosts or ("*" in self.hosts and bool(own) and host == urlsplit(own).netloc.lower())
+        host = host_of(url)
+        return bool(host) and (host in self.hosts or ("*" in self.hosts and host == host_of(own)))
 
     def read(self, source: str, own: str, most: int) -> bytes:
         """The bytes of a file or an address. Raises NotInstalled."""
@@ -56,11 +56,24 @@ class UpdateSources(NamedTuple):
                 raise NotInstalled(f"{source} has more than {most:,} bytes")
             return content
         if not self.allows(source, own):
-            raise NotInstalled(f"{urlsplit(source).netloc} is not one of identity.update_hosts")
+            host = host_of(source)
+            if not host:
+                raise NotInstalled(f"{source} is not the address of a file, such as https://example.org/list.json")
+            raise NotInstalled(
+                f"{host} is not one of identity.update_hosts; name it there, or get the file yourself: --from FILE"
+            )
         try:
             return self.fetch(source, most)
         except FetchFailed as error:
             raise NotInstalled(str(error)) from error
+
+
+def host_of(url: str) -> str:
+    """The host of an address, with its port, in lower case; empty when it is none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def update_list(

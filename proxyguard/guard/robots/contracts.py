@@ -36,6 +36,9 @@ HOSTS_PER_NETWORK: Final = 8
 IDLE_SECONDS: Final = 600.0
 """A host that nobody asked for so long gives way to another."""
 
+SIFT_SECONDS: Final = 1.0
+"""Between looks for such hosts: who invents hosts decides how often there is no room."""
+
 MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
 """All different texts together; beyond, a text is not held, and unknown. Made ready they take about ten times as much."""
 
@@ -85,6 +88,7 @@ class RobotsContracts:
         self._contracts: dict[bytes, _Contract] = {}
         self._shares = Shares()
         self._wake = asyncio.Event()
+        self._sifted = -inf
         self.read = self.failed = self.crowded = 0
         """Texts that were read, or could not be; hosts and texts for which there was no room."""
         self.broken = 0
@@ -159,7 +163,9 @@ class RobotsContracts:
     def _admit(self, request: Request, now: float) -> None:
         """Make room for a host that nobody asked for before, if there is any."""
         network = request.client.network_key(self._prefixes)
-        if len(self._contracts) >= MAX_HOSTS or self._shares.of(network) >= HOSTS_PER_NETWORK:
+        is_full = len(self._contracts) >= MAX_HOSTS or self._shares.of(network) >= HOSTS_PER_NETWORK
+        if is_full and now - self._sifted >= SIFT_SECONDS:
+            self._sifted = now
             for host in [host for host, each in self._contracts.items() if now - each.used > IDLE_SECONDS]:
                 self._shares.take(self._contracts.pop(host).network)
         if len(self._contracts) >= MAX_HOSTS or self._shares.of(network) >= HOSTS_PER_NETWORK:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from proxyguard.core.settings import Settings
 from proxyguard.limits.clock import CLOCK
@@ -70,7 +71,7 @@ class MemoryBackend:
         )
         self.store: Store | AsyncStore = self.memory
         path = settings.store.snapshot
-        self._snapshot = None if path is None else Snapshot(path, self.memory, seal=seal_for(path, settings.key_secret))
+        self._snapshot = None if path is None else Snapshot(path, self.memory, seal=partial(seal_for, path, settings.key_secret))
         if self._snapshot is not None:
             self._snapshot.load()
         memory = self.memory

@@ -72,9 +72,14 @@ class Snapshot:
     """The snapshot of one memory store in the file at `path`."""
 
     def __init__(
-        self, path: Path, store: MemoryStore, *, clock: Callable[[], float] = CLOCK, seal: KeySeal | None = None
+        self,
+        path: Path,
+        store: MemoryStore,
+        *,
+        clock: Callable[[], float] = CLOCK,
+        seal: Callable[[], KeySeal | None] = lambda: None,
     ) -> None:
-        """`seal`: see `SnapshotFile`."""
+        """`seal` finds the seal of the file, see `SnapshotFile`. While it raises OSError nothing is read or written."""
         self.path = path
         self._seal = seal
         self.sound = True
@@ -96,7 +101,7 @@ class Snapshot:
         if not self.path.exists():
             return None
         try:
-            restored = read_once(self.path, self._go_on, self._seal)
+            restored = read_once(self.path, self._go_on, self._seal())
         except SnapshotDamaged as error:
             self._trouble(f"is damaged ({error}) and is set aside as {self._set_aside()}; counting starts from nothing")
             return None
@@ -246,7 +251,7 @@ class Snapshot:
             now = self._clock()
             if file is not None or now >= retry_at or now < retry_at - RETRY_SECONDS:
                 try:
-                    file = file or SnapshotFile(self.path, self._seal)
+                    file = file or SnapshotFile(self.path, self._seal())
                     self._write(file, jobs, now)
                     well = True
                 except (sqlite3.Error, OSError, SnapshotDamaged) as error:

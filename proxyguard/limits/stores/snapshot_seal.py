@@ -57,23 +57,22 @@ def is_sealed(key: object) -> bool:
     return isinstance(key, str) and key.startswith(MARK)
 
 
-def seal_for(snapshot: Path, key_secret: str | None) -> KeySeal | None:
+def seal_for(snapshot: Path, key_secret: str | None) -> KeySeal:
     """The seal of a snapshot: by the operator's secret, or by one in a file beside it, which is made when there is none.
 
-    None when such a file can be neither read nor made: then nothing can be made of the snapshot's folder either.
+    Raises OSError when such a file can be neither read nor made: nothing is to be written then, as it would name people.
     """
     if key_secret:
         return KeySeal(key_secret.encode())
     path = snapshot.with_name(f"{snapshot.name}.key")
-    with contextlib.suppress(OSError):
-        secret = path.read_bytes().strip() if path.exists() else b""
-        if not secret:
-            secret = os.urandom(SECRET_BYTES).hex().encode()
-            fresh = path.with_name(f"{path.name}.new")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(secret)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        return KeySeal(secret)
-    return None
+    with contextlib.suppress(FileNotFoundError):
+        if secret := path.read_bytes().strip():
+            return KeySeal(secret)
+    secret = os.urandom(SECRET_BYTES).hex().encode()
+    fresh = path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    return KeySeal(secret)

@@ -18,7 +18,7 @@ from proxyguard.core.request import Request
 from proxyguard.limits.charge import Owner
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
-from proxyguard.policy.compile.conditions import SCORED, TAGGED, Holds, Trigger, holds, trigger_of_tag, triggers
+from proxyguard.policy.compile.conditions import SCORED, TAGGED, Hangs, Holds, Trigger, hangs, holds, trigger_of_tag, triggers
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.forms import FormFinder, find_forms
@@ -47,9 +47,9 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "holds", "is_own", "key", "limit", "name",
-        "noted", "plain", "points", "reads_refusals", "reads_score", "reads_tags", "reason", "refuses", "restriction", "settles",
-        "shadow_hit", "tag", "terminal", "wakes",
+        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "hangs", "holds", "is_own", "key", "limit",
+        "name", "noted", "plain", "points", "reads_refusals", "reason", "refuses", "restriction",
+        "settles", "shadow_hit", "tag", "terminal", "wakes",
     )  # fmt: skip
 
     def __init__(
@@ -75,8 +75,9 @@ class CompiledRule:
         self.is_own = is_own
         """Whether a request that its limit refuses was refused for what its client did alone; None: it has no limit."""
         self.holds: Holds = holds(node)
-        self.reads_score = reads(node, FieldKind.SCORE)
-        self.reads_tags = reads(node, FieldKind.TAG) or reads(node, FieldKind.REFUSED)
+        asks_given = any(reads(node, kind) for kind in (FieldKind.SCORE, FieldKind.TAG, FieldKind.REFUSED))
+        self.hangs: Hangs | None = hangs(node) if rule.limit is None and asks_given else None
+        """Whether it holds as usages will say; None: they make no difference."""
         self.reads_refusals = self.cost == 0.0 or any(
             leaf.test.field.kind == FieldKind.REFUSED and not leaf.negated for leaf in leaves(node)
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Final, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
@@ -79,6 +79,54 @@ def holds(node: Node) -> Holds:
             return _all(wanted, unwanted, rest) if isinstance(node, Every) else _any(wanted, unwanted, rest)
         case _:
             assert_never(node)
+
+
+class Arisen(NamedTuple):
+    """What rules gave before one is looked at, as far as usages are not known: `sure_tags` for certain, `all_tags` at most."""
+
+    score: float
+    score_open: bool
+    sure_tags: Tags
+    all_tags: Tags
+
+
+Hangs = Callable[[AbstractSet[int], Arisen], bool]
+"""Asks whether a condition holds or not as usages will say: Kleene's third value."""
+
+_Best = Callable[[AbstractSet[int], Arisen, bool], bool]
+"""Whether a condition holds when all that is open turns out for it (True), or against it."""
+
+
+def hangs(node: Node) -> Hangs:
+    """Whether a condition hangs on usages, as a function."""
+    best = _best(node)
+    return lambda facts, given: best(facts, given, True) and not best(facts, given, False)  # noqa: FBT003 - see _Best
+
+
+def _best(node: Node) -> _Best:
+    match node:
+        case Every(parts):
+            every = tuple(map(_best, parts))
+            return lambda facts, given, well: all(part(facts, given, well) for part in every)
+        case Some(parts):
+            some = tuple(map(_best, parts))
+            return lambda facts, given, well: any(part(facts, given, well) for part in some)
+        case Leaf(test, negated, number):
+            if node.is_fact:
+                return lambda facts, _given, _well: (number in facts) is not negated
+            return _arising_best(test, negated=negated)
+        case _:
+            assert_never(node)
+
+
+def _arising_best(test: Test, *, negated: bool) -> _Best:
+    ask, kind = _ASKING[test.field.kind](test), test.field.kind
+    if kind == FieldKind.SCORE and isinstance(test.matcher, AtLeast | AtMost):
+        return lambda facts, given, well: well if given.score_open else ask(facts, given.score, given.sure_tags) is not negated
+    if kind in {FieldKind.SCORE, FieldKind.CLASS}:  # no rule gives a class by what was counted
+        return lambda facts, given, _well: ask(facts, given.score, given.sure_tags) is not negated
+    rises = isinstance(test.matcher, Absent) is negated
+    return lambda facts, given, well: ask(facts, given.score, given.all_tags if well is rises else given.sure_tags) is not negated
 
 
 def _has(wanted: frozenset[int]) -> Holds:

@@ -32,15 +32,15 @@ class ItemFinder:
         self._families = tuple((each, canonical_name(each.parameter.encode())) for each in families)
         self._find = path_finder([(*named_path(path), at) for at, each in enumerate(families) for path in each.paths], LOOSE)
 
-    def find(self, request: Request) -> tuple[bytes, int] | None:
-        """The kind of item and its 64-bit number; None when no item is asked for."""
+    def find(self, request: Request) -> tuple[bytes, int | None] | None:
+        """The kind of item and its 64-bit number, see `Item`; None when no item is asked for."""
         for path in request.loose_paths:
             marks = self._find(path)
             if marks:
                 return self._found(*self._families[min(marks)], request, LOOSE.whole(path))
         return None
 
-    def _found(self, family: ItemFamily, parameter: bytes, request: Request, path: bytes) -> tuple[bytes, int] | None:
+    def _found(self, family: ItemFamily, parameter: bytes, request: Request, path: bytes) -> tuple[bytes, int | None] | None:
         if family.segment:
             segments = path.split(b"/", family.segment + 1)
             if len(segments) <= family.segment or not segments[family.segment]:
@@ -50,7 +50,9 @@ class ItemFinder:
             values = query_values(request, parameter)
             if not values:
                 return None
-            which = b"\0".join(values)  # which of several a site reads is not known: together they are an item of their own
+            if len(values) > 1:
+                return family.name.encode(), None
+            which = values[0]
         else:
             which = path
         name = family.name.encode()

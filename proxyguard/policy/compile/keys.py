@@ -202,7 +202,7 @@ class KeyMaker:
             case KeyKind.JAR:
                 return lambda request: request.jar.name or self._client(request)
             case KeyKind.ITEM:
-                return lambda request: None if request.item is None else f"{request.item.number:016x}"
+                return _item
             case _:
                 values_of = self._values(part)
                 if values_of is not None:
@@ -261,6 +261,13 @@ class KeyMaker:
         hasher = self._hasher.copy()
         hasher.update(text)
         return hasher.digest()
+
+
+def _item(request: Request) -> str | None:
+    item = request.item
+    if item is None:
+        return None
+    return AMBIGUOUS if item.number is None else f"{item.number:016x}"
 
 
 def rule_identity(rule_set: str, rule: str, limit: Limit, *, shadow: bool) -> str:

@@ -20,14 +20,16 @@ from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.store import BanTerms, Outcome, Store
 from proxyguard.policy.actions.registry import ends, refuses
-from proxyguard.policy.compile.conditions import NO_TAGS, Tags
+from proxyguard.policy.compile.conditions import NO_TAGS, Arisen, Tags, hangs
+from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.forms import find_forms, form_of
 from proxyguard.policy.compile.items import ItemFinder, item_of
 from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
+from proxyguard.policy.compile.normal_form import normal_form
 from proxyguard.policy.compile.outside import AS_IT_IS, Circumstances
 from proxyguard.policy.explain.evaluate import Outside, evaluate
 from proxyguard.policy.explain.report import Looked, RuleVerdict, Trace
-from proxyguard.policy.model import FieldKind, Policy, Rule, tests_of
+from proxyguard.policy.model import Condition, Policy, Rule, Test
 from proxyguard.policy.restriction import tags_of
 
 OwnStore = Callable[[Sequence[Charge], Sequence[str]], Outcome]
@@ -109,6 +111,31 @@ class _Totals(NamedTuple):
                 return self
 
 
+class _Unsure:
+    """What rules give as usages will say, beside the tags that they give for certain."""
+
+    def __init__(self, given: Tags) -> None:
+        self.sure = given
+        self.maybe = NO_TAGS
+        self.score = False
+
+    def add(self, rule: Rule, *, depends: bool) -> None:
+        """Take in what a rule gives."""
+        if not isinstance(rule.action, Tag):
+            self.score = self.score or depends
+        elif depends:
+            self.maybe |= {rule.action.name}
+        else:
+            self.sure |= {rule.action.name}
+
+    def decides(self, when: Condition, score: float, holds: Callable[[Test], bool]) -> bool:
+        """Whether a condition holds as usages will say. `holds` answers its tests of the request itself."""
+        numbers = FactNumbers()
+        node = normal_form(when, numbers)
+        facts = {number for number, test in enumerate(numbers.tests) if holds(test)}
+        return hangs(node)(facts, Arisen(score, self.score, self.sure, self.sure | self.maybe))
+
+
 class _Walk:
     """One request on its way through the rules."""
 
@@ -182,12 +209,12 @@ class _Walk:
         """What to count, by the position of the rule, and the position after the last rule to look at."""
         charges: dict[int, Charge] = {}
         totals = _Totals(tags=self.given)
-        unsure: set[str] = set()
+        unsure = _Unsure(self.given)
         for at, entry in enumerate(entries):
             rule = entry.rule
             if not self._is_live(entry):
                 continue
-            is_open = rule.limit is None and any(test.field.kind in unsure for test in tests_of(rule.when))
+            is_open = rule.limit is None and unsure.decides(rule.when, totals.score, self._holds)
             applies = evaluate(rule.when, self.request, totals.score, totals.tags, self.outside).holds
             if not (applies or is_open):
                 continue
@@ -202,8 +229,7 @@ class _Walk:
             if entry.mode is Mode.SHADOW:
                 continue
             if not ends(rule.action):
-                if is_open or rule.limit is not None:
-                    unsure |= {FieldKind.SCORE} if isinstance(rule.action, Score) else {FieldKind.TAG, FieldKind.REFUSED}
+                unsure.add(rule, depends=is_open or rule.limit is not None)
                 if applies and rule.limit is None:
                     totals = totals.plus(rule)
             elif rule.limit is None and not is_open:
@@ -211,6 +237,9 @@ class _Walk:
                     charges = {place: charge._replace(cost=0.0) for place, charge in charges.items()}
                 return charges, at + 1
         return charges, len(entries)
+
+    def _holds(self, test: Test) -> bool:
+        return evaluate(test, self.request, 0.0, NO_TAGS, self.outside).holds
 
     def _look(
         self, entry: TracedRule, charge: Charge | None, usage: Usage | None, totals: _Totals

@@ -20,6 +20,10 @@ MAX_BYTES: Final = 4096
 _PUNCTUATION: Final = "".join(chr(code) for code in range(32, 127) if not chr(code).isalnum())
 
 
+_TYPOGRAPHIC: Final = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb")
+"""Quotes of word processors and chats, which YAML does not take for quotes."""
+
+
 def read_text_value(field: str, kind: TextKind, text: str, *, alone: bool = False) -> bytes:
     """The bytes that a matcher compares with. `alone`: the value stands without a matcher. Raises Fault."""
     if kind is TextKind.REGEX:
@@ -39,6 +43,8 @@ def _check_characters(field: FieldType, kind: TextKind, text: str) -> None:
         raise Fault(f"the text for {kind} is empty: it would match every value", anything)
     if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
         raise Fault(f"the text has {len(text)} characters", f"at most {MAX_BYTES} bytes")
+    if text[:1] in _TYPOGRAPHIC and text[-1:] in _TYPOGRAPHIC:
+        raise Fault(f"{quoted(text)} stands in typographic quotes, which would be part of it", 'write straight ones: "…"')
     if not text.isprintable():
         raise Fault(f"{quoted(text)} has a control character", "no field of a request can hold one; use a regex for odd bytes")
     if kind is TextKind.GLOB and not text.strip("*"):

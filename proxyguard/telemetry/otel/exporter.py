@@ -54,7 +54,9 @@ class OtelExporter:
         self._closing = False
         self._trouble = False
         self._rests_until = 0.0
-        self.dropped = 0
+        self._without_room = 0
+        """Spans dropped by `add`, whose thread alone writes it; `_not_sent` is the sending thread's."""
+        self._not_sent = 0
         self.failures = 0
         self._thread = threading.Thread(target=self._run, name="otel", daemon=True)
         self._thread.start()
@@ -62,9 +64,14 @@ class OtelExporter:
     def add(self, span: SpanFacts) -> None:
         """Queue one span; never blocks. Called from one thread."""
         if len(self._spans) >= MAX_WAITING:
-            self.dropped += 1
+            self._without_room += 1
         else:
             self._spans.append(span)
+
+    @property
+    def dropped(self) -> int:
+        """Spans that found no room or could not be sent."""
+        return self._without_room + self._not_sent
 
     def waiting(self) -> int:
         """Spans that wait to be sent."""
@@ -101,7 +108,7 @@ class OtelExporter:
         """Count how a try ended; returns whether it went well. The log says when the collector is lost, and when it is back."""
         if why_not:
             self.failures += 1
-            self.dropped += spans
+            self._not_sent += spans
             self._rests_until = self._clock() + REST_SECONDS
             if not self._trouble:
                 logger.error("otel: %s does not take spans and metrics: %s; requests go on", self._endpoint, why_not)
@@ -148,14 +155,13 @@ class _Wire:
 
     def _span(self, facts: SpanFacts) -> Any:
         from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415 - an extra
-        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState  # noqa: PLC0415 - an extra
+        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags  # noqa: PLC0415 - an extra
 
-        state = TraceState.from_header([facts.state.decode("ascii")]) if facts.state else TraceState()
         sampled = TraceFlags(TraceFlags.SAMPLED)
-        parent = SpanContext(facts.trace, facts.parent, True, sampled, state) if facts.parent else None  # noqa: FBT003 - it is remote
+        parent = SpanContext(facts.trace, facts.parent, True, sampled) if facts.parent else None  # noqa: FBT003 - it is remote
         return ReadableSpan(
             name=facts.method,
-            context=SpanContext(facts.trace, facts.span, False, sampled, state),  # noqa: FBT003 - it is ours
+            context=SpanContext(facts.trace, facts.span, False, sampled),  # noqa: FBT003 - it is ours
             parent=parent,
             resource=self._resource,
             attributes=facts.attributes,

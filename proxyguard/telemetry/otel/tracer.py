@@ -23,12 +23,12 @@ MAX_TEXT: Final = 128
 
 
 class SpanFacts(NamedTuple):
-    """One request that is over. Times are Unix seconds; `parent` is 0 for none."""
+    """One request that is over. Times are Unix seconds; `parent` is 0 for none. Its tracestate is not here: it is free text of
+    the client's, which goes to the site and to no record."""
 
     trace: int
     span: int
     parent: int
-    state: bytes
     began: float
     ended: float
     method: str
@@ -103,9 +103,7 @@ class Tracer:
         if upstream_seconds is not None:
             attributes["proxyguard.upstream_seconds"] = upstream_seconds
         failed = status >= 500 or bool(fault)
-        self._on_span(
-            SpanFacts(found.trace, found.span, found.parent, found.state, ended - seconds, ended, method, attributes, failed)
-        )
+        self._on_span(SpanFacts(found.trace, found.span, found.parent, ended - seconds, ended, method, attributes, failed))
 
 
 def shown(value: bytes) -> str:

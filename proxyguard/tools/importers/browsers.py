@@ -10,9 +10,9 @@ from proxyguard.policy.model import RuleSet, TextKind
 from proxyguard.tools.importers.conditions import every
 from proxyguard.tools.importers.draft import Draft, DraftRule, one_or_list
 from proxyguard.tools.importers.patterns import alternatives
-from proxyguard.tools.importers.safety import Harm, harms
+from proxyguard.tools.importers.safety import Harm, Place, harms
 from proxyguard.tools.importers.samples import finds
-from proxyguard.tools.importers.witness import hosts_in
+from proxyguard.tools.importers.witness import hosts_in, values_in
 
 MAX_SHOWN: Final = 6
 _IGNORES_CASE: Final = "(?i)"
@@ -28,7 +28,14 @@ class _Split(NamedTuple):
 def keep_browsers(draft: Draft, rule_set: RuleSet) -> None:
     """Put what would refuse ordinary browsers in shadow by itself; say which wanted crawlers are refused. Raises PolicyError."""
     hosts = [host for rule in draft.rules for host in hosts_in(rule.when, draft.lists)]
-    found = harms(rule_set, hosts)
+    places = [
+        Place(rule.name, next(iter(hosts_in(rule.when, draft.lists)), ""), path)
+        for rule in draft.rules
+        if _asks_for_agents(rule.when)
+        for path in values_in("path", rule.when, draft.lists)[:1]
+        if path.startswith("/") and path.isascii() and path.isprintable()
+    ]
+    found = harms(rule_set, hosts, places)
     for rule in tuple(draft.rules):
         harm = found.get(rule.name)
         if harm is None:
@@ -39,6 +46,13 @@ def keep_browsers(draft: Draft, rule_set: RuleSet) -> None:
             more = len(harm.crawlers) - MAX_SHOWN
             listed = ", ".join(harm.crawlers[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
             draft.note(rule.line, f"{rule.name} would stop crawlers that many sites want: {listed}")
+
+
+def _asks_for_agents(condition: dict[str, Any]) -> bool:
+    """Whether a condition goes by the user agent, whatever else it asks for."""
+    if "user_agent" in condition or any(map(_asks_for_agents, condition.get("all", ()))):
+        return True
+    return "any" in condition and all(map(_asks_for_agents, condition["any"]))
 
 
 def _put_in_shadow(draft: Draft, rule: DraftRule, harm: Harm) -> None:

@@ -86,11 +86,18 @@ def _get(node: Node, key: str) -> str:
     return ""
 
 
+def _has(root: Mapping, key: str) -> bool:
+    return any(entry.key.text == key for entry in root.entries)
+
+
 def _scenario(draft: Draft, sources: Sources, root: Mapping, first: int, file: str) -> None:
     label, kind = _get(root, "name") or "scenario", _get(root, "type")
     line = root.line + first
     reader = _Filter(sources)
     try:
+        if not kind:
+            whose = "a whitelist, which an allow rule would say" if _has(root, "whitelist") else "no scenario: it has no type"
+            not_carried(f"it is {whose}")
         if kind not in {"leaky", "trigger"}:
             not_carried(f"a bucket of the type '{kind[:30]}' is not one that rules have")
         when = reader.condition(parse_expression(_get(root, "filter")))

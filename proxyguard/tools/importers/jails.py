@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from proxyguard.tools.importers.conditions import Condition, equal, every
+from proxyguard.tools.importers.conditions import ALWAYS, Condition, equal, every, negated
 from proxyguard.tools.importers.draft import Draft, ImportFault, NotCarried, one_or_list, slug
+from proxyguard.tools.importers.networks import clients, network_of
 from proxyguard.tools.importers.patterns import alternatives, pattern_condition
 from proxyguard.tools.importers.request_line import target_condition
 from proxyguard.tools.importers.sources import Source, Sources
@@ -31,6 +32,14 @@ _STATUS: Final = re.compile(
 _METHOD: Final = re.compile(
     r"\^?\(?(?:\?:)?([A-Z]{3,7}(?:\|[A-Z]{3,7})*)\)?(?:\\s\+?|\\?\s|\.\*)|(?:\\S\+|\[A-Z\]\+|\\w\+|\[\^\s?\"?\]\+)(?:\\s\+?|\\?\s)"
 )
+
+
+_HOSTS: Final = frozenset({"HOST", "ADDR", "IP4", "IP6", "SUBNET"})
+_TAG: Final = re.compile(r"(?<!\?P)(?<!\?)<([\w-]+)>")
+"""What fail2ban fills in; `(?P<name>…)` names a group, and `<F-…>` a part of the line."""
+
+MAX_INCLUDES: Final = 10
+"""Files that include each other."""
 
 
 class _Failure(NamedTuple):
@@ -56,12 +65,15 @@ def read_jails(sources: Sources, name: str) -> Draft:
             config = _read(source)
             if config.has_option("Definition", "failregex"):
                 found = True
-                _add(draft, label, config, _Terms(5, 600, 600), _line(source, "failregex"))
+                _add(draft, label, _filter(source, sources), _Terms(5, 600, 600), _line(source, "failregex"))
                 draft.note(
-                    0, f"the filter {label[:60]} came without its jail: 5 failures in 10 minutes, and a ban of 10, were taken"
+                    0,
+                    f"the filter {label[:60]} came without its jail: 5 failures in 10 minutes and a ban of 10 minutes were taken",
                 )
     if not found:
         raise ImportFault("there is no jail in this file, such as [nginx-botsearch] with enabled = true")
+    if not draft.rules and not draft.notes:
+        raise ImportFault("none of the jails in this file is enabled; jail.local says which are: name it too")
     return draft
 
 
@@ -80,6 +92,24 @@ def _read(source: Source) -> configparser.ConfigParser:
     except configparser.Error as error:
         raise ImportFault(f"{source.name}: it is not a file of fail2ban: {str(error).splitlines()[0]}") from error
     return config
+
+
+def _filter(source: Source, sources: Sources, depth: int = 0) -> configparser.ConfigParser:
+    """A filter with what it includes of the files beside it, which it overrides. Raises ImportFault."""
+    own = _read(source)
+    whole = configparser.ConfigParser(interpolation=None, strict=False)
+    whole.optionxform = str  # type: ignore[assignment,method-assign]  # as in _read
+    for part in (*_included(own, "before", sources, depth), own, *_included(own, "after", sources, depth)):
+        whole.read_dict({name: {key: value or "" for key, value in part.items(name)} for name in part.sections()})
+    return whole
+
+
+def _included(own: configparser.ConfigParser, key: str, sources: Sources, depth: int) -> list[configparser.ConfigParser]:
+    found: list[configparser.ConfigParser] = []
+    for name in _value(own, "INCLUDES", key).split() if depth < MAX_INCLUDES else ():
+        beside = sources.beside(f"filter.d/{name}") or sources.beside(name)
+        found += [_filter(source, sources, depth + 1) for source in beside[:1]]
+    return found
 
 
 def _jails(config: configparser.ConfigParser) -> list[str]:
@@ -105,15 +135,28 @@ def _jail(draft: Draft, sources: Sources, filters: dict[str, Source], config: co
     except (ValueError, NotCarried):
         draft.note(0, f"the jail {section[:60]} was left out: maxretry, findtime or bantime is no number")
         return
+    if _value(config, section, "ignorecommand"):
+        draft.note(0, f"the jail {section[:60]} was left out: its ignorecommand decides whom it spares, and rules cannot ask it")
+        return
+    spared = negated(_ignored(draft, config, section))
     if _value(config, section, "failregex"):
-        _add(draft, section, config, terms, 0, section)
+        _add(draft, section, config, terms, 0, section, spared=spared)
         return
     if source is None:
         draft.note(0, f"the jail {section[:60]} was left out: its filter does not lie beside it (filter.d/{wanted[:60]}.conf)")
         return
     if _value(config, section, "bantime.increment").lower() in _TRUE:
         draft.note(0, f"the jail {section[:60]}: bantime.increment became an escalation of 2")
-    _add(draft, section, _read(source), terms, 0)
+    _add(draft, section, _filter(source, sources), terms, 0, spared=spared)
+
+
+def _ignored(draft: Draft, config: configparser.ConfigParser, section: str) -> Condition | None:
+    """Whom `ignoreip` spares."""
+    words = re.split(r"[\s,]+", _value(config, section, "ignoreip"))
+    found = {word: network_of(word) for word in words if word}
+    for word in (word for word, network in found.items() if network is None):
+        draft.note(0, f"the jail {section[:60]}: ignoreip {word[:60]} was left out: it is no address, and rules look no names up")
+    return clients([network for network in found.values() if network is not None])
 
 
 def _value(config: configparser.ConfigParser, section: str, key: str) -> str:
@@ -125,6 +168,20 @@ def _value(config: configparser.ConfigParser, section: str, key: str) -> str:
             break
         text = filled
     return text.strip()
+
+
+def _with_tags(pattern: str, config: configparser.ConfigParser, section: str) -> str:
+    """A failregex with the values of its tags, such as `<block>`; HOST and its like stay. Raises NotCarried."""
+    for _ in range(10):
+        tags = [tag for tag in _TAG.findall(pattern) if tag not in _HOSTS and not tag.startswith("F-")]
+        if not tags or len(pattern) > 100_000:
+            break
+        for tag in tags:
+            value = next((found for each in (section, "Init") if (found := _value(config, each, tag))), "")
+            if not value:
+                raise NotCarried("it is made of parts that are defined elsewhere")
+            pattern = pattern.replace(f"<{tag}>", value)
+    return pattern
 
 
 def _seconds(text: str) -> int:
@@ -142,14 +199,15 @@ def _line(source: Source, key: str) -> int:
 
 
 def _add(
-    draft: Draft, label: str, config: configparser.ConfigParser, terms: _Terms, line: int, section: str = "Definition"
-) -> None:
+    draft: Draft, label: str, config: configparser.ConfigParser, terms: _Terms, line: int, section: str = "Definition", *,
+    spared: Condition | None = ALWAYS,
+) -> None:  # fmt: skip
     """Rules for the patterns of a filter: those with the same statuses are one."""
     patterns = [each.strip() for each in _value(config, section, "failregex").splitlines() if each.strip()]
     by_status: dict[tuple[str, ...], list[Condition]] = {}
     for pattern in patterns:
         try:
-            failure = _failure(pattern)
+            failure = _failure(_with_tags(pattern, config, section))
         except NotCarried as error:
             draft.note(line, f"the jail {label[:60]}: '{pattern[:70]}' was left out: {error}")
             continue
@@ -159,7 +217,9 @@ def _add(
     if _value(config, section, "ignoreregex"):
         draft.note(line, f"the jail {label[:60]}: its ignoreregex was left out")
     for statuses, conditions in by_status.items():
-        for when in _unique(conditions):
+        for when in (every([each, spared]) for each in _unique(conditions)):
+            if when is None:
+                continue
             limit: dict[str, Any] = {"rate": f"{max(terms.maxretry, 1)}/{min(terms.findtime, MAX_PERIOD)}s", "per": ["client"]}
             limit |= {"count": {"status": one_or_list(list(statuses))}} if statuses else {}
             why = f"fail2ban's jail {label} bans after {terms.maxretry} such lines in {terms.findtime} s."[:200]
@@ -242,7 +302,7 @@ def _request(text: str) -> Condition | None:
         target = text[method.end() :]
         parts += [equal("method", method[1].split("|"))] if method[1] else []
     target = re.sub(r"(?:\\s\+?|\\?\s|\.\*|\[\^\"\]\*)*HTTP.*$", "", target)
-    target = re.sub(r"(?:\\s\+?|\\? )\\S[+*]\??$", "", target)
+    target = re.sub(r"(?:\\s\+?|\\? )(?:\\S|\.|\[\^\s?\\?\"\s?\])[+*]\??$", "", target)
     if _ANY.fullmatch(target) or not target:
         return every(parts)
     body = re.sub(r"(?:\.\*|\[\^\"\]\*|\.\*\?|\\S\*)+$", "", target)

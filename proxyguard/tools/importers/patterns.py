@@ -17,6 +17,7 @@ from proxyguard.core.problems import Fault
 from proxyguard.policy.parse.patterns import MAX_CHARACTERS, OPTIONS, check_regex
 from proxyguard.tools.importers.conditions import ALWAYS, Condition, equal, literal, some
 from proxyguard.tools.importers.draft import NotCarried, one_or_list
+from proxyguard.tools.importers.look_ahead import without_look_ahead
 
 ALWAYS_THERE: Final = frozenset({"path", "method", "host", "scheme", "client", "http_version"})
 
@@ -25,6 +26,7 @@ _VALUES_ONLY: Final = frozenset({"method", "scheme", "client", "http_version"})
 
 _SPECIAL: Final = frozenset("\\.+*?()|[]{}^$/-")
 _LEADING_FLAGS: Final = re.compile(r"\(\?([a-z]+)\)")
+_FLAGS_OF_ALL: Final = re.compile(r"\(\?([a-z]+):(.*)\)", re.DOTALL)
 _EVERY_BYTE: Final = bytes(range(256))
 _OCTETS: Final = re.compile(r"\^?\(?((?:\d{1,3}\\?\.){1,3})(?:\.?\*|\$)?\)?")
 _WHOLE_ADDRESS: Final = re.compile(r"\^?((?:\d{1,3}\\?\.){3}\d{1,3})\$?")
@@ -32,12 +34,13 @@ _WHOLE_ADDRESS: Final = re.compile(r"\^?((?:\d{1,3}\\?\.){3}\d{1,3})\$?")
 
 def pattern_condition(field: str, pattern: str, *, ignore_case: bool = False) -> Condition:
     """The fields whose text the pattern finds. Raises NotCarried."""
+    pattern = _unwrapped(pattern)
     flags = _LEADING_FLAGS.match(pattern)
     if flags and set(flags[1]) <= set("ismu"):
         ignore_case, pattern = ignore_case or "i" in flags[1], pattern[flags.end() :]
     if field in _VALUES_ONLY:
         return equal(field, _values(field, pattern))
-    whole = rewritten(pattern)
+    whole = rewritten(without_look_ahead(pattern))
     texts = [f"(?i){part}" if ignore_case else part for part in _short_enough(whole)]
     if _finds_everything(texts, whole) or (field == "path" and whole in _EVERY_PATH):
         return ALWAYS
@@ -50,6 +53,14 @@ def pattern_condition(field: str, pattern: str, *, ignore_case: bool = False) ->
     if field in ALWAYS_THERE or not _finds(texts, b""):
         return {field: value}
     return {field: ["absent", ""] if _is_empty_text(whole) else ["absent", value]}
+
+
+def _unwrapped(pattern: str) -> str:
+    """`(?i:…)` around all of a pattern as `(?i)…`."""
+    found = _FLAGS_OF_ALL.fullmatch(pattern)
+    if found is None or any(depth < 0 for _, depth in _depths(found[2])):
+        return pattern
+    return f"(?{found[1]}){found[2]}"
 
 
 def text_condition(field: str, matcher: str, texts: Iterable[str], *, ignore_case: bool = False) -> Condition | None:

@@ -17,7 +17,7 @@ from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.testing.runner import TestFailure, run_tests
 from proxyguard.tools.importers.draft import Draft, DraftRule, DraftTest, ImportFault
 from proxyguard.tools.importers.samples import BROWSER
-from proxyguard.tools.importers.witness import guesses
+from proxyguard.tools.importers.witness import OTHER_CLIENT, guesses
 from proxyguard.tools.importers.yaml_text import TEST_BEGINS, rule_file
 
 MAX_TESTS: Final = 400
@@ -27,13 +27,10 @@ MAX_NAMES_SHOWN: Final = 10
 
 _REFUSALS: Final = frozenset({"reject", "tarpit", "drop", "ban", "delay"})
 
-_OTHER_CLIENT: Final = "198.18.77.9"
-"""Of the network for benchmarks, which stands in no list."""
-
 PAGE_VIEWS: Final[tuple[dict[str, Any], ...]] = (
-    {"client": _OTHER_CLIENT, "user_agent": BROWSER},
+    {"client": OTHER_CLIENT, "user_agent": BROWSER},
     {
-        "client": _OTHER_CLIENT,
+        "client": OTHER_CLIENT,
         "user_agent": BROWSER,
         "headers": {"accept": "text/html", "accept-language": "en", "accept-encoding": "gzip"},
     },

@@ -24,6 +24,9 @@ from proxyguard.tools.lint.trusted import GOOD_BOTS
 MAX_HOSTS: Final = 8
 """Hosts that rules name which are tried, besides the usual ones."""
 
+MAX_PLACES: Final = 30
+"""Paths that are tried with every browser, each by the rule that names it."""
+
 _SECRET: Final = b"import"
 _HOSTS: Final = (b"example.org", b"www.example.org")
 _CLIENT: Final = Address.parse("198.18.77.9")
@@ -48,6 +51,14 @@ _REQUESTS: Final[tuple[tuple[bytes, bytes, bytes, Headers], ...]] = (
 )
 
 
+class Place(NamedTuple):
+    """Where a rule looks at user agents: its host, empty for any, and its path. It refuses nobody there but by their names."""
+
+    rule: str
+    host: str
+    path: str
+
+
 class Harm(NamedTuple):
     """What one rule does: the user agents of browsers that it refuses, of how many, and the wanted crawlers that it refuses."""
 
@@ -56,10 +67,10 @@ class Harm(NamedTuple):
     crawlers: tuple[str, ...]
 
 
-def harms(rule_set: RuleSet, hosts: Sequence[str] = ()) -> dict[str, Harm]:
+def harms(rule_set: RuleSet, hosts: Sequence[str] = (), places: Sequence[Place] = ()) -> dict[str, Harm]:
     """By rule, for those that refuse a browser's ordinary request or a wanted crawler. Raises PolicyError.
 
-    `hosts`: those that rules name, for whom everything is tried as well.
+    `hosts`: those that rules name, for whom everything is tried as well. `places`: where rules look at user agents.
     """
     policy = _watched(rule_set)
     watched = {rule.name for rule in rule_set.rules if rule.limit is None and not _goes_on(rule.action)}
@@ -71,6 +82,15 @@ def harms(rule_set: RuleSet, hosts: Sequence[str] = ()) -> dict[str, Harm]:
         agents.add(agent)
         for name in watched.intersection(_applying(policy, request)):
             hit[name][agent] = None
+    for place, headers in product(places[:MAX_PLACES], _header_sets()):
+        if place.rule not in watched:
+            continue
+        host = (place.host or "example.org").encode()
+        agent = next(value for name, value in headers if name.lower() == b"user-agent")
+        request = Request(_CLIENT, b"GET", b"https", host, place.path.encode(), ((b"Host", host), *headers), b"2")
+        agents.add(agent)
+        if place.rule in _applying(policy, request):
+            hit[place.rule][agent] = None
     for bot, host in product(GOOD_BOTS, every_host):
         agent = f"Mozilla/5.0 (compatible; {bot}/2.1; +http://example.net/bot)".encode()
         request = Request(_CLIENT, b"GET", b"https", host, b"/", ((b"Host", host), (b"User-Agent", agent), *_USUAL), b"1.1")

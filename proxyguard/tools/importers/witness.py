@@ -18,6 +18,10 @@ MAX_VALUES: Final = 3
 """Of a list that are tried."""
 
 MAX_REPEAT: Final = 2000
+
+OTHER_CLIENT: Final = "198.18.77.9"
+"""Of the network for benchmarks, which stands in no list."""
+
 MAX_DEPTH: Final = 20
 
 Facts = dict[str, str | None]
@@ -89,6 +93,8 @@ def _avoiding(condition: Condition) -> Iterator[Facts]:
     if "header.referer" in named:
         yield {"header.referer": "https://elsewhere.example/"}
     yield {}
+    if "client" in named:
+        yield {"client": OTHER_CLIENT}
     others = [field for field in named if field.partition(".")[0] in {"header", "user_agent", "cookie", "query"}]
     if others:
         yield dict.fromkeys(others, "other")
@@ -109,6 +115,11 @@ def fields_in(condition: Any) -> Iterator[str]:
 
 def hosts_in(condition: Condition, lists: Mapping[str, list[str]]) -> list[str]:
     """Some hosts that a condition names."""
+    return values_in("host", condition, lists)
+
+
+def values_in(field: str, condition: Condition, lists: Mapping[str, list[str]]) -> list[str]:
+    """Some values that a condition wants a field to have."""
     found: list[str] = []
     parts: list[Any] = [condition]
     while parts:
@@ -117,8 +128,8 @@ def hosts_in(condition: Condition, lists: Mapping[str, list[str]]) -> list[str]:
             parts += part
         elif isinstance(part, dict):
             parts += [part[key] for key in ("any", "all") if key in part]
-            if "host" in part:
-                found += [host for host in islice(_values("host", part["host"], lists), MAX_VALUES) if host]
+            if field in part:
+                found += [value for value in islice(_values(field, part[field], lists), MAX_VALUES) if value]
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from proxyguard.tools.range.firewall import Firewall, OpenGate
 from proxyguard.tools.range.scenarios import CALM_DAY, Scenario
 from proxyguard.tools.range.score import RunScore, score
 from proxyguard.tools.range.tally import CohortTally
-from proxyguard.tools.range.values import DAY_SECONDS, Draw, Presence
+from proxyguard.tools.range.values import DAY_SECONDS, Arrival, Cohort, Draw, Presence
 from proxyguard.tools.range.virtual import Progress, VirtualRun
 
 MAX_DAYS: Final = 31
@@ -42,10 +42,17 @@ def only(scenario: Scenario, names: Sequence[str]) -> Scenario:
     return replace(scenario, members=tuple(member for member in scenario.members if member[0].name in names))
 
 
+def coming(scenario: Scenario, seed: int, begin: float = 0.0) -> list[tuple[Cohort, Iterator[Arrival]]]:
+    """The cohorts of a scenario, each with its arrivals from `begin` on."""
+    return [
+        (cohort, (each for each in cohort.arrivals(span, Draw(seed, cohort.name)) if each.at >= begin))
+        for cohort, span in scenario.members
+    ]
+
+
 def perform(scenario: Scenario, seed: int, firewall: Firewall) -> VirtualRun:
     """The run of a scenario, not begun yet."""
-    cohorts = [(cohort, cohort.arrivals(span, Draw(seed, cohort.name))) for cohort, span in scenario.members]
-    return VirtualRun(cohorts, firewall, scenario.orders, scenario.seconds)
+    return VirtualRun(coming(scenario, seed), firewall, scenario.orders, scenario.seconds, scenario.site)
 
 
 def run_scenario(

@@ -12,6 +12,7 @@ from typing import Final
 
 from proxyguard.tools.range.adversaries.adaptive import ADAPTIVE
 from proxyguard.tools.range.adversaries.ai_crawlers import AI_CRAWLERS, CRAWLER_RETURNS
+from proxyguard.tools.range.adversaries.exhausters import CALENDAR_CRAWLER, SLOW_SENDERS, STATE_EXHAUSTER, TARPIT_ABUSER
 from proxyguard.tools.range.adversaries.expensive import FACET_BOMB, FORGE_SWARM
 from proxyguard.tools.range.adversaries.forgers import FORGED_ADDRESSES, FORGED_ENGINES, SIX_NAMES
 from proxyguard.tools.range.adversaries.impersonators import HEADLESS, IMPERSONATING
@@ -33,12 +34,15 @@ from proxyguard.tools.range.cohorts.registry import CALM
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import VARIANTS
 from proxyguard.tools.range.overlays import Overlay
+from proxyguard.tools.range.site import SiteFunction, answer
 from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS, Cohort, Presence
 from proxyguard.tools.range.virtual import OperatorOrder
 
 type Member = tuple[Cohort, Presence]
 
 CALM_DAY: Final = "calm-day"
+PEERS: Final = "peers"
+PEERS_SECONDS: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,10 @@ class Scenario:
     gate: Gate | None = None
     recovers: str = ""
     """The cohort of people who share an address with the attack: how long they are refused after its end is reported."""
+    site: SiteFunction = answer
 
 
+NINE: Final = 9 * HOUR_SECONDS
 EIGHT, END = 8 * HOUR_SECONDS, 14 * HOUR_SECONDS
 
 
@@ -76,6 +82,13 @@ def _hours(
     """People of a part of the day, and adversaries who are there all of it. `people` is the share of a day's sessions."""
     calm = [(cohort, Presence(begin, end, people)) for cohort in CALM if cohort not in {FLASH_CROWD, ARCHIVE_RUSH}]
     return (*calm, *((cohort, Presence(begin + HOUR_SECONDS, end, size)) for cohort in adversaries))
+
+
+def _minutes(*adversaries: Cohort) -> tuple[Member, ...]:
+    """A twentieth of a day's people within some minutes, and adversaries who are there from the first second on."""
+    span = Presence(NINE, NINE + PEERS_SECONDS, 0.05)
+    people = [(cohort, span) for cohort in CALM if cohort not in {FLASH_CROWD, ARCHIVE_RUSH}]
+    return (*people, *((cohort, Presence(NINE, NINE + PEERS_SECONDS)) for cohort in adversaries))
 
 
 def _steps() -> tuple[OperatorOrder, ...]:
@@ -114,7 +127,7 @@ _ALL: Final = (
         _hours(SIGN_UP_FLOOD, FAKE_ACCOUNTS, people=0.1),
         END,
         _steps(),
-        Gate(leak=(("sign-up-flood", 0.01),), first_action_seconds=(("sign-up-flood", 5.0),)),
+        Gate(leak=(("sign-up-flood", 0.001),), first_action_seconds=(("sign-up-flood", 5.0),)),
     ),
     Scenario(
         "forge",
@@ -164,6 +177,12 @@ _ALL: Final = (
     ),
     Scenario("facet-bomb", "searches that cost the site its CPU", _hours(FACET_BOMB), END),
     Scenario(
+        "resource-attacks",
+        "who is after the site's CPU and the firewall's tables, tarpits and sockets",
+        _hours(FACET_BOMB, FORGE_SWARM, CALENDAR_CRAWLER, STATE_EXHAUSTER, TARPIT_ABUSER, SLOW_SENDERS, end=10 * HOUR_SECONDS),
+        10 * HOUR_SECONDS,
+    ),
+    Scenario(
         "poisoned-office",
         "an infected machine behind an office's address, for one hour",
         (*_hours(people=0.5), (POISONER, Presence(9.5 * HOUR_SECONDS, 10.5 * HOUR_SECONDS))),
@@ -177,6 +196,12 @@ _ALL: Final = (
         12 * HOUR_SECONDS,
         _faults(),
         Gate(legitimate_refusals=True, finds=tuple(fault.hurts for fault in FAULTS)),
+    ),
+    Scenario(
+        PEERS,
+        "nine o'clock in three minutes, with the most usual scrapers: for fronts in real time, and for other firewalls",
+        _minutes(NAIVE_SCRIPTS, AI_CRAWLERS, SCRAPY_AS_BROWSER, SINGLE_ADDRESS, ONE_NETWORK, SIGN_UP_FLOOD),
+        NINE + PEERS_SECONDS,
     ),
     Scenario(HELD_OUT, "adversaries that rules are not tuned on", _hours(*VARIANTS, size=0.1), END),
     Scenario("adaptive", "an attacker who changes one thing whenever it is refused", _hours(ADAPTIVE), END),

@@ -46,6 +46,9 @@ class SiteAnswer(NamedTuple):
     body: bytes = b""
 
 
+type SiteFunction = Callable[[bytes, bytes, Headers, bytes, float], SiteAnswer]
+"""Answers a method, target, header fields, body and moment, as `answer` does."""
+
 NOT_FOUND: Final = SiteAnswer(404, 0, 900, 0.001)
 
 _NUMBERED: Final = re.compile(
@@ -79,7 +82,7 @@ NUMBERED: Final[dict[bytes, tuple[int, int, float, bytes, int]]] = {
 
 
 def answer(method: bytes, target: bytes, headers: Headers, body: bytes, now: float) -> SiteAnswer:
-    """Received a request. `now` is in seconds since the scenario began: feed and home change with the hour."""
+    """What the site says to a request. `now` is in seconds since the scenario began: feed and home change with the hour."""
     path, _, query = target.partition(b"?")
     found = FIXED.get(path)
     if method in WRITING:

@@ -9,7 +9,7 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine
 from tornado.netutil import bind_sockets
 
-from proxyguard.tools.range.site import CLASS_HEADER, ITEMS_HEADER, account_class, answer, page_body
+from proxyguard.tools.range.site import CLASS_HEADER, ITEMS_HEADER, SiteFunction, account_class, answer, page_body
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 64 * 1024
@@ -19,7 +19,8 @@ BODILESS: Final = frozenset({204, 304})
 class SiteServer:
     """Serves the site on a port of loopback, 0 for any free one."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, site: SiteFunction = answer) -> None:
+        self._answer = site
         self._began = monotonic()
         self._server = HTTPServer(self._handle, max_body_size=MAX_BODY)
         sockets = bind_sockets(port, LOOPBACK)
@@ -33,7 +34,7 @@ class SiteServer:
         fields = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers.get_all())
         target = (request.uri or "/").encode("latin-1")
         method = (request.method or "GET").encode("latin-1")
-        found = answer(method, target, fields, request.body, monotonic() - self._began)
+        found = self._answer(method, target, fields, request.body, monotonic() - self._began)
         body = b"" if found.status in BODILESS else page_body(target, found)
         headers = HTTPHeaders({ITEMS_HEADER: str(found.items), "Content-Type": found.kind.decode("latin-1")})
         if found.status not in BODILESS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from proxyguard.tools.range.latency import Latencies
 from proxyguard.tools.range.networks import ADDRESS_PRICES, PRICES, RangeSource
 from proxyguard.tools.range.values import Cohort
 
@@ -22,9 +23,10 @@ class CohortTally:
     """The sums of one cohort. Times are seconds since the scenario began; None: it did not happen."""
 
     __slots__ = (
-        "_column_seconds", "addresses", "cohort", "delayed_requests", "dollars", "first_action", "first_request", "items",
-        "items_by_time", "last_refusal", "last_request", "let_through", "refused_by_time", "refused_requests", "refused_sessions",
-        "requests", "requests_before_action", "requests_by_time", "rules", "sessions", "site_seconds", "touched", "wait_seconds",
+        "_column_seconds", "addresses", "calm_latencies", "cohort", "delayed_requests", "dollars", "first_action",
+        "first_request", "items", "items_by_time", "last_refusal", "last_request", "latencies", "let_through", "refused_by_time",
+        "refused_requests", "refused_sessions", "requests", "requests_before_action", "requests_by_time", "rules", "sessions",
+        "site_seconds", "touched", "wait_seconds",
     )  # fmt: skip
 
     def __init__(self, cohort: Cohort, seconds: float) -> None:
@@ -44,6 +46,8 @@ class CohortTally:
         """Requests by the rule that let them pass, the default aside."""
         self.touched = False
         """Whether the firewall did anything that the cohort could notice."""
+        self.latencies, self.calm_latencies = Latencies(), Latencies()
+        """Of the site's answers, in seconds: as it was, and as it would have been without adversaries."""
         self.requests_by_time = [0] * COLUMNS
         self.refused_by_time = [0] * COLUMNS
         self.items_by_time = [0] * COLUMNS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from proxyguard.core.units import duration_text
+from proxyguard.tools.range.latency import Latencies
 from proxyguard.tools.range.score import CohortScore, RunScore, faults
 from proxyguard.tools.range.tally import CohortTally
 from proxyguard.tools.range.values import CohortKind
@@ -54,9 +55,27 @@ def besides(run: RunScore) -> Iterator[str]:
     people = sum(tally.site_seconds for tally in run.tallies if tally.cohort.kind is CohortKind.LEGITIMATE)
     with_it = sum(tally.site_seconds for tally in run.tallies if tally.cohort.kind is CohortKind.ADVERSARY)
     without = sum(tally.site_seconds for tally in run.unprotected if tally.cohort.kind is CohortKind.ADVERSARY)
-    yield f"site CPU: scrapers {with_it:,.0f} s ({without:,.0f} s without the firewall), people {people:,.0f} s"
+    if people or with_it:  # a site behind a socket does not say
+        yield f"site CPU: scrapers {with_it:,.0f} s ({without:,.0f} s without the firewall), people {people:,.0f} s"
+    yield from waits(run)
     if run.scenario.recovers:
         yield recovery(run)
+
+
+def waits(run: RunScore) -> Iterator[str]:
+    """How long people waited for the site, beside what they would have waited had the adversaries not been there."""
+    busy, calm = Latencies(), Latencies()
+    for tally in run.tallies:
+        if tally.cohort.kind is CohortKind.LEGITIMATE:
+            busy.merge(tally.latencies)
+            calm.merge(tally.calm_latencies)
+    here, without = busy.below(0.95), calm.below(0.95)
+    if here is None:
+        return
+    if without is None:
+        yield f"people's answers: 95 % within {here * 1000:,.0f} ms"
+    else:
+        yield f"people's answers: 95 % within {here * 1000:,.0f} ms, {here / without:.2f} times as long as without adversaries"
 
 
 def recovery(run: RunScore) -> str:

@@ -37,6 +37,8 @@ class Fetch(NamedTuple):
     dollars: float = 0.0
     patience_seconds: float = 30.0
     """How long the client waits for an answer before it gives up."""
+    drip_seconds: float = 0.0
+    """How long it takes to send the request; on the virtual clock it has sent it by then."""
 
 
 class Received(NamedTuple):

@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.decision import DEFAULT_RULE
 from proxyguard.tools.range.firewall import Firewall, SiteOutcome, Verdict, request_of
+from proxyguard.tools.range.latency import SiteQueue
 from proxyguard.tools.range.overlays import Overlay
-from proxyguard.tools.range.site import account_class, answer
+from proxyguard.tools.range.site import SiteFunction, account_class, answer
 from proxyguard.tools.range.tally import REFUSAL_BYTES, CohortTally
-from proxyguard.tools.range.values import Arrival, Cohort, Fetch, Received, Session
+from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Fetch, Received, Session
 
 TICK: Final = 2_048
 """Events between two updates of the progress bar."""
@@ -73,11 +74,14 @@ class VirtualRun:
         firewall: Firewall,
         orders: Sequence[OperatorOrder],
         seconds: float,
+        site: SiteFunction = answer,
     ) -> None:
         self.tallies = [CohortTally(cohort, seconds) for cohort, _ in cohorts]
         self._firewall = firewall
         self._orders = list(orders)
         self._seconds = seconds
+        self._answer = site
+        self._busy, self._calm = SiteQueue(), SiteQueue()
         self._heap: list[tuple[float, int, object, Fetch | None]] = []
         self._serial = 0
         for (_, arrivals), tally in zip(cohorts, self.tallies, strict=True):
@@ -147,12 +151,16 @@ class VirtualRun:
             following = running.session.send(seen)
         except StopIteration:
             return
-        self._push(now + wait + following.wait_seconds, running, following)
+        self._push(now + wait + following.wait_seconds + following.drip_seconds, running, following)
 
     def _site(self, fetch: Fetch, verdict: Verdict, tally: CohortTally, now: float) -> tuple[Received, float, int]:
-        found = answer(fetch.method, fetch.target, fetch.headers, fetch.body, now)
+        found = self._answer(fetch.method, fetch.target, fetch.headers, fetch.body, now)
         wait = NETWORK_SECONDS + verdict.wait_seconds + found.seconds
         tally.site_seconds += found.seconds
+        busy = self._busy.answer_seconds(now, found.seconds)
+        if tally.cohort.kind is CohortKind.LEGITIMATE:
+            tally.latencies.add(busy)
+            tally.calm_latencies.add(self._calm.answer_seconds(now, found.seconds))
         outcome = SiteOutcome(found.status, found.length, found.seconds, account_class(fetch.headers))
         if verdict.settles_late:
             self._push(now + wait, _Ending(verdict, outcome), None)

@@ -7,6 +7,7 @@ real, so that a run takes the part of a scenario that fits into `seconds`.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,12 +15,15 @@ from proxyguard.core.request import Headers
 from proxyguard.tools.range.firewall import Verdict
 from proxyguard.tools.range.site import ITEMS_HEADER
 from proxyguard.tools.range.tally import CohortTally
-from proxyguard.tools.range.values import Arrival, Cohort, Fetch, Received, Session
-from proxyguard.tools.range.virtual import Running, count
+from proxyguard.tools.range.values import HOST, Arrival, Cohort, Fetch, Received, Session
+from proxyguard.tools.range.virtual import Running, Told, count
 
 MAX_SECONDS: Final = 900.0
 MAX_SESSIONS: Final = 1_000
 """Sessions at a time; further arrivals wait."""
+
+DRIPS: Final = 20
+"""Pieces in which a slow sender sends its request."""
 
 MAX_CONNECTIONS: Final = 256
 MAX_HEAD: Final = 64 * 1024
@@ -29,6 +33,9 @@ ITEMS: Final = ITEMS_HEADER.lower().encode()
 CHUNKED: Final = b"chunked"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
+SEE_OTHER: Final = 303
+"""To the page that was asked for: a front that only has its client fetch a cookie refuses nobody."""
+
 FRONT: Final = "front"
 """What stands for the rule in the figures: a front does not say which of its rules refused."""
 
@@ -37,21 +44,25 @@ class WireRun:
     """One run through the front at a host and port of loopback. `seconds` from the first cohort's begin on."""
 
     def __init__(
-        self, cohorts: Sequence[tuple[Cohort, Iterator[Arrival]]], host: str, port: int, begin: float, seconds: float
+        self, cohorts: Sequence[tuple[Cohort, Iterator[Arrival]]], host: str, port: int, begin: float, seconds: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self.tallies = [CohortTally(cohort, seconds) for cohort, _ in cohorts]
         self.failed = 0
         """Requests whose connection could not be made or broke: they are no decision."""
         self._arrivals = [arrivals for _, arrivals in cohorts]
         self._host, self._port = host, port
+        self._tls = tls
         self._begin = begin
         self._seconds = min(seconds, MAX_SECONDS)
         self._sessions = asyncio.Semaphore(MAX_SESSIONS)
         self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
         self._start = 0.0
+        self._told: Told | None = None
 
-    async def run(self) -> None:
-        """Run until the time is over; sessions that are under way then are left where they are."""
+    async def run(self, told: Told | None = None) -> None:
+        """Run until the time is over; sessions that are under way then are left where they are. `told` hears of every answer."""
+        self._told = told
         self._start = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._seconds), asyncio.TaskGroup() as group:
@@ -81,6 +92,10 @@ class WireRun:
                 sent = self._now()
                 async with self._connections:
                     verdict, seen, length = await self._exchange(fetch)
+                if verdict.forwards:
+                    tally.latencies.add(self._now() - sent)
+                if self._told is not None:
+                    self._told(fetch, verdict, self._begin + sent)
                 count(running, verdict, seen, sent)
                 tally.pay(fetch.source, length, fetch.dollars)
                 fetch = session.send(seen._replace(at=self._begin + self._now()))
@@ -95,11 +110,11 @@ class WireRun:
         try:
             async with asyncio.timeout(fetch.patience_seconds):
                 reader, writer = await asyncio.open_connection(
-                    self._host, self._port, limit=MAX_HEAD, local_addr=(fetch.source.address.text, 0)
-                )
-                writer.write(request_bytes(fetch))
-                await writer.drain()
-                return await _read(reader)
+                    self._host, self._port, limit=MAX_HEAD, local_addr=(fetch.source.address.text, 0), ssl=self._tls,
+                    server_hostname=HOST.decode() if self._tls is not None else None,
+                )  # fmt: skip
+                await _send(writer, request_bytes(fetch), fetch.drip_seconds)
+                return await _read(reader, fetch.target)
         except (OSError, EOFError, ValueError, TimeoutError, asyncio.LimitOverrunError) as error:
             refused = Verdict(forwards=False, rule=FRONT)
             if not isinstance(error, TimeoutError) and writer is None:
@@ -110,13 +125,32 @@ class WireRun:
                 writer.close()
 
 
+def client_tls() -> ssl.SSLContext:
+    """TLS towards a front of this machine, whose certificate is whatever it is. All clients speak like Python does."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes, seconds: float) -> None:
+    """All at once, or in pieces over so many seconds."""
+    pieces = DRIPS if seconds else 1
+    size = -(-len(data) // pieces)
+    for at in range(0, len(data), size):
+        writer.write(data[at : at + size])
+        await writer.drain()
+        if seconds:
+            await asyncio.sleep(seconds / pieces)
+
+
 def request_bytes(fetch: Fetch) -> bytes:
     """The request as it goes over the socket: its fields in their order."""
     lines = [b"%s %s HTTP/1.1" % (fetch.method, fetch.target), *(b"%s: %s" % field for field in fetch.headers), b"", fetch.body]
     return b"\r\n".join(lines)
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[Verdict, Received, int]:
+async def _read(reader: asyncio.StreamReader, target: bytes) -> tuple[Verdict, Received, int]:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head[:-4].split(b"\r\n")
     status = int(first.partition(b" ")[2][:3])
@@ -129,7 +163,8 @@ async def _read(reader: asyncio.StreamReader) -> tuple[Verdict, Received, int]:
         return Verdict(), Received(status, kept, int(items)), length
     retry = by_name.get(b"retry-after", b"0")
     seen = Received(status, kept, 0, float(retry) if retry.isdigit() else 0.0)
-    return Verdict(forwards=False, status=status, rule=FRONT), seen, length
+    proves = status == SEE_OTHER and by_name.get(b"location") == target
+    return Verdict(forwards=False, status=status, rule=FRONT, headers=kept, proves=proves), seen, length
 
 
 async def _drain(reader: asyncio.StreamReader, status: int, by_name: dict[bytes, bytes]) -> int:

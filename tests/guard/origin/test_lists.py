@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -152,6 +154,9 @@ def test_a_table_is_installed_when_it_is_one_of_its_kind(tmp_path: Path) -> None
 
 class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path.startswith("/slow/"):
+            self.drip()
+            return
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/to/"))
@@ -161,6 +166,20 @@ class _Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "100" if self.path == "/short" else "10")
         self.end_headers()
         self.wfile.write(b"0123456789")
+
+    def drip(self) -> None:
+        """Send a byte now and then until the client has gone."""
+        heads = {
+            "/slow/head": b"HTTP/1.1 200 OK\r\nX: ",
+            "/slow/length": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+            "/slow/end": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+            "/slow/chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        }
+        with contextlib.suppress(OSError):
+            self.wfile.write(heads[self.path])
+            for _ in range(2000):
+                self.wfile.write(b"0")
+                sleep(0.01)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         pass
@@ -205,3 +224,11 @@ def test_a_file_is_fetched_within_its_host_and_its_bounds(server: tuple[str, ssl
             fetch(url, max_bytes=100, timeout_seconds=10)
     with pytest.raises(FetchFailed, match="certificate verify failed"):
         fetch(f"{base}/a", max_bytes=100, timeout_seconds=10)
+
+
+@pytest.mark.parametrize("part", ["head", "length", "end", "chunk"])
+def test_a_file_that_drips_is_given_up_when_the_time_is_over(server: tuple[str, ssl.SSLContext], part: str) -> None:
+    """Wherever it drips: a timeout of the library's begins anew with each read."""
+    base, context = server
+    with pytest.raises(FetchFailed, match="takes too long"):
+        fetch(f"{base}/slow/{part}", max_bytes=10_000, timeout_seconds=0.3, context=context)

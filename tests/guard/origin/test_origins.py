@@ -19,6 +19,7 @@ from proxyguard.guard.origin.bots import DATA, Claims, KnownBot, bundled_bots, r
 from proxyguard.guard.origin.network_kinds import bundled_kinds
 from proxyguard.guard.origin.origins import Origins
 from proxyguard.guard.origin.range_lists import read_lists
+from proxyguard.guard.origin.unvouched import SAMPLE, WINDOW
 from tests.guard.origin.dns_servers import answer_from, serving
 from tests.guard.origin.tables import asn_table, country_table
 from tests.paths import ROOT
@@ -88,6 +89,39 @@ def test_of_an_address_that_is_not_of_the_internet_nothing_is_known(address: str
     bench = Bench(identity=Identity())
     assert bench.find(address, GOOGLEBOT) == Origin(claim="googlebot")
     assert bench.origins.dns.under_way == 0
+
+
+def through(proxy: str, client: str, user_agent: bytes = CHROME, field: bytes = b"X-Forwarded-For") -> Request:
+    headers = ((b"User-Agent", user_agent), (field, client.encode()))
+    return Request(Address.parse(proxy), b"GET", b"https", b"example.org", b"/", headers)
+
+
+@pytest.mark.parametrize("field", [b"X-Forwarded-For", b"forwarded", b"X-Real-IP"])
+def test_behind_a_proxy_that_nobody_trusts_a_crawler_is_no_forger(field: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A CDN with public addresses: what comes through it is from its address, the genuine crawler too."""
+    bench = Bench()
+    for number in range(WINDOW):
+        bench.origins.find(through("81.2.69.142", f"203.0.113.{number}", field=field))
+    assert bench.origins.find(through("81.2.69.142", "66.249.66.1", GOOGLEBOT, field)) == Origin(claim="googlebot")
+    assert bench.find("81.2.69.160", GOOGLEBOT).verified is False  # it names nobody else
+    for number in range(WINDOW * SAMPLE * 3):
+        bench.origins.find(through("81.2.69.142", f"203.0.113.{number % 9}", field=field))
+    assert ["trust.proxies" in record.getMessage() for record in caplog.records] == [True]
+    for _ in range(WINDOW * SAMPLE * 2):
+        bench.find("81.2.69.160")
+    assert bench.origins.find(through("81.2.69.142", "66.249.66.1", GOOGLEBOT, field)).verified is False
+
+
+def test_one_forger_who_names_another_client_is_still_one_and_so_is_one_behind_a_trusted_proxy() -> None:
+    bench = Bench()
+    for number in range(WINDOW * SAMPLE * 2):
+        bench.find(f"81.2.69.{number % 100}")
+        assert bench.origins.find(through("81.2.69.142", "66.249.66.1", GOOGLEBOT)).verified is not True
+    assert bench.origins.find(through("81.2.69.142", "66.249.66.1", GOOGLEBOT)).verified is False
+    bench = Bench()
+    for number in range(WINDOW * SAMPLE):
+        bench.origins.find(through(f"81.2.69.{number % 100}", f"81.2.69.{number % 100}, 10.0.0.1"))
+    assert bench.origins.find(through("81.2.69.142", "81.2.69.142, 10.0.0.1", GOOGLEBOT)).verified is False
 
 
 def test_reverse_dns_decides_where_a_bot_proves_itself_so() -> None:

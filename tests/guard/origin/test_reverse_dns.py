@@ -15,9 +15,19 @@ import pytest
 
 from proxyguard.core.address import Address
 from proxyguard.core.origin_settings import Nameserver
+from proxyguard.guard.origin import reverse_dns
 from proxyguard.guard.origin.background import Background
 from proxyguard.guard.origin.bots import KnownBot
-from proxyguard.guard.origin.reverse_dns import MAX_PER_NETWORK, DnsVerdict, Reach, ReverseDns, look_up
+from proxyguard.guard.origin.reverse_dns import (
+    FAILED_SECONDS,
+    MAX_PER_NETWORK,
+    SLOW_SECONDS,
+    DnsVerdict,
+    LookUp,
+    Reach,
+    ReverseDns,
+    look_up,
+)
 from tests.guard.origin.dns_servers import Reply, Zone, answer_from, serving
 
 BOT = KnownBot("googlebot", "search", suffixes=("googlebot.com", "google.com"))
@@ -244,3 +254,44 @@ def test_look_ups_under_way_are_bounded_for_all_and_for_each_network() -> None:
         assert bench.dns.counts["crowded"] == 189
         bench.background.close()
         assert bench.dns.find(Address.parse(ADDRESS), BOT) is None
+
+
+def test_networks_whose_zones_are_slow_share_a_part_of_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From as many networks as they like: an honest crawler is looked up beside them."""
+    silent = Nameserver("127.0.0.1", 9)
+
+    async def slow(address: str, *_: object) -> LookUp:
+        await asyncio.sleep(60.0 if address == "203.0.113.1" else 0.06)
+        return LookUp(DnsVerdict.FAILED)
+
+    monkeypatch.setattr(reverse_dns, "look_up", slow)
+    bench = Bench(silent, seconds=0.1, room=16)
+    networks = [*(f"198.51.{each}.1" for each in range(8)), *(f"2001:db8:{each:x}::1" for each in range(8))]
+    for address in networks:
+        assert bench.dns.find(Address.parse(address), BOT) is None
+    assert bench.dns.under_way == 16
+    ends = monotonic() + 20
+    while bench.dns.under_way and monotonic() < ends:
+        sleep(0.002)
+    bench.now += FAILED_SECONDS + 1
+    for address in [*networks, "2001:db8:ffff::1"]:
+        bench.dns.find(Address.parse(address), BOT)
+    assert bench.dns.under_way == 4
+    for host in range(4):
+        bench.dns.find(Address.parse(f"203.0.113.{host}"), BOT)
+    assert bench.dns.under_way == 8
+    bench.background.close()
+
+
+def test_a_zone_that_was_slow_once_is_like_others_after_a_while() -> None:
+    with serving(lambda _query: None) as server:
+        bench = Bench(server.address, seconds=0.05, room=3)
+        for seconds, places in ((61, 0), (SLOW_SECONDS, 1)):
+            assert bench.settled() is None
+            bench.now += seconds
+            bench.dns.counts.clear()
+            bench.dns._slow_under_way = 1  # another's
+            bench.dns.find(Address.parse(ADDRESS), BOT)
+            assert bench.dns.under_way == places
+            bench.dns._slow_under_way = 0
+        bench.background.close()

@@ -286,11 +286,21 @@ def test_a_forgery_spends_no_nonce_of_others() -> None:
 
 
 def test_nonces_are_bounded_and_one_that_still_counts_is_never_forgotten() -> None:
-    seen = SeenNonces(capacity=3)
-    assert [seen.add("k", str(number), 0.0, 330.0) for number in range(5)] == [True, True, True, None, None]
-    assert seen.add("k", "0", 329.0, 330.0) is False
-    assert seen.add("k", "9", 331.0, 330.0) is True
+    seen = SeenNonces(capacity=6)
+    assert [seen.add("a", "k", str(number), 0.0, 330.0) for number in range(5)] == [True, True, True, None, None]
+    assert seen.add("a", "k", "0", 329.0, 330.0) is False
+    assert seen.add("a", "k", "9", 331.0, 330.0) is True
     assert len(seen) == 1
+
+
+def test_hosts_that_fill_their_shares_leave_room_for_another() -> None:
+    """One allowed signer cannot make the signatures of others unknown, with as many keys as it publishes."""
+    seen = SeenNonces(capacity=100)
+    held = {host: sum(seen.add(host, f"k{n % 7}", str(n), 0.0, 330.0) is True for n in range(200)) for host in "abc"}
+    assert held == {"a": 50, "b": 25, "c": 13}
+    assert seen.add("d", "k", "1", 0.0, 330.0) is True
+    assert seen.add("a", "k1", "new", 0.0, 330.0) is None
+    assert seen.add("a", "k1", "new", 331.0, 330.0) is True
 
 
 def test_keys_are_asked_for_in_the_background_and_kept_when_a_host_fails() -> None:

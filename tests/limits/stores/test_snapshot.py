@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from time import time
 
@@ -353,12 +354,12 @@ def test_a_sealed_snapshot_names_nobody_and_gives_everything_back(tmp_path: Path
     seal = seal_for(path, None)
     for _ in range(2):  # rows of an older version are sealed, and stay readable
         other = MemoryStore(keys=100, bans=100)
-        restored = Snapshot(path, other, clock=lambda: NOW, seal=seal).load()
+        restored = Snapshot(path, other, clock=lambda: NOW, seal=lambda: seal).load()
         assert restored is not None
         assert [ban.key for ban, _ in restored.bans] == ["client:203.0.113.7"]
         assert [key for key, *_ in restored.counters] == ["rule|203.0.113.8"]
         assert b"203.0.113." not in on_disk()
-    stranger = Snapshot(path, MemoryStore(keys=100, bans=100), clock=lambda: NOW, seal=KeySeal(b"another")).load()
+    stranger = Snapshot(path, MemoryStore(keys=100, bans=100), clock=lambda: NOW, seal=lambda: KeySeal(b"another")).load()
     assert stranger is not None
     assert (stranger.bans, stranger.counters, stranger.unreadable) == ([], [], 2)
 
@@ -384,9 +385,35 @@ def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
     secret = tmp_path / "state.key"
     secret.write_bytes(b"\n")
     first, again = seal_for(tmp_path / "state", None), seal_for(tmp_path / "state", None)
-    assert first is not None
-    assert again is not None
     assert again.open_key(first.key("client:203.0.113.7")) == "client:203.0.113.7"
     assert len(secret.read_bytes()) >= 32
     with pytest.raises(ValueError, match="another secret"):
         KeySeal(b"").open_key(first.key("client:203.0.113.7"))
+
+
+def test_nothing_is_written_while_the_secret_cannot_be_read_and_all_of_it_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unsealed it would name people: a snapshot less is better."""
+    monkeypatch.setattr(snapshot_module, "RETRY_SECONDS", 0.0)
+    path, secret = tmp_path / "state", tmp_path / "state.key"
+    secret.mkdir()  # as unreadable for root as for everybody else
+
+    async def scene() -> None:
+        store = MemoryStore(keys=100, bans=100)
+        snapshot = Snapshot(path, store, clock=lambda: NOW, seal=partial(seal_for, path, None))
+        snapshot.load()
+        await snapshot.start()
+        store.ban("client:203.0.113.7", "rule", "why", HOUR, NOW)
+        assert not await snapshot.saved()
+        assert not snapshot.sound
+        assert not path.exists()
+        secret.rmdir()
+        await snapshot.stop()
+
+    run(scene())
+    assert "cannot be written ([Errno 21] Is a directory: " in caplog.text
+    assert b"203.0.113.7" not in b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    restored = Snapshot(path, MemoryStore(keys=100, bans=100), clock=lambda: NOW, seal=partial(seal_for, path, None)).load()
+    assert restored is not None
+    assert [ban.key for ban, _ in restored.bans] == ["client:203.0.113.7"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proxyguard.tools.importers.draft import Draft, ImportFault
+from proxyguard.tools.importers.jails import read_jails
+from proxyguard.tools.importers.sources import Source, Sources
 from tests.tools.importers.reading import draft_of, limits_of, notes_of, rules_of
 
 JAIL = "[DEFAULT]\nfindtime = 10m\nbantime = 1h\n[j]\nenabled = true\nmaxretry = 3\nfailregex = "
@@ -126,3 +130,66 @@ def test_a_scenario_becomes_a_limit_or_a_ban(text: str, when: dict[str, Any], li
 def test_a_scenario_that_a_rule_cannot_say_is_noted(text: str, note: str) -> None:
     assert draft_of("crowdsec", text).rules == []
     assert notes_of("crowdsec", text)[0].startswith(note)
+
+
+FILTER = r"""[INCLUDES]
+before = words.conf
+[Definition]
+failregex = ^<HOST> \S+ \S+ \[\] "<methods> \/<trap>[^"]*" 404 .*$
+methods = (?:GET|POST)
+"""
+WORDS = "[Definition]\nmethods = BREW\n[Init]\ntrap = (?:<paths>)\npaths = old-shop|pma\n"
+
+
+def of_folder(folder: Path, jail: str, **files: str) -> Draft:
+    (folder / "filter.d").mkdir()
+    for name, text in files.items():
+        (folder / "filter.d" / f"{name}.conf").write_text(text)
+    return read_jails(Sources((Source("jail.local", jail),), folder), "x")
+
+
+def test_tags_are_filled_in_from_the_filter_and_from_what_it_includes(tmp_path: Path) -> None:
+    [rule] = of_folder(tmp_path, "[trap]\nenabled = true\n", trap=FILTER, words=WORDS).rules
+    assert rule.when == {"method": ["GET", "POST"], "path": {"regex": r"^\/(?:old-shop|pma)"}}
+
+
+def test_a_tag_that_nothing_defines_is_named_and_no_rule_looks_for_it(tmp_path: Path) -> None:
+    draft = of_folder(tmp_path, "[trap]\nenabled = true\n", trap=FILTER)
+    assert not draft.rules
+    assert "it is made of parts that are defined elsewhere" in str(draft.notes[0])
+
+
+def test_filters_that_include_each_other_come_to_an_end(tmp_path: Path) -> None:
+    around = "[INCLUDES]\nbefore = words.conf trap.conf\n" + WORDS
+    assert len(of_folder(tmp_path, "[trap]\nenabled = true\n", trap=FILTER, words=around).rules) == 1
+
+
+JAIL_OF_404 = '[j]\nenabled = true\nfailregex = ^<HOST> -.*"GET.*HTTP.*" 404\n'
+
+
+def test_whom_a_jail_spares_is_spared() -> None:
+    text = JAIL_OF_404 + "ignoreip = 127.0.0.1/8 2001:db8::/32, office.example.org\n"
+    [rule] = draft_of("fail2ban-jails", text).rules
+    assert rule.when == {"method": "GET", "not": {"client": ["127.0.0.0/8", "2001:db8::/32"]}}
+    assert notes_of("fail2ban-jails", text) == [
+        "the jail j: ignoreip office.example.org was left out: it is no address, and rules look no names up"
+    ]
+
+
+def test_a_jail_that_asks_a_command_whom_to_spare_is_left_out() -> None:
+    text = JAIL_OF_404 + "ignorecommand = /usr/local/bin/is-it-google <ip>\n"
+    assert notes_of("fail2ban-jails", text) == [
+        "the jail j was left out: its ignorecommand decides whom it spares, and rules cannot ask it"
+    ]
+
+
+def test_a_file_in_which_no_jail_is_enabled_says_so() -> None:
+    with pytest.raises(ImportFault, match="none of the jails in this file is enabled"):
+        draft_of("fail2ban-jails", "[a]\nenabled = false\n")
+
+
+def test_a_whitelist_of_crowdsec_is_called_one() -> None:
+    assert notes_of("crowdsec", 'name: w\nfilter: "1 == 1"\nwhitelist:\n  ip: [192.0.2.1]\n') == [
+        "line 1: w was left out: it is a whitelist, which an allow rule would say"
+    ]
+    assert notes_of("crowdsec", 'name: p\nfilter: "1 == 1"\n') == ["line 1: p was left out: it is no scenario: it has no type"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -265,3 +266,48 @@ def test_the_names_of_the_server_are_valid_referers_in_its_locations() -> None:
     text = "server { server_name a.example; location /i/ { valid_referers server_names; if ($invalid_referer) { return 403; } } }"
     [(when, _)] = rules_of("nginx", text)
     assert when["not"] == {"header.referer": {"regex": r"(?i)^https?://a\.example(?::\d+)?(?:/|$)"}}
+
+
+DUMP = """\
+nginx: configuration file /etc/nginx/nginx.conf test is successful
+# configuration file /etc/nginx/nginx.conf:
+http {
+    include conf.d/*.conf;
+    include /etc/nginx/gone.conf;
+}
+# configuration file /etc/nginx/conf.d/shop.conf:
+server {
+    server_name shop.example;
+    location /admin {
+        include /etc/nginx/office.conf;
+        deny all;
+    }
+    location /stock { return 405; }
+}
+# configuration file /etc/nginx/office.conf:
+allow 192.0.2.0/24;
+"""
+
+
+def test_the_output_of_nginx_t_is_read_as_the_files_that_it_shows() -> None:
+    admin, stock = rules_of("nginx", DUMP)
+    assert admin[0] == {"host": "shop.example", "path": {"prefix": "/admin"}, "not": {"client": "192.0.2.0/24"}}
+    assert stock[0] == {"host": "shop.example", "path": {"prefix": "/stock"}}
+    assert notes_of("nginx", DUMP) == [
+        "line 5: not followed: include /etc/nginx/gone.conf: there is no such file beside this one",
+        "line 14: the status 405 became 403: a rule cannot answer with 405",
+    ]
+
+
+@pytest.mark.parametrize("line", ["include office.conf", "allow 192.0.2.10/200", "allow office.example"])
+def test_nobody_is_refused_whom_an_unknown_line_may_let_in(line: str) -> None:
+    text = f"server {{ location /admin {{ {line}; deny all; }} }}"
+    assert rules_of("nginx", text) == []
+    assert f"line 1: deny all was left out: whom '{line}' lets in is not known" in notes_of("nginx", text)
+    assert rules_of("nginx", text.replace("deny all", "deny 192.0.2.7")) != []
+
+
+def test_dot_files_but_for_those_of_certificate_authorities() -> None:
+    [(when, _)] = rules_of("nginx", r"server { location ~ /\.(?!well-known) { deny all; } }")
+    pattern = when["path"]["regex"]
+    assert [re.search(pattern, path) is not None for path in ("/.env", "/.well-known/acme-challenge/x")] == [True, False]

@@ -142,3 +142,28 @@ def test_a_rule_for_which_no_request_is_found_is_named() -> None:
     text = "if ($http_x_a = 1) { return 403; } if ($http_x_a ~ ^1$) { return 444; }"
     notes = [str(note) for note in finished("nginx", text).draft.notes]
     assert notes == ["no test could be made for x-a-2: write one, so that it is proven"]
+
+
+def test_a_browser_is_kept_where_a_rule_looks_at_its_name_on_one_path_only() -> None:
+    text = "server { location /wiki/ { if ($http_user_agent ~* 'thiefbot|android') { return 403; } } }"
+    done = finished("nginx", text)
+    assert [(rule.name, rule.mode) for rule in done.draft.rules] == [
+        ("x-wiki-user-agent", None),
+        ("x-wiki-user-agent-browsers", "shadow"),
+    ]
+    assert done.draft.rules[0].when["user_agent"] == {"regex": "(?i)thiefbot"}
+
+
+def test_a_path_that_is_refused_to_everybody_is_no_harm_to_browsers() -> None:
+    done = finished(
+        "haproxy", "frontend f\n  http-request deny if { path /x } or { path_beg /y } { hdr(User-Agent) -m sub nikto }\n"
+    )
+    assert [rule.mode for rule in done.draft.rules] == [None]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("(?i:bot|crawler)", "(?i)bot|crawler"), ("(?i:a)|(?:b)", "(?i:a)|(?:b)"), ("(?i:(a)(b))", "(?i)(a)(b)")],
+)
+def test_flags_around_all_of_a_pattern_are_those_at_its_beginning(pattern: str, found: str) -> None:
+    assert pattern_condition("user_agent", pattern) == {"user_agent": {"regex": found}}

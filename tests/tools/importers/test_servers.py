@@ -233,3 +233,30 @@ def test_a_zone_of_caddy_becomes_a_limit() -> None:
 )
 def test_what_of_caddy_a_rule_cannot_say_is_noted(text: str, note: str) -> None:
     assert notes_of("caddy", text)[0].startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        (r"^\.ht", r"/\.ht[^/]*$"),
+        (r"(^#.*#|\.(bak|sql)|~)$", r"/#[^/]*#$|\.(bak|sql)$|~$"),
+        (r"\.(inc|sh)$|^(\..*|Root)$", r"\.(inc|sh)$|/(\.[^/]*|Root)$"),
+    ],
+)
+def test_a_pattern_for_names_of_files_begins_where_a_name_does(pattern: str, path: str) -> None:
+    [(when, _)] = rules_of("apache", f'<FilesMatch "{pattern}">\nRequire all denied\n</FilesMatch>\n')
+    assert when == {"path": {"regex": path}}
+
+
+def test_what_defaults_of_haproxy_refuse_is_named() -> None:
+    text = "defaults d\n  mode http\n  http-request deny if TRUE\nfrontend f\n  http-request deny if { path /a }\n"
+    assert [when for when, _ in rules_of("haproxy", text)] == [{"path": "/a"}]
+    assert notes_of("haproxy", text) == [
+        "line 3: http-request deny if TRUE was left out: it is in defaults; write it into the frontend"
+    ]
+
+
+def test_several_names_of_a_header_in_one_are_named_and_looked_for_nowhere() -> None:
+    text = "frontend f\n  http-request deny if { hdr_reg(Cookie|Referer) -i evil }\n"
+    assert rules_of("haproxy", text) == []
+    assert notes_of("haproxy", text)[0].endswith("was left out: Cookie|Referer: it is one name, and no header has it")

@@ -203,7 +203,9 @@ class UpstreamConnection(PiecewiseProtocol):
         self.deadline = inf
         self.closed = True
         if not self.transport.is_closing() and not self.target.may_close_calmly():
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            opened = self.transport.get_extra_info("socket")
+            if opened.fileno() >= 0:  # the loop may have closed it and not told yet
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.transport.abort()
 
 
@@ -337,14 +339,31 @@ class UpstreamTarget:
         async with asyncio.timeout(self.bounds.upstream_connect_seconds), self._connecting:
             upstream = self.upstream
             name = self.server_name if self.tls else None
-            make = self.make_connection
-            if upstream.path:
-                _, connection = await loop.create_unix_connection(make, upstream.path, ssl=self.tls, server_hostname=name)
-            else:
-                _, connection = await loop.create_connection(
-                    make, self.address, upstream.port, ssl=self.tls, server_hostname=name
-                )
+            made: list[UpstreamConnection] = []
+
+            def make() -> UpstreamConnection:
+                made.append(self.make_connection())
+                return made[-1]
+
+            try:
+                if upstream.path:
+                    _, connection = await loop.create_unix_connection(make, upstream.path, ssl=self.tls, server_hostname=name)
+                else:
+                    _, connection = await loop.create_connection(
+                        make, self.address, upstream.port, ssl=self.tls, server_hostname=name
+                    )
+            except BaseException:
+                for late in made:
+                    self._lost_unseen(late)
+                raise
         return connection
+
+    def _lost_unseen(self, connection: UpstreamConnection) -> None:
+        """Forget a connection that was established in the moment when its attempt was given up: uvloop has closed its socket, and
+        tells nobody that it is lost."""
+        if connection in self.open:
+            connection.closed = True
+            self.lost(connection)
 
     def make_connection(self) -> UpstreamConnection:
         """What is to carry the bytes of a new connection."""

@@ -15,7 +15,7 @@ from proxyguard.tools.importers.conditions import ALWAYS, Condition, equal, ever
 from proxyguard.tools.importers.draft import Draft, ImportFault, NotCarried, slug
 from proxyguard.tools.importers.networks import clients, network_of
 from proxyguard.tools.importers.nginx.choices import host_condition
-from proxyguard.tools.importers.patterns import pattern_condition
+from proxyguard.tools.importers.patterns import alternatives, pattern_condition
 from proxyguard.tools.importers.refusals import refusal
 from proxyguard.tools.importers.sources import Sources
 
@@ -245,6 +245,9 @@ def _prefix(path: str) -> Condition:
 
 def _of_file(pattern: str) -> str:
     """A pattern for the name of a file as one for the path: what follows the last slash."""
+    if re.search(r"[|(]\^", pattern):  # some alternatives begin where the name does, and others do not
+        return "|".join(_of_file(part) if part != pattern else part.replace("^", "/") for part in alternatives(pattern))
+    pattern = re.sub(r"(?<!\\)\.(?=[*+])", "[^/]", pattern)
     start = "/" + pattern[1:] if pattern.startswith("^") else pattern
     if pattern.startswith("^(") and pattern.endswith(")") and "|" in pattern:
         start = "/(?:" + pattern[1:] + ")"

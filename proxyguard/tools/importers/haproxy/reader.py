@@ -16,6 +16,9 @@ from proxyguard.tools.importers.sources import Sources
 
 _SECTIONS: Final = frozenset({"frontend", "backend", "listen", "defaults", "global", "peers", "resolvers", "userlist", "cache",
                               "program", "http-errors", "mailers", "ring", "log-forward", "crt-store", "traces"})  # fmt: skip
+_REFUSING: Final = frozenset({"http-request", "tcp-request", "block", "reqideny", "reqdeny", "reqtarpit", "reqitarpit"})
+"""What begins the lines that may refuse somebody."""
+
 _WORD: Final = re.compile(r'\s+|#.*|((?:[^\s"\'\\#]|\\.|"(?:[^"\\]|\\.)*"|\'[^\']*\')+)')
 _STORED: Final = re.compile(r"(http_req_rate|http_err_rate|conn_rate|bytes_out_rate)\((\d+)(ms|s|m|h|d)?\)")
 _KEYS: Final = {"src": "client", "base32+src": "client", "url32+src": "client", "path": "path", "base32": "path"}
@@ -53,6 +56,10 @@ def read_haproxy(sources: Sources, name: str) -> Draft:
     for section in sections:
         if section.kind in {"frontend", "backend", "listen"}:
             _Section(draft, sources, section, tables).run(_scope(draft, sources, section, sections))
+        elif section.kind == "defaults":
+            for number, words in section.lines:
+                if words[0] in _REFUSING:
+                    draft.note(number, f"{' '.join(words)[:60]} was left out: it is in defaults; write it into the frontend")
     if not draft.rules and not draft.notes:
         raise ImportFault("nothing in this file refuses anybody, such as: http-request deny if bad")
     return draft
@@ -117,11 +124,7 @@ class _Section:
         self._ended: list[Condition | None] = []
 
     def run(self, scope: Condition | None) -> None:
-        refusing = [
-            each
-            for each in self._section.lines
-            if each[1][0] in {"http-request", "tcp-request", "block", "reqideny", "reqdeny", "reqtarpit", "reqitarpit"}
-        ]
+        refusing = [each for each in self._section.lines if each[1][0] in _REFUSING]
         if scope is None and refusing:
             if self._section.kind == "backend" and not any("table" in words for _, words in refusing):
                 self._draft.note(

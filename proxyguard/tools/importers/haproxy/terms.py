@@ -170,6 +170,8 @@ def _field(kind: str, argument: str) -> str:
     name = argument.partition(",")[0].strip("'\"")
     if kind in _HEADERS and name:
         lower = name.lower()
+        if "|" in lower:
+            raise NotCarried(f"{name[:60]}: it is one name, and no header has it")
         return {"user-agent": "user_agent", "host": "host"}.get(lower, f"header.{lower}")
     if kind in {"path", "capture.req.uri", "pathq"}:
         return "path"

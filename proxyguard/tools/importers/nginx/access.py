@@ -10,6 +10,18 @@ from proxyguard.tools.importers.networks import Network, clients, network_of
 from proxyguard.tools.importers.nginx.syntax import Directive
 
 
+def unknown_exception(lines: Sequence[Directive]) -> str:
+    """Where all are denied: what may let in somebody that nobody knows of here, an include or an `allow` of no address."""
+    if not any(each.name == "deny" and each.args == ("all",) for each in lines):
+        return ""
+    for each in lines:
+        text = " ".join((each.name, *each.args))[:80]
+        is_address = each.args and (each.args[0] in {"all", "unix:"} or network_of(each.args[0]) is not None)
+        if each.name == "include" or (each.name == "allow" and not is_address):
+            return text
+    return ""
+
+
 def refused_clients(found: Sequence[Directive], draft: Draft) -> Condition | None:
     """Whom the lines refuse; None when they refuse nobody."""
     parts: list[Condition | None] = []

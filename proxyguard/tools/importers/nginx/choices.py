@@ -36,7 +36,7 @@ def _map(found: Directive, variables: Variables, draft: Draft) -> list[Decision]
         if line.name in {"hostnames", "volatile"} and not line.args:
             has_hostnames = has_hostnames or line.name == "hostnames"
         elif line.name == "include":
-            draft.note(line.line, f"not followed: include {' '.join(line.args)[:100]}", line.file)
+            pass  # one that was not followed, and is named where it was read
         elif len(line.args) != 1:
             draft.note(line.line, f"'{line.name[:60]}' is not a line of a map: it has {len(line.args) + 1} parts", line.file)
         elif line.name == "default":
@@ -107,6 +107,8 @@ def _geo(found: Directive, draft: Draft) -> list[Decision]:
             by_network.pop(network, None)
         elif line.name in {"proxy", "proxy_recursive"}:
             draft.note(line.line, "proxy in geo: the setting trust.proxies says whose X-Forwarded-For counts", line.file)
+        elif line.name == "include":
+            pass  # as in a map
         elif network is None or len(line.args) != 1:
             draft.note(line.line, f"'{line.name[:60]}' in geo {name} was left out: it is not a network with a value", line.file)
         else:

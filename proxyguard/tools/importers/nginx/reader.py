@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.tools.importers.conditions import ALWAYS, Condition, equal, every, negated, required, some
 from proxyguard.tools.importers.draft import Draft, ImportFault, NotCarried, slug
-from proxyguard.tools.importers.nginx.access import refused_clients
+from proxyguard.tools.importers.nginx.access import refused_clients, unknown_exception
 from proxyguard.tools.importers.nginx.choices import read_choice
 from proxyguard.tools.importers.nginx.limits import LIMITS, Use, Zone, add_limit, read_zones
 from proxyguard.tools.importers.nginx.questions import question_of
@@ -208,6 +208,11 @@ class _Walk:
             return
         if any(each.args == ("any",) for each in block.named("satisfy")):
             self._draft.note(found[0].line, "deny was left out: satisfy any lets people in who log in", found[0].file)
+            return
+        unknown = unknown_exception(list(block.named("allow", "deny", "include")))
+        if unknown:
+            text = f"deny all was left out: whom '{unknown}' lets in is not known"
+            self._draft.note(found[0].line, text, found[0].file)
             return
         when = every([place.scope, refused, negated(self._own(block, frozenset({"allow", "deny"})))])
         if when is not None and not when:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import Final
 
 from proxyguard.tools.importers.draft import Draft, ImportFault
@@ -26,7 +28,7 @@ _HARMLESS: Final = re.compile(
 
 @dataclass(slots=True, frozen=True)
 class Directive:
-    """`name args;` or `name args { block }`. `block` None: it ends with a semicolon."""
+    """`name args;` or `name args { block }`. `block` None: it ends with a semicolon. An `include`: one that was not followed."""
 
     line: int
     file: str
@@ -69,14 +71,36 @@ def read_directives(sources: Sources, draft: Draft) -> Directive:
     """All named files as one block, with the files that they include in their places. Raises ImportFault."""
     reader = _Reader(sources, draft)
     found: list[Directive] = []
+    dump = _dumped(sources.named[0]) if len(sources.named) == 1 else []
+    if dump:
+        reader.dump = dump
+        return Directive(0, "", "", (), tuple(reader.file(dump[0], is_main=True, depth=0)))
     for source in sources.named:
         if source.name.rpartition("/")[2] not in reader.included:
             found += reader.file(source, is_main=len(sources.named) == 1, depth=0)
     return Directive(0, "", "", (), tuple(found))
 
 
+_FILE_OF_DUMP: Final = re.compile(r"^# configuration file (\S+):[ \t]*$", re.MULTILINE)
+
+
+def _dumped(source: Source) -> list[Source]:
+    """The files in the output of `nginx -T`, the main one first, each with its lines where the output has them; else none."""
+    parts = _FILE_OF_DUMP.split(source.text)
+    if len(parts) < 3 or not all(line.startswith(("nginx:", "#")) or not line.strip() for line in parts[0].splitlines()):
+        return []
+    found: list[Source] = []
+    line = parts[0].count("\n")
+    for name, text in zip(parts[1::2], parts[2::2], strict=True):
+        found.append(Source(name, "\n" * line + text))
+        line += text.count("\n")
+    return found
+
+
 class _Reader:
     def __init__(self, sources: Sources, draft: Draft) -> None:
+        self.dump: list[Source] = []
+        """Files that included ones are looked for in first."""
         self._sources = sources
         self._draft = draft
         self.included: set[str] = set()
@@ -123,15 +147,23 @@ class _Reader:
             return [Directive(first.line, file, first.text, _texts(words))]
         wanted = words[1].text
         found: list[Directive] = []
-        opened = self._sources.beside(wanted)
+        opened = self._of_dump(wanted) or self._sources.beside(wanted)
         for source in opened:
             if source.name in self._open:
                 continue
             self.included.add(source.name.rpartition("/")[2])
-            found += self.file(source, is_main=False, depth=depth + 1)
+            found += self.file(source, is_main=bool(self.dump), depth=depth + 1)
         if not opened and not _HARMLESS.search(wanted):
             self._draft.note(first.line, f"not followed: include {wanted[:100]}: there is no such file beside this one", file)
+            found.append(Directive(first.line, file, first.text, (wanted,)))
         return found
+
+    def _of_dump(self, wanted: str) -> list[Source]:
+        """Those of the dump that an include names; a relative name is one beside the main file."""
+        if not self.dump:
+            return []
+        pattern = str(PurePosixPath(self.dump[0].name).parent / wanted)
+        return [source for source in self.dump if fnmatchcase(source.name, pattern)]
 
 
 def _texts(words: list[_Token]) -> tuple[str, ...]:

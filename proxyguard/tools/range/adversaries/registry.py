@@ -6,6 +6,7 @@ from typing import Final
 
 from proxyguard.tools.range.adversaries.adaptive import ADAPTIVE
 from proxyguard.tools.range.adversaries.ai_crawlers import AI_CRAWLERS, CRAWLER_RETURNS
+from proxyguard.tools.range.adversaries.exhausters import CALENDAR_CRAWLER, SLOW_SENDERS, STATE_EXHAUSTER, TARPIT_ABUSER
 from proxyguard.tools.range.adversaries.expensive import FACET_BOMB, FORGE_SWARM
 from proxyguard.tools.range.adversaries.forgers import FORGED_ADDRESSES, FORGED_ENGINES, SIX_NAMES
 from proxyguard.tools.range.adversaries.impersonators import HEADLESS, IMPERSONATING
@@ -26,6 +27,7 @@ from proxyguard.tools.range.values import Cohort
 ADVERSARIES: Final[tuple[Cohort, ...]] = (
     NAIVE_SCRIPTS, SCRAPY, SCRAPY_AS_BROWSER, AI_CRAWLERS, CRAWLER_RETURNS, SINGLE_ADDRESS, SINGLE_ADDRESS_MINTING, ONE_NETWORK,
     ONE_NETWORK_MINTING, IMPERSONATING, HEADLESS, RESIDENTIAL, ALL_HEADERS, FOLLOWING, WITH_ASSETS, IMPERSONATED, QUIET_HARVEST,
+    STATE_EXHAUSTER, TARPIT_ABUSER, CALENDAR_CRAWLER, SLOW_SENDERS,
     FAKE_ACCOUNTS, SIGN_UP_FLOOD, SIGN_UP_SWARM, FORGED_ENGINES, SIX_NAMES, FORGED_ADDRESSES, FACET_BOMB, FORGE_SWARM, POISONER,
     ADAPTIVE,
 )  # fmt: skip

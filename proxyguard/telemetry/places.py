@@ -1,0 +1,105 @@
+"""Learns at which places of a site's paths names stand rather than words of the site, so that records do not repeat them.
+
+A place is what stands before a segment, as a family: `/team/` in `/team/anna-smith`. A place at which many different words
+were asked for, and let through, is one of names: there only words stay that a large part of its requests has. Bounded: MAX_PLACES
+places, MAX_WORDS words each, of which one client network gives few, so that nobody alone says what is shown. What follows from
+the shape of a segment alone is `core/path_family`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxyguard.core.path_family import MAX_SEGMENTS, is_word_or_name
+
+MAX_WORDS: Final = 32
+"""Different words at a place of the site's own words. Sites have tens of pages at a place, and hundreds of members."""
+
+MAX_OF_NETWORK: Final = 8
+"""Words at a place that one client network may be the first to ask for."""
+
+MAX_PLACES: Final = 512
+"""About 2 MiB of words. Beyond, a place that is not known is taken for one of names."""
+
+LEAST_SHARE: Final = 10
+"""At a place of names, a word stays that one of so many of its paths has."""
+
+MAX_COUNT: Final = 1 << 20
+"""Paths of a place that are counted; then all counts are halved."""
+
+ANY: Final = "*"
+
+
+class _Place:
+    """The words at one place: how many paths each had, and the network that asked first."""
+
+    __slots__ = ("counts", "has_names", "networks", "paths")
+
+    def __init__(self) -> None:
+        self.counts: dict[bytes, int] = {}
+        self.networks: dict[bytes, int] = {}
+        self.paths = 0
+        self.has_names = False
+
+
+class Places:
+    """What one process has learned. Called from its event loop only."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, _Place] = {}
+
+    def learn(self, path: bytes, network: int) -> None:
+        """Count the words of a decoded path that was let through. `network`: of the client."""
+        before = "/"
+        for segment in path.split(b"/", MAX_SEGMENTS + 1)[1 : MAX_SEGMENTS + 1]:
+            word = ANY
+            if is_word_or_name(segment):
+                place = self._places.get(before)
+                if place is None:
+                    if len(self._places) >= MAX_PLACES:
+                        return
+                    place = self._places[before] = _Place()
+                _count(place, segment, network)
+                word = ANY if _hides(place, segment) else segment.decode("utf-8", "backslashreplace")
+            before = f"{before}{word}/"
+
+    def without_names(self, path: str, mark: str) -> str:
+        """A redacted path, or a family, with a mark in the place of words that are perhaps names."""
+        before, shown = "/", []
+        parts = path.split("/", MAX_SEGMENTS + 1)
+        for segment in parts[1 : MAX_SEGMENTS + 1]:
+            raw = segment.encode("utf-8", "surrogatepass")
+            is_word = is_word_or_name(raw)
+            is_name = is_word and self._is_name(before, raw)
+            shown.append(mark if is_name else segment)
+            before = f"{before}{segment if is_word and not is_name else ANY}/"
+        return "/".join([parts[0], *shown, *parts[MAX_SEGMENTS + 1 :]])
+
+    def _is_name(self, before: str, word: bytes) -> bool:
+        place = self._places.get(before)
+        if place is None:
+            return len(self._places) >= MAX_PLACES
+        return _hides(place, word)
+
+
+def _count(place: _Place, word: bytes, network: int) -> None:
+    counts = place.counts
+    known = counts.get(word)
+    place.paths += 1
+    if known is not None:
+        counts[word] = known + 1
+    elif len(counts) >= MAX_WORDS:
+        place.has_names = True
+        rarest = min(counts, key=lambda each: counts[each])
+        counts[word] = counts.pop(rarest) + 1  # as `core/busiest` keeps those with most
+    elif sum(1 for each in place.networks.values() if each == network) < MAX_OF_NETWORK:
+        counts[word] = 1
+        place.networks[word] = network
+    if place.paths >= MAX_COUNT:
+        place.paths //= 2
+        for each in counts:
+            counts[each] //= 2
+
+
+def _hides(place: _Place, word: bytes) -> bool:
+    return place.has_names and place.counts.get(word, 0) * LEAST_SHARE < place.paths
