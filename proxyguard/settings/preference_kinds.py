@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from proxyguard.core.preferences import PreferenceFormat
+from proxyguard.core.preferences import PreferenceFormat, Wish
 from proxyguard.core.problems import Fault, Report, quoted
-from proxyguard.core.yaml.kinds import Kind, items_of, one_or_more, plain
+from proxyguard.core.yaml.kinds import Kind, items_of, one_or_more, plain, word
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_choice, read_each, read_text
 
@@ -29,6 +29,7 @@ def _policy(node: Node, subject: str) -> str:
     return text
 
 
+WISH: Final = Kind(word(Wish).reader, word(Wish).takes, {"enum": [*map(str, Wish), True, False]})  # YAML 1.1 reads yes as true
 FORMATS: Final = Kind(
     _formats, "list of content-signal, content-usage, rsl, tdm", one_or_more({"enum": [str(each) for each in PreferenceFormat]})
 )

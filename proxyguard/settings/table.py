@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.core.preferences import RobotsFile, Wish
+from proxyguard.core.preferences import RobotsFile
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown
@@ -41,7 +41,7 @@ from proxyguard.settings.kinds import (
 )
 from proxyguard.settings.origin_kinds import KEY_HOSTS, RESOLVERS, UPDATE_HOSTS
 from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
-from proxyguard.settings.preference_kinds import FORMATS, POLICY
+from proxyguard.settings.preference_kinds import FORMATS, POLICY, WISH
 from proxyguard.settings.privacy_kinds import PATTERNS, PEOPLE_PATHS, PUBLIC_KEY
 from proxyguard.settings.reading_kinds import PATHS
 from proxyguard.settings.setting import PREFIX, Setting
@@ -282,10 +282,10 @@ SETTINGS: Final = (
         "Whether the `robots.txt` of each site is read from its upstream, once rules ask for `robots`. Else it is unknown."),
     Setting("robots.refresh", "robots.refresh_seconds", duration(60, DAY),
         "How often it is read again. No request waits for it."),
-    Setting("preferences.search", "preferences.search", word(Wish), "Whether pages may be found by search engines."),
-    Setting("preferences.ai_input", "preferences.ai_input", word(Wish),
+    Setting("preferences.search", "preferences.search", WISH, "Whether pages may be found by search engines."),
+    Setting("preferences.ai_input", "preferences.ai_input", WISH,
         "Whether answers may be made of them while somebody asks."),
-    Setting("preferences.ai_train", "preferences.ai_train", word(Wish), "Whether models may be trained with them."),
+    Setting("preferences.ai_train", "preferences.ai_train", WISH, "Whether models may be trained with them."),
     Setting("preferences.formats", "preferences.formats", FORMATS,
         "How that is said, a list: `content-signal`, `content-usage`, `rsl` (`/license.xml`), "
         "`tdm` (`/.well-known/tdmrep.json`). "

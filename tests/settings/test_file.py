@@ -168,7 +168,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "identity.directories": ("ChatGPT.com", ("chatgpt.com",)),
     "identity.signature_age": ("1m", 60.0),
     "identity.update_hosts": ("'*'", ("*",)),
-    "robots.read": ("no", False),
+    "robots.read": ("false", False),
     "robots.refresh": ("10m", 600.0),
     "preferences.search": ("yes", Wish.YES),
     "preferences.ai_input": ("no", Wish.NO),
