@@ -114,6 +114,7 @@ def test_what_acts_on_reading_speed_begins_in_shadow() -> None:
     }  # fmt: skip
     assert {name for name, mode in modes.items() if mode is Mode.OFF} == {
         "php-probes", "wordpress-probes", "seo-crawlers", "advertising-crawlers", "app-libraries", "slightly-suspicious",
+        "robots-txt-refused",
     }  # fmt: skip
 
 

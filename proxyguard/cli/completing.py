@@ -17,7 +17,7 @@ import click
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.client import ControlError, send_command
 from proxyguard.instance.control.socket_file import running_socket
-from proxyguard.policy.bundled import BUNDLED_WORD, bundled_file, bundled_names
+from proxyguard.policy.bundled import BUNDLED_WORD, bundled_file, bundled_names, importable_names
 from proxyguard.policy.load import rule_files
 
 ANSWER_SECONDS: Final = 0.5
@@ -36,7 +36,7 @@ _RULE_NAME: Final = re.compile(r"""^(?:-\s+|\s+(?:-\s+)?)name:\s*["']?([a-z0-9][
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9._:/=@%+,-]+")
 """What a shell takes as it is: some bans are of keys that clients chose, and what is completed stands on a command line."""
 
-_IMPORTED: Final = re.compile(rf"\b{BUNDLED_WORD}\b(?:/([a-z0-9-]+))?")
+_IMPORTED: Final = re.compile(rf"\b{BUNDLED_WORD}\b(?:/((?:kits/)?[a-z0-9-]+))?")
 
 type Completing = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -79,7 +79,8 @@ def _rule_names(context: click.Context) -> Iterable[str]:
         left -= len(text)
         names += _RULE_NAME.findall(re.split(r"^tests:", text, maxsplit=1, flags=re.MULTILINE)[0])
         imported = _IMPORTED.findall(text) if "import:" in text else ()
-        files = {bundled_file(name) for name in bundled_names() if name in imported or "" in imported}
+        files = {bundled_file(name) for name in bundled_names() if "" in imported}
+        files |= {bundled_file(name) for name in importable_names() if name in imported}
         waiting += files - known
         known |= files
     return names

@@ -6,36 +6,28 @@ import contextlib
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
-from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final
+from time import time
+from typing import Any, Final
 
 import click
 
 from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, paths_option, preset_option, settings_or_exit
+from proxyguard.cli.options import config_option, fail, paths_option, preset_option, robots_option, settings_or_exit
+from proxyguard.cli.request_facts import set_facts
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record, show_sum
 from proxyguard.cli.show_trace import show_trace
 from proxyguard.core.address import Address
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
-from proxyguard.core.problems import Fault
 from proxyguard.core.reading import PRESETS, SiteReading
-from proxyguard.policy.compile.compile import asks_origin
 from proxyguard.policy.explain.trace import trace
-from proxyguard.policy.fields.origin import ROWS as ORIGIN
-from proxyguard.policy.fields.origin import read_origin
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
 from proxyguard.tools.curl.curl import CurlError, parse_curl
-
-if TYPE_CHECKING:
-    from proxyguard.core.request import Request
-    from proxyguard.guard.origin.facts import Fact
 
 MAX_LINE: Final = 1024 * 1024
 """Bytes of a line of --batch; a request that a front lets in has far fewer."""
@@ -63,11 +55,12 @@ TELL_SECONDS: Final = 2.0
 )  # fmt: skip
 @click.option(
     "--fact", "given", metavar="NAME=VALUE", multiple=True,
-    help="A fact of the origin to assume, such as country=DE or verified=true. Default: what lists and tables know.",
+    help="A fact to assume, such as country=DE, verified=true or robots=disallowed. Default: what lists and tables know.",
 )  # fmt: skip
 @click.option("--reference", metavar="REF", help="The reference on a block page: looked up in the audit log.")
 @click.option("--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings.")
 @config_option
+@robots_option
 @paths_option
 @preset_option
 @click.option("--batch", type=click.File("rb"), help="JSON lines, one request each; - is standard input.")
@@ -75,7 +68,8 @@ TELL_SECONDS: Final = 2.0
 def explain(
     directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
     user_agent: str | None, headers: tuple[str, ...], connection: tuple[str, ...], curl: str | None, given: tuple[str, ...],
-    reference: str | None, audit: Path | None, config: Path | None, paths: str, preset: str, batch: Any, *, as_json: bool,
+    reference: str | None, audit: Path | None, config: Path | None, robots_txt: Path | None, paths: str,
+    preset: str, batch: Any, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what the rules decide about one request, and which conditions held.
 
@@ -127,7 +121,7 @@ def explain(
         request = request_from_sample(sketch)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    facts = _facts(policy, request, given, config)
+    facts = set_facts(policy, request, given, config, robots_txt)
     found = trace(policy, request, time(), reading=PRESETS[paths])
     if as_json:
         shown = {"facts": [fact._asdict() for fact in facts]} if facts else {}
@@ -136,33 +130,6 @@ def explain(
         show_trace(found)
         for fact in facts:
             echo(printable(f"fact: {fact.as_text()}"))
-
-
-def _facts(policy: Policy, request: Request, given: tuple[str, ...], config: Path | None) -> list[Fact]:
-    """Set the origin of a request, and say what is known of it; nothing when no rule asks and nothing was given."""
-    from proxyguard.guard.origin.facts import Fact, facts_of  # noqa: PLC0415 - only rules about origins need it
-    from proxyguard.guard.origin.origins import Origins  # noqa: PLC0415 - as above
-    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - as above
-
-    if given:
-        words = {name: value for name, _, value in (text.partition("=") for text in given)}
-        unknown = sorted(words.keys() - {row.kind for row in ORIGIN})
-        if unknown:
-            names = ", ".join(row.kind for row in ORIGIN)
-            raise click.BadParameter(f"{unknown[0]!r} is no fact of an origin: {names}", param_hint="--fact")
-        try:
-            request.origin = read_origin(words)
-        except Fault as fault:
-            raise click.BadParameter(f"{fault.message}; {fault.hint}", param_hint="--fact") from fault
-        return [Fact(name, value, "given on the command line") for name, value in words.items()]
-    if not any(asks_origin(rule) for rule_set in policy.rule_sets for rule in rule_set.rules):
-        return []
-    settings = read_as_given(config, os.environ).settings
-    origins = Origins(settings.origin, replace(settings.identity, reverse_dns=False), clock=monotonic, wall=time)
-    data = origins.data
-    request.origin = origins.find(request)
-    origins.close()
-    return facts_of(request.origin, request.client, data)
 
 
 def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:

@@ -35,6 +35,10 @@ preset_option: Decorator = click.option(
 control_option: Decorator = click.option(
     "--control", type=click.Path(path_type=Path), help="Control socket of the running instance."
 )
+robots_option: Decorator = click.option(
+    "--robots", "robots_txt", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The site's robots.txt, for rules that ask for `robots`. Default: what it says is unknown.",
+)  # fmt: skip
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Write JSON for another program.")
 
 

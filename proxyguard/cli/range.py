@@ -104,8 +104,8 @@ GATED_WORD: Final = "gated"
 def range_(
     context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...],
     learned_files: tuple[Path, ...], seed: int, days: float, preset: str, against: Path | None, front: str | None,
-    peers: tuple[str, ...], site_port: int, duration: str, *, with_history: bool, for_tuning: bool, gate: bool, json_file: Path | None,
-    html_file: Path | None,
+    peers: tuple[str, ...], site_port: int, duration: str, *, with_history: bool, for_tuning: bool, gate: bool,
+    json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
 

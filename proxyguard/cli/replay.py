@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, json_option, preset_option
+from proxyguard.cli.options import config_option, fail, json_option, preset_option, robots_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
 from proxyguard.core.origin import Origin
@@ -29,7 +29,9 @@ from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.fields.origin import CLAIMED_IDENTITY, IDENTITY, NETWORK_KIND, VERIFIED
+from proxyguard.policy.fields.robots import ROWS as ROBOTS
 from proxyguard.policy.model import FieldKind, Policy, Rule
+from proxyguard.policy.robots.robots_txt import RobotsTxt, whole_lines
 from proxyguard.tools.replay.detect import Stated
 from proxyguard.tools.replay.formats.audit import NAME as AUDIT
 from proxyguard.tools.replay.formats.field_map import FieldMap, FieldsError, read_fields
@@ -99,12 +101,14 @@ INTERRUPTED = 130
 )  # fmt: skip
 @click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
 @config_option
+@robots_option
 @preset_option
 @json_option
 def replay(
     logs: tuple[str, ...], directory: Path, against: Path | None, preset: str, log_format: str | None, fields: str | None,
     reorder: str, host: str | None, scheme: str | None, *, re_decide: bool, forwarded: bool, logged_in: str | None,
-    verified: Path | None, html_file: Path | None, full_addresses: bool, config: Path | None, as_json: bool,
+    verified: Path | None, html_file: Path | None, full_addresses: bool, config: Path | None, robots_txt: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Run the rules over access logs: who would have been stopped, by which rule, and is it who you meant?
 
@@ -143,6 +147,10 @@ def replay(
     if any(map(asks_origin, _rules_of(written, other))):
         find_origin, of_origin = _origins(config)
         knowledge = knowledge.given(*of_origin)
+    find_robots = None
+    if robots_txt is not None:
+        find_robots = RobotsTxt(whole_lines(robots_txt.read_bytes())).judge_request
+        knowledge = knowledge.given(*(row.kind for row in ROBOTS))
     cut = Judgeable(written, ()) if recorded else judgeable(written, knowledge)
     cut_other = judgeable(other, knowledge) if other is not None else None
     try:
@@ -154,6 +162,7 @@ def replay(
             scheme=(scheme or "https").encode(),
             recorded=recorded,
             find_origin=find_origin,
+            find_robots=find_robots,
         )
     except PolicyError as error:
         fail(str(error))

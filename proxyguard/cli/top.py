@@ -20,7 +20,7 @@ from proxyguard.telemetry.talkers import LISTS, WINDOWS
 
 HEADINGS: Final = {
     "clients": "clients (pseudonyms)", "networks": "networks", "user_agents": "user agents", "paths": "paths", "rules": "rules",
-    "referers": "referring hosts", "sites": "sites",
+    "referers": "referring hosts", "sites": "sites", "robots": "bots that break robots.txt",
 }  # fmt: skip
 
 BARS: Final = " ▁▂▃▄▅▆▇█"
@@ -41,7 +41,8 @@ LIST_OPTION: Final = click.Choice(LISTS)
 @click.option("--once", is_flag=True, help="Print one look and end. So it does when the output is no terminal.")
 @instance_options
 def top(instance: RunningInstance, *, window: str, names: tuple[str, ...], rows: int, every: str, once: bool) -> None:
-    """Show who talks most: clients, networks, user agents, paths, rules, referring hosts and sites.
+    """Show who talks most: clients, networks, user agents, paths, rules, referring hosts, sites, and bots that ask for
+    what robots.txt forbids them, by class.
 
     Requests count when they are over, connections that a ban refuses at once. Clients are pseudonyms that change every day;
     `bans add` takes them. `+N` beside a count: it may be so many more, from before the name was among the busiest.

@@ -22,6 +22,7 @@ from proxyguard.guard.origin.bots import KnownBot
 from proxyguard.guard.origin.facts import Fact, address_lines, facts_of, lists_of
 from proxyguard.guard.origin.origins import Origins, address_facts, is_public
 from proxyguard.guard.origin.reverse_dns import DnsVerdict, Reach, look_up
+from proxyguard.policy.bots.classes import MAX_BYTES, classes_of
 
 if TYPE_CHECKING:
     from proxyguard.core.origin_settings import Identity
@@ -38,7 +39,7 @@ def whois(subject: str, user_agent: str | None, config: Path | None, *, offline:
     """Say who an address is, or whom a user agent claims to be, and what each fact rests on.
 
     Of an address: country, network, its kind, the published lists that it is in, its reverse name; with --user-agent whether it
-    is who it says. Of a user agent: the bot that it names, and how that bot proves itself.
+    is who it says. Of a user agent: the bot that it names, how that bot proves itself, and its class.
 
     \b
     Examples:
@@ -56,7 +57,7 @@ def whois(subject: str, user_agent: str | None, config: Path | None, *, offline:
     except ValueError:
         if user_agent is not None:
             raise click.BadParameter(f"{subject!r} is no address", param_hint="ADDRESS") from None
-        facts = _of_user_agent(data.claims.of(subject.encode("utf-8", "surrogateescape")), data)
+        facts = [*_of_user_agent(data.claims.of(subject.encode("utf-8", "surrogateescape")), data), *_class(subject)]
     else:
         asked = None if offline or not settings.identity.reverse_dns else settings.identity
         facts = _of_address(client, user_agent, origins, asked)
@@ -86,6 +87,13 @@ def _of_user_agent(bot: KnownBot | None, data: OriginData) -> list[Fact]:
     return [Fact("claimed_identity", f"{bot.name} ({bot.class_})", "by name, which proves nothing"), *ways]
 
 
+def _class(user_agent: str) -> list[Fact]:
+    """The classes that rules know a user agent by."""
+    names = [name.decode() for name in classes_of(user_agent.encode("utf-8", "surrogateescape")[:MAX_BYTES])]
+    source = "by its user agent, which proves nothing" if names else "its user agent is that of no bot that is known here"
+    return [Fact("bot", ", ".join(names) or "none", source)]
+
+
 def _of_address(client: Address, user_agent: str | None, origins: Origins, asked: Identity | None) -> list[Fact]:
     """`asked`: how reverse names are looked up; None: not at all."""
     data = origins.data
@@ -95,12 +103,16 @@ def _of_address(client: Address, user_agent: str | None, origins: Origins, asked
     if is_public(client.number):
         lists = [data.ranges.lists[number] for number in address_facts(client, data).lists]
         found += [Fact("list", each.name, f"of {each.published}, {each.source}") for each in lists]
+        if user_agent is None:
+            names = {each.name for each in lists}
+            bots = [bot for bot in data.claims.bots if names.intersection(bot.ranges)]
+            found += [Fact("may_be", f"{bot.name} ({bot.class_})", "proven from here, if it says so") for bot in bots]
         if asked is not None:
             origin, reverse = _reverse(client, origin, data, asked)
             found.append(reverse)
         if user_agent is None:
             return [*address_lines(origin, client, data), *found]  # nothing was claimed, and that is no news
-    return [*facts_of(origin, client, data), *found]
+    return [*facts_of(origin, client, data), *_class(user_agent or ""), *found]
 
 
 def _reverse(client: Address, origin: Origin, data: OriginData, asked: Identity) -> tuple[Origin, Fact]:

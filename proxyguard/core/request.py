@@ -29,6 +29,7 @@ from proxyguard.core.reading import (
     mended,
     percent_decode,
 )
+from proxyguard.core.robots import RobotsVerdict
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order and case received."""
@@ -71,7 +72,7 @@ class Request:
     __slots__ = (
         "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
         "client", "connection", "facts", "form", "headers", "host", "http_version", "is_cookie_cut", "is_session_unclear", "item",
-        "jar", "method", "origin", "reading", "scheme", "target", "visitor",
+        "jar", "method", "origin", "reading", "robots", "scheme", "target", "visitor",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +123,8 @@ class Request:
         """What the connection showed of itself; None when another program than the client may have spoken."""
         self.origin: Origin | None = None
         """Where it comes from and who it is proven to be; None: unknown. Set by the guard when the policy asks about it."""
+        self.robots: RobotsVerdict | None = None
+        """What the site's robots.txt says of it; None: unknown. Set likewise."""
 
     def take_after(self, earlier: Request) -> None:
         """Reuse what was derived from an earlier request whose header fields are the very same object."""

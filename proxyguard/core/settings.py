@@ -15,10 +15,12 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.item import Items
 from proxyguard.core.jar import JarCookie
 from proxyguard.core.origin_settings import Identity, OriginTables
+from proxyguard.core.preferences import Preferences
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.privacy import Audit, Privacy
 from proxyguard.core.process_settings import Otel, Recycle
 from proxyguard.core.reading import STRICT, SiteReading
+from proxyguard.core.robots import RobotsReading
 from proxyguard.core.tarpit_budget import TarpitBudget
 
 KIB = 1024
@@ -365,6 +367,8 @@ class Settings:
     audit: Audit = field(default_factory=Audit)
     origin: OriginTables = field(default_factory=OriginTables)
     identity: Identity = field(default_factory=Identity)
+    preferences: Preferences = field(default_factory=Preferences)
+    robots: RobotsReading = field(default_factory=RobotsReading)
     privacy: Privacy = field(default_factory=Privacy)
     workers: int = 1
     """Processes that share the listening port. 1 needs no supervisor."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import Random
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, Prove, Tarpit, recorded_only
 from proxyguard.core.privacy import Privacy
@@ -21,14 +21,16 @@ from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.end_times import end_time
-from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, STORE_DOWN
+from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, MALFORMED, OF_THE_SITE, STORE_DOWN
 from proxyguard.guard.forms import Forms, ask_about
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.owed_charges import OwedCharges
 from proxyguard.guard.preparing import Preparing
 from proxyguard.guard.records import Recorder, given_tags
+from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.http2.errors import REQUEST_FAULTS
+from proxyguard.http.preferences import PreferenceFiles
 from proxyguard.http.responses import refusal_status
 from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
@@ -61,12 +63,6 @@ logger = logging.getLogger(__name__)
 
 _new = tuple.__new__  # half the cost of calling the class
 
-OF_THE_SITE: Final = frozenset({"", CLIENT_GONE})
-"""Faults after which the status is still the one that the upstream sent."""
-
-MALFORMED: Final = "client-malformed"
-"""What the faults of a request's body count as: `bad_requests` has each by its name."""
-
 
 class Guard:
     """Checks requests against the policy in force. One per process; not thread-safe, called from the event loop only."""
@@ -91,6 +87,8 @@ class Guard:
         ban_hits: BanHits | None = None,
         restrictions: ActiveRestrictions | None = None,
         tracer: Tracer | None = None,
+        robots: RobotsContracts | None = None,
+        preferences: PreferenceFiles | None = None,
         find_origin: Callable[[Request], Origin] | None = None,
         discretion: Discretion | None = None,
         sealed: SealedLog | None = None,
@@ -109,7 +107,7 @@ class Guard:
         self.configure(failure_mode, audit_passes)
         accounts = accounts or AccountCache(Counting().accounts)
         self._preparing = Preparing(
-            accounts, jars, disclosure, forms, acquaintances, lambda: self._policies, clock, tracer
+            accounts, jars, disclosure, forms, acquaintances, lambda: self._policies, clock, tracer, robots, preferences
         )  # fmt: skip
         self._learning = learning
         self._tally = tally
@@ -317,7 +315,7 @@ class Guard:
         proves = isinstance(decision.action, Prove)
         if proves:
             decision = self._preparing.proven(request, decision, self._clock())
-        if proves or (decision.forwards and (policy.prepares or decision.quotas or self._tracer is not None)):
+        if proves or (decision.forwards and (policy.prepares or decision.quotas or self._preparing.dresses)):
             forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
         if decision.restriction or decision.quotas:
             ends = end_time(decision, self.restrictions, found.now, self._clock())

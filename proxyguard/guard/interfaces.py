@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Decision
 from proxyguard.core.request import Headers, Request
+from proxyguard.http.responses import Answer
 from proxyguard.limits.charge import Charge
 from proxyguard.telemetry.otel.trace_context import TraceContext
 
@@ -31,6 +32,10 @@ class Forwarding(NamedTuple):
     """Fields of the trace, which the site gets in place of those that the client sent; None: those pass."""
     is_personal: bool = False
     """Whether no cache may answer with the final response unasked, whatever the site says: its client needs what is added."""
+    defaults: Headers = ()
+    """Header fields for a final response that has none of that name; of Link: none about a licence."""
+    answer: Answer | None = None
+    """What the front answers itself, in place of the site; None: it forwards."""
 
 
 class Ticket(NamedTuple):
@@ -79,6 +84,18 @@ class Refusal(NamedTuple):
     host: bytes = b""
     path: bytes = b""
     http_version: bytes = b""
+
+
+class FileAnswer(NamedTuple):
+    """What a site answered to a question of our own. `status` 0: nothing that could be read, in time and without a coding."""
+
+    status: int
+    body: bytes = b""
+    location: str = ""
+
+
+AskSite = Callable[[bytes, str], Awaitable[FileAnswer]]
+"""Asks the site of a host for a path; at least the first 500 KiB of the body are read. Does not raise."""
 
 
 class Checker(Protocol):

@@ -18,7 +18,10 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.interfaces import Forwarding
 from proxyguard.guard.jars import ASSET_TAG, GIVE_TAG, Jars
+from proxyguard.guard.robots.contracts import RobotsContracts
+from proxyguard.http.preferences import ROBOTS, PreferenceFiles
 from proxyguard.http.ratelimit_fields import quota_fields
+from proxyguard.http.responses import Answer
 from proxyguard.limits.charge import Charge
 from proxyguard.policy.compile.compile import Account, CompiledPolicy
 from proxyguard.policy.compile.keys import AMBIGUOUS
@@ -31,7 +34,9 @@ _AUTHORIZATION: Final = b"authorization"
 class Preparing:
     """Prepares requests for their rules, and answers for their way back. One per guard."""
 
-    __slots__ = ("_clock", "_policies", "_tracer", "accounts", "acquaintances", "disclosure", "forms", "jars")
+    __slots__ = (
+        "_clock", "_policies", "_tracer", "accounts", "acquaintances", "disclosure", "forms", "jars", "preferences", "robots",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -43,14 +48,18 @@ class Preparing:
         policies: Callable[[], Policies],
         clock: Callable[[], float],
         tracer: Tracer | None = None,
+        robots: RobotsContracts | None = None,
+        preferences: PreferenceFiles | None = None,
     ) -> None:
         """Without `jars` no client has one and none is given; without `disclosure` nothing is an item, without `forms` no form is
-        guarded, without `acquaintances` nobody is known or new."""
+        guarded, without `acquaintances` nobody is known or new, without `robots` nothing is known of robots.txt."""
         self.accounts = accounts
         self.jars = jars
         self.disclosure = disclosure
         self.forms = forms
         self.acquaintances = acquaintances
+        self.robots = robots
+        self.preferences = preferences
         self._policies = policies
         self._clock = clock
         self._tracer = tracer
@@ -67,11 +76,18 @@ class Preparing:
             request.item = self.disclosure.find(policy.items, request, now)
         if policy.asks_visitors and self.acquaintances is not None:
             request.visitor = self.acquaintances.of(request, now)
+        if policy.asks_robots and self.robots is not None:
+            request.robots = self.robots.judge(request, now)
         if policy.forms is not None and self.forms is not None:
             found = policy.forms.find(request)
             if found is not None:
                 return self.forms.look(found[0], request, policy.owner(request), now, is_post=found[1])
         return None
+
+    @property
+    def dresses(self) -> bool:
+        """Whether answers carry something whatever their policy is."""
+        return self._tracer is not None or self.preferences is not None
 
     def proven(self, request: Request, decision: Decision, now: float) -> Decision:
         """The decision to send a client for a jar, or to let it on where its network has been sent too often."""
@@ -91,13 +107,28 @@ class Preparing:
         cookies = (*jar, *self.forms.cookie(request, now)) if has_form and self.forms is not None else jar
         added = (*fields, *cookies)
         trace = None if self._tracer is None else self._tracer.begin(request)
-        account = policy.account
+        account, preferences = policy.account, self.preferences
+        found = None
         if account is not None:
             learn = partial(self._learn_account, account, request)
-            return Forwarding(account.header, learn, added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
-        if added or has_form or trace is not None:
-            return Forwarding(add=added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
-        return None
+            found = Forwarding(account.header, learn, added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
+        elif added or has_form or trace is not None or preferences is not None:
+            found = Forwarding(add=added, sets_cookie=bool(cookies), trace=trace, is_personal=has_form)
+        if found is None or preferences is None:
+            return found
+        return found._replace(defaults=preferences.fields, answer=self._own_answer(preferences, request, now))
+
+    def _own_answer(self, preferences: PreferenceFiles, request: Request, now: float) -> Answer | None:
+        """What the front answers about preferences; None: the site answers."""
+        path = request.path
+        if request.method not in (b"GET", b"HEAD"):
+            return None
+        if path != ROBOTS:
+            return preferences.file(path)
+        if self.robots is None or not preferences.wants_robots_txt:
+            return None
+        text = self.robots.text_of(request, now)
+        return None if text is None else preferences.robots_txt(text, request.scheme, request.host)
 
     def _jar(self, request: Request, decision: Decision, now: float) -> Headers:
         """A jar for a client that is to have one. Requests with credentials of their own need none."""

@@ -11,6 +11,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.decision import UNASKED, Decision, Mode
 from proxyguard.core.origin import NOTHING_KNOWN
 from proxyguard.core.request import Request
+from proxyguard.core.robots import RobotsVerdict
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.http.fingerprints.facts import client_kind, http2_of, ja4_of
 from proxyguard.telemetry.audit import AuditLog, Record, shown
@@ -55,6 +56,7 @@ def decision_record(ticket: Ticket, served: Served, time: float, discretion: Dis
     upstream_seconds = served.upstream_seconds
     origin = request.origin or NOTHING_KNOWN
     client, facts = request.client, request.connection
+    verdict = _robots(request)
     return Record(
         time=in_thousandths(time), reference=ticket.reference, client=discretion.client(client, time),
         port=discretion.port(client), network=discretion.network(client),
@@ -73,6 +75,7 @@ def decision_record(ticket: Ticket, served: Served, time: float, discretion: Dis
         ja4="" if facts is None else shown(ja4_of(facts)),
         client_kind="" if facts is None else shown(client_kind(facts)),
         http2="" if facts is None else shown(http2_of(facts)),
+        robots="" if verdict is None else verdict.group, robots_version="" if verdict is None else verdict.version,
     )  # fmt: skip
 
 
@@ -90,6 +93,12 @@ def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Rec
 
 def _version(version: bytes) -> str:
     return "1.1" if version == b"1.1" else shown(version)
+
+
+def _robots(request: Request) -> RobotsVerdict | None:
+    """What robots.txt says to a declared bot; nothing for everybody else."""
+    verdict = request.robots
+    return verdict if verdict is not None and verdict.classes else None
 
 
 def _user_agent(request: Request, discretion: Discretion) -> str:

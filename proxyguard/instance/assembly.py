@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
 from proxyguard.core.address import Address
+from proxyguard.core.preferences import Preferences
 from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
@@ -20,6 +21,8 @@ from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
 from proxyguard.guard.origin.origins import Origins
+from proxyguard.guard.robots.contracts import RobotsContracts
+from proxyguard.http.preferences import PreferenceFiles
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
@@ -98,6 +101,7 @@ class Assembly(NamedTuple):
     front: Front
     exporter: OtelExporter | None
     origins: Origins
+    robots: RobotsContracts | None
 
 
 def assemble(
@@ -131,11 +135,15 @@ def assemble(
     sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
     if sealed is not None:
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
+    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, prefixes) if settings.robots.read else None
+    if robots is not None:
+        counts.show(robots.gauges())
+    preferences = PreferenceFiles(settings.preferences) if settings.preferences != Preferences() else None
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, acquaintances=acquaintances,
-        learning=learning, tally=tally, talkers=talkers,
-        ban_hits=ban_hits, tracer=tracer, find_origin=origins.find, discretion=discretion, sealed=sealed,
+        learning=learning, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer, robots=robots,
+        preferences=preferences, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:
@@ -178,4 +186,5 @@ def assemble(
         front,
         exporter,
         origins,
+        robots,
     )

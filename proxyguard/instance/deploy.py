@@ -49,4 +49,8 @@ def compile_sites(policy: Policy, settings: Settings, secret: bytes, yield_contr
                 raise RulesRejected((Problem("proxyguard.yaml", 0, 0, message, hint),))
         entries += [(host, compiled_for(site.rule_sets, settings.reading_of(site))) for host in site.hosts]
     default = compiled_for(None, settings.paths)
-    return Policies(policy.digest, HostTable(entries), default, any(each.asks_origin for each in compiled.values()))
+    every = compiled.values()
+    return Policies(
+        policy.digest, HostTable(entries), default,
+        asks_origin=any(each.asks_origin for each in every), asks_robots=any(each.asks_robots for each in every),
+    )  # fmt: skip

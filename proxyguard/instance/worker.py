@@ -82,13 +82,12 @@ class Worker:
         self._hurried = asyncio.Event()
         self._listening = False
         self._watching: list[asyncio.Task[None]] = []
-        self._sending: asyncio.Task[None] | None = None
         self._installing = asyncio.Lock()
         parts = assemble(settings, loaded.policy, secret, store, sockets)
         self.counts, self._tally, self._talkers, self._ban_hits = parts.counts, parts.tally, parts.talkers, parts.ban_hits
         self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
         self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
-        self._exporter, self._origins = parts.exporter, parts.origins
+        self._exporter, self._origins, self._robots = parts.exporter, parts.origins, parts.robots
         self._kept_learning = KeptLearning(learned_file(settings), parts.learning)
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
@@ -156,8 +155,10 @@ class Worker:
                 "certificate_end_timestamp_seconds", about, lambda: min(self._front.certificate_ends(), default=0.0)
             )
         self._watching = [asyncio.create_task(each) for each in (watch_clock(self.counts), self._kept_learning.watch())]
+        if self._robots is not None:
+            self._watching.append(asyncio.create_task(self._robots.run(self._front.ask_site)))
         if self._exporter is not None and self.settings.workers == 1:  # of several workers the supervisor sends their sum
-            self._sending = asyncio.create_task(send_metrics(self.settings.otel, self._exporter, self._families))
+            self._watching.append(asyncio.create_task(send_metrics(self.settings.otel, self._exporter, self._families)))
         gc.collect()
         gc.freeze()
 
@@ -187,8 +188,6 @@ class Worker:
         self._audit.close()
         if self._sealed is not None:
             self._sealed.close()
-        if self._sending is not None:
-            self._sending.cancel()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
 

@@ -17,7 +17,8 @@ BUNDLED_WORD: Final = "bundled"
 BUNDLED_DIRECTORY: Final = Path(__file__).with_name(BUNDLED_WORD)
 """In a checkout a link to `rules/`, in a wheel a copy of it."""
 
-APART: Final = ("presets", "kits")
+KITS: Final = "kits"
+APART: Final = ("presets", KITS)
 """Folders below it whose files are no rules of every policy: presets are chosen by the settings, kits are imported by name."""
 
 _NAME: Final = re.compile(r"^name: (\S+)$", re.MULTILINE)
@@ -26,6 +27,16 @@ _NAME: Final = re.compile(r"^name: (\S+)$", re.MULTILINE)
 def bundled_names() -> tuple[str, ...]:
     """The rule files in their order, without `.yaml`."""
     return tuple(sorted(path.stem for path in BUNDLED_DIRECTORY.glob("*.yaml")))
+
+
+def kit_names() -> tuple[str, ...]:
+    """The kits for kinds of sites, which are imported by name alone: `kits/forge`."""
+    return tuple(sorted(f"{KITS}/{path.stem}" for path in (BUNDLED_DIRECTORY / KITS).glob("*.yaml")))
+
+
+def importable_names() -> tuple[str, ...]:
+    """Everything that a file may import, in its order."""
+    return (*bundled_names(), *kit_names())
 
 
 def bundled_file(name: str) -> Path:
@@ -45,7 +56,7 @@ def is_apart(path: Path) -> bool:
 
 def bundled_rule_sets() -> frozenset[str]:
     """What the bundled rule sets are called inside of their files."""
-    return frozenset(_NAME.findall("".join(path.read_text("utf-8") for path in BUNDLED_DIRECTORY.glob("*.yaml"))))
+    return frozenset(_NAME.findall("".join(bundled_file(name).read_text("utf-8") for name in importable_names())))
 
 
 def is_bundled(file: str) -> bool:

@@ -15,6 +15,7 @@ from proxyguard.core.address import Network
 from proxyguard.core.decision import Action, Mode, weakest
 from proxyguard.core.form import GuardedForm
 from proxyguard.core.origin import Origin
+from proxyguard.core.robots import RobotsVerdict
 from proxyguard.limits.limit import Limit
 from proxyguard.policy.items import ItemFamily
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
@@ -233,6 +234,7 @@ class SampleRequest(NamedTuple):
     form: str = "none"
     connection: tuple[tuple[str, str], ...] = ()  # `tls.ja4`, `client_kind`, …, and what they are
     origin: Origin | None = None
+    robots: RobotsVerdict | None = None
 
 
 class Expectation(NamedTuple):

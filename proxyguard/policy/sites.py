@@ -51,6 +51,8 @@ class Policies:
 
     asks_origin: bool = False
     """Whether any of them looks at where requests come from or who they are."""
+    asks_robots: bool = False
+    """Whether any of them looks at what robots.txt says."""
 
     def of(self, host: bytes) -> CompiledPolicy:
         return self.table.find(host) or self.default

@@ -22,7 +22,8 @@ from proxyguard.core.yaml.values import not_what
 from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.settings.given import GivenSetting, SettingsAsGiven
 from proxyguard.settings.groups import GROUPS, OTHER_VARIABLES
-from proxyguard.settings.table import BY_PATH, BY_VARIABLE, PREFIX, SHORT, Setting
+from proxyguard.settings.setting import PREFIX, Setting
+from proxyguard.settings.table import BY_PATH, BY_VARIABLE, SHORT
 
 DEFAULT_FILE: Final = Path("proxyguard.yaml")
 

@@ -20,6 +20,8 @@ GROUPS: Final = {
     "audit": "The audit log.",
     "origin": "Where requests come from: country, network and its kind.",
     "identity": "How claims such as *I am Googlebot* are verified.",
+    "robots": "What the robots.txt of the sites says, for rules that ask.",
+    "preferences": "What programs may do with the content of the sites, and how that is said.",
     "privacy": "What is written and shown of the people behind requests, and how long it is kept.",
     "recycle": "When one worker of several is replaced.",
     "otel": "Traces and metrics for a collector of OpenTelemetry.",

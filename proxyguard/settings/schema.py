@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from proxyguard.core.yaml.kinds import Schema
 from proxyguard.settings.groups import GROUPS
-from proxyguard.settings.table import BY_PATH, BY_PRESET, SETTINGS, SHORT, Setting
+from proxyguard.settings.setting import BY_PRESET, Setting
+from proxyguard.settings.table import BY_PATH, SETTINGS, SHORT
 
 
 def settings_schema() -> Schema:

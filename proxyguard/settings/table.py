@@ -5,14 +5,13 @@ The reader, the JSON Schema, the reference in `docs/` and the tests all go by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from proxyguard.core.preferences import RobotsFile
 from proxyguard.core.preset import RulesPreset
-from proxyguard.core.privacy import PRESETS, ClientNaming, PathDetail, PrivacyPreset, TextDetail
-from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown, Settings
-from proxyguard.core.units import duration_text, size_text
-from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Kind, duration, prose, size, whole, word
+from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
+from proxyguard.core.settings import FailureMode, OnFull, OnStoreDown
+from proxyguard.core.yaml.kinds import KEBAB, TRUTH, duration, prose, size, whole, word
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.settings.addresses import LISTEN, LISTENERS, UPSTREAMS
 from proxyguard.settings.kinds import (
@@ -42,76 +41,13 @@ from proxyguard.settings.kinds import (
 )
 from proxyguard.settings.origin_kinds import KEY_HOSTS, RESOLVERS, UPDATE_HOSTS
 from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
+from proxyguard.settings.preference_kinds import FORMATS, POLICY, WISH
 from proxyguard.settings.privacy_kinds import PATTERNS, PEOPLE_PATHS, PUBLIC_KEY
 from proxyguard.settings.reading_kinds import PATHS
-
-PREFIX: Final = "PROXYGUARD_"
+from proxyguard.settings.setting import PREFIX, Setting
 
 DAY: Final = 86_400.0
 GIB: Final = 1024**3
-
-
-_SITE_DEFAULTS: Final = {"upstream_tls.verify": "true", "upstream_reuse": "safe", "upstream_http": "1.1"}
-"""Defaults of settings that describe the only site, and so have no place of their own in Settings."""
-
-
-BY_PRESET: Final = "by preset"
-
-_BY_PRESET: Final = frozenset(f"privacy.{name}" for name in PRESETS[PrivacyPreset.STANDARD])
-"""Attributes whose default is what the preset says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting. `attribute` is its dotted place in Settings; empty when several settings make one value.
-
-    `reload`: a running instance takes it over when it is reloaded; otherwise it needs a restart.
-    """
-
-    path: str
-    attribute: str
-    kind: Kind
-    about: str
-    from_environment: bool = True
-    reload: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The environment variable, `PROXYGUARD_BOUNDS_HEAD_TIMEOUT` for `bounds.head_timeout`."""
-        return PREFIX + self.path.replace(".", "_").upper()
-
-    @property
-    def reload_text(self) -> str:
-        """Whether a reload takes it over, in the reference: of sites their `rule_sets` and `paths` are."""
-        return "in part" if self.path == "sites" else "yes" if self.reload else "no"
-
-    @property
-    def default(self) -> str:
-        """The default as one would write it; empty when there is none."""
-        if self.path in _SITE_DEFAULTS:
-            return _SITE_DEFAULTS[self.path]
-        if not self.attribute:
-            return ""
-        if self.attribute in _BY_PRESET:
-            return BY_PRESET
-        value: object = Settings()
-        for name in self.attribute.split("."):
-            value = getattr(value, name)
-        match value:
-            case None:
-                return self.kind.off
-            case tuple():
-                return ", ".join(map(str, value))
-            case bool():
-                return str(value).lower()
-            case float() if self.attribute.endswith("_seconds"):
-                return duration_text(value)
-            case float():
-                return f"{value:g}"
-            case int() if "size" in self.kind.takes:
-                return size_text(value)
-            case _:
-                return str(value)
 
 
 SHORT: Final = {"privacy": "privacy.preset"}
@@ -342,6 +278,22 @@ SETTINGS: Final = (
         "How long after it was made a signature counts. Its nonce is remembered for so long."),
     Setting("identity.update_hosts", "identity.update_hosts", UPDATE_HOSTS,
         "Hosts that `proxyguard lists update` may fetch from; `*`: those of the lists it has. Default: none."),
+    Setting("robots.read", "robots.read", TRUTH,
+        "Whether the `robots.txt` of each site is read from its upstream, once rules ask for `robots`. Else it is unknown."),
+    Setting("robots.refresh", "robots.refresh_seconds", duration(60, DAY),
+        "How often it is read again. No request waits for it."),
+    Setting("preferences.search", "preferences.search", WISH, "Whether pages may be found by search engines."),
+    Setting("preferences.ai_input", "preferences.ai_input", WISH,
+        "Whether answers may be made of them while somebody asks."),
+    Setting("preferences.ai_train", "preferences.ai_train", WISH, "Whether models may be trained with them."),
+    Setting("preferences.formats", "preferences.formats", FORMATS,
+        "How that is said, a list: `content-signal`, `content-usage`, `rsl` (`/license.xml`), "
+        "`tdm` (`/.well-known/tdmrep.json`). "
+        "Files are answered in place of the site: [preferences](../guide/robots.md#say-what-programs-may-do)."),
+    Setting("preferences.robots_txt", "preferences.robots_txt", word(RobotsFile),
+        "`own`: proxyguard answers for `/robots.txt` where the site has none. `append`: it also adds preferences to the site's."),
+    Setting("preferences.tdm_policy", "preferences.tdm_policy", POLICY,
+        "Address of your terms for text and data mining, for `tdm`."),
     Setting("privacy.preset", "privacy.preset", word(PrivacyPreset),
         "How much records, reports and answers say of people: see [privacy](../privacy.md). `privacy: strict` is short for it."),
     Setting("privacy.clients", "privacy.clients", word(ClientNaming),

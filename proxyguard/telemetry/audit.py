@@ -88,6 +88,10 @@ class Record(msgspec.Struct, omit_defaults=False, frozen=True):
     verified: bool | None = None
     network: str = ""
     """Of the client, as far as the privacy settings show it."""
+    robots: str = ""
+    """The group of robots.txt that forbids a declared bot what it asked for; empty otherwise."""
+    robots_version: str = ""
+    """Which text of robots.txt that was."""
 
 
 ABOUT_RECORDS: Final = frozenset({"reveal", "export", "erase", "erased"})

@@ -1,4 +1,5 @@
-"""Who talks most, within the last minute, hour and day: clients, networks, user agents, paths, rules, referring hosts and sites.
+"""Who talks most, within the last minute, hour and day: clients, networks, user agents, paths, rules, referring hosts,
+sites, and classes of bots that break robots.txt.
 
 Bounded: each list keeps KEPT names a slice of time, so that what clients choose fills nothing; about 10 MiB in all. Counted in
 slices of ten seconds, which are added up to five minutes and to an hour. Clients are numbers in memory and pseudonyms in every
@@ -18,7 +19,7 @@ from proxyguard.core.path_family import path_family
 from proxyguard.core.request import Request
 from proxyguard.telemetry.discretion import Discretion
 
-LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites")
+LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites", "robots")
 
 WINDOWS: Final = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
@@ -154,6 +155,10 @@ class Talkers:
             if host and host != request.host:
                 tops[5].add(host, refused, sent, microseconds)
         tops[6].add(request.host[:MAX_HOST], refused, sent, microseconds)
+        robots = request.robots
+        if robots is not None:
+            for class_ in robots.classes:
+                tops[7].add(class_, refused, sent, microseconds)
 
     def observe_refused_connection(self, client: Address, rule: str) -> None:
         """Count a connection that was refused before it could send a request."""
@@ -260,6 +265,8 @@ class Talkers:
                 return discretion.family(key)
             case "referers" | "sites":
                 return discretion.host(key)
+            case "robots":
+                return str(key.decode())
             case _:
                 return str(key)
 

@@ -101,7 +101,7 @@ def test_a_refusal_is_recorded_with_what_an_operator_needs_and_no_secret(tmp_pat
         "tags": [], "shadow": [], "fault": "", "http_version": "1.1", "user_agent": "x", "referer_host": "",
         "bytes_sent": 0, "bytes_received": 0, "upstream_milliseconds": None, "upstream": "",
         "country": "", "asn": None, "identity": "", "verified": None,
-        "network": "192.0.2.0/24", "ja4": "", "client_kind": "", "http2": "",
+        "network": "192.0.2.0/24", "ja4": "", "client_kind": "", "http2": "", "robots": "", "robots_version": "",
     }  # fmt: skip
     assert "s3cret" not in bench.path.read_text()
 

@@ -9,11 +9,13 @@ import pytest
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.preset import RulesPreset
-from proxyguard.policy.bundled import BUNDLED_DIRECTORY, preset_file
+from proxyguard.policy.bundled import BUNDLED_DIRECTORY, kit_names, preset_file
 from proxyguard.policy.load import load_policy, rule_files
 from proxyguard.policy.model import Rule
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.testing.runner import run_tests
+
+KITS = f"import: [{', '.join(f'bundled/{name}' for name in kit_names())}]\n"
 
 
 def rules_of(directory: Path, preset: RulesPreset) -> dict[str, Rule]:
@@ -21,6 +23,12 @@ def rules_of(directory: Path, preset: RulesPreset) -> dict[str, Rule]:
     assert loaded.problems == ()
     assert loaded.policy is not None
     return {rule.name: rule for rule_set in loaded.policy.rule_sets for rule in rule_set.rules}
+
+
+def with_kits(folder: Path, preset: RulesPreset) -> dict[str, Rule]:
+    """All bundled rules, those of kits among them."""
+    (folder / "05-kits.yaml").write_text(KITS)
+    return rules_of(importing(folder), preset)
 
 
 def importing(folder: Path, more: str = "") -> Path:
@@ -42,10 +50,10 @@ def copied(folder: Path, name: str = "", before: str = "", after: str = "") -> P
 
 
 @pytest.mark.parametrize("preset", list(RulesPreset))
-def test_the_file_of_a_preset_has_no_problem_and_names_rules_that_exist(preset: RulesPreset) -> None:
+def test_the_file_of_a_preset_has_no_problem_and_names_rules_that_exist(preset: RulesPreset, tmp_path: Path) -> None:
     parsed = parse_file(preset_file(preset).read_bytes(), str(preset_file(preset)), None)
     assert parsed.report.finished() == ()
-    assert {override.rule for override in parsed.overrides} <= set(rules_of(BUNDLED_DIRECTORY, preset))
+    assert {override.rule for override in parsed.overrides} <= set(with_kits(tmp_path, preset))
 
 
 @pytest.mark.parametrize("preset", list(RulesPreset))
@@ -55,17 +63,15 @@ def test_the_tests_of_the_rules_hold_under_a_preset(preset: RulesPreset) -> None
     assert not run_tests(policy)
 
 
-def test_standard_says_what_the_files_say() -> None:
+def test_standard_says_what_the_files_say(tmp_path: Path) -> None:
     parsed = parse_file(preset_file(RulesPreset.STANDARD).read_bytes(), "standard.yaml", None)
     said = {override.rule: override.found.get("mode", None) for override in parsed.overrides}
-    modes = {name: rule.mode for name, rule in rules_of(BUNDLED_DIRECTORY, RulesPreset.STANDARD).items()}
+    modes = {name: rule.mode for name, rule in with_kits(tmp_path, RulesPreset.STANDARD).items()}
     assert said == {name: mode for name, mode in modes.items() if mode is not Mode.ENFORCE}
 
 
-def test_each_preset_does_more_than_the_one_before() -> None:
-    by_preset = [
-        rules_of(BUNDLED_DIRECTORY, preset) for preset in (RulesPreset.RELAXED, RulesPreset.STANDARD, RulesPreset.STRICT)
-    ]
+def test_each_preset_does_more_than_the_one_before(tmp_path: Path) -> None:
+    by_preset = [with_kits(tmp_path, preset) for preset in (RulesPreset.RELAXED, RulesPreset.STANDARD, RulesPreset.STRICT)]
     in_force = [{name for name, rule in rules.items() if rule.mode is Mode.ENFORCE} for rules in by_preset]
     assert in_force[0] < in_force[1] < in_force[2]
 

@@ -12,7 +12,8 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.reading import PRESETS
 from proxyguard.core.settings import Bounds, Settings, Site, StoreChoice, Upstream
 from proxyguard.settings.changes import Changes, changes, part, with_part
-from proxyguard.settings.table import SETTINGS, Setting
+from proxyguard.settings.setting import Setting
+from proxyguard.settings.table import SETTINGS
 
 SITE = Site(hosts=("a.example",), upstreams=(Upstream("http", "127.0.0.1", 1),))
 

@@ -10,6 +10,7 @@ import pytest
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.decision import Mode
 from proxyguard.core.origin_settings import Nameserver
+from proxyguard.core.preferences import PreferenceFormat, RobotsFile, Wish
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.privacy import ClientNaming, PathDetail, PrivacyPreset, TextDetail
 from proxyguard.core.problems import format_report
@@ -167,6 +168,14 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "identity.directories": ("ChatGPT.com", ("chatgpt.com",)),
     "identity.signature_age": ("1m", 60.0),
     "identity.update_hosts": ("'*'", ("*",)),
+    "robots.read": ("false", False),
+    "robots.refresh": ("10m", 600.0),
+    "preferences.search": ("yes", Wish.YES),
+    "preferences.ai_input": ("no", Wish.NO),
+    "preferences.ai_train": ("no", Wish.NO),
+    "preferences.formats": ("[rsl, tdm]", (PreferenceFormat.RSL, PreferenceFormat.TDM)),
+    "preferences.robots_txt": ("append", RobotsFile.APPEND),
+    "preferences.tdm_policy": ("https://example.org/terms", "https://example.org/terms"),
     "privacy.preset": ("strict", PrivacyPreset.STRICT),
     "privacy.clients": ("clear", ClientNaming.CLEAR),
     "privacy.network_v4": ("16", 16),

@@ -9,7 +9,8 @@ from proxyguard.core.settings import Settings
 from proxyguard.settings.file import read_settings
 from proxyguard.settings.groups import OTHER_VARIABLES
 from proxyguard.settings.kinds import CERTIFICATE, SITE, UPSTREAM_TLS
-from proxyguard.settings.table import SETTINGS, Setting
+from proxyguard.settings.setting import Setting
+from proxyguard.settings.table import SETTINGS
 from tests.paths import DOCS
 
 REFERENCE = (DOCS / "reference/settings.md").read_text()

@@ -13,7 +13,8 @@ from proxyguard.core.settings import Settings
 from proxyguard.settings.file import read_settings
 from proxyguard.settings.groups import GROUPS
 from proxyguard.settings.schema import settings_schema
-from proxyguard.settings.table import SETTINGS, Setting
+from proxyguard.settings.setting import Setting
+from proxyguard.settings.table import SETTINGS
 from tests.paths import ROOT
 from tests.settings.test_file import EXAMPLES, nested
 from tests.settings.test_reference import EXAMPLES as REFERENCE_EXAMPLES

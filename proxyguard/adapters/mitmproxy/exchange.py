@@ -115,7 +115,10 @@ class Exchange(AlteredAnswer):
             case Reject() | Prove():
                 self._reject(now)
             case Pass() | Allow():
-                if self._enter(now):
+                answer = None if ticket.forwarding is None else ticket.forwarding.answer
+                if answer is not None:
+                    self._answer(answer, now, "")
+                elif self._enter(now):
                     self._forward(now)
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client, ticket.reference, languages_of(ticket.request)):

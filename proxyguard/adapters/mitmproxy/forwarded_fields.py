@@ -37,6 +37,9 @@ def with_added(headers: Headers, forwarding: Forwarding) -> Headers:
     """The fields of a final response with those that are to be added."""
     if forwarding.is_personal:
         headers = (*[field for field in headers if field[0].lower() not in (b"cache-control", b"expires")], _personal(headers))
+    if forwarding.defaults:
+        there = {name.lower() for name, value in headers if name.lower() != b"link" or b"license" in value.lower()}
+        headers = (*headers, *[field for field in forwarding.defaults if field[0].lower() not in there])
     if not forwarding.add:
         return headers
     return headers + (forwarding.add if not forwarding.sets_cookie else _private(headers, forwarding.add))

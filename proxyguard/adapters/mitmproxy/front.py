@@ -38,9 +38,10 @@ from proxyguard.adapters.mitmproxy.under_way import UnderWay
 from proxyguard.adapters.mitmproxy.upstream.group import authority_of
 from proxyguard.adapters.mitmproxy.upstream.pool import UpstreamPool
 from proxyguard.adapters.mitmproxy.upstream.slots import UpstreamSlots
+from proxyguard.adapters.mitmproxy.upstream.small_file import fetch_file
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Bounds, Listen, Settings
-from proxyguard.guard.interfaces import Checker, FrontEvents
+from proxyguard.guard.interfaces import Checker, FileAnswer, FrontEvents
 from proxyguard.http.forwarded import ClientAddressResolver
 from proxyguard.http.page_template import TemplateFault, load_page_template
 from proxyguard.http.responses import TARPIT_BODY
@@ -49,6 +50,9 @@ from proxyguard.telemetry.accept_errors import LINE_SECONDS, AcceptErrors
 
 LONGEST_TICK_SECONDS: Final = 0.25
 SHORTEST_TICK_SECONDS: Final = 0.01
+MAX_FILE_BYTES: Final = 512 * 1024
+"""Of what `ask_site` reads of an answer."""
+
 DRIP_TICK_SECONDS: Final = 0.05
 """Drips of 10,000 held clients come in twenty small portions a second, so that nobody else waits long for one of them."""
 
@@ -196,6 +200,11 @@ class Front:
     def upstreams(self) -> list[dict[str, Any]]:
         """Each address of the upstreams, and whether it is up (see UpstreamPool.states)."""
         return [] if self._runtime is None else self._runtime.pool.states()
+
+    async def ask_site(self, host: bytes, path: str) -> FileAnswer:
+        """Ask the upstream of a host for a small file, as no client did; see `interfaces.AskSite`."""
+        route = None if self._runtime is None else self._runtime.services.routes.find(host)
+        return FileAnswer(0) if route is None else await fetch_file(route.group, host, path, MAX_FILE_BYTES)
 
     def tarpit_seconds(self) -> float:
         """How long clients have been held in tarpits so far."""

@@ -13,7 +13,7 @@ from typing import Final
 from proxyguard.core.decision import Mode
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, read_yaml
-from proxyguard.policy.bundled import BUNDLED_WORD, bundled_file, bundled_names
+from proxyguard.policy.bundled import BUNDLED_WORD, bundled_file, importable_names
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.parsed_file import ParsedFile
@@ -149,7 +149,7 @@ def _parsed(text: str, path: Path) -> ParsedFile:
 
 def _home(rule: str) -> str:
     """The bundled file that has the rule."""
-    for name in bundled_names():
+    for name in importable_names():
         if rule in _names(_parsed(bundled_file(name).read_text("utf-8"), bundled_file(name))):
             return name
     return ""

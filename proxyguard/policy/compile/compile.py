@@ -130,9 +130,9 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "asks_visitors", "classes", "counting_refusals",
-        "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode", "noted", "outside", "prepares",
-        "reading", "restricts", "rule_sets", "rules", "settles", "summary",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "asks_robots", "asks_visitors", "classes",
+        "counting_refusals", "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode", "noted", "outside",
+        "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -153,11 +153,14 @@ class CompiledPolicy:
         gives_jars: bool,
         asks_visitors: bool,
         asks_origin: bool,
+        asks_robots: bool,
     ) -> None:
         self.reading = reading
         """How the site reads paths and parameters; requests are read so before they are asked anything."""
         self.asks_origin = asks_origin
         """Whether rules look at, or count by, where requests come from or who they are proven to be."""
+        self.asks_robots = asks_robots
+        """Whether rules look at, or count by, what robots.txt says."""
         self.digest = policy.digest
         self.noted: dict[tuple[float, frozenset[str], tuple[str, ...]], Decision] = {}
         """Decisions to pass that the engine has made, by what was noted: points, tags and rules in shadow."""
@@ -188,7 +191,9 @@ class CompiledPolicy:
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
-        self.prepares = self.account is not None or gives_jars or asks_visitors or items is not None or forms is not None
+        self.prepares = (
+            self.account is not None or gives_jars or asks_visitors or asks_robots or items is not None or forms is not None
+        )
         """Whether there is anything to find out about a request before its rules are asked."""
         self.classes = policy.classes
         """The classes of clients, without `anonymous`; none when the rules define none."""
@@ -281,6 +286,7 @@ def compile_policy(
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
         asks_visitors=any(FieldKind.VISITOR in _asked_about(rule) for _, rule, _ in live),
         asks_origin=any(asks_origin(rule) for _, rule, _ in live),
+        asks_robots=any(asks_robots(rule) for _, rule, _ in live),
     )
     if yield_control is not never_yield:
         leaving: list[object] = [ordered, live, nodes, numbers]
@@ -296,6 +302,11 @@ def _is_about_jars(rule: Rule) -> bool:
 def asks_origin(rule: Rule) -> bool:
     """Whether a rule looks at, or counts by, where a request comes from or who it is."""
     return any(field_types()[kind].of_origin for kind in _asked_about(rule) & field_types().keys())
+
+
+def asks_robots(rule: Rule) -> bool:
+    """Whether a rule looks at, or counts by, what robots.txt says."""
+    return any(field_types()[kind].of_robots for kind in _asked_about(rule) & field_types().keys())
 
 
 def _asked_about(rule: Rule) -> set[str]:

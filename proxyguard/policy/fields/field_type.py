@@ -122,6 +122,8 @@ class FieldType:
     """Whether explanations hide its values."""
     of_origin: bool = False
     """Whether its values are facts of `Request.origin`, which is looked up only for policies that ask about it."""
+    of_robots: bool = False
+    """Whether its values are facts of `Request.robots`; the same."""
     derived_from: tuple[str, ...] | None = None
     """The fields that a log must have for replay to know this one (`header`: all headers); None: it must have this one."""
 

@@ -96,10 +96,10 @@ def read_origin(words: Mapping[str, str]) -> Origin | None:
 
     An identity is verified unless `verified` says otherwise; one that is not is a claim.
     """
-    if not words:
-        return None
     checks = {row.kind: row.check for row in ROWS}
     given = {name: check(TextKind.EQUAL, words[name]) for name, check in checks.items() if check is not None and name in words}
+    if not given:
+        return None
     verified = {"true": True, "false": False}.get(given.get("verified", "true" if "identity" in given else "unknown"))
     identity = given.get("identity")
     return Origin(

@@ -33,6 +33,7 @@ from proxyguard.policy.fields.path import LOOSE_PATH, PATH
 from proxyguard.policy.fields.path_segment import PATH_SEGMENT
 from proxyguard.policy.fields.query_string import QUERY_STRING
 from proxyguard.policy.fields.request_line import HTTP_VERSION, METHOD, SCHEME
+from proxyguard.policy.fields.robots import ROWS as ROBOTS
 from proxyguard.policy.fields.visitor import VISITOR
 from proxyguard.policy.model import Field, FieldKind
 
@@ -41,7 +42,7 @@ GROUP: Final = "proxyguard.fields"
 _OWN: Final = (
     CLIENT, HOST, SCHEME, METHOD, PATH, LOOSE_PATH, QUERY, QUERY_STRING, HEADER, COOKIE, USER_AGENT, HTTP_VERSION, SCORE, TAG,
     CLASS, ACCOUNT, BOT, JAR, VISITOR, ITEM, HEAT, FORM, HEADER_ORDER, HEADER_COUNT, QUERY_LENGTH, QUERY_COUNT, PATH_SEGMENT,
-    BODY_SIZE, CONTENT_TYPE, TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN,
+    BODY_SIZE, CONTENT_TYPE, TIME_OF_DAY, SAMPLE, REFUSED, TLS, HTTP2, CLIENT_KIND, CLAIMED_KIND, CONTRADICTION, *ORIGIN, *ROBOTS,
 )  # fmt: skip
 """In the order in which messages list them."""
 

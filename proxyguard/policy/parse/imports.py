@@ -18,6 +18,7 @@ from proxyguard.policy.bundled import (
     bundled_file,
     bundled_names,
     bundled_rule_sets,
+    importable_names,
     is_bundled,
     preset_file,
 )
@@ -86,7 +87,7 @@ def _apply_preset(imported: Imported, preset: RulesPreset) -> None:
 
 def _bundled_rules() -> dict[str, Rule]:
     list_files = ListFiles(BUNDLED_DIRECTORY)
-    files = (parse_file(bundled_file(name).read_bytes(), str(bundled_file(name)), list_files) for name in bundled_names())
+    files = (parse_file(bundled_file(name).read_bytes(), str(bundled_file(name)), list_files) for name in importable_names())
     return {rule.name: rule for file in files if file.rule_set is not None for rule in file.rule_set.rules}
 
 

@@ -15,14 +15,14 @@ from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_each, read_mapping, read_or_report, read_text
 from proxyguard.limits.limit import CountKind, Limit
 from proxyguard.policy.actions.registry import ACTION, kind_of
-from proxyguard.policy.bundled import BUNDLED_WORD, bundled_names
+from proxyguard.policy.bundled import BUNDLED_WORD, importable_names
 from proxyguard.policy.model import Rule
 from proxyguard.policy.parse.limits import LIMIT, fault_of_window, read_burst, read_rate
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.rules import SHARED_KEYS
 from proxyguard.policy.parse.times import MOMENT
 
-IMPORT_HINT: Final = f"{BUNDLED_WORD}/NAME, or {BUNDLED_WORD} for all"
+IMPORT_HINT: Final = f"{BUNDLED_WORD}/NAME, or {BUNDLED_WORD} for all but the kits"
 
 _EXAMPLE: Final = "override: {http-libraries: {mode: shadow}}"
 
@@ -50,7 +50,7 @@ def _imports(node: Node, report: Report, _subject: str, around: Any) -> None:
 
 def _import(node: Node) -> tuple[str, int, int]:
     text = read_text(node, "import", 200).removesuffix(".yaml")
-    known = [f"{BUNDLED_WORD}/{name}" for name in bundled_names()]
+    known = [f"{BUNDLED_WORD}/{name}" for name in importable_names()]
     if text != BUNDLED_WORD and text not in known:
         raise Fault(f"there is no rule set {quoted(text)} to import", name_hint(text, [BUNDLED_WORD, *known], "rule sets"))
     return text, node.line, node.column

@@ -45,6 +45,8 @@ from proxyguard.policy.fields.connection import CLIENT_KIND, CONTRADICTION, HTTP
 from proxyguard.policy.fields.field_type import FieldType, NamedValues
 from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.origin import read_origin
+from proxyguard.policy.fields.robots import ROWS as ROBOTS
+from proxyguard.policy.fields.robots import read_robots
 from proxyguard.policy.fields.visitor import VisitorState
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Expectation, FieldKind, RuleTest, SampleRequest, TestStep, TextKind
@@ -142,8 +144,10 @@ def _request(node: Node, report: Report, _subject: str, around: Any) -> SampleRe
     if cookies:
         headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value, _ in cookies)))
     connection = tuple(pair for key in _CONNECTION for pair in found.get(key) or ())
-    origin = read_origin({name: found.values[name] for name in _ORIGIN if name in found.values})
-    return found.fill(SampleRequest, headers=tuple(headers), connection=connection, origin=origin)
+    facts = {name: found.values[name] for name in _FACTS if name in found.values}
+    return found.fill(
+        SampleRequest, headers=tuple(headers), connection=connection, origin=read_origin(facts), robots=read_robots(facts)
+    )
 
 
 def _pairs(kind: str) -> Kind:
@@ -265,11 +269,11 @@ _CONNECTION: Final = {
 
 _NO_REQUEST: Final = ("the test has no request", "request: {user_agent: curl/8.5.0, path: /profiles/1}")
 
-_ORIGIN: Final = {
+_FACTS: Final = {
     row.kind: Key(_fact(row.kind), f"The field `{row.kind}`; not known unless given.", examples=(row.example,), attribute=None)
-    for row in ORIGIN
+    for row in (*ORIGIN, *ROBOTS)
 }
-"""What tests may say of where a request comes from and who it is."""
+"""What tests may say of where a request comes from, who it is, and what robots.txt says of it."""
 
 REQUEST: Final = KeyTable(
     subject="request",
@@ -300,7 +304,7 @@ REQUEST: Final = KeyTable(
         "account": Key(text(MAX_ACCOUNT_CHARACTERS), "What the site said of the session's account before.",
             examples=("verified",)),
         **_CONNECTION,
-        **_ORIGIN,
+        **_FACTS,
     },
 )  # fmt: skip
 

@@ -16,6 +16,8 @@ from proxyguard.core.request import Headers, Request
 from proxyguard.policy.fields.connection import stated
 from proxyguard.policy.fields.origin import ROWS as ORIGIN
 from proxyguard.policy.fields.origin import read_origin
+from proxyguard.policy.fields.robots import ROWS as ROBOTS
+from proxyguard.policy.fields.robots import read_robots
 from proxyguard.policy.model import SampleRequest
 
 MAX_LINE_BYTES: Final = 1 << 20
@@ -45,12 +47,13 @@ def parse_batch_line(line: bytes | str) -> Request:
     if not isinstance(fields, dict):
         example = '{"client": "192.0.2.1", "path": "/"}'
         raise ValueError(f"the line is not a JSON object, such as {example}")  # noqa: TRY004 - a fault of the line's author
-    unknown = sorted(fields.keys() - _READERS.keys() - _ORIGIN)
+    unknown = sorted(fields.keys() - _READERS.keys() - _FACTS)
     if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join((*_READERS, *sorted(_ORIGIN)))}")
+        raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join((*_READERS, *sorted(_FACTS)))}")
     sample = SampleRequest(**{name: read(name, fields[name]) for name, read in _READERS.items() if name in fields})
     try:
-        sample = sample._replace(origin=read_origin({name: _word(fields[name]) for name in _ORIGIN if name in fields}))
+        facts = {name: _word(fields[name]) for name in _FACTS if name in fields}
+        sample = sample._replace(origin=read_origin(facts), robots=read_robots(facts))
     except Fault as fault:
         raise ValueError(f"{fault.message}; {fault.hint}") from fault
     return _request(sample, _headers(sample.headers))
@@ -73,6 +76,7 @@ def _request(sample: SampleRequest, headers: Headers) -> Request:
     request.visitor = sample.visitor.encode()
     request.connection = stated(sample.connection)
     request.origin = sample.origin
+    request.robots = sample.robots
     return request
 
 
@@ -100,7 +104,7 @@ def _host_without_port(host: str) -> str:
 
 
 def _word(value: object) -> str:
-    """A fact of the origin: JSON has words of its own for some."""
+    """A fact of the origin or of robots.txt: JSON has words of its own for some."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -122,6 +126,8 @@ def _is_pair(pair: object) -> bool:
 
 
 _READERS: Final[dict[str, Callable[[str, object], Any]]] = {
-    name: _pairs if name in ("headers", "connection") else _text for name in SampleRequest._fields if name != "origin"
+    name: _pairs if name in ("headers", "connection") else _text
+    for name in SampleRequest._fields
+    if name not in ("origin", "robots")
 }
-_ORIGIN: Final = frozenset(row.kind for row in ORIGIN)
+_FACTS: Final = frozenset(row.kind for row in (*ORIGIN, *ROBOTS))

@@ -20,11 +20,13 @@ from proxyguard.tools.lint.paths import paths
 from proxyguard.tools.lint.patterns import patterns
 from proxyguard.tools.lint.reach import reach
 from proxyguard.tools.lint.refusals import refusals
+from proxyguard.tools.lint.robots import robots
 from proxyguard.tools.lint.source import Ignore, ignores_of, read_source
 from proxyguard.tools.lint.trusted import trusted
 from proxyguard.tools.lint.view import PolicyView
 
 CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
+    robots,
     reach, refusals, trusted, patterns, paths, hits_browsers, maintenance, lists,
 )  # fmt: skip
 

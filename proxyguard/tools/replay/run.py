@@ -16,6 +16,7 @@ from proxyguard.core.address import Network
 from proxyguard.core.decision import DEFAULT_RULE, Decision
 from proxyguard.core.origin import Origin
 from proxyguard.core.request import Request
+from proxyguard.core.robots import RobotsVerdict
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.engine import decide, due, match, owed
@@ -148,15 +149,16 @@ class Replay:
     def __init__(
         self, policy: CompiledPolicy, against: CompiledPolicy | None = None, *,
         verified: tuple[Network, ...] = (), host: bytes = b"", scheme: bytes = b"https", recorded: bool = False,
-        find_origin: Callable[[Request], Origin] | None = None,
+        find_origin: Callable[[Request], Origin] | None = None, find_robots: Callable[[Request], RobotsVerdict] | None = None,
     ) -> None:  # fmt: skip
         """`host` and `scheme` are used where the log has none. `verified`: networks of clients that are known to be good.
 
         `recorded`: nothing is decided; what counts is what the log says was decided. `find_origin` says where a request came
-        from; None: nothing is known of it.
+        from, `find_robots` what robots.txt says of it; None: nothing is known of it.
         """
         self._recorded = recorded
         self._find_origin = find_origin
+        self._find_robots = find_robots
         self._judge = Judge(policy)
         self._against = None if against is None else Judge(against)
         self._host = host
@@ -197,6 +199,8 @@ class Replay:
         request = Request(address, entry.method, scheme, host, entry.target, headers, entry.version)
         if self._find_origin is not None:
             request.origin = self._find_origin(request)
+        if self._find_robots is not None:
+            request.robots = self._find_robots(request)
         response = Response(entry.status, entry.bytes_sent, entry.upstream_seconds)
         recorded = entry.recorded if self._recorded else None
         decision = self._judge.decide(request, now, response) if recorded is None else recorded

@@ -16,6 +16,7 @@ from proxyguard.core.busiest import Busiest
 from proxyguard.core.decision import DEFAULT_RULE
 from proxyguard.core.path_family import path_family
 from proxyguard.core.pseudonym import PATTERN
+from proxyguard.policy.bots.classes import classes_of
 from proxyguard.telemetry.audit import ABOUT_RECORDS
 from proxyguard.telemetry.audit_sums import REFUSALS
 from proxyguard.tools.report.agent_kind import BROWSER, agent_kind
@@ -32,6 +33,8 @@ MAX_RULES: Final = 1_000
 OTHER_RULES: Final = "other rules"
 
 MAX_FAULTS: Final = 100
+
+UNCLASSED: Final = "other bots"
 
 MAX_TEXT: Final = 160
 """Characters of a user agent that are kept."""
@@ -77,6 +80,7 @@ class AuditLine(msgspec.Struct):
     user_agent: str | None = None
     bytes_sent: BoundedCount | None = None
     upstream_milliseconds: Milliseconds | None = None
+    robots: str = ""
     kind: str = ""
     count: BoundedCount = 0
 
@@ -130,6 +134,8 @@ class AuditFacts:
         self.shadow: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.protected: Counter[str] = Counter()
+        self.robots: Counter[str] = Counter()
+        """Requests for what robots.txt forbids, by the classes of the bots."""
         self.all = {name: Busiest(KEPT) for name in LISTS}
         self.forwarded = {name: Busiest(KEPT) for name in LISTS}
         self.clients = ClientSample(key)
@@ -204,6 +210,8 @@ class AuditFacts:
         for hit in found.shadow:
             if hit in self.shadow or len(self.shadow) < MAX_RULES:
                 self.shadow[hit] += 1
+        if found.robots:
+            self.robots.update(_bot_classes(found))
         self._count_talkers(found, refused=refused)
 
     def _count_talkers(self, found: AuditLine, *, refused: bool) -> None:
@@ -285,6 +293,13 @@ class AuditFacts:
                 self._families.clear()
             family = self._families[path] = path_family(path.encode("utf-8", "surrogatepass")) if path else ""
         return family
+
+
+def _bot_classes(found: AuditLine) -> list[str]:
+    """The classes of a declared bot: by its user agent, else by the group that robots.txt has for it."""
+    names = (found.user_agent or "", found.robots)
+    classes = next((found for found in (classes_of(name[:MAX_TEXT].encode("utf-8", "replace")) for name in names) if found), ())
+    return [name.decode() for name in classes] or [UNCLASSED]
 
 
 def _rule_name(found: AuditLine) -> str:

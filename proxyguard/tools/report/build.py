@@ -152,7 +152,8 @@ def _stopped(sources: ReportSources) -> Stopped:
         for row in sorted(top["rules"], key=lambda row: -row["refused"])
         if row["refused"]
     ]  # fmt: skip
-    return Stopped(_source_of(top), top["refused"], None, exact=True, rules=rules[:MAX_RULES], shadow={})
+    robots = {row["name"]: row["requests"] for row in top.get("robots", ())}
+    return Stopped(_source_of(top), top["refused"], None, exact=True, rules=rules[:MAX_RULES], shadow={}, robots=robots)
 
 
 def _stopped_by_audit(audit: AuditFacts, recorded: float) -> Stopped:
@@ -167,7 +168,8 @@ def _stopped_by_audit(audit: AuditFacts, recorded: float) -> Stopped:
     ranked = sorted(audit.rules.items(), key=lambda item: -item[1].refused)
     rules = [_rule(name, counts, clients.get(name, []), audit, recorded) for name, counts in ranked[:MAX_RULES] if counts.refused]
     shadow = dict(audit.shadow.most_common(SHOWN))
-    return Stopped("the audit log", whole, refused * scale, exact=scale == 1, rules=rules, shadow=shadow)
+    robots = dict(audit.robots.most_common(SHOWN))
+    return Stopped("the audit log", whole, refused * scale, exact=scale == 1, rules=rules, shadow=shadow, robots=robots)
 
 
 def _rule(name: str, counts: RuleCounts, clients: list[SampledClient], audit: AuditFacts, recorded: float) -> RuleFigures:

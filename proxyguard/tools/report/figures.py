@@ -83,6 +83,8 @@ class Stopped(msgspec.Struct):
     rules: list[RuleFigures]
     shadow: dict[str, int]
     """What rules in shadow would have done, `ACTION by RULE`: requests recorded."""
+    robots: dict[str, int] = {}
+    """Requests recorded of declared bots for what robots.txt forbids them, by class of the bot."""
 
 
 class KindRow(msgspec.Struct):

@@ -44,6 +44,8 @@ def _lines(report: TrafficReport) -> Iterator[str]:
         yield from _table([head, *(rule_cells(rule) for rule in stopped.rules[: 2 * ROWS])], left=(0, 6))
     if stopped.shadow:
         yield f"  rules in shadow would have stopped:{_detail(stopped.shadow)}"
+    if stopped.robots:
+        yield f"  of what robots.txt forbids, bots asked for:{_detail(stopped.robots)}"
     through = report.through
     yield from _heading(f"Who gets through? ({through.busiest.source})")
     if through.requests is not None:

@@ -67,6 +67,7 @@ def test_each_row_is_under_its_own_word() -> None:
         "tls", "http2", "client_kind", "claimed_kind",
         "header_order", "header_count", "query_length", "query_count", "path_segment", "body_size", "content_type",
         "country", "asn", "network_kind", "identity", "claimed_identity", "verified",
+        "robots", "robots_group", "crawl_delay",
     }  # fmt: skip
     with pytest.raises(PolicyError, match="there is no field 'weather'"):
         field_type("weather")

@@ -16,7 +16,7 @@ HOUR: Final = 3600.0
 
 FIREFOX: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
-LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites")
+LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites", "robots")
 
 
 def record(**changes: Any) -> bytes:

@@ -1,0 +1,1 @@
+"""The robots.txt of each site, read in the background and held to requests."""

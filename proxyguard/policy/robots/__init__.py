@@ -1,0 +1,1 @@
+"""robots.txt (RFC 9309): what a site asks robots to leave alone."""
