@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import tracemalloc
 from collections.abc import Callable
 from time import monotonic, sleep
 
@@ -17,7 +18,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.origin_settings import Nameserver
 from proxyguard.guard.origin.background import Background
 from proxyguard.guard.origin.bots import KnownBot
-from proxyguard.guard.origin.reverse_dns import MAX_PER_NETWORK, DnsVerdict, Reach, ReverseDns, look_up
+from proxyguard.guard.origin.reverse_dns import MAX_KNOWN, MAX_PER_NETWORK, DnsVerdict, Reach, ReverseDns, known_key, look_up
 from tests.guard.origin.dns_servers import Reply, Zone, answer_from, serving
 
 BOT = KnownBot("googlebot", "search", suffixes=("googlebot.com", "google.com"))
@@ -244,3 +245,18 @@ def test_look_ups_under_way_are_bounded_for_all_and_for_each_network() -> None:
         assert bench.dns.counts["crowded"] == 189
         bench.background.close()
         assert bench.dns.find(Address.parse(ADDRESS), BOT) is None
+
+
+def test_a_hundred_thousand_cached_verdicts_take_less_than_30_mib() -> None:
+    bot = KnownBot("a-crawler-with-a-long-name", "search", suffixes=("example.org",))
+    background = Background()
+    dns_ = ReverseDns(background, (), timeout_seconds=1, max_under_way=1, clock=monotonic)
+    known = dns_._known[DnsVerdict.CONFIRMED]
+    addresses = [Address.parse(f"2001:db8:{number >> 8:x}:{number & 0xFF:x}::1") for number in range(MAX_KNOWN)]
+    tracemalloc.start()
+    for address in addresses:
+        known[known_key(address, bot)] = True
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(known) == MAX_KNOWN
+    assert used / MAX_KNOWN * 100_000 < 30 * 1024 * 1024
