@@ -36,7 +36,7 @@ NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,s
 	test_architecture.py test_container.py test_contributing.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench profile held tracked corpus abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -148,6 +148,9 @@ $(CORPUS)/.fetched: requirements/corpus.txt $(READY)
 corpus: $(CORPUS)/.fetched  ## Measure whom the bundled rules stop, under each preset, and write docs/accuracy.md (two minutes).
 	$(PYTHON_IN_VENV) -m tests.corpus $(CORPUS) $(ARGS)
 
+weights: setup  ## Fit the points of contradictions to the recordings, and write them into the rules and their page.
+	$(PYTHON_IN_VENV) -m tests.corpus.weights --write
+
 abuse: setup $(COMPILED)  ## Measure what visitors notice while others attack (six minutes).
 	$(BUILT) -m bench.abuse $(ARGS)
 
@@ -167,12 +170,18 @@ $(VENV)/.api: requirements/api.txt scripts/find-python
 fuzz-api: setup $(VENV)/.api  ## Fuzz the API of the admin port by its OpenAPI document (half a minute; ARGS='--max-examples 500').
 	$(PYTHON_IN_VENV) -m tests.fuzz.api $(ARGS)
 
+NODE_CLIENTS := tests/fingerprints/programs/node/node_modules
+
+$(NODE_CLIENTS)/.installed: tests/fingerprints/programs/node/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent --ignore-scripts --prefix tests/fingerprints/programs/node; fi
+	@mkdir -p $(@D) && touch $@
+
 .run/fingerprint-clients: requirements/fingerprints.txt $(READY)
 	@$(PYTHON_IN_VENV) -m venv --clear $@
 	@$@/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/fingerprints.txt
 	@touch $@
 
-fingerprints: .run/fingerprint-clients  ## Record what real clients and imitators show of themselves (ARGS=curl for some).
+fingerprints: .run/fingerprint-clients $(NODE_CLIENTS)/.installed  ## Record what real clients and imitators show of themselves (ARGS=curl for some; ten minutes).
 	FINGERPRINT_PYTHON=$(CURDIR)/.run/fingerprint-clients/bin/python $(PYTHON_IN_VENV) -m tests.fingerprints $(ARGS)
 
 range: setup  ## Let people and scrapers loose on the rules, in virtual time (ARGS='--scenario july'; a calm day takes half a minute).

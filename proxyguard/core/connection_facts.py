@@ -35,8 +35,8 @@ class ConnectionFacts:
     """
 
     __slots__ = (
-        "contradictions", "first_record", "hello", "http2", "is_http2", "is_wasteful", "ja4", "kind", "path_forms",
-        "priorities", "pseudo", "settings", "stated", "tells", "tls_kind", "tls_version", "window",
+        "contradictions", "first_record", "hello", "http2", "is_http2", "is_wasteful", "ja4", "kind", "newest", "offers_http2",
+        "path_forms", "priorities", "pseudo", "settings", "stated", "tells", "tls_kind", "tls_version", "window",
     )  # fmt: skip
 
     def __init__(self, hello: bytes = b"", tls_version: bytes = b"") -> None:
@@ -53,6 +53,10 @@ class ConnectionFacts:
         self.ja4: bytes = b""
         self.tls_kind: bytes = b""
         self.kind: bytes = b""
+        self.newest = 0
+        """The newest version of the hello's browser that makes such a hello; 0: any. Set with `kind`."""
+        self.offers_http2 = False
+        """Whether the hello does; set with `kind`."""
         self.http2: bytes = b""
         self.tells: object | None = None
         """What was read of the hello, kept by the module that read it."""

@@ -9,6 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -76,8 +77,17 @@ def browser_fields(user_agent: str) -> tuple[tuple[bytes, bytes], ...]:
     if version >= 80 or (firefox and int(firefox[1]) >= 90):
         fields += [(b"Sec-Fetch-Mode", b"navigate"), (b"Sec-Fetch-Site", b"none"), (b"Sec-Fetch-Dest", b"document")]
     if version >= 89:
-        fields.append((b"sec-ch-ua", b'"Chromium";v="%d"' % version))
+        fields.append((b"sec-ch-ua", brands(version, "Android WebView" if "; wv)" in user_agent else "Google Chrome").encode()))
     return tuple(fields)
+
+
+def brands(version: int, own: str) -> str:
+    """Sec-CH-UA of a Chromium: its brands and the made-up one, in the order of its version."""
+    signs = " (:-./);=?_"
+    made_up = f"Not{signs[version % 11]}A{signs[(version + 1) % 11]}Brand", (8, 99, 24)[version % 3]
+    places = list(permutations(range(3)))[version % 6]
+    ordered = sorted(zip(places, (made_up, ("Chromium", version), (own, version)), strict=True))
+    return ", ".join(f'"{name}";v="{number}"' for _, (name, number) in ordered)
 
 
 def _browsers(packages: Path | None) -> Iterator[Sample]:

@@ -36,10 +36,13 @@ class Verdicts:
 
     def decision(self, sample: Sample, in_a_row: int = 1) -> Decision:
         """The last decision about equal requests at one moment, a week after all others."""
-        self._now += 7 * 86_400.0
         name = ((b"User-Agent", sample.user_agent),) if sample.user_agent else ()
         headers = ((b"Host", b"example.org"), *name, *sample.fields)
-        request = Request(CLIENT, sample.method, b"https", b"example.org", sample.target, headers)
+        return self.of(Request(CLIENT, sample.method, b"https", b"example.org", sample.target, headers), in_a_row)
+
+    def of(self, request: Request, in_a_row: int = 1) -> Decision:
+        """The same of a request."""
+        self._now += 7 * 86_400.0
         for _ in range(in_a_row - 1):
             self._decided(request)
         return self._decided(request)

@@ -1,23 +1,32 @@
 """Record what real clients show of themselves, and hold the table of kinds to it: `make fingerprints`.
 
 Half of the clients, by a hash of their names, are kept out of fitting: the table of kinds is changed for the other half alone,
-and the figures of both are shown apart.
+and the figures of both are shown apart. What is not installed is left out. All of it comes with these packages of Debian:
+aria2 chromium firefox-esr gir1.2-soup-3.0 golang-go httrack libfurl-perl libhttpclient-java libhttpclient5-java
+liblwp-protocol-https-perl libmojolicious-perl libokhttp-java links lynx nodejs npm openjdk-17-jdk-headless php-cli php-curl
+php-guzzlehttp-guzzle privoxy python3-gi ruby-excon ruby-faraday ruby-httparty ruby-httpclient ruby-mechanize
+ruby-rest-client ruby-typhoeus squid-openssl sslsplit w3m wget wget2.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
+import signal
 import sys
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from tests.fingerprints.clients import CLIENTS, Client, is_here, modes
+from tests.fingerprints.client import Client, is_here, modes
+from tests.fingerprints.clients import CLIENTS
+from tests.fingerprints.recording import RECORDED, write
 from tests.fingerprints.sightings import SightingChecker, sighted
 
-SECONDS: Final = 40.0
+SECONDS: Final = 60.0
 
 
 def is_kept_out(client: Client) -> bool:
@@ -25,21 +34,31 @@ def is_kept_out(client: Client) -> bool:
     return sha256(client.name.encode()).digest()[0] & 1 == 1
 
 
-async def ask(client: Client, url: str, headers: dict[str, str], folder: str) -> str:
-    """Run a client once; what it says when it fails."""
-    command = list(client.command(url, headers))
-    if client.needs == "chromium":
-        command.insert(1, f"--user-data-dir={folder}/{url.rpartition('/')[2]}")
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+async def ask(client: Client, url: str, headers: Mapping[str, str], folder: str) -> str:
+    """Run a client once, in a folder of its own; what it says when it fails."""
+    place = f"{folder}/{url.rpartition('/')[2]}"
+    await asyncio.to_thread(Path(place).mkdir)
+    command = [part.replace("{folder}", place) for part in client.command(url, headers)]
+    with tempfile.TemporaryFile(dir=place) as file:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+        fault = await ended(process)
+        file.seek(0)
+        said = file.read().decode(errors="replace")[-300:]
+    return fault or ("" if process.returncode == 0 else said)
+
+
+async def ended(process: asyncio.subprocess.Process) -> str:
+    """Wait for a process, and end whatever it leaves behind."""
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+        await asyncio.wait_for(process.wait(), SECONDS)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return "no end"
-    return "" if process.returncode == 0 else said.decode(errors="replace")[-300:]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it left behind
+    return ""
 
 
 async def record(names: list[str], folder: Path) -> list[dict[str, Any]]:
@@ -50,38 +69,44 @@ async def record(names: list[str], folder: Path) -> list[dict[str, Any]]:
                 continue
             for mode, headers in modes(client):
                 found.append(await once(client, mode, headers, rig.port, checker, folder))
+                show_row(found[-1])
     return found
 
 
 async def once(
-    client: Client, mode: str, headers: dict[str, str], port: int, checker: SightingChecker, folder: Path
+    client: Client, mode: str, headers: Mapping[str, str], port: int, checker: SightingChecker, folder: Path
 ) -> dict[str, Any]:
-    path = f"{client.name}-{mode}"
+    path = f"{client.name}-{mode}".replace(":", "-")
     fault = await ask(client, f"https://localhost:{port}/{path}", headers, str(folder))
-    seen = checker.of(path)
+    found = checker.first_of(path)
     row = {"client": client.name, "of": client.kind, "mode": mode, "kept_out": is_kept_out(client)}
-    if not seen:
+    if found is None:
         return row | {"fault": fault or "it asked for nothing"}
-    return row | seen[0] | {"is_right": seen[0]["kind"] == client.speaks or not client.speaks}
+    seen, kept = found
+    return row | seen | {"is_right": seen["kind"] == client.speaks or not client.speaks, "recording": row | kept}
+
+
+def show_row(row: dict[str, Any]) -> None:
+    start = f"{row['client']:24} {row['mode']:7}"
+    if "fault" in row:
+        print(start, "FAULT", row["fault"].splitlines()[-1][:120] if row["fault"] else "", flush=True)
+        return
+    mark = "" if row["is_right"] else "  <- another kind than expected"
+    said = ",".join(row["contradictions"]) or "-"
+    print(
+        f"{start} {row['hello']:9} {row['kind']:9} claims {row['claimed']:9} {said:34} "
+        f"{row['first_record']:4} {row['ja4']} {row['http2'][:60]}{mark}",
+        flush=True,
+    )
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        if "fault" in row:
-            print(f"{row['client']:24} {row['mode']:7} FAULT {row['fault'].splitlines()[-1][:120] if row['fault'] else ''}")
-            continue
-        mark = "" if row["is_right"] else "  <- another kind than expected"
-        said = ",".join(row["contradictions"]) or "-"
-        print(
-            f"{row['client']:24} {row['mode']:7} {row['hello']:9} {row['kind']:9} claims {row['claimed']:9} {said:34} "
-            f"{row['first_record']:4} {row['ja4']} {row['http2'][:60]}{mark}"
-        )
     for kept_out in (False, True):
         print(f"\n{'kept out of fitting' if kept_out else 'fitted'}:")
-        for kind in ("browser", "library", "imitator"):
+        for kind in ("browser", "intercepted", "library", "imitator"):
             of_kind = [row for row in rows if row["of"] == kind and row["kept_out"] is kept_out and "fault" not in row]
             claiming = [row for row in of_kind if row["claimed"] in ("chromium", "firefox")]
-            against = [row for row in claiming if row["contradictions"] not in ([], ["order"], ["settings"])]
+            against = [row for row in claiming if {"hello", "imitated"} & set(row["contradictions"])]
             imitated = [row for row in claiming if "imitated" in row["contradictions"]]
             right = sum(row["is_right"] for row in of_kind)
             print(
@@ -95,10 +120,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = run_long(arguments, Path(folder))
     show(rows)
-    target = Path(".run/fingerprints.json")
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    print(f"\nwritten to {target}")
+    write([row["recording"] for row in rows if "recording" in row])
+    print(f"\nwritten to {RECORDED}")
 
 
 def run_long(names: list[str], folder: Path) -> list[dict[str, Any]]:

@@ -3,188 +3,141 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-CHROME: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36"
-FIREFOX: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:153.0) Gecko/20100101 Firefox/153.0"
+from tests.fingerprints.browsers import BROWSERS
+from tests.fingerprints.client import IMITATOR, LIBRARY, PROGRAMS, Client, Command
+from tests.fingerprints.python_clients import IMITATORS, LIBRARIES
 
-COPIED: Final = {
-    "sec-ch-ua": '"Chromium";v="153", "Not:A-Brand";v="24", "Google Chrome";v="153"',
-    "sec-ch-ua-mobile": "?0",
-    "sec-ch-ua-platform": '"Windows"',
-    "Upgrade-Insecure-Requests": "1",
-    "User-Agent": CHROME,
-    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
-    "Sec-Fetch-Site": "none",
-    "Sec-Fetch-Mode": "navigate",
-    "Sec-Fetch-User": "?1",
-    "Sec-Fetch-Dest": "document",
-    "Accept-Encoding": "gzip, deflate, br, zstd",
-    "Accept-Language": "en-US,en;q=0.9",
-    "Priority": "u=0, i",
-}
-"""What Chrome 153 on Windows sends with the first request of a visit, as people copy it."""
-
-PYTHON: Final = os.environ.get("FINGERPRINT_PYTHON", sys.executable)
-"""The interpreter that has the libraries of requirements/fingerprints.txt; the tests' own has some of them."""
-_SPELL: Final = "import json, sys\nurl, headers = sys.argv[1], json.loads(sys.argv[2]) or None\n"
+JARS: Final = (
+    "okhttp", "okio", "httpclient", "httpcore", "httpclient5", "httpcore5", "httpcore5-h2", "commons-logging", "slf4j-api",
+    "slf4j-nop",
+)  # fmt: skip
 
 
-class Client(NamedTuple):
-    """`kind` is `library`, `imitator` or `browser`; `claims` what its user agent names with its own header fields."""
-
-    name: str
-    kind: str
-    command: Callable[[str, dict[str, str]], Sequence[str]]
-    speaks: str = "unknown"
-    """The client kind that it must be found to be."""
-    needs: str = ""
-    """A program or a Python package."""
-
-
-def python(name: str, script: str, *, kind: str = "library", speaks: str = "python", needs: str = "") -> Client:
-    def command(url: str, headers: dict[str, str]) -> Sequence[str]:
-        return (PYTHON, "-W", "ignore", "-c", _SPELL + script, url, json.dumps(headers))
-
-    return Client(name, kind, command, speaks, f"python:{needs or name.partition('-')[0]}")
-
-
-def _curl(*options: str) -> Callable[[str, dict[str, str]], Sequence[str]]:
-    def command(url: str, headers: dict[str, str]) -> Sequence[str]:
+def _curl(*options: str) -> Command:
+    def command(url: str, headers: Mapping[str, str]) -> Sequence[str]:
         fields = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         return ("curl", "-sk", "-o", "/dev/null", *options, *fields, url)
 
     return command
 
 
-def _wget(url: str, headers: dict[str, str]) -> Sequence[str]:
-    fields = [f"--header={name}: {value}" for name, value in headers.items() if name != "User-Agent"]
-    agent = [f"--user-agent={headers['User-Agent']}"] if headers else []
-    return ("wget", "-q", "-t", "1", "--no-check-certificate", "-O", "/dev/null", *agent, *fields, url)
+def _wget(*command: str) -> Command:
+    def ask(url: str, headers: Mapping[str, str]) -> Sequence[str]:
+        fields = [f"--header={name}: {value}" for name, value in headers.items() if name != "User-Agent"]
+        agent = [f"--user-agent={headers['User-Agent']}"] if headers else []
+        return (*command, *agent, *fields, url)
+
+    return ask
 
 
-def _lynx(url: str, headers: dict[str, str]) -> Sequence[str]:
-    agent = [f"-useragent={headers['User-Agent']}"] if headers else []
-    return ("lynx", "-dump", "-cfg=/dev/null", *agent, url)
+def _named(option: str, *command: str) -> Command:
+    """A program that can be given a user agent and no other field."""
+
+    def ask(url: str, headers: Mapping[str, str]) -> Sequence[str]:
+        agent = headers.get("User-Agent", "")
+        match command[0]:
+            case "lynx":
+                given = [f"{option}={agent}"]
+            case "w3m":
+                given = [option, f"user_agent={agent}"]
+            case _:
+                given = [option, agent]
+        return (*command, *(given if agent else ()), url)
+
+    return ask
 
 
-def _node(script: str) -> Callable[[str, dict[str, str]], Sequence[str]]:
-    start = (
-        "process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';"
-        "const [url, text] = process.argv.slice(1); const headers = JSON.parse(text);"
+def _program(*command: str) -> Command:
+    """A program of the folder `programs`, which reads the fields as JSON."""
+    return lambda url, headers: (*command, url, json.dumps(dict(headers)))
+
+
+def _node(name: str, needs: str = "", *, speaks: str = "node", kind: str = LIBRARY) -> Client:
+    command = _program("node", "--no-warnings", str(PROGRAMS / "node/client.mjs"), name)
+    return Client(f"node-{name}", kind, command, speaks, f"node:{needs}" if needs else "node")
+
+
+def _go(environment: str) -> Command:
+    return _program(
+        "sh", "-c", f'GO111MODULE=off GOCACHE=/tmp/go-build {environment} exec go run "$0" "$@"', str(PROGRAMS / "client.go")
     )
-    return lambda url, headers: ("node", "--no-warnings", "-e", start + script, url, json.dumps(headers))
 
 
-def _php(url: str, headers: dict[str, str]) -> Sequence[str]:
-    script = (
-        '$h = json_decode($argv[2], true); $l = []; foreach ($h as $k => $v) { $l[] = "$k: $v"; }'
-        " file_get_contents($argv[1], false, stream_context_create(['http' => ['header' => $l],"
-        " 'ssl' => ['verify_peer' => false, 'verify_peer_name' => false]]));"
-    )
-    return ("php", "-r", script, "--", url, json.dumps(headers))
+def _java(library: str) -> Client:
+    def command(url: str, headers: Mapping[str, str]) -> Sequence[str]:
+        jars = ":".join(f"/usr/share/java/{jar}.jar" for jar in JARS)
+        options = ("-Djdk.httpclient.allowRestrictedHeaders=host", "-Djdk.internal.httpclient.disableHostnameVerification=true")
+        lines = "\n".join(f"{name}: {value}" for name, value in headers.items())
+        return ("java", *options, "-cp", jars, str(PROGRAMS / "Client.java"), library, url, lines)
+
+    return Client(f"java-{library}", LIBRARY, command, "java", "/usr/share/java/okhttp.jar")
 
 
-def _ruby(url: str, headers: dict[str, str]) -> Sequence[str]:
-    script = (
-        "require 'net/http'; require 'json'; require 'openssl'; u = URI(ARGV[0]); r = Net::HTTP::Get.new(u);"
-        " JSON.parse(ARGV[1]).each { |k, v| r[k] = v };"
-        " Net::HTTP.start(u.host, u.port, use_ssl: true, verify_mode: OpenSSL::SSL::VERIFY_NONE) { |h| h.request(r) }"
-    )
-    return ("ruby", "-e", script, url, json.dumps(headers))
+def _perl(library: str) -> Client:
+    def command(url: str, headers: Mapping[str, str]) -> Sequence[str]:
+        return ("perl", str(PROGRAMS / "client.pl"), library, url, *(part for field in headers.items() for part in field))
+
+    return Client(f"perl-{library}", LIBRARY, command, "", "/usr/share/perl5/LWP/Protocol/https.pm")
 
 
-def chromium(*flags: str) -> Callable[[str, dict[str, str]], Sequence[str]]:
-    common = (
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-        "--ignore-certificate-errors",
-    )  # fmt: skip
-    return lambda url, _: (*common, *flags, "--dump-dom", url)
+def _script(interpreter: str, program: str, library: str, speaks: str, needs: str) -> Client:
+    command = _program(interpreter, str(PROGRAMS / program), library)
+    return Client(f"{interpreter}-{library}", LIBRARY, command, speaks, needs or interpreter)
 
 
-def _imitator(library: str, profile: str, script: str) -> Client:
-    text = script.replace("PROFILE", profile)
-    return python(f"{library}-{profile or 'plain'}", text, kind="imitator", speaks="", needs=library)
+_WGET: Final = ("-q", "-t", "1", "--no-check-certificate", "-O", "/dev/null")
+_ARIA: Final = ("aria2c", "-q", "--check-certificate=false", "--allow-overwrite=true", "-d", "{folder}", "-o", "aria2")
+_LINKS: Final = ("-ssl.certificates", "0")
+_SOUP: Final = "/usr/lib/x86_64-linux-gnu/girepository-1.0/Soup-3.0.typelib"
+_GEM: Final = "/usr/share/doc/ruby-{}/copyright"
+_GUZZLE: Final = "/usr/share/php/GuzzleHttp/autoload.php"
 
-
-_CFFI: Final = "import curl_cffi\ncurl_cffi.get(url, impersonate='PROFILE', headers=headers, verify=False)\n"
-_PRIMP: Final = (
-    "import primp\nprimp.Client(impersonate='PROFILE', impersonate_os='windows', verify=False, headers=headers).get(url)\n"
-)
-_TLSC: Final = (
-    "import tls_client\ns = tls_client.Session(client_identifier='PROFILE', random_tls_extension_order=True)\n"
-    "s.get(url, headers=headers, insecure_skip_verify=True)\n"
-)
-_WREQ: Final = (
-    "import asyncio, wreq\nasync def go():\n c = wreq.Client(emulation=wreq.Emulation.PROFILE, tls_verify=False)\n"
-    " await c.get(url, headers=headers)\nasyncio.run(go())\n"
-)
-_RNET: Final = (
-    "import asyncio, rnet\nasync def go():\n c = rnet.Client(impersonate=rnet.Impersonate.PROFILE, verify=False)\n"
-    " await c.get(url, headers=headers)\nasyncio.run(go())\n"
+TOOLS: Final[tuple[Client, ...]] = (
+    Client("curl-h2", LIBRARY, _curl("--http2"), "curl", "curl"),
+    Client("curl-h1", LIBRARY, _curl("--http1.1"), "curl", "curl"),
+    Client("wget", LIBRARY, _wget("wget", *_WGET), "unknown", "wget"),
+    Client("wget2", LIBRARY, _wget("wget2", *_WGET), "unknown", "wget2"),
+    Client("aria2", LIBRARY, _wget(*_ARIA), "unknown", "aria2c"),
+    Client("soup", LIBRARY, _program("/usr/bin/python3", str(PROGRAMS / "soup.py")), "", _SOUP),
+    Client("httrack", LIBRARY, _named("-F", "httrack", "-O", "{folder}", "-r1", "-q", "-s0"), "", "httrack", copies=False),
+    Client("lynx", LIBRARY, _named("-useragent", "lynx", "-dump", f"-cfg={PROGRAMS}/lynx.cfg"), "", "lynx", copies=False),
+    Client("w3m", LIBRARY, _named("-o", "w3m", "-dump", "-o", "ssl_verify_server=0"), "", "w3m", copies=False),
+    Client("links", LIBRARY, _named("-http.fake-user-agent", "links", "-dump", *_LINKS), "", "links", copies=False),
 )
 
-_URLLIB: Final = (
-    "import ssl, urllib.request as u\n"
-    "u.urlopen(u.Request(url, headers=headers or {}), context=ssl._create_unverified_context())\n"
+_RUBY: Final = {
+    "net-http": "ruby",
+    "faraday": "ruby",
+    "httparty": "ruby",
+    "excon": "ruby",
+    "httpclient": "ruby",
+    "rest-client": "ruby",
+    "typhoeus": "curl",
+    "mechanize": "ruby",
+}
+_PHP: Final = {"stream": "php", "curl": "curl", "guzzle": "curl"}
+
+LANGUAGES: Final[tuple[Client, ...]] = (
+    *(_node(name) for name in ("https", "http2", "fetch")),
+    *(_node(name, name) for name in ("undici", "axios", "got", "node-fetch", "needle", "superagent")),
+    *(_node(f"{name}-h2", name) for name in ("undici", "got")),
+    _node("got-scraping", "got-scraping", speaks=""),
+    *(
+        _script("ruby", "client.rb", name, speaks, "" if name == "net-http" else _GEM.format(name))
+        for name, speaks in _RUBY.items()
+    ),
+    *(_script("php", "client.php", name, speaks, _GUZZLE if name == "guzzle" else "") for name, speaks in _PHP.items()),
+    *(_java(name) for name in ("http", "url", "okhttp", "apache4", "apache5")),
+    Client("go-h1", LIBRARY, _go(""), "go", "go"),
+    Client("go-h2", LIBRARY, _go("HTTP2=1"), "go", "go"),
+    *(_perl(name) for name in ("lwp", "http-tiny", "mojo", "furl")),
 )
-_AIOHTTP: Final = (
-    "import aiohttp, asyncio\nasync def go():\n"
-    " async with aiohttp.ClientSession() as s, s.get(url, headers=headers, ssl=False) as r: await r.read()\nasyncio.run(go())\n"
+NODE_IMITATORS: Final[tuple[Client, ...]] = (
+    *(_node(f"impit:{browser}", "impit", speaks="", kind=IMITATOR) for browser in ("chrome", "firefox")),
+    *(_node(f"wreq:{browser}", "wreq-js", speaks="", kind=IMITATOR) for browser in ("chrome_142", "firefox_144")),
 )
 
-CLIENTS: Final[tuple[Client, ...]] = (
-    Client("curl-h2", "library", _curl("--http2"), "curl", "curl"),
-    Client("curl-h1", "library", _curl("--http1.1"), "curl", "curl"),
-    Client("wget", "library", _wget, "unknown", "wget"),
-    Client("lynx", "library", _lynx, "unknown", "lynx"),
-    Client("node-https", "library", _node("require('https').get(url, {headers}, (r) => r.resume());"), "node", "node"),
-    Client("node-fetch", "library", _node("fetch(url, {headers}).then((r) => r.text());"), "node", "node"),
-    Client("php-stream", "library", _php, "php", "php"),
-    Client("ruby", "library", _ruby, "ruby", "ruby"),
-    python("urllib", _URLLIB),
-    python("requests", "import requests\nrequests.get(url, headers=headers, verify=False)\n"),
-    python("httpx-h1", "import httpx\nhttpx.Client(verify=False).get(url, headers=headers)\n"),
-    python("httpx-h2", "import httpx\nhttpx.Client(verify=False, http2=True).get(url, headers=headers)\n"),
-    python("aiohttp", _AIOHTTP),
-    python("niquests", "import niquests\nniquests.get(url, headers=headers, verify=False)\n"),
-    *(_imitator("curl_cffi", profile, _CFFI) for profile in ("chrome120", "chrome131", "chrome146", "chrome152")),
-    *(_imitator("curl_cffi", profile, _CFFI) for profile in ("firefox147", "safari260")),
-    *(_imitator("primp", profile, _PRIMP) for profile in ("chrome_146", "chrome_152", "edge_153", "firefox_148")),
-    *(_imitator("tls_client", profile, _TLSC) for profile in ("chrome_124", "chrome_131", "firefox_133")),
-    *(_imitator("wreq", profile, _WREQ) for profile in ("Chrome146", "Chrome154", "Firefox152")),
-    *(_imitator("rnet", profile, _RNET) for profile in ("Chrome131", "Chrome137", "Firefox139")),
-    Client("chromium", "browser", chromium(), "chromium", "chromium"),
-    Client("chromium-http2-off", "browser", chromium("--disable-http2"), "chromium", "chromium"),
-    Client("chromium-tls12", "browser", chromium("--ssl-version-max=tls1.2"), "chromium", "chromium"),
-    Client("chromium-incognito", "browser", chromium("--incognito"), "chromium", "chromium"),
-)  # fmt: skip
-
-
-@cache
-def _packages() -> frozenset[str]:
-    """The packages that the clients' interpreter has."""
-    script = "import pkgutil; print(*(module.name for module in pkgutil.iter_modules()), 'urllib')"
-    found = subprocess.run((PYTHON, "-c", script), check=True, capture_output=True, text=True)
-    return frozenset(found.stdout.split())
-
-
-def is_here(client: Client) -> bool:
-    """Whether the program or package of a client is installed."""
-    if client.needs.startswith("python:"):
-        return client.needs.removeprefix("python:") in _packages()
-    return shutil.which(client.needs) is not None
-
-
-def modes(client: Client) -> Sequence[tuple[str, dict[str, str]]]:
-    """How a client is tried: with its own header fields, and with copied ones where they can be given."""
-    if client.kind == "browser":
-        return (("own", {}),)
-    return (("own", {}), ("copied", COPIED))
+CLIENTS: Final = (*TOOLS, *LIBRARIES, *LANGUAGES, *IMITATORS, *NODE_IMITATORS, *BROWSERS)

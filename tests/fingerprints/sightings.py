@@ -17,6 +17,7 @@ from proxyguard.http.fingerprints.facts import client_kind, hello_kind, http2_of
 from tests.adapters.certificates import write_certificate
 from tests.adapters.fakes import HeaderChecker
 from tests.adapters.front_rig import LOOPBACK, FrontRig, Handler, fronted, hello
+from tests.fingerprints.recording import plain
 
 
 def sighting(request: Request) -> dict[str, Any]:
@@ -45,19 +46,24 @@ def sighting(request: Request) -> dict[str, Any]:
 
 
 class SightingChecker(HeaderChecker):
-    """Writes down each request when it is asked about."""
+    """Writes down each request when it is asked about; `recordings` beside, as `recording` keeps them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sightings: list[dict[str, Any]] = []
+        self.recordings: list[dict[str, Any]] = []
 
     def check(self, request: Request) -> Ticket:
+        self.recordings.append(plain(request))
         self.sightings.append(sighting(request))
         return super().check(request)
 
-    def of(self, name: str) -> list[dict[str, Any]]:
-        """What was written of requests whose path begins with a name."""
-        return [seen for seen in self.sightings if seen["path"].startswith(f"/{name}")]
+    def first_of(self, name: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """What was written of the first request for a path, and its recording."""
+        for seen, kept in zip(self.sightings, self.recordings, strict=True):
+            if seen["path"] == f"/{name}":
+                return seen, kept
+        return None
 
 
 @asynccontextmanager

@@ -2,8 +2,9 @@
 
 Two classes, never mixed. HELLO: the hello is not that browser's, which is so for a library with copied header fields, and for a
 person behind a virus scanner or a company's proxy that opens TLS: nobody is refused for that alone. IMITATED: the hello is the
-browser's, but what speaks above it is not, which no product between was seen to bring about.
-What is not known contradicts nothing. Rates and how they were measured: docs/concepts/fingerprints.md.
+browser's, but what speaks above it is not, which no product between was seen to bring about. All others are signs, each no more
+than some points: what client hints say (`client_hints`), and how the fields of an HTTP/1 request or a navigation are written.
+What is not known contradicts nothing. Rates and how they were measured: docs/concepts/contradictions.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from proxyguard.core.connection_facts import (
     ConnectionFacts,
 )
 from proxyguard.core.request import Request, Values
-from proxyguard.http.fingerprints.claimed_kind import BROWSERS, CHROMIUM, FIREFOX, SAFARI, claimed_kind
+from proxyguard.http.fingerprints.claimed_kind import BROWSERS, CHROMIUM, FIREFOX, MAX_AGENT_BYTES, SAFARI, Claim, claimed_kind
+from proxyguard.http.fingerprints.client_hints import BRANDS, MAX_HINT_BYTES, PLATFORM, VERSION, hint_contradictions
 from proxyguard.http.fingerprints.facts import client_kind, hello_kind
 from proxyguard.http.fingerprints.http2_print import setting_ids
 from proxyguard.http.fingerprints.kinds import UNKNOWN, BrowserHabits, kind_table
@@ -37,10 +39,25 @@ HEAD: Final = b"head"
 """What an HTTP/1 request begins with, and in which case."""
 ORDER: Final = b"order"
 """The order of the fields of a navigation. No more than a sign: some browsers' add-ons write fields."""
+FLOOR: Final = b"floor"
+"""The hello is Chromium's, and of an older version than the user agent's."""
+HTTP1: Final = b"http1"
+"""HTTP/1 from a client whose hello offers no HTTP/2: switched off, or lost in what opens TLS."""
+HOST: Final = b"host"
+"""An HTTP/1 request that does not begin with Host, and names no proxy that wrote it anew: Squid does."""
+CONNECTION: Final = b"connection"
+"""An HTTP/1 request without Connection: browsers say `keep-alive`, and what opens TLS says that or `close`."""
+PRIORITY: Final = b"priority"
+"""Priority in an HTTP/1 request: Chromium sends it over HTTP/2 alone."""
 IMITATED: Final = b"imitated"
 """The hello is the browser's, and CODING, RECORDS or HEAD is not."""
 
-ALL: Final = (HELLO, SETTINGS, CODING, RECORDS, HEAD, ORDER, IMITATED)
+ALL: Final = (
+    HELLO, SETTINGS, CODING, RECORDS, HEAD, ORDER, IMITATED, FLOOR, HTTP1, HOST, CONNECTION, PRIORITY, VERSION, PLATFORM, BRANDS,
+)  # fmt: skip
+
+OF_HEADERS: Final = frozenset({VERSION, PLATFORM, BRANDS})
+"""What the header fields show by themselves."""
 
 OLDEST: Final = 100
 """Versions of Chromium and Firefox before this are not judged: none was recorded."""
@@ -51,9 +68,12 @@ SETTING_BYTES: Final = 6
 WINDOW_UPDATE_BYTES: Final = 13
 
 _NAVIGATE: Final = (b"navigate",)
+_MOVED: Final = frozenset({b"cache-control", b"pragma"})
+"""Fields that Squid was seen to write elsewhere: they say nothing where something may have opened TLS."""
 _NEVER_ORDERED: Final = frozenset({b"content-type", b"content-length", b"service-worker-navigation-preload"})
 """Fields of navigations whose order was not recorded: forms, and what a worker of the page preloads."""
 
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 _MAY_BE_SAFARI: Final = frozenset({SAFARI, b"greasing", UNKNOWN})
 """No machine of Apple's was recorded, so only what no version can be is held against a claim of Safari."""
 
@@ -64,14 +84,27 @@ _NOT_FIREFOX: Final = PATH_INDEXED | ROOT_INDEXED | PATH_ON_4 | ROOT_ON_5 | PATH
 def contradictions(request: Request) -> Values:
     """What contradicts the claim of a request's user agent; nothing when it claims no browser, or nothing is known."""
     facts = request.connection
-    if facts is None:
-        return ()
-    if facts.contradictions:
+    if facts is not None and facts.contradictions:
         return facts.contradictions
     claim = claimed_kind(request.user_agent)
-    kind = claim.kind
-    if kind not in BROWSERS:
+    if claim.kind not in BROWSERS:
         return ()
+    hints = _by_hints(request)
+    return hints if facts is None else (*_by_connection(request, facts, claim), *hints)
+
+
+def _by_hints(request: Request) -> Values:
+    index = request.header_index
+    hints = index.get(b"sec-ch-ua", ())
+    platform = index.get(b"sec-ch-ua-platform", ())
+    agent = request.user_agent
+    if agent is None or not (hints or platform):
+        return ()
+    return hint_contradictions(agent[:MAX_AGENT_BYTES], b", ".join(hints)[:MAX_HINT_BYTES], b", ".join(platform)[:MAX_HINT_BYTES])
+
+
+def _by_connection(request: Request, facts: ConnectionFacts, claim: Claim) -> Values:
+    kind = claim.kind
     spoken = client_kind(facts)
     if not spoken or (spoken == UNKNOWN and facts.stated):
         return ()
@@ -79,9 +112,32 @@ def contradictions(request: Request) -> Values:
         return () if (hello_kind(facts) or spoken) in _MAY_BE_SAFARI else (HELLO,)
     if claim.version < OLDEST:
         return ()
+    if facts.stated:
+        return (HELLO,) if spoken != kind else ()
+    browser = kind_table().browsers[kind]
+    found = [] if facts.is_http2 else _by_http1(request, facts, kind)
     if spoken != kind:
-        return (HELLO,)
-    return () if facts.stated else _above(request, facts, kind_table().browsers[kind], kind)
+        if not _is_ordered(request, browser, _MOVED):
+            found.append(ORDER)
+        return (HELLO, *found)
+    if 0 < facts.newest < claim.version:
+        found.append(FLOOR)
+    return (*_above(request, facts, browser, kind), *found)
+
+
+def _by_http1(request: Request, facts: ConnectionFacts, kind: bytes) -> list[bytes]:
+    """What a browser's HTTP/1 request over TLS shows of another program. Browsers ask for WebSockets over HTTP/1, too."""
+    index = request.header_index
+    if b"upgrade" in index:
+        return []
+    found = [] if facts.offers_http2 else [HTTP1]
+    if request.headers[0][0].lower() != b"host" and b"via" not in index:
+        found.append(HOST)
+    if b"connection" not in index:
+        found.append(CONNECTION)
+    if kind == CHROMIUM and b"priority" in index:
+        found.append(PRIORITY)
+    return found
 
 
 def _above(request: Request, facts: ConnectionFacts, browser: BrowserHabits, kind: bytes) -> Values:
@@ -99,7 +155,7 @@ def _above(request: Request, facts: ConnectionFacts, browser: BrowserHabits, kin
         is_imitated = not _begins_as(request, browser)
         if is_imitated:
             found.append(HEAD)
-    if not _is_ordered(request, browser):
+    if not _is_ordered(request, browser, _NOTHING):
         found.append(ORDER)
     if is_imitated:
         found.append(IMITATED)
@@ -134,8 +190,8 @@ def _begins_as(request: Request, browser: BrowserHabits) -> bool:
     return len(headers) >= len(head) and all(headers[place][0] == name for place, name in enumerate(head))
 
 
-def _is_ordered(request: Request, browser: BrowserHabits) -> bool:
-    """Whether the known fields of a navigation stand in the browser's order; True for what is none."""
+def _is_ordered(request: Request, browser: BrowserHabits, but: frozenset[bytes]) -> bool:
+    """Whether the known fields of a navigation, but some, stand in the browser's order; True for what is none."""
     index = request.header_index
     if index.get(b"sec-fetch-mode", _NAVIGATE) != _NAVIGATE or not _NEVER_ORDERED.isdisjoint(index):
         return True
@@ -144,9 +200,10 @@ def _is_ordered(request: Request, browser: BrowserHabits) -> bool:
         return True
     last = -1
     order = browser.order
-    for name, _ in request.headers:
-        place = order.get(name.lower())
-        if place is not None:
+    for received, _ in request.headers:
+        name = received.lower()
+        place = order.get(name)
+        if place is not None and name not in but:
             if place < last:
                 return False
             last = place

@@ -8,7 +8,7 @@ from proxyguard.core.connection_facts import KEPT_HELLO_BYTES, ConnectionFacts
 from proxyguard.http.fingerprints.client_hello import HelloTells, read_hello
 from proxyguard.http.fingerprints.http2_print import http2_print
 from proxyguard.http.fingerprints.ja4 import ja4
-from proxyguard.http.fingerprints.kinds import UNKNOWN, kind_table
+from proxyguard.http.fingerprints.kinds import UNKNOWN, kind_table, newest_version
 
 
 def connection_facts(hello: bytes) -> ConnectionFacts:
@@ -51,6 +51,8 @@ def client_kind(facts: ConnectionFacts) -> bytes:
             kind = UNKNOWN
             if isinstance(tells, HelloTells):
                 kind = kind_table().client_kind(tells, hello, facts)
+                facts.newest = newest_version(tells)
+                facts.offers_http2 = tells.offers_http2
             if facts.pseudo or not facts.is_http2:
                 facts.kind = kind
                 facts.tells = None

@@ -18,8 +18,12 @@ from proxyguard.http.fingerprints.http2_print import setting_ids
 UNKNOWN: Final = b"unknown"
 """The kind of what was seen and is like nothing in the table."""
 
-ALPS: Final = frozenset({17513, 17613})
+OLD_ALPS: Final = 17513
+ALPS: Final = frozenset({OLD_ALPS, 17613})
 """Application settings of TLS: the draft's number, and the one that Chromium uses since version 133."""
+
+LAST_WITH_OLD_ALPS: Final = 135
+"""The newest Chromium that may send the draft's number: it went in steps. No setting changes it, unlike groups and ECH."""
 
 
 class Speech:
@@ -112,6 +116,11 @@ class KindTable:
     def kind_of_ja4(self, print_: bytes) -> bytes:
         """The kind by the ciphers of a JA4 alone."""
         return self._by_ciphers.get(print_[11:23], UNKNOWN)
+
+
+def newest_version(tells: HelloTells) -> int:
+    """The newest version of Chromium that makes such a hello; 0: any."""
+    return LAST_WITH_OLD_ALPS if OLD_ALPS in tells.extensions else 0
 
 
 @cache

@@ -117,7 +117,7 @@ CLAIMED_KIND: Final = FieldType(
 )
 CONTRADICTION: Final = FieldType(
     kind="contradiction",
-    description="Where the connection is not the claimed browser's: `hello`; or `imitated` with `coding`, `records`, `head`.",
+    description="Where a request is not the claimed browser's: `hello`, `imitated`, `order`, `http1`, `version`, `platform`, …",
     source=AnyValues(contradictions),
     matchers=EXACT,
     check=_one_of("contradiction", lambda: tuple(each.decode() for each in ALL)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import tracemalloc
 from collections.abc import Callable
 from time import monotonic, sleep
 
@@ -20,12 +21,14 @@ from proxyguard.guard.origin.background import Background
 from proxyguard.guard.origin.bots import KnownBot
 from proxyguard.guard.origin.reverse_dns import (
     FAILED_SECONDS,
+    MAX_KNOWN,
     MAX_PER_NETWORK,
     SLOW_SECONDS,
     DnsVerdict,
     LookUp,
     Reach,
     ReverseDns,
+    known_key,
     look_up,
 )
 from tests.guard.origin.dns_servers import Reply, Zone, answer_from, serving
@@ -295,3 +298,18 @@ def test_a_zone_that_was_slow_once_is_like_others_after_a_while() -> None:
             assert bench.dns.under_way == places
             bench.dns._slow_under_way = 0
         bench.background.close()
+
+
+def test_a_hundred_thousand_cached_verdicts_take_less_than_30_mib() -> None:
+    bot = KnownBot("a-crawler-with-a-long-name", "search", suffixes=("example.org",))
+    background = Background()
+    dns_ = ReverseDns(background, (), timeout_seconds=1, max_under_way=1, clock=monotonic)
+    known = dns_._known[DnsVerdict.CONFIRMED]
+    addresses = [Address.parse(f"2001:db8:{number >> 8:x}:{number & 0xFF:x}::1") for number in range(MAX_KNOWN)]
+    tracemalloc.start()
+    for address in addresses:
+        known[known_key(address, bot)] = True
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(known) == MAX_KNOWN
+    assert used / MAX_KNOWN * 100_000 < 30 * 1024 * 1024

@@ -21,7 +21,7 @@ from proxyguard.http.fingerprints.contradictions import contradictions
 from proxyguard.http.fingerprints.facts import client_kind, connection_facts, hello_kind, http2_of, ja4_of, stated_facts
 from tests.http.fingerprints.hellos import CHROMIUM_CIPHERS, chromium, hello, sized, twos
 
-CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+CHROME = b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/112.0.0.0 Safari/537.36"
 FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
 MAC = b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
 CRIOS = MAC.replace(b"Macintosh; Intel Mac OS X 10_15_7", b"iPhone; CPU iPhone OS 18_5 like Mac OS X").replace(
@@ -44,7 +44,7 @@ FIREFOX_HELLO = hello(
 SAFARI_HELLO = hello(CHROMIUM_CIPHERS, [(10, sized(twos((0x2A2A, 29)))), (27, b"\x02\0\x01"), (43, sized(b"\x03\x04", 1))])
 
 NAVIGATION: Headers = (
-    (b"sec-ch-ua", b"x"), (b"upgrade-insecure-requests", b"1"), (b"user-agent", CHROME), (b"accept", b"text/html,*/*"),
+    (b"sec-ch-ua-mobile", b"?0"), (b"upgrade-insecure-requests", b"1"), (b"user-agent", CHROME), (b"accept", b"text/html,*/*"),
     (b"sec-fetch-mode", b"navigate"), (b"accept-encoding", b"gzip"), (b"accept-language", b"en"), (b"priority", b"u=0, i"),
 )  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_only_a_claim_of_a_browser_can_be_contradicted(agent: bytes) -> None:
         (SAFARI_HELLO, CHROME, "hello"),
         (chromium(without=(0x4469,)), CHROME, "hello"),
         (chromium(without=(0x001B,)), CHROME, "hello"),
-        (OPENSSL, CHROME.replace(b"156", b"99"), ""),
+        (OPENSSL, CHROME.replace(b"112", b"99"), ""),
     ],
 )
 def test_the_hello_of_another_program(body: bytes, agent: bytes, wanted: str) -> None:
@@ -125,8 +125,8 @@ def test_the_hello_of_another_program(body: bytes, agent: bytes, wanted: str) ->
 
 def test_a_chromium_without_http2_or_with_tls_1_2_need_not_have_alps() -> None:
     headers = ((b"Host", b"x"), (b"Connection", b"keep-alive"), (b"User-Agent", CHROME))
-    for body in (chromium(offers=(b"http/1.1",), without=(0x4469,)), chromium(without=(0x4469, 0x002B))):
-        assert found(connection_facts(body), headers=headers) == ""
+    assert found(connection_facts(chromium(offers=(b"http/1.1",), without=(0x4469,))), headers=headers) == "http1"
+    assert found(connection_facts(chromium(without=(0x4469, 0x002B))), headers=headers) == ""
 
 
 @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ def test_how_firefox_writes_a_path(forms: int, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("names", "wanted"),
     [
-        ((b"Host", b"Connection", b"User-Agent"), ""),
-        ((b"Host", b"User-Agent", b"Connection"), "head imitated"),
-        ((b"host", b"connection", b"User-Agent"), "head imitated"),
-        ((b"User-Agent",), "head imitated"),
+        ((b"Host", b"Connection", b"User-Agent"), "http1"),
+        ((b"Host", b"User-Agent", b"Connection"), "head imitated http1"),
+        ((b"host", b"connection", b"User-Agent"), "head imitated http1"),
+        ((b"User-Agent",), "head imitated http1 host connection"),
     ],
 )
 def test_what_an_http1_request_of_chromium_begins_with(names: tuple[bytes, ...], wanted: str) -> None:
@@ -183,6 +183,46 @@ def test_the_order_of_a_navigation_is_a_sign_of_its_own() -> None:
     assert found(by_http2(), headers=(*turned, (b"content-type", b"x"))) == ""
     as_script = tuple((name, b"cors" if name == b"sec-fetch-mode" else value) for name, value in turned)
     assert found(by_http2(), headers=as_script) == ""
+
+
+NAMED = ((b"Host", b"x"), (b"Connection", b"close"), (b"User-Agent", CHROME), (b"Accept", b"text/html"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        (NAMED, "hello http1"),
+        ((*NAMED[1:], NAMED[0]), "hello http1 host"),
+        ((*NAMED[1:], NAMED[0], (b"Via", b"1.1 proxy (squid/5.7)")), "hello http1"),
+        ((NAMED[0], *NAMED[2:]), "hello http1 connection"),
+        ((*NAMED, (b"priority", b"u=0, i")), "hello http1 priority"),
+        ((*NAMED[:2], NAMED[3], NAMED[2]), "hello http1 order"),
+        ((NAMED[0], (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), NAMED[2]), "hello"),
+        ((*NAMED, (b"Cache-Control", b"max-age=0")), "hello http1"),
+    ],
+)
+def test_how_a_library_writes_http1_under_the_name_of_a_browser(headers: Headers, wanted: str) -> None:
+    body = hello((0x1302, 0x1303, 0x1301, 0xC02C), [(10, sized(twos((29, 23, 30)))), (22, b"")])
+    assert found(connection_facts(body), headers=headers) == wanted
+
+
+def test_a_browser_for_which_the_site_has_no_http2_is_not_held_to_it() -> None:
+    headers = ((b"Host", b"x"), (b"Connection", b"keep-alive"), (b"User-Agent", CHROME))
+    assert found(connection_facts(chromium()), headers=headers) == ""
+
+
+def test_firefox_sends_priority_over_http1_too() -> None:
+    headers = ((b"Host", b"x"), (b"User-Agent", FIREFOX), (b"Connection", b"keep-alive"), (b"Priority", b"u=0, i"))
+    facts = firefox()
+    facts.is_http2 = False
+    assert found(facts, FIREFOX, headers) == ""
+
+
+def test_a_hello_that_is_older_than_the_name() -> None:
+    assert found(by_http2(), CHROME.replace(b"112", b"135")) == ""
+    assert found(by_http2(), CHROME.replace(b"112", b"136")) == "floor"
+    newer = chromium(without=(0x4469,), more=(0x44CD,))
+    assert found(by_http2(newer), CHROME.replace(b"112", b"156")) == ""
 
 
 def test_a_ja4_that_a_proxy_says_knows_programs_and_never_an_imitator() -> None:
