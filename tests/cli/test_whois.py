@@ -48,7 +48,7 @@ def facts(result: Result) -> dict[str, str]:
 def test_an_address_is_shown_with_what_each_fact_rests_on(folder: Path) -> None:
     assert facts(run(folder, "whois", "81.2.69.142", "--user-agent", GPTBOT, "--offline", "--json")) == {
         "country": "GB", "network": "AS20712 Andrews & Arnold", "network_kind": "unknown",
-        "claimed_identity": "gptbot (ai-training)", "verified": "false",
+        "claimed_identity": "gptbot (ai-training)", "verified": "false", "bot": "ai-training",
     }  # fmt: skip
     proven = run(folder, "whois", "93.184.216.34", "--user-agent", GPTBOT, "--offline").output
     today = datetime.now(UTC).date()
@@ -67,7 +67,9 @@ def test_a_user_agent_is_shown_with_the_ways_in_which_it_can_prove_itself(folder
 
 
 def test_of_a_private_address_nothing_is_known(folder: Path) -> None:
-    assert facts(run(folder, "whois", "10.0.0.1", "--user-agent", GPTBOT, "--json")) == {"address": "not of the internet"}
+    assert facts(run(folder, "whois", "10.0.0.1", "--user-agent", GPTBOT, "--json")) == {
+        "address": "not of the internet", "bot": "ai-training",
+    }  # fmt: skip
 
 
 def test_explain_looks_at_the_origin_and_says_what_it_rests_on(folder: Path) -> None:
@@ -79,7 +81,7 @@ def test_explain_looks_at_the_origin_and_says_what_it_rests_on(folder: Path) -> 
     assert "decision: reject by forged" in run(folder, *rules, "--fact", "verified=false").output
     wrong = run(folder, *rules, "--fact", "verified=maybe")
     assert (wrong.exit_code, "'maybe' is not a verdict" in wrong.output) == (2, True)
-    assert "'colour' is no fact of an origin" in run(folder, *rules, "--fact", "colour=red").output
+    assert "'colour' is no fact that can be given" in run(folder, *rules, "--fact", "colour=red").output
 
 
 def test_replay_takes_origins_into_account(folder: Path) -> None:
