@@ -38,6 +38,7 @@ from proxyguard.core.key_values import cookie_values, header_values, query_value
 from proxyguard.core.origin import Origin
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request
+from proxyguard.core.robots import RobotsVerdict
 from proxyguard.http.fingerprints.claimed_kind import claimed_kind
 from proxyguard.http.fingerprints.contradictions import contradictions
 from proxyguard.http.fingerprints.facts import client_kind, hello_kind, http2_of, ja4_of
@@ -110,7 +111,11 @@ def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, .
         "jar": lambda: request.jar.states,
         "item": lambda: () if request.item is None else (request.item.family,),
         "form": lambda: () if request.form is None else request.form.states,
-        "heat": lambda: () if request.item is None else (request.item.heat,),
+        "heat": lambda: () if request.item is None else (request.item.heat, *((b"recent",) if request.item.is_recent else ())),
+        "visitor": lambda: (request.visitor,) if request.visitor else (),
+        "robots": lambda: ((request.robots or RobotsVerdict()).word.encode(),),
+        "robots_group": lambda: (request.robots.group.encode(),) if request.robots and request.robots.group else (),
+        "crawl_delay": lambda: (b"%g" % request.robots.crawl_delay,) if request.robots and request.robots.crawl_delay else (),
         FieldKind.ACCOUNT: lambda: () if request.account is None else (request.account,),
         "claimed_kind": lambda: (claimed_kind(request.user_agent).kind,),
         "client_kind": lambda: known(request, client_kind),

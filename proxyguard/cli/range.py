@@ -29,7 +29,7 @@ from proxyguard.tools.range.enforced import ENFORCED, enforced
 from proxyguard.tools.range.held_out import SCENARIO as HELD_OUT
 from proxyguard.tools.range.held_out import is_held_out
 from proxyguard.tools.range.learning.cohort import with_learned
-from proxyguard.tools.range.learning.learned import Learned, LearnedError, read_learned
+from proxyguard.tools.range.learning.learned import LearnedError, LearnedTraffic, read_learned
 from proxyguard.tools.range.peers.fronts import PeerUnavailable
 from proxyguard.tools.range.run import Begun, Free, lengthened, only, perform, run_scenario, without_adversaries
 from proxyguard.tools.range.scenarios import CALM_DAY, GATED, SCENARIOS, Scenario
@@ -252,14 +252,14 @@ def _refuse_held_out(names: Sequence[str], seed: int) -> None:
         raise click.BadParameter(f"{HELD_OUT} is kept out of tuning", param_hint="--scenario")
 
 
-def _learned(paths: Sequence[Path]) -> list[Learned]:
+def _learned(paths: Sequence[Path]) -> list[LearnedTraffic]:
     try:
         return [read_learned(path) for path in paths]
     except LearnedError as error:
         raise click.BadParameter(str(error), param_hint="--learned") from error
 
 
-def _cut(scenario: Scenario, cohorts: Sequence[str], days: float, learned: Sequence[Learned]) -> Scenario:
+def _cut(scenario: Scenario, cohorts: Sequence[str], days: float, learned: Sequence[LearnedTraffic]) -> Scenario:
     try:
         longer = lengthened(scenario, days)
     except ValueError as error:

@@ -14,7 +14,7 @@ from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.preset import DEFAULT_PRESET
 from proxyguard.core.printable import printable
 from proxyguard.tools.range.learning.families import Vocabulary, words_of
-from proxyguard.tools.range.learning.learned import MAX_FAMILIES, Learned, format_learned
+from proxyguard.tools.range.learning.learned import MAX_FAMILIES, LearnedTraffic, format_learned
 from proxyguard.tools.range.learning.learner import Learner, words_kept
 from proxyguard.tools.range.learning.sitemap import SitemapError, read_sitemap
 from proxyguard.tools.replay.detect import Stated
@@ -68,7 +68,7 @@ def learn(
         raise click.UsageError("standard input can be read only once")
     vocabulary = Vocabulary(words_of([policy_or_exit(directory, DEFAULT_PRESET)]))
     try:
-        learned = _of_logs(logs, vocabulary, Stated(log_format, forwarded), name, kind) if logs else Learned()
+        learned = _of_logs(logs, vocabulary, Stated(log_format, forwarded), name, kind) if logs else LearnedTraffic()
         for path in sitemaps:
             learned = _with_sitemap(learned, path, vocabulary)
     except KeyboardInterrupt:
@@ -77,7 +77,7 @@ def learn(
     _write(learned, output)
 
 
-def _of_logs(logs: tuple[str, ...], vocabulary: Vocabulary, stated: Stated, name: str, kind: str) -> Learned:
+def _of_logs(logs: tuple[str, ...], vocabulary: Vocabulary, stated: Stated, name: str, kind: str) -> LearnedTraffic:
     journal = Journal()
     try:
         files = [LogFile(each, stated) for each in logs]
@@ -96,7 +96,7 @@ def _of_logs(logs: tuple[str, ...], vocabulary: Vocabulary, stated: Stated, name
     return learned
 
 
-def _with_sitemap(learned: Learned, path: Path, vocabulary: Vocabulary) -> Learned:
+def _with_sitemap(learned: LearnedTraffic, path: Path, vocabulary: Vocabulary) -> LearnedTraffic:
     """The site has the sitemap's families as well; what the log said of one stays."""
     try:
         families, notes = read_sitemap(path, vocabulary)
@@ -109,7 +109,7 @@ def _with_sitemap(learned: Learned, path: Path, vocabulary: Vocabulary) -> Learn
     return msgspec.structs.replace(learned, site=site)
 
 
-def _write(learned: Learned, output: Path) -> None:
+def _write(learned: LearnedTraffic, output: Path) -> None:
     text = format_learned(learned)
     if str(output) == "-":
         echo(text, nl=False)

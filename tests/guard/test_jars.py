@@ -193,7 +193,7 @@ def test_a_client_that_is_in_several_client_networks_is_known_in_each_and_forgot
     jars = Jars(JarCookie(), b"secret", prefixes, lambda now: NOW + now)
     for at, client in enumerate(("192.0.2.1", "192.0.3.1", "192.0.2.1")):
         assert jars.ask(asked(client=client), float(at))
-    assert jars.read(asked(client="192.0.4.1"), 3.0).states == (b"none", b"asked")
+    assert jars.read(asked(client="192.0.4.1"), 3.0).states == (b"none", b"asked", b"followed")
     assert jars.ask(asked(client="198.51.100.1"), 10_000.0)  # the others are over: they are taken out where they were counted in
     assert len(jars) == 1
     assert jars.read(asked(client="192.0.4.1"), 10_000.0).states == (b"none",)

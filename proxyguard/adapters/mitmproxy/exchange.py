@@ -57,9 +57,7 @@ class Exchange(AlteredAnswer):
     ) -> None:
         super().__init__(services, link, outbox, codec, head, request, route, now, whole=whole)
         self._ticket: Ticket | None = None
-        self._hidden = b""
-        self._counted = False
-        self._blamed = ""
+        self._hidden, self._counted, self._blamed = b"", False, ""
 
     # -- from the client -------------------------------------------------------------------------------------------------
 

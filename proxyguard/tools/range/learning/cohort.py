@@ -11,7 +11,7 @@ from proxyguard.core.request import Headers
 from proxyguard.tools.range.browsers import ClientSoftware, Destination, Engine
 from proxyguard.tools.range.draw import arrivals
 from proxyguard.tools.range.learning.families import family_pattern, target_of
-from proxyguard.tools.range.learning.learned import Learned, LearnedCohort, LearnedFamily, LearnedReading
+from proxyguard.tools.range.learning.learned import LearnedCohort, LearnedFamily, LearnedReading, LearnedTraffic
 from proxyguard.tools.range.learning.software import software_of
 from proxyguard.tools.range.networks import RangeSource, hosting, residential
 from proxyguard.tools.range.people import is_refusal
@@ -131,7 +131,7 @@ def _answer(family: LearnedFamily) -> SiteAnswer:
     return SiteAnswer(family.status, family.items if family.status == 200 else 0, family.bytes, SITE_SECONDS)
 
 
-def with_learned(scenario: Scenario, files: Sequence[Learned]) -> Scenario:
+def with_learned(scenario: Scenario, files: Sequence[LearnedTraffic]) -> Scenario:
     """The scenario with these cohorts beside its own, for as long as it lasts, and their paths in the site. Raises ValueError."""
     site = [family for each in files for family in each.site]
     begin = min((span.begin for _, span in scenario.members), default=0.0)

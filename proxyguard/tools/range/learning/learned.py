@@ -72,7 +72,7 @@ class LearnedCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of those header fields that the log has: the share of requests with them."""
 
 
-class Learned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LearnedTraffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole file."""
 
     site: Annotated[tuple[LearnedFamily, ...], msgspec.Meta(max_length=MAX_FAMILIES)] = ()
@@ -84,12 +84,12 @@ class LearnedError(Exception):
     """A file of learned cohorts cannot be used; the message says which and why."""
 
 
-def format_learned(learned: Learned) -> str:
+def format_learned(learned: LearnedTraffic) -> str:
     """The text of a file."""
     return msgspec.json.format(msgspec.json.encode(learned), indent=1).decode() + "\n"
 
 
-def read_learned(path: Path) -> Learned:
+def read_learned(path: Path) -> LearnedTraffic:
     """Raises LearnedError."""
     try:
         with path.open("rb") as file:
@@ -99,14 +99,14 @@ def read_learned(path: Path) -> Learned:
     if len(data) > MAX_FILE_BYTES:
         raise LearnedError(f"{path}: larger than {MAX_FILE_BYTES // 1024**2} MiB, the most that `range learn` writes")
     try:
-        learned = msgspec.json.decode(data, type=Learned)
+        learned = msgspec.json.decode(data, type=LearnedTraffic)
     except msgspec.DecodeError as error:
         raise LearnedError(f"{path}: {error}\n  hint: write it with proxyguard range learn") from error
     _check(path, learned)
     return learned
 
 
-def _check(path: Path, learned: Learned) -> None:
+def _check(path: Path, learned: LearnedTraffic) -> None:
     """What types do not say. Raises LearnedError."""
     names = [cohort.name for cohort in learned.cohorts]
     if len(set(names)) < len(names):

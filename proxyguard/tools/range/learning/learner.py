@@ -20,11 +20,11 @@ from proxyguard.tools.range.learning.learned import (
     MAX_SESSIONS,
     MAX_SOFTWARE,
     QUANTILES,
-    Learned,
     LearnedCohort,
     LearnedFamily,
     LearnedReading,
     LearnedSoftware,
+    LearnedTraffic,
 )
 from proxyguard.tools.range.learning.software import group_of, label_of
 from proxyguard.tools.range.values import DAY_SECONDS, HOUR_SECONDS
@@ -192,7 +192,7 @@ class Learner:
             family.bytes += entry.bytes_sent
             family.statuses[entry.status] += 1
 
-    def learned(self, prefix: str, kind: Literal["legitimate", "adversary"]) -> Learned:
+    def learned(self, prefix: str, kind: Literal["legitimate", "adversary"]) -> LearnedTraffic:
         """What the log said. Ends the sessions that are open."""
         for session in self._open.values():
             self._close(session)
@@ -204,7 +204,7 @@ class Learner:
             (item for item in self._cohorts.items() if item[1].sessions >= MIN_SESSIONS), key=lambda item: -item[1].sessions
         )
         cohorts = [_cohort(f"{prefix}-{group}", kind, sums, days, numbers, self._fields) for group, sums in kept[:MAX_COHORTS]]
-        return Learned(
+        return LearnedTraffic(
             tuple(_family(name, self._families[name]) for name in chosen), tuple(each for each in cohorts if each.first)
         )
 
@@ -250,7 +250,7 @@ def _family(name: str, sums: _FamilySums) -> LearnedFamily:
     return LearnedFamily(name, status, sums.bytes // sums.answered if sums.answered else 10_000, int(is_item))
 
 
-def words_kept(learned: Learned) -> Iterator[str]:
+def words_kept(learned: LearnedTraffic) -> Iterator[str]:
     """The words of paths that a file has, for the operator to look at."""
     words = {segment for family in learned.site for segment in family.path.split("/")}
     return iter(sorted(word for word in words if word and "{" not in word))

@@ -10,7 +10,7 @@ import pytest
 
 from proxyguard.tools.range.firewall import OpenGate
 from proxyguard.tools.range.learning.cohort import learned_site, with_learned
-from proxyguard.tools.range.learning.learned import MAX_FILE_BYTES, Learned, LearnedError, format_learned, read_learned
+from proxyguard.tools.range.learning.learned import MAX_FILE_BYTES, LearnedError, LearnedTraffic, format_learned, read_learned
 from proxyguard.tools.range.run import only, perform, run_scenario
 from proxyguard.tools.range.scenarios import SCENARIOS
 from proxyguard.tools.range.values import Fetch
@@ -18,7 +18,7 @@ from tests.tools.range.learning.test_learner import canaries, hit, learned
 from tests.tools.range.small import firewall, scenario
 
 
-def shop(tmp_path: Path) -> Learned:
+def shop(tmp_path: Path) -> LearnedTraffic:
     """Thirty people who look at a shop at nine, six pages each, ten seconds apart."""
     hits = [
         hit(client * 60 + step * 10, ("/products/7", "/products/lamp", "/style.css")[step % 3], client=f"192.0.2.{client}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxyguard.tools.range.learning.families import Vocabulary, family_pattern, target_of, words_of
-from proxyguard.tools.range.learning.learned import Learned, format_learned
+from proxyguard.tools.range.learning.learned import LearnedTraffic, format_learned
 from proxyguard.tools.range.learning.learner import MAX_COUNTED, Learner
 from proxyguard.tools.range.learning.software import group_of, known_names, label_of, software_of
 from proxyguard.tools.range.values import Draw
@@ -26,7 +26,7 @@ def hit(at: float, target: str, *, client: str = "192.0.2.1", agent: str = CHROM
     return Hit(START + int(at), client, method, target, status, 4_000, "-", agent)
 
 
-def learned(path: Path, hits: Sequence[Hit], case: Written = FORMATS[0]) -> Learned:
+def learned(path: Path, hits: Sequence[Hit], case: Written = FORMATS[0]) -> LearnedTraffic:
     """What is learned from these requests, written in a format."""
     path.write_text("".join(f"{each}\n" for each in (*case.head, *map(case.write, hits))))
     log = LogFile(str(path), Stated(case.name, fields=case.fields))
@@ -62,7 +62,7 @@ def test_nothing_of_anybody_is_kept_whatever_the_format(tmp_path: Path, case: Wr
     assert set(words(found)) <= set(VOCABULARY.words.values()) | {"png"}
 
 
-def words(found: Learned) -> list[str]:
+def words(found: LearnedTraffic) -> list[str]:
     segments = (segment for family in found.site for segment in family.path.replace(".", "/").split("/"))
     return [segment for segment in segments if segment and "{" not in segment]
 
