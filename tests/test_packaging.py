@@ -19,10 +19,12 @@ import yaml
 from click.testing import CliRunner
 
 from proxyguard.cli import COMMANDS, main
+from proxyguard.core.address import Prefixes
 from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.settings import Settings, StoreChoice
 from proxyguard.core.units import parse_duration
 from proxyguard.guard.origin.origins import Origins
+from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.instance.assembly import GAUGES_OF_FRONT
 from proxyguard.instance.control.socket_file import SYSTEM_FOLDER
 from proxyguard.limits.stores.open import MemoryBackend, ValkeyBackend
@@ -161,7 +163,7 @@ def metric_names(*, of_kind: tuple[str, ...] = ()) -> set[str]:
         return names
     names |= {name for backend in backends for name, _, _ in backend.gauges()} | set(GAUGES_OF_FRONT)
     origins = Origins(OriginTables(), Identity(), clock=float, wall=float)
-    names |= {name for name, _, _ in origins.gauges()}
+    names |= {name for name, _, _ in (*origins.gauges(), *RobotsContracts(60.0, float, Prefixes()).gauges())}
     for path in (ROOT / "proxyguard").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())) if ".gauge(" in path.read_text() else ():
             match node:

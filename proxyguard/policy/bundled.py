@@ -51,7 +51,7 @@ def preset_file(preset: RulesPreset) -> Path:
 def is_apart(path: Path) -> bool:
     """Whether a folder is not read with the rules beside it: of the bundled rules, also where somebody copied all of them."""
     is_bundled_folder = path.parent.resolve() == BUNDLED_DIRECTORY.resolve()
-    return path.name in APART and (is_bundled_folder or (path / "standard.yaml").is_file())
+    return path.name in APART and (is_bundled_folder or (path.parent / APART[0] / "standard.yaml").is_file())
 
 
 def bundled_rule_sets() -> frozenset[str]:

@@ -94,9 +94,10 @@ GIVEN: Final = {
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[Case]:
-    """Every command that is no group."""
-    if not isinstance(command, click.Group):
+    """Every command that does something of itself."""
+    if not isinstance(command, click.Group) or command.invoke_without_command:
         yield Case(path, command, GIVEN.get(" ".join(path), {}))
+    if not isinstance(command, click.Group):
         return
     context = click.Context(command)
     for name in command.list_commands(context):

@@ -182,6 +182,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "privacy.network_v6": ("0", 0),
     "privacy.paths": ("family", PathDetail.FAMILY),
     "privacy.texts": ("whole", TextDetail.WHOLE),
+    "privacy.learn_names": ("false", False),
     "privacy.people": ("/staff/*", ("/staff/*",)),
     "privacy.sealed": ("sealed.jsonl", Path("sealed.jsonl")),
     "privacy.public_key": ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", bytes(range(32))),

@@ -64,6 +64,7 @@ def test_what_a_window_says_of_a_few_requests() -> None:
         "rules": ["sign-up-flood"],
         "referers": ["search.example"],
         "sites": ["example.org"],
+        "robots": [],
     }
     assert "192.0.2.7" not in str(found["clients"])
     assert talkers.find(found["clients"][0]["name"]) == "192.0.2.7"

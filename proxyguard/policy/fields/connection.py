@@ -117,7 +117,7 @@ CLAIMED_KIND: Final = FieldType(
 )
 CONTRADICTION: Final = FieldType(
     kind="contradiction",
-    description="Where a request is not the claimed browser's: `hello`, `imitated`, `order`, `http1`, `version`, `platform`, …",
+    description="Where a request is not the claimed browser's: `hello`, `imitated`, `order`, `http1`, `version` and others.",
     source=AnyValues(contradictions),
     matchers=EXACT,
     check=_one_of("contradiction", lambda: tuple(each.decode() for each in ALL)),

@@ -16,7 +16,7 @@ from proxyguard.tools.replay.knowledge import Knowledge
 MAX_LINE_BYTES: Final = 256 * 1024
 """A line longer than this is malformed: several times the largest request head that servers take."""
 
-FORWARDING_ACTIONS: Final = frozenset({"allow", "pass", "delay"})
+FORWARDING_ACTIONS: Final = frozenset({"allow", "pass", "delay", "mask", "uniform"})
 
 
 class Recorded(NamedTuple):

@@ -32,7 +32,7 @@ def test_every_action_has_a_row() -> None:
 
 
 def test_rows_agree_with_the_values_that_the_front_goes_by() -> None:
-    forwarding = {row.value for row in ACTIONS.values() if row.effect in (Effect.FORWARD, Effect.DELAY)}
+    forwarding = {row.value for row in ACTIONS.values() if row.effect in (Effect.FORWARD, Effect.DELAY, Effect.ALTER)}
     assert forwarding == set(FORWARDING)
     assert {row.value for row in REFUSALS.values()} == set(get_args(Refusal))
 

@@ -77,8 +77,9 @@ def test_a_batch_line_is_taken_as_it_stands() -> None:
         (
             b'{"url": "/"}',
             (
-                "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, form, "
-                "connection, asn, claimed_identity, country, identity, network_kind, verified"
+                "unknown key 'url'; keys: client, method, scheme, host, path, http_version, headers, account, jar, heat, "
+                "visitor, form, connection, asn, claimed_identity, country, crawl_delay, identity, network_kind, robots, "
+                "robots_group, verified"
             ),
         ),
         (b'{"path": ""}', "path must begin with /, not ''"),
