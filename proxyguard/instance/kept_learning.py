@@ -1,7 +1,8 @@
 """Keeps what limits learned of earlier days over restarts, in a file beside the store's snapshot.
 
-Written every ten minutes and at the end, whole, and swapped in. Of several workers each writes the same file, and the last one
-holds: what is learned of a key is what the store said, the same to all who served it. Knows nothing of how limits learn.
+Written every ten minutes and at the end, whole, sealed as the snapshot is, and swapped in. Of several workers each writes the
+same file, and the last one holds: what is learned of a key is what the store said, the same to all who served it. Knows nothing
+of how limits learn.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import json
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +20,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.instance.background import working_thread
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.learning import Learning
+from proxyguard.limits.stores.snapshot_seal import KeySeal, seal_for
 
 SAVE_SECONDS: Final = 600.0
 """What a kill -9 can lose of it."""
@@ -29,18 +33,22 @@ MAX_AGE_SECONDS: Final = 8 * 86_400.0
 logger = logging.getLogger(__name__)
 
 
-def learned_file(settings: Settings) -> Path | None:
-    """Where it is kept; None: nowhere."""
+def kept_learning(settings: Settings, learning: Learning) -> KeptLearning:
+    """What keeps it, as the settings say: beside the snapshot and by its secret, or not at all."""
     beside = settings.store.snapshot
-    return None if beside is None else beside.with_name(f"{beside.name}.learned")
+    if beside is None:
+        return KeptLearning(None, learning)
+    return KeptLearning(beside.with_name(f"{beside.name}.learned"), learning, partial(seal_for, beside, settings.key_secret))
 
 
 class KeptLearning:
     """What the limits of one process learned, and the file that it goes to."""
 
-    def __init__(self, path: Path | None, learning: Learning) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, learning: Learning, seal: Callable[[], KeySeal] | None = None) -> None:
+        """`seal`: gives what seals the file, and may raise OSError; None: it is written as it is."""
+        self.path = path
         self._learning = learning
+        self._seal = seal
         self._is_losing = False
         if path is not None:
             self._load(path)
@@ -53,14 +61,14 @@ class KeptLearning:
 
     async def save(self) -> None:
         """Write it; trouble is logged once, and nothing else comes of it."""
-        if self._path is None:
+        if self.path is None:
             return
         try:
             with working_thread():
-                await asyncio.to_thread(_write, self._path, self._learning)
+                await asyncio.to_thread(self._write, self.path)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was learned is no reason to disturb anything
             if not self._is_losing:
-                logger.warning("what limits learned cannot be kept in %s: %s", self._path, error)
+                logger.warning("what limits learned cannot be kept in %s: %s", self.path, error)
             self._is_losing = True
         else:
             self._is_losing = False
@@ -68,7 +76,8 @@ class KeptLearning:
     def _load(self, path: Path) -> None:
         try:
             with path.open("rb") as file:
-                plain: dict[str, Any] = json.loads(file.read(MAX_BYTES))
+                text = file.read(MAX_BYTES)
+            plain: dict[str, Any] = json.loads(text if self._seal is None else self._seal().open(text))
             if CLOCK.wall(CLOCK()) - float(plain["saved"]) <= MAX_AGE_SECONDS:
                 self._learning.restore(plain["learned"], CLOCK())
         except FileNotFoundError:
@@ -76,11 +85,11 @@ class KeptLearning:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             logger.warning("what limits learned, in %s, cannot be read, and begins anew: %r", path, error)
 
-
-def _write(path: Path, learning: Learning) -> None:
-    """Keys have addresses of clients in them, as those of the snapshot: nobody else may read it."""
-    text = json.dumps({"saved": CLOCK.wall(CLOCK()), "learned": learning.as_data()})
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
+    def _write(self, path: Path) -> None:
+        """Keys have addresses of clients in them, as those of the snapshot: nobody else may read it."""
+        text = json.dumps({"saved": CLOCK.wall(CLOCK()), "learned": self._learning.as_data()}).encode()
+        kept = text if self._seal is None else self._seal().record(text)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(kept)
+        fresh.replace(path)

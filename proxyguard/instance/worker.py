@@ -31,7 +31,7 @@ from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, CommandError, ControlServer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.economy import economy
-from proxyguard.instance.kept_learning import KeptLearning, learned_file
+from proxyguard.instance.kept_learning import kept_learning
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.neighbours import missing, store_state
 from proxyguard.instance.policy_transfer import join, read_parts
@@ -88,7 +88,7 @@ class Worker:
         self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
         self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
         self._exporter, self._origins, self._robots = parts.exporter, parts.origins, parts.robots
-        self._kept_learning = KeptLearning(learned_file(settings), parts.learning)
+        self._kept_learning = kept_learning(settings, parts.learning)
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
         self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxyguard.core.settings import Settings, StoreChoice
-from proxyguard.instance.kept_learning import MAX_AGE_SECONDS, KeptLearning, learned_file
+from proxyguard.instance.kept_learning import MAX_AGE_SECONDS, KeptLearning, kept_learning
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.daily import DAY_SECONDS
 from proxyguard.limits.learning import Learning
@@ -68,8 +68,23 @@ def test_a_folder_that_takes_nothing_is_reported_once(tmp_path: Path, caplog: py
     assert caplog.text.count("cannot be kept") == 1
 
 
-def test_it_is_kept_where_the_snapshot_is() -> None:
-    settings = Settings()
-    assert learned_file(settings) is None
-    kept = replace(settings, store=StoreChoice(snapshot=Path("/var/lib/x/store")))
-    assert learned_file(kept) == Path("/var/lib/x/store.learned")
+def test_it_is_kept_where_the_snapshot_is_and_sealed_by_its_secret(tmp_path: Path) -> None:
+    assert kept_learning(Settings(), learned()).path is None
+    settings = replace(Settings(), store=StoreChoice(snapshot=tmp_path / "store"))
+    kept = kept_learning(settings, learned())
+    asyncio.run(kept.save())
+    assert kept.path == tmp_path / "store.learned"
+    assert b"192.0.2" not in kept.path.read_bytes()
+    for secret, usual in ((None, 300.0), ("another secret of the operator's", -1.0)):
+        restarted = Learning(CLOCK.wall)
+        kept_learning(replace(settings, key_secret=secret), restarted)
+        restarted.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
+        assert restarted.daily.usual(KEY) == usual
+
+
+def test_without_its_secret_nothing_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "store.key").mkdir()
+    kept = kept_learning(replace(Settings(), store=StoreChoice(snapshot=tmp_path / "store")), learned())
+    asyncio.run(kept.save())
+    assert "cannot be kept" in caplog.text
+    assert [each.name for each in tmp_path.iterdir()] == ["store.key"]
