@@ -10,7 +10,8 @@ import requests
 from tests.end_to_end.clients import FETCHERS, feed_entries, git_clone, lynx
 from tests.end_to_end.processes import Proxyguard
 
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
+APP = "ExampleApp/2.1"
+"""A program that claims to be no browser: over TLS a script that does is told apart."""
 
 
 OF_SCRIPTS = {
@@ -58,7 +59,7 @@ def test_a_declared_crawler_is_refused_with_a_reference_and_recorded(guard: Prox
 
 def test_the_upstream_sees_the_host_and_the_true_client_only(guard: Proxyguard) -> None:
     forged = {
-        "User-Agent": FIREFOX, "Host": "commons.example", "X-Forwarded-For": "203.0.113.7", "Forwarded": "for=203.0.113.7",
+        "User-Agent": APP, "Host": "commons.example", "X-Forwarded-For": "203.0.113.7", "Forwarded": "for=203.0.113.7",
         "X-Real-IP": "203.0.113.7",
     }  # fmt: skip
     seen = guard.get("/api/headers", headers=forged).json()
@@ -71,7 +72,7 @@ def test_the_upstream_sees_the_host_and_the_true_client_only(guard: Proxyguard) 
 
 def test_a_sign_up_flood_is_held_and_reading_goes_on(guard: Proxyguard) -> None:
     form = {"email": "ada@example.net", "password": "x"}
-    agent = {"User-Agent": FIREFOX}
+    agent = {"User-Agent": APP}
     statuses = [guard.ask("POST", "/signup", data=form, headers=agent).status_code for _ in range(5)]
     assert statuses == [200] * 5
     with (

@@ -35,6 +35,7 @@ SETTINGS: Final = """\
 trust: {proxies: [127.0.0.0/8], keep: [x-authenticated-userid]}
 audit: {passes: 1, path: AUDIT}
 privacy: full
+robots: {read: false}
 items: {cold_below: 10000}
 key_secret: the-same-for-both-fronts-0123456789
 """

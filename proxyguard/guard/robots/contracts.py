@@ -98,17 +98,21 @@ class RobotsContracts:
         return len(self._contracts)
 
     def judge(self, request: Request, now: float) -> RobotsVerdict:
-        """What the robots.txt of its site says of a request, as far as it is known. Does not wait."""
+        """What the robots.txt of its site says of a request, as far as it is known. Does not wait.
+
+        It is read from when a declared bot first asked the site for something: nobody else can break it.
+        """
         contract = self._contracts.get(request.host)
+        agents = request.header_index.get(b"user-agent")
+        agent = agents[0] if agents else b""
         if contract is None:
-            self._admit(request, now)
+            if classes_of(agent[:MAX_AGENT]):
+                self._admit(request, now)
             return NOT_READ
         contract.used = now
         words = contract.words
         if words is None:
             return NOT_READ
-        agents = request.header_index.get(b"user-agent")
-        agent = agents[0] if agents else b""
         path = subject_of(request)
         verdict = words.judge(agent, path)
         if verdict.word is not RobotsWord.DISALLOWED:

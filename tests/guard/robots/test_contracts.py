@@ -87,6 +87,13 @@ def test_the_first_request_is_unknown_and_has_the_file_read(bench: Bench) -> Non
     assert len(bench.asked) == 1
 
 
+def test_people_and_hosts_that_they_invent_have_nothing_read(bench: Bench) -> None:
+    for agent in (b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", b"", b"ExampleApp/2.1"):
+        assert bench.contracts.judge(request(agent=agent), bench.now) is NOT_READ
+    bench.read()
+    assert (bench.asked, len(bench.contracts)) == ([], 0)
+
+
 def test_a_browser_that_reads_what_is_forbidden_breaks_nothing(bench: Bench) -> None:
     bench.answer = lambda _host, _path: FileAnswer(200, OPEN)
     first(bench)
