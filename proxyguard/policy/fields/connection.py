@@ -54,7 +54,7 @@ def _name_of(kind: str, names: tuple[str, ...]) -> Callable[[str], str]:
 
 def _tls_value(kind: TextKind, text: str) -> str:
     hellos = kind_table().hello_names
-    if kind is TextKind.EQUAL and text not in (*_VERSIONS, *hellos) and not JA4_FORM.fullmatch(text.encode()):
+    if kind is TextKind.EQUAL and text not in _VERSIONS and text not in hellos and not JA4_FORM.fullmatch(text.encode()):
         hint = f"a JA4 such as t13d1516h2_8daaf6152771_e5627efa2ab1; a version: {listed(_VERSIONS)}; or a kind: {listed(hellos)}"
         raise Fault(f"{quoted(text)} is neither a JA4 nor a version or kind of TLS", hint)
     return text
