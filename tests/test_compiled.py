@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ import hatch_build
 from proxyguard import __version__
 from proxyguard.cli import main
 from proxyguard.core.build_info import BUILD_KIND
+from proxyguard.core.settings import Settings
 from tests.paths import ROOT
 
 MODULES = hatch_build.compiled_modules(ROOT)
@@ -46,6 +48,11 @@ def test_a_module_of_the_list_is_compiled_or_none_is(path: str) -> None:
 
 def test_the_version_says_which_build_it_is() -> None:
     assert CliRunner().invoke(main, ["--version"]).output == f"proxyguard {__version__} ({BUILD_KIND})\n"
+
+
+def test_settings_reach_workers() -> None:
+    """By pickle, which a frozen class that is compiled does not survive."""
+    assert pickle.loads(pickle.dumps(Settings())) == Settings()
 
 
 @pytest.mark.parametrize("path", MODULES)

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
-from proxyguard.core.item import Items
-from proxyguard.core.jar import JarCookie
+from proxyguard.core.jar_settings import Items, JarCookie
 from proxyguard.core.origin import NOTHING_KNOWN, Origin
 from proxyguard.core.request import Request
 from proxyguard.guard.acquaintances import Acquaintances

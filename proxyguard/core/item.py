@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -20,15 +19,6 @@ class ItemHeat(StrEnum):
 COLD: Final = b"cold"
 HOT: Final = b"hot"
 RECENT: Final = b"recent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Items:
-    """The settings of heat: an item that was read fewer than `cold_below` times lately is cold; a read loses half of its weight
-    in a half-life."""
-
-    cold_below: float = 8.0
-    half_life_seconds: float = 2 * 86_400.0
 
 
 class Item:

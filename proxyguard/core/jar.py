@@ -5,7 +5,6 @@ A value only. How the cookie is written, signed and checked is `guard.jars`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -33,14 +32,6 @@ FOLLOWED: Final = b"followed"
 FRESH: Final = b"fresh"
 PROVEN: Final = b"proven"
 OLD: Final = b"old"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JarCookie:
-    """The settings of the cookie by which a browser is known to keep cookies; rules give it."""
-
-    name: str = "pg-jar"
-    keep_seconds: float = 30 * 86_400.0
 
 
 class Jar:

@@ -12,8 +12,7 @@ from pathlib import Path
 from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.admin_access import AdminAccess
 from proxyguard.core.decision import Mode
-from proxyguard.core.item import Items
-from proxyguard.core.jar import JarCookie
+from proxyguard.core.jar_settings import Items, JarCookie
 from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.preferences import Preferences
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset

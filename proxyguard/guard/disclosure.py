@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 
 from proxyguard.core.decision import Allow
-from proxyguard.core.item import COLD, HOT, Item, Items
+from proxyguard.core.item import COLD, HOT, Item
+from proxyguard.core.jar_settings import Items
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.limits.heat import Heat, Recent

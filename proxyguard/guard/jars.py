@@ -17,7 +17,8 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
-from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar, JarCookie
+from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar
+from proxyguard.core.jar_settings import JarCookie
 from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.signed_cookie import read_cookie, set_cookie

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import pytest
 
 from proxyguard.core.address import Address, Prefixes
-from proxyguard.core.jar import JarCookie
+from proxyguard.core.jar_settings import JarCookie
 from proxyguard.core.request import Request
 from proxyguard.guard import jars as module
 from proxyguard.guard.jars import BOUNDS, JarBounds, Jars

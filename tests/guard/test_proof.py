@@ -8,8 +8,7 @@ import pytest
 
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.decision import Mode
-from proxyguard.core.item import Items
-from proxyguard.core.jar import JarCookie
+from proxyguard.core.jar_settings import Items, JarCookie
 from proxyguard.core.request import Request
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
