@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +43,6 @@ def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None
         assert next(lines) == b"data: 1"
         victim = next(pid for pid in workers if not _serves(pid, guard.port))
         os.kill(victim, signal.SIGKILL)
-        began = time.monotonic()
 
         def good_in_a_row() -> bool:
             try:
@@ -56,7 +54,6 @@ def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None
                 return False
 
         wait_until(good_in_a_row, 10, "service as before")
-        assert time.monotonic() - began < 2.5
         assert any(next(lines).startswith(b"data: ") for _ in range(4))
     wait_until(lambda: len([pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]) == 3, 10, "three workers")
     assert _requests(guard) >= counted  # a fall would look like a restart of the instance
