@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -82,16 +82,17 @@ def hits_browsers(view: PolicyView) -> Iterator[Finding]:
                 by_fact[numbers.of(leaf.test)].append(at)
     if not by_fact:
         return
+    judges = [_judge(item.when, numbers) for item in tried]
     table = FactTable(numbers.tests)
     negated = {at for at, item in enumerate(tried) if any(_of_headers(leaf) and leaf.negated for leaf in leaves(item.when))}
     hits: dict[int, _Hits] = defaultdict(_Hits)
     every = browsers()
+    bare = [judge(None, every[0]) for judge in judges]
     for browser in every:
         facts = table.of(browser.request())
         for at in {*negated, *(at for fact in facts for at in by_fact.get(fact, ()))}:
-            held = {leaf: numbers.of(leaf.test) in facts for leaf in leaves(tried[at].when) if _of_headers(leaf)}
-            truth = _truth(tried[at].when, held, browser)
-            if truth > _truth(tried[at].when, None, browser):
+            truth = judges[at](facts, browser)
+            if truth > bare[at]:
                 (hits[at].sure if truth is Truth.YES else hits[at].maybe).append(browser)
     for at in sorted(hits):
         yield _finding(tried[at], hits[at], len(every))
@@ -111,21 +112,32 @@ def _of_headers(leaf: Leaf) -> bool:
     return leaf.test.field.kind == FieldKind.HEADER
 
 
-def _truth(node: Node, held: Mapping[Leaf, bool] | None, browser: Browser) -> Truth:
-    """Whether a condition holds for a browser; `held` None: as if no test about headers did."""
+type _Judge = Callable[[Container[int] | None, Browser], Truth]
+"""Whether a condition holds for a browser, by the facts that do; None: as if no test about headers did."""
+
+
+def _judge(node: Node, numbers: FactNumbers) -> _Judge:
     match node:
         case Every(parts):
-            return min((_truth(part, held, browser) for part in parts), default=Truth.YES)
+            every = [_judge(part, numbers) for part in parts]
+            return lambda facts, browser: min((judge(facts, browser) for judge in every), default=Truth.YES)
         case Some(parts):
-            return max((_truth(part, held, browser) for part in parts), default=Truth.NO)
-        case Leaf() if _of_headers(node):
-            known = browser.is_whole or node.test.field.name == "user-agent"
-            return Truth.YES if held is not None and known and held[node] is not node.negated else Truth.NO
+            some = [_judge(part, numbers) for part in parts]
+            return lambda facts, browser: max((judge(facts, browser) for judge in some), default=Truth.NO)
+        case Leaf(test, negated) if _of_headers(node):
+            fact, is_agent = numbers.of(test), test.field.name == "user-agent"
+
+            def of_headers(facts: Container[int] | None, browser: Browser) -> Truth:
+                known = browser.is_whole or is_agent
+                return Truth.YES if facts is not None and known and (fact in facts) is not negated else Truth.NO
+
+            return of_headers
         case Leaf(test, negated):
             holds = any(_holds(test.matcher, value) for value in _ORDINARY.get(test.field.kind, ()))
+            truth = Truth.YES if holds is not negated else Truth.MAYBE
             if test.field.kind == FieldKind.HTTP_VERSION and holds is negated:
-                return Truth.NO
-            return Truth.YES if holds is not negated else Truth.MAYBE
+                truth = Truth.NO
+            return lambda _facts, _browser: truth
 
 
 _ORDINARY: Final[Mapping[str, tuple[bytes, ...]]] = {
