@@ -219,10 +219,18 @@ def _run_step(
     if step.refused:
         found = match(policy.compiled, request, start, given, around)
         store.charge(charged(found, None, float(step.refused)), (), start)
-    under_way = [_check(policy, store, request, start, given, around, step.usual) for _ in range(step.under_way)]
+    compiled = policy.compiled
+    under_way = [
+        _check(store, _matched(compiled, request, start, given, around, step.usual), start) for _ in range(step.under_way)
+    ]
+    found = _matched(compiled, request, start, given, around, step.usual)
+    asks_time = compiled.outside is not None and around.minute is None  # all else that rules ask is the same at each repetition
     for count in range(step.repeat):
         now = start + step.within_seconds * count / step.repeat
-        checked = _check(policy, store, request, now, given, around, step.usual)
+        if asks_time and count:
+            found = _matched(compiled, request, now, given, around, step.usual)
+        found.now = now
+        checked = _check(store, found, now)
         touched.update(_applied(*checked))
         _settle(store, step, checked, now)
     for each in under_way:
@@ -249,12 +257,14 @@ class _Checked(NamedTuple):
     decision: Decision
 
 
-def _check(
-    policy: _InForce, store: MemoryStore, request: Request, now: float, given: Tags, around: Circumstances, usual: int
-) -> _Checked:
-    found = match(policy.compiled, request, now, given, around)
+def _matched(policy: CompiledPolicy, request: Request, now: float, given: Tags, around: Circumstances, usual: int) -> Match:
+    found = match(policy, request, now, given, around)
     if usual:
         found.charges = with_usual(found.charges, usual)
+    return found
+
+
+def _check(store: MemoryStore, found: Match, now: float) -> _Checked:
     outcome = NOTHING_COUNTED if found.decision else store.charge(found.charges, found.ban_keys, now)
     ruling = decide(found, outcome)
     if ruling.ban is not None:
