@@ -60,8 +60,9 @@ def test_there_are_kits() -> None:
     assert all(bundled_file(name).is_file() for name in KITS)
 
 
-@pytest.mark.parametrize("preset", list(RulesPreset))
-@pytest.mark.parametrize("name", [*KITS, ""])
+@pytest.mark.parametrize(
+    ("name", "preset"), [*((name, RulesPreset.STANDARD) for name in KITS), *(("", preset) for preset in RulesPreset)]
+)
 def test_a_kit_loads_beside_the_bundled_rules_and_its_tests_hold(name: str, preset: RulesPreset, tmp_path: Path) -> None:
     assert not run_tests(loaded(tmp_path, (name,) if name else KITS, preset))
 
