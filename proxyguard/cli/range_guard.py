@@ -6,7 +6,7 @@ Stands here because the guard is above the tools: the range knows a firewall by 
 from __future__ import annotations
 
 from time import thread_time
-from typing import Any, Final
+from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
@@ -19,7 +19,6 @@ from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.http.responses import refusal_status, refusal_wait
-from proxyguard.limits.daily import DAYS, rule_of
 from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import compile_policy
@@ -75,7 +74,7 @@ class GuardFirewall:
         """Begin the scenario's day, as if there had been a week of days like the one before."""
         self._begin = self._now = EPOCH
         self._learning.begin(self._guard.policies.default.learning, EPOCH)
-        self._learning.restore(week_of(self._learning.as_data()), EPOCH)
+        self._learning.repeat_day()
 
     def check(self, request: Request, now: float) -> Verdict:
         """As `firewall.Firewall.check`. Raises RuntimeError when the guard failed: a figure made of faults is worth nothing."""
@@ -133,19 +132,6 @@ class GuardFirewall:
             for rule_set in policy.rule_sets for each in rule_set.restrictions
             if not each.standby and each.alarm is None
         })  # fmt: skip
-
-
-def week_of(learned: dict[str, Any]) -> dict[str, Any]:
-    """A week in which each day was like the one that was learned."""
-    daily = learned["daily"]
-    for rule in daily["rules"].values():
-        rule[2] = rule[2][:1] * DAYS
-    for place, key in daily["keys"].items():
-        serial = daily["rules"][rule_of(place)][0]
-        key[:] = [serial, key[1], 0.0, [key[2]] * DAYS]  # the day is over, and nobody has asked for the key since
-    for hours in learned["hourly"].values():
-        hours[1] = [DAYS] * len(hours[1])
-    return learned
 
 
 def _compiled(policy: Policy) -> Policies:
