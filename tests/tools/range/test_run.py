@@ -111,7 +111,7 @@ def test_every_cohort_makes_requests_that_could_be_real_and_carry_no_label(cohor
     assert cohort.source
     for fetch in seen:
         names = Counter(name.lower() for name, _ in fetch.headers)
-        assert fetch.headers[0] == (b"Host", b"range.example")
+        assert (b"Host", b"range.example") in fetch.headers
         assert max(names.values()) == 1
         assert ITEMS_HEADER.lower().encode() not in names
         assert not any(b"legitimate" in value or b"adversary" in value for _, value in fetch.headers)
