@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from proxyguard.core.decision import DEFAULT_RULE
+from proxyguard.tools.range.adversaries.ai_crawlers import AI_CRAWLERS
 from proxyguard.tools.range.adversaries.forgers import FORGED_ENGINES
 from proxyguard.tools.range.adversaries.naive_scripts import NAIVE_SCRIPTS
 from proxyguard.tools.range.adversaries.one_address import SINGLE_ADDRESS
 from proxyguard.tools.range.adversaries.registry import ADVERSARIES
+from proxyguard.tools.range.adversaries.scrapy import SCRAPY, SCRAPY_AS_BROWSER
 from proxyguard.tools.range.adversaries.sign_up_floods import SIGN_UP_FLOOD
 from proxyguard.tools.range.cohorts.desktop import DESKTOP
 from proxyguard.tools.range.cohorts.office import OFFICE
@@ -73,6 +75,12 @@ def test_scripts_get_nothing_and_a_flood_is_stopped_within_seconds() -> None:
     assert flood.first_action_seconds < 5
     assert flood.leak is not None
     assert flood.leak < 0.05
+
+
+def test_declared_crawlers_and_scrapy_under_either_name_get_nothing() -> None:
+    run = run_scenario(scenario(AI_CRAWLERS, SCRAPY, SCRAPY_AS_BROWSER), 1, firewall())
+    assert {row.name: row.items for row in run.cohorts} == {"ai-crawlers": 0, "scrapy": 0, "scrapy-as-browser": 0}
+    assert min(row.items_unprotected for row in run.cohorts) > 10
 
 
 def test_the_figures_without_the_firewall_are_those_of_a_run_without_it() -> None:
