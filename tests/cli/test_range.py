@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,6 +121,23 @@ def test_a_scenario_runs_under_several_presets_at_once(tmp_path: Path) -> None:
     together, alone = found
     assert [each["preset"] for each in together] == ["relaxed", "strict"]
     assert together[1] == alone
+
+
+def test_two_processes_with_one_seed_write_the_same_to_the_byte(tmp_path: Path) -> None:
+    """Python's own hashes differ from process to process: nothing may hang on the order of a set."""
+    rule = "{name: few, when: {path: {prefix: /}}, limit: {rate: 9/minute, per: [client]}, action: reject}"
+    (tmp_path / "rules.yaml").write_text(f"name: x\nrules:\n  - {rule}\n")
+    arguments = ["--rules", str(tmp_path), "--days", "0.05", "--cohort", "desktop", "--cohort", "tor-and-vpn"]
+    written = []
+    for number in ("1", "2"):
+        figures, page = tmp_path / f"{number}.json", tmp_path / f"{number}.html"
+        done = subprocess.run(
+            [sys.executable, "-m", "proxyguard", "range", *arguments, "--json", str(figures), "--html", str(page)],
+            env={**os.environ, "PYTHONHASHSEED": number}, capture_output=True, check=True,
+        )  # fmt: skip
+        written.append((done.stdout, figures.read_bytes(), page.read_bytes()))
+    assert written[0] == written[1]
+    assert b"by few (" in written[0][0]
 
 
 def test_the_faults_of_all_learned_files_are_said_at_once(tmp_path: Path) -> None:
