@@ -291,7 +291,7 @@ async def refusal_of(hello: bytes, host: str, port: int) -> str:
     try:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             spoken = await SpokenTls.begun(hello, host.encode(), reader, writer, MAX_RECORD)
-    except (TlsError, EOFError, TimeoutError) as error:
+    except (ValueError, EOFError, TimeoutError) as error:
         return str(error) or "it does not answer"
     finally:
         writer.close()
@@ -303,7 +303,7 @@ def _agreed(answer: bytes, finishes: Mapping[int, Finish]) -> tuple[_Schedule, b
     """The key schedule and the shared secret of a ServerHello. Raises TlsError."""
     if answer[0] != SERVER_HELLO or answer[6:38] == RETRY:
         raise TlsError("the front wants another hello")
-    at = 39 + answer[38]
+    at = 39 + int.from_bytes(answer[38:39])
     extensions = dict(_extensions(answer[at + 5 :]))
     if extensions.get(SUPPORTED_VERSIONS) != b"\x03\x04":
         raise TlsError("the front does not speak TLS 1.3")
