@@ -38,7 +38,13 @@ CHANGED_CIPHER: Final = bytes((CHANGE_CIPHER, 3, 3, 0, 1, 1))
 RETRY: Final = hashlib.sha256(b"HelloRetryRequest").digest()
 """What stands for the random of a ServerHello that asks for another ClientHello."""
 
-CIPHERS: Final = {0x1301: ("sha256", 16, AESGCM), 0x1302: ("sha384", 32, AESGCM), 0x1303: ("sha256", 32, ChaCha20Poly1305)}
+type Cipher = type[AESGCM | ChaCha20Poly1305]
+
+CIPHERS: Final[Mapping[int, tuple[str, int, Cipher]]] = {
+    0x1301: ("sha256", 16, AESGCM),
+    0x1302: ("sha384", 32, AESGCM),
+    0x1303: ("sha256", 32, ChaCha20Poly1305),
+}
 """Hash, bytes of a key, and the cipher."""
 
 type Finish = Callable[[bytes], bytes]
