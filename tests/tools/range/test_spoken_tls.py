@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ HELLOS = recorded_hellos()
 LIMIT = 1 << 20
 
 type Made = Callable[..., ssl.SSLContext]
-type Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]
+type Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
