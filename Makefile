@@ -191,11 +191,9 @@ range-gates: setup $(COMPILED)  ## Run the scenarios that must not get worse: a 
 	$(BUILT) -m proxyguard range --rules $(abspath $(RULES)) --scenario gated --gate $(ARGS)
 
 peers: setup  ## Other firewalls under the range's traffic, three minutes each: those of nginx, HAProxy, ModSecurity, fail2ban, CrowdSec that are here.
-	for peer in nginx haproxy modsecurity fail2ban crowdsec; do \
-	  $(VENV)/bin/proxyguard range --rules $(RULES) --scenario peers --peer $$peer --for 3m $(ARGS) || true; \
-	done
+	$(VENV)/bin/proxyguard range --rules $(RULES) --scenario peers --peer all --for 3m $(ARGS)
 
-accuracy: setup $(COMPILED)  ## Measure every scenario under every preset, and the peers that are here, and write docs/accuracy.md (an hour).
+accuracy: setup $(COMPILED)  ## Measure every scenario under every preset, and the peers that are here, and write docs/accuracy.md (half an hour).
 	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(PYTHON_IN_VENV) scripts/accuracy-tables $(ARGS)
 
 soak: setup $(COMPILED)  ## Run half an hour of mixed load and watch memory (ARGS='--minutes 5').

@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Final, NamedTuple
 
-from bench.end_to_end import LOAD_CORE, PROXY_CORE, READER, pinned, read_answer
+from bench.end_to_end import LOAD_CORE, PROXY_CORE, READER, pinned
+from bench.front import certificate_lines, front_options, read_answer, spaced
 from tests.end_to_end.processes import RULES, Proxyguard, Running, free_port, wait_until
 
 VISITORS: Final = 20
@@ -57,27 +58,16 @@ class Work(NamedTuple):
 
 
 def visit(guard: Proxyguard, seconds: float, rate: int) -> Waits:
-    """`rate` requests a second, evenly spaced, over VISITORS connections in turn. Raises RuntimeError when one fails.
-
-    Each counts from when it was due: a late answer makes those behind it late as well.
-    """
-    fields = {"Host": "localhost", **READER}
+    """`rate` requests a second, evenly spaced, over VISITORS connections in turn. Raises RuntimeError when one fails."""
+    fields = {"Host": "localhost", "Connection": "keep-alive", **READER}  # as every browser; over TLS its lack is worth points
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"GET {ASSET} HTTP/1.1\r\n{head}\r\n".encode()
-    times: list[float] = []
     with contextlib.ExitStack() as stack:
         visitors = [stack.enter_context(visitor(guard)) for _ in range(VISITORS)]
         for each in visitors:
             each.sendall(request)
             read_answer(each)
-        due = time.perf_counter()
-        for number in range(int(rate * seconds)):
-            due += 1 / rate
-            time.sleep(max(0.0, due - time.perf_counter()))
-            each = visitors[number % VISITORS]
-            each.sendall(request)
-            read_answer(each)
-            times.append((time.perf_counter() - due) * 1000)
+        times = spaced(visitors, request, rate, seconds)
     cuts = quantiles(times, n=100)
     return Waits(cuts[49], cuts[98], max(times))
 
@@ -117,17 +107,13 @@ def instance(folder: Path, upstream: str, settings: str, *, tls: bool = False) -
     rules = here / "rules"
     shutil.copytree(RULES, rules)
     (rules / "99-held.yaml").write_text(HOLDING)
-    chain, key = folder / "chain.pem", folder / "key.pem"
-    certificate = f"certificate: {{chain: {chain}, key: {key}}}\n" if tls else ""
-    (here / "proxyguard.yaml").write_text(certificate + settings)
-    command = pinned(
-        PROXY_CORE, sys.executable, "-m", "proxyguard", "run", "--config", here / "proxyguard.yaml",
-        "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}", "--upstream", upstream,
-        "--rules", rules, "--audit", here / "audit.jsonl",
-    )  # fmt: skip
+    config, audit = here / "proxyguard.yaml", here / "audit.jsonl"
+    config.write_text((certificate_lines(folder) if tls else "") + settings)
+    options = front_options(config, port, admin_port, upstream, audit, rules)
+    command = pinned(PROXY_CORE, sys.executable, "-m", "proxyguard", *options)
     guard = Proxyguard.start(command, here / "proxyguard.log")
-    guard.port, guard.admin_port, guard.audit = port, admin_port, here / "audit.jsonl"
-    guard.scheme, guard.authority = ("https", chain) if tls else ("http", None)
+    guard.port, guard.admin_port, guard.audit = port, admin_port, audit
+    guard.scheme, guard.authority = ("https", folder / "chain.pem") if tls else ("http", None)
     try:
         guard.wait_for(guard.ready, "readiness")
         yield guard

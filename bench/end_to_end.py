@@ -22,7 +22,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +32,8 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 
-from tests.end_to_end.processes import RULES, Proxyguard, Running, accepts, free_port
+from bench.front import certificate_lines, front_options, spaced
+from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port
 
 CONNECTIONS: Final = 32
 LATENCY_RATE: Final = 1000
@@ -221,44 +221,19 @@ def measure(contender: Contender, seconds: float) -> None:
 
 
 def latencies(url: str, seconds: float) -> list[float]:
-    """Milliseconds of each request at LATENCY_RATE requests a second, evenly spaced, over LATENCY_CLIENTS connections in turn.
-
-    Each counts from when it was due, so that a late answer makes the requests behind it late as well.
-    """
+    """Milliseconds of each request at LATENCY_RATE requests a second over LATENCY_CLIENTS connections (`spaced`)."""
     parts = urlsplit(url)
     fields = {"Host": parts.netloc, **STYLE_READER}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"GET {parts.path} HTTP/1.1\r\n{head}\r\n".encode()
     peers = [socket.create_connection((parts.hostname or "", parts.port or 80)) for _ in range(LATENCY_CLIENTS)]
-    times: list[float] = []
     try:
         for peer in peers:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        due = time.perf_counter()
-        for number in range(int(LATENCY_RATE * seconds)):
-            due += 1 / LATENCY_RATE
-            time.sleep(max(0.0, due - time.perf_counter()))
-            peer = peers[number % LATENCY_CLIENTS]
-            peer.sendall(request)
-            read_answer(peer)
-            times.append((time.perf_counter() - due) * 1000)
+        return spaced(peers, request, LATENCY_RATE, seconds)
     finally:
         for peer in peers:
             peer.close()
-    return times
-
-
-def read_answer(peer: socket.socket) -> None:
-    """Read one small answer with a Content-Length. Raises RuntimeError when it is not a 200."""
-    data = peer.recv(65_536)
-    while b"\r\n\r\n" not in data:
-        data += peer.recv(65_536)
-    head, _, body = data.partition(b"\r\n\r\n")
-    if b" 200 " not in head[:20]:
-        raise RuntimeError(f"not a good answer: {head[:60]!r}")
-    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
-    while len(body) < length:
-        body += peer.recv(65_536)
 
 
 @contextlib.contextmanager
@@ -305,12 +280,10 @@ def ours(folder: Path, upstream: str, *, tls: bool = False, workers: int = 1) ->
     """proxyguard as an operator runs it."""
     port, admin_port, scheme = free_port(), free_port(), "https" if tls else "http"
     config, audit = folder / f"proxyguard-{scheme}-{workers}.yaml", folder / f"audit-{scheme}-{workers}.jsonl"
-    config.write_text(f"certificate: {{chain: {folder / 'chain.pem'}, key: {folder / 'key.pem'}}}\n" if tls else "{}\n")
+    config.write_text(certificate_lines(folder) if tls else "{}\n")
     command = pinned(
         PROXY_CORE if workers == 1 else f"{PROXY_CORE},{LOAD_CORE}",
-        sys.executable, "-m", "proxyguard", "run", "--config", config, "--listen", f"127.0.0.1:{port}",
-        "--admin", f"127.0.0.1:{admin_port}", "--upstream", upstream, "--rules", RULES, "--audit", audit,
-        "--workers", str(workers),
+        sys.executable, "-m", "proxyguard", *front_options(config, port, admin_port, upstream, audit), "--workers", str(workers),
     )  # fmt: skip
     process = Proxyguard.start(command, folder / f"proxyguard-{scheme}-{workers}.log")
     process.admin_port = admin_port

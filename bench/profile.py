@@ -36,7 +36,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.end_to_end import ASSET, PAGE, READER, SCRIPT, STYLE_READER, make_certificate, nginx
-from tests.end_to_end.processes import RULES, Proxyguard, free_port
+from bench.front import certificate_lines, front_options, read_answer
+from tests.end_to_end.processes import Proxyguard, free_port
 
 MOST_WORSE: Final = 0.05
 """What a kind may take more than stored. Runs of the same build differ by about 1 %."""
@@ -144,11 +145,10 @@ def counted_front(folder: Path, upstream: str, *, tls: bool) -> Iterator[tuple[s
     """proxyguard under callgrind, which counts from the first request on."""
     port, admin_port, name = free_port(), free_port(), "tls" if tls else "plain"
     config, out = folder / f"{name}.yaml", folder / f"callgrind.{name}"
-    config.write_text(f"certificate: {{chain: {folder / 'chain.pem'}, key: {folder / 'key.pem'}}}\n" if tls else "{}\n")
+    config.write_text(certificate_lines(folder) if tls else "{}\n")
     command: list[str | Path] = [
         "valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", f"--toggle-collect={COUNTED}",
-        sys.executable, "-c", _START, "run", "--config", config, "--listen", f"127.0.0.1:{port}",
-        "--admin", f"127.0.0.1:{admin_port}", "--upstream", upstream, "--rules", RULES, "--audit", folder / f"{name}.jsonl",
+        sys.executable, "-c", _START, *front_options(config, port, admin_port, upstream, folder / f"{name}.jsonl"),
     ]  # fmt: skip
     process = Proxyguard.start(command, folder / f"{name}.log", PYTHONHASHSEED="0")
     process.admin_port = admin_port
@@ -176,15 +176,7 @@ def send(peer: socket.socket, kind: Kind, host: str, numbers: range, *, warm: bo
     wanted = b"HTTP/1.1 " if warm else b"HTTP/1.1 %d " % kind.status
     for number in numbers:
         peer.sendall(kind.request(number, host))
-        data = peer.recv(65_536)
-        while b"\r\n\r\n" not in data:
-            data += peer.recv(65_536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        if not head.startswith(wanted):
-            raise RuntimeError(f"{kind.name}: {head[:60]!r}")
-        left = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0]) - len(body)
-        while left > 0:
-            left -= len(peer.recv(65_536))
+        read_answer(peer, wanted)
 
 
 def count(url: str, control: Callgrind, kind: Kind, requests: int, rounds: int) -> Counted:

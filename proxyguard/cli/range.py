@@ -18,6 +18,7 @@ from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.range_guard import GuardFirewall
 from proxyguard.cli.range_learn import learn
+from proxyguard.cli.range_options import refuse_before, refuse_idle
 from proxyguard.cli.range_wire import PEERS, front_of, peers_of, run_on_wire, run_peer
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
@@ -61,15 +62,18 @@ GATED_WORD: Final = "gated"
 )
 @click.option(
     "--learned", "learned_files", metavar="FILE", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
-    help="The cohorts of this file are there as well, which `range learn` wrote; may be given several times.",
+    help="The cohorts of this file come as well; `range learn` wrote it. May be given several times. What rules have learned: "
+    "--with-history.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, help="The same seed, the same traffic.")
 @click.option(
     "--days", type=float, default=1.0, show_default=True, help=f"How long {CALM_DAY} lasts; 0.25 is its first six hours."
 )
 @click.option(
-    "--preset", type=click.Choice([*map(str, RulesPreset), ENFORCED]), default=str(DEFAULT_PRESET), show_default=True,
-    help="How much the bundled rules do, as in the settings; enforced: everything that is in shadow acts.",
+    "--preset", "presets", type=click.Choice([*map(str, RulesPreset), ENFORCED]), multiple=True, default=(str(DEFAULT_PRESET),),
+    show_default=True,
+    help="How much the bundled rules do, as in the settings; enforced: everything that is in shadow acts. May be given several "
+    "times.",
 )  # fmt: skip
 @click.option("--against", metavar="DIR", type=click.Path(path_type=Path), help="Run the rules of this folder too, and compare.")
 @click.option(
@@ -87,7 +91,8 @@ GATED_WORD: Final = "gated"
 )
 @click.option(
     "--with-history", is_flag=True,
-    help="Begin as if there had been a week of days like this one, without adversaries: for limits that learn.",
+    help="Begin as if there had been a week of days like this one, without adversaries: for limits that learn. Cohorts of your "
+    "own: --learned.",
 )  # fmt: skip
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
@@ -103,7 +108,7 @@ GATED_WORD: Final = "gated"
 )
 def range_(
     context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...],
-    learned_files: tuple[Path, ...], seed: int, days: float, preset: str, against: Path | None, front: str | None,
+    learned_files: tuple[Path, ...], seed: int, days: float, presets: tuple[str, ...], against: Path | None, front: str | None,
     peers: tuple[str, ...], site_port: int, duration: str, *, with_history: bool, for_tuning: bool, gate: bool,
     json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
@@ -123,7 +128,9 @@ def range_(
       proxyguard range --cohort office --seed 7 --json figures.json
     """
     if context.invoked_subcommand is not None:
+        refuse_before(context, context.invoked_subcommand)
         return
+    refuse_idle(context, front=front is not None, peers=peers_of(peers))
     if for_tuning:
         _refuse_held_out(names, seed)
     learned = _learned(learned_files)
@@ -132,27 +139,30 @@ def range_(
         _write(_on_wire(chosen, seed, front_of(front), site_port, _seconds(duration)), json_file, html_file)
         return
     if peers:
-        _write(_by_peers(chosen, peers_of(peers), seed, _seconds(duration), directory, preset), json_file, html_file)
+        if len(presets) > 1:
+            raise click.BadParameter("a peer is started with one preset", param_hint="--preset")
+        _write(_by_peers(chosen, peers_of(peers), seed, _seconds(duration), directory, presets[0]), json_file, html_file)
         return
-    policy = _prepared(directory, preset)
-    other = _prepared(against, preset) if against is not None else None
+    policies = {preset: _prepared(directory, preset) for preset in presets}
+    others = {preset: _prepared(against, preset) for preset in presets} if against is not None else {}
     logging.getLogger("proxyguard.telemetry.one_client").setLevel(logging.ERROR)  # all of loopback is one private network
     runs: list[RunScore] = []
     try:
         for scenario in chosen:
             free: Free = {}
-            with _progress(scenario.name) as begun:
-                firewall = _firewall(policy, scenario, seed, with_history=with_history)
-                runs.append(run_scenario(scenario, seed, firewall, preset, begun, free))
-                beside = None
-                if other is not None:
-                    against_it = _firewall(other, scenario, seed, with_history=with_history)
-                    beside = run_scenario(scenario, seed, against_it, preset, begun, free)
-            if str(json_file) != "-":
-                _show(runs[-1], beside, against)
-            echo(f"{scenario.name}: {_took(firewall, runs[-1])}", err=True)
+            for preset, policy in policies.items():
+                with _progress(f"{scenario.name} {preset}") as begun:
+                    firewall = _firewall(policy, scenario, seed, with_history=with_history)
+                    runs.append(run_scenario(scenario, seed, firewall, preset, begun, free))
+                    beside = None
+                    if preset in others:
+                        against_it = _firewall(others[preset], scenario, seed, with_history=with_history)
+                        beside = run_scenario(scenario, seed, against_it, preset, begun, free)
+                if str(json_file) != "-":
+                    _show(runs[-1], beside, against)
+                echo(f"{scenario.name}: {_took(firewall, runs[-1])}", err=True)
     except KeyboardInterrupt:
-        echo(f"interrupted: {len(runs)} of {len(chosen)} scenarios are whole; nothing was written", err=True)
+        echo(f"interrupted: {len(runs)} of {len(chosen) * len(policies)} runs are whole; nothing was written", err=True)
         raise SystemExit(INTERRUPTED) from None
     except PolicyError as error:
         fail(str(error))
@@ -253,10 +263,16 @@ def _refuse_held_out(names: Sequence[str], seed: int) -> None:
 
 
 def _learned(paths: Sequence[Path]) -> list[LearnedTraffic]:
-    try:
-        return [read_learned(path) for path in paths]
-    except LearnedError as error:
-        raise click.BadParameter(str(error), param_hint="--learned") from error
+    """What the files hold. Raises BadParameter with the faults of all of them."""
+    found, faults = [], []
+    for path in paths:
+        try:
+            found.append(read_learned(path))
+        except LearnedError as error:
+            faults.append(str(error))
+    if faults:
+        raise click.BadParameter("\n".join(faults), param_hint="--learned")
+    return found
 
 
 def _cut(scenario: Scenario, cohorts: Sequence[str], days: float, learned: Sequence[LearnedTraffic]) -> Scenario:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from proxyguard.cli.echo import echo
+from proxyguard.tools.range.connections import recorded_hellos
 from proxyguard.tools.range.firewall import OpenGate
 from proxyguard.tools.range.peers.fronts import FRONTS, OURSELVES, FrontPeer, proxyguard_front, running
 from proxyguard.tools.range.peers.log_readers import LOG_READERS, banned_by
@@ -19,6 +20,7 @@ from proxyguard.tools.range.run import coming, run_scenario
 from proxyguard.tools.range.scenarios import Scenario
 from proxyguard.tools.range.score import RunScore, score
 from proxyguard.tools.range.site_server import SiteServer
+from proxyguard.tools.range.spoken_tls import refusal_of
 from proxyguard.tools.range.values import CohortKind
 from proxyguard.tools.range.virtual import VirtualRun
 from proxyguard.tools.range.wire import WireRun, client_tls
@@ -96,9 +98,22 @@ def _served(scenario: Scenario, port: int) -> Iterator[int]:
 async def _through(scenario: Scenario, seed: int, front: tuple[str, int, bool], seconds: float) -> WireRun:
     host, port, tls = front
     begin = _begin(scenario)
-    run = WireRun(coming(scenario, seed, begin), host, port, begin, seconds, client_tls() if tls else None)
+    context = client_tls() if tls else None
+    speaks = tls and await _speaks(host, port)
+    run = WireRun(coming(scenario, seed, begin), host, port, begin, seconds, context, speaks=speaks)
     await run.run()
     return run
+
+
+async def _speaks(host: str, port: int) -> bool:
+    """Whether clients may begin with the hellos of their software; says why not."""
+    try:
+        why = await refusal_of(recorded_hellos()["chrome"], host, port)
+    except OSError:
+        return False  # nobody listens: the run says so
+    if why:
+        echo(f"note: all clients speak TLS like Python: {why}", err=True)
+    return not why
 
 
 def _begin(scenario: Scenario) -> float:

@@ -128,6 +128,15 @@ class DailyUse:
         """Count the days of a rule, whether or not anybody is counted by it."""
         self._rule(rule)
 
+    def repeat_day(self) -> None:
+        """Take the last whole day for each of a week: for simulations, which have one day."""
+        for rule in self._rules.values():
+            rule.totals = rule.totals[:1] * DAYS
+        for place, known in self._keys.items():
+            rule = self._rules[rule_of(place)]
+            known.go_on_to(rule)
+            known.days = known.days[:1] * DAYS
+
     def freeze(self) -> None:
         """Leave this day out, whatever it brings."""
         for rule in self._rules.values():

@@ -77,6 +77,10 @@ class HourlyUse:
         self._let_through = max(self._let_through, used)
         self._refused = self._refused or is_refused
 
+    def repeat_day(self, days: int) -> None:
+        """Take every hour for one that is known from so many days like the last: for simulations, which have one day."""
+        self.days = [days] * HOURS
+
     def _learn(self, hour: int, count: float) -> None:
         if (self._refused or self.is_frozen) and self._surges[hour] < MOST_SURGES:
             self._surges[hour] += 1

@@ -12,7 +12,7 @@ from math import ceil, log
 from typing import Any, Final
 
 from proxyguard.limits.charge import Charge, Usage
-from proxyguard.limits.daily import DAY_SECONDS, DailyUse, rule_of
+from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, rule_of
 from proxyguard.limits.hourly import HourlyUse, budget
 from proxyguard.limits.limit import Learned, Limit
 
@@ -74,6 +74,12 @@ class Learning:
                 self._hours(rule_of(charge.key)).observe(used, is_refused=usage.exceeded)
             elif forwards:
                 self.daily.observe(charge.key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
+
+    def repeat_day(self) -> None:
+        """Go on as if there had been a week of days like the last whole one: for simulations, which have one day."""
+        self.daily.repeat_day()
+        for hours in self._hourly.values():
+            hours.repeat_day(DAYS)
 
     def freeze(self, now: float) -> None:
         """Learn nothing of this day and this hour."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,9 @@ KEYS = {
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["range", "--rules", str(BUNDLED_RULES), *arguments])
+    """A run of the command with the bundled rules, where it takes any."""
+    rules = () if {"--front", "--peer"} & {*arguments} else ("--rules", str(BUNDLED_RULES))
+    return CliRunner().invoke(main, ["range", *rules, *arguments])
 
 
 def test_it_writes_figures_and_a_page_that_loads_nothing(tmp_path: Path) -> None:
@@ -64,12 +69,84 @@ def test_it_writes_figures_and_a_page_that_loads_nothing(tmp_path: Path) -> None
         (("--front", "http://127.0.0.1:99999"), "Port out of range"),
         (("--front", "http://127.0.0.1:1", "--for", "2h"), "2h is more than 15m"),
         (("--seed", "-1"), "-1 is not in the range"),
+        (("--peer", "proxyguard", "--preset", "strict", "--preset", "relaxed"), "a peer is started with one preset"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused_at_once(arguments: tuple[str, ...], said: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert said in result.output
+
+
+FRONT = ("--front", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((*FRONT, "--with-history"), ["--with-history does nothing with --front: only the virtual clock has days before"]),
+        ((*FRONT, "--against", "x"), ["--against does nothing with --front: rules are compared on the virtual clock"]),
+        ((*FRONT, "--gate"), ["--gate does nothing with --front: gates are about figures of the virtual clock"]),
+        ((*FRONT, "--preset", "strict"), ["--preset does nothing with --front: a front has rules of its own"]),
+        ((*FRONT, "--rules", "x"), ["--rules does nothing with --front: a front has rules of its own"]),
+        ((*FRONT, "--peer", "nginx"), ["--peer does nothing with --front: a run goes through one front"]),
+        (("--peer", "nginx", "--gate"), ["--gate does nothing with --peer nginx: gates are about figures of the virtual clock"]),
+        (("--peer", "nginx", "--preset", "strict"), ["--preset does nothing with --peer nginx: it is for --peer proxyguard"]),
+        (("--peer", "nginx", "--rules", "x"), ["--rules does nothing with --peer nginx: it is for --peer proxyguard"]),
+        (("--peer", "proxyguard", "--site-port", "1"), ["--site-port does nothing with --peer proxyguard: it is where the site"]),
+        (("--peer", "fail2ban", "--for", "5s"), ["--for does nothing with --peer fail2ban: on the virtual clock a run lasts as"]),
+        (
+            ("--for", "5s", "--site-port", "1"),
+            ["--site-port does nothing without --front or --peer: ", "--for does nothing without --front or --peer: "],
+        ),
+        (("--seed", "3", "learn", "x.log"), ["--seed before learn does nothing; options of learn stand behind its name"]),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused_with_what_it_is_for(arguments: tuple[str, ...], said: list[str]) -> None:
+    result = CliRunner().invoke(main, ["range", *arguments])
+    assert result.exit_code == 2
+    assert [each for each in said if each not in result.output] == []
+
+
+def test_a_scenario_runs_under_several_presets_at_once(tmp_path: Path) -> None:
+    rules, figures = tmp_path / "rules", tmp_path / "figures.json"
+    rules.mkdir()
+    (rules / "rules.yaml").write_text("name: x\nrules:\n  - name: no-probes\n    when: {path: /healthz}\n    action: reject\n")
+    arguments = ["range", "--rules", str(rules), "--cohort", "monitoring", "--days", "0.05", "--json", str(figures)]
+    found = []
+    for presets in (("relaxed", "strict"), ("strict",)):
+        chosen = [part for preset in presets for part in ("--preset", preset)]
+        assert CliRunner().invoke(main, [*arguments, *chosen]).exit_code == 0
+        found.append(json.loads(figures.read_text()))
+    together, alone = found
+    assert [each["preset"] for each in together] == ["relaxed", "strict"]
+    assert together[1] == alone
+
+
+def test_two_processes_with_one_seed_write_the_same_to_the_byte(tmp_path: Path) -> None:
+    """Python's own hashes differ from process to process: nothing may hang on the order of a set."""
+    rule = "{name: few, when: {path: {prefix: /}}, limit: {rate: 9/minute, per: [client]}, action: reject}"
+    (tmp_path / "rules.yaml").write_text(f"name: x\nrules:\n  - {rule}\n")
+    arguments = ["--rules", str(tmp_path), "--days", "0.05", "--cohort", "desktop", "--cohort", "tor-and-vpn"]
+    written = []
+    for number in ("1", "2"):
+        figures, page = tmp_path / f"{number}.json", tmp_path / f"{number}.html"
+        done = subprocess.run(
+            [sys.executable, "-m", "proxyguard", "range", *arguments, "--json", str(figures), "--html", str(page)],
+            env={**os.environ, "PYTHONHASHSEED": number}, capture_output=True, check=True,
+        )  # fmt: skip
+        written.append((done.stdout, figures.read_bytes(), page.read_bytes()))
+    assert written[0] == written[1]
+    assert b"by few (" in written[0][0]
+
+
+def test_the_faults_of_all_learned_files_are_said_at_once(tmp_path: Path) -> None:
+    for name, text in (("a", "{"), ("b", '{"cohorts": [{}]}')):
+        (tmp_path / name).write_text(text)
+    result = run("--learned", str(tmp_path / "a"), "--learned", str(tmp_path / "b"))
+    assert result.exit_code == 2
+    assert f"{tmp_path}/a: Input data was truncated\n  hint: write it with proxyguard range learn" in result.output
+    assert f"{tmp_path}/b: Object missing required field `name` - at `$.cohorts[0]`" in result.output
 
 
 def test_a_gate_that_fails_names_scenario_and_cohort(tmp_path: Path) -> None:
@@ -113,7 +190,7 @@ def test_what_is_learned_from_a_log_runs_beside_the_others_and_a_sitemap_adds_to
     ],
 )
 def test_what_cannot_be_learned_or_run_is_said(arguments: tuple[str, ...], status: int, said: str) -> None:
-    head = ("--rules", str(BUNDLED_RULES))
+    head = () if "--peer" in arguments else ("--rules", str(BUNDLED_RULES))
     first = (*arguments[:1], *head, *arguments[1:]) if arguments[0] == "learn" else (*head, *arguments)
     result = CliRunner().invoke(main, ["range", *first])
     assert result.exit_code == status
@@ -122,6 +199,6 @@ def test_what_cannot_be_learned_or_run_is_said(arguments: tuple[str, ...], statu
 
 def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    result = run("--scenario", "july", "--cohort", "sign-up-flood", "--peer", "crowdsec", "--for", "1s")
+    result = run("--scenario", "july", "--cohort", "sign-up-flood", "--peer", "crowdsec")
     assert result.exit_code == 1
     assert "crowdsec is not here; Debian has it in crowdsec" in result.output

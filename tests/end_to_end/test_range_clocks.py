@@ -1,8 +1,8 @@
 """Both clocks of the range: the guard on a virtual clock and the real front on real sockets decide the same for one schedule.
 
-What differs is explained: on loopback a front knows no origin, speaks plain HTTP and gets no cookie of an earlier day, so the
-virtual clock is shown the same. Time passes differently, so that a limit which is refilled meanwhile may let another request
-through; that is asserted as a bound.
+What differs is explained: on loopback a front knows no origin and gets no cookie of an earlier day, and over plain HTTP no hello,
+so the virtual clock is shown the same. Over TLS clients begin with the hellos that were recorded of their software. Time passes
+differently, so that a limit which is refilled meanwhile may let another request through; that is asserted as a bound.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from proxyguard.core.request import Request
 from proxyguard.policy.load import load_policy
 from proxyguard.tools.range.adversaries.ai_crawlers import AI_CRAWLERS
 from proxyguard.tools.range.adversaries.naive_scripts import NAIVE_SCRIPTS
-from proxyguard.tools.range.adversaries.scrapy import SCRAPY
+from proxyguard.tools.range.adversaries.scrapy import SCRAPY, SCRAPY_AS_BROWSER
 from proxyguard.tools.range.adversaries.sign_up_floods import SIGN_UP_FLOOD
-from proxyguard.tools.range.browsers import Destination, desktop_browser
+from proxyguard.tools.range.browsers import SYSTEMS, Destination, chrome, firefox, safari
 from proxyguard.tools.range.firewall import Verdict
 from proxyguard.tools.range.networks import residential
 from proxyguard.tools.range.people import load_assets
@@ -39,6 +39,7 @@ SEED = 3
 SECONDS = 8.0
 PEOPLE = 6
 LIMITED = "sign-up-flood"
+BROWSERS = (chrome(143, *SYSTEMS[0][:2]), firefox(145, SYSTEMS[2][0]), safari(b"26.1"))
 
 Outcome = tuple[str, bytes, bytes, bool, int]
 """Address, method, target, whether the site answered, and the status of an answer that was not its own."""
@@ -47,7 +48,8 @@ Outcome = tuple[str, bytes, bytes, bool, int]
 def _people(span: Presence, draw: Draw) -> Iterator[Arrival]:
     for index in range(PEOPLE):
         random = draw.stream(index)
-        visitor = Visitor(residential(random, "", index), desktop_browser(random))
+        software = BROWSERS[index % len(BROWSERS)]
+        visitor = Visitor(residential(random, software.speaks, index), software)
 
         def visit(visitor: Visitor = visitor, index: int = index) -> Session:
             for number in range(4):
@@ -100,12 +102,15 @@ def virtual() -> dict[str, Counter[Outcome]]:
     return outcomes
 
 
-def wired(port: int, site_port: int, tls: ssl.SSLContext | None = None) -> tuple[dict[str, Counter[Outcome]], WireRun]:
+def wired(
+    port: int, site_port: int, tls: ssl.SSLContext | None = None, runs: Scenario | None = None
+) -> tuple[dict[str, Counter[Outcome]], WireRun]:
     outcomes: dict[str, Counter[Outcome]] = defaultdict(Counter)
 
     async def run() -> WireRun:
         site = SiteServer(site_port)
-        done = WireRun(coming(scenario(), SEED), "127.0.0.1", port, 0.0, SECONDS + 12.0, tls)
+        cohorts = coming(scenario() if runs is None else runs, SEED)
+        done = WireRun(cohorts, "127.0.0.1", port, 0.0, SECONDS + 12.0, tls, speaks=tls is not None)
         await done.run(recorder(outcomes))
         site.stop()
         return done
@@ -157,12 +162,40 @@ def test_of_a_limit_that_refills_the_two_differ_by_what_time_gives(
     assert min(refused) >= 20
 
 
-def test_people_are_served_the_same_over_tls(
-    tmp_path: Path, both: tuple[dict[str, Counter[Outcome]], dict[str, Counter[Outcome]], WireRun]
-) -> None:
+KINDS = {"chromium": 409, "firefox": 410, "safari": 418, "python": 451, "go": 422, "curl": 423}
+LIES = 402
+CONDITIONS = {"contradiction: hello": LIES} | {f"client_kind: {kind}": status for kind, status in KINDS.items()}
+BY_KIND = "name: kinds\nrules:\n" + "".join(
+    f"  - {{name: rule-{status}, when: {{{condition}}}, action: {{reject: {{status: {status}}}}}}}\n"
+    for condition, status in CONDITIONS.items()
+)
+"""Rules that answer with what a connection speaks like, and whether that contradicts the user agent."""
+
+
+def over_tls() -> Scenario:
+    some = Presence(0.0, SECONDS, 0.01)
+    return Scenario(
+        "clocks over TLS", "a test",
+        ((READERS, Presence(0.0, SECONDS)), (NAIVE_SCRIPTS, some), (SCRAPY, some), (SCRAPY_AS_BROWSER, some)), SECONDS,
+    )  # fmt: skip
+
+
+def test_over_tls_a_front_sees_of_each_client_what_the_virtual_clock_shows_the_rules(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "kinds.yaml").write_text(BY_KIND)
     site_port = free_port()
-    with proxyguard(tmp_path, f"http://127.0.0.1:{site_port}", rules=RULES, alpn="http/1.1") as running:
-        outcomes, run = wired(running.port, site_port, client_tls())
+    with proxyguard(tmp_path, f"http://127.0.0.1:{site_port}", rules=rules, alpn="http/1.1") as running:
+        there, run = wired(running.port, site_port, client_tls(), over_tls())
+    loaded = load_policy(rules)
+    assert loaded.policy is not None
+    here: dict[str, Counter[Outcome]] = defaultdict(Counter)
+    VirtualRun(coming(over_tls(), SEED), GuardFirewall(loaded.policy), (), SECONDS).run(told=recorder(here))
     assert run.failed == 0
-    assert outcomes["residential"] == both[0]["residential"]
-    assert not any(outcome[3] for outcome in outcomes["hosting"])
+    assert there["residential"] == here["residential"]
+    assert {status for *_, status in there["residential"]} == {KINDS["chromium"], KINDS["firefox"], KINDS["safari"]}
+    ours, theirs = decisions(here["hosting"]), decisions(there["hosting"])
+    assert {key: theirs[key] for key in ours.keys() & theirs.keys()} == {key: ours[key] for key in ours.keys() & theirs.keys()}
+    assert {status for found in theirs.values() for _, status in found} == {
+        KINDS["go"], KINDS["curl"], KINDS["python"], LIES
+    }  # fmt: skip

@@ -45,6 +45,19 @@ def test_nothing_is_usual_before_three_days_are_known() -> None:
     assert found == [-1.0, -1.0, -1.0, 500.0]
 
 
+def test_one_day_can_stand_for_a_week_and_what_comes_after_it_is_learned_as_ever() -> None:
+    days = Days()
+    days.spend({OFFICE: 500})
+    assert days.usual(OFFICE) == -1.0
+    days.daily.repeat_day()
+    assert (days.usual(OFFICE), days.usual(HOME)) == (500.0, 0.0)
+    for _ in range(3):
+        days.spend({OFFICE: 100})
+    assert days.usual(OFFICE) == 500.0
+    days.spend({OFFICE: 100})
+    assert days.usual(OFFICE) == 100.0
+
+
 def test_today_does_not_count() -> None:
     days = Days()
     for _ in range(7):

@@ -30,6 +30,14 @@ def test_three_days_are_to_be_known(days: int, usual: float) -> None:
     assert hours.usual() == pytest.approx(usual)
 
 
+def test_one_day_can_stand_for_a_week() -> None:
+    hours = HourlyUse()
+    spend_days(hours, 1, 20)
+    hours.repeat_day(7)
+    assert hours.usual() == pytest.approx(20.0)
+    assert set(hours.days) == {7}
+
+
 def test_what_came_while_something_was_refused_is_no_guide() -> None:
     hours = HourlyUse()
     spend_days(hours, 4, 20)

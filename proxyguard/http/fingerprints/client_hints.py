@@ -67,20 +67,29 @@ def hint_contradictions(agent: bytes, hints: bytes, platform: bytes) -> Values:
     return tuple(found)
 
 
+def made_up_brand(version: int) -> tuple[bytes, bytes]:
+    """The brand, and its version, that a Chromium of this version makes up."""
+    signs = len(_SIGNS)
+    name = b"Not" + _SIGNS[version % signs] + b"A" + _SIGNS[(version + 1) % signs] + b"Brand"
+    return name, _MADE_UP_VERSIONS[version % len(_MADE_UP_VERSIONS)]
+
+
+def brand_order(version: int, count: int) -> tuple[int, int, int]:
+    """Where the made-up brand, Chromium and the browser's own stand among two or three; of two the last says nothing."""
+    if count == MOST_BRANDS:
+        return _ORDERS[version % len(_ORDERS)]
+    return _ORDERS[0] if version % 2 == 0 else _ORDERS[2]
+
+
 def _are_brands(brands: list[tuple[bytes, bytes]], version: int) -> bool:
     """Whether a Chromium of this version writes these brands."""
-    if len(brands) > MOST_BRANDS:
+    count = len(brands)
+    if count > MOST_BRANDS:
         return True
-    made_up = b"Not" + _SIGNS[version % len(_SIGNS)] + b"A" + _SIGNS[(version + 1) % len(_SIGNS)] + b"Brand"
-    if len(brands) == MOST_BRANDS:
-        order = _ORDERS[version % len(_ORDERS)]
-    elif len(brands) == 2:
-        order = _ORDERS[0] if version % 2 == 0 else _ORDERS[2]
-    else:
+    if count < 2:
         return False
-    return brands[order[0]] == (made_up, _MADE_UP_VERSIONS[version % len(_MADE_UP_VERSIONS)]) and (
-        brands[order[1]][0] == _CHROMIUM_BRAND
-    )
+    order = brand_order(version, count)
+    return brands[order[0]] == made_up_brand(version) and brands[order[1]][0] == _CHROMIUM_BRAND
 
 
 def _is_other_system(agent: bytes, hint: bytes) -> bool:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from proxyguard.core.request import Headers
+from proxyguard.http.fingerprints.client_hints import brand_order, made_up_brand
 
 
 class Destination(StrEnum):
@@ -85,9 +86,12 @@ PHONES: Final = (b"K", b"Pixel 8", b"SM-G991B", b"SM-A546B", b"2201117TG", b"mot
 
 
 def _hints(version: int, brand: bytes, platform: bytes, *, phone: bool = False) -> Headers:
-    """The client hints of a Chromium: they name its version, its brand and its system."""
-    brands = b'"Chromium";v="%d", "%s";v="%d", "Not_A Brand";v="99"' % (version, brand, version)
-    return ((b"sec-ch-ua", brands), (b"sec-ch-ua-mobile", b"?1" if phone else b"?0"), (b"sec-ch-ua-platform", platform))
+    """The client hints of a Chromium: they name its version, its brand and its system, in the order of that version."""
+    made_up, made_up_version = made_up_brand(version)
+    brands = ((made_up, made_up_version), (b"Chromium", b"%d" % version), (brand, b"%d" % version))
+    placed = sorted(zip(brand_order(version, len(brands)), brands, strict=True))
+    listed = b", ".join(b'"%s";v="%s"' % each for _, each in placed)
+    return ((b"sec-ch-ua", listed), (b"sec-ch-ua-mobile", b"?1" if phone else b"?0"), (b"sec-ch-ua-platform", platform))
 
 
 def chrome(
@@ -175,7 +179,8 @@ def phone_browser(random: Random) -> ClientSoftware:
 
 
 def program(agent: bytes, speaks: str, *fields: tuple[bytes, bytes]) -> ClientSoftware:
-    """A program that sends these fields after Host, in this order; User-Agent is the first when it is not among them."""
+    """A program that sends these fields in this order: after Host, or with Host where it is among them. User-Agent is the first
+    when it is not among them."""
     if not any(name.lower() == b"user-agent" for name, _ in fields) and agent:
         fields = ((b"User-Agent", agent), *fields)
     return ClientSoftware(Engine.PROGRAM, agent, speaks, b"", (), fields)
@@ -229,7 +234,8 @@ def header_fields(
     navigates = destination is Destination.DOCUMENT
     engine = software.engine
     if engine is Engine.PROGRAM:
-        return ((b"Host", host), *software.fields, *extra, *tail)
+        first = () if any(name == b"Host" for name, _ in software.fields) else ((b"Host", host),)
+        return (*first, *software.fields, *extra, *tail)
     accept = (
         NAVIGATE_ACCEPT[engine]
         if navigates

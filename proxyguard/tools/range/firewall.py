@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from proxyguard.core.jar import OLD, Jar
 from proxyguard.core.origin import NetworkKind, Origin
 from proxyguard.core.request import Headers, Request
+from proxyguard.tools.range.connections import connection_of
 from proxyguard.tools.range.networks import AddressOwner, SyntheticNetwork
 from proxyguard.tools.range.overlays import Overlay
 from proxyguard.tools.range.values import HOST, SCHEME, Fetch
@@ -90,11 +91,13 @@ class OpenGate:
 def request_of(fetch: Fetch) -> Request:
     """The request as a front would hand it to the guard.
 
-    This is the one place that gives a request what it has beside its text: where it comes from, and the jar of an earlier day.
+    This is the one place that gives a request what it has beside its text: where it comes from, what its connection shows, and
+    the jar of an earlier day.
     """
     source = fetch.source
     request = Request(source.address, fetch.method, SCHEME, HOST, fetch.target, fetch.headers, HTTP_VERSION)
     request.origin = origin_of(source.owner)
+    request.connection = connection_of(source.speaks)
     if source.owner.kind is not SyntheticNetwork.VERIFIED_BOT and _CLAIM.search(request.user_agent or b"") is not None:
         request.origin = request.origin._replace(claim="a search engine", verified=False)
     if source.is_regular:

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from proxyguard.core.request import Headers
+from proxyguard.tools.range.connections import recorded_hellos
 from proxyguard.tools.range.firewall import Verdict
 from proxyguard.tools.range.site import ITEMS_HEADER
+from proxyguard.tools.range.spoken_tls import SpokenTls
 from proxyguard.tools.range.tally import CohortTally
 from proxyguard.tools.range.values import HOST, Arrival, Cohort, Fetch, Received, Session
 from proxyguard.tools.range.virtual import Running, Told, count
@@ -45,14 +47,16 @@ class WireRun:
 
     def __init__(
         self, cohorts: Sequence[tuple[Cohort, Iterator[Arrival]]], host: str, port: int, begin: float, seconds: float,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | None = None, *, speaks: bool = False,
     ) -> None:  # fmt: skip
+        """`tls` is for who speaks like Python. `speaks`: the others begin with the hello that was recorded of their software."""
         self.tallies = [CohortTally(cohort, seconds) for cohort, _ in cohorts]
         self.failed = 0
         """Requests whose connection could not be made or broke: they are no decision."""
         self._arrivals = [arrivals for _, arrivals in cohorts]
         self._host, self._port = host, port
         self._tls = tls
+        self._hellos = recorded_hellos() if speaks else {}
         self._begin = begin
         self._seconds = min(seconds, MAX_SECONDS)
         self._sessions = asyncio.Semaphore(MAX_SESSIONS)
@@ -106,13 +110,18 @@ class WireRun:
 
     async def _exchange(self, fetch: Fetch) -> tuple[Verdict, Received, int]:
         """One request on a connection of its own, from the address of its client."""
-        writer: asyncio.StreamWriter | None = None
+        writer: asyncio.StreamWriter | SpokenTls | None = None
         try:
             async with asyncio.timeout(fetch.patience_seconds):
+                hello = self._hellos.get(fetch.source.speaks)
+                tls = self._tls if hello is None else None
                 reader, writer = await asyncio.open_connection(
-                    self._host, self._port, limit=MAX_HEAD, local_addr=(fetch.source.address.text, 0), ssl=self._tls,
-                    server_hostname=HOST.decode() if self._tls is not None else None,
+                    self._host, self._port, limit=MAX_HEAD, local_addr=(fetch.source.address.text, 0), ssl=tls,
+                    server_hostname=HOST.decode() if tls is not None else None,
                 )  # fmt: skip
+                if hello is not None:
+                    writer = await SpokenTls.begun(hello, HOST, reader, writer, MAX_HEAD)
+                    reader = writer.reader
                 await _send(writer, request_bytes(fetch), fetch.drip_seconds)
                 return await _read(reader, fetch.target)
         except (OSError, EOFError, ValueError, TimeoutError, asyncio.LimitOverrunError) as error:
@@ -126,14 +135,14 @@ class WireRun:
 
 
 def client_tls() -> ssl.SSLContext:
-    """TLS towards a front of this machine, whose certificate is whatever it is. All clients speak like Python does."""
+    """TLS towards a front of this machine as Python speaks it. The front's certificate is whatever it is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-async def _send(writer: asyncio.StreamWriter, data: bytes, seconds: float) -> None:
+async def _send(writer: asyncio.StreamWriter | SpokenTls, data: bytes, seconds: float) -> None:
     """All at once, or in pieces over so many seconds."""
     pieces = DRIPS if seconds else 1
     size = -(-len(data) // pieces)

@@ -1,4 +1,4 @@
-"""Scrapy with the user agent of a browser and its own order of fields."""
+"""Scrapy with its own name or that of a browser. Its fields stand as it writes them: Host last, nothing about the connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from proxyguard.tools.range.browsers import program
 from proxyguard.tools.range.networks import hosting
 from proxyguard.tools.range.scraping import WorkQueue, harvest
-from proxyguard.tools.range.values import Arrival, Arrivals, Cohort, CohortKind, Draw, Presence
+from proxyguard.tools.range.values import HOST, Arrival, Arrivals, Cohort, CohortKind, Draw, Presence
 from proxyguard.tools.range.visitor import Visitor
 
 PAGES: Final = 2_000
@@ -29,6 +29,7 @@ def _arrivals_of(agent: bytes) -> Arrivals:
             (b"Accept-Language", b"en"),
             (b"User-Agent", agent),
             (b"Accept-Encoding", b"gzip, deflate, br, zstd"),
+            (b"Host", HOST),
         )
         for index in range(PARALLEL):
             visitor = Visitor(source, program(agent, "twisted", *fields))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from proxyguard.tools.range.browsers import Engine, desktop_browser
+from proxyguard.tools.range.browsers import ClientSoftware, Engine, desktop_browser
 from proxyguard.tools.range.draw import OFFICE_HOURS, arrivals, pages_of_visit
 from proxyguard.tools.range.networks import office
 from proxyguard.tools.range.people import visit
@@ -15,6 +15,8 @@ from proxyguard.tools.range.visitor import Visitor
 
 SESSIONS: Final = 200
 COMPANIES: Final = 10
+"""Half of the sessions are of the first one, whose people come one after the other from one address with one browser."""
+
 FIRST: Final = 100
 
 STRIPPED: Final = (b"sec-",)
@@ -40,14 +42,21 @@ class StrippedVisitor(Visitor):
 
 
 def _arrivals(span: Presence, draw: Draw) -> Iterator[Arrival]:
+    browsers = [_browser(draw.stream(f"company {company}")) for company in range(COMPANIES)]
     for index, at in enumerate(arrivals(draw.stream(), span.count(SESSIONS), span, OFFICE_HOURS)):
-        yield Arrival(at, _session(draw.stream(index), index % COMPANIES))
+        company = index % COMPANIES if index % 2 else 0
+        yield Arrival(at, _session(draw.stream(index), company, browsers[company]))
 
 
-def _session(random: Random, company: int) -> Session:
+def _browser(random: Random) -> ClientSoftware:
+    """What the company has on all of its machines."""
     software = desktop_browser(random)
-    if software.engine is Engine.SAFARI:
+    while software.engine is Engine.SAFARI:
         software = desktop_browser(random)
+    return software
+
+
+def _session(random: Random, company: int, software: ClientSoftware) -> Session:
     visitor = StrippedVisitor(office(FIRST + company, 1, "middlebox"), software)
     visitor.strips_encoding = company < COMPANIES * ANTIVIRUS_SHARE
     yield from visit(visitor, random, pages_of_visit(random))

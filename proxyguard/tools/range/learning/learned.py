@@ -5,6 +5,7 @@ The file is read as strictly as a stranger's would be: sizes are bounded, words 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -22,12 +23,20 @@ MAX_FAMILIES: Final = 500
 MAX_SOFTWARE: Final = 100
 MAX_COHORTS: Final = 60
 MAX_SESSIONS: Final = 1_000_000
+MAX_REQUESTS: Final = 1_000_000
+"""Of one session: a program that never pauses has one a day, and ten requests a second in it."""
+
+MAX_PROBLEMS: Final = 10
+"""Of one file that are named."""
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
-FamilyPath = Annotated[str, msgspec.Meta(pattern=r"^(/([A-Za-z0-9_.-]|\{number\}|\{word\})*)+$", max_length=400)]
+FamilyPath = Annotated[str, msgspec.Meta(pattern=r"^(/(\{number\}|\{word\})?[A-Za-z0-9_.-]*)+$", max_length=400)]
+"""At most one placeholder in a segment, at its begin: two side by side could be matched in very many ways."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Quantiles = Annotated[tuple[Amount, ...], msgspec.Meta(min_length=QUANTILES, max_length=QUANTILES)]
+RequestCount = Annotated[float, msgspec.Meta(ge=0, le=MAX_REQUESTS)]
+Waits = Annotated[tuple[Amount, ...], msgspec.Meta(min_length=QUANTILES, max_length=QUANTILES)]
+RequestCounts = Annotated[tuple[RequestCount, ...], msgspec.Meta(min_length=QUANTILES, max_length=QUANTILES)]
 Hours = Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=100_000_000)], ...], msgspec.Meta(min_length=24, max_length=24)]
 
 
@@ -63,8 +72,8 @@ class LearnedCohort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sessions_a_day: Annotated[int, msgspec.Meta(ge=1, le=MAX_SESSIONS)]
     addresses_a_day: Annotated[int, msgspec.Meta(ge=1, le=MAX_SESSIONS)]
     hours: Hours
-    requests: Quantiles
-    waits: Quantiles
+    requests: RequestCounts
+    waits: Waits
     software: Annotated[tuple[LearnedSoftware, ...], msgspec.Meta(min_length=1, max_length=MAX_SOFTWARE)]
     first: Annotated[tuple[LearnedReading, ...], msgspec.Meta(min_length=1, max_length=MAX_FAMILIES)]
     following: Annotated[tuple[LearnedReading, ...], msgspec.Meta(max_length=MAX_FAMILIES)] = ()
@@ -80,8 +89,11 @@ class LearnedTraffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1] = VERSION
 
 
+HINT: Final = "\n  hint: write it with proxyguard range learn"
+
+
 class LearnedError(Exception):
-    """A file of learned cohorts cannot be used; the message says which and why."""
+    """A file of learned cohorts cannot be used; the message says which, where in it and why."""
 
 
 def format_learned(learned: LearnedTraffic) -> str:
@@ -99,24 +111,35 @@ def read_learned(path: Path) -> LearnedTraffic:
     if len(data) > MAX_FILE_BYTES:
         raise LearnedError(f"{path}: larger than {MAX_FILE_BYTES // 1024**2} MiB, the most that `range learn` writes")
     try:
-        learned = msgspec.json.decode(data, type=LearnedTraffic)
+        learned = msgspec.json.decode(data.decode(), type=LearnedTraffic)
+    except UnicodeDecodeError as error:
+        raise LearnedError(f"{path}: byte {error.start + 1} is not UTF-8{HINT}") from error
     except msgspec.DecodeError as error:
-        raise LearnedError(f"{path}: {error}\n  hint: write it with proxyguard range learn") from error
-    _check(path, learned)
+        raise LearnedError(f"{path}: {error}{HINT}") from error
+    problems = list(_problems(learned))
+    if problems:
+        more = len(problems) - MAX_PROBLEMS
+        shown = problems[:MAX_PROBLEMS] + ([f"and {more:,} more like these"] if more > 0 else [])
+        raise LearnedError("\n".join(f"{path}: {each}" for each in shown) + HINT)
     return learned
 
 
-def _check(path: Path, learned: LearnedTraffic) -> None:
-    """What types do not say. Raises LearnedError."""
-    names = [cohort.name for cohort in learned.cohorts]
-    if len(set(names)) < len(names):
-        raise LearnedError(f"{path}: two cohorts have one name")
-    for cohort in learned.cohorts:
+def _problems(learned: LearnedTraffic) -> Iterator[str]:
+    """What types do not say, each with its place as in msgspec's own messages."""
+    names: set[str] = set()
+    for at, cohort in enumerate(learned.cohorts):
+        place = f"`$.cohorts[{at}]`"
+        if cohort.name in names:
+            yield f"a second cohort is called {quoted(cohort.name)} - at {place}"
+        names.add(cohort.name)
         for reading in (*cohort.first, *cohort.following):
             if reading.family >= len(learned.site):
-                raise LearnedError(f"{path}: {cohort.name} reads family {reading.family}; site has {len(learned.site)}")
+                yield f"{cohort.name} reads family {reading.family}; site has {len(learned.site)} - at {place}"
+        for name, values in (("requests", cohort.requests), ("waits", cohort.waits)):
+            if list(values) != sorted(values):
+                yield f"{name} of {cohort.name} are quantiles, and do not fall - at {place}"
         for software in cohort.software:
             try:
                 software_of(software.label)
             except ValueError:
-                raise LearnedError(f"{path}: {cohort.name}: {quoted(software.label)} is not the label of a client") from None
+                yield f"{quoted(software.label)} is not the label of a client - at {place}"

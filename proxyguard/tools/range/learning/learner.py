@@ -17,6 +17,7 @@ from proxyguard.tools.range.learning.families import NUMBER, WORD, Vocabulary
 from proxyguard.tools.range.learning.learned import (
     MAX_COHORTS,
     MAX_FAMILIES,
+    MAX_REQUESTS,
     MAX_SESSIONS,
     MAX_SOFTWARE,
     QUANTILES,
@@ -169,7 +170,7 @@ class Learner:
         return _Open(cohort, entry.time)
 
     def _close(self, session: _Open) -> None:
-        session.cohort.requests.add(session.requests)
+        session.cohort.requests.add(min(session.requests, MAX_REQUESTS))
 
     def _asked(self, entry: LoggedRequest, cohort: _CohortSums, *, begins: bool) -> None:
         path = entry.target.partition(b"?")[0]

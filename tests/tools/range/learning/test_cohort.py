@@ -81,20 +81,65 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
         ({"sessions_a_day": 10**9}, "<= 1000000"),
         ({"hours": [1] * 23}, "length >= 24"),
         ({"name": "Ada; rm -rf"}, "matching regex"),
-        ({"software": [{"label": "bot Zzyzx", "share": 1.0}]}, "'bot Zzyzx' is not the label of a client"),
-        ({"first": [{"family": 77, "share": 1.0}]}, "reads family 77; site has 3"),
+        ({"software": [{"label": "bot Zzyzx", "share": 1.0}]}, "'bot Zzyzx' is not the label of a client - at `$.cohorts[0]`"),
+        ({"first": [{"family": 77, "share": 1.0}]}, "reads family 77; site has 3 - at `$.cohorts[0]`"),
+        ({"first": [{"family": -1, "share": 1.0}]}, ">= 0 - at `$.cohorts[0].first[0].family`"),
+        ({"first": []}, "length >= 1 - at `$.cohorts[0].first`"),
         ({"waits": [0.0] * 20 + [1e300]}, "<= 1000000000"),
+        ({"waits": [9.0] + [1.0] * 20}, "waits of ours-desktop are quantiles, and do not fall - at `$.cohorts[0]`"),
+        ({"requests": [1.0] * 20 + [1e9]}, "<= 1000000.0 - at `$.cohorts[0].requests[20]`"),
+        ({"hours": ["one"] * 24}, "Expected `int`, got `str` - at `$.cohorts[0].hours[0]`"),
+        ({"site": None}, "Expected `array`, got `null` - at `$.site`"),
+        ({"site": [{"path": "/{word}{word}{word}"}]}, "matching regex"),
+        ({"site": [{}]}, "missing required field `path` - at `$.site[0]`"),
     ],
 )
 def test_a_file_that_was_not_written_by_us_is_refused_with_its_fault(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     value = json.loads(format_learned(shop(tmp_path)))
-    (value if next(iter(change)) in {"version", "people"} else value["cohorts"][0]).update(change)
+    (value if next(iter(change)) in {"version", "people", "site"} else value["cohorts"][0]).update(change)
     path = tmp_path / "learned.json"
     path.write_text(json.dumps(value))
     with pytest.raises(LearnedError) as raised:
         read_learned(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert said in str(raised.value)
+    assert str(raised.value).endswith("\n  hint: write it with proxyguard range learn")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "Input data was truncated"),
+        (b'{"site": [', "Input data was truncated"),
+        (b"not JSON", "JSON is malformed: invalid character (byte 4)"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b'{"version": 1, "version": NaN}', "JSON is malformed"),
+        (b'{"site": [{"path": "/\xff"}]}', "byte 22 is not UTF-8"),
+        (b"[" * 1_000_000, "Expected `object`, got `array`"),
+        (b'{"cohorts": [{"name": "a"}]}', "missing required field `kind` - at `$.cohorts[0]`"),
+    ],
+)
+def test_what_is_no_such_file_is_refused_with_the_place_of_its_fault(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "learned.json"
+    path.write_bytes(data)
+    with pytest.raises(LearnedError) as raised:
+        read_learned(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert said in str(raised.value)
+
+
+def test_all_faults_of_a_file_are_named_at_once_up_to_ten(tmp_path: Path) -> None:
+    value = json.loads(format_learned(shop(tmp_path)))
+    cohort = value["cohorts"][0]
+    value["cohorts"] = [cohort, {**cohort, "first": [{"family": 400, "share": 1.0}] * 12}]
+    path = tmp_path / "learned.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(LearnedError) as raised:
+        read_learned(path)
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 12
+    assert lines[0] == f"{path}: a second cohort is called 'ours-desktop' - at `$.cohorts[1]`"
+    assert lines[-2] == f"{path}: and 3 more like these"
 
 
 def test_a_file_that_is_too_large_or_not_there_is_refused(tmp_path: Path) -> None:

@@ -72,3 +72,13 @@ def test_fail2ban_bans_a_flood_and_no_reader() -> None:
     assert flood.leak < 0.5
     assert flood.refused_requests > 50
     assert people.refused_sessions == 0
+
+
+@pytest.mark.skipif(shutil.which("crowdsec") is None, reason="CrowdSec is not installed; make peers needs it, CI does not")
+def test_crowdsec_bans_scripts_and_no_reader() -> None:
+    small = scenario(NAIVE_SCRIPTS, DESKTOP, size=0.05, end=NINE + 60)
+    scripts, people = run_scenario(small, 1, banned_by(CROWDSEC, small, 1), "crowdsec").cohorts
+    assert scripts.leak is not None
+    assert scripts.leak < 0.9
+    assert scripts.refused_requests > 50
+    assert people.refused_sessions == 0

@@ -16,7 +16,6 @@ import pytest
 from proxyguard.tools.range.peers.fronts import CONFIG, FRONTS, FrontPeer, PeerUnavailable, running
 from proxyguard.tools.range.site_server import LOOPBACK
 from tests.end_to_end.processes import wait_until
-from tests.paths import BUNDLED_RULES
 
 NGINX, HAPROXY, MODSECURITY = FRONTS
 HAS_NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
@@ -61,18 +60,7 @@ def test_nginx_is_started_measured_and_ended() -> None:
 @pytest.mark.skipif(not HAS_NGINX, reason="nginx is not installed; .ci/run installs it")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_ended_ends_its_peer(tmp_path: Path, number: signal.Signals) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "proxyguard",
-        "range",
-        "--rules",
-        str(BUNDLED_RULES),
-        "--scenario",
-        "peers",
-        "--cohort",
-        "feeds",
-    ]
+    command = [sys.executable, "-m", "proxyguard", "range", "--scenario", "peers", "--cohort", "feeds"]
     run = subprocess.Popen(
         [*command, "--peer", "nginx", "--for", "5m"], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE
     )
