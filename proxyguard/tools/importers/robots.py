@@ -187,7 +187,7 @@ def _agent_condition(draft: Draft, group: AgentGroup, named: Sequence[str]) -> t
         if words:
             condition["not"] = {"user_agent": {"word": one_or_list(words)}}
         return condition, "other-crawlers", "Mozilla/5.0 (compatible; examplebot/1.0; +https://crawler.example/)"
-    words = []
+    words, asked = [], []
     for agent in group.agents:
         word = _word(agent)
         fault = word_fault(word)
@@ -197,6 +197,8 @@ def _agent_condition(draft: Draft, group: AgentGroup, named: Sequence[str]) -> t
             draft.note(group.line, f"'{agent[:60]}' was left out: {fault}")
         else:
             words.append(word)
+            asked.append(agent)
+    group.agents = asked
     if not words or not (group.disallow or group.delay_seconds):
         return None
     words = list(dict.fromkeys(words))

@@ -14,7 +14,10 @@ from proxyguard.tools.importers.sources import Sources
 
 
 class Rate(NamedTuple):
-    """A counter of a stick table that must be above a number. `counter` is its index or the name of its table."""
+    """A counter of a stick table that must be above a number.
+
+    `counter` is its index; or the name of a table that is kept by the client's address, empty for the section's own.
+    """
 
     what: str
     counter: str
@@ -60,8 +63,8 @@ def term_of(words: list[str], sources: Sources) -> Term:
     criterion, rest = words[0], words[1:]
     rate = _RATE.match(criterion)
     if rate:
-        counter = rate[1] or criterion.partition("(")[2].partition(")")[0].rpartition(",")[2]
-        return _rate(rate[2], counter or "0", rest)
+        argument = criterion.partition("(")[2].partition(")")[0].partition(",")[0].strip()
+        return _rate(rate[2], argument if criterion.startswith("src") else rate[1] or argument or "0", rest)
     method, ignore_case, values = _flags(rest, sources)
     found = _SAMPLE.fullmatch(criterion)
     if found is None:
@@ -116,6 +119,8 @@ def _of_file(name: str, sources: Sources) -> list[str]:
 
 
 def _compared(kind: str, method: str, argument: str, values: list[str], *, ignore_case: bool) -> Condition | None:
+    if not values and method != "found" and kind != "ssl_fc":
+        raise NotCarried(f"{kind[:40]} is compared with nothing")
     if kind == "src":
         networks = [network for value in values if (network := network_of(value)) is not None]
         if len(networks) < len(values):
