@@ -50,9 +50,10 @@ UA = "RewriteCond %{HTTP_USER_AGENT} "
             {"path": {"regex": "^/a"}, "not": {"path": {"regex": "^/a"}, "user_agent": {"regex": "Mozilla"}}},
         ),
         ("RewriteRule ^a - [C]\n" + UA + "b\nRewriteRule ^ - [F]", {"user_agent": {"regex": "b"}, "path": {"regex": "^/a"}}),
+        ("RewriteBase /blog/\nRewriteRule ^a$ - [F]", {"path": {"regex": "^/blog/a$"}}),
         (
-            "RewriteBase /blog/\nRewriteRule ^a$ - [F]",
-            {"all": [{"path": {"prefix": "/blog/"}}, {"path": {"regex": "^/blog/a$"}}]},
+            "RewriteBase /blog\n" + UA + "b\nRewriteRule !^a - [F]",
+            {"all": [{"path": {"prefix": "/blog/"}}, {"not": {"path": {"regex": "^/blog/a"}}}, {"user_agent": {"regex": "b"}}]},
         ),
         ("SetEnvIf ^User-Agent$ bad b\nDeny from env=b", {"user_agent": {"regex": "bad"}}),
         (UA + "a[^:]b\nRewriteRule ^ - [F]", {"user_agent": {"regex": "a[^:]b"}}),

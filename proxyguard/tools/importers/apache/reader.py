@@ -77,14 +77,13 @@ class _Walk:
 
     def _rewriting(self, entries: Sequence[Entry], place: _Place) -> Rewriting:
         """The state of its RewriteRules: switched off, or about the folder that a RewriteBase names."""
-        base, scope = "", place.scope
+        found = Rewriting(self._draft, place.scope, place.environment, place.in_folder, place.label)
         for entry in entries:
             if entry.name == "rewritebase" and place.in_folder and entry.args[:1] and entry.args[0].strip("/"):
-                base = f"/{entry.args[0].strip('/')}"
-                scope = every([place.scope, {"path": {"prefix": f"{base}/"}}]) or place.scope
-                self._draft.note(entry.line, f"RewriteBase {base[:60]}: the RewriteRules were taken for those of this folder")
-        found = Rewriting(self._draft, scope, place.environment, place.in_folder, place.label, base)
-        for entry in entries:
+                found.base = f"/{entry.args[0].strip('/')}"
+                self._draft.note(
+                    entry.line, f"RewriteBase {found.base[:60]}: the RewriteRules were taken for those of this folder"
+                )
             if entry.name == "rewriteengine" and entry.args:
                 found.is_off = entry.args[0].lower() == "off"
         return found

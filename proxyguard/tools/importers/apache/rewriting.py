@@ -16,6 +16,11 @@ from proxyguard.tools.importers.refusals import refusal
 _STATUS: Final = re.compile(r"(?:R|redirect)=(\d{3})", re.IGNORECASE)
 _SKIPS: Final = re.compile(r"(?:S|skip)=(\d{1,4})", re.IGNORECASE)
 _SETS: Final = re.compile(r"(?:E|env)=(\w+)(?::(.*))?", re.IGNORECASE)
+_EVERY_PATH: Final = frozenset(
+    ("^", "^.*$", ".*", ".", ".?", "^.", "^(.*)$", "(.*)", "^.*", "^(.*)", "", ".+", "^.+$", "^/?", "^/.*$", "^/", "$")
+)  # fmt: skip
+"""Patterns of a RewriteRule that every path fits."""
+
 _VARIABLE: Final = re.compile(r"%\{(?:HTTP_|REQUEST_|ENV:)?([A-Za-z_]+)")
 
 
@@ -31,7 +36,7 @@ class _Skip:
 class Rewriting:
     """The state of one context. `in_folder`: patterns see the path without its first slash, as in .htaccess.
 
-    `base`: the folder that a RewriteBase names, without its last slash; `scope` is about it already.
+    `base`: the folder that a RewriteBase names, without its last slash: rules are for what is in it.
     """
 
     draft: Draft
@@ -139,34 +144,13 @@ class Rewriting:
     def _path(self, pattern: str, *, ignore_case: bool) -> Condition | None:
         text = pattern.removeprefix("!")
         start = f"^{escaped(self.base)}/"
-        if self.in_folder and text.startswith("^") and not text.startswith(("^/", "^.", "^(.*)", "^(.+)", "^$")):
-            text = f"{start}{text[1:]}" if not text.startswith("^(/") else text
-        elif self.in_folder and text.startswith("^."):
-            text = f"{start}{text[1:]}" if text not in {"^.*$", "^.*", "^.", "^.+$"} else text
-        elif self.in_folder and text == "^$":
-            text = f"{start}$"
-        if text in {
-            "^",
-            "^.*$",
-            ".*",
-            ".",
-            ".?",
-            "^.",
-            "^(.*)$",
-            "(.*)",
-            "^.*",
-            "^(.*)",
-            "",
-            ".+",
-            "^.+$",
-            "^/?",
-            "^/.*$",
-            "^/",
-            "$",
-        }:
-            return None if pattern.startswith("!") else ALWAYS
-        found = pattern_condition("path", text, ignore_case=ignore_case)
-        return negated(found) if pattern.startswith("!") else found
+        if self.in_folder and text not in _EVERY_PATH and text.startswith("^") and not text.startswith(("^/", "^(/")):
+            text = start + text[1:]
+        found = ALWAYS if text in _EVERY_PATH else pattern_condition("path", text, ignore_case=ignore_case)
+        holds = negated(found) if pattern.startswith("!") else found
+        if not self.base or (text.startswith(start) and not pattern.startswith("!")):
+            return holds
+        return every([{"path": {"prefix": f"{self.base}/"}}, holds])
 
 
 def _flags(text: str) -> list[str]:

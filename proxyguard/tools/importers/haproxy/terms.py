@@ -119,7 +119,10 @@ def _of_file(name: str, sources: Sources) -> list[str]:
 
 
 def _compared(kind: str, method: str, argument: str, values: list[str], *, ignore_case: bool) -> Condition | None:
-    if not values and method != "found" and kind != "ssl_fc":
+    if kind == "ssl_fc":
+        return {"scheme": "https"}
+    field = "" if kind in {"src", "method", "req.ver", "url", "base"} else _field(kind, argument)
+    if not values and method != "found":
         raise NotCarried(f"{kind[:40]} is compared with nothing")
     if kind == "src":
         networks = [network for value in values if (network := network_of(value)) is not None]
@@ -128,13 +131,10 @@ def _compared(kind: str, method: str, argument: str, values: list[str], *, ignor
         return clients(networks)
     if kind == "method":
         return equal("method", [value.upper() for value in values])
-    if kind == "ssl_fc":
-        return {"scheme": "https"}
     if kind == "req.ver":
         return equal("http_version", [value.replace("2.0", "2") for value in values])
     if kind in {"url", "base"}:
         return _target(kind, method, values, ignore_case=ignore_case)
-    field = _field(kind, argument)
     if method == "found":
         return {field: "present"}
     if method == "len" or (method == "int" or values[:1] in (["gt"], ["lt"], ["eq"], ["ge"], ["le"])):
