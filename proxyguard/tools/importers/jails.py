@@ -229,7 +229,9 @@ def _add(
             limit: dict[str, Any] = {"rate": f"{max(terms.maxretry, 1)}/{min(terms.findtime, MAX_PERIOD)}s", "per": ["client"]}
             limit |= {"count": {"status": one_or_list(list(statuses))}} if statuses else {}
             why = f"fail2ban's jail {label} bans after {terms.maxretry} such lines in {terms.findtime} s."[:200]
-            ban: dict[str, Plain] = {"for": f"{min(terms.bantime, FOREVER)}s"} | ({"escalation": "2"} if terms.grows else {})
+            ban: dict[str, Plain] = {"for": f"{min(terms.bantime, FOREVER)}s"}
+            if terms.grows:
+                ban["escalation"] = "2"
             draft.add(slug(label), why, when, {"ban": ban}, line, limit=limit)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxyguard.tools.importers.draft import ImportFault
 from tests.tools.importers.reading import limits_of, notes_of, rules_of
 
 UA = "RewriteCond %{HTTP_USER_AGENT} "
@@ -53,7 +54,7 @@ UA = "RewriteCond %{HTTP_USER_AGENT} "
         ("RewriteBase /blog/\nRewriteRule ^a$ - [F]", {"path": {"regex": "^/blog/a$"}}),
         (
             "RewriteBase /blog\n" + UA + "b\nRewriteRule !^a - [F]",
-            {"all": [{"path": {"prefix": "/blog/"}}, {"not": {"path": {"regex": "^/blog/a"}}}, {"user_agent": {"regex": "b"}}]},
+            {"path": {"prefix": "/blog/"}, "not": {"path": {"regex": "^/blog/a"}}, "user_agent": {"regex": "b"}},
         ),
         ("SetEnvIf ^User-Agent$ bad b\nDeny from env=b", {"user_agent": {"regex": "bad"}}),
         (UA + "a[^:]b\nRewriteRule ^ - [F]", {"user_agent": {"regex": "a[^:]b"}}),
@@ -314,3 +315,9 @@ def test_several_names_of_a_header_in_one_are_named_and_looked_for_nowhere() -> 
     text = "frontend f\n  http-request deny if { hdr_reg(Cookie|Referer) -i evil }\n"
     assert rules_of("haproxy", text) == []
     assert notes_of("haproxy", text)[0].endswith("was left out: Cookie|Referer: it is one name, and no header has it")
+
+
+def test_snippets_that_double_come_to_an_end() -> None:
+    text = "".join(f"(s{number}) {{\nimport s{number + 1}\nimport s{number + 1}\n}}\n" for number in range(20))
+    with pytest.raises(ImportFault, match="with what it imports, the file has more than 100000 lines"):
+        rules_of("caddy", text + "(s20) {\nrespond /x 403\n}\nimport s0\n")

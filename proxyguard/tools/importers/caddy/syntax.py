@@ -11,6 +11,8 @@ from proxyguard.tools.importers.draft import Draft, ImportFault
 from proxyguard.tools.importers.sources import Source, Sources
 
 MAX_WORDS: Final = 500_000
+MAX_EXPANDED: Final = 100_000
+"""Lines with snippets and files in their places: snippets that import each other twice double with each step."""
 MAX_DEPTH: Final = 30
 
 _TOKEN: Final = re.compile(r'[^\S\n]+|\\\n|(\n)|"((?:[^"\\]|\\.)*)"|`([^`]*)`|#[^\n]*|((?:[^\s"`]|(?<=\S)["`])+)', re.DOTALL)
@@ -52,6 +54,7 @@ class _Reader:
         self._sources = sources
         self._draft = draft
         self._snippets: dict[str, tuple[ConfigLine, ...]] = {}
+        self._expanded = 0
 
     def file(self, source: Source, name: str, depth: int) -> list[ConfigLine]:
         if depth > MAX_DEPTH:
@@ -95,6 +98,9 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise ImportFault(f"snippets import each other more than {MAX_DEPTH} deep")
         found: list[ConfigLine] = []
+        self._expanded += len(lines)
+        if self._expanded > MAX_EXPANDED:
+            raise ImportFault(f"with what it imports, the file has more than {MAX_EXPANDED} lines")
         for line in lines:
             if line.name != "import" or len(line.words) < 2:
                 block = None if line.block is None else tuple(self.expanded(line.block, depth + 1))
