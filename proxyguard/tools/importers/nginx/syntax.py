@@ -19,6 +19,7 @@ from proxyguard.tools.importers.sources import Source, Sources
 MAX_TOKENS: Final = 500_000
 MAX_DEPTH: Final = 50
 """Of blocks and of files that include each other."""
+
 _HARMLESS: Final = re.compile(
     r"mime\.types|_params$|fastcgi[\w-]*\.conf$|php|ssl|modules|letsencrypt|perl\.conf|proxy", re.IGNORECASE
 )
