@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from proxyguard.tools.importers.conditions import ALWAYS, Condition, equal, every, negated
-from proxyguard.tools.importers.draft import Draft, ImportFault, NotCarried, one_or_list, slug
+from proxyguard.tools.importers.draft import Draft, ImportFault, NotCarried, Plain, one_or_list, slug
 from proxyguard.tools.importers.networks import clients, network_of
 from proxyguard.tools.importers.patterns import alternatives, pattern_condition
 from proxyguard.tools.importers.request_line import target_condition
@@ -65,7 +65,7 @@ def read_jails(sources: Sources, name: str) -> Draft:
             config = _read(source)
             if config.has_option("Definition", "failregex"):
                 found = True
-                _add(draft, label, _filter(source, sources), _Terms(5, 600, 600), _line(source, "failregex"))
+                _add(draft, label, _filter(source, sources), _Terms(5, 600, 600, grows=False), _line(source, "failregex"))
                 draft.note(
                     0,
                     f"the filter {label[:60]} came without its jail: 5 failures in 10 minutes and a ban of 10 minutes were taken",
@@ -81,6 +81,8 @@ class _Terms(NamedTuple):
     maxretry: int
     findtime: int
     bantime: int
+    grows: bool
+    """Whether a ban that comes again lasts longer."""
 
 
 def _read(source: Source) -> configparser.ConfigParser:
@@ -100,7 +102,8 @@ def _filter(source: Source, sources: Sources, depth: int = 0) -> configparser.Co
     whole = configparser.ConfigParser(interpolation=None, strict=False)
     whole.optionxform = str  # type: ignore[assignment,method-assign]  # as in _read
     for part in (*_included(own, "before", sources, depth), own, *_included(own, "after", sources, depth)):
-        whole.read_dict({name: {key: value or "" for key, value in part.items(name)} for name in part.sections()})
+        for name in (configparser.DEFAULTSECT, *part.sections()):
+            whole.read_dict({name: {key: value or "" for key, value in part.items(name)}})
     return whole
 
 
@@ -131,6 +134,7 @@ def _jail(draft: Draft, sources: Sources, filters: dict[str, Source], config: co
             int(_value(config, section, "maxretry") or 5),
             _seconds(_value(config, section, "findtime") or "600"),
             _seconds(_value(config, section, "bantime") or "600"),
+            _value(config, section, "bantime.increment").lower() in _TRUE,
         )
     except (ValueError, NotCarried):
         draft.note(0, f"the jail {section[:60]} was left out: maxretry, findtime or bantime is no number")
@@ -139,14 +143,16 @@ def _jail(draft: Draft, sources: Sources, filters: dict[str, Source], config: co
         draft.note(0, f"the jail {section[:60]} was left out: its ignorecommand decides whom it spares, and rules cannot ask it")
         return
     spared = negated(_ignored(draft, config, section))
+    if terms.bantime == FOREVER:
+        draft.note(0, f"the jail {section[:60]}: a ban for ever became one for a year")
+    elif terms.grows:
+        draft.note(0, f"the jail {section[:60]}: bantime.increment became an escalation of 2")
     if _value(config, section, "failregex"):
         _add(draft, section, config, terms, 0, section, spared=spared)
         return
     if source is None:
         draft.note(0, f"the jail {section[:60]} was left out: its filter does not lie beside it (filter.d/{wanted[:60]}.conf)")
         return
-    if _value(config, section, "bantime.increment").lower() in _TRUE:
-        draft.note(0, f"the jail {section[:60]}: bantime.increment became an escalation of 2")
     _add(draft, section, _filter(source, sources), terms, 0, spared=spared)
 
 
@@ -223,7 +229,10 @@ def _add(
             limit: dict[str, Any] = {"rate": f"{max(terms.maxretry, 1)}/{min(terms.findtime, MAX_PERIOD)}s", "per": ["client"]}
             limit |= {"count": {"status": one_or_list(list(statuses))}} if statuses else {}
             why = f"fail2ban's jail {label} bans after {terms.maxretry} such lines in {terms.findtime} s."[:200]
-            draft.add(slug(label), why, when, {"ban": {"for": f"{min(terms.bantime, FOREVER)}s"}}, line, limit=limit)
+            ban: dict[str, Plain] = {"for": f"{min(terms.bantime, FOREVER)}s"}
+            if terms.grows:
+                ban["escalation"] = "2"
+            draft.add(slug(label), why, when, {"ban": ban}, line, limit=limit)
 
 
 def _unique(conditions: list[Condition]) -> Iterator[Condition]:
@@ -249,7 +258,9 @@ def _failure(pattern: str) -> _Failure:
         ending = re.search(r"(?:\\s\+?|\.\*|\\? )\(?(?:\?:)?([1-5]\d\d(?:\|[1-5]\d\d)*)\)?[^()|]*$", request)
         request, rest = (request[: ending.start()], [f" {ending[1]}"]) if ending else (request, [])
     agent, referer = "", ""
-    if rest and rest[0] and not re.match(r"\\s|\s|\\ |\.|\[|\$|\(?(?:\?:)?[1-5]", rest[0]):
+    if len(rest) == 1 and re.fullmatch(r"(?:\\s[*+]?)?\$", rest[0]):
+        request, agent, rest = "", request, []  # the only thing in quotes, and the line ends with it
+    elif rest and rest[0] and not re.match(r"\\s|\s|\\ |\.|\[|\$|\(?(?:\?:)?[1-5]", rest[0]):
         agent, rest = rest[0], []  # .*"NAME"$: what stands last in quotes
     elif len(rest) >= 4:
         referer, agent = rest[1], rest[3]

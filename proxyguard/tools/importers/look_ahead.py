@@ -41,6 +41,8 @@ def without_look_ahead(pattern: str) -> str:
     words = re.split(r"(?<!\\)\|", group[1] if group else inner)
     if len(words) > MAX_WORDS or not all(_WORD.fullmatch(word) and len(word) <= MAX_LENGTH for word in words):
         return pattern
+    if rest == "$":
+        return before + rest  # nothing follows, so no word does
     tree: _Words = {}
     for word in words:
         at = tree

@@ -27,6 +27,7 @@ _VALUES_ONLY: Final = frozenset({"method", "scheme", "client", "http_version"})
 _SPECIAL: Final = frozenset("\\.+*?()|[]{}^$/-")
 _LEADING_FLAGS: Final = re.compile(r"\(\?([a-z]+)\)")
 _FLAGS_OF_ALL: Final = re.compile(r"\(\?([a-z]+):(.*)\)", re.DOTALL)
+_NAMED_CLASS: Final = re.compile(r"\[:\^?[a-z]+:\]")
 _EVERY_BYTE: Final = bytes(range(256))
 _OCTETS: Final = re.compile(r"\^?\(?((?:\d{1,3}\\?\.){1,3})(?:\.?\*|\$)?\)?")
 _WHOLE_ADDRESS: Final = re.compile(r"\^?((?:\d{1,3}\\?\.){3}\d{1,3})\$?")
@@ -124,9 +125,11 @@ def rewritten(pattern: str) -> str:
             extra = re.compile(r"\^?\]?").match(pattern, at + 1)
             char += extra[0] if extra else ""
             at += len(char) - 1
-        elif char == "[" and not pattern.startswith("[:", at):
-            char = r"\["
-        elif char == "]" and in_class and pattern[at - 1 : at] != ":":
+        elif char == "[":
+            named = _NAMED_CLASS.match(pattern, at)
+            char = named[0] if named else r"\["
+            at += len(named[0]) - 1 if named else 0
+        elif char == "]":
             in_class = False
         made.append(char)
         at += 1

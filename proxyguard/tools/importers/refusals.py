@@ -15,11 +15,14 @@ STATUSES: Final = frozenset(
 def refusal(status: str, draft: Draft, line: int, file: str = "") -> Plain | None:
     """The action for a status; None when it refuses nobody. A status that rules do not have becomes 403, with a note.
 
-    444 is nginx's: close without an answer. 401 and 407 ask for a log-in, and refuse nobody for good.
+    444 is nginx's: close without an answer. 401 and 407 ask for a log-in, which rules do not; a note says so.
     """
     if status == "444":
         return "drop"
-    if not (status.isdigit() and len(status) == 3 and status[0] in "45") or status in {"401", "407"}:
+    if status in {"401", "407"}:
+        draft.note(line, f"a refusal with {status} was left out: it asks for a log-in", file)
+        return None
+    if not (status.isdigit() and len(status) == 3 and status[0] in "45"):
         return None
     if status == "403":
         return "reject"

@@ -31,6 +31,9 @@ _DELAY: Final = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
 MAX_DELAY_SECONDS: Final = 3600
 
+MAX_PATTERN_BYTES: Final = 4000
+"""A path condition holds 4,096, a closing `*` included."""
+
 AT_ONCE: Final = 5
 """Requests that a crawl delay lets through at once: crawlers fetch a page and what belongs to it."""
 
@@ -187,7 +190,7 @@ def _agent_condition(draft: Draft, group: AgentGroup, named: Sequence[str]) -> t
         if words:
             condition["not"] = {"user_agent": {"word": one_or_list(words)}}
         return condition, "other-crawlers", "Mozilla/5.0 (compatible; examplebot/1.0; +https://crawler.example/)"
-    words = []
+    words, asked = [], []
     for agent in group.agents:
         word = _word(agent)
         fault = word_fault(word)
@@ -197,6 +200,8 @@ def _agent_condition(draft: Draft, group: AgentGroup, named: Sequence[str]) -> t
             draft.note(group.line, f"'{agent[:60]}' was left out: {fault}")
         else:
             words.append(word)
+            asked.append(agent)
+    group.agents = asked
     if not words or not (group.disallow or group.delay_seconds):
         return None
     words = list(dict.fromkeys(words))
@@ -254,7 +259,7 @@ def _exception(draft: Draft, line: int, pattern: str) -> PathPattern:
     found = _match(draft, line, pattern)
     if found is not None:
         return found
-    start = re.split(r"[%*$?]", pattern)[0] or "/"
+    start = re.split(r"[%*$?]", pattern)[0][: MAX_PATTERN_BYTES // 4] or "/"
     draft.note(line, f"Allow: {pattern[:60]} became an exception for all of {start[:60]}")
     return PathPattern("prefix", start, start)
 
@@ -275,6 +280,9 @@ def _condition(found: PathPattern) -> Condition:
 
 def _match(draft: Draft, line: int, pattern: str) -> PathPattern | None:
     """A pattern as a condition on the path as rules see it, decoded, and on the query as it was sent; None with a note."""
+    if len(pattern.encode()) > MAX_PATTERN_BYTES:
+        draft.note(line, f"the pattern '{pattern[:60]}' is longer than {MAX_PATTERN_BYTES} bytes")
+        return None
     body, mark, query = pattern.partition("?")
     if mark:
         return _with_query(draft, line, pattern, body, query)

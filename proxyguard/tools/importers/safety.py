@@ -1,6 +1,7 @@
 """Whom a rule file would refuse that nobody wants to refuse: ordinary page views by real browsers, crawlers that sites want.
 
-Every rule that refuses without a limit is tried on the browsers that come as package data, for requests that every site gets.
+Every rule that refuses without a limit is tried on the browsers that come as package data, for requests that every site gets:
+pages, parts of pages, forms, and pages over plain HTTP, as behind a server that ends TLS.
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ _USUAL: Final[Headers] = (
 )
 _MANY: Final = 40
 """Header sets that are tried with every request; the others with one."""
+
+_PART: Final[Headers] = (
+    (b"accept", b"*/*"), (b"accept-language", b"en-US,en;q=0.9"), (b"accept-encoding", b"gzip, deflate, br"),
+    (b"referer", b"https://example.org/"), (b"sec-fetch-dest", b"script"), (b"sec-fetch-mode", b"no-cors"),
+    (b"sec-fetch-site", b"same-origin"),
+)  # fmt: skip
+"""What browsers send for a script of a page, beside their user agent."""
 
 _REQUESTS: Final[tuple[tuple[bytes, bytes, bytes, Headers], ...]] = (
     (b"GET", b"/", b"2", ()),
@@ -128,6 +136,12 @@ def _page_views(hosts: Sequence[bytes]) -> Iterator[tuple[bytes, Request]]:
                 break
             for host in hosts:
                 yield agent, Request(_CLIENT, method, b"https", host, path, ((b"Host", host), *headers, *more), version)
+        if at >= _MANY:
+            continue
+        for host in hosts:
+            part = ((b"Host", host), (b"user-agent", agent), *_PART)
+            yield agent, Request(_CLIENT, b"GET", b"https", host, b"/static/app.js", part, b"2")
+            yield agent, Request(_CLIENT, b"GET", b"http", host, b"/", ((b"Host", host), *headers), b"1.1")
 
 
 @cache

@@ -75,7 +75,7 @@ def _broad(item: RuleView) -> Iterator[Finding]:
         return
     if always_holds(item.when):
         message = f"the rule '{item.rule.name}' allows every request: no other rule, limit or ban does anything"
-        hint = "to switch all off say mode: shadow in the settings; what is not refused passes anyway"
+        hint = "to switch all off for a while: proxyguard shadow on; what is not refused passes anyway"
         yield item.finding("PG013", message, hint, place=item.source.find_key(item.rule, "when"))
         return
     for leaf in leaves(item.when):

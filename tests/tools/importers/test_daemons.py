@@ -30,6 +30,7 @@ JAIL = "[DEFAULT]\nfindtime = 10m\nbantime = 1h\n[j]\nenabled = true\nmaxretry =
             {"method": ["GET", "HEAD"], "user_agent": {"regex": "(?:BadBot|Thief)"}},
             None,
         ),
+        ('^<HOST> .* "Thief.*"$', {"user_agent": {"regex": "^Thief.*$"}}, None),
         (r'^<HOST> .*"GET [^"]*" \d+ \d+ "[^"]*" "curl[^"]*"$', {"method": "GET", "user_agent": {"regex": '^curl[^"]*$'}}, None),
     ],
 )
@@ -151,6 +152,21 @@ def of_folder(folder: Path, jail: str, **files: str) -> Draft:
 def test_tags_are_filled_in_from_the_filter_and_from_what_it_includes(tmp_path: Path) -> None:
     [rule] = of_folder(tmp_path, "[trap]\nenabled = true\n", trap=FILTER, words=WORDS).rules
     assert rule.when == {"method": ["GET", "POST"], "path": {"regex": r"^\/(?:old-shop|pma)"}}
+
+
+def test_defaults_of_an_included_filter_count(tmp_path: Path) -> None:
+    [rule] = of_folder(tmp_path, "[trap]\nenabled = true\n", trap=FILTER, words=WORDS.replace("[Init]", "[DEFAULT]")).rules
+    assert rule.when == {"method": ["GET", "POST"], "path": {"regex": r"^\/(?:old-shop|pma)"}}
+
+
+def test_bans_that_grow_and_bans_for_ever_are_what_the_notes_say() -> None:
+    pattern = 'failregex = ^<HOST> .*"GET /x'
+    grows = f"[j]\nenabled = true\nbantime = 1h\nbantime.increment = true\n{pattern}"
+    assert rules_of("fail2ban-jails", grows)[0][1] == {"ban": {"for": "3600s", "escalation": "2"}}
+    assert notes_of("fail2ban-jails", grows) == ["the jail j: bantime.increment became an escalation of 2"]
+    for_ever = f"[j]\nenabled = true\nbantime = -1\n{pattern}"
+    assert rules_of("fail2ban-jails", for_ever)[0][1] == {"ban": {"for": "31536000s"}}
+    assert notes_of("fail2ban-jails", for_ever) == ["the jail j: a ban for ever became one for a year"]
 
 
 def test_a_tag_that_nothing_defines_is_named_and_no_rule_looks_for_it(tmp_path: Path) -> None:

@@ -222,6 +222,10 @@ def test_a_map_that_refuses_nobody_becomes_no_rule_and_is_named(text: str) -> No
             "line 1: deny was left out: satisfy any lets people in who log in",
         ),
         ("deny all;", "line 1: deny all was left out: it would refuse every request"),
+        ('if ($arg_x = "") { return 401; }', "line 1: a refusal with 401 was left out: it asks for a log-in"),
+        ("if ($http_user_agent ~ (a;b)) { return 403; }", "line 1: if ($http_user_agent ~ (a was left out: no block follows it"),
+        ("server {\ndeny 192.0.2.1;\n", "line 1: the block of 'server' is not closed"),
+        ("limit_req off;", "line 1: limit_req off was left out: its zone is not in these files"),
         ("if ($arg_x = 1) { return 405; }", "line 1: the status 405 became 403: a rule cannot answer with 405"),
         (
             "access_by_lua_block { if x then return { 1 } end }",
@@ -231,6 +235,12 @@ def test_a_map_that_refuses_nobody_becomes_no_rule_and_is_named(text: str) -> No
 )
 def test_what_a_rule_cannot_say_is_noted(text: str, note: str) -> None:
     assert notes_of("nginx", text)[0].startswith(note)
+
+
+def test_braces_in_texts_and_comments_of_lua_close_nothing() -> None:
+    lua = "access_by_lua_block {\nlocal x = \"}\" -- }\n--[[ } ]] local y = [=[ } ]=] if x then y = '\\'}' end\n}"
+    text = lua + "\nif ($arg_a = 1) { return 403; }"
+    assert rules_of("nginx", text) == [({"query.a": "1"}, "reject")]
 
 
 def test_a_default_server_answers_for_the_hosts_that_no_other_has() -> None:
@@ -253,6 +263,7 @@ def test_a_limit_is_not_inherited_where_there_is_another() -> None:
         ("server { listen 80; }", "nothing in this file refuses or limits anybody"),
         ("map $arg_a $m { 1 1; } server { if ($m) { return 302 /b; } }", "nothing in this file refuses or limits anybody"),
         ("} } ;", "line 1: a } without its {"),
+        ('access_by_lua_block { local x = "}" -- }', "line 1: a block of Lua that is not closed"),
         ('map $a $b {\n~*curl 1;\n"~*wget 1;\n}', "line 3: a quote that is not closed"),
         ("a {" * 60 + "}" * 60, "blocks or includes are more than 50 deep"),
     ],

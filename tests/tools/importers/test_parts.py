@@ -133,6 +133,15 @@ def test_only_what_finds_browsers_is_put_in_shadow() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "test", ["$scheme = http", '$http_accept = "*/*"', "$http_sec_fetch_dest = script", '$http_referer = ""']
+)
+def test_what_refuses_pages_over_plain_http_or_parts_of_pages_stays_in_shadow(test: str) -> None:
+    done = finished("nginx", f"if ({test}) {{ return 403; }}")
+    assert [rule.mode for rule in done.draft.rules] == ["shadow"]
+    assert any(note.is_warning for note in done.draft.notes)
+
+
 def test_crawlers_that_sites_want_are_named() -> None:
     notes = [str(note) for note in finished("nginx", "if ($http_user_agent ~* googlebot) { return 403; }").draft.notes]
     assert "line 1: x-user-agent would stop crawlers that many sites want: Googlebot" in notes

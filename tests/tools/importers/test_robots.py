@@ -152,3 +152,14 @@ def test_groups_that_ask_for_the_same_become_one_rule_with_a_list() -> None:
 def test_a_file_that_disallows_nothing_is_told_why_it_is_no_rule_file() -> None:
     with pytest.raises(ImportFault, match="it disallows nothing, and asks for no delay"):
         compiled("User-agent: *\nDisallow:\n")
+
+
+def test_a_pattern_that_is_too_long_is_left_out_alone_and_who_is_asked_is_named() -> None:
+    long = "/" + "a" * 5000
+    draft = read_robots(
+        of_text(f"User-agent: Mozilla\nUser-agent: SomeBot\nDisallow: {long}\nDisallow: /x\nAllow: {long}b"), "robots"
+    )
+    [rule] = draft.rules
+    assert rule.when["path"] == {"prefix": "/x"}
+    assert rule.why == "robots.txt asks SomeBot to leave this alone."
+    assert str(draft.notes[1]).startswith("line 3: the pattern '/aaaaa")

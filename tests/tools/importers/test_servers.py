@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxyguard.tools.importers.draft import ImportFault
 from tests.tools.importers.reading import limits_of, notes_of, rules_of
 
 UA = "RewriteCond %{HTTP_USER_AGENT} "
@@ -45,6 +46,19 @@ UA = "RewriteCond %{HTTP_USER_AGENT} "
         ('<FilesMatch "\\.(bak|sql)$">\nDeny from all\n</FilesMatch>', {"path": {"regex": r"\.(bak|sql)$"}}),
         ("<LimitExcept GET POST>\nDeny from all\n</LimitExcept>", {"not": {"method": ["GET", "POST"]}}),
         ("RedirectMatch 403 /\\.git", {"path": {"regex": r"/\.git"}}),
+        (
+            UA + "Mozilla\nRewriteRule ^a - [S=1]\nRewriteRule ^a - [F]",
+            {"path": {"regex": "^/a"}, "not": {"path": {"regex": "^/a"}, "user_agent": {"regex": "Mozilla"}}},
+        ),
+        ("RewriteRule ^a - [C]\n" + UA + "b\nRewriteRule ^ - [F]", {"user_agent": {"regex": "b"}, "path": {"regex": "^/a"}}),
+        ("RewriteBase /blog/\nRewriteRule ^a$ - [F]", {"path": {"regex": "^/blog/a$"}}),
+        (
+            "RewriteBase /blog\n" + UA + "b\nRewriteRule !^a - [F]",
+            {"path": {"prefix": "/blog/"}, "not": {"path": {"regex": "^/blog/a"}}, "user_agent": {"regex": "b"}},
+        ),
+        ("SetEnvIf ^User-Agent$ bad b\nDeny from env=b", {"user_agent": {"regex": "bad"}}),
+        (UA + "a[^:]b\nRewriteRule ^ - [F]", {"user_agent": {"regex": "a[^:]b"}}),
+        (UA + "[[:^digit:]x[]\nRewriteRule ^a - [F]", {"path": {"regex": "^/a"}, "user_agent": {"regex": r"[[:^digit:]x\[]"}}),
     ],
 )
 def test_what_apache_refuses_becomes_a_rule(text: str, when: dict[str, Any]) -> None:
@@ -143,7 +157,19 @@ TRACKED = "frontend f\nstick-table type ip size 1m expire 1m store http_req_rate
         ("http-request track-sc0 src\nhttp-request deny if { sc_http_req_rate(0) gt 20 }", {"rate": "20/10s", "per": ["client"]}),
         (
             "http-request track-sc1 hdr(x-key)\nhttp-request deny if { sc1_http_req_rate ge 20 }",
-            {"rate": "19/10s", "per": ["header.x-key"]},
+            {"rate": "19/10s", "per": ["header.x-key"], "missing": "skip"},
+        ),
+        (
+            "http-request track-sc2 hdr(x-key)\nhttp-request deny if { sc_http_req_rate(2,f) gt 20 }",
+            {"rate": "20/10s", "per": ["header.x-key"], "missing": "skip"},
+        ),
+        (
+            "http-request track-sc0 hdr(x-key)\nhttp-request deny if { src_http_req_rate gt 20 }",
+            {"rate": "20/10s", "per": ["client"]},
+        ),
+        (
+            "http-request track-sc0 src,ipmask(24,64)\nhttp-request deny if { sc0_http_req_rate gt 20 }",
+            {"rate": "20/10s", "per": ["network"]},
         ),
         (
             "http-request track-sc0 src\nhttp-request deny if { sc_http_err_rate(0) gt 5 }",
@@ -173,6 +199,10 @@ def test_a_stick_table_becomes_a_limit(text: str, limit: dict[str, Any]) -> None
             "line 2: deny if { sc_get_gpc0(0) gt 5 } was left out: nothing in this section",
         ),
         ("http-request deny", "line 2: deny was left out: it would refuse every request"),
+        ("http-request deny if { path }", "line 2: deny if { path } was left out: path is compared with nothing"),
+        ("http-response deny if TRUE", "line 2: http-response deny if TRUE was left out: it goes by the answer"),
+        ("filter spoe engine x", "line 2: filter spoe engine x was left out: it goes by what another program says"),
+        ("http-request use-service lua.x", "line 2: http-request use-service lua.x was left out: it goes by a service"),
     ],
 )
 def test_what_of_haproxy_a_rule_cannot_say_is_noted(text: str, note: str) -> None:
@@ -185,6 +215,12 @@ def test_a_backend_is_about_what_is_sent_to_it() -> None:
     assert rules_of("haproxy", text.replace("backend api\nh", "backend www\nh")) == [
         ({"not": {"path": {"prefix": "/api"}}, "http_version": "1.0"}, "reject")
     ]
+
+
+def test_a_backend_whose_name_is_composed_takes_nothing_from_others() -> None:
+    text = "frontend f\nuse_backend %[hdr(host)]\nuse_backend pit if { path /a }\nbackend pit\nhttp-request tarpit\n"
+    assert rules_of("haproxy", text) == [({"path": "/a"}, "tarpit")]
+    assert notes_of("haproxy", text) == ["line 2: use_backend %[hdr(host)] was left out: the name of its backend is composed"]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +243,17 @@ def test_a_backend_is_about_what_is_sent_to_it() -> None:
         ("a.example {\nrespond /x 403\n}", {"host": "a.example", "path": {"regex": "(?i)^/x$"}}, "reject"),
         ("(s) {\nrespond /x 403\n}\na.example {\nimport s\n}", {"host": "a.example", "path": {"regex": "(?i)^/x$"}}, "reject"),
         ("handle /a/* {\nabort\n}", {"path": {"regex": "(?i)^/a/"}}, "drop"),
+        ("@a query a=1 b=* a=2\nabort @a", {"query.a": ["1", "2"], "query.b": "present"}, "drop"),
+        ("@a {\nquery a=1\nquery a=2\n}\nabort @a", {"query.a": ["1", "2"]}, "drop"),
+        ('@a header User-Agent ""\nabort @a', {"user_agent": ["absent", ""]}, "drop"),
+        ("(s) {\nrespond {args[0]} {args.1}\n}\nimport s /x 403", {"path": {"regex": "(?i)^/x$"}}, "reject"),
+        ("handle {\nrespond 403\n}\nhandle /a {\nreverse_proxy x\n}", {"not": {"path": {"regex": "(?i)^/a$"}}}, "reject"),
+        (
+            "route {\nrespond /a 200\nreverse_proxy /b x\nrespond 403\n}",
+            {"not": {"path": {"regex": ["(?i)^/a$", "(?i)^/b$"]}}},
+            "reject",
+        ),
+        ("handle /a {\nreverse_proxy x\n}\nerror 403", {"not": {"path": {"regex": "(?i)^/a$"}}}, "reject"),
     ],
 )
 def test_what_caddy_refuses_becomes_a_rule(text: str, when: dict[str, Any], action: Any) -> None:
@@ -229,6 +276,14 @@ def test_a_zone_of_caddy_becomes_a_limit() -> None:
         ("respond 403", "line 1: respond 403 was left out: it would refuse every request"),
         ("basic_auth {\na b\n}", "line 1: basic_auth was left out: it goes by a log-in"),
         ("import other.caddy", "line 1: not followed: import other.caddy: there is no such file or snippet"),
+        ("error /a 401", "line 1: a refusal with 401 was left out: it asks for a log-in"),
+        ("respond /a {x}", "line 1: respond /a {x} was left out: its status is '{x}'"),
+        ("rate_limit {remote} 10r/m", "line 1: rate_limit was left out in part: what is read is zone NAME"),
+        ("rate_limit {\nzone a {\nmatch x\nevents 3\nwindow 1m\n}\n}", "line 2: the zone a was left out: its match has no block"),
+        (
+            "@c expression x\nroute {\nreverse_proxy @c x\nrespond 403\n}",
+            "line 4: respond 403 was left out: whom 'reverse_proxy @c x' answers before it is not known",
+        ),
     ],
 )
 def test_what_of_caddy_a_rule_cannot_say_is_noted(text: str, note: str) -> None:
@@ -260,3 +315,9 @@ def test_several_names_of_a_header_in_one_are_named_and_looked_for_nowhere() -> 
     text = "frontend f\n  http-request deny if { hdr_reg(Cookie|Referer) -i evil }\n"
     assert rules_of("haproxy", text) == []
     assert notes_of("haproxy", text)[0].endswith("was left out: Cookie|Referer: it is one name, and no header has it")
+
+
+def test_snippets_that_double_come_to_an_end() -> None:
+    text = "".join(f"(s{number}) {{\nimport s{number + 1}\nimport s{number + 1}\n}}\n" for number in range(20))
+    with pytest.raises(ImportFault, match="with what it imports, the file has more than 100000 lines"):
+        rules_of("caddy", text + "(s20) {\nrespond /x 403\n}\nimport s0\n")

@@ -66,7 +66,7 @@ class _Walk:
     def section(self, entries: Sequence[Entry], place: _Place) -> None:
         """The directives of one section in order, then who is let in, then the sections in it."""
         flat = list(_flat(entries))
-        rewriting = Rewriting(self._draft, place.scope, place.environment, place.in_folder, place.label)
+        rewriting = self._rewriting(flat, place)
         for entry in flat:
             if entry.inner is None:
                 self._directive(entry, place, rewriting)
@@ -74,6 +74,19 @@ class _Walk:
         for entry in flat:
             if entry.inner is not None:
                 self._inner(entry, place)
+
+    def _rewriting(self, entries: Sequence[Entry], place: _Place) -> Rewriting:
+        """The state of its RewriteRules: switched off, or about the folder that a RewriteBase names."""
+        found = Rewriting(self._draft, place.scope, place.environment, place.in_folder, place.label)
+        for entry in entries:
+            if entry.name == "rewritebase" and place.in_folder and entry.args[:1] and entry.args[0].strip("/"):
+                found.base = f"/{entry.args[0].strip('/')}"
+                self._draft.note(
+                    entry.line, f"RewriteBase {found.base[:60]}: the RewriteRules were taken for those of this folder"
+                )
+            if entry.name == "rewriteengine" and entry.args:
+                found.is_off = entry.args[0].lower() == "off"
+        return found
 
     def _directive(self, entry: Entry, place: _Place, rewriting: Rewriting) -> None:
         match entry.name:

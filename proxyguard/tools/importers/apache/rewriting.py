@@ -10,31 +10,62 @@ from proxyguard.tools.importers.apache.syntax import Entry
 from proxyguard.tools.importers.apache.variables import Environment, tested
 from proxyguard.tools.importers.conditions import ALWAYS, Condition, every, negated, some
 from proxyguard.tools.importers.draft import Draft, NotCarried, not_carried, slug
-from proxyguard.tools.importers.patterns import pattern_condition
+from proxyguard.tools.importers.patterns import escaped, pattern_condition
 from proxyguard.tools.importers.refusals import refusal
 
 _STATUS: Final = re.compile(r"(?:R|redirect)=(\d{3})", re.IGNORECASE)
+_SKIPS: Final = re.compile(r"(?:S|skip)=(\d{1,4})", re.IGNORECASE)
 _SETS: Final = re.compile(r"(?:E|env)=(\w+)(?::(.*))?", re.IGNORECASE)
+_EVERY_PATH: Final = frozenset(
+    ("^", "^.*$", ".*", ".", ".?", "^.", "^(.*)$", "(.*)", "^.*", "^(.*)", "", ".+", "^.+$", "^/?", "^/.*$", "^/", "$")
+)  # fmt: skip
+"""Patterns of a RewriteRule that every path fits."""
+
 _VARIABLE: Final = re.compile(r"%\{(?:HTTP_|REQUEST_|ENV:)?([A-Za-z_]+)")
 
 
 @dataclass(slots=True)
+class _Skip:
+    """The next `left` rules do not hold where `when` does."""
+
+    left: int
+    when: Condition | None
+
+
+@dataclass(slots=True)
 class Rewriting:
-    """The state of one context. `in_folder`: patterns see the path without its first slash, as in .htaccess."""
+    """The state of one context. `in_folder`: patterns see the path without its first slash, as in .htaccess.
+
+    `base`: the folder that a RewriteBase names, without its last slash: rules are for what is in it.
+    """
 
     draft: Draft
     scope: Condition
     environment: Environment
     in_folder: bool
     label: str
+    base: str = ""
+    is_off: bool = False
     conditions: list[Entry] = field(default_factory=list)
     ended: list[Condition | None] = field(default_factory=list)
     """Requests that an earlier rule sent out of the rules."""
+    skips: list[_Skip] = field(default_factory=list)
+    chained: Condition | NotCarried | None = field(default_factory=dict)
+    """When the rule before, which ends with `[C]`, holds: else the rules that it is chained to do not."""
 
     def add_rule(self, entry: Entry) -> None:
         """Take a RewriteRule with the conditions before it."""
         conditions, self.conditions = self.conditions, []
+        chained, self.chained = self.chained, ALWAYS
+        skipped = some(skip.when for skip in self.skips)
+        for skip in self.skips:
+            skip.left -= 1
+        self.skips = [skip for skip in self.skips if skip.left > 0]
         if len(entry.args) < 2:
+            return
+        if self.is_off:
+            if _status(_flags(entry.args[2] if len(entry.args) > 2 else "")):
+                self.draft.note(entry.line, f"RewriteRule {entry.args[0][:50]} was left out: RewriteEngine is off")
             return
         pattern, target = entry.args[:2]
         flags = _flags(entry.args[2] if len(entry.args) > 2 else "")
@@ -42,20 +73,32 @@ class Rewriting:
         upper = {flag.upper() for flag in flags}
         ends = target == "-" and bool(upper & {"L", "LAST", "END"})
         sets = [found for flag in flags if (found := _SETS.fullmatch(flag))]
-        if status is None and not ends and not sets:
+        skips = next((int(found[1]) for flag in flags if (found := _SKIPS.fullmatch(flag))), 0)
+        chains = bool(upper & {"C", "CHAIN"})
+        if status is None and not ends and not sets and not skips and not chains:
             return
+        shown = f"RewriteRule {pattern[:50]} {target[:20]}"
         try:
-            when = self._when(pattern, conditions, ignore_case=bool(upper & {"NC", "NOCASE"}), is_refusal=status is not None)
+            if isinstance(chained, NotCarried):
+                raise chained
+            own = self._when(pattern, conditions, ignore_case=bool(upper & {"NC", "NOCASE"}), is_refusal=status is not None)
+            when = every([own, chained, negated(skipped)])
         except NotCarried as error:
+            self.chained = error if chains else ALWAYS
             if status is not None or sets:
-                self.draft.note(entry.line, f"RewriteRule {pattern[:50]} {target[:20]} was left out: {error}")
+                self.draft.note(entry.line, f"{shown} was left out: {error}")
+            elif ends or skips:
+                self.draft.note(entry.line, f"{shown} was left out: {error}; the rules after it hold for whom it spares, too")
             return
         for found in sets:
             self.environment[found[1]] = some([self.environment.get(found[1]), when])
+        self.chained = when if chains else ALWAYS
         if status is not None:
             self._refuse(entry, status, every([when, negated(some(self.ended))]), conditions)
         elif ends:
             self.ended.append(when)
+        elif skips:
+            self.skips.append(_Skip(skips, when))
 
     def _refuse(self, entry: Entry, status: str, when: Condition | None, conditions: list[Entry]) -> None:
         action = refusal(status, self.draft, entry.line)
@@ -100,34 +143,14 @@ class Rewriting:
 
     def _path(self, pattern: str, *, ignore_case: bool) -> Condition | None:
         text = pattern.removeprefix("!")
-        if self.in_folder and text.startswith("^") and not text.startswith(("^/", "^.", "^(.*)", "^(.+)", "^$")):
-            text = f"^/{text[1:]}" if not text.startswith("^(/") else text
-        elif self.in_folder and text.startswith("^."):
-            text = f"^/{text[1:]}" if text not in {"^.*$", "^.*", "^.", "^.+$"} else text
-        elif self.in_folder and text == "^$":
-            text = "^/$"
-        if text in {
-            "^",
-            "^.*$",
-            ".*",
-            ".",
-            ".?",
-            "^.",
-            "^(.*)$",
-            "(.*)",
-            "^.*",
-            "^(.*)",
-            "",
-            ".+",
-            "^.+$",
-            "^/?",
-            "^/.*$",
-            "^/",
-            "$",
-        }:
-            return None if pattern.startswith("!") else ALWAYS
-        found = pattern_condition("path", text, ignore_case=ignore_case)
-        return negated(found) if pattern.startswith("!") else found
+        start = f"^{escaped(self.base)}/"
+        if self.in_folder and text not in _EVERY_PATH and text.startswith("^") and not text.startswith(("^/", "^(/")):
+            text = start + text[1:]
+        found = ALWAYS if text in _EVERY_PATH else pattern_condition("path", text, ignore_case=ignore_case)
+        holds = negated(found) if pattern.startswith("!") else found
+        if not self.base or (text.startswith(start) and not pattern.startswith("!")):
+            return holds
+        return every([{"path": {"prefix": f"{self.base}/"}}, holds])
 
 
 def _flags(text: str) -> list[str]:

@@ -21,6 +21,9 @@ _ATTRIBUTES: Final = {
     "user-agent": "user_agent", "remote_addr": "client", "request_uri": "path", "request_method": "method", "host": "host",
     "request_protocol": "http_version",
 }  # fmt: skip
+_ATTRIBUTE: Final = re.compile(r"\^?([\w-]+)\$?")
+"""The attribute of a SetEnvIf is a pattern for names; one that finds a single name is that name."""
+
 _VARIABLE: Final = re.compile(r"%\{(?:(HTTP|ENV):)?([\w-]+)\}", re.IGNORECASE)
 _REASONS: Final = (
     ("REMOTE_HOST", "rules do not look names of addresses up"), ("REQUEST_FILENAME", "rules do not see the site's files"),
@@ -100,14 +103,15 @@ def _request_line(pattern: str, *, ignore_case: bool) -> Condition | None:
 
 def attribute_condition(attribute: str, pattern: str, environment: Environment, *, ignore_case: bool) -> Condition | None:
     """A SetEnvIf: when its pattern finds the attribute. Raises NotCarried."""
-    name = attribute.lower()
     if attribute in environment:
         return environment[attribute]
+    whole = _ATTRIBUTE.fullmatch(attribute)
+    if whole is None:
+        raise NotCarried(f"'{attribute[:60]}': names of headers by pattern")
+    name = whole[1].lower()
     if attribute.upper().startswith(("REMOTE_HOST", "SERVER_", "GEOIP", "MM_", "REMOTE_USER", "SSL_")):
         raise NotCarried(f"{attribute}: {reason_of(attribute)}")
     field = _ATTRIBUTES.get(name, f"header.{name}")
-    if "(" in name or " " in name:
-        raise NotCarried(f"'{attribute[:60]}': names of headers by pattern")
     return pattern_condition(field, pattern, ignore_case=ignore_case)
 
 

@@ -1,4 +1,4 @@
-"""Caddy's request matchers as conditions: all fields must hold, and any of the words and lines about one field."""
+"""Caddy's request matchers as conditions: all fields must hold, and any of the words and lines about one field or parameter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ def matcher_condition(lines: Sequence[ConfigLine]) -> Condition | None:
             inner = list(line.block) if line.block is not None else [ConfigLine(line.number, line.file, args)]
             parts.append(negated(matcher_condition(inner)))
             continue
-        field = args[0].lower() if kind in {"header", "header_regexp", "query"} and args else ""
+        if kind == "query":
+            for text in args or ("",):
+                by_kind.setdefault((kind, text.partition("=")[0]), []).append(_parameter(text))
+            continue
+        field = args[0].lower() if kind in {"header", "header_regexp"} and args else ""
         if kind == "header_regexp" and len(args) == 3:
             field = args[1].lower()
         by_kind.setdefault((kind.replace("_regexp", "") if kind == "header_regexp" else kind, field), []).append(_one(kind, args))
@@ -50,8 +54,6 @@ def _one(kind: str, args: tuple[str, ...]) -> Condition | None:
             return some(host_condition(text) for text in args)
         case "method":
             return equal("method", [text.upper() for text in args])
-        case "query":
-            return some(_parameter(text) for text in args)
         case "protocol":
             return _protocol(args)
         case "remote_ip" | "client_ip":

@@ -11,9 +11,13 @@ from proxyguard.tools.importers.draft import Draft, ImportFault
 from proxyguard.tools.importers.sources import Source, Sources
 
 MAX_WORDS: Final = 500_000
+MAX_EXPANDED: Final = 100_000
+"""Lines with snippets and files in their places: snippets that import each other twice double with each step."""
 MAX_DEPTH: Final = 30
 
 _TOKEN: Final = re.compile(r'[^\S\n]+|\\\n|(\n)|"((?:[^"\\]|\\.)*)"|`([^`]*)`|#[^\n]*|((?:[^\s"`]|(?<=\S)["`])+)', re.DOTALL)
+
+_ARGUMENT: Final = re.compile(r"\{args(?:\[|\.)(\d{1,2})\]?\}")
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,6 +54,7 @@ class _Reader:
         self._sources = sources
         self._draft = draft
         self._snippets: dict[str, tuple[ConfigLine, ...]] = {}
+        self._expanded = 0
 
     def file(self, source: Source, name: str, depth: int) -> list[ConfigLine]:
         if depth > MAX_DEPTH:
@@ -93,6 +98,9 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise ImportFault(f"snippets import each other more than {MAX_DEPTH} deep")
         found: list[ConfigLine] = []
+        self._expanded += len(lines)
+        if self._expanded > MAX_EXPANDED:
+            raise ImportFault(f"with what it imports, the file has more than {MAX_EXPANDED} lines")
         for line in lines:
             if line.name != "import" or len(line.words) < 2:
                 block = None if line.block is None else tuple(self.expanded(line.block, depth + 1))
@@ -100,7 +108,8 @@ class _Reader:
                 continue
             wanted = line.words[1]
             if wanted in self._snippets:
-                found += self.expanded(self._snippets[wanted], depth + 1)
+                filled = [_filled(each, line.words[2:]) for each in self._snippets[wanted]]
+                found += self.expanded(filled, depth + 1)
                 continue
             opened = self._sources.beside(wanted)
             for source in opened:
@@ -111,7 +120,20 @@ class _Reader:
 
 
 def _line(words: list[tuple[int, str]], file: str, block: tuple[ConfigLine, ...] | None) -> ConfigLine:
-    return ConfigLine(words[0][0], file, tuple(word for _, word in words if word), block)
+    texts = tuple(word for _, word in words)
+    return ConfigLine(words[0][0], file, texts if texts != ("",) else (), block)
+
+
+def _filled(line: ConfigLine, args: tuple[str, ...]) -> ConfigLine:
+    """A line of a snippet with what `import` gives in the place of `{args[0]}`."""
+
+    def given(found: re.Match[str]) -> str:
+        at = int(found[1])
+        return args[at] if at < len(args) else found[0]
+
+    words = tuple(_ARGUMENT.sub(given, word) for word in line.words)
+    block = None if line.block is None else tuple(_filled(each, args) for each in line.block)
+    return ConfigLine(line.number, line.file, words, block)
 
 
 def _words(text: str) -> Iterator[tuple[int, str | None]]:

@@ -19,6 +19,13 @@ _SECTIONS: Final = frozenset({"frontend", "backend", "listen", "defaults", "glob
 _REFUSING: Final = frozenset({"http-request", "tcp-request", "block", "reqideny", "reqdeny", "reqtarpit", "reqitarpit"})
 """What begins the lines that may refuse somebody."""
 
+_ELSEWHERE: Final = {
+    "http-response deny": "the answer", "http-response reject": "the answer", "http-response return": "the answer",
+    "http-response silent-drop": "the answer", "filter spoe": "what another program says",
+    "http-request use-service": "a service of HAProxy's", "http-request send-spoe-group": "what another program says",
+}  # fmt: skip
+"""Lines that may refuse somebody by what rules do not have."""
+
 _WORD: Final = re.compile(r'\s+|#.*|((?:[^\s"\'\\#]|\\.|"(?:[^"\\]|\\.)*"|\'[^\']*\')+)')
 _STORED: Final = re.compile(r"(http_req_rate|http_err_rate|conn_rate|bytes_out_rate)\((\d+)(ms|s|m|h|d)?\)")
 _KEYS: Final = {"src": "client", "base32+src": "client", "url32+src": "client", "path": "path", "base32": "path"}
@@ -100,6 +107,9 @@ def _scope(draft: Draft, sources: Sources, section: Section, sections: list[Sect
         for number, words in front.lines:
             if words[0] not in {"use_backend", "default_backend"} or len(words) < 2:
                 continue
+            if words[1].startswith("%["):
+                draft.note(number, f"use_backend {words[1][:60]} was left out: the name of its backend is composed")
+                continue
             try:
                 rest = words[2:]
                 when = some(case.when for case in cases_of(rest, front.acls, sources) if case.rate is None) if rest else ALWAYS
@@ -125,6 +135,10 @@ class _Section:
 
     def run(self, scope: Condition | None) -> None:
         refusing = [each for each in self._section.lines if each[1][0] in _REFUSING]
+        for number, words in self._section.lines:
+            why = _ELSEWHERE.get(" ".join(words[:2]))
+            if why:
+                self._draft.note(number, f"{' '.join(words)[:60]} was left out: it goes by {why}")
         if scope is None and refusing:
             if self._section.kind == "backend" and not any("table" in words for _, words in refusing):
                 self._draft.note(
@@ -207,6 +221,8 @@ class _Section:
         for tracked in self._uses(rate):
             both = every([when, tracked.when])
             limit = self._terms(rate, tracked)
+            if "ipmask" in tracked.key:
+                self._draft.note(number, f"{tracked.key[:60]} became the client's network: counting.prefixes says how wide it is")
             if both is not None:
                 self._draft.add(name, why, both, action, number, limit=limit)
         if rate.what != "conn_cur":
@@ -215,9 +231,9 @@ class _Section:
             )
 
     def _uses(self, rate: Rate) -> list[Tracked]:
+        if not rate.counter.isdigit():
+            return [Tracked("src", ALWAYS, rate.counter or self._section.name)]
         found = self._tracked.get(rate.counter, [])
-        if rate.counter in self._tables and not rate.counter.isdigit():
-            found = [Tracked("src", ALWAYS, rate.counter)]
         if not found and self._section.name in self._tables:
             found = [Tracked("src", ALWAYS, self._section.name)]
         if not found:
@@ -237,7 +253,8 @@ class _Section:
             raise NotCarried("a limit of 0 would refuse every request")
         limit: dict[str, Any] = {"rate": f"{rate.above}/{period}", "per": per}
         count = _COUNTED[rate.what]
-        return limit | ({"count": count} if count else {})
+        missing = {"missing": "skip"} if any(part.startswith("header.") for part in per) else {}
+        return limit | missing | ({"count": count} if count else {})
 
     def _per(self, key: str) -> list[str]:
         if key in {"base32+src", "url32+src"}:
@@ -249,5 +266,5 @@ class _Section:
             name = found[1].lower()
             return [{"user-agent": "user_agent", "host": "host"}.get(name, f"header.{name}")]
         if key.startswith("src"):
-            return ["client"]
+            return ["network" if "ipmask" in key else "client"]
         raise NotCarried(f"limits do not count per {key[:40]}")

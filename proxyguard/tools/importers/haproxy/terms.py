@@ -14,7 +14,10 @@ from proxyguard.tools.importers.sources import Sources
 
 
 class Rate(NamedTuple):
-    """A counter of a stick table that must be above a number. `counter` is its index or the name of its table."""
+    """A counter of a stick table that must be above a number.
+
+    `counter` is its index; or the name of a table that is kept by the client's address, empty for the section's own.
+    """
 
     what: str
     counter: str
@@ -60,8 +63,8 @@ def term_of(words: list[str], sources: Sources) -> Term:
     criterion, rest = words[0], words[1:]
     rate = _RATE.match(criterion)
     if rate:
-        counter = rate[1] or criterion.partition("(")[2].partition(")")[0].rpartition(",")[2]
-        return _rate(rate[2], counter or "0", rest)
+        argument = criterion.partition("(")[2].partition(")")[0].partition(",")[0].strip()
+        return _rate(rate[2], argument if criterion.startswith("src") else rate[1] or argument or "0", rest)
     method, ignore_case, values = _flags(rest, sources)
     found = _SAMPLE.fullmatch(criterion)
     if found is None:
@@ -116,6 +119,11 @@ def _of_file(name: str, sources: Sources) -> list[str]:
 
 
 def _compared(kind: str, method: str, argument: str, values: list[str], *, ignore_case: bool) -> Condition | None:
+    if kind == "ssl_fc":
+        return {"scheme": "https"}
+    field = "" if kind in {"src", "method", "req.ver", "url", "base"} else _field(kind, argument)
+    if not values and method != "found":
+        raise NotCarried(f"{kind[:40]} is compared with nothing")
     if kind == "src":
         networks = [network for value in values if (network := network_of(value)) is not None]
         if len(networks) < len(values):
@@ -123,13 +131,10 @@ def _compared(kind: str, method: str, argument: str, values: list[str], *, ignor
         return clients(networks)
     if kind == "method":
         return equal("method", [value.upper() for value in values])
-    if kind == "ssl_fc":
-        return {"scheme": "https"}
     if kind == "req.ver":
         return equal("http_version", [value.replace("2.0", "2") for value in values])
     if kind in {"url", "base"}:
         return _target(kind, method, values, ignore_case=ignore_case)
-    field = _field(kind, argument)
     if method == "found":
         return {field: "present"}
     if method == "len" or (method == "int" or values[:1] in (["gt"], ["lt"], ["eq"], ["ge"], ["le"])):

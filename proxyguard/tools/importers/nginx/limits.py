@@ -61,7 +61,8 @@ def add_limit(draft: Draft, found: Directive, zones: dict[str, Zone], variables:
     name = options.get("zone", "") if requests else next(iter(found.args), "")
     zone = zones.get(name)
     if zone is None:
-        draft.note(found.line, f"{found.name} {name[:60]} was left out: its zone is not in these files", found.file)
+        shown = name or " ".join(found.args)
+        draft.note(found.line, f"{found.name} {shown[:60]} was left out: its zone is not in these files", found.file)
         return
     for condition, key in variables.values_of(zone.key):
         if not key:

@@ -138,6 +138,8 @@ class _Walk:
         match found.name:
             case "if" if found.block is not None:
                 self._if(found, place)
+            case "if":
+                self._draft.note(found.line, f"if {' '.join(found.args)[:80]} was left out: no block follows it", found.file)
             case "set" if len(found.args) == 2:
                 self._set(found, place, ALWAYS)
             case "valid_referers":

@@ -65,6 +65,8 @@ _TOKEN: Final = re.compile(
 _ESCAPED: Final = re.compile(r"\\([\"'\\trn])")
 _PLAIN: Final = {"t": "\t", "r": "\r", "n": "\n"}
 _LUA: Final = re.compile(r"\w*_by_lua_block")
+_LUA_MARK: Final = re.compile(r"""(?:--)?\[(=*)\[.*?\]\1\]|--[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}]""", re.DOTALL)
+"""Comments and texts of Lua, whole, and braces."""
 
 
 def read_directives(sources: Sources, draft: Draft) -> Directive:
@@ -131,6 +133,8 @@ class _Reader:
                 words = []
             elif token.is_mark("{"):
                 inner, at = self._block(tokens, at, file, depth + 1)
+                if at >= len(tokens):
+                    self._draft.note(token.line, f"the block of '{words[0].text[:60] if words else ''}' is not closed", file)
                 at += 1
                 if words:
                     found.append(Directive(words[0].line, file, words[0].text, _texts(words), tuple(inner)))
@@ -181,7 +185,9 @@ def _tokens(source: Source) -> Iterator[_Token]:
         double, single, mark, bare = found.groups()
         end = found.end()
         if mark == "{" and _LUA.fullmatch(last):
-            end = _after_code(text, end)
+            end = _after_lua(text, end)
+            if not end:
+                raise ImportFault(f"line {line}: a block of Lua that is not closed")
             yield _Token(line, ";", quoted=False)
         elif double is not None or single is not None:
             yield _Token(line, _unescaped(double if double is not None else single), quoted=True)
@@ -195,14 +201,14 @@ def _tokens(source: Source) -> Iterator[_Token]:
             raise ImportFault(f"the file has more than {MAX_TOKENS} words")
 
 
-def _after_code(text: str, at: int) -> int:
-    """The place after the `}` that closes a block of another language."""
+def _after_lua(text: str, at: int) -> int:
+    """The place after the `}` that closes a block of Lua, whose texts and comments do not count; 0: nothing closes it."""
     depth = 1
-    for found in re.compile(r"[{}]").finditer(text, at):
-        depth += 1 if found[0] == "{" else -1
+    for found in _LUA_MARK.finditer(text, at):
+        depth += {"{": 1, "}": -1}.get(found[0], 0)
         if not depth:
             return found.end()
-    return len(text)
+    return 0
 
 
 def _unescaped(text: str) -> str:
