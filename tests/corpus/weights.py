@@ -28,7 +28,8 @@ EARLIER: Final = 40
 
 OF_CONNECTIONS: Final = {
     "not-the-browsers-hello": 0, "browser-over-http1": 2, "host-not-first": 0, "no-word-about-connection": 0,
-    "priority-over-http1": 0, "fields-out-of-order": 0, "names-in-mixed-case": 0, "settings-of-another": 0, "hello-of-an-older-browser": 0,
+    "priority-over-http1": 0, "fields-out-of-order": 0, "names-in-mixed-case": 0,
+    "settings-of-another": 0, "hello-of-an-older-browser": 0,
 }  # fmt: skip
 """Signs that need the connection, and how many of the earlier captures show them."""
 

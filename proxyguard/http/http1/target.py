@@ -1,7 +1,7 @@
 """Request targets and authorities: which forms are served, and what in them would be read differently by two parsers.
 
 Follows RFC 9112 section 3.2 and RFC 3986, refusing what servers disagree on: dot segments, backslashes, broken escapes and
-control characters in the path, fragments, names that are not host names. Segments that are a plain `.` are taken out, for matching
+control characters in the path, fragments, names that are not host names. Segments that are a plain `.` are taken out, for rules
 and for the upstream alike. Knows nothing of sites.
 """
 
