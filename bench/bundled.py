@@ -40,6 +40,9 @@ ORIGINS: Final = (
     Origin("DE", 64_500, "A carrier", NetworkKind.RESIDENTIAL),
     Origin("US", 64_501, "A cloud", NetworkKind.HOSTING),
 )
+_OBSERVED: Final = (
+    "first_record", "is_http2", "is_wasteful", "path_forms", "priorities", "pseudo", "settings", "tls_version", "window",
+)  # fmt: skip
 ROBOTS: Final = RobotsTxt(b"User-agent: *\nDisallow: /private/\nDisallow: /*?sort=\n\nUser-agent: GPTBot\nDisallow: /\n")
 
 
@@ -90,17 +93,7 @@ def _copy(facts: ConnectionFacts | None) -> ConnectionFacts | None:
     if facts is None:
         return None
     made = connection_facts(facts.hello)
-    for name in (
-        "first_record",
-        "is_http2",
-        "is_wasteful",
-        "path_forms",
-        "priorities",
-        "pseudo",
-        "settings",
-        "tls_version",
-        "window",
-    ):
+    for name in _OBSERVED:
         setattr(made, name, getattr(facts, name))
     return made
 

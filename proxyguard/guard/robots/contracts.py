@@ -6,7 +6,7 @@ with 4xx nothing is forbidden; with 5xx and silence the last text stays, for thi
 (section 2.4), so that only what every text of the last day forbids is forbidden.
 
 Clients choose hosts: there is room for MAX_HOSTS, for few of one client network, and none that is in use gives way; those that
-the operator names always have room. What nobody asked for since it was read is not read again.
+the operator names always have room. What nobody needed since it was read is not read again.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ PATH: Final = "/robots.txt"
 class _Contract:
     """What is in force for one host."""
 
-    __slots__ = ("earlier", "failures", "look_at", "network", "read_at", "text", "used", "words")
+    __slots__ = ("asked_at", "earlier", "failures", "look_at", "network", "read_at", "text", "used", "words")
 
     def __init__(self, network: str, now: float) -> None:
         self.network = network
         """Of the client that asked first; empty for a host that the operator names."""
         self.used = now
         self.look_at = now
-        self.read_at = 0.0
+        self.asked_at = self.read_at = 0.0
         self.failures = 0
         self.text = b""
         self.words: RobotsTxt | None = None
@@ -172,7 +172,8 @@ class RobotsContracts:
         now = self._clock()
         due = [host for host, each in self._contracts.items() if each.look_at <= now and _is_wanted(each)][:AT_ONCE]
         for host in due:
-            self._contracts[host].look_at = now + self._refresh_seconds
+            contract = self._contracts[host]
+            contract.asked_at, contract.look_at = now, now + self._refresh_seconds
         for host, answer in zip(due, await asyncio.gather(*(_ask(host, ask) for host in due)), strict=True):
             await self._take(host, answer)
         return bool(due)
@@ -247,8 +248,8 @@ class RobotsContracts:
 
 
 def _is_wanted(contract: _Contract) -> bool:
-    """Whether anybody asked for the host since its text was read."""
-    return contract.used >= contract.read_at
+    """Whether anybody asked for the host since its text was asked for."""
+    return contract.used >= contract.asked_at
 
 
 async def _ask(host: bytes, ask: AskSite) -> FileAnswer:
