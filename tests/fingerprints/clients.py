@@ -83,14 +83,6 @@ def _dotnet(library: str) -> Client:
     return Client(f"dotnet-{library}", LIBRARY, command, "", f"{OPENSSL_1}/libssl.so.1.1")
 
 
-def _rust(library: str) -> Client:
-    """A library of Rust, of those that Debian has as sources."""
-    build = 'mkdir -p /tmp/cargo-build && cp -r "$0/." /tmp/cargo-build && exec cargo run -q --offline'
-    options = f"--manifest-path /tmp/cargo-build/Cargo.toml {_CRATES}"
-    command = _program("sh", "-c", f'{build} {options} -- "$@"', str(PROGRAMS / "rust"), library)
-    return Client(f"rust-{library}", LIBRARY, command, "", "/usr/share/cargo/registry/reqwest-0.11.13/Cargo.toml")
-
-
 def _java(library: str) -> Client:
     def command(url: str, headers: Mapping[str, str]) -> Sequence[str]:
         jars = ":".join(f"/usr/share/java/{jar}.jar" for jar in JARS)
@@ -113,9 +105,6 @@ def _script(interpreter: str, program: str, library: str, speaks: str, needs: st
     return Client(f"{interpreter}-{library}", LIBRARY, command, speaks, needs or interpreter)
 
 
-_CRATES: Final = (
-    "--config 'source.crates-io.replace-with=\"debian\"' --config 'source.debian.directory=\"/usr/share/cargo/registry\"'"
-)
 _MCS: Final = 'mcs -out:"$0/client.exe" -r:System.Net.Http.dll "$1" && shift'
 _WGET: Final = ("-q", "-t", "1", "--no-check-certificate", "-O", "/dev/null")
 _ARIA: Final = ("aria2c", "-q", "--check-certificate=false", "--allow-overwrite=true", "-d", "{folder}", "-o", "aria2")
@@ -165,7 +154,6 @@ LANGUAGES: Final[tuple[Client, ...]] = (
     *(_perl(name) for name in ("lwp", "http-tiny", "mojo", "furl")),
     *(_mono(name) for name in ("http-client", "web-request")),
     *(_dotnet(name) for name in ("http-client", "http-client-h2", "web-request")),
-    *(_rust(name) for name in ("reqwest", "ureq")),
 )
 NODE_IMITATORS: Final[tuple[Client, ...]] = (
     *(_node(f"impit:{browser}", "impit", speaks="", kind=IMITATOR) for browser in ("chrome", "firefox")),
