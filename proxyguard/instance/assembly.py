@@ -135,7 +135,8 @@ def assemble(
     sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
     if sealed is not None:
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
-    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, prefixes) if settings.robots.read else None
+    named = frozenset(host.lower().encode("ascii") for site in settings.sites for host in site.hosts if "*" not in host)
+    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, prefixes, named) if settings.robots.read else None
     if robots is not None:
         counts.show(robots.gauges())
     preferences = PreferenceFiles(settings.preferences) if settings.preferences != Preferences() else None

@@ -118,6 +118,10 @@ class Worker:
         }
         self._report: Callable[[], dict[str, Any]] = dict
 
+    def share_nonces(self, path: Path) -> None:
+        """Remember the nonces of signatures together with other workers, in a file. Raises OSError."""
+        self._origins.share_nonces(path, self._secret)
+
     @property
     def ready(self) -> bool:
         return self._listening and not self._draining

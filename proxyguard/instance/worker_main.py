@@ -61,6 +61,7 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     await store.start()
     worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=sockets)
     worker.counts.show(store.gauges())
+    worker.share_nonces(assignment.store.with_name("nonces"))
     for name, arguments in json.loads(assignment.standing.read_bytes()).items():
         await worker.broadcast(name, arguments)
     await worker.start()

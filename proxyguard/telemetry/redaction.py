@@ -29,12 +29,16 @@ OTHER: Final = "[redacted]"
 MIN_TOKEN: Final = 16
 """Characters of letters and digits that no word has."""
 
-_SUSPICIOUS: Final = re.compile(r"[@%+:;=\\~\[]|\d\d|[^\x00-\x7f]|[A-Za-z0-9_]{16}")
-"""Texts without any of these are kept as they are: no address, number or token is without."""
+_SECRET_PLACES: Final = (
+    r"(?i:/(?:token|reset|reset-password|password-reset|verify|confirm|activate|invite|invitation|unsubscribe|magic|share)/)"  # noqa: S105 - names of places
+)
+
+_SUSPICIOUS: Final = re.compile(rf"[@%+:;=\\~\[({{<]|\d\.?\d|[^\x00-\x7f]|[A-Za-z0-9_\-]{{{MIN_TOKEN}}}|eyJ|{_SECRET_PLACES}")
+"""Texts without any of these are kept as they are: nothing that is looked for below is without."""
 
 _LOCAL: Final = re.compile(r"[^\s/@<>\"(),:;\\?&=\[\]]{1,64}\Z")
 _DOMAIN: Final = re.compile(r"[^\s/@<>\"(),:;\\?&=\[\]]{1,253}")
-_SPELT_AT: Final = re.compile(r"\s?[(\[{]\s?at\s?[)\]}]\s?", re.IGNORECASE)
+_SPELT_AT: Final = re.compile(r"\s?[(\[{<]\s?at\s?[)\]}>]\s?", re.IGNORECASE)
 
 _V4: Final = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}"
 _ADDRESSES: Final = re.compile(
@@ -76,9 +80,10 @@ _NAMED: Final = re.compile(
 """`;jsessionid=…`, `token:…`, `name=…`: what stands behind such a word is no business of a log."""
 
 _SECRET_BELOW: Final = re.compile(
-    r"(?i)(/(?:token|reset|reset-password|password-reset|verify|confirm|activate|invite|invitation|unsubscribe|magic|share)/)"
-    r"(?=[^/]{0,200}\d)([^/]{6,})"
+    rf"({_SECRET_PLACES})(?:(?=[^/]{{0,200}}(?:\d|[a-z][A-Z]))[^/]{{6,}}|[^/\W\d_]{{{MIN_TOKEN}}}[^/]*|\d{{4,}}(?![^/]))"
 )
+"""What no word of a site's own is: with a digit or a capital within it, as long as a token, or a code of digits."""
+
 _SHORT_NUMBER: Final = re.compile(r"\d{0,6}(?:\.[a-z]{2,5})?\Z")
 
 

@@ -28,7 +28,8 @@ EARLIER: Final = 40
 
 OF_CONNECTIONS: Final = {
     "not-the-browsers-hello": 0, "browser-over-http1": 2, "host-not-first": 0, "no-word-about-connection": 0,
-    "priority-over-http1": 0, "fields-out-of-order": 0, "settings-of-another": 0, "hello-of-an-older-browser": 0,
+    "priority-over-http1": 0, "fields-out-of-order": 0, "names-in-mixed-case": 0,
+    "settings-of-another": 0, "hello-of-an-older-browser": 0,
 }  # fmt: skip
 """Signs that need the connection, and how many of the earlier captures show them."""
 
@@ -64,6 +65,7 @@ EVASION: Final = {
     "no-word-about-connection": "send `Connection: keep-alive`",
     "priority-over-http1": "leave Priority out",
     "fields-out-of-order": "write the fields in the browser's order",
+    "names-in-mixed-case": "write every name in the browser's way",
     "settings-of-another": "take the profile of the same version",
     "hello-of-an-older-browser": "take the name of the hello's version",
     "cookies-never-returned": "keep cookies",

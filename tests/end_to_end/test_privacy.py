@@ -25,6 +25,8 @@ CLAIMED: Final = ("203.0.113.91", "198.51.100.92", "2001:db8:77::93")
 CANARIES: Final = {
     "name": "Mustermann",
     "mail": "erika.canary@mail.example",
+    "spelt": "erika.canary(at)mail.example",
+    "code": "kQcanaryb7",
     "phone": "+49 170 5551234",
     "number": "4711081599021",
     "card": "4111 1111 1111 1111",
@@ -100,6 +102,8 @@ def targets(word: str) -> Iterator[str]:
     for place, value in CANARIES.items():
         if place in ("name", "password"):
             yield f"/{word}/users/{quote(value)}?x={quote(value)}"
+        elif place == "code":
+            yield f"/{word}/reset/{value}?x={value}"
         else:
             yield f"/{word}/{quote(value)}?x={quote(value)}"
             yield f"/{word}/{quote(quote(value))};sid={CANARIES['session']}?{quote(value)}"

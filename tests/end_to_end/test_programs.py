@@ -50,7 +50,7 @@ def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def make_debian(place: Path, work: Path) -> None:
-    """A repository with one package."""
+    """A repository with one package, and a flat one with a newer version of it."""
     machine = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
     index = place / f"dists/stable/main/binary-{machine}"
     index.mkdir(parents=True)
@@ -63,6 +63,8 @@ def make_debian(place: Path, work: Path) -> None:
     control = (work / "DEBIAN/control").read_text()
     entry = f"{control}Filename: notes.deb\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"
     (index / "Packages.gz").write_bytes(gzip.compress(entry.encode()))
+    newer = entry.replace("Version: 1.0", "Version: 2.0").replace("Filename: ", "Filename: ./")
+    (place / "Packages.gz").write_bytes(gzip.compress(newer.encode()))
 
 
 def make_index(place: Path) -> None:
@@ -94,7 +96,7 @@ def test_text_browsers_read_pages(guarded: Proxyguard, folder: Path) -> None:
     page = f"{url_of(guarded)}/profiles/1"
     assert lynx(page, guarded.authority) == 200
     said = run("w3m", "-dump", "-o", f"ssl_ca_file={guarded.authority}", page, authority=guarded.authority, cwd=folder)
-    assert "Profile 1" in said or said.strip() != ""
+    assert "Sign up" in said
 
 
 def test_a_feed_reader_keeps_a_feed(guarded: Proxyguard, folder: Path) -> None:
@@ -112,7 +114,8 @@ def test_git_clones(guarded: Proxyguard, folder: Path) -> None:
 def test_apt_updates_and_downloads(repository: Proxyguard, folder: Path) -> None:
     for name in ("lists/partial", "archives/partial", "etc"):
         (folder / name).mkdir(parents=True)
-    (folder / "etc/sources.list").write_text(f"deb [trusted=yes] {url_of(repository)}/debian stable main\n")
+    source = f"deb [trusted=yes] {url_of(repository)}/debian"
+    (folder / "etc/sources.list").write_text(f"{source} stable main\n{source} ./\n")
     (folder / "status").touch()
     options = [
         f"Dir::Etc::sourcelist={folder}/etc/sources.list", f"Dir::Etc::sourceparts={folder}/etc/none",
@@ -123,7 +126,7 @@ def test_apt_updates_and_downloads(repository: Proxyguard, folder: Path) -> None
     given = [part for option in options for part in ("-o", option)]
     run("apt-get", *given, "update", authority=repository.authority, cwd=folder)
     run("apt-get", *given, "download", "notes", authority=repository.authority, cwd=folder)
-    assert [path.name for path in folder.glob("*.deb")] == ["notes_1.0_all.deb"]
+    assert [path.name for path in folder.glob("*.deb")] == ["notes_2.0_all.deb"]
 
 
 def test_pip_downloads(repository: Proxyguard, folder: Path) -> None:

@@ -129,6 +129,31 @@ def test_a_site_that_never_ends_its_robots_txt_is_read_as_far_as_it_counts(tmp_p
         assert [crawl(guard, "/private/1") for _ in range(31)][-1] == 429
 
 
+def test_a_bots_name_over_invented_hosts_costs_the_site_little(tmp_path: Path) -> None:
+    """A site for any host, whose robots.txt leads around: every host costs six questions, and few hosts are asked for."""
+    with (
+        site(lambda handler: plain(handler, 302, b"", Location=f"/robots.txt?{len(handler.path)}{'x' * 9}")) as (upstream, asked),
+        proxyguard(tmp_path, upstream) as guard,
+    ):
+        for number in range(60):
+            guard.get("/public", headers={"User-Agent": AHREFS, "Host": f"h{number}.example"})
+        for host in ("a.example:99999", "a b", "a.example/../", "[::1", "a.example@b.example"):
+            assert guard.get("/public", headers={"User-Agent": AHREFS, "Host": host}).status_code == 400
+        wait_until(lambda: metric(guard, "robots_failed") == 8, 20, "the failures")
+        assert sum(agent == "proxyguard-robots" for _, agent in asked) == 8 * 6
+        assert metric(guard, "robots_crowded") == 52
+
+
+def test_hosts_that_no_site_serves_have_nothing_read(tmp_path: Path) -> None:
+    with site(lambda handler: plain(handler, 200, ROBOTS)) as (upstream, asked):
+        settings = f"sites:\n- hosts: [a.example]\n  upstream: {upstream}\n"
+        with proxyguard(tmp_path, "", settings=settings) as guard:
+            found = [guard.get("/", headers={"User-Agent": AHREFS, "Host": f"{name}.example"}).status_code for name in "abc"]
+            assert found == [200, 421, 421]
+            wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+            assert (metric(guard, "robots_hosts"), [path for path, _ in asked].count("/robots.txt")) == (1, 1)
+
+
 SETTINGS: Final = """
 preferences:
   search: yes

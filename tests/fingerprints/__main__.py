@@ -3,9 +3,9 @@
 Half of the clients, by a hash of their names, are kept out of fitting: the table of kinds is changed for the other half alone,
 and the figures of both are shown apart. What is not installed is left out. All of it comes with these packages of Debian:
 aria2 chromium firefox-esr gir1.2-soup-3.0 golang-go httrack libfurl-perl libhttpclient-java libhttpclient5-java
-liblwp-protocol-https-perl libmojolicious-perl libokhttp-java links lynx nodejs npm openjdk-17-jdk-headless php-cli php-curl
-php-guzzlehttp-guzzle privoxy python3-gi ruby-excon ruby-faraday ruby-httparty ruby-httpclient ruby-mechanize
-ruby-rest-client ruby-typhoeus squid-openssl sslsplit w3m wget wget2.
+liblwp-protocol-https-perl libmojolicious-perl libmono-system-net-http4.0-cil libokhttp-java links lynx mono-mcs nodejs npm
+openjdk-17-jdk-headless php-cli php-curl php-guzzlehttp-guzzle privoxy python3-gi ruby-excon ruby-faraday ruby-httparty
+ruby-httpclient ruby-mechanize ruby-rest-client ruby-typhoeus squid-openssl sslsplit w3m wget wget2.
 """
 
 from __future__ import annotations

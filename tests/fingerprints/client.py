@@ -42,6 +42,8 @@ INTERCEPTED: Final = "intercepted"
 PROGRAMS: Final = Path(__file__).parent / "programs"
 PYTHON: Final = os.environ.get("FINGERPRINT_PYTHON", sys.executable)
 """The interpreter that has the libraries of requirements/fingerprints.txt; the tests' own has some of them."""
+OPENSSL_1: Final = os.environ.get("FINGERPRINT_OPENSSL_1", "/opt/openssl-1.1/lib")
+"""The folder that has libssl.so.1.1 and libcrypto.so.1.1, for .NET."""
 _SPELL: Final = "import json, sys\nurl, headers = sys.argv[1], json.loads(sys.argv[2]) or None\n"
 
 Command = Callable[[str, Mapping[str, str]], Sequence[str]]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.fingerprints.browsers import BROWSERS
-from tests.fingerprints.client import IMITATOR, LIBRARY, PROGRAMS, Client, Command
+from tests.fingerprints.client import IMITATOR, LIBRARY, OPENSSL_1, PROGRAMS, PYTHON, Client, Command
 from tests.fingerprints.python_clients import IMITATORS, LIBRARIES
 
 JARS: Final = (
@@ -66,6 +66,23 @@ def _go(environment: str) -> Command:
     )
 
 
+def _mono(library: str) -> Client:
+    """A library of .NET, by Mono."""
+    command = _program("sh", "-c", f'{_MCS} && exec mono "$0/client.exe" "$@"', "{folder}", str(PROGRAMS / "Client.cs"), library)
+    return Client(f"mono-{library}", LIBRARY, command, "", "mcs")
+
+
+def _dotnet(library: str) -> Client:
+    """The same by Microsoft's runtime, which a package of Python brings. It wants a libssl that Debian has no more."""
+    find = f"{PYTHON} -c 'from dotnetcore2 import runtime; print(runtime.get_runtime_path())'"
+    options = """{"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "3.1.0"}}}"""
+    run = f"""{_MCS} && echo '{options}' > "$0/client.runtimeconfig.json" && mv "$0/client.exe" "$0/client.dll"
+        export LD_LIBRARY_PATH={OPENSSL_1} CLR_OPENSSL_VERSION_OVERRIDE=1.1 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+        exec "$({find})" "$0/client.dll" "$@\""""
+    command = _program("sh", "-c", run, "{folder}", str(PROGRAMS / "Client.cs"), library)
+    return Client(f"dotnet-{library}", LIBRARY, command, "", f"{OPENSSL_1}/libssl.so.1.1")
+
+
 def _java(library: str) -> Client:
     def command(url: str, headers: Mapping[str, str]) -> Sequence[str]:
         jars = ":".join(f"/usr/share/java/{jar}.jar" for jar in JARS)
@@ -88,6 +105,7 @@ def _script(interpreter: str, program: str, library: str, speaks: str, needs: st
     return Client(f"{interpreter}-{library}", LIBRARY, command, speaks, needs or interpreter)
 
 
+_MCS: Final = 'mcs -out:"$0/client.exe" -r:System.Net.Http.dll "$1" && shift'
 _WGET: Final = ("-q", "-t", "1", "--no-check-certificate", "-O", "/dev/null")
 _ARIA: Final = ("aria2c", "-q", "--check-certificate=false", "--allow-overwrite=true", "-d", "{folder}", "-o", "aria2")
 _LINKS: Final = ("-ssl.certificates", "0")
@@ -134,6 +152,8 @@ LANGUAGES: Final[tuple[Client, ...]] = (
     Client("go-h1", LIBRARY, _go(""), "go", "go"),
     Client("go-h2", LIBRARY, _go("HTTP2=1"), "go", "go"),
     *(_perl(name) for name in ("lwp", "http-tiny", "mojo", "furl")),
+    *(_mono(name) for name in ("http-client", "web-request")),
+    *(_dotnet(name) for name in ("http-client", "http-client-h2", "web-request")),
 )
 NODE_IMITATORS: Final[tuple[Client, ...]] = (
     *(_node(f"impit:{browser}", "impit", speaks="", kind=IMITATOR) for browser in ("chrome", "firefox")),

@@ -162,6 +162,7 @@ class FlowExchange:
         hide = b"" if ticket.forwarding is None else ticket.forwarding.hide
         if hide:
             changes = changes._replace(drop=changes.drop | {hide}, keep=changes.keep - {hide})
+        request.data.path = head.target
         request.headers = Headers(upstream_fields(head, self._version, changes, authority, chunked=chunked))
         request.authority = authority.decode("ascii") if is_multiplexed(self._version) else ""
         request.stream = take

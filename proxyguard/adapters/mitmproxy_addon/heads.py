@@ -17,6 +17,7 @@ from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.faults import BadRequest, Malformed
 from proxyguard.http.http1.heads import BodyKind, RequestHead
 from proxyguard.http.http1.request_parser import RequestParser
+from proxyguard.http.http1.target import without_current
 from proxyguard.http.http2.request_fields import RequestReader
 
 BODY_METHODS: Final = frozenset({b"POST", b"PUT", b"PATCH"})
@@ -63,7 +64,7 @@ def _of_http1(request: FlowRequest, scheme: bytes, bounds: Bounds) -> RequestHea
         raise Malformed("request-line")
     if (head.method, head.headers) != (data.method, fields):
         raise Malformed("field-value")
-    if head.target != data.path:
+    if head.target != without_current(data.path):
         raise Malformed("target")
     return head
 

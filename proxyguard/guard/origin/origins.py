@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Address, Network
@@ -21,6 +22,7 @@ from proxyguard.guard.origin.bots import KnownBot
 from proxyguard.guard.origin.key_directories import FetchText, KeyDirectories
 from proxyguard.guard.origin.origin_data import OriginData, load_data, signature_of
 from proxyguard.guard.origin.reverse_dns import ReverseDns
+from proxyguard.guard.origin.shared_nonces import SharedNonces
 from proxyguard.guard.origin.signatures import Signatures
 from proxyguard.guard.origin.unvouched import UnvouchedWatch
 from proxyguard.policy.compile.network_table import NetworkTable
@@ -124,6 +126,10 @@ class Origins:
 
     def __len__(self) -> int:
         return 0 if self._known is None else len(self._known)
+
+    def share_nonces(self, path: Path, secret: bytes) -> None:
+        """Remember nonces with other workers, in a file. `secret` is the instance's. Raises OSError."""
+        self._signatures.nonces.shared = SharedNonces(path, secret)
 
     @property
     def nonces(self) -> int:

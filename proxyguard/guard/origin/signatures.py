@@ -21,6 +21,7 @@ from http_message_signatures.algorithms import ED25519
 from proxyguard.core.request import Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.origin.key_directories import WELL_KNOWN, KeyDirectories
+from proxyguard.guard.origin.shared_nonces import SharedNonces
 
 TAG: Final = "web-bot-auth"
 MAX_FIELD_BYTES: Final = 4096
@@ -53,12 +54,14 @@ class SeenNonces:
     A host may hold as many as are free: however many hosts fill their share, there is as much room for one more.
     """
 
-    __slots__ = ("_by_host", "_seen", "capacity")
+    __slots__ = ("_by_host", "_seen", "capacity", "shared")
 
     def __init__(self, capacity: int = MAX_NONCES) -> None:
         self.capacity = capacity
         self._seen: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
         self._by_host = Shares()
+        self.shared: SharedNonces | None = None
+        """What all workers of the instance have seen; None: there is one process."""
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -77,6 +80,9 @@ class SeenNonces:
             return False
         if by_host.of(host) >= self.capacity - len(seen):
             return None
+        is_new = True if self.shared is None else self.shared.add(mark, now, now + keep_seconds)
+        if not is_new:
+            return is_new
         seen[mark] = (now + keep_seconds, host)
         by_host.add(host)
         return True

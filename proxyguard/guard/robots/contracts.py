@@ -5,7 +5,8 @@ No request waits; until a text was read, and where it cannot be, everything is u
 with 4xx nothing is forbidden; with 5xx and silence the last text stays, for thirty days. A crawler may keep a copy for a day
 (section 2.4), so that only what every text of the last day forbids is forbidden.
 
-Clients choose hosts: there is room for MAX_HOSTS, for few of one client network, and none that is in use gives way.
+Clients choose hosts: there is room for MAX_HOSTS, for few of one client network, and none that is in use gives way; those that
+the operator names always have room. What nobody needed since it was read is not read again.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ STALE_SECONDS: Final = 30 * 86_400.0
 RETRY_SECONDS: Final = 60.0
 """Until a text that could not be read is asked for again; each time twice as long, up to the usual time."""
 
+READ_SECONDS: Final = 20.0
+"""For one text, redirects included: a host that never answers makes others of its batch wait no longer."""
+
 AT_ONCE: Final = 4
 MAX_REDIRECTS: Final = 5
 """What RFC 9309 (section 2.3.1.2) asks of crawlers."""
@@ -64,13 +68,14 @@ PATH: Final = "/robots.txt"
 class _Contract:
     """What is in force for one host."""
 
-    __slots__ = ("earlier", "failures", "look_at", "network", "read_at", "text", "used", "words")
+    __slots__ = ("asked_at", "earlier", "failures", "look_at", "network", "read_at", "text", "used", "words")
 
     def __init__(self, network: str, now: float) -> None:
         self.network = network
+        """Of the client that asked first; empty for a host that the operator names."""
         self.used = now
         self.look_at = now
-        self.read_at = 0.0
+        self.asked_at = self.read_at = 0.0
         self.failures = 0
         self.text = b""
         self.words: RobotsTxt | None = None
@@ -81,7 +86,15 @@ class _Contract:
 class RobotsContracts:
     """Judges requests by the robots.txt of their host. One per process; called from the event loop only."""
 
-    def __init__(self, refresh_seconds: float, clock: Callable[[], float], prefixes: Prefixes = DEFAULT_PREFIXES) -> None:
+    def __init__(
+        self,
+        refresh_seconds: float,
+        clock: Callable[[], float],
+        prefixes: Prefixes = DEFAULT_PREFIXES,
+        named: frozenset[bytes] = frozenset(),
+    ) -> None:
+        """`named`: the hosts that the operator's sites name whole, in lower case."""
+        self._named = named
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._prefixes = prefixes
@@ -109,7 +122,7 @@ class RobotsContracts:
             if classes_of(agent[:MAX_AGENT]):
                 self._admit(request, now)
             return NOT_READ
-        contract.used = now
+        self._use(contract, now)
         words = contract.words
         if words is None:
             return NOT_READ
@@ -130,7 +143,7 @@ class RobotsContracts:
         if contract is None:
             self._admit(request, now)
             return None
-        contract.used = now
+        self._use(contract, now)
         return None if contract.words is None else contract.text
 
     def gauges(self) -> list[tuple[str, str, Callable[[], float]]]:
@@ -149,7 +162,7 @@ class RobotsContracts:
             if await self.read_due(ask):
                 continue
             self._wake.clear()
-            soonest = min((each.look_at for each in self._contracts.values()), default=inf)
+            soonest = min((each.look_at for each in self._contracts.values() if _is_wanted(each)), default=inf)
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(self._refresh_seconds, max(0.05, soonest - self._clock()))):
                     await self._wake.wait()
@@ -157,27 +170,37 @@ class RobotsContracts:
     async def read_due(self, ask: AskSite) -> bool:
         """Read some of the texts whose time has come; returns whether there were any."""
         now = self._clock()
-        due = [host for host, each in self._contracts.items() if each.look_at <= now][:AT_ONCE]
+        due = [host for host, each in self._contracts.items() if each.look_at <= now and _is_wanted(each)][:AT_ONCE]
         for host in due:
-            self._contracts[host].look_at = now + self._refresh_seconds
+            contract = self._contracts[host]
+            contract.asked_at, contract.look_at = now, now + self._refresh_seconds
         for host, answer in zip(due, await asyncio.gather(*(_ask(host, ask) for host in due)), strict=True):
             await self._take(host, answer)
         return bool(due)
 
+    def _use(self, contract: _Contract, now: float) -> None:
+        if contract.look_at <= now and not _is_wanted(contract):
+            self._wake.set()
+        contract.used = now
+
     def _admit(self, request: Request, now: float) -> None:
         """Make room for a host that nobody asked for before, if there is any."""
-        network = request.client.network_key(self._prefixes)
-        is_full = len(self._contracts) >= MAX_HOSTS or self._shares.of(network) >= HOSTS_PER_NETWORK
-        if is_full and now - self._sifted >= SIFT_SECONDS:
+        network = "" if request.host in self._named else request.client.network_key(self._prefixes)
+        if self._is_full(network) and now - self._sifted >= SIFT_SECONDS:
             self._sifted = now
-            for host in [host for host, each in self._contracts.items() if now - each.used > IDLE_SECONDS]:
+            for host in [host for host, each in self._contracts.items() if each.network and now - each.used > IDLE_SECONDS]:
                 self._shares.take(self._contracts.pop(host).network)
-        if len(self._contracts) >= MAX_HOSTS or self._shares.of(network) >= HOSTS_PER_NETWORK:
+        if self._is_full(network):
             self.crowded += 1
             return
-        self._shares.add(network)
+        if network:
+            self._shares.add(network)
         self._contracts[request.host] = _Contract(network, now)
         self._wake.set()
+
+    def _is_full(self, network: str) -> bool:
+        """Whether there is no room for a host that a client of a network asks for; none: the operator names it."""
+        return bool(network) and (len(self._contracts) >= MAX_HOSTS or self._shares.of(network) >= HOSTS_PER_NETWORK)
 
     async def _take(self, host: bytes, answer: FileAnswer) -> None:
         contract, now = self._contracts.get(host), self._clock()
@@ -224,7 +247,21 @@ class RobotsContracts:
         return await asyncio.to_thread(RobotsTxt, text)
 
 
+def _is_wanted(contract: _Contract) -> bool:
+    """Whether anybody asked for the host since its text was asked for."""
+    return contract.used >= contract.asked_at
+
+
 async def _ask(host: bytes, ask: AskSite) -> FileAnswer:
+    """The answer to `/robots.txt`, or none in time."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await _followed(host, ask)
+    except TimeoutError:
+        return FileAnswer(0)
+
+
+async def _followed(host: bytes, ask: AskSite) -> FileAnswer:
     """The answer to `/robots.txt`, redirects within the host followed. One that leads elsewhere is none."""
     path, name = PATH, host.decode("ascii", "replace")
     for _ in range(MAX_REDIRECTS + 1):

@@ -39,6 +39,8 @@ HEAD: Final = b"head"
 """What an HTTP/1 request begins with, and in which case."""
 ORDER: Final = b"order"
 """The order of the fields of a navigation. No more than a sign: some browsers' add-ons write fields."""
+CASE: Final = b"case"
+"""The names of an HTTP/1 navigation in a mixture of cases. What rewrites requests on the way writes all of them alike."""
 FLOOR: Final = b"floor"
 """The hello is Chromium's, and of an older version than the user agent's."""
 HTTP1: Final = b"http1"
@@ -46,14 +48,16 @@ HTTP1: Final = b"http1"
 HOST: Final = b"host"
 """An HTTP/1 request that does not begin with Host, and names no proxy that wrote it anew: Squid does."""
 CONNECTION: Final = b"connection"
-"""An HTTP/1 request without Connection: browsers say `keep-alive`, and what opens TLS says that or `close`."""
+"""An HTTP/1 request without Connection: browsers say `keep-alive`, and what opens TLS says that or `close`. Or, where Host comes
+first, without it where the browser writes it, which is right behind for Chromium."""
 PRIORITY: Final = b"priority"
 """Priority in an HTTP/1 request: Chromium sends it over HTTP/2 alone."""
 IMITATED: Final = b"imitated"
 """The hello is the browser's, and CODING, RECORDS or HEAD is not."""
 
 ALL: Final = (
-    HELLO, SETTINGS, CODING, RECORDS, HEAD, ORDER, IMITATED, FLOOR, HTTP1, HOST, CONNECTION, PRIORITY, VERSION, PLATFORM, BRANDS,
+    HELLO, SETTINGS, CODING, RECORDS, HEAD, ORDER, IMITATED, FLOOR, HTTP1, HOST, CONNECTION, PRIORITY, CASE, VERSION, PLATFORM,
+    BRANDS,
 )  # fmt: skip
 
 OF_HEADERS: Final = frozenset({VERSION, PLATFORM, BRANDS})
@@ -115,7 +119,7 @@ def _by_connection(request: Request, facts: ConnectionFacts, claim: Claim) -> Va
     if facts.stated:
         return (HELLO,) if spoken != kind else ()
     browser = kind_table().browsers[kind]
-    found = [] if facts.is_http2 else _by_http1(request, facts, kind)
+    found = [] if facts.is_http2 else _by_http1(request, facts, kind, browser)
     if spoken != kind:
         if not _is_ordered(request, browser, _MOVED):
             found.append(ORDER)
@@ -125,7 +129,7 @@ def _by_connection(request: Request, facts: ConnectionFacts, claim: Claim) -> Va
     return (*_above(request, facts, browser, kind), *found)
 
 
-def _by_http1(request: Request, facts: ConnectionFacts, kind: bytes) -> list[bytes]:
+def _by_http1(request: Request, facts: ConnectionFacts, kind: bytes, browser: BrowserHabits) -> list[bytes]:
     """What a browser's HTTP/1 request over TLS shows of another program. Browsers ask for WebSockets over HTTP/1, too."""
     index = request.header_index
     if b"upgrade" in index:
@@ -133,11 +137,19 @@ def _by_http1(request: Request, facts: ConnectionFacts, kind: bytes) -> list[byt
     found = [] if facts.offers_http2 else [HTTP1]
     if request.headers[0][0].lower() != b"host" and b"via" not in index:
         found.append(HOST)
-    if b"connection" not in index:
+    if b"connection" not in index or _moves_connection(request, browser):
         found.append(CONNECTION)
     if kind == CHROMIUM and b"priority" in index:
         found.append(PRIORITY)
+    if _is_navigation(request) and _mixes_cases(request, browser):
+        found.append(CASE)
     return found
+
+
+def _moves_connection(request: Request, browser: BrowserHabits) -> bool:
+    """Whether a request begins with Host and goes on with another field than the browser's Connection. Squid moves both."""
+    headers = request.headers
+    return browser.head[1] == b"Connection" and headers[0][0].lower() == b"host" and headers[1][0].lower() != b"connection"
 
 
 def _above(request: Request, facts: ConnectionFacts, browser: BrowserHabits, kind: bytes) -> Values:
@@ -190,13 +202,31 @@ def _begins_as(request: Request, browser: BrowserHabits) -> bool:
     return len(headers) >= len(head) and all(headers[place][0] == name for place, name in enumerate(head))
 
 
-def _is_ordered(request: Request, browser: BrowserHabits, but: frozenset[bytes]) -> bool:
-    """Whether the known fields of a navigation, but some, stand in the browser's order; True for what is none."""
+def _is_navigation(request: Request) -> bool:
+    """Whether it asks for a page, with fields that no script of a page wrote: over HTTP/1, those come in the script's case."""
     index = request.header_index
     if index.get(b"sec-fetch-mode", _NAVIGATE) != _NAVIGATE or not _NEVER_ORDERED.isdisjoint(index):
-        return True
+        return False
     accept = index.get(b"accept", ())
-    if len(accept) != 1 or not accept[0].startswith(b"text/html"):
+    return len(accept) == 1 and accept[0].startswith(b"text/html")
+
+
+def _mixes_cases(request: Request, browser: BrowserHabits) -> bool:
+    """Whether the browser's fields are written neither as it writes them, nor all in lower case, nor each word with a capital."""
+    is_own = is_lower = is_title = True
+    for received, _ in request.headers:
+        name = received.lower()
+        own = browser.spellings.get(name)
+        if own is not None:
+            is_own = is_own and received == own
+            is_lower = is_lower and received == name
+            is_title = is_title and received == name.title()
+    return not (is_own or is_lower or is_title)
+
+
+def _is_ordered(request: Request, browser: BrowserHabits, but: frozenset[bytes]) -> bool:
+    """Whether the known fields of a navigation, but some, stand in the browser's order; True for what is none."""
+    if not _is_navigation(request):
         return True
     last = -1
     order = browser.order

@@ -65,7 +65,7 @@ class Speech:
 class BrowserHabits:
     """What a browser does above its hello."""
 
-    __slots__ = ("head", "order", "pseudo", "settings", "window")
+    __slots__ = ("head", "order", "pseudo", "settings", "spellings", "window")
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.settings: tuple[int, ...] = tuple(row["settings"])
@@ -75,6 +75,15 @@ class BrowserHabits:
         self.head: tuple[bytes, ...] = tuple(name.encode() for name in row["head"])
         """The fields that an HTTP/1 request begins with, in their case."""
         self.order: dict[bytes, int] = {name.encode(): place for place, name in enumerate(row["order"])}
+        self.spellings: dict[bytes, bytes] = {name: _spelt(name) for name in (b"host", b"connection", *self.order)}
+        """Names in lower case, and as the browser writes them over HTTP/1."""
+
+
+def _spelt(name: bytes) -> bytes:
+    """A name as browsers write it over HTTP/1: each word with a capital, but client hints."""
+    if name == b"te":
+        return b"TE"
+    return name if name.startswith(b"sec-ch-") else name.title()
 
 
 class KindTable:

@@ -17,9 +17,9 @@ from proxyguard.http.http1.names import END_TO_END, FRAMING, MISSPELT_FRAMING
 from proxyguard.http.http1.target import (
     FEW_PARAMETER_BYTES,
     RequestTarget,
-    check_path,
     check_query,
     read_authority,
+    read_path,
     read_target,
     same_authority,
 )
@@ -78,7 +78,7 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
         raise Malformed("method-refused")
     if target.startswith(b"/"):
         if _TWO_READINGS.search(target) is not None:
-            check_path(target)
+            target = read_path(target)
         if len(target) >= FEW_PARAMETER_BYTES:
             check_query(target)
         reduced = RequestTarget(target)

@@ -1,7 +1,8 @@
 """Request targets and authorities: which forms are served, and what in them would be read differently by two parsers.
 
-Follows RFC 9112 section 3.2 and RFC 3986, refusing what servers disagree on: dot segments in any spelling, backslashes,
-broken escapes and control characters in the path, fragments, names that are not host names. Knows nothing of sites.
+Follows RFC 9112 section 3.2 and RFC 3986, refusing what servers disagree on: dot segments, backslashes, broken escapes and
+control characters in the path, fragments, names that are not host names. Segments that are a plain `.` are taken out, for rules
+and for the upstream alike. Knows nothing of sites.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _ABSOLUTE: Final = re.compile(rb"(https?)://([^/?]*)(.*)", re.IGNORECASE | re.DO
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENT: Final = re.compile(rb"[/\\]\.\.?(?:[/\\;]|\Z)")
 """`.` and `..` between slashes of either kind; `..;x` too, which Java servers cut at the semicolon."""
+_CURRENT: Final = re.compile(rb"/(?:\.(?:/|\Z))+")
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
 
@@ -62,12 +64,21 @@ def read_authority(text: bytes) -> Authority:
     return Authority(b"%b:%d" % (host, number), host)
 
 
-def check_path(target: bytes) -> None:
-    """Raise Malformed unless the path of an origin-form target has one reading. Queries are left alone.
+def without_current(target: bytes) -> bytes:
+    """The target without the segments of its path that are a plain `.`, which name the same place (RFC 3986 section 6.2.2.3)."""
+    if b"/." not in target:
+        return target
+    path, mark, query = target.partition(b"?")
+    return _CURRENT.sub(b"/", path) + mark + query
 
-    Expects visible ASCII without `#`.
+
+def read_path(target: bytes) -> bytes:
+    """An origin-form target as it is looked at and sent on. Raises Malformed unless its path has one reading then.
+
+    Expects visible ASCII without `#`. Queries are left alone.
     """
-    path = target.partition(b"?")[0]
+    found = without_current(target)
+    path = found.partition(b"?")[0]
     if b"%" in path:
         if _BROKEN_ESCAPE.search(path) is not None:
             raise Malformed("target-escape")
@@ -80,6 +91,7 @@ def check_path(target: bytes) -> None:
         raise Malformed("target-backslash")
     if _DOT_SEGMENT.search(path) is not None:
         raise Malformed("target-dots")
+    return found
 
 
 def check_query(target: bytes) -> None:
@@ -122,7 +134,7 @@ def read_target(method: bytes, target: bytes) -> RequestTarget:
     elif not rest.startswith(b"/"):
         rest = b"/" + rest
     if rest != b"*":
-        check_path(rest)
+        rest = read_path(rest)
         check_query(rest)
     return RequestTarget(rest, read_authority(authority), scheme.lower())
 

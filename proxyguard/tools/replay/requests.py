@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from proxyguard.http.http1.target import without_current
 from proxyguard.tools.replay.logged_request import NoRequest
 
 _METHOD: Final = re.compile(rb"[A-Z][A-Z_-]{0,31}")
@@ -46,13 +47,13 @@ def read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     version = REQUEST_LINE_VERSIONS.get(protocol)
     if version is None or (method not in _USUAL_METHODS and not _METHOD.fullmatch(method)):
         raise NoRequest
-    return method, target if target[:1] == b"/" else read_target(method, target), version
+    return method, read_target(method, target), version
 
 
 def read_target(method: bytes, target: bytes) -> bytes:
-    """The target in origin form; an absolute one loses scheme and host. Raises NoRequest."""
+    """The target in origin form, as rules see it; an absolute one loses scheme and host. Raises NoRequest."""
     if target[:1] == b"/":
-        return target
+        return without_current(target)
     if method == b"OPTIONS" and target == b"*":
         return target
     scheme, colon, rest = target.partition(b"://")
@@ -61,7 +62,7 @@ def read_target(method: bytes, target: bytes) -> bytes:
         mark = rest.find(b"?")
         if mark >= 0 and (slash < 0 or mark < slash):
             return b"/" + rest[mark:]
-        return rest[slash:] if slash >= 0 else b"/"
+        return without_current(rest[slash:]) if slash >= 0 else b"/"
     raise NoRequest
 
 

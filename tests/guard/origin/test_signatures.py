@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -18,6 +19,7 @@ from proxyguard.guard.origin import signatures
 from proxyguard.guard.origin.background import Background
 from proxyguard.guard.origin.https_fetch import FetchFailed
 from proxyguard.guard.origin.key_directories import KeyDirectories, Keys, parse_directory, thumbprint
+from proxyguard.guard.origin.shared_nonces import SharedNonces
 from proxyguard.guard.origin.signatures import SeenNonces, Signatures, SignatureVerdict
 
 RAW = base64.urlsafe_b64decode("n4Ni-HpISpVObnQMW0wOhCKROaIKqKtW_2ZYb2p9KcU=")
@@ -291,6 +293,15 @@ def test_nonces_are_bounded_and_one_that_still_counts_is_never_forgotten() -> No
     assert seen.add("a", "k", "0", 329.0, 330.0) is False
     assert seen.add("a", "k", "9", 331.0, 330.0) is True
     assert len(seen) == 1
+
+
+def test_a_signature_is_new_for_one_worker_only(tmp_path: Path) -> None:
+    workers = [judge_all(), judge_all()]
+    for each in workers:
+        each.nonces.shared = SharedNonces(tmp_path / "nonces", b"secret")
+    fields = signed(nonce="n")
+    found = [worker.judge(request(fields), NOW) for worker in (*workers, *workers)]
+    assert [verdict and verdict.verified for verdict in found] == [True, False, False, False]
 
 
 def test_hosts_that_fill_their_shares_leave_room_for_another() -> None:

@@ -172,6 +172,55 @@ def test_clients_that_invent_hosts_take_their_share_and_push_nobody_out(bench: B
     assert bench.word() is DISALLOWED
 
 
+def test_hosts_that_the_operator_names_have_room_whatever_others_invent(bench: Bench) -> None:
+    bench.contracts = RobotsContracts(3600.0, lambda: bench.now, named=frozenset({b"named.example"}))
+    for number in range(MAX_HOSTS):
+        bench.contracts.judge(request(b"%d.test" % number, client=f"10.{number // 250}.{number % 250}.1"), bench.now)
+    assert (len(bench.contracts), bench.word(host=b"late.example")) == (MAX_HOSTS, UNKNOWN)
+    assert bench.word(host=b"named.example") is UNKNOWN
+    bench.read()
+    assert bench.word(host=b"named.example") is DISALLOWED
+    bench.now += IDLE_SECONDS + 1
+    bench.word(host=b"late.example")
+    assert sorted(bench.contracts._contracts) == [b"late.example", b"named.example"]
+
+
+def test_what_nobody_asks_for_is_not_read_again(bench: Bench) -> None:
+    first(bench)
+    for number in range(HOSTS_PER_NETWORK):
+        bench.contracts.judge(request(b"%d.example" % number, client="198.51.100.9"), bench.now)
+    bench.now += 1.0
+    bench.read()
+    asked = len(bench.asked)
+    for _ in range(48):
+        bench.after(3600.0)
+    assert {host for host, _ in bench.asked[asked:]} == {b"example.org"}
+    bench.answer = lambda _host, _path: FileAnswer(200, OPEN)
+    assert bench.word(host=b"1.example") is DISALLOWED
+    bench.read()
+    assert bench.word(host=b"1.example") is ALLOWED
+
+
+def test_a_host_that_never_answers_holds_up_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_SECONDS", 0.05)
+
+    async def ask(host: bytes, path: str) -> FileAnswer:
+        await asyncio.sleep(0 if host == b"example.org" else 3600.0)
+        return bench.answer(host, path)
+
+    for number in range(HOSTS_PER_NETWORK):
+        bench.contracts.judge(request(b"%d.example" % number, client="198.51.100.9"), bench.now)
+    bench.word()
+
+    async def until_idle() -> None:
+        while await bench.contracts.read_due(ask):
+            pass
+
+    asyncio.run(until_idle())
+    assert bench.word() is DISALLOWED
+    assert (bench.contracts.read, bench.contracts.failed) == (1, HOSTS_PER_NETWORK)
+
+
 def test_hosts_with_the_same_text_share_it_and_all_texts_have_a_bound(bench: Bench) -> None:
     big = b"User-agent: *\nDisallow: /private/\n" + b"# padding\n" * 49_000
     bench.answer = lambda host, _path: FileAnswer(200, big if host.startswith(b"same") else big + host)

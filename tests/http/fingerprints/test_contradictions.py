@@ -166,7 +166,7 @@ def test_how_firefox_writes_a_path(forms: int, wanted: str) -> None:
     ("names", "wanted"),
     [
         ((b"Host", b"Connection", b"User-Agent"), "http1"),
-        ((b"Host", b"User-Agent", b"Connection"), "head imitated http1"),
+        ((b"Host", b"User-Agent", b"Connection"), "head imitated http1 connection"),
         ((b"host", b"connection", b"User-Agent"), "head imitated http1"),
         ((b"User-Agent",), "head imitated http1 host connection"),
     ],
@@ -195,7 +195,9 @@ NAMED = ((b"Host", b"x"), (b"Connection", b"close"), (b"User-Agent", CHROME), (b
         ((*NAMED[1:], NAMED[0]), "hello http1 host"),
         ((*NAMED[1:], NAMED[0], (b"Via", b"1.1 proxy (squid/5.7)")), "hello http1"),
         ((NAMED[0], *NAMED[2:]), "hello http1 connection"),
-        ((*NAMED, (b"priority", b"u=0, i")), "hello http1 priority"),
+        ((NAMED[0], *NAMED[2:], NAMED[1]), "hello http1 connection"),
+        ((*NAMED[2:], NAMED[0], (b"Via", b"1.1 proxy"), NAMED[1]), "hello http1"),
+        ((*NAMED, (b"Priority", b"u=0, i")), "hello http1 priority"),
         ((*NAMED[:2], NAMED[3], NAMED[2]), "hello http1 order"),
         ((NAMED[0], (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), NAMED[2]), "hello"),
         ((*NAMED, (b"Cache-Control", b"max-age=0")), "hello http1"),
@@ -204,6 +206,33 @@ NAMED = ((b"Host", b"x"), (b"Connection", b"close"), (b"User-Agent", CHROME), (b
 def test_how_a_library_writes_http1_under_the_name_of_a_browser(headers: Headers, wanted: str) -> None:
     body = hello((0x1302, 0x1303, 0x1301, 0xC02C), [(10, sized(twos((29, 23, 30)))), (22, b"")])
     assert found(connection_facts(body), headers=headers) == wanted
+
+
+def _cased(*names: bytes) -> Headers:
+    """A navigation with its names as they are written here; values by name."""
+    values = {b"user-agent": CHROME, b"accept": b"text/html"}
+    return tuple((name, values.get(name.lower(), b"x")) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_mixed"),
+    [
+        (_cased(b"Host", b"Connection", b"sec-ch-ua", b"User-Agent", b"Accept"), False),
+        (_cased(b"Host", b"Connection", b"Sec-Ch-Ua", b"User-Agent", b"Accept"), False),
+        (_cased(b"host", b"connection", b"sec-ch-ua", b"user-agent", b"accept"), False),
+        (_cased(b"Host", b"Connection", b"sec-ch-ua", b"User-Agent", b"Accept", b"x-of-a-tool", b"DNT"), False),
+        (_cased(b"host", b"connection", b"sec-ch-ua", b"User-Agent", b"Accept"), True),
+        (_cased(b"Host", b"Connection", b"sec-ch-ua", b"user-agent", b"accept"), True),
+        (_cased(b"HOST", b"CONNECTION", b"SEC-CH-UA", b"USER-AGENT", b"ACCEPT"), True),
+        ((*_cased(b"Host", b"Connection", b"user-agent", b"accept"), (b"Sec-Fetch-Mode", b"cors")), False),
+        ((*_cased(b"Host", b"Connection", b"user-agent"), (b"accept", b"*/*")), False),
+        ((*_cased(b"Host", b"Connection", b"user-agent", b"accept"), (b"content-type", b"text/plain")), False),
+    ],
+)
+def test_names_in_mixed_case_are_a_sign_in_navigations(headers: Headers, is_mixed: bool) -> None:
+    """Of a script of a page, a browser writes the names over HTTP/1 as the script has them."""
+    body = hello((0x1302, 0x1303, 0x1301, 0xC02C), [(10, sized(twos((29, 23, 30)))), (22, b"")])
+    assert ("case" in found(connection_facts(body), headers=headers).split()) is is_mixed
 
 
 def test_a_browser_for_which_the_site_has_no_http2_is_not_held_to_it() -> None:

@@ -60,6 +60,11 @@ def _target(name: str, target: bytes) -> OddRequest:
     return _kept(name, _get(target))
 
 
+def _read_as(name: str, target: bytes, wanted: bytes) -> OddRequest:
+    """A target whose plain `.` segments are gone for rules and for the upstream."""
+    return name, _get(target), _same(_get(wanted))
+
+
 def _bad_target(name: str, target: bytes, reason: str, status: int = 400) -> OddRequest:
     return name, _get(target), Refused(status, reason)
 
@@ -198,8 +203,28 @@ _TARGETS: Final[list[OddRequest]] = [
     _bad_target("parent segment first", b"/../b", "target-dots"),
     _bad_target("parent segment last", b"/a/..", "target-dots"),
     _bad_target("parent segment before a query", b"/a/..?b", "target-dots"),
-    _bad_target("current segment", b"/a/./b", "target-dots"),
-    _bad_target("current segment last", b"/a/.", "target-dots"),
+    _read_as("current segment", b"/a/./b", b"/a/b"),
+    _read_as("current segment first, as apt writes a flat repository", b"/./Packages.gz", b"/Packages.gz"),
+    _read_as("current segment last", b"/a/.", b"/a/"),
+    _read_as("current segment alone", b"/.", b"/"),
+    _read_as("current segment before a query", b"/a/.?b=/./c", b"/a/?b=/./c"),
+    _read_as("current segments in a row", b"/././a/./././b/././", b"/a/b/"),
+    _read_as("current segment before an empty one", b"/.//a", b"//a"),
+    _read_as("current segment after an empty one", b"//./a", b"//a"),
+    _read_as("current segment before three dots", b"/./.../a", b"/.../a"),
+    _read_as("current segment before a hidden file", b"/./.well-known/a", b"/.well-known/a"),
+    _bad_target("current segment before a parent", b"/./../a", "target-dots"),
+    _bad_target("current segment after a parent", b"/a/.././b", "target-dots"),
+    _bad_target("a parent that current segments hide", b"/a/././../b", "target-dots"),
+    _bad_target("current and escaped parent", b"/./%2e%2e/a", "target-dots"),
+    _bad_target("current and escaped current", b"/./%2e/a", "target-dots"),
+    _bad_target("current after an escaped slash", b"/a%2f./b", "target-dots"),
+    _bad_target("current before an escaped slash", b"/a/.%2fb", "target-dots"),
+    _bad_target("current with a path parameter", b"/a/.;/b", "target-dots"),
+    _bad_target("current with a named path parameter", b"/a/.;x=y/b", "target-dots"),
+    _bad_target("current before a backslash", b"/a/.\\b", "target-backslash"),
+    _bad_target("current before an escaped NUL", b"/a/.%00/b", "target-control"),
+    _bad_target("current and a broken escape", b"/./%", "target-escape"),
     _bad_target("escaped dots", b"/a/%2e%2e/b", "target-dots"),
     _bad_target("one dot escaped", b"/a/.%2E/b", "target-dots"),
     _bad_target("other dot escaped", b"/a/%2e./b", "target-dots"),
@@ -266,6 +291,7 @@ _ABSOLUTE: Final[list[OddRequest]] = [
     _absolute("absolute-form of another scheme", b"ftp://a.example/", b"a.example", Refused(400, "target")),
     _absolute("absolute-form of a script", b"javascript:alert(1)", b"a.example", Refused(400, "target")),
     _absolute("absolute-form of a file", b"file:///etc/passwd", b"a.example", Refused(400, "target")),
+    _absolute("absolute-form with current segments", b"http://a.example/./x/.", b"a.example", _same(_get(b"/x/"))),
     _absolute("absolute-form with dots", b"http://a.example/../x", b"a.example", Refused(400, "target-dots")),
     _absolute("absolute-form with a backslash for a slash", b"http://a.example\\x/", b"a.example", Refused(400, "host")),
     _absolute("absolute-form, fragment", b"http://a.example/#x", b"a.example", Refused(400, "target")),

@@ -118,6 +118,7 @@ REFUSED = [
     ("path-relative", get(path=b"x"), "target"),
     ("path-star", get(path=b"*"), "target"),
     ("path-fragment", get(path=b"/x#y"), "target"),
+    ("path-current-and-parent", get(path=b"/./../b"), "target-dots"),
     ("path-dots", get(path=b"/a/../b"), "target-dots"),
     ("path-escaped-dots", get(path=b"/a/%2e%2E/b"), "target-dots"),
     ("path-escape", get(path=b"/%zz"), "target-escape"),
