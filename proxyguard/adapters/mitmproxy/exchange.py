@@ -12,20 +12,18 @@ from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.altered_answer import AlteredAnswer
 from proxyguard.adapters.mitmproxy.bad_requests import error_page, languages_of, refusal, unchecked
-from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, without
-from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease
 from proxyguard.adapters.mitmproxy.phase import Phase
-from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import named
 from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent
 from proxyguard.core.decision import Allow, Delay, Drop, Mask, Pass, Prove, Reject, Tarpit, Uniform
-from proxyguard.core.request import Headers, Request
+from proxyguard.core.request import Headers
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
-from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
+from proxyguard.http.http1.heads import Body, ResponseEvent, ResponseHead
 from proxyguard.http.responses import Answer, to_https
 
 RETRY_AFTER_SECONDS: Final = 5.0
@@ -40,24 +38,7 @@ _new = tuple.__new__  # half the cost of calling the class
 class Exchange(AlteredAnswer):
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
-    __slots__ = ("_blamed", "_counted", "_hidden", "_ticket")
-
-    def __init__(
-        self,
-        services: FrontServices,
-        link: ClientState,
-        outbox: Outbox,
-        codec: Codec,
-        head: RequestHead,
-        request: Request,
-        route: Route,
-        now: float,
-        *,
-        whole: bool,
-    ) -> None:
-        super().__init__(services, link, outbox, codec, head, request, route, now, whole=whole)
-        self._ticket: Ticket | None = None
-        self._hidden, self._counted, self._blamed = b"", False, ""
+    __slots__ = ()
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
