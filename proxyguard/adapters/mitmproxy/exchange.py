@@ -19,7 +19,7 @@ from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import named
 from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent
-from proxyguard.core.decision import Allow, Delay, Drop, Mask, Pass, Prove, Reject, Tarpit, Uniform
+from proxyguard.core.decision import Allow, Delay, Drop, Mask, Maze, Pass, Prove, Reject, Tarpit, Uniform
 from proxyguard.core.request import Headers
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
@@ -94,10 +94,7 @@ class Exchange(AlteredAnswer):
             case Reject() | Prove():
                 self._reject(now)
             case Pass() | Allow():
-                answer = None if ticket.forwarding is None else ticket.forwarding.answer
-                if answer is not None:
-                    self._answer(answer, now, "")
-                elif self._enter(now):
+                if not self._answered(now) and self._enter(now):
                     self._forward(now)
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client, ticket.reference, languages_of(ticket.request)):
@@ -111,7 +108,10 @@ class Exchange(AlteredAnswer):
                 self._codec.cut(flush=False)
             case Delay():
                 if self._enter(now):
-                    self._delay(action, now)
+                    self._delay(action.seconds, now)
+            case Maze():
+                if self._enter(now):
+                    self._delay(action.wait_seconds, now)
             case Mask() | Uniform():
                 if self._enter(now):
                     self._alter(action, now)
@@ -124,8 +124,9 @@ class Exchange(AlteredAnswer):
         bounds = self._services.events.bound_exceeded
         match self.phase:
             case Phase.DELAYED:
-                self._services.under_way.resume(self.request.client)
-                self._forward(now)
+                if not self._answered(now):
+                    self._services.under_way.resume(self.request.client)
+                    self._forward(now)
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
                 self.fail(504, "upstream-timeout", now)
@@ -305,10 +306,17 @@ class Exchange(AlteredAnswer):
         self.deadline = inf
         self._outbox.commands.append(Lease(self, self._route.group, fresh=fresh))
 
-    def _delay(self, action: Delay, now: float) -> None:
+    def _answered(self, now: float) -> bool:
+        """Give the answer of our own that stands in place of the site's, if there is one."""
+        answer = None if self._forwarding is None else self._forwarding.answer
+        if answer is not None:
+            self._answer(answer, now, "")
+        return answer is not None
+
+    def _delay(self, seconds: float, now: float) -> None:
         if self._services.under_way.delay(self.request.client):
             self.phase = Phase.DELAYED
-            self.deadline = now + action.seconds
+            self.deadline = now + seconds
         else:
             self._refuse("delay", now)
 

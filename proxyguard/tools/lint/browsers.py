@@ -108,7 +108,8 @@ def _acts(item: RuleView) -> bool:
 
 
 def _of_headers(leaf: Leaf) -> bool:
-    return leaf.test.field.kind == FieldKind.HEADER
+    """Whether it is about what browsers send with a page view; none sends credentials, whatever the browser is."""
+    return leaf.test.field.kind == FieldKind.HEADER and leaf.test.field.name != "authorization"
 
 
 def _truth(node: Node, held: Mapping[Leaf, bool] | None, browser: Browser) -> Truth:
