@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from proxyguard.cli.audit_lookup import find_record, lines_backwards, log_files
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, json_option, settings_or_exit
+from proxyguard.cli.options import Decorator, config_option, fail, json_option, settings_or_exit
 from proxyguard.cli.rules import loaded_or_usage, rules_option
 from proxyguard.cli.tables import print_table
 from proxyguard.core.printable import printable
@@ -42,7 +43,7 @@ def canary() -> None:
     """
 
 
-audit_option = click.option(
+audit_option: Decorator = click.option(
     "--audit", metavar="FILE", type=click.Path(path_type=Path), help="Audit log. Default: that of the settings."
 )
 
@@ -69,7 +70,9 @@ def trace_canary(text: str, directory: Path, audit: Path | None, config: Path | 
     """
     settings = settings_or_exit(config)
     canaries = _canaries(settings)
-    texts = _tokens(click.get_binary_stream("stdin")) if text == "-" else _tokens(BytesIO(text.encode()))
+    texts = (
+        _tokens(click.get_binary_stream("stdin")) if text == "-" else _tokens(BytesIO(text.encode("utf-8", "surrogateescape")))
+    )
     found = {token: read for token in texts if (read := canaries.read(token)) is not None}
     if not found:
         fail(
@@ -108,13 +111,8 @@ def list_canaries(audit: Path | None, most: int, config: Path | None, *, as_json
     canaries, log = _canaries(settings), _log(settings, audit)
     if log is None:
         fail("error: the audit log is standard output\n  hint: name the file that keeps it: --audit FILE")
-    rows = []
     try:
-        for record in _maze_records(log):
-            token = canaries.token(record["time"], record["rule"], record["reference"])
-            rows.append({key: record[key] for key in ("time", "rule", "reference", "client")} | {"canary": token})
-            if len(rows) == most:
-                break
+        rows = list(islice(_handed_out(log, canaries), most))
     except OSError as error:
         fail(f"error: the audit log {log} cannot be read: {reason(error)}")
     if as_json:
@@ -169,12 +167,13 @@ def _tokens(text: BinaryIO) -> Iterator[str]:
         rest = block[-TOKEN_CHARACTERS:]
 
 
-def _maze_records(log: Path) -> Iterator[dict[str, Any]]:
+def _handed_out(log: Path, canaries: Canaries) -> Iterator[dict[str, Any]]:
     for path in log_files(log):
         for line in lines_backwards(path, _MAZE):
             try:
                 record = json.loads(line)
-                if record["action"] == "maze" and len(bytes.fromhex(record["reference"])) == 8:
-                    yield record
-            except (ValueError, TypeError, KeyError):
+                token = canaries.token(record["time"], record["rule"], record["reference"])
+                row = {key: record[key] for key in ("time", "rule", "reference", "client")} | {"canary": token}
+            except (ValueError, TypeError, KeyError, AttributeError):  # no record, or one of the sums of a flood
                 continue
+            yield row

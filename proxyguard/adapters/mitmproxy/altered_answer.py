@@ -139,7 +139,7 @@ class AlteredAnswer(WaitingBodies):
             media, encoding = (
                 first_value(head.headers, name).decode("latin-1") for name in (b"content-type", b"content-encoding")
             )
-            self._outbox.commands.append(AwaitMask(self, (action, media, encoding, bytes(altered.body))))
+            self._outbox.commands.append(AwaitMask(self, (action, media, encoding, bytes(altered.body)), self._network))
 
     def _without_body(self, mask: Mask, head: ResponseHead) -> Headers:
         media = first_value(head.headers, b"content-type")
