@@ -70,9 +70,8 @@ def trace_canary(text: str, directory: Path, audit: Path | None, config: Path | 
     """
     settings = settings_or_exit(config)
     canaries = _canaries(settings)
-    texts = (
-        _tokens(click.get_binary_stream("stdin")) if text == "-" else _tokens(BytesIO(text.encode("utf-8", "surrogateescape")))
-    )
+    text_file = click.get_binary_stream("stdin") if text == "-" else BytesIO(text.encode("utf-8", "surrogateescape"))
+    texts = _tokens(text_file)
     found = {token: read for token in texts if (read := canaries.read(token)) is not None}
     if not found:
         fail(
