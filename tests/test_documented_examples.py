@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from proxyguard.cli import main
 from proxyguard.core.problems import format_report
 from proxyguard.core.settings import Settings
+from proxyguard.policy.expand import expanded
 from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse.file import parse_rule_set
@@ -64,7 +65,7 @@ def test_documented_rules_load_and_pass_their_tests(example: Example, tmp_path: 
         assert loaded.policy is not None
         assert loaded.policy.rule_sets
         return
-    assert [failure.problem for failure in run_tests(Policy((rule_set,)))] == []
+    assert [failure.problem for failure in run_tests(Policy(expanded((rule_set,))))] == []
 
 
 def test_the_check_of_the_guide_says_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

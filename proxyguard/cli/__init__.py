@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "restrict": Lazy("proxyguard.cli.restrict:restrict", "List, try, start and end temporary restrictions."),
     "privacy": Lazy("proxyguard.cli.privacy:privacy", "Tell whom a pseudonym means; answer who asks for their records."),
     "bans": Lazy("proxyguard.cli.bans:bans", "List, add, remove and export bans on the running instance."),
+    "canary": Lazy("proxyguard.cli.canary:canary", "Trace invented people from mazes that turn up elsewhere."),
     "whois": Lazy("proxyguard.cli.whois:whois", "Say who an address is, or whom a user agent claims to be."),
     "lists": Lazy("proxyguard.cli.lists:lists", "Show and update the address lists that identities are proven with."),
     "init": Lazy("proxyguard.cli.starter:init", "Write a first set of files into a folder."),

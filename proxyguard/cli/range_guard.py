@@ -10,7 +10,7 @@ from time import thread_time
 from typing import Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
-from proxyguard.core.decision import Delay, Drop, Prove, Tarpit
+from proxyguard.core.decision import Delay, Drop, Maze, Prove, Tarpit
 from proxyguard.core.jar_settings import Items, JarCookie
 from proxyguard.core.origin import NOTHING_KNOWN, Origin
 from proxyguard.core.request import Request
@@ -104,6 +104,8 @@ class GuardFirewall:
         if isinstance(action, Tarpit):
             self._guard.settle(ticket, Served(200, 0, 0, None, action.hold_seconds))
             return Verdict(forwards=False, status=200, wait_seconds=action.hold_seconds, rule=rule)
+        if isinstance(action, Maze):
+            return Verdict(forwards=False, status=200, wait_seconds=action.wait_seconds, rule=rule)
         if isinstance(action, Drop):
             return Verdict(forwards=False, rule=rule)
         wait = refusal_wait(decision) or 0.0

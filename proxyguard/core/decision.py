@@ -63,6 +63,13 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Maze:
+    """Answer, after a wait, with a made page whose links lead to more of them; a refusal where the budget is used up."""
+
+    wait_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Close the connection without an answer."""
 
@@ -136,11 +143,11 @@ class Uniform:
     grid_seconds: float = 0.5
 
 
-Action = Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Ban | Score | Tag | GiveJar | Mask | Uniform
+Action = Allow | Pass | Prove | Reject | Tarpit | Maze | Delay | Drop | Ban | Score | Tag | GiveJar | Mask | Uniform
 Refusal = Reject | Tarpit | Drop
 
 ACTION_NAMES: Final[dict[type[Action], str]] = {
-    Allow: "allow", Pass: "pass", Reject: "reject", Tarpit: "tarpit", Delay: "delay", Drop: "drop", Ban: "ban",
+    Allow: "allow", Pass: "pass", Reject: "reject", Tarpit: "tarpit", Maze: "maze", Delay: "delay", Drop: "drop", Ban: "ban",
     Score: "score", Tag: "tag", GiveJar: "jar", Prove: "prove", Mask: "mask", Uniform: "uniform",
 }  # fmt: skip
 
@@ -216,7 +223,7 @@ class Decision:
     `rule` is the rule's name; `reason` its `why`, for the operator only.
     """
 
-    action: Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Mask | Uniform
+    action: Allow | Pass | Prove | Reject | Tarpit | Maze | Delay | Drop | Mask | Uniform
     rule: str = DEFAULT_RULE
     reason: str = ""
     score: float = 0.0

@@ -13,6 +13,7 @@ from proxyguard.core.address import Network, Prefixes
 from proxyguard.core.admin_access import AdminAccess
 from proxyguard.core.decision import Mode
 from proxyguard.core.jar_settings import Items, JarCookie
+from proxyguard.core.maze_budget import MazeBudget
 from proxyguard.core.origin_settings import Identity, OriginTables
 from proxyguard.core.preferences import Preferences
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
@@ -359,6 +360,7 @@ class Settings:
     refusal_page: RefusalPage = field(default_factory=RefusalPage)
     buffer_budget: BufferBudget = field(default_factory=BufferBudget)
     tarpit: TarpitBudget = field(default_factory=TarpitBudget)
+    maze: MazeBudget = field(default_factory=MazeBudget)
     counting: Counting = field(default_factory=Counting)
     jar: JarCookie = field(default_factory=JarCookie)
     items: Items = field(default_factory=Items)

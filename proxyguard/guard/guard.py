@@ -14,7 +14,7 @@ from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, Prove, Tarpit, recorded_only
+from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, Maze, Prove, Reject, Tarpit, recorded_only
 from proxyguard.core.privacy import Privacy
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
@@ -25,6 +25,7 @@ from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, MALFORMED, OF_
 from proxyguard.guard.forms import Forms, ask_about
 from proxyguard.guard.interfaces import Forwarding, Refusal, Served, Ticket
 from proxyguard.guard.jars import Jars
+from proxyguard.guard.mazes import Mazes
 from proxyguard.guard.owed_charges import OwedCharges
 from proxyguard.guard.preparing import Preparing
 from proxyguard.guard.records import Recorder, given_tags
@@ -89,6 +90,7 @@ class Guard:
         tracer: Tracer | None = None,
         robots: RobotsContracts | None = None,
         preferences: PreferenceFiles | None = None,
+        mazes: Mazes | None = None,
         find_origin: Callable[[Request], Origin] | None = None,
         discretion: Discretion | None = None,
         sealed: SealedLog | None = None,
@@ -109,6 +111,7 @@ class Guard:
         self._preparing = Preparing(
             accounts, jars, disclosure, forms, acquaintances, lambda: self._policies, clock, tracer, robots, preferences
         )  # fmt: skip
+        self._mazes = mazes
         self._learning = learning
         self._tally = tally
         self._talkers = talkers
@@ -273,6 +276,8 @@ class Guard:
             metrics.refused_bytes += served.bytes_sent
             if isinstance(decision.action, Tarpit):
                 self._record(ticket, served)
+            elif isinstance(decision.action, Maze) and self._mazes is not None:
+                self._mazes.held_seconds += served.total_seconds
 
     def _trace(self, tracer: Tracer, ticket: Ticket, served: Served) -> None:
         trace = ticket.forwarding.trace if ticket.forwarding is not None else None
@@ -312,9 +317,20 @@ class Guard:
         if self.restrictions.shadow_until and self._is_switched_off():
             decision = recorded_only(decision)
         forwarding: Forwarding | None = None
+        reference = self.reference()
         proves = isinstance(decision.action, Prove)
         if proves:
             decision = self._preparing.proven(request, decision, self._clock())
+        elif isinstance(decision.action, Maze):
+            page = None
+            if self._mazes is not None:
+                page = self._mazes.answer(
+                    request, policy.client_key(request), decision.rule, reference, found.now, self._clock()
+                )  # fmt: skip
+            if page is None:
+                decision = replace(decision, action=Reject())
+            else:
+                forwarding = Forwarding(answer=page)
         if proves or (decision.forwards and (policy.prepares or decision.quotas or self._preparing.dresses)):
             forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
         if decision.restriction or decision.quotas:
@@ -332,7 +348,7 @@ class Guard:
                 later = ()
         if policy.counting_refusals and outcome is not None:
             self._owed.charge(refusals(found, outcome, decision))
-        ticket = _new(Ticket, (request, decision, self.reference(), started, forwarding, class_, later, found.now))
+        ticket = _new(Ticket, (request, decision, reference, started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
 
     def _observe_class(self, found: Match, decision: Decision) -> str:
@@ -375,7 +391,9 @@ class Guard:
 
     def _record(self, ticket: Ticket, served: Served) -> None:
         if self._recorder is not None:
-            decision, now = ticket.decision, self._wall(self._clock())
+            decision = ticket.decision
+            # A canary is made again from its record, so that has the time which the canary has.
+            now = ticket.checked_at if isinstance(decision.action, Maze) else self._wall(self._clock())
             self._recorder.decision(ticket, served, now)
             self._metrics.recorded(
                 decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards

@@ -14,7 +14,7 @@ from html import escape
 from math import ceil
 from typing import Final, NamedTuple
 
-from proxyguard.core.decision import Decision, Prove, Reject, Tarpit
+from proxyguard.core.decision import Decision, Maze, Prove, Reject, Tarpit
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import RefusalPage
 from proxyguard.http.languages import Language, language, preferred
@@ -67,11 +67,11 @@ def refusal_wait(decision: Decision) -> float | None:
 
 def refusal_status(decision: Decision) -> int:
     """The status that the client reads: of a reject the rule's own, else 429 for a limit and 403 for anything else; of a tarpit
-    200, so that it waits for the rest; 303 of a proof; 0 of a drop, which sends nothing."""
+    and a maze 200, so that it goes on; 303 of a proof; 0 of a drop, which sends nothing."""
     match decision.action:
         case Reject(status=status):
             return status or (429 if decision.quota else 403)
-        case Tarpit():
+        case Tarpit() | Maze():
             return 200
         case Prove():
             return 303

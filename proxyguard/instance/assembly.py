@@ -20,6 +20,7 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
+from proxyguard.guard.mazes import Mazes
 from proxyguard.guard.origin.origins import Origins
 from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.preferences import PreferenceFiles
@@ -140,11 +141,13 @@ def assemble(
     if robots is not None:
         counts.show(robots.gauges())
     preferences = PreferenceFiles(settings.preferences) if settings.preferences != Preferences() else None
+    mazes = Mazes.of(settings, secret, counts.bound_exceeded)
+    counts.mazes = mazes.spent
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, acquaintances=acquaintances,
         learning=learning, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer, robots=robots,
-        preferences=preferences, find_origin=origins.find, discretion=discretion, sealed=sealed,
+        preferences=preferences, mazes=mazes, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
     def on_refused(client: Address, ban: BanRecord, now: float) -> None:

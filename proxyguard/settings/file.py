@@ -245,6 +245,9 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
     if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "give every instance the same key_secret: keys of one client must be the same for all"
         _complain(given["store.url"], "store.url is set without key_secret", hint)
+    if "maze.canary_domain" in given and "key_secret" not in given and "key_secret_file" not in given:
+        hint = "with a secret that is new at each start nobody could read the canaries of the last one"
+        _complain(given["maze.canary_domain"], "maze.canary_domain is set without key_secret", hint)
     if "store.url" in given and "store.snapshot" in given:
         _complain(given["store.snapshot"], "store.snapshot is set beside store.url", "the server keeps the counts; leave it out")
     for path, other in (("privacy.sealed", "privacy.public_key"), ("privacy.public_key", "privacy.sealed")):

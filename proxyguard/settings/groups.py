@@ -14,6 +14,7 @@ GROUPS: Final = {
     "buffering": "What is held of bodies, so that slow clients do not hold the site's workers.",
     "refusal_page": "What the pages that refused people read show.",
     "tarpit": "What tarpits may cost, whatever the rules say.",
+    "maze": "What mazes may cost within a minute, whatever the rules say, and whom their pages invent.",
     "counting": "What limits keep, and how they tell clients apart.",
     "counting.prefixes": "How much of an address tells clients apart.",
     "store": "Where counts and bans are kept.",

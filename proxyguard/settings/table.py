@@ -40,7 +40,7 @@ from proxyguard.settings.kinds import (
     UPSTREAM_REUSE,
 )
 from proxyguard.settings.origin_kinds import KEY_HOSTS, RESOLVERS, UPDATE_HOSTS
-from proxyguard.settings.page_kinds import LANGUAGE, LINK, LOGO
+from proxyguard.settings.page_kinds import DOMAIN, LANGUAGE, LINK, LOGO
 from proxyguard.settings.preference_kinds import FORMATS, POLICY, WISH
 from proxyguard.settings.privacy_kinds import PATTERNS, PEOPLE_PATHS, PUBLIC_KEY
 from proxyguard.settings.reading_kinds import PATHS
@@ -214,6 +214,14 @@ SETTINGS: Final = (
         "The longest that any tarpit holds a client, whatever its rule says.", reload=True),
     Setting("tarpit.bytes_per_connection", "tarpit.bytes_per_connection", size(64, 16 * 1024 * 1024),
         "The most that one tarpit sends.", reload=True),
+    Setting("maze.pages", "maze.pages", whole(0, 10_000_000),
+        "Pages of mazes that a worker makes; beyond that a maze is a reject."),
+    Setting("maze.bytes", "maze.page_bytes", size(0, 64 * GIB), "The same for their bytes."),
+    Setting("maze.cpu", "maze.page_seconds", duration(0, 60), "The same for the processor time of making them."),
+    Setting("maze.shares", "maze.shares", whole(1, 1_000_000), "One client gets at most a part in so many of each."),
+    Setting("maze.canary_domain", "maze.canary_domain", DOMAIN,
+        "Where the e-mail addresses of invented people on these pages are, such as `people.example.invalid`; "
+        "`proxyguard canary` knows them again. Needs `key_secret`. Default: there are none."),
     Setting("counting.keys", "counting.keys", whole(1000, 100_000_000),
         "Keys of limits kept at once; about 140 bytes each."),
     Setting("counting.bans", "counting.bans", whole(100, 10_000_000), "Bans kept at once."),

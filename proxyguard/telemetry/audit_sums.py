@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-REFUSALS: Final = frozenset({"reject", "tarpit", "drop", "ban"})
+REFUSALS: Final = frozenset({"reject", "tarpit", "maze", "drop", "ban"})
 """The actions that cost a client nothing to provoke, and the site nothing."""
 
 CLIENT_GONE: Final = "client-gone"

@@ -21,6 +21,13 @@ MAX_SERIES: Final = 5000
 TIMED: Final = ("check_seconds", "request_seconds", "upstream_seconds", "upstream_head_seconds")
 """The histograms, which `status` has quantiles of."""
 
+_OF_MAZES: Final = (
+    ("maze_pages_total", "Pages made for clients in mazes."),
+    ("maze_bytes_total", "Bytes of these pages."),
+    ("maze_cpu_seconds_total", "Processor time that making them took."),
+    ("maze_held_seconds_total", "Seconds that clients waited for them."),
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -105,6 +112,8 @@ class Metrics:
         self.refused_connections: Callable[[], int] = lambda: 0
         self.tarpits = 0
         self.tarpit_seconds: Callable[[], float] = lambda: 0.0
+        self.mazes: Callable[[], tuple[int, int, float, float]] = lambda: (0, 0, 0.0, 0.0)
+        """Pages of mazes, their bytes, the processor time of making them, and the seconds that clients waited for them."""
         self.upstream_states: Callable[[], list[dict[str, Any]]] = list
         self.refusals: Counter[str] = Counter()
         self.refused_bytes = 0
@@ -258,6 +267,8 @@ class Metrics:
             ("rules", "gauge", "Rules in force, by mode.", [("", (("mode", k),), v) for k, v in self.rules.items()]),
             _upstream_up(self.upstream_states()),
         ]  # fmt: skip
+        made = zip(_OF_MAZES, self.mazes(), strict=True)
+        families += [_single(name, "counter", text, value) for (name, text), value in made]
         families += [_single(name, kind_of_gauge(name), text, read()) for name, (text, read) in self.gauges.items()]
         return families
 

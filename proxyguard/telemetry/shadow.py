@@ -41,7 +41,7 @@ MISSES: Final = 8
 MAX_CLIENTS_KNOWN: Final = 4096
 """Clients whose keys and hashes are kept at hand; scrapers come back."""
 
-STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
+STOPPING: Final = frozenset({"reject", "tarpit", "maze", "drop", "ban"})
 """Actions that a client notices."""
 
 ANONYMOUS: Final = frozenset({"", "anonymous"})

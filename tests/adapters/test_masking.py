@@ -7,9 +7,14 @@ import gzip
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
+from proxyguard.adapters.mitmproxy import masking
+from proxyguard.adapters.mitmproxy.masking import MAX_OF_NETWORK, Masking
+from proxyguard.adapters.mitmproxy.masking_process import MaskJob, MaskResult
 from proxyguard.core.decision import Decision, Mask
 from proxyguard.core.settings import Bounds, BufferBudget
 from tests.adapters import fakes
@@ -286,5 +291,44 @@ def test_memory_and_time_are_bounded() -> None:
             assert head.startswith(b"HTTP/1.1 503 ")
             assert rig.served == [(503, "mask-memory")]
             assert rig.events.bounds["buffering_memory"] == 1
+
+    run(scenario())
+
+
+JOB: MaskJob = (MASK, "application/json", "", PERSON)
+
+
+def test_a_network_has_its_share_of_what_waits() -> None:
+    async def scenario() -> None:
+        work = Masking(asyncio.get_running_loop())
+        results: list[MaskResult] = []
+        asked = [work.mask(JOB, "192.0.2.0/24", results.append) for _ in range(MAX_OF_NETWORK + 1)]
+        assert asked == [True] * MAX_OF_NETWORK + [False]
+        assert work.mask(JOB, "198.51.100.0/24", results.append)
+        await until(lambda: len(results) == MAX_OF_NETWORK + 1)
+        assert {reason for reason, _, _ in results} == {""}
+        assert work.mask(JOB, "192.0.2.0/24", results.append)
+        work.close()
+
+    run(scenario())
+
+
+def test_a_process_that_cannot_start_is_not_started_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[object] = []
+
+    class Counted(subprocess.Popen[bytes]):
+        def __init__(self, command: tuple[str, ...], **options: int) -> None:
+            starts.append(command)
+            super().__init__((sys.executable, "-c", ""), **options)
+
+    async def scenario() -> None:
+        monkeypatch.setattr(masking.subprocess, "Popen", Counted)
+        work = Masking(asyncio.get_running_loop())
+        results: list[MaskResult] = []
+        assert all(work.mask(JOB, "192.0.2.0/24", results.append) for _ in range(9))
+        await until(lambda: len(results) == 9)
+        assert {reason for reason, _, _ in results} == {"mask-crashed"}
+        assert len(starts) == 1
+        work.close()
 
     run(scenario())

@@ -13,18 +13,15 @@ from typing import Final
 from msgspec.structs import replace
 
 from proxyguard.adapters.mitmproxy.buffering.response_spool import PIECE_BYTES, ResponseSpool
-from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value
 from proxyguard.adapters.mitmproxy.masking_process import MaskResult
-from proxyguard.adapters.mitmproxy.messages import AwaitMask, AwaitTime, Outbox
+from proxyguard.adapters.mitmproxy.messages import AwaitMask, AwaitTime
 from proxyguard.adapters.mitmproxy.phase import Phase
-from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
-from proxyguard.adapters.mitmproxy.waiting_bodies import Consent, WaitingBodies
+from proxyguard.adapters.mitmproxy.waiting_bodies import Altered, Consent, WaitingBodies
 from proxyguard.core.decision import Mask, Uniform
-from proxyguard.core.request import Headers, Request
-from proxyguard.guard.interfaces import Forwarding
+from proxyguard.core.request import Headers
 from proxyguard.http.altered_fields import asking_for_all, masked_fields, uniform_fields
-from proxyguard.http.http1.heads import Body, BodyKind, RequestHead, ResponseEvent, ResponseHead
+from proxyguard.http.http1.heads import Body, BodyKind, ResponseEvent, ResponseHead
 from proxyguard.http.masking import CannotMask, kind_of
 from proxyguard.http.reason_phrases import reason_phrase
 
@@ -44,41 +41,10 @@ BUSY: Final = 503
 _FOR_NOW: Final = frozenset({"mask-busy", "mask-memory", "mask-crashed", "mask-timeout"})
 
 
-class Altered:
-    """What has come of one answer. `body` is held only to be masked."""
-
-    __slots__ = ("action", "body", "head", "until")
-
-    def __init__(self, action: Mask | Uniform) -> None:
-        self.action = action
-        self.head: ResponseHead | None = None
-        self.body = bytearray()
-        self.until = inf
-
-
 class AlteredAnswer(WaitingBodies):
     """What an Exchange does with an answer that is to be changed. `_altered` is None for all others."""
 
-    __slots__ = ("_altered", "_forwarding", "_started", "_status")
-
-    def __init__(
-        self,
-        services: FrontServices,
-        link: ClientState,
-        outbox: Outbox,
-        codec: Codec,
-        head: RequestHead,
-        request: Request,
-        route: Route,
-        now: float,
-        *,
-        whole: bool,
-    ) -> None:
-        super().__init__(services, link, outbox, codec, head, request, route, whole=whole)
-        self._started = now
-        self._status = 0
-        self._forwarding: Forwarding | None = None
-        self._altered: Altered | None = None
+    __slots__ = ()
 
     def _alter(self, action: Mask | Uniform, now: float) -> None:
         """Forward a request whose answer is to be changed. Upgrades are not: nobody could look into them."""
@@ -173,7 +139,7 @@ class AlteredAnswer(WaitingBodies):
             media, encoding = (
                 first_value(head.headers, name).decode("latin-1") for name in (b"content-type", b"content-encoding")
             )
-            self._outbox.commands.append(AwaitMask(self, (action, media, encoding, bytes(altered.body))))
+            self._outbox.commands.append(AwaitMask(self, (action, media, encoding, bytes(altered.body)), self._network))
 
     def _without_body(self, mask: Mask, head: ResponseHead) -> Headers:
         media = first_value(head.headers, b"content-type")
@@ -231,9 +197,7 @@ class AlteredAnswer(WaitingBodies):
 
     def _send_changed(self, status: int, reason: bytes, fields: Headers, body: bytes | None, now: float) -> None:
         """Send an answer; one that the client does not take at once waits as any other does."""
-        altered, self._altered = self._altered, None
-        if altered is not None:
-            self._services.buffers.memory.give(self._network, len(altered.body))
+        self._forget_altered()
         is_dated = any(name.lower() == b"date" for name, _ in fields)
         fields = fields if is_dated else (*fields, (b"Date", self._services.date()))
         kind, length = (BodyKind.NONE, None) if body is None else (BodyKind.LENGTH, len(body))
@@ -252,9 +216,3 @@ class AlteredAnswer(WaitingBodies):
             self.bytes_sent += len(body)
             codec.send_body(body)
         self.complete((), now)
-
-    def _release_bodies(self) -> None:
-        altered, self._altered = self._altered, None
-        if altered is not None:
-            self._services.buffers.memory.give(self._network, len(altered.body))
-        super()._release_bodies()

@@ -71,8 +71,12 @@ def unchecked(services: FrontServices, request: Request, status: int, fault: str
 
 
 def refusal(pages: Pages, ticket: Ticket) -> Answer:
-    """What a request gets that a rule stops: a page in the form and language that the client asks for, or the way to a jar."""
+    """What a request gets that a rule stops: a page in the form and language that the client asks for, the way to a jar, or a
+    page of a maze."""
     request = ticket.request
+    own = None if ticket.forwarding is None else ticket.forwarding.answer
+    if own is not None:
+        return own
     if isinstance(ticket.decision.action, Prove):
         return to_itself(request.target, () if ticket.forwarding is None else ticket.forwarding.add)
     accept = request.header_index.get(b"accept", ABSENT)[0]

@@ -299,7 +299,7 @@ class ClientConnection(PiecewiseProtocol):
 
     def _await_mask(self, command: AwaitMask) -> None:
         done = partial(self._answer_ready, command.exchange)
-        if not self._runtime.masking.mask(command.job, done):
+        if not self._runtime.masking.mask(command.job, command.network, done):
             self._pending.append(Ready(command.exchange, ("mask-busy", "", b"")))
 
     def _answer_ready(self, exchange: ExchangeHandle, result: MaskResult | None) -> None:

@@ -12,20 +12,18 @@ from typing import Final, assert_never
 
 from proxyguard.adapters.mitmproxy.altered_answer import AlteredAnswer
 from proxyguard.adapters.mitmproxy.bad_requests import error_page, languages_of, refusal, unchecked
-from proxyguard.adapters.mitmproxy.codec import Codec
 from proxyguard.adapters.mitmproxy.forwarded_fields import dated, dressed, without
-from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease, Outbox
+from proxyguard.adapters.mitmproxy.messages import AwaitTicket, EndLease, GiveUp, Lease
 from proxyguard.adapters.mitmproxy.phase import Phase
-from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.under_way import TOO_MANY
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream.group import named
 from proxyguard.adapters.mitmproxy.waiting_bodies import CONTINUE, Consent
-from proxyguard.core.decision import Allow, Delay, Drop, Mask, Pass, Prove, Reject, Tarpit, Uniform
-from proxyguard.core.request import Headers, Request
+from proxyguard.core.decision import Allow, Delay, Drop, Mask, Maze, Pass, Prove, Reject, Tarpit, Uniform
+from proxyguard.core.request import Headers
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
-from proxyguard.http.http1.heads import Body, RequestHead, ResponseEvent, ResponseHead
+from proxyguard.http.http1.heads import Body, ResponseEvent, ResponseHead
 from proxyguard.http.responses import Answer, to_https
 
 RETRY_AFTER_SECONDS: Final = 5.0
@@ -40,24 +38,7 @@ _new = tuple.__new__  # half the cost of calling the class
 class Exchange(AlteredAnswer):
     """Takes one request from its check to its settlement. `deadline` is when `expired` is to be called, inf for never."""
 
-    __slots__ = ("_blamed", "_counted", "_hidden", "_ticket")
-
-    def __init__(
-        self,
-        services: FrontServices,
-        link: ClientState,
-        outbox: Outbox,
-        codec: Codec,
-        head: RequestHead,
-        request: Request,
-        route: Route,
-        now: float,
-        *,
-        whole: bool,
-    ) -> None:
-        super().__init__(services, link, outbox, codec, head, request, route, now, whole=whole)
-        self._ticket: Ticket | None = None
-        self._hidden, self._counted, self._blamed = b"", False, ""
+    __slots__ = ()
 
     # -- from the client -------------------------------------------------------------------------------------------------
 
@@ -113,10 +94,7 @@ class Exchange(AlteredAnswer):
             case Reject() | Prove():
                 self._reject(now)
             case Pass() | Allow():
-                answer = None if ticket.forwarding is None else ticket.forwarding.answer
-                if answer is not None:
-                    self._answer(answer, now, "")
-                elif self._enter(now):
+                if not self._answered(now) and self._enter(now):
                     self._forward(now)
             case Tarpit():
                 if self._codec.detain(action, ticket.request.client, ticket.reference, languages_of(ticket.request)):
@@ -130,7 +108,10 @@ class Exchange(AlteredAnswer):
                 self._codec.cut(flush=False)
             case Delay():
                 if self._enter(now):
-                    self._delay(action, now)
+                    self._delay(action.seconds, now)
+            case Maze():
+                if self._enter(now):
+                    self._delay(action.wait_seconds, now)
             case Mask() | Uniform():
                 if self._enter(now):
                     self._alter(action, now)
@@ -143,8 +124,9 @@ class Exchange(AlteredAnswer):
         bounds = self._services.events.bound_exceeded
         match self.phase:
             case Phase.DELAYED:
-                self._services.under_way.resume(self.request.client)
-                self._forward(now)
+                if not self._answered(now):
+                    self._services.under_way.resume(self.request.client)
+                    self._forward(now)
             case Phase.FORWARDING if self._responded:
                 bounds("upstream_gap_seconds")
                 self.fail(504, "upstream-timeout", now)
@@ -324,10 +306,17 @@ class Exchange(AlteredAnswer):
         self.deadline = inf
         self._outbox.commands.append(Lease(self, self._route.group, fresh=fresh))
 
-    def _delay(self, action: Delay, now: float) -> None:
+    def _answered(self, now: float) -> bool:
+        """Give the answer of our own that stands in place of the site's, if there is one."""
+        answer = None if self._forwarding is None else self._forwarding.answer
+        if answer is not None:
+            self._answer(answer, now, "")
+        return answer is not None
+
+    def _delay(self, seconds: float, now: float) -> None:
         if self._services.under_way.delay(self.request.client):
             self.phase = Phase.DELAYED
-            self.deadline = now + action.seconds
+            self.deadline = now + seconds
         else:
             self._refuse("delay", now)
 

@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -20,6 +21,7 @@ from typing import BinaryIO, Final, cast
 import msgspec
 
 from proxyguard.adapters.mitmproxy.masking_process import READY, MaskJob, MaskResult, write_frame
+from proxyguard.core.shares import Shares
 
 JOB_SECONDS: Final = 2.0
 """For one answer. A page of 500 KB takes some 50 ms."""
@@ -29,6 +31,12 @@ START_SECONDS: Final = 10.0
 
 MAX_WAITING: Final = 128
 """Answers that wait for the process; their bodies count towards `buffering`'s memory besides."""
+
+MAX_OF_NETWORK: Final = 32
+"""Of these, those of one client network: a page that takes all of its time holds up the others behind it."""
+
+REST_SECONDS: Final = 5.0
+"""After a process that could not even start: until then nothing is masked, and no other one is tried."""
 
 _MODULE: Final = "proxyguard.adapters.mitmproxy.masking_process"
 
@@ -41,17 +49,21 @@ class Masking:
         self._jobs: SimpleQueue[tuple[MaskJob, Callable[[MaskResult], None]] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._resting_until = 0.0
+        self._of_network = Shares()
         self.waiting = 0
 
-    def mask(self, job: MaskJob, done: Callable[[MaskResult], None]) -> bool:
-        """Have `done` called with the result, in a later turn of the loop. False when too many wait already."""
-        if self.waiting >= MAX_WAITING:
+    def mask(self, job: MaskJob, network: str, done: Callable[[MaskResult], None]) -> bool:
+        """Have `done` called with the result, in a later turn of the loop. False when too many wait already, in all or of
+        this client network."""
+        if self.waiting >= MAX_WAITING or self._of_network.of(network) >= MAX_OF_NETWORK:
             return False
         self.waiting += 1
+        self._of_network.add(network)
         if self._thread is None:
             self._thread = Thread(target=self._run, name="masking", daemon=True)
             self._thread.start()
-        self._jobs.put((job, done))
+        self._jobs.put((job, partial(self._deliver, network, done)))
         return True
 
     def close(self) -> None:
@@ -66,16 +78,17 @@ class Masking:
 
     def _run(self) -> None:
         while (entry := self._jobs.get()) is not None:
-            job, done = entry
+            job, deliver = entry
             result = self._result(job)
             try:
-                self._loop.call_soon_threadsafe(self._deliver, done, result)
+                self._loop.call_soon_threadsafe(deliver, result)
             except RuntimeError:  # the loop is closed
                 break
         self._end()
 
-    def _deliver(self, done: Callable[[MaskResult], None], result: MaskResult) -> None:
+    def _deliver(self, network: str, done: Callable[[MaskResult], None], result: MaskResult) -> None:
         self.waiting -= 1
+        self._of_network.take(network)
         done(result)
 
     def _result(self, job: MaskJob) -> MaskResult:
@@ -95,9 +108,15 @@ class Masking:
         child = self._child
         if child is None or child.poll() is not None:
             self._end()
+            if monotonic() < self._resting_until:
+                raise EOFError
             command = (sys.executable, "-m", _MODULE)
             child = self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - of ours
-            self._read(len(READY), monotonic() + START_SECONDS)
+            try:
+                self._read(len(READY), monotonic() + START_SECONDS)
+            except (OSError, EOFError):
+                self._resting_until = monotonic() + REST_SECONDS
+                raise
         return child
 
     def _read(self, size: int, due: float) -> bytes:

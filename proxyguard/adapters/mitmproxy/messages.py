@@ -161,13 +161,14 @@ class Decided(Event):
 
 
 class AwaitMask(Command):
-    """Have an answer masked. Answered by Ready."""
+    """Have an answer masked, for a client of this network. Answered by Ready."""
 
-    __slots__ = ("exchange", "job")
+    __slots__ = ("exchange", "job", "network")
 
-    def __init__(self, exchange: ExchangeHandle, job: MaskJob) -> None:
+    def __init__(self, exchange: ExchangeHandle, job: MaskJob, network: str) -> None:
         self.exchange = exchange
         self.job = job
+        self.network = network
 
 
 class AwaitTime(Command):

@@ -23,9 +23,10 @@ from proxyguard.adapters.mitmproxy.phase import Phase
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices, Route
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.adapters.mitmproxy.upstream_request import UpstreamRequest
+from proxyguard.core.decision import Mask, Uniform
 from proxyguard.core.request import Headers, Request
 from proxyguard.core.settings import Buffering
-from proxyguard.guard.interfaces import Ticket
+from proxyguard.guard.interfaces import Forwarding, Ticket
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
 
 CONSENT_SECONDS: Final = 0.3
@@ -48,12 +49,25 @@ class Consent(Enum):
     """By us, so the upstream's is not passed on any more."""
 
 
+class Altered:
+    """What has come of one answer. `body` is held only to be masked."""
+
+    __slots__ = ("action", "body", "head", "until")
+
+    def __init__(self, action: Mask | Uniform) -> None:
+        self.action = action
+        self.head: ResponseHead | None = None
+        self.body = bytearray()
+        self.until = inf
+
+
 class WaitingBodies:
     """What an Exchange is made of, and its bodies. `bytes_sent` are those of the response's body that went to the client."""
 
     __slots__ = (
-        "_body", "_bytes_received", "_codec", "_consent", "_head", "_link", "_outbox", "_responded", "_response", "_route",
-        "_services", "_spool", "bytes_sent", "deadline", "phase", "request", "upstream",
+        "_altered", "_blamed", "_body", "_bytes_received", "_codec", "_consent", "_counted", "_forwarding", "_head", "_hidden",
+        "_link", "_outbox", "_responded", "_response", "_route", "_services", "_spool", "_started", "_status", "_ticket",
+        "bytes_sent", "deadline", "phase", "request", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +79,7 @@ class WaitingBodies:
         head: RequestHead,
         request: Request,
         route: Route,
+        now: float,
         *,
         whole: bool,
     ) -> None:
@@ -75,6 +90,12 @@ class WaitingBodies:
         self._head = head
         self.request = request
         self._route = route
+        self._started = now
+        self._ticket: Ticket | None = None
+        self._forwarding: Forwarding | None = None
+        self._hidden, self._counted, self._blamed = b"", False, ""
+        self._status = 0
+        self._altered: Altered | None = None
         self._bytes_received = 0
         self.bytes_sent = 0
         self._responded = False
@@ -312,8 +333,14 @@ class WaitingBodies:
             if self._link.stalled:
                 self._outbox.commands.append(HoldUpstream(server, held=True))
 
+    def _forget_altered(self) -> None:
+        altered, self._altered = self._altered, None
+        if altered is not None:
+            self._services.buffers.memory.give(self._network, len(altered.body))
+
     def _release_bodies(self) -> None:
         """Nothing that is held is wanted any more."""
+        self._forget_altered()
         self.upstream.held = b""
         if self._body is not None:
             self._body.let_go()

@@ -27,7 +27,7 @@ from proxyguard.adapters.mitmproxy_addon.marks import mark, mark_fault
 from proxyguard.adapters.mitmproxy_addon.public import Headers, HTTPFlow, Response, Server, kill
 from proxyguard.adapters.mitmproxy_addon.services import AddonServices
 from proxyguard.core.address import Address
-from proxyguard.core.decision import Allow, Delay, Drop, Mask, Pass, Prove, Reject, Tarpit, Uniform
+from proxyguard.core.decision import Allow, Delay, Drop, Mask, Maze, Pass, Prove, Reject, Tarpit, Uniform
 from proxyguard.core.request import Request
 from proxyguard.core.shares import Shares
 from proxyguard.guard.interfaces import Served, Ticket
@@ -101,6 +101,11 @@ class FlowExchange:
         match action:
             case Reject() | Prove():
                 await self._reject(ticket)
+            case Maze():
+                if not await self._enter(ticket.request.client):
+                    return
+                if await self._delay(action.wait_seconds, ticket.request.client) and not self._is_over:
+                    await self._reject(ticket)
             case Tarpit():
                 await self._hold(action, ticket)
             case Mask() | Uniform():  # bodies pass here as they come: what cannot be changed is not shown
@@ -111,7 +116,7 @@ class FlowExchange:
             case Pass() | Allow() | Delay():
                 if not await self._enter(ticket.request.client):
                     return
-                if isinstance(action, Delay) and not await self._delay(action, ticket.request.client):
+                if isinstance(action, Delay) and not await self._delay(action.seconds, ticket.request.client):
                     return
                 if not self._is_over:
                     await self._forward(ticket, head, peer, keeps_override=keeps_override)
@@ -129,14 +134,14 @@ class FlowExchange:
         self._is_counted = True
         return True
 
-    async def _delay(self, action: Delay, client: Address) -> bool:
+    async def _delay(self, seconds: float, client: Address) -> bool:
         under_way = self._services.under_way
         if not under_way.delay(client):
             self._services.events.bound_exceeded("delay")
             await self._refuse(429, "delay")
             return False
         try:
-            await asyncio.sleep(action.seconds)
+            await asyncio.sleep(seconds)
         finally:
             under_way.resume(client)
         return True

@@ -12,7 +12,14 @@ from proxyguard.core.decision import Decision
 from proxyguard.core.printable import printable
 from proxyguard.guard.interfaces import Ticket
 
-MARKERS: Final = {"reject": ":no_entry:", "tarpit": ":snail:", "drop": ":scissors:", "ban": ":lock:", "delay": ":hourglass:"}
+MARKERS: Final = {
+    "reject": ":no_entry:",
+    "tarpit": ":snail:",
+    "maze": ":cyclone:",
+    "drop": ":scissors:",
+    "ban": ":lock:",
+    "delay": ":hourglass:",
+}
 """By the name of the action; names of emoji that mitmproxy knows."""
 
 SHADOW_MARKER: Final = ":ghost:"

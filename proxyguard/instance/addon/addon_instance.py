@@ -20,6 +20,7 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.jars import Jars
+from proxyguard.guard.mazes import Mazes
 from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.clock_watch import watch_clock
@@ -91,6 +92,7 @@ class AddonInstance:
             disclosure=Disclosure(settings.items), learning=Learning(CLOCK.wall),
             acquaintances=Acquaintances(self._secret, settings.counting.prefixes, CLOCK.wall),
             jars=Jars(settings.jar, self._secret, settings.counting.prefixes, CLOCK.wall),
+            mazes=Mazes.of(settings, self._secret, counts.bound_exceeded),
             find_origin=self._origins.find, forms=Forms(self._secret, settings.counting.prefixes, CLOCK.wall),
             discretion=Discretion(settings.privacy, self._secret, settings.counting.prefixes), sealed=self._sealed,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from proxyguard.core.decision import (
     Delay,
     Drop,
     Mask,
+    Maze,
     Pass,
     Prove,
     Refusal,
@@ -24,14 +25,14 @@ from proxyguard.core.decision import (
     Uniform,
 )
 from proxyguard.core.yaml.kinds import Kind
-from proxyguard.policy.actions import allow, ban, delay, drop, jar, mask, pass_, prove, reject, score, tag, tarpit, uniform
+from proxyguard.policy.actions import allow, ban, delay, drop, jar, mask, maze, pass_, prove, reject, score, tag, tarpit, uniform
 from proxyguard.policy.actions.ban import REFUSALS
 from proxyguard.policy.actions.kind import ActionKind
 from proxyguard.policy.actions.reading import read_action
 
 ACTIONS: Final[dict[str, ActionKind]] = {
     module.ROW.name: module.ROW
-    for module in (allow, pass_, reject, tarpit, delay, drop, ban, score, tag, jar, prove, mask, uniform)
+    for module in (allow, pass_, reject, tarpit, maze, delay, drop, ban, score, tag, jar, prove, mask, uniform)
 }
 
 SHORT_REFUSALS: Final[dict[str, Refusal]] = {
@@ -56,5 +57,5 @@ def refuses(action: Action) -> bool:
     return kind_of(action).refuses
 
 
-def ends(action: Action) -> TypeGuard[Allow | Pass | Prove | Reject | Tarpit | Delay | Drop | Mask | Uniform | Ban]:
+def ends(action: Action) -> TypeGuard[Allow | Pass | Prove | Reject | Tarpit | Maze | Delay | Drop | Mask | Uniform | Ban]:
     return kind_of(action).is_terminal

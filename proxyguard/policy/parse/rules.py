@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxyguard.core.decision import Action, Allow, Ban, Prove
-from proxyguard.core.jar import ASKED, NONE
+from proxyguard.core.decision import Action, Allow, Ban, Maze, Prove
+from proxyguard.core.jar import ASKED, NONE, OLD, PROVEN
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.units import duration_text
 from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
@@ -15,7 +15,21 @@ from proxyguard.limits.limit import CountKind, KeyKind, Limit
 from proxyguard.policy.actions.kind import Effect
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import ALWAYS, Absent, AllOf, Condition, Field, FieldKind, Not, Present, Rule, Test, Text, TextKind
+from proxyguard.policy.model import (
+    ALWAYS,
+    Absent,
+    AllOf,
+    AnyOf,
+    Condition,
+    Field,
+    FieldKind,
+    Not,
+    Present,
+    Rule,
+    Test,
+    Text,
+    TextKind,
+)
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.limits import read_limit
 from proxyguard.policy.parse.modes import MODE
@@ -36,6 +50,34 @@ _TO_PROVE: Final = (
     Test(Field(FieldKind.HEADER, "authorization"), Absent()),
 )
 """Who can be sent for a cookie jar: who has none, once, never with a body to lose, and never with credentials of its own."""
+
+_TO_BE_LOST: Final = (
+    Test(Field(FieldKind.METHOD), Text(TextKind.EQUAL, (b"GET", b"HEAD"))),
+    Not(Test(Field(FieldKind.PATH), Text(TextKind.EQUAL, (b"/robots.txt",)))),
+    Test(Field(FieldKind.HEADER, "authorization"), Absent()),
+    Test(Field(FieldKind.ACCOUNT), Absent()),
+    Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (PROVEN, OLD)))),
+    AnyOf(
+        (
+            Test(Field("verified"), Text(TextKind.EQUAL, (b"false",))),
+            AllOf(
+                (
+                    Test(Field("claimed_identity"), Absent()),
+                    Not(Test(Field("verified"), Text(TextKind.EQUAL, (b"true",)))),
+                    AnyOf(
+                        (
+                            Not(Test(Field("robots"), Text(TextKind.EQUAL, (b"allowed",)))),
+                            Test(Field("robots_group"), Absent()),
+                            Test(Field("robots_group"), Text(TextKind.EQUAL, (b"*",))),
+                        )
+                    ),
+                )
+            ),
+        )
+    ),
+)
+"""Who can be led into a maze: who reads, without credentials, and was not known as a browser for a day or by its assets. Of bots
+those whose claim is refuted, or that claim nothing that can be verified and that robots.txt does not let in by their name."""
 
 _FORM: Final = "form"
 _POSTED: Final = Test(Field(_FORM), Present())
@@ -65,6 +107,8 @@ def _made_rule(found: Found) -> Rule:
     when = found.get("when", ALWAYS)
     if isinstance(found.values["action"], Prove):
         when = AllOf((*_TO_PROVE, when))
+    if isinstance(found.values["action"], Maze):
+        when = AllOf((*_TO_BE_LOST, when))
     if looks_at(when, (_FORM,)):
         when = AllOf((_POSTED, when))
     _check_limit(found, found.values["action"])

@@ -109,7 +109,8 @@ def _acts(item: RuleView) -> bool:
 
 
 def _of_headers(leaf: Leaf) -> bool:
-    return leaf.test.field.kind == FieldKind.HEADER
+    """Whether it is about what browsers send with a page view; none sends credentials, whatever the browser is."""
+    return leaf.test.field.kind == FieldKind.HEADER and leaf.test.field.name != "authorization"
 
 
 type _Judge = Callable[[Container[int] | None, Browser], Truth]

@@ -11,7 +11,7 @@ import msgspec
 
 from proxyguard.tools.replay.log_files import MalformedLine
 
-STOPPING: Final = frozenset({"reject", "tarpit", "drop", "ban"})
+STOPPING: Final = frozenset({"reject", "tarpit", "maze", "drop", "ban"})
 
 
 class Share(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 // One function for each panel: from the answer of the API to what is seen. Nothing here asks or orders.
 "use strict";
 
-const REFUSING = new Set(["reject", "tarpit", "drop", "ban"]);
+const REFUSING = new Set(["reject", "tarpit", "maze", "drop", "ban"]);
 
 const HEADINGS = {clients: "client (a pseudonym of today)", networks: "network", user_agents: "user agent", paths: "paths of a kind", rules: "rule that decided", referers: "referring host", sites: "site"};
 
