@@ -27,6 +27,7 @@ from proxyguard.policy.model import Policy
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.restrictions.active import ActiveRestriction
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.tools.range.enforced import in_emergency
 from proxyguard.tools.range.firewall import EPOCH, SiteOutcome, Verdict
 from proxyguard.tools.range.overlays import Overlay, with_overlay
 from proxyguard.tools.range.values import DAY_SECONDS
@@ -38,6 +39,8 @@ STORE_KEYS: Final = 1_000_000
 STORE_BANS: Final = 100_000
 
 PROXY: Final = Address.parse("127.0.0.2")
+FREEZE_SECONDS: Final = 600.0
+"""In emergency mode workers are told every second to learn nothing; once in an hour is enough."""
 NEVER_ENDS: Final = 10 * 365 * 86_400.0
 
 
@@ -61,6 +64,7 @@ class GuardFirewall:
             learning=self._learning, acquaintances=Acquaintances(SECRET, DEFAULT_PREFIXES, float),
             find_origin=_origin, clock=lambda: self._now, wall=float,
         )  # fmt: skip
+        self._frozen_at = NEVER_ENDS
         self.cpu_seconds = 0.0
         """That deciding took so far."""
         self._proxy: Address | None = None
@@ -77,9 +81,18 @@ class GuardFirewall:
         self._learning.begin(self._guard.policies.default.learning, EPOCH)
         self._learning.restore(week_of(self._learning.as_data()), EPOCH)
 
+    def begin_emergency(self) -> None:
+        """An operator switches emergency mode on, for good."""
+        self._policy = in_emergency(self._policy)
+        self._guard.swap(_compiled(self._policy))
+        self._frozen_at = 0.0
+
     def check(self, request: Request, now: float) -> Verdict:
         """As `firewall.Firewall.check`. Raises RuntimeError when the guard failed: a figure made of faults is worth nothing."""
         self._now = self._begin + now
+        if now - self._frozen_at >= FREEZE_SECONDS:
+            self._frozen_at = now
+            self._learning.freeze(self._now)
         if self._proxy is not None:
             request.client = self._proxy
         began = thread_time()
@@ -143,7 +156,7 @@ def week_of(learned: dict[str, Any]) -> dict[str, Any]:
     for place, key in daily["keys"].items():
         serial = daily["rules"][rule_of(place)][0]
         key[:] = [serial, key[1], 0.0, [key[2]] * DAYS]  # the day is over, and nobody has asked for the key since
-    for hours in learned["hourly"].values():
+    for hours in (*learned["hourly"].values(), *learned["cells"].values()):
         hours[1] = [DAYS] * len(hours[1])
     return learned
 

@@ -16,6 +16,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.acquaintances import Acquaintances
+from proxyguard.guard.campaigns import Campaigns
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
@@ -96,6 +97,7 @@ class Assembly(NamedTuple):
     sealed: SealedLog | None
     accounts: AccountCache
     learning: Learning
+    campaigns: Campaigns
     guard: Guard
     accept_filter: AcceptFilter
     front: Front
@@ -121,6 +123,7 @@ def assemble(
     forms = Forms(secret, prefixes, CLOCK.wall)
     acquaintances = Acquaintances(secret, prefixes, CLOCK.wall)
     learning = Learning(CLOCK.wall)
+    campaigns = Campaigns(secret, prefixes, learning, CLOCK.wall)
     discretion = Discretion(settings.privacy, secret, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
     tally = Tally(secret, prefixes, CLOCK, naming)
@@ -142,7 +145,7 @@ def assemble(
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, acquaintances=acquaintances,
-        learning=learning, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer, robots=robots,
+        learning=learning, campaigns=campaigns, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer, robots=robots,
         preferences=preferences, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
@@ -168,6 +171,7 @@ def assemble(
         lambda: guard.restrictions.recent.not_kept(CLOCK()),
     )  # fmt: skip
     counts.tarpit_seconds, counts.upstream_states = front.tarpit_seconds, front.upstreams
+    counts.gauge("campaign_alarms", "Alarms of campaigns against items that are on.", lambda: campaigns.count_on(CLOCK()))
     _show_what_clients_have(counts, jars, forms, disclosure, acquaintances, learning.daily)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
@@ -181,6 +185,7 @@ def assemble(
         sealed,
         accounts,
         learning,
+        campaigns,
         guard,
         accept_filter,
         front,

@@ -32,6 +32,7 @@ from proxyguard.instance.control.server import Command, CommandError, ControlSer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.economy import economy
 from proxyguard.instance.kept_learning import kept_learning
+from proxyguard.instance.learned_commands import LearnedCommands
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.neighbours import missing, store_state
 from proxyguard.instance.policy_transfer import join, read_parts
@@ -115,6 +116,7 @@ class Worker:
             "shadow": self._switch_shadow,
             "settings": self._apply_file,
             "restrictions-try": self._try_restriction,
+            **LearnedCommands(parts.learning, parts.campaigns).commands,
         }
         self._report: Callable[[], dict[str, Any]] = dict
 

@@ -190,6 +190,7 @@ class Rule:
     expires: float | None = None
     place: Place = NOWHERE
     restriction: str = ""  # the name of the temporary restriction that it is part of, if any
+    emergency: bool = False  # whether it only records until an operator switches emergency mode on
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +367,8 @@ class RuleSet:
 
     def mode_of(self, rule: Rule, process_mode: Mode) -> Mode:
         """The mode that a rule really has: the weakest of its own, its rule set's and the process's."""
-        return rule.mode if self.common else weakest(rule.mode, self.mode, process_mode)
+        own = weakest(rule.mode, Mode.SHADOW) if rule.emergency else rule.mode
+        return own if self.common else weakest(own, self.mode, process_mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,8 @@ class Promotions:
 
     async def _promote(self, arguments: dict[str, Any]) -> dict[str, Any]:
         rule = self._known(arguments)
+        if rule in self._reloader.emergency_rules:
+            raise CommandError(f"{rule} is for emergencies\n  hint: proxyguard emergency on; or take `emergency` out of the rule")
         if rule in self._reloader.paused:
             raise CommandError(f"{rule} is paused; have it act first: proxyguard resume {rule}")
         max_share = _number(arguments, "max_share", MAX_SHARE, 1.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxyguard.core.decision import Action, Allow, Ban, Prove
-from proxyguard.core.jar import ASKED, NONE
+from proxyguard.core.jar import ASKED, NONE, OLD, PROVEN
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.units import duration_text
-from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
+from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Found, Key, KeyTable, Kind, listed_in, made, prose
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_name
 from proxyguard.limits.limit import CountKind, KeyKind, Limit
@@ -36,6 +36,15 @@ _TO_PROVE: Final = (
     Test(Field(FieldKind.HEADER, "authorization"), Absent()),
 )
 """Who can be sent for a cookie jar: who has none, once, never with a body to lose, and never with credentials of its own."""
+
+_NEVER_IN_AN_EMERGENCY: Final = (
+    Test(Field("identity"), Absent()),
+    Test(Field(FieldKind.ACCOUNT), Absent()),
+    Not(Test(Field("visitor"), Text(TextKind.EQUAL, (b"known",)))),
+    Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (PROVEN, OLD)))),
+)
+"""Whom no rule for emergencies touches: verified bots, the signed in, who was here on an earlier day, whose cookie jar is from
+then or has fetched an asset."""
 
 _FORM: Final = "form"
 _POSTED: Final = Test(Field(_FORM), Present())
@@ -67,6 +76,12 @@ def _made_rule(found: Found) -> Rule:
         when = AllOf((*_TO_PROVE, when))
     if looks_at(when, (_FORM,)):
         when = AllOf((_POSTED, when))
+    if found.get("emergency", False):
+        when = AllOf((*_NEVER_IN_AN_EMERGENCY, when))
+        if "limit" not in found.nodes:
+            found.complain(
+                "emergency", "a rule for emergencies has no limit", "limit: {…, learned: {times: 6, at_most: 1000000}}"
+            )
     _check_limit(found, found.values["action"])
     _check_sense(found, found.values["action"], when)
     return Rule(**found.attributes(when=when, place=place_of(found)))
@@ -134,6 +149,7 @@ RULE: Final = KeyTable(
         "action": Key(ACTION, "What to do.", ("the rule{named} has no action", "action: reject"),
             ("reject", {"reject": {"status": 404}}, {"score": 40})),
         "mode": Key(MODE, "`enforce`, `shadow` (record, never act) or `off`."),
+        "emergency": Key(TRUTH, "Whether it only records until `proxyguard emergency on`, and never touches who is known."),
         "expires": Key(MOMENT, "The day (00:00 UTC) or time from which on the rule is not looked at.",
             examples=("2026-07-01", "2026-07-01T18:00Z")),
     },
