@@ -1,4 +1,4 @@
-"""`proxyguard emergency`: rules that act for a while against a swarm that comes from many homes, and whom they would touch."""
+"""`proxyguard emergency`: rules that act for a while against a swarm from many homes, and whom they would touch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What looks like a campaign against the items of a site: alarms for an operator to look at, never verdicts. One per process.
+"""What looks like a campaign against the items of a site: alarms for operators, never verdicts. One per process.
 
 Four signs, by family of items and by the hour: reads of clients with nothing to show for themselves, of ids one after the other,
 of ids beside those that somebody else just read, and of items that nobody reads again. A sign is an alarm when there is more than
@@ -72,7 +72,7 @@ class Campaign(NamedTuple):
     began: float
     last: float
     reads: int
-    count: int
+    signs: int
     usual: float
     usual_reads: float
     evidence: dict[str, Any]
@@ -185,7 +185,7 @@ class Campaigns:
         return [
             {
                 "name": f"{each.family}:{each.sign}", "on": each.last >= now, "began": self._wall(each.began),
-                "last": self._wall(each.last), "reads": each.reads, "count": each.count, "usual": each.usual,
+                "last": self._wall(each.last), "reads": each.reads, "count": each.signs, "usual": each.usual,
                 "usual_reads": each.usual_reads, **each.evidence,
             }
             for each in self.found(now)

@@ -30,7 +30,7 @@ class CampaignCommands:
 
     async def _show(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name = str(arguments.get("name", ""))
-        found = {each["name"]: each for each in (await self._list({}))["campaigns"]}
+        found: dict[str, dict[str, Any]] = {each["name"]: each for each in (await self._list({}))["campaigns"]}
         if name not in found:
             hint = name_hint(name, sorted(found), "alarms") if found else "there was none within the last 24 hours"
             raise CommandError(f"there is no alarm {quoted(name)}\n  hint: {hint}")
