@@ -82,6 +82,9 @@ class Bench:
     async def do(self, name: str, **arguments: Any) -> dict[str, Any]:
         return await self.commands[name](arguments)
 
+    def mode(self) -> Mode:
+        return self.reloader.current.modes["by-owner"]
+
     def rule(self) -> Rule:
         return next(rule for rule in join(self.installed).policy.rule_sets[0].rules if rule.name == "by-owner")
 
@@ -96,14 +99,14 @@ def test_its_rules_act_until_its_end_and_only_record_otherwise(tmp_path: Path) -
         bench.know()
         assert bench.reloader.current.modes == {"by-owner": Mode.SHADOW, "no-curl": Mode.ENFORCE}
         answer = await bench.do("emergency-on", seconds=60, why="a swarm", by="anna")
-        assert bench.reloader.current.modes["by-owner"] is Mode.ENFORCE
+        assert bench.mode() is Mode.ENFORCE
         assert not bench.rule().emergency
         status = (await bench.do("emergency-status"))["emergency"]
         assert (status["why"], status["until"]) == ("a swarm", answer["until"])
         assert bench.metrics.gauges["emergency"][1]() == 1
         await bench.keeper.look(CLOCK() + 61)
         await bench.keeper._hold()
-        assert bench.reloader.current.modes["by-owner"] is Mode.SHADOW
+        assert bench.mode() is Mode.SHADOW
         assert (await bench.do("emergency-status"))["emergency"] is None
 
     run(story)
@@ -114,7 +117,7 @@ def test_it_is_refused_while_nothing_is_known(tmp_path: Path) -> None:
         bench = Bench(tmp_path)
         with pytest.raises(CommandError, match="nothing is known yet"):
             await bench.do("emergency-on", seconds=60)
-        assert bench.reloader.current.modes["by-owner"] is Mode.SHADOW
+        assert bench.mode() is Mode.SHADOW
 
     run(story)
 
@@ -135,9 +138,9 @@ def test_a_pause_of_one_of_its_rules_holds_in_it(tmp_path: Path) -> None:
         bench.know()
         await bench.keeper.order(("by-owner",), 60.0)
         await bench.do("emergency-on")
-        assert bench.reloader.current.modes["by-owner"] is Mode.SHADOW
+        assert bench.mode() is Mode.SHADOW
         await bench.keeper.order(("by-owner",), 0.0)
-        assert bench.reloader.current.modes["by-owner"] is Mode.ENFORCE
+        assert bench.mode() is Mode.ENFORCE
 
     run(story)
 
@@ -150,11 +153,11 @@ def test_one_order_is_enough_for_all_instances(tmp_path: Path) -> None:
         await one.do("emergency-on")
         await other.keeper.look(CLOCK())
         await other.keeper._hold()
-        assert other.reloader.current.modes["by-owner"] is Mode.ENFORCE
+        assert other.mode() is Mode.ENFORCE
         assert (await other.do("emergency-off"))["was_on"]
         await one.keeper.look(CLOCK())
         await one.keeper._hold()
-        assert one.reloader.current.modes["by-owner"] is Mode.SHADOW
+        assert one.mode() is Mode.SHADOW
 
     run(story)
 

@@ -66,7 +66,7 @@ class EmergencyCommands:
         rules = self._reloader.emergency_rules
         if not rules:
             raise CommandError(NO_RULES)
-        cells: dict[str, list[float]] = {}
+        cells: dict[str, tuple[float, int, float]] = {}
         known: set[str] = set()
         standings: list[dict[str, Any]] = []
         for answer in await self._broadcast("cells", {"rules": list(rules)}):
@@ -74,8 +74,8 @@ class EmergencyCommands:
             standings.append(answer["standings"])
             for place, used, refused, usual in answer["cells"]:
                 if rule_of(place) in rules:
-                    before = cells.get(place, [0.0, 0.0, 0.0])
-                    cells[place] = [max(before[0], used), before[1] + refused, max(before[2], usual)]
+                    before = cells.get(place, (0.0, 0, 0.0))
+                    cells[place] = max(before[0], used), before[1] + refused, max(before[2], usual)
         window = await self._window(enforced_only=False)
         shown = sorted(cells.items(), key=lambda cell: (-cell[1][1], -cell[1][0], cell[0]))[:MAX_CELLS]
         return {
