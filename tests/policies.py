@@ -210,7 +210,7 @@ def policies(draw: st.DrawFn) -> Policy:
 JARS = [NO_JAR, ASKED_JAR, Jar("j1", (b"a",)), Jar("j2", (b"b",))]
 GUARDED = GuardedForm(name="f", read=(b"/f",), post=(b"/f",))
 FORMS = [None, FormVisit(GUARDED, ()), FormVisit(GUARDED, (b"a",)), FormVisit(GUARDED, (b"b",))]
-ITEMS = [None, Item(b"a", 1, b"b"), Item(b"b", 2, b"a"), Item(b"a", None, b"b")]
+ITEMS = [None, Item(b"a", 1, -1, b"b"), Item(b"b", 2, -1, b"a"), Item(b"a", None, -1, b"b")]
 """With states and names that the atoms have, so that conditions meet them."""
 
 

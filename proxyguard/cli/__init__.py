@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "promote": Lazy("proxyguard.cli.shadow:promote", "Let a shadow rule act."),
     "demote": Lazy("proxyguard.cli.shadow:demote", "Put a rule back into shadow."),
     "restrict": Lazy("proxyguard.cli.restrict:restrict", "List, try, start and end temporary restrictions."),
+    "emergency": Lazy("proxyguard.cli.emergency:emergency", "Have rules for emergencies act for a while."),
+    "campaigns": Lazy("proxyguard.cli.campaigns:campaigns", "Show what looks like a campaign against the items of a site."),
     "privacy": Lazy("proxyguard.cli.privacy:privacy", "Tell whom a pseudonym means; answer who asks for their records."),
     "bans": Lazy("proxyguard.cli.bans:bans", "List, add, remove and export bans on the running instance."),
     "canary": Lazy("proxyguard.cli.canary:canary", "Trace invented people from mazes that turn up elsewhere."),

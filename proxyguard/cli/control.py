@@ -23,7 +23,7 @@ def status(instance: RunningInstance) -> None:
     upstreams, store = answer.pop("upstreams", []), answer.pop("store", {})
     latencies, audit = answer.pop("latencies", {}), answer.pop("audit", {})
     economy = answer.pop("economy", {})
-    for line in pause_lines(answer.pop("shadow", None), answer.pop("paused", {})):
+    for line in pause_lines(answer.pop("shadow", None), answer.pop("paused", {}), answer.pop("emergency", None)):
         echo(line)
     for name, value in answer.items():
         echo(f"{name.replace('_', ' '):<16} {format_value(value)}")
@@ -51,9 +51,10 @@ def format_value(value: Any) -> str:
     return str(value) if value not in ("", None) else "-"
 
 
-def pause_lines(switch: dict[str, Any] | None, paused: dict[str, Any]) -> list[str]:
-    """The first lines of `status`: that nothing acts, and which rules are paused; none when all is as usual."""
+def pause_lines(switch: dict[str, Any] | None, paused: dict[str, Any], emergency: dict[str, Any] | None = None) -> list[str]:
+    """The first lines of `status`: that nothing acts, emergency mode, which rules are paused; none when all is as usual."""
     orders = [("NOTHING ACTS", "", switch)] if switch else []
+    orders += [("EMERGENCY MODE", "", emergency)] if emergency else []
     orders += [("paused", f"{rule} ", order) for rule, order in paused.items()]
     return [
         f"{what:<16} {rule}until {format_time(order['until'])} UTC, by {order['by'] or 'an unknown user'}: "

@@ -94,6 +94,11 @@ GATED_WORD: Final = "gated"
     help="Begin as if there had been a week of days like this one, without adversaries: for limits that learn. Cohorts of your "
     "own: --learned.",
 )  # fmt: skip
+@click.option(
+    "--emergency",
+    is_flag=True,
+    help="Switch emergency mode on when the scenario begins, with a history; see `proxyguard emergency`.",
+)
 @click.option("--for-tuning", is_flag=True, help="Refuse what rules are not tuned on: even seeds and the scenario held-out.")
 @click.option("--gate", is_flag=True, help="Exit with 1 when a run does not hold what its scenario asks for.")
 @click.option(
@@ -109,7 +114,7 @@ GATED_WORD: Final = "gated"
 def range_(
     context: click.Context, directory: Path, names: tuple[str, ...], cohorts: tuple[str, ...],
     learned_files: tuple[Path, ...], seed: int, days: float, presets: tuple[str, ...], against: Path | None, front: str | None,
-    peers: tuple[str, ...], site_port: int, duration: str, *, with_history: bool, for_tuning: bool, gate: bool,
+    peers: tuple[str, ...], site_port: int, duration: str, *, with_history: bool, emergency: bool, for_tuning: bool, gate: bool,
     json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
     """Let people and scrapers loose on the rules: who is hurt, and what leaks.
@@ -152,11 +157,11 @@ def range_(
             free: Free = {}
             for preset, policy in policies.items():
                 with _progress(f"{scenario.name} {preset}") as begun:
-                    firewall = _firewall(policy, scenario, seed, with_history=with_history)
+                    firewall = _firewall(policy, scenario, seed, with_history=with_history, emergency=emergency)
                     runs.append(run_scenario(scenario, seed, firewall, preset, begun, free))
                     beside = None
                     if preset in others:
-                        against_it = _firewall(others[preset], scenario, seed, with_history=with_history)
+                        against_it = _firewall(others[preset], scenario, seed, with_history=with_history, emergency=emergency)
                         beside = run_scenario(scenario, seed, against_it, preset, begun, free)
                 if str(json_file) != "-":
                     _show(runs[-1], beside, against)
@@ -183,13 +188,15 @@ def _took(firewall: GuardFirewall, run: RunScore) -> str:
     )
 
 
-def _firewall(policy: Policy, scenario: Scenario, seed: int, *, with_history: bool) -> GuardFirewall:
+def _firewall(policy: Policy, scenario: Scenario, seed: int, *, with_history: bool, emergency: bool) -> GuardFirewall:
     """The guard, with what it would know of the scenario's people and programs if they had been there before."""
     firewall = GuardFirewall(policy)
-    if with_history:
+    if with_history or emergency:
         firewall.begin_learning()
         perform(without_adversaries(scenario), seed + OTHER_DAY, firewall).run()
         firewall.end_learning()
+    if emergency:
+        firewall.begin_emergency()
     return firewall
 
 

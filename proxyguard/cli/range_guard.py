@@ -27,6 +27,7 @@ from proxyguard.policy.model import Policy
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.restrictions.active import ActiveRestriction
 from proxyguard.telemetry.metrics import Metrics
+from proxyguard.tools.range.enforced import in_emergency
 from proxyguard.tools.range.firewall import EPOCH, SiteOutcome, Verdict
 from proxyguard.tools.range.overlays import Overlay, with_overlay
 from proxyguard.tools.range.values import DAY_SECONDS
@@ -41,6 +42,8 @@ TIMED_EACH: Final = 64
 """One decision in so many is timed: a clock of CPU is a system call, at which a busy machine takes the core away."""
 
 PROXY: Final = Address.parse("127.0.0.2")
+FREEZE_SECONDS: Final = 600.0
+"""In emergency mode workers are told every second to learn nothing; once in an hour is enough."""
 NEVER_ENDS: Final = 10 * 365 * 86_400.0
 
 
@@ -64,6 +67,7 @@ class GuardFirewall:
             learning=self._learning, acquaintances=Acquaintances(SECRET, DEFAULT_PREFIXES, float),
             find_origin=_origin, clock=lambda: self._now, wall=float,
         )  # fmt: skip
+        self._frozen_at = NEVER_ENDS
         self.cpu_seconds = 0.0
         """That deciding took so far, of one decision in TIMED_EACH."""
         self._until_timed = 0
@@ -81,9 +85,18 @@ class GuardFirewall:
         self._learning.begin(self._guard.policies.default.learning, EPOCH)
         self._learning.repeat_day()
 
+    def begin_emergency(self) -> None:
+        """An operator switches emergency mode on, for good."""
+        self._policy = in_emergency(self._policy)
+        self._guard.swap(_compiled(self._policy))
+        self._frozen_at = 0.0
+
     def check(self, request: Request, now: float) -> Verdict:
         """As `firewall.Firewall.check`. Raises RuntimeError when the guard failed: a figure made of faults is worth nothing."""
         self._now = self._begin + now
+        if now - self._frozen_at >= FREEZE_SECONDS:
+            self._frozen_at = now
+            self._learning.freeze(self._now)
         if self._proxy is not None:
             request.client = self._proxy
         ticket = self._timed(request) if self._until_timed == 0 else self._guard.check(request)

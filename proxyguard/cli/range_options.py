@@ -14,6 +14,7 @@ from proxyguard.tools.range.peers.log_readers import LOG_READERS
 VIRTUAL_ONLY: Final = {
     "against": "rules are compared on the virtual clock",
     "with_history": "only the virtual clock has days before",
+    "emergency": "a front is switched by its operator: proxyguard emergency on",
     "gate": "gates are about figures of the virtual clock",
 }
 RULES_OF_FRONT: Final = "a front has rules of its own"

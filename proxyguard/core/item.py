@@ -23,13 +23,14 @@ RECENT: Final = b"recent"
 
 class Item:
     """One item. `family` is what the rules call its kind; `number` a keyed hash of which one it is, alike for all spellings;
-    None: the request names several, and sites differ in which one they read."""
+    None: the request names several, and sites differ in which one they read. `ordinal` is its id if that is a number, else -1."""
 
-    __slots__ = ("family", "heat", "is_recent", "number")
+    __slots__ = ("family", "heat", "is_recent", "number", "ordinal")
 
-    def __init__(self, family: bytes, number: int | None, heat: bytes, *, is_recent: bool = False) -> None:
+    def __init__(self, family: bytes, number: int | None, ordinal: int, heat: bytes, *, is_recent: bool = False) -> None:
         self.family = family
         self.number = number
+        self.ordinal = ordinal
         self.heat = heat
         self.is_recent = is_recent
         """Whether somebody was let through to it in the last half hour; asked of cold ones only."""

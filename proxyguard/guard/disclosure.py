@@ -33,12 +33,12 @@ class Disclosure:
         found = finder.find(request)
         if found is None:
             return None
-        family, number = found
+        family, number, ordinal = found
         if number is None:
-            return Item(family, None, COLD)
+            return Item(family, None, -1, COLD)
         if self._heat.reads(number, now) >= self._cold_below:
-            return Item(family, number, HOT)
-        return Item(family, number, COLD, is_recent=self._recent.has(number, now))
+            return Item(family, number, ordinal, HOT)
+        return Item(family, number, ordinal, COLD, is_recent=self._recent.has(number, now))
 
     def settle(self, item: Item, ticket: Ticket, served: Served, now: float) -> None:
         """Learn from the end of an exchange."""

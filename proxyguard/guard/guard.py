@@ -19,6 +19,7 @@ from proxyguard.core.privacy import Privacy
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.acquaintances import Acquaintances
+from proxyguard.guard.campaigns import Campaigns
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.end_times import end_time
 from proxyguard.guard.failures import FAILED_CLOSED, FAILED_OPEN, MALFORMED, OF_THE_SITE, STORE_DOWN
@@ -83,6 +84,7 @@ class Guard:
         forms: Forms | None = None,
         acquaintances: Acquaintances | None = None,
         learning: Learning | None = None,
+        campaigns: Campaigns | None = None,
         tally: Tally | None = None,
         talkers: Talkers | None = None,
         ban_hits: BanHits | None = None,
@@ -113,6 +115,7 @@ class Guard:
         )  # fmt: skip
         self._mazes = mazes
         self._learning = learning
+        self._campaigns = campaigns
         self._tally = tally
         self._talkers = talkers
         self._ban_hits = ban_hits or BanHits()
@@ -263,6 +266,8 @@ class Guard:
         item = ticket.request.item
         if item is not None and self._preparing.disclosure is not None:
             self._preparing.disclosure.settle(item, ticket, served, self._clock())
+            if self._campaigns is not None:
+                self._campaigns.observe(item, ticket, served, self._clock())
         if self._talkers is not None:
             refused = 0 if decision.forwards else 1
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule

@@ -16,6 +16,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
 from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.acquaintances import Acquaintances
+from proxyguard.guard.campaigns import Campaigns
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
@@ -52,6 +53,22 @@ GAUGES_OF_FRONT: Final = {
     "upstreams_out": "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
     "upstream_leases": "Connections to upstreams that carry a request, or are being opened for one.",
 }
+
+
+def _robots(settings: Settings, counts: Metrics) -> RobotsContracts | None:
+    if not settings.robots.read:
+        return None
+    named = frozenset(host.lower().encode("ascii") for site in settings.sites for host in site.hosts if "*" not in host)
+    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, settings.counting.prefixes, named)
+    counts.show(robots.gauges())
+    return robots
+
+
+def _show_accounts(counts: Metrics, accounts: AccountCache) -> None:
+    counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
+    refusals = "Sessions not remembered because their client network had its share."
+    counts.gauge("account_refusals", refusals, lambda: accounts.refusals)
+    counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
 
 
 def _show_what_clients_have(
@@ -97,6 +114,7 @@ class Assembly(NamedTuple):
     sealed: SealedLog | None
     accounts: AccountCache
     learning: Learning
+    campaigns: Campaigns
     guard: Guard
     accept_filter: AcceptFilter
     front: Front
@@ -122,6 +140,7 @@ def assemble(
     forms = Forms(secret, prefixes, CLOCK.wall)
     acquaintances = Acquaintances(secret, prefixes, CLOCK.wall)
     learning = Learning(CLOCK.wall)
+    campaigns = Campaigns(secret, prefixes, learning, CLOCK.wall)
     discretion = Discretion(settings.privacy, secret, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
     tally = Tally(secret, prefixes, CLOCK, naming)
@@ -136,17 +155,14 @@ def assemble(
     sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
     if sealed is not None:
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
-    named = frozenset(host.lower().encode("ascii") for site in settings.sites for host in site.hosts if "*" not in host)
-    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, prefixes, named) if settings.robots.read else None
-    if robots is not None:
-        counts.show(robots.gauges())
+    robots = _robots(settings, counts)
     preferences = PreferenceFiles(settings.preferences) if settings.preferences != Preferences() else None
     mazes = Mazes.of(settings, secret, counts.bound_exceeded)
     counts.mazes = mazes.spent
     guard = Guard(
         policies, store, counts, audit, failure_mode=settings.failure_mode, audit_passes=settings.audit.passes,
         accounts=accounts, jars=jars, disclosure=disclosure, forms=forms, acquaintances=acquaintances,
-        learning=learning, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer, robots=robots,
+        learning=learning, campaigns=campaigns, tally=tally, talkers=talkers, ban_hits=ban_hits, tracer=tracer, robots=robots,
         preferences=preferences, mazes=mazes, find_origin=origins.find, discretion=discretion, sealed=sealed,
     )  # fmt: skip
 
@@ -163,15 +179,13 @@ def assemble(
         "one_client_suspected", "1 while nearly all traffic seems to come from one private address.",
         lambda: guard.one_client.suspected,
     )  # fmt: skip
-    counts.gauge("accounts", "Sessions whose account is known.", lambda: len(accounts))
-    refusals = "Sessions not remembered because their client network had its share."
-    counts.gauge("account_refusals", refusals, lambda: accounts.refusals)
-    counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
+    _show_accounts(counts, accounts)
     counts.gauge(
         "history_not_kept", "Requests of the last hour that found no place in what previews of restrictions look at.",
         lambda: guard.restrictions.recent.not_kept(CLOCK()),
     )  # fmt: skip
     counts.tarpit_seconds, counts.upstream_states = front.tarpit_seconds, front.upstreams
+    counts.gauge("campaign_alarms", "Alarms of campaigns against items that are on.", lambda: campaigns.count_on(CLOCK()))
     _show_what_clients_have(counts, jars, forms, disclosure, acquaintances, learning.daily)
     for name, text in GAUGES_OF_FRONT.items():
         counts.gauge(name, text, partial(front.stat, name))
@@ -185,6 +199,7 @@ def assemble(
         sealed,
         accounts,
         learning,
+        campaigns,
         guard,
         accept_filter,
         front,

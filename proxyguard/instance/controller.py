@@ -17,7 +17,9 @@ from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
 from proxyguard.instance.control.ban_names import BanNames
+from proxyguard.instance.control.campaign_commands import CampaignCommands
 from proxyguard.instance.control.commands import ControlCommands
+from proxyguard.instance.control.emergency_commands import EmergencyCommands
 from proxyguard.instance.control.pause_commands import PauseCommands
 from proxyguard.instance.control.privacy_commands import PrivacyCommands
 from proxyguard.instance.control.promotion import Promotions
@@ -115,9 +117,11 @@ class Controller:
             **commands.commands,
             **self._promotions.commands,
             **RestrictionCommands(self._restrictions).commands,
+            **CampaignCommands(workers.broadcast).commands,
             **traffic.commands,
             **privacy.commands,
             **PauseCommands(self._pauses, self._reloader).commands,
+            **EmergencyCommands(self._pauses, self._reloader, workers.broadcast, self._window).commands,
             **RuleCommands(workers.broadcast, self._reloader).commands,
             **references.commands,
         }

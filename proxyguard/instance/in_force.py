@@ -33,6 +33,8 @@ class InForce(NamedTuple):
     banned_by: frozenset[str]
     actions: Mapping[str, str]
     marks: Mapping[str, str]
+    emergency: tuple[str, ...] = ()
+    """Rules that only record until emergency mode is on."""
     stale: tuple[Problem, ...] = ()
     """What is wrong with lists that are in force with their content of before."""
 
@@ -64,5 +66,6 @@ class InForce(NamedTuple):
             frozenset(banned_by),
             actions,
             marks,
+            tuple(rule.name for rule, own in rules_by_mode(policy, mode) if rule.emergency and own is not Mode.OFF),
             loaded.stale,
         )

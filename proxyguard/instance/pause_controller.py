@@ -1,5 +1,7 @@
 """Pauses of an instance: tells its workers until when nothing acts, and has the reloader hold paused rules in shadow.
 
+Emergency mode is ordered in the same way: the reloader has its rules act, and workers learn nothing meanwhile.
+
 One per instance, in the process that reloads the rules. The switch for everything waits for nothing: not for a reload under way,
 nor for the look at the restrictions. Knows nothing of what a command looks like (`control.pause_commands`).
 """
@@ -17,7 +19,7 @@ from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.restriction_controller import AskWorkers
 from proxyguard.limits.clock import CLOCK
 from proxyguard.restrictions.override_file import OverrideFile
-from proxyguard.restrictions.pauses import EVERYTHING, Pause, in_force
+from proxyguard.restrictions.pauses import EMERGENCY, EVERYTHING, SWITCHES, Pause, in_force
 from proxyguard.restrictions.shared_overrides import SharedOverrides
 from proxyguard.telemetry.metrics import Metrics
 
@@ -27,11 +29,14 @@ LOOK_SECONDS: Final = 0.2
 REPEAT_SECONDS: Final = 1.0
 """The workers are told again so often while nothing acts: one that was busy and missed it must not go on acting."""
 
+_BEGINS: Final = {EVERYTHING: "nothing acts, all rules only record,", EMERGENCY: "emergency mode is on"}
+_ENDS: Final = {EVERYTHING: "rules act again", EMERGENCY: "emergency mode is off"}
+
 logger = logging.getLogger(__name__)
 
 
 class PauseController:
-    """`paused` has the pauses in force as of the last look, by rule; `pauses.EVERYTHING` is the switch."""
+    """`paused` has the pauses in force as of the last look, by rule; `pauses.SWITCHES` are no rules."""
 
     def __init__(
         self,
@@ -54,16 +59,20 @@ class PauseController:
         self._shared = shared
         self._told = 0.0
         self._told_at = 0.0
-        self._refused: frozenset[str] | None = None
+        self._frozen_at = 0.0
+        self._refused: tuple[frozenset[str], bool] | None = None
         self._holding = asyncio.Lock()
         counts.gauge("shadow_switch", "1 while everything only records, by command.", lambda: EVERYTHING in self.paused)
-        counts.gauge("shadow_switch_end_timestamp_seconds", "When that ends, Unix seconds; 0: it is off.", self._end)
-        counts.gauge("rules_paused", "Rules paused by command.", lambda: len(self.paused.keys() - {EVERYTHING}))
+        ends = "When that ends, Unix seconds; 0: it is off."
+        counts.gauge("shadow_switch_end_timestamp_seconds", ends, lambda: self._end(EVERYTHING))
+        counts.gauge("rules_paused", "Rules paused by command.", lambda: len(self.paused.keys() - SWITCHES))
+        counts.gauge("emergency", "1 while emergency mode is on, by command.", lambda: EMERGENCY in self.paused)
+        counts.gauge("emergency_end_timestamp_seconds", ends, lambda: self._end(EMERGENCY))
 
     def status(self) -> dict[str, Any]:
         """What `status` shows: the switch, None when it is off, and the paused rules."""
         shown = {name: shown_pause(order) for name, order in sorted(self.paused.items())}
-        return {"shadow": shown.pop(EVERYTHING, None), "paused": shown}
+        return {"shadow": shown.pop(EVERYTHING, None), "emergency": shown.pop(EMERGENCY, None), "paused": shown}
 
     async def prepare(self) -> None:
         """Find what was ordered before this start, before any worker takes a request."""
@@ -108,6 +117,9 @@ class PauseController:
         if until != self._told or (until and now - self._told_at >= REPEAT_SECONDS):
             self._told, self._told_at = until, now
             await self._ask_workers("shadow", {"until": until})
+        if EMERGENCY in self.paused and now - self._frozen_at >= REPEAT_SECONDS:
+            self._frozen_at = now
+            await self._ask_workers("freeze-learning", {})
 
     async def _watch_switch(self) -> None:
         while True:
@@ -132,13 +144,13 @@ class PauseController:
             logger.exception("pausing rules failed")
 
     async def _hold(self) -> None:
-        """Have the reloader hold in shadow what is paused, and nothing else."""
+        """Have the reloader hold in shadow what is paused, and nothing else, and emergency mode on or off."""
         async with self._holding:
-            wanted = frozenset(self.paused.keys() - {EVERYTHING})
-            if wanted in (self._reloader.paused, self._refused):
+            wanted = frozenset(self.paused.keys() - SWITCHES), EMERGENCY in self.paused
+            if wanted in ((self._reloader.paused, self._reloader.is_emergency), self._refused):
                 return
             try:
-                await self._reloader.pause(wanted)
+                await self._reloader.pause(wanted[0], is_emergency=wanted[1])
             except RulesRejected as error:
                 self._refused = wanted
                 logger.error("paused rules cannot be put in force:\n%s", error.report)  # noqa: TRY400 - the report is the message
@@ -148,13 +160,13 @@ class PauseController:
     def _log_changes(self, before: Mapping[str, Pause]) -> None:
         for name, order in self.paused.items():
             if before.get(name) != order:
-                what = "nothing acts, all rules only record," if name == EVERYTHING else f"rule {name} is paused"
+                what = _BEGINS.get(name, f"rule {name} is paused")
                 logger.warning("%s until %s UTC: %s", what, format_time(CLOCK.wall(order.until)), said(order))
         for name in before.keys() - self.paused.keys():
-            logger.warning("%s again", "rules act" if name == EVERYTHING else f"rule {name} acts")
+            logger.warning("%s", _ENDS.get(name, f"rule {name} acts again"))
 
-    def _end(self) -> float:
-        switch = self.paused.get(EVERYTHING)
+    def _end(self, name: str) -> float:
+        switch = self.paused.get(name)
         return 0.0 if switch is None else CLOCK.wall(switch.until)
 
 

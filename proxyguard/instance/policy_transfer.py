@@ -36,12 +36,14 @@ class PolicyTransfer(NamedTuple):
         return cls(split(loaded), InForce.of(loaded, mode))
 
 
-def override(policy: PolicyTransfer, mode: Mode, shadowed: Collection[str], given: Sequence[Plain]) -> PolicyTransfer:
-    """The same policy with the rules named in `shadowed` in shadow, and with restrictions that commands gave.
+def override(
+    policy: PolicyTransfer, mode: Mode, shadowed: Collection[str], given: Sequence[Plain], *, is_emergency: bool = False
+) -> PolicyTransfer:
+    """The same policy with the rules named in `shadowed` in shadow, with restrictions that commands gave, or in emergency mode.
 
     Unpickles it, so call it in a thread: it yields between steps.
     """
-    parts = _with_shadow(policy.parts, shadowed) if shadowed else policy.parts
+    parts = _changed(policy.parts, shadowed, is_emergency=is_emergency) if shadowed or is_emergency else policy.parts
     if given:
         parts = [*parts, given_part(given)]
     joined: list[Any] = [join(parts)]
@@ -64,13 +66,20 @@ def _split(loaded: LoadedRules) -> Iterator[tuple[str, object]]:
             yield "rules", rule_set.rules[start : start + PART_RULES]
 
 
-def _with_shadow(parts: list[bytes], names: Collection[str]) -> list[bytes]:
+def _changed(parts: list[bytes], shadowed: Collection[str], *, is_emergency: bool) -> list[bytes]:
     changed = []
     for part in parts:
         kind, value = pickle.loads(part)  # noqa: S301 - written by our own child
-        if kind == "rules" and any(rule.name in names for rule in value):
+        if kind == "rules" and any(rule.name in shadowed or rule.emergency for rule in value):
             rules: tuple[Rule, ...] = value
-            rules = tuple(replace(rule, mode=weakest(rule.mode, Mode.SHADOW)) if rule.name in names else rule for rule in rules)
+            rules = tuple(
+                replace(
+                    rule,
+                    mode=weakest(rule.mode, Mode.SHADOW) if rule.name in shadowed else rule.mode,
+                    emergency=rule.emergency and not is_emergency,
+                )
+                for rule in rules
+            )
             part = pickle.dumps((kind, rules), pickle.HIGHEST_PROTOCOL)  # noqa: PLW2901 - most parts stay as they are
         changed.append(part)
         select((), (), (), 0)  # as sleep(0), which libfaketime breaks

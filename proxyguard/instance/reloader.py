@@ -86,6 +86,8 @@ class Reloader:
         """Of the bundled rules, for the next reload."""
         self.paused: frozenset[str] = frozenset()
         """Rules that an operator has only record for a while."""
+        self.is_emergency = False
+        """Whether rules for emergencies act."""
         self._install = install
         self._counts = counts
         self._poll_seconds = poll_seconds
@@ -203,14 +205,23 @@ class Reloader:
                 self._given = before
                 raise
 
-    async def pause(self, rules: frozenset[str]) -> None:
-        """Have these rules, and no others, in shadow for a while, without reading any file. Raises RulesRejected."""
+    @property
+    def emergency_rules(self) -> tuple[str, ...]:
+        """Rules that act in emergency mode only."""
+        return self._files_policy.in_force.emergency
+
+    async def pause(self, rules: frozenset[str], *, is_emergency: bool = False) -> None:
+        """Have these rules, and no others, in shadow for a while, without reading any file. Raises RulesRejected.
+
+        `is_emergency`: have those for emergencies act meanwhile.
+        """
         async with self._busy:
-            before, self.paused = self.paused, rules
+            before = self.paused, self.is_emergency
+            self.paused, self.is_emergency = rules, is_emergency
             try:
                 await self._put_in_force(self._files_policy)
             except RulesRejected:
-                self.paused = before
+                self.paused, self.is_emergency = before
                 raise
 
     async def install_again(self, mode: Mode) -> None:
@@ -268,9 +279,10 @@ class Reloader:
         """Install the policy of the files, with what commands and roll-backs override in it."""
         policy = files_policy
         shadowed = self.shadowed | self.paused
-        if shadowed or self._given:
+        is_emergency = self.is_emergency and bool(files_policy.in_force.emergency)
+        if shadowed or self._given or is_emergency:
             with working_thread():
-                policy = await asyncio.to_thread(override, policy, self.mode, shadowed, self._given)
+                policy = await asyncio.to_thread(override, policy, self.mode, shadowed, self._given, is_emergency=is_emergency)
         await self._install(policy.parts)
         self._files_policy = files_policy
         self.current = policy.in_force

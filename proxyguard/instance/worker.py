@@ -32,6 +32,7 @@ from proxyguard.instance.control.server import Command, CommandError, ControlSer
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.economy import economy
 from proxyguard.instance.kept_learning import kept_learning
+from proxyguard.instance.learned_commands import LearnedCommands
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.neighbours import missing, store_state
 from proxyguard.instance.policy_transfer import join, read_parts
@@ -88,7 +89,7 @@ class Worker:
         self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
         self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
         self._exporter, self._origins, self._robots = parts.exporter, parts.origins, parts.robots
-        self._kept_learning = kept_learning(settings, parts.learning)
+        self._daily, self._kept_learning = parts.learning.daily, kept_learning(settings, parts.learning)
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if admin is not None else None
         self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
@@ -115,6 +116,7 @@ class Worker:
             "shadow": self._switch_shadow,
             "settings": self._apply_file,
             "restrictions-try": self._try_restriction,
+            **LearnedCommands(parts.learning, parts.campaigns).commands,
         }
         self._report: Callable[[], dict[str, Any]] = dict
 
@@ -310,6 +312,8 @@ class Worker:
         sessions = self._accounts.of_word(subject)
         if erase:
             self._discretion.forget(subject)
+            if self._daily.forget(subject):
+                await self._kept_learning.save()
             for session in sessions:
                 self._accounts.learn(session, "", 0.0)
         return {"sessions": len(sessions)}

@@ -175,6 +175,14 @@ class DailyUse:
             self._keys[place] = self._keys.pop(place)  # the last one touched stands last
         known.today = max(known.today, used)
 
+    def forget(self, part: str) -> int:
+        """Forget the keys that have this among their parts, such as an address, for whoever asks for it; how many they were."""
+        marked = f"|{part}"
+        gone = [place for place in self._keys if marked in place and part in place.split("|")]
+        for place in gone:
+            self._networks.take(self._keys.pop(place).network)
+        return len(gone)
+
     def _rule(self, name: str) -> _RuleDays | None:
         rule = self._rules.get(name)
         if rule is None and len(self._rules) < MAX_RULES:

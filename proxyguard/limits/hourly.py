@@ -24,29 +24,35 @@ WHOLE_HOUR: Final = 0.9
 
 MOST_SURGES: Final = 7
 
+MOST_NOTHING: Final = 7 * HOURS
+"""Hours without anything that are learned at once."""
+
 NOISE: Final = 4.0
 LEAST: Final = 5.0
 """Above what is usual, `NOISE` times its square root and `LEAST` are chance."""
 
 
 class HourlyUse:
-    """The hours of one rule."""
+    """The hours of one rule, or of one cell of it."""
 
-    __slots__ = ("_began", "_hour", "_let_through", "_refused", "_surges", "_usual", "days", "is_frozen")
+    __slots__ = ("_began", "_hour", "_surges", "_usual", "days", "let_through", "refusals")
 
     def __init__(self) -> None:
         self._usual = [0.0] * HOURS
         self._surges = [0] * HOURS
         self.days = [0] * HOURS
         """How many days are known of each hour."""
-        self._let_through = 0.0
-        self._refused = False
+        self.let_through = 0.0
+        """In this hour."""
+        self.refusals = 0
         self._hour = -1
         self._began = 0.0
-        self.is_frozen = False
 
-    def turn(self, now: float, wall: float) -> None:
-        """Begin another hour when it is time; `now` is the line's, `wall` the same moment by the calendar."""
+    def turn(self, now: float, wall: float, frozen_at: float = -1.0) -> None:
+        """Begin another hour when it is time; `now` is the line's, `wall` the same moment by the calendar.
+
+        Hours up to `frozen_at`, of the line, teach nothing.
+        """
         hour = int(wall // HOUR_SECONDS)
         if hour == self._hour:
             return
@@ -54,35 +60,45 @@ class HourlyUse:
         if self._hour >= 0:
             spent = now - self._began
             if spent >= WHOLE_HOUR * HOUR_SECONDS:
-                self._learn(self._hour % HOURS, self._let_through)
-                for nothing in range(1, min(HOURS, int(spent / HOUR_SECONDS + 0.5))):
-                    self._learn((self._hour + nothing) % HOURS, 0.0)
+                is_surge = frozen_at >= self._began
+                self._learn(self._hour % HOURS, self.let_through, is_surge=is_surge or self.refusals > 0)
+                for nothing in range(1, min(MOST_NOTHING, int(spent / HOUR_SECONDS + 0.5))):
+                    self._learn((self._hour + nothing) % HOURS, 0.0, is_surge=is_surge)
                 began -= wall % HOUR_SECONDS
             elif hour < self._hour or spent < HOUR_SECONDS / 2:
                 return  # the clock was set: the hour goes on
         self._hour, self._began = hour, began
-        self._let_through, self._refused = 0.0, False
-        self.is_frozen = False
+        self.let_through, self.refusals = 0.0, 0
 
     def usual(self) -> float:
         """What is usual in this hour; -1 while too little is known."""
-        hour = self._hour % HOURS
-        around = (hour - 1, hour, hour + 1)
-        if min(self.days[each % HOURS] for each in around) < KNOWN_DAYS:
-            return -1.0
-        return sum(self._usual[each % HOURS] for each in around) / len(around)
+        return self.mean() if self.is_known() else -1.0
+
+    def is_known(self) -> bool:
+        """Whether enough days are known of this hour and its neighbours."""
+        hour = self._hour
+        return min(self.days[(hour - 1) % HOURS], self.days[hour % HOURS], self.days[(hour + 1) % HOURS]) >= KNOWN_DAYS
+
+    def mean(self) -> float:
+        """What is usual as far as anything is known."""
+        hour, usual = self._hour, self._usual
+        return (usual[(hour - 1) % HOURS] + usual[hour % HOURS] + usual[(hour + 1) % HOURS]) / 3
+
+    def most(self) -> float:
+        """What is usual in the hour that has most."""
+        return max(self._usual)
 
     def observe(self, used: float, *, is_refused: bool) -> None:
         """Take in how much of this hour's limit is used, and that it was not enough."""
-        self._let_through = max(self._let_through, used)
-        self._refused = self._refused or is_refused
+        self.let_through = max(self.let_through, used)
+        self.refusals += is_refused
 
     def repeat_day(self, days: int) -> None:
         """Take every hour for one that is known from so many days like the last: for simulations, which have one day."""
         self.days = [days] * HOURS
 
-    def _learn(self, hour: int, count: float) -> None:
-        if (self._refused or self.is_frozen) and self._surges[hour] < MOST_SURGES:
+    def _learn(self, hour: int, count: float, *, is_surge: bool) -> None:
+        if is_surge and self._surges[hour] < MOST_SURGES:
             self._surges[hour] += 1
             return
         self._surges[hour] = 0
@@ -93,7 +109,7 @@ class HourlyUse:
 
     def as_data(self) -> list[Any]:
         """What is known, to be kept elsewhere."""
-        return [self._usual, self.days, self._surges]
+        return [[round(each, 3) for each in self._usual], self.days, self._surges]
 
     def restore(self, data: list[Any]) -> None:
         """Take over what `as_data` gave. Raises TypeError and ValueError, and then takes nothing."""

@@ -1,7 +1,8 @@
 """Limits that follow earlier days: which amount one has for a key at this moment, and what its use teaches.
 
-A limit of each day learns by key (`daily`), one on the whole site by the hour (`hourly`). Until three days are known such a limit
-is as wide as its ceiling. Amounts go in steps, so that there are few limits for stores to know. One per process.
+A limit of each day learns by key (`daily`), one on the whole site by the hour (`hourly`), one on parts of its traffic by the hour
+and by cell (`cells`). Until three days are known such a limit is as wide as its ceiling. Amounts go in steps, so that there are
+few limits for stores to know. One per process.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from dataclasses import replace
 from math import ceil, log
 from typing import Any, Final
 
+from proxyguard.limits.cells import Cells, CellUse
 from proxyguard.limits.charge import Charge, Usage
-from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, rule_of
+from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of, rule_of
 from proxyguard.limits.hourly import HourlyUse, budget
 from proxyguard.limits.limit import Learned, Limit
 
@@ -27,10 +29,13 @@ MAX_HOURLY_RULES: Final = 1_000
 class Learning:
     """What the limits of one process have learned."""
 
-    __slots__ = ("_hourly", "_wall", "_widened", "daily")
+    __slots__ = ("_frozen_at", "_hourly", "_now", "_wall", "_wall_now", "_widened", "cells", "daily")
 
     def __init__(self, wall: Callable[[float], float]) -> None:
         self.daily = DailyUse()
+        self.cells = Cells()
+        self._now = self._wall_now = 0.0
+        self._frozen_at = -1.0
         self._hourly: dict[str, HourlyUse] = {}
         self._wall = wall
         self._widened: dict[int, tuple[Limit, dict[int, Limit]]] = {}  # by id; holding the limit keeps its id its own
@@ -38,12 +43,19 @@ class Learning:
     def begin(self, limits: Mapping[str, Limit], now: float) -> None:
         """Time goes on for these limits, by the names of their rules: those that nobody uses learn just that."""
         wall = self._wall(now)
+        self._now, self._wall_now = now, wall
         self.daily.turn(now, wall)
         for name, limit in limits.items():
             if limit.period_seconds == DAY_SECONDS:
                 self.daily.begin(name)
             else:
-                self._hours(name).turn(now, wall)
+                self._hours(name).turn(now, wall, self._frozen_at)
+
+    def hours(self, name: str, now: float) -> HourlyUse:
+        """What is learned by the hour under a name that no rule has, at this time."""
+        hours = self._hours(name)
+        hours.turn(now, self._wall(now), self._frozen_at)
+        return hours
 
     def widen(self, charges: Sequence[Charge]) -> tuple[Charge, ...]:
         """The charges, each of a limit that learns with the amount that it has at the time of `begin`."""
@@ -54,10 +66,7 @@ class Learning:
             if learned is None:
                 found.append(charge)
                 continue
-            if limit.period_seconds == DAY_SECONDS:
-                usual = self.daily.usual(charge.key)
-            else:
-                usual = self._hours(rule_of(charge.key)).usual()
+            usual = self.daily.usual(charge.key) if limit.period_seconds == DAY_SECONDS else self._usual(charge)
             wanted = learned.at_most if usual < 0.0 else amount_for(limit, learned, usual)
             found.append(charge._replace(limit=self._with(limit, learned, wanted)))
         return tuple(found)
@@ -71,7 +80,12 @@ class Learning:
                 continue
             used = float(limit.amount - (0 if usage.exceeded else usage.remaining))
             if limit.period_seconds != DAY_SECONDS:
-                self._hours(rule_of(charge.key)).observe(used, is_refused=usage.exceeded)
+                hours = self._hours(rule_of(charge.key))
+                if limit.of_site:
+                    hours.observe(used, is_refused=usage.exceeded)
+                else:
+                    place = place_of(charge.key)
+                    self.cells.observe(place, hours, used, self._now, self._wall_now, is_refused=usage.exceeded)
             elif forwards:
                 self.daily.observe(charge.key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
 
@@ -80,28 +94,44 @@ class Learning:
         self.daily.repeat_day()
         for hours in self._hourly.values():
             hours.repeat_day(DAYS)
+        self.cells.repeat_day(DAYS)
 
     def freeze(self, now: float) -> None:
         """Learn nothing of this day and this hour."""
         wall = self._wall(now)
         self.daily.turn(now, wall)
         self.daily.freeze()
-        for hours in self._hourly.values():
-            hours.turn(now, wall)
-            hours.is_frozen = True
+        self._frozen_at = self.cells.frozen_at = now
+
+    def this_hour(self, now: float) -> list[CellUse]:
+        """The cells that were used in this hour, the most used first."""
+        return self.cells.this_hour(now, self._wall(now))
+
+    def knows(self, rule: str, now: float) -> bool:
+        """Whether enough days are known of this hour for a rule that learns by the hour to bound anything."""
+        return self.hours(rule, now).is_known()
 
     def as_data(self) -> dict[str, Any]:
-        """What was learned, to be kept elsewhere."""
-        return {"daily": self.daily.as_data(), "hourly": {name: each.as_data() for name, each in self._hourly.items()}}
+        """What was learned, to be kept elsewhere. A thread may ask."""
+        hourly = {name: each.as_data() for name, each in list(self._hourly.items())}
+        return {"daily": self.daily.as_data(), "hourly": hourly, "cells": self.cells.as_data()}
 
     def restore(self, data: dict[str, Any], now: float) -> None:
-        """Take over what `as_data` gave. Raises KeyError, TypeError and ValueError."""
+        """Take over what `as_data` gave. Raises AttributeError, KeyError, TypeError and ValueError."""
         hourly: dict[str, HourlyUse] = {}
         for name, kept in list(data["hourly"].items())[:MAX_HOURLY_RULES]:
             hourly[str(name)] = HourlyUse()
             hourly[str(name)].restore(kept)
+        self.cells.restore(data.get("cells", {}))
         self.daily.restore(data["daily"], now)
         self._hourly = hourly
+
+    def _usual(self, charge: Charge) -> float:
+        """What is usual for a limit by the hour."""
+        hours = self._hours(rule_of(charge.key))
+        if charge.limit.of_site:
+            return hours.usual()
+        return self.cells.usual(place_of(charge.key), self._now, self._wall_now) if hours.is_known() else -1.0
 
     def _hours(self, rule: str) -> HourlyUse:
         hours = self._hourly.get(rule)

@@ -185,6 +185,11 @@ class Limit:
         """Whether what a client uses up is, as far as it can be told, used up by it alone."""
         return any(part.kind in OWN_KINDS for part in self.per)
 
+    @property
+    def of_site(self) -> bool:
+        """Whether everybody is counted together."""
+        return len(self.per) == 1 and self.per[0].kind == KeyKind.SITE
+
     def __post_init__(self) -> None:
         plain = self.window is Window.SLIDING and self.count.kind not in (CountKind.DISTINCT, CountKind.CONCURRENT)
         interval_seconds = self.period_seconds / self.amount

@@ -190,6 +190,7 @@ class Rule:
     expires: float | None = None
     place: Place = NOWHERE
     restriction: str = ""  # the name of the temporary restriction that it is part of, if any
+    emergency: bool = False  # whether it only records until emergency mode is on
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,6 @@ class ClientClass:
 
 
 ANONYMOUS = "anonymous"  # the class of requests that belong to no other
-
 CLASS_MARK = "class:"
 """Tags that begin so say the class. No rule can attach one: names have no colon."""
 
@@ -366,7 +366,8 @@ class RuleSet:
 
     def mode_of(self, rule: Rule, process_mode: Mode) -> Mode:
         """The mode that a rule really has: the weakest of its own, its rule set's and the process's."""
-        return rule.mode if self.common else weakest(rule.mode, self.mode, process_mode)
+        resting = (Mode.SHADOW,) if rule.emergency else ()
+        return rule.mode if self.common else weakest(rule.mode, self.mode, process_mode, *resting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,5 +397,4 @@ def rules_by_mode(policy: Policy, process_mode: Mode) -> Iterator[tuple[Rule, Mo
     """Every rule that an operator wrote, with the mode that it really has."""
     for rule_set in policy.rule_sets:
         if not rule_set.common:
-            for rule in rule_set.rules:
-                yield rule, rule_set.mode_of(rule, process_mode)
+            yield from ((rule, rule_set.mode_of(rule, process_mode)) for rule in rule_set.rules)

@@ -12,6 +12,14 @@ from typing import Final
 EVERYTHING: Final = "*"
 """Names the pause of all rules, bans and restrictions. No rule can have this name."""
 
+EMERGENCY: Final = "!"
+"""Names emergency mode: while it is ordered, rules with `emergency` act. It has the form of a pause, and spreads as one."""
+
+SWITCHES: Final = frozenset({EVERYTHING, EMERGENCY})
+"""What is no rule."""
+
+EMERGENCY_SECONDS: Final = 7_200.0
+
 DEFAULT_SECONDS: Final = 1_800.0
 """Half an hour: long enough to find the rule that is wrong, short enough that nobody forgets it over a weekend."""
 

@@ -22,6 +22,7 @@ SECONDS_BOUNDS: Final[tuple[float, ...]] = (
 """Upper bounds of the buckets of every histogram."""
 
 MERGED: Final[dict[str, Callable[[float, float], float]]] = {
+    "campaign_alarms": max,
     "certificate_end_timestamp_seconds": min,
     "one_client_suspected": max,
     "store_bans": max,

@@ -21,7 +21,7 @@ def clients() -> Acquaintances:
 def request(client: str, heat: bytes = b"", *, has_jar: bool = False) -> Request:
     found = Request(Address.parse(client), b"GET", b"https", b"a", b"/", ())
     if heat:
-        found.item = Item(b"people", 1, heat)
+        found.item = Item(b"people", 1, 1, heat)
     if has_jar:
         found.jar = Jar("a", (FRESH,))
     return found

@@ -46,6 +46,7 @@ class Bench:
         rules.mkdir(exist_ok=True)
         (rules / "r.yaml").write_text(RULES)
         self.told: list[float] = []
+        self.frozen = 0
         self.metrics = Metrics()
         self.refuses = False
         self.reloader = Reloader(
@@ -64,8 +65,11 @@ class Bench:
             raise RulesRejected.because(Path("rules"), "no")
 
     async def ask(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        assert name == "shadow"
-        self.told.append(arguments["until"])
+        assert name in {"shadow", "freeze-learning"}
+        if name == "shadow":
+            self.told.append(arguments["until"])
+        else:
+            self.frozen += 1
         return []
 
     async def do(self, name: str, **arguments: Any) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def test_the_switch_is_told_to_workers_shown_logged_and_ends(tmp_path: Path, cap
         await bench.keeper.look(now + 61)
         await bench.keeper.look(now + 62)
         assert bench.told == [until, until, 0.0]
-        assert bench.keeper.status() == {"shadow": None, "paused": {}}
+        assert bench.keeper.status() == {"shadow": None, "emergency": None, "paused": {}}
         assert bench.gauge("shadow_switch_end_timestamp_seconds") == 0
 
     run(story)

@@ -205,3 +205,15 @@ def test_what_is_no_history_is_refused_and_changes_nothing(data: dict[str, objec
     with pytest.raises((KeyError, TypeError, ValueError)):
         days.daily.restore(data, 0.0)
     assert days.usual(OFFICE) == 300.0
+
+
+def test_who_asks_for_it_is_forgotten_and_nobody_else() -> None:
+    daily = DailyUse()
+    daily.turn(0.0, 0.0)
+    for client in ("192.0.2.1", "192.0.2.10"):
+        daily.observe(f"of-a-client~abcdef|{client}", "192.0.2.0/24", 50.0, 1.0)
+        daily.observe(f"of-both~abcdef|/a|{client}|x", "192.0.2.0/24", 50.0, 1.0)
+    assert daily.forget("192.0.2.1") == 2
+    assert [place for place in daily.as_data()["keys"] if place.endswith("192.0.2.1")] == []
+    assert len(daily) == 2
+    assert daily.forget("192.0.2.1") == 0

@@ -171,6 +171,7 @@ class ApiStatus(ApiAnswer):
     tarpit_seconds: float
     economy: dict[str, Any] = {}
     shadow: ApiPause | None = None
+    emergency: ApiPause | None = None
     paused: dict[str, ApiPause] = {}
     upstreams: list[ApiUpstream] = []
     upstream_errors_last_minute: Count = 0
@@ -180,6 +181,22 @@ class ApiStatus(ApiAnswer):
     internal_errors: dict[str, int] = {}
     reload: dict[str, Any] = {}
     promotions: dict[str, Any] = {}
+
+
+class ApiCampaigns(ApiAnswer):
+    """The alarms of the last 24 hours about reads of items. Figures are of the hour in which each was last on."""
+
+    campaigns: list[dict[str, Any]]
+
+
+class ApiEmergency(ApiAnswer):
+    """Whom emergency mode touches, or would: by rule within 24 hours, by cell in this hour. `known`: rules that can bound it."""
+
+    on: bool
+    known: list[str]
+    standings: dict[str, dict[str, Count]]
+    rules: list[dict[str, Any]]
+    cells: list[dict[str, Any]]
 
 
 class ApiTalker(ApiAnswer):

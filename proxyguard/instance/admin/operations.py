@@ -54,6 +54,14 @@ OPERATIONS: Final = (
         "listRestrictions", "GET", "/restrictions", "Temporary restrictions, and when they end.", "restrictions-list",
         messages.ApiRestrictions,
     ),
+    ApiOperation(
+        "listCampaigns", "GET", "/campaigns", "What looks like a campaign against items.", "campaigns-list",
+        messages.ApiCampaigns,
+    ),
+    ApiOperation(
+        "previewEmergency", "GET", "/emergency", "Whom emergency mode touches, or would.", "emergency-preview",
+        messages.ApiEmergency,
+    ),
     ApiOperation("listBans", "GET", "/bans", "The bans in force, at most 500 of them.", "bans-list", messages.ApiBans),
     ApiOperation("listChanges", "GET", "/changes", "The last orders given to the instance.", "changes", messages.ApiChanges),
     ApiOperation(

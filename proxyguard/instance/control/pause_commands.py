@@ -19,6 +19,7 @@ from proxyguard.restrictions.pauses import (
     MAX_PAUSED,
     MAX_SECONDS,
     MAX_WHY_CHARACTERS,
+    SWITCHES,
     in_force,
 )
 
@@ -37,21 +38,21 @@ class PauseCommands:
         }
 
     async def _switch_on(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        saved = await self._keeper.order((EVERYTHING,), *_terms(arguments))
+        saved = await self._keeper.order((EVERYTHING,), *order_terms(arguments))
         return {**shown_pause(self._keeper.paused[EVERYTHING]), **self._kept(saved)}
 
     async def _switch_off(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         was_on = EVERYTHING in in_force(self._keeper.ordered(CLOCK()), CLOCK())
         saved = await self._keeper.order((EVERYTHING,), 0.0)
-        return {"was_on": was_on, "paused": sorted(self._keeper.paused), **self._kept(saved)}
+        return {"was_on": was_on, "paused": sorted(self._keeper.paused.keys() - SWITCHES), **self._kept(saved)}
 
     async def _pause(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Pause rules by name. What is wrong with any name is reported, and nothing paused."""
-        terms, names = _terms(arguments), _names(arguments)
+        terms, names = order_terms(arguments), _names(arguments)
         wrong = [fault for fault in map(self._fault, names) if fault]
         if wrong:
             raise CommandError("\n".join(wrong))
-        already = self._keeper.paused.keys() - {EVERYTHING}
+        already = self._keeper.paused.keys() - SWITCHES
         if len(already | set(names)) > MAX_PAUSED:
             raise CommandError(
                 f"at most {MAX_PAUSED} rules are paused at a time\n  hint: proxyguard shadow on pauses all of them"
@@ -68,7 +69,7 @@ class PauseCommands:
         }
 
     async def _resume(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        paused = self._keeper.paused.keys() - {EVERYTHING}
+        paused = self._keeper.paused.keys() - SWITCHES
         names = sorted(paused) if arguments.get("all") else _names(arguments)
         for name in names:
             if name not in paused:
@@ -90,7 +91,7 @@ class PauseCommands:
         return {"saved": saved, "survives": self._keeper.survives}
 
 
-def _terms(arguments: dict[str, Any]) -> tuple[float, str, str]:
+def order_terms(arguments: dict[str, Any]) -> tuple[float, str, str]:
     """For how many seconds, why, and by whom as far as that is known."""
     seconds = arguments.get("seconds", DEFAULT_SECONDS)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_SECONDS:

@@ -211,7 +211,10 @@ class Promotions:
         window = await self._collect(enforced_only=False)
         modes, switched = self._reloader.current.modes, self._switched_since()
         rules = []
+        emergency = self._reloader.emergency_rules  # they have a preview of their own, and cannot be promoted
         for rule, hits in window.shadow.items():
+            if rule in emergency:
+                continue
             was_switched = switched is not None and hits.last >= switched and modes.get(rule) is not Mode.OFF
             if modes.get(rule) is Mode.SHADOW or was_switched:
                 rules.append(_shown(rule, hits, with_clients=bool(arguments.get("full"))))
@@ -221,11 +224,17 @@ class Promotions:
             "protected_clients_seen": window.seen.count(),
             "left_out": window.left_out,
             "rules": sorted(rules, key=lambda shown: -shown["requests"]),
-            "quiet": sorted(rule for rule, mode in modes.items() if mode is Mode.SHADOW and rule not in window.shadow),
+            "quiet": sorted(
+                rule
+                for rule, mode in modes.items()
+                if mode is Mode.SHADOW and rule not in window.shadow and rule not in emergency
+            ),
         }
 
     async def _promote(self, arguments: dict[str, Any]) -> dict[str, Any]:
         rule = self._known(arguments)
+        if rule in self._reloader.emergency_rules:
+            raise CommandError(f"{rule} is for emergencies\n  hint: proxyguard emergency on; or take `emergency` out of the rule")
         if rule in self._reloader.paused:
             raise CommandError(f"{rule} is paused; have it act first: proxyguard resume {rule}")
         max_share = _number(arguments, "max_share", MAX_SHARE, 1.0)

@@ -7,6 +7,7 @@ item is another item, or none, whatever reads it.
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Final
 
 from proxyguard.core.item import COLD, Item, ItemHeat
 from proxyguard.core.key_values import query_values
@@ -14,6 +15,9 @@ from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request, canonical_name
 from proxyguard.policy.compile.path_index import named_path, path_finder
 from proxyguard.policy.items import ItemFamily
+
+MAX_DIGITS: Final = 17
+"""Of an id that is taken for a number."""
 
 
 def item_of(finder: ItemFinder | None, request: Request, heat: str) -> Item | None:
@@ -37,15 +41,15 @@ class ItemFinder:
         """The target of an item."""
         self._find = path_finder([(*named_path(path), at) for at, each in enumerate(families) for path in each.paths], LOOSE)
 
-    def find(self, request: Request) -> tuple[bytes, int | None] | None:
-        """The kind of item and its 64-bit number, see `Item`; None when no item is asked for."""
+    def find(self, request: Request) -> tuple[bytes, int | None, int] | None:
+        """The kind of item, its 64-bit number and its ordinal, see `Item`; None when no item is asked for."""
         for path in request.loose_paths:
             marks = self._find(path)
             if marks:
                 return self._found(*self._families[min(marks)], request, LOOSE.whole(path))
         return None
 
-    def _found(self, family: ItemFamily, parameter: bytes, request: Request, path: bytes) -> tuple[bytes, int | None] | None:
+    def _found(self, family: ItemFamily, parameter: bytes, request: Request, path: bytes) -> tuple[bytes, int | None, int] | None:
         if family.segment:
             segments = path.split(b"/", family.segment + 1)
             if len(segments) <= family.segment or not segments[family.segment]:
@@ -56,13 +60,14 @@ class ItemFinder:
             if not values:
                 return None
             if len(values) > 1:
-                return family.name.encode(), None
+                return family.name.encode(), None, -1
             which = values[0]
         else:
             which = path
         name = family.name.encode()
         text = b"\0".join((request.host, name, which))
-        return name, int.from_bytes(blake2b(text, key=self._key, digest_size=8).digest())
+        ordinal = int(which) if len(which) <= MAX_DIGITS and which.isdigit() else -1
+        return name, int.from_bytes(blake2b(text, key=self._key, digest_size=8).digest()), ordinal
 
 
 def _example(family: ItemFamily) -> str:

@@ -162,6 +162,7 @@ class KeyMaker:
         """The values of a part, however many there are; the first and last of them first."""
         shown = self._part(part)
         values_of = self._values(part)
+        as_text = self.hashed if values_of is None else self._as_text(field_type(part.kind))
 
         def candidates(request: Request) -> Iterable[str]:
             values = () if values_of is None else values_of(request)
@@ -169,7 +170,7 @@ class KeyMaker:
                 value = shown(request)
                 return () if value is None or value == AMBIGUOUS else (value,)
             half = MAX_CANDIDATES // 2
-            return [self.hashed(value) for value in dict.fromkeys((*values[:half], *values[-half:]))]
+            return [as_text(value) for value in dict.fromkeys((*values[:half], *values[-half:]))]
 
         return candidates
 
@@ -204,10 +205,11 @@ class KeyMaker:
             case KeyKind.ITEM:
                 return _item
             case _:
-                values_of = self._values(part)
-                if values_of is not None:
-                    return lambda request: self._only(values_of(request))
-                return self._of_field(field_type(part.kind))
+                values_of, field = self._values(part), field_type(part.kind)
+                if values_of is None:
+                    return self._of_field(field)
+                as_text = self._as_text(field)
+                return lambda request: _only(values_of(request), as_text)
 
     def _values(self, part: KeyPart) -> Callable[[Request], Values] | None:
         """The different values of a part that a request may have several of; None for other parts."""
@@ -248,10 +250,9 @@ class KeyMaker:
     def _plain_or_hash(self, text: bytes) -> str:
         return text.decode("ascii") if _PLAIN.fullmatch(text) else f"#{self.hashed(text)}"
 
-    def _only(self, values: Values) -> str | None:
-        if len(values) == 1:
-            return self.hashed(values[0])
-        return AMBIGUOUS if values else None
+    def _as_text(self, field: FieldType) -> Callable[[bytes], str]:
+        """How a value of a field that may have several stands in a key."""
+        return self._plain_or_hash if isinstance(field.source, AnyValues) and field.key is KeyForm.PLAIN else self.hashed
 
     def hashed(self, text: bytes) -> str:
         """A header's, cookie's or query parameter's only value, in its canonical form, as it stands in a key."""
@@ -261,6 +262,12 @@ class KeyMaker:
         hasher = self._hasher.copy()
         hasher.update(text)
         return hasher.digest()
+
+
+def _only(values: Values, as_text: Callable[[bytes], str]) -> str | None:
+    if len(values) == 1:
+        return as_text(values[0])
+    return AMBIGUOUS if values else None
 
 
 def _item(request: Request) -> str | None:

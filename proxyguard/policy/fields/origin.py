@@ -119,7 +119,7 @@ COUNTRY: Final = FieldType(
     source=AnyValues(_country_values),
     matchers=EXACT,
     check=_country,
-    key=KeyForm.HASHED,
+    key=KeyForm.PLAIN,
     of_origin=True,
 )
 ASN: Final = FieldType(
@@ -129,7 +129,7 @@ ASN: Final = FieldType(
     source=AnyValues(_asn_values),
     matchers=(*EXACT, *NUMBERS),
     check=_asn,
-    key=KeyForm.HASHED,
+    key=KeyForm.PLAIN,
     of_origin=True,
 )
 NETWORK_KIND: Final = FieldType(

@@ -72,10 +72,12 @@ _EXAMPLE: Final = "limit: {rate: 10/minute, burst: 5, per: [client]}"
 _LEARNED_EXAMPLE: Final = "learned: {times: 2, at_most: 1500}"
 
 _LEARNED_HINT: Final = (
-    "days, by key: {rate: 200/day, window: calendar, …}; hours, of all: {rate: 100/hour, window: calendar, per: [site], …}"
+    "days, by key: {rate: 200/day, window: calendar, …}; hours, of all: {rate: 100/hour, window: calendar, per: [site], …}, "
+    "or per asn, country, network_kind, claimed_kind or client_kind"
 )
 
-_SITE: Final = (KeyPart(KeyKind.SITE),)
+_CELLS: Final = frozenset({"asn", "country", "network_kind", "claimed_kind", "client_kind"})
+"""Parts of a key that divide a site's traffic into cells that are learned by the hour: nobody's own, and few."""
 
 _LEARNED: Final = (CountKind.REQUESTS, CountKind.DISTINCT)
 
@@ -173,7 +175,9 @@ def _check_learned(found: Found, count: Count, rate: tuple[int, float | None], w
     if learned is None or period_seconds is None or window is None:
         return
     per = found.get("per", _DEFAULT_PER)
-    is_known = period_seconds == PERIODS["day"] or (period_seconds == PERIODS["hour"] and per == _SITE)
+    has_cells = all(part.kind in _CELLS for part in per) and found.get("missing") is not Missing.SEPARATE
+    by_hour = has_cells or [part.kind for part in per] == [KeyKind.SITE]
+    is_known = period_seconds == PERIODS["day"] or (period_seconds == PERIODS["hour"] and by_hour)
     if not (is_known and window is Window.CALENDAR and count.kind in _LEARNED):
         found.complain("learned", "there is nothing that this limit could learn of", _LEARNED_HINT)
     elif learned.at_most < amount:
@@ -296,7 +300,7 @@ LIMIT: Final = KeyTable(
         "ambiguous": Key(word(Ambiguous),
             "Where sites may disagree about a part of the key: `client` counts by the client, `reject` applies the rule."),
         "learned": Key(Kind(filled(LEARNED, Learned), "what to learn", LEARNED.schema()),
-            "The amount follows earlier days: those of each key, or, of a limit on the whole site, those of the hour.",
+            "The amount follows earlier days: those of each key, or, for the whole site or parts of it, those of the hour.",
             examples=({"times": 2, "at_most": 1500},)),
         "announce": Key(TRUTH,
             "Whether clients are told: RateLimit fields in every answer, and the limit in words on the refusal page."),

@@ -8,7 +8,7 @@ from proxyguard.core.decision import Action, Allow, Ban, Maze, Prove
 from proxyguard.core.jar import ASKED, NONE, OLD, PROVEN
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.units import duration_text
-from proxyguard.core.yaml.kinds import KEBAB, Found, Key, KeyTable, Kind, listed_in, made, prose
+from proxyguard.core.yaml.kinds import KEBAB, TRUTH, Found, Key, KeyTable, Kind, listed_in, made, prose
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_name
 from proxyguard.limits.limit import CountKind, KeyKind, Limit
@@ -79,6 +79,15 @@ _TO_BE_LOST: Final = (
 """Who can be led into a maze: who reads, without credentials, and was not known as a browser for a day or by its assets. Of bots
 those whose claim is refuted, or that claim nothing that can be verified and that robots.txt does not let in by their name."""
 
+_NEVER_IN_AN_EMERGENCY: Final = (
+    Test(Field("identity"), Absent()),
+    Test(Field(FieldKind.ACCOUNT), Absent()),
+    Not(Test(Field("visitor"), Text(TextKind.EQUAL, (b"known",)))),
+    Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (PROVEN, OLD)))),
+)
+"""Whom no rule for emergencies touches: verified bots, the signed in, who was here on an earlier day, whose cookie jar is from
+then or has fetched an asset."""
+
 _FORM: Final = "form"
 _POSTED: Final = Test(Field(_FORM), Present())
 """What a rule that looks at the token of a form is about, so that `form: {not: good}` is not about every other page."""
@@ -111,6 +120,12 @@ def _made_rule(found: Found) -> Rule:
         when = AllOf((*_TO_BE_LOST, when))
     if looks_at(when, (_FORM,)):
         when = AllOf((_POSTED, when))
+    if found.get("emergency", False):
+        when = AllOf((*_NEVER_IN_AN_EMERGENCY, when))
+        if "limit" not in found.nodes:
+            found.complain(
+                "emergency", "a rule for emergencies has no limit", "limit: {…, learned: {times: 6, at_most: 1000000}}"
+            )
     _check_limit(found, found.values["action"])
     _check_sense(found, found.values["action"], when)
     return Rule(**found.attributes(when=when, place=place_of(found)))
@@ -178,6 +193,7 @@ RULE: Final = KeyTable(
         "action": Key(ACTION, "What to do.", ("the rule{named} has no action", "action: reject"),
             ("reject", {"reject": {"status": 404}}, {"score": 40})),
         "mode": Key(MODE, "`enforce`, `shadow` (record, never act) or `off`."),
+        "emergency": Key(TRUTH, "Whether it only records until `proxyguard emergency on`, and never touches who is known."),
         "expires": Key(MOMENT, "The day (00:00 UTC) or time from which on the rule is not looked at.",
             examples=("2026-07-01", "2026-07-01T18:00Z")),
     },

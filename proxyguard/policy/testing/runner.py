@@ -159,12 +159,13 @@ class _Runs:
             return _Variant(frozenset(rule_set.name for rule_set in self._policy.rule_sets), frozenset(expected), without)
         named = {self._owners[name] for name in (*expected, *test.during) if name in self._owners}
         chosen = frozenset({self._rule_set.name, *named})
-        return _Variant(chosen, frozenset(self._rules_of(chosen)), without)
+        return _Variant(chosen, frozenset(self._rules_of(chosen, expected)), without)
 
-    def _rules_of(self, names: frozenset[str]) -> Iterator[str]:
+    def _rules_of(self, names: frozenset[str], expected: set[str]) -> Iterator[str]:
+        """The rules of rule sets; of those for emergencies only what a test expects: what it says of the others is of any day."""
         for rule_set in self._policy.rule_sets:
             if rule_set.name in names:
-                yield from (rule.name for rule in rule_set.rules)
+                yield from (rule.name for rule in rule_set.rules if not rule.emergency or rule.name in expected)
 
     def _in_force(self, variant: _Variant) -> _InForce:
         found = self._variants.get(variant)
@@ -201,7 +202,7 @@ def _with_modes(rule_set: RuleSet, raised: frozenset[str], without: frozenset[st
     rules = []
     for rule in rule_set.rules:
         mode = Mode.ENFORCE if rule.name in raised else rule_set.mode_of(rule, Mode.ENFORCE)
-        rules.append(replace(rule, mode=Mode.OFF if rule.name in without else mode))
+        rules.append(replace(rule, mode=Mode.OFF if rule.name in without else mode, emergency=False))
     return replace(rule_set, mode=Mode.ENFORCE, rules=tuple(rules))
 
 

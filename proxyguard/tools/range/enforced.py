@@ -1,4 +1,4 @@
-"""A rule set under test with everything that is in shadow acting: what a site would get that puts all in force."""
+"""A rule set under test with everything that is in shadow acting, as when all is put in force; or in emergency mode."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ def enforced(policy: Policy) -> Policy:
         for each in policy.rule_sets
     )
     return Policy(rule_sets, f"{policy.digest}+enforced")
+
+
+def in_emergency(policy: Policy) -> Policy:
+    """The rules for emergencies act."""
+    rule_sets = tuple(
+        replace(each, rules=tuple(replace(rule, emergency=False) for rule in each.rules)) for each in policy.rule_sets
+    )
+    return Policy(rule_sets, f"{policy.digest}+emergency")
