@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import islice
@@ -70,7 +71,7 @@ def trace_canary(text: str, directory: Path, audit: Path | None, config: Path | 
     """
     settings = settings_or_exit(config)
     canaries = _canaries(settings)
-    text_file = click.get_binary_stream("stdin") if text == "-" else BytesIO(text.encode("utf-8", "surrogateescape"))
+    text_file = sys.stdin.buffer if text == "-" else BytesIO(text.encode("utf-8", "surrogateescape"))
     texts = _tokens(text_file)
     found = {token: read for token in texts if (read := canaries.read(token)) is not None}
     if not found:

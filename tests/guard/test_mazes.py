@@ -177,7 +177,8 @@ def test_a_page_is_the_same_whenever_it_is_asked_for_and_no_other_is_like_it(rig
 
 def test_pages_lead_on_without_end_and_ask_not_to_be_indexed(tmp_path: Path) -> None:
     rig = Rig(tmp_path, MazeBudget(shares=1))
-    seen, waiting = set(), ["/profiles/17?tab=1"]
+    seen: set[str] = set()
+    waiting = ["/profiles/17?tab=1"]
     for _ in range(200):
         at = waiting.pop(0)
         links = Links(rig.page(at))
