@@ -12,7 +12,6 @@ import sys
 
 import pytest
 
-from proxyguard.adapters.mitmproxy import masking
 from proxyguard.adapters.mitmproxy.masking import MAX_OF_NETWORK, Masking
 from proxyguard.adapters.mitmproxy.masking_process import MaskJob, MaskResult
 from proxyguard.core.decision import Decision, Mask
@@ -317,12 +316,12 @@ def test_a_process_that_cannot_start_is_not_started_for_each_answer(monkeypatch:
     starts: list[object] = []
 
     class Counted(subprocess.Popen[bytes]):
-        def __init__(self, command: tuple[str, ...], **options: int) -> None:
+        def __init__(self, command: tuple[str, ...], *, stdin: int, stdout: int) -> None:
             starts.append(command)
-            super().__init__((sys.executable, "-c", ""), **options)
+            super().__init__((sys.executable, "-c", ""), stdin=stdin, stdout=stdout)
 
     async def scenario() -> None:
-        monkeypatch.setattr(masking.subprocess, "Popen", Counted)
+        monkeypatch.setattr("subprocess.Popen", Counted)
         work = Masking(asyncio.get_running_loop())
         results: list[MaskResult] = []
         assert all(work.mask(JOB, "192.0.2.0/24", results.append) for _ in range(9))
