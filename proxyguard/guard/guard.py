@@ -14,7 +14,7 @@ from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, Decision, Maze, Prove, Reject, Tarpit, recorded_only
+from proxyguard.core.decision import DEFAULT_RULE, Decision, Maze, Prove, Reject, Tarpit, recorded_only
 from proxyguard.core.privacy import Privacy
 from proxyguard.core.settings import Counting, FailureMode
 from proxyguard.guard.account_cache import AccountCache
@@ -29,7 +29,7 @@ from proxyguard.guard.jars import Jars
 from proxyguard.guard.mazes import Mazes
 from proxyguard.guard.owed_charges import OwedCharges
 from proxyguard.guard.preparing import Preparing
-from proxyguard.guard.records import Recorder, given_tags
+from proxyguard.guard.records import Recorder, is_plain_pass
 from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.preferences import PreferenceFiles
@@ -385,14 +385,7 @@ class Guard:
         return ticket
 
     def _recorded(self, ticket: Ticket) -> bool:
-        decision = ticket.decision
-        if (
-            decision.rule != FAILURE_RULE
-            and decision.name == "pass"
-            and not (decision.shadow or decision.score or given_tags(decision))
-        ):
-            return self._audit_passes > 0 and self._random.random() < self._audit_passes
-        return True
+        return not is_plain_pass(ticket.decision) or 0 < self._audit_passes > self._random.random()
 
     def _record(self, ticket: Ticket, served: Served) -> None:
         if self._recorder is not None:

@@ -8,7 +8,7 @@ docs/reference/audit.md; what a client has a part in goes through `Discretion`.
 from __future__ import annotations
 
 from proxyguard.core.address import Address
-from proxyguard.core.decision import UNASKED, Decision, Mode
+from proxyguard.core.decision import FAILURE_RULE, UNASKED, Decision, Mode
 from proxyguard.core.origin import NOTHING_KNOWN
 from proxyguard.core.request import Request
 from proxyguard.core.robots import RobotsVerdict
@@ -48,6 +48,12 @@ class Recorder:
 def is_flagged(decision: Decision) -> bool:
     """Whether a client was refused, or something speaks against it: points, tags of rules, a rule in shadow."""
     return bool(not decision.forwards or decision.score or decision.shadow or given_tags(decision))
+
+
+def is_plain_pass(decision: Decision) -> bool:
+    """Whether a request went to the site and nothing was noted about it."""
+    is_pass = decision.name == "pass" and decision.rule != FAILURE_RULE
+    return is_pass and not (decision.shadow or decision.score or given_tags(decision))
 
 
 def decision_record(ticket: Ticket, served: Served, time: float, discretion: Discretion) -> Record:
