@@ -61,8 +61,8 @@ rules:
     action: {reject: {status: 404}}
   - name: sessions
     why: A limit by what a cookie says.
-    when: {path: {prefix: /posts/}}
-    limit: {rate: 2/day, burst: 2, per: [cookie.session], missing: skip}
+    when: {path: {prefix: [/posts/, /search, /feed]}}
+    limit: {rate: 1/day, burst: 1, per: [cookie.session], missing: skip}
     action: reject
   - name: scripts-in-a-tarpit
     why: A tarpit.
