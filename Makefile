@@ -90,7 +90,7 @@ mutants: $(VENV)/.mutants  ## Break the core in thousands of small ways and list
 # Two files side by side, as they share servers inside of a file; then, one after the other, what measures time or load.
 # 5 is pytest's word for "nothing selected", which ARGS='-k NAME' makes of one of the two.
 e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
-	$(BUILT) -m pytest tests/end_to_end -n 2 --dist loadfile -m 'not alone' $(ARGS) || [ $$? = 5 ]
+	$(BUILT) -m pytest tests/end_to_end -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' $(ARGS) || [ $$? = 5 ]
 	$(BUILT) -m pytest tests/end_to_end -m alone $(ARGS) || [ $$? = 5 ]
 
 chaos: setup $(COMPILED)  ## Break what it runs on while it runs: signals, disk, store, upstream, clock (two minutes).
