@@ -58,7 +58,7 @@ def status(guard: Proxyguard) -> int:
 
 
 PAUSE_SECONDS = 0.01
-"""Between two requests of a client: rules are read at a low priority, and clients without a pause take both cores of a small machine."""
+"""Between two requests of a client: rules are read at a low priority, and clients without a pause take all of a small machine."""
 
 
 class Load:
