@@ -151,6 +151,9 @@ ACTION_NAMES: Final[dict[type[Action], str]] = {
     Score: "score", Tag: "tag", GiveJar: "jar", Prove: "prove", Mask: "mask", Uniform: "uniform",
 }  # fmt: skip
 
+STOPPING: Final = frozenset(ACTION_NAMES[kind] for kind in (Reject, Tarpit, Maze, Drop, Ban))
+"""The names of what a client notices, and what keeps its request from the site."""
+
 
 def _by_fields(value: Action) -> tuple[type[Action], tuple[object, ...]]:
     """How an action is pickled: frozen, it cannot be filled in after it was made."""

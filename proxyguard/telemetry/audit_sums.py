@@ -13,8 +13,7 @@ from typing import Final
 
 import msgspec
 
-REFUSALS: Final = frozenset({"reject", "tarpit", "maze", "drop", "ban"})
-"""The actions that cost a client nothing to provoke, and the site nothing."""
+from proxyguard.core.decision import STOPPING
 
 CLIENT_GONE: Final = "client-gone"
 """The fault of a client that left: it was shown nothing, and only what is recorded anyway says so."""
@@ -67,7 +66,7 @@ class RefusalSums:
 
     def takes(self, rule: str, action: str, reference: str, time: float, fault: str = "") -> bool:
         """Whether this is a refusal, or a fault, beyond the bound of its second; it is summed then."""
-        if action not in REFUSALS and (not fault or fault == CLIENT_GONE):
+        if action not in STOPPING and (not fault or fault == CLIENT_GONE):
             return False
         now = self._clock()
         second = int(now)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import Address, Prefixes
-from proxyguard.core.decision import Decision, Mode
+from proxyguard.core.decision import STOPPING, Decision, Mode
 from proxyguard.core.distinct import Distinct
 
 WINDOW_SECONDS: Final = 86_400.0
@@ -40,9 +40,6 @@ MISSES: Final = 8
 
 MAX_CLIENTS_KNOWN: Final = 4096
 """Clients whose keys and hashes are kept at hand; scrapers come back."""
-
-STOPPING: Final = frozenset({"reject", "tarpit", "maze", "drop", "ban"})
-"""Actions that a client notices."""
 
 ANONYMOUS: Final = frozenset({"", "anonymous"})
 """Classes that protect nobody: none was defined, or none of them fits."""

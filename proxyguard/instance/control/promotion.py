@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
-from proxyguard.core.decision import Mode
+from proxyguard.core.decision import STOPPING, Mode
 from proxyguard.core.problems import name_hint
 from proxyguard.core.units import duration_text, span_text
 from proxyguard.instance.control.mode_edit import Edited, EditError, write_back
@@ -24,7 +24,7 @@ from proxyguard.instance.loader_process import run_child
 from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.metrics import Metrics
-from proxyguard.telemetry.shadow import STOPPING, Hits, TallyWindow
+from proxyguard.telemetry.shadow import Hits, TallyWindow
 
 MAX_SHARE: Final = 0.01
 """The default of the share of protected clients that a promoted rule may stop."""

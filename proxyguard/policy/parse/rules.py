@@ -51,12 +51,15 @@ _TO_PROVE: Final = (
 )
 """Who can be sent for a cookie jar: who has none, once, never with a body to lose, and never with credentials of its own."""
 
+_SIGNED_OUT: Final = Test(Field(FieldKind.ACCOUNT), Absent())
+_JAR_UNPROVEN: Final = Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (PROVEN, OLD))))
+
 _TO_BE_LOST: Final = (
     Test(Field(FieldKind.METHOD), Text(TextKind.EQUAL, (b"GET", b"HEAD"))),
     Not(Test(Field(FieldKind.PATH), Text(TextKind.EQUAL, (b"/robots.txt",)))),
     Test(Field(FieldKind.HEADER, "authorization"), Absent()),
-    Test(Field(FieldKind.ACCOUNT), Absent()),
-    Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (PROVEN, OLD)))),
+    _SIGNED_OUT,
+    _JAR_UNPROVEN,
     AnyOf(
         (
             Test(Field("verified"), Text(TextKind.EQUAL, (b"false",))),
@@ -81,9 +84,9 @@ those whose claim is refuted, or that claim nothing that can be verified and tha
 
 _NEVER_IN_AN_EMERGENCY: Final = (
     Test(Field("identity"), Absent()),
-    Test(Field(FieldKind.ACCOUNT), Absent()),
+    _SIGNED_OUT,
     Not(Test(Field("visitor"), Text(TextKind.EQUAL, (b"known",)))),
-    Not(Test(Field(KeyKind.JAR), Text(TextKind.EQUAL, (PROVEN, OLD)))),
+    _JAR_UNPROVEN,
 )
 """Whom no rule for emergencies touches: verified bots, the signed in, who was here on an earlier day, whose cookie jar is from
 then or has fetched an asset."""

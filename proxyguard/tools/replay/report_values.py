@@ -5,13 +5,12 @@ Knows nothing of how figures are found or drawn.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from proxyguard.core.decision import STOPPING
 from proxyguard.tools.replay.log_files import MalformedLine
-
-STOPPING: Final = frozenset({"reject", "tarpit", "maze", "drop", "ban"})
 
 
 class Share(msgspec.Struct, frozen=True):

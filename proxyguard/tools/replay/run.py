@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import Network
-from proxyguard.core.decision import DEFAULT_RULE, Decision
+from proxyguard.core.decision import DEFAULT_RULE, STOPPING, Decision
 from proxyguard.core.origin import Origin
 from proxyguard.core.request import Request
 from proxyguard.core.robots import RobotsVerdict
@@ -24,7 +24,6 @@ from proxyguard.policy.refusals import refusals
 from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
 from proxyguard.tools.replay.judgeable import MAYBE
 from proxyguard.tools.replay.logged_request import LoggedRequest, Recorded
-from proxyguard.tools.replay.report_values import STOPPING
 from proxyguard.tools.replay.tally import Change, RuleKey, RuleSum, Sum
 from proxyguard.tools.replay.timeline import Timeline
 from proxyguard.tools.replay.traits import is_asset, looks_like_browser

@@ -13,12 +13,11 @@ import msgspec
 
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.busiest import Busiest
-from proxyguard.core.decision import DEFAULT_RULE
+from proxyguard.core.decision import DEFAULT_RULE, STOPPING
 from proxyguard.core.path_family import path_family
 from proxyguard.core.pseudonym import PATTERN
 from proxyguard.policy.bots.classes import classes_of
 from proxyguard.telemetry.audit import ABOUT_RECORDS
-from proxyguard.telemetry.audit_sums import REFUSALS
 from proxyguard.tools.report.agent_kind import BROWSER, agent_kind
 from proxyguard.tools.report.client_sample import ClientSample
 
@@ -49,9 +48,6 @@ DAY_SECONDS: Final = 86_400.0
 
 PROTECTED_NOT: Final = frozenset({"", "anonymous"})
 """Classes that are not protected: none, and strangers."""
-
-REFUSED: Final = REFUSALS | {"ban"}
-"""Actions that refuse: a ban shows as what the banned get, or as itself."""
 
 MIN_TIME: Final = 1.5e9
 """Unix seconds of 2017: a record from before says that a clock was wrong, not that the log reaches so far back."""
@@ -187,7 +183,7 @@ class AuditFacts:
     def _add_sum(self, found: AuditLine) -> None:
         count = found.count
         self._see(found.time)
-        refused = found.action in REFUSED
+        refused = found.action in STOPPING
         self._count_in_periods(found.time, count, refused=refused)
         if self._window.begin <= found.time < self._window.end:
             self.summed += count
@@ -198,7 +194,7 @@ class AuditFacts:
 
     def _add_record(self, found: AuditLine) -> None:
         time = found.time
-        refused = found.action in REFUSED
+        refused = found.action in STOPPING
         self._see(time)
         self._count_in_periods(time, 1, refused=refused)
         if not self._window.begin <= time < self._window.end:
