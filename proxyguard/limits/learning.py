@@ -67,7 +67,7 @@ class Learning:
                 found.append(charge)
                 continue
             usual = self.daily.usual(charge.key) if limit.period_seconds == DAY_SECONDS else self._usual(charge)
-            wanted = learned.at_most if usual < 0.0 else amount_for(limit, learned, usual)
+            wanted = (learned.until_known or learned.at_most) if usual < 0.0 else amount_for(limit, learned, usual)
             found.append(charge._replace(limit=self._with(limit, learned, wanted)))
         return tuple(found)
 

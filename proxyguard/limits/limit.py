@@ -146,6 +146,8 @@ class Learned:
 
     times: float
     at_most: int
+    until_known: int = 0
+    """The amount until three days are known; 0: `at_most`."""
     base: int = 0
     """Of a limit that was widened: the amount that it began with."""
 

@@ -31,6 +31,10 @@ rules:
     when: {path: /new}
     limit: {rate: 10/hour, window: calendar, per: [site], learned: {times: 2, at_most: 500}}
     action: reject
+  - name: of-a-line
+    when: {path: /signup}
+    limit: {rate: 3/day, window: calendar, per: [client], learned: {times: 2, at_most: 12, until_known: 5}}
+    action: reject
 tests:
   - {request: {path: /items/1}, repeat: 20, expect: pass by default}
   - {request: {path: /items/1}, repeat: 21, expect: reject by of-a-network}
@@ -75,6 +79,14 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+def test_before_three_days_a_limit_may_be_narrower_than_its_ceiling(bench: Bench) -> None:
+    for _ in range(3):
+        assert bench.ask(HOME, "/signup", 13)[0] == 6  # the next step above 5
+        bench.now += DAY_SECONDS
+    assert bench.ask(HOME, "/signup", 13)[0] == 12
+    assert bench.ask(OFFICE, "/signup", 13)[0] == 3
 
 
 def test_before_three_days_a_limit_is_as_wide_as_its_ceiling(bench: Bench) -> None:

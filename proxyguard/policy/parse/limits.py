@@ -182,6 +182,9 @@ def _check_learned(found: Found, count: Count, rate: tuple[int, float | None], w
         found.complain("learned", "there is nothing that this limit could learn of", _LEARNED_HINT)
     elif learned.at_most < amount:
         found.complain("learned", f"learned.at_most is {learned.at_most}, less than the rate", f"from {amount} on")
+    elif learned.until_known and not amount <= learned.until_known <= learned.at_most:
+        hint = f"from {amount} to {learned.at_most}"
+        found.complain("learned", f"learned.until_known is {learned.until_known}, not between the rate and at_most", hint)
 
 
 def _window(node: Node, subject: str) -> Window:
@@ -273,6 +276,7 @@ LEARNED: Final = KeyTable(
             required=("learned has no times", _LEARNED_EXAMPLE), examples=(2,)),
         "at_most": Key(whole(1, MAX_AMOUNT), "What the amount never exceeds, and is until three days are known.",
             required=("learned has no ceiling", _LEARNED_EXAMPLE), examples=(1500,)),
+        "until_known": Key(whole(1, MAX_AMOUNT), "What it is until three days are known, where that should be less.", examples=(20,)),
     },
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.request import Headers
 from proxyguard.tools.range.draw import ITEMS, WORDS
+from proxyguard.tools.range.values import HOUR_SECONDS
 
 ITEMS_HEADER: Final = "X-Range-Items"
 """Added by the site to every answer; whoever drives the range takes it off and counts it. Rules never see it."""
@@ -136,6 +137,16 @@ LISTS: Final[dict[bytes, Callable[[bytes], SiteAnswer]]] = {
 }
 
 
+def disclosed(method: bytes, target: bytes, body: bytes, now: float) -> bytes:
+    """What an answer with items tells: two answers with the same word tell nothing that one of them does not tell."""
+    path, _, query = target.partition(b"?")
+    if method in WRITING:
+        return b"%s %s" % (path, body)
+    if path in CHANGING:
+        return b"%s %d" % (path, now // HOUR_SECONDS)
+    return target if path in LISTS else path.removeprefix(b"/api")
+
+
 def is_taken(query: bytes) -> bool:
     """Whether the name in a query or form has an account: the same for the same name, for ever."""
     return crc32(query.partition(b"&")[0]) % TAKEN_SHARE == 0
@@ -177,7 +188,7 @@ def _new_session(target: bytes, now: float) -> Headers:
 
 def _conditional(found: SiteAnswer, path: bytes, headers: Headers, now: float) -> SiteAnswer:
     """With an ETag; 304 and no item for a client that has it already."""
-    age = int(now // 3600) if path in CHANGING else 0
+    age = int(now // HOUR_SECONDS) if path in CHANGING else 0
     tag = b'"%08x"' % crc32(b"%s %d" % (path, age))
     for name, value in headers:
         if name == b"If-None-Match" and value == tag:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import blake2b
 from typing import Final
 
 from proxyguard.tools.range.latency import Latencies
@@ -18,12 +19,15 @@ REFUSAL_BYTES: Final = 2_000
 
 GIGABYTE: Final = 1e9
 
+MOST_REMEMBERED: Final = 1_000_000
+"""Answers of a cohort that are remembered, 80 bytes each; what comes later counts as new."""
+
 
 class CohortTally:
     """The sums of one cohort. Times are seconds since the scenario began; None: it did not happen."""
 
     __slots__ = (
-        "_column_seconds", "addresses", "calm_latencies", "cohort", "delayed_requests", "dollars", "first_action",
+        "_column_seconds", "_had", "addresses", "calm_latencies", "cohort", "delayed_requests", "dollars", "first_action",
         "first_request", "items", "items_by_time", "last_refusal", "last_request", "latencies", "let_through", "refused_by_time",
         "refused_requests", "refused_sessions", "requests", "requests_before_action", "requests_by_time", "rules", "sessions",
         "site_seconds", "touched", "wait_seconds",
@@ -33,6 +37,7 @@ class CohortTally:
         self.cohort = cohort
         self._column_seconds = max(seconds / COLUMNS, 1e-9)
         self.requests = self.sessions = self.items = 0
+        self._had: set[bytes] = set()
         self.refused_requests = self.refused_sessions = self.delayed_requests = 0
         self.requests_before_action = 0
         self.first_request: float | None = None
@@ -54,6 +59,16 @@ class CohortTally:
 
     def column(self, now: float) -> int:
         return min(int(now / self._column_seconds), COLUMNS - 1)
+
+    def disclose(self, what: bytes, items: int, now: float) -> None:
+        """Add the items of an answer, unless the cohort has had the same before: a page read again gives nothing."""
+        known = blake2b(what, digest_size=8).digest()
+        if known in self._had:
+            return
+        if len(self._had) < MOST_REMEMBERED:
+            self._had.add(known)
+        self.items += items
+        self.items_by_time[self.column(now)] += items
 
     def pay(self, source: RangeSource, length: int, dollars: float) -> None:
         """Add what a request cost whoever sent it: traffic, and the address when it is a new one."""

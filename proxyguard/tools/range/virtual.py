@@ -15,7 +15,7 @@ from proxyguard.core.decision import DEFAULT_RULE
 from proxyguard.tools.range.firewall import Firewall, SiteOutcome, Verdict, request_of
 from proxyguard.tools.range.latency import SiteQueue
 from proxyguard.tools.range.overlays import Overlay
-from proxyguard.tools.range.site import SiteFunction, account_class, answer
+from proxyguard.tools.range.site import SiteFunction, account_class, answer, disclosed
 from proxyguard.tools.range.tally import REFUSAL_BYTES, CohortTally
 from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Fetch, Received, Session
 
@@ -145,7 +145,7 @@ class VirtualRun:
             length = REFUSAL_BYTES if verdict.status else 0
             status = 0 if gives_up else verdict.status
             seen = Received(status, verdict.headers, 0, verdict.retry_after_seconds, now + wait)
-        count(running, verdict, seen, now)
+        count(running, fetch, verdict, seen, now)
         tally.pay(fetch.source, length, fetch.dollars)
         try:
             following = running.session.send(seen)
@@ -170,7 +170,7 @@ class VirtualRun:
         return Received(found.status, headers, found.items, 0.0, now + wait), wait, found.length
 
 
-def count(running: Running, verdict: Verdict, seen: Received, now: float) -> None:
+def count(running: Running, fetch: Fetch, verdict: Verdict, seen: Received, now: float) -> None:
     """Add one exchange to the figures of its cohort."""
     tally = running.tally
     tally.requests += 1
@@ -180,8 +180,7 @@ def count(running: Running, verdict: Verdict, seen: Received, now: float) -> Non
     column = tally.column(now)
     tally.requests_by_time[column] += 1
     if seen.items:
-        tally.items += seen.items
-        tally.items_by_time[column] += seen.items
+        tally.disclose(disclosed(fetch.method, fetch.target, fetch.body, now), seen.items, now)
     if verdict.headers:
         tally.touched = True
     if verdict.proves:

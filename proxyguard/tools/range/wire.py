@@ -100,7 +100,7 @@ class WireRun:
                     tally.latencies.add(self._now() - sent)
                 if self._told is not None:
                     self._told(fetch, verdict, self._begin + sent)
-                count(running, verdict, seen, sent)
+                count(running, fetch, verdict, seen, sent)
                 tally.pay(fetch.source, length, fetch.dollars)
                 fetch = session.send(seen._replace(at=self._begin + self._now()))
         except StopIteration:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.tools.range.site import ROBOTS, SiteAnswer, account_class, answer, is_taken, page_body
+from proxyguard.tools.range.site import ROBOTS, SiteAnswer, account_class, answer, disclosed, is_taken, page_body
 
 
 def ask(target: bytes, method: bytes = b"GET", body: bytes = b"", now: float = 0.0, **headers: bytes) -> SiteAnswer:
@@ -57,3 +57,20 @@ def test_a_search_costs_more_with_each_facet_and_has_an_upper_bound() -> None:
 
 def test_robots_txt_is_sent_as_it_is() -> None:
     assert page_body(b"/robots.txt", ask(b"/robots.txt")) == ROBOTS
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (b"/profiles/7", b"/profiles/7?utm=1", True), (b"/profiles/7", b"/api/profiles/7", True),
+        (b"/profiles/7", b"/profiles/8", False), (b"/profiles?page=1", b"/profiles?page=2", False),
+        (b"/search?q=a", b"/search?q=b", False), (b"/", b"/?again", True),
+    ],
+)  # fmt: skip
+def test_pages_that_tell_the_same_have_the_same_word(first: bytes, second: bytes, same: bool) -> None:
+    assert (disclosed(b"GET", first, b"", 0.0) == disclosed(b"GET", second, b"", 0.0)) is same
+
+
+def test_the_front_page_tells_something_new_each_hour_and_each_name_is_a_question() -> None:
+    assert disclosed(b"GET", b"/", b"", 0.0) == disclosed(b"GET", b"/", b"", 3_599.0) != disclosed(b"GET", b"/", b"", 3_600.0)
+    assert disclosed(b"POST", b"/signup", b"name=a", 0.0) != disclosed(b"POST", b"/signup", b"name=b", 0.0)
