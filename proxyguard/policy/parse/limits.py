@@ -276,7 +276,8 @@ LEARNED: Final = KeyTable(
             required=("learned has no times", _LEARNED_EXAMPLE), examples=(2,)),
         "at_most": Key(whole(1, MAX_AMOUNT), "What the amount never exceeds, and is until three days are known.",
             required=("learned has no ceiling", _LEARNED_EXAMPLE), examples=(1500,)),
-        "until_known": Key(whole(1, MAX_AMOUNT), "What it is until three days are known, where that should be less.", examples=(20,)),
+        "until_known": Key(whole(1, MAX_AMOUNT), "What it is until three days are known, where that should be less.",
+            examples=(20,)),
     },
 )  # fmt: skip
 

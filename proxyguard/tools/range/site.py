@@ -139,7 +139,7 @@ LISTS: Final[dict[bytes, Callable[[bytes], SiteAnswer]]] = {
 
 def disclosed(method: bytes, target: bytes, body: bytes, now: float) -> bytes:
     """What an answer with items tells: two answers with the same word tell nothing that one of them does not tell."""
-    path, _, query = target.partition(b"?")
+    path = target.partition(b"?")[0]
     if method in WRITING:
         return b"%s %s" % (path, body)
     if path in CHANGING:
