@@ -274,8 +274,13 @@ def inspected_path(target: bytes) -> bytes:
 
     That is the view origin servers match on (nginx's normalised URI). Dot segments stay: the front refuses them.
     """
+    return decoded_path(path_of(target))
+
+
+def path_of(target: bytes) -> bytes:
+    """The path of a target as it was sent."""
     query = target.find(b"?")  # find, not `in`: bytes.__contains__ first tries its argument as a number, and fails
-    return decoded_path(target if query < 0 else target[:query])
+    return target if query < 0 else target[:query]
 
 
 def canonical_name(name: bytes) -> bytes:

@@ -30,6 +30,9 @@ NETWORKS: Final = 65_536
 """Places for what client networks took of a day, found by hash."""
 NETWORK_SHARE: Final = 1_024
 
+MAX_PLACES: Final = 2_048
+"""Clients whose places are kept at hand, at most a megabyte: those who are here ask again and again."""
+
 DAY_SECONDS: Final = 86_400.0
 LEAST_DAY_SECONDS: Final = 12 * 3600.0
 
@@ -37,12 +40,13 @@ LEAST_DAY_SECONDS: Final = 12 * 3600.0
 class Acquaintances:
     """The clients of the last days. One per process."""
 
-    __slots__ = ("_began", "_day", "_earlier", "_key", "_networks", "_prefixes", "_today", "_wall", "today")
+    __slots__ = ("_began", "_day", "_earlier", "_key", "_known", "_networks", "_prefixes", "_today", "_wall", "today")
 
     def __init__(self, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"acquaintances").digest()
         self._prefixes = prefixes
         self._wall = wall
+        self._known: dict[str, tuple[int, ...]] = {}
         self._earlier: list[bytearray] = []
         self._today = bytearray()
         self._networks = array("H")
@@ -93,9 +97,15 @@ class Acquaintances:
 
     def _places(self, key: str) -> tuple[int, ...]:
         """Two independent numbers make all (Kirsch and Mitzenmacher 2006)."""
+        known = self._known.get(key)
+        if known is not None:
+            return known
         digest = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
         first, second = digest & (BITS - 1), digest >> 32 | 1
-        return tuple([(first + at * second) & (BITS - 1) for at in range(PROBES)])
+        if len(self._known) >= MAX_PLACES:
+            self._known.clear()
+        found = self._known[key] = tuple([(first + at * second) & (BITS - 1) for at in range(PROBES)])
+        return found
 
 
 def _has(day: bytearray, places: tuple[int, ...]) -> bool:

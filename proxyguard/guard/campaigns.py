@@ -57,6 +57,9 @@ PROBES: Final = 3
 """Of an hour with 100,000 different items one in twelve is taken for one that was read again."""
 
 LEAST_READS: Final = 100
+HASHES: Final = 2_048
+"""Clients whose hash is kept at hand, at most half a megabyte."""
+
 TIMES: Final = 2.0
 SHARE_TIMES: Final = 1.5
 EVALUATE_EVERY: Final = 64
@@ -129,7 +132,7 @@ class _Family:
 class Campaigns:
     """Watches who reads which items."""
 
-    __slots__ = ("_clients", "_families", "_found", "_key", "_learning", "_near", "_near_turn", "_prefixes", "_wall")
+    __slots__ = ("_clients", "_families", "_found", "_hashes", "_key", "_learning", "_near", "_near_turn", "_prefixes", "_wall")
 
     def __init__(self, secret: bytes, prefixes: Prefixes, learning: Learning, wall: Callable[[float], float]) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"campaigns").digest()
@@ -138,6 +141,7 @@ class Campaigns:
         self._wall = wall
         self._families: dict[bytes, _Family] = {}
         self._clients: OrderedDict[int, int] = OrderedDict()
+        self._hashes: dict[str, int] = {}
         self._near: list[dict[int, int]] = [{}, {}]
         self._near_turn = 0
         self._found: dict[tuple[str, str], Campaign] = {}
@@ -251,7 +255,12 @@ class Campaigns:
 
     def _hash(self, request: Request) -> int:
         key = request.client.client_key(self._prefixes)
-        return int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
+        known = self._hashes.get(key)
+        if known is None:
+            if len(self._hashes) >= HASHES:
+                self._hashes.clear()
+            known = self._hashes[key] = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
+        return known
 
 
 def standing_of(request: Request) -> str:

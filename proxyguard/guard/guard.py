@@ -265,9 +265,10 @@ class Guard:
         decision = ticket.decision
         item = ticket.request.item
         if item is not None and self._preparing.disclosure is not None:
-            self._preparing.disclosure.settle(item, ticket, served, self._clock())
+            now = self._clock()
+            self._preparing.disclosure.settle(item, ticket, served, now)
             if self._campaigns is not None:
-                self._campaigns.observe(item, ticket, served, self._clock())
+                self._campaigns.observe(item, ticket, served, now)
         if self._talkers is not None:
             refused = 0 if decision.forwards else 1
             rule = "" if decision.rule == DEFAULT_RULE else decision.rule

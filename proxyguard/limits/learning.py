@@ -15,7 +15,7 @@ from typing import Any, Final
 from proxyguard.limits.cells import Cells, CellUse
 from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of, rule_of
-from proxyguard.limits.hourly import HourlyUse, budget
+from proxyguard.limits.hourly import HOUR_SECONDS, HourlyUse, budget
 from proxyguard.limits.limit import Learned, Limit
 
 STEP: Final = 1.25
@@ -25,17 +25,26 @@ MAX_LIMITS: Final = 1_000
 """Limits whose steps are remembered: those of the policies that are in force, and of some before."""
 MAX_HOURLY_RULES: Final = 1_000
 
+LOOK_SECONDS: Final = 1.0
+"""Between looks whether a day or an hour is over, unless the clock says another hour."""
+
 
 class Learning:
     """What the limits of one process have learned."""
 
-    __slots__ = ("_frozen_at", "_hourly", "_now", "_wall", "_wall_now", "_widened", "cells", "daily")
+    __slots__ = (
+        "_begun", "_frozen_at", "_hour", "_hourly", "_looked", "_now", "_wall", "_wall_now", "_widened", "cells", "daily",
+    )  # fmt: skip
 
     def __init__(self, wall: Callable[[float], float]) -> None:
         self.daily = DailyUse()
         self.cells = Cells()
         self._now = self._wall_now = 0.0
         self._frozen_at = -1.0
+        self._begun: Mapping[str, Limit] | None = None
+        """The limits of the last look, which was at `_looked` in `_hour`."""
+        self._looked = 0.0
+        self._hour = -1
         self._hourly: dict[str, HourlyUse] = {}
         self._wall = wall
         self._widened: dict[int, tuple[Limit, dict[int, Limit]]] = {}  # by id; holding the limit keeps its id its own
@@ -44,6 +53,10 @@ class Learning:
         """Time goes on for these limits, by the names of their rules: those that nobody uses learn just that."""
         wall = self._wall(now)
         self._now, self._wall_now = now, wall
+        hour = int(wall // HOUR_SECONDS)
+        if limits is self._begun and hour == self._hour and 0.0 <= now - self._looked < LOOK_SECONDS:
+            return
+        self._begun, self._looked, self._hour = limits, now, hour
         self.daily.turn(now, wall)
         for name, limit in limits.items():
             if limit.period_seconds == DAY_SECONDS:
@@ -91,6 +104,7 @@ class Learning:
 
     def repeat_day(self) -> None:
         """Go on as if there had been a week of days like the last whole one: for simulations, which have one day."""
+        self._begun = None
         self.daily.repeat_day()
         for hours in self._hourly.values():
             hours.repeat_day(DAYS)
@@ -99,6 +113,7 @@ class Learning:
     def freeze(self, now: float) -> None:
         """Learn nothing of this day and this hour."""
         wall = self._wall(now)
+        self._begun = None
         self.daily.turn(now, wall)
         self.daily.freeze()
         self._frozen_at = self.cells.frozen_at = now
@@ -125,6 +140,7 @@ class Learning:
         self.cells.restore(data.get("cells", {}))
         self.daily.restore(data["daily"], now)
         self._hourly = hourly
+        self._begun = None
 
     def _usual(self, charge: Charge) -> float:
         """What is usual for a limit by the hour."""

@@ -82,6 +82,7 @@ class MemoryStore:
         """By shard, the keys whose counter changed and will last, and maybe others; None: nobody asks."""
         self._banned = self.ban_table.keys
         self._counters: Table[State] = Table(keys, attrgetter("real"), wall)
+        self._counters.open()
         self._sketches: Table[bytes] = Table(max(1, keys // KEYS_PER_SKETCH), sketch.end_of, wall)
         self._logs: Table[bytes] = Table(max(1, keys // KEYS_PER_LOG), sliding_log.end_of, wall)
         self._long_logs: Table[bytes] = Table(max(1, keys // KEYS_PER_LONG_LOG), sliding_log.end_of, wall)
@@ -205,9 +206,8 @@ class MemoryStore:
         self._counters.tidy(now)
         self._sketches.tidy(now)
         self._under_way.tidy(now)
-        for logs in (self._logs, self._long_logs):
-            if logs.used or logs.forgotten:
-                logs.tidy(now)
+        self._logs.tidy(now)
+        self._long_logs.tidy(now)
 
     @property
     def shard_count(self) -> int:
@@ -268,7 +268,7 @@ class MemoryStore:
         else:
             table, place, item = self._counters, key, b""
         at = hash(place) & MASK
-        shard = table.shards[at]
+        shard = table.open()[at]
         old = shard.get(place)
         if old is None and table.used >= table.crowded and not table.has_room(key, owner[1], limit.period_seconds, now):
             return self._charge_shared(key, limit, cost, owed, owner, now, written)
@@ -329,7 +329,7 @@ class MemoryStore:
         """A limit on requests under way. A full table refuses keys that it does not have: they are as many as requests."""
         table = self._under_way
         place, _, holder = key.partition(ITEM_MARK)
-        shard = table.shards[hash(place) & MASK]
+        shard = table.open()[hash(place) & MASK]
         old = shard.get(place)
         if old is None and table.used >= table.capacity and cost > 0:
             self.overflows += 1

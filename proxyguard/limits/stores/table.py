@@ -85,20 +85,26 @@ class Table[State]:
         self.crowded = capacity // CROWDED_PART
         """From so many keys on, new ones ask `has_room`."""
         self.share = max(LEAST_SHARE, capacity // SHARE_PART)
-        self._made = array("d", bytes(8 * TALLIES))
-        self._before = array("d", bytes(8 * TALLIES))
-        self._since = array("d", bytes(8 * TALLIES))
+        self._made = self._before = self._since = array("d")
         self.used = 0
         self.new_until_sweep = SWEEP_EVERY
-        self.shards: list[dict[Hashable, State]] = [{} for _ in range(SHARDS)]
-        self.shared: list[dict[Hashable, State]] = [{} for _ in range(SHARED)]
+        self.shards: list[dict[Hashable, State]] = []
+        """None of them before `open`."""
+        self.shared: list[dict[Hashable, State]] = []
+        """None of them before one is needed."""
         self.end_of = end_of
         self._next = 0
         self.forgotten: list[tuple[Hashable, State]] = []
 
     def get(self, key: str) -> State | None:
         """The state of a key."""
-        return self.shards[hash(key) & MASK].get(key)
+        return self.shards[hash(key) & MASK].get(key) if self.shards else None
+
+    def open(self) -> list[dict[Hashable, State]]:
+        """The shards, made when they are first needed: rules seldom use every table."""
+        if not self.shards:
+            self.shards = [{} for _ in range(SHARDS)]
+        return self.shards
 
     def lasts(self, state: State, until: float) -> bool:
         """Whether a state may not be forgotten before `until`, on the line."""
@@ -115,6 +121,8 @@ class Table[State]:
             return False
         if not network:
             return True
+        if not self._made:
+            self._made, self._before, self._since = (array("d", bytes(8 * TALLIES)) for _ in range(3))
         at = hash((network, key.partition("|")[0])) & (TALLIES - 1)
         age = now - self._since[at]
         if not 0.0 <= age < lasts_seconds:
@@ -130,6 +138,8 @@ class Table[State]:
     def own_place(self, key: str, client: str, network: str) -> tuple[dict[Hashable, State], str]:
         """Where a key without a place is counted: by its client, or with its like when too many are. Shard and key."""
         rule = key.partition("|")[0]
+        if not self.shared:
+            self.shared = [{} for _ in range(SHARED)]
         if not network:
             return self.shared[hash(key.partition(ITEM_MARK)[0]) & SHARED_MASK], rule
         shard = self.shared[hash(network) & SHARED_MASK]
@@ -138,13 +148,15 @@ class Table[State]:
 
     def restore(self, key: str, state: State, now: float) -> None:
         """Put a state that was kept elsewhere, if there is room and none of the key."""
-        shard = self.shards[hash(key) & MASK]
+        shard = self.open()[hash(key) & MASK]
         if self.lasts(state, now) and self.used < self.capacity and key not in shard:
             shard[key] = state
             self.used += 1
 
     def lasting(self, shard: int, until: float) -> dict[str, State]:
         """The states of a shard, by key, that may not be forgotten before `until`."""
+        if not self.used:
+            return {}
         return {str(key): state for key, state in self.shards[shard].items() if self.lasts(state, until)}
 
     def step(self, now: float) -> None:
@@ -157,6 +169,8 @@ class Table[State]:
 
     def tidy(self, now: float) -> None:
         """Remove a little of what is forgotten, at most 0.3 ms."""
+        if not (self.used or self.forgotten or self.shared):
+            return
         until = perf_counter() + TIDY_SECONDS
         swept = 0
         most = max(1, min(self.used, TIDY_SHARDS))  # of a few keys little can be forgotten
@@ -173,10 +187,10 @@ class Table[State]:
         """Forget what may be forgotten in one shard. What it has room for stays: it is as little as its keys once needed."""
         at = self._next
         self._next = (at + 1) & MASK
-        over = self._sweep_one(self.shards[at], now)
+        over = self._sweep_one(self.open()[at], now)
         self.used -= len(over)
         self.forgotten += over
-        if at < SHARED:
+        if at < len(self.shared):
             self._sweep_one(self.shared[at], now)
 
     def _sweep_one(self, shard: dict[Hashable, State], now: float) -> list[tuple[Hashable, State]]:

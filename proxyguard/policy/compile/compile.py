@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
 from proxyguard.core.decision import PASS, Action, Allow, Ban, Decision, GiveJar, Mode, Prove, Score, ShadowHit, Tag
@@ -30,6 +30,12 @@ from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet, tests_of
+
+MAX_ORDERS: Final = 128
+"""Sets of facts for which it is remembered which rules may hold, at most 500 KiB; then it begins anew."""
+
+MAX_FACTS: Final = 128
+"""Of a set that is remembered, and rules that may hold."""
 
 
 class RuleInfo(NamedTuple):
@@ -130,9 +136,9 @@ class CompiledPolicy:
     """A policy ready to decide; made by `compile_policy`, asked by the engine."""
 
     __slots__ = (
-        "_always", "_ban_keys", "_by_trigger", "_keys", "account", "asks_origin", "asks_robots", "asks_visitors", "classes",
-        "counting_refusals", "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode", "noted", "outside",
-        "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
+        "_always", "_ban_keys", "_by_trigger", "_keys", "_orders", "account", "asks_origin", "asks_robots", "asks_visitors",
+        "classes", "counting_refusals", "digest", "facts", "forms", "gives_jars", "items", "learning", "learns", "mode",
+        "noted", "outside", "prepares", "reading", "restricts", "rule_sets", "rules", "settles", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -188,6 +194,8 @@ class CompiledPolicy:
         """The rules whose limits count refusals."""
         self._always = always
         self._by_trigger = by_trigger
+        self._orders: dict[frozenset[int], list[int]] = {}
+        """What `candidates` found for facts that come together again and again."""
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
@@ -206,9 +214,17 @@ class CompiledPolicy:
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
-        by_trigger = self._by_trigger
-        found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
-        return sorted({*self._always, *found}) if found else list(self._always)
+        those = frozenset(facts)
+        known = self._orders.get(those)
+        if known is None:
+            by_trigger = self._by_trigger
+            found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
+            known = sorted({*self._always, *found}) if found else [*self._always]
+            if len(those) <= MAX_FACTS and len(known) <= MAX_FACTS:
+                if len(self._orders) >= MAX_ORDERS:
+                    self._orders.clear()
+                self._orders[those] = known
+        return known.copy()
 
     def woken_by(self, trigger: Trigger) -> tuple[int, ...]:
         """Positions in `rules`, ascending, of those that may hold once points were given or a tag was attached."""

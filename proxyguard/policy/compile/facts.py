@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.address import Network
 from proxyguard.core.reading import STRICT, SiteReading
-from proxyguard.core.request import Request, Values
+from proxyguard.core.request import Request, Values, path_of
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
 from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.numbers import number_of, numbers_of
@@ -24,6 +24,21 @@ from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldT
 from proxyguard.policy.fields.registry import canonical, field_type, read_name, reading_of
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import Absent, AtLeast, AtMost, FieldKind, InNetworks, Present, Test, Text, TextKind
+
+MAX_PATHS: Final = 512
+"""Paths whose facts a policy remembers, at most 300 KiB; then it begins anew. Clients choose them, and gain nothing by it."""
+
+MAX_PATH_BYTES: Final = 128
+"""Of a path that is remembered."""
+
+MAX_VALUES: Final = 32
+"""Values of one header field whose facts a policy remembers; then that field begins anew, and others keep theirs."""
+
+MAX_VALUE_BYTES: Final = 256
+"""Of a value that is remembered: user agents of browsers have about 120."""
+
+SECRETS: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
+"""Fields whose values nothing keeps."""
 
 MAX_HASHED_NETWORKS: Final = 1000
 """Longer lists are the same only when they are one object: comparing them would hold the interpreter."""
@@ -120,6 +135,20 @@ def candidate_numbers(value: bytes, *, lenient: bool) -> tuple[float, ...]:
     return () if number is None else (number,)
 
 
+def _remembering(find: Find, known: dict[bytes, Collection[int]]) -> Find:
+    def look(value: bytes) -> Collection[int]:
+        found = known.get(value)
+        if found is None:
+            found = find(value)
+            if len(value) <= MAX_VALUE_BYTES:
+                if len(known) >= MAX_VALUES:
+                    known.clear()
+                known[value] = found
+        return found
+
+    return look
+
+
 def _both(first: Find | None, second: Find | None) -> Find | None:
     if first is None or second is None:
         return first or second
@@ -133,7 +162,7 @@ Collect = Callable[[Request, set[int]], None]
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = ("_headers", "_mark", "_networks", "_of_client", "_of_request")
+    __slots__ = ("_headers", "_mark", "_networks", "_of_client", "_of_path", "_of_request", "_paths", "_reading", "_values")
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield, reading: SiteReading = STRICT) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
@@ -144,18 +173,26 @@ class FactTable:
         self._networks: NetworkTable | None = None
         self._headers: Mapping[bytes, FieldIndex] = {}
         self._of_client: list[Collect] = []
+        self._of_path: list[Collect] = []
         self._of_request: list[Collect] = []
+        self._reading = reading
+        self._paths: dict[bytes, tuple[int, ...]] = {}
+        self._values: dict[tuple[str, bytes], dict[bytes, Collection[int]]] = {}
         for kind, about in by_kind.items():
             row = field_type(kind)
             if isinstance(row.source, OutsideValue):
                 continue
-            collectors = self._of_client if row.of_client else self._of_request
+            collectors = self._of_client if row.of_client else self._of_path if row.of_path else self._of_request
             networks = _networks(about)
             if networks and kind == FieldKind.CLIENT:
                 self._networks = NetworkTable(networks, yield_control)
             elif networks and row.address is not None:
                 collectors.append(_in_networks(row.address, NetworkTable(networks, yield_control)))
             indexes = _indexes(about, yield_control, row, reading)
+            if row.of_client:
+                indexes = {
+                    name: each if name in SECRETS else self._remembered(kind, name, each) for name, each in indexes.items()
+                }
             if kind == FieldKind.HEADER:
                 self._headers = indexes
             elif indexes:
@@ -175,9 +212,34 @@ class FactTable:
             for collect in self._of_client:
                 collect(request, facts)
             request.facts = (self._mark, facts.copy())
+        if self._of_path:
+            facts.update(self._about_path(request))
         for collect in self._of_request:
             collect(request, facts)
         return facts
+
+    def _about_path(self, request: Request) -> tuple[int, ...]:
+        """The tests about the path that hold."""
+        path = path_of(request.target)
+        is_usual = request.reading is self._reading and len(path) <= MAX_PATH_BYTES
+        found = self._paths.get(path) if is_usual else None
+        if found is None:
+            facts: set[int] = set()
+            for collect in self._of_path:
+                collect(request, facts)
+            found = tuple(facts)
+            if is_usual:
+                if len(self._paths) >= MAX_PATHS:
+                    self._paths.clear()
+                self._paths[path] = found
+        return found
+
+    def _remembered(self, kind: str, name: bytes, index: FieldIndex) -> FieldIndex:
+        """The same index, which knows the values that come again and again."""
+        if index.find is None:
+            return index
+        known = self._values[kind, name] = {}
+        return FieldIndex(index.present, _remembering(index.find, known))
 
 
 def _networks(tests: list[tuple[Test, int]]) -> list[tuple[Network, int]]:

@@ -12,9 +12,15 @@ from typing import Final
 from proxyguard.core.item import COLD, Item, ItemHeat
 from proxyguard.core.key_values import query_values
 from proxyguard.core.reading import LOOSE
-from proxyguard.core.request import Request, canonical_name
+from proxyguard.core.request import Request, canonical_name, path_of
 from proxyguard.policy.compile.path_index import named_path, path_finder
 from proxyguard.policy.items import ItemFamily
+
+MAX_KNOWN: Final = 512
+"""Paths that are remembered to be an item, or none; then it begins anew."""
+
+MAX_PATH_BYTES: Final = 128
+"""Of a path that is remembered."""
 
 MAX_DIGITS: Final = 17
 """Of an id that is taken for a number."""
@@ -32,22 +38,36 @@ def item_of(finder: ItemFinder | None, request: Request, heat: str) -> Item | No
 class ItemFinder:
     """The kinds of items of one policy."""
 
-    __slots__ = ("_families", "_find", "_key", "example")
+    __slots__ = ("_families", "_find", "_key", "_known", "example")
 
     def __init__(self, families: tuple[ItemFamily, ...], secret: bytes) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"item").digest()
         self._families = tuple((each, canonical_name(each.parameter.encode())) for each in families)
         self.example = _example(families[0])
         """The target of an item."""
+        self._known: dict[tuple[bytes, bytes], tuple[bytes, int | None, int] | None] = {}
+        """By host and path, where the query has no part in it."""
         self._find = path_finder([(*named_path(path), at) for at, each in enumerate(families) for path in each.paths], LOOSE)
 
     def find(self, request: Request) -> tuple[bytes, int | None, int] | None:
         """The kind of item, its 64-bit number and its ordinal, see `Item`; None when no item is asked for."""
+        sent = request.host, path_of(request.target)
+        if sent in self._known:
+            return self._known[sent]
+        found: tuple[bytes, int | None, int] | None = None
         for path in request.loose_paths:
             marks = self._find(path)
             if marks:
-                return self._found(*self._families[min(marks)], request, LOOSE.whole(path))
-        return None
+                family, parameter = self._families[min(marks)]
+                found = self._found(family, parameter, request, LOOSE.whole(path))
+                if parameter and not family.segment:
+                    return found
+                break
+        if len(sent[1]) <= MAX_PATH_BYTES:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[sent] = found
+        return found
 
     def _found(self, family: ItemFamily, parameter: bytes, request: Request, path: bytes) -> tuple[bytes, int | None, int] | None:
         if family.segment:

@@ -114,6 +114,9 @@ class FieldType:
     of_client: bool = False
     """Whether values depend on the client address, the header fields and the connection alone; they are then derived once for all
     requests on an HTTP/1 connection that have the very same fields."""
+    of_path: bool = False
+    """Whether values depend on the path as it was sent, and on how the site reads it, alone; facts about paths that come again
+    are remembered."""
     key: KeyForm | None = None
     """How limits count by it; None: they cannot."""
     share: float = 0.1

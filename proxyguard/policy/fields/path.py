@@ -55,6 +55,7 @@ PATH: Final = FieldType(
     key=KeyForm.PLAIN,
     key_value=attrgetter("whole_path"),
     reading=lambda site: site,
+    of_path=True,
     derived_from=(),
 )
 LOOSE_PATH: Final = FieldType(
@@ -66,5 +67,6 @@ LOOSE_PATH: Final = FieldType(
     key=KeyForm.PLAIN,
     key_value=attrgetter("whole_loose_path"),
     reading=lambda _site: LOOSE,
+    of_path=True,
     derived_from=(),
 )

@@ -44,6 +44,7 @@ PATH_SEGMENT: Final = FieldType(
     check=_segment,
     has_stars=False,
     reading=lambda site: _CASELESS if site.ignore_case else STRICT,
+    of_path=True,
     key=KeyForm.HASHED,
     derived_from=(),
 )

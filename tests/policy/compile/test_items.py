@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.policy.compile.items import ItemFinder
+from proxyguard.policy.compile.items import MAX_KNOWN, ItemFinder
 from proxyguard.policy.items import ItemFamily
 from tests.build import request
 
@@ -56,3 +56,17 @@ def test_a_parameter_is_read_by_each_of_its_names() -> None:
 
 def test_the_same_id_on_another_host_is_another_item() -> None:
     assert found("/profiles/1", host="b") not in (None, found("/profiles/1"))
+
+
+def test_what_is_remembered_of_a_path_is_what_would_be_found_again() -> None:
+    finder = ItemFinder(FAMILIES, b"secret")
+    targets = [f"/{kind}/{at}" for at in range(MAX_KNOWN) for kind in ("profiles", "wiki", "other")] + [
+        "/p?id=1",
+        "/p?id=2",
+        "/p",
+    ]
+    for _ in range(2):
+        for target in targets:
+            assert finder.find(request(target)) == ItemFinder(FAMILIES, b"secret").find(request(target))
+    assert finder.find(request("/profiles/1", host="b")) != finder.find(request("/profiles/1"))
+    assert len(finder._known) <= MAX_KNOWN
