@@ -181,7 +181,7 @@ class Guard:
                 request.origin = self._find_origin(request)
             found = match(policy, request, self._wall(now), self.restrictions.tags)
             if found.decision is not None:
-                return self._ticket(found, found.decision, started)
+                return self._ticket(found, found.decision, started, now)
             if policy.learns and self._learning is not None:
                 self._learning.begin(policy.learning, now)
                 found.charges = self._learning.widen(found.charges)
@@ -191,13 +191,13 @@ class Guard:
             except StoreUnavailable:
                 outcome = self._uncounted(found)
             if outcome is None:
-                return self._ticket(found, STORE_DOWN, started)
+                return self._ticket(found, STORE_DOWN, started, now)
             if not isinstance(outcome, Outcome):
                 return self._check_later(found, outcome, started)
             ruling = self._ruling(found, outcome, now)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(request, error, started)
-        return self._ticket(found, ruling.decision, started, outcome)
+        return self._ticket(found, ruling.decision, started, now, outcome)
 
     async def _check_later(self, found: Match, waiting: Awaitable[Outcome], started: float) -> Ticket:
         try:
@@ -206,12 +206,13 @@ class Guard:
                 outcome = await waiting
             except StoreUnavailable:
                 outcome = self._uncounted(found)
+            now = self._clock()
             if outcome is None:
-                return self._ticket(found, STORE_DOWN, started)
-            ruling = self._ruling(found, outcome, self._clock())
+                return self._ticket(found, STORE_DOWN, started, now)
+            ruling = self._ruling(found, outcome, now)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(found.request, error, started)
-        return self._ticket(found, ruling.decision, started, outcome)
+        return self._ticket(found, ruling.decision, started, now, outcome)
 
     def _ruling(self, found: Match, outcome: Outcome, now: float) -> Ruling:
         """Decide with the counts known, and learn from them."""
@@ -318,34 +319,34 @@ class Guard:
         """Whether nothing acts at the moment."""
         return self._clock() < self.restrictions.shadow_until
 
-    def _ticket(self, found: Match, decision: Decision, started: float, outcome: Outcome | None = None) -> Ticket:
+    def _ticket(self, found: Match, decision: Decision, started: float, now: float, outcome: Outcome | None = None) -> Ticket:
         policy, request = found.policy, found.request
-        if self.restrictions.shadow_until and self._is_switched_off():
+        if self.restrictions.shadow_until and now < self.restrictions.shadow_until:
             decision = recorded_only(decision)
         forwarding: Forwarding | None = None
         reference = self.reference()
         proves = isinstance(decision.action, Prove)
         if proves:
-            decision = self._preparing.proven(request, decision, self._clock())
+            decision = self._preparing.proven(request, decision, now)
         elif isinstance(decision.action, Maze):
             page = None
             if self._mazes is not None:
                 page = self._mazes.answer(
-                    request, policy.client_key(request), decision.rule, reference, found.now, self._clock()
+                    request, policy.client_key(request), decision.rule, reference, found.now, now
                 )  # fmt: skip
             if page is None:
                 decision = replace(decision, action=Reject())
             else:
                 forwarding = Forwarding(answer=page)
         if proves or (decision.forwards and (policy.prepares or decision.quotas or self._preparing.dresses)):
-            forwarding = self._preparing.forwarding(policy, request, decision, self._clock())
+            forwarding = self._preparing.forwarding(policy, request, decision, now)
         if decision.restriction or decision.quotas:
-            ends = end_time(decision, self.restrictions, found.now, self._clock())
+            ends = end_time(decision, self.restrictions, found.now, now)
             if ends is not None:
                 decision = replace(decision, ends=ends)
         class_ = ""
         if found.decision is None:
-            class_ = self._observe_class(found, decision)
+            class_ = self._observe_class(found, decision, now)
         later: tuple[Charge, ...] = ()
         if policy.settles and outcome is not None:
             later = due(found, outcome, decision)
@@ -357,7 +358,7 @@ class Guard:
         ticket = _new(Ticket, (request, decision, reference, started, forwarding, class_, later, found.now))
         return self._record_decision(ticket)
 
-    def _observe_class(self, found: Match, decision: Decision) -> str:
+    def _observe_class(self, found: Match, decision: Decision, now: float) -> str:
         """Count a request for its class, and for restrictions, also those to come. Returns the class; empty: none is defined."""
         policy, request = found.policy, found.request
         class_ = ""
@@ -367,7 +368,7 @@ class Guard:
         client = request.account_key or policy.client_key(request)
         if class_ or policy.restricts:
             self.restrictions.observe(class_ or ANONYMOUS, client, decision)
-        self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, self._clock())
+        self.restrictions.recent.observe(class_ or ANONYMOUS, client, request.path, now)
         return class_
 
     def _record_decision(self, ticket: Ticket) -> Ticket:

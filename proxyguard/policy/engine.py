@@ -185,7 +185,7 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
     facts = policy.facts(request)
     if policy.outside is not None:
         policy.outside.add(facts, request, now, around)
-    order = policy.candidates(facts)
+    order = policy.order(facts)
     for tag in given:
         _wake(policy, trigger_of_tag(tag), -1, order)
     found = Match(policy, request, facts, now, given)

@@ -73,6 +73,8 @@ class Discretion:
         self._agents: dict[bytes, str] = {}
         self._hosts: dict[bytes, str] = {}
         self._path_texts: dict[bytes, str] = {}
+        self._nameless: dict[bytes, str] = {}
+        self._changes = 0
 
     def client(self, address: Address, wall: float) -> str:
         """What a client is called at a time (Unix seconds): its address, or a pseudonym."""
@@ -127,7 +129,20 @@ class Discretion:
                 if len(paths) >= MAX_TEXTS:
                     paths.clear()
                 paths[path] = text
-        return self.places.without_names(text, PERSON) if self._learns else text
+        return self._without_names(path, text) if self._learns else text
+
+    def _without_names(self, path: bytes, text: str) -> str:
+        """A redacted path without the names that were learned; said again until there is more to say."""
+        changes, texts = self.places.changes, self._nameless
+        if changes != self._changes or len(texts) >= MAX_TEXTS:
+            texts.clear()
+            self._changes = changes
+        found = texts.get(path)
+        if found is None:
+            found = self.places.without_names(text, PERSON)
+            if len(path) <= MAX_PATH_KEPT:
+                texts[path] = found
+        return found
 
     def learn(self, path: bytes, network: int) -> None:
         """Learn where names stand in paths, by a path that was let through. `network`: of the client."""

@@ -47,9 +47,12 @@ class LearnedPlaces:
 
     def __init__(self) -> None:
         self._places: dict[str, _Place] = {}
+        self.changes = 0
+        """Rises whenever something is learned; until then `without_names` says the same of the same."""
 
     def learn(self, path: bytes, network: int) -> None:
         """Count the words of a decoded path that was let through. `network`: of the client."""
+        self.changes += 1
         before = "/"
         for segment in path.split(b"/", MAX_SEGMENTS + 1)[1 : MAX_SEGMENTS + 1]:
             word = ANY

@@ -91,3 +91,11 @@ def test_an_operator_may_want_them_all_the_same(privacy: Privacy) -> None:
     discretion = Discretion(privacy, b"secret")
     taught(discretion)
     assert discretion.path(f"/team/{name(3)}".encode()) == f"/team/{name(3)}"
+
+
+def test_a_path_that_was_shown_before_is_hidden_once_its_names_are_known() -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    path = f"/team/{name(3)}".encode()
+    assert [discretion.path(path), discretion.path(path)] == [f"/team/{name(3)}"] * 2
+    taught(discretion)
+    assert discretion.path(path) != f"/team/{name(3)}"

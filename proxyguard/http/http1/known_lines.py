@@ -26,6 +26,8 @@ KEPT_NAMES: Final = frozenset({
 })  # fmt: skip
 """Fields whose lines are kept."""
 
+_OF_HEADS: Final = KEPT_NAMES | {b"etag"}
+
 _LINE: Final = re.compile(rb"(" + TOKEN + rb"++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
 
 _known: dict[bytes, tuple[bytes, bytes]] = {}
@@ -49,3 +51,8 @@ def read_response_fields(text: bytes, start: int, end: int) -> list[tuple[bytes,
                 _known[line] = field
         fields.append(field)
     return fields
+
+
+def is_for_everybody(name: bytes) -> bool:
+    """Whether a field, with whatever value, is one that a whole head may be kept with: the page's, and nobody's own."""
+    return name.lower() in _OF_HEADS

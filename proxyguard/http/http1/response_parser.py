@@ -16,11 +16,15 @@ from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadResponse, Malformed
 from proxyguard.http.http1.fields import BARE_LF, list_tokens
 from proxyguard.http.http1.heads import END, Body, BodyKind, ResponseEvent, ResponseHead, read_piece
-from proxyguard.http.http1.known_lines import read_response_fields
+from proxyguard.http.http1.known_lines import is_for_everybody, read_response_fields
 from proxyguard.http.http1.names import END_TO_END
 
 MAX_INTERIM: Final = 16
 """Interim responses (100, 103, …) before the final one; a server sends one or two."""
+
+MAX_HEADS: Final = 256
+MAX_HEAD_BYTES: Final = 1024
+"""Heads that are remembered, and bytes of each: half a megabyte at most, with what they are read as."""
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9] ")
@@ -174,14 +178,9 @@ class ResponseParser:
         return start + stop - before
 
     def _take_head(self, text: bytes, start: int, stop: int, events: list[ResponseEvent]) -> None:
-        line = _STATUS_LINE.match(text, start, stop)
-        if line is None:
-            raise Malformed(_line_fault(text[start:stop]))
-        fields = read_response_fields(text, line.end(), stop - 2)
-        status = int(line[2])
-        framing = framing_of(fields)
+        head, framing = read_head(text[start:stop], self._method)
         length, is_chunked, _, keep_alive, _ = framing
-        head = understand(status, line[3] or b"", b"1." + line[1], tuple(fields), framing, self._method)
+        status = head.status
         events.append(head)
         if status == 101:
             if not self._upgrade:
@@ -238,6 +237,31 @@ class ResponseParser:
         return start
 
 
+_heads: dict[bytes, tuple[ResponseHead, Framing]] = {}
+
+
+def read_head(text: bytes, method: bytes) -> tuple[ResponseHead, Framing]:
+    """A head, the empty line included, and what its fields say. Raises Malformed.
+
+    Heads that come again are read once: those of a page that many ask for within a second. Kept are only heads whose fields are
+    all for everybody, as `known_lines` has them.
+    """
+    known = _heads.get(text)
+    if known is not None and method != b"HEAD":
+        return known
+    line = _STATUS_LINE.match(text)
+    if line is None:
+        raise Malformed(_line_fault(text))
+    fields = read_response_fields(text, line.end(), len(text) - 2)
+    framing = framing_of(fields)
+    found = understand(int(line[2]), line[3] or b"", b"1." + line[1], tuple(fields), framing, method), framing
+    if method != b"HEAD" and len(text) <= MAX_HEAD_BYTES and all(is_for_everybody(name) for name, _ in fields):
+        if len(_heads) >= MAX_HEADS:
+            _heads.clear()
+        _heads[text] = found
+    return found
+
+
 def _line_fault(text: bytes) -> str:
     """Which reason a head is refused for whose status line is not one."""
     if BARE_LF.search(text) is not None:
@@ -245,7 +269,7 @@ def _line_fault(text: bytes) -> str:
     return "version" if _VERSION.match(text) is not None and not text.startswith((b"HTTP/1.0 ", b"HTTP/1.1 ")) else "status-line"
 
 
-type Framing = tuple[int | None, bool, list[bytes], bytes, bool]
+type Framing = tuple[int | None, bool, tuple[bytes, ...], bytes, bool]
 """What the fields say: the body's length, whether it is chunked, the options of Connection, the value of Keep-Alive, and whether
 there is a Date."""
 
@@ -310,4 +334,4 @@ def framing_of(headers: list[tuple[bytes, bytes]]) -> Framing:
                 is_dated = True
             case _:
                 pass
-    return length, is_chunked, options, keep_alive, is_dated
+    return length, is_chunked, tuple(options), keep_alive, is_dated

@@ -18,7 +18,18 @@ from proxyguard.core.request import Request
 from proxyguard.limits.charge import Owner
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
-from proxyguard.policy.compile.conditions import SCORED, TAGGED, Hangs, Holds, Trigger, hangs, holds, trigger_of_tag, triggers
+from proxyguard.policy.compile.conditions import (
+    NO_TAGS,
+    SCORED,
+    TAGGED,
+    Hangs,
+    Holds,
+    Trigger,
+    hangs,
+    holds,
+    trigger_of_tag,
+    triggers,
+)
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.forms import FormFinder, find_forms
@@ -30,6 +41,9 @@ from proxyguard.policy.compile.teardown import dismantle
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.registry import field_types
 from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, RuleSet, tests_of
+
+GIVEN: Final = (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS, FieldKind.REFUSED)
+"""What arises while rules are looked at, and is no fact of a request."""
 
 MAX_ORDERS: Final = 128
 """Sets of facts for which it is remembered which rules may hold, at most 500 KiB; then it begins anew."""
@@ -53,8 +67,8 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action", "action_name", "allows", "announces", "cost", "enforced", "expires", "hangs", "holds", "is_own", "key", "limit",
-        "name", "noted", "plain", "points", "reads_refusals", "reason", "refuses", "restriction",
+        "action", "action_name", "allows", "announces", "asks_given", "cost", "enforced", "expires", "hangs", "holds",
+        "is_own", "key", "limit", "name", "noted", "plain", "points", "reads_refusals", "reason", "refuses", "restriction",
         "settles", "shadow_hit", "tag", "terminal", "wakes",
     )  # fmt: skip
 
@@ -81,8 +95,9 @@ class CompiledRule:
         self.is_own = is_own
         """Whether a request that its limit refuses was refused for what its client did alone; None: it has no limit."""
         self.holds: Holds = holds(node)
-        asks_given = any(reads(node, kind) for kind in (FieldKind.SCORE, FieldKind.TAG, FieldKind.REFUSED))
-        self.hangs: Hangs | None = hangs(node) if rule.limit is None and asks_given else None
+        self.asks_given = any(reads(node, kind) for kind in GIVEN)
+        """Whether facts alone do not say whether it holds."""
+        self.hangs: Hangs | None = hangs(node) if rule.limit is None and self.asks_given else None
         """Whether it holds as usages will say; None: they make no difference."""
         self.reads_refusals = self.cost == 0.0 or any(
             leaf.test.field.kind == FieldKind.REFUSED and not leaf.negated for leaf in leaves(node)
@@ -195,7 +210,7 @@ class CompiledPolicy:
         self._always = always
         self._by_trigger = by_trigger
         self._orders: dict[frozenset[int], list[int]] = {}
-        """What `candidates` found for facts that come together again and again."""
+        """What `order` found for facts that come together again and again."""
         self._keys = keys
         self.account = None if policy.account is None else Account.of(policy.account, keys)
         """How the account behind a request is known, if at all."""
@@ -214,12 +229,17 @@ class CompiledPolicy:
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
+        by_trigger = self._by_trigger
+        found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
+        return sorted({*self._always, *found}) if found else list(self._always)
+
+    def order(self, facts: set[int]) -> list[int]:
+        """Of these, those that hold by the facts alone, and those where points, tags or refusals are to say whether they do."""
         those = frozenset(facts)
         known = self._orders.get(those)
         if known is None:
-            by_trigger = self._by_trigger
-            found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
-            known = sorted({*self._always, *found}) if found else [*self._always]
+            rules = self.rules
+            known = [at for at in self.candidates(facts) if rules[at].asks_given or rules[at].holds(facts, 0.0, NO_TAGS)]
             if len(those) <= MAX_FACTS and len(known) <= MAX_FACTS:
                 if len(self._orders) >= MAX_ORDERS:
                     self._orders.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxyguard.http.http1 import known_lines
+from proxyguard.http.http1 import known_lines, response_parser
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import read_fields
 from proxyguard.http.http1.known_lines import KEPT_NAMES, MAX_LINE_BYTES, MAX_LINES, read_response_fields
@@ -58,3 +58,46 @@ def test_lines_are_bounded() -> None:
         text = b"Server: %d\r\n" % number
         assert read_response_fields(text, 0, len(text)) == [(b"Server", b"%d" % number)]
         assert len(known_lines._known) <= MAX_LINES
+
+
+STATUS_LINES = st.sampled_from([
+    b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 304 Not Modified\r\n", b"HTTP/1.1 204\r\n",
+    b"HTTP/1.1  200 OK\r\n",
+    b"HTTP/2.0 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n",
+])  # fmt: skip
+FRAMING = st.sampled_from([
+    b"", b"Content-Length: 3\r\n", b"Content-Length: 03\r\n", b"Content-Length: x\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: gzip\r\n", b"Connection: close, x-b\r\n", b"Keep-Alive: timeout=5\r\n", b"Date: now\r\n",
+])  # fmt: skip
+HEADS = st.builds(lambda *parts: b"".join((*parts, b"\r\n")), STATUS_LINES, SECTIONS, FRAMING, FRAMING)
+
+
+def head_of(text: bytes, method: bytes) -> object:
+    try:
+        return response_parser.read_head(text, method)
+    except Malformed as fault:
+        return fault.reason
+
+
+@given(st.lists(HEADS, min_size=1, max_size=4))
+def test_a_head_means_the_same_whatever_came_before_it(heads: list[bytes]) -> None:
+    again = [(text, method) for text in heads for method in (b"GET", b"HEAD", b"POST")] * 2
+    found = [head_of(*each) for each in again]
+    for each, head in zip(again, found, strict=True):
+        response_parser._heads.clear()
+        assert head_of(*each) == head
+
+
+def test_only_heads_that_are_for_everybody_are_kept_and_so_many() -> None:
+    response_parser._heads.clear()
+    kept = b'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nETag: "1"\r\nContent-Length: 3\r\n\r\n'
+    own = [b"Set-Cookie: a=b", b"X-Account: 7", b"Location: /a", b"Server: " + b"x" * response_parser.MAX_HEAD_BYTES]
+    for line in own:
+        head_of(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % line, b"GET")
+    head_of(kept, b"HEAD")
+    assert not response_parser._heads
+    head_of(kept, b"GET")
+    assert [*response_parser._heads] == [kept]
+    for number in range(2 * response_parser.MAX_HEADS):
+        head_of(b"HTTP/1.1 200 OK\r\nAge: %d\r\n\r\n" % number, b"GET")
+        assert len(response_parser._heads) <= response_parser.MAX_HEADS

@@ -47,7 +47,7 @@ def test_what_facts_together_wake_is_remembered_for_so_many_of_them() -> None:
     for _ in range(2):
         for at in range(3 * MAX_ORDERS):
             facts = compiled.facts(request(f"/{at}"))
-            order = compiled.candidates(facts)
+            order = compiled.order(facts)
             assert [compiled.rules[position].name for position in order] == [f"r{at}"]
             order.clear()
     assert len(compiled._orders) <= MAX_ORDERS
