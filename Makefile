@@ -36,7 +36,7 @@ NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,s
 	test_architecture.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-compiled mutants lint format docs bench profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-long test-compiled mutants lint format docs bench profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -72,7 +72,10 @@ site: setup  ## Run the sample site alone, on SITE_PORT.
 	@exec $(PYTHON_IN_VENV) -m proxyguard.tools.sample_site --port $(SITE_PORT)
 
 test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
-	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end $(ARGS)
+	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m 'not long' $(ARGS)
+
+test-long: setup  ## Run the rest of them: whole commands over whole rule sets, documented examples, other firewalls (three minutes).
+	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m long $(ARGS)
 
 test-fast: setup  ## Run the tests of the pure core: rules, engine, limits, parsers, guard (20 seconds).
 	$(PYTHON_IN_VENV) $(PYTEST) $(FAST) $(ARGS)

@@ -22,6 +22,8 @@ from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.settings import Settings
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.long
+
 MODULES = hatch_build.compiled_modules(ROOT)
 PROJECT = """
 [project]

@@ -18,6 +18,8 @@ import pytest
 
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^## (Add .+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 BLOCK = re.compile(r"^( *)(?:`([\w/.-]+)`:\n\n\1)?(`{3,4})(\w+)\n(.*?)^\1\3$", re.MULTILINE | re.DOTALL)

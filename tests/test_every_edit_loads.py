@@ -35,6 +35,8 @@ from proxyguard.policy.testing.runner import judged_with, run_tests
 from tests.paths import BUNDLED_RULES, DOCS, ROOT
 from tests.test_reference import whole
 
+pytestmark = pytest.mark.long
+
 FILES = tuple(sorted(BUNDLED_RULES.glob("*.yaml")))
 TEXTS = {path.name: path.read_text() for path in FILES}
 

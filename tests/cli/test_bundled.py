@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from proxyguard.cli import main
 from proxyguard.tools.scaffold.bundled_copies import RECORD, bundled_texts
 
+pytestmark = pytest.mark.long
+
 CRAWLERS = "10-ai-crawlers.yaml"
 LIST = "lists/probe-paths.txt"
 

@@ -38,6 +38,8 @@ from proxyguard.policy.testing.sample_requests import parse_batch_line
 from tests.paths import BUNDLED_RULES
 from tests.requests_corpus import COUNT, batch_lines, corpus
 
+pytestmark = pytest.mark.long
+
 LINES = list(batch_lines(corpus()))
 MANY = 700
 """Requests with all rules in force; more go through the live proxy (tests/end_to_end/test_agreement.py)."""

@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from proxyguard.cli import main
 from tests.paths import BUNDLED_RULES
 
+pytestmark = pytest.mark.long
+
 KEYS = {
     "name", "kind", "requests", "sessions", "refused_requests", "refused_sessions", "delayed_requests", "items",
     "items_unprotected",

@@ -20,6 +20,8 @@ from proxyguard.limits.stores.store import BanTerms, Outcome, StoreUnavailable
 from tests.contracts.remote_rig import HOUR, RIGS, Rig
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, charged, run, until
 
+pytestmark = pytest.mark.long
+
 THREE_AN_HOUR = Limit(3, 3600.0, 3, CLIENT)
 
 over_both = pytest.mark.parametrize("rig", RIGS, ids=lambda rig: rig.name)

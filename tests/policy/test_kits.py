@@ -18,6 +18,8 @@ from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.testing.runner import run_tests, self_test
 
+pytestmark = pytest.mark.long
+
 KITS = kit_names()
 BROWSER = (
     (b"Host", b"example.org"),

@@ -22,6 +22,8 @@ from proxyguard.instance.reloader import Reloader
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import Tally, TallyWindow
 
+pytestmark = pytest.mark.long
+
 RULES = """\
 name: one
 classes: [{name: signed-in, when: {cookie.session: present}}]

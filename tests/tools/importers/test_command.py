@@ -12,6 +12,8 @@ from proxyguard.policy.load import load_policy
 from proxyguard.policy.testing.runner import run_tests
 from tests.paths import BUNDLED_RULES
 
+pytestmark = pytest.mark.long
+
 SAMPLES = Path(__file__).parent / "samples"
 
 NEIGHBOUR = """\

@@ -13,6 +13,8 @@ from proxyguard.tools.importers.finish import Finished, Provenance, finish
 from proxyguard.tools.importers.registry import BY_KIND, IMPORTERS
 from proxyguard.tools.importers.sources import Source, Sources
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 
 SAMPLES = (

@@ -48,7 +48,7 @@ def test_it_counts_what_the_virtual_clock_counts() -> None:
     free = VirtualRun(cohorts(), OpenGate(), (), 200.0)
     free.run()
     [real], [virtual] = run.tallies, free.tallies
-    assert (real.sessions, real.requests, real.items) == (virtual.sessions, virtual.requests, virtual.items) == (4, 28, 20)
+    assert (real.sessions, real.requests, real.items) == (virtual.sessions, virtual.requests, virtual.items) == (4, 28, 5)
     assert real.addresses == virtual.addresses
     assert (real.refused_requests, run.failed) == (0, 0)
 

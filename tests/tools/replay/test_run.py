@@ -21,6 +21,8 @@ from proxyguard.tools.replay.run import Replay
 from tests.paths import BUNDLED_RULES
 from tests.tools.replay.lines import START, line, replayed
 
+pytestmark = pytest.mark.long
+
 LIMIT = "  - {name: limit, limit: {rate: 3/minute, per: [client]}, action: reject}\n"
 
 

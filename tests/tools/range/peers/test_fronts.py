@@ -17,6 +17,8 @@ from proxyguard.tools.range.peers.fronts import CONFIG, FRONTS, FrontPeer, PeerU
 from proxyguard.tools.range.site_server import LOOPBACK
 from tests.end_to_end.processes import wait_until
 
+pytestmark = pytest.mark.long
+
 NGINX, HAPROXY, MODSECURITY = FRONTS
 HAS_NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
