@@ -19,7 +19,8 @@ from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.client import ControlError, send_command
 from proxyguard.policy.parse.lists import reason
-from proxyguard.telemetry.audit import AuditLog, Notice
+from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.audit_records import Notice
 from proxyguard.telemetry.discretion import secret_of
 from proxyguard.telemetry.person_records import lines_about
 from proxyguard.telemetry.rotated import BROKEN

@@ -1,7 +1,7 @@
 """Audit records: of a decision and how its exchange ended, and of what the front refused before any check.
 
 Decides what of a request a record holds, as far as the privacy settings let it; knows nothing of which are written. Never
-cookies, authorization, queries or bodies. Another field is a row in `telemetry.audit.Record`, one here, and one in
+cookies, authorization, queries or bodies. Another field is a row in `telemetry.audit_records.Record`, one here, and one in
 docs/reference/audit.md; what a client has a part in goes through `Discretion`.
 """
 
@@ -16,7 +16,8 @@ from proxyguard.core.request import Request
 from proxyguard.core.robots import RobotsVerdict
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.http.fingerprints.facts import client_kind, http2_of, ja4_of
-from proxyguard.telemetry.audit import AuditLog, Record, shown
+from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.audit_records import Record, shown
 from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.sealed import SealedLog
 from proxyguard.telemetry.talkers import referring_host

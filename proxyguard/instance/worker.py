@@ -44,7 +44,7 @@ from proxyguard.policy.model import Policy, rules_by_mode
 from proxyguard.policy.sites import Policies
 from proxyguard.restrictions.active import on_from
 from proxyguard.restrictions.preview import allowance_from
-from proxyguard.telemetry.audit import Notice
+from proxyguard.telemetry.audit_records import Notice
 from proxyguard.telemetry.latencies import quantiles
 from proxyguard.telemetry.metric_families import Family, exposition
 from proxyguard.telemetry.recent_records import records_since

@@ -21,6 +21,7 @@ import msgspec
 from proxyguard.core.printable import printable_json
 from proxyguard.telemetry.audit_chain import LINK_BYTES, AuditChain
 from proxyguard.telemetry.audit_file import AuditFile
+from proxyguard.telemetry.audit_records import Notice, Record
 from proxyguard.telemetry.audit_sums import RefusalSums
 
 MAX_WAITING: Final = 20_000
@@ -28,9 +29,6 @@ MAX_WAITING: Final = 20_000
 
 MAX_RECENT: Final = 200
 """Records that are kept to be shown."""
-
-MAX_TEXT: Final = 1024
-"""Bytes of host and path that a record keeps."""
 
 RETRY_SECONDS: Final = 1.0
 """Between tries after a failure, and between looks for a rotated file."""
@@ -45,75 +43,6 @@ STALLED_SECONDS: Final = 5.0
 """A reader that takes nothing for so long is reported."""
 
 logger = logging.getLogger(__name__)
-
-
-class Record(msgspec.Struct, omit_defaults=False, frozen=True):
-    """One decision. `time` is UTC, Unix seconds; `milliseconds` what deciding took, or the whole exchange if it was forwarded."""
-
-    time: float
-    reference: str
-    client: str
-    """An address, or a pseudonym, as the privacy settings say."""
-    port: int | None
-    method: str
-    host: str
-    path: str
-    rule: str
-    action: str
-    mode: str
-    score: float
-    status: int
-    milliseconds: float
-    reason: str = ""
-    class_: str = msgspec.field(name="class", default="")
-    """The class of the client; empty when the rules define none, or the request was allowed before it was known."""
-    tags: tuple[str, ...] = ()
-    shadow: tuple[str, ...] = ()
-    fault: str = ""
-    http_version: str = ""
-    user_agent: str = ""
-    referer_host: str = ""
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    upstream_milliseconds: float | None = None
-    """None: no upstream was asked."""
-    upstream: str = ""
-    ja4: str = ""
-    client_kind: str = ""
-    http2: str = ""
-    country: str = ""
-    asn: int | None = None
-    identity: str = ""
-    """Whom it claims to be, where that can be verified; `verified` says whether it is."""
-    verified: bool | None = None
-    network: str = ""
-    """Of the client, as far as the privacy settings show it."""
-    robots: str = ""
-    """The group of robots.txt that forbids a declared bot what it asked for; empty otherwise."""
-    robots_version: str = ""
-    """Which text of robots.txt that was."""
-
-
-ABOUT_RECORDS: Final = frozenset({"reveal", "export", "erase", "erased"})
-"""The `kind` of lines about the records themselves; `erased` is what an erased one leaves."""
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody did with the records themselves: `reveal`, `export`, `erase`. `time` is UTC, Unix seconds."""
-
-    time: float
-    kind: str
-    who: str
-    """The account on the machine."""
-    subject: str
-    """The pseudonym or reference that it was about, never an address."""
-    reason: str
-    records: int = 0
-
-
-def shown(value: bytes) -> str:
-    """Bytes that a client chose, as a record keeps them: the first MAX_TEXT, undecodable ones escaped."""
-    return value[:MAX_TEXT].decode("utf-8", "backslashreplace")
 
 
 class AuditLog:

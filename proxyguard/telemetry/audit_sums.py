@@ -11,9 +11,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-import msgspec
-
 from proxyguard.core.decision import STOPPING
+from proxyguard.telemetry.audit_records import Summary
 
 CLIENT_GONE: Final = "client-gone"
 """The fault of a client that left: it was shown nothing, and only what is recorded anyway says so."""
@@ -28,20 +27,6 @@ MAX_REFERENCES: Final = 1_000
 """References that the sums of one second keep, all together: 19 KB."""
 
 OTHER: Final = "other"
-
-
-class Summary(msgspec.Struct, kw_only=True):
-    """Refusals by one rule, or for one fault, that have no records of their own. Times are Unix seconds."""
-
-    time: float
-    kind: str = "summed"
-    rule: str
-    action: str
-    count: int
-    since: float
-    references: list[str]
-    """The first of them, as they stand on the pages that the refused got."""
-    fault: str = ""
 
 
 class RefusalSums:

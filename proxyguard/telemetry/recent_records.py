@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from proxyguard.telemetry.audit import AuditLog, Record
+from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.audit_records import Record
 
 MAX_PATH: Final = 200
 MAX_USER_AGENT: Final = 160

@@ -34,8 +34,8 @@ from proxyguard.telemetry.talkers import Talkers
 from tests.paths import ROOT
 
 PACKAGE = Path(proxyguard.__file__).parent
-INTERPRETED = ("telemetry/audit", "limits/limit.py")
-"""Modules with msgspec structs, which mypyc cannot compile; and what a limit that counts responses asks once a request."""
+INTERPRETED = ("telemetry/audit_file.py", "limits/limit.py")
+"""What the thread that writes records runs meanwhile; and what a limit that counts responses asks once a request."""
 
 READER = (
     (b"Host", b"a.example"), (b"User-Agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"),

@@ -10,7 +10,7 @@ from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.guard.records import decision_record, refusal_record
-from proxyguard.telemetry.audit import MAX_TEXT
+from proxyguard.telemetry.audit_records import MAX_TEXT
 from proxyguard.telemetry.discretion import MAX_USER_AGENT, Discretion
 
 SECRET = b"s3cret"

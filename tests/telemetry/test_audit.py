@@ -17,9 +17,10 @@ from time import monotonic, sleep
 import msgspec
 import pytest
 
-from proxyguard.telemetry.audit import MAX_TEXT, MAX_WAITING, AuditLog, Record, shown
+from proxyguard.telemetry.audit import MAX_WAITING, AuditLog
 from proxyguard.telemetry.audit_file import AuditFile
-from proxyguard.telemetry.audit_sums import RefusalSums, Summary
+from proxyguard.telemetry.audit_records import MAX_TEXT, Record, Summary, shown
+from proxyguard.telemetry.audit_sums import RefusalSums
 from tests.paths import DOCS, ROOT
 
 HANGS = 20.0  # seconds: whoever takes longer waits for something

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.telemetry.audit import AuditLog, Notice, Record
+from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_chain import AuditChain, check_chain, tombstone
+from proxyguard.telemetry.audit_records import Notice, Record
 from proxyguard.telemetry.person_records import CannotErase, erase, is_about, lines_about
 from proxyguard.telemetry.rotated import BROKEN
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from proxyguard.telemetry.audit import MAX_RECENT, AuditLog, Record
+from proxyguard.telemetry.audit import MAX_RECENT, AuditLog
+from proxyguard.telemetry.audit_records import Record
 from proxyguard.telemetry.recent_records import MAX_PATH, records_since
 
 

@@ -14,7 +14,7 @@ from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.control.traffic_commands import Broadcast
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.store import AsyncStore, Store
-from proxyguard.telemetry.audit import ABOUT_RECORDS, Notice
+from proxyguard.telemetry.audit_records import ABOUT_RECORDS, Notice
 
 MAX_DAYS: Final = 4000
 """Days whose pseudonyms are given: longer than anybody may keep records."""

@@ -17,7 +17,7 @@ from proxyguard.core.decision import DEFAULT_RULE, STOPPING
 from proxyguard.core.path_family import path_family
 from proxyguard.core.pseudonym import PATTERN
 from proxyguard.policy.bots.classes import classes_of
-from proxyguard.telemetry.audit import ABOUT_RECORDS
+from proxyguard.telemetry.audit_records import ABOUT_RECORDS
 from proxyguard.tools.report.agent_kind import BROWSER, agent_kind
 from proxyguard.tools.report.client_sample import ClientSample
 

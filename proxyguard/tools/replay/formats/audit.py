@@ -13,7 +13,7 @@ import msgspec
 from proxyguard.core.decision import UNASKED, ShadowHit
 from proxyguard.limits.limit import CountKind
 from proxyguard.policy.model import FieldKind
-from proxyguard.telemetry.audit import ABOUT_RECORDS
+from proxyguard.telemetry.audit_records import ABOUT_RECORDS
 from proxyguard.tools.replay.formats.format_type import LogSample
 from proxyguard.tools.replay.formats.json_objects import as_bytes
 from proxyguard.tools.replay.formats.stand_ins import StandIns
