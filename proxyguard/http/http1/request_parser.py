@@ -13,8 +13,9 @@ from typing import Final
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadRequest, Malformed
-from proxyguard.http.http1.fields import BARE_LF, longest_field, read_fields
+from proxyguard.http.http1.fields import BARE_LF, longest_field
 from proxyguard.http.http1.heads import END, BodyKind, RequestEvent, RequestHead, read_piece
+from proxyguard.http.http1.known_lines import read_request_fields
 from proxyguard.http.http1.request_head import LINE_SPARE_BYTES, RequestLine, is_alike, read_line, understand, with_target
 
 REMEMBERED_BYTES: Final = 4096
@@ -188,7 +189,7 @@ class RequestParser:
         """Most clients say the same of themselves with each request, so the last section is kept with what it meant."""
         bounds = self._bounds
         size = len(section)
-        fields = read_fields(section, 0, size - 2)
+        fields = read_request_fields(section, 0, size - 2)
         if len(fields) > bounds.header_count:
             raise Malformed("field-count")
         if size > bounds.field_bytes and longest_field(section) > bounds.field_bytes:

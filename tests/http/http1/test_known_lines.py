@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from proxyguard.http.http1 import known_lines, response_parser
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import read_fields
-from proxyguard.http.http1.known_lines import KEPT_NAMES, MAX_LINE_BYTES, MAX_LINES, read_response_fields
+from proxyguard.http.http1.known_lines import (
+    KEPT_NAMES,
+    MAX_LINE_BYTES,
+    MAX_LINES,
+    USUAL_LINES,
+    read_request_fields,
+    read_response_fields,
+)
 
 NAMES = st.one_of(
     st.sampled_from(
@@ -40,7 +47,8 @@ def outcome(read: object, text: bytes, start: int) -> object:
 def test_a_section_means_the_same_whatever_came_before_it(sections: list[bytes], before: bytes) -> None:
     for section in [*sections, *sections]:
         text = before + section
-        assert outcome(read_response_fields, text, len(before)) == outcome(read_fields, text, len(before))
+        for read in (read_response_fields, read_request_fields):
+            assert outcome(read, text, len(before)) == outcome(read_fields, text, len(before))
 
 
 def test_only_lines_for_everybody_are_kept_and_not_long_ones() -> None:
@@ -51,6 +59,25 @@ def test_only_lines_for_everybody_are_kept_and_not_long_ones() -> None:
     known = known_lines._known
     assert [line in known for line in lines] == [True, False, False, False, False, False]
     assert all(line.partition(b":")[0].lower() in KEPT_NAMES for line in known)
+
+
+def test_of_requests_only_lines_are_kept_that_say_nothing_of_a_person() -> None:
+    kept = [b"Accept: text/x-kept", b"User-Agent: kept/1"]
+    own = [
+        b"Cookie: a=b", b"Authorization: x", b"Referer: /a", b"X-Forwarded-For: 1.2.3.4", b"Origin: a", b"If-None-Match: 1",
+        b"X-Key: 1",
+    ]  # fmt: skip
+    text = b"\r\n".join([*kept, *own, b""])
+    read_request_fields(text, 0, len(text))
+    known = known_lines._known_of_requests
+    assert [line in known for line in (*kept, *own)] == [True] * len(kept) + [False] * len(own)
+
+
+def test_a_head_of_very_many_lines_is_read_at_once() -> None:
+    text = b"Accept: %d\r\n" * (USUAL_LINES + 1)
+    text %= tuple(range(10**6, 10**6 + USUAL_LINES + 1))
+    assert read_request_fields(text, 0, len(text)) == read_fields(text, 0, len(text))
+    assert b"Accept: 1000000" not in known_lines._known_of_requests
 
 
 def test_lines_are_bounded() -> None:
