@@ -90,10 +90,10 @@ $(VENV)/.mutants: requirements/mutants.txt $(READY)
 mutants: $(VENV)/.mutants  ## Break the core in thousands of small ways and list what no test notices (half an hour; goes on where it was stopped).
 	$(PYTHON_IN_VENV) -m tests.mutants $(ARGS)
 
-# Two files side by side, as they share servers inside of a file; then, one after the other, what measures time or load.
+# Three files side by side, as they share servers inside of a file and mostly wait; then, one after the other, what measures time or load.
 # 5 is pytest's word for "nothing selected", which ARGS='-k NAME' makes of one of the two.
 e2e: setup $(COMPILED)  ## Run the tests with real clients and servers: nginx, git, curl, Scrapy, Chromium and others.
-	$(BUILT) -m pytest tests/end_to_end -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' $(ARGS) || [ $$? = 5 ]
+	$(BUILT) -m pytest tests/end_to_end -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' $(ARGS) || [ $$? = 5 ]
 	$(BUILT) -m pytest tests/end_to_end -m alone $(ARGS) || [ $$? = 5 ]
 
 chaos: setup $(COMPILED)  ## Break what it runs on while it runs: signals, disk, store, upstream, clock (two minutes).
