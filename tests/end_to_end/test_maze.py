@@ -123,3 +123,32 @@ def test_the_name_of_a_page_of_the_maze_is_to_people_one_that_is_not_there(guard
     links = re.findall(r'href="([a-z]+-[a-z]+-[0-9a-f]{4})"', _curl(guard, "198.51.100.10")[1])
     answer = guard.get(f"/profiles/{links[0]}", headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"})
     assert (answer.status_code, "A program made this page" in answer.text) == (404, False)
+
+
+def test_it_goes_round_over_http_2_as_well(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/10.yaml").write_text(RULES)
+    with (
+        sample_site(tmp_path) as site,
+        proxyguard(tmp_path, site, rules=tmp_path / "rules", settings="maze: {pages: 400, shares: 10}\n", alpn="h2") as guard,
+    ):
+        assert guard.authority is not None
+        path, seen = "/profiles/1", set()
+        for _ in range(3):
+            arguments = (
+                "curl",
+                "-s",
+                "--http2",
+                "--cacert",
+                guard.authority,
+                "-w",
+                "%{http_code} %{http_version}",
+                f"{guard.url}{path}",
+            )
+            text = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=True).stdout
+            assert text[-5:] == "200 2"
+            assert "noindex" in text
+            seen.add(path)
+            path = "/profiles/" + re.findall(r'href="([a-z]+-[a-z]+-[0-9a-f]{4})"', text)[0]
+        assert len(seen) == 3
+        assert "maze_pages_total 3" in guard.admin("/metrics")
