@@ -9,10 +9,12 @@ import pytest
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.preset import RulesPreset
+from proxyguard.limits.limit import Learned
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, kit_names, preset_file
 from proxyguard.policy.load import load_policy, rule_files
 from proxyguard.policy.model import Rule
 from proxyguard.policy.parse.file import parse_file
+from proxyguard.policy.parse.overrides import overridden
 from proxyguard.policy.testing.runner import run_tests
 
 KITS = f"import: [{', '.join(f'bundled/{name}' for name in kit_names())}]\n"
@@ -52,8 +54,11 @@ def copied(folder: Path, name: str = "", before: str = "", after: str = "") -> P
 @pytest.mark.parametrize("preset", list(RulesPreset))
 def test_the_file_of_a_preset_has_no_problem_and_names_rules_that_exist(preset: RulesPreset, tmp_path: Path) -> None:
     parsed = parse_file(preset_file(preset).read_bytes(), str(preset_file(preset)), None)
+    rules = with_kits(tmp_path, preset)
+    assert {override.rule for override in parsed.overrides} <= set(rules)
+    for override in parsed.overrides:
+        overridden(rules[override.rule], override)
     assert parsed.report.finished() == ()
-    assert {override.rule for override in parsed.overrides} <= set(with_kits(tmp_path, preset))
 
 
 @pytest.mark.parametrize("preset", list(RulesPreset))
@@ -110,3 +115,19 @@ def test_presets_are_no_rule_files_of_the_bundled_folder_and_a_folder_of_that_na
     (tmp_path / "presets").mkdir()
     (tmp_path / "presets" / "a.yaml").write_text("name: a\n")
     assert [path.name for path in rule_files(tmp_path)[0]] == ["a.yaml"]
+
+
+def test_an_override_may_change_what_a_limit_learns_and_is_told_what_is_wrong(tmp_path: Path) -> None:
+    def said(limit: str) -> tuple[object, tuple[str, ...]]:
+        (tmp_path / "own.yaml").write_text(f"import: bundled/50-sign-up-and-log-in\noverride:\n  {limit}\n")
+        loaded = load_policy(tmp_path)
+        rules = {rule.name: rule for each in loaded.policy.rule_sets for rule in each.rules} if loaded.policy is not None else {}
+        found = rules["sign-ups-of-a-line"].limit if rules else None
+        return found and (found.amount, found.learned), tuple(problem.message for problem in loaded.problems)
+
+    wider = "sign-ups-of-a-line: {limit: {rate: 6/day, learned: {times: 2, at_most: 50, until_known: 12}}}"
+    assert said(wider) == ((6, Learned(2, 50, 12)), ())
+    assert said("sign-ups-of-a-line: {limit: {learned: {times: 2, at_most: 2}}}")[1] == (
+        "learned.at_most is 2, less than the rate",
+    )
+    assert said("sign-up-flood: {limit: {learned: {times: 2, at_most: 2}}}")[1] == ("the rule's limit does not learn",)

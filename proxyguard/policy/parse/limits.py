@@ -180,11 +180,20 @@ def _check_learned(found: Found, count: Count, rate: tuple[int, float | None], w
     is_known = period_seconds == PERIODS["day"] or (period_seconds == PERIODS["hour"] and by_hour)
     if not (is_known and window is Window.CALENDAR and count.kind in _LEARNED):
         found.complain("learned", "there is nothing that this limit could learn of", _LEARNED_HINT)
-    elif learned.at_most < amount:
-        found.complain("learned", f"learned.at_most is {learned.at_most}, less than the rate", f"from {amount} on")
-    elif learned.until_known and not amount <= learned.until_known <= learned.at_most:
-        hint = f"from {amount} to {learned.at_most}"
-        found.complain("learned", f"learned.until_known is {learned.until_known}, not between the rate and at_most", hint)
+        return
+    unfit = fault_of_learned(learned, amount)
+    if unfit is not None:
+        found.complain("learned", unfit.message, unfit.hint)
+
+
+def fault_of_learned(learned: Learned, amount: int) -> Fault | None:
+    """What is wrong with the bounds of a limit that learns and begins with an amount."""
+    if learned.at_most < amount:
+        return Fault(f"learned.at_most is {learned.at_most}, less than the rate", f"from {amount} on")
+    if learned.until_known and not amount <= learned.until_known <= learned.at_most:
+        message = f"learned.until_known is {learned.until_known}, not between the rate and at_most"
+        return Fault(message, f"from {amount} to {learned.at_most}")
+    return None
 
 
 def _window(node: Node, subject: str) -> Window:

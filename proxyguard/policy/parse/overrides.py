@@ -13,11 +13,11 @@ from proxyguard.core.problems import Fault, Report, name_hint, quoted
 from proxyguard.core.yaml.kinds import RAW, Found, Key, KeyTable, Kind, items_of, one_or_more
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_each, read_mapping, read_or_report, read_text
-from proxyguard.limits.limit import CountKind, Limit
+from proxyguard.limits.limit import CountKind, Learned, Limit
 from proxyguard.policy.actions.registry import ACTION, kind_of
 from proxyguard.policy.bundled import BUNDLED_WORD, importable_names
 from proxyguard.policy.model import Rule
-from proxyguard.policy.parse.limits import LIMIT, fault_of_window, read_burst, read_rate
+from proxyguard.policy.parse.limits import LIMIT, fault_of_learned, fault_of_window, read_burst, read_rate
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.rules import SHARED_KEYS
 from proxyguard.policy.parse.times import MOMENT
@@ -86,7 +86,7 @@ def overridden(rule: Rule, override: Override) -> Rule:
 
 
 def _limit(found: Found, limit: Limit | None) -> Limit | None:
-    """The rule's limit with another rate or burst. A burst that is not said is the rate's amount, as in any limit."""
+    """The rule's limit with another rate, burst or learning. A burst that is not said is the rate's amount, as in any limit."""
     if limit is None or limit.count.kind is CountKind.CONCURRENT:
         found.complain("limit", "the rule has no limit with a rate", "take limit out")
         return limit
@@ -102,13 +102,25 @@ def _limit(found: Found, limit: Limit | None) -> Limit | None:
         said.complain("rate", unfit.message, unfit.hint)
         return limit
     kept = rate[0] if "rate" in said.nodes else limit.burst
-    return replace(limit, amount=rate[0], period_seconds=rate[1], burst=burst or kept)
+    changed = replace(limit, amount=rate[0], period_seconds=rate[1], burst=burst or kept)
+    learned: Learned | None = said.get("learned")
+    if learned is None:
+        return changed
+    unfit = (
+        fault_of_learned(learned, rate[0])
+        if limit.learned is not None
+        else Fault("the rule's limit does not learn", "take learned out")
+    )
+    if unfit is not None:
+        said.complain("learned", unfit.message, unfit.hint)
+        return limit
+    return replace(changed, learned=learned)
 
 
 LIMITS: Final = KeyTable(
     subject="limit",
     example="limit: {rate: 30/minute, burst: 30}",
-    keys={name: replace(LIMIT.keys[name], required=None) for name in ("rate", "burst")},
+    keys={name: replace(LIMIT.keys[name], required=None) for name in ("rate", "burst", "learned")},
 )
 
 OVERRIDE: Final = KeyTable(
@@ -116,7 +128,10 @@ OVERRIDE: Final = KeyTable(
     example=_EXAMPLE,
     keys={
         "mode": Key(MODE, "`enforce`, `shadow` or `off`."),
-        "limit": Key(replace(RAW, takes="limit", schema=LIMITS.schema(minProperties=1)), "Another `rate` or `burst`."),
+        "limit": Key(
+            replace(RAW, takes="limit", schema=LIMITS.schema(minProperties=1)),
+            "Another `rate` or `burst`, or what a limit that learns has.",
+        ),
         "action": Key(ACTION, "Another action that does the same to a request: refuse it, let it pass, or give it points."),
         "expires": Key(
             MOMENT,
