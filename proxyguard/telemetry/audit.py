@@ -75,7 +75,10 @@ class AuditLog:
         self._writer.start()
         if not self._opened.wait(OPEN_SECONDS):
             logger.error("audit log %s: opening it takes more than %g s; records wait", self._file.name, OPEN_SECONDS)
-        elif self._refused is not None:
+        self._raise_refusal()
+
+    def _raise_refusal(self) -> None:
+        if self._refused is not None:
             raise self._refused
 
     def write(self, record: Record) -> bool:
