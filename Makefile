@@ -192,7 +192,7 @@ range: setup  ## Let people and scrapers loose on the rules, in virtual time (AR
 
 # Two at a time, each in a process of its own, as they keep a core busy each. xargs ends with 123 when a gate fails.
 range-gates: setup $(COMPILED)  ## Run the scenarios that must not get worse: a calm day, July, forged identities, errors of operators (two minutes).
-	($(BUILT) -c "from proxyguard.tools.range.scenarios import SCENARIOS as all; print(*[name for name in all if all[name].gate], sep='\n')") \
+	($(BUILT) -c "from proxyguard.tools.range.scenarios import GATED; print(*GATED, sep='\n')") \
 	| xargs -P 2 -I NAME sh -c '$(BUILT) -m proxyguard range --rules $(abspath $(RULES)) --scenario NAME --gate $(ARGS)'
 
 peers: setup  ## Other firewalls under the range's traffic, three minutes each: those of nginx, HAProxy, ModSecurity, fail2ban, CrowdSec that are here.

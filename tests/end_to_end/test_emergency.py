@@ -87,7 +87,7 @@ def within_an_hour() -> None:
     """Limits by the hour begin anew with it: a story that takes seconds does not begin just before."""
     left = 3600 - time.time() % 3600
     if left < 45:
-        time.sleep(left + 1)
+        time.sleep(left + 1)  # nothing can be waited for: only the hour itself ends the counting
 
 
 def swarm(guard: Proxyguard, network: int, first: int) -> list[int]:
