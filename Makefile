@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
+# Tests and commands start hundreds of processes: without byte code kept, each compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 PYTHON_IN_VENV := $(VENV)/bin/python

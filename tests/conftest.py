@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -24,6 +25,12 @@ if os.environ.get("CI"):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch of tests that compare with a file: write the file anew instead of failing."""
     parser.addoption("--update-golden", action="store_true", help="write the expected reports in tests/rulesets/bad anew")
+
+
+def pytest_collection_finish() -> None:
+    """Take the thousands of collected tests out of the garbage collector's way."""
+    gc.collect()
+    gc.freeze()
 
 
 LEFT_BEHIND = ("Task was destroyed", "Task exception was never retrieved", "Future exception was never retrieved", "Unclosed ")

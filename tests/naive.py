@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 from operator import attrgetter
 from typing import Any
@@ -89,53 +88,60 @@ def origin_values(kind: str, origin: Origin) -> tuple[bytes, ...]:
     return () if known is None else (str(known).encode(),)
 
 
-def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, ...]:
-    kind, name = test.field.kind, test.field.name.encode()
-    lists: dict[str, Any] = {
-        FieldKind.CLIENT: lambda: (request.client.text.encode(),),
-        FieldKind.HOST: lambda: (request.host,),
-        FieldKind.SCHEME: lambda: (request.scheme,),
-        FieldKind.METHOD: lambda: (request.method,),
-        FieldKind.PATH: lambda: (request.path,),
-        FieldKind.LOOSE_PATH: lambda: request.loose_paths,
-        FieldKind.QUERY_STRING: lambda: tuple(request.target.split(b"?", 1)[1:]),
-        FieldKind.HTTP_VERSION: lambda: (request.http_version,),
-        FieldKind.QUERY: lambda: request.query.get(name, ()),
-        FieldKind.COOKIE: lambda: request.cookies.get(name, ()),
-        FieldKind.HEADER: lambda: tuple(value for key, value in request.headers if key.lower() == name),
-        FieldKind.USER_AGENT: lambda: tuple(value for key, value in request.headers if key.lower() == b"user-agent"),
-        FieldKind.TAG: lambda: tuple(tag.encode() for tag in sorted(tags)),
-        FieldKind.SCORE: lambda: (),
-        FieldKind.CLASS: lambda: (class_of(tags).encode(),),
-        "bot": lambda: BOT.values(request),
-        "jar": lambda: request.jar.states,
-        "item": lambda: () if request.item is None else (request.item.family,),
-        "form": lambda: () if request.form is None else request.form.states,
-        "heat": lambda: () if request.item is None else (request.item.heat, *((b"recent",) if request.item.is_recent else ())),
-        "visitor": lambda: (request.visitor,) if request.visitor else (),
-        "robots": lambda: ((request.robots or RobotsVerdict()).word.encode(),),
-        "robots_group": lambda: (request.robots.group.encode(),) if request.robots and request.robots.group else (),
-        "crawl_delay": lambda: (b"%g" % request.robots.crawl_delay,) if request.robots and request.robots.crawl_delay else (),
-        FieldKind.ACCOUNT: lambda: () if request.account is None else (request.account,),
-        "claimed_kind": lambda: (claimed_kind(request.user_agent).kind,),
-        "client_kind": lambda: known(request, client_kind),
-        "tls": lambda: known(request, {b"ja4": ja4_of, b"client_kind": hello_kind}.get(name, attrgetter("tls_version"))),
-        "http2": lambda: known(request, http2_of),
-        "contradiction": lambda: contradictions(request),
-        "header_order": lambda: (b",".join(key.lower() for key, _ in request.headers),),
-        "header_count": lambda: (str(len(request.headers)).encode(),),
-        "query_length": lambda: (str(len(request.target.partition(b"?")[2])).encode(),),
-        "query_count": lambda: (str(len([each for each in request.target.partition(b"?")[2].split(b"&") if each])).encode(),),
-        "path_segment": lambda: tuple(filter(None, request.path.split(b"/")[int(name) :][:1])) if name.isdigit() else (),
-        "body_size": lambda: (b"0",) if request.http_version.startswith(b"1") else (),
-        "content_type": lambda: (),
-        **{row.kind: partial(origin_values, row.kind, request.origin or Origin()) for row in ROWS},
-    }
-    return tuple(value[:8192] for value in lists[kind]())
-
-
 def known(request: Request, of: Callable[[ConnectionFacts], bytes]) -> tuple[bytes, ...]:
     return tuple(filter(None, (of(request.connection),))) if request.connection is not None else ()
+
+
+def origin_list(kind: str) -> Callable[[Request, bytes, frozenset[str]], tuple[bytes, ...]]:
+    return lambda r, name, tags: origin_values(kind, r.origin or Origin())
+
+
+LISTS: dict[str, Callable[[Request, bytes, frozenset[str]], tuple[bytes, ...]]] = {
+    FieldKind.CLIENT: lambda r, name, tags: (r.client.text.encode(),),
+    FieldKind.HOST: lambda r, name, tags: (r.host,),
+    FieldKind.SCHEME: lambda r, name, tags: (r.scheme,),
+    FieldKind.METHOD: lambda r, name, tags: (r.method,),
+    FieldKind.PATH: lambda r, name, tags: (r.path,),
+    FieldKind.LOOSE_PATH: lambda r, name, tags: r.loose_paths,
+    FieldKind.QUERY_STRING: lambda r, name, tags: tuple(r.target.split(b"?", 1)[1:]),
+    FieldKind.HTTP_VERSION: lambda r, name, tags: (r.http_version,),
+    FieldKind.QUERY: lambda r, name, tags: r.query.get(name, ()),
+    FieldKind.COOKIE: lambda r, name, tags: r.cookies.get(name, ()),
+    FieldKind.HEADER: lambda r, name, tags: tuple(value for key, value in r.headers if key.lower() == name),
+    FieldKind.USER_AGENT: lambda r, name, tags: tuple(value for key, value in r.headers if key.lower() == b"user-agent"),
+    FieldKind.TAG: lambda r, name, tags: tuple(tag.encode() for tag in sorted(tags)),
+    FieldKind.SCORE: lambda r, name, tags: (),
+    FieldKind.CLASS: lambda r, name, tags: (class_of(tags).encode(),),
+    "bot": lambda r, name, tags: BOT.values(r),
+    "jar": lambda r, name, tags: r.jar.states,
+    "item": lambda r, name, tags: () if r.item is None else (r.item.family,),
+    "form": lambda r, name, tags: () if r.form is None else r.form.states,
+    "heat": lambda r, name, tags: () if r.item is None else (r.item.heat, *((b"recent",) if r.item.is_recent else ())),
+    "visitor": lambda r, name, tags: (r.visitor,) if r.visitor else (),
+    "robots": lambda r, name, tags: ((r.robots or RobotsVerdict()).word.encode(),),
+    "robots_group": lambda r, name, tags: (r.robots.group.encode(),) if r.robots and r.robots.group else (),
+    "crawl_delay": lambda r, name, tags: (b"%g" % r.robots.crawl_delay,) if r.robots and r.robots.crawl_delay else (),
+    FieldKind.ACCOUNT: lambda r, name, tags: () if r.account is None else (r.account,),
+    "claimed_kind": lambda r, name, tags: (claimed_kind(r.user_agent).kind,),
+    "client_kind": lambda r, name, tags: known(r, client_kind),
+    "tls": lambda r, name, tags: known(r, {b"ja4": ja4_of, b"client_kind": hello_kind}.get(name, attrgetter("tls_version"))),
+    "http2": lambda r, name, tags: known(r, http2_of),
+    "contradiction": lambda r, name, tags: contradictions(r),
+    "header_order": lambda r, name, tags: (b",".join(key.lower() for key, _ in r.headers),),
+    "header_count": lambda r, name, tags: (str(len(r.headers)).encode(),),
+    "query_length": lambda r, name, tags: (str(len(r.target.partition(b"?")[2])).encode(),),
+    "query_count": lambda r, name, tags: (str(len([each for each in r.target.partition(b"?")[2].split(b"&") if each])).encode(),),
+    "path_segment": lambda r, name, tags: tuple(filter(None, r.path.split(b"/")[int(name) :][:1])) if name.isdigit() else (),
+    "body_size": lambda r, name, tags: (b"0",) if r.http_version.startswith(b"1") else (),
+    "content_type": lambda r, name, tags: (),
+    **{row.kind: origin_list(row.kind) for row in ROWS},
+}
+"""The values of a field, by its kind; of the request, the field's name and the tags so far."""
+
+
+def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, ...]:
+    found = LISTS[test.field.kind](request, test.field.name.encode(), tags)
+    return tuple([value[:8192] for value in found])
 
 
 def compares(kind: TextKind, text: bytes, value: bytes) -> bool:

@@ -183,13 +183,16 @@ def _rules(policy: Policy) -> object:
     return tuple((each.mode, *(replace(rule, place=NOWHERE) for rule in each.rules)) for each in policy.rule_sets)
 
 
-ROWS = (*modes(), *files(), *examples())
+@cache
+def rows() -> tuple[Row, ...]:
+    """All that is tried."""
+    return (*modes(), *files(), *examples())
 
 
 def test_there_is_a_row_for_everything() -> None:
     rules = sum(len(rules_of(name)) for name in TEXTS)
     assert rules >= 36
-    counts = Counter(row.what for row in ROWS)
+    counts = Counter(row.what for row in rows())
     assert (counts["mode"], counts["file"], counts["all files"]) == (3 * rules, 5 * len(TEXTS), 3)
     assert counts["example"] >= 60
     assert counts["examples"] >= 5
@@ -205,7 +208,7 @@ def test_bundled_tests_are_judged_with_the_rules_of_their_own_file() -> None:
 
 def test_every_edit_loads(capsys: pytest.CaptureFixture[str]) -> None:
     judge = Judge()
-    found = [(row, judge.report(row.folder)) for row in ROWS]
+    found = [(row, judge.report(row.folder)) for row in rows()]
     with capsys.disabled():
         print("\n" + table(found))
     assert [f"{row.what} {row.where} {row.change}\n{report}" for row, report in found if report] == []
@@ -223,9 +226,9 @@ def table(found: list[tuple[Row, str]]) -> str:
 
 @pytest.mark.slow
 def test_some_edits_load_with_all_tests_run() -> None:
-    rows = [row for row in ROWS if row.what == "all files" or row.change in {"deleted", "together"}][::3]
-    assert len(rows) > 5
-    for row in rows:
+    chosen = [row for row in rows() if row.what == "all files" or row.change in {"deleted", "together"}][::3]
+    assert len(chosen) > 5
+    for row in chosen:
         policy, problems = loaded(row.folder)
         assert policy is not None, (row, problems)
         assert [str(failure.problem) for failure in run_tests(policy)] == [], row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,20 +45,30 @@ def top_level(tree: ast.Module) -> Iterator[str]:
                 yield name
 
 
-TREES = {path: ast.parse(path.read_text()) for path in FILES}
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
-PACKAGE_NAMES = {
-    *(name for tree in TREES.values() for name in top_level(tree)),
-    *(part for path in FILES for part in path.relative_to(PACKAGE.parent).with_suffix("").parts),
-}
 
-OPERATORS_WORDS = {
-    word
-    for page in (PACKAGE.parent / "docs" / "reference").glob("*.md")
-    for ticked in re.findall(r"`([^`]+)`", page.read_text())
-    for word in re.findall(r"[A-Za-z_]\w*", ticked)
-}
-"""Settings, commands, and the words of the rule language."""
+@cache
+def package_names() -> set[str]:
+    """What modules define for others, and what they are called."""
+    return {
+        *(name for path in FILES for name in top_level(tree_of(path))),
+        *(part for path in FILES for part in path.relative_to(PACKAGE.parent).with_suffix("").parts),
+    }
+
+
+@cache
+def operators_words() -> set[str]:
+    """Settings, commands, and the words of the rule language."""
+    return {
+        word
+        for page in (PACKAGE.parent / "docs" / "reference").glob("*.md")
+        for ticked in re.findall(r"`([^`]+)`", page.read_text())
+        for word in re.findall(r"[A-Za-z_]\w*", ticked)
+    }
+
 
 EXAMPLES = {"GET", "NO", "X_Forwarded_For", "websocket"}
 """Values of the web and of YAML."""
@@ -72,8 +83,8 @@ PENDING: dict[str, set[str]] = {
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_names_in_docstrings_exist(path: Path) -> None:
-    tree = TREES[path]
+    tree = tree_of(path)
     docs = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef)]
-    known = {*names_in(tree), *PACKAGE_NAMES, *OPERATORS_WORDS, *EXAMPLES, *PENDING.get(str(path.relative_to(PACKAGE)), ())}
+    known = {*names_in(tree), *package_names(), *operators_words(), *EXAMPLES, *PENDING.get(str(path.relative_to(PACKAGE)), ())}
     ticked = {name for node in docs for name in TICKED.findall(ast.get_docstring(node) or "")}
     assert [name for name in sorted(ticked) if not known.issuperset(name.split("."))] == []

@@ -59,6 +59,7 @@ def test_it_holds_the_bundled_rules(names: set[str]) -> None:
     assert {f"proxyguard/policy/bundled/{name}" for name in files} <= names
 
 
+@pytest.mark.long
 def test_installed_without_the_repository_it_has_rules(wheel: Path, tmp_path: Path) -> None:
     """In an environment of its own, whose libraries are those of this one, and from a folder that is no checkout."""
     venv.create(tmp_path / "venv", with_pip=False)

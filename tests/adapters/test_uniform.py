@@ -95,6 +95,7 @@ async def asked(rig: FrontRig, do: bytes, tries: int, askers: int = 40) -> list[
     return [each for seen in await asyncio.gather(*map(some, range(askers))) for each in seen]
 
 
+@pytest.mark.long
 def test_an_attacker_learns_nothing_from_2000_tries() -> None:
     """A coin is right in 50 % ± 3.4 % of 2,000 guesses in all but one of a thousand runs. The test of the same name in
     `end_to_end` asks often enough to tell 52 % from that."""

@@ -23,6 +23,8 @@ from click.testing import CliRunner
 from proxyguard.cli import main
 from tests.end_to_end.processes import Proxyguard, proxyguard
 
+pytestmark = pytest.mark.long
+
 VALUES: Final = (
     "", " ", "\t", "\n", "a\nb", "é", "\udcff", "\x1b[31m", "\u202e", "\u0663", "²", "1²", "x" * 300, "x" * 5000,
     "-1", "0", "1", "-0", "00", "nan", "inf", "-inf", "1e999", "1e9", "9" * 40, "9" * 5000, "1_000", "0x10", "1.5.5",

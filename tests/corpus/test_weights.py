@@ -9,6 +9,7 @@ from tests.corpus.fit import LINE, MOST_OF_PEOPLE, fit, most_points, score, uppe
 from tests.corpus.weights import BEGIN, BY_HAND, END, EVASION, PAGE, fitted, table, written
 
 
+@pytest.mark.long
 def test_the_rules_have_the_points_that_the_data_give() -> None:
     assert signs.points() == fitted().points
 

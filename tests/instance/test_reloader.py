@@ -22,6 +22,8 @@ from proxyguard.instance.watch_signature import signature, signature_of_load
 from proxyguard.policy.given import plain_restriction
 from proxyguard.telemetry.metrics import Metrics
 
+pytestmark = pytest.mark.long
+
 GOOD = """
 name: one
 rules:

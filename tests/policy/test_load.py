@@ -208,6 +208,7 @@ def test_the_tests_of_a_folder_together_ask_for_a_bounded_number_of_requests(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ten_thousand_rules_load_in_time(tmp_path: Path) -> None:
     rules = "".join(
         f"  - name: rule-{number}\n    when:\n      user_agent: {{word: [tool-{number}, curl]}}\n"

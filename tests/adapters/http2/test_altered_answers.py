@@ -26,7 +26,7 @@ def _alters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client_of(chain: Path) -> httpx.AsyncClient:
-    return httpx.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=str(chain)), headers={"Host": HOST}, timeout=30)
+    return httpx.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=str(chain)), headers={"Host": HOST}, timeout=10)
 
 
 def test_streams_are_masked_side_by_side(tmp_path: Path) -> None:

@@ -181,6 +181,7 @@ def outcome(pieces: list[bytes]) -> Outcome:
     return Outcome(paths(rig.requests), sorted(rig.served), got, dict(rig.events.bad), rig.end, rig.sent[-17:])
 
 
+@pytest.mark.long
 def test_the_same_comes_out_however_the_bytes_are_cut_into_reads_and_turns() -> None:
     said = b"".join(CONVERSATION)
     whole = outcome([said])

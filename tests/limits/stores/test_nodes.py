@@ -169,6 +169,7 @@ def valkey_sentinel(folder: Path, config: Path, port: int) -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sentinel_says_where_the_master_is_and_where_it_has_gone(tmp_path: Path) -> None:
     with pair(tmp_path) as ((_, port), (_, other)), sentinel(tmp_path / "s1", port) as (door, watch):
 

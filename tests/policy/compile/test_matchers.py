@@ -75,6 +75,9 @@ def _requests() -> Iterator[Request]:
             yield made
 
 
+REQUESTS = tuple(_requests())
+
+
 def _decides(condition: Condition) -> Policy:
     """Points, a tag and a class for some requests; then the rule with the condition."""
     gifts: tuple[tuple[str, Action, Condition], ...] = (
@@ -94,7 +97,7 @@ def test_every_matcher_in_every_shape(matcher: str, shape: str) -> None:
             continue
         tested = _decides(SHAPES[shape](Test(field, MATCHERS[matcher])))
         compiled = compile_policy(tested, secret=b"secret")
-        for asked in _requests():
+        for asked in REQUESTS:
             expected = naive(tested, Mode.ENFORCE, asked, 0.0, TallyStore())
             assert compiled_decision(compiled, asked, 0.0, TallyStore()) == expected, (str(field), asked)
             outcomes.add(expected.rule)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 EXAMPLE = Path(__file__).parents[2] / "example_field"
 ROOT = Path(__file__).parents[3]
 

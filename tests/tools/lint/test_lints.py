@@ -91,6 +91,7 @@ def test_the_browsers_are_many_and_different() -> None:
     assert len(USER_AGENT_FILES) == 2
 
 
+@pytest.mark.long
 def test_a_policy_of_ten_thousand_rules_is_linted_in_seconds(tmp_path: Path) -> None:
     rules = "".join(
         f"  - {{name: r-{at}, when: {{user_agent: {{word: bad-bot-{at}}}, path: {{prefix: /p{at % 100}/}}}}, action: reject}}\n"

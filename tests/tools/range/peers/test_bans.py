@@ -64,6 +64,7 @@ def test_a_peer_that_is_not_here_is_named_with_its_package(monkeypatch: pytest.M
             banned_by(peer, scenario(NAIVE_SCRIPTS, end=NINE + 5), 1)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("fail2ban-regex") is None, reason="fail2ban is not installed; make peers needs it, CI does not")
 def test_fail2ban_bans_a_flood_and_no_reader() -> None:
     small = scenario(SIGN_UP_FLOOD, DESKTOP, end=NINE + 240)
@@ -74,6 +75,7 @@ def test_fail2ban_bans_a_flood_and_no_reader() -> None:
     assert people.refused_sessions == 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("crowdsec") is None, reason="CrowdSec is not installed; make peers needs it, CI does not")
 def test_crowdsec_bans_scripts_and_no_reader() -> None:
     small = scenario(NAIVE_SCRIPTS, DESKTOP, size=0.05, end=NINE + 60)
