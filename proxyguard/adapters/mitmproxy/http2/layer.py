@@ -124,6 +124,7 @@ class Http2Layer(Layer):
                 if stream is not None:
                     stream.pass_on()
             case Ready():
+                streams.of_exchange(event.exchange)  # what the client does not take at once goes out as it takes more
                 event.exchange.answer_ready(event.result, self._connection.now)
             case ConnectionClosed():
                 self._connection_closed(event)
