@@ -89,16 +89,18 @@ def test_the_tables_are_as_long_as_they_look() -> None:
     assert not {name.lower() for name in CLAIMS} & {name.lower() for name in ORDINARY}
 
 
-@pytest.mark.parametrize("name", CLAIMS)
-def test_a_claim_is_dropped_in_every_spelling(name: str) -> None:
-    spelt = {name, name.lower(), name.upper(), name.replace("-", "_"), name.replace("-", "."), name.replace("-", "_", 1)}
-    assert {each: is_claim(each.encode()) for each in spelt} == dict.fromkeys(spelt, True)
-    assert not any(may_be_trailer(each.encode()) for each in spelt)
+def spellings(name: str) -> set[str]:
+    return {name, name.lower(), name.upper(), name.replace("-", "_"), name.replace("-", "."), name.replace("-", "_", 1)}
 
 
-@pytest.mark.parametrize("name", ORDINARY)
-def test_an_ordinary_field_passes(name: str) -> None:
-    assert not is_claim(name.encode())
+def test_a_claim_is_dropped_in_every_spelling() -> None:
+    spelt = {each for name in CLAIMS for each in spellings(name)}
+    assert [each for each in spelt if not is_claim(each.encode())] == []
+    assert [each for each in spelt if may_be_trailer(each.encode())] == []
+
+
+def test_an_ordinary_field_passes() -> None:
+    assert [name for name in ORDINARY if is_claim(name.encode())] == []
 
 
 @pytest.mark.parametrize("name", NOT_IN_TRAILERS)

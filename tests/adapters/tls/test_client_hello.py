@@ -47,11 +47,11 @@ def test_the_server_name_and_the_protocols_are_read(data: bytes, expected: Clien
     assert data.endswith(found.body)
 
 
-@pytest.mark.parametrize("cut", range(1, len(NAMED)))
-def test_a_hello_cut_anywhere_is_read_the_same(cut: int) -> None:
-    reader = ClientHelloReader()
-    assert reader.feed(NAMED[:cut]) is None
-    assert understood(reader.feed(NAMED[cut:]))
+def test_a_hello_cut_anywhere_is_read_the_same() -> None:
+    for cut in range(1, len(NAMED)):
+        reader = ClientHelloReader()
+        assert reader.feed(NAMED[:cut]) is None, cut
+        assert understood(reader.feed(NAMED[cut:])), cut
 
 
 @pytest.mark.parametrize("more", [b"\x14\x03\x03\x00\x01\x01", b"\x17\x03\x03\x00\x04data", b"\x16\x03\x03\xff\xff", b"GET /"])
