@@ -60,6 +60,9 @@ X_FORWARDED_FOR: list[tuple[str, str, list[bytes], tuple[str, int | None]]] = [
     ("port of the client", LOAD_BALANCER, [b"203.0.113.7:4711"], ("203.0.113.7", 4711)),
     ("port of a hop", LOAD_BALANCER, [b"203.0.113.7:4711, 10.0.0.2:80"], ("203.0.113.7", 4711)),
     ("port 0 says that it is not known", LOAD_BALANCER, [b"203.0.113.7:0"], CLIENT),
+    ("port 1", LOAD_BALANCER, [b"203.0.113.7:1"], ("203.0.113.7", 1)),
+    ("port 65535", LOAD_BALANCER, [b"203.0.113.7:65535"], ("203.0.113.7", 65535)),
+    ("port 65536", LOAD_BALANCER, [b"203.0.113.7:65536"], CLIENT),
     ("port beyond 65535", LOAD_BALANCER, [b"203.0.113.7:70000"], CLIENT),
     ("IPv6", LOAD_BALANCER, [b"2001:db8::7"], CLIENT_6),
     ("IPv6 in capitals", LOAD_BALANCER, [b"2001:DB8:0:0::7"], CLIENT_6),
@@ -94,10 +97,14 @@ X_FORWARDED_FOR: list[tuple[str, str, list[bytes], tuple[str, int | None]]] = [
     ("a zone that is too long", LOAD_BALANCER, [b"fe80::1%" + b"a" * 65], PEER),
     ("a zone of IPv4", LOAD_BALANCER, [b"203.0.113.7%eth0"], PEER),
     ("space inside", LOAD_BALANCER, [b"203.0.113.7 10.0.0.2"], PEER),
+    ("a vertical tab behind it", LOAD_BALANCER, [b"203.0.113.7\x0b"], PEER),
+    ("a letter behind it", LOAD_BALANCER, [b"203.0.113.7X"], PEER),
+    ("a letter before it", LOAD_BALANCER, [b"X203.0.113.7"], PEER),
     ("port without a number", LOAD_BALANCER, [b"203.0.113.7:"], PEER),
     ("two ports", LOAD_BALANCER, [b"203.0.113.7:1:2"], PEER),
     ("as many hops as are looked at", LOAD_BALANCER, [b"203.0.113.7" + b",10.0.0.2" * (MAX_HOPS - 1)], CLIENT),
     ("one more", LOAD_BALANCER, [b"203.0.113.7" + b",10.0.0.2" * MAX_HOPS], ("10.0.0.2", None)),
+    ("eight more", LOAD_BALANCER, [b"1.1.1.1,203.0.113.7" + b",10.0.0.2" * (MAX_HOPS + 6)], ("10.0.0.2", None)),
     ("thousands", LOAD_BALANCER, [b"1.1.1.1," * 4000 + b"203.0.113.7"], CLIENT),
 ]  # fmt: skip
 
@@ -170,6 +177,16 @@ def test_the_tables_are_as_long_as_was_asked_for() -> None:
     assert len(X_FORWARDED_FOR) + len(FORWARDED) + len(CHOSEN) >= 60
 
 
+def test_a_chain_is_read_once_for_each_request_and_never_taken_for_that_of_another() -> None:
+    resolver = _resolver()
+    peer, other = Address.parse(LOAD_BALANCER), Address.parse("10.0.0.2")
+    headers, others = ((b"X-Forwarded-For", b"10.1.1.1"),), ((b"X-Forwarded-For", b"203.0.113.7"),)
+    chain = resolver._chain(peer, headers)
+    assert resolver._chain(peer, headers) is chain
+    assert resolver.resolve(peer, others).text == "203.0.113.7"
+    assert [hop.address for hop in resolver._chain(other, others)] == [other, Address.parse("203.0.113.7")]
+
+
 def test_nobody_is_trusted_unless_told() -> None:
     resolver = ClientAddressResolver(Trust())
     peer = Address.parse("127.0.0.1")
@@ -207,6 +224,8 @@ SCHEMES: list[tuple[str, str, Headers, bytes]] = [
     ("x-forwarded-for", LOAD_BALANCER, ((b"X-Forwarded-Proto", b"https, http"),), b"http"),
     ("x-forwarded-for", LOAD_BALANCER, ((b"X-Forwarded-Proto", b"http"), (b"X-Forwarded-Proto", b"https")), b"https"),
     ("x-forwarded-for", LOAD_BALANCER, ((b"X-Forwarded-Proto", b"gopher"),), b"http"),
+    ("x-forwarded-for", LOAD_BALANCER, ((b"X-Forwarded-Proto", b"https\x0b"),), b"http"),
+    ("x-forwarded-for", LOAD_BALANCER, ((b"X-Forwarded-Proto", b"httpsX"),), b"http"),
     ("x-forwarded-for", "203.0.113.1", ((b"X-Forwarded-Proto", b"https"),), b"http"),
     ("forwarded", LOAD_BALANCER, ((b"Forwarded", b"for=203.0.113.7;proto=https"),), b"https"),
     ("forwarded", LOAD_BALANCER, ((b"Forwarded", b"for=203.0.113.7;proto=https, for=10.0.0.2;proto=http"),), b"https"),
@@ -284,6 +303,20 @@ def test_a_trusted_proxy_may_say_how_it_was_reached_and_no_more() -> None:
     assert passed == [b"X-Forwarded-Port", b"X-Forwarded-Prefix"]
 
 
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (b"a.example, \tb.example \t", b"b.example"),
+        (b"X.example\x0b", b"X.example\x0b"),
+        (b"a.example,", b"a.example"),
+        (b"", b"a.example"),
+    ],
+    ids=("the last one counts", "only blanks and tabs are cut off", "an empty last one", "an empty one"),
+)
+def test_the_last_host_that_a_trusted_proxy_names_counts_else_that_of_the_request(value: bytes, host: bytes) -> None:
+    assert _told("x-forwarded-for", LOAD_BALANCER, ((b"X-Forwarded-Host", value),))[1][b"X-Forwarded-Host"] == host
+
+
 def test_the_chosen_header_of_a_trusted_proxy_is_passed_on_and_anothers_is_not() -> None:
     headers = ((b"CF-Connecting-IP", b"203.0.113.7"), (b"CF_Connecting_IP", b"6.6.6.6"), (b"True-Client-IP", b"6.6.6.6"))
     assert _told("cf-connecting-ip", LOAD_BALANCER, headers)[0] == [b"CF-Connecting-IP"]
@@ -326,8 +359,11 @@ JA4 = b"t13d1516h2_8daaf6152771_e5627efa2ab1"
         ("10.0.0.1", "cf-ja4", (), False),
         ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4), (b"cf-ja4", JA4)), False),
         ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4 + b"0"),), False),
+        ("10.0.0.1", "cf-ja4", ((b"CF-JA4", b"\t" + JA4 + b" "),), True),
+        ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4 + b"\x0b"),), False),
+        ("10.0.0.1", "cf-ja4", ((b"CF-JA4", JA4 + b"X"),), False),
     ],
-    ids=("a trusted peer", "anybody", "not asked for", "nothing", "two of them", "another form"),
+    ids=("a trusted peer", "anybody", "not asked for", "nothing", "two of them", "another form", "blanks", "a tab", "a letter"),
 )
 def test_a_ja4_is_believed_of_trusted_peers_alone(peer: str, named: str, headers: Headers, told: bool) -> None:
     resolver = ClientAddressResolver(Trust(proxies=(Network.parse("10.0.0.0/8"),), ja4=named))

@@ -1,0 +1,46 @@
+"""How many parameters a query may have, and how many of one name, to the parameter."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_VALUES
+from proxyguard.http.http1.faults import Malformed
+from proxyguard.http.http1.target import check_query
+
+ONE_MORE = MAX_QUERY_VALUES + 1
+
+
+def _many(form: bytes, count: int) -> bytes:
+    return b"/?" + b"&".join(form % number for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        _many(b"a%d=1", MAX_QUERY_PARAMETERS),
+        _many(b"a%d=1", MAX_QUERY_PARAMETERS) + b"&" * 9,
+        _many(b"a%d", ONE_MORE),
+        _many(b"a=%d", MAX_QUERY_VALUES) + b"&b=1",
+        b"/" + b"&a" * ONE_MORE,
+    ],
+    ids=("as many as there may be", "empty ones", "names alone", "as many of one name", "a path"),
+)
+def test_queries_within_the_bounds(target: bytes) -> None:
+    check_query(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        _many(b"a%d=1", MAX_QUERY_PARAMETERS + 1),
+        _many(b"a=%d", ONE_MORE),
+        _many(b"a=%d=1", ONE_MORE),
+        _many(b"a=%d", ONE_MORE) + b"?",
+        _many(b"a+b=%d", MAX_QUERY_VALUES) + b"&a%20b=1",
+    ],
+    ids=("one more", "one more of one name", "values with an equals sign", "a later question mark", "a blank written twice"),
+)
+def test_queries_beyond_the_bounds(target: bytes) -> None:
+    with pytest.raises(Malformed, match="target-parameters"):
+        check_query(target)
