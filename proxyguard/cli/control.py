@@ -124,8 +124,14 @@ def economy_lines(economy: dict[str, Any]) -> list[str]:
         of_site = "" if each["of_site"] is None else f"; at most {each['of_site']:,} a day for all together"
         cookies = "with" if each["with_cookies"] else "without"
         lines.append(f"{'1,000 cold items':<16} {each['networks']}, {cookies} cookies: {needed}{of_site}")
-    wasted = f"{economy['tarpit_seconds']:,.0f} s of theirs in tarpits, {economy['refused_bytes']:,} bytes of answers"
-    return [*lines, f"{'spent':<16} {wasted}, {economy['check_seconds']:,.1f} s of ours for checks"]
+    mazes = economy["mazes"]
+    wasted = f"{economy['tarpit_seconds']:,.0f} s of theirs in tarpits"
+    if mazes["pages"]:
+        wasted += f" and {mazes['held_seconds']:,.0f} s in {mazes['pages']:,} pages of mazes"
+    ours = f"{economy['check_seconds']:,.1f} s of ours for checks"
+    if mazes["pages"]:
+        ours += f" and {mazes['cpu_seconds']:,.1f} s for mazes"
+    return [*lines, f"{'spent':<16} {wasted}, {economy['refused_bytes']:,} bytes of answers, {ours}"]
 
 
 @click.command()

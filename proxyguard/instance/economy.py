@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.price import prices
 from proxyguard.telemetry.metrics import Metrics
+
+_OF_MAZES: Final = ("pages", "bytes", "cpu_seconds", "held_seconds")
+"""As `Metrics.mazes` gives them."""
 
 
 def economy(counts: Metrics, policy: CompiledPolicy, now: float) -> dict[str, Any]:
@@ -25,6 +28,7 @@ def economy(counts: Metrics, policy: CompiledPolicy, now: float) -> dict[str, An
         "items": dict(items),
         "for_1000_cold": [price._asdict() for price in prices(policy, now)],
         "tarpit_seconds": round(counts.tarpit_seconds(), 1),
+        "mazes": dict(zip(_OF_MAZES, counts.mazes(), strict=True)),
         "refused_bytes": counts.refused_bytes,
         "check_seconds": round(counts.check_seconds.total, 3),
     }
@@ -42,6 +46,7 @@ def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "items": dict(items),
         "for_1000_cold": found[0]["for_1000_cold"],
         "tarpit_seconds": round(sum(part["tarpit_seconds"] for part in found), 1),
+        "mazes": {name: sum(part["mazes"][name] for part in found) for name in _OF_MAZES},
         "refused_bytes": sum(part["refused_bytes"] for part in found),
         "check_seconds": round(sum(part["check_seconds"] for part in found), 3),
     }

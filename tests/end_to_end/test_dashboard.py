@@ -24,7 +24,10 @@ from tests.paths import ROOT
 
 RULES: Final = """\
 name: r
+items:
+  posts: {path: /posts/*, id: path_segment.2}
 rules:
+  - {name: posts-a-day, when: {heat: cold}, limit: {rate: 200/day, window: calendar, per: [client]}, action: reject}
   - {name: no-curl, when: {user_agent: {word: curl}}, action: reject}
   - {name: pit, when: {path: /pit}, action: {tarpit: {hold: 60s}}}
   - {name: quiet-search, when: {path: /search}, action: reject, mode: shadow}
@@ -205,6 +208,9 @@ def test_every_panel_shows_the_traffic_there_was(guard: Proxyguard, folder: Path
             orders = [row[1] for row in await rows(page, "changes")]
             assert orders == ["bans-add", "restrictions-start"]
             assert "up" in await text(page, "#health")
+            assert await rows(page, "items") == [["cold, without a cookie", str(PEOPLE)]]
+            assert ["elsewhere, without cookies", "5 addresses", NONE] in await rows(page, "prices")
+            assert "of theirs in tarpits" in await text(page, "#economy-spent")
 
     asyncio.run(read())
 

@@ -12,6 +12,7 @@ PART = {
         {"networks": "homes", "with_cookies": False, "needed": {}, "of_site": 1_470},
     ],
     "tarpit_seconds": 1.5,
+    "mazes": {"pages": 0, "bytes": 0, "cpu_seconds": 0.0, "held_seconds": 0.0},
     "refused_bytes": 700,
     "check_seconds": 0.25,
 }
@@ -22,6 +23,7 @@ def test_counts_of_workers_are_added_up_and_prices_are_not() -> None:
         "items": {"cold, fresh cookie": 6, "hot, without a cookie": 2_000},
         "for_1000_cold": PART["for_1000_cold"],
         "tarpit_seconds": 3.0,
+        "mazes": PART["mazes"],
         "refused_bytes": 1_400,
         "check_seconds": 0.5,
     }
@@ -36,3 +38,12 @@ def test_status_says_it_in_words() -> None:
         "spent            2 s of theirs in tarpits, 700 bytes of answers, 0.2 s of ours for checks",
     ]
     assert economy_lines({}) == []
+
+
+def test_pages_of_mazes_are_in_what_was_spent() -> None:
+    part = {**PART, "mazes": {"pages": 40, "bytes": 9_000, "cpu_seconds": 0.06, "held_seconds": 120.4}}
+    assert joined([part, PART, part])["mazes"] == {"pages": 80, "bytes": 18_000, "cpu_seconds": 0.12, "held_seconds": 240.8}
+    assert economy_lines(part)[-1] == (
+        "spent            2 s of theirs in tarpits and 120 s in 40 pages of mazes, 700 bytes of answers, "
+        "0.2 s of ours for checks and 0.1 s for mazes"
+    )

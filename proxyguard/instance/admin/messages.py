@@ -155,6 +155,35 @@ class ApiStoreHealth(ApiAnswer):
     since: Seconds | None = None
 
 
+class ApiPrice(ApiAnswer):
+    """What 1,000 rarely read items within a day take at least. `of_site`: how many a day all such clients together are left."""
+
+    networks: str
+    with_cookies: bool
+    needed: dict[str, Count]
+    of_site: Count | None
+
+
+class ApiMazes(ApiAnswer):
+    """What mazes gave and took since the start."""
+
+    pages: Count = 0
+    bytes: Count = 0
+    cpu_seconds: float = 0.0
+    held_seconds: float = 0.0
+
+
+class ApiEconomy(ApiAnswer):
+    """What collecting costs and brings; empty where rules name no items."""
+
+    items: dict[str, Count] = {}
+    for_1000_cold: list[ApiPrice] = []
+    tarpit_seconds: float = 0.0
+    mazes: ApiMazes = field(default_factory=ApiMazes)
+    refused_bytes: Count = 0
+    check_seconds: float = 0.0
+
+
 class ApiStatus(ApiAnswer):
     """The state of the instance, all workers together."""
 
@@ -169,7 +198,7 @@ class ApiStatus(ApiAnswer):
     requests: Count
     tarpits: Count
     tarpit_seconds: float
-    economy: dict[str, Any] = {}
+    economy: ApiEconomy = field(default_factory=ApiEconomy)
     shadow: ApiPause | None = None
     emergency: ApiPause | None = None
     paused: dict[str, ApiPause] = {}

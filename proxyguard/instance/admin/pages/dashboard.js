@@ -39,6 +39,7 @@ async function look() {
     showState(status);
     showTiles(top, status);
     showHealth(status);
+    showEconomy(status.economy);
     showTalkers(top, view.list, orderBan);
     showChart(top.history, view.window);
     if (looking.number % SLOW_EVERY === 0) {

@@ -140,6 +140,29 @@ function showBans(answer, onLift) {
   });
 }
 
+function showEconomy(economy) {
+  const isKnown = economy.items !== undefined;
+  byId("economy").hidden = !isKnown;
+  byId("economy-empty").hidden = isKnown;
+  setText(byId("economy-spent"), isKnown ? spent(economy) : "");
+  const items = Object.entries(economy.items ?? {}).sort((one, other) => other[1] - one[1]);
+  showItems(byId("items"), items, ([what]) => what, () => make("tr", {}, ...cells("wrap", "num")), (row, [what, answers]) => {
+    [what, count(answers)].forEach((text, at) => setText(row.cells[at], text));
+  });
+  const from = (each) => `${each.networks}, ${each.with_cookies ? "with" : "without"} cookies`;
+  showItems(byId("prices"), economy.for_1000_cold ?? [], from, () => make("tr", {}, ...cells("wrap", "wrap", "num")), (row, each) => {
+    const needed = Object.entries(each.needed).map(([what, number]) => `${count(number)} ${what}`).join(", ") || "no limit";
+    [from(each), needed, each.of_site === null ? "–" : count(each.of_site)].forEach((text, at) => setText(row.cells[at], text));
+  });
+}
+
+function spent(economy) {
+  const {mazes} = economy;
+  const inMazes = mazes.pages ? ` and ${span(mazes.held_seconds)} in ${count(mazes.pages)} pages of mazes` : "";
+  const forMazes = mazes.pages ? ` and ${oneDecimal.format(mazes.cpu_seconds)} s for mazes` : "";
+  return `${span(economy.tarpit_seconds)} of theirs in tarpits${inMazes}, ${size(economy.refused_bytes)} of answers, ${oneDecimal.format(economy.check_seconds)} s of ours for checks${forMazes}`;
+}
+
 function showChanges(changes) {
   byId("changes-empty").hidden = changes.length > 0;
   byId("changes-table").hidden = changes.length === 0;
