@@ -249,7 +249,7 @@ class TurnEnds(Event):
 
 
 class UpstreamPace(Event):
-    """An upstream connection on lease begins or ceases to be blocked. Only for a layer that paces each by itself: services.Link."""
+    """An upstream connection on lease begins or ceases to be blocked. Only for layers that pace each by itself: services.Link."""
 
     __slots__ = ()
 
