@@ -44,8 +44,15 @@ _ALSO: Final = {
     "client_kind": "speaks like",
     "ja4": "JA4",
     "http2": "HTTP/2",
+    "class": "class",
+    "network": "network",
+    "country": "country",
+    "asn": "AS number",
+    "robots": "robots.txt group",
 }
 """Fields of a record that are shown as they are."""
+
+_VERIFIED: Final = {True: "verified", False: "it is not", None: "not verified"}
 
 _NO_RULE: Final = {
     DEFAULT_RULE: "no rule decided: what nothing refuses passes",
@@ -146,6 +153,8 @@ def _in_words(record: dict[str, Any], file: str) -> list[str]:
     if has("upstream"):
         lines.append(f"upstream: {has('upstream')}")
     lines += [f"{label}: {has(name)}" for name, label in _ALSO.items() if has(name)]
+    if has("identity"):
+        lines.append(f"identity: {has('identity')} ({_VERIFIED[has('verified')]})")
     return lines
 
 

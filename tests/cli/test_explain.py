@@ -135,6 +135,25 @@ def test_decisions_without_a_rule_are_told_too(rules: Path, tmp_path: Path, rule
     assert said in explain(rules, "--reference", RECORD["reference"], "--audit", str(log)).stdout
 
 
+def test_what_is_known_of_the_client_is_told(rules: Path, tmp_path: Path) -> None:
+    known = {
+        "country": "NL",
+        "asn": 64496,
+        "network": "203.0.113.0/24",
+        "identity": "googlebot",
+        "robots": "Googlebot",
+        "class": "bots",
+    }
+    log = tmp_path / "audit.jsonl"
+    for verified, words in ((True, "verified"), (False, "it is not"), (None, "not verified")):
+        log.write_bytes(lines([RECORD | known | {"verified": verified}]))
+        said = explain(rules, "--reference", RECORD["reference"], "--audit", str(log)).stdout
+        assert (
+            "class: bots\nnetwork: 203.0.113.0/24\ncountry: NL\nAS number: 64496\nrobots.txt group: Googlebot\n"
+            f"identity: googlebot ({words})\n"
+        ) in said
+
+
 def test_a_reference_is_told_even_while_the_rules_are_broken(rules: Path, tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     log.write_bytes(lines([RECORD]))

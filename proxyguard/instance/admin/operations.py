@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final, Literal, NamedTuple
 
-from proxyguard.instance.admin import messages
+from proxyguard.instance.admin import messages, order_bodies
 from proxyguard.instance.admin.access import Right
 
 ROOT: Final = "/api/v1"
@@ -32,7 +32,7 @@ class ApiOperation(NamedTuple):
     command: str
     answer: type[messages.ApiAnswer]
     right: Right = Right.READ
-    body: type[messages.ApiBody] | None = None
+    body: type[order_bodies.ApiBody] | None = None
     parameters: tuple[Parameter, ...] = ()
     refused: HTTPStatus = HTTPStatus.CONFLICT
     """What is answered when the command cannot be carried out."""
@@ -74,45 +74,46 @@ OPERATIONS: Final = (
     ),
     ApiOperation(
         "ban", "POST", "/bans", "Ban an address, a network, a pseudonym or a value.", "bans-add", messages.ApiDone, Right.WRITE,
-        messages.ApiBanBody,
+        order_bodies.ApiBanBody,
     ),
     ApiOperation(
-        "liftBan", "POST", "/bans/lift", "Lift a ban.", "bans-remove", messages.ApiDone, Right.WRITE, messages.ApiUnbanBody,
+        "liftBan", "POST", "/bans/lift", "Lift a ban.", "bans-remove", messages.ApiDone, Right.WRITE, order_bodies.ApiUnbanBody,
     ),
     ApiOperation(
         "switchOn", "POST", "/shadow/on", "The panic switch: everything is decided and recorded, nothing acts.", "shadow-on",
-        messages.ApiDone, Right.WRITE, messages.ApiSwitchBody,
+        messages.ApiDone, Right.WRITE, order_bodies.ApiSwitchBody,
     ),
     ApiOperation(
-        "switchOff", "POST", "/shadow/off", "Rules act again.", "shadow-off", messages.ApiDone, Right.WRITE, messages.ApiNoBody,
+        "switchOff", "POST", "/shadow/off", "Rules act again.", "shadow-off", messages.ApiDone, Right.WRITE,
+        order_bodies.ApiNoBody,
     ),
     ApiOperation(
         "pause", "POST", "/rules/pause", "Have rules only record for a while.", "pause", messages.ApiDone, Right.WRITE,
-        messages.ApiPauseBody,
+        order_bodies.ApiPauseBody,
     ),
     ApiOperation(
         "resume", "POST", "/rules/resume", "Have paused rules act again.", "resume", messages.ApiDone, Right.WRITE,
-        messages.ApiResumeBody,
+        order_bodies.ApiResumeBody,
     ),
     ApiOperation(
         "promote", "POST", "/rules/promote", "Let a shadow rule act, or say (`dry_run`) whether it would be let.", "promote",
-        messages.ApiDone, Right.WRITE, messages.ApiPromoteBody,
+        messages.ApiDone, Right.WRITE, order_bodies.ApiPromoteBody,
     ),
     ApiOperation(
         "demote", "POST", "/rules/demote", "Put a rule back into shadow.", "demote", messages.ApiDone, Right.WRITE,
-        messages.ApiRuleBody,
+        order_bodies.ApiRuleBody,
     ),
     ApiOperation(
         "startRestriction", "POST", "/restrictions/start", "Start a restriction.", "restrictions-start", messages.ApiDone,
-        Right.WRITE, messages.ApiStartBody,
+        Right.WRITE, order_bodies.ApiStartBody,
     ),
     ApiOperation(
         "endRestriction", "POST", "/restrictions/end", "End a restriction.", "restrictions-end", messages.ApiDone, Right.WRITE,
-        messages.ApiEndBody,
+        order_bodies.ApiEndBody,
     ),
     ApiOperation(
         "reload", "POST", "/reload", "Read rules and settings again.", "reload", messages.ApiDone, Right.WRITE,
-        messages.ApiNoBody,
+        order_bodies.ApiNoBody,
     ),
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 
 from proxyguard.core.admin_access import AdminAccess
 from proxyguard.core.settings import Listen, Settings
-from proxyguard.instance.admin import handlers, messages
+from proxyguard.instance.admin import handlers, order_bodies
 from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.admin.handlers import MAX_BODY_BYTES, STRICT_HEADERS
 from proxyguard.instance.admin.openapi import document
@@ -338,7 +338,7 @@ def test_the_document_has_every_operation_and_every_reference_leads_somewhere() 
     assert used <= set(made["components"]["schemas"])
     named = [each["operationId"] for path in made["paths"].values() for each in path.values()]
     assert len(set(named)) == len(named)
-    assert all(issubclass(operation.body, messages.ApiBody) for operation in OPERATIONS if operation.body)
+    assert all(issubclass(operation.body, order_bodies.ApiBody) for operation in OPERATIONS if operation.body)
 
 
 def test_the_reference_has_every_operation() -> None:
