@@ -331,3 +331,23 @@ def test_a_process_that_cannot_start_is_not_started_for_each_answer(monkeypatch:
         work.close()
 
     run(scenario())
+
+
+def test_a_process_that_does_not_read_its_job_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakes.DECISIONS, b"mask", Decision(Mask(json=("email",), most_bytes=1_000_000), "masking"))
+    text = json.dumps({"email": 1, "x": "y" * 300_000}).encode()  # more than a pipe holds
+
+    async def scenario() -> None:
+        async with fronted(answering(whole(b"application/json", text))) as rig:
+            await answer_of(rig)
+            child = rig.front._runtime.masking._child  # type: ignore[union-attr]
+            assert child is not None
+            os.kill(child.pid, signal.SIGSTOP)
+            try:
+                await answer_of(rig)
+                await answer_of(rig)
+                assert rig.served[1:] == [(503, "mask-timeout"), (200, "")]
+            finally:
+                os.kill(child.pid, signal.SIGKILL) if child.returncode is None else None
+
+    run(scenario())

@@ -198,17 +198,24 @@ class AlteredAnswer(WaitingBodies):
     def _send_changed(self, status: int, reason: bytes, fields: Headers, body: bytes | None, now: float) -> None:
         """Send an answer; one that the client does not take at once waits as any other does."""
         self._forget_altered()
+        codec = self._codec
+        spool = None
+        if body and (len(body) > PIECE_BYTES or codec.is_behind):
+            spool = ResponseSpool(self._services.buffers, self._buffering, self._network)
+            if not spool.hold(body):
+                spool.close()
+                self._services.events.bound_exceeded("buffering_memory")
+                self.fail(BUSY, "mask-memory", now)
+                return
         is_dated = any(name.lower() == b"date" for name, _ in fields)
         fields = fields if is_dated else (*fields, (b"Date", self._services.date()))
         kind, length = (BodyKind.NONE, None) if body is None else (BodyKind.LENGTH, len(body))
         self._status = status
         self._responded = True
         self.deadline = inf
-        codec = self._codec
         codec.send_head(ResponseHead(status, reason, fields, b"1.1", kind, length, keep_alive=True, nominated=()))
-        if body and (len(body) > PIECE_BYTES or codec.is_behind):
-            spool = self._spool = ResponseSpool(self._services.buffers, self._buffering, self._network)
-            spool.add(body)
+        if spool is not None:
+            self._spool = spool
             self._complete_later(spool, ())
             self.pump(now)
             return

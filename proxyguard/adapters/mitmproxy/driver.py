@@ -60,6 +60,10 @@ from proxyguard.core.settings import Listen
 
 logger = logging.getLogger(__name__)
 
+LINGER_SECONDS: Final = 2.0
+"""How often it is looked whether the client of an HTTP/2 connection that we close has taken everything. It is read from until
+then: whatever comes for a closed socket has the kernel throw away what it has not sent (RFC 9112 section 9.6)."""
+
 LOCAL_PEER: Final = ("127.0.0.1", 0)
 """Who connects over a Unix socket, which has no addresses: a program on this machine."""
 
@@ -68,8 +72,8 @@ class ClientConnection(PiecewiseProtocol):
     """Drives one client connection; asyncio calls it for the socket, the wheel for its deadline."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_listen", "_looked",
-        "_pending", "_proxy_header", "_runtime", "_unsent", "deadline", "placed_at",
+        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_lingers", "_link", "_listen",
+        "_looked", "_pending", "_proxy_header", "_runtime", "_unsent", "deadline", "placed_at",
     )  # fmt: skip
 
     _entered: Address
@@ -87,6 +91,7 @@ class ClientConnection(PiecewiseProtocol):
         self._pending: list[Event] = []
         self._busy = False
         self._closing = False
+        self._lingers = False
         self._unsent = 0
         self._held_by_layer = False
         self.deadline = inf
@@ -129,6 +134,8 @@ class ClientConnection(PiecewiseProtocol):
         self.dispatch(Start())
 
     def on_data(self, data: bytes) -> None:
+        if self._closing:
+            return
         reader = self._proxy_header
         if reader is not None:
             try:
@@ -195,9 +202,14 @@ class ClientConnection(PiecewiseProtocol):
             bounds = services.bounds
             unsent = unsent_bytes(self.transport)
             taken, self._unsent = self._unsent - unsent, unsent
-            if taken > 0 and taken >= bounds.response_rate * (now - self._looked):
+            if self._closing and not unsent:
+                self.transport.abort()
+            elif taken > 0 and taken >= bounds.response_rate * (now - self._looked):
                 self._looked = now
-                self._move_deadline(now + bounds.send_gap_seconds)
+                self._move_deadline(now + (LINGER_SECONDS if self._lingers else bounds.send_gap_seconds))
+            elif self._lingers and now < self._looked + bounds.send_gap_seconds:
+                self._unsent += taken
+                self._move_deadline(now + LINGER_SECONDS)
             else:
                 services.events.bound_exceeded("response_rate" if taken > 0 else "send_gap_seconds")
                 self.transport.abort()
@@ -330,11 +342,18 @@ class ClientConnection(PiecewiseProtocol):
             return
         self._closing = True
         context.client.state = ConnectionState.CLOSED
-        self._unsent = unsent_bytes(self.transport) if self.transport.get_write_buffer_size() else 0
+        self._lingers = self._link.multiplexed
+        is_sending = self._lingers or self.transport.get_write_buffer_size()
+        self._unsent = unsent_bytes(self.transport) if is_sending else 0
         services = self._runtime.services
         self._looked = services.clock()
-        self._move_deadline(self._looked + services.bounds.send_gap_seconds)
-        self.transport.close()
+        if self._lingers:
+            self._move_deadline(self._looked + LINGER_SECONDS)
+            self.hold_reading(held=False)
+            self._half_close()
+        else:
+            self._move_deadline(self._looked + services.bounds.send_gap_seconds)
+            self.transport.close()
 
     def _detain(self, command: Detain) -> None:
         """Everything but the transport is let go; the tarpit counts the connection out when it ends."""

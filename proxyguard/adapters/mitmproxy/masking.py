@@ -20,7 +20,7 @@ from typing import BinaryIO, Final, cast
 
 import msgspec
 
-from proxyguard.adapters.mitmproxy.masking_process import READY, MaskJob, MaskResult, write_frame
+from proxyguard.adapters.mitmproxy.masking_process import READY, MaskJob, MaskResult, frame_of
 from proxyguard.core.shares import Shares
 
 JOB_SECONDS: Final = 2.0
@@ -93,9 +93,9 @@ class Masking:
 
     def _result(self, job: MaskJob) -> MaskResult:
         try:
-            child = self._process()
-            write_frame(cast("BinaryIO", child.stdin), job)
+            self._process()
             due = monotonic() + JOB_SECONDS
+            self._write(frame_of(job), due)
             size = self._read(4, due)
             result: MaskResult = msgspec.msgpack.decode(self._read(int.from_bytes(size), due), type=MaskResult)
         except (OSError, EOFError, msgspec.DecodeError) as error:
@@ -112,12 +112,27 @@ class Masking:
                 raise EOFError
             command = (sys.executable, "-m", _MODULE)
             child = self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - of ours
+            os.set_blocking(cast("BinaryIO", child.stdin).fileno(), False)
             try:
                 self._read(len(READY), monotonic() + START_SECONDS)
             except (OSError, EOFError):
                 self._resting_until = monotonic() + REST_SECONDS
                 raise
         return child
+
+    def _write(self, data: bytes, due: float) -> None:
+        """Hand a job over; a process that does not read on holds up nobody for longer. Raises TimeoutError, OSError."""
+        pipe = cast("subprocess.Popen[bytes]", self._child).stdin
+        if pipe is None:
+            raise EOFError
+        poll = select.poll()
+        poll.register(pipe, select.POLLOUT)
+        rest = memoryview(data)
+        while rest:
+            left = due - monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise TimeoutError
+            rest = rest[os.write(pipe.fileno(), rest) :]
 
     def _read(self, size: int, due: float) -> bytes:
         """So many bytes of the process's answer. Raises TimeoutError, EOFError."""

@@ -31,9 +31,14 @@ MaskResult = tuple[str, str, bytes]
 """Why it cannot be masked, or nothing; else Content-Type and body."""
 
 
-def write_frame(stream: BinaryIO, value: MaskJob | MaskResult) -> None:
+def frame_of(value: MaskJob | MaskResult) -> bytes:
+    """A job or a result as it stands in a pipe, behind its length in four bytes."""
     data = msgspec.msgpack.encode(value)
-    stream.write(len(data).to_bytes(4) + data)
+    return len(data).to_bytes(4) + data
+
+
+def write_frame(stream: BinaryIO, value: MaskResult) -> None:
+    stream.write(frame_of(value))
     stream.flush()
 
 

@@ -324,6 +324,7 @@ class WaitingBodies:
         spool.add(data)
         if spool.is_full and not spool.is_held:
             spool.is_held = True
+            self.deadline = inf  # it is we who keep the upstream waiting; the client's pace is watched elsewhere
             self._outbox.commands.append(HoldUpstream(server, held=True))
 
     def _share_pace(self, server: UpstreamServer) -> None:

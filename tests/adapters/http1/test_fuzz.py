@@ -7,7 +7,7 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.adapters.mitmproxy.http1.layer import State
+from proxyguard.adapters.mitmproxy.http1.connection_state import State
 from proxyguard.adapters.mitmproxy.http1.pipeline import PARSED_AT_ONCE
 from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.faults import REQUEST_FAULTS

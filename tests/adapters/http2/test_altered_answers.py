@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from proxyguard.core.decision import Decision, Mask, Uniform
+from proxyguard.core.settings import BufferBudget
 from tests.adapters import fakes
 from tests.adapters.front_rig import run, until
-from tests.adapters.http2.test_front import HOST, http2_fronted
+from tests.adapters.http2.rig import GET, post
+from tests.adapters.http2.test_front import HOST, connected, http2_fronted
 from tests.adapters.test_masking import answering, whole
 from tests.adapters.test_uniform import BODY, GRID, application
 
@@ -85,5 +87,61 @@ def test_a_client_that_leaves_is_not_waited_for(tmp_path: Path) -> None:
                 await asyncio.gather(*asking, return_exceptions=True)
             await until(lambda: rig.front.stats()["requests_under_way"] == 0)
             await asyncio.sleep(2 * GRID)
+
+    run(scenario())
+
+
+def test_masked_answers_that_nobody_takes_count_towards_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakes.DECISIONS, b"mask", Decision(Mask(json=("email",), most_bytes=2_000_000), "masking"))
+    text = json.dumps({"email": 1, "x": "y" * 1_900_000}).encode()
+
+    async def scenario() -> None:
+        budget = BufferBudget(memory_bytes=5_000_000, memory_per_network_bytes=5_000_000, disk_bytes=0, disk_per_network_bytes=0)
+        site = answering(whole(b"application/json", text))
+        async with (
+            http2_fronted(tmp_path, site, buffer_budget=budget) as (rig, certificate),
+            connected(rig, certificate, opens_windows=False) as connection,
+        ):
+            asked = []
+            for _ in range(6):
+                asked.append(connection.client.request([*GET, (b"x-do", b"mask")]))
+                connection.flush()
+                while not connection.client.answers[asked[-1]].fields:
+                    assert await connection.read_once()
+            found = [connection.client.answers[number].status for number in asked]
+            assert set(found) == {200, 503}
+            assert 0 < rig.front.stats()["buffered_bytes"] <= 5_000_000
+
+    run(scenario())
+
+
+def test_an_upload_goes_on_after_an_early_answer_was_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fakes.DECISIONS, b"mask", Decision(Mask(json=("email",), most_bytes=2_000_000), "masking"))
+    text = json.dumps({"email": 1, "x": "y" * 200_000}).encode()
+
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(whole(b"application/json", text))
+        while await reader.read(65_536):
+            pass
+
+    async def scenario() -> None:
+        async with (
+            http2_fronted(tmp_path, early) as (rig, certificate),
+            connected(rig, certificate, opens_windows=False) as connection,
+        ):
+            client, size = connection.client, 900_000
+            while not client.connection.remote_settings.initial_window_size > 65_535:
+                assert await connection.read_once()
+            number = client.request(post((b"x-do", b"mask")), end=False)
+            async with asyncio.timeout(20):
+                while size:
+                    room = min(16_000, size, client.connection.local_flow_control_window(number))
+                    if not room:
+                        assert await connection.read_once()
+                        continue
+                    size -= room
+                    client.connection.send_data(number, b"z" * room, end_stream=not size)
+                    connection.flush()
 
     run(scenario())

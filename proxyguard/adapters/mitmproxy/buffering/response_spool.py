@@ -79,6 +79,14 @@ class ResponseSpool:
         self._tail += data
         self._store()
 
+    def hold(self, data: bytes) -> bool:
+        """All of a response, which is in memory already; False when neither there nor in the file is room for it."""
+        if self._buffers.memory.take(self._network, len(data)):
+            self._memory += data
+            return True
+        self.add(data)
+        return not self.is_full
+
     def take(self) -> bytes:
         """The next piece, empty when there is none. Raises OSError when the file gives nothing back."""
         if self._memory:

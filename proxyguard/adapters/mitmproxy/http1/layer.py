@@ -6,13 +6,12 @@ an Http1Codec; this module sequences events, requests, deadlines and shutdown.
 
 from __future__ import annotations
 
-from enum import Enum
 from math import inf
-from typing import Final
 
 from proxyguard.adapters.mitmproxy.bad_requests import HEAD_TIMEOUT, HOST_UNKNOWN, PLAIN_HTTP, count_fault, error_answer
 from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
+from proxyguard.adapters.mitmproxy.http1.connection_state import LINGER_BYTES, LINGER_SECONDS, REQUESTS_AT_ONCE, State
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
 from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Ready, TurnEnds, Writable
 from proxyguard.adapters.mitmproxy.phase import Phase
@@ -32,23 +31,6 @@ from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.request import Request
 from proxyguard.http.http1.faults import BadRequest
 from proxyguard.http.http1.heads import Body, RequestEvent, RequestHead
-
-LINGER_SECONDS: Final = 2.0
-LINGER_BYTES: Final = 256 * 1024
-"""After an answer that did not wait for the request's body: how long and how much is still read and thrown away, so that the
-client gets to read the answer before a reset (RFC 9112 section 9.6)."""
-
-
-class State(Enum):
-    """What becomes of the client's bytes."""
-
-    OPEN = 1
-    SKIPPING = 2
-    """Answered; the rest of that request's body is read and thrown away, then the next request may come."""
-    LINGERING = 3
-    """Answered and half-closed; all that comes is thrown away for a bounded while."""
-    RELAYING = 4
-    CLOSED = 5
 
 
 class Http1Layer(Layer):
@@ -70,6 +52,7 @@ class Http1Layer(Layer):
         self._exchange: Exchange | None = None
         self._thrown_away = 0
         self._requests = 0
+        self._begun = 0
         self._before: Request | None = None
         self._reading_held = False
         self._turn_awaited = False
@@ -81,10 +64,11 @@ class Http1Layer(Layer):
     def handle_event(self, event: Event) -> list[Command]:  # type: ignore[override]  # a list is one kind of iterable
         """React to one event. The commands are to be carried out in order, before the next event. Never raises."""
         self._now = self._services.clock()
+        self._begun = 0
         try:
             self._react(event)
             self._proceed()
-            if self._outbox.ready:
+            while self._outbox.ready:
                 self._lease()
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a request
             self._broken(error)
@@ -96,7 +80,7 @@ class Http1Layer(Layer):
         exchange = self._exchange
         if exchange is not None:
             exchange.lease(self._now)
-            if not self._pipeline.is_whole:
+            if self._codec.ending is not None or not self._pipeline.is_whole:
                 self._proceed()
 
     def _react(self, event: Event) -> None:
@@ -123,6 +107,8 @@ class Http1Layer(Layer):
             case Writable():
                 if self._exchange is not None:
                     self._exchange.writable(now)
+                elif self._reading_held:
+                    self._wait(self._services.bounds.head_seconds)
             case TurnEnds():
                 self._turn_awaited = False
                 if self._exchange is not None:
@@ -234,6 +220,8 @@ class Http1Layer(Layer):
             exchange = self._exchange
             if exchange is not None and pipeline.is_whole:
                 return
+            if exchange is None and self._is_ahead and not pipeline.is_empty:
+                return
             event = pipeline.take(exchange)
             if event is not None:
                 if isinstance(event, BadRequest):
@@ -249,6 +237,11 @@ class Http1Layer(Layer):
                     self._head_begins = False
                     self._wait(self._services.bounds.head_seconds)
                 return
+
+    @property
+    def _is_ahead(self) -> bool:
+        """Whether the next request has to wait: the client takes no answers, or others are to have their turn."""
+        return self._link.stalled or self._begun >= REQUESTS_AT_ONCE
 
     def _refuse(self, fault: BadRequest) -> None:
         """Answer bytes that are no request, or no body of the one at hand."""
@@ -289,6 +282,7 @@ class Http1Layer(Layer):
         self._head_begins = False
         self._thrown_away = 0
         self._requests += 1
+        self._begun += 1
         if self._requests >= services.bounds.requests_per_connection:
             codec.last = True
         codec.keep_alive = head.keep_alive
@@ -335,6 +329,9 @@ class Http1Layer(Layer):
         """The connection is free for another request."""
         bounds = self._services.bounds
         self._state = State.OPEN
+        if self._codec.last and self._pipeline.is_idle and self._pipeline.is_empty:
+            self._close()
+            return
         self._wait(bounds.idle_seconds if self._pipeline.is_idle else bounds.head_seconds)
 
     def _wait(self, seconds: float) -> None:
@@ -375,9 +372,9 @@ class Http1Layer(Layer):
     def _flush(self) -> list[Command]:
         self._codec.flush()
         exchange = self._exchange
-        if exchange is None or self._state is State.RELAYING:
+        if self._state is State.RELAYING:
             held = False
-        elif self._pipeline.is_whole:
+        elif exchange is None or self._pipeline.is_whole:
             held = not self._pipeline.is_empty
         else:
             held = not exchange.takes_body
@@ -386,6 +383,8 @@ class Http1Layer(Layer):
             self._outbox.commands.append(HoldReading(held=held))
         if exchange is None:
             self._link.due = self._wait_until
+            if held and not self._turn_awaited and not self._link.stalled:
+                self._await_turn()
         else:
             self._link.due = min(exchange.deadline, self._left_at)
             if exchange.has_backlog and not self._turn_awaited and not self._link.stalled:

@@ -124,8 +124,10 @@ class Http2Layer(Layer):
                 if stream is not None:
                     stream.pass_on()
             case Ready():
-                streams.of_exchange(event.exchange)  # what the client does not take at once goes out as it takes more
+                stream = streams.of_exchange(event.exchange)  # what the client does not take at once goes out as it takes more
                 event.exchange.answer_ready(event.result, self._connection.now)
+                if stream is not None:
+                    stream.pass_on()
             case ConnectionClosed():
                 self._connection_closed(event)
             case Expired():
@@ -180,7 +182,7 @@ class Http2Layer(Layer):
 
     def _connection_closed(self, event: ConnectionClosed) -> None:
         if event.connection is self._client:  # half-closed or gone: HTTP/2 knows no difference
-            self._close()
+            self._close(gone=True)
             return
         stream = self.streams.of_server(event.connection)
         if stream is not None:
@@ -310,6 +312,7 @@ class Http2Layer(Layer):
                     self._check_rate(stream)
                 elif stream.exchange is not None:
                     stream.exchange.expired(now)
+                    stream.pass_on()  # what came of a body during a delay is taken from now on
         deadlines.streams = inf
 
     def _check_rate(self, stream: Http2Stream) -> None:
@@ -364,7 +367,7 @@ class Http2Layer(Layer):
         self._outbox.commands.append(Abort(self._client))
         self._forget()
 
-    def _close(self, code: ErrorCode | None = None) -> None:
+    def _close(self, code: ErrorCode | None = None, *, gone: bool = False) -> None:
         """Send what was written, with a GOAWAY if there is a `code` for one, and close."""
         if self._turn is TurnState.CLOSED:
             return
@@ -376,7 +379,7 @@ class Http2Layer(Layer):
         for stream in tuple(self.streams.open.values()):
             self._sender.drop(stream.out)
             self.streams.remove(stream)
-        if self._link.stalled:
+        if self._link.stalled and (gone or code is not None):
             self._outbox.commands.append(Abort(self._client))
         else:
             if unsent:
