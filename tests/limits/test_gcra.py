@@ -103,6 +103,15 @@ def test_an_owed_cost_is_counted_though_it_does_not_fit_and_its_debt_is_bounded(
     assert look.retry_after_seconds == pytest.approx(3600.0, abs=0.01)
 
 
+def test_units_are_given_back_as_far_as_there_are_any() -> None:
+    terms = limit(3, 60.0, 3)
+    state, _ = charge(UNSEEN, START, terms)
+    state, usage = charge(state, START, terms, -5.0, True)  # noqa: FBT003 - as its callers do
+    assert usage == Usage(exceeded=False, remaining=3, retry_after_seconds=0.0)
+    assert charge(state, START, terms, -1.0, True) == (state, usage)  # noqa: FBT003
+    assert charge(state, START, terms, 3.0)[1] == Usage(exceeded=False, remaining=0, retry_after_seconds=0.0)
+
+
 def test_an_operator_who_shortens_the_period_frees_clients_within_two_new_bursts() -> None:
     state, _ = charge(UNSEEN, START, limit(100, 86_400.0, 100), 100.0)
     _, usage = charge(state, START, limit(10, 60.0, 10))

@@ -21,8 +21,10 @@ from proxyguard.restrictions.monitor import (
     Monitor,
     Overrides,
     Reason,
+    Started,
     identity,
 )
+from proxyguard.restrictions.pauses import Pause
 
 CALM, LOUD = Signals(10.0, 0.1, 0.0), Signals(900.0, 0.1, 0.0)
 AFTER_EASING = Signals(450.0, 0.1, 0.0)
@@ -225,3 +227,17 @@ def test_few_answers_say_nothing_and_a_new_process_begins_anew() -> None:
 
 def test_the_counts_of_workers_add_up() -> None:
     assert totals(5, 1, 2, errors=1).plus(totals(7, 3, 4, 5)) == Totals(12, 15, 1, (4, 6, 5))
+
+
+def test_pauses_are_kept_beside_other_orders_until_their_time_is_over() -> None:
+    first, second = Pause(0.0, 10.0, 10.0), Pause(5.0, 20.0, 20.0)
+    orders = Overrides().start("slow", 1.0, None).pause("a", first)
+    assert (orders.paused, orders.started) == ({"a": first}, {"slow": Started(1.0, None)})
+    merged = orders.merged(Overrides().pause("b", second))
+    assert merged.paused == {"a": first, "b": second}
+    kept = merged.only([BY_TIME], second.kept - 0.001)
+    assert (kept.paused, kept.started) == ({"b": second}, {"slow": Started(1.0, None)})
+    assert merged.only([BY_TIME], second.kept).paused == {}
+    ahead = merged.only([BY_TIME], BY_TIME.until + 5.0, 10.0)
+    assert ahead.started == {"slow": Started(1.0, None)}
+    assert merged.only([BY_TIME], BY_TIME.until + 5.0).started == {}
