@@ -34,9 +34,12 @@ CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
 def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> list[Finding]:
     """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds.
 
-    `reading` is how the site reads paths. What is found in bundled rules that were imported is not the operator's to mend.
+    `reading` is how the site reads paths. What is found in bundled rules that were imported is not the operator's to mend,
+    but for what an override says.
     """
-    sources = {each.file: read_source(each.file) for each in policy.rule_sets if not each.common}
+    files = dict.fromkeys(each.file for each in policy.rule_sets if not each.common)
+    files |= dict.fromkeys(place.file for _, place in policy.overrides)
+    sources = {file: read_source(file) for file in files}
     view = PolicyView(policy, sources, now, reading)
     found = [finding for check in CHECKS for finding in check(view)]
     ignores = {file: source.ignores for file, source in sources.items()}

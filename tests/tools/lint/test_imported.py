@@ -43,3 +43,29 @@ def test_a_rule_that_decides_before_one_imported_rule_names_it(tmp_path: Path) -
 def test_behind_the_import_it_hides_nothing(tmp_path: Path) -> None:
     mine = "name: mine\nrules:\n  - {name: all-pages, action: pass}\n"
     assert found(tmp_path, {"10.yaml": IMPORT, "20-mine.yaml": mine}) == []
+
+
+def test_an_override_is_looked_at_as_a_rule_is(tmp_path: Path) -> None:
+    rules = (
+        f"{IMPORT}override:\n"
+        "  http-libraries: {expires: 2020-01-01}\n"
+        "  log-in-flood:\n"
+        "    limit: {rate: 10/minute, burst: 500}\n"
+    )
+    assert found(tmp_path, {"10.yaml": rules}) == [
+        "10.yaml:3:20 PG004 the rule 'http-libraries' expired on 2020-01-01 00:00 UTC | delete it, or give it a later day",
+        (
+            "10.yaml:5:30 PG030 the limit of 'log-in-flood' lets 500 through at once, more than its rate allows in a whole "
+            "period (10 in 1m) | burst: 10 or less, or a rate over the time that you mean"
+        ),
+    ]
+
+
+def test_a_comment_beside_an_override_covers_it(tmp_path: Path) -> None:
+    rules = f"{IMPORT}override:\n  http-libraries: {{expires: 2020-01-01}}  # kept to remember; proxyguard: ignore PG004\n"
+    assert found(tmp_path, {"10.yaml": rules}) == []
+
+
+def test_an_override_of_the_mode_alone_is_clean(tmp_path: Path) -> None:
+    rules = f"{IMPORT}override: {{http-libraries: {{mode: shadow}}, log-in-flood: {{mode: off}}}}\n"
+    assert found(tmp_path, {"10.yaml": rules}) == []
