@@ -12,6 +12,7 @@ from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.model import Place, Policy
 from proxyguard.tools.lint.browsers import hits_browsers
+from proxyguard.tools.lint.classes import classes
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.lists import lists
@@ -26,7 +27,7 @@ from proxyguard.tools.lint.trusted import trusted
 from proxyguard.tools.lint.view import PolicyView
 
 CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
-    robots,
+    robots, classes,
     reach, refusals, trusted, patterns, paths, hits_browsers, maintenance, lists,
 )  # fmt: skip
 
