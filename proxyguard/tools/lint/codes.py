@@ -15,6 +15,7 @@ _ALL: Final = (
     Lint("PG003", "nothing-gives-it", _WARNING, "The rule asks for a score or a tag that no earlier rule gives"),
     Lint("PG004", "expired-rule", _WARNING, "The rule has expired and is not looked at any more"),
     Lint("PG006", "unreachable-class", _WARNING, "No client can be of the class"),
+    Lint("PG007", "form-not-posted", _WARNING, "A rule looks at a form's token where no form is posted"),
     Lint("PG010", "broad-allow", _WARNING, "An allow rule lets in a large part of the internet"),
     Lint("PG011", "allow-by-user-agent", _WARNING, "An allow rule trusts a user agent, which anybody can send"),
     Lint("PG012", "good-bot-by-name", _WARNING, "A crawler is trusted for its name alone"),
