@@ -14,6 +14,7 @@ _ALL: Final = (
     Lint("PG002", "contradiction", _WARNING, "The condition can hold for no request"),
     Lint("PG003", "nothing-gives-it", _WARNING, "The rule asks for a score or a tag that no earlier rule gives"),
     Lint("PG004", "expired-rule", _WARNING, "The rule has expired and is not looked at any more"),
+    Lint("PG005", "unknown-identity", _WARNING, "A rule or a test names an identity that nobody can have"),
     Lint("PG006", "unreachable-class", _WARNING, "No client can be of the class"),
     Lint("PG007", "form-not-posted", _WARNING, "A rule looks at a form's token where no form is posted"),
     Lint("PG010", "broad-allow", _WARNING, "An allow rule lets in a large part of the internet"),

@@ -16,6 +16,7 @@ from proxyguard.tools.lint.classes import classes
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.forms import forms
+from proxyguard.tools.lint.identities import identities
 from proxyguard.tools.lint.lists import lists
 from proxyguard.tools.lint.maintenance import maintenance
 from proxyguard.tools.lint.paths import paths
@@ -28,7 +29,7 @@ from proxyguard.tools.lint.trusted import trusted
 from proxyguard.tools.lint.view import PolicyView
 
 CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
-    robots, classes, forms,
+    robots, classes, identities, forms,
     reach, refusals, trusted, patterns, paths, hits_browsers, maintenance, lists,
 )  # fmt: skip
 
