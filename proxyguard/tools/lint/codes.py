@@ -31,6 +31,7 @@ _ALL: Final = (
     Lint("PG031", "closes-the-site", _WARNING, "The rule refuses every request, without a limit and without an end"),
     Lint("PG032", "late-refusals", _WARNING, "A rule for who was refused often stands behind the limit that refuses them"),
     Lint("PG034", "robots-txt-for-people", _WARNING, "A rule about robots.txt also refuses people"),
+    Lint("PG035", "counts-one-value", _WARNING, "A limit counts different values of what its key has one value of"),
     Lint("PG040", "similar-names", _INFO, "Two rules have names that are easily mistaken for each other"),
     Lint("PG041", "shadow-without-test", _INFO, "No test expects a rule that waits in shadow"),
     Lint("PG050", "duplicate-entry", _WARNING, "A list has an entry twice"),
