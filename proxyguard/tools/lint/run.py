@@ -52,6 +52,11 @@ def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> li
     return sorted(kept, key=lambda finding: (finding.place, finding.code))
 
 
+def findings_of(rule: str, policy: Policy, now: float, reading: SiteReading = STRICT) -> list[Finding]:
+    """What the lints find in the rule of this name, beside all others of the policy; otherwise as `lint_policy`."""
+    return [finding for finding in lint_policy(policy, now, reading) if finding.rule == rule]
+
+
 def _ignores_in_list(path: Path) -> tuple[Ignore, ...]:
     try:
         return ignores_of(path.read_text("utf-8", "replace").split("\n"))

@@ -46,7 +46,7 @@ class RuleView:
         """A finding about this rule, at its place unless another is given."""
         at = place or self.rule.place
         also = (self.rule.place.line,) if at.file == self.rule.place.file else ()
-        return Finding(at, code, message, hint, also, edits)
+        return Finding(at, code, message, hint, also, edits, rule=self.rule.name)
 
 
 @dataclass
