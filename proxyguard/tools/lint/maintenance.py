@@ -9,7 +9,6 @@ from typing import Final
 from proxyguard.core.decision import Mode
 from proxyguard.core.units import duration_text
 from proxyguard.limits.limit import KeyPart
-from proxyguard.policy.bundled import is_bundled
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import rule_at
@@ -106,7 +105,7 @@ def _untested_shadows(view: PolicyView) -> Iterator[Finding]:
     expected = {step.expect.rule for rule_set in view.policy.rule_sets for test in rule_set.tests for step in test.steps}
     for item in view.live:
         name = item.rule.name
-        if item.mode is Mode.SHADOW and name not in expected and not is_bundled(item.rule_set.file):
+        if item.mode is Mode.SHADOW and name not in expected:
             message = f"no test expects '{name}', which waits in shadow"
             hint = f"write what it must stop and what it must not: expect: … by {name}; tests run it as if it were in force"
             yield item.finding("PG041", message, hint)

@@ -44,7 +44,8 @@ def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> li
     files |= dict.fromkeys(place.file for _, place in policy.overrides)
     sources = {file: read_source(file) for file in files}
     view = PolicyView(policy, sources, now, reading)
-    found = [finding for check in CHECKS for finding in check(view)]
+    unsaid = {place for _, place in policy.overrides}  # of findings in imported rules about what their overrides do not say
+    found = [finding for check in CHECKS for finding in check(view) if finding.place not in unsaid]
     ignores = {file: source.ignores for file, source in sources.items()}
     for file in {str(written.file) for source in sources.values() for written in source.lists if written.file}:
         ignores[file] = _ignores_in_list(Path(file))

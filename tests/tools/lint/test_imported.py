@@ -67,5 +67,8 @@ def test_a_comment_beside_an_override_covers_it(tmp_path: Path) -> None:
 
 
 def test_an_override_of_the_mode_alone_is_clean(tmp_path: Path) -> None:
-    rules = f"{IMPORT}override: {{http-libraries: {{mode: shadow}}, log-in-flood: {{mode: off}}}}\n"
+    """Also where the bundled file says why a lint does not fit: `search-engines` has a burst beyond its rate."""
+    rules = (
+        f"{IMPORT}override: {{search-engines: {{mode: shadow}}, ancient-browser: {{mode: enforce}}, exploits: {{mode: off}}}}\n"
+    )
     assert found(tmp_path, {"10.yaml": rules}) == []
