@@ -9,6 +9,7 @@ from typing import Final
 from proxyguard.core.decision import Mode
 from proxyguard.core.units import duration_text
 from proxyguard.limits.limit import KeyPart
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import rule_at
@@ -81,9 +82,11 @@ def _similar(view: PolicyView) -> Iterator[Finding]:
         variants = _variants(name)
         other = next((seen[variant] for variant in variants if variant in seen), None)
         if other is not None and not _are_distinguishable(name, other.rule.name):
-            message = f"the name '{name}' is easily mistaken for {rule_at(other.rule)}"
+            is_hidden = is_bundled(item.rule_set.file) and not is_bundled(other.rule_set.file)
+            mine, like = (other, item) if is_hidden else (item, other)
+            message = f"the name '{mine.rule.name}' is easily mistaken for {rule_at(like.rule)}"
             hint = "metrics, records and commands tell rules apart by name: make the difference plain"
-            yield item.finding("PG040", message, hint, place=item.source.find_key(item.rule, "name"))
+            yield mine.finding("PG040", message, hint, place=mine.source.find_key(mine.rule, "name"))
         for variant in variants:
             seen.setdefault(variant, item)
 

@@ -45,6 +45,14 @@ def test_behind_the_import_it_hides_nothing(tmp_path: Path) -> None:
     assert found(tmp_path, {"10.yaml": IMPORT, "20-mine.yaml": mine}) == []
 
 
+def test_a_name_that_is_like_one_of_an_imported_rule_is_found_where_it_stands(tmp_path: Path) -> None:
+    mine = "name: mine\nrules:\n  - {name: probe-path, when: {path: /x}, action: reject}\n"
+    for name in ("05-mine.yaml", "20-mine.yaml"):
+        folder = tmp_path / name
+        [one] = found(folder, {"10.yaml": "import: bundled/30-scanners\n", name: mine})
+        assert one.startswith(f"{name}:3:6 PG040 the name 'probe-path' is easily mistaken for 'probe-paths' (")
+
+
 def test_an_override_is_looked_at_as_a_rule_is(tmp_path: Path) -> None:
     rules = (
         f"{IMPORT}override:\n"
