@@ -23,7 +23,7 @@ from proxyguard.policy.bundled import is_apart
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.expand import expanded
 from proxyguard.policy.fields.registry import field_types
-from proxyguard.policy.model import Policy, RuleSet
+from proxyguard.policy.model import Place, Policy, RuleSet
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.imports import with_imports
 from proxyguard.policy.parse.kept_lists import KeptLists
@@ -109,7 +109,8 @@ def load_policy(
     too_much = _check_tests(rule_sets)
     if too_much is not None:
         return LoadResult(None, (too_much,), files)
-    policy = Policy(rule_sets, _digest(directory, digests | list_files.digests, imported.digests))
+    overrides = tuple((each.rule, Place(file.report.file, each.line, each.column)) for file in parsed for each in file.overrides)
+    policy = Policy(rule_sets, _digest(directory, digests | list_files.digests, imported.digests), overrides)
     list_files.keep()
     return LoadResult(policy, (), files, tuple(sorted(list_files.stale)))
 

@@ -335,8 +335,7 @@ class Restriction:
     hold_seconds: float = HOLD_SECONDS  # how long it stays on after the alarm was last true
     roll_back: RollBack | None = None
     shed: Shed | None = None
-    steps: int = 0
-    """How many steps of shedding load there are, once they are known."""
+    steps: int = 0  # how many steps of shedding load there are, once they are known
     place: Place = NOWHERE
 
     def is_on_by_time(self, now: float) -> bool:
@@ -376,6 +375,7 @@ class Policy:
 
     rule_sets: tuple[RuleSet, ...]
     digest: str = ""
+    overrides: tuple[tuple[str, Place], ...] = ()  # the imported rules that a file overrides, and where
 
     @property
     def account(self) -> AccountSource | None:

@@ -8,11 +8,12 @@ claims are proven.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from proxyguard.policy.bots.identities import identity_rows
 
 DATA: Final = Path(__file__).with_name("data")
 
@@ -24,7 +25,7 @@ MAX_REMEMBERED: Final = 4096
 
 
 class KnownBot(NamedTuple):
-    """A bot and its ways to prove itself; see data/bots.toml."""
+    """A bot and its ways to prove itself; see policy/bots/bots.toml."""
 
     name: str
     class_: str
@@ -35,7 +36,7 @@ class KnownBot(NamedTuple):
 
 
 def read_bots(rows: Mapping[str, Mapping[str, Any]]) -> tuple[KnownBot, ...]:
-    """Bots from rows as data/bots.toml has them. Raises ValueError."""
+    """Bots from rows as policy/bots/bots.toml has them. Raises ValueError."""
     bots = []
     for name, row in rows.items():
         texts = {key: tuple(row.get(key, ())) for key in ("tokens", "suffixes", "ranges", "directories")}
@@ -49,7 +50,7 @@ def read_bots(rows: Mapping[str, Mapping[str, Any]]) -> tuple[KnownBot, ...]:
 @cache
 def bundled_bots() -> tuple[KnownBot, ...]:
     """Those that come with proxyguard."""
-    return read_bots(tomllib.loads((DATA / "bots.toml").read_text("utf-8")))
+    return read_bots(identity_rows())
 
 
 class Claims:

@@ -1,7 +1,8 @@
 """Rules that act on real browsers: PG022. Tries each rule on the user agents and header sets that come as package data.
 
 A rule is tried on what its condition says about headers; what it says about paths, clients and the like is taken to hold where
-an ordinary page view can hold it. A finding says so when something like that narrows the rule.
+an ordinary page view can hold it. A finding says so when something like that narrows the rule. A rule that says nothing about
+headers is tried on what the first visit of every browser is alike in: no cookie, no proven identity, no declared bot.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from proxyguard.core.decision import ACTION_NAMES, Delay, Prove, Score
 from proxyguard.core.problems import quoted
 from proxyguard.core.request import Headers, Request
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
-from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
+from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, leaves
 from proxyguard.policy.compile.numbers import number_of
 from proxyguard.policy.model import AtLeast, AtMost, FieldKind, Matcher, Place, Text
 from proxyguard.tools.data import browser_lines, user_agents
@@ -73,18 +74,18 @@ class _Hits:
 
 def hits_browsers(view: PolicyView) -> Iterator[Finding]:
     """PG022."""
-    tried = [item for item in view.live if _acts(item)]
+    tried = [(item, is_tried) for item in view.live if _acts(item) and (is_tried := _tried_by(item)) is not None]
     numbers = FactNumbers()
     by_fact: dict[int, list[int]] = defaultdict(list)
-    for at, item in enumerate(tried):
-        for leaf in leaves(item.when):
-            if _of_headers(leaf):
-                by_fact[numbers.of(leaf.test)].append(at)
+    negated: set[int] = set()
+    for at, (item, is_tried) in enumerate(tried):
+        for leaf in filter(is_tried, leaves(item.when)):
+            by_fact[numbers.of(leaf.test)].append(at)
+            negated |= {at} if leaf.negated else set()
     if not by_fact:
         return
-    judges = [_judge(item.when, numbers) for item in tried]
+    judges = [(_judge if is_tried is _of_headers else _judge_first_visit)(item.when, numbers) for item, is_tried in tried]
     table = FactTable(numbers.tests)
-    negated = {at for at, item in enumerate(tried) if any(_of_headers(leaf) and leaf.negated for leaf in leaves(item.when))}
     hits: dict[int, _Hits] = defaultdict(_Hits)
     every = browsers()
     bare = [judge(None, every[0]) for judge in judges]
@@ -95,7 +96,12 @@ def hits_browsers(view: PolicyView) -> Iterator[Finding]:
             if truth > bare[at]:
                 (hits[at].sure if truth is Truth.YES else hits[at].maybe).append(browser)
     for at in sorted(hits):
-        yield _finding(tried[at], hits[at], len(every))
+        item, is_tried = tried[at]
+        yield _finding(item, hits[at], len(every), _HINT if is_tried is _of_headers else _FIRST_VISIT_HINT)
+
+
+_HINT: Final = "use word or a longer text, or add what browsers do not have: header.sec-fetch-mode: absent"
+_FIRST_VISIT_HINT: Final = "add what only some clients have or ask for, such as a path, or a limit"
 
 
 def _acts(item: RuleView) -> bool:
@@ -111,6 +117,36 @@ def _acts(item: RuleView) -> bool:
 def _of_headers(leaf: Leaf) -> bool:
     """Whether it is about what browsers send with a page view; none sends credentials, whatever the browser is."""
     return leaf.test.field.kind == FieldKind.HEADER and leaf.test.field.name != "authorization"
+
+
+_FIRST_VISIT: Final = frozenset(
+    {
+        "bot", "claimed_kind", "contradiction", "identity", "claimed_identity", "verified", "jar",
+        FieldKind.COOKIE, FieldKind.ACCOUNT, FieldKind.SCHEME, FieldKind.METHOD, FieldKind.HTTP_VERSION,
+    }
+)  # fmt: skip
+"""Fields whose values on a browser's first visit are known: they follow from the user agent, or are the same for all."""
+
+_ALIKE: Final = frozenset({FieldKind.SCHEME, FieldKind.METHOD})
+"""Those by which nobody means to tell browsers from others; PG031 is about rules that say nothing else."""
+
+
+def _of_first_visit(leaf: Leaf) -> bool:
+    return leaf.test.field.kind in _FIRST_VISIT
+
+
+def _tried_by(item: RuleView) -> Callable[[Leaf], bool] | None:
+    """Which of its tests a rule is tried on; None: on none, as nothing is known of what it asks for."""
+    every = list(leaves(item.when))
+    if any(_of_headers(leaf) for leaf in every):
+        return _of_headers
+    is_lasting = item.rule.expires is None and not item.rule.emergency and not isinstance(item.rule.action, Score)
+    is_tried = is_lasting and holds_with(item.when, _of_first_visit) and any(_tells(leaf) for leaf in every)
+    return _of_first_visit if is_tried else None
+
+
+def _tells(leaf: Leaf) -> bool:
+    return _of_first_visit(leaf) and leaf.test.field.kind not in _ALIKE
 
 
 type _Judge = Callable[[Container[int] | None, Browser], Truth]
@@ -141,6 +177,20 @@ def _judge(node: Node, numbers: FactNumbers) -> _Judge:
             return lambda _facts, _browser: truth
 
 
+def _judge_first_visit(node: Node, numbers: FactNumbers) -> _Judge:
+    """A judge that takes a test about anything else as one that does not hold."""
+    known = {leaf: numbers.of(leaf.test) for leaf in leaves(node) if _of_first_visit(leaf)}
+
+    def judge(facts: Container[int] | None, _browser: Browser) -> Truth:
+        if facts is None:
+            return Truth.NO
+        return (
+            Truth.YES if holds_with(node, lambda leaf: leaf in known and (known[leaf] in facts) is not leaf.negated) else Truth.NO
+        )
+
+    return judge
+
+
 _ORDINARY: Final[Mapping[str, tuple[bytes, ...]]] = {
     FieldKind.PATH: (_PAGE,),
     FieldKind.METHOD: (b"GET",),
@@ -162,7 +212,7 @@ def _holds(matcher: Matcher, value: bytes) -> bool:
             return False
 
 
-def _finding(item: RuleView, hits: _Hits, count: int) -> Finding:
+def _finding(item: RuleView, hits: _Hits, count: int, hint: str) -> Finding:
     action = item.rule.action
     found = hits.sure or hits.maybe
     agent = found[0].user_agent
@@ -173,7 +223,6 @@ def _finding(item: RuleView, hits: _Hits, count: int) -> Finding:
         f"the rule '{item.rule.name}' would {verb} {len(found)} of {count} real browsers{where}: "
         f"{culprit} {quoted(text_of(agent), MAX_AGENT_SHOWN)}"
     )
-    hint = "use word or a longer text, or add what browsers do not have: header.sec-fetch-mode: absent"
     hint += "" if isinstance(action, Score) else "; or score instead of refusing"
     severity = None if hits.sure and not isinstance(action, Score) else Severity.INFO
     return item.finding("PG022", message, hint, place=place)._replace(severity=severity)

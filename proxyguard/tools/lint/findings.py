@@ -39,7 +39,7 @@ class Edit(NamedTuple):
 class Finding(NamedTuple):
     """One finding. `also` are further lines of the same file on which a comment may ignore it, such as the rule's first.
 
-    `severity` None means the lint's own.
+    `severity` None means the lint's own. `rule` is the name of the rule that it is about, if it is about one.
     """
 
     place: Place
@@ -49,3 +49,4 @@ class Finding(NamedTuple):
     also: tuple[int, ...] = ()
     edits: tuple[Edit, ...] = ()
     severity: Severity | None = None
+    rule: str = ""

@@ -1,13 +1,15 @@
-"""Limits, names and tests that deserve a second look: PG030, PG040 and PG041."""
+"""Limits, names and tests that deserve a second look: PG030, PG035, PG040 and PG041."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.units import duration_text
+from proxyguard.limits.limit import KeyPart
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.tools.lint.findings import Finding
 from proxyguard.tools.lint.view import PolicyView, RuleView
 from proxyguard.tools.lint.words import rule_at
@@ -20,8 +22,9 @@ PACE_SECONDS: Final = 60.0
 
 
 def maintenance(view: PolicyView) -> Iterator[Finding]:
-    """PG030, PG040 and PG041."""
+    """PG030, PG035, PG040 and PG041."""
     yield from _bursts(view)
+    yield from _single_values(view)
     yield from _similar(view)
     yield from _untested_shadows(view)
 
@@ -43,6 +46,32 @@ def _bursts(view: PolicyView) -> Iterator[Finding]:
         yield item.finding("PG030", message, hint, place=item.source.find_key(item.rule, "limit", "burst"))
 
 
+_FOLLOWS: Final[Mapping[str, frozenset[str]]] = {
+    "client": frozenset({"network", "country", "asn", "network_kind"}),
+    "user_agent": frozenset({"bot", "claimed_kind"}),
+    "path": frozenset({"loose_path", "path_segment"}),
+}
+"""Parts of a key by what has but one value of them."""
+
+
+def _single_values(view: PolicyView) -> Iterator[Finding]:
+    """PG035: different values of a part that is in the key, or follows from one that is."""
+    for item in view.live:
+        limit = item.rule.limit
+        of = None if limit is None else limit.count.of
+        fixing = None if limit is None or of is None else next((part for part in limit.per if _fixes(part, of)), None)
+        if fixing is None:
+            continue
+        counted = f"it counts different values of {of} for each {fixing}, which has one"
+        message = f"the limit of '{item.rule.name}' is never exceeded: {counted}"
+        hint = f"leave {fixing} out of per, or count something else, such as {{distinct: path}}"
+        yield item.finding("PG035", message, hint, place=item.source.find_key(item.rule, "limit", "count"))
+
+
+def _fixes(part: KeyPart, of: KeyPart) -> bool:
+    return part == of or of.kind in _FOLLOWS.get(part.kind, ())
+
+
 def _similar(view: PolicyView) -> Iterator[Finding]:
     """Names that are equal but for hyphens, a plural, or one letter that was left out."""
     seen: dict[str, RuleView] = {}
@@ -53,9 +82,11 @@ def _similar(view: PolicyView) -> Iterator[Finding]:
         variants = _variants(name)
         other = next((seen[variant] for variant in variants if variant in seen), None)
         if other is not None and not _are_distinguishable(name, other.rule.name):
-            message = f"the name '{name}' is easily mistaken for {rule_at(other.rule)}"
+            is_hidden = is_bundled(item.rule_set.file) and not is_bundled(other.rule_set.file)
+            mine, like = (other, item) if is_hidden else (item, other)
+            message = f"the name '{mine.rule.name}' is easily mistaken for {rule_at(like.rule)}"
             hint = "metrics, records and commands tell rules apart by name: make the difference plain"
-            yield item.finding("PG040", message, hint, place=item.source.find_key(item.rule, "name"))
+            yield mine.finding("PG040", message, hint, place=mine.source.find_key(mine.rule, "name"))
         for variant in variants:
             seen.setdefault(variant, item)
 

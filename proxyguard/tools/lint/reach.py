@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
 from proxyguard.core.decision import ACTION_NAMES, Mode, Score, Tag
+from proxyguard.core.problems import listed, plural
 from proxyguard.core.units import format_minute
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, holds_with, leaves
 from proxyguard.policy.model import AtLeast, Field, FieldKind, Text, TextKind
 from proxyguard.tools.lint.findings import Finding
@@ -30,13 +33,22 @@ def reach(view: PolicyView) -> Iterator[Finding]:
     """PG001 to PG004, each rule at most once."""
     deciders = _Deciders()
     given = _GivenBefore()
+    hidden: dict[str, list[RuleView]] = defaultdict(list)
     for item in view.live:
-        found = _impossible(item) or _ungiven(item, given) or _decided_before(item, deciders)
+        found = _impossible(item) or _ungiven(item, given)
+        earlier = deciders.covering(item) if found is None else None
         if found is not None:
             yield found
-            continue
-        given.add(item)
-        deciders.add(item)
+        elif earlier is None:
+            given.add(item)
+            deciders.add(item)
+        elif is_bundled(item.rule_set.file) and not is_bundled(earlier.rule_set.file):
+            hidden[earlier.rule.name].append(item)
+        else:
+            yield _decided_before(item, earlier)
+    for item in view.live:
+        if item.rule.name in hidden:
+            yield _hides_imported(item, hidden[item.rule.name])
     reported: set[str] = set()
     for item in view.every:
         expires, restriction = item.rule.expires, item.rule.restriction
@@ -107,10 +119,7 @@ def _ungiven(item: RuleView, given: _GivenBefore) -> Finding | None:
     return item.finding("PG003", f"the rule '{item.rule.name}' can never apply: {reason}", hint, place=place)
 
 
-def _decided_before(item: RuleView, deciders: _Deciders) -> Finding | None:
-    earlier = deciders.covering(item)
-    if earlier is None:
-        return None
+def _decided_before(item: RuleView, earlier: RuleView) -> Finding:
     verb = ACTION_NAMES[type(earlier.rule.action)]
     which = "every request" if always_holds(earlier.when) else "every request that it is for"
     message = f"the rule '{item.rule.name}' can never apply: {rule_at(earlier.rule)} decides {which} before it ({verb})"
@@ -120,6 +129,15 @@ def _decided_before(item: RuleView, deciders: _Deciders) -> Finding | None:
         hint = "put the rule that holds for everything last"
     else:
         hint = "put the narrower rule first, or delete it"
+    return item.finding("PG001", message, hint)
+
+
+def _hides_imported(item: RuleView, imported: list[RuleView]) -> Finding:
+    """At the rule of the operator's, which can be mended; the imported ones cannot."""
+    names = listed(each.rule.name for each in imported)
+    message = f"the rule '{item.rule.name}' decides before {plural(len(imported), 'imported rule')}: {names} can never apply"
+    other = "use pass, which keeps its place" if item.allows else "put it behind the import"
+    hint = f"make it narrower, or {other}; what is meant to be off is said so: override: {{NAME: {{mode: off}}}}"
     return item.finding("PG001", message, hint)
 
 

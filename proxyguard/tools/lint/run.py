@@ -12,8 +12,11 @@ from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.model import Place, Policy
 from proxyguard.tools.lint.browsers import hits_browsers
+from proxyguard.tools.lint.classes import classes
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.findings import Finding
+from proxyguard.tools.lint.forms import forms
+from proxyguard.tools.lint.identities import identities
 from proxyguard.tools.lint.lists import lists
 from proxyguard.tools.lint.maintenance import maintenance
 from proxyguard.tools.lint.paths import paths
@@ -26,7 +29,7 @@ from proxyguard.tools.lint.trusted import trusted
 from proxyguard.tools.lint.view import PolicyView
 
 CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
-    robots,
+    robots, classes, identities, forms,
     reach, refusals, trusted, patterns, paths, hits_browsers, maintenance, lists,
 )  # fmt: skip
 
@@ -34,16 +37,25 @@ CHECKS: Final[tuple[Callable[[PolicyView], Iterator[Finding]], ...]] = (
 def lint_policy(policy: Policy, now: float, reading: SiteReading = STRICT) -> list[Finding]:
     """Everything that the lints find in a policy that loads, by place. Reads its files once more. `now` is Unix seconds.
 
-    `reading` is how the site reads paths. What is found in bundled rules that were imported is not the operator's to mend.
+    `reading` is how the site reads paths. What is found in bundled rules that were imported is not the operator's to mend,
+    but for what an override says.
     """
-    sources = {each.file: read_source(each.file) for each in policy.rule_sets if not each.common}
+    files = dict.fromkeys(each.file for each in policy.rule_sets if not each.common)
+    files |= dict.fromkeys(place.file for _, place in policy.overrides)
+    sources = {file: read_source(file) for file in files}
     view = PolicyView(policy, sources, now, reading)
-    found = [finding for check in CHECKS for finding in check(view)]
+    unsaid = {place for _, place in policy.overrides}  # of findings in imported rules about what their overrides do not say
+    found = [finding for check in CHECKS for finding in check(view) if finding.place not in unsaid]
     ignores = {file: source.ignores for file, source in sources.items()}
     for file in {str(written.file) for source in sources.values() for written in source.lists if written.file}:
         ignores[file] = _ignores_in_list(Path(file))
     kept = (finding for finding in _unignored(found, ignores) if not is_bundled(finding.place.file))
     return sorted(kept, key=lambda finding: (finding.place, finding.code))
+
+
+def findings_of(rule: str, policy: Policy, now: float, reading: SiteReading = STRICT) -> list[Finding]:
+    """What the lints find in the rule of this name, beside all others of the policy; otherwise as `lint_policy`."""
+    return [finding for finding in lint_policy(policy, now, reading) if finding.rule == rule]
 
 
 def _ignores_in_list(path: Path) -> tuple[Ignore, ...]:

@@ -64,11 +64,16 @@ class SourceFile:
         return ignores_of(self.lines)
 
     def rule_node(self, rule: Rule) -> Mapping | None:
+        """The mapping of a rule, or of the override that has its place."""
         if not self._rules:
             rules = self.root.get("rules") if self.root else None
             for item in rules.items if isinstance(rules, Sequence) else ():
                 if isinstance(item, Mapping):
                     self._rules[item.line, item.column] = item
+            overrides = self.root.get("override") if self.root else None
+            for entry in overrides if isinstance(overrides, Mapping) else ():
+                if isinstance(entry.value, Mapping):
+                    self._rules[entry.key.line, entry.key.column] = entry.value
         return self._rules.get((rule.place.line, rule.place.column))
 
     def place(self, node: Node) -> Place:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from proxyguard.core.decision import Allow, Mode, weakest
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.policy.actions.registry import kind_of
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.normal_form import Node
 from proxyguard.policy.model import Place, Policy, Rule, RuleSet
 from proxyguard.tools.lint.findings import Edit, Finding
@@ -20,6 +21,7 @@ class RuleView:
     rule: Rule
     rule_set: RuleSet
     source: SourceFile
+    """The file where an operator changes it: its own, or that of the override."""
     mode: Mode
 
     @cached_property
@@ -44,7 +46,7 @@ class RuleView:
         """A finding about this rule, at its place unless another is given."""
         at = place or self.rule.place
         also = (self.rule.place.line,) if at.file == self.rule.place.file else ()
-        return Finding(at, code, message, hint, also, edits)
+        return Finding(at, code, message, hint, also, edits, rule=self.rule.name)
 
 
 @dataclass
@@ -59,13 +61,21 @@ class PolicyView:
 
     @cached_property
     def every(self) -> list[RuleView]:
-        """All rules that an operator wrote, in file order, those that are off included."""
+        """All rules that an operator wrote or imported, in file order, those that are off included.
+
+        An imported one that is overridden has the place of its override.
+        """
+        overrides = dict(self.policy.overrides)
         return [
-            RuleView(rule, rule_set, self.sources[rule_set.file], weakest(rule.mode, rule_set.mode))
+            self._view(rule, rule_set, overrides.get(rule.name) if is_bundled(rule_set.file) else None)
             for rule_set in self.policy.rule_sets
             if not rule_set.common
             for rule in rule_set.rules
         ]
+
+    def _view(self, rule: Rule, rule_set: RuleSet, override: Place | None) -> RuleView:
+        seen = rule if override is None else replace(rule, place=override)
+        return RuleView(seen, rule_set, self.sources[seen.place.file or rule_set.file], weakest(rule.mode, rule_set.mode))
 
     @cached_property
     def live(self) -> list[RuleView]:

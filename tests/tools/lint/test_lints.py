@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from proxyguard.core.reading import PRESETS
+from proxyguard.policy.load import load_policy
 from proxyguard.tools.data import USER_AGENT_FILES
 from proxyguard.tools.lint.browsers import browsers
 from proxyguard.tools.lint.codes import LINTS
 from proxyguard.tools.lint.report import as_text, entries
-from tests.tools.lint.writing import findings_in, said
+from proxyguard.tools.lint.run import findings_of
+from tests.tools.lint.writing import NOW, findings_in, said
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.stem for path in CASES.glob("*.yaml"))
@@ -72,6 +74,17 @@ def test_a_comment_in_a_list_file_counts_there(tmp_path: Path) -> None:
     entries = "192.0.2.0/24\n192.0.2.1  # by contract; proxyguard: ignore PG051\n192.0.2.2\n"
     found = findings_in(tmp_path, {"a.yaml": rules, "n.txt": entries})
     assert [(finding.code, finding.place.line) for finding in found] == [("PG051", 3)]
+
+
+def test_the_findings_of_one_rule_are_given_by_its_name(tmp_path: Path) -> None:
+    rules = "name: a\nrules:\n" + "".join(
+        f"  - {{name: {name}, when: {{user_agent: {name}}}, action: reject}}\n" for name in ("curl", "perl", "a-long-name")
+    )
+    (tmp_path / "a.yaml").write_text(rules)
+    policy = load_policy(tmp_path).policy
+    assert policy is not None
+    assert [(each.code, each.place.line, each.rule) for each in findings_of("perl", policy, NOW)] == [("PG023", 4, "perl")]
+    assert findings_of("unheard-of", policy, NOW) == []
 
 
 def test_a_long_list_is_summed_up_and_mended_whole(tmp_path: Path) -> None:
