@@ -118,7 +118,7 @@ def remove(instance: RunningInstance, who: str) -> None:
     """
     answer = instance.ask("bans-remove", {"key": who}, needs="removed")
     if not answer["removed"]:
-        fail(f"{format_banned(who, answer['keys'], was=True)} not banned")
+        fail(f"{answer['keys'][0]} was not banned" if len(answer["keys"]) == 1 else f"nothing of {printable(who)} was banned")
     echo(f"{format_banned(who, answer['removed'])} no longer banned")
     warn_unsaved(answer)
 
@@ -162,11 +162,9 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
         echo(f"left out: {left_out} bans of something else than an address", err=True)
 
 
-def format_banned(who: str, keys: list[str], *, was: bool = False) -> str:
+def format_banned(who: str, keys: list[str]) -> str:
     """`client:192.0.2.7 is`, `192.0.2.0/28 (16 bans) are`."""
-    if len(keys) == 1:
-        return f"{keys[0]} {'was' if was else 'is'}"
-    return f"{printable(who)} ({len(keys)} bans) {'were' if was else 'are'}"
+    return f"{keys[0]} is" if len(keys) == 1 else f"{printable(who)} ({len(keys)} bans) are"
 
 
 def warn_unsaved(answer: dict[str, Any]) -> None:

@@ -70,6 +70,8 @@ def pause(instance: RunningInstance, rules: tuple[str, ...], span: str, why: str
     """
     answer = instance.ask("pause", {"rules": list(rules), **pause_arguments(span, why)})
     echo(f"paused until {format_time(answer['until'])} UTC: {', '.join(answer['rules'])}")
+    for name, ended in answer.get("replaced", {}).items():
+        echo(f"  {name} was paused already, until {format_time(ended)} UTC: this takes its place")
     for name in answer["allowing"]:
         echo(f"  {name} is an allow rule: what it let through meets the other rules meanwhile")
     for name, mode in answer["quiet"].items():
@@ -92,7 +94,7 @@ def resume(instance: RunningInstance, rules: tuple[str, ...], *, everything: boo
     if bool(rules) is everything:
         raise click.UsageError("name rules, or say --all; one of the two")
     answer = instance.ask("resume", {"rules": list(rules), "all": everything})
-    echo(f"no longer paused: {', '.join(answer['rules']) or 'no rule was'}")
+    echo(f"no longer paused: {', '.join(answer['rules'])}" if answer["rules"] else "no rule is paused")
     if answer["switched_off"]:
         echo("  nothing acts all the same: proxyguard shadow off")
     warn_unkept(answer, ended=True)
