@@ -12,7 +12,7 @@ import click
 from proxyguard.cli.completing import paused_rules, rule_names
 from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
-from proxyguard.core.units import DURATION_HINT, duration_text, format_time, parse_duration
+from proxyguard.core.units import duration_text, format_time, parse_duration
 from proxyguard.restrictions.pauses import DEFAULT_SECONDS, MAX_SECONDS
 
 
@@ -30,7 +30,7 @@ def pause_arguments(span: str, why: str) -> dict[str, Any]:
     try:
         seconds = parse_duration(span)
     except ValueError:
-        raise click.BadParameter(f"{span!r} is not {DURATION_HINT}", param_hint="--for") from None
+        raise click.BadParameter(f"{span!r} is not a number and a unit, such as 90s, 30m or 1d", param_hint="--for") from None
     if not 0 < seconds <= MAX_SECONDS:
         raise click.BadParameter(f"{span!r} is not between 1s and {duration_text(MAX_SECONDS)}", param_hint="--for")
     return {"seconds": seconds, "why": why, "by": user()}

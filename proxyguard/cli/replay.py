@@ -23,7 +23,7 @@ from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
 from proxyguard.core.request import Request
-from proxyguard.core.units import DURATION_HINT, counted, duration_text, parse_duration
+from proxyguard.core.units import counted, duration_text, parse_duration
 from proxyguard.policy.compile.compile import asks_origin, compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
@@ -248,7 +248,7 @@ def _window(text: str) -> float:
     try:
         seconds = parse_duration("0s" if text == "0" else text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--reorder") from None
+        raise click.BadParameter(f"{text!r} is not a number and a unit, such as 30s or 5m", param_hint="--reorder") from None
     if seconds > MAX_REORDER_SECONDS:
         raise click.BadParameter(f"{text} is more than {duration_text(MAX_REORDER_SECONDS)}", param_hint="--reorder")
     return seconds
