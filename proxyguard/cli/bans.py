@@ -13,6 +13,7 @@ from rich.table import Table
 
 from proxyguard.cli.completing import banned
 from proxyguard.cli.echo import echo
+from proxyguard.cli.mistaken_address import refuse_mistaken
 from proxyguard.cli.options import config_option, control_option, fail
 from proxyguard.cli.running_instance import RunningInstance, call_instance, instance_options
 from proxyguard.cli.tables import print_table
@@ -91,6 +92,7 @@ def add(instance: RunningInstance, who: str, duration: str, then: str, note: str
       proxyguard bans add 203.0.112.0/20 --for 30m --then tarpit
       proxyguard bans add header.x-api-key=3f7ab1c0 --for 7d
     """
+    refuse_mistaken(who, "WHO", networks=True)
     try:
         seconds = parse_duration(duration)
     except ValueError:
@@ -116,6 +118,7 @@ def remove(instance: RunningInstance, who: str) -> None:
       proxyguard bans remove 203.0.113.9
       proxyguard bans remove network:203.0.113.0/24
     """
+    refuse_mistaken(who, "WHO", networks=True)
     answer = instance.ask("bans-remove", {"key": who}, needs="removed")
     if not answer["removed"]:
         fail(f"{answer['keys'][0]} was not banned" if len(answer["keys"]) == 1 else f"nothing of {printable(who)} was banned")

@@ -14,6 +14,7 @@ import click
 
 from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
+from proxyguard.cli.mistaken_address import refuse_mistaken
 from proxyguard.cli.options import config_option, fail, paths_option, preset_option, robots_option, settings_or_exit
 from proxyguard.cli.request_facts import set_facts
 from proxyguard.cli.rules import policy_or_exit, rules_option
@@ -23,6 +24,8 @@ from proxyguard.core.address import Address
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.reading import PRESETS, SiteReading
+from proxyguard.http.http1.faults import Malformed
+from proxyguard.http.http1.target import read_authority
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
@@ -94,6 +97,7 @@ def explain(
     if reference is not None:
         _explain_reference(directory, reference, audit, config, as_json=as_json)
         return
+    refuse_mistaken(client, "--client")
     try:
         Address.parse(client)
     except ValueError:
@@ -105,7 +109,7 @@ def explain(
     sketch = sketch._replace(
         method=sketch.method if method is None else method,
         scheme=sketch.scheme if scheme is None else scheme,
-        host=sketch.host if host is None else host,
+        host=_host_of(sketch.host if host is None else host, "--curl" if host is None else "--host"),
         path=sketch.path if path is None else path,
     )
     fields = [_header(text) for text in headers]
@@ -149,6 +153,15 @@ def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
             hint = 'one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
             fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}\n  hint: {hint}")
         sys.stdout.write(json.dumps(trace(policy, request, time(), reading=reading).as_dict()) + "\n")
+
+
+def _host_of(text: str, option: str) -> str:
+    """A host as the front reads it: in lower case, without a port and a final dot."""
+    try:
+        return read_authority(text.encode("utf-8", "surrogateescape")).host.decode("ascii")
+    except Malformed:
+        message = f"{text!r} is no host, so that a front answers 400"
+        raise click.BadParameter(f"{message}\n  hint: such as www.example.org", param_hint=option) from None
 
 
 def _pasted(command: str, client: str) -> SampleRequest:

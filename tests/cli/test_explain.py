@@ -269,3 +269,24 @@ def test_why_a_test_fails_can_be_asked(arguments: tuple[str, ...], rules: Path) 
     assert "pass" in result.stdout
     assert result.stderr.startswith(f"note: these rules would not be put in force, as a test fails: {file}:")
     assert result.stderr.endswith(f"  see: proxyguard check {rules}\n")
+
+
+HOSTED = "name: x\nrules:\n  - {name: shop, when: {host: example.org}, action: reject}\n"
+
+
+@pytest.mark.parametrize("host", ["Example.org.", "EXAMPLE.ORG", "example.org:8443", "example.org.:80"])
+def test_a_host_is_read_as_the_front_reads_it(tmp_path: Path, host: str) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED)
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text(json.dumps({"host": host}))
+    for given in (["--host", host, "--json"], ["--curl", f"curl https://{host}/", "--json"], ["--batch", str(batch)]):
+        result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), *given])
+        assert json.loads(result.stdout)["rule"] == "shop"
+
+
+@pytest.mark.parametrize("host", ["a b", "", "exa/mple", "example.org:http"])
+def test_a_host_that_a_front_refuses_is_an_error(tmp_path: Path, host: str) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED)
+    result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--host", host])
+    assert result.exit_code == 2
+    assert f"{host!r} is no host, so that a front answers 400" in result.stderr
