@@ -35,6 +35,11 @@ from proxyguard.tools.curl.curl import CurlError, parse_curl
 MAX_LINE: Final = 1024 * 1024
 """Bytes of a line of --batch; a request that a front lets in has far fewer."""
 
+MAX_FAULTS: Final = 20
+"""Lines of --batch that are no requests, before the rest is not read."""
+
+BATCH_HINT: Final = '  hint: one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
+
 TELL_SECONDS: Final = 2.0
 """How long an instance may take to hear of a look-up."""
 
@@ -137,7 +142,8 @@ def explain(
 
 
 def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
-    """One JSON object out per line in; a line that is not a request ends the program with its number."""
+    """One JSON object out per line in; each line that is not a request is reported, and the exit code is 1 then."""
+    faults = 0
     for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), 1):
         if len(line) == MAX_LINE:
             name = getattr(lines, "name", "-")
@@ -150,9 +156,14 @@ def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
             cause = error.__cause__
             column = cause.colno if isinstance(cause, json.JSONDecodeError) else 1
             fault = "the line is not JSON" if isinstance(cause, json.JSONDecodeError) else str(error)
-            hint = 'one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
-            fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}\n  hint: {hint}")
+            echo(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}", err=True)
+            faults += 1
+            if faults == MAX_FAULTS:
+                fail(f"these are {MAX_FAULTS} lines that are no requests; the others were not read\n{BATCH_HINT}")
+            continue
         sys.stdout.write(json.dumps(trace(policy, request, time(), reading=reading).as_dict()) + "\n")
+    if faults:
+        fail(BATCH_HINT)
 
 
 def _host_of(text: str, option: str) -> str:

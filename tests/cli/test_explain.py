@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
 from proxyguard.cli.audit_lookup import BLOCK_BYTES, find_record, log_files
+from proxyguard.cli.explain import MAX_FAULTS
 
 RULES = """\
 name: mine
@@ -290,3 +291,18 @@ def test_a_host_that_a_front_refuses_is_an_error(tmp_path: Path, host: str) -> N
     result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--host", host])
     assert result.exit_code == 2
     assert f"{host!r} is no host, so that a front answers 400" in result.stderr
+
+
+def test_all_lines_of_a_batch_that_are_no_requests_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED)
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text('{"path": "/a"}\n{path: /b}\n{"path": "/c"}\n{"url": "/d"}\n')
+    result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--batch", str(batch)])
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == ["/a", "/c"]
+    assert [line.partition(" error: ")[0] for line in result.stderr.splitlines()[:2]] == [f"{batch}:2:2:", f"{batch}:4:1:"]
+    assert result.stderr.splitlines()[2].startswith("  hint: one request a line: ")
+    assert result.exit_code == 1
+    batch.write_text("x\n" * (MAX_FAULTS + 5))
+    result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--batch", str(batch)])
+    assert result.stderr.count(": error: ") == MAX_FAULTS
+    assert f"these are {MAX_FAULTS} lines that are no requests; the others were not read" in result.stderr
