@@ -31,6 +31,7 @@ from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.fields.origin import CLAIMED_IDENTITY, IDENTITY, NETWORK_KIND, VERIFIED
 from proxyguard.policy.fields.robots import ROWS as ROBOTS
 from proxyguard.policy.model import FieldKind, Policy, Rule
+from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.robots.robots_txt import RobotsTxt, whole_lines
 from proxyguard.tools.replay.detect import Stated
 from proxyguard.tools.replay.formats.audit import NAME as AUDIT
@@ -294,8 +295,10 @@ def _networks(path: Path | None) -> tuple[Network, ...]:
     found = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path}: {error}")
+    except OSError as error:
+        fail(f"error: --verified {path} cannot be read: {reason(error)}")
+    except UnicodeDecodeError:
+        fail(f"error: --verified {path} is not UTF-8\n  hint: a text with an address or a network a line")
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         if text:
