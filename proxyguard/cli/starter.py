@@ -207,9 +207,9 @@ def _write(directory: Path, name: str, rule: NewRule, *, force: bool) -> None:
     reasons = [finding for finding in findings if _is_reason(finding, rule.since)]
     if reasons and not force:
         report = format_report(_as_problem(finding) for finding in reasons)
-        fail(
-            f"{report}nothing was written\n  hint: choose another --value or --expires, begin with --since shadow, or use --force"
-        )
+        has_ended = any(finding.code in USELESS for finding in reasons)
+        hint = "give a later --expires" if has_ended else "choose another --value, begin with --since shadow"
+        fail(f"{report}nothing was written\n  hint: {hint}, or use --force")
     try:
         replace_file(path, text.encode())
     except OSError as error:
