@@ -48,6 +48,9 @@ COMMANDS: Final = {
     "health": Lazy("proxyguard.cli.health:health", "Exit with 0 when the instance is ready to serve."),
 }
 
+MEANT: Final = {"lint": "check", "validate": "check", "configtest": "check", "start": "run", "serve": "run", "simulate": "replay"}
+"""What other programs call our commands."""
+
 EPILOG: Final = """
 \b
 Start with:
@@ -63,6 +66,7 @@ Exit codes: 0 done, 1 problems were found, 2 the command line is wrong.
 @click.group(
     cls=LazyGroup,
     lazy=COMMANDS,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from proxyguard.cli.completing import banned
 from proxyguard.cli.echo import echo
+from proxyguard.cli.mistaken_address import refuse_mistaken
 from proxyguard.cli.options import config_option, control_option, fail
 from proxyguard.cli.running_instance import RunningInstance, call_instance, instance_options
 from proxyguard.cli.tables import print_table
@@ -91,6 +92,7 @@ def add(instance: RunningInstance, who: str, duration: str, then: str, note: str
       proxyguard bans add 203.0.112.0/20 --for 30m --then tarpit
       proxyguard bans add header.x-api-key=3f7ab1c0 --for 7d
     """
+    refuse_mistaken(who, "WHO", networks=True)
     try:
         seconds = parse_duration(duration)
     except ValueError:
@@ -116,9 +118,10 @@ def remove(instance: RunningInstance, who: str) -> None:
       proxyguard bans remove 203.0.113.9
       proxyguard bans remove network:203.0.113.0/24
     """
+    refuse_mistaken(who, "WHO", networks=True)
     answer = instance.ask("bans-remove", {"key": who}, needs="removed")
     if not answer["removed"]:
-        fail(f"{format_banned(who, answer['keys'], was=True)} not banned")
+        fail(f"{answer['keys'][0]} was not banned" if len(answer["keys"]) == 1 else f"nothing of {printable(who)} was banned")
     echo(f"{format_banned(who, answer['removed'])} no longer banned")
     warn_unsaved(answer)
 
@@ -162,11 +165,9 @@ def export(form: str, config: Path | None, control: Path | None) -> None:
         echo(f"left out: {left_out} bans of something else than an address", err=True)
 
 
-def format_banned(who: str, keys: list[str], *, was: bool = False) -> str:
+def format_banned(who: str, keys: list[str]) -> str:
     """`client:192.0.2.7 is`, `192.0.2.0/28 (16 bans) are`."""
-    if len(keys) == 1:
-        return f"{keys[0]} {'was' if was else 'is'}"
-    return f"{printable(who)} ({len(keys)} bans) {'were' if was else 'are'}"
+    return f"{keys[0]} is" if len(keys) == 1 else f"{printable(who)} ({len(keys)} bans) are"
 
 
 def warn_unsaved(answer: dict[str, Any]) -> None:

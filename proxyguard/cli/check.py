@@ -70,8 +70,9 @@ def check(
 ) -> None:  # fmt: skip
     """Read every rule file, report all problems, run the tests, and warn about likely mistakes.
 
-    With --config the settings are checked first: addresses, certificates, files to write, and what does not go together. DIR is
-    the folder of the settings then, else rules. Run it as the user that runs proxyguard: permissions are those of the user.
+    With --config the settings are checked first: addresses, certificates, files to read and to write, and what does not go
+    together. DIR is the folder of the settings then, else rules. Run it as the user that runs proxyguard: permissions are those
+    of the user.
 
     A problem keeps the rules from being loaded. A warning has a code; to keep it, write the reason beside the line and:
 
@@ -112,6 +113,7 @@ def check(
         policy, problems, findings = checked(directory, reading, level)
     if sites is not None and policy is not None:
         problems = (*problems, *unknown_rule_sets(sites, policy))
+        concerns = [*concerns, *unknown_origins(sites, policy)]
     found = by_place([*concerns, *entries(problems, findings)])
     summary = _summary(directory, policy) if policy is not None and not problems else ""
     _finish(found, form, strict=strict, summary=summary)
@@ -147,6 +149,15 @@ def unknown_rule_sets(found: SettingsAsGiven, policy: Policy) -> list[Problem]:
         for number, name in enumerate(site.rule_sets or ())
         if name not in known
     ]
+
+
+def unknown_origins(found: SettingsAsGiven, policy: Policy) -> list[ReportEntry]:
+    """Warnings about what rules ask of addresses and no table answers."""
+    from proxyguard.cli.unanswered import unanswered  # noqa: PLC0415 - as above
+
+    if not all(map(found.is_known, ("origin.directory", "origin.country_file", "origin.asn_file"))):
+        return []
+    return [as_entry(problem, Severity.WARNING) for problem in unanswered(policy, found.settings.origin)]
 
 
 def checked(

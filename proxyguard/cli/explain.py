@@ -14,6 +14,7 @@ import click
 
 from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
+from proxyguard.cli.mistaken_address import refuse_mistaken
 from proxyguard.cli.options import config_option, fail, paths_option, preset_option, robots_option, settings_or_exit
 from proxyguard.cli.request_facts import set_facts
 from proxyguard.cli.rules import policy_or_exit, rules_option
@@ -23,6 +24,8 @@ from proxyguard.core.address import Address
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.reading import PRESETS, SiteReading
+from proxyguard.http.http1.faults import Malformed
+from proxyguard.http.http1.target import read_authority
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy, SampleRequest
 from proxyguard.policy.parse.lists import reason
@@ -31,6 +34,11 @@ from proxyguard.tools.curl.curl import CurlError, parse_curl
 
 MAX_LINE: Final = 1024 * 1024
 """Bytes of a line of --batch; a request that a front lets in has far fewer."""
+
+MAX_FAULTS: Final = 20
+"""Lines of --batch that are no requests, before the rest is not read."""
+
+BATCH_HINT: Final = '  hint: one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
 
 TELL_SECONDS: Final = 2.0
 """How long an instance may take to hear of a look-up."""
@@ -94,6 +102,7 @@ def explain(
     if reference is not None:
         _explain_reference(directory, reference, audit, config, as_json=as_json)
         return
+    refuse_mistaken(client, "--client")
     try:
         Address.parse(client)
     except ValueError:
@@ -105,7 +114,7 @@ def explain(
     sketch = sketch._replace(
         method=sketch.method if method is None else method,
         scheme=sketch.scheme if scheme is None else scheme,
-        host=sketch.host if host is None else host,
+        host=_host_of(sketch.host if host is None else host, "--curl" if host is None else "--host"),
         path=sketch.path if path is None else path,
     )
     fields = [_header(text) for text in headers]
@@ -133,7 +142,8 @@ def explain(
 
 
 def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
-    """One JSON object out per line in; a line that is not a request ends the program with its number."""
+    """One JSON object out per line in; each line that is not a request is reported, and the exit code is 1 then."""
+    faults = 0
     for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), 1):
         if len(line) == MAX_LINE:
             name = getattr(lines, "name", "-")
@@ -146,9 +156,23 @@ def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
             cause = error.__cause__
             column = cause.colno if isinstance(cause, json.JSONDecodeError) else 1
             fault = "the line is not JSON" if isinstance(cause, json.JSONDecodeError) else str(error)
-            hint = 'one request a line: {"client": "192.0.2.1", "path": "/", "headers": [["User-Agent", "curl/8.5.0"]]}'
-            fail(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}\n  hint: {hint}")
+            echo(f"{getattr(lines, 'name', '-')}:{number}:{column}: error: {fault}", err=True)
+            faults += 1
+            if faults == MAX_FAULTS:
+                fail(f"these are {MAX_FAULTS} lines that are no requests; the others were not read\n{BATCH_HINT}")
+            continue
         sys.stdout.write(json.dumps(trace(policy, request, time(), reading=reading).as_dict()) + "\n")
+    if faults:
+        fail(BATCH_HINT)
+
+
+def _host_of(text: str, option: str) -> str:
+    """A host as the front reads it: in lower case, without a port and a final dot."""
+    try:
+        return read_authority(text.encode("utf-8", "surrogateescape")).host.decode("ascii")
+    except Malformed:
+        message = f"{text!r} is no host, so that a front answers 400"
+        raise click.BadParameter(f"{message}\n  hint: such as www.example.org", param_hint=option) from None
 
 
 def _pasted(command: str, client: str) -> SampleRequest:

@@ -81,7 +81,7 @@ def import_rules(
         words += [word for each in refusing for word in ("--reject", each)]
         finished = finish(draft, Provenance(shown, shlex.join(words), Mode(mode)), output)
     except ImportFault as fault:
-        fail(f"{shown}: {fault}")
+        fail(f"{'standard input' if fault.file == '-' else fault.file or shown}: {fault}")
     except OSError as error:
         fail(f"{error.filename or shown}: {error.strerror}")
     for note in finished.draft.notes:

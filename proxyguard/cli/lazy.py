@@ -32,9 +32,11 @@ class Lazy(NamedTuple):
 class LazyGroup(click.Group):
     """A click group over a table of Lazy commands."""
 
-    def __init__(self, *args: Any, lazy: dict[str, Lazy], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lazy: dict[str, Lazy], meant: dict[str, str], **kwargs: Any) -> None:
+        """`meant` has the command for a word that other programs have for it."""
         super().__init__(*args, **kwargs)
         self.lazy = lazy
+        self.meant = meant
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what the system refuses and no command looks after is said with its place, as everything is."""
@@ -64,7 +66,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = nearest(args[0], self.list_commands(ctx))
+            near = self.meant.get(args[0]) or nearest(args[0], self.list_commands(ctx))
             if near is None or "did you mean" in error.message.lower():
                 raise
             raise click.UsageError(f"{error.message} Did you mean '{near}'?", ctx) from None

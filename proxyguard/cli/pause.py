@@ -12,7 +12,7 @@ import click
 from proxyguard.cli.completing import paused_rules, rule_names
 from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
-from proxyguard.core.units import DURATION_HINT, duration_text, format_time, parse_duration
+from proxyguard.core.units import duration_text, format_time, parse_duration
 from proxyguard.restrictions.pauses import DEFAULT_SECONDS, MAX_SECONDS
 
 
@@ -30,7 +30,7 @@ def pause_arguments(span: str, why: str) -> dict[str, Any]:
     try:
         seconds = parse_duration(span)
     except ValueError:
-        raise click.BadParameter(f"{span!r} is not {DURATION_HINT}", param_hint="--for") from None
+        raise click.BadParameter(f"{span!r} is not a number and a unit, such as 90s, 30m or 1d", param_hint="--for") from None
     if not 0 < seconds <= MAX_SECONDS:
         raise click.BadParameter(f"{span!r} is not between 1s and {duration_text(MAX_SECONDS)}", param_hint="--for")
     return {"seconds": seconds, "why": why, "by": user()}
@@ -70,6 +70,8 @@ def pause(instance: RunningInstance, rules: tuple[str, ...], span: str, why: str
     """
     answer = instance.ask("pause", {"rules": list(rules), **pause_arguments(span, why)})
     echo(f"paused until {format_time(answer['until'])} UTC: {', '.join(answer['rules'])}")
+    for name, ended in answer.get("replaced", {}).items():
+        echo(f"  {name} was paused already, until {format_time(ended)} UTC: this takes its place")
     for name in answer["allowing"]:
         echo(f"  {name} is an allow rule: what it let through meets the other rules meanwhile")
     for name, mode in answer["quiet"].items():
@@ -92,7 +94,7 @@ def resume(instance: RunningInstance, rules: tuple[str, ...], *, everything: boo
     if bool(rules) is everything:
         raise click.UsageError("name rules, or say --all; one of the two")
     answer = instance.ask("resume", {"rules": list(rules), "all": everything})
-    echo(f"no longer paused: {', '.join(answer['rules']) or 'no rule was'}")
+    echo(f"no longer paused: {', '.join(answer['rules'])}" if answer["rules"] else "no rule is paused")
     if answer["switched_off"]:
         echo("  nothing acts all the same: proxyguard shadow off")
     warn_unkept(answer, ended=True)

@@ -11,6 +11,7 @@ from time import time
 import click
 
 from proxyguard.cli.echo import echo
+from proxyguard.cli.mistaken_address import refuse_mistaken
 from proxyguard.cli.options import config_option, control_option, fail, json_option
 from proxyguard.cli.record_access import (
     NO_LOG,
@@ -159,6 +160,7 @@ def find(
       proxyguard privacy find 203.0.113.9
       proxyguard privacy find alice --json
     """
+    refuse_mistaken(subject, "SUBJECT")
     place = find_places(config, audit, sealed, control)
     known = known_of("person-find", subject, place)
     records, entries = count_lines(place.audit, known.names), count_lines(place.sealed, known.names)
@@ -191,6 +193,7 @@ def export(subject: str, reason: str, audit: Path | None, sealed: Path | None, c
     Example:
       proxyguard privacy export 203.0.113.9 --reason "request 12" > records.jsonl
     """
+    refuse_mistaken(subject, "SUBJECT")
     place = find_places(config, audit, sealed, control)
     known = known_of("person-find", subject, place)
     lines = [line for log in (place.audit, place.sealed) if log is not None for line in lines_of_person(log, known.names)]
@@ -220,6 +223,7 @@ def erase_records(
     Example:
       proxyguard privacy erase 203.0.113.9 --reason "request 12" --yes
     """
+    refuse_mistaken(subject, "SUBJECT")
     place = find_places(config, audit, sealed, control)
     known = known_of("person-erase" if yes else "person-find", subject, place)
     if not yes:

@@ -23,7 +23,7 @@ from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
 from proxyguard.core.request import Request
-from proxyguard.core.units import DURATION_HINT, counted, duration_text, parse_duration
+from proxyguard.core.units import counted, duration_text, parse_duration
 from proxyguard.policy.compile.compile import asks_origin, compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
@@ -31,6 +31,7 @@ from proxyguard.policy.fields.host import read_host
 from proxyguard.policy.fields.origin import CLAIMED_IDENTITY, IDENTITY, NETWORK_KIND, VERIFIED
 from proxyguard.policy.fields.robots import ROWS as ROBOTS
 from proxyguard.policy.model import FieldKind, Policy, Rule
+from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.robots.robots_txt import RobotsTxt, whole_lines
 from proxyguard.tools.replay.detect import Stated
 from proxyguard.tools.replay.formats.audit import NAME as AUDIT
@@ -248,7 +249,7 @@ def _window(text: str) -> float:
     try:
         seconds = parse_duration("0s" if text == "0" else text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--reorder") from None
+        raise click.BadParameter(f"{text!r} is not a number and a unit, such as 30s or 5m", param_hint="--reorder") from None
     if seconds > MAX_REORDER_SECONDS:
         raise click.BadParameter(f"{text} is more than {duration_text(MAX_REORDER_SECONDS)}", param_hint="--reorder")
     return seconds
@@ -294,8 +295,10 @@ def _networks(path: Path | None) -> tuple[Network, ...]:
     found = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path}: {error}")
+    except OSError as error:
+        fail(f"error: --verified {path} cannot be read: {reason(error)}")
+    except UnicodeDecodeError:
+        fail(f"error: --verified {path} is not UTF-8\n  hint: a text with an address or a network a line")
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         if text:

@@ -16,7 +16,7 @@ from proxyguard.cli.options import config_option, control_option, control_or_exi
 from proxyguard.core.address import Prefixes
 from proxyguard.core.printable import printable_json
 from proxyguard.core.pseudonym import PATTERN, Pseudonyms
-from proxyguard.core.units import DURATION_HINT, parse_duration
+from proxyguard.core.units import parse_duration
 from proxyguard.instance.control.client import CommandRefused, ControlError, send_command
 from proxyguard.policy.parse.lists import reason
 from proxyguard.telemetry.rotated import BROKEN, lines_of, rotated_files
@@ -88,7 +88,7 @@ def _seconds(text: str) -> float:
     try:
         seconds = parse_duration(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not {DURATION_HINT}", param_hint="--since") from None
+        raise click.BadParameter(f"{text!r} is not a number and a unit, such as 5m, 24h or 7d", param_hint="--since") from None
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise click.BadParameter(f"{text} is not between 1m and 31d", param_hint="--since")
     return seconds

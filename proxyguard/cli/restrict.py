@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from time import time
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.table import Table
@@ -13,7 +13,9 @@ from proxyguard.cli.completing import restriction_names, restrictions_on
 from proxyguard.cli.echo import echo
 from proxyguard.cli.running_instance import RunningInstance, instance_options
 from proxyguard.cli.tables import print_table
-from proxyguard.core.units import format_time, parse_duration
+from proxyguard.core.units import format_minute, format_time, parse_duration
+
+DAY_SECONDS: Final = 86_400
 
 class_option = click.option(
     "--class",
@@ -167,16 +169,20 @@ def limits_of(classes: tuple[str, ...]) -> dict[str, str]:
 
 def end_of(text: str) -> float:
     """A duration from now, or a moment with its zone, as Unix seconds."""
+    now = time()
     try:
-        return time() + parse_duration(text)
+        return now + parse_duration(text)
     except ValueError:
         pass
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is neither a duration (2h) nor a time (2026-07-08T18:00Z)", param_hint="--until"
-        ) from None
+        example = f"{datetime.fromtimestamp(now + DAY_SECONDS, UTC):%Y-%m-%dT18:00Z}"
+        raise click.BadParameter(f"{text!r} is neither a duration (2h) nor a time ({example})", param_hint="--until") from None
+    as_utc = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    if as_utc <= now:
+        raise click.BadParameter(f"{text!r} is past: it is {format_minute(now)}", param_hint="--until")
     if moment.tzinfo is None:
-        raise click.BadParameter(f"{text!r} has no time zone: {text}Z is UTC", param_hint="--until")
-    return moment.timestamp()
+        hint = f"{moment.isoformat(timespec='auto' if moment.second else 'minutes')}Z"
+        raise click.BadParameter(f"{text!r} has no time zone: {hint} is UTC", param_hint="--until")
+    return as_utc

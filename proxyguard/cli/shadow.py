@@ -20,6 +20,9 @@ from proxyguard.instance.control.client import ControlError
 
 MAX_NAMES_SHOWN: Final = 12
 
+NOTHING: Final = "nothing"
+"""What a promotion of a rule that acts already does."""
+
 
 @click.group()
 def shadow() -> None:
@@ -49,6 +52,8 @@ def switch_on(instance: RunningInstance, span: str, why: str) -> None:
     """
     answer = instance.ask("shadow-on", pause_arguments(span, why))
     echo(f"nothing acts until {format_time(answer['until'])} UTC: everything is decided and recorded, and passes")
+    if answer.get("replaced"):
+        echo(f"  it was on already, until {format_time(answer['replaced'])} UTC: this takes its place")
     echo("  sooner: proxyguard shadow off; what would have been stopped: proxyguard shadow report")
     warn_unkept(answer)
 
@@ -136,7 +141,7 @@ def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *,
     Refused when in the last 24 hours it would have stopped more than --max-share of the clients of protected classes (every
     class but anonymous), and when there is too little to judge it by: less than 15 minutes in shadow, or an hour in which it
     would have stopped nobody. For the time of --watch it goes back to shadow by itself when it really stops more than that.
-    Exit code 0: the rule acts. 1: it stays in shadow.
+    Exit code 0: the rule acts, be it already. 1: it stays as it is.
 
     \b
     Examples:
@@ -155,12 +160,14 @@ def promote(instance: RunningInstance, rule: str, max_share: str, watch: str, *,
     answer = changed(instance, "promote", arguments)
     if instance.as_json:
         echo(json.dumps(answer))
+    elif answer.get("would") == NOTHING:
+        echo("\n".join((*answer["lines"], *([f"  {answer['watch']}"] if answer["watch"] else []))))
     elif dry_run:
         echo("\n".join((f"{rule}: would {answer['would']}", *(f"  {line}" for line in (*answer["lines"], answer["watch"])))))
     else:
         echo("\n".join((f"{rule} acts from now on ({answer['file']})", *(f"  {line}" for line in answer["lines"]))))
         echo(f"  {answer['watch']}")
-    if dry_run and answer["would"] != "promote":
+    if dry_run and answer["would"] not in ("promote", NOTHING):
         raise SystemExit(1)
 
 
@@ -182,7 +189,7 @@ def demote(instance: RunningInstance, rule: str) -> None:
     elif answer["trouble"]:
         echo(f"{rule} is in shadow in memory only; its file still says otherwise:\n{answer['trouble']}")
     else:
-        echo(f"{rule} is in shadow ({answer['file']})")
+        echo(f"{rule} is in shadow{' already' if answer.get('already') else ''} ({answer['file']})")
 
 
 def changed(instance: RunningInstance, name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from time import time
 from typing import Final
 
 import click
@@ -14,21 +15,34 @@ from proxyguard.cli.echo import echo
 from proxyguard.cli.options import fail
 from proxyguard.cli.rules import loaded_or_usage, rules_option
 from proxyguard.cli.schema import SCHEMA_FILE, schema_text
-from proxyguard.core.problems import Fault, format_report
+from proxyguard.core.problems import Fault, Problem, format_report
+from proxyguard.core.yaml.nodes import Scalar
+from proxyguard.limits.limit import REQUESTS
 from proxyguard.policy.bundled import BUNDLED_WORD
 from proxyguard.policy.load import load_policy, rule_files
 from proxyguard.policy.model import Policy, RuleSet
-from proxyguard.policy.parse.limits import PERIODS
+from proxyguard.policy.parse.limits import read_rate
 from proxyguard.policy.parse.networks import read_network
 from proxyguard.policy.testing.runner import run_tests
+from proxyguard.tools.lint.codes import severity_of
+from proxyguard.tools.lint.findings import Finding, Severity
 from proxyguard.tools.lint.fixes import replace_file
+from proxyguard.tools.lint.report import as_text, entries
+from proxyguard.tools.lint.run import lint_policy
 from proxyguard.tools.scaffold.bundled_copies import RECORD, copies
 from proxyguard.tools.scaffold.first_files import AlreadyThere, write_first_files
 from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
 
 OWN_FILE: Final = "90-own.yaml"
 
-_RATE: Final = re.compile(rf"[1-9]\d{{0,8}}/({'|'.join(PERIODS)}|\d+(ms|s|m|h|d|w))", re.ASCII)
+NEW_RULE: Final = "the new rule"
+"""The place of problems in what is not written."""
+
+HARMFUL: Final = frozenset({"PG022", "PG031"})
+"""Warnings about a rule that refuses people from the moment it acts."""
+
+USELESS: Final = frozenset({"PG004"})
+"""Warnings about a rule that does nothing, whatever its mode."""
 
 
 @click.command()
@@ -92,13 +106,15 @@ def new() -> None:
 @click.option("--limit", metavar="RATE", help="Only above so many from one client, such as 30/minute.")
 @click.option("--since", type=click.Choice(["shadow", "now"]), help="shadow: only record, at first; now: act at once.")
 @click.option("--expires", default="", metavar="DAY", help="When it ends by itself: 2026-07-01, or 2026-07-01T18:00Z.")
+@click.option("--force", is_flag=True, help="Add it although it would refuse browsers, close the site, or has ended already.")
 def new_rule(
     directory: Path, name: str, rule_name: str | None, why: str, match: str | None, value: str | None,
-    action: str | None, limit: str | None, since: str | None, expires: str,
+    action: str | None, limit: str | None, since: str | None, expires: str, *, force: bool,
 ) -> None:  # fmt: skip
     """Ask what to match, what to do and since when, and add the rule, with a test, to a rule file.
 
-    Questions that options answer are not asked. Nothing is written when the rules would have problems with the new one.
+    Questions that options answer are not asked. Nothing is written when the rules would have problems with the new one, when it
+    would act at once on real browsers or on everybody, or when its end is past. What `check` would warn of is shown.
 
     \b
     Examples:
@@ -113,7 +129,7 @@ def new_rule(
     except click.Abort:
         hint = "in a script give all of --match, --value, --action and --since (and --limit); answers can be piped, one a line"
         fail(f"\nerror: the answers end before the last question; nothing was written\n  hint: {hint}")
-    _write(directory, name, rule)
+    _write(directory, name, rule, force=force)
 
 
 def _asked_for(
@@ -130,9 +146,8 @@ def _asked_for(
         limit = click.prompt(
             "   only above a limit from one client, such as 30/minute (empty: always)", default="", show_default=False
         )
-    if limit and (action == "allow" or not _RATE.fullmatch(limit)):
-        allowed = "an allow rule has none" if action == "allow" else "a number and a period, such as 30/minute or 20/90s"
-        raise click.BadParameter(f"{limit!r} is not possible: {allowed}", param_hint="--limit")
+    if limit:
+        _check_limit(action, limit)
     since = since or _choose("3. Since when?", {"shadow": "only record at first (best)", "now": "act at once"})
     return NewRule(
         name=rule_name or _made_name(match, value, limit), match=match, value=value, action=action, limit=limit or "",
@@ -159,12 +174,21 @@ def _check_value(match: str, value: str) -> None:
             raise click.BadParameter(f"{fault.message}\n  hint: {hint}", param_hint="--value") from fault
 
 
+def _check_limit(action: str, limit: str) -> None:
+    if action == "allow":
+        raise click.BadParameter(f"{limit!r} is not possible: an allow rule has none", param_hint="--limit")
+    try:
+        read_rate(Scalar(1, 1, limit, plain=True), REQUESTS)
+    except Fault as fault:
+        raise click.BadParameter(f"{fault.message}\n  hint: {fault.hint}", param_hint="--limit") from fault
+
+
 def _made_name(match: str, value: str, limit: str | None) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:48].strip("-")
     return f"{words or match}-{'flood' if limit else match}"
 
 
-def _write(directory: Path, name: str, rule: NewRule) -> None:
+def _write(directory: Path, name: str, rule: NewRule, *, force: bool) -> None:
     path = directory / name
     if path.suffix not in (".yaml", ".yml") or name.startswith(".") or path.parent != directory:
         raise click.BadParameter(f"{name!r} is not the name of a rule file, such as {OWN_FILE}", param_hint="--file")
@@ -179,13 +203,20 @@ def _write(directory: Path, name: str, rule: NewRule) -> None:
             f"error: a rule cannot be added to {path}: {error}\n  hint: name another file with --file, or add this by hand:\n"
             + "\n".join(f"  {line}" for line in rule.rule_lines())
         )
-    _prove(directory, path, text, rule.name)
+    findings = _findings(_proven(directory, path, text, rule), rule.name)
+    reasons = [finding for finding in findings if _is_reason(finding, rule.since)]
+    if reasons and not force:
+        report = format_report(_as_problem(finding) for finding in reasons)
+        has_ended = any(finding.code in USELESS for finding in reasons)
+        hint = "give a later --expires" if has_ended else "choose another --value, begin with --since shadow"
+        fail(f"{report}nothing was written\n  hint: {hint}, or use --force")
     try:
         replace_file(path, text.encode())
     except OSError as error:
         fail(f"error: {path} cannot be written: {error.strerror}")
     echo(f"{path}: added")
     echo("\n".join(f"  {line}" for line in rule.rule_lines()))
+    echo(as_text(entries((), findings)), nl=False, err=True)
     if rule.since == "shadow":
         echo("It records and does not act; write mode: enforce when you have seen what it finds.")
 
@@ -206,16 +237,40 @@ def _set_name(path: Path, policy: Policy) -> str:
     return plain if plain not in taken else f"{plain}-rules"
 
 
-def _prove(directory: Path, path: Path, text: str, name: str) -> None:
-    """End the program, with nothing written, when there are problems, a test fails, or another rule decides before."""
+def _proven(directory: Path, path: Path, text: str, rule: NewRule) -> Policy:
+    """The rules with the new one. Ends the program, with nothing written, on a problem, a failed test, or an earlier decision."""
     loaded = load_policy(directory, instead={path: text.encode()})
     if loaded.policy is None:
-        fail(f"{format_report(loaded.problems)}nothing was written")
+        fail(f"{format_report(_at_new_rule(problem, path) for problem in loaded.problems)}nothing was written")
     policy = loaded.policy
-    its_tests = (test for each in policy.rule_sets for test in each.tests if any(step.expect.rule == name for step in test.steps))
+    its_tests = (
+        test for each in policy.rule_sets for test in each.tests if any(step.expect.rule == rule.name for step in test.steps)
+    )
     among_all = RuleSet(name="new:", file=str(path), tests=tuple(its_tests))  # without rules: judged with all files together
     without_tests = (replace(each, tests=()) for each in policy.rule_sets)
     failures = run_tests(policy) or run_tests(replace(policy, rule_sets=(*without_tests, among_all)))
     if failures:
-        report = format_report(failure.problem for failure in failures)
+        report = format_report(_at_new_rule(failure.problem, path) for failure in failures)
         fail(f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)")
+    return policy
+
+
+def _findings(policy: Policy, name: str) -> list[Finding]:
+    """What the lints find in the new rule. Its file is not written yet, so that all of it is at the place of the rule."""
+    places = {each.place for rule_set in policy.rule_sets for each in rule_set.rules if each.name == name}
+    return [finding for finding in lint_policy(policy, time()) if finding.place in places]
+
+
+def _is_reason(finding: Finding, since: str) -> bool:
+    """Whether a finding is a reason not to write the rule, unless somebody insists."""
+    codes = USELESS | HARMFUL if since == "now" else USELESS
+    return finding.code in codes and severity_of(finding) is Severity.WARNING
+
+
+def _as_problem(finding: Finding) -> Problem:
+    return Problem(NEW_RULE, 0, 0, f"{finding.message} [{finding.code}]", finding.hint)
+
+
+def _at_new_rule(problem: Problem, path: Path) -> Problem:
+    """A problem of the text that was not written: it has no lines to look at."""
+    return problem._replace(file=NEW_RULE, line=0, column=0) if problem.file == str(path) else problem

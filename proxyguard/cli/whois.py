@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from proxyguard.cli.echo import echo
+from proxyguard.cli.mistaken_address import refuse_mistaken
 from proxyguard.cli.options import config_option, json_option
 from proxyguard.core.address import Address
 from proxyguard.core.origin import Origin, Proof
@@ -49,6 +50,7 @@ def whois(subject: str, user_agent: str | None, config: Path | None, *, offline:
     """
     from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - reads every kind of setting: 0.1 s
 
+    refuse_mistaken(subject, "ADDRESS|UA")
     settings = read_as_given(config, os.environ).settings
     origins = Origins(settings.origin, replace(settings.identity, reverse_dns=False), clock=monotonic, wall=time)
     data = origins.data

@@ -103,7 +103,7 @@ def test_an_address_is_banned_and_listed_and_lifted(instance: Instance) -> None:
     headings = {"banned", "until", "(UTC)", "by", "rule", "gets", "times", "refused", "last", "seen", "note"}
     assert headings <= set(listed.split())
     assert {"client:2001:db8:7::/64", "operator", "tarpit", "1", "ticket", "4711"} <= set(listed.split())
-    assert instance.run("remove", "2001:db8:7::2").output == "client:2001:db8:7::/64 is no longer banned\n" + UNSAVED
+    assert instance.run("remove", "2001:db8:7::2").output == "client:2001:db8:7::/64 is no longer banned\n"
     assert instance.run("list").output == "no bans are in force\n"
 
 
@@ -214,7 +214,7 @@ def test_an_export_is_a_list_that_rules_can_read(instance: Instance, tmp_path: P
         (("add", "example.com", "--for", "1h"), 1, "'example.com' is neither an address, nor a network"),
         (("add", "cookie.a=b", "--for", "1h"), 1, "no rule bans by cookie.a, so nobody would look at a ban"),
         (("remove", "192.0.2.7"), 1, "client:192.0.2.7 was not banned"),
-        (("remove", "192.0.2.0/28"), 1, "192.0.2.0/28 (16 bans) were not banned"),
+        (("remove", "192.0.2.0/28"), 1, "nothing of 192.0.2.0/28 was banned"),
         (("export", "--format", "xml"), 2, "'xml' is not one of 'json', 'text', 'nginx'"),
     ],
 )

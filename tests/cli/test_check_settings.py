@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
+from tests.guard.origin.tables import asn_table, country_table
 
 RULES = (
     "name: a\nlists: {n: {file: lists/n.txt}}\nrules:\n  - {name: no-curl, when: {user_agent: {word: $n}}, action: reject}\n"
@@ -90,3 +91,41 @@ def test_a_folder_is_found_by_any_way(command: tuple[str, ...], way: str) -> Non
     rules = way.format(Path.cwd().name)
     result = run(*(part.format(rules) for part in command))
     assert result.exit_code == 0, result.output
+
+
+ASKING = (
+    "name: a\nrules:\n  - {name: abroad, when: {country: DE}, action: reject}\n"
+    "  - {name: rented, when: {network_kind: hosting}, action: reject}\n"
+    "  - {name: far, when: {country: FR}, action: reject}\n"
+    "  - {name: of-one, when: {path: /}, limit: {rate: 9/minute, per: [asn]}, action: reject}\n"
+    "  - {name: at-home, when: {network_kind: mobile}, action: reject, mode: shadow}\n"
+    "  - {name: never, when: {asn: 15169}, action: reject, mode: off}\n"
+)
+
+
+def test_what_rules_ask_and_no_table_answers_is_a_warning() -> None:
+    Path("rules/a.yaml").write_text(ASKING)
+    Path("proxyguard.yaml").write_text(SETTINGS)
+    result = run("check", "--config", "proxyguard.yaml")
+    said = [line for line in result.stdout.splitlines() if " asks for " in line or " ask for " in line]
+    assert result.exit_code == 0
+    assert [line.partition("rules/")[2] for line in said] == [
+        "a.yaml:3:5: warning: 'abroad' and 1 other ask for country, and it is never known: there is no table of countries",
+        "a.yaml:6:5: warning: 'of-one' asks for asn, and it is never known: there is no table of autonomous systems",
+        (
+            "a.yaml:7:5: warning: 'at-home' asks for network_kind, and hosting alone is known: there is no table of "
+            "autonomous systems"
+        ),
+    ]
+
+
+def test_a_table_answers(tmp_path: Path) -> None:
+    Path("rules/a.yaml").write_text(ASKING)
+    country_table(tmp_path / "country.mmdb", {"81.2.69.0/24": "GB"})
+    asn_table(tmp_path / "asn.mmdb", {"81.2.69.0/24": (20712, "Andrews & Arnold")})
+    Path("proxyguard.yaml").write_text(SETTINGS + "origin: {directory: .}\n")
+    assert " for " not in run("check", "--config", "proxyguard.yaml").stdout.replace("for rules", "")
+    (tmp_path / "country.mmdb").write_text(RULES)
+    broken = run("check", "--config", "proxyguard.yaml")
+    assert broken.exit_code == 1
+    assert "country.mmdb is no table of addresses" in broken.stdout

@@ -70,3 +70,45 @@ def test_a_line_without_end_is_not_read_to_its_end(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["explain", "--batch", "/dev/zero"])
     assert (result.exit_code, result.stderr.partition("\n")[0]) == (1, "/dev/zero:1: error: the line has 1,048,576 bytes or more")
+
+
+@pytest.mark.parametrize(
+    ("word", "command"), [("lint", "check"), ("validate", "check"), ("serve", "run"), ("expalin", "explain")]
+)
+def test_a_word_of_another_program_leads_to_our_command(word: str, command: str) -> None:
+    result = CliRunner().invoke(main, [word])
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2,
+        f"Error: No such command '{word}'. Did you mean '{command}'?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("crowdsec", "a: [\n", "some.txt: line 1: "),
+        ("anubis", "a: [\n", "some.txt: line 2: "),
+        ("fail2ban-jails", "x = 1\n", "some.txt: it is not a file of fail2ban: line 1: there is no section before it, such as ["),
+        (
+            "fail2ban-jails",
+            "[a]\n= 1\n",
+            "some.txt: it is not a file of fail2ban: line 2: it is neither a section nor NAME = VALUE",
+        ),
+    ],
+)
+def test_an_import_names_its_file_once(tmp_path: Path, kind: str, text: str, said: str) -> None:
+    (tmp_path / "some.txt").write_text(text)
+    result = CliRunner().invoke(main, ["import", kind, str(tmp_path / "some.txt")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(said)
+    assert result.stderr.count("some.txt") == 1
+
+
+def test_networks_that_cannot_be_read_are_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/a.yaml").write_text("name: a\nrules:\n  - {name: r, when: {path: /x}, action: reject}\n")
+    (tmp_path / "access.log").write_text("")
+    missing = str(tmp_path / "nope")
+    words = ["replay", "--rules", str(tmp_path / "rules"), "--verified", missing, str(tmp_path / "access.log")]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stderr) == (1, f"error: --verified {missing} cannot be read: no such file or directory\n")

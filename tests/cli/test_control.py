@@ -256,3 +256,34 @@ def test_status_tells_how_long_things_take() -> None:
 )
 def test_status_tells_of_records_that_are_not_written(audit: dict[str, Any], lines: list[str]) -> None:
     assert audit_lines(audit) == lines
+
+
+UNTIL = {**PAUSE, "survives": True, "saved": True}
+UNCHANGED = [
+    (("promote", "a"), {"would": "nothing", "lines": ["a acts already"], "watch": ""}, "a acts already\n"),
+    (("promote", "a", "--dry-run"), {"would": "nothing", "lines": ["a acts already"], "watch": ""}, "a acts already\n"),
+    (("demote", "a"), {"file": "r.yaml:3", "trouble": "", "already": True}, "a is in shadow already (r.yaml:3)\n"),
+    (
+        ("pause", "a"),
+        {**UNTIL, "rules": ["a"], "allowing": [], "quiet": {}, "replaced": {"a": 1_700_000_000.0 - 60}},
+        (
+            "paused until 2023-11-14 22:13:20 UTC: a\n"
+            "  a was paused already, until 2023-11-14 22:12:20 UTC: this takes its place\n"
+        ),
+    ),
+    (("resume", "--all"), {"rules": [], "switched_off": False, "survives": True, "saved": True}, "no rule is paused\n"),
+    (
+        ("shadow", "off"),
+        {"was_on": False, "paused": [], "survives": True, "saved": True},
+        "it was not on: rules act\n",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "answer", "said"), UNCHANGED, ids=lambda each: each[0] if isinstance(each, tuple) else "")
+def test_a_command_that_changes_nothing_says_what_is(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], answer: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr("proxyguard.cli.running_instance.send_command", lambda *_: answer)
+    result = run(*arguments)
+    assert (result.exit_code, result.output) == (0, said)

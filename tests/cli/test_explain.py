@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
 from proxyguard.cli.audit_lookup import BLOCK_BYTES, find_record, log_files
+from proxyguard.cli.explain import MAX_FAULTS
 
 RULES = """\
 name: mine
@@ -269,3 +270,39 @@ def test_why_a_test_fails_can_be_asked(arguments: tuple[str, ...], rules: Path) 
     assert "pass" in result.stdout
     assert result.stderr.startswith(f"note: these rules would not be put in force, as a test fails: {file}:")
     assert result.stderr.endswith(f"  see: proxyguard check {rules}\n")
+
+
+HOSTED = "name: x\nrules:\n  - {name: shop, when: {host: example.org}, action: reject}\n"
+
+
+@pytest.mark.parametrize("host", ["Example.org.", "EXAMPLE.ORG", "example.org:8443", "example.org.:80"])
+def test_a_host_is_read_as_the_front_reads_it(tmp_path: Path, host: str) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED)
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text(json.dumps({"host": host}))
+    for given in (["--host", host, "--json"], ["--curl", f"curl https://{host}/", "--json"], ["--batch", str(batch)]):
+        result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), *given])
+        assert json.loads(result.stdout)["rule"] == "shop"
+
+
+@pytest.mark.parametrize("host", ["a b", "", "exa/mple", "example.org:http"])
+def test_a_host_that_a_front_refuses_is_an_error(tmp_path: Path, host: str) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED)
+    result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--host", host])
+    assert result.exit_code == 2
+    assert f"{host!r} is no host, so that a front answers 400" in result.stderr
+
+
+def test_all_lines_of_a_batch_that_are_no_requests_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED)
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text('{"path": "/a"}\n{path: /b}\n{"path": "/c"}\n{"url": "/d"}\n')
+    result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--batch", str(batch)])
+    assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == ["/a", "/c"]
+    assert [line.partition(" error: ")[0] for line in result.stderr.splitlines()[:2]] == [f"{batch}:2:2:", f"{batch}:4:1:"]
+    assert result.stderr.splitlines()[2].startswith("  hint: one request a line: ")
+    assert result.exit_code == 1
+    batch.write_text("x\n" * (MAX_FAULTS + 5))
+    result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--batch", str(batch)])
+    assert result.stderr.count(": error: ") == MAX_FAULTS
+    assert f"these are {MAX_FAULTS} lines that are no requests; the others were not read" in result.stderr

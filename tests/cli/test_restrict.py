@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from time import time
 from typing import Any
 
@@ -99,10 +100,19 @@ def test_a_start_and_an_end_say_when_they_may_be_forgotten(heard: Heard, answers
 
 def test_an_end_is_a_duration_or_a_moment(heard: Heard) -> None:
     run("start", "slow", "--until", "2h")
-    run("start", "slow", "--until", "2026-11-05T03:00Z")
+    run("start", "slow", "--until", "2090-11-05T03:00Z")
     first, second = (arguments["until"] for _, arguments in heard)
     assert first == pytest.approx(time() + 7200, abs=60)
-    assert second == 1_793_847_600.0
+    assert second == 3_813_534_000.0
+
+
+@pytest.mark.parametrize("text", ["soon", "2090-07-08", "20900708", "2090-07-08 18:00:30", "2090-07-08T18:00"])
+def test_the_time_that_a_hint_proposes_is_taken(heard: Heard, text: str) -> None:
+    refused = run("start", "slow", "--until", text)
+    found = re.search(r"20\d\d-\S+Z", refused.stderr)
+    assert (refused.exit_code, heard) == (2, [])
+    assert found
+    assert run("start", "slow", "--until", found[0]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -111,8 +121,11 @@ def test_an_end_is_a_duration_or_a_moment(heard: Heard) -> None:
         (("start", "a", "--class", "anonymous=1/day", "--until", "1h"), "say --why: those whom it stops read it"),
         (("start", "a", "--class", "anonymous=1/day", "--why", "x"), "say --until: what nobody ends stays for years"),
         (("start", "a", "--path-prefix", "/x"), "--path-prefix goes with --class"),
-        (("start", "a", "--until", "soon"), "'soon' is neither a duration (2h) nor a time (2026-07-08T18:00Z)"),
-        (("start", "a", "--until", "2026-07-08T18:00"), "has no time zone: 2026-07-08T18:00Z is UTC"),
+        (("start", "a", "--until", "soon"), "'soon' is neither a duration (2h) nor a time (20"),
+        (("start", "a", "--until", "2090-07-08T18:00"), "has no time zone: 2090-07-08T18:00Z is UTC"),
+        (("start", "a", "--until", "2090-07-08"), "has no time zone: 2090-07-08T00:00Z is UTC"),
+        (("start", "a", "--until", "2020-01-01"), "'2020-01-01' is past: it is 20"),
+        (("start", "a", "--until", "2020-01-01T18:00Z"), "'2020-01-01T18:00Z' is past: it is 20"),
         (("preview",), "name a restriction, or say limits with --class; one of the two"),
         (("preview", "--class", "anonymous"), "'anonymous' is not CLASS=RATE"),
     ],

@@ -167,6 +167,59 @@ def test_only_a_rule_file_of_the_folder_is_written(name: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+REFUSED = {
+    "browsers": (["--value", "Mozilla"], "would reject 613 of 620 real browsers: 'Mozilla' is in"),
+    "expired": (["--value", "BadBot", "--expires", "2020-01-01"], "[PG004]"),
+    "the whole site": (["--match", "path", "--value", "/"], "[PG031]"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_rule_that_would_harm_at_once_is_not_written_without_force(case: str, tmp_path: Path) -> None:
+    given, message = REFUSED[case]
+    command = "new", "rule", "--rules", str(tmp_path), "--match", "user-agent", "--action", "reject", "--since", "now", *given
+    result = run(*command)
+    assert (result.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert result.stderr.startswith("the new rule: error: ")
+    assert message in result.stderr
+    assert "nothing was written\n  hint: " in result.stderr
+    insisted = run(*command, "--force")
+    assert insisted.exit_code == 0, insisted.output
+    assert "90-own.yaml:6:5: warning: " in insisted.stderr
+
+
+def test_a_shadow_rule_that_would_hit_browsers_is_written_with_the_warning(tmp_path: Path) -> None:
+    given = ["--match", "user-agent", "--value", "Mozilla", "--action", "reject", "--since", "shadow"]
+    result = run("new", "rule", "--rules", str(tmp_path), *given)
+    assert result.exit_code == 0
+    assert "[PG022 hits-browsers]" in result.stderr
+    expired = run("new", "rule", "--rules", str(tmp_path), *given, "--name", "late", "--expires", "2020-01-01")
+    assert expired.exit_code == 1
+    assert "late" not in (tmp_path / "90-own.yaml").read_text()
+
+
+def test_findings_of_other_rules_do_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "90-own.yaml").write_text("name: own\nrules:\n  - {name: a, when: {user_agent: Mozilla}, action: reject}\n")
+    given = ["--match", "path", "--value", "/b", "--action", "reject", "--since", "now", "--name", "b"]
+    result = run("new", "rule", "--rules", str(tmp_path), *given)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_problems_name_no_lines_of_a_file_that_is_not_written(tmp_path: Path) -> None:
+    given = ["--match", "path", "--value", "/b", "--action", "reject", "--since", "now", "--expires", "tomorrow"]
+    result = run("new", "rule", "--rules", str(tmp_path), *given)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("the new rule: error: expires")
+    assert "90-own.yaml" not in result.stderr
+
+
+def test_a_limit_has_the_hint_that_files_have(tmp_path: Path) -> None:
+    given = ["--match", "path", "--value", "/b", "--action", "reject", "--since", "now", "--limit", "30/min"]
+    result = run("new", "rule", "--rules", str(tmp_path), *given)
+    assert result.exit_code == 2
+    assert "did you mean 30/minute?" in result.stderr
+
+
 def test_a_rule_is_added_where_there_are_no_tests_yet() -> None:
     rule = NewRule(name="b", match="path", value="/b", action="reject", since="now")
     assert appended("name: x\nrules:\n  - {name: a, when: {path: /a}, action: reject}\n", rule).endswith(

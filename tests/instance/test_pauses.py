@@ -21,7 +21,7 @@ from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.restrictions.override_file import OverrideFile
-from proxyguard.restrictions.pauses import EVERYTHING, KEPT_SECONDS, MAX_PAUSED, MAX_SECONDS, Pause, in_force
+from proxyguard.restrictions.pauses import DEFAULT_SECONDS, EVERYTHING, KEPT_SECONDS, MAX_PAUSED, MAX_SECONDS, Pause, in_force
 from proxyguard.restrictions.shared_overrides import SharedOverrides
 from proxyguard.telemetry.metrics import Metrics
 
@@ -114,10 +114,11 @@ def test_the_switch_is_told_to_workers_shown_logged_and_ends(tmp_path: Path, cap
 def test_it_is_switched_off_by_hand_once(tmp_path: Path) -> None:
     async def story() -> None:
         bench = Bench(tmp_path)
-        await bench.do("shadow-on")
+        assert (await bench.do("shadow-on"))["replaced"] is None
+        assert (await bench.do("shadow-on"))["replaced"] == pytest.approx(CLOCK.wall(CLOCK()) + DEFAULT_SECONDS, abs=60)
         assert (await bench.do("shadow-off"))["was_on"]
         assert not (await bench.do("shadow-off"))["was_on"]
-        assert bench.told[1:] == [0.0]
+        assert bench.told[2:] == [0.0]
 
     run(story)
 
@@ -139,9 +140,12 @@ def test_rules_are_paused_by_name_and_act_again(tmp_path: Path) -> None:
         answer = await bench.do("pause", rules=["no-curl", "ours", "maybe", "never", "ours"])
         assert (answer["rules"], answer["allowing"]) == (["no-curl", "ours", "maybe", "never"], ["ours"])
         assert answer["quiet"] == {"maybe": "shadow", "never": "off"}
+        assert answer["replaced"] == {}
         modes = bench.reloader.current.modes
         assert [modes[name].value for name in answer["rules"]] == ["shadow", "shadow", "shadow", "off"]
-        assert (await bench.do("pause", rules=["no-curl"]))["quiet"] == {}
+        until = bench.keeper.paused["no-curl"].until
+        again = await bench.do("pause", rules=["no-curl"])
+        assert (again["quiet"], again["replaced"]) == ({}, {"no-curl": pytest.approx(CLOCK.wall(until))})
         assert (await bench.do("resume", rules=["no-curl"]))["rules"] == ["no-curl"]
         assert bench.reloader.current.modes["no-curl"] is Mode.ENFORCE
         assert (await bench.do("resume", all=True))["rules"] == ["maybe", "never", "ours"]

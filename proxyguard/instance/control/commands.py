@@ -124,11 +124,11 @@ class ControlCommands:
     async def _remove_bans(self, arguments: dict[str, Any]) -> dict[str, Any]:
         keys = await self._named(arguments)
         removed = [key for key in keys if self._store.unban(key)]
-        return {"keys": [*map(self._name, keys)], "removed": [*map(self._name, removed)], **await self._saved()}
+        return {"keys": [*map(self._name, keys)], "removed": [*map(self._name, removed)], **await self._saved(removal=True)}
 
-    async def _saved(self) -> dict[str, Any]:
-        """Whether the change survives a crash; if not, why."""
-        saved = await self._books.saved()
+    async def _saved(self, *, removal: bool = False) -> dict[str, Any]:
+        """Whether the change survives a crash; if not, why. A removal does where nothing of before comes back."""
+        saved = (removal and not self._books.survives) or await self._books.saved()
         return {"saved": saved, "unsaved_because": "" if saved else self._books.unsaved_because}
 
     async def _named(self, arguments: dict[str, Any]) -> list[str]:

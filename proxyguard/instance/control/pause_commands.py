@@ -38,8 +38,10 @@ class PauseCommands:
         }
 
     async def _switch_on(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        before = self._keeper.paused.get(EVERYTHING)
         saved = await self._keeper.order((EVERYTHING,), *order_terms(arguments))
-        return {**shown_pause(self._keeper.paused[EVERYTHING]), **self._kept(saved)}
+        replaced = None if before is None else CLOCK.wall(before.until)
+        return {"replaced": replaced, **shown_pause(self._keeper.paused[EVERYTHING]), **self._kept(saved)}
 
     async def _switch_off(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         was_on = EVERYTHING in in_force(self._keeper.ordered(CLOCK()), CLOCK())
@@ -52,7 +54,8 @@ class PauseCommands:
         wrong = [fault for fault in map(self._fault, names) if fault]
         if wrong:
             raise CommandError("\n".join(wrong))
-        already = self._keeper.paused.keys() - SWITCHES
+        before = self._keeper.paused
+        already = before.keys() - SWITCHES
         if len(already | set(names)) > MAX_PAUSED:
             raise CommandError(
                 f"at most {MAX_PAUSED} rules are paused at a time\n  hint: proxyguard shadow on pauses all of them"
@@ -64,6 +67,7 @@ class PauseCommands:
             "rules": names,
             "allowing": [name for name in names if rules.actions[name] == "allow" and name not in quiet],
             "quiet": {name: str(rules.modes[name]) for name in quiet},
+            "replaced": {name: CLOCK.wall(before[name].until) for name in names if name in already},
             **shown_pause(self._keeper.paused[names[0]]),
             **self._kept(saved),
         }

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from proxyguard.core.decision import STOPPING, Mode
 from proxyguard.core.problems import name_hint
-from proxyguard.core.units import duration_text, span_text
+from proxyguard.core.units import duration_text, format_time, span_text
 from proxyguard.instance.control.mode_edit import Edited, EditError, write_back
 from proxyguard.instance.control.server import Command, CommandError
 from proxyguard.instance.loaded_rules import RulesRejected
@@ -62,6 +62,13 @@ class PromotionVerdict(NamedTuple):
 
     allowed: bool
     lines: tuple[str, ...]
+
+
+OFF: Final = PromotionVerdict(
+    allowed=False,
+    lines=("nothing is known of what it would stop", "hint: put it into shadow first: proxyguard demote; or use --force"),
+)
+"""Of a rule that is off: it neither acts nor records."""
 
 
 @dataclass(slots=True)
@@ -177,7 +184,7 @@ class Promotions:
     async def _roll_back(self, rule: str, watch: Watch, stopped: int, seen: int) -> None:
         async with self._busy:
             del self._watched[rule]
-            place, trouble = await self._put_in_shadow(rule)
+            place, trouble, _ = await self._put_in_shadow(rule)
         where = f"in memory only, because {trouble}" if trouble else f"({place})"
         share = stopped / seen if seen else 1.0
         self._counts.rollbacks[rule] += 1
@@ -197,15 +204,15 @@ class Promotions:
             rule, where, stopped, seen, share * 100, watch.max_share * 100,
         )  # fmt: skip
 
-    async def _put_in_shadow(self, rule: str) -> tuple[str, str]:
-        """Put a rule into shadow: at once in memory, then in its file. Returns the place in the file, or why not."""
+    async def _put_in_shadow(self, rule: str) -> tuple[str, str, bool]:
+        """Put a rule into shadow: at once in memory, then in its file. Returns the place there or why not, and if it is new."""
         await self._reloader.hold_in_shadow(rule)
         try:
             edited = await self._change(rule, Mode.SHADOW)
         except CommandError as error:
-            return "", str(error)
+            return "", str(error), False
         self._reloader.release(rule)
-        return f"{edited.file}:{edited.line}", ""
+        return f"{edited.file}:{edited.line}", "", edited.after != edited.before
 
     async def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
         window = await self._collect(enforced_only=False)
@@ -239,7 +246,10 @@ class Promotions:
             raise CommandError(f"{rule} is paused; have it act first: proxyguard resume {rule}")
         max_share = _number(arguments, "max_share", MAX_SHARE, 1.0)
         watch_seconds = _number(arguments, "watch_seconds", WATCH_SECONDS, 30 * 86_400.0)
-        verdict = judge(await self._collect(enforced_only=False), rule, max_share, self._clock())
+        mode = self._reloader.current.modes[rule]
+        if mode is Mode.ENFORCE:
+            return self._acts_already(rule)
+        verdict = OFF if mode is Mode.OFF else judge(await self._collect(enforced_only=False), rule, max_share, self._clock())
         watch = self._watch_words(rule, max_share, watch_seconds)
         if arguments.get("dry_run"):
             would, lines = ("promote", verdict.lines) if verdict.allowed else ("refuse", verdict.lines)
@@ -249,7 +259,8 @@ class Promotions:
                 would, lines = "refuse", (*lines, *str(error).split("\n"))
             return {"rule": rule, "would": would, "lines": lines, "watch": watch}
         if not verdict.allowed and not arguments.get("force"):
-            raise CommandError("\n".join((f"{rule} stays in shadow:", *(f"  {line}" for line in verdict.lines))))
+            stays = "off" if mode is Mode.OFF else "in shadow"
+            raise CommandError("\n".join((f"{rule} stays {stays}:", *(f"  {line}" for line in verdict.lines))))
         if self._blind(rule):
             watch_seconds = 0.0
         if watch_seconds and len(self._watched) >= MAX_WATCHED:
@@ -270,6 +281,13 @@ class Promotions:
             "rule": rule, "file": f"{edited.file}:{edited.line}", "lines": verdict.lines, "watch_seconds": watch_seconds,
             "watch": watch,
         }  # fmt: skip
+
+    def _acts_already(self, rule: str) -> dict[str, Any]:
+        """The answer to a promotion that changes nothing."""
+        watch = self._watched.get(rule)
+        ends = "" if watch is None else f"watched until {format_time(CLOCK.wall(watch.until))} UTC"
+        lines = (f"{rule} acts already",)
+        return {"rule": rule, "would": "nothing", "file": "", "lines": lines, "watch_seconds": 0.0, "watch": ends}
 
     def _blind(self, rule: str) -> str:
         """Why a watch over a rule could never act; empty: it could."""
@@ -294,9 +312,11 @@ class Promotions:
         rule = self._known(arguments)
         async with self._busy:
             self._watched.pop(rule, None)
-            place, trouble = await self._put_in_shadow(rule)
-        logger.info("rule %s is back in shadow %s", rule, f"({place})" if place else "in memory only")
-        return {"rule": rule, "file": place, "trouble": trouble}
+            acted = self._reloader.current.modes[rule] is not Mode.SHADOW
+            place, trouble, is_new = await self._put_in_shadow(rule)
+        if acted or is_new:
+            logger.info("rule %s is back in shadow %s", rule, f"({place})" if place else "in memory only")
+        return {"rule": rule, "file": place, "trouble": trouble, "already": not (acted or is_new)}
 
     async def _change(self, rule: str, mode: Mode) -> Edited:
         """Write a mode into the rule's file and put the rules in force; the file is as before when they are refused."""

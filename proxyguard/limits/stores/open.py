@@ -57,8 +57,6 @@ class FillMonitor:
 class MemoryBackend:
     """The store in this process; a snapshot file keeps them over restarts when the settings name one."""
 
-    unsaved_because = "it ends with this instance: the setting store.snapshot would keep it"
-
     def __init__(self, settings: Settings) -> None:
         """Read the snapshot, if any; trouble with it is logged, never fatal."""
         counting = settings.counting
@@ -72,6 +70,13 @@ class MemoryBackend:
         self.store: Store | AsyncStore = self.memory
         path = settings.store.snapshot
         self._snapshot = None if path is None else Snapshot(path, self.memory, seal=partial(seal_for, path, settings.key_secret))
+        self.survives = self._snapshot is not None
+        """Whether a restart finds again what was there."""
+        self.unsaved_because = (
+            "not on the disk yet: the log says why"
+            if self.survives
+            else "it ends with this instance: the setting store.snapshot would keep it"
+        )
         if self._snapshot is not None:
             self._snapshot.load()
         memory = self.memory
@@ -103,6 +108,7 @@ class MemoryBackend:
 class ValkeyBackend:
     """The store on a server that several instances share."""
 
+    survives = True
     unsaved_because = "the store does not answer: in force here, and on other instances as soon as it does"
 
     def __init__(self, settings: Settings) -> None:

@@ -320,7 +320,7 @@ def compile_policy(
         items=ItemFinder(families, secret) if families else None,
         forms=find_forms(in_use, reading),
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
-        asks_visitors=any(FieldKind.VISITOR in _asked_about(rule) for _, rule, _ in live),
+        asks_visitors=any(FieldKind.VISITOR in asked_about(rule) for _, rule, _ in live),
         asks_origin=any(asks_origin(rule) for _, rule, _ in live),
         asks_robots=any(asks_robots(rule) for _, rule, _ in live),
     )
@@ -332,20 +332,20 @@ def compile_policy(
 
 
 def _is_about_jars(rule: Rule) -> bool:
-    return isinstance(rule.action, GiveJar | Prove) or KeyKind.JAR in _asked_about(rule)
+    return isinstance(rule.action, GiveJar | Prove) or KeyKind.JAR in asked_about(rule)
 
 
 def asks_origin(rule: Rule) -> bool:
     """Whether a rule looks at, or counts by, where a request comes from or who it is."""
-    return any(field_types()[kind].of_origin for kind in _asked_about(rule) & field_types().keys())
+    return any(field_types()[kind].of_origin for kind in asked_about(rule) & field_types().keys())
 
 
 def asks_robots(rule: Rule) -> bool:
     """Whether a rule looks at, or counts by, what robots.txt says."""
-    return any(field_types()[kind].of_robots for kind in _asked_about(rule) & field_types().keys())
+    return any(field_types()[kind].of_robots for kind in asked_about(rule) & field_types().keys())
 
 
-def _asked_about(rule: Rule) -> set[str]:
+def asked_about(rule: Rule) -> set[str]:
     """The kinds of fields that a rule looks at, and of the parts of a request that its limit counts by or counts."""
     kinds = {test.field.kind for test in tests_of(rule.when)}
     if rule.limit is not None:

@@ -100,7 +100,7 @@ def _bytes(text: str) -> bytes:
 def _host_without_port(host: str) -> str:
     name, colon, port = host.rpartition(":")
     is_port = bool(colon) and (port.isdecimal() or not port) and (":" not in name or name.endswith("]"))
-    return (name if is_port else host).lower()
+    return (name if is_port else host).lower().removesuffix(".")
 
 
 def _word(value: object) -> str:

@@ -72,7 +72,7 @@ def _read(source: Source) -> Node:
     root = read_yaml(source.text, report)
     if root is None:
         first = report.finished()[0]
-        raise ImportFault(f"{source.name + ': ' if source.name else ''}line {first.line}: {first.message}")
+        raise ImportFault(f"line {first.line}: {first.message}", source.name)
     return root
 
 

@@ -51,7 +51,7 @@ def read_crowdsec(sources: Sources, name: str) -> Draft:
             root = read_yaml(text, report)
             if root is None:
                 problem = report.finished()[0]
-                raise ImportFault(f"{source.name}: line {problem.line + first}: {problem.message}")
+                raise ImportFault(f"line {problem.line + first}: {problem.message}", source.name)
             if isinstance(root, Mapping):
                 found = True
                 file = "" if len(sources.named) == 1 else source.name

@@ -114,7 +114,11 @@ class Draft:
 
 
 class ImportFault(Exception):
-    """The file cannot be imported at all; the message says why."""
+    """The file cannot be imported at all; the message says why. `file` is the one of several where that is."""
+
+    def __init__(self, message: str, file: str = "") -> None:
+        super().__init__(message)
+        self.file = file
 
 
 class NotCarried(Exception):

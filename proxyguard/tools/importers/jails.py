@@ -92,8 +92,18 @@ def _read(source: Source) -> configparser.ConfigParser:
     try:
         config.read_string(source.text.removeprefix("\ufeff"), source.name)
     except configparser.Error as error:
-        raise ImportFault(f"{source.name}: it is not a file of fail2ban: {str(error).splitlines()[0]}") from error
+        raise ImportFault(f"it is not a file of fail2ban: {_fault_of(error)}", source.name) from error
     return config
+
+
+def _fault_of(error: configparser.Error) -> str:
+    match error:
+        case configparser.MissingSectionHeaderError():
+            return f"line {error.lineno}: there is no section before it, such as [nginx-botsearch]"
+        case configparser.ParsingError(errors=[(line, _), *_]):
+            return f"line {line}: it is neither a section nor NAME = VALUE"
+        case _:
+            return str(error).splitlines()[0]
 
 
 def _filter(source: Source, sources: Sources, depth: int = 0) -> configparser.ConfigParser:

@@ -247,6 +247,43 @@ def test_a_demotion_is_the_way_back(rules: Path) -> None:
     assert instance.reloader.current.modes["other"] is Mode.SHADOW
 
 
+def test_a_rule_that_acts_is_not_promoted_again(rules: Path) -> None:
+    async def story(instance: Instance) -> None:
+        for arguments in ({}, {"dry_run": True}, {"force": True}):
+            answer = await instance.tell("promote", rule="other", **arguments)
+            assert (answer["would"], answer["lines"], answer["watch"]) == ("nothing", ("other acts already",), "")
+        await instance.tell("promote", rule="no-curl", watch_seconds=60)
+        assert (await instance.tell("promote", rule="no-curl"))["watch"].startswith("watched until ")
+
+    assert run(rules, story).mode == "enforce"
+
+
+def test_a_demotion_of_a_rule_in_shadow_changes_nothing_and_says_so(rules: Path) -> None:
+    async def story(instance: Instance) -> None:
+        answer = await instance.tell("demote", rule="no-curl")
+        assert answer == {"rule": "no-curl", "file": f"{rules}/10.yaml:7", "trouble": "", "already": True}
+        assert (await instance.tell("demote", rule="other"))["already"] is False
+
+    run(rules, story)
+
+
+def test_a_rule_that_is_off_is_not_said_to_be_in_shadow(rules: Path) -> None:
+    (rules / "10.yaml").write_text(RULES.replace("mode: shadow", "mode: off"))
+
+    async def story(instance: Instance) -> None:
+        with pytest.raises(CommandError) as caught:
+            await instance.tell("promote", rule="no-curl")
+        assert str(caught.value).splitlines() == [
+            "no-curl stays off:",
+            "  nothing is known of what it would stop",
+            "  hint: put it into shadow first: proxyguard demote; or use --force",
+        ]
+        assert (await instance.tell("promote", rule="no-curl", dry_run=True))["would"] == "refuse"
+        assert (await instance.tell("demote", rule="no-curl"))["already"] is False
+
+    assert run(rules, story).mode == "shadow"
+
+
 def test_a_rule_set_in_shadow_is_said(rules: Path) -> None:
     (rules / "10.yaml").write_text(RULES.replace("rules:", "mode: shadow\nrules:"))
 

@@ -31,6 +31,8 @@ def test_a_sketch_keeps_order_and_case_and_its_own_host_field() -> None:
     [
         ("example.org", b"example.org"),
         ("EXAMPLE.org:80", b"example.org"),
+        ("Example.org.", b"example.org"),
+        ("example.org.:80", b"example.org"),
         ("example.org:", b"example.org"),
         ("[2001:db8::1]:80", b"[2001:db8::1]"),
         ("[2001:db8::1]", b"[2001:db8::1]"),

@@ -129,7 +129,7 @@ def test_rules_with_problems_are_refused_with_the_report(rules: str, log: str) -
         (("LOG", "--format", "caddy"), 1, "it looks like combined: leave --format out"),
         (("LOG", "--format", "nginx-json"), 1, "is not in the format nginx-json"),
         (("/no/such/log",), 1, "/no/such/log: No such file or directory"),
-        (("LOG", "--verified", "/no/such/list"), 1, "/no/such/list: "),
+        (("LOG", "--verified", "/no/such/list"), 1, "--verified /no/such/list cannot be read: "),
         (("LOG", "--rules", "/no/such/rules"), 1, "/no/such/rules: error: there is no such folder"),
     ],
 )

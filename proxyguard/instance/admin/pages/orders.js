@@ -109,7 +109,7 @@ async function orderPromote(rule) {
   if (!session.write) return;
   try {
     const {detail} = await api.ask("rules/promote", {rule: rule.rule, dry_run: true});
-    evidence.textContent = [`It would be ${detail.would === "promote" ? "promoted" : "refused"}:`, ...detail.lines, detail.watch].join("\n");
+    evidence.textContent = [...(detail.would === "nothing" ? [] : [`It would be ${detail.would === "promote" ? "promoted" : "refused"}:`]), ...detail.lines, detail.watch].join("\n");
   } catch (problem) {
     evidence.textContent = problem.message;
   }
