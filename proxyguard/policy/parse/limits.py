@@ -43,6 +43,7 @@ from proxyguard.limits.sliding_log import MAX_AMOUNT as MAX_LOGGED
 from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
+from proxyguard.policy.parse.parsed_file import ParsedFile
 
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
 """A month; counters are kept in memory for about that long."""
@@ -87,7 +88,24 @@ _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
 
 def read_limit(node: Node, report: Report, _subject: str = "limit", around: Any = None) -> Limit:
-    """A mapping with `rate` and perhaps `burst`, `per` and `missing`."""
+    """A mapping with `rate` and perhaps `burst`, `per` and `missing`. What it needs of other files is noted in `around`."""
+    limit = _limit(node, report, around)
+    if around is not None:
+        _note_parts(limit, node, around.parsed)
+    return limit
+
+
+def _note_parts(limit: Limit, node: Node, parsed: ParsedFile) -> None:
+    """Note what some file must define for the parts of the key: accounts and items."""
+    of = limit.count.of
+    for use, part in (*(("per", part) for part in limit.per), *((("distinct", of),) if of else ())):
+        if part.kind == KeyKind.ACCOUNT:
+            parsed.account_uses.append((f"{use}: account", node.line, node.column))
+        elif part.kind == KeyKind.ITEM:
+            parsed.item_uses.append((f"{use}: item", node.line, node.column))
+
+
+def _limit(node: Node, report: Report, around: Any) -> Limit:
     hint = ""
     if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
         hint = f"did you mean limit: {{rate: {node.text}}}?"

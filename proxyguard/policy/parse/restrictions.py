@@ -40,7 +40,7 @@ from proxyguard.core.yaml.values import (
     read_sequence,
     report_fault,
 )
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.actions.reject import STATUSES
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Alarm, FieldKind, Restriction, RollBack, Shed
@@ -158,9 +158,7 @@ def _limit(entry: MappingEntry, per: Node | None, report: Report, around: Any) -
     has_per = node.get("per") is not None
     if per is not None and not has_per:
         node = _with(node, "per", per)
-    limit = read_limit(node, report)
-    if any(part.kind == KeyKind.ACCOUNT for part in limit.per):
-        around.parsed.account_uses.append(("per: account", node.line, node.column))
+    limit = read_limit(node, report, around=around)
     counted: tuple[KeyPart, ...] = limit.per if per is not None or has_per else ()
     return replace(limit, announce=True, per=counted)
 
