@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.preferences import PreferenceFormat, Preferences, RobotsFile, Wish
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
 from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
@@ -22,6 +23,7 @@ from proxyguard.core.yaml.values import not_what
 from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.settings.given import GivenSetting, SettingsAsGiven
 from proxyguard.settings.groups import GROUPS, OTHER_VARIABLES
+from proxyguard.settings.preference_kinds import SAYS, WISHES
 from proxyguard.settings.setting import PREFIX, Setting
 from proxyguard.settings.table import BY_PATH, BY_VARIABLE, SHORT
 
@@ -255,6 +257,7 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
             _complain(
                 given[path], f"{path} is set, but not {other}", "proxyguard privacy keys makes the keys; see docs/privacy.md"
             )
+    _check_preferences(settings.preferences, given)
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
@@ -266,6 +269,36 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         place = given.get(smaller) or given.get(larger)
         if low > high and place is not None:
             _complain(place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole")
+
+
+def _check_preferences(preferences: Preferences, given: dict[str, GivenSetting]) -> None:
+    """Report preferences that no program would come to read."""
+    asked = {path: each for path in WISHES if (each := given.get(path)) is not None and not each.is_text(Wish.UNSAID)}
+    formats = given.get("preferences.formats")
+    policy = given.get("preferences.tdm_policy")
+    if asked and formats is None:
+        hint = "formats: [content-signal, content-usage, rsl, tdm], and robots_txt: append"
+        path, place = next(iter(asked.items()))
+        _complain(place, f"{path} is set, but not preferences.formats: it is said nowhere", hint)
+    if not asked:
+        for path in ("preferences.formats", "preferences.tdm_policy", "preferences.robots_txt"):
+            if path in given and (path != "preferences.robots_txt" or given[path].is_text(RobotsFile.APPEND)):
+                hint = "ai_train: no, for instance; else nothing is said"
+                _complain(given[path], f"{path} is set, but no preference", hint)
+        return
+    if formats is None or not preferences.formats:
+        return
+    if not any(path in asked for each in preferences.formats for path in SAYS[each]):
+        words = " and ".join(path.rpartition(".")[2] for path in asked)
+        hint = "content-signal and rsl say all of them, content-usage search and ai_train, tdm ai_train"
+        _complain(formats, f"none of these formats says {words}", hint)
+    robots_txt = given.get("preferences.robots_txt")
+    is_off = robots_txt is None or robots_txt.is_text(RobotsFile.OFF)
+    if is_off and PreferenceFormat.CONTENT_SIGNAL in preferences.formats:
+        hint = "robots_txt: append, or own where the site has none"
+        _complain(formats, "content-signal is said in robots.txt, and preferences.robots_txt is off", hint)
+    if policy is not None and PreferenceFormat.TDM not in preferences.formats:
+        _complain(policy, "preferences.tdm_policy is set, but formats has no tdm", "formats: [tdm], or leave it out")
 
 
 def _complain(given: GivenSetting, message: str, hint: str) -> None:

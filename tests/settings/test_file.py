@@ -210,6 +210,12 @@ NEEDS = {
     "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
     "maze.canary_domain": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+    "preferences.search": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.ai_input": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.ai_train": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.formats": {"PROXYGUARD_PREFERENCES_AI_TRAIN": "no"},
+    "preferences.robots_txt": {"PROXYGUARD_PREFERENCES_AI_TRAIN": "no", "PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.tdm_policy": {"PROXYGUARD_PREFERENCES_AI_TRAIN": "no", "PROXYGUARD_PREFERENCES_FORMATS": "tdm"},
     "privacy.sealed": {"PROXYGUARD_PRIVACY_PUBLIC_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="},
     "privacy.public_key": {"PROXYGUARD_PRIVACY_SEALED": "sealed.jsonl"},
 }
@@ -349,6 +355,19 @@ def test_an_upstream_can_have_tls_and_neighbours(tmp_path: Path) -> None:
     assert settings("", environ).sites == (expected,)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{robots_txt: own}",
+        "{search: unsaid}",
+        "{ai_train: no, formats: [content-signal], robots_txt: own}",
+        "{search: yes, formats: [content-usage, rsl, tdm]}",
+    ],
+)
+def test_preferences_that_are_said_somewhere_or_not_at_all(text: str) -> None:
+    settings(f"preferences: {text}\n")
+
+
 def test_several_sites(tmp_path: Path) -> None:
     for name in ("chain.pem", "key.pem"):
         (tmp_path / name).write_text("pem")
@@ -400,6 +419,17 @@ CONTRADICTIONS = {
     "certificate: {chain: proxyguard.yaml}": "22: certificate.chain is set, but no upstream",
     "{upstream: 'http://a', certificate: {key: proxyguard.yaml}}": "43: certificate.key is set, but not certificate.chain",
     "{upstream: 'http://a', sites: [{hosts: a, upstream: 'http://a'}]}": "12: upstream stands beside sites",
+    "preferences: {ai_train: no}": "25: preferences.ai_train is set, but not preferences.formats: it is said nowhere",
+    "preferences: {formats: [rsl]}": "24: preferences.formats is set, but no preference",
+    "preferences: {formats: [rsl], search: unsaid}": "24: preferences.formats is set, but no preference",
+    "preferences: {robots_txt: append}": "27: preferences.robots_txt is set, but no preference",
+    "preferences: {tdm_policy: 'https://a'}": "27: preferences.tdm_policy is set, but no preference",
+    "preferences: {formats: [content-signal, rsl], search: yes}":
+        "24: content-signal is said in robots.txt, and preferences.robots_txt is off",
+    "preferences: {formats: [content-usage, tdm], ai_input: no}": "24: none of these formats says ai_input",
+    "preferences: {formats: [rsl], ai_train: no, tdm_policy: 'https://a'}":
+        "57: preferences.tdm_policy is set, but formats has no tdm",
+    "preferences: {formats: []}": "24: preferences.formats is an empty list",
     "{key_secret: 0123456789abcdef, key_secret_file: proxyguard.yaml}": "49: key_secret and key_secret_file are both set",
 }  # fmt: skip
 
