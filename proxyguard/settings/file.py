@@ -15,7 +15,7 @@ from typing import Any, Final
 from proxyguard.core.address import Prefixes
 from proxyguard.core.preferences import PreferenceFormat, Preferences, RobotsFile, Wish
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
-from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, Neighbour, Settings, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_possible
@@ -35,6 +35,9 @@ _KUBERNETES: Final = re.compile(
     r"PROXYGUARD_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)?)"
 )
 """Variables that Kubernetes sets in every pod for a service whose name begins with `proxyguard`."""
+
+_OF_WORDS: Final = re.compile("list of (?!paths|regular)")
+"""What a list takes whose entries have no blanks."""
 
 _FILE_ONLY: Final = {setting.variable: setting.path for setting in BY_PATH.values() if not setting.from_environment}
 
@@ -141,7 +144,7 @@ def _names_below(prefix: str) -> list[str]:
 
 
 def _unknown_hint(name: str, prefix: str, near: list[str]) -> str:
-    if nearest(name, near) is None:
+    if nearest(name, near, cutoff=0.9) is None:
         elsewhere = next((path for path in BY_PATH if path.rpartition(".")[2] == name), None)
         if elsewhere is not None:
             return f"did you mean {quoted(elsewhere)}?"
@@ -175,6 +178,15 @@ def _from_text(setting: Setting, text: str, report: Report) -> GivenSetting:
     """A text from outside of the file; commas separate what would be a list there."""
     node: Node = Scalar(0, 0, text, plain=True)
     if "list" in setting.kind.takes:
+        blank = (
+            next((part for part in text.split(",") if len(part.split()) > 1), None)
+            if _OF_WORDS.match(setting.kind.takes)
+            else None
+        )
+        if blank is not None:
+            hint = f"separate several by commas: {','.join(blank.split())}"
+            report.add(0, 0, f"{setting.path} has a blank inside of {quoted(blank.strip())}", hint)
+            text = ",".join(text.split())
         node = Sequence(0, 0, [Scalar(0, 0, part.strip(), plain=True) for part in text.split(",") if part.strip()])
     return GivenSetting(node, report, Path())
 
@@ -247,6 +259,10 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
     if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "give every instance the same key_secret: keys of one client must be the same for all"
         _complain(given["store.url"], "store.url is set without key_secret", hint)
+    if Neighbour.STORE in settings.ready_when and "store.url" not in given and "ready_when" in given:
+        _complain(
+            given["ready_when"], "ready_when names store, and store.url is not set", "store: {url: redis://HOST}, or take it out"
+        )
     if "maze.canary_domain" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "with a secret that is new at each start nobody could read the canaries of the last one"
         _complain(given["maze.canary_domain"], "maze.canary_domain is set without key_secret", hint)
@@ -269,6 +285,14 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         place = given.get(smaller) or given.get(larger)
         if low > high and place is not None:
             _complain(place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole")
+    prefixes = settings.counting.prefixes
+    for network, client, wide, narrow in (
+        ("counting.prefixes.network_v4", "counting.prefixes.client_v4", prefixes.network_v4, prefixes.client_v4),
+        ("counting.prefixes.network_v6", "counting.prefixes.client_v6", prefixes.network_v6, prefixes.client_v6),
+    ):
+        place = given.get(network) or given.get(client)
+        if wide > narrow and place is not None:
+            _complain(place, f"{network} ({wide}) is more than {client} ({narrow})", "a network has room for several clients")
 
 
 def _check_preferences(preferences: Preferences, given: dict[str, GivenSetting]) -> None:

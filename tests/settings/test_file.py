@@ -209,6 +209,7 @@ NEEDS = {
     "trust.keep": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+    "ready_when": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef", "PROXYGUARD_STORE_URL": "redis://a"},
     "maze.canary_domain": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
     "preferences.search": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
     "preferences.ai_input": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
@@ -429,6 +430,13 @@ CONTRADICTIONS = {
     "preferences: {formats: [content-usage, tdm], ai_input: no}": "24: none of these formats says ai_input",
     "preferences: {formats: [rsl], ai_train: no, tdm_policy: 'https://a'}":
         "57: preferences.tdm_policy is set, but formats has no tdm",
+    "ready_when: [upstream, store]": "13: ready_when names store, and store.url is not set",
+    "counting: {prefixes: {client_v4: 24, network_v4: 32}}":
+        "50: counting.prefixes.network_v4 (32) is more than counting.prefixes.client_v4 (24)",
+    "counting: {prefixes: {client_v6: 40}}":
+        "34: counting.prefixes.network_v6 (48) is more than counting.prefixes.client_v6 (40)",
+    "sites: [{hosts: a, upstream: 'http://a', rule_sets: []}]": "53: rule_sets is an empty list",
+    "{upstream: 'http://a', health: {path: /, status: []}}": "50: health.status is an empty list",
     "preferences: {formats: []}": "24: preferences.formats is an empty list",
     "{key_secret: 0123456789abcdef, key_secret_file: proxyguard.yaml}": "49: key_secret and key_secret_file are both set",
 }  # fmt: skip
@@ -585,6 +593,29 @@ SITES = {
 def test_a_site_that_is_wrong(text: str, expected: str) -> None:
     column, _, message = expected.partition(":")
     assert f"proxyguard.yaml:1:{int(column) + 7}: error:{message}\n" in report(f"sites: {text}\n")
+
+
+@pytest.mark.parametrize(("text", "hint"), [
+    ("store: {timeout: 50}", "did you mean 50ms?"),
+    ("store: {timeout: 0.5}", "did you mean 0.5s?"),
+    ("store: {timeout: 99999}", "a number and a unit, such as 500ms, 30s, 5m, 1.5h or 7d"),
+    ("jar: {keep: 30}", "did you mean 30d?"),
+    ("items: {half_life: 2}", "did you mean 2h?"),
+    ("bounds: {head_timeout: 10}", "did you mean 10s?"),
+    ("head_timeout: 10s", "did you mean 'bounds.head_timeout'?"),
+    ("workerz: 2", "did you mean 'workers'?"),
+])  # fmt: skip
+def test_what_is_proposed_is_taken(text: str, hint: str) -> None:
+    assert f"  hint: {hint}\n" in report(text)
+
+
+def test_a_list_in_a_variable_has_commas() -> None:
+    variable = "PROXYGUARD_TRUST_PROXIES"
+    assert report("", {variable: "10.0.0.0/8 192.0.2.1"}) == (
+        f"{variable}: error: trust.proxies has a blank inside of '10.0.0.0/8 192.0.2.1'\n"
+        "  hint: separate several by commas: 10.0.0.0/8,192.0.2.1\n1 problem\n"
+    )
+    assert len(settings("", {variable: " 10.0.0.0/8 , 192.0.2.1 "}).trust.proxies) == 2
 
 
 def test_a_file_that_cannot_be_read() -> None:
