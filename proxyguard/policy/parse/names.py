@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE
-from proxyguard.core.problems import name_hint, quoted
+from proxyguard.core.problems import name_hint, nearest, quoted
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.parse.parsed_file import Mention, ParsedFile
 from proxyguard.policy.restriction import SUSPECTED
@@ -106,7 +106,8 @@ def check_classes(files: list[ParsedFile]) -> None:
     for parsed in files:
         for name, line, column in parsed.class_uses:
             if name not in known:
-                hint = name_hint(name, known, "classes") if defined else "no file defines classes: {name, when}"
+                is_slip = defined or nearest(name, known) is not None
+                hint = name_hint(name, known, "classes") if is_slip else "no file defines classes: {name, when}"
                 parsed.report.add(line, column, f"there is no class {quoted(name)}", hint)
         for name, line, column in parsed.account_uses if not has_account else ():
             hint = "account: {key: cookie.session, class_header: x-account-class}, once in any file"

@@ -76,8 +76,8 @@ def _share(node: Node, subject: str) -> float:
     match = _SHARE.fullmatch(text)
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share <= 1:
-        is_percent = text.isdecimal() and 0 < int(text) <= 100
-        hint = f"did you mean {text}%?" if is_percent else "such as 5%"
+        is_bare = re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) is not None and 0 < float(text) <= 100
+        hint = f"did you mean {float(text) * (100 if float(text) < 1 else 1):.6g}%?" if is_bare else "such as 5%"
         raise Fault(f"{subject} must be more than 0% and at most 100%, not {quoted(text)}", hint)
     return share
 
