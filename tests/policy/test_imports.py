@@ -160,3 +160,25 @@ def test_own_kinds_of_items_win_over_imported_ones_wherever_they_stand(tmp_path:
     assert items is not None
     kinds = [items.find(request(target)) for target in ("/profiles/1", "/users/1")]
     assert [kind[0] for kind in kinds if kind] == [b"staff", b"people"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a": "import: [bundled, bundled/kits/forge]\n"},
+        {"a": "import: [bundled/20-scripted-clients, bundled/kits/forge]\n"},
+        {"a": "import: bundled\n", "b": "import: bundled/kits/forge\n"},
+        {"a": (BUNDLED_RULES / "20-scripted-clients.yaml").read_text().split("\nlists:")[0] + f"\n{OWN}\n",
+         "b": "import: bundled/kits/forge\n"},
+    ],
+)  # fmt: skip
+def test_a_kit_after_bundled_rules_is_refused(files: dict[str, str], tmp_path: Path) -> None:
+    [problem] = loaded(tmp_path, **files).problems
+    assert problem.message.startswith("'bundled/kits/forge' comes after the bundled rules of '")
+    assert problem.hint == "import it before them: import: [bundled/kits/forge, bundled]"
+
+
+@pytest.mark.parametrize("names", ["kits/forge, bundled/kits/wiki, bundled", "00-always-open, bundled/kits/forge"])
+def test_a_kit_may_follow_other_kits_and_rules_that_allow(names: str, tmp_path: Path) -> None:
+    own = "name: mine\nrules: [{name: x, when: {path: /x}, action: reject}]\n"
+    policy(tmp_path, a=own, b=f"import: [bundled/{names}]\n")
