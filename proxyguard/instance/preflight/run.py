@@ -15,6 +15,7 @@ from proxyguard.instance.preflight.extras import extras
 from proxyguard.instance.preflight.files import files
 from proxyguard.instance.preflight.online import online
 from proxyguard.instance.preflight.paths import paths
+from proxyguard.instance.preflight.tables import tables
 from proxyguard.settings.given import SettingsAsGiven
 
 CHECKS: Final[tuple[Callable[[Settings], Iterator[Concern]], ...]] = (
@@ -24,10 +25,11 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Concern]], ...]] = (
     certificates,
     paths,
     files,
+    tables,
     extras,
 )
 
-SAID_BY_FRONT: Final = (files,)
+SAID_BY_FRONT: Final = (files, tables)
 """What an instance finds out for itself when it starts, and says in its log."""
 
 
