@@ -347,6 +347,11 @@ def asks_robots(rule: Rule) -> bool:
     return any(field_types()[kind].of_robots for kind in _asked_about(rule) & field_types().keys())
 
 
+def asks_any(rule: Rule, kinds: set[str]) -> set[str]:
+    """Those of some kinds of fields that a rule looks at, or counts by."""
+    return _asked_about(rule) & kinds
+
+
 def _asked_about(rule: Rule) -> set[str]:
     """The kinds of fields that a rule looks at, and of the parts of a request that its limit counts by or counts."""
     kinds = {test.field.kind for test in tests_of(rule.when)}
