@@ -168,8 +168,6 @@ def test_own_kinds_of_items_win_over_imported_ones_wherever_they_stand(tmp_path:
         {"a": "import: [bundled, bundled/kits/forge]\n"},
         {"a": "import: [bundled/20-scripted-clients, bundled/kits/forge]\n"},
         {"a": "import: bundled\n", "b": "import: bundled/kits/forge\n"},
-        {"a": (BUNDLED_RULES / "20-scripted-clients.yaml").read_text().split("\nlists:")[0] + f"\n{OWN}\n",
-         "b": "import: bundled/kits/forge\n"},
     ],
 )  # fmt: skip
 def test_a_kit_after_bundled_rules_is_refused(files: dict[str, str], tmp_path: Path) -> None:

@@ -51,7 +51,6 @@ def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET)
     own = {file.name[0] for file in parsed if file.name is not None}
     first: dict[str, str] = {}
     kits = kit_names()
-    rule_sets = bundled_rule_sets() if any(file.imports for file in parsed) else frozenset()
     for file in parsed:
         for mention in file.imports:
             for name in bundled_names() if mention[0] == BUNDLED_WORD else (mention[0].removeprefix(f"{BUNDLED_WORD}/"),):
@@ -65,7 +64,7 @@ def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET)
                 if came.name is not None and came.name[0] in own:
                     continue  # a file of the operator's takes its place
                 if name in kits:
-                    _check_kit_is_first(mention, file, imported.files, rule_sets)
+                    _check_kit_is_first(mention, file, imported.files)
                 imported.digests[f"{BUNDLED_WORD}/{name}.yaml"] = hashlib.sha256(data).hexdigest()
                 came.imported_by = (file.report, mention[1], mention[2])
                 imported.files.append(came)
@@ -79,11 +78,11 @@ def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET)
     return imported
 
 
-def _check_kit_is_first(mention: Mention, file: ParsedFile, before: list[ParsedFile], rule_sets: frozenset[str]) -> None:
-    """Report a kit behind bundled rules, which decide before it does; those that allow come first wherever they stand."""
+def _check_kit_is_first(mention: Mention, file: ParsedFile, before: list[ParsedFile]) -> None:
+    """Report a kit behind imported rules, which decide before it does; those that allow come first wherever they stand."""
     for earlier in before:
         rule_set = earlier.rule_set
-        if rule_set is None or rule_set.name not in rule_sets or rule_set.name.startswith(_KIT_PREFIX):
+        if rule_set is None or earlier.imported_by is None or rule_set.name.startswith(_KIT_PREFIX):
             continue
         if all(isinstance(rule.action, Allow) for rule in rule_set.rules):
             continue
