@@ -153,7 +153,7 @@ def unknown_rule_sets(found: SettingsAsGiven, policy: Policy) -> list[Problem]:
 
 def unknown_origins(found: SettingsAsGiven, policy: Policy) -> list[ReportEntry]:
     """Warnings about what rules ask of addresses and no table answers."""
-    from proxyguard.cli.unanswered import unanswered  # noqa: PLC0415 - as above
+    from proxyguard.instance.preflight.unanswered import unanswered  # noqa: PLC0415 - as above
 
     if not all(map(found.is_known, ("origin.directory", "origin.country_file", "origin.asn_file"))):
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,7 @@ from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.preferences import PreferenceFiles
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
+from proxyguard.instance.preflight.unanswered import unanswered
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.daily import DailyUse
 from proxyguard.limits.learning import Learning
@@ -53,6 +55,8 @@ GAUGES_OF_FRONT: Final = {
     "upstreams_out": "Addresses of upstreams that are left out: unreachable, or ill by their health checks.",
     "upstream_leases": "Connections to upstreams that carry a request, or are being opened for one.",
 }
+
+logger = logging.getLogger(__name__)
 
 
 def _robots(settings: Settings, counts: Metrics) -> RobotsContracts | None:
@@ -132,6 +136,8 @@ def assemble(
     origins = Origins(settings.origin, settings.identity, clock=CLOCK, wall=wall)
     if policies.asks_origin:
         origins.prepare()
+        for problem in unanswered(policy, settings.origin):
+            logger.warning("%s", problem.shown_on_a_line)
     counts.show(origins.gauges())
     accounts = AccountCache(settings.counting.accounts)
     prefixes = settings.counting.prefixes

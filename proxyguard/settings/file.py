@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
+from proxyguard.core.preferences import PreferenceFormat, Preferences, RobotsFile, Wish
 from proxyguard.core.problems import Problem, Report, name_hint, nearest, quoted
-from proxyguard.core.settings import Certificate, Settings, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Certificate, Neighbour, Settings, Site, Upstream, UpstreamTls
 from proxyguard.core.yaml.kinds import NOTHING
 from proxyguard.core.yaml.nodes import Mapping as MappingNode
 from proxyguard.core.yaml.nodes import Node, Scalar, Sequence, read_as_far_as_possible
@@ -22,6 +23,7 @@ from proxyguard.core.yaml.values import not_what
 from proxyguard.policy.parse.lists import neighbour, reason
 from proxyguard.settings.given import GivenSetting, SettingsAsGiven
 from proxyguard.settings.groups import GROUPS, OTHER_VARIABLES
+from proxyguard.settings.preference_kinds import SAYS, WISHES
 from proxyguard.settings.setting import PREFIX, Setting
 from proxyguard.settings.table import BY_PATH, BY_VARIABLE, SHORT
 
@@ -33,6 +35,9 @@ _KUBERNETES: Final = re.compile(
     r"PROXYGUARD_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)?)"
 )
 """Variables that Kubernetes sets in every pod for a service whose name begins with `proxyguard`."""
+
+_OF_WORDS: Final = re.compile("list of (?!paths|regular)")
+"""What a list takes whose entries have no blanks."""
 
 _FILE_ONLY: Final = {setting.variable: setting.path for setting in BY_PATH.values() if not setting.from_environment}
 
@@ -139,7 +144,7 @@ def _names_below(prefix: str) -> list[str]:
 
 
 def _unknown_hint(name: str, prefix: str, near: list[str]) -> str:
-    if nearest(name, near) is None:
+    if nearest(name, near, cutoff=0.9) is None:
         elsewhere = next((path for path in BY_PATH if path.rpartition(".")[2] == name), None)
         if elsewhere is not None:
             return f"did you mean {quoted(elsewhere)}?"
@@ -173,6 +178,15 @@ def _from_text(setting: Setting, text: str, report: Report) -> GivenSetting:
     """A text from outside of the file; commas separate what would be a list there."""
     node: Node = Scalar(0, 0, text, plain=True)
     if "list" in setting.kind.takes:
+        blank = (
+            next((part for part in text.split(",") if len(part.split()) > 1), None)
+            if _OF_WORDS.match(setting.kind.takes)
+            else None
+        )
+        if blank is not None:
+            hint = f"separate several by commas: {','.join(blank.split())}"
+            report.add(0, 0, f"{setting.path} has a blank inside of {quoted(blank.strip())}", hint)
+            text = ",".join(text.split())
         node = Sequence(0, 0, [Scalar(0, 0, part.strip(), plain=True) for part in text.split(",") if part.strip()])
     return GivenSetting(node, report, Path())
 
@@ -245,6 +259,10 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
     if "store.url" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "give every instance the same key_secret: keys of one client must be the same for all"
         _complain(given["store.url"], "store.url is set without key_secret", hint)
+    if Neighbour.STORE in settings.ready_when and "store.url" not in given and "ready_when" in given:
+        _complain(
+            given["ready_when"], "ready_when names store, and store.url is not set", "store: {url: redis://HOST}, or take it out"
+        )
     if "maze.canary_domain" in given and "key_secret" not in given and "key_secret_file" not in given:
         hint = "with a secret that is new at each start nobody could read the canaries of the last one"
         _complain(given["maze.canary_domain"], "maze.canary_domain is set without key_secret", hint)
@@ -255,6 +273,7 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
             _complain(
                 given[path], f"{path} is set, but not {other}", "proxyguard privacy keys makes the keys; see docs/privacy.md"
             )
+    _check_preferences(settings.preferences, given)
     bounds = settings.bounds
     for smaller, larger, low, high in (
         ("bounds.field_size", "bounds.head_size", bounds.field_bytes, bounds.head_bytes),
@@ -266,6 +285,44 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         place = given.get(smaller) or given.get(larger)
         if low > high and place is not None:
             _complain(place, f"{smaller} ({low}) is more than {larger} ({high})", "the part cannot be larger than the whole")
+    prefixes = settings.counting.prefixes
+    for network, client, wide, narrow in (
+        ("counting.prefixes.network_v4", "counting.prefixes.client_v4", prefixes.network_v4, prefixes.client_v4),
+        ("counting.prefixes.network_v6", "counting.prefixes.client_v6", prefixes.network_v6, prefixes.client_v6),
+    ):
+        place = given.get(network) or given.get(client)
+        if wide > narrow and place is not None:
+            _complain(place, f"{network} ({wide}) is more than {client} ({narrow})", "a network has room for several clients")
+
+
+def _check_preferences(preferences: Preferences, given: dict[str, GivenSetting]) -> None:
+    """Report preferences that no program would come to read."""
+    asked = {path: each for path in WISHES if (each := given.get(path)) is not None and not each.is_text(Wish.UNSAID)}
+    formats = given.get("preferences.formats")
+    policy = given.get("preferences.tdm_policy")
+    if asked and formats is None:
+        hint = "formats: [content-signal, content-usage, rsl, tdm], and robots_txt: append"
+        path, place = next(iter(asked.items()))
+        _complain(place, f"{path} is set, but not preferences.formats: it is said nowhere", hint)
+    if not asked:
+        for path in ("preferences.formats", "preferences.tdm_policy", "preferences.robots_txt"):
+            if path in given and (path != "preferences.robots_txt" or given[path].is_text(RobotsFile.APPEND)):
+                hint = "ai_train: no, for instance; else nothing is said"
+                _complain(given[path], f"{path} is set, but no preference", hint)
+        return
+    if formats is None or not preferences.formats:
+        return
+    if not any(path in asked for each in preferences.formats for path in SAYS[each]):
+        words = " and ".join(path.rpartition(".")[2] for path in asked)
+        hint = "content-signal and rsl say all of them, content-usage search and ai_train, tdm ai_train"
+        _complain(formats, f"none of these formats says {words}", hint)
+    robots_txt = given.get("preferences.robots_txt")
+    is_off = robots_txt is None or robots_txt.is_text(RobotsFile.OFF)
+    if is_off and PreferenceFormat.CONTENT_SIGNAL in preferences.formats:
+        hint = "robots_txt: append, or own where the site has none"
+        _complain(formats, "content-signal is said in robots.txt, and preferences.robots_txt is off", hint)
+    if policy is not None and PreferenceFormat.TDM not in preferences.formats:
+        _complain(policy, "preferences.tdm_policy is set, but formats has no tdm", "formats: [tdm], or leave it out")
 
 
 def _complain(given: GivenSetting, message: str, hint: str) -> None:

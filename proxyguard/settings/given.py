@@ -23,6 +23,10 @@ class GivenSetting:
     report: Report
     base: Path
 
+    def is_text(self, text: str) -> bool:
+        """Whether it was given as this one word."""
+        return isinstance(self.node, Scalar) and self.node.text == text
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsAsGiven:

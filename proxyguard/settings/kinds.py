@@ -237,7 +237,9 @@ def _host(text: str) -> str:
     return read_host(text)
 
 
-def _rule_sets(node: Node, report: Report, _subject: str, _around: Any) -> tuple[str, ...]:
+def _rule_sets(node: Node, report: Report, subject: str, _around: Any) -> tuple[str, ...]:
+    if not items_of(node):
+        raise Fault(f"{subject} is an empty list", "left out, all rule sets apply")
     return read_each(items_of(node), report, lambda item: read_name(item, "a rule set"))
 
 
@@ -326,6 +328,8 @@ def _check_path(node: Node, subject: str) -> str:
 
 
 def _statuses(node: Node, report: Report, subject: str, _around: Any) -> tuple[int, ...]:
+    if not items_of(node):
+        raise Fault(f"{subject} is an empty list", "left out, it is 200 to 399")
     return read_each(items_of(node), report, lambda item: read_integer(item, subject, 200, 599))
 
 
@@ -370,7 +374,7 @@ SITE: Final = KeyTable(
         "health": Key(HEALTH_CHECK),
         "upstream_connections": Key(UPSTREAM_CONNECTIONS),
         "buffering": Key(_in_site(BUFFERING, Buffering)),
-        "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema))),
+        "rule_sets": Key(Kind(_rule_sets, "rule sets", one_or_more(KEBAB.schema, minItems=1))),
         "paths": Key(PATHS),
         "method_override": Key(TRUTH),
     },

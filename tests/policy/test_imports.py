@@ -8,9 +8,11 @@ import pytest
 
 from proxyguard.core.decision import Mode, Reject
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, bundled_names
+from proxyguard.policy.compile.compile import compile_policy
 from proxyguard.policy.load import LoadResult, load_policy
 from proxyguard.policy.model import Policy, Rule
 from proxyguard.policy.testing.runner import run_tests
+from tests.build import request
 from tests.paths import BUNDLED_RULES
 
 ALL = "import: bundled\noverride: "
@@ -143,3 +145,38 @@ def test_mistakes_have_their_place_and_a_hint(more: str, said: str, tmp_path: Pa
     assert len(found) == 1, found
     assert found[0].startswith(f"a.yaml:{said}")
     assert "\n  hint: " in found[0]
+
+
+def test_a_kind_of_item_that_an_imported_file_has_is_refused(tmp_path: Path) -> None:
+    [problem] = loaded(tmp_path, a="import: bundled\n", b="name: mine\nitems: {people: {path: /staff/*}}\n").problems
+    assert problem.place == f"{tmp_path}/b.yaml:2:9"
+    assert problem.message.startswith("the kind of item 'people' is already in ")
+    assert problem.hint == "choose another name; your own kinds are looked for before imported ones"
+
+
+def test_own_kinds_of_items_win_over_imported_ones_wherever_they_stand(tmp_path: Path) -> None:
+    own = "name: mine\nitems: {staff: {path: /profiles/*, id: path_segment.2}}\n"
+    items = compile_policy(policy(tmp_path, a="import: bundled\n", b=own), secret=b"x").items
+    assert items is not None
+    kinds = [items.find(request(target)) for target in ("/profiles/1", "/users/1")]
+    assert [kind[0] for kind in kinds if kind] == [b"staff", b"people"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a": "import: [bundled, bundled/kits/forge]\n"},
+        {"a": "import: [bundled/20-scripted-clients, bundled/kits/forge]\n"},
+        {"a": "import: bundled\n", "b": "import: bundled/kits/forge\n"},
+    ],
+)  # fmt: skip
+def test_a_kit_after_bundled_rules_is_refused(files: dict[str, str], tmp_path: Path) -> None:
+    [problem] = loaded(tmp_path, **files).problems
+    assert problem.message.startswith("'bundled/kits/forge' comes after the bundled rules of '")
+    assert problem.hint == "import it before them: import: [bundled/kits/forge, bundled]"
+
+
+@pytest.mark.parametrize("names", ["kits/forge, bundled/kits/wiki, bundled", "00-always-open, bundled/kits/forge"])
+def test_a_kit_may_follow_other_kits_and_rules_that_allow(names: str, tmp_path: Path) -> None:
+    own = "name: mine\nrules: [{name: x, when: {path: /x}, action: reject}]\n"
+    policy(tmp_path, a=own, b=f"import: [bundled/{names}]\n")

@@ -221,3 +221,17 @@ def test_ten_thousand_rules_load_in_time(tmp_path: Path) -> None:
     result = load_policy(tmp_path)
     assert names(result) == ["a"]
     assert time.process_time() - started < 30.0  # 0.9 s on a quiet machine
+
+
+@pytest.mark.parametrize("target", ["nowhere.txt", "a.txt"])
+def test_a_list_file_that_is_a_link_to_nothing_or_itself_is_not_proposed_for_itself(target: str, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/a.txt").symlink_to(target)
+    (tmp_path / "a.yaml").write_text(
+        "name: a\nlists: {a: {file: lists/a.txt}}\nrules: [{name: x, when: {path: $a}, action: reject}]\n"
+    )
+    [problem] = load_policy(tmp_path).problems
+    assert (
+        problem.message.partition(" cannot be read: ")[2] in ("no such file or directory", "too many levels of symbolic links"),
+        problem.hint,
+    ) == (True, "")

@@ -209,7 +209,14 @@ NEEDS = {
     "trust.keep": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "trust.proxy_protocol": {"PROXYGUARD_TRUST_PROXIES": "10.0.0.0/8"},
     "store.url": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+    "ready_when": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef", "PROXYGUARD_STORE_URL": "redis://a"},
     "maze.canary_domain": {"PROXYGUARD_KEY_SECRET": "0123456789abcdef"},
+    "preferences.search": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.ai_input": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.ai_train": {"PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.formats": {"PROXYGUARD_PREFERENCES_AI_TRAIN": "no"},
+    "preferences.robots_txt": {"PROXYGUARD_PREFERENCES_AI_TRAIN": "no", "PROXYGUARD_PREFERENCES_FORMATS": "rsl"},
+    "preferences.tdm_policy": {"PROXYGUARD_PREFERENCES_AI_TRAIN": "no", "PROXYGUARD_PREFERENCES_FORMATS": "tdm"},
     "privacy.sealed": {"PROXYGUARD_PRIVACY_PUBLIC_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="},
     "privacy.public_key": {"PROXYGUARD_PRIVACY_SEALED": "sealed.jsonl"},
 }
@@ -349,6 +356,19 @@ def test_an_upstream_can_have_tls_and_neighbours(tmp_path: Path) -> None:
     assert settings("", environ).sites == (expected,)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{robots_txt: own}",
+        "{search: unsaid}",
+        "{ai_train: no, formats: [content-signal], robots_txt: own}",
+        "{search: yes, formats: [content-usage, rsl, tdm]}",
+    ],
+)
+def test_preferences_that_are_said_somewhere_or_not_at_all(text: str) -> None:
+    settings(f"preferences: {text}\n")
+
+
 def test_several_sites(tmp_path: Path) -> None:
     for name in ("chain.pem", "key.pem"):
         (tmp_path / name).write_text("pem")
@@ -400,6 +420,24 @@ CONTRADICTIONS = {
     "certificate: {chain: proxyguard.yaml}": "22: certificate.chain is set, but no upstream",
     "{upstream: 'http://a', certificate: {key: proxyguard.yaml}}": "43: certificate.key is set, but not certificate.chain",
     "{upstream: 'http://a', sites: [{hosts: a, upstream: 'http://a'}]}": "12: upstream stands beside sites",
+    "preferences: {ai_train: no}": "25: preferences.ai_train is set, but not preferences.formats: it is said nowhere",
+    "preferences: {formats: [rsl]}": "24: preferences.formats is set, but no preference",
+    "preferences: {formats: [rsl], search: unsaid}": "24: preferences.formats is set, but no preference",
+    "preferences: {robots_txt: append}": "27: preferences.robots_txt is set, but no preference",
+    "preferences: {tdm_policy: 'https://a'}": "27: preferences.tdm_policy is set, but no preference",
+    "preferences: {formats: [content-signal, rsl], search: yes}":
+        "24: content-signal is said in robots.txt, and preferences.robots_txt is off",
+    "preferences: {formats: [content-usage, tdm], ai_input: no}": "24: none of these formats says ai_input",
+    "preferences: {formats: [rsl], ai_train: no, tdm_policy: 'https://a'}":
+        "57: preferences.tdm_policy is set, but formats has no tdm",
+    "ready_when: [upstream, store]": "13: ready_when names store, and store.url is not set",
+    "counting: {prefixes: {client_v4: 24, network_v4: 32}}":
+        "50: counting.prefixes.network_v4 (32) is more than counting.prefixes.client_v4 (24)",
+    "counting: {prefixes: {client_v6: 40}}":
+        "34: counting.prefixes.network_v6 (48) is more than counting.prefixes.client_v6 (40)",
+    "sites: [{hosts: a, upstream: 'http://a', rule_sets: []}]": "53: rule_sets is an empty list",
+    "{upstream: 'http://a', health: {path: /, status: []}}": "50: health.status is an empty list",
+    "preferences: {formats: []}": "24: preferences.formats is an empty list",
     "{key_secret: 0123456789abcdef, key_secret_file: proxyguard.yaml}": "49: key_secret and key_secret_file are both set",
 }  # fmt: skip
 
@@ -555,6 +593,29 @@ SITES = {
 def test_a_site_that_is_wrong(text: str, expected: str) -> None:
     column, _, message = expected.partition(":")
     assert f"proxyguard.yaml:1:{int(column) + 7}: error:{message}\n" in report(f"sites: {text}\n")
+
+
+@pytest.mark.parametrize(("text", "hint"), [
+    ("store: {timeout: 50}", "did you mean 50ms?"),
+    ("store: {timeout: 0.5}", "did you mean 0.5s?"),
+    ("store: {timeout: 99999}", "a number and a unit, such as 500ms, 30s, 5m, 1.5h or 7d"),
+    ("jar: {keep: 30}", "did you mean 30d?"),
+    ("items: {half_life: 2}", "did you mean 2h?"),
+    ("bounds: {head_timeout: 10}", "did you mean 10s?"),
+    ("head_timeout: 10s", "did you mean 'bounds.head_timeout'?"),
+    ("workerz: 2", "did you mean 'workers'?"),
+])  # fmt: skip
+def test_what_is_proposed_is_taken(text: str, hint: str) -> None:
+    assert f"  hint: {hint}\n" in report(text)
+
+
+def test_a_list_in_a_variable_has_commas() -> None:
+    variable = "PROXYGUARD_TRUST_PROXIES"
+    assert report("", {variable: "10.0.0.0/8 192.0.2.1"}) == (
+        f"{variable}: error: trust.proxies has a blank inside of '10.0.0.0/8 192.0.2.1'\n"
+        "  hint: separate several by commas: 10.0.0.0/8,192.0.2.1\n1 problem\n"
+    )
+    assert len(settings("", {variable: " 10.0.0.0/8 , 192.0.2.1 "}).trust.proxies) == 2
 
 
 def test_a_file_that_cannot_be_read() -> None:

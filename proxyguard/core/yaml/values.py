@@ -12,7 +12,7 @@ from collections.abc import Mapping as MappingOf
 from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, folded, listed, name_hint, quoted
-from proxyguard.core.units import DURATION_HINT, SIZE_HINT, duration_text, parse_duration, parse_size, size_text
+from proxyguard.core.units import DURATION_HINT, SIZE_HINT, UNIT_SECONDS, duration_text, parse_duration, parse_size, size_text
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Node, Scalar, Sequence, describe
 
 MAX_NAME_CHARACTERS: Final = 64
@@ -25,6 +25,8 @@ NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _INTEGER: Final = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"[-+]?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _GUESS: Final = re.compile(r"did you mean '(\w+)'\?")
+_RATE: Final = re.compile(r"\d+/[a-z0-9]+", re.ASCII)
+"""An example of a rate in a hint gives way to what the operator wrote."""
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -117,6 +119,8 @@ def read_keys(
             values[name] = entry.value
             continue
         hint = (meant or {}).get(folded(name)) or name_hint(name, allowed, "keys")
+        if isinstance(entry.value, Scalar) and _RATE.fullmatch(entry.value.text):
+            hint = _RATE.sub(entry.value.text, hint, count=1)
         complain(report, entry.key, f"unknown key {quoted(name)} in {subject}", hint)
         guess = _GUESS.fullmatch(hint)
         if guess and guess[1] in allowed:
@@ -216,11 +220,24 @@ def read_duration(node: Node, subject: str, low: float, high: float, other: str 
     try:
         seconds = parse_duration(text)
     except ValueError:
-        hint = f"did you mean {text}s?" if text.isdecimal() else DURATION_HINT + instead
+        better = _with_unit(text, low, high)
+        hint = f"did you mean {better}?" if better else DURATION_HINT + instead
         raise Fault(f"{subject} must be a number and a unit, not {quoted(text)}", hint) from None
     if not low <= seconds <= high:
         raise Fault(f"{subject} is {text}", f"from {duration_text(low)} to {duration_text(high)}{instead}")
     return seconds
+
+
+def _with_unit(number: str, low: float, high: float) -> str:
+    """A number with a unit that makes it a duration from `low` to `high`: seconds, else that of `low`; empty when none does."""
+    for unit in ("s", duration_text(low).lstrip("0123456789."), *UNIT_SECONDS):
+        try:
+            seconds = parse_duration(f"{number}{unit}")
+        except ValueError:
+            return ""
+        if low <= seconds <= high:
+            return f"{number}{unit}"
+    return ""
 
 
 def read_size(node: Node, subject: str, low: int, high: int, other: str = "") -> int:

@@ -48,6 +48,8 @@ def load_data(settings: OriginTables) -> OriginData:
     """Read everything; what cannot be read is left out and named."""
     faults: list[str] = []
     ranges, unread = _bundled_ranges()
+    if settings.directory is not None and not settings.directory.is_dir():
+        faults.append(f"{settings.directory} is no folder: only what comes with proxyguard is known")
     if settings.directory is not None:
         installed, unread = read_lists(settings.directory / LISTS)
         ranges = RangeIndex(newest(ranges.lists, installed.values())) if installed else ranges

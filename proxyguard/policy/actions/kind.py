@@ -69,14 +69,16 @@ def meant_time(key: str) -> dict[str, str]:
     return MEANT_OPTION | dict.fromkeys(("duration", "time", "seconds", "length", "until"), f"did you mean '{key}'?")
 
 
-def options(table: KeyTable, make: Callable[[Found], Action]) -> Kind:
-    """Options in a mapping, and what is made of them when they are sound."""
+def options(table: KeyTable, make: Callable[[Found], Action], check: Callable[[Found], None] = lambda _: None) -> Kind:
+    """Options in a mapping, and what is made of them when they are sound. `check` complains of those that do not go together."""
 
     def read(node: Node, report: Report, subject: str, around: Any) -> Action:
         hint = ""
         if isinstance(node, Scalar) and node.text[:1].isdecimal():
             hint = f"did you mean {{{subject}: {{{next(iter(table.keys))}: {node.text}}}}}?"
-        return make(table.read(node, report, around, hint=hint).sound())
+        found = table.read(node, report, around, hint=hint)
+        check(found)
+        return make(found.sound())
 
     return Kind(read, "options", table.schema())
 

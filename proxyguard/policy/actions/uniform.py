@@ -9,7 +9,7 @@ from proxyguard.core.decision import Uniform
 from proxyguard.core.problems import Fault, quoted
 from proxyguard.core.yaml.kinds import Found, Key, KeyTable, Kind, duration, plain, prose
 from proxyguard.core.yaml.nodes import Node
-from proxyguard.core.yaml.values import NodeFault, read_integer, read_text
+from proxyguard.core.yaml.values import read_integer, read_text
 from proxyguard.policy.actions.kind import ActionKind, Effect, options
 
 MAX_BODY_CHARACTERS: Final = 16_384
@@ -64,18 +64,20 @@ OPTIONS: Final = KeyTable(
 
 
 def _made(found: Found) -> Uniform:
-    uniform = Uniform(**found.attributes())
-    if (uniform.status == 303) is not bool(uniform.location):
+    return Uniform(**found.attributes())
+
+
+def _check(found: Found) -> None:
+    if (found.get("status") == 303) is not ("location" in found.nodes):
         message = "status 303 and location belong together"
-        raise NodeFault(found.nodes.get("location", found.mapping), message, "status: 303, location: /check-your-mail")
-    return uniform
+        found.complain("location", message, "status: 303, location: /check-your-mail")
 
 
 ROW: Final = ActionKind(
     value=Uniform,
     effect=Effect.ALTER,
     about="Forward, throw the site's answer away, and answer the same at the same time whatever it was.",
-    options=options(OPTIONS, _made),
+    options=options(OPTIONS, _made, _check),
     example=_EXAMPLE,
     meant=("even", "same", "generic"),
     unjudged=lambda _: "what it would even out is missing here",

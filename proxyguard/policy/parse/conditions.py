@@ -26,6 +26,7 @@ from proxyguard.core.yaml.values import (
 )
 from proxyguard.policy.fields.field_type import MATCHERS, NUMBERS, TEXT_MATCHERS, NamedValues
 from proxyguard.policy.fields.form import FORM
+from proxyguard.policy.fields.item import HEAT, ITEM
 from proxyguard.policy.fields.registry import field_type, field_types, named_values
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import (
@@ -102,6 +103,8 @@ class ConditionReader:
             self._parsed.account_uses.append(("account", entry.key.line, entry.key.column))
         if kind == FORM.kind:
             self._parsed.form_uses.append((kind, entry.key.line, entry.key.column))
+        if kind in (ITEM.kind, HEAT.kind):
+            self._parsed.item_uses.append((kind, entry.key.line, entry.key.column))
         if dot:
             raise NodeFault(entry.key, f"{kind} has no parts: {quoted(name)}", f"write {kind} alone")
         return self._matcher(Field(kind), entry.value)
@@ -237,6 +240,8 @@ class ConditionReader:
             raise Fault(f"{field} has no value", "write absent for a field that is not there, or '' for one that is empty")
         if field.kind == FieldKind.CLASS:
             self._parsed.class_uses.append((text, node.line, node.column))
+        if field.kind == ITEM.kind:
+            self._parsed.item_kind_uses.append((text, node.line, node.column))
         return (read_text_value(field.kind, kind, unescaped(text), alone=plainly),)
 
     def _networks(self, field: Field, node: Node) -> tuple[Network, ...]:

@@ -9,7 +9,7 @@ from proxyguard.core.problems import Fault, Report, folded, name_hint, quoted
 from proxyguard.core.units import parse_duration, parse_size
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, Schema, items_of, one_or_more, plain
 from proxyguard.core.yaml.nodes import Mapping, Node, Scalar
-from proxyguard.core.yaml.values import NodeFault, not_what, read_scalar
+from proxyguard.core.yaml.values import NodeFault, not_what, read_each, read_scalar
 from proxyguard.limits.limit import REQUESTS, Count, CountKind, KeyKind
 from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counted_rules import read_counted_rules
@@ -89,11 +89,11 @@ def _refusals(node: Node, report: Report, subject: str, around: Any) -> Count:
     return Count(CountKind.REFUSALS, rules=rules)
 
 
-def _statuses(node: Node, _subject: str) -> Count:
+def _statuses(node: Node, report: Report, _subject: str, _around: Any) -> Count:
     items = items_of(node)
     if not 1 <= len(items) <= MAX_STATUSES:
         raise Fault(f"status has {len(items)} entries", f"{_STATUS_HINT}; at most {MAX_STATUSES}")
-    return Count(CountKind.STATUSES, statuses=tuple(sorted({_status(item) for item in items})))
+    return Count(CountKind.STATUSES, statuses=tuple(sorted(set(read_each(items, report, _status)))))
 
 
 def _status(node: Node) -> tuple[int, int]:
@@ -142,7 +142,7 @@ _STATUS_SCHEMA: Final[Schema] = {"type": ["string", "integer"], "pattern": _STAT
 COUNT_BY: Final = KeyTable(
     subject="count",
     keys={
-        "status": Key(Kind(plain(_statuses), "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),
+        "status": Key(Kind(_statuses, "statuses", one_or_more(_STATUS_SCHEMA, minItems=1)),
             "Responses with one of these statuses: 404, [401, 403], 5xx."),
         "refusals": Key(Kind(_refusals, "names of rules", one_or_more(KEBAB.schema, minItems=1)),
             "Refusals by these rules, also by those that have no limit."),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
+from proxyguard.core.decision import Allow
 from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, name_hint, quoted
 from proxyguard.policy.bundled import (
@@ -20,13 +22,17 @@ from proxyguard.policy.bundled import (
     bundled_rule_sets,
     importable_names,
     is_bundled,
+    kit_names,
     preset_file,
 )
 from proxyguard.policy.model import Rule, RuleSet
 from proxyguard.policy.parse.file import parse_file
 from proxyguard.policy.parse.lists import ListFiles
 from proxyguard.policy.parse.overrides import Override, overridden
-from proxyguard.policy.parse.parsed_file import ParsedFile
+from proxyguard.policy.parse.parsed_file import Mention, ParsedFile
+
+_KIT_PREFIX: Final = "kit-"
+"""What the rule sets of kits are called."""
 
 
 @dataclass(slots=True)
@@ -44,6 +50,7 @@ def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET)
     list_files = ListFiles(BUNDLED_DIRECTORY)
     own = {file.name[0] for file in parsed if file.name is not None}
     first: dict[str, str] = {}
+    kits = kit_names()
     for file in parsed:
         for mention in file.imports:
             for name in bundled_names() if mention[0] == BUNDLED_WORD else (mention[0].removeprefix(f"{BUNDLED_WORD}/"),):
@@ -56,6 +63,8 @@ def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET)
                 came = parse_file(data, str(bundled_file(name)), list_files)
                 if came.name is not None and came.name[0] in own:
                     continue  # a file of the operator's takes its place
+                if name in kits:
+                    _check_kit_is_first(mention, file, imported.files)
                 imported.digests[f"{BUNDLED_WORD}/{name}.yaml"] = hashlib.sha256(data).hexdigest()
                 came.imported_by = (file.report, mention[1], mention[2])
                 imported.files.append(came)
@@ -67,6 +76,19 @@ def with_imports(parsed: list[ParsedFile], preset: RulesPreset = DEFAULT_PRESET)
         _apply_preset(imported, preset)
     _apply_overrides(imported.files)
     return imported
+
+
+def _check_kit_is_first(mention: Mention, file: ParsedFile, before: list[ParsedFile]) -> None:
+    """Report a kit behind imported rules, which decide before it does; those that allow come first wherever they stand."""
+    for earlier in before:
+        rule_set = earlier.rule_set
+        if rule_set is None or earlier.imported_by is None or rule_set.name.startswith(_KIT_PREFIX):
+            continue
+        if all(isinstance(rule.action, Allow) for rule in rule_set.rules):
+            continue
+        message = f"{quoted(mention[0])} comes after the bundled rules of {quoted(rule_set.name)}, which decide first"
+        file.report.add(mention[1], mention[2], message, f"import it before them: import: [{mention[0]}, {BUNDLED_WORD}]")
+        return
 
 
 def _apply_preset(imported: Imported, preset: RulesPreset) -> None:

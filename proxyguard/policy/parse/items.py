@@ -71,6 +71,7 @@ FAMILY: Final = KeyTable(
 
 def _family(entry: MappingEntry, report: Report, around: Any) -> ItemFamily:
     name = read_name(entry.key, "the kind of item")
+    around.parsed.items.append((name, entry.key.line, entry.key.column))
     found = FAMILY.read(entry.value, report, around).sound()
     segment, parameter = found.get("id", (0, ""))
     return ItemFamily(name, found.values["path"], segment, parameter)

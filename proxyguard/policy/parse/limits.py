@@ -43,6 +43,7 @@ from proxyguard.limits.sliding_log import MAX_AMOUNT as MAX_LOGGED
 from proxyguard.policy.meant import meant
 from proxyguard.policy.parse.counts import COUNT, MAX_AMOUNT, MAX_AMOUNTS, NOUNS, RATE_HINT, RATE_HINTS, amount_of, unit_hint
 from proxyguard.policy.parse.keys import PART_SCHEMA, read_per
+from proxyguard.policy.parse.parsed_file import ParsedFile
 
 MAX_PERIOD_SECONDS: Final = 31 * 86_400
 """A month; counters are kept in memory for about that long."""
@@ -55,6 +56,9 @@ PERIODS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0
 _RATE: Final = re.compile(r"(\d{1,15}(?:[A-Za-z]{1,3})?)/([a-z0-9.]{1,20})", re.ASCII)
 
 _TIME_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2}", re.ASCII)
+
+_SLIP_OF_A_ZONE: Final = 0.88
+"""How alike a name without a place must be to be meant: CEST is not EST, which is six hours off."""
 
 _CALENDAR_HINT: Final = "a calendar has minutes, hours, days, weeks and whole parts of a day: 500/6h, 1000/day, 5000/7d"
 
@@ -87,7 +91,24 @@ _DEFAULT_PER: Final = (KeyPart(KeyKind.CLIENT),)
 
 
 def read_limit(node: Node, report: Report, _subject: str = "limit", around: Any = None) -> Limit:
-    """A mapping with `rate` and perhaps `burst`, `per` and `missing`."""
+    """A mapping with `rate` and perhaps `burst`, `per` and `missing`. What it needs of other files is noted in `around`."""
+    limit = _limit(node, report, around)
+    if around is not None:
+        _note_parts(limit, node, around.parsed)
+    return limit
+
+
+def _note_parts(limit: Limit, node: Node, parsed: ParsedFile) -> None:
+    """Note what some file must define for the parts of the key: accounts and items."""
+    of = limit.count.of
+    for use, part in (*(("per", part) for part in limit.per), *((("distinct", of),) if of else ())):
+        if part.kind == KeyKind.ACCOUNT:
+            parsed.account_uses.append((f"{use}: account", node.line, node.column))
+        elif part.kind == KeyKind.ITEM:
+            parsed.item_uses.append((f"{use}: item", node.line, node.column))
+
+
+def _limit(node: Node, report: Report, around: Any) -> Limit:
     hint = ""
     if isinstance(node, Scalar) and _RATE.fullmatch(node.text):
         hint = f"did you mean limit: {{rate: {node.text}}}?"
@@ -212,7 +233,11 @@ def _zone(node: Node, _subject: str) -> str:
     except (LookupError, ValueError, OSError):
         pass  # there is no such zone, or it is a folder of zones
     zones = available_timezones()
-    close = None if any(zone.startswith(f"{name}/") for zone in zones) else nearest(name, zones)
+    places = [zone for zone in zones if "/" in zone]
+    if any(zone.startswith(f"{name}/") for zone in places):
+        close = None
+    else:
+        close = nearest(name, zones - {*places}, _SLIP_OF_A_ZONE) or nearest(name, places)
     raise Fault(f"there is no time zone {quoted(name)}", f"did you mean {quoted(close)}?" if close else hint)
 
 
@@ -248,17 +273,22 @@ def _period(text: str) -> float | None:
         return None
 
 
-_LOOSE_RATE: Final = re.compile(r"(\d+)\s*(?:/|per|every|r/|req/)?\s*([a-z]*)", re.ASCII | re.IGNORECASE)
+_LOOSE_RATE: Final = re.compile(r"(\d{1,15})\s*(?:(?:/|per|every|r/|req/)\s*(\d{0,6}))?\s*([a-z]*)", re.ASCII | re.IGNORECASE)
+_LOOSE_PERIODS: Final = {**{name: (1, name[0]) for name in PERIODS}, "week": (7, "d"), "month": (30, "d")}
 
 
 def _rate_hint(text: str, otherwise: str) -> str:
     loose = _LOOSE_RATE.fullmatch(text.strip())
-    if loose and loose[2]:
-        unit = loose[2].lower()
-        period = next((name for name in PERIODS if name.startswith(unit) or unit == f"{name}s"), None)
-        if period:
-            return f"did you mean {loose[1]}/{period}?"
-    return otherwise
+    if loose is None or not (loose[2] or loose[3]):
+        return otherwise
+    amount, number, unit = loose[1], loose[2], loose[3].lower() or "seconds"
+    period = next((name for name in _LOOSE_PERIODS if name.startswith(unit) or unit == f"{name}s"), None)
+    if period is None:
+        return otherwise
+    if period in PERIODS and not number:
+        return f"did you mean {amount}/{period}?"
+    times, short = _LOOSE_PERIODS[period]
+    return f"did you mean {amount}/{int(number or 1) * times}{short}?"
 
 
 TIME_ZONE: Final = Kind(plain(_zone), "time zone", {"type": "string"})

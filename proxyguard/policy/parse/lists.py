@@ -352,7 +352,7 @@ def read_bounded(path: Path, directory: Path, most: int, subject: str) -> bytes:
 def neighbour(path: Path) -> str:
     """A file beside a missing one that was probably meant."""
     try:
-        names = [entry.name for entry in os.scandir(path.parent)][:1000] if not path.exists() else []
+        names = [entry.name for entry in os.scandir(path.parent)][:1000] if not path.exists() and not path.is_symlink() else []
     except OSError:
         return ""
     near = nearest(path.name, names, cutoff=0.75)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxyguard.core.decision import DEFAULT_RULE, FAILURE_RULE, STORE_RULE, SWITCH_RULE
-from proxyguard.core.problems import name_hint, quoted
+from proxyguard.core.problems import name_hint, nearest, quoted
 from proxyguard.policy.model import ANONYMOUS
 from proxyguard.policy.parse.parsed_file import Mention, ParsedFile
 from proxyguard.policy.restriction import SUSPECTED
@@ -41,6 +41,7 @@ def check_names(files: Iterable[ParsedFile], *, whole: bool) -> None:
         return
     check_classes(every)
     check_forms(every)
+    check_items(every)
     _check_during(every, sorted(restrictions))
     known = {*rules, *RESERVED, *_shedding(every, restrictions)}
     limits = {
@@ -105,7 +106,8 @@ def check_classes(files: list[ParsedFile]) -> None:
     for parsed in files:
         for name, line, column in parsed.class_uses:
             if name not in known:
-                hint = name_hint(name, known, "classes") if defined else "no file defines classes: {name, when}"
+                is_slip = defined or nearest(name, known) is not None
+                hint = name_hint(name, known, "classes") if is_slip else "no file defines classes: {name, when}"
                 parsed.report.add(line, column, f"there is no class {quoted(name)}", hint)
         for name, line, column in parsed.account_uses if not has_account else ():
             hint = "account: {key: cookie.session, class_header: x-account-class}, once in any file"
@@ -125,6 +127,25 @@ def check_forms(files: list[ParsedFile]) -> None:
         for word, line, column in parsed.form_uses:
             hint = "form_guard: {sign-up: {read: /signup, post: /signup}}, in any file"
             parsed.report.add(line, column, f"{word} needs to know which forms are guarded, and no file says so", hint)
+
+
+def check_items(files: list[ParsedFile]) -> None:
+    """Report kinds of items that stand twice or nowhere, and rules about items where no file says what one is."""
+    taken: dict[str, str] = {}
+    for parsed in sorted(files, key=lambda each: each.imported_by is None):
+        for name, line, column in parsed.items:
+            first = taken.setdefault(name, f"{parsed.report.file}:{line}")
+            if first != f"{parsed.report.file}:{line}":
+                hint = "choose another name; your own kinds are looked for before imported ones"
+                parsed.report.add(line, column, f"the kind of item {quoted(name)} is already in {first}", hint)
+    for parsed in files:
+        for word, line, column in parsed.item_uses if not taken else ():
+            hint = "items: {profiles: {path: /profiles/*, id: path_segment.2}}, in any file"
+            parsed.report.add(line, column, f"{word} needs to know what an item is, and no file says so", hint)
+        for name, line, column in parsed.item_kind_uses if taken else ():
+            if name not in taken:
+                hint = name_hint(name, taken, "kinds of items")
+                parsed.report.add(line, column, f"there is no kind of item {quoted(name)}", hint)
 
 
 def _claim(name: Mention, noun: str, taken: dict[str, str], parsed: ParsedFile) -> None:

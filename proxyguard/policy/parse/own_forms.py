@@ -45,9 +45,10 @@ def read_share(node: Node, subject: str) -> float:
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share < 1:
         is_bare = re.fullmatch(r"\d{1,2}(\.\d{1,6})?", text, re.ASCII) is not None and float(text) > 0
+        meant = f"{float(text) * (100 if float(text) < 1 else 1):.6g}%" if is_bare else ""
         otherwise = "100% is everybody, 0% nobody: leave the condition, or the rule, out" if match else "such as 10%"
         raise Fault(
-            f"{subject} must be between 0% and 100%, not {quoted(text)}", f"did you mean {text}%?" if is_bare else otherwise
+            f"{subject} must be between 0% and 100%, not {quoted(text)}", f"did you mean {meant}?" if meant else otherwise
         )
     return share
 

@@ -40,6 +40,11 @@ class ParsedFile:
     account_uses: list[Mention] = field(default_factory=list)
     forms: list[Mention] = field(default_factory=list)
     form_uses: list[Mention] = field(default_factory=list)
+    items: list[Mention] = field(default_factory=list)
+    """The kinds of items that it defines."""
+    item_uses: list[Mention] = field(default_factory=list)
+    """What asks for items, in the words of the file: `heat`, `per: item`."""
+    item_kind_uses: list[Mention] = field(default_factory=list)
     classes: dict[str, tuple[int, int]] = field(default_factory=dict)
     class_uses: list[Mention] = field(default_factory=list)
     restriction_names: list[Mention] = field(default_factory=list)

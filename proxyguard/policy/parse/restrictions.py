@@ -40,7 +40,7 @@ from proxyguard.core.yaml.values import (
     read_sequence,
     report_fault,
 )
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit
+from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.actions.reject import STATUSES
 from proxyguard.policy.meant import meant
 from proxyguard.policy.model import Alarm, FieldKind, Restriction, RollBack, Shed
@@ -76,8 +76,8 @@ def _share(node: Node, subject: str) -> float:
     match = _SHARE.fullmatch(text)
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share <= 1:
-        is_percent = text.isdecimal() and 0 < int(text) <= 100
-        hint = f"did you mean {text}%?" if is_percent else "such as 5%"
+        is_bare = re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) is not None and 0 < float(text) <= 100
+        hint = f"did you mean {float(text) * (100 if float(text) < 1 else 1):.6g}%?" if is_bare else "such as 5%"
         raise Fault(f"{subject} must be more than 0% and at most 100%, not {quoted(text)}", hint)
     return share
 
@@ -158,9 +158,7 @@ def _limit(entry: MappingEntry, per: Node | None, report: Report, around: Any) -
     has_per = node.get("per") is not None
     if per is not None and not has_per:
         node = _with(node, "per", per)
-    limit = read_limit(node, report)
-    if any(part.kind == KeyKind.ACCOUNT for part in limit.per):
-        around.parsed.account_uses.append(("per: account", node.line, node.column))
+    limit = read_limit(node, report, around=around)
     counted: tuple[KeyPart, ...] = limit.per if per is not None or has_per else ()
     return replace(limit, announce=True, per=counted)
 

@@ -108,13 +108,6 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
     return name
 
 
-def _limit(node: Node, report: Report, _subject: str, around: Any) -> Limit:
-    limit = read_limit(node, report, around=around)
-    if any(part.kind == KeyKind.ACCOUNT for part in (*limit.per, limit.count.of) if part):
-        around.parsed.account_uses.append(("per: account", node.line, node.column))
-    return limit
-
-
 def _made_rule(found: Found) -> Rule:
     when = found.get("when", ALWAYS)
     if isinstance(found.values["action"], Prove):
@@ -190,7 +183,7 @@ RULE: Final = KeyTable(
             examples=("No person signs up ten times a minute.",)),
         "when": Key(CONDITION, "What must hold for a request. Left out: every request.",
             examples=({"path": {"prefix": "/api/"}},)),
-        "limit": Key(Kind(_limit, "limit", {"$ref": "#/definitions/limit"}),
+        "limit": Key(Kind(read_limit, "limit", {"$ref": "#/definitions/limit"}),
             "The rule applies when `when` holds and this limit is exceeded.",
             examples=({"rate": "10/minute", "per": ["client"]},)),
         "action": Key(ACTION, "What to do.", ("the rule{named} has no action", "action: reject"),

@@ -170,6 +170,12 @@ def test_a_table_that_is_none_is_named_and_what_it_would_say_is_unknown(tmp_path
     assert fault.startswith(f"{tmp_path / 'country.mmdb'} is no table of addresses: ")
 
 
+def test_a_folder_of_tables_that_is_not_there_is_named(tmp_path: Path) -> None:
+    bench = Bench(OriginTables(directory=tmp_path / "nowhere"))
+    assert bench.find("81.2.69.142").country is None
+    assert bench.origins.data.faults == (f"{tmp_path}/nowhere is no folder: only what comes with proxyguard is known",)
+
+
 def test_what_was_replaced_is_taken_over(tmp_path: Path) -> None:
     bench = Bench(OriginTables(directory=tmp_path))
     assert bench.find("81.2.69.142").country is None

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from proxyguard.core.origin_settings import OriginTables
 from proxyguard.instance.preflight.concern import Weight
 from proxyguard.instance.preflight.run import Weighed, check_settings
+from proxyguard.instance.preflight.unanswered import unanswered
+from proxyguard.policy.load import load_policy
 from proxyguard.settings.file import read_as_given
 
 UPSTREAM = "upstream: http://192.0.2.1:9000\n"
@@ -72,6 +75,10 @@ CASES = {
         "1:18 DOUBT: trust.proxies has 0.0.0.0/1, 128.0.0.0/1: whoever connects may say who the client is",
     "audit: {path: nowhere/audit.jsonl}\n": "1:15 FATAL: audit.path nowhere/audit.jsonl: there is no folder nowhere",
     "audit: {path: .}\n": "1:15 FATAL: audit.path .: it is a folder",
+    "origin: {directory: nowhere}\n": "1:21 DOUBT: origin.directory: there is no folder nowhere",
+    "origin: {country_file: proxyguard.yaml}\n":
+        "1:24 LOSS: origin.country_file: proxyguard.yaml is no table of addresses: Error opening database file "
+        "(proxyguard.yaml). Is this a valid MaxMind DB file?",
     "store: {snapshot: nowhere/a.snap}\n":
         "1:19 LOSS: store.snapshot nowhere/a.snap: there is no folder nowhere, so bans and counts end with the instance",
     "store: {snapshot: /proc/a.snap}\n":
@@ -122,3 +129,21 @@ def test_what_rests_on_a_setting_that_cannot_be_read_is_left_out() -> None:
 def test_a_variable_is_the_place_when_it_said_so() -> None:
     [found] = weighed(UPSTREAM, PROXYGUARD_AUDIT_PATH="nowhere/x")
     assert (found.problem.place, found.weight) == ("PROXYGUARD_AUDIT_PATH", Weight.FATAL)
+
+
+def test_rules_about_places_that_no_table_knows_are_named_but_for_bundled_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "name: mine\nimport: bundled\nrules:\n"
+        "  - {name: from-there, when: {country: DE}, action: reject}\n"
+        "  - {name: by-owner, limit: {rate: 5/minute, per: [asn]}, action: reject}\n"
+        "  - {name: resting, mode: 'off', when: {country: DE}, action: reject}\n"
+        "  - {name: by-kind, when: {network_kind: hosting}, action: reject}\n"
+    )
+    policy = load_policy(tmp_path).policy
+    assert policy is not None
+    assert [(each.line, each.message) for each in unanswered(policy, OriginTables())] == [
+        (4, "'from-there' asks for country, and it is never known: there is no table of countries"),
+        (5, "'by-owner' asks for asn, and it is never known: there is no table of autonomous systems"),
+    ]
+    tables = OriginTables(country=tmp_path / "country.mmdb")
+    assert [each.line for each in unanswered(policy, tables)] == [5]

@@ -1,4 +1,4 @@
-"""What rules ask about addresses and no table of the settings can answer, for `check --config`."""
+"""What rules ask about addresses and no table of the settings can answer, for `check --config` and the log of a start."""
 
 from __future__ import annotations
 
