@@ -43,7 +43,7 @@ class Canaries:
 
     def token(self, time: float, rule: str, reference: str) -> str:
         """The token of a decision; `time` as its record has it, `reference` 16 hexadecimal digits."""
-        said = int(time).to_bytes(_TIME_END) + rule_mark(rule) + bytes.fromhex(reference)
+        said = (int(time * 1000 + 0.5) // 1000).to_bytes(_TIME_END) + rule_mark(rule) + bytes.fromhex(reference)
         return self._cipher.encrypt(said, _VERSION).hex()
 
     def read(self, token: str) -> Canary | None:

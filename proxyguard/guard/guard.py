@@ -125,7 +125,7 @@ class Guard:
         self._clock = clock
         self._wall = wall
         self.one_client = OneClientWatch()
-        self._owed = OwedCharges(store, metrics, clock)
+        self._owed = OwedCharges(store, metrics, clock, wall)
         self._random = Random(os.urandom(16))  # noqa: S311 - references must be distinct, not secret
 
     @property
@@ -215,19 +215,19 @@ class Guard:
         return self._ticket(found, ruling.decision, started, now, outcome)
 
     def _ruling(self, found: Match, outcome: Outcome, now: float) -> Ruling:
-        """Decide with the counts known, and learn from them."""
-        ruling = decide(found, outcome)
-        if found.policy.learns and self._learning is not None:
-            self._learning.observe(found.charges, outcome.usages, forwards=ruling.decision.forwards)
-        if outcome.ban is not None:
-            self._ban_hits.observe(outcome.ban.key, now)
-        if ruling.ban is not None:
-            self._ban(ruling, now)
+        """Decide with the counts known, and learn from them. A fault gives back what was reserved, as nothing else will."""
+        try:
+            ruling = decide(found, outcome)
+            if found.policy.learns and self._learning is not None:
+                self._learning.observe(found.charges, outcome.usages, forwards=ruling.decision.forwards)
+            if outcome.ban is not None:
+                self._ban_hits.observe(outcome.ban.key, now)
+            if ruling.ban is not None:
+                self._ban(ruling, now)
+        except Exception:
+            self._owed.put_right(due(found, outcome, FAILED_CLOSED), NO_RESPONSE, found.now)
+            raise
         return ruling
-
-    def _count_store_down(self) -> None:
-        """Count a request that met a store which is down. Why it is, the store has logged once for all of them."""
-        self._metrics.internal_errors["store"] += 1
 
     def _uncounted(self, found: Match) -> Outcome | None:
         """The outcome to decide with while the store is down and `store.on_down` is closed: no limit is exceeded. None: refuse.
@@ -235,8 +235,9 @@ class Guard:
         Only a request that an enforced rule would count is refused for it: rules in shadow never act, and what rules without
         a limit refuse anyway is refused by them.
         """
-        self._count_store_down()
-        outcome = Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in found.charges))  # noqa: FBT003 - a tuple's field
+        self._metrics.internal_errors["store"] += 1  # why it is down, the store has logged once for all
+        usages = tuple([Usage(exceeded=False, remaining=charge.limit.burst, retry_after_seconds=0.0) for charge in found.charges])
+        outcome = Outcome(None, usages, counted=False)
         counts = any(rule.enforced for rule, charge, _ in found.steps if charge is not None)
         return None if counts and decide(found, outcome).decision.forwards else outcome
 
@@ -306,7 +307,7 @@ class Guard:
 
     def _failed(self, request: Request, error: Exception, started: float) -> Ticket:
         if isinstance(error, StoreUnavailable):
-            self._count_store_down()
+            self._metrics.internal_errors["store"] += 1  # why it is down, the store has logged once for all
         else:
             self._metrics.internal_error("check", error)
         # The account header is hidden, and its value learned, whatever failed.
@@ -316,7 +317,6 @@ class Guard:
         return self._record_decision(Ticket(request, decision, self.reference(), started, forwarding))
 
     def _is_switched_off(self) -> bool:
-        """Whether nothing acts at the moment."""
         return self._clock() < self.restrictions.shadow_until
 
     def _ticket(self, found: Match, decision: Decision, started: float, now: float, outcome: Outcome | None = None) -> Ticket:

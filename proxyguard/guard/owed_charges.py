@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxyguard.limits.charge import Charge
+from proxyguard.limits.stores.held import is_held
 from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
 from proxyguard.policy.engine import owed
 from proxyguard.telemetry.metrics import Metrics
@@ -18,17 +19,20 @@ MAX_SETTLING: Final = 10_000
 class OwedCharges:
     """Charges that have arisen, of one guard."""
 
-    __slots__ = ("_clock", "_metrics", "_settling", "_store")
+    __slots__ = ("_clock", "_metrics", "_settling", "_store", "_wall")
 
-    def __init__(self, store: Store | AsyncStore, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store | AsyncStore, metrics: Metrics, clock: Callable[[], float], wall: Callable[[float], float]
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        self._wall = wall
         self._settling: set[asyncio.Future[Outcome]] = set()
 
     def put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
-        """Charge what an exchange cost, or give back what was reserved for it."""
-        self.charge(owed(charges, *response, since=since, now=self._clock()))
+        """Charge what an exchange cost, or give back what was reserved for it; `since` is the wall's."""
+        self.charge(owed(charges, *response, since=since, now=self._wall(self._clock())))
 
     def charge(self, costs: tuple[Charge, ...]) -> None:
         """Charge what has arisen."""
@@ -36,7 +40,9 @@ class OwedCharges:
             return
         if len(self._settling) >= MAX_SETTLING:
             self._metrics.bound_exceeded("settling")
-            return
+            costs = tuple(filter(is_held, costs))  # nobody else would give those back
+            if not costs:
+                return
         try:
             outcome = self._store.charge(costs, (), self._clock())
             if not isinstance(outcome, Outcome):

@@ -52,11 +52,17 @@ class KeptTallies:
     async def window(self) -> TallyWindow:
         """The last 24 hours, as far as they are known."""
         found = await self._collect()
-        if self._earlier is not None and self._earlier["saved"] > CLOCK() - WINDOW_SECONDS:
+        if self._earlier is not None and self._is_of_now(self._earlier, CLOCK()):
             marks = self._marks()
             same = [rule for rule, mark in marks.items() if self._earlier_marks.get(rule) == mark]
             found.add_earlier(self._earlier, same, marks.keys() - set(same))
         return found
+
+    @staticmethod
+    def _is_of_now(earlier: dict[str, Any], now: float) -> bool:
+        """Whether it says something of the last 24 hours. What several starts handed on ends as what one did: a day after it was
+        a day old."""
+        return bool(earlier["saved"] > now - WINDOW_SECONDS and earlier["since"] > now - 2 * WINDOW_SECONDS)
 
     async def watch(self) -> None:
         """Save them now and then, until cancelled."""

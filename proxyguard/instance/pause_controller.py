@@ -29,6 +29,9 @@ LOOK_SECONDS: Final = 0.2
 REPEAT_SECONDS: Final = 1.0
 """The workers are told again so often while nothing acts: one that was busy and missed it must not go on acting."""
 
+NEWS_SECONDS: Final = 60.0
+"""So long they are told again that rules act again: one that missed it would not act until the end that was ordered first."""
+
 _BEGINS: Final = {EVERYTHING: "nothing acts, all rules only record,", EMERGENCY: "emergency mode is on"}
 _ENDS: Final = {EVERYTHING: "rules act again", EMERGENCY: "emergency mode is off"}
 
@@ -59,6 +62,7 @@ class PauseController:
         self._shared = shared
         self._told = 0.0
         self._told_at = 0.0
+        self._changed_at = -NEWS_SECONDS
         self._frozen_at = 0.0
         self._refused: tuple[frozenset[str], bool] | None = None
         self._holding = asyncio.Lock()
@@ -114,8 +118,11 @@ class PauseController:
         until = 0.0 if switch is None else switch.until
         if switch is not None and EVERYTHING not in before:
             self.switched_since = switch.since
-        if until != self._told or (until and now - self._told_at >= REPEAT_SECONDS):
-            self._told, self._told_at = until, now
+        if until != self._told:
+            self._told, self._changed_at, self._told_at = until, now, -REPEAT_SECONDS
+        is_news = until or now - self._changed_at < NEWS_SECONDS
+        if is_news and now - self._told_at >= REPEAT_SECONDS:
+            self._told_at = now
             await self._ask_workers("shadow", {"until": until})
         if EMERGENCY in self.paused and now - self._frozen_at >= REPEAT_SECONDS:
             self._frozen_at = now

@@ -201,7 +201,7 @@ class Reloader:
             before, self._given = self._given, tuple(given)
             try:
                 await self._put_in_force(self._files_policy)
-            except RulesRejected:
+            except BaseException:
                 self._given = before
                 raise
 
@@ -220,7 +220,7 @@ class Reloader:
             self.paused, self.is_emergency = rules, is_emergency
             try:
                 await self._put_in_force(self._files_policy)
-            except RulesRejected:
+            except BaseException:
                 self.paused, self.is_emergency = before
                 raise
 
@@ -234,7 +234,7 @@ class Reloader:
                 again = await asyncio.to_thread(override, files_policy, mode, (), ())
             try:
                 await self._put_in_force(again)
-            except RulesRejected:
+            except BaseException:
                 self.mode = before
                 raise
 

@@ -163,11 +163,14 @@ class RestrictionController:
     async def _install(self, given: list[Plain]) -> None:
         """Put the restrictions that commands gave in force with the rules, when they are not."""
         if given != self._installed:
-            self._installed = given
             try:
                 await self._reloader.give(given)
             except RulesRejected as error:
                 logger.error("restrictions given by command cannot be put in force:\n%s", error.report)  # noqa: TRY400 - the report is the message
+            except Exception:
+                logger.exception("restrictions given by command could not be put in force; the next look tries again")
+                return
+            self._installed = given
         left_out = frozenset(str(plain["name"]) for plain in given) - self._reloader.current.given
         for name in left_out - self._left_out:
             logger.warning("restriction %s was given by command and does not go together with the rules: left out", name)
@@ -194,6 +197,7 @@ class RestrictionController:
 
     def _add_up(self, answers: Iterable[dict[str, Any]], now: float) -> None:
         """Add up what the workers counted."""
+        answers = tuple(answers)
         totals, collateral, refused = Totals(), dict[str, tuple[int, int]](), Counter[str]()
         for answer in answers:
             requests, upstream, errors, within = answer["totals"]
@@ -202,7 +206,7 @@ class RestrictionController:
             for name, (touched, seen) in answer["collateral"].items():
                 before = collateral.get(name, (0, 0))
                 collateral[name] = (before[0] + touched, before[1] + seen)
-        self.signals = self._meter.feed(totals, now)
+        self.signals = self._meter.feed(totals, now, len(answers))
         self.collateral, self.refused = collateral, refused
 
 

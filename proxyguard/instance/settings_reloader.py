@@ -63,9 +63,9 @@ class SettingsReloader:
     async def _put_in_force(self, settings: Settings) -> None:
         """Give settings to the workers, and compile the rules in force with them. Raises RulesRejected."""
         await self._apply(settings)
-        self.current = settings
         self._reloader.preset = settings.preset
         await self._reloader.install_again(settings.mode)
+        self.current = settings
 
 
 def _refused(report: str) -> dict[str, Any]:

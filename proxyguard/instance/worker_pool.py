@@ -74,7 +74,7 @@ class WorkerPool:
         self._standing_file = folder / "standing"
         self._standing_file.write_text("{}")
         self._assign(settings)
-        self._installs = 0
+        self._installs = self._told = 0
         self._retired: list[Family] = []
         """The counters of workers that were replaced, as last known."""
         self._processes: dict[int, WorkerProcess] = {}
@@ -128,7 +128,13 @@ class WorkerPool:
     async def apply(self, settings: Settings) -> None:
         """Have every worker, and those that start later, take over settings."""
         await asyncio.to_thread(self._assign, settings)
-        await self.answers("settings", {"file": str(self._assignment)})
+        self._told += 1
+        running, arguments = self._running(), {"file": str(self._assignment)}
+        answers = await asyncio.gather(*(each.try_command("settings", arguments) for each in running))
+        for process, answer in zip(running, answers, strict=True):
+            if answer is None:
+                logger.error("worker %d did not take the new settings and is replaced", process.pid)
+                process.terminate()
 
     def _assign(self, settings: Settings) -> None:
         """Write what workers start with."""
@@ -148,6 +154,7 @@ class WorkerPool:
             fresh = self._folder / "standing.new"
             fresh.write_text(json.dumps(self._standing))
             fresh.replace(self._standing_file)
+            self._told += 1
 
         async def answer(process: WorkerProcess) -> dict[str, Any] | None:
             try:
@@ -209,7 +216,7 @@ class WorkerPool:
 
     async def _spawn(self, slot: int) -> None:
         """Start a worker for a slot and wait until it listens. Raises OSError when it does not come up."""
-        installs = self._installs
+        installs, told = self._installs, self._told
         control = self._folder / f"worker-{next(self._numbers)}.sock"
         listening = [each.fileno() for each in self._sockets[slot]]
         ready, write_end = os.pipe()
@@ -240,6 +247,10 @@ class WorkerPool:
             raise OSError(f"a worker did not come up (exit code {process.exit_code})")
         async with self._changing:  # a worker that came up during an install has the rules of before
             self._fill(slot, process)
+            if told != self._told:  # what it read when it began may be of before
+                await process.try_command("settings", {"file": str(self._assignment)})
+                for name in self._standing:
+                    await process.try_command(name, self._standing[name])
             if installs != self._installs and await process.try_command("install", {"file": str(self._policy)}) is None:
                 await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
 

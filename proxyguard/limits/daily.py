@@ -170,8 +170,9 @@ class DailyUse:
                 return
             known = self._keys[place] = _KeyDays(rule.serial, network)
             self._networks.add(network)
-        elif known.day != rule.serial:
+        else:
             known.go_on_to(rule)
+        if not known.today:
             self._keys[place] = self._keys.pop(place)  # the last one touched stands last
         known.today = max(known.today, used)
 
@@ -209,7 +210,9 @@ class DailyUse:
         rules, keys = list(self._rules.items()), list(self._keys.items())
         return {
             "day": self._day,
-            "rules": {name: [each.serial, each.total, each.totals, each.dropped, each.surges] for name, each in rules},
+            "rules": {
+                name: [each.serial, each.total, each.totals, each.dropped, each.surges, each.is_frozen] for name, each in rules
+            },
             "keys": {place: [each.day, each.network, each.today, [*each.days]] for place, each in keys},
         }
 
@@ -219,9 +222,10 @@ class DailyUse:
         The day that it was kept on goes on; one that is over by the calendar ends with the next `turn`.
         """
         rules: dict[str, _RuleDays] = {}
-        for name, (serial, total, totals, dropped, surges) in list(data["rules"].items())[:MAX_RULES]:
+        for name, (serial, total, totals, dropped, surges, *frozen) in list(data["rules"].items())[:MAX_RULES]:
             rule = rules[str(name)] = _RuleDays()
             rule.serial, rule.total, rule.surges = int(serial), float(total), int(surges)
+            rule.is_frozen = any(frozen)
             rule.totals = [float(each) for each in totals][:DAYS]
             rule.dropped = [int(each) for each in dropped][-2 * DAYS :]
         keys: dict[str, _KeyDays] = {}

@@ -269,7 +269,7 @@ def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...
     charges, usages = found.charges, outcome.usages
     if len(charges) != len(usages):
         raise ValueError(f"{len(usages)} usages of {len(charges)} charges")
-    stopped = False
+    stopped = not outcome.counted
     for at, charge in enumerate(charges):
         if charge.stops and usages[at].exceeded:
             stopped = True

@@ -49,10 +49,14 @@ class Meter:
     def __init__(self, bounds: Sequence[float]) -> None:
         """`bounds` are the upper bounds, in seconds, of the times that `Totals.within` counts."""
         self._bounds = tuple(bounds)
+        self._workers = 1
         self._seen: deque[tuple[float, Totals]] = deque(maxlen=WINDOW_TICKS + 1)
 
-    def feed(self, totals: Totals, now: float) -> Signals:
-        """The signals at this tick. Totals that shrink (a process was replaced) begin anew."""
+    def feed(self, totals: Totals, now: float, workers: int = 1) -> Signals:
+        """The signals at this tick. Totals that shrink (a process was replaced), or of more or fewer workers, begin anew."""
+        if workers != self._workers:
+            self._workers = workers
+            self._seen.clear()
         if self._seen and (totals.requests < self._seen[-1][1].requests or totals.answers < self._seen[-1][1].answers):
             self._seen.clear()
         self._seen.append((now, totals))

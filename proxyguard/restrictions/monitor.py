@@ -43,6 +43,9 @@ class Reason(StrEnum):
 ON: Final = frozenset({Reason.BY_COMMAND, Reason.BY_ALARM, Reason.FOLLOWS, Reason.BY_TIME})
 """For these a restriction is on, for all others off."""
 
+UNWATCHED: Final = frozenset({Reason.OVER, Reason.ENDED, Reason.BY_COMMAND, Reason.NOT_BEGUN})
+"""For these nobody looks at the alarm."""
+
 NO_ALARMS: Final[Mapping[str, int]] = {}
 
 
@@ -234,7 +237,7 @@ class _State:
 
     def is_raised(self, restriction: Restriction, alarm: Alarm, signals: Signals, now: float) -> bool:
         """Move the alarm, and the step of shedding load; whether it has the restriction on."""
-        load = self._load(alarm, signals, now)
+        load = self.load(alarm, signals, now)
         move = MOVES[self.raised, load]
         if move is Move.RAISE:
             self.raised, self.step, self.stepped_at = True, min(1, restriction.steps), now
@@ -253,7 +256,8 @@ class _State:
         """The alarm is over."""
         self.raised, self.step = False, 0
 
-    def _load(self, alarm: Alarm, signals: Signals, now: float) -> Load:
+    def load(self, alarm: Alarm, signals: Signals, now: float) -> Load:
+        """Note since when an alarm is loud, whatever comes of it."""
         if not is_over(alarm, signals):
             self.over_since = None
             return Load.NEAR if is_over(alarm, signals, EASED) else Load.CALM
@@ -356,6 +360,8 @@ class Monitor:
                 state.on_since = now if standing.on else None
             if not standing.on and standing.cause is not Reason.AWAITS_ALARM:
                 state.lower()
+            if standing.cause in UNWATCHED and restriction.alarm is not None:
+                state.load(restriction.alarm, signals, now)
             step = min(max(state.step, alarms.get(name, 0)), restriction.steps) if standing.on else 0
             standings.append(replace(standing, since=state.on_since, step=step))
         rolled_back = tuple((each.restriction.name, each.reason) for each in standings if each.cause is Reason.ROLLED_BACK)

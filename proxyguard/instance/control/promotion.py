@@ -183,8 +183,10 @@ class Promotions:
 
     async def _roll_back(self, rule: str, watch: Watch, stopped: int, seen: int) -> None:
         async with self._busy:
-            del self._watched[rule]
+            if self._watched.get(rule) is not watch:
+                return  # somebody else put it in shadow meanwhile
             place, trouble, _ = await self._put_in_shadow(rule)
+            self._watched.pop(rule, None)
         where = f"in memory only, because {trouble}" if trouble else f"({place})"
         share = stopped / seen if seen else 1.0
         self._counts.rollbacks[rule] += 1

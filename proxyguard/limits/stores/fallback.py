@@ -54,7 +54,7 @@ class Fallback:
                     self._local = MemoryStore(keys=counting.keys, bans=1, on_full=counting.on_full, wall=CLOCK.wall)
                 return self._local.charge(charges, (), now)
             case OnStoreDown.OPEN:
-                return Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in charges))  # noqa: FBT003 - a tuple's field
+                return Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in charges), counted=False)  # noqa: FBT003 - a tuple's field
             case OnStoreDown.CLOSED:
                 raise StoreUnavailable("the store is down, and store.on_down is closed")
             case _:

@@ -42,14 +42,16 @@ class Held:
             if is_held(charge) and charge.cost > 0:
                 self._add(charge, 1)
 
-    def answered(self, charges: Sequence[Charge], outcome: Outcome | None) -> None:
-        """The store's answer to charges that were sent: what did not fit is not held. None: somebody else has to count them."""
+    def answered(self, charges: Sequence[Charge], outcome: Outcome | None) -> list[Charge]:
+        """The store's answer to charges that were sent: what did not fit is not held. None: somebody else has to count them.
+
+        Returns what takes back from the store what is not held, if it was told of it.
+        """
         if outcome is None or outcome.ban is not None:
-            self._drop(charges)
-            return
+            return self._drop(charges)
         pairs = list(zip(charges, outcome.usages, strict=True))
         stopped = any(charge.stops and usage.exceeded for charge, usage in pairs)
-        self._drop([charge for charge, usage in pairs if stopped or usage.exceeded])
+        return self._drop([charge for charge, usage in pairs if stopped or usage.exceeded])
 
     def release(self, charges: Sequence[Charge]) -> tuple[list[Charge], list[Charge]]:
         """Owed charges, cut into those for the store and those of requests that are not held there."""
@@ -68,10 +70,11 @@ class Held:
         """What to tell the store: of each key how many are under way."""
         return list(self._charges.values())
 
-    def _drop(self, charges: Sequence[Charge]) -> None:
-        for charge in charges:
-            if is_held(charge) and charge.cost > 0:
-                self._add(charge, -1)
+    def _drop(self, charges: Sequence[Charge]) -> list[Charge]:
+        dropped = [charge for charge in charges if is_held(charge) and charge.cost > 0]
+        for charge in dropped:
+            self._add(charge, -1)
+        return [charge._replace(cost=-1.0, stops=False, owed=True) for charge in dropped]
 
     def _add(self, charge: Charge, count: int) -> None:
         known = self._charges.get(charge.key)

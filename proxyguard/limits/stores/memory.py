@@ -139,7 +139,7 @@ class MemoryStore:
                             counters.new_until_sweep -= 1
                         if kept:
                             written.append((shard, key, None, counters) if is_new else (shard, key, old, None))
-                        if dirty is not None and new.real > now + LASTING_SECONDS:
+                        if dirty is not None and (new.real > now + LASTING_SECONDS or old.real > now + LASTING_SECONDS):
                             dirty[at].add(key)
             usages.append(usage)
             if stops and usage.exceeded:
@@ -290,7 +290,8 @@ class MemoryStore:
                 table.used += 1
                 table.new_until_sweep -= 1
             written.append((shard, place, old, table if old is None else None))
-            if self.dirty is not None and table.lasts(new, now + LASTING_SECONDS):
+            until = now + LASTING_SECONDS
+            if self.dirty is not None and (table.lasts(new, until) or table.lasts(before, until)):
                 self.dirty[at].add(place)
             if table is not self._counters:
                 table.step(now)

@@ -59,7 +59,7 @@ def _ignore(future: asyncio.Future[Outcome]) -> None:
 class Call:
     """One charge on its way. `deadline` is on the event loop's clock."""
 
-    __slots__ = ("ban_keys", "charges", "deadline", "future", "held", "now")
+    __slots__ = ("ban_keys", "charges", "deadline", "future", "held", "now", "was_told")
 
     def __init__(
         self, deadline: float, future: asyncio.Future[Outcome], charges: Sequence[Charge], ban_keys: Sequence[str], now: float
@@ -71,6 +71,8 @@ class Call:
         self.now = now
         self.held = False
         """Whether some of the charges are about requests under way."""
+        self.was_told = False
+        """Whether what it holds was told to the store again behind it, before the answer."""
 
 
 class Transport(ABC):
@@ -253,7 +255,9 @@ class RemoteStore:
         call = self._waiting.popleft()
         self._graced = False
         if call.held:
-            self.held.answered(call.charges, outcome)
+            dropped = self.held.answered(call.charges, outcome)
+            if dropped and call.was_told:
+                self._call(dropped, (), call.now, held=False).add_done_callback(_ignore)
         if not call.future.done():
             call.future.set_result(outcome)
 
@@ -321,8 +325,11 @@ class RemoteStore:
                 self.held.answered(call.charges, None)
             if call.future.done():
                 continue
+            charges = call.charges
+            if not call.held:  # what the store was told of requests under way is not counted here
+                charges = [charge for charge in charges if not is_held(charge)]
             try:
-                call.future.set_result(self.fallback.charge(call.charges, call.now))
+                call.future.set_result(self.fallback.charge(charges, call.now) if charges else Outcome(None, ()))
             except StoreUnavailable as error:
                 call.future.set_exception(error)
 
@@ -359,6 +366,8 @@ class RemoteStore:
         """Tell the store what is under way here."""
         self._renewed_at = monotonic()
         now = self.clock()
+        for call in (*self._waiting, *self._outgoing):
+            call.was_told = call.held
         for page in batched(self.held.all(), PAGE):
             if self.fallback.up:
                 self._call(page, (), now, held=False).add_done_callback(_ignore)

@@ -49,6 +49,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):  # no cycle can lead back 
 
     ban: BanRecord | None
     usages: tuple[Usage, ...]
+    counted: bool = True
+    """False: no store had the charges, so nothing is reserved that could be given back."""
 
 
 class Store(Protocol):

@@ -75,10 +75,6 @@ CASES = {
         "1:18 DOUBT: trust.proxies has 0.0.0.0/1, 128.0.0.0/1: whoever connects may say who the client is",
     "audit: {path: nowhere/audit.jsonl}\n": "1:15 FATAL: audit.path nowhere/audit.jsonl: there is no folder nowhere",
     "audit: {path: .}\n": "1:15 FATAL: audit.path .: it is a folder",
-    "origin: {directory: nowhere}\n": "1:21 DOUBT: origin.directory: there is no folder nowhere",
-    "origin: {country_file: proxyguard.yaml}\n":
-        "1:24 LOSS: origin.country_file: proxyguard.yaml is no table of addresses: Error opening database file "
-        "(proxyguard.yaml). Is this a valid MaxMind DB file?",
     "store: {snapshot: nowhere/a.snap}\n":
         "1:19 LOSS: store.snapshot nowhere/a.snap: there is no folder nowhere, so bans and counts end with the instance",
     "store: {snapshot: /proc/a.snap}\n":
