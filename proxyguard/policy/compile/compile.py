@@ -18,6 +18,7 @@ from proxyguard.core.request import Request
 from proxyguard.limits.charge import Owner
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.conditions import (
     NO_TAGS,
     SCORED,
@@ -305,7 +306,8 @@ def compile_policy(
     )
     always, by_trigger = _index(nodes, yield_control)
     in_use = tuple(rule_set for rule_set in policy.rule_sets if rule_set.mode is not Mode.OFF)
-    families = tuple(family for rule_set in in_use for family in rule_set.items)
+    own_first = sorted(in_use, key=lambda rule_set: is_bundled(rule_set.file))
+    families = tuple(family for rule_set in own_first for family in rule_set.items)
     made = CompiledPolicy(
         policy,
         mode,
