@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyguard.guard.canaries import TOKEN_CHARACTERS, Canaries, Canary, rule_mark
+from proxyguard.guard.records import in_thousandths
 
 REFERENCE = "0123456789abcdef"
 
@@ -15,6 +16,11 @@ def test_a_token_says_when_by_which_rule_and_under_which_reference() -> None:
     assert Canaries(b"s").read(token) == Canary(1_800_000_000, rule_mark("lost"), REFERENCE)
     assert Canaries(b"s").read(token.upper()) == Canaries(b"s").read(token)
     assert Canaries(b"s").token(1_800_000_000.0, "lost", REFERENCE) == token
+
+
+def test_a_token_is_the_one_of_its_record_also_where_that_rounds_up_to_a_second() -> None:
+    canaries, when = Canaries(b"s"), 1_800_000_000.9996
+    assert canaries.token(when, "lost", REFERENCE) == canaries.token(in_thousandths(when), "lost", REFERENCE)
 
 
 def test_tokens_have_nothing_in_common_that_tells_them_from_others() -> None:

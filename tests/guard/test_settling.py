@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,14 +14,18 @@ from proxyguard.core.problems import format_report
 from proxyguard.core.request import Request
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.guard.owed_charges import MAX_SETTLING, OwedCharges
+from proxyguard.limits.charge import Charge
+from proxyguard.limits.limit import LEASE_SECONDS, Count, CountKind, Limit
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import AsyncStore, Store, StoreUnavailable
+from proxyguard.limits.stores.store import AsyncStore, BanRecord, BanTerms, Store, StoreUnavailable
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.model import Policy
 from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.telemetry.metrics import Metrics
 from tests.late_store import LateStore
+from tests.scenes import CLIENT, HUNDRED_AN_HOUR, charged
 
 OK = Served(200, bytes_sent=1000, upstream_seconds=0.5, total_seconds=0.5)
 MISSING = OK._replace(status=404)
@@ -36,11 +41,13 @@ def compiled(rules: str) -> CompiledPolicy:
 class Desk:
     """A guard on a clock of its own."""
 
-    def __init__(self, policy: CompiledPolicy, store: Store | AsyncStore | None = None) -> None:
+    def __init__(
+        self, policy: CompiledPolicy, store: Store | AsyncStore | None = None, wall: Callable[[float], float] = float
+    ) -> None:
         self.now = 1_800_000_000.0
         self.metrics = Metrics()
         policies = Policies("", HostTable([]), policy)
-        self.guard = Guard(policies, store or MemoryStore(), self.metrics, None, clock=lambda: self.now)
+        self.guard = Guard(policies, store or MemoryStore(wall=wall), self.metrics, None, clock=lambda: self.now, wall=wall)
 
     def check(self, target: bytes = b"/", address: str = "192.0.2.1") -> Ticket:
         headers = ((b"Host", b"example.org"),)
@@ -319,3 +326,62 @@ def test_requests_under_way_are_given_back_to_a_store_elsewhere() -> None:
         return passed
 
     assert asyncio.run(serve()) == [True, True, False] * 5
+
+
+@pytest.mark.parametrize("ahead", [0.0, 1800.0, -1800.0, 7200.0, -7200.0])
+def test_a_calendar_window_gives_back_by_the_wall_however_far_it_is_from_the_line(ahead: float) -> None:
+    rule = "  - {name: scan, limit: {rate: 3/hour, window: calendar, count: {status: 404}}, action: reject}\n"
+    desk = Desk(compiled(rule), wall=lambda moment: moment + ahead)
+    desk.now += 3590.0 - ahead  # ten seconds before a full hour of the wall
+    assert {desk.serve() for _ in range(10)} == {"pass by default"}
+    before = [desk.check() for _ in range(3)]
+    desk.now += 20.0
+    assert [desk.serve(b"/", MISSING) for _ in range(3)] == ["pass by default"] * 3
+    for ticket in before:
+        desk.guard.settle(ticket, OK)
+    assert desk.serve() == "reject by scan"
+
+
+def test_requests_under_way_are_given_back_however_many_charges_wait_for_a_store() -> None:
+    limit = Limit(1, LEASE_SECONDS, 1, CLIENT, count=Count(CountKind.CONCURRENT))
+
+    async def serve() -> list[bool]:
+        store = LateStore()
+        owed = OwedCharges(store, Metrics(), lambda: 1_800_000_000.0, float)
+        first = await charged(store, "few!|a", limit)
+        for _ in range(MAX_SETTLING):
+            owed.charge((Charge("scan!|a", HUNDRED_AN_HOUR),))
+        owed.put_right((Charge("few!|a", limit),), (0, 0, None), 1_800_000_000.0)
+        await asyncio.sleep(0)
+        return [each.usages[0].exceeded for each in (first, await charged(store, "few!|a", limit))]
+
+    assert asyncio.run(serve()) == [False, False]
+
+
+class NoBans(LateStore):
+    """Counts, and has a fault when somebody is to be banned."""
+
+    def ban(self, key: str, rule: str, reason: str, terms: BanTerms, now: float) -> BanRecord:
+        raise RuntimeError("a fault of ours")
+
+
+def test_a_request_that_met_a_fault_after_it_was_charged_holds_no_place() -> None:
+    rules = "  - {name: few, limit: {concurrent: 2}, action: reject}\n"
+    rules += "  - {name: many, when: {path: /bad}, limit: {rate: 1/hour}, action: {score: 9}}\n"
+    rules += "  - {name: bad, when: {score: {at_least: 9}}, action: {ban: {for: 10m}}}\n"
+    desk = Desk(compiled(rules), NoBans())
+
+    async def serve(target: bytes) -> str | None:
+        request = Request(Address.parse("192.0.2.1", 1), b"GET", b"https", b"example.org", target, ())
+        ticket = desk.guard.check(request)
+        assert not isinstance(ticket, Ticket)
+        settled = await ticket
+        desk.guard.settle(settled, OK)
+        await asyncio.sleep(0.001)
+        return settled.decision.rule
+
+    async def serve_all() -> list[str | None]:
+        return [await serve(target) for target in (b"/bad", b"/bad", b"/bad", b"/bad", b"/")]
+
+    assert asyncio.run(serve_all()) == ["default", *["failure-mode"] * 3, "default"]
+    assert desk.metrics.internal_errors["check"] == 3

@@ -12,8 +12,9 @@ import pytest
 from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import PASS, Decision, Mode, ShadowHit
 from proxyguard.core.settings import Settings, StoreChoice
+from proxyguard.instance import kept_tallies
 from proxyguard.instance.kept_tallies import KeptTallies, tally_file
-from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.clock import CLOCK, LineClock
 from proxyguard.telemetry.shadow import WINDOW_SECONDS, Tally, TallyWindow
 
 MARKS = {"a": "1", "b": "1"}
@@ -22,8 +23,8 @@ MARKS = {"a": "1", "b": "1"}
 class Life:
     """An instance from a start to its end."""
 
-    def __init__(self, path: Path, marks: dict[str, str] = MARKS) -> None:
-        self.tally = Tally(b"k" * 32, DEFAULT_PREFIXES, CLOCK)
+    def __init__(self, path: Path, marks: dict[str, str] = MARKS, clock: LineClock = CLOCK) -> None:
+        self.tally = Tally(b"k" * 32, DEFAULT_PREFIXES, clock)
         self.kept = KeptTallies(path, self.tally.window, lambda: marks)
 
     def see(self, rule: str, clients: int, class_: str = "") -> None:
@@ -91,6 +92,23 @@ def test_after_a_day_it_is_forgotten(tmp_path: Path) -> None:
     plain["saved"] -= WINDOW_SECONDS
     path.write_text(json.dumps(plain))
     assert counts(Life(path).window()) == {}
+
+
+def test_after_some_days_it_is_forgotten_however_often_it_was_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_800_000_000.0]
+    clock = LineClock(wall=lambda: now[0], since_boot=lambda: now[0], boot=lambda: "one")
+    monkeypatch.setattr(kept_tallies, "CLOCK", clock)
+    life = Life(tmp_path / "t", clock=clock)
+    life.see("a", 5, "signed-in")
+    life.end()
+    found = []
+    for _ in range(4):
+        now[0] += 20 * 3600.0
+        life = Life(tmp_path / "t", clock=clock)
+        found.append(counts(life.window()))
+        now[0] += 3600.0
+        life.end()
+    assert (found[0], found[-1]) == ({"a": (5, 5)}, {})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"saved": 1, "marks": [], "tally": {}}', '{"saved": "x"}', "\x00"])

@@ -48,7 +48,7 @@ class Bench:
         self.told: list[float] = []
         self.frozen = 0
         self.metrics = Metrics()
-        self.refuses = False
+        self.refuses = self.disk_is_full = False
         self.reloader = Reloader(
             rules, Mode.ENFORCE, PolicyTransfer.of(load_tested(rules), Mode.ENFORCE), self.install, Metrics()
         )
@@ -63,6 +63,8 @@ class Bench:
     async def install(self, _parts: list[bytes]) -> None:
         if self.refuses:
             raise RulesRejected.because(Path("rules"), "no")
+        if self.disk_is_full:
+            raise OSError(28, "No space left on device")
 
     async def ask(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         assert name in {"shadow", "freeze-learning"}
@@ -291,6 +293,33 @@ def test_rules_that_cannot_be_put_in_force_are_tried_once(tmp_path: Path, caplog
     assert [record.getMessage().splitlines()[0] for record in caplog.records if record.levelname == "ERROR"] == [
         "paused rules cannot be put in force:"
     ]
+
+
+def test_a_pause_that_found_the_disk_full_is_in_force_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.disk_is_full = True
+        with pytest.raises(OSError, match="No space left"):
+            await bench.do("pause", rules=["no-curl"])
+        bench.disk_is_full = False
+        await bench.keeper.prepare()
+        assert bench.reloader.current.modes["no-curl"] is Mode.SHADOW
+
+    run(story)
+
+
+def test_a_worker_that_missed_the_end_of_the_switch_is_told_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        await bench.do("shadow-on", seconds=3600)
+        await bench.do("shadow-off")
+        now = CLOCK()
+        bench.told.clear()  # it hung
+        for later in range(1, 6):
+            await bench.keeper.look(now + later)
+        assert bench.told == [0.0] * 5
+
+    run(story)
 
 
 def test_an_order_is_remembered_for_as_long_as_any_that_it_replaced() -> None:

@@ -331,18 +331,19 @@ def test_restrictions_given_by_command_are_put_in_force_without_reading_files_an
     assert (set(reloader.current.modes), set(reloader.current.given)) == ({"no-wget"}, set())
 
 
-def test_restrictions_that_cannot_be_installed_are_not_given(rules: Path) -> None:
+@pytest.mark.parametrize("error", [RulesRejected.because(Path("rules"), "no worker answered"), OSError(28, "No space left")])
+def test_restrictions_that_cannot_be_installed_are_not_given(rules: Path, error: Exception) -> None:
     installed = Installed()
     reloader = installed.reloader(rules)
 
     async def refuse(_parts: list[bytes]) -> None:
-        raise RulesRejected.because(rules, "no worker answered")
+        raise error
 
     reloader._install = refuse
-    with pytest.raises(RulesRejected):
+    with pytest.raises(type(error)):
         asyncio.run(reloader.give((SLOW,)))
     reloader._install = installed.install
-    asyncio.run(reloader.give(()))
+    asyncio.run(reloader.hold_in_shadow("no-curl"))
     assert reloader.current.given == frozenset()
 
 

@@ -17,8 +17,9 @@ from proxyguard.instance.in_force import InForce
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.restriction_controller import RestrictionController
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.policy.given import Plain, with_given
+from proxyguard.policy.given import Plain, plain_restriction, with_given
 from proxyguard.policy.load import load_policy
+from proxyguard.restrictions.monitor import GivenRestriction
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import LEASE_SECONDS, SharedOverrides
 from proxyguard.telemetry.metrics import Metrics
@@ -41,6 +42,7 @@ class FakeReloader:
         self._rules = rules
         self.given: tuple[Plain, ...] = ()
         self.installs = 0
+        self.disk_is_full = False
         self.reload()
 
     def reload(self) -> None:
@@ -49,13 +51,15 @@ class FakeReloader:
         self.current = InForce.of(LoadedRules(with_given(policy, self.given), ()), Mode.ENFORCE)
 
     async def give(self, given: Sequence[Plain]) -> None:
+        if self.disk_is_full:
+            raise OSError(28, "No space left on device")
         self.given = tuple(given)
         self.installs += 1
         self.reload()
 
 
 class Bench:
-    """A keeper with one worker that answers as told, and asks for `requests` in each second."""
+    """A keeper with `workers` that answer as told, and are asked for `requests` each in each second."""
 
     def __init__(self, tmp_path: Path, shared: SharedOverrides | None = None, rules: str = RULES) -> None:
         self.rules = tmp_path / "rules" / "r.yaml"
@@ -66,6 +70,7 @@ class Bench:
         self.collateral: dict[str, list[int]] = {}
         self.counts = Metrics()
         self.requests = self.asked = 0
+        self.workers = 1
         self.reloader = FakeReloader(self.rules.parent)
         self.keeper = RestrictionController(self.reloader, self.orders, self.exchange, self.counts, shared)  # type: ignore[arg-type]  # a fake
         self.commands = RestrictionCommands(self.keeper).commands
@@ -74,7 +79,8 @@ class Bench:
         self.told.append((name, arguments))
         if name == "restrictions":
             self.asked += self.requests
-            return [{"totals": [self.asked, 0, 0, []], "collateral": self.collateral, "refused": {"always": 3}}]
+            answer = {"totals": [self.asked, 0, 0, []], "collateral": self.collateral, "refused": {"always": 3}}
+            return [answer] * self.workers
         return [{"tried": [[10, 2, True] for _ in arguments["allowances"]], "not_kept": 1}] * 2
 
     def do(self, command: str, /, **arguments: Any) -> dict[str, Any]:
@@ -175,6 +181,9 @@ def test_a_preview_changes_nothing_and_adds_up_the_workers(tmp_path: Path) -> No
     assert bench.do("preview", name="always")["classes"][0]["limit"] == "5 requests a day"
     with pytest.raises(CommandError, match="sheds load"):
         bench.do("preview", name="shed")
+
+
+SLOW = plain_restriction("slow", "Busy.", {"anonymous": "60/hour"}, "2090-01-01")
 
 
 async def nothing_to_wait_for() -> bool:
@@ -392,3 +401,25 @@ def test_two_alarms_do_not_need_each_other(tmp_path: Path) -> None:
             bench.tick(now + tick)
         assert second.on() == ["auto", "shed"]
     assert second.listed("auto")["reason"] == "by the alarm of another instance"
+
+
+def test_a_worker_that_misses_a_look_is_no_surge(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.asked, bench.requests = 1_000_000, 10
+    now, seen = time(), []
+    for tick in range(30):
+        bench.workers = 1 if tick == 10 else 2
+        bench.tick(now + tick)
+        seen.append(round(bench.keeper.signals.requests_per_second))
+    assert seen == [0, *[20] * 9, 0, 0, *[20] * 18]
+
+
+def test_one_given_while_the_disk_is_full_is_in_force_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.orders.keep(bench.orders.orders.give("slow", GivenRestriction(time(), time() + 60, SLOW)))
+    bench.reloader.disk_is_full = True
+    bench.tick()
+    assert (bench.reloader.given, bench.on()) == ((), ["always"])
+    bench.reloader.disk_is_full = False
+    bench.tick()
+    assert (bench.reloader.given, bench.on()) == ((SLOW,), ["always", "slow"])

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from proxyguard.core.settings import Settings
+import pytest
+
+from proxyguard.core.settings import FailureMode, Settings
+from proxyguard.instance import worker_pool
+from proxyguard.instance.worker_main import Assignment
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.instance.worker_process import families
 from proxyguard.telemetry.metric_families import Family, exposition, merge
@@ -62,3 +68,73 @@ def test_no_counter_falls_when_a_worker_does_not_answer_crashes_or_is_replaced(t
     assert scrape(pool) == (128, 2, 2)
     pool._fill(0, FakeWorker(7))  # type: ignore[arg-type]  # a fake
     assert scrape(pool) == (135, 2, 2)
+
+
+CLOSED = replace(Settings(), failure_mode=FailureMode.CLOSED)
+
+
+class ListeningWorker:
+    """A worker that has what it read when it started: settings and standing commands. It takes others while it `hears`."""
+
+    pid = 1
+    is_running = True
+    families: tuple[Family, ...] = ()
+
+    def __init__(self, assignment: Path) -> None:
+        found = self.read(assignment)
+        self.standing: dict[str, Any] = json.loads(found.standing.read_text())
+        self.hears = True
+        self.ended = False
+
+    def read(self, assignment: Path) -> Assignment:
+        found: Assignment = pickle.loads(assignment.read_bytes())
+        self.settings = found.settings
+        return found
+
+    async def command(self, name: str, arguments: dict[str, Any], _seconds: float = 0.0) -> dict[str, Any] | None:
+        if not self.hears:
+            return None
+        if name == "settings":
+            self.read(Path(arguments["file"]))
+        else:
+            self.standing[name] = arguments
+        return {}
+
+    try_command = command
+
+    def terminate(self) -> None:
+        self.ended = True
+
+
+def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool._sockets = [()]
+    monkeypatch.setattr(worker_pool, "spawn_module", lambda _module, assignment, *_args, **_options: Path(assignment))
+    monkeypatch.setattr(worker_pool, "WorkerProcess", lambda assignment, _control: ListeningWorker(assignment))
+
+    async def came_up(_ready: int, worker: ListeningWorker) -> bool:
+        assert (worker.settings, worker.standing) == (Settings(), {"shadow": {"until": 5e9}})
+        await pool.apply(CLOSED)
+        await pool.broadcast("shadow", {"until": 0.0})
+        return True
+
+    async def run() -> None:
+        await pool.broadcast("shadow", {"until": 5e9})
+        await pool._spawn(0)
+
+    monkeypatch.setattr(pool, "_came_up", came_up)
+    asyncio.run(run())
+    worker: Any = pool._processes[0]
+    assert (worker.settings, worker.standing) == (CLOSED, {"shadow": {"until": 0.0}})
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_worker_that_does_not_take_new_settings_is_replaced(tmp_path: Path, hears: bool) -> None:
+    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    worker = ListeningWorker(tmp_path / "assignment")
+    worker.hears = hears
+    pool._fill(0, worker)  # type: ignore[arg-type]  # a fake
+    asyncio.run(pool.apply(CLOSED))
+    assert (worker.settings == CLOSED, worker.ended) == (hears, not hears)

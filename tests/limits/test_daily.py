@@ -30,6 +30,11 @@ class Days:
                 self.daily.observe(key, NETWORK, used * (at + 1) / requests, 50.0)
         self.today += 1
 
+    def restart(self) -> None:
+        """The last day goes on with what was kept of it."""
+        kept, self.daily = json.loads(json.dumps(self.daily.as_data())), DailyUse()
+        self.daily.restore(kept, self.today * DAY_SECONDS)
+
     def usual(self, key: str) -> float:
         now = self.today * DAY_SECONDS
         self.daily.turn(now, now)
@@ -141,6 +146,17 @@ def test_a_frozen_day_teaches_nothing() -> None:
     assert days.usual(OFFICE) == 100.0
 
 
+def test_a_day_that_was_frozen_before_a_restart_teaches_nothing() -> None:
+    days = Days()
+    for _ in range(7):
+        days.spend({OFFICE: 100})
+    for _ in range(4):
+        days.spend({OFFICE: 900})
+        days.daily.freeze()
+        days.restart()
+    assert days.usual(OFFICE) == 100.0
+
+
 def test_a_network_cannot_take_the_room_of_others() -> None:
     daily = DailyUse()
     daily.turn(0.0, 0.0)
@@ -164,6 +180,21 @@ def test_a_full_table_keeps_whom_it_has() -> None:
         daily.turn(day * DAY_SECONDS, day * DAY_SECONDS)
         daily.observe(OFFICE, NETWORK, 900, 50.0)
     assert daily.usual(OFFICE) == 900.0
+
+
+def test_who_comes_every_day_does_not_keep_the_room_of_those_who_stayed_away() -> None:
+    daily = DailyUse()
+    daily.turn(0.0, 0.0)
+    daily.begin("quota")
+    for day in range(1, 20):
+        daily.turn(day * DAY_SECONDS, day * DAY_SECONDS)
+        daily.usual(OFFICE)  # asked for before each charge
+        daily.observe(OFFICE, NETWORK, 900, 50.0)
+        if day == 4:
+            for each in range(MAX_KEYS - 1):
+                daily.observe(f"{RULE}|{each}", f"network:{each // 100}", 900, 50.0)
+    daily.observe(HOME, "network:198.51.100.0/24", 900, 50.0)
+    assert daily.refusals == 0
 
 
 @pytest.mark.parametrize("moved", [-40, -3, 3, 400])

@@ -108,6 +108,15 @@ def test_an_alarm_does_not_outlive_the_restriction() -> None:
     assert [run.on(now, LOUD) for now in (990.0, 994.0, 999.0, 1000.0)] == [[], ["auto"], ["auto"], []]
 
 
+@pytest.mark.parametrize("after", [CALM, LOUD])
+def test_an_alarm_of_before_a_command_does_not_count_when_the_command_ends(after: Signals) -> None:
+    run = Run(BY_ALARM)
+    assert run.on(1.0, LOUD) == []
+    run.orders = run.orders.start("auto", 2.0, 100.0)
+    assert [run.on(float(now), CALM) for now in range(2, 100)] == [["auto"]] * 98
+    assert run.on(100.0, after) == []
+
+
 def test_load_is_shed_step_by_step_and_back_the_same_way() -> None:
     run = Run(SHED)
 

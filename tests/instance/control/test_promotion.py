@@ -51,6 +51,7 @@ class Instance:
     def __init__(self, rules: Path) -> None:
         self.rules = rules
         self.clock = Clock()
+        self.disk_is_full = False
         self.metrics = Metrics()
         self.tally = Tally(b"k" * 32, DEFAULT_PREFIXES, self.clock)
         self.clock.now += 7200.0
@@ -81,7 +82,8 @@ class Instance:
             self.tally.observe(Address.parse(f"198.51.{number // 200}.{number % 200}"), class_, decision)
 
     async def _install(self, parts: list[bytes]) -> None:
-        pass
+        if self.disk_is_full:
+            raise OSError(28, "No space left on device")
 
     async def _window(self, *, enforced_only: bool) -> TallyWindow:
         return TallyWindow.joined([(await self.tally.window(enforced_only=enforced_only)).as_data()])
@@ -215,6 +217,21 @@ def test_a_roll_back_works_when_the_rules_are_broken_meanwhile(rules: Path) -> N
 
     instance = run(rules, story)
     assert (instance.mode, instance.promotions.status()["held_in_shadow"]) == ("enforce", [])
+
+
+def test_a_roll_back_that_found_the_disk_full_is_tried_again(rules: Path) -> None:
+    async def story(instance: Instance) -> None:
+        await instance.tell("promote", rule="no-curl", force=True)
+        instance.seen(50, "signed-in", stops=20)
+        instance.disk_is_full = True
+        with pytest.raises(OSError, match="No space left"):
+            await instance.promotions.look()
+        assert list(instance.promotions.status()["watched"]) == ["no-curl"]
+        instance.disk_is_full = False
+        await instance.promotions.look()
+
+    instance = run(rules, story)
+    assert (instance.mode, instance.file, instance.metrics.rollbacks) == ("shadow", RULES, {"no-curl": 1})
 
 
 def test_a_watch_ends_by_itself(rules: Path) -> None:

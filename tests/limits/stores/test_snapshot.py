@@ -92,6 +92,23 @@ def test_logs_survive_a_restart_time_by_time(tmp_path: Path) -> None:
     run(scene())
 
 
+@pytest.mark.parametrize("window", [Window.SLIDING, Window.SLIDING_LOG])
+def test_what_was_given_back_stays_so_over_a_restart(tmp_path: Path, window: Window) -> None:
+    limit = Limit(3, 3600.0, 3, CLIENT, window=window)
+
+    async def scene() -> None:
+        path = tmp_path / "state"
+        async with kept(path) as (store, _):
+            store.charge([Charge("rule|a", limit, 3.0)], (), NOW)
+        async with kept(path) as (store, _):
+            assert remaining(store, "rule|a", NOW, limit) == 0
+            store.charge([Charge("rule|a", limit, -3.0, stops=False, owed=True)], (), NOW + 1.0)
+        async with kept(path, NOW + 5.0) as (store, _):
+            assert remaining(store, "rule|a", NOW + 5.0, limit) == 3
+
+    run(scene())
+
+
 def test_notes_survive_a_restart_also_in_a_file_of_an_older_release(tmp_path: Path) -> None:
     async def scene() -> None:
         path = tmp_path / "state"
