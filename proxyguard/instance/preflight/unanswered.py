@@ -9,17 +9,20 @@ from proxyguard.core.origin import NetworkKind
 from proxyguard.core.origin_settings import OriginTables
 from proxyguard.core.problems import Problem
 from proxyguard.guard.origin.origin_data import table_paths
-from proxyguard.policy.bundled import is_bundled
+from proxyguard.policy.bundled import bundled_rule_sets
 from proxyguard.policy.compile.compile import asked_about
 from proxyguard.policy.fields.origin import ASN, COUNTRY, NETWORK_KIND
-from proxyguard.policy.model import Policy, Rule, Text, rules_by_mode, tests_of
+from proxyguard.policy.model import Policy, Rule, Text, tests_of
 
 _KNOWN_BY_LISTS: Final = (NetworkKind.HOSTING.encode(),)
 """The kind of network that the bundled lists know."""
 
 
 def unanswered(policy: Policy, tables: OriginTables) -> list[Problem]:
-    """One problem for each field that no table answers, at the first rule that asks for it. Bundled rules are left out."""
+    """One problem for each field that no table answers, at the first rule that asks for it. Bundled rules do without."""
+    bundled = bundled_rule_sets()
+    own = [each for each in policy.rule_sets if each.name not in bundled]
+    acting = [rule for each in own for rule in each.rules if each.mode_of(rule, Mode.ENFORCE) is not Mode.OFF]
     country, asn = table_paths(tables)
     found = []
     for kind, what, name, path in (
@@ -27,14 +30,14 @@ def unanswered(policy: Policy, tables: OriginTables) -> list[Problem]:
         (ASN.kind, "autonomous systems", "asn", asn),
         (NETWORK_KIND.kind, "autonomous systems", "asn", asn),
     ):
-        asking = [rule for rule, mode in rules_by_mode(policy, Mode.ENFORCE) if mode is not Mode.OFF and _asks(rule, kind)]
+        asking = [rule for rule in acting if _asks(rule, kind)]
         if path is None and asking:
             found.append(_problem(asking, kind, what, name))
     return found
 
 
 def _asks(rule: Rule, kind: str) -> bool:
-    if kind not in asked_about(rule) or is_bundled(rule.place.file):
+    if kind not in asked_about(rule):
         return False
     of_kind = [test.matcher for test in tests_of(rule.when) if test.field.kind == kind]
     by_lists = kind == NETWORK_KIND.kind and of_kind and rule.limit is None

@@ -16,6 +16,7 @@ from proxyguard.instance.preflight.run import Weighed, check_settings
 from proxyguard.instance.preflight.unanswered import unanswered
 from proxyguard.policy.load import load_policy
 from proxyguard.settings.file import read_as_given
+from tests.paths import BUNDLED_RULES
 
 UPSTREAM = "upstream: http://192.0.2.1:9000\n"
 
@@ -143,3 +144,6 @@ def test_rules_about_places_that_no_table_knows_are_named_but_for_bundled_ones(t
     ]
     tables = OriginTables(country=tmp_path / "country.mmdb")
     assert [each.line for each in unanswered(policy, tables)] == [5]
+    copies = load_policy(BUNDLED_RULES).policy
+    assert copies is not None
+    assert unanswered(copies, OriginTables()) == []
