@@ -84,7 +84,8 @@ def built(project: Path, backend: str = "build_wheel", **variables: str) -> subp
     environment = {**{name: value for name, value in os.environ.items() if name != hatch_build.VARIABLE}, **variables}
     (project.parent / "work").mkdir(exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=project, env={**environment, "TMPDIR": str(project.parent / "work")},
+        [sys.executable, "-c", code], cwd=project,
+        env={**environment, "TMPDIR": str(project.parent / "work"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

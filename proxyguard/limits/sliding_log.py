@@ -76,7 +76,7 @@ def charge(
     owed: bool = False,  # noqa: FBT001, FBT002 - as in gcra
 ) -> tuple[bytes, Usage]:
     """As `gcra.charge`, in whole units. What is owed beyond the amount takes the oldest's place; the newest is given back."""
-    period = ceil(limit.period_seconds * TICKS)
+    period = ceil(limit.period_seconds * TICKS - EARLY)
     amount = limit.amount
     at = ceil(now * TICKS - EARLY)
     until = floor(now * TICKS + EARLY)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxyguard.limits.charge import Usage
@@ -42,6 +42,7 @@ class NaiveLog:
     period=st.integers(100, 3_000),
     steps=st.lists(st.one_of(st.integers(0, 40), st.integers(0, 3_500)), max_size=120),
 )
+@example(amount=1, period=2027, steps=[0, 2027])
 def test_it_equals_a_list_of_times(amount: int, period: int, steps: list[int]) -> None:
     naive, state, at, checked = NaiveLog(amount, period), UNSEEN, 0, limit(amount, period / 1000)
     for step in steps:

@@ -248,7 +248,7 @@ end
 
 local function log(stored, cost, owed, amount, seconds)
   local state = stored or ''
-  local period = math.ceil(seconds * TICKS)
+  local period = math.ceil(seconds * TICKS - EARLY)
   local at, till = math.ceil(now * TICKS - EARLY), math.floor(now * TICKS + EARLY)
   local base, count = at, 0
   if state ~= '' then count = (#state - LOG_HEAD_BYTES) / TIME_BYTES end
