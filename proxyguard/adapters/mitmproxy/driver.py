@@ -50,7 +50,7 @@ from proxyguard.adapters.mitmproxy.private import (
     StartHook,
 )
 from proxyguard.adapters.mitmproxy.proxy_header import ProxyHeaderReader, RefusedPeer
-from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, high_water, unsent_bytes
+from proxyguard.adapters.mitmproxy.reading import LINGER_BYTES, LINGER_SECONDS, PiecewiseProtocol, high_water, unsent_bytes
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
@@ -60,10 +60,6 @@ from proxyguard.core.settings import Listen
 
 logger = logging.getLogger(__name__)
 
-LINGER_SECONDS: Final = 2.0
-"""How often it is looked whether the client of an HTTP/2 connection that we close has taken everything. It is read from until
-then: whatever comes for a closed socket has the kernel throw away what it has not sent (RFC 9112 section 9.6)."""
-
 LOCAL_PEER: Final = ("127.0.0.1", 0)
 """Who connects over a Unix socket, which has no addresses: a program on this machine."""
 
@@ -72,8 +68,8 @@ class ClientConnection(PiecewiseProtocol):
     """Drives one client connection; asyncio calls it for the socket, the wheel for its deadline."""
 
     __slots__ = (
-        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_lingers", "_link", "_listen",
-        "_looked", "_pending", "_proxy_header", "_runtime", "_unsent", "deadline", "placed_at",
+        "_busy", "_closing", "_context", "_entered", "_held_by_layer", "_layer", "_leases", "_link", "_listen", "_looked",
+        "_pending", "_proxy_header", "_runtime", "_thrown_away", "_unsent", "deadline", "placed_at",
     )  # fmt: skip
 
     _entered: Address
@@ -91,7 +87,7 @@ class ClientConnection(PiecewiseProtocol):
         self._pending: list[Event] = []
         self._busy = False
         self._closing = False
-        self._lingers = False
+        self._thrown_away = 0
         self._unsent = 0
         self._held_by_layer = False
         self.deadline = inf
@@ -135,6 +131,8 @@ class ClientConnection(PiecewiseProtocol):
 
     def on_data(self, data: bytes) -> None:
         if self._closing:
+            self._thrown_away += len(data)
+            self.hold_reading(held=self._thrown_away > LINGER_BYTES)
             return
         reader = self._proxy_header
         if reader is not None:
@@ -200,14 +198,15 @@ class ClientConnection(PiecewiseProtocol):
         services = self._runtime.services
         if self._link.stalled or self._closing:
             bounds = services.bounds
+            lingers = self._closing and self._link.multiplexed
             unsent = unsent_bytes(self.transport)
             taken, self._unsent = self._unsent - unsent, unsent
             if self._closing and not unsent:
                 self.transport.abort()
             elif taken > 0 and taken >= bounds.response_rate * (now - self._looked):
                 self._looked = now
-                self._move_deadline(now + (LINGER_SECONDS if self._lingers else bounds.send_gap_seconds))
-            elif self._lingers and now < self._looked + bounds.send_gap_seconds:
+                self._move_deadline(now + (LINGER_SECONDS if lingers else bounds.send_gap_seconds))
+            elif lingers and now < self._looked + bounds.send_gap_seconds:
                 self._unsent += taken
                 self._move_deadline(now + LINGER_SECONDS)
             else:
@@ -342,12 +341,12 @@ class ClientConnection(PiecewiseProtocol):
             return
         self._closing = True
         context.client.state = ConnectionState.CLOSED
-        self._lingers = self._link.multiplexed
-        is_sending = self._lingers or self.transport.get_write_buffer_size()
+        lingers = self._link.multiplexed  # its client goes on sending, if only WINDOW_UPDATEs; an HTTP/1 layer lingers by itself
+        is_sending = lingers or self.transport.get_write_buffer_size()
         self._unsent = unsent_bytes(self.transport) if is_sending else 0
         services = self._runtime.services
         self._looked = services.clock()
-        if self._lingers:
+        if lingers:
             self._move_deadline(self._looked + LINGER_SECONDS)
             self.hold_reading(held=False)
             self._half_close()

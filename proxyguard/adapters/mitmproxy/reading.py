@@ -17,6 +17,11 @@ READ_BYTES: Final = 64 * 1024
 HIGH_WATER_BYTES: Final = 32 * 1024
 """Enough to keep a socket busy, as the kernel holds more; every client that stalls costs this and one read."""
 
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 256 * 1024
+"""After the last answer: how long, at a time, and how much is still read and thrown away of a client that may be sending. What
+comes for a closed socket has the kernel reset it and throw away what it has not sent (RFC 9112 section 9.6)."""
+
 READS_AT_A_STRETCH: Final = 4
 """Full reads from one socket before the others get their turn."""
 

@@ -16,7 +16,7 @@ from hpack import Encoder
 from proxyguard.core.settings import Bounds, Buffering
 from proxyguard.http.http2.errors import ErrorCode
 from proxyguard.http.http2.frames import PREFACE, frame, goaway, settings, window_update
-from tests.adapters.front_rig import LOOPBACK, echo_length, run
+from tests.adapters.front_rig import LOOPBACK, Handler, echo_length, run
 from tests.adapters.http2.rig import GET, Http2Rig, post
 from tests.adapters.http2.test_front import HOST, connected, http2_fronted
 from tests.adapters.tls.test_certificates import client_context
@@ -53,10 +53,15 @@ def test_a_delayed_body_in_pieces() -> None:
 SIZE = 3_000_000
 
 
-async def large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + b"z" * SIZE)
-    await writer.drain()
+def fixed(size: int) -> Handler:
+    """A site whose responses have so many bytes."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size)
+        await writer.drain()
+
+    return handle
 
 
 def slow_download(port: int, context: SSLContext, last_words: bytes, on_begin: Callable[[], object]) -> tuple[int, bool]:
@@ -92,7 +97,7 @@ def slow_download(port: int, context: SSLContext, last_words: bytes, on_begin: C
 def test_the_last_response_of_a_connection_arrives_whole(tmp_path: Path, how: str) -> None:
     async def scenario() -> None:
         bounds = Bounds(requests_per_connection=1) if how == "bound" else Bounds()
-        async with http2_fronted(tmp_path, large, bounds=bounds) as (rig, certificate):
+        async with http2_fronted(tmp_path, fixed(SIZE), bounds=bounds) as (rig, certificate):
             context = client_context(certificate, protocols=("h2",))
             loop, began = asyncio.get_running_loop(), asyncio.Event()
             words = goaway(0, ErrorCode.NO_ERROR) if how == "goaway" else b""
@@ -147,3 +152,30 @@ def test_an_upstream_that_we_hold_is_not_timed_out() -> None:
     rig.pass_time(0.0)  # a tick of the wheel before the next turn of the loop
     rig.end_turns()
     assert (rig.events.bounds, rig.served) == ({}, [])
+
+
+def flood_while_reading_nothing(port: int, context: SSLContext, size: int) -> bool:
+    """Ask for one response, read none of it, and send so many bytes of nonsense; whether all of them were taken."""
+    fields = [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/x")]
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.connect((LOOPBACK, port))
+    with context.wrap_socket(plain, server_hostname=HOST) as client:
+        begin = PREFACE + settings(((4, 1 << 20),)) + window_update(0, 1 << 20)
+        client.sendall(begin + frame(1, 5, 1, Encoder().encode(fields)))
+        time.sleep(0.5)  # until the response is on its way, and the connection is to be closed behind it
+        client.settimeout(3)
+        try:
+            client.sendall(bytes(size))
+        except TimeoutError:
+            return False
+        return True
+
+
+def test_of_a_connection_that_is_closed_little_more_is_read(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with http2_fronted(tmp_path, fixed(20_000), bounds=Bounds(requests_per_connection=1)) as (rig, certificate):
+            context = client_context(certificate, protocols=("h2",))
+            assert not await asyncio.to_thread(flood_while_reading_nothing, rig.port, context, 40_000_000)
+
+    run(scenario())

@@ -5,11 +5,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-LINGER_SECONDS: Final = 2.0
-LINGER_BYTES: Final = 256 * 1024
-"""After an answer that did not wait for the request's body: how long and how much is still read and thrown away, so that the
-client gets to read the answer before a reset (RFC 9112 section 9.6)."""
-
 REQUESTS_AT_ONCE: Final = 16
 """Pipelined requests that are begun in one turn of the loop, if each is answered at once; then the others get their turn."""
 

@@ -11,7 +11,7 @@ from math import inf
 from proxyguard.adapters.mitmproxy.bad_requests import HEAD_TIMEOUT, HOST_UNKNOWN, PLAIN_HTTP, count_fault, error_answer
 from proxyguard.adapters.mitmproxy.exchange import Exchange
 from proxyguard.adapters.mitmproxy.http1.codec import ExchangeEnd, Http1Codec
-from proxyguard.adapters.mitmproxy.http1.connection_state import LINGER_BYTES, LINGER_SECONDS, REQUESTS_AT_ONCE, State
+from proxyguard.adapters.mitmproxy.http1.connection_state import REQUESTS_AT_ONCE, State
 from proxyguard.adapters.mitmproxy.http1.pipeline import SKIPPED_BODY_BYTES, Pipeline
 from proxyguard.adapters.mitmproxy.messages import Decided, Drain, Expired, HoldReading, Leased, Outbox, Ready, TurnEnds, Writable
 from proxyguard.adapters.mitmproxy.phase import Phase
@@ -26,6 +26,7 @@ from proxyguard.adapters.mitmproxy.private import (
     Layer,
     Start,
 )
+from proxyguard.adapters.mitmproxy.reading import LINGER_BYTES, LINGER_SECONDS
 from proxyguard.adapters.mitmproxy.routing import open_exchange
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.core.request import Request
