@@ -116,18 +116,8 @@ class Http2Layer(Layer):
                     stream = streams.of_server(event.connection)
                     if stream is not None and stream.exchange is not None:
                         stream.exchange.received(event.data, self._connection.now)
-            case Leased():
-                self._leased(event)
-            case Decided():
-                stream = streams.of_exchange(event.exchange)
-                event.exchange.decided(event.ticket, self._connection.now)
-                if stream is not None:
-                    stream.pass_on()
-            case Ready():
-                stream = streams.of_exchange(event.exchange)  # what the client does not take at once goes out as it takes more
-                event.exchange.answer_ready(event.result, self._connection.now)
-                if stream is not None:
-                    stream.pass_on()
+            case Leased() | Decided() | Ready():
+                self._waited_for(event)
             case ConnectionClosed():
                 self._connection_closed(event)
             case Expired():
@@ -174,9 +164,18 @@ class Http2Layer(Layer):
             if stream is not None:
                 stream.pass_on()
 
-    def _leased(self, event: Leased) -> None:
-        stream = self.streams.of_exchange(event.exchange)
-        event.exchange.leased(event.server, event.fault, self._connection.now)
+    def _waited_for(self, event: Leased | Decided | Ready) -> None:
+        """Hand an exchange what it waited for, and then what of its body came meanwhile."""
+        exchange = event.exchange
+        stream = self.streams.of_exchange(exchange)
+        now = self._connection.now
+        match event:
+            case Leased():
+                exchange.leased(event.server, event.fault, now)
+            case Decided():
+                exchange.decided(event.ticket, now)
+            case Ready():
+                exchange.answer_ready(event.result, now)
         if stream is not None:
             stream.pass_on()
 
