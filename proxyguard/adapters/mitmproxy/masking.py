@@ -16,7 +16,7 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
-from typing import BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 
 import msgspec
 
@@ -125,13 +125,9 @@ class Masking:
         pipe = cast("subprocess.Popen[bytes]", self._child).stdin
         if pipe is None:
             raise EOFError
-        poll = select.poll()
-        poll.register(pipe, select.POLLOUT)
         rest = memoryview(data)
         while rest:
-            left = due - monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                raise TimeoutError
+            _await(pipe, select.POLLOUT, due)
             rest = rest[os.write(pipe.fileno(), rest) :]
 
     def _read(self, size: int, due: float) -> bytes:
@@ -139,13 +135,9 @@ class Masking:
         pipe = cast("subprocess.Popen[bytes]", self._child).stdout
         if pipe is None:
             raise EOFError
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
         data = bytearray()
         while len(data) < size:
-            left = due - monotonic()
-            if left <= 0 or not poll.poll(left * 1000):
-                raise TimeoutError
+            _await(pipe, select.POLLIN, due)
             piece = os.read(pipe.fileno(), size - len(data))
             if not piece:
                 raise EOFError
@@ -157,3 +149,12 @@ class Masking:
         if child is not None:
             child.kill()
             child.communicate()
+
+
+def _await(pipe: IO[bytes], event: int, due: float) -> None:
+    """Wait until a pipe takes or gives bytes. Raises TimeoutError."""
+    poll = select.poll()
+    poll.register(pipe, event)
+    left = due - monotonic()
+    if left <= 0 or not poll.poll(left * 1000):
+        raise TimeoutError
