@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from proxyguard.guard.records import in_thousandths
+
 TOKEN_CHARACTERS: Final = 64
 """Hexadecimal digits: as long as the part of an e-mail address before the @ may be (RFC 5321), and safe in either case."""
 
@@ -43,7 +45,7 @@ class Canaries:
 
     def token(self, time: float, rule: str, reference: str) -> str:
         """The token of a decision; `time` as its record has it, `reference` 16 hexadecimal digits."""
-        said = (int(time * 1000 + 0.5) // 1000).to_bytes(_TIME_END) + rule_mark(rule) + bytes.fromhex(reference)
+        said = int(in_thousandths(time)).to_bytes(_TIME_END) + rule_mark(rule) + bytes.fromhex(reference)
         return self._cipher.encrypt(said, _VERSION).hex()
 
     def read(self, token: str) -> Canary | None:

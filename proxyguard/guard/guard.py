@@ -34,10 +34,9 @@ from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.preferences import PreferenceFiles
 from proxyguard.http.responses import refusal_status
-from proxyguard.limits.charge import Usage
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.learning import Learning
-from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable
+from proxyguard.limits.stores.store import AsyncStore, Outcome, Store, StoreUnavailable, uncounted
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.compile.conditions import class_of
 from proxyguard.policy.engine import NO_RESPONSE, Match, Ruling, decide, due, match
@@ -236,8 +235,7 @@ class Guard:
         a limit refuse anyway is refused by them.
         """
         self._metrics.internal_errors["store"] += 1  # why it is down, the store has logged once for all
-        usages = tuple([Usage(exceeded=False, remaining=charge.limit.burst, retry_after_seconds=0.0) for charge in found.charges])
-        outcome = Outcome(None, usages, counted=False)
+        outcome = uncounted(found.charges)
         counts = any(rule.enforced for rule, charge, _ in found.steps if charge is not None)
         return None if counts and decide(found, outcome).decision.forwards else outcome
 

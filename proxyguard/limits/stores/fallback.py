@@ -11,10 +11,10 @@ from time import time
 from typing import assert_never
 
 from proxyguard.core.settings import Counting, OnStoreDown
-from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.charge import Charge
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.store import Outcome, StoreUnavailable
+from proxyguard.limits.stores.store import Outcome, StoreUnavailable, uncounted
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Fallback:
                     self._local = MemoryStore(keys=counting.keys, bans=1, on_full=counting.on_full, wall=CLOCK.wall)
                 return self._local.charge(charges, (), now)
             case OnStoreDown.OPEN:
-                return Outcome(None, tuple(Usage(False, charge.limit.burst, 0.0) for charge in charges), counted=False)  # noqa: FBT003 - a tuple's field
+                return uncounted(charges)
             case OnStoreDown.CLOSED:
                 raise StoreUnavailable("the store is down, and store.on_down is closed")
             case _:

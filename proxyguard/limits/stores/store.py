@@ -53,6 +53,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):  # no cycle can lead back 
     """False: no store had the charges, so nothing is reserved that could be given back."""
 
 
+def uncounted(charges: Sequence[Charge]) -> Outcome:
+    """The outcome of charges that no store had: no limit is exceeded."""
+    usages = [Usage(exceeded=False, remaining=charge.limit.burst, retry_after_seconds=0.0) for charge in charges]
+    return Outcome(None, tuple(usages), counted=False)
+
+
 class Store(Protocol):
     """A store that answers at once (in this process)."""
 
