@@ -25,6 +25,7 @@ NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _INTEGER: Final = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"[-+]?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 _GUESS: Final = re.compile(r"did you mean '(\w+)'\?")
+_BARE: Final = re.compile(r"\d{1,3}(\.\d{1,6})?", re.ASCII)
 _RATE: Final = re.compile(r"\d+/[a-z0-9]+", re.ASCII)
 """An example of a rate in a hint gives way to what the operator wrote."""
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
@@ -226,6 +227,14 @@ def read_duration(node: Node, subject: str, low: float, high: float, other: str 
     if not low <= seconds <= high:
         raise Fault(f"{subject} is {text}", f"from {duration_text(low)} to {duration_text(high)}{instead}")
     return seconds
+
+
+def percent_hint(text: str, otherwise: str, *, below: float = 100.1) -> str:
+    """What a number without its sign means as a percentage below a bound: 5 is 5 %, 0.05 too; `otherwise` when it is none."""
+    number = float(text) if _BARE.fullmatch(text) else 0.0
+    if not 0 < number < below:
+        return otherwise
+    return f"did you mean {number * (100 if number < 1 else 1):.6g}%?"
 
 
 def _with_unit(number: str, low: float, high: float) -> str:

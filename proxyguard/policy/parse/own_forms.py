@@ -11,7 +11,7 @@ from typing import Any, Final
 from proxyguard.core.problems import Fault, Report, quoted
 from proxyguard.core.yaml.kinds import KEBAB, Key, KeyTable, Kind, Schema, duration, one_or_more, plain, whole
 from proxyguard.core.yaml.nodes import Mapping, Node
-from proxyguard.core.yaml.values import read_scalar
+from proxyguard.core.yaml.values import percent_hint, read_scalar
 from proxyguard.limits.sliding_log import MAX_AMOUNT
 from proxyguard.policy.matchers import During, Refused, Sampled
 from proxyguard.policy.meant import meant
@@ -44,12 +44,8 @@ def read_share(node: Node, subject: str) -> float:
     match = _PERCENT.fullmatch(text)
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share < 1:
-        is_bare = re.fullmatch(r"\d{1,2}(\.\d{1,6})?", text, re.ASCII) is not None and float(text) > 0
-        meant = f"{float(text) * (100 if float(text) < 1 else 1):.6g}%" if is_bare else ""
         otherwise = "100% is everybody, 0% nobody: leave the condition, or the rule, out" if match else "such as 10%"
-        raise Fault(
-            f"{subject} must be between 0% and 100%, not {quoted(text)}", f"did you mean {meant}?" if meant else otherwise
-        )
+        raise Fault(f"{subject} must be between 0% and 100%, not {quoted(text)}", percent_hint(text, otherwise, below=100.0))
     return share
 
 

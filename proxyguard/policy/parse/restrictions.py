@@ -32,6 +32,7 @@ from proxyguard.core.yaml.values import (
     NAME,
     complain,
     not_what,
+    percent_hint,
     read_each,
     read_integer,
     read_mapping,
@@ -76,9 +77,7 @@ def _share(node: Node, subject: str) -> float:
     match = _SHARE.fullmatch(text)
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share <= 1:
-        is_bare = re.fullmatch(r"\d{1,3}(\.\d{1,6})?", text, re.ASCII) is not None and 0 < float(text) <= 100
-        hint = f"did you mean {float(text) * (100 if float(text) < 1 else 1):.6g}%?" if is_bare else "such as 5%"
-        raise Fault(f"{subject} must be more than 0% and at most 100%, not {quoted(text)}", hint)
+        raise Fault(f"{subject} must be more than 0% and at most 100%, not {quoted(text)}", percent_hint(text, "such as 5%"))
     return share
 
 
