@@ -28,7 +28,7 @@ from proxyguard.tools.lint.codes import severity_of
 from proxyguard.tools.lint.findings import Finding, Severity
 from proxyguard.tools.lint.fixes import replace_file
 from proxyguard.tools.lint.report import as_text, entries
-from proxyguard.tools.lint.run import lint_policy
+from proxyguard.tools.lint.run import findings_of
 from proxyguard.tools.scaffold.bundled_copies import RECORD, copies
 from proxyguard.tools.scaffold.first_files import AlreadyThere, write_first_files
 from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, CannotAppend, NewRule, appended, new_file
@@ -203,7 +203,7 @@ def _write(directory: Path, name: str, rule: NewRule, *, force: bool) -> None:
             f"error: a rule cannot be added to {path}: {error}\n  hint: name another file with --file, or add this by hand:\n"
             + "\n".join(f"  {line}" for line in rule.rule_lines())
         )
-    findings = _findings(_proven(directory, path, text, rule), rule.name)
+    findings = findings_of(rule.name, _proven(directory, path, text, rule), time())
     reasons = [finding for finding in findings if _is_reason(finding, rule.since)]
     if reasons and not force:
         report = format_report(_as_problem(finding) for finding in reasons)
@@ -253,12 +253,6 @@ def _proven(directory: Path, path: Path, text: str, rule: NewRule) -> Policy:
         report = format_report(_at_new_rule(failure.problem, path) for failure in failures)
         fail(f"{report}nothing was written: with the new rule these tests would fail (a rule before it may decide first)")
     return policy
-
-
-def _findings(policy: Policy, name: str) -> list[Finding]:
-    """What the lints find in the new rule. Its file is not written yet, so that all of it is at the place of the rule."""
-    places = {each.place for rule_set in policy.rule_sets for each in rule_set.rules if each.name == name}
-    return [finding for finding in lint_policy(policy, time()) if finding.place in places]
 
 
 def _is_reason(finding: Finding, since: str) -> bool:

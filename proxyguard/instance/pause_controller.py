@@ -118,10 +118,11 @@ class PauseController:
         until = 0.0 if switch is None else switch.until
         if switch is not None and EVERYTHING not in before:
             self.switched_since = switch.since
-        if until != self._told:
-            self._told, self._changed_at, self._told_at = until, now, -REPEAT_SECONDS
+        has_changed = until != self._told
+        if has_changed:
+            self._told, self._changed_at = until, now
         is_news = until or now - self._changed_at < NEWS_SECONDS
-        if is_news and now - self._told_at >= REPEAT_SECONDS:
+        if has_changed or (is_news and now - self._told_at >= REPEAT_SECONDS):
             self._told_at = now
             await self._ask_workers("shadow", {"until": until})
         if EMERGENCY in self.paused and now - self._frozen_at >= REPEAT_SECONDS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -195,9 +195,8 @@ class RestrictionController:
                     self._shared.alarm(restriction.name, look.alarms.get(restriction.name), now)
         return look
 
-    def _add_up(self, answers: Iterable[dict[str, Any]], now: float) -> None:
+    def _add_up(self, answers: Sequence[dict[str, Any]], now: float) -> None:
         """Add up what the workers counted."""
-        answers = tuple(answers)
         totals, collateral, refused = Totals(), dict[str, tuple[int, int]](), Counter[str]()
         for answer in answers:
             requests, upstream, errors, within = answer["totals"]

@@ -30,7 +30,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Concern]], ...]] = (
     tables,
 )
 
-SAID_BY_FRONT: Final = (files, tables)
+SAID_BY_FRONT: Final = (files, folder, tables)
 """What an instance finds out for itself when it starts, and says in its log."""
 
 
