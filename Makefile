@@ -38,7 +38,7 @@ NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,s
 	test_architecture.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
-.PHONY: help setup compiled run site test test-fast test-long test-compiled mutants lint format docs bench profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
+.PHONY: help setup compiled run site test test-fast test-long test-compiled mutants lint format docs bench beside profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -76,8 +76,8 @@ site: setup  ## Run the sample site alone, on SITE_PORT.
 test: setup  ## Run the tests that need no browser and no root (under 3 minutes).
 	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m 'not long' $(ARGS)
 
-test-long: setup  ## Run the rest of them: whole commands over whole rule sets, documented examples, other firewalls (three minutes).
-	$(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m long $(ARGS)
+test-long: setup  ## Run the rest: whole commands over whole rule sets, documented examples, all random examples (five minutes).
+	ALL_EXAMPLES=1 $(PYTHON_IN_VENV) $(PYTEST) --ignore=tests/end_to_end -m 'long or hypothesis' $(ARGS)
 
 test-fast: setup  ## Run the tests of the pure core: rules, engine, limits, parsers, guard (20 seconds).
 	$(PYTHON_IN_VENV) $(PYTEST) $(FAST) $(ARGS)
@@ -134,6 +134,9 @@ bench: $(VENV)/.bench $(COMPILED)  ## Measure decisions, counting, reloads, and 
 	$(BUILT) -m bench.counting
 	$(BUILT) -m bench.reload
 	$(BUILT) -m bench.end_to_end $(ARGS)
+
+beside: $(VENV)/.bench $(COMPILED)  ## Measure this version beside others, in the same seconds (ARGS='old=FOLDER --rules FOLDER').
+	$(BUILT) -m bench.beside $(ARGS) this=.
 
 profile: setup $(COMPILED)  ## Count instructions a request by callgrind, and fail when they are over 5 % above what is stored (three minutes).
 	$(BUILT) -m bench.profile --compare $(CURDIR)/bench/results/instructions.json $(ARGS)
