@@ -39,9 +39,11 @@ class Busiest:
             self._take_up(key, [self.unseen, 1, refused, sent, microseconds])
             return
         counts[REQUESTS] += 1
-        counts[REFUSED] += refused
+        if refused:
+            counts[REFUSED] += refused
         counts[SENT] += sent
-        counts[MICROSECONDS] += microseconds
+        if microseconds:
+            counts[MICROSECONDS] += microseconds
 
     def join(self, other: Busiest) -> None:
         """Count also what another has counted. `other` stays as it is."""

@@ -5,7 +5,7 @@ Only what the site answered with 200 counts as read, and nothing that an allow r
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 
 from proxyguard.core.decision import Allow
 from proxyguard.core.item import COLD, HOT, Item
@@ -25,7 +25,7 @@ class Disclosure:
         self._cold_below = items.cold_below / workers
         self._heat = Heat(items.half_life_seconds)
         self._recent = Recent()
-        self.counted: Counter[tuple[str, str, str]] = Counter()
+        self.counted: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """Items that were answered with 200, by class of client, heat and the state of its jar."""
 
     def find(self, finder: ItemFinder, request: Request, now: float) -> Item | None:

@@ -392,7 +392,7 @@ class Guard:
             decision = ticket.decision
             # A canary is made again from its record, so that has the time which the canary has.
             now = ticket.checked_at if isinstance(decision.action, Maze) else self._wall(self._clock())
-            self._recorder.decision(ticket, served, now)
-            self._metrics.recorded(
-                decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards
-            )
+            if self._recorder.decision(ticket, served, now):
+                self._metrics.recorded(
+                    decision.rule, decision.name, ticket.reference, served.total_seconds, now, forwarded=decision.forwards
+                )

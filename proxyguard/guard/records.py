@@ -8,9 +8,10 @@ docs/reference/audit.md; what a client has a part in goes through `Discretion`.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from proxyguard.core.address import Address
-from proxyguard.core.decision import FAILURE_RULE, UNASKED, Decision, Mode
+from proxyguard.core.decision import ACTION_NAMES, FAILURE_RULE, UNASKED, Decision, Mode, Reject
 from proxyguard.core.origin import NOTHING_KNOWN
 from proxyguard.core.request import Request
 from proxyguard.core.robots import RobotsVerdict
@@ -22,6 +23,8 @@ from proxyguard.telemetry.discretion import Discretion
 from proxyguard.telemetry.sealed import SealedLog
 from proxyguard.telemetry.talkers import referring_host
 
+_REFUSED: Final = ACTION_NAMES[Reject]
+
 
 class Recorder:
     """Writes the records of one process, and to the sealed log whom those of refused and flagged clients mean."""
@@ -31,14 +34,20 @@ class Recorder:
         self._discretion = discretion
         self._sealed = sealed
 
-    def decision(self, ticket: Ticket, served: Served, time: float) -> None:
-        """Record one decision; `time` is the wall's, Unix seconds."""
+    def decision(self, ticket: Ticket, served: Served, time: float) -> bool:
+        """Record one decision, or sum it up with others; whether it has a record. `time` is the wall's, Unix seconds."""
+        decision = ticket.decision
+        if self._audit.sums_up(decision.rule, decision.name, ticket.reference, in_thousandths(time), served.fault):
+            return False
         record = decision_record(ticket, served, time, self._discretion)
-        if self._audit.write(record) and is_flagged(ticket.decision):
+        if self._audit.write(record) and is_flagged(decision):
             self._seal(ticket.request.client, record)
+        return True
 
     def refusal(self, refusal: Refusal, time: float) -> None:
-        """Record what the front refused by itself."""
+        """Record what the front refused by itself, or sum it up with others."""
+        if self._audit.sums_up(UNASKED, _REFUSED, refusal.reference, in_thousandths(time), refusal.fault):
+            return
         record = refusal_record(refusal, time, self._discretion)
         if self._audit.write(record):
             self._seal(refusal.client, record)
@@ -95,7 +104,7 @@ def refusal_record(refusal: Refusal, time: float, discretion: Discretion) -> Rec
         time=in_thousandths(time), reference=refusal.reference, client=discretion.client(client, time),
         port=discretion.port(client), network=discretion.network(client),
         method=discretion.method(refusal.method), host=discretion.host(refusal.host), path=discretion.path(refusal.path),
-        rule=UNASKED, action="reject", mode=Mode.ENFORCE, score=0.0, status=refusal.status, milliseconds=0.0,
+        rule=UNASKED, action=_REFUSED, mode=Mode.ENFORCE, score=0.0, status=refusal.status, milliseconds=0.0,
         fault=refusal.fault, http_version=shown(refusal.http_version),
     )  # fmt: skip
 

@@ -6,9 +6,10 @@ nothing of rules.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 PIECE_SECONDS: Final = 300.0
@@ -62,7 +63,7 @@ class Tried(NamedTuple):
 @dataclass(slots=True)
 class _Piece:
     start: float
-    counts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter)
+    counts: defaultdict[tuple[str, str, bytes], int] = field(default_factory=partial(defaultdict, int))
     sections: set[bytes] = field(default_factory=set)
     not_kept: int = 0
 

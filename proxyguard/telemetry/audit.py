@@ -54,7 +54,7 @@ class AuditLog:
         self._on_drop = on_drop
         self._sums = sums
         self.recent: deque[Record] = deque(maxlen=MAX_RECENT)
-        """The last records, for whoever watches; also those that are summed or lost."""
+        """The last records, for whoever watches; also those that are lost."""
         self.recorded = 0
         self._waiting: deque[bytes] = deque()
         self._taken: list[bytes] = []
@@ -81,30 +81,34 @@ class AuditLog:
         if self._refused is not None:
             raise self._refused
 
+    def sums_up(self, rule: str, action: str, reference: str, time: float, fault: str = "") -> bool:
+        """Whether this is beyond what a second may write: then it is in the sum of its rule, and there is no record to make."""
+        if self._sums is None or not self._sums.takes(rule, action, reference, time, fault):
+            return False
+        self._rouse()
+        return True
+
     def write(self, record: Record) -> bool:
-        """Queue one record, or add it to the sum of its rule; whether it was queued. Never blocks, never raises."""
+        """Queue one record; whether there was room. Never blocks, never raises."""
         self.recorded += 1
         self.recent.append(record)
-        sums = self._sums
-        is_alone = sums is None or not sums.takes(record.rule, record.action, record.reference, record.time, record.fault)
-        if is_alone and not self._queue(record):
-            return False
-        if not self._wake.is_set():
-            self._wake.set()
-        return is_alone
+        return self._queue(record)
 
     def note(self, notice: Notice) -> bool:
         """Queue what somebody did with the records; whether there was room."""
-        queued = self._queue(notice)
-        self._wake.set()
-        return queued
+        return self._queue(notice)
 
     def _queue(self, entry: Record | Notice) -> bool:
         if len(self._waiting) >= MAX_WAITING:
             self._drop(1)
             return False
         self._waiting.append(printable_json(self._encode(entry)))
+        self._rouse()
         return True
+
+    def _rouse(self) -> None:
+        if not self._wake.is_set():  # a third of what setting it again costs
+            self._wake.set()
 
     def reopen(self) -> None:
         """Look now whether the path is another file than the one that is open."""

@@ -6,7 +6,7 @@ The first of each rule and fault in a second are always recorded, so that a floo
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
@@ -38,7 +38,7 @@ class RefusalSums:
         self._clock = clock
         self._second = 0
         self._left = per_second
-        self._spared: Counter[str] = Counter()
+        self._spared: defaultdict[str, int] = defaultdict(int)
         self._references = 0
         self._sums: dict[tuple[str, str, str], Summary] = {}
         self._due = 0.0
@@ -63,7 +63,7 @@ class RefusalSums:
             self._left -= 1
             spared[about] += 1
             return False
-        if spared[about] < SPARED_PER_RULE and len(spared) <= MAX_RULES:
+        if spared.get(about, 0) < SPARED_PER_RULE and len(spared) <= MAX_RULES:
             spared[about] += 1
             return False
         self._add(rule, action, fault, reference, time, now)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import msgspec
 
 from proxyguard.core.address import Address
-from proxyguard.core.decision import PASS_BY_DEFAULT
+from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Reject
 from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
-from proxyguard.guard.records import decision_record, refusal_record
+from proxyguard.guard.records import Recorder, decision_record, refusal_record
+from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_records import MAX_TEXT
+from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.discretion import MAX_USER_AGENT, Discretion
 
 SECRET = b"s3cret"
@@ -81,3 +86,20 @@ def test_what_redaction_makes_of_a_text_is_no_longer_than_what_is_kept_of_one() 
 def test_a_method_that_nobody_knows_is_cut_and_redacted() -> None:
     refusal = Refusal("r2", Address.parse("192.0.2.1"), 405, "method", b"erika@example.com")
     assert refusal_record(refusal, 9.0, Discretion(Privacy(), b"key")).method == "[e-mail]"
+
+
+def test_what_a_flood_has_beyond_its_bound_is_summed_and_no_record_is_made_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    audit = AuditLog(str(path), lambda count: None, RefusalSums(20, lambda: None, lambda: 100.0))
+    recorder = Recorder(audit, FULL)
+    refused = ticket()._replace(decision=Decision(Reject(), rule="no-curl"))
+    decided = [recorder.decision(refused, Served(403), 9.0) for _ in range(100)]
+    for _ in range(100):
+        recorder.refusal(Refusal("r2", Address.parse("192.0.2.1"), 414, "target-size", b"GET"), 9.0)
+    assert decided == [True] * 20 + [False] * 80
+    assert recorder.decision(ticket(), Served(200), 9.0), "who passes is no part of a flood"
+    audit.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    sums = {(line["rule"], line.get("fault", "")): line["count"] for line in lines if line.get("kind") == "summed"}
+    assert sums == {("no-curl", ""): 80, ("", "target-size"): 90}
+    assert len(lines) == audit.recorded + len(sums) == 20 + 10 + 1 + 2

@@ -325,7 +325,8 @@ def test_a_flood_is_bounded_in_bytes_and_every_refusal_is_accounted_for(tmp_path
     path = tmp_path / "audit.log"
     log = AuditLog(str(path), lambda count: None, RefusalSums(100, lambda: None))
     for number in range(5000):
-        log.write(record(f"r{number}"))
+        if not log.sums_up("no-curl", "reject", f"r{number}", 1.5):
+            log.write(record(f"r{number}"))
     log.close()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     counts = [line["count"] if line.get("kind") == "summed" else 1 for line in lines]
