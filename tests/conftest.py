@@ -10,14 +10,16 @@ import threading
 import pytest
 from hypothesis import settings
 
+from tests.examples import examples
+
 os.environ.setdefault("SESSION_SECRET", "a secret of the tests, long enough")
 
 # Tests run side by side, so how long one example takes says nothing. What hangs is ended by faulthandler_timeout.
-settings.register_profile("everywhere", deadline=None)
+settings.register_profile("everywhere", deadline=None, max_examples=examples(100))
 settings.load_profile("everywhere")
 
 # A change is judged by the same examples each time; new ones are looked for by everybody's own runs, and by `make fuzz`.
-settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+settings.register_profile("ci", settings.get_profile("everywhere"), derandomize=True, database=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
@@ -37,14 +39,13 @@ LEFT_BEHIND = ("Task was destroyed", "Task exception was never retrieved", "Futu
 """What asyncio and aiohttp say when the collector finds what an earlier test left: whenever that is."""
 
 
-@pytest.fixture(autouse=True)
-def _own_records(request: pytest.FixtureRequest) -> None:
-    """Keep out of `caplog` what earlier tests of the process still log, from threads of theirs and by the garbage collector."""
-    if "caplog" in request.fixturenames:
-        caplog: pytest.LogCaptureFixture = request.getfixturevalue("caplog")
-        others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Without what earlier tests of the process still log, from threads of theirs and by the garbage collector."""
+    others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
 
-        def is_own(record: logging.LogRecord) -> bool:
-            return record.thread not in others and not record.getMessage().startswith(LEFT_BEHIND)
+    def is_own(record: logging.LogRecord) -> bool:
+        return record.thread not in others and not record.getMessage().startswith(LEFT_BEHIND)
 
-        caplog.handler.addFilter(is_own)
+    caplog.handler.addFilter(is_own)
+    return caplog

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parent.parent / "proxyguard"
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -72,6 +74,7 @@ EXAMPLES = {"GET", "NO", "X_Forwarded_For", "websocket"}
 """Values of the web and of YAML."""
 
 
+@pytest.mark.long
 def test_names_in_docstrings_exist() -> None:
     unknown = {str(path.relative_to(PACKAGE)): unknown_names(path) for path in FILES}
     assert {path: names for path, names in unknown.items() if names} == {}

@@ -24,7 +24,7 @@ MAX_ENTRIES = 14
 """Twelve rooms, `__init__.py` and `__main__.py`."""
 MAX_LAYERS = 10
 MAX_MODULE_LINES = 400
-MAX_LINES = 87_650
+MAX_LINES = 88_000
 
 
 @cache
@@ -77,6 +77,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(f"a circle of imports: {circle}", pytrace=False)
 
 
+@pytest.mark.long
 def test_a_public_name_of_a_type_means_one_thing() -> None:
     places = defaultdict(list)
     for path, module in trees().items():

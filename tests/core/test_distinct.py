@@ -38,6 +38,7 @@ def test_many_are_counted_to_within_a_tenth(count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("bits", "share"), [(10, 0.0325), (12, 0.01625), (13, 0.0115)])
+@pytest.mark.long
 def test_the_standard_error_is_as_stated(bits: int, share: float) -> None:
     errors = []
     for seed in range(12):

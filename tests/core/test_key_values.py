@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from proxyguard.core.key_values import UNREADABLE, canonical_value, cookie_values, header_values, query_values
 from proxyguard.core.request import MAX_COOKIES, canonical_name, canonical_names
 from tests.build import request
+from tests.examples import examples
 
 READ_AS_ABC = [
     ("session=abc", "all"),
@@ -155,7 +156,7 @@ NAMES = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(NAMES)
 def test_many_names_are_read_as_each_by_itself(names: list[bytes]) -> None:
     assert list(canonical_names(names)) == [canonical_name(name) for name in names]

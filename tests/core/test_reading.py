@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from proxyguard.core.address import Address
 from proxyguard.core.reading import LOOSE, LOOSE_FRONT, PRESETS, STRICT, SiteReading, percent_decode
 from proxyguard.core.request import Request
+from tests.examples import examples
 from tests.paths import ROOT
 
 
@@ -156,7 +157,7 @@ NAMES = st.lists(
 
 
 @pytest.mark.parametrize("preset", ["express", "php", "rails"])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(names=NAMES)
 def test_many_names_are_read_as_each_by_itself(preset: str, names: list[bytes]) -> None:
     written, bases = PRESETS[preset].names_of(names)

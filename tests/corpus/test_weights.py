@@ -14,6 +14,7 @@ def test_the_rules_have_the_points_that_the_data_give() -> None:
     assert signs.points() == fitted().points
 
 
+@pytest.mark.long
 def test_the_page_shows_them() -> None:
     assert PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].strip() == table(fitted()).strip()
 

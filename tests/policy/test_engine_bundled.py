@@ -64,7 +64,7 @@ def odd_requests(count: int) -> list[Request]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_bundled_rules_are_decided_alike_by_all() -> None:
     policy = load_policy(BUNDLED_RULES).policy
     assert policy is not None

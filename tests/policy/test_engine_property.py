@@ -12,6 +12,7 @@ from proxyguard.limits.stores.store import BanRecord
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.engine import NO_RESPONSE, decide, due, match, owed
 from proxyguard.policy.model import Policy
+from tests.examples import examples
 from tests.naive import TallyStore, naive
 from tests.policies import modes, policies, requests
 
@@ -42,7 +43,7 @@ def compiled_decision(
 
 
 @pytest.mark.thorough
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), modes, st.lists(st.tuples(requests(), st.integers(1, 3), responses), min_size=1, max_size=6))
 def test_the_compiled_engine_decides_as_the_naive_one(
     policy: Policy, mode: Mode, run: list[tuple[Request, int, tuple[int, int, float]]]

@@ -13,6 +13,7 @@ from proxyguard.core.settings import Bounds
 from proxyguard.http.http1.faults import REQUEST_FAULTS
 from tests.adapters.fakes import HeaderChecker
 from tests.adapters.http1.rig import LaneRig
+from tests.examples import examples
 
 BOUNDS = Bounds(
     head_seconds=2.0,
@@ -104,7 +105,7 @@ def ended(rig: LaneRig) -> bool:
     return bool(rig.end)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(steps=st.lists(STEPS, max_size=25), connects=st.booleans())
 def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, object]], *, connects: bool) -> None:
     rig = LaneRig(BOUNDS, connects=connects)
@@ -142,7 +143,7 @@ def test_whatever_happens_the_lane_keeps_its_promises(steps: list[tuple[str, obj
     assert rig.events.errors == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.lists(REQUESTS, min_size=1, max_size=5).map(b"".join), cuts=st.lists(st.integers(1, 2000), max_size=8))
 def test_however_a_stream_is_cut_the_same_comes_out(data: bytes, cuts: list[int]) -> None:
     outcomes = []

@@ -14,6 +14,7 @@ from proxyguard.http.http2.errors import ErrorCode
 from proxyguard.http.http2.frames import PREFACE, frame
 from proxyguard.http.http2.hpack import FieldEncoder
 from tests.adapters.http2.rig import GET, HELLO, Fields, Http2Rig, post, wish
+from tests.examples import examples
 
 BOUNDS = Bounds(
     head_seconds=2.0,
@@ -170,7 +171,7 @@ def check(rig: Http2Rig) -> None:
 
 
 @given(st.lists(STEPS, max_size=30), st.booleans(), st.booleans(), st.sampled_from([1, 60, WORK_PER_TURN]))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_whatever_happens_nothing_breaks_leaks_or_hangs(
     steps: list[tuple[str, object]], connects: bool, gathers: bool, work: int
 ) -> None:
@@ -207,7 +208,7 @@ def test_whatever_happens_nothing_breaks_leaks_or_hangs(
 
 
 @given(st.binary(max_size=200), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_bytes_at_all(data: bytes, greets: bool) -> None:
     rig = Http2Rig(BOUNDS)
     rig.feed((PREFACE if greets else b"") + data)

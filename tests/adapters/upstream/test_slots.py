@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.adapters.mitmproxy.upstream.slots import QUEUE_FULL, QUEUE_TIMEOUT, SiteSlots, UpstreamSlots
+from tests.examples import examples
 
 
 def run[T](scenario: Coroutine[Any, Any, T]) -> T:
@@ -120,7 +121,7 @@ def test_who_gives_up_in_the_moment_of_its_turn_gives_the_slot_back() -> None:
 STEPS = st.lists(st.tuples(st.sampled_from(["wait", "take", "give", "cancel", "pass"]), st.integers(0, 2)), max_size=60)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(steps=STEPS, total=st.integers(1, 7), queue=st.integers(0, 4))
 def test_in_any_order_no_slot_is_lost_or_given_twice(steps: list[tuple[str, int]], total: int, queue: int) -> None:
     async def scenario() -> None:

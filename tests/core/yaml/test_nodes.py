@@ -10,6 +10,7 @@ from proxyguard.core.problems import Report
 from proxyguard.core.yaml.decoding import MAX_BYTES
 from proxyguard.core.yaml.nodes import MAX_DEPTH, Mapping, MappingEntry, Node, Scalar, Sequence, read_yaml
 from proxyguard.policy.parse.file import parse_rule_set
+from tests.examples import examples
 
 
 def read(source: str | bytes) -> tuple[Node | None, list[tuple[int, int, str]]]:
@@ -130,7 +131,7 @@ FRAGMENTS = st.sampled_from([piece for pieces in PIECES for piece in pieces.spli
 
 
 @pytest.mark.slow
-@settings(max_examples=350, deadline=None)
+@settings(max_examples=examples(350), deadline=None)
 @given(st.lists(FRAGMENTS, max_size=60).map("".join) | st.text(max_size=200) | st.binary(max_size=200))
 def test_nothing_makes_the_reader_fail(source: str | bytes) -> None:
     rule_set, problems = parse_rule_set(source, "x.yaml")

@@ -17,6 +17,7 @@ from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.http1.request_parser import RequestParser
 from proxyguard.http.http1.response_parser import ResponseParser
 from proxyguard.http.http1.serialise import chunk, last_chunk, request_head
+from tests.examples import examples
 from tests.http.http1.odd_requests import ODD_REQUESTS
 from tests.http.http1.reading import Message, read_requests, read_responses, single_bytes
 
@@ -57,7 +58,7 @@ def _heads(found: list[Message]) -> list[Any]:
 
 @pytest.mark.slow
 @given(streams, cuts)
-@settings(max_examples=350, deadline=None)
+@settings(max_examples=examples(350), deadline=None)
 @example(b"GET / HTTP/1.1\r\nHost: a.example\r\n" + b"X: 1\n" + b"a" * 400, [])
 @example(b"\r\n\r\nGET", [1, 2, 3])
 def test_requests_do_not_depend_on_the_cut(stream: bytes, places: list[int]) -> None:
@@ -70,7 +71,7 @@ def test_requests_do_not_depend_on_the_cut(stream: bytes, places: list[int]) -> 
 
 @pytest.mark.slow
 @given(streams, cuts, st.sampled_from([b"GET", b"HEAD"]), st.sampled_from(["", "upgrade", "closed", "upgrade closed"]))
-@settings(max_examples=350, deadline=None)
+@settings(max_examples=examples(350), deadline=None)
 def test_responses_do_not_depend_on_the_cut(stream: bytes, places: list[int], method: bytes, how: str) -> None:
     upgrade, closed = "upgrade" in how, "closed" in how
     whole, fault, _ = read_responses([stream], method, bounds=SMALL, upgrade=upgrade, closed=closed)
@@ -85,7 +86,7 @@ def test_responses_do_not_depend_on_the_cut(stream: bytes, places: list[int], me
 
 @pytest.mark.slow
 @given(st.lists(streams, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_a_request_parser_keeps_is_bounded(pieces: list[bytes]) -> None:
     parser = RequestParser(SMALL)
     for piece in pieces:
@@ -98,7 +99,7 @@ def test_what_a_request_parser_keeps_is_bounded(pieces: list[bytes]) -> None:
 
 @pytest.mark.slow
 @given(st.lists(streams, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_a_response_parser_keeps_is_bounded(pieces: list[bytes]) -> None:
     parser = ResponseParser(SMALL)
     parser.begin(b"GET")
@@ -130,7 +131,7 @@ def _read_by_h11(wire: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]], 
     st.integers(0, len(ODD_REQUESTS) - 1),
     st.lists(st.tuples(st.integers(0, 500), st.sampled_from(PARTS), st.booleans()), max_size=3),
 )
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 def test_every_mutation_that_is_accepted_is_read_the_same_by_h11(row: int, edits: list[tuple[int, bytes, bool]]) -> None:
     """Table requests with bits put in or written over: what a smuggler tries."""
     stream = bytearray(ODD_REQUESTS[row][1][:2000])

@@ -14,6 +14,7 @@ from proxyguard.http.http2 import frames
 from proxyguard.http.http2.client import Http2Client, RequestStream
 from proxyguard.http.http2.errors import ErrorCode, Http2Fault
 from proxyguard.http.http2.stream_response import StreamResponse
+from tests.examples import examples
 
 BOUNDS = Bounds(buffer_bytes=65_536)
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
@@ -155,7 +156,7 @@ FRAMES = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(FRAMES, max_size=30), st.integers(1, 4000))
 def test_whatever_a_server_sends_ends_in_a_fault_or_in_events(sent: list[tuple[int, int, int, bytes]], cut: int) -> None:
     connection = Connection()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from proxyguard.http.http2.errors import BoundExceeded, ConnectionFault, ErrorCode
 from proxyguard.http.http2.hpack import TABLE_BYTES, Field, FieldDecoder, FieldEncoder
+from tests.examples import examples
 
 NAMES = st.sampled_from([b":path", b"user-agent", b"x-a", b"x-b", b"set-cookie", b"etag", b"server", b"accept-encoding", b"via"])
 VALUES = st.sampled_from([b"", b"/", b"gzip, deflate", b"z" * 60, b"y" * 300, b"\xff\x80", b"Q" * 5000]) | st.binary(max_size=40)
@@ -53,7 +54,7 @@ def test_the_examples_of_the_rfc_are_decoded(blocks: list[str]) -> None:
 
 @pytest.mark.slow
 @given(BLOCKS, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_others_encode_we_decode(blocks: list[list[Field]], huffman: bool) -> None:
     theirs, ours = Encoder(), FieldDecoder(1 << 20, 1000)
     for fields in blocks:
@@ -63,7 +64,7 @@ def test_what_others_encode_we_decode(blocks: list[list[Field]], huffman: bool) 
 
 @pytest.mark.slow
 @given(BLOCKS, st.lists(st.integers(0, 6000), max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_we_encode_others_decode(blocks: list[list[Field]], limits: list[int]) -> None:
     ours, theirs = FieldEncoder(), Decoder(1 << 20)
     theirs.max_allowed_table_size = TABLE_BYTES
@@ -77,7 +78,7 @@ def test_what_we_encode_others_decode(blocks: list[list[Field]], limits: list[in
 
 @pytest.mark.slow
 @given(st.binary(max_size=60))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_any_bytes_are_fields_or_a_fault(block: bytes) -> None:
     decoder = FieldDecoder(1000, 50)
     try:

@@ -15,6 +15,7 @@ from proxyguard.http.http1.serialise import request_head
 from proxyguard.http.http2.errors import REQUEST_FAULTS
 from proxyguard.http.http2.hpack import Field
 from proxyguard.http.http2.request_fields import RequestReader, read_trailers
+from tests.examples import examples
 
 BOUNDS = Bounds()
 METHOD, SCHEME, AUTHORITY, PATH = (
@@ -212,7 +213,7 @@ SMALL = Bounds(head_bytes=200, field_bytes=40, header_count=3, target_bytes=12)
 
 @pytest.mark.slow
 @given(METHODS, TARGETS, FIELDS)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 def test_verdicts_are_those_of_http1(method: bytes, target: bytes, fields: list[Field]) -> None:
     text = (
         b"%b %b HTTP/1.1\r\nhost: a.example\r\n" % (method, target)

@@ -13,6 +13,7 @@ from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.engine import decide, match
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import Policy
+from tests.examples import examples
 from tests.policies import modes, policies, requests
 
 
@@ -29,7 +30,7 @@ def served(policy: CompiledPolicy, request: Request, now: float, store: MemorySt
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), modes, st.lists(st.tuples(requests(), st.integers(1, 3)), min_size=1, max_size=4))
 def test_a_trace_decides_as_the_engine(policy: Policy, mode: Mode, run: list[tuple[Request, int]]) -> None:
     compiled = compile_policy(policy, mode=mode, secret=b"secret")

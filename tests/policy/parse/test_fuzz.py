@@ -11,6 +11,7 @@ from proxyguard.policy.parse import patterns as parse_patterns
 from proxyguard.policy.parse import rules as parse_rules
 from proxyguard.policy.parse import texts as parse_texts
 from proxyguard.policy.parse.file import parse_rule_set
+from tests.examples import examples
 from tests.paths import RULESETS
 
 TEXTS = [path.read_text() for path in sorted(RULESETS.glob("*/*.yaml")) if path.stat().st_size < 4000]
@@ -22,7 +23,7 @@ EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), PIECES), min_size
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.sampled_from(TEXTS), EDITS)
 def test_an_edited_file_is_read_or_refused_with_places(text: str, edits: list[tuple[float, int, str]]) -> None:
     for where, length, piece in edits:

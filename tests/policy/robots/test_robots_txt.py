@@ -15,6 +15,7 @@ from proxyguard.core.request import Request
 from proxyguard.core.robots import RobotsWord
 from proxyguard.policy.robots.path_rules import MAX_LOOKED_AT, MAX_STARS, MAX_WILD, PathRules
 from proxyguard.policy.robots.robots_txt import MAX_BYTES, NOTHING_FORBIDDEN, RobotsTxt, subject_of, whole_lines
+from tests.examples import examples
 
 ALLOWED, DISALLOWED, UNKNOWN = RobotsWord
 
@@ -177,7 +178,7 @@ PATTERNS = st.lists(TOKENS, max_size=6).map(lambda parts: b"/" + b"".join(parts)
 PATHS = st.lists(st.sampled_from([b"a", b"b", b"/c", b"ab", b"x=1"]), max_size=6).map(lambda parts: b"".join(parts).lstrip(b"/"))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(PATTERNS, PATHS, PATHS)
 def test_a_pattern_matches_as_a_library_has_it_that_crawlers_use(pattern: bytes, path: bytes, query: bytes) -> None:
     """Protego, which Scrapy reads robots.txt with. Not compared: a `$`, which it reads as both an end and itself."""
@@ -187,7 +188,7 @@ def test_a_pattern_matches_as_a_library_has_it_that_crawlers_use(pattern: bytes,
     assert (word(text, b"Other/1.0", target) is ALLOWED) is theirs
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.binary(max_size=400), st.binary(max_size=60), st.binary(max_size=60))
 def test_any_bytes_are_read(text: bytes, agent: bytes, target: bytes) -> None:
     assert word(b"User-agent: *\n" + text, agent, b"/" + target) in RobotsWord

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from proxyguard.tools.curl.curl import OWN_USER_AGENT, CurlError, parse_curl
 from proxyguard.tools.curl.words import words_of
+from tests.examples import examples
 
 CHROME_BASH = r"""curl 'https://www.example.org/search?q=a%20b&lang=de' \
   -X 'POST' \
@@ -176,7 +177,7 @@ def test_what_cannot_be_read_is_said(command: str, message: str) -> None:
     assert str(raised.value).split("\n")[0] == message
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=5))
 def test_words_are_cut_as_a_shell_cuts_them(words: list[str]) -> None:
     quoted = ["'" + word.replace("'", "'\\''") + "'" for word in words]
@@ -201,7 +202,7 @@ def test_samples_are_cut_as_bash_cuts_them(command: str) -> None:
     assert words_of(command) == json.loads(done.stdout)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(alphabet="curl '\"\\$^%&-HXdb:=/\n;|ux04", max_size=60))
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(CurlError):

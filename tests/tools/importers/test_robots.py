@@ -19,6 +19,7 @@ from proxyguard.tools.importers.robots import read_robots
 from proxyguard.tools.importers.sources import of_text
 from proxyguard.tools.importers.yaml_text import rule_file
 from proxyguard.tools.replay.run import Judge
+from tests.examples import examples
 
 ORIGIN = Provenance("robots.txt", "proxyguard import robots robots.txt", Mode.ENFORCE)
 
@@ -61,7 +62,7 @@ LINES = st.lists(
 PATHS = st.from_regex(r"/(?:[abc]{1,2}/){0,3}[abc]{0,3}", fullmatch=True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(lines=LINES, paths=st.lists(PATHS, min_size=5, max_size=15))
 def test_rules_refuse_exactly_what_the_longest_pattern_disallows(lines: list[tuple[str, str]], paths: list[str]) -> None:
     text = "User-agent: examplebot\n" + "".join(f"{kind}: {pattern}\n" for kind, pattern in lines)

@@ -17,6 +17,7 @@ from proxyguard.tools.lint.reach import reach
 from proxyguard.tools.lint.source import SourceFile
 from proxyguard.tools.lint.view import PolicyView
 from tests.build import asks, client_in, equal, score_at_least, text, word
+from tests.examples import examples
 from tests.policies import conditions, policies, requests
 
 API = text("path", TextKind.PREFIX, "/api/")
@@ -120,7 +121,9 @@ def test_a_long_proof_gives_up_instead_of_taking_all_night() -> None:
     assert contradiction(normal(AllOf((wide, Not(narrow))))) is None
 
 
-LENIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+LENIENT = settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 SEVERAL = st.lists(requests(), min_size=5, max_size=20)
 
 

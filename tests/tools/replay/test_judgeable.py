@@ -21,6 +21,7 @@ from proxyguard.policy.parse.file import parse_rule_set
 from proxyguard.tools.replay.formats.apache import COMBINED_KNOWLEDGE
 from proxyguard.tools.replay.judgeable import NEVER, judgeable, without
 from proxyguard.tools.replay.knowledge import Knowledge
+from tests.examples import examples
 from tests.policies import policies, requests
 
 HEADERS = st.sets(st.sampled_from(["x", "y", "user-agent"])).map(frozenset)
@@ -67,7 +68,7 @@ def hits(policy: Policy, request: Request) -> tuple[set[str], set[str]]:
     return {hit.rule for hit in decision.shadow}, set(decision.tags)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), KNOWLEDGE, requests())
 def test_no_rule_holds_for_a_log_that_does_not_hold_for_the_whole_request(
     policy: Policy, known: Knowledge, request: Request
@@ -80,7 +81,7 @@ def test_no_rule_holds_for_a_log_that_does_not_hold_for_the_whole_request(
     assert seen_tags <= real_tags
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(policies(), requests())
 def test_a_log_that_tells_everything_is_judged_as_the_request_itself(policy: Policy, request: Request) -> None:
     known = Knowledge(kinds=frozenset(field_types()), headers=None, cookies=None)
