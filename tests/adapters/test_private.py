@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
-from collections.abc import Iterable
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -35,7 +34,6 @@ from proxyguard.adapters.mitmproxy.private import (
     TlsData,
     TlsStartClientHook,
     hook_argument,
-    quiet_master,
 )
 from tests.adapters.fakes import Echo
 
@@ -193,19 +191,11 @@ def test_the_certificate_hook_takes_a_connection_from_an_addon() -> None:
     assert (hook.name, hook_argument(hook), hook.blocking, data.ssl_conn) == ("tls_start_client", data, True, None)
 
 
-async def chain(addons: Iterable[object]) -> list[object]:
-    master = quiet_master(Options())
-    for addon in addons:
-        private.add_addon(master, addon)
-    return list(master.addons.chain)
-
-
-def test_a_master_has_our_addons_only_and_stays_out_of_the_log() -> None:
-
-    addon = object()
-    handlers = list(logging.getLogger().handlers)
-    assert asyncio.run(chain([addon])) == [addon]
-    assert logging.getLogger().handlers == handlers
+def test_the_front_loads_none_of_the_addons_and_stays_out_of_the_log() -> None:
+    loads = "import logging, sys, proxyguard.adapters.mitmproxy.front"
+    says = f"{loads}; print('mitmproxy.addons' in sys.modules, logging.root.handlers)"
+    said = subprocess.run([sys.executable, "-c", says], check=True, capture_output=True, text=True)
+    assert said.stdout == "False []\n"
 
 
 def test_nothing_else_of_ours_imports_mitmproxy() -> None:

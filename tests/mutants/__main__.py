@@ -64,7 +64,22 @@ AREAS: Final[Mapping[str, Area]] = {
             "limits/test_gcra.py",
         ),
     ),
-    "policy": Area(("policy/compile/compile.py", "policy/compile/conditions.py", "policy/engine.py"), ("policy",)),
+    "policy": Area(
+        ("policy/compile/compile.py", "policy/compile/conditions.py", "policy/engine.py"),
+        (
+            "policy/actions",
+            "policy/compile",
+            "policy/explain",
+            "policy/fields",
+            "policy/test_classes.py",
+            "policy/test_engine.py",
+            "policy/test_engine_property.py",
+            "policy/test_given.py",
+            "policy/test_outside.py",
+            "policy/test_refusals.py",
+            "policy/testing",
+        ),
+    ),
     "restrictions": Area(("restrictions/monitor.py",), ("instance/test_restriction_controller.py", "restrictions")),
 }
 

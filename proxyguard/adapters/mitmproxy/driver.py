@@ -324,13 +324,9 @@ class ClientConnection(PiecewiseProtocol):
                 self.transport.abort()
 
     def _hook(self, hook: StartHook) -> None:
-        rest = self._runtime.embedding.run_hook(hook)
-        if rest is None:
-            if getattr(hook, "blocking", False):  # a bool, or the layer that waits
-                self._pending.append(HookCompleted(hook))
-            return
-        task = self._runtime.loop.create_task(rest)
-        task.add_done_callback(lambda _: self.dispatch(HookCompleted(hook)))
+        self._runtime.embedding.run_hook(hook)
+        if getattr(hook, "blocking", False):  # a bool, or the layer that waits
+            self._pending.append(HookCompleted(hook))
 
     # -- ends ------------------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,11 @@
-"""mitmproxy inside this process: a Master with the one addon that the front needs, and the hooks that its layers ask for.
+"""mitmproxy inside this process: the one addon that the front needs, and the hooks that its layers ask for.
 
 The addon says which layer comes next and which certificate to show. Nothing of mitmproxy listens, logs, or makes a CA.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from inspect import iscoroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.http1.layer import Http1Layer
@@ -15,16 +14,15 @@ from proxyguard.adapters.mitmproxy.private import (
     ConnectionState,
     Context,
     Layer,
-    Master,
     NextLayer,
+    NextLayerHook,
     Options,
     Server,
     StartHook,
     TlsData,
-    add_addon,
+    TlsStartClientHook,
     first_bytes,
     hook_argument,
-    quiet_master,
 )
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.tls.certificates import Certificates
@@ -82,30 +80,21 @@ class Stack:
 
 
 class Embedding:
-    """The Master, and a direct way from a hook to the addons that have it: no task, no walk over all addons."""
+    """A direct way from the hooks of mitmproxy's layers to the one addon; no Master, which would load forty others (20 MiB)."""
 
     def __init__(self, stack: Stack) -> None:
-        """To be made inside a running event loop."""
-        self.master: Master = quiet_master(Options())
-        add_addon(self.master, stack)
-        self._hooks: dict[str, tuple[Callable[[Any], Any], ...]] = {}
+        self._options = Options()
+        self._hooks: dict[str, Callable[[Any], None]] = {
+            NextLayerHook.name: stack.next_layer, TlsStartClientHook.name: stack.tls_start_client,
+        }  # fmt: skip
 
     def context(self, peer: tuple[str, int], local: tuple[str, int], link: ClientState) -> ConnectionContext:
         """A new connection, as mitmproxy describes it."""
         client = Client(peername=peer, sockname=local, state=ConnectionState.OPEN)
-        return ConnectionContext(client, self.master.options, link)
+        return ConnectionContext(client, self._options, link)
 
-    def run_hook(self, hook: StartHook) -> Coroutine[Any, Any, None] | None:
-        """Call a hook on every addon that has it; returns what is left to await, if an addon's hook is a coroutine function."""
-        callables = self._hooks.get(hook.name)
-        if callables is None:
-            found = (getattr(addon, hook.name, None) for addon in self.master.addons.chain)
-            callables = self._hooks[hook.name] = tuple(call for call in found if callable(call))
-        argument = hook_argument(hook)
-        waiting = [result for call in callables if iscoroutine(result := call(argument))]
-        return _await_all(waiting) if waiting else None
-
-
-async def _await_all(waiting: Sequence[Coroutine[Any, Any, None]]) -> None:
-    for one in waiting:
-        await one
+    def run_hook(self, hook: StartHook) -> None:
+        """Have the addon do what a layer asks for, if it is among what it does."""
+        call = self._hooks.get(hook.name)
+        if call is not None:
+            call(hook_argument(hook))

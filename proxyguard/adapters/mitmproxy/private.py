@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from mitmproxy import connection
-from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.proxy.commands import CloseConnection, CloseTcpConnection, Command, Log, SendData, StartHook
 from mitmproxy.proxy.context import Context
@@ -42,7 +41,6 @@ __all__ = [
     "HookCompleted",
     "Layer",
     "Log",
-    "Master",
     "NextLayer",
     "NextLayerHook",
     "Options",
@@ -53,29 +51,15 @@ __all__ = [
     "TLSLayer",
     "TlsData",
     "TlsStartClientHook",
-    "add_addon",
     "crypto",
     "first_bytes",
     "hook_argument",
-    "quiet_master",
 ]
 
 
 def hook_argument(hook: StartHook) -> Any:
     """The one value that a hook hands to addons (a NextLayer, TlsData, ClientHelloData)."""
     return hook.args()[0]
-
-
-def quiet_master(options: Options) -> Master:
-    """A Master that does not listen to the process's log: by default it turns each record into an event for addons."""
-    master = Master(options)
-    master._legacy_log_events.uninstall()  # noqa: SLF001 - there is no option for it
-    return master
-
-
-def add_addon(master: Master, addon: object) -> None:
-    """Add an addon whose hooks are then found in `master.addons.chain`."""
-    master.addons.add(addon)  # type: ignore[no-untyped-call]  # mitmproxy leaves it without annotations
 
 
 def first_bytes(asked: NextLayer) -> bytes:
