@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 
 from bench.end_to_end import LOAD_CORE, PROXY_CORE, READER, pinned
 from bench.front import certificate_lines, front_options, read_answer, spaced
-from tests.end_to_end.processes import RULES, Proxyguard, Running, free_port, wait_until
+from tests.end_to_end.processes import RULES, Proxyguard, Running, wait_until
+from tests.ports import free_port
 
 VISITORS: Final = 20
 TIMEOUT_SECONDS: Final = 10.0

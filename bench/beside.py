@@ -38,7 +38,8 @@ from bench.end_to_end import (
     wrk,
 )
 from bench.front import certificate_lines, front_options
-from tests.end_to_end.processes import RULES, Proxyguard, free_port
+from tests.end_to_end.processes import RULES, Proxyguard
+from tests.ports import free_port
 
 type Found = dict[tuple[str, str], Contender]
 """By kind and version."""

@@ -36,6 +36,7 @@ from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.limits.stores.valkey import ValkeyTransport
 from tests.contracts import servers
+from tests.ports import free_port
 
 CLIENT = (KeyPart(KeyKind.CLIENT),)
 PER_HOUR = Limit(100, 3600.0, 100, CLIENT)
@@ -262,7 +263,7 @@ def shared() -> None:
 
 def valkey() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path, port = Path(folder) / "s", servers.free_port()
+        path, port = Path(folder) / "s", free_port()
         with servers.valkey(path, "--port", str(port)) as process:
             url = StoreUrl.parse(f"redis://127.0.0.1:{port}")
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -33,7 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.front import certificate_lines, front_options, spaced
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port
+from tests.end_to_end.processes import Proxyguard, Running, accepts
+from tests.ports import free_port
 
 CONNECTIONS: Final = 32
 LATENCY_RATE: Final = 1000

@@ -37,7 +37,8 @@ from rich.table import Table
 
 from bench.end_to_end import ASSET, PAGE, READER, SCRIPT, STYLE_READER, make_certificate, nginx
 from bench.front import certificate_lines, front_options, read_answer
-from tests.end_to_end.processes import Proxyguard, free_port
+from tests.end_to_end.processes import Proxyguard
+from tests.ports import free_port
 
 MOST_WORSE: Final = 0.05
 """What a kind may take more than stored. Runs of the same build differ by about 1 %."""

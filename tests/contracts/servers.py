@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -41,15 +40,6 @@ def valkey(path: Path, *options: str, first: tuple[str, ...] = ()) -> Iterator[s
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on, below those that outgoing connections take."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.end_to_end.processes import Running, accepts, command, free_port
+from tests.end_to_end.processes import Running, accepts, command
+from tests.ports import free_port
 
 
 @dataclass

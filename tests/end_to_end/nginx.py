@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.end_to_end.processes import Running, accepts, free_port
+from tests.end_to_end.processes import Running, accepts
+from tests.ports import free_port
 
 MIB: Final = 1024 * 1024
 LARGE_BYTES: Final = 1024 * MIB
@@ -23,10 +24,15 @@ pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-  include /etc/nginx/mime.types;
   access_log off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+{http}
+}}
+"""
+
+_SITE: Final = """
+  include /etc/nginx/mime.types;
   client_max_body_size 0;
   sendfile on;
   keepalive_requests 100000;
@@ -54,7 +60,6 @@ http {{
       proxy_request_buffering off;
     }}
   }}
-}}
 """
 
 
@@ -79,6 +84,26 @@ def make_files(folder: Path) -> None:
         large.truncate(LARGE_BYTES)
 
 
+def nginx_command(folder: Path, http: str) -> list[str | Path]:
+    """Write nginx.conf with what stands in its `http` block; returns the command that runs it in the foreground."""
+    # pytest's folders are closed to the user that nginx would otherwise change to.
+    user = "user root;" if os.geteuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(_CONFIG.format(user=user, folder=folder, http=http))
+    return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", folder, "-c", config, "-e", folder / "nginx-error.log"]
+
+
+@contextlib.contextmanager
+def running_nginx(folder: Path, http: str, port: int) -> Iterator[Running]:
+    """Run nginx with that `http` block, which listens on this port, until the end of the block."""
+    running = Running.start(nginx_command(folder, http), folder / "nginx.log")
+    try:
+        running.wait_for(lambda: accepts(port), "nginx listens")
+        yield running
+    finally:
+        running.end(seconds=5)
+
+
 @contextlib.contextmanager
 def nginx(folder: Path, site: str) -> Iterator[str]:
     """Run nginx in front of the sample site; gives its URL."""
@@ -86,22 +111,15 @@ def nginx(folder: Path, site: str) -> Iterator[str]:
     make_repository(folder)
     make_files(folder)
     port = free_port()
-    config = folder / "nginx.conf"
-    # pytest's folders are closed to the user that nginx would otherwise change to.
-    user = "user root;" if os.geteuid() == 0 else ""
-    config.write_text(_CONFIG.format(user=user, folder=folder, port=port, site=site))
     fcgiwrap = shutil.which("fcgiwrap") or "/usr/sbin/fcgiwrap"
-    server = shutil.which("nginx") or "/usr/sbin/nginx"
     git = Running.start(
         [fcgiwrap, "-s", f"unix:{folder}/fcgi.sock"],
         folder / "fcgiwrap.log",
         GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*",
     )  # fmt: skip
     git.wait_for((folder / "fcgi.sock").exists, "fcgiwrap listens")
-    running = Running.start([server, "-p", folder, "-c", config, "-e", folder / "nginx-error.log"], folder / "nginx.log")
     try:
-        running.wait_for(lambda: accepts(port), "nginx listens")
-        yield f"http://127.0.0.1:{port}"
+        with running_nginx(folder, _SITE.format(folder=folder, port=port, site=site), port):
+            yield f"http://127.0.0.1:{port}"
     finally:
-        running.end()
         git.end()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import ssl
@@ -24,18 +23,10 @@ from typing import Any, Final, Self
 import requests
 
 from tests.paths import ROOT
+from tests.ports import free_port
 
 RULES: Final = ROOT / "rules"
 START_SECONDS: Final = 90.0
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on, and that the system gives to no client meanwhile."""
-    while True:
-        port = random.randrange(10_000, 30_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
-from tests.end_to_end.processes import Running, accepts, free_port
+from tests.end_to_end.nginx import nginx_command
+from tests.end_to_end.processes import Running, accepts
+from tests.ports import free_port
 
 FILES: Final = Path(__file__).parent / "spellings"
 TOMCAT: Final = Path("/usr/share/tomcat10")
@@ -22,19 +24,12 @@ GEMS: Final = Path("/usr/share/rubygems-integration/all/specifications")
 APACHE_MODULES: Final = Path("/usr/lib/apache2/modules")
 
 _NGINX: Final = """
-{user}
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
-events {{ worker_connections 64; }}
-http {{
-  access_log off; default_type text/plain;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  default_type text/plain;
   server {{
     listen 127.0.0.1:{port}; root {folder}/root; index index.html;
     location = /signup {{ return 200 "SIGNUP $request_method"; }}
     location = /search {{ return 200 "SEARCH $arg_page"; }}
   }}
-}}
 """
 
 _APACHE: Final = """
@@ -81,9 +76,7 @@ class SpellingServer(NamedTuple):
 def _nginx(folder: Path, port: int) -> Sequence[str | Path]:
     (folder / "root/admin").mkdir(parents=True)
     (folder / "root/admin/index.html").write_text("ADMIN")
-    config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else ""))
-    return (shutil.which("nginx") or "nginx", "-p", folder, "-c", config)
+    return nginx_command(folder, _NGINX.format(folder=folder, port=port))
 
 
 def _apache(folder: Path, port: int) -> Sequence[str | Path]:

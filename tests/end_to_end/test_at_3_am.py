@@ -23,8 +23,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.end_to_end.processes import Proxyguard, command, free_port, sample_site, wait_until
+from tests.end_to_end.processes import Proxyguard, command, sample_site, wait_until
 from tests.paths import ROOT
+from tests.ports import free_port
 
 PAGE: Final = (ROOT / "docs/guide/at-3-am.md").read_text()
 PARTS: Final = {part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}

@@ -23,7 +23,8 @@ import pytest
 
 from tests.adapters.certificates import write_certificate
 from tests.end_to_end.attackers import ATTACKS, attacker
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, Running, accepts, proxyguard, wait_until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.alone
 

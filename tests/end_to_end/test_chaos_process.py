@@ -22,8 +22,9 @@ import requests
 
 from tests.contracts.servers import command as store_command
 from tests.contracts.servers import valkey
-from tests.end_to_end.processes import Proxyguard, Running, accepts, command, free_port, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, Running, accepts, command, proxyguard, wait_until
 from tests.paths import ROOT
+from tests.ports import free_port
 
 pytestmark = pytest.mark.chaos
 

@@ -19,8 +19,10 @@ import pytest
 import requests
 
 from tests.end_to_end.browser import Page, chromium
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard, tell
+from tests.end_to_end.nginx import running_nginx
+from tests.end_to_end.processes import Proxyguard, Running, accepts, proxyguard, tell
 from tests.paths import ROOT
+from tests.ports import free_port
 
 RULES: Final = """\
 name: r
@@ -48,16 +50,11 @@ NONE: Final = "\u2013"
 
 MARKUP: Final = "<img src=x onerror=document.body.dataset.hurt=1>"
 
-PREFIX: Final = """\
-{user}daemon off; pid {folder}/prefix.pid; error_log {folder}/prefix.log warn; worker_processes 1; events {{ }}
-http {{
-  access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+PREFIX: Final = """
   server {{
     listen 127.0.0.1:{port};
     location /ops/proxyguard/ {{ proxy_pass http://127.0.0.1:{admin}/; proxy_set_header X-Forwarded-For $remote_addr; }}
   }}
-}}
 """
 
 
@@ -287,10 +284,6 @@ def test_orders_are_carried_out_by_who_has_the_token(guard: Proxyguard, folder: 
 
 def test_behind_a_proxy_and_a_prefix_a_token_is_needed_and_is_enough(guard: Proxyguard, folder: Path) -> None:
     port = free_port()
-    config = folder / "prefix.conf"
-    user = "user root; " if Path("/root").stat().st_uid == 0 and config.parent.owner() == "root" else ""
-    config.write_text(PREFIX.format(folder=folder, port=port, admin=guard.admin_port, user=user))
-    nginx = Running.start(["nginx", "-p", folder, "-c", config], folder / "prefix-out.log")
     url = f"http://127.0.0.1:{port}/ops/proxyguard"
 
     async def read() -> None:
@@ -302,12 +295,9 @@ def test_behind_a_proxy_and_a_prefix_a_token_is_needed_and_is_enough(guard: Prox
             await page.until("document.getElementById('feed-state').textContent", "live")
             assert await text(page, "#token") == "Reading"
 
-    try:
-        nginx.wait_for(lambda: accepts(port), "nginx listens")
+    with running_nginx(folder, PREFIX.format(port=port, admin=guard.admin_port), port):
         assert requests.get(url + "/", timeout=20, allow_redirects=False).headers["Location"].endswith("dashboard/")
         assert requests.get(f"{url}/api/v1/status", timeout=20).status_code == 401
         answer = requests.get(f"{url}/api/v1/status", timeout=20, headers={"Authorization": f"Bearer {READ}"})
         assert answer.json()["ready"] is True
         asyncio.run(read())
-    finally:
-        nginx.end()

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.grpc_site import SERVICE
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard
+from tests.end_to_end.processes import Proxyguard, Running, accepts, proxyguard
+from tests.ports import free_port
 
 grpc = pytest.importorskip("grpc")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,17 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, make_certificate, proxyguard
+from tests.end_to_end.nginx import running_nginx
+from tests.end_to_end.processes import Proxyguard, Running, accepts, make_certificate, proxyguard
+from tests.ports import free_port
 
 LARGE = bytes(range(256)) * 20_000
 NGINX = """
-{user}
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log warn;
-events {{ worker_connections 512; }}
-http {{
-  access_log off; client_max_body_size 0; keepalive_requests 50; default_type text/plain;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  client_max_body_size 0; keepalive_requests 50; default_type text/plain;
   server {{
     listen 127.0.0.1:{port} {how};
     ssl_certificate {chain}; ssl_certificate_key {key};
@@ -30,22 +25,14 @@ http {{
     location /upload {{ proxy_pass http://unix:{folder}/count.sock; }}
   }}
   server {{ listen unix:{folder}/count.sock; location / {{ return 200 "$content_length"; }} }}
-}}
 """
 
 
 @contextlib.contextmanager
 def nginx(folder: Path, chain: Path, key: Path, how: str) -> Iterator[int]:
     port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""
-    text = NGINX.format(folder=folder, port=port, how=how, chain=chain, key=key, root=folder / "root", user=user)
-    (folder / "nginx.conf").write_text(text)
-    running = Running.start(["nginx", "-e", folder / "error.log", "-c", folder / "nginx.conf"], folder / "nginx.log")
-    running.wait_for(lambda: accepts(port), "nginx")
-    try:
+    with running_nginx(folder, NGINX.format(folder=folder, port=port, how=how, chain=chain, key=key, root=folder / "root"), port):
         yield port
-    finally:
-        running.end(seconds=5)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.end_to_end.processes import RULES, accepts, command, free_port, proxyguard
+from tests.end_to_end.processes import RULES, accepts, command, proxyguard
 from tests.paths import ROOT
+from tests.ports import free_port
 
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"}
 

@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from tests.end_to_end.mitmdump import Mitmproxy, mitmproxy, start
-from tests.end_to_end.processes import free_port, wait_until
+from tests.end_to_end.processes import wait_until
 from tests.end_to_end.raw_upstream import RawUpstream, raw_upstream
+from tests.ports import free_port
 
 RULES = """\
 name: addon

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.clients import feed_entries, git_clone, lynx, trusting
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard
+from tests.end_to_end.processes import Proxyguard, Running, accepts, proxyguard
+from tests.ports import free_port
 
 PAGE = "<!doctype html><title>Bread</title><p>Flour, water, salt.\n"
 

@@ -33,7 +33,8 @@ from proxyguard.tools.range.values import Arrival, Cohort, CohortKind, Draw, Fet
 from proxyguard.tools.range.virtual import VirtualRun
 from proxyguard.tools.range.visitor import Visitor
 from proxyguard.tools.range.wire import WireRun, client_tls
-from tests.end_to_end.processes import RULES, free_port, proxyguard
+from tests.end_to_end.processes import RULES, proxyguard
+from tests.ports import free_port
 
 SEED = 3
 SECONDS = 8.0

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from proxyguard.cli.explain import explain
-from tests.end_to_end.processes import Proxyguard, free_port, proxyguard, wait_until
+from tests.end_to_end.processes import Proxyguard, proxyguard, wait_until
 from tests.end_to_end.raw_upstream import Received, raw_upstream
+from tests.ports import free_port
 
 pytestmark = pytest.mark.alone
 

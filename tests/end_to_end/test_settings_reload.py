@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from proxyguard.settings.table import SETTINGS
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard, tell, told, wait_until
+from tests.end_to_end.processes import Proxyguard, Running, accepts, proxyguard, tell, told, wait_until
+from tests.ports import free_port
 
 RULES = """\
 name: r

@@ -6,7 +6,6 @@ What others wait is compared with a calm moment before, and printed beside what 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import sys
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.processes import Running, accepts, free_port, proxyguard
+from tests.end_to_end.nginx import running_nginx
+from tests.end_to_end.processes import Running, accepts, proxyguard
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")]
 pytest.importorskip("gunicorn", reason="gunicorn is not installed: requirements/spellings.txt")
@@ -25,21 +26,6 @@ WORKERS = 3
 SLOW = 100
 AT_ONCE_SECONDS = 0.1
 """A wait that nobody notices: on a busy machine, twice a calm moment may be less than chance."""
-
-_NGINX = """
-{user}
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx-error.log crit;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {site}; }} }}
-}}
-"""
 
 
 @pytest.fixture
@@ -59,15 +45,8 @@ def site(tmp_path: Path) -> Iterator[str]:
 def nginx(folder: Path, site: str) -> Iterator[int]:
     folder.mkdir()
     port = free_port()
-    user = "user root;" if os.geteuid() == 0 else ""  # pytest's folders are closed to the user that nginx would change to
-    config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(user=user, folder=folder, port=port, site=site))
-    running = Running.start(["nginx", "-p", folder, "-c", config, "-e", folder / "nginx-error.log"], folder / "nginx.log")
-    try:
-        running.wait_for(lambda: accepts(port), "nginx listens")
+    with running_nginx(folder, f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {site}; }} }}", port):
         yield port
-    finally:
-        running.end()
 
 
 Connect = Callable[[int], socket.socket]

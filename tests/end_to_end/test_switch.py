@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.contracts.servers import valkey
-from tests.end_to_end.processes import Proxyguard, Running, accepts, free_port, proxyguard, tell, told, wait_until
+from tests.end_to_end.processes import Proxyguard, Running, accepts, proxyguard, tell, told, wait_until
+from tests.ports import free_port
 
 RULES = """\
 name: r

@@ -17,7 +17,8 @@ from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.valkey import ValkeyTransport
 from proxyguard.settings.file import read_settings
 from tests.contracts.remote_rig import HOUR, started
-from tests.contracts.servers import command, free_port, valkey
+from tests.contracts.servers import command, valkey
+from tests.ports import free_port
 from tests.scenes import charged, run, until
 
 A, B = ValkeyUrl(host="a", port=1), ValkeyUrl(host="b", port=2)

@@ -30,7 +30,8 @@ from proxyguard.limits.stores.resp import ValkeyUrl
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.limits.stores.valkey import PAGE, ValkeyTransport
 from tests.contracts.remote_rig import HOUR, started
-from tests.contracts.servers import command, free_port, valkey
+from tests.contracts.servers import command, valkey
+from tests.ports import free_port
 from tests.scenes import CLIENT, HUNDRED_AN_HOUR, WAIT_SECONDS, charged, run, until
 
 START = 1_800_000_000.0
