@@ -76,6 +76,7 @@ AREAS: Final[Mapping[str, Area]] = {
             "policy/test_engine_property.py",
             "policy/test_given.py",
             "policy/test_outside.py",
+            "policy/test_owed.py",
             "policy/test_refusals.py",
             "policy/testing",
         ),

@@ -423,6 +423,33 @@ def test_only_what_usages_can_change_is_left_open(asked_for: Condition, counted:
     assert traced == [counted]
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param(
+            (
+                rule("points", Score(1.0), counted=limit()),
+                rule("sure", Tag("two")),
+                rule("asking", Reject(), AllOf((equal("tag", "two"), score_at_least(1.0)))),
+            ),
+            id="a tag that is certain, and points that are not",
+        ),
+        pytest.param(
+            (
+                rule("one", Tag("one"), counted=limit()),
+                rule("two", Tag("two"), Not(equal("tag", "one"))),
+                rule("asking", Reject(), Not(equal("tag", "two"))),
+            ),
+            id="a tag that is given unless another is",
+        ),
+    ],
+)
+def test_what_hangs_on_a_limit_is_decided_when_it_is_known(between: tuple[Rule, ...]) -> None:
+    site = Site(*between)
+    assert site.decide(request()).forwards
+    assert site.decide(request()).rule == "asking"
+
+
 def test_what_was_noted_alike_is_one_decision_and_what_is_kept_of_them_is_bounded() -> None:
     site = Site(
         rule("points", Score(10), word("curl")), rule("tag", Tag("seen"), equal("path", "/tagged")),
