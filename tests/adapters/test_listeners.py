@@ -13,7 +13,8 @@ from proxyguard.adapters.mitmproxy.listener import ListenFault, close_sockets, l
 from proxyguard.core.address import Network
 from proxyguard.core.settings import Listen, Settings, Site, Trust, Upstream
 from proxyguard.instance.shared_port import bind, distinct
-from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, fronted, hello, rest, run
+from tests.adapters.certificates import write_certificate
+from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, free_port, fronted, hello, rest, run
 from tests.adapters.tls.test_certificates import OK
 
 GET = b"GET /x?y=1 HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
@@ -98,6 +99,19 @@ def test_one_listener_sends_clients_to_https(request_: bytes, line: bytes, locat
             found = [each.partition(b": ")[2] for each in answer.split(b"\r\n") if each.lower().startswith(b"location:")]
             assert found == ([] if location is None else [location])
             assert rig.upstream.connections == 0
+
+    run(scenario())
+
+
+def test_the_listener_that_sends_clients_to_https_does_so_beside_one_that_speaks_tls(tmp_path: Path) -> None:
+    certificate = write_certificate(tmp_path, "a", "a.example")
+
+    async def scenario() -> None:
+        listens = (Listen(LOOPBACK, free_port(), redirects=True), Listen(LOOPBACK, free_port()))
+        async with fronted(listen=listens, site={"hosts": ("a.example",), "certificate": certificate}) as rig:
+            assert b"\r\nLocation: https://a.example/x?y=1\r\n" in await rig.ask(GET)
+            rig.port = rig.front.addresses[1].port
+            assert (await rig.ask(GET)).startswith(b"HTTP/1.1 400 ")
 
     run(scenario())
 

@@ -67,7 +67,7 @@ class Stack:
             if first_bytes(asked)[:1] == b"\x16":
                 asked.layer = TlsLayer(context, self._services, link)
                 return
-            layer: Layer = Http1Layer(context, self._services, link, misdirected=True)
+            layer: Layer = Http1Layer(context, self._services, link, misdirected=not link.redirects)
         elif context.client.alpn == HTTP2 and self._http2_layer is not None:
             layer = self._http2_layer(context, self._services, link)
         else:
