@@ -79,6 +79,21 @@ def test_certificates_are_chosen_by_name_and_unknown_names_refused(tmp_path: Pat
 def test_a_renewed_certificate_is_shown_to_new_connections_only(tmp_path: Path) -> None:
     first = write_certificate(tmp_path, "a", "a.example")
     before = client_context(first)
+def test_a_name_with_a_final_dot_is_the_name_without_it(tmp_path: Path) -> None:
+    certificate = write_certificate(tmp_path, "a", "a.example")
+
+    async def scenario() -> None:
+        async with fronted(site={"certificate": certificate, "hosts": ("a.example",)}) as rig:
+            context = client_context(certificate)
+            context.check_hostname = False
+            reader, writer = await connect(rig, context, "A.example.")
+            writer.write(GET)
+            assert await reader.readexactly(len(OK)) == OK
+            writer.close()
+
+    run(scenario())
+
+
 
     async def scenario() -> None:
         async with fronted(site={"certificate": first}) as rig:

@@ -133,7 +133,7 @@ class Certificates:
     def for_name(self, name: str | None) -> SSL.Connection | None:
         """A server side of TLS for a client that asked for `name`; None when there is no certificate for it."""
         if name:
-            found = self._table.find(name.lower().encode("utf-8", "replace"))
+            found = self._table.find(name.lower().removesuffix(".").encode("utf-8", "replace"))
         else:
             found = self._contexts[0] if self._contexts else None
         if found is None:
