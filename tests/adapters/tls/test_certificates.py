@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import ssl
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from proxyguard.adapters.mitmproxy.listener import ListenFault
+from proxyguard.adapters.mitmproxy.private import SSL
+from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
 from proxyguard.core.settings import Bounds, Certificate, Site, Upstream, UpstreamTls
 from tests.adapters.certificates import write_certificate
 from tests.adapters.fakes import HeaderChecker
@@ -76,9 +79,6 @@ def test_certificates_are_chosen_by_name_and_unknown_names_refused(tmp_path: Pat
     run(scenario())
 
 
-def test_a_renewed_certificate_is_shown_to_new_connections_only(tmp_path: Path) -> None:
-    first = write_certificate(tmp_path, "a", "a.example")
-    before = client_context(first)
 def test_a_name_with_a_final_dot_is_the_name_without_it(tmp_path: Path) -> None:
     certificate = write_certificate(tmp_path, "a", "a.example")
 
@@ -94,6 +94,9 @@ def test_a_name_with_a_final_dot_is_the_name_without_it(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_renewed_certificate_is_shown_to_new_connections_only(tmp_path: Path) -> None:
+    first = write_certificate(tmp_path, "a", "a.example")
+    before = client_context(first)
 
     async def scenario() -> None:
         async with fronted(site={"certificate": first}) as rig:
@@ -265,6 +268,70 @@ def test_a_request_and_a_goodbye_in_one_packet_are_answered(tmp_path: Path) -> N
             expected = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
             assert len(await rest(reader)) > len(expected)
             assert rig.served == [(200, "")]
+            writer.close()
+
+    run(scenario())
+
+
+def held_by_openssl() -> int:
+    """Bytes that came and were not read, of all connections over TLS."""
+    layers = [each for each in gc.get_objects() if isinstance(each, TlsLayer)]
+    place = SSL._ffi.new("char **")  # type: ignore[attr-defined]
+    return sum(SSL._lib.BIO_get_mem_data(layer.tls._into_ssl, place) for layer in layers)  # type: ignore[attr-defined]
+
+
+def test_what_follows_a_goodbye_is_thrown_away(tmp_path: Path) -> None:
+    certificate = write_certificate(tmp_path, "a", "a.example")
+    begun, more = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        begun.set()
+        await more.wait()
+        writer.write(OK)
+
+    async def scenario() -> None:
+        async with fronted(slow, site={"certificate": certificate}, bounds=Bounds(half_close_seconds=20.0)) as rig:
+            client = ByHand(client_context(certificate), "a.example")
+            reader, writer = await rig.connect()
+            await client.shake_hands(reader, writer)
+            client.tls.write(GET)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.tls.unwrap()
+            writer.write(client.outgoing.read())
+            await begun.wait()
+            for _ in range(64):
+                writer.write(b"z" * 65536)
+                await writer.drain()
+            assert held_by_openssl() == 0
+            more.set()
+            assert len(await rest(reader)) > len(OK)
+            assert rig.served == [(200, "")]
+            writer.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("request_", [b"", GET])
+def test_what_is_no_tls_after_the_handshake_ends_the_connection(tmp_path: Path, request_: bytes) -> None:
+    certificate = write_certificate(tmp_path, "a", "a.example")
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await rest(reader)
+
+    async def scenario() -> None:
+        async with fronted(silent, site={"certificate": certificate}) as rig:
+            client = ByHand(client_context(certificate), "a.example")
+            reader, writer = await rig.connect()
+            await client.shake_hands(reader, writer)
+            if request_:
+                client.tls.write(request_)
+            writer.write(client.outgoing.read())
+            await until(lambda: rig.upstream.connections == bool(request_))
+            writer.write(b"\x17\x03\x03\x00\x20" + b"z" * 32)
+            await rest(reader)
+            await until(lambda: rig.front.stats()["connections"] == 0)
+            assert rig.served == ([(499, "client-gone")] if request_ else [])
             writer.close()
 
     run(scenario())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from proxyguard.adapters.mitmproxy.messages import Abort
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
     SSL,
     ClientTLSLayer,
     CloseConnection,
     CommandGenerator,
+    ConnectionClosed,
+    ConnectionState,
     Context,
     DataReceived,
     Event,
@@ -93,22 +96,38 @@ class TlsLayer(ClientTLSLayer):
         return done, error
 
     def receive_data(self, data: bytes) -> CommandGenerator[None]:
-        """The first record with data is read alone: how much of the first frames is in it tells browsers from others."""
-        facts = self._link.facts
-        if facts is not None and facts.first_record < 0:
-            if not facts.tls_version:
-                facts.tls_version = self.tls.get_protocol_version_name().removeprefix("TLSv").encode()
-            if data:
-                self.tls.bio_write(data)
-                data = b""
-            try:
-                first = self.tls.recv(READ_BYTES)
-            except SSL.Error:  # nothing yet, or the end: as the ordinary reading will find
-                pass
-            else:
-                facts.first_record = len(first)
-                yield from self.event_to_child(DataReceived(self.conn, first))
-        yield from TLSLayer.receive_data(self, data)
+        """Replaces mitmproxy's: OpenSSL would hold whatever follows a goodbye, which is thrown away, or what is no record of this
+        connection, which ends it. How much of the first frames is in the first record tells browsers from others.
+        """
+        tls, facts = self.tls, self._link.facts
+        if tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+            return
+        if facts is not None and not facts.tls_version:
+            facts.tls_version = tls.get_protocol_version_name().removeprefix("TLSv").encode()
+        if data:
+            tls.bio_write(data)
+        plain = bytearray()
+        is_over = is_broken = False
+        try:
+            while True:
+                record = tls.recv(READ_BYTES)
+                if facts is not None and facts.first_record < 0:
+                    facts.first_record = len(record)
+                plain += record
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            is_over = True
+        except SSL.Error:
+            is_broken = True
+        yield from self.tls_interact()
+        if plain:
+            yield from self.event_to_child(DataReceived(self.conn, bytes(plain)))
+        if is_broken:
+            yield Abort(self.context.client)
+        elif is_over:
+            self.conn.state &= ~ConnectionState.CAN_READ
+            yield from self.event_to_child(ConnectionClosed(self.conn))
 
     def start_tls(self) -> CommandGenerator[None]:
         """Ask for the certificate; a name without one is refused with the alert that says so."""
