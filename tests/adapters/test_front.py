@@ -6,7 +6,7 @@ import asyncio
 import gc
 import socket
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -608,6 +608,30 @@ def test_an_upgraded_upstream_that_does_not_read_is_cut_in_time() -> None:
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+def test_a_body_until_the_close_that_is_cut_ends_in_an_error_for_an_old_client() -> None:
+    async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+
+    async def stays(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await breaks_off(reader, writer)
+        await rest(reader)
+
+    async def scenario(upstream: Callable[..., Awaitable[None]]) -> None:
+        async with fronted(upstream) as rig:
+            reader, writer = await rig.connect()
+            writer.write(b"GET /x HTTP/1.0\r\nHost: a.example\r\n\r\n")
+            if upstream is stays:
+                assert (await reader.readuntil(b"abc")).endswith(b"\r\n\r\nabc")
+                await rig.front.drain(0.0)
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+            writer.close()
+
+    run(scenario(breaks_off))
+    run(scenario(stays))
+
+
         reader._transport.pause_reading()  # type: ignore[attr-defined]  # no public way to be this deaf
         await asyncio.sleep(30)
 

@@ -50,7 +50,7 @@ from proxyguard.adapters.mitmproxy.private import (
     StartHook,
 )
 from proxyguard.adapters.mitmproxy.proxy_header import ProxyHeaderReader, RefusedPeer
-from proxyguard.adapters.mitmproxy.reading import LINGER_BYTES, LINGER_SECONDS, PiecewiseProtocol, high_water, unsent_bytes
+from proxyguard.adapters.mitmproxy.reading import LINGER_BYTES, LINGER_SECONDS, PiecewiseProtocol, cut, high_water, unsent_bytes
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
 from proxyguard.adapters.mitmproxy.timers import UNPLACED
@@ -211,7 +211,7 @@ class ClientConnection(PiecewiseProtocol):
                 self._move_deadline(now + LINGER_SECONDS)
             else:
                 services.events.bound_exceeded("response_rate" if taken > 0 else "send_gap_seconds")
-                self.transport.abort()
+                cut(self.transport)
         elif self._link.handshaking or self._link.layer is None:
             services.events.bound_exceeded("tls_handshake_seconds" if self._link.handshaking else "head_seconds")
             self.transport.abort()
@@ -227,7 +227,7 @@ class ClientConnection(PiecewiseProtocol):
 
     def abort(self) -> None:
         """Cut the connection now."""
-        self.transport.abort()
+        cut(self.transport)
 
     @property
     def is_released(self) -> bool:
@@ -254,7 +254,7 @@ class ClientConnection(PiecewiseProtocol):
                     self._carry_out(command)
         except Exception as error:  # noqa: BLE001 - the one place where a fault of ours ends a connection
             self._runtime.services.events.internal_error("driver", error)
-            self.transport.abort()
+            cut(self.transport)
         self._busy = False
         if layer.__class__ is ProtocolChooser and layer.layer is not None and self._layer is layer:
             self._layer = layer.layer
@@ -290,7 +290,7 @@ class ClientConnection(PiecewiseProtocol):
                 self._close()
             case Abort():
                 self._closing = True
-                self.transport.abort()
+                cut(self.transport, is_error=command.is_error)
             case Detain():
                 self._detain(command)
             case AwaitTicket():

@@ -222,12 +222,13 @@ class Detain(Command):
 
 
 class Abort(Command):
-    """Cut the client connection without sending what is still to be sent."""
+    """Cut the client connection without sending what is still to be sent; `is_error`: such that the client sees an error."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "is_error")
 
-    def __init__(self, connection: Client) -> None:
+    def __init__(self, connection: Client, *, is_error: bool = False) -> None:
         self.connection = connection
+        self.is_error = is_error
 
 
 class Expired(Event):

@@ -7,6 +7,8 @@ downloads would make everybody else wait, and a client that stalls would hold th
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import sys
 from fcntl import ioctl
 from termios import TIOCOUTQ
@@ -24,6 +26,10 @@ comes for a closed socket has the kernel reset it and throw away what it has not
 
 READS_AT_A_STRETCH: Final = 4
 """Full reads from one socket before the others get their turn."""
+
+
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""A `struct linger` (socket(7)) by which closing sends RST."""
 
 
 class ReadBuffer:
@@ -99,6 +105,15 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
     except (OSError, ValueError, AttributeError):  # closed meanwhile (its number is -1 then), or no socket of the system's
         return size
     return size + int.from_bytes(waiting, sys.byteorder)
+
+
+def cut(transport: asyncio.Transport, *, is_error: bool = True) -> None:
+    """Close a connection now. `is_error`: the other side sees a reset, and not an end, as a body may run until the close; the
+    kernel throws away what it has not sent. A Unix socket knows no resets."""
+    opened = transport.get_extra_info("socket") if is_error else None
+    if opened is not None and opened.fileno() >= 0:  # the loop may have closed it and not told yet
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    transport.abort()
 
 
 def high_water(buffer_bytes: int) -> int:

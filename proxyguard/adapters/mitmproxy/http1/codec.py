@@ -126,7 +126,7 @@ class Http1Codec:
             self.close()
         else:
             self._parts.clear()
-            self._outbox.commands.append(Abort(self._client))
+            self._outbox.commands.append(Abort(self._client, is_error=self._is_until_close))
             self.ending = ExchangeEnd.GONE
 
     def detain(self, tarpit: Tarpit, client: Address, reference: str, languages: bytes) -> bool:

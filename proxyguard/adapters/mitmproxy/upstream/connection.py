@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
 import ssl
-import struct
 from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol, cast
 
 from proxyguard.adapters.mitmproxy.private import ConnectionState, Server
-from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, high_water
+from proxyguard.adapters.mitmproxy.reading import PiecewiseProtocol, ReadBuffer, cut, high_water
 from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.slots import SiteSlots
 from proxyguard.core.settings import Bounds, Upstream, UpstreamReuse
@@ -34,9 +32,6 @@ Servers keep theirs for a second or more. Where requests come so seldom that thi
 
 LONGEST_MARGIN_SECONDS: Final = 1.0
 """How much earlier than the upstream announced (Keep-Alive: timeout) a connection is given up; at most half of that time."""
-
-RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-"""A `struct linger` (socket(7)) by which closing sends RST."""
 
 CALM_CLOSES: Final = 50
 """Connections to one address that a worker closes with FIN in a second: 3,000 ports of the usual 28,000 wait for their minute."""
@@ -202,11 +197,7 @@ class UpstreamConnection(PiecewiseProtocol):
         self.user = None
         self.deadline = inf
         self.closed = True
-        if not self.transport.is_closing() and not self.target.may_close_calmly():
-            opened = self.transport.get_extra_info("socket")
-            if opened.fileno() >= 0:  # the loop may have closed it and not told yet
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.transport.abort()
+        cut(self.transport, is_error=not self.transport.is_closing() and not self.target.may_close_calmly())
 
 
 class UpstreamTarget:
