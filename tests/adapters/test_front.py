@@ -632,6 +632,40 @@ def test_a_body_until_the_close_that_is_cut_ends_in_an_error_for_an_old_client()
     run(scenario(stays))
 
 
+def test_many_clients_at_once_are_all_served() -> None:
+    async def scenario() -> None:
+        async with fronted() as rig:
+
+            async def one(rig: FrontRig) -> bytes:
+                return await rig.ask(GET, count=len(OK))
+
+            answers = await asyncio.gather(*(one(rig) for _ in range(200)))
+            assert answers == [OK] * 200
+
+    run(scenario())
+
+
+def test_a_body_until_the_close_is_not_whole_where_the_upstream_resets() -> None:
+    async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nabc")
+        await asyncio.sleep(0.02)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async def scenario() -> None:
+        async with fronted(resets) as rig:
+            assert (await rig.ask(LAST)).endswith(b"\r\n\r\n3\r\nabc\r\n")
+            assert rig.served == [(200, "upstream-response")]
+
+    run(scenario())
+
+
+def test_an_upgraded_upstream_that_does_not_read_is_cut_in_time() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
         reader._transport.pause_reading()  # type: ignore[attr-defined]  # no public way to be this deaf
         await asyncio.sleep(30)
 

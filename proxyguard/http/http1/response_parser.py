@@ -118,6 +118,11 @@ class ResponseParser:
         self._place = _Place.SPOILT
         return [END] if place is _Place.UNTIL_CLOSE else []
 
+    def break_off(self) -> None:
+        """The connection is broken, and not closed by the upstream: a body that runs until the close is not whole."""
+        if self._place is _Place.UNTIL_CLOSE:
+            self._place = _Place.LENGTH
+
     def rest(self) -> bytes:
         """What came after a 101; for the upgraded protocol. Empties it."""
         rest = bytes(self._held)

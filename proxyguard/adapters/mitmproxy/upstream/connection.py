@@ -131,8 +131,10 @@ class UpstreamConnection(PiecewiseProtocol):
         else:
             self.user.upstream_received(self.server, data)
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        if exc is not None:
+            self.server.parser.break_off()
         self.server.state = ConnectionState.CLOSED
         self.target.lost(self)
         self.free_slot()
@@ -166,6 +168,7 @@ class UpstreamConnection(PiecewiseProtocol):
                 self._watch_progress(now)
             else:
                 user.upstream_stalled()
+                self.server.parser.break_off()
                 self.transport.abort()
 
     def _watch_progress(self, now: float) -> None:
