@@ -140,7 +140,7 @@ def _has_tls(extensions: bytes) -> bool:
     while place + 3 < len(extensions):
         size = int.from_bytes(extensions[place + 1 : place + 3], "big")
         if extensions[place] == _TLS_EXTENSION:
-            return extensions[place + 3] & _CLIENT_TLS != 0
+            return size > 0 and extensions[place + 3] & _CLIENT_TLS != 0
         place += 3 + size
     return False
 

@@ -133,6 +133,28 @@ def test_whom_a_trusted_proxy_served_over_https_is_not_sent_round_again() -> Non
     assert run(scenario()).endswith(b"hi")
 
 
+@pytest.mark.parametrize("ended", [b"", b"\x20\x00\x05\x01\0\0\0\0"])
+def test_who_came_to_a_proxy_over_tls_came_over_https(ended: bytes) -> None:
+    addresses = b"\xcb\x00\x71\x09\x7f\0\0\x01\x12\x34\x01\xbb" + ended
+    header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + len(addresses).to_bytes(2) + addresses
+    heads: list[bytes] = []
+
+    async def noting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+
+    async def scenario() -> bytes:
+        trust = Trust(proxies=(Network.parse("127.0.0.0/8"),), proxy_protocol=True)
+        async with fronted(noting, listen=(Listen(LOOPBACK, 0, redirects=True),), trust=trust) as rig:
+            return await rig.ask(header + GET)
+
+    answer = run(scenario())
+    if ended:
+        assert b"\r\nX-Forwarded-Proto: https\r\n" in heads[0]
+    else:
+        assert answer.startswith(b"HTTP/1.1 301 ")
+
+
 def test_a_socket_file_left_behind_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "s"
     listen = Listen("", 0, str(path))

@@ -140,10 +140,11 @@ def test_any_bytes_give_a_header_a_refusal_or_a_wait(pieces: list[bytes]) -> Non
         (TLV, False),
         (TLV + b"\x20\x00\x05\x01\0\0\0\0", True),
         (b"\x20\x00\x05\x00\0\0\0\0", False),
+        (b"\x20\x00\x00\x01\x00\x00", False),
         (b"\x20\x00", False),
         (b"\x01\xff\xff\x20\x00\x05\x01", False),
     ],
-    ids=("nothing", "no word of TLS", "ended here", "spoke none", "cut", "beyond the end"),
+    ids=("nothing", "no word of TLS", "ended here", "spoke none", "says nothing", "cut", "beyond the end"),
 )
 def test_whether_the_proxy_spoke_tls_with_the_client(more: bytes, ended: bool) -> None:
     header = ProxyHeaderParser().feed(_v2(1, 0x11, V4 + more))

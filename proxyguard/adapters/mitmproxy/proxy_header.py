@@ -43,5 +43,7 @@ class ProxyHeaderReader:
                 services.events.bound_exceeded(bound)
                 raise RefusedPeer
             self._link.peer = header.source
-            self._link.is_relayed = header.ended_tls
+            if header.ended_tls:
+                self._link.is_relayed = True
+                self._link.scheme = b"https"
         return self._parser.rest()
