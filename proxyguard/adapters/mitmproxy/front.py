@@ -145,7 +145,7 @@ class Front:
         if runtime is None:
             return
         runtime.services.draining = True
-        runtime.services.dripper.release_all()
+        runtime.services.dripper.close()
         for connection in tuple(runtime.connections):
             connection.drain()
         await self._until(lambda: hurried() or not runtime.admission.open, seconds)

@@ -121,6 +121,7 @@ class Dripper:
         self._per_network = Shares()
         self._seconds = 0.0
         self._began = 0.0
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._held)
@@ -131,7 +132,8 @@ class Dripper:
 
     def has_room(self, network: str) -> bool:
         """Whether one more client of this network may be held."""
-        return len(self._held) < self.budget.connections and self._per_network.of(network) < self.budget.per_network
+        is_free = len(self._held) < self.budget.connections and not self._closed
+        return is_free and self._per_network.of(network) < self.budget.per_network
 
     def hold(
         self,
@@ -169,6 +171,11 @@ class Dripper:
         """Let every held client go."""
         for drip in tuple(self._held):
             drip.release()
+
+    def close(self) -> None:
+        """Let every held client go, and hold no more: a drain would wait for them."""
+        self._closed = True
+        self.release_all()
 
     def interval(self, wished_seconds: float) -> float:
         """How long a client waits for its next bytes while so many are held."""
