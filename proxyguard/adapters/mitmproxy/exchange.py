@@ -223,8 +223,7 @@ class Exchange(AlteredAnswer):
         if self.phase is Phase.RELAYING:
             self._cut(now, "")
             return
-        if upstream.may_be_repeated():
-            upstream.server = None
+        if upstream.repeat():
             self._connect(fresh=True)
             return
         try:

@@ -99,10 +99,17 @@ class UpstreamRequest:
         """When the upstream last began to take again what was written, on the worker's clock."""
         return 0.0 if self.server is None else self.server.connection.resumed
 
-    def may_be_repeated(self) -> bool:
-        """Whether the same may be sent on another connection: this one had been kept too long, and nothing has come of it."""
+    def repeat(self) -> bool:
+        """Take the request back, to be sent on another connection: this one had been kept too long, and nothing has come of it.
+
+        False when it may not be. Once: a request that ends the upstream's process is not to end one after the other.
+        """
         server = self.server
-        return self.is_repeatable and self._is_reused and server is not None and not server.parser.begun
+        if not self.is_repeatable or not self._is_reused or server is None or server.parser.begun:
+            return False
+        self.server = None
+        self.is_repeatable = False
+        return True
 
     def answered(self, status: int, now: float) -> None:
         """The response's head has come. Judges whether the upstream may have lost count of where a message ends.

@@ -18,7 +18,7 @@ from proxyguard.adapters.mitmproxy.upstream.stream import TRIES
 from proxyguard.core.settings import Bounds, HealthCheck, Upstream, UpstreamHttp, UpstreamReuse, UpstreamTls
 from tests.adapters.certificates import write_certificate
 from tests.adapters.fakes import HeaderChecker
-from tests.adapters.front_rig import LOOPBACK, FrontRig, fronted, hello, run, until
+from tests.adapters.front_rig import LOOPBACK, FrontRig, ScriptedUpstream, fronted, hello, run, until
 from tests.adapters.http2.rig import post
 from tests.adapters.http2.test_front import HOST, connected
 from tests.adapters.upstream.http2_peer import Asked, Http2Upstream, Peer, serve
@@ -423,6 +423,34 @@ def test_a_connection_that_dies_under_an_idempotent_request_is_replaced_once() -
 
 
 def test_a_response_that_is_cut_is_not_passed_off_as_whole() -> None:
+def test_a_request_that_ends_its_connection_ends_one_more_and_no_others() -> None:
+    """Whatever of the upstream it ends, each address has one, and other requests move the turn on."""
+    ended: list[Peer] = []
+
+    async def scenario() -> None:
+        async def script(peer: Peer) -> None:
+            while (asked := await peer.request()) is not None:
+                if asked.path == b"/end":
+                    ended.append(peer)
+                    await rig.ask(get())
+                    peer.close()
+                else:
+                    peer.ok(asked)
+
+        servers = [ScriptedUpstream(Http2Upstream(script)) for _ in range(4)]
+        for server in servers:
+            await server.start()
+        async with fronted(upstreams=tuple(Upstream("h2c", LOOPBACK, server.port) for server in servers)) as rig:
+            for _ in servers:
+                assert (await rig.ask(get())).startswith(b"HTTP/1.1 200")
+            assert (await rig.ask(get(b"/end"))).startswith(b"HTTP/1.1 502")
+            assert len(ended) == 2
+        for server in servers:
+            await server.stop()
+
+    run(scenario())
+
+
     async def script(peer: Peer) -> None:
         asked = await peer.request()
         assert asked is not None
