@@ -338,7 +338,7 @@ class Exchange(AlteredAnswer):
 
     def _answer(self, answer: Answer, now: float, fault: str) -> None:
         self._status = answer.status
-        self.bytes_sent = len(answer.body)
+        self.bytes_sent = 0 if self._head.method == b"HEAD" else len(answer.body)
         self._finish(now, fault, reusable=False)
         self._codec.send_answer(answer)
 

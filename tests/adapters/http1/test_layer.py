@@ -191,6 +191,8 @@ def test_a_rejected_head_request_gets_no_body() -> None:
     rig = LaneRig()
     rig.feed(wish(b"reject", b"HEAD"))
     assert rig.sent.endswith(b"\r\n\r\n")
+    assert isinstance(rig.checker, HeaderChecker)
+    assert [outcome.bytes_sent for _, outcome in rig.checker.settled] == [0]
 
 
 def test_a_drop_ends_without_a_byte() -> None:
