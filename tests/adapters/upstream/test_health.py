@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.core.settings import HealthCheck, Upstream
+from proxyguard.core.settings import HealthCheck, Site, Upstream
 from proxyguard.settings.file import read_settings
 from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, fronted, run, until
 
@@ -86,6 +86,32 @@ def test_a_single_failure_changes_nothing_and_all_ill_are_all_tried() -> None:
             assert rig.front.stats()["upstreams_out"] == 0
             await until(lambda: rig.front.stats()["upstreams_out"] == 1)
             assert (await rig.ask(GET)).endswith(b"hi")
+        await one.server.stop()
+
+    run(scenario())
+
+
+def test_one_site_may_be_ill_where_another_is_well() -> None:
+    """Both are on the same servers, and each asks for itself."""
+
+    class Shared(Sick):
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            is_ill = head.startswith(b"GET /healthz") and b"\r\nHost: b.example\r\n" in head
+            self.checks.append(head)
+            writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi" % (500 if is_ill else 200))
+
+    async def scenario() -> None:
+        one = Shared()
+        await one.server.start()
+        behind = (Upstream("http", LOOPBACK, one.server.port),)
+        names = ("a.example", "b.example")
+        sites = tuple(Site(hosts=(name,), upstreams=behind, health=CHECK) for name in names)
+        async with fronted(sites=sites) as rig:
+            for _ in range(3):
+                seen = len(one.checks)
+                await until(lambda: len(one.checks) > seen + 8)  # noqa: B023 - awaited in the same round
+                assert [each["state"] for each in rig.front.upstreams()] == ["up", "ill"]
         await one.server.stop()
 
     run(scenario())

@@ -55,21 +55,29 @@ class UpstreamPool:
         self._wheel = wheel
         self._clock = clock
         self._on_error = on_error
-        self._upstreams: dict[tuple[Upstream, UpstreamTls, UpstreamReuse, HealthCheck | None, bool], UpstreamAddresses] = {}
+        self._upstreams: dict[
+            tuple[Upstream, UpstreamTls, UpstreamReuse, tuple[HealthCheck, bytes] | None, bool], UpstreamAddresses
+        ] = {}
         self._targets: set[UpstreamTarget] = set()
         self._groups: list[UpstreamGroup] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._outages = Outages(loop)
 
     def group(self, site: Site) -> UpstreamGroup:
-        """The upstreams of a site. Those with the same upstream share its connections. Raises OSError for a CA file."""
+        """The upstreams of a site. Those with the same upstream share its connections, unless each asks it for its own health.
+
+        Raises OSError for a CA file.
+        """
+        checked = None
+        if site.health is not None:
+            host = authority_of(site.upstreams[0]) if "*" in site.hosts[0] else site.hosts[0].encode("ascii")
+            checked = site.health, host
         group = UpstreamGroup(
-            [self._addresses(upstream, site) for upstream in site.upstreams], self._slots.site(site.upstream_connections)
+            [self._addresses(upstream, site, checked) for upstream in site.upstreams], self._slots.site(site.upstream_connections)
         )
         self._groups.append(group)
-        if site.health is not None:
-            host = authority_of(site.upstreams[0]) if "*" in site.hosts[0] else site.hosts[0].encode("idna")
-            self._keep(self._loop.create_task(HealthChecker(group, site.health, host).run()))
+        if checked is not None:
+            self._keep(self._loop.create_task(HealthChecker(group, *checked).run()))
         return group
 
     def take(self, group: UpstreamGroup, user: ConnectionUser, *, is_repeatable: bool) -> UpstreamConnection | None:
@@ -329,10 +337,10 @@ class UpstreamPool:
             if error is not None:
                 self._on_error("upstream", error)
 
-    def _addresses(self, upstream: Upstream, site: Site) -> UpstreamAddresses:
+    def _addresses(self, upstream: Upstream, site: Site, checked: tuple[HealthCheck, bytes] | None) -> UpstreamAddresses:
         tls, reuse = site.upstream_tls, site.upstream_reuse
         is_http2 = site.speaks_http2(upstream)
-        key = upstream, tls, reuse, site.health, is_http2
+        key = upstream, tls, reuse, checked, is_http2
         found = self._upstreams.get(key)
         if found is None:
             context = _tls_context(tls, is_http2=is_http2) if upstream.scheme == "https" else None
