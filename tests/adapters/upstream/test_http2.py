@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -422,7 +423,6 @@ def test_a_connection_that_dies_under_an_idempotent_request_is_replaced_once() -
     run(scenario())
 
 
-def test_a_response_that_is_cut_is_not_passed_off_as_whole() -> None:
 def test_a_request_that_ends_its_connection_ends_one_more_and_no_others() -> None:
     """Whatever of the upstream it ends, each address has one, and other requests move the turn on."""
     ended: list[Peer] = []
@@ -451,6 +451,7 @@ def test_a_request_that_ends_its_connection_ends_one_more_and_no_others() -> Non
     run(scenario())
 
 
+def test_a_response_that_is_cut_is_not_passed_off_as_whole() -> None:
     async def script(peer: Peer) -> None:
         asked = await peer.request()
         assert asked is not None
@@ -477,6 +478,18 @@ def test_a_head_larger_than_the_upstream_takes_is_answered_431_and_not_sent() ->
             assert (await rig.ask(get())).startswith(b"HTTP/1.1 200")
             assert len(upstream.peers) == 1
             assert len(upstream.asked) == 1
+
+    run(scenario())
+
+
+def test_heads_are_bounded_as_settings_say_now() -> None:
+    async def scenario() -> None:
+        upstream = Http2Upstream(serve)
+        async with behind(upstream) as rig:
+            bounds = Bounds(head_bytes=200_000, field_bytes=60_000, target_bytes=60_000, header_count=300)
+            rig.front.configure(replace(rig.front._settings, bounds=bounds))
+            more = b"X-Large: %b\r\n" % (b"a" * 20_000) + b"".join(b"X-%d: 1\r\n" % each for each in range(200))
+            assert (await rig.ask(get(b"/" + b"y" * 20_000, more))).startswith(b"HTTP/1.1 200 ")
 
     run(scenario())
 

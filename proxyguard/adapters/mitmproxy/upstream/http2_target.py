@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
@@ -15,16 +14,11 @@ from proxyguard.adapters.mitmproxy.upstream.multiplexed import NO_ALPN, Multiple
 from proxyguard.adapters.mitmproxy.upstream.stream import UpstreamStream
 from proxyguard.core.settings import Bounds, Upstream, UpstreamReuse
 
-OUR_FIELDS: Final = 32
-OUR_BYTES: Final = 16 * 1024
-"""What is added to a client's head on its way: fields, and what they and a Host may take."""
-
 
 class Http2Target(UpstreamTarget):
     """Gives out streams in place of connections. One connection is opened at a time, for all who wait for one.
 
-    `keep` looks after a task until it ends. `reading` bounds what is read of requests again: what was within bounds when its
-    client sent it, with what was added.
+    `keep` looks after a task until it ends.
     """
 
     def __init__(
@@ -41,13 +35,6 @@ class Http2Target(UpstreamTarget):
         address: str = "",
     ) -> None:
         super().__init__(upstream, tls, server_name, wheel, bounds, now, buffer, reuse, address)
-        self.reading = replace(
-            bounds,
-            head_bytes=bounds.head_bytes + OUR_BYTES,
-            field_bytes=bounds.head_bytes + OUR_BYTES,
-            header_count=bounds.header_count + OUR_FIELDS,
-            body_bytes=None,
-        )
         self._keep = keep
         self._carriers: list[MultiplexedConnection] = []
         self._dialling: asyncio.Task[OSError | None] | None = None

@@ -32,12 +32,13 @@ held until it was whole."""
 
 TRIES: Final = 3
 
+READING: Final = Bounds(head_bytes=1 << 21, target_bytes=1 << 21, field_bytes=1 << 21, header_count=2048, body_bytes=None)
+"""For what is read again of requests that were within bounds when their clients sent them: settings allow half of that at most,
+whether they were read at the start or since."""
+
 
 class Carriers(Protocol):
     """The connections of an upstream's address, as a stream knows them; in the product http2_target.Http2Target."""
-
-    reading: Bounds
-    """Bounds for what is read of requests again."""
 
     def keep(self, work: Coroutine[Any, Any, None], /) -> asyncio.Task[None]:
         """Have something done that ends with the pool."""
@@ -62,7 +63,7 @@ class UpstreamStream(UpstreamConnection):
         self._response = StreamResponse(target.bounds)
         self.server.parser = self._response
         self.server.state = ConnectionState.OPEN
-        self._reader = RequestParser(home.reading)
+        self._reader = RequestParser(READING)
         self._carrier: MultiplexedConnection | None = carrier
         self._sent: RequestStream | None = None
         self._kept: bytearray | None = bytearray()
@@ -102,7 +103,7 @@ class UpstreamStream(UpstreamConnection):
         assert carrier is not None  # noqa: S101 - the callers look
         try:
             events = self._reader.feed(data)
-        except BadRequest:  # larger than what we allow for what we add ourselves
+        except BadRequest:  # larger than any that settings allow
             self._refuse()
             return
         sender = carrier.client.sender
@@ -198,7 +199,7 @@ class UpstreamStream(UpstreamConnection):
             self._lose()
             return
         self._tries += 1
-        self._reader = RequestParser(self._home.reading)
+        self._reader = RequestParser(READING)
         self.look_at_pace()
         self._task = self._home.keep(self._move())
 
