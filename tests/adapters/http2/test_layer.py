@@ -242,6 +242,22 @@ def test_a_delayed_request_goes_on_when_its_time_has_come() -> None:
     assert answer.status == 200
 
 
+@pytest.mark.parametrize("way", ["too much", "too little", "trailers"])
+def test_a_body_that_is_wrong_resets_a_held_stream(way: str) -> None:
+    rig = Http2Rig()
+    held = rig.h2.answers[rig.h2.request(post((b"x-do", b"tarpit"), (b"content-length", b"3")), end=False)]
+    rig.talk()
+    rig.holding.held[0].write(b"<!d")
+    rig.talk()
+    if way == "trailers":
+        rig.h2.connection.send_headers(1, [(b"x-sum", b"1")], end_stream=True)
+    else:
+        rig.h2.connection.send_data(1, b"12" if way == "too little" else b"1234", end_stream=True)
+    rig.talk()
+    assert (held.status, held.body, held.reset) == (200, b"<!d", 1)
+    assert rig.http2.streams.connection.tarpits == 0
+
+
 def test_a_tarpit_holds_its_stream_only_and_ends_with_it() -> None:
     rig = Http2Rig()
     held = rig.ask(wish(b"tarpit"))

@@ -159,6 +159,11 @@ class Http2Stream:
         return None if self.exchange is None else self.exchange.upstream.server
 
     @property
+    def is_detained(self) -> bool:
+        """Whether it is held in a tarpit: its answer has begun."""
+        return self._tarpit is not None
+
+    @property
     def lacks_body(self) -> bool:
         """Whether less came than the head announced."""
         return bool(self._left)

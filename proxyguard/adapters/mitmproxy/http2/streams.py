@@ -183,6 +183,8 @@ class Http2Streams:
         if stream.exchange is not None:
             stream.exchange.fail(status, reason, self.connection.now)
             stream.pass_on()
+        elif stream.is_detained:
+            self.reset(stream, ErrorCode.PROTOCOL_ERROR)
         elif not stream.out.ended:
             self._answer_alone(stream, status, reason)
         self.intake.resets.spend(self.connection.now)
