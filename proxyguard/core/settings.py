@@ -111,7 +111,7 @@ class Upstream:
     def __str__(self) -> str:
         if self.path:
             return f"unix:{self.path}"
-        return f"{self.scheme}://{self.host}:{self.port}"
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

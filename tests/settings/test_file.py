@@ -650,7 +650,7 @@ def test_a_site_says_in_which_version_its_upstreams_are_spoken_to(text: str, htt
 
 def test_an_upstream_in_h2c_has_the_port_of_http() -> None:
     assert settings("upstream: h2c://a").sites[0].upstreams == (Upstream("h2c", "a", 80),)
-    assert str(settings("upstream: 'h2c://[::1]:1'").sites[0].upstreams[0]) == "h2c://::1:1"
+    assert str(settings("upstream: 'h2c://[::1]:1'").sites[0].upstreams[0]) == "h2c://[::1]:1"
 
 
 @pytest.mark.parametrize(
