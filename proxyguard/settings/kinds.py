@@ -36,7 +36,6 @@ from proxyguard.core.yaml.kinds import (
     one_or_more,
     plain,
     size,
-    text,
     whole,
     word,
 )
@@ -109,6 +108,14 @@ def _cookie_name(node: Node, subject: str) -> str:
     if not _COOKIE_NAME.fullmatch(name):
         raise Fault(f"{subject} cannot be {quoted(name)}", "1 to 64 letters, digits, - and _")
     return name
+
+
+def _server_name(node: Node, subject: str) -> str:
+    name = read_text(node, subject, 253)
+    try:
+        return read_host(name.encode("idna").decode("ascii"))
+    except (UnicodeError, Fault):
+        raise Fault(f"{subject}: {quoted(name)} is not the name of a server", "such as origin.example.org") from None
 
 
 def _audit_path(node: Node, _report: Report, subject: str, base: Path) -> str:
@@ -272,7 +279,7 @@ FILE_OF_SECRET: Final = Kind(_secret_file, "path", _TEXT)
 SECRET: Final = Kind(plain(_secret), "text", {"type": "string", "minLength": MIN_SECRET_CHARACTERS})
 COLLECTOR: Final = Kind(plain(_collector), "URL", {"type": "string", "pattern": "^https?://"})
 STORE_URL: Final = Kind(plain(_store_url), "URL", {"type": "string", "pattern": r"^((redis|valkey)s?(\+sentinel)?|unix)://"})
-SERVER_NAME: Final = Kind(text(253).reader, "name", _TEXT)
+SERVER_NAME: Final = Kind(plain(_server_name), "name", _TEXT)
 COOKIE_NAME: Final = Kind(plain(_cookie_name), "name", {"type": "string", "pattern": f"^{_COOKIE_NAME.pattern}$"})
 NEIGHBOURS: Final = Kind(_neighbours, "list of upstream, store", one_or_more({"enum": list(Neighbour)}))
 ADMIN_HOSTS: Final = Kind(_admin_hosts, "list of names", one_or_more(_TEXT))

@@ -584,6 +584,10 @@ SITES = {
         "56: certificate.chain 'no' cannot be read: no such file or directory",
     "[{hosts: a, upstream: 'http://a', certificate: {chain: proxyguard.yaml}}]": "48: certificate has no key",
     "[{hosts: a, upstream: 'http://a', upstream_tls: {verfy: false}}]": "50: unknown key 'verfy' in upstream_tls",
+    "[{hosts: a, upstream: 'https://a', upstream_tls: {name: a..b}}]":
+        "57: upstream_tls.name: 'a..b' is not the name of a server",
+    "[{hosts: a, upstream: 'https://a', upstream_tls: {name: '*.b'}}]":
+        "57: upstream_tls.name: '*.b' is not the name of a server",
     "[{hosts: a, upstream: 'http://a', rule_sets: Shop}]": "46: the name of a rule set is not in kebab-case: 'Shop'",
     "{hosts: a}": "1: sites must be a list, not a mapping",
 }  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from proxyguard.adapters.mitmproxy.listener import ListenFault
 from proxyguard.adapters.mitmproxy.private import SSL
 from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
-from proxyguard.core.settings import Bounds, Certificate, Site, Upstream, UpstreamTls
+from proxyguard.core.settings import Bounds, Certificate, Site, Upstream, UpstreamHttp, UpstreamTls
 from tests.adapters.certificates import write_certificate
 from tests.adapters.fakes import HeaderChecker
 from tests.adapters.front_rig import LOOPBACK, FrontRig, fronted, hello, rest, run, until
@@ -430,6 +430,24 @@ def test_upstream_certificates_are_verified(tmp_path: Path, named: str, tls: dic
             if status.startswith(b"503"):
                 assert {where for where, _ in rig.events.errors} == {"upstream-tls"}
                 rig.events.errors.clear()
+        server.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("http", [UpstreamHttp.HTTP1, UpstreamHttp.HTTP2])
+def test_a_name_that_tls_does_not_take_is_a_503_and_no_wait(tmp_path: Path, http: UpstreamHttp) -> None:
+    certificate = write_certificate(tmp_path, "inner", "inner.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), LOOPBACK, 0, ssl=context)
+        upstream = Upstream("https", LOOPBACK, server.sockets[0].getsockname()[1])
+        how = {"upstream_tls": UpstreamTls(name="inner..example"), "upstream_http": http}
+        async with fronted(upstreams=(upstream,), site=how) as rig:
+            answer = await rig.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert answer.startswith(b"HTTP/1.1 503 ")
         server.close()
 
     run(scenario())

@@ -346,9 +346,11 @@ class UpstreamTarget:
                     _, connection = await loop.create_connection(
                         make, self.address, upstream.port, ssl=self.tls, server_hostname=name
                     )
-            except BaseException:
+            except BaseException as error:
                 for late in made:
                     self._lost_unseen(late)
+                if isinstance(error, ValueError) and not isinstance(error, OSError):
+                    raise OSError(f"TLS takes no such name as {name!r}") from error
                 raise
         return connection
 
