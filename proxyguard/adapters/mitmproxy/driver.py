@@ -226,8 +226,8 @@ class ClientConnection(PiecewiseProtocol):
             self.dispatch(Drain())
 
     def abort(self) -> None:
-        """Cut the connection now."""
-        cut(self.transport)
+        """Cut the connection now; what the kernel has of a whole answer is still sent."""
+        cut(self.transport, is_error=not self._closing or self.transport.get_write_buffer_size() > 0)
 
     @property
     def is_released(self) -> bool:
