@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from proxyguard.adapters.mitmproxy.upstream.addresses import LOOKUP_SECONDS
+from proxyguard.adapters.mitmproxy.upstream.addresses import LOOKUP_SECONDS, MAX_ADDRESSES, UpstreamAddresses
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamTarget
 from proxyguard.core.settings import Bounds, Upstream
 from tests.adapters.front_rig import FrontRig, fronted, run, until
 
@@ -227,5 +229,36 @@ def test_a_name_that_stands_for_nothing_yet_is_a_503_and_is_found_later() -> Non
             await asyncio.sleep(0.55)
             assert await asked(rig, 1) == ["127.0.0.1"]
         await servers.stop()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_of_a_name_with_very_many_addresses_those_in_use_remain_whatever_the_order() -> None:
+    async def scenario() -> None:
+        names = [f"192.0.2.{each}" for each in range(1, MAX_ADDRESSES + 40)]
+        resolver = Resolver(*names)
+        loop, clock, changes, made = asyncio.get_running_loop(), Clock(), list[int](), list[str]()
+
+        def make(address: str) -> UpstreamTarget:
+            made.append(address)
+            target = Mock(UpstreamTarget)
+            target.address = address
+            return target
+
+        upstream = Upstream("http", "site.test", 80)
+        addresses = UpstreamAddresses(upstream, make, lambda: changes.append(len(addresses.targets)), loop, clock)
+        for turn in range(3):
+            clock.offset = turn * LOOKUP_SECONDS
+            lookup = addresses.refresh()
+            assert lookup is not None
+            await lookup
+            resolver.addresses = tuple(reversed(resolver.addresses))
+        assert (changes, made) == ([MAX_ADDRESSES], names[:MAX_ADDRESSES])
+        resolver.addresses = tuple(names[1:])
+        clock.offset = 3 * LOOKUP_SECONDS
+        lookup = addresses.refresh()
+        assert lookup is not None
+        await lookup
+        assert (len(changes), made[MAX_ADDRESSES:]) == (2, [names[MAX_ADDRESSES]])
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -71,9 +71,9 @@ class UpstreamAddresses:
             self._looked_up = self._now()
         names = dict.fromkeys(_host_of(address) for family, _, _, _, address in found if family in _FAMILIES)
         before = {target.address: target for target in self.targets}
-        if not names or names.keys() == before.keys():
+        kept = sorted(names, key=lambda name: name not in before)[:MAX_ADDRESSES]  # those that are used remain
+        if not kept or set(kept) == before.keys():
             return
-        kept = list(names)[:MAX_ADDRESSES]
         self.targets = tuple(before.pop(name) if name in before else self._make(name) for name in kept)
         for gone in before.values():
             gone.retire()
