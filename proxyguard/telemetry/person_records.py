@@ -16,13 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from proxyguard.telemetry.audit_chain import tombstone
-from proxyguard.telemetry.rotated import lines_of, rotated_files
+from proxyguard.telemetry.rotated import lines_of, rotated_files, unpacking
 
 _CLIENT: Final = re.compile(rb'"client":"([^"\\]{1,64})"')
 _CLIENTS: Final = re.compile(rb'"clients":\[([^\]]*)\]')
-
-PACKED: Final = frozenset({".gz", ".bz2", ".xz"})
-REWRITTEN: Final = ".gz"
 
 
 class CannotErase(Exception):
@@ -51,15 +48,20 @@ def lines_about(log: Path, names: Iterable[str]) -> Iterator[tuple[Path, bytes]]
 
 
 def erase(path: Path, names: Iterable[str], time: float) -> int:
-    """Erase the lines about a client from one file; how many. Raises OSError and CannotErase."""
+    """Erase the lines about a client from a file, whose time stays; how many. Raises one of `rotated.BROKEN`, and CannotErase."""
     wanted = frozenset(name.encode() for name in names)
-    if path.suffix == REWRITTEN:
+    with path.open("rb") as raw:
+        unpack = unpacking(raw)
+    if unpack is not None:
+        if not any(is_about(line, wanted) for line in lines_of(path)):
+            return 0
+        if unpack is not gzip.open:
+            raise CannotErase("it is packed in a way that is not written here: unpack it, and try again")
         return _rewrite(path, wanted, time)
-    if path.suffix in PACKED:
-        raise CannotErase(f"{path} is packed in a way that is not written here: unpack it, and try again")
     count = 0
     with path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # writers hold it while they append
+        state = os.fstat(file.fileno())
         while line := file.readline():
             if is_about(line, wanted):
                 at = file.tell()
@@ -69,6 +71,8 @@ def erase(path: Path, names: Iterable[str], time: float) -> int:
                 count += 1
         file.flush()
         os.fsync(file.fileno())
+        with contextlib.suppress(PermissionError):  # only who owns it sets its time, by which it is deleted when that is over
+            os.utime(file.fileno(), ns=(state.st_atime_ns, state.st_mtime_ns))
     return count
 
 
@@ -85,8 +89,6 @@ def erased(line: bytes, time: float) -> bytes:
 
 def _rewrite(path: Path, names: frozenset[bytes], time: float) -> int:
     """Write a packed file anew, with the owner, mode and time it had; until then nobody else reads it."""
-    if not any(is_about(line, names) for line in lines_of(path)):
-        return 0
     state, fresh = path.stat(), path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     try:

@@ -10,14 +10,23 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from errno import ENOTSUP
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 MAX_LINE_BYTES: Final = 1 << 18
 """Longer lines are no records; they come cut."""
 
-COMPRESSED: Final[dict[bytes, Callable[[Any], Any]]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
-"""By the first two bytes: what unpacks the file."""
+
+def _no_reader(file: Any) -> NoReturn:
+    raise OSError(ENOTSUP, "it is packed in a way that is not read here: unpack it", file.name)
+
+
+COMPRESSED: Final[dict[bytes, Callable[[Any], Any]]] = {
+    b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open, b"\x28\xb5": _no_reader, b"\x04\x22": _no_reader,
+}  # fmt: skip
+"""By the first two bytes: what unpacks the file. The last two are those of zstd and lz4."""
 
 BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
 """What reading a broken file or archive raises."""
@@ -31,7 +40,9 @@ def rotated_files(log: Path, since: float, *, doubles: bool = False) -> list[Pat
     Raises OSError when the folder cannot be read.
     """
     stem, suffix = re.escape(log.stem), re.escape(log.suffix)
-    rotated = re.compile(rf"({re.escape(log.name)}[.-]\d[\d._:TZ-]*|{stem}[.-]\d[\d._:TZ-]*{suffix})(\.gz|\.bz2|\.xz)?", re.ASCII)
+    rotated = re.compile(
+        rf"({re.escape(log.name)}[.-]\d[\d._:TZ-]*|{stem}[.-]\d[\d._:TZ-]*{suffix})(\.gz|\.bz2|\.xz|\.zst|\.lz4)?", re.ASCII
+    )
     found: dict[tuple[int, int], tuple[float, Path]] = {}
     with os.scandir(log.parent) as entries:
         for entry in entries:
@@ -55,8 +66,13 @@ def lines_of(path: Path | None) -> Iterator[bytes]:
         yield from _lines(sys.stdin.buffer)
         return
     with path.open("rb") as raw:
-        opener = COMPRESSED.get(raw.peek(2)[:2])
-        yield from _lines(raw if opener is None else opener(raw))
+        unpack = unpacking(raw)
+        yield from _lines(raw if unpack is None else unpack(raw))
+
+
+def unpacking(file: BufferedReader) -> Callable[[Any], Any] | None:
+    """What unpacks a file that was just opened, whatever its name is; None when it is not packed."""
+    return COMPRESSED.get(file.peek(2)[:2])
 
 
 def _lines(stream: Any) -> Iterator[bytes]:

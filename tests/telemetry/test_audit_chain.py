@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
+import os
 import random
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_chain import AuditChain, check_chain, tombstone
 from proxyguard.telemetry.audit_records import Notice, Record
-from proxyguard.telemetry.person_records import CannotErase, erase, is_about, lines_about
+from proxyguard.telemetry.person_records import CannotErase, erase, files_of, is_about, lines_about
 from proxyguard.telemetry.rotated import BROKEN
 
 
@@ -87,9 +89,35 @@ def test_a_packed_file_is_written_anew_and_one_that_cannot_be_is_named(tmp_path:
     packed.write_bytes(gzip.compress(path.read_bytes()))
     assert erase(packed, ("c-000000000002",), 7.0) == 1
     assert check_chain(gzip.decompress(packed.read_bytes()).splitlines(keepends=True)) == (3, 1, 0, 1, ())
-    (tmp_path / "a.2.xz").touch()
+    (tmp_path / "a.2.xz").write_bytes(lzma.compress(path.read_bytes()))
     with pytest.raises(CannotErase):
         erase(tmp_path / "a.2.xz", ("c-000000000002",), 7.0)
+    assert erase(tmp_path / "a.2.xz", ("c-000000000009",), 7.0) == 0, "where nothing is, nothing is in the way"
+
+
+def test_how_a_file_is_packed_says_its_content_not_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write(path, "c-000000000001", "c-000000000002")
+    (tmp_path / "a.1").write_bytes(gzip.compress(path.read_bytes()))
+    assert [erase(each, ("c-000000000002",), 7.0) for each in files_of(path)] == [1, 1]
+    assert gzip.decompress((tmp_path / "a.1").read_bytes()) == path.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "begin"), [("a.1.zst", b"\x28\xb5\x2f\xfd"), ("a.1.lz4", b"\x04\x22\x4d\x18")])
+def test_a_file_that_cannot_be_read_is_named_and_not_passed_over(tmp_path: Path, name: str, begin: bytes) -> None:
+    (tmp_path / name).write_bytes(begin + bytes(90))
+    assert files_of(tmp_path / "a") == [tmp_path / name]
+    for reading in (lambda: [*lines_about(tmp_path / "a", ("c",))], lambda: erase(tmp_path / name, ("c",), 7.0)):
+        with pytest.raises(OSError, match=f"not read here: unpack it.*{name}"):
+            reading()
+
+
+def test_erasing_leaves_a_file_the_time_by_which_it_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "a.1"
+    write(path, "c-000000000001", "c-000000000002")
+    os.utime(path, (100.0, 200.0))
+    assert erase(path, ("c-000000000002",), 7.0) == 1
+    assert path.stat().st_mtime == 200.0
 
 
 def test_a_packed_file_keeps_its_mode_and_one_that_breaks_off_leaves_no_copy(tmp_path: Path) -> None:
