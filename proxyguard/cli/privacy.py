@@ -30,7 +30,7 @@ from proxyguard.core.units import format_time
 from proxyguard.policy.parse.lists import reason
 from proxyguard.telemetry.audit_chain import check_chain
 from proxyguard.telemetry.person_records import CannotErase, erase, files_of, lines_about
-from proxyguard.telemetry.rotated import BROKEN, lines_of
+from proxyguard.telemetry.rotated import BROKEN, lines_of, rotated_files
 
 AUDIT_OPTION = click.option(
     "--audit", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="The audit log. Default: as configured."
@@ -260,8 +260,8 @@ def verify(audit: Path | None, config: Path | None) -> None:
     if log is None:
         fail(NO_LOG)
     try:
-        files = list(reversed(files_of(log)))
-        found = check_chain(line for path in files for line in lines_of(path))
+        files = list(reversed(rotated_files(log, 0.0)))
+        found = check_chain(*map(lines_of, files))
     except BROKEN as error:
         fail(f"error: {log}: {error}")
     if not files:

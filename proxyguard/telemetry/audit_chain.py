@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import pairwise
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 DIGEST_BYTES: Final = 16
@@ -82,35 +84,61 @@ def tombstone(line: bytes, time: float) -> bytes | None:
     return stone.ljust(room) + parts[1] + ends
 
 
-def check_chain(lines: Iterable[bytes]) -> ChainCheck:
-    """Check lines in the order in which they were written, the oldest first.
+class _Part(NamedTuple):
+    """The records of one writer in one file, by their ends. `line`: of the first one."""
+
+    line: int
+    number: int
+    content: bytes
+    digest: bytes
+    last: tuple[int, bytes]
+    """Number and digest."""
+
+
+def check_chain(*files: Iterable[bytes]) -> ChainCheck:
+    """Check the lines of files. Those of one file stand in the order in which they were written; files may come in any order.
 
     A chain may begin anywhere, as what is older has been deleted in time; from there on no line may be missing.
     """
-    seen: dict[bytes, tuple[int, bytes]] = {}
+    parts: dict[bytes, list[_Part]] = {}
     problems: list[str] = []
     count = erased = unchained = 0
-    for count, line in enumerate(lines, 1):
-        parts = split_link(line)
-        found = _LINK.search(parts[1]) if parts is not None else None
-        if parts is None or found is None:
-            unchained += bool(line.strip())
-            continue
-        writer, number, digest = found[1], int(found[2]), bytes.fromhex(found[3].decode())
-        stone = _TOMBSTONE.match(parts[0])
-        erased += stone is not None
-        content = bytes.fromhex(stone[1].decode()) if stone is not None else content_digest(parts[0])
-        before = seen.get(writer, (0, bytes(DIGEST_BYTES)) if number == 1 else None)
-        fault = ""
-        if before is not None and number != before[0] + 1:
-            fault = f"record {before[0] + 1} of writer {writer.decode()} is missing: {number} follows {before[0]}"
-        elif before is not None and _next(before[1], content) != digest:
-            fault = f"record {number} of writer {writer.decode()} was changed"
-        if fault and len(problems) < MAX_PROBLEMS:
-            problems.append(f"line {count}: {fault}")
-        if writer in seen or len(seen) < MAX_WRITERS:
-            seen[writer] = number, digest
-    return ChainCheck(count, erased, unchained, len(seen), tuple(problems))
+    for lines in files:
+        seen: dict[bytes, _Part] = {}
+        for line in lines:
+            count += 1
+            split = split_link(line)
+            found = _LINK.search(split[1]) if split is not None else None
+            if split is None or found is None:
+                unchained += bool(line.strip())
+                continue
+            writer, number, digest = found[1], int(found[2]), bytes.fromhex(found[3].decode())
+            stone = _TOMBSTONE.match(split[0])
+            erased += stone is not None
+            content = bytes.fromhex(stone[1].decode()) if stone is not None else content_digest(split[0])
+            here = _Part(count, number, content, digest, (number, digest))
+            before = seen.get(writer)
+            if (before is not None or number == 1) and len(problems) < MAX_PROBLEMS:
+                problems += _problem(writer, (0, bytes(DIGEST_BYTES)) if before is None else before.last, here)
+            if before is not None:
+                seen[writer] = before._replace(last=here.last)
+            elif len(parts) + len(seen) < MAX_WRITERS or writer in parts:
+                seen[writer] = here
+        for writer, part in seen.items():
+            parts.setdefault(writer, []).append(part)
+    for writer, several in parts.items():
+        for one, other in pairwise(sorted(several, key=attrgetter("number"))):
+            problems += _problem(writer, one.last, other)
+    return ChainCheck(count, erased, unchained, len(parts), tuple(problems[:MAX_PROBLEMS]))
+
+
+def _problem(writer: bytes, before: tuple[int, bytes], part: _Part) -> Iterator[str]:
+    """What is wrong with the link from a record to the first one of a part."""
+    number, digest = before
+    if part.number != number + 1:
+        yield f"line {part.line}: record {number + 1} of writer {writer.decode()} is missing: {part.number} follows {number}"
+    elif _next(digest, part.content) != part.digest:
+        yield f"line {part.line}: record {part.number} of writer {writer.decode()} was changed"
 
 
 def _next(digest: bytes, content: bytes) -> bytes:

@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,20 @@ def test_erasing_leaves_a_file_the_time_by_which_it_is_deleted(tmp_path: Path) -
     os.utime(path, (100.0, 200.0))
     assert erase(path, ("c-000000000002",), 7.0) == 1
     assert path.stat().st_mtime == 200.0
+
+
+def test_the_chain_holds_in_whatever_order_files_come() -> None:
+    """As after copying them, which gives them other times."""
+    chains = [AuditChain(), AuditChain()]
+    files = [[chain.link(b'{"time":%d.0,"rule":"r"}' % number) for chain in chains] for number in range(3)]
+    for order in permutations(files):
+        assert check_chain(*order) == (6, 0, 0, 2, ())
+    (problem,) = check_chain(files[2], files[0], files[1][1:]).problems
+    assert "record 2 of writer" in problem
+    assert "is missing: 3 follows 1" in problem
+    (changed,) = check_chain(files[1], [line.replace(b'"r"', b'"q"') for line in files[2][:1]], files[0]).problems
+    assert "record 3 of writer" in changed
+    assert "was changed" in changed
 
 
 def test_a_packed_file_keeps_its_mode_and_one_that_breaks_off_leaves_no_copy(tmp_path: Path) -> None:
