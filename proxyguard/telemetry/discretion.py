@@ -13,7 +13,7 @@ from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import ClientNaming, PathDetail, Privacy, TextDetail
 from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.telemetry.places import ANY, LearnedPlaces
-from proxyguard.telemetry.redaction import ADDRESS, PERSON, Redactor
+from proxyguard.telemetry.redaction import ADDRESS, PERSON, Redactor, unescaped
 
 MAX_NAMED: Final = 20_000
 """Clients whose pseudonyms are remembered: about 4 MiB."""
@@ -32,6 +32,9 @@ MAX_USER_AGENT: Final = 256
 
 MAX_METHOD: Final = 32
 """Bytes of a method that a record keeps; the longest that is registered has 17."""
+
+LOOKED_AT: Final = 2
+"""How much more than is kept is redacted: an address that is cut in two is none any more, and half of it would stay."""
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE"})
 
@@ -124,7 +127,7 @@ class Discretion:
         paths = self._path_texts
         text = paths.get(path)
         if text is None:
-            text = self._redactor.path(decoded(path[:MAX_TEXT]))[:MAX_TEXT]
+            text = self._redactor.path(decoded(path[: LOOKED_AT * MAX_TEXT]))[:MAX_TEXT]
             if len(path) <= MAX_PATH_KEPT:
                 if len(paths) >= MAX_TEXTS:
                     paths.clear()
@@ -140,6 +143,9 @@ class Discretion:
         found = texts.get(path)
         if found is None:
             found = self.places.without_names(text, PERSON)
+            plain = unescaped(found)  # names may be encoded more often than the path was
+            nameless = self.places.without_names(plain, PERSON)
+            found = found if nameless == plain else nameless
             if len(path) <= MAX_PATH_KEPT:
                 texts[path] = found
         return found
@@ -158,15 +164,15 @@ class Discretion:
 
     def agent(self, value: bytes) -> str:
         """A User-Agent header."""
-        cut = value[:MAX_USER_AGENT]
         if not self._redacts:
-            return decoded(cut)
+            return decoded(value[:MAX_USER_AGENT])
+        cut = value[: LOOKED_AT * MAX_USER_AGENT]
         agents = self._agents
         text = agents.get(cut)
         if text is None:
             if len(agents) >= MAX_TEXTS:
                 agents.clear()
-            text = agents[cut] = self._redactor.agent(decoded(cut))[:MAX_TEXT]
+            text = agents[cut] = self._redactor.agent(decoded(cut))[:MAX_USER_AGENT]
         return text
 
     def host(self, value: bytes) -> str:
@@ -184,7 +190,7 @@ class Discretion:
 
     def method(self, value: bytes) -> str:
         """A method; one that is not registered may be any text."""
-        return value.decode("ascii") if value in METHODS else self.text(decoded(value[:MAX_METHOD]))
+        return value.decode("ascii") if value in METHODS else self.text(decoded(value[: LOOKED_AT * MAX_METHOD]))[:MAX_METHOD]
 
     def text(self, value: str) -> str:
         """Any other text that a client may have a part in."""

@@ -8,6 +8,7 @@ the shape of a segment alone is `core/path_family`'s.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from proxyguard.core.path_family import MAX_SEGMENTS, is_word_or_name
@@ -28,6 +29,9 @@ MAX_COUNT: Final = 1 << 20
 """Paths of a place that are counted; then all counts are halved."""
 
 ANY: Final = "*"
+
+_ESCAPED: Final = re.compile(rb"\\x([0-9a-f]{2})")
+"""A byte that was no UTF-8, as `backslashreplace` writes it: the letters of names in Latin-1."""
 
 
 class _Place:
@@ -71,7 +75,7 @@ class LearnedPlaces:
         before, shown = "/", []
         parts = path.split("/", MAX_SEGMENTS + 1)
         for segment in parts[1 : MAX_SEGMENTS + 1]:
-            raw = segment.encode("utf-8", "surrogatepass")
+            raw = _ESCAPED.sub(_byte, segment.encode("utf-8", "surrogatepass"))
             is_word = is_word_or_name(raw)
             is_name = is_word and self._is_name(before, raw)
             shown.append(mark if is_name else segment)
@@ -83,6 +87,10 @@ class LearnedPlaces:
         if place is None:
             return len(self._places) >= MAX_PLACES
         return _hides(place, word)
+
+
+def _byte(match: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(match[1].decode())
 
 
 def _count(place: _Place, word: bytes, network: int) -> None:

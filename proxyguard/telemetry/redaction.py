@@ -36,15 +36,22 @@ _SECRET_PLACES: Final = (
 _SUSPICIOUS: Final = re.compile(rf"[@%+:;=\\~\[({{<]|\d\.?\d|[^\x00-\x7f]|[A-Za-z0-9_\-]{{{MIN_TOKEN}}}|eyJ|{_SECRET_PLACES}")
 """Texts without any of these are kept as they are: nothing that is looked for below is without."""
 
-_LOCAL: Final = re.compile(r"[^\s/@<>\"(),:;\\?&=\[\]]{1,64}\Z")
-_DOMAIN: Final = re.compile(r"[^\s/@<>\"(),:;\\?&=\[\]]{1,253}")
+_NOT_OF_LOCAL: Final = re.compile(r"[\s/<>\"(),:;\\?&=\[\]]")
+_DOMAIN: Final = re.compile(r"[^\s/@<>\"(),:;\\?&=\[\]]+")
+_LOG_IN: Final = re.compile(r"://([^\s/]+)\Z")
+"""What stands before the `@` of a URL: a name, and often a password."""
+
 _SPELT_AT: Final = re.compile(r"\s?[(\[{<]\s?at\s?[)\]}>]\s?", re.IGNORECASE)
 
-_V4: Final = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}"
+_V4: Final = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|[01]?\d?\d)){3}"
+_BEFORE_V6: Final = r"(?:(?<![\w:])|(?<=[G-Zg-z_]:))"
 _ADDRESSES: Final = re.compile(
-    rf"(?<![\d.]){_V4}(?!\.*\d)|(?<![\w:])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_V4}|[0-9A-Fa-f]{{0,4}})(?![\w:])"
+    rf"(?<![\d.]){_V4}(?!\.*\d)|{_BEFORE_V6}(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:{_V4}|[0-9A-Fa-f]{{0,4}})(?!\w|:[\w:])"
 )
-_AGENT_ADDRESSES: Final = re.compile(rf"(?<![\d./]){_V4}(?!\.*\d)|(?<![\w:])(?:[0-9A-Fa-f]{{1,4}}:){{3,7}}[0-9A-Fa-f:]{{1,39}}")
+_AGENT_ADDRESSES: Final = re.compile(
+    rf"(?<![\d.])(?<!\w/){_V4}(?!\.*\d)|{_BEFORE_V6}(?:[0-9A-Fa-f]{{1,4}}:){{3,7}}[0-9A-Fa-f:]{{1,39}}"
+    rf"|{_BEFORE_V6}(?:[0-9A-Fa-f]{{1,4}}:){{1,2}}(?::[0-9A-Fa-f]{{1,4}}){{1,6}}(?![\w:])"
+)
 """In a user agent `Name/99.0.4.4` is a version. What follows is looked at up to its first digit only: not again and again."""
 
 _PHONES: Final = re.compile(
@@ -75,9 +82,10 @@ _TOUCHING: Final = re.compile(r"[A-Za-z]\d|\d[A-Za-z]")
 
 _NAMED: Final = re.compile(
     r"(?i)((?:^|[^a-z])(?:[a-z]{0,16}[_\-]?(?:token|secret|passw(?:or)?d|pwd|session(?:id)?|sess(?:id)?|api[_\-]?key|apikey|auth|otp|"
-    r"e?-?mail|phone|tel|name|user(?:name)?|login))\s?[=:]\s?(?:bearer\s|basic\s)?)([^\s/&;,?#]{2,})"
+    r"authorization|cookie|e?-?mail|phone|tel|name|user(?:name)?|login))[\"'\])]{0,2}\s?[=:]\s?[\"']?(?:bearer\s|basic\s)?)"
+    r"([^\s/&;,?#]{2,})"
 )
-"""`;jsessionid=…`, `token:…`, `name=…`: what stands behind such a word is no business of a log."""
+"""`;jsessionid=…`, `token:…`, `"name":"…"`, `user[name]=…`: what stands behind such a word is no business of a log."""
 
 _SECRET_BELOW: Final = re.compile(
     rf"({_SECRET_PLACES})(?:(?=[^/]{{0,200}}(?:\d|[a-z][A-Z]))[^/]{{6,}}|[^/\W\d_]{{{MIN_TOKEN}}}[^/]*|\d{{4,}}(?![^/]))"
@@ -100,11 +108,10 @@ class Redactor:
 
     def path(self, text: str) -> str:
         """A decoded path without its query."""
-        if self._people is not None and self._people.search(text) is not None:
-            text = self._people.sub(_person, _unescaped(text))
-        elif not self._own and _SUSPICIOUS.search(text) is None:
+        people = self._people
+        if not self._own and _SUSPICIOUS.search(text) is None and (people is None or people.search(text) is None):
             return text
-        return self._redacted(text, _ADDRESSES)
+        return self._redacted(text, _ADDRESSES, people)
 
     def agent(self, text: str) -> str:
         """A user agent: what looks like a version is one."""
@@ -116,9 +123,9 @@ class Redactor:
             return text
         return self._redacted(text, _ADDRESSES)
 
-    def _redacted(self, text: str, addresses: re.Pattern[str]) -> str:
-        plain = _unescaped(text)
-        found = plain
+    def _redacted(self, text: str, addresses: re.Pattern[str], people: re.Pattern[str] | None = None) -> str:
+        plain = unescaped(text)
+        found = plain if people is None else people.sub(_person, plain)
         for pattern in self._own:
             found = pattern.sub(OTHER, found)
         if "@" in found or "at" in found.lower():
@@ -145,20 +152,38 @@ def _has_digits(text: str) -> bool:
     return _DIGITS.search(text) is not None
 
 
-def _unescaped(text: str) -> str:
+_BEYOND_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+
+
+def unescaped(text: str) -> str:
     """The text with percent-encoding undone and look-alikes as what they look like; itself when there is none of either."""
     for _ in range(MAX_DECODED):
-        if "%" not in text:
+        before = text
+        if "%" in text:
+            text = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "backslashreplace")
+        if not text.isascii():
+            text = _BEYOND_ASCII.sub(_as_it_looks, unicodedata.normalize("NFKC", text))
+        if text == before:
             break
-        decoded = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "backslashreplace")
-        if decoded == text:
-            break
-        text = decoded
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return text
+
+
+def _as_it_looks(match: re.Match[str]) -> str:
+    """A digit of any script as one of ours, any dash as a hyphen; what is not to be seen is left out."""
+    char = match[0]
+    match unicodedata.category(char):
+        case "Nd":
+            return str(unicodedata.decimal(char))
+        case "Cf":
+            return ""
+        case "Pd":
+            return "-"
+        case _:
+            return "-" if char == "\N{MINUS SIGN}" else char
 
 
 def _without_emails(text: str) -> str:
-    """Around each `@`, or a spelt-out one, what an address may consist of becomes a mark."""
+    """Around each `@`, or a spelt-out one, what an address, or the log-in of a URL, may consist of becomes a mark."""
     text = _SPELT_AT.sub("@", text)
     parts: list[str] = []
     begin = 0
@@ -167,13 +192,17 @@ def _without_emails(text: str) -> str:
         if at < 0:
             parts.append(text[begin:])
             return "".join(parts)
-        local = _LOCAL.search(text, max(begin, at - 64), at)
+        log_in = _LOG_IN.search(text, begin, at)
+        start = begin
+        for other in () if log_in else _NOT_OF_LOCAL.finditer(text, begin, at):
+            start = other.end()
+        start = log_in.start(1) if log_in else start
         domain = _DOMAIN.match(text, at + 1)
-        if local is None or domain is None:
+        if start == at or domain is None:
             parts.append(text[begin : at + 1])
             begin = at + 1
         else:
-            parts += (text[begin : local.start()], EMAIL)
+            parts += (text[begin:start], EMAIL)
             begin = domain.end()
 
 

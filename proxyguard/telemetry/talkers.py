@@ -17,7 +17,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address, Prefixes, is_v4
 from proxyguard.core.busiest import Busiest, joined
 from proxyguard.core.path_family import path_family
 from proxyguard.core.request import Request
-from proxyguard.telemetry.discretion import Discretion
+from proxyguard.telemetry.discretion import LOOKED_AT, Discretion
 
 LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites", "robots")
 
@@ -41,6 +41,7 @@ MINUTES: Final = 1500
 """Minutes whose totals are kept: a day and an hour, so that the last hour can be compared with the same of the day before."""
 
 MAX_USER_AGENT: Final = 160
+"""Characters that are shown. Twice as many are told apart, as what is cut before it is redacted stays."""
 
 MAX_HOST: Final = 100
 
@@ -145,7 +146,7 @@ class Talkers:
         tops = current.tops
         tops[0].add(number >> client << client, refused, sent, microseconds)
         tops[1].add(number >> network << network, refused, sent, microseconds)
-        tops[2].add(agents[0][:MAX_USER_AGENT] if agents else NO_USER_AGENT, refused, sent, microseconds)
+        tops[2].add(agents[0][: LOOKED_AT * MAX_USER_AGENT] if agents else NO_USER_AGENT, refused, sent, microseconds)
         tops[3].add(self._family(request.path, -1 if refused else number >> network), refused, sent, microseconds)
         if rule:
             tops[4].add(rule, refused, sent, microseconds)
@@ -260,7 +261,7 @@ class Talkers:
             case "networks":
                 return discretion.network_name(Address(key))
             case "user_agents":
-                return discretion.agent(key)
+                return discretion.agent(key)[:MAX_USER_AGENT]
             case "paths":
                 return discretion.family(key)
             case "referers" | "sites":
@@ -276,12 +277,12 @@ def referring_host(referer: bytes) -> bytes:
     begin = referer.find(b"//")
     if begin < 0:
         return b""
-    host = referer[begin + 2 : begin + 2 + MAX_HOST]
+    host = referer[begin + 2 :]
     for mark in (b"/", b"?", b"#"):
         end = host.find(mark)
         if end >= 0:
             host = host[:end]
-    host = host[host.rfind(b"@") + 1 :]
+    host = host[host.rfind(b"@") + 1 :][:MAX_HOST]
     if host[:1] == b"[":
         return host[: host.find(b"]") + 1].lower()
     end = host.find(b":")

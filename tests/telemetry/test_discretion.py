@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxyguard.core.address import Address
 from proxyguard.core.privacy import Privacy
-from proxyguard.telemetry.discretion import MAX_PATH_KEPT, MAX_TEXTS, Discretion
+from proxyguard.telemetry.discretion import MAX_METHOD, MAX_PATH_KEPT, MAX_TEXT, MAX_TEXTS, MAX_USER_AGENT, Discretion
 
 NOON = 1_800_000_000.0
 
@@ -35,3 +35,14 @@ def test_a_client_that_is_to_be_forgotten_is_kept_nowhere() -> None:
     assert "192.0.2.7" not in discretion.pseudonyms._remembered
     assert discretion.client(Address.parse("192.0.2.7"), NOON) == name
     assert discretion.find(name) == "192.0.2.7"
+
+
+def test_half_of_what_tells_of_a_person_does_not_stay_where_a_text_is_cut() -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    for length in range(40):
+        agent = discretion.agent(b"Bot " + b"x " * ((MAX_USER_AGENT - length) // 2) + b"erika.mustermann@example.com and more")
+        path = discretion.path(b"/" + b"x/" * ((MAX_TEXT - length) // 2) + b"erika.mustermann@example.com/more")
+        method = discretion.method(b"X" * (MAX_METHOD - min(length, MAX_METHOD)) + b"-4711081599")
+        assert "eri" not in agent + path
+        assert "4711" not in method
+        assert (len(agent) <= MAX_USER_AGENT, len(path) <= MAX_TEXT, len(method) <= MAX_METHOD) == (True, True, True)

@@ -99,3 +99,18 @@ def test_a_path_that_was_shown_before_is_hidden_once_its_names_are_known() -> No
     assert [discretion.path(path), discretion.path(path)] == [f"/team/{name(3)}"] * 2
     taught(discretion)
     assert discretion.path(path) != f"/team/{name(3)}"
+
+
+@pytest.mark.parametrize("encoded", ["%61nna-smith", "%2561nna-smith", "anna%2dsmith", "\uff41nna-smith"])
+def test_a_name_that_is_encoded_once_more_than_the_path_goes_too(encoded: str) -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    taught(discretion)
+    assert discretion.path(f"/team/{encoded}/photos".encode()) == "/team/[person]/photos"
+    assert discretion.path(b"/%74eam/anna-smith") == "/team/[person]"
+
+
+def test_a_name_in_another_encoding_goes_too() -> None:
+    discretion = Discretion(Privacy(), b"secret")
+    taught(discretion)
+    assert discretion.path("/team/Jürgen-Müller".encode("latin-1")) == "/team/[person]"
+    assert discretion.path("/press/Übersicht".encode("latin-1")) == "/press/\\xdcbersicht"

@@ -40,6 +40,8 @@ SECRETS = {
     "AWS key": "AKIAIOSFODNN7EXAMPLE",
     "address": "203.0.113.77",
     "IPv6 address": "2001:db8:85a3::8a2e:370:7334",
+    "IPv6 address, short": "2001:db8::7334",
+    "address with zeros": "091.012.034.056",
     "customer": "K-47110",
 }
 
@@ -50,8 +52,21 @@ def encodings(text: str) -> list[str]:
     """A text as it is, encoded once, twice, thrice, wholly, and in part."""
     once = quote(text, safe="")
     whole = "".join(f"%{byte:02x}" for byte in text.encode())
-    wide = "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
-    return [text, once, quote(once), quote(quote(once)), whole, whole[: len(whole) // 2 // 3 * 3] + once[-1:], wide]
+    wide = widened(text)
+    return [
+        text,
+        once,
+        quote(once),
+        quote(quote(once)),
+        whole,
+        whole[: len(whole) // 2 // 3 * 3] + once[-1:],
+        wide,
+        widened(once),
+    ]
+
+
+def widened(text: str) -> str:
+    return "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
@@ -64,7 +79,7 @@ def test_a_secret_is_gone_in_every_spelling_and_place(secret: str) -> None:
             assert "[" in shown
 
 
-AGENT_SECRETS = [name for name in SECRETS if name not in ("e-mail without a dot", "IPv6 address")]
+AGENT_SECRETS = [name for name in SECRETS if name != "e-mail without a dot"]
 
 
 @pytest.mark.parametrize("name", AGENT_SECRETS)
@@ -96,8 +111,12 @@ KEPT_AGENTS = [
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5",
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "python-requests/2.32.3", "curl/8.5.0", "Go-http-client/1.1", "git/2.43.0",
-    "Mozilla/5.0 (Linux; Android 14; SM-S918B Build/UP1A.231005.007) AppleWebKit/537.36",
+    "Mozilla/5.0 (Linux; Android 14; SM-S918B Build/UP1A.231005.007) AppleWebKit/537.36", "Tool/99.0.4.4", "LWP::Simple/6.00",
 ]  # fmt: skip
+
+
+def test_the_address_of_a_url_in_a_user_agent_is_gone() -> None:
+    assert REDACTOR.agent("Bot/1.0 (+http://192.0.2.7/x)") == "Bot/1.0 (+http://[address]/x)"
 
 
 @pytest.mark.parametrize("agent", KEPT_AGENTS)
@@ -129,6 +148,21 @@ PEOPLE_NAMED = {
     "/x/aB3-dE5-fG7-hJ9-kL2m": "/x/[token]",
     "/x/a1bcdefa-bcde-abcd-efab-cdefabcdefab": "/x/[token]",
     "/x/eyJhbGci-OiJ.abc": "/x/[token]",
+    "/users%2Ferika": "/users/[person]",
+    "/u%252Ferika/posts": "/u/[person]/posts",
+    "/%2575sers/erika": "/users/[person]",
+    "\uff0fusers\uff0ferika": "/users/[person]",
+    "/x/http://erika:hunter2@h.example/y": "/x/http://[e-mail]/y",
+    "/x/https://erika:hun(te)r2@h.example/y": "/x/https://[e-mail]/y",
+    f"/x/{'e' * 99}@h.example/y": "/x/[e-mail]/y",
+    '/x/{"password":"hunter2"}': '/x/{"password":"[redacted]',
+    "/x/user[name]=erika&y": "/x/user[name]=[redacted]&y",
+    "/x/Authorization: Basic ZXJpa2E6": "/x/Authorization: Basic [redacted]",
+    "/x/client:2001:db8::1/y": "/x/client:[address]/y",
+    "/x/2001:db8:1:2:3:4:5:6: y": "/x/[address]: y",
+    "/x/+44\u201320\u20137946\u20130958": "/x/[phone]",
+    "/x/\u202a+44 20\u2011794\u200b6\u20600958\u202c": "/x/[phone]",
+    "/x/\u06f0\u06f9\u06f1\u06f2 \u06f3\u06f4\u06f5 \u06f6\u06f7\u06f8\u06f9": "/x/[phone]",
 }
 
 

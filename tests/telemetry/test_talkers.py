@@ -158,6 +158,7 @@ def test_workers_are_added_up() -> None:
         (b"", b""),
         (b"//", b""),
         (b"https://" + b"a" * 4000, b"a" * 100),
+        (b"https://erika:" + b"a" * 4000 + b"@example.org/", b"example.org"),
     ],
 )
 def test_only_the_host_of_a_referer_is_kept(referer: bytes, host: bytes) -> None:
