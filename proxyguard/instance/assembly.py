@@ -149,7 +149,7 @@ def assemble(
     campaigns = Campaigns(secret, prefixes, learning, CLOCK.wall)
     discretion = Discretion(settings.privacy, secret, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
-    tally = Tally(secret, prefixes, CLOCK, naming)
+    tally = Tally(secret, prefixes, CLOCK, naming, discretion.network_name)
     talkers = Talkers(discretion, prefixes, wall)
     ban_hits = BanHits()
     counts.refused_connections = lambda: ban_hits.refused_connections

@@ -1,8 +1,8 @@
 """Tallies the clients that shadow rules would have stopped, and the protected ones that enforced rules stopped, for 24 hours.
 
 A tally per rule in buckets of two hours: requests, different clients and networks, and of them those of protected classes (every
-class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. What a client is
-called, whoever makes it decides. Tallies of several workers can be joined. Knows nothing of why a rule applied.
+class of client but `anonymous`). Bounded: MAX_RULES rules, a kilobyte a count, TOP names. What a client and its
+network are called, whoever makes it decides. Tallies of several workers can be joined. Knows nothing of why a rule applied.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ ANONYMOUS: Final = frozenset({"", "anonymous"})
 
 
 class _Client(NamedTuple):
-    """A client's keys, and the hashes that sketches count."""
+    """A client's key, the name of its network, and the hashes that sketches count."""
 
     client_key: str
-    network_key: str
+    network_name: str
     client: int
     network: int
 
@@ -200,9 +200,17 @@ class TallyWindow:
 class Tally:
     """Observes decisions. One per process; called from the event loop only."""
 
-    def __init__(self, secret: bytes, prefixes: Prefixes, clock: Callable[[], float], name: Callable[[str], str] = str) -> None:
-        """`name` is what a client's key is called in a report."""
+    def __init__(
+        self,
+        secret: bytes,
+        prefixes: Prefixes,
+        clock: Callable[[], float],
+        name: Callable[[str], str] = str,
+        name_network: Callable[[Address], str] | None = None,
+    ) -> None:
+        """`name` is what a client's key is called at the time of a report; `name_network` what its network is, None: its key."""
         self._name = name
+        self._name_network = name_network
         self._secret = secret[:64]
         self._prefixes = prefixes
         self._clock = clock
@@ -254,13 +262,25 @@ class Tally:
             await sleep(0)
         return TallyWindow(
             since=max(self._since, now - WINDOW_SECONDS),
-            shadow={} if enforced_only else await _added_up(self._hits[Mode.SHADOW]),
-            enforce=await _added_up(self._hits[Mode.ENFORCE]),
+            shadow={} if enforced_only else await self._added_up(Mode.SHADOW),
+            enforce=await self._added_up(Mode.ENFORCE),
             seen=seen,
             seen_recently=seen_recently,
             left_out=self._left_out,
             begun={} if enforced_only else dict(self._begun),
         )
+
+    async def _added_up(self, mode: Mode) -> dict[str, Hits]:
+        """Each rule's buckets as one, with the names that clients have now."""
+        found: dict[str, Hits] = {}
+        for rule, buckets in list(self._hits[mode].items()):
+            whole = found[rule] = Hits()
+            for hits in list(buckets.values()):
+                whole.join(hits)
+            top = whole.top_clients
+            top.counts = {self._name(key): counts for key, counts in top.counts.items()}
+            await sleep(0)
+        return found
 
     def _count(self, mode: Mode, rule: str, now: float, known: _Client, *, is_protected: bool) -> None:
         rules = self._hits[mode]
@@ -283,7 +303,7 @@ class Tally:
         hits.clients.add(known.client)
         hits.networks.add(known.network)
         hits.top_clients.add(known.client_key, 1, is_protected)
-        hits.top_networks.add(known.network_key, 1, is_protected)
+        hits.top_networks.add(known.network_name, 1, is_protected)
         if is_protected:
             hits.protected_requests += 1
             hits.protected.add(known.client)
@@ -312,19 +332,9 @@ class Tally:
         if len(self._known) >= MAX_CLIENTS_KNOWN:
             self._known.clear()
         keys = client.client_key(self._prefixes), client.network_key(self._prefixes)
-        known = self._known[client.number] = _Client(self._name(keys[0]), keys[1], *map(self._hash, keys))
+        network = keys[1] if self._name_network is None else self._name_network(client)
+        known = self._known[client.number] = _Client(keys[0], network, *map(self._hash, keys))
         return known
 
     def _hash(self, key: str) -> int:
         return int.from_bytes(blake2b(key.encode(), digest_size=8, key=self._secret).digest())
-
-
-async def _added_up(rules: dict[str, dict[int, Hits]]) -> dict[str, Hits]:
-    """Each rule's buckets as one."""
-    found: dict[str, Hits] = {}
-    for rule, buckets in list(rules.items()):
-        whole = found[rule] = Hits()
-        for hits in list(buckets.values()):
-            whole.join(hits)
-        await sleep(0)
-    return found

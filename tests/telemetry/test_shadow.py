@@ -114,3 +114,15 @@ def test_the_windows_of_workers_join() -> None:
     assert joined.shadow["a"].requests == 100
     assert joined.shadow["a"].clients.count() == joined.shadow["b"].clients.count()
     assert joined.seen.count() == joined.shadow["b"].clients.count()
+
+
+def test_clients_have_the_names_of_the_time_of_the_report_and_networks_those_that_are_shown() -> None:
+    names = ["c-monday"]
+    made = Tally(SECRET, DEFAULT_PREFIXES, Clock(), lambda _key: names[0], lambda _address: "(any)")
+    for day in ("c-monday", "c-tuesday"):
+        names[0] = day
+        for number in (1, 300):
+            made.observe(client(number), "", would("reject by a"))
+        hits = whole(made).shadow["a"]
+        assert list(hits.top_clients.counts) == [day]
+    assert (hits.networks.count(), hits.top_networks.counts) == (2, {"(any)": [4, 0]})
