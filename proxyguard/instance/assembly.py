@@ -59,11 +59,11 @@ GAUGES_OF_FRONT: Final = {
 logger = logging.getLogger(__name__)
 
 
-def _robots(settings: Settings, counts: Metrics) -> RobotsContracts | None:
+def _robots(settings: Settings, counts: Metrics, discretion: Discretion) -> RobotsContracts | None:
     if not settings.robots.read:
         return None
     named = frozenset(host.lower().encode("ascii") for site in settings.sites for host in site.hosts if "*" not in host)
-    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, settings.counting.prefixes, named)
+    robots = RobotsContracts(settings.robots.refresh_seconds, CLOCK, settings.counting.prefixes, named, discretion.host)
     counts.show(robots.gauges())
     return robots
 
@@ -161,7 +161,7 @@ def assemble(
     sealed = open_sealed(settings.privacy, counts.audit_records_dropped)
     if sealed is not None:
         counts.gauge("sealed_waiting", "Entries of the sealed log that wait to be written.", sealed.waiting)
-    robots = _robots(settings, counts)
+    robots = _robots(settings, counts, discretion)
     preferences = PreferenceFiles(settings.preferences) if settings.preferences != Preferences() else None
     mazes = Mazes.of(settings, secret, counts.bound_exceeded)
     counts.mazes = mazes.spent

@@ -92,9 +92,11 @@ class RobotsContracts:
         clock: Callable[[], float],
         prefixes: Prefixes = DEFAULT_PREFIXES,
         named: frozenset[bytes] = frozenset(),
+        shown: Callable[[bytes], str] = bytes.decode,
     ) -> None:
-        """`named`: the hosts that the operator's sites name whole, in lower case."""
+        """`named`: the hosts that the operator's sites name whole, in lower case. `shown`: what the log may say of a host."""
         self._named = named
+        self._shown = shown
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._prefixes = prefixes
@@ -230,8 +232,9 @@ class RobotsContracts:
             lasting = [each for each in contract.earlier if each[0] > now]
             contract.earlier = ((now + COPY_SECONDS, before), *lasting)[:MAX_EARLIER]
         contract.words, contract.text = words, text
-        shown = host.decode("ascii", "backslashreplace")
-        logger.info("robots.txt of %s: version %s, %d groups, %d bytes", shown, words.version, len(words.names), len(text))
+        logger.info(
+            "robots.txt of %s: version %s, %d groups, %d bytes", self._shown(host), words.version, len(words.names), len(text)
+        )
 
     async def _made(self, text: bytes) -> RobotsTxt | None:
         """The text, read in a thread; shared with hosts that have the same. None: there is no room."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from proxyguard.core.address import Address
+from proxyguard.core.privacy import Privacy
 from proxyguard.core.request import Request
 from proxyguard.core.robots import NOT_READ, RobotsWord
 from proxyguard.guard.interfaces import FileAnswer
@@ -22,6 +23,8 @@ from proxyguard.guard.robots.contracts import (
     STALE_SECONDS,
     RobotsContracts,
 )
+from proxyguard.policy.robots.robots_txt import RobotsTxt
+from proxyguard.telemetry.discretion import Discretion
 
 ALLOWED, DISALLOWED, UNKNOWN = RobotsWord
 GPTBOT = b"Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)"
@@ -242,3 +245,11 @@ def test_an_answer_with_more_than_is_read_is_cut_to_a_whole_line(bench: Bench) -
     assert first(bench) is DISALLOWED
     assert len(bench.contracts.text_of(request(), bench.now) or b"") <= module.MAX_TEXT_BYTES
     assert bench.contracts.text_of(request(b"nobody.example"), bench.now) is None
+
+
+def test_the_log_says_of_a_host_what_may_be_said_of_it(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.contracts = RobotsContracts(3600.0, lambda: bench.now, shown=Discretion(Privacy(), b"secret").host)
+    with caplog.at_level("INFO"):
+        bench.word(host=b"203.0.113.91")
+        bench.read()
+    assert caplog.messages == [f"robots.txt of [address]: version {RobotsTxt(FORBIDS).version}, 1 groups, {len(FORBIDS)} bytes"]
