@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import batched
 from pathlib import Path
@@ -75,8 +76,9 @@ class SealedLog:
         self._file.follow()
         self._box = SealedBox(PublicKey(public_key))
         self._on_drop = on_drop
-        self._waiting: list[Sighting] = []
-        self._lines: list[bytes] = []
+        self._waiting: deque[Sighting] = deque()
+        self._lines: list[tuple[bytes, int]] = []
+        """Sealed, and not written yet; how many entries each stands for."""
         self._fault = ""
         self._looked = monotonic()
         self._closing = threading.Event()
@@ -91,41 +93,55 @@ class SealedLog:
             self._waiting.append(Sighting(name, address, port, reference, time))
 
     def waiting(self) -> int:
-        """How many entries wait to be sealed."""
-        return len(self._waiting)
+        """How many entries wait to be written."""
+        return len(self._waiting) + sum(entries for _, entries in self._lines)
 
     def close(self, seconds: float = 5.0) -> None:
-        """Write what waits, for at most so long, and stop."""
+        """Write what waits, for at most so long, and stop. What cannot be written is dropped."""
         self._closing.set()
         self._writer.join(seconds)
+        lost = self.waiting()
+        if lost:
+            self._on_drop(lost)
+            logger.error("sealed log %s: %d entries that waited are lost", self._file.name, lost)
 
     def _run(self) -> None:
         closing = False
         while not closing:
             closing = self._closing.wait(SECONDS)
             try:
-                self._write()
+                fault = self._write()
+                if closing:
+                    self._write()  # what was sealed before went first
             except OSError as error:
-                self._report(error.strerror or str(error))
-            else:
-                self._report("")
+                fault = error.strerror or str(error)
+            self._report(fault)
         self._file.close()
 
-    def _write(self) -> None:
-        """Seal and append what waits; what could not be written before goes first. Raises OSError."""
+    def _write(self) -> str:
+        """Seal and append what waits; what could not be written before goes first. Returns why a file that was turned over cannot
+        be made anew: then the one of before goes on. Raises OSError when nothing can be written."""
+        fault = ""
         if self._waiting and not self._lines:
-            taken, self._waiting = self._waiting, []
-            self._lines = [_encode(line) for line in sealed_lines(taken, self._box)]
+            taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._lines = [(_encode(line), line.records) for line in sealed_lines(taken, self._box)]
         if self._lines:
             if monotonic() - self._looked >= SECONDS or self._file.is_lost:
                 self._looked = monotonic()
-                self._file.follow()
-            written = self._file.write(self._lines)
+                try:
+                    self._file.follow()
+                except OSError as error:
+                    if self._file.is_lost:
+                        raise
+                    fault = error.strerror or str(error)
+            written = self._file.write([line for line, _ in self._lines])
             del self._lines[:written]
+        return fault
 
     def _report(self, fault: str) -> None:
         if fault and fault != self._fault:
-            logger.error("sealed log %s: %s; at most %d entries wait, more are lost", self._file.name, fault, MAX_WAITING)
+            then = f"at most {MAX_WAITING:,} entries wait, more are lost" if self._lines else "the file that was moved goes on"
+            logger.error("sealed log %s: %s; %s", self._file.name, fault, then)
         elif self._fault and not fault:
             logger.info("sealed log %s: written again", self._file.name)
         self._fault = fault

@@ -67,6 +67,35 @@ def test_a_full_disk_loses_entries_beyond_the_bound_and_counts_them(tmp_path: Pa
     log.close()
 
 
+def test_after_a_rotation_without_a_new_file_entries_go_on_into_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder that only logrotate may write to, which has not made the new file yet."""
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+    dropped: list[int] = []
+    (tmp_path / "logs").mkdir()
+    log = SealedLog(tmp_path / "logs/sealed", new_keys()[1], dropped.append)
+    (tmp_path / "logs").rename(tmp_path / "moved")
+    log.add("c-000000000000", "203.0.113.0", None, "r", 1.0)
+    log.close()
+    assert len((tmp_path / "moved/sealed").read_bytes().splitlines()) == 1
+    assert (log.waiting(), dropped) == (0, [])
+    assert "No such file or directory; the file that was moved goes on" in caplog.text
+
+
+def test_what_cannot_be_written_at_the_end_is_counted_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 60.0)
+    dropped: list[int] = []
+    log = SealedLog(Path("/dev/full"), new_keys()[1], dropped.append)
+    for number in range(3):
+        log.add("c-000000000000", "203.0.113.0", None, f"r{number}", 1.0)
+    log.close()
+    assert dropped == [3]
+    assert "sealed log /dev/full: 3 entries that waited are lost" in caplog.text
+
+
 def test_what_is_no_line_is_none() -> None:
     assert read_line(b'{"client":1}') is None
     assert read_line(b"[" * 5000) is None
