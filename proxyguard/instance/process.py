@@ -33,6 +33,7 @@ def configure_logging() -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
+    logging.getLogger("tornado").setLevel(logging.ERROR)  # below: what callers of the admin port do wrong, a line for each
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -46,6 +46,8 @@ GROWING: Final = frozenset({
 
 What a worker that has ended counted in them stays in the sum, as with all counters."""
 
+OPENMETRICS: Final = "application/openmetrics-text"
+
 type Labels = tuple[tuple[str, str], ...]
 type Sample = tuple[str, Labels, float]
 type Family = tuple[str, str, str, list[Sample]]
@@ -97,9 +99,10 @@ def exposition(families: Iterable[Family], exemplars: Iterable[Exemplar] = (), a
     Exemplars are in OpenMetrics only: the text format has no place for them. In it a counter shares its name without `_total`
     with no other family; one that would (`connections_total`) goes without a type.
     """
-    encode, content_type = choose_encoder(accept)
+    is_strict = any(each.partition(";")[0].strip().lower() == OPENMETRICS for each in accept.split(","))
+    encode, content_type = choose_encoder(OPENMETRICS if is_strict else "")  # it stumbles over versions that are no numbers
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families, exemplars, strict="openmetrics" in content_type))
+    registry.register(_Families(families, exemplars, strict=is_strict))
     return encode(registry), content_type
 
 

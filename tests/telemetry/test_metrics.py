@@ -228,3 +228,12 @@ def test_what_the_front_refuses_by_itself_is_counted() -> None:
     seen = samples(exposition(metrics.snapshot())[0])
     assert seen["proxyguard_refusals_total", (("fault", "host-unknown"),)] == 1
     assert seen["proxyguard_responses_total", (("status", "421"),)] == 1
+
+
+@pytest.mark.parametrize(
+    "version", ["", "; version=abc", "; version=1.x", f"; version={'9' * 5000}", "; version=1.0.0; escaping=x"]
+)
+def test_whatever_version_of_openmetrics_is_asked_for_it_is_the_one_that_is_written(version: str) -> None:
+    text, content_type = exposition(Metrics().snapshot(), (), f"application/openmetrics-text{version}, text/plain")
+    assert content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert text.endswith(b"# EOF\n")

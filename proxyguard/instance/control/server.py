@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application, HTTPError, RequestHandler
 
@@ -30,6 +31,9 @@ from proxyguard.telemetry.accept_errors import AcceptErrors
 
 MAX_COMMAND_BYTES: Final = 1024 * 1024
 """The largest command: a list of bans."""
+
+MAX_HOST: Final = 300
+"""Characters of a Host: a name has 253 at most."""
 
 IDLE_SECONDS: Final = 30
 """A connection to the admin port without a request for so long is closed."""
@@ -144,7 +148,7 @@ class ControlServer:
         else:
             routes += [(path, handler, {**more, **arguments}) for path, handler, more in self._routes]
         routes.append(("/.*", _Unknown, arguments))
-        application = Application(routes, log_function=_log_nothing)
+        application = _Application(routes, log_function=_log_nothing)
         server = HTTPServer(
             application,
             max_body_size=MAX_COMMAND_BYTES,
@@ -228,6 +232,21 @@ class AdminPage(RequestHandler):
     def answer(self, value: Any) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(value) + "\n")
+
+
+class _Application(Application):
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """As tornado, which stumbles over a port of thousands of digits, with a traceback for each."""
+        delegate = super().start_request(server_conn, request_conn)
+        begin = delegate.headers_received
+
+        def headers_received(start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Awaitable[None] | None:
+            if len(headers.get("Host", "")) > MAX_HOST:
+                raise HTTPInputError("the Host is too long")
+            return begin(start_line, headers)
+
+        delegate.headers_received = headers_received  # type: ignore[method-assign]  # its class is tornado's own
+        return delegate
 
 
 class _Unknown(AdminPage):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import socket
 import stat
 import urllib.error
 import urllib.request
@@ -16,6 +18,7 @@ import pytest
 from proxyguard.core.settings import Listen
 from proxyguard.instance.control.client import ControlError, send_command
 from proxyguard.instance.control.server import AdminPage, Command, CommandError, ControlServer
+from proxyguard.instance.process import configure_logging
 from proxyguard.telemetry.metric_families import exposition
 from proxyguard.telemetry.metrics import Metrics
 
@@ -174,3 +177,29 @@ def test_a_killed_instances_socket_is_replaced_a_live_ones_and_a_files_are_not(t
         assert path.read_text() == "mine"
 
     asyncio.run(run())
+
+
+def test_what_callers_do_wrong_writes_no_line_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = logging.getLogger("tornado").level
+    configure_logging()
+    try:
+        with caplog.at_level("INFO"):
+            answers = serve(tmp_path, FakeInstance(), *(lambda server, data=data: raw(server.port, data) for data in WRONG))
+    finally:
+        logging.getLogger("tornado").setLevel(before)
+    assert [answer.partition(b" ")[2][:3] for answer in answers] == [b"400", b"400", b"400", b"200"]
+    assert caplog.messages == []
+
+
+WRONG = (
+    b"erika@example.com\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a:" + b"9" * 5000 + b"\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/openmetrics-text; version=x\r\nConnection: close\r\n\r\n",
+)
+
+
+def raw(port: int | None, data: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=20) as connection:
+        connection.sendall(data)
+        return connection.recv(100)
