@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import pwd
+import stat
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
 from proxyguard.cli.options import control_or_exit, fail
 from proxyguard.core.address import Address
-from proxyguard.core.privacy import DAY_SECONDS
+from proxyguard.core.printable import printable_json
 from proxyguard.core.problems import quoted
 from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
@@ -27,10 +28,16 @@ from proxyguard.telemetry.rotated import BROKEN
 
 MAX_REASON: Final = 300
 
-DAYS_OF_FOREVER: Final = 400
-"""How far back names are looked for where records are kept for ever."""
+DAYS: Final = 4_000
+"""How far back the names of a person are looked for: copies of logs are kept longer than the settings say."""
 
 STANDARD_OUTPUT: Final = "-"
+
+WRITTEN_SECONDS: Final = 5.0
+"""How long a notice may wait for the disk before whoever wrote it looks for another way."""
+
+WRITTEN_BYTES: Final = 8 * 1024 * 1024
+"""At the end of the log, where a notice is looked for: what a flood writes in that time."""
 
 
 class Places(NamedTuple):
@@ -66,9 +73,7 @@ def find_places(config: Path | None, audit: Path | None, sealed: Path | None, co
 
 
 def known_of(command: str, subject: str, place: Places) -> PersonFacts:
-    """The names of an address on every day that records are kept for; ends the program when nobody can tell."""
-    kept = place.settings.privacy.in_force().keep_audit_seconds
-    days = DAYS_OF_FOREVER if kept is None else int(kept // DAY_SECONDS) + 2
+    """The names of an address on every day of eleven years; ends the program when nobody can tell."""
     try:
         address = Address.parse(subject)
     except ValueError:
@@ -76,20 +81,20 @@ def known_of(command: str, subject: str, place: Places) -> PersonFacts:
     own = () if address is None else (address.text,)
     try:
         if place.socket is None:
-            return _known_without(ControlError(NOT_ASKED), address, days, place)
-        answer = send_command(place.socket, command, {"subject": subject, "days": days})
+            return _known_without(ControlError(NOT_ASKED), address, place)
+        answer = send_command(place.socket, command, {"subject": subject, "days": DAYS})
     except ControlError as error:
-        return _known_without(error, address, days, place)
+        return _known_without(error, address, place)
     return PersonFacts((*answer["names"], *own, *([answer["client"]] if own else [])), answer["bans"], answer["sessions"])
 
 
-def _known_without(error: ControlError, address: Address | None, days: int, place: Places) -> PersonFacts:
+def _known_without(error: ControlError, address: Address | None, place: Places) -> PersonFacts:
     settings = place.settings
     if address is None or not (settings.privacy.key or settings.key_secret):
         _fail_unknown(error)
     pseudonyms = Pseudonyms(secret_of(settings.privacy, (settings.key_secret or "").encode()))
     client = address.client_key(settings.counting.prefixes)
-    names = pseudonyms.names(client, time(), days)
+    names = pseudonyms.names(client, time(), DAYS)
     note = f"no instance answers, so bans and sessions are not known: {str(error).splitlines()[0]}"
     return PersonFacts((*names, client, address.text), [], 0, (note,))
 
@@ -159,7 +164,7 @@ def record_notice(place: Places, kind: str, subject: str, why: str, records: int
     """
     log = place.audit
     notice = Notice(time=round(time(), 3), kind=kind, who=_who(), subject=subject, reason=why[:MAX_REASON], records=records)
-    if place.socket is not None and _noted_by(place.socket, notice):
+    if place.socket is not None and _noted_by(place.socket, notice) and (log is None or _is_written(log, notice)):
         return
     if log is None:
         fail(NO_LOG)
@@ -179,6 +184,27 @@ def _noted_by(socket: Path, notice: Notice) -> bool:
         return bool(send_command(socket, "audit-note", {"notice": msgspec.to_builtins(notice)})["noted"])
     except ControlError:
         return False
+
+
+def _is_written(log: Path, notice: Notice) -> bool:
+    """Whether a notice that waits is in the log in time, which a full disk never takes. True where nobody can tell."""
+    line = printable_json(msgspec.json.encode(notice)).removesuffix(b"}")
+    end = monotonic() + WRITTEN_SECONDS
+    while True:
+        try:
+            if not stat.S_ISREG(log.stat().st_mode):
+                return True
+            with log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - WRITTEN_BYTES))
+                if line in file.read():
+                    return True
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+        if monotonic() > end:
+            return False
+        sleep(0.05)
 
 
 def _who() -> str:
