@@ -5,14 +5,14 @@ Knows the form of the log (one JSON object a line) and nothing of what records m
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
+
+from proxyguard.telemetry.rotated import BROKEN, lines_of, unpacking
 
 BLOCK_BYTES: Final = 1 << 20
 
@@ -50,7 +50,7 @@ def find_record(log: Path, reference: str) -> FoundRecord:
                 record = _record(line, reference)
                 if record is not None:
                     return FoundRecord(record, path, (*searched, path))
-        except (OSError, EOFError, zlib.error) as error:
+        except BROKEN as error:
             if path == log and isinstance(error, OSError):
                 raise
             continue  # a neighbour that is broken or not ours to read hides nothing in the others
@@ -65,7 +65,7 @@ def refusals_summed(log: Path) -> int:
         try:
             record = json.loads(line)
             count += max(0, int(record["count"]) - len(record["references"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue
     return count
 
@@ -83,13 +83,12 @@ def log_files(log: Path) -> list[Path]:
 
 
 def lines_backwards(path: Path, needle: bytes) -> Iterator[bytes]:
-    """The lines of a file that hold `needle`, the last first; those of a compressed file in order of the file."""
-    if path.suffix == ".gz":
-        with gzip.open(path, "rb") as packed:
-            yield from (line for line in packed if needle in line)
-        return
+    """The lines of a file that hold `needle`, the last first; of a packed one in its order. Raises one of `rotated.BROKEN`."""
     with path.open("rb") as file:
-        yield from _backwards(file, needle)
+        if unpacking(file) is None:
+            yield from _backwards(file, needle)
+            return
+    yield from (line for line in lines_of(path) if needle in line)
 
 
 def _backwards(file: BinaryIO, needle: bytes) -> Iterator[bytes]:
@@ -112,7 +111,7 @@ def _backwards(file: BinaryIO, needle: bytes) -> Iterator[bytes]:
 def _record(line: bytes, reference: str) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None

@@ -24,6 +24,7 @@ from proxyguard.core.settings import Settings
 from proxyguard.core.units import format_time
 from proxyguard.guard.canaries import TOKEN_CHARACTERS, Canaries, Canary, rule_mark
 from proxyguard.policy.parse.lists import reason
+from proxyguard.telemetry.rotated import BROKEN
 
 BLOCK_BYTES: Final = 1 << 20
 
@@ -113,8 +114,8 @@ def list_canaries(audit: Path | None, most: int, config: Path | None, *, as_json
         fail("error: the audit log is standard output\n  hint: name the file that keeps it: --audit FILE")
     try:
         rows = list(islice(_handed_out(log, canaries), most))
-    except OSError as error:
-        fail(f"error: the audit log {log} cannot be read: {reason(error)}")
+    except BROKEN as error:
+        fail(f"error: the audit log {log} cannot be read: {reason(error) if isinstance(error, OSError) else error}")
     if as_json:
         for row in rows:
             echo(json.dumps(row))
@@ -174,6 +175,6 @@ def _handed_out(log: Path, canaries: Canaries) -> Iterator[dict[str, Any]]:
                 record = json.loads(line)
                 token = canaries.token(record["time"], record["rule"], record["reference"])
                 row = {key: record[key] for key in ("time", "rule", "reference", "client")} | {"canary": token}
-            except (ValueError, TypeError, KeyError, AttributeError):  # no record, or one of the sums of a flood
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # no record, or one of the sums of a flood
                 continue
             yield row

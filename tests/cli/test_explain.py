@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,10 @@ def test_rotated_files_are_searched_newest_first(tmp_path: Path) -> None:
         assert (found.record or {})["reference"] == reference
         assert found.file.name == file
     assert find_record(log, "e").record is None
+    for suffix, pack in ((".xz", lzma.compress), (".bz2", bz2.compress), ("", gzip.compress)):
+        (tmp_path / f"audit.jsonl.4{suffix}").write_bytes(pack(lines([RECORD | {"reference": "packed"}])))
+        assert find_record(log, "packed").file == tmp_path / f"audit.jsonl.4{suffix}"
+        (tmp_path / f"audit.jsonl.4{suffix}").unlink()
     log.unlink()
     assert find_record(log, "b").record is not None
 
@@ -220,6 +226,7 @@ NOISE = {
     "elsewhere": b'{"path":"0123456789abcdef"}\n',
     "huge": b"x" * (3 * BLOCK_BYTES) + b"\n",
     "bytes": b"\xff\xfe\n",
+    "deep": b'{"reference":"' + RECORD["reference"].encode() + b'","a":' + b"[" * 100_000 + b"\n",
     "torn": b'{"ref',
 }
 
