@@ -63,9 +63,9 @@ class Retention:
 
 
 def turn_over(log: Path, now: float) -> None:
-    """Move a log of an earlier day (UTC) to `NAME-YYYYMMDD`, where writers follow within a second. Raises OSError."""
+    """Move a log of another day (UTC) to `NAME-YYYYMMDD`, where writers follow within a second. Raises OSError."""
     since = first_time(log)
-    if since is None or now // DAY_SECONDS <= since // DAY_SECONDS:
+    if since is None or now // DAY_SECONDS == since // DAY_SECONDS:  # a later day: of a clock that was ahead
         return
     day = datetime.fromtimestamp(since, UTC).strftime("%Y%m%d")
     aside = log.with_name(f"{log.name}-{day}")

@@ -34,11 +34,19 @@ def test_a_log_of_today_stays_and_one_of_yesterday_is_turned_over(tmp_path: Path
     assert sorted(each.name for each in tmp_path.iterdir()) == ["audit.jsonl-20241003", "audit.jsonl-20241003.2"]
 
 
+def test_a_log_of_a_day_that_is_still_to_come_is_turned_over_too(tmp_path: Path) -> None:
+    """The clock was ahead when it was begun: until that day everything would go into one file."""
+    log(tmp_path / "audit.jsonl", NOW + 400 * DAY)
+    kept(tmp_path).look(NOW)
+    assert [each.name for each in tmp_path.iterdir()] == ["audit.jsonl-20251108"]
+
+
 def test_rotated_files_go_by_their_age_and_others_stay(tmp_path: Path) -> None:
     for name in (
         "audit.jsonl",
         "audit.jsonl.1",
         "audit.jsonl-20240101.gz",
+        "audit.jsonl-20240102.zst",
         "audit.jsonl.bak",
         "other.jsonl.1",
         "audit-notes.txt",
