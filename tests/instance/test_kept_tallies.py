@@ -117,6 +117,16 @@ def test_a_damaged_file_is_left_aside(tmp_path: Path, text: str) -> None:
     assert counts(Life(tmp_path / "t").window()) == {}
 
 
+def test_a_file_that_does_not_say_which_rules_it_is_about_is_left_aside(tmp_path: Path) -> None:
+    life = Life(tmp_path / "t")
+    life.see("a", 5, "signed-in")
+    life.end()
+    kept = json.loads((tmp_path / "t").read_text())
+    for marks in ({}, {"marks": 1}):
+        (tmp_path / "t").write_text(json.dumps({name: value for name, value in kept.items() if name != "marks"} | marks))
+        assert counts(Life(tmp_path / "t").window()) == {}
+
+
 def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     life = Life(tmp_path / "missing" / "t")
     life.end()
