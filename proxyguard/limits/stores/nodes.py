@@ -21,6 +21,8 @@ SENTINEL: Final = "+sentinel"
 
 MAX_NODES: Final = 16
 
+ENCODED: Final = "a / ? # [ or ] in the user name or password of a store's URL is written %2F %3F %23 %5B or %5D"
+
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 NODE_SECONDS: Final = 0.5
@@ -52,6 +54,9 @@ class StoreUrl:
                 + (f", not {scheme}://" if separator else "")
             )
         if base == "unix":
+            log_in = rest.partition("/")[0]
+            if log_in and (not log_in.endswith("@") or any(each in log_in for each in "?#[]")):
+                raise ValueError(f"a unix:// URL is unix:///path or unix://user:password@/path; {ENCODED}")
             return cls(nodes=(ValkeyUrl.parse(text),))
         if "://" in rest.partition("?")[0]:
             raise ValueError("several hosts are written in one URL, redis://a:6379,b:6379")
@@ -153,24 +158,23 @@ def _split(rest: str) -> tuple[str, str, str]:
     authority, _, path = before.rpartition("@")[2].partition("/")
     log_in = before.rpartition("@")[0]
     if "@" in query or any(each in log_in for each in "/#[]"):
-        raise ValueError("a / ? # [ or ] in the user name or password of a store's URL is written %2F %3F %23 %5B or %5D")
+        raise ValueError(ENCODED)
     return (f"{log_in}@{authority}" if "@" in before else authority), path.strip("/"), mark + query
 
 
 def _place(text: str, default_port: int) -> str:
-    """A host with its port. Raises ValueError with what is wrong with it."""
+    """A host with its port. Raises ValueError with what is wrong with it, never showing what may be a log-in without its `@`."""
     bare = text.startswith("[") and text.endswith("]")
     host, colon, port = (text, "", "") if bare else text.rpartition(":")
     if not colon:
         host, port = text, str(default_port)
     if not host:
-        raise ValueError(
-            f"a store's URL has an empty host name before {text!r}" if text else "a store's URL has an empty host name"
-        )
+        raise ValueError("a store's URL has an empty host name")
     if _HOST.fullmatch(host) is None and ":" not in host:
         raise ValueError(f"{host!r} in a store's URL is no host name")
     if ":" in host and not host.startswith("["):
-        raise ValueError(f"an IPv6 address in a store's URL stands in brackets: [{text}]")
+        raise ValueError("an IPv6 address in a store's URL stands in brackets: [2001:db8::1]")
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"a store's port is a number from 1 to 65535, not {port!r}; several hosts are written a:6379,b:6379")
+        found = f", not {port}" if port.isdecimal() else ""
+        raise ValueError(f"a store's port is a number from 1 to 65535{found}; several hosts are written a:6379,b:6379")
     return f"{host}:{port}"

@@ -53,7 +53,7 @@ DOCUMENTED_RIGHTS = "+evalsha +script|load +auth +time +get +set +mget +incr +hg
 
 BEGINS = "a store's URL begins with redis://, valkey://, rediss://, valkeys://, unix:// or redis+sentinel://"
 ESCAPE = "a / ? # [ or ] in the user name or password of a store's URL is written %2F %3F %23 %5B or %5D"
-PORT = "a store's port is a number from 1 to 65535, not '{}'; several hosts are written a:6379,b:6379"
+PORT = "a store's port is a number from 1 to 65535{}; several hosts are written a:6379,b:6379"
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,14 @@ PORT = "a store's port is a number from 1 to 65535, not '{}'; several hosts are 
         ("a:6379", BEGINS),
         ("redis-sentinel://a/main", f"{BEGINS}, not redis-sentinel://"),
         ("unix+sentinel://a/main", f"{BEGINS}, not unix+sentinel://"),
-        ("redis://a:port", PORT.format("port")),
-        ("redis://a:0", PORT.format("0")),
-        ("redis://a:65536", PORT.format("65536")),
+        ("redis://a:port", PORT.format("")),
+        ("redis://fire:hunter2", PORT.format("")),
+        ("redis://:hunter2", "a store's URL has an empty host name"),
+        ("redis://a:0", PORT.format(", not 0")),
+        ("redis://a:65536", PORT.format(", not 65536")),
         ("redis://a:", PORT.format("")),
-        ("redis://a:1:2", "an IPv6 address in a store's URL stands in brackets: [a:1:2]"),
+        ("redis://a:1:2", "an IPv6 address in a store's URL stands in brackets: [2001:db8::1]"),
+        ("redis://fire:hun:ter2", "an IPv6 address in a store's URL stands in brackets: [2001:db8::1]"),
         ("redis://2001:db8::1", "an IPv6 address in a store's URL stands in brackets: [2001:db8::1]"),
         ("redis://a;b", "'a;b' in a store's URL is no host name"),
         ("redis://a, b", "' b' in a store's URL is no host name"),
@@ -83,6 +86,9 @@ PORT = "a store's port is a number from 1 to 65535, not '{}'; several hosts are 
         ("redis://:hun?ter2@a", ESCAPE),
         ("redis://:hun#ter2@a", ESCAPE),
         ("redis://:hun[ter2@a", ESCAPE),
+        ("unix://fire:hun/ter2@/run/s", f"a unix:// URL is unix:///path or unix://user:password@/path; {ESCAPE}"),
+        ("unix://fire:hun?ter2@/run/s", f"a unix:// URL is unix:///path or unix://user:password@/path; {ESCAPE}"),
+        ("unix://hunter2/run/s", f"a unix:// URL is unix:///path or unix://user:password@/path; {ESCAPE}"),
         ("unix://", "a unix:// URL needs the path of a socket"),
     ],
 )
