@@ -42,13 +42,14 @@ class _UnixConnection(http.client.HTTPConnection):
 def send_command(
     path: Path, name: str, arguments: dict[str, Any] | None = None, timeout: float = TIMEOUT_SECONDS
 ) -> dict[str, Any]:
-    """Send one command; returns the answer. Raises ControlError."""
+    """Send one command; returns the answer. Raises ControlError, and UnicodeEncodeError for what is no text."""
+    body = json.dumps(arguments or {}, ensure_ascii=False).encode()
     connection = _UnixConnection(path, timeout)
     try:
         if name == "status":
             connection.request("GET", "/status")
         else:
-            connection.request("POST", f"/command/{name}", json.dumps(arguments or {}))
+            connection.request("POST", f"/command/{name}", body)
         response = connection.getresponse()
         answer = json.loads(response.read())
     except FileNotFoundError:

@@ -179,6 +179,14 @@ def test_a_killed_instances_socket_is_replaced_a_live_ones_and_a_files_are_not(t
     asyncio.run(run())
 
 
+def test_what_is_no_text_is_not_sent(tmp_path: Path) -> None:
+    """Bytes of a command line that are not UTF-8 arrive as halves of surrogate pairs; no store and no log can take them."""
+    with pytest.raises(UnicodeEncodeError):
+        send_command(tmp_path / "control.sock", "bans-add", {"note": "\udcff"})
+    (answer,) = serve(tmp_path, FakeInstance(), lambda _server: send_command(tmp_path / "control.sock", "echo", {"note": "é"}))
+    assert answer == {"note": "é"}
+
+
 def test_what_callers_do_wrong_writes_no_line_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = logging.getLogger("tornado").level
     configure_logging()
