@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from proxyguard.core.decision import Mode
-from proxyguard.core.privacy import ClientNaming
 from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
@@ -40,7 +39,7 @@ from proxyguard.instance.signals import RELOAD, REOPEN
 from proxyguard.limits.stores.open import Backend
 from proxyguard.restrictions.override_file import OverrideFile
 from proxyguard.restrictions.shared_overrides import SharedOverrides
-from proxyguard.telemetry.discretion import secret_of
+from proxyguard.telemetry.discretion import Discretion, secret_of
 from proxyguard.telemetry.metrics import Metrics
 from proxyguard.telemetry.shadow import TallyWindow
 
@@ -109,7 +108,11 @@ class Controller:
         traffic = TrafficCommands(workers.broadcast, pseudonyms, lambda: self._settings.current.audit)
         keys = BanKeys(secret, settings.counting.prefixes)
         references = ReferenceCommands(settings.rules, pseudonyms, settings.counting.prefixes, traffic.audit_log, traffic.look_up)
-        names = BanNames(pseudonyms, is_clear=settings.privacy.in_force().clients is ClientNaming.CLEAR)
+        discretion = Discretion(settings.privacy, secret, settings.counting.prefixes)
+        names = BanNames(
+            pseudonyms, is_clear=not discretion.names_clients,
+            texts={"path": discretion.path, "loose_path": discretion.path, "host": discretion.host},
+        )  # fmt: skip
         commands = ControlCommands(books, keys, self._reloader, traffic, self._settings, names)
         privacy = PrivacyCommands(workers.broadcast, pseudonyms, books.store, settings)
         self._retention = Retention(settings)
