@@ -49,7 +49,8 @@ def test_a_sum_of_faults_is_no_refusal() -> None:
         b"\n", b"[]", b"null", b"{", b"\xff", b"x" * 300_000, b"[" * 100_000, b'{"time":1e999,"action":"reject"}',
         b'{"time":NaN}', b'{"time":"2026","action":"reject"}', record(bytes_sent=-1), record(bytes_sent=10**30),
         record(upstream_milliseconds=1e300),
-        record(path="\ud800"), record(action=""), record(kind="other"), b'{"time":1790000000,"kind":"summed","count":-1}',
+        record(path="\ud800"), record(path="/" + "x" * 9000),
+        record(action=""), record(kind="other"), b'{"time":1790000000,"kind":"summed","count":-1}',
         record()[:-20],
     ],
 )  # fmt: skip
