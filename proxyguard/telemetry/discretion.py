@@ -121,7 +121,7 @@ class Discretion:
     def path(self, path: bytes) -> str:
         """A decoded path without its query."""
         if self._paths is PathDetail.FAMILY:
-            return self.family(path_family(path))
+            return self.family(plain_family(path))
         if self._paths is PathDetail.WHOLE:
             return decoded(path[:MAX_TEXT])
         paths = self._path_texts
@@ -207,6 +207,13 @@ class Discretion:
 def secret_of(privacy: Privacy, secret: bytes) -> bytes:
     """The secret of pseudonyms: the one that the operator keeps for them, or the instance's."""
     return privacy.key.encode() if privacy.key else secret
+
+
+def plain_family(path: bytes) -> str:
+    """The family of a decoded path; of one that is encoded once more, of what it stands for. Not to be shown as it is."""
+    if b"%" in path or not path.isascii():
+        path = unescaped(decoded(path[: LOOKED_AT * MAX_TEXT])).encode("utf-8", "surrogatepass")
+    return path_family(path)
 
 
 def decoded(value: bytes) -> str:

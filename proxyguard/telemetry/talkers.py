@@ -15,9 +15,8 @@ from typing import Any, Final
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Address, Prefixes, is_v4
 from proxyguard.core.busiest import Busiest, joined
-from proxyguard.core.path_family import path_family
 from proxyguard.core.request import Request
-from proxyguard.telemetry.discretion import LOOKED_AT, Discretion
+from proxyguard.telemetry.discretion import LOOKED_AT, Discretion, plain_family
 
 LISTS: Final = ("clients", "networks", "user_agents", "paths", "rules", "referers", "sites", "robots")
 
@@ -241,7 +240,7 @@ class Talkers:
         if family is None:
             if network >= 0:
                 self._discretion.learn(path, network)
-            family = path_family(path)
+            family = plain_family(path)
             if len(path) <= MAX_PATH_REMEMBERED:
                 if len(families) >= MAX_FAMILIES:
                     families.clear()

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxyguard.core.address import Address
-from proxyguard.core.privacy import Privacy
-from proxyguard.telemetry.discretion import MAX_METHOD, MAX_PATH_KEPT, MAX_TEXT, MAX_TEXTS, MAX_USER_AGENT, Discretion
+from proxyguard.core.privacy import Privacy, PrivacyPreset
+from proxyguard.telemetry.discretion import (
+    MAX_METHOD,
+    MAX_PATH_KEPT,
+    MAX_TEXT,
+    MAX_TEXTS,
+    MAX_USER_AGENT,
+    Discretion,
+    plain_family,
+)
 
 NOON = 1_800_000_000.0
 
@@ -46,3 +56,11 @@ def test_half_of_what_tells_of_a_person_does_not_stay_where_a_text_is_cut() -> N
         assert "eri" not in agent + path
         assert "4711" not in method
         assert (len(agent) <= MAX_USER_AGENT, len(path) <= MAX_TEXT, len(method) <= MAX_METHOD) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    "path", ["/page/%75sers/erika", "/page/users%2ferika", "/page/\uff55sers/erika", "/page/%2575sers/erika"]
+)
+def test_the_family_of_a_path_that_is_encoded_once_more_names_nobody(path: str) -> None:
+    strict = Discretion(Privacy(preset=PrivacyPreset.STRICT), b"secret")
+    assert strict.path(path.encode()) == strict.family(plain_family(path.encode())) == "/page/users/*"

@@ -13,9 +13,8 @@ from random import Random
 from typing import Final, NamedTuple
 
 from proxyguard.core.decision import Decision
-from proxyguard.core.path_family import path_family
 from proxyguard.core.request import Request
-from proxyguard.telemetry.discretion import Discretion
+from proxyguard.telemetry.discretion import Discretion, plain_family
 from proxyguard.telemetry.otel.trace_context import SAMPLED, Parent, TraceContext, read_parent, read_state, written
 
 MAX_TEXT: Final = 128
@@ -90,7 +89,7 @@ class Tracer:
         attributes: dict[str, str | int | float] = {
             "http.request.method": method,
             "http.response.status_code": status,
-            "http.route": discretion.family(path_family(request.path)),
+            "http.route": discretion.family(plain_family(request.path)),
             "network.protocol.version": shown(request.http_version),
             "server.address": discretion.host(request.host)[:MAX_TEXT],
             "url.scheme": shown(request.scheme),
