@@ -64,19 +64,28 @@ def format_size(size: float) -> str:
     return f"{size:.0f} B"
 
 
+_LAST: Final = 253_402_300_799.0
+"""Unix seconds of the last second that has a date, of the year 9999."""
+
+
+def date_of(at: float) -> datetime:
+    """The date (UTC) of Unix seconds; of what has none the first or the last that there is."""
+    return datetime.fromtimestamp(min(_LAST, max(0.0, at)), UTC)
+
+
 def format_time(at: float) -> str:
     """`2026-07-08 18:00:07`, of Unix seconds. The caller writes the zone, UTC, unless a table has no room for it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return date_of(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def format_minute(at: float) -> str:
     """`2026-07-08 18:00 UTC`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return date_of(at).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def format_iso_time(at: float) -> str:
     """`2026-07-08T18:00:07Z`, rounded down."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return date_of(at).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def counted(count: int, noun: str) -> str:

@@ -7,13 +7,12 @@ of how a limit is counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from math import ceil
 from typing import Final
 
 from proxyguard.core.decision import EndTime, Quota
 from proxyguard.core.request import Headers
-from proxyguard.core.units import duration_text, format_iso_time, size_text
+from proxyguard.core.units import date_of, duration_text, format_iso_time, size_text
 
 PERIODS: Final = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86_400.0: "a day", 604_800.0: "a week"}
 
@@ -63,7 +62,7 @@ def limit_text(quota: Quota) -> str:
 
 def ending_text(ends: EndTime) -> str:
     """`4 July 2023, 18:00 UTC (in 3 hours)`."""
-    moment = datetime.fromtimestamp(ceil(ends.at / 60) * 60, UTC)
+    moment = date_of(ceil(ends.at / 60) * 60)
     day = f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
     return f"{day}, {moment:%H:%M} UTC (in {format_wait(max(1, ceil(ends.seconds_left)))})"
 

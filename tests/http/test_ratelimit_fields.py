@@ -10,6 +10,7 @@ import pytest
 from proxyguard.core.address import Address
 from proxyguard.core.decision import Decision, EndTime, Quota, Reject
 from proxyguard.core.request import Request
+from proxyguard.core.units import format_time
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Ticket
 from proxyguard.http.ratelimit_fields import NOUNS, UNITS, ending_text, format_wait, iso_time, limit_text, quota_fields
@@ -80,6 +81,16 @@ def test_an_end_is_said_in_both_ways_and_never_too_early() -> None:
     assert ending_text(EndTime(JULY, 10_800.0)) == "4 July 2023, 18:00 UTC (in 3 hours)"
     assert ending_text(EndTime(JULY + 1, 45.0)) == "4 July 2023, 18:01 UTC (in 45 seconds)"
     assert iso_time(JULY + 0.2) == "2023-07-04T18:00:01Z"
+
+
+@pytest.mark.parametrize("at", [253_402_300_799.0, 253_402_300_800.0, 1e12])
+def test_an_end_that_has_no_date_is_the_last_one_that_has(at: float) -> None:
+    """`until: 9999-12-31T23:59:59Z` is rounded up to the next minute."""
+    ends = EndTime(at, 60.0)
+    assert ending_text(ends) == "31 December 9999, 23:59 UTC (in 60 seconds)"
+    assert "9999" in render(Decision(Reject(), "r", restriction="july", ends=ends), "r1", languages=b"de").body.decode()
+    assert format_time(at) == "9999-12-31 23:59:59"
+    assert format_time(-at) == "1970-01-01 00:00:00"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from math import ceil
 from typing import Final
 
 from proxyguard.core.decision import EndTime, Quota
+from proxyguard.core.units import date_of
 from proxyguard.http.languages import FALLBACK, Language
 from proxyguard.http.ratelimit_fields import ending_text, format_wait, limit_text, wait_in_units
 
@@ -41,7 +42,7 @@ def ending_phrase(ends: EndTime, language: Language) -> str:
         return ending_text(ends)
     from babel.dates import format_skeleton  # noqa: PLC0415 - as above
 
-    moment = datetime.fromtimestamp(ceil(ends.at / 60) * 60, UTC)
+    moment = date_of(ceil(ends.at / 60) * 60)
     day = format_skeleton("yMMMMd", moment, tzinfo=UTC, locale=language.code)
     wait = wait_phrase(max(1, ceil(ends.seconds_left)), language)
     return language.words["ends_in"].format(moment=f"{day} {moment:%H:%M}", wait=wait)
