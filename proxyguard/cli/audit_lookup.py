@@ -10,8 +10,11 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, TypedDict
 
+import msgspec
+
+from proxyguard.telemetry.audit_records import Record
 from proxyguard.telemetry.rotated import BROKEN, lines_of, unpacking
 
 BLOCK_BYTES: Final = 1 << 20
@@ -26,6 +29,11 @@ REFERENCE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
 
 SUMMED: Final = "summed"
 """The `kind` of a record that stands for several refusals."""
+
+
+_Fields = TypedDict(  # type: ignore[misc]  # the fields of a record, all of which may be missing
+    "_Fields", {each.encode_name: each.type for each in msgspec.structs.fields(Record)}, total=False
+)
 
 
 class FoundRecord(NamedTuple):
@@ -118,4 +126,13 @@ def _record(line: bytes, reference: str) -> dict[str, Any] | None:
     if record.get("kind") == SUMMED:
         references = record.get("references")
         return record if isinstance(references, list) and reference in references else None
-    return record if record.get("reference") == reference else None
+    return record if record.get("reference") == reference and _is_of_an_instance(record) else None
+
+
+def _is_of_an_instance(record: dict[str, Any]) -> bool:
+    """Whether each field that it has is of the kind that records have; older ones have fewer."""
+    try:
+        msgspec.convert(record, _Fields)
+    except msgspec.ValidationError:
+        return False
+    return True
