@@ -143,9 +143,10 @@ class Discretion:
         found = texts.get(path)
         if found is None:
             found = self.places.without_names(text, PERSON)
-            plain = unescaped(found)  # names may be encoded more often than the path was
-            nameless = self.places.without_names(plain, PERSON)
-            found = found if nameless == plain else nameless
+            if "%" in found or not found.isascii():  # names may be encoded more often than the path was
+                plain = unescaped(found)
+                nameless = self.places.without_names(plain, PERSON)
+                found = found if nameless == plain else nameless
             if len(path) <= MAX_PATH_KEPT:
                 texts[path] = found
         return found

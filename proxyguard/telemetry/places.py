@@ -75,7 +75,9 @@ class LearnedPlaces:
         before, shown = "/", []
         parts = path.split("/", MAX_SEGMENTS + 1)
         for segment in parts[1 : MAX_SEGMENTS + 1]:
-            raw = _ESCAPED.sub(_byte, segment.encode("utf-8", "surrogatepass"))
+            raw = segment.encode("utf-8", "surrogatepass")
+            if b"\\x" in raw:
+                raw = _ESCAPED.sub(_byte, raw)
             is_word = is_word_or_name(raw)
             is_name = is_word and self._is_name(before, raw)
             shown.append(mark if is_name else segment)
