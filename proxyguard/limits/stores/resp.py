@@ -85,6 +85,16 @@ def is_unknown_script(answer: Any) -> bool:
     return isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT")
 
 
+def text_of(answer: Any) -> str:
+    """What may be said of an answer that is an error, or none at all.
+
+    Servers repeat the arguments of a command that they do not know: a password, or addresses.
+    """
+    if isinstance(answer, hiredis.ReplyError):
+        return str(answer).partition(", with args beginning")[0]
+    return str(answer) if isinstance(answer, StoreUnavailable) else f"it said what is no answer ({type(answer).__name__})"
+
+
 class Connection(asyncio.Protocol):
     """A stream of commands and answers. `on_end` is called once with why it ended, unless it was closed here."""
 
@@ -133,7 +143,7 @@ class Connection(asyncio.Protocol):
             raise StoreUnavailable("the connection ended")
         answer = await future
         if isinstance(answer, Exception):
-            raise StoreUnavailable(str(answer)) from answer
+            raise StoreUnavailable(text_of(answer)) from answer
         return answer
 
     def close(self) -> None:
@@ -161,7 +171,7 @@ class Connection(asyncio.Protocol):
             while self._open and (answer := reader.gets()) is not False:
                 self._awaited.popleft()(answer)
         except (hiredis.ProtocolError, IndexError) as error:
-            self.fail(f"the server said something that is no answer: {error!r}")
+            self.fail(f"the server said something that is no answer: {type(error).__name__}")
 
     def _end(self, why: str, *, notify: bool) -> None:
         if not self._open:

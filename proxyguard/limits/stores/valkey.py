@@ -30,7 +30,7 @@ from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.nodes import NODE_SECONDS, StoreUrl, fault_of
 from proxyguard.limits.stores.notes import MAX_NOTES, StoreNote
 from proxyguard.limits.stores.remote import CONNECT_SECONDS, Call, Transport
-from proxyguard.limits.stores.resp import Connection, ValkeyUrl, is_unknown_script, pack
+from proxyguard.limits.stores.resp import Connection, ValkeyUrl, is_unknown_script, pack, text_of
 from proxyguard.limits.stores.store import BanRecord, Outcome, StoreUnavailable
 
 POLL_SECONDS: Final = 0.4
@@ -357,7 +357,7 @@ class ValkeyTransport(Transport):
                 self.store.mirror.on_note(self._note(name.decode(), packed))
             self._sequence, self._note_sequence = sequence, note_sequence
         except (CodecError, StructError, ValueError, TypeError, AttributeError) as error:
-            raise StoreUnavailable(f"the server said something that is no news: {error!r}") from error
+            raise StoreUnavailable(f"the server said something that is no news: {type(error).__name__}") from error
         return bool(last)
 
     def _on_ban(self, key: str, packed: bytes) -> None:
@@ -389,7 +389,7 @@ class ValkeyTransport(Transport):
 
     def _refuse(self, answer: Any) -> None:
         if self._connection is not None:
-            self._connection.fail(str(answer))
+            self._connection.fail(text_of(answer))
 
     def _on_end(self, connection: Connection, why: str) -> None:
         if connection is self._connection:

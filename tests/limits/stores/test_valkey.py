@@ -354,6 +354,17 @@ def test_log_in_and_database_come_from_the_url(tmp_path: Path, url: str, why: st
         run(scene())
 
 
+def test_what_a_server_repeats_of_a_command_is_not_said(tmp_path: Path) -> None:
+    """One that does not know a command shows its arguments: the password, or addresses."""
+
+    async def scene() -> None:
+        async with instance(f"unix://fire:hunter2@{tmp_path / 's'}") as (_, said):
+            assert [each.replace("`", "'") for each in said] == ["down: ERR unknown command 'AUTH'"]
+
+    with valkey(tmp_path / "s", "--rename-command", "AUTH", ""):
+        run(scene())
+
+
 def test_the_documented_access_list_is_enough(tmp_path: Path) -> None:
     allowed = "+evalsha +script|load +auth +time +get +set +mget +incr +hget +hset +hdel +zadd +zrem +zrangebyscore"
 
