@@ -108,6 +108,9 @@ def _upstream(node: Node, subject: str) -> Upstream:
     except ValueError:
         host = port = None
         url = urlsplit("")
+    if url.username is not None or ("@" in text and not host):  # before any message that repeats the text
+        hint = f"{url.scheme}://{host} without them" if url.scheme in _SCHEMES and host else _UPSTREAM_HINT
+        raise Fault(f"{subject} has a user name or a password", hint)
     if url.scheme in _MEANT_SCHEMES and host:
         ours = _MEANT_SCHEMES[url.scheme]
         more = " with upstream_http: 2" if ours == "https" else ""
@@ -115,8 +118,6 @@ def _upstream(node: Node, subject: str) -> Upstream:
     if url.scheme not in _SCHEMES or not host or port == 0 or not text.isascii() or " " in text:
         hint = f"did you mean http://{text}?" if "://" not in text and text.isascii() and " " not in text else _UPSTREAM_HINT
         raise Fault(f"{subject} must be a URL, not {quoted(text)}", hint)
-    if url.username is not None or url.password is not None:
-        raise Fault(f"{subject} has a user name or a password", f"{url.scheme}://{host} without them")
     if url.path not in ("", "/") or url.query or url.fragment:
         hint = f"did you mean {url.scheme}://{url.netloc}? the path of a request is kept as it is"
         raise Fault(f"{subject} {quoted(text)} has a path", hint)

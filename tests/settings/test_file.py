@@ -567,6 +567,17 @@ def test_the_whole_report() -> None:
     assert "hunter2" not in found
 
 
+@pytest.mark.parametrize(
+    "url", ["http://u:hunter2@a", "http://u:hun ter2@a", "ftp://u:hunter2@a", "http://u:hunter2@a:99999", "u:hunter2@a",
+            "http://u:hun/ter2@a", "http://u:hunter2@[a", "http://hunter2@a/x"],
+)  # fmt: skip
+def test_a_password_of_an_upstream_is_not_repeated_whatever_else_is_wrong(url: str) -> None:
+    found = read_settings(None, {"PROXYGUARD_UPSTREAM": url}, {})
+    assert isinstance(found, tuple | list)
+    assert format_report(found).startswith("PROXYGUARD_UPSTREAM: error: upstream has a user name or a password\n")
+    assert "hun" not in format_report(found)
+
+
 SITES = {
     "[{}]": "2: a site is empty",
     "[{hosts: a}]": "2: the site has no upstream",
