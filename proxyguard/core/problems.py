@@ -6,6 +6,7 @@ Knows nothing of YAML, rules or settings.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from operator import attrgetter
@@ -21,6 +22,9 @@ MAX_NAMES_SHOWN: Final = 16
 
 MAX_PROBLEMS_PER_FILE: Final = 1000
 """Then the rest of a file is summed up in one line: nobody reads on, and a broken generator must not fill a disk."""
+
+
+_WORD: Final = re.compile(r"\S*")
 
 
 class Problem(NamedTuple):
@@ -138,9 +142,17 @@ def listed(names: Iterable[str]) -> str:
 
 
 def quoted(value: str, longest: int = MAX_QUOTED) -> str:
-    """A value for a message: on one line, at most `longest` characters, in single quotes."""
-    text = printable(value[: longest + 1])
+    """A value for a message: on one line, at most `longest` characters, in single quotes; of a URL never the log-in."""
+    text = printable(_without_log_in(value)[: longest + 1])
     return f"'{text}'" if len(text) <= longest else f"'{text[:longest]}…'"
+
+
+def _without_log_in(value: str) -> str:
+    """A value without what stands before the host of its URL; a `/` in a password should be encoded, and is not always."""
+    begin = value.find("://") + 3
+    word = _WORD.match(value, begin) if begin >= 3 else None
+    at = word[0].rfind("@") if word is not None else -1
+    return value if at < 0 else f"{value[:begin]}…{value[begin + at :]}"
 
 
 def plural(count: int, noun: str, several: str = "") -> str:

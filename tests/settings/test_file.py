@@ -578,6 +578,23 @@ def test_a_password_of_an_upstream_is_not_repeated_whatever_else_is_wrong(url: s
     assert "hun" not in format_report(found)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("store: redis://u:hunter2@a", "store must be a mapping, not 'redis://…@a'"),
+        ("store: {'redis://:hun/ter2@a': x}", "unknown key 'redis://…@a' in store"),
+        ("otel: http://u:hunter2@a/x", "otel must be a mapping, not 'http://…@a/x'"),
+        ("mode: redis://u:hunter2@a and more@b", "mode cannot be 'redis://…@a and more@b'"),
+        (f"mode: redis://u:{'hunter2' * 20}@a", "mode cannot be 'redis://…@a'"),
+    ],
+)
+def test_a_url_in_the_wrong_place_is_repeated_without_its_log_in(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "p.yaml").write_text(f"upstream: http://a\n{text}\n")
+    found = read_settings(tmp_path / "p.yaml", {}, {})
+    assert isinstance(found, tuple | list)
+    assert found[0].message == message
+
+
 SITES = {
     "[{}]": "2: a site is empty",
     "[{hosts: a}]": "2: the site has no upstream",
