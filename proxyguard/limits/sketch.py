@@ -2,8 +2,9 @@
 
 Pure: (state, now, end of a new window, limit, value) -> (state, usage). The sketch has 1,024 registers: its standard error is
 1.04 / sqrt(1024) = 3.25 %, so that a limit of 1,000 begins to bite between 900 and 1,100 (three standard errors). A limit
-never has to count beyond its amount, so which of the two forms a state has depends on the limit alone. As `core.distinct`, in
-bytes that the stores keep and charge.lua reads: the sum and the zeros of the registers stand before them.
+never has to count beyond its amount, so that says in which of the two forms a state begins. A limit that learns may be wider
+later, or elsewhere: then values become a sketch, which stays one. As `core.distinct`, in bytes that the stores keep and
+charge.lua reads: the sum and the zeros of the registers stand before them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ UNSEEN: Final = b""
 
 _END: Final = Struct("<d")
 _HEAD: Final = Struct("<ddH")  # end, sum of 2^-register, registers that are zero
+_SKETCH_BYTES: Final = _HEAD.size + REGISTERS
+"""More than EXACT_UP_TO values take."""
 _EMPTY_REGISTERS: Final = bytes(REGISTERS)
 
 
@@ -39,7 +42,7 @@ def end_of(state: bytes) -> float:
 def is_sound(state: bytes) -> bool:
     """Whether bytes can be a state of one of the two forms."""
     size = len(state) - _END.size
-    return len(state) == _HEAD.size + REGISTERS or (0 < size <= EXACT_UP_TO * ITEM_BYTES and size % ITEM_BYTES == 0)
+    return len(state) == _SKETCH_BYTES or (0 < size <= EXACT_UP_TO * ITEM_BYTES and size % ITEM_BYTES == 0)
 
 
 def charge(
@@ -60,7 +63,9 @@ def charge(
     if state and abs(end_of(state)) <= now:
         state = UNSEEN
     end = end_of(state) if state else end
-    exact = limit.amount <= EXACT_UP_TO
+    exact = limit.amount <= EXACT_UP_TO and len(state) != _SKETCH_BYTES
+    if not exact:
+        state = _sketched(state)
     before = _exact_count(state) if exact else _estimate(state)
     changed = _with_exact(state, end, item) if exact else _with_register(state, end, item)
     after = before if changed is state else _exact_count(changed) if exact else _estimate(changed)
@@ -84,6 +89,16 @@ def _with_exact(state: bytes, end: float, item: bytes) -> bytes:
     if at != -1:
         return state
     return (state or _END.pack(end)) + item
+
+
+def _sketched(state: bytes) -> bytes:
+    """The sketch of values that were kept one by one."""
+    if not state or len(state) == _SKETCH_BYTES:
+        return state
+    found = UNSEEN
+    for at in range(_END.size, len(state), ITEM_BYTES):
+        found = _with_register(found, end_of(state), state[at : at + ITEM_BYTES])
+    return found
 
 
 def _with_register(state: bytes, end: float, item: bytes) -> bytes:

@@ -284,6 +284,20 @@ def many_values_are_counted_within_the_stated_error(store: Driver) -> None:
     assert passed == 1120
 
 
+def values_go_on_being_counted_when_the_amount_changes(store: Driver) -> None:
+    """As it does with limits that learn: 128 values are kept one by one, and become a sketch for who is asked for more."""
+    narrow = Limit(90, 86_400.0, 90, CLIENT, count=Count(CountKind.DISTINCT, of=CLIENT[0]), window=Window.CALENDAR)
+    wide = Limit(141, 86_400.0, 141, CLIENT, count=narrow.count, window=Window.CALENDAR)
+
+    def visit(page: int, limit: Limit) -> Usage:
+        return store.charge([Charge(distinct_key("rule|a", hashed(str(page))), limit, stops=False)]).usages[0]
+
+    for page in range(40):
+        assert not visit(page, narrow).exceeded
+    assert [visit(40, limit).remaining for limit in (wide, narrow, wide)] == [99, 48, 99]
+    assert sum(not visit(page, narrow).exceeded for page in range(41, 141)) == 50
+
+
 def a_log_gives_each_unit_back_after_a_whole_period(store: Driver) -> None:
     charge = [Charge("rule|a", THREE_IN_ANY_MINUTE)]
     for remaining, later in ((2, 0.0), (1, 20.0), (0, 50.0)):
@@ -395,6 +409,7 @@ CASES: list[Callable[[Driver], None]] = [
     the_same_value_is_counted_once,
     values_are_not_counted_when_the_batch_stops,
     many_values_are_counted_within_the_stated_error,
+    values_go_on_being_counted_when_the_amount_changes,
     a_log_gives_each_unit_back_after_a_whole_period,
     a_batch_that_stops_leaves_logs_as_they_were,
     a_log_admits_exactly_its_amount_of_500_at_once,

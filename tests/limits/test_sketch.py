@@ -108,3 +108,23 @@ def test_a_look_after_the_end_leaves_the_old_state_to_be_forgotten() -> None:
 @pytest.mark.parametrize("data", [b"", b"\0" * 8, b"\0" * 15, b"\0" * (8 + 129 * 8), b"\0" * 1041])
 def test_bytes_that_are_no_state_are_noticed(data: bytes) -> None:
     assert not is_sound(data)
+
+
+@pytest.mark.parametrize(("first", "then"), [(90, 141), (141, 90), (EXACT_UP_TO, EXACT_UP_TO + 1)])
+def test_a_limit_that_learned_goes_on_counting_what_it_counted_with_another_amount(first: int, then: int) -> None:
+    """Two workers need not agree on what is usual of a key, and its amount changes where a day ends within the window."""
+    state = UNSEEN
+    for number in range(40):
+        state, _ = charge(state, NOW, END, limit(first if number % 2 else then), hashed(number))
+        assert is_sound(state)
+    _, again = charge(state, NOW, END, limit(then), hashed(7))
+    state, other = charge(state, NOW, END, limit(first), hashed(40))
+    assert not again.exceeded
+    assert abs(then - again.remaining - 40) <= 2
+    assert abs(first - other.remaining - 41) <= 2
+    assert end_of(state) == END
+
+
+def test_a_look_with_another_amount_leaves_the_values_as_they_are() -> None:
+    state, _ = charge(UNSEEN, NOW, END, limit(90), hashed(1))
+    assert charge(state, NOW, END, limit(141), hashed(2), 0.0)[0] is state

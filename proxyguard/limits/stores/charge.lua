@@ -159,6 +159,19 @@ local function with_register(state, edge, item)
     .. string.sub(state, HEAD_BYTES + 1, at - 1) .. string.char(rank) .. string.sub(state, at + 1)
 end
 
+local function is_sketch(state)
+  return #state == HEAD_BYTES + REGISTERS
+end
+
+local function sketched(state)
+  if state == '' or is_sketch(state) then return state end
+  local edge, found = struct.unpack('<d', state), ''
+  for at = 9, #state, ITEM_BYTES do
+    found = with_register(found, edge, string.sub(state, at, at + ITEM_BYTES - 1))
+  end
+  return found
+end
+
 local function distinct(stored, cost, owed, amount, high, low, period, first, last, next_last)
   local item = struct.pack('>I4I4', high, low)
   local state = stored or ''
@@ -171,9 +184,9 @@ local function distinct(stored, cost, owed, amount, high, low, period, first, la
   else
     edge = now + period
   end
-  local exact = amount <= EXACT_UP_TO
+  local exact = amount <= EXACT_UP_TO and not is_sketch(state)
   local count, with = estimate, with_register
-  if exact then count, with = exact_count, with_exact end
+  if exact then count, with = exact_count, with_exact else state = sketched(state) end
   local before = count(state)
   local changed = with(state, edge, item)
   local exceeded
