@@ -240,10 +240,7 @@ class DailyUse:
 
 def rule_of(key: str) -> str:
     """The name of the rule that a limit's key begins with: what was learned outlives a change of its numbers and its mode."""
-    mark = key.find("~")
-    if mark < 0:
-        mark = key.find("!")
-    return key[: max(0, mark)]
+    return key.partition("|")[0].replace("!", "~").partition("~")[0]
 
 
 def place_of(key: str) -> str:

@@ -6,7 +6,17 @@ import json
 
 import pytest
 
-from proxyguard.limits.daily import DAY_SECONDS, DAYS, KEYS_OF_NETWORK, LEAST_SURGE, MAX_KEYS, MOST_SURGES, DailyUse
+from proxyguard.limits.daily import (
+    DAY_SECONDS,
+    DAYS,
+    KEYS_OF_NETWORK,
+    LEAST_SURGE,
+    MAX_KEYS,
+    MOST_SURGES,
+    DailyUse,
+    place_of,
+    rule_of,
+)
 
 RULE = "quota~aaaaaa"
 OFFICE = f"{RULE}|192.0.2.1"
@@ -248,3 +258,11 @@ def test_who_asks_for_it_is_forgotten_and_nobody_else() -> None:
     assert [place for place in daily.as_data()["keys"] if place.endswith("192.0.2.1")] == []
     assert len(daily) == 2
     assert daily.forget("192.0.2.1") == 0
+
+
+@pytest.mark.parametrize("mark", ["~", "!"])
+def test_what_a_client_sent_is_no_part_of_the_name_of_a_rule(mark: str) -> None:
+    key = f"quota{mark}aaaaaa|192.0.2.1|/~alice/a!b"
+    assert rule_of(key) == "quota"
+    assert place_of(key) == "quota~|192.0.2.1|/~alice/a!b"
+    assert rule_of(place_of(key)) == "quota"
