@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterable
+from functools import lru_cache
 from string import ascii_letters, digits
 from typing import Final
 
@@ -19,8 +20,8 @@ from proxyguard.core.reading import percent_decode
 from proxyguard.core.request import AROUND_NAMES, Request, Values
 
 UNREADABLE: Final[Values] = (b"\0", b"\1")
-"""Stands for values that cannot be known: a bound of a parser was met, or sites read something else than text. No value is ever
-equal to one of these."""
+"""Stand, behind the values that can be read, for those that cannot be known: a bound of a parser was met, or sites read something
+else than text. No value is ever equal to one of these."""
 
 DECODINGS: Final = 3
 """How often percent-escapes are decoded: a site that decodes twice reads `%2561` as `a`."""
@@ -35,6 +36,13 @@ _LOWER: Final = bytes(range(256)).lower()
 _OCTAL: Final = re.compile(rb"\\([0-3][0-7][0-7])")
 """An escape in a quoted cookie value (RFC 2109 as Python's http.cookies and Werkzeug read it)."""
 
+_BASIC: Final = re.compile(rb"basic[ \t]", re.IGNORECASE)
+_CREDENTIALS: Final = re.compile(rb"[ \t]*([A-Za-z0-9+/]+)=*[ \t]*")
+"""What all readers of base64 take for the same. Of other characters some are left out, end the text, or stand for others."""
+
+_JSON: Final = (b"j:", b"j%3A", b"j%3a")
+"""Begins a cookie that Express reads as JSON, which has more spellings than can be told."""
+
 _DASHES: Final = bytes(byte if bytes((byte,)).isalnum() else 45 for byte in range(128)) + bytes(range(128, 256))
 """Servers that pass headers in an environment (CGI, FastCGI, WSGI) make one character of all that is no letter or digit."""
 
@@ -44,16 +52,26 @@ def cookie_values(request: Request, name: bytes) -> Values:
     if b"cookie" not in request.header_index:
         return ()
     named = request.cookies_by_name
-    if request.is_cookie_cut:
-        return UNREADABLE
     values = named.get(name)
+    if request.is_cookie_cut:
+        found = (value for line in request.header_index[b"cookie"] for value in _plainly_named(name).findall(line))
+        return _different((*map(_cookie_value, found), b"\0"))
     if values is None:
         return ()
     if len(values) == 1 and values[0].isalnum():  # as nearly all sessions are
         return (values[0].lower(),)
-    if any(value.lstrip(AROUND_NAMES).startswith((b"j:", b"j%3A", b"j%3a")) for value in values):
-        return UNREADABLE  # JSON, for Express: more spellings than can be told
-    return _different(map(canonical_value, values))
+    return _different(map(_cookie_value, values))
+
+
+def _cookie_value(value: bytes) -> bytes:
+    return b"\0" if value.lstrip(AROUND_NAMES).startswith(_JSON) else canonical_value(value)
+
+
+@lru_cache(maxsize=64)
+def _plainly_named(name: bytes) -> re.Pattern[bytes]:
+    """Finds the values of a cookie among more cookies than are taken apart; `name` is canonical."""
+    written = re.escape(name).replace(b"_", b"[._]")
+    return re.compile(rb"(?:\A|[;, \t\"'])" + written + rb"[ \t\"']*=([^;,]*)", re.IGNORECASE)
 
 
 def header_values(request: Request, name: bytes) -> Values:
@@ -100,12 +118,14 @@ def canonical_value(value: bytes) -> bytes:
 
 def canonical_header_value(value: bytes) -> bytes:
     """As `canonical_value`; the text behind `Basic` is decoded, since base64 has several spellings of it."""
-    if value[:5].lower() == b"basic":
-        try:
-            return b"basic:" + b64decode(value[5:].rstrip(b"= \t") + b"==")
-        except ValueError:
-            return b"\0"
-    return canonical_value(value)
+    scheme = _BASIC.match(value)
+    if scheme is None:
+        return canonical_value(value)
+    credentials = _CREDENTIALS.fullmatch(value, scheme.end())
+    try:
+        return b"\0" if credentials is None else b"basic:" + b64decode(credentials[1] + b"==").translate(_LOWER)
+    except ValueError:
+        return b"\0"
 
 
 def canonical_parameter(value: bytes) -> bytes:
@@ -119,6 +139,9 @@ def canonical_parameter(value: bytes) -> bytes:
 
 
 def _different(values: Iterable[bytes]) -> Values:
-    """Each value once, in order; `UNREADABLE` when one cannot be read."""
-    found = tuple(dict.fromkeys(values))
-    return UNREADABLE if b"\0" in found else found
+    """Each value once, in order; with `UNREADABLE` behind them when one cannot be read."""
+    found = dict.fromkeys(values)
+    if b"\0" not in found:
+        return tuple(found)
+    del found[b"\0"]
+    return (*found, *UNREADABLE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from itertools import islice, product
+from itertools import product
 from typing import Final
 
 from proxyguard.core.address import Prefixes
@@ -28,9 +28,9 @@ Shown = Callable[[Request], str | None]
 AMBIGUOUS: Final = "?"
 """Stands for a part that has several values, or one that cannot be known. No value is ever shown like this."""
 
-MAX_CANDIDATES: Final = 8
-"""Values of a part that an ambiguous request is looked for by among the bans: the first and the last of them, since sites read
-the first or the last."""
+MAX_CANDIDATES: Final = 512
+"""Keys that an ambiguous request is looked for by among the bans, all that parsers let through of one part. Of several parts
+those of the first and the last values, since sites read the first or the last."""
 
 BY_CLIENT: Final = (KeyPart(KeyKind.CLIENT),)
 """What a ban is for when its rule has no limit to say."""
@@ -151,25 +151,27 @@ class KeyMaker:
         candidates = tuple((str(part), self._part(part), self._candidates(part)) for part in per)
 
         def keys(request: Request) -> Iterable[str]:
-            if not any(part(request) == AMBIGUOUS for _, part, _ in candidates):
+            unclear = sum(part(request) == AMBIGUOUS for _, part, _ in candidates)
+            if not unclear:
                 return (own(request),)
-            each = [[f"{name}:{value}" for value in values(request)] for name, _, values in candidates]
-            return (own(request), *islice(map("+".join, product(*each)), MAX_CANDIDATES))
+            most = int(MAX_CANDIDATES ** (1 / unclear))
+            each = [[f"{name}:{value}" for value in values(request, most)] for name, _, values in candidates]
+            return (own(request), *map("+".join, product(*each)))
 
         return keys
 
-    def _candidates(self, part: KeyPart) -> Callable[[Request], Iterable[str]]:
-        """The values of a part, however many there are; the first and last of them first."""
+    def _candidates(self, part: KeyPart) -> Callable[[Request, int], Iterable[str]]:
+        """The values of a part, at most so many: then the first and the last of them."""
         shown = self._part(part)
         values_of = self._values(part)
         as_text = self.hashed if values_of is None else self._as_text(field_type(part.kind))
 
-        def candidates(request: Request) -> Iterable[str]:
+        def candidates(request: Request, most: int) -> Iterable[str]:
             values = () if values_of is None else values_of(request)
             if len(values) < 2:
                 value = shown(request)
                 return () if value is None or value == AMBIGUOUS else (value,)
-            half = MAX_CANDIDATES // 2
+            half = most // 2
             return [as_text(value) for value in dict.fromkeys((*values[:half], *values[-half:]))]
 
         return candidates

@@ -195,6 +195,10 @@ def test_an_ambiguous_request_is_looked_for_by_each_of_its_values_and_banned_by_
         "session=n; session=ABC",
         "session=abc",
         "; ".join(f"session={n}" for n in (*range(40), "abc")),
+        "; ".join((*(f"Session={n}" for n in range(40)), "session=abc", *(f"SESSION={n}" for n in range(40, 80)))),
+        "session=abc; session=j:1",
+        "session=abc; session=%00",
+        "; ".join((*(f"a{n}=1" for n in range(301)), "session=abc")),
     ):
         assert banned in KEYS.looked_up((SESSION,))(cookies(text))
     twice = cookies("session=abc; session=n")
@@ -202,6 +206,16 @@ def test_an_ambiguous_request_is_looked_for_by_each_of_its_values_and_banned_by_
     both = set(KEYS.looked_up((CLIENT, SESSION))(twice))
     assert KEYS.ban_key((CLIENT, SESSION))(cookies("session=abc")) in both
     assert len(set(KEYS.looked_up((SESSION,))(cookies("; ".join(f"session={n}" for n in range(200)))))) <= MAX_CANDIDATES + 1
+
+
+def test_of_two_ambiguous_parts_all_first_and_last_values_are_looked_for_together() -> None:
+    device = KeyPart(KeyKind.COOKIE, "device")
+    banned = KEYS.ban_key((SESSION, device))(cookies("session=abc; device=x"))
+    junk = [f"{name}={n}" for name in ("session", "device") for n in range(100)]
+    for text in (["session=abc", "device=x", *junk], [*junk, "session=abc", "device=x"], ["session=abc", *junk, "device=x"]):
+        found = list(KEYS.looked_up((SESSION, device))(cookies("; ".join(text))))
+        assert banned in found
+        assert len(found) <= MAX_CANDIDATES + 1
 
 
 def test_an_ambiguous_value_is_a_new_one_where_values_are_counted() -> None:
