@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxyguard.core.problems import Fault, quoted
@@ -27,8 +27,21 @@ def _read_number(name: str) -> str:
 
 
 def _segments(request: Request) -> Mapping[bytes, Values]:
-    parts = request.path.split(b"/", MAX_SEGMENT + 1)
-    return {number: (part,) for number, part in zip(_NUMBERS, parts[1:], strict=False) if part}
+    found: dict[bytes, Values] = {number: (part,) for number, part in _parts(request.path) if part}
+    if request.reading.format_suffix:
+        for number, part in _parts(request.whole_path):
+            if found.get(number, (part,)) != (part,):
+                found[number] = (*found[number], part)
+    return found
+
+
+def _parts(path: bytes) -> Iterator[tuple[bytes, bytes]]:
+    return zip(_NUMBERS, path.split(b"/", MAX_SEGMENT + 1)[1:], strict=False)
+
+
+def _counted(request: Request, number: bytes) -> Values:
+    """The segment as limits count by it: without a format suffix, where the site drops one."""
+    return tuple(part for each, part in _parts(request.whole_path) if each == number and part)
 
 
 def _segment(kind: TextKind, text: str) -> str:
@@ -40,7 +53,7 @@ def _segment(kind: TextKind, text: str) -> str:
 PATH_SEGMENT: Final = FieldType(
     kind="path_segment",
     description="A segment of the path, decoded, the first is 1: `path_segment.1: blog`; absent when there are not so many.",
-    source=NamedValues(_segments, "segment", "1", _read_number),
+    source=NamedValues(_segments, "segment", "1", _read_number, (bytes, _counted)),
     check=_segment,
     has_stars=False,
     reading=lambda site: _CASELESS if site.ignore_case else STRICT,

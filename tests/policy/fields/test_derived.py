@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from proxyguard.core.address import DEFAULT_PREFIXES
 from proxyguard.core.reading import PRESETS
 from proxyguard.core.request import Request
+from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.compile.keys import KeyMaker
 from proxyguard.policy.engine import match
 from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.model import Policy
@@ -85,6 +88,34 @@ def test_segments_are_compared_as_the_site_reads_them() -> None:
     for preset, holds in (("strict", False), ("express", True)):
         compiled = compile_policy(Policy((rule_set,)), secret=b"", reading=PRESETS[preset])
         assert bool(match(compiled, request("/BLOG/abc"), 0.0).steps) is holds
+
+
+def test_the_last_segment_is_a_page_in_every_format_where_the_site_has_formats() -> None:
+    """Rails and Tomcat serve `/users/5.json`, and `/users/5.any-thing`, by what serves `/users/5`."""
+    rules = {"equal": "5", "written": "5.json", "suffix": "{suffix: .json}", "other": "{not: 5}"}
+    text = "name: a\nrules:\n" + "".join(
+        f"  - {{name: {name}, when: {{path_segment.2: {matcher}}}, action: {{score: 1}}}}\n" for name, matcher in rules.items()
+    )
+    rule_set, _ = parse_rule_set(text, "a.yaml")
+    assert rule_set is not None
+    for preset, holding in (("rails", ["equal", "written", "suffix"]), ("express", ["written", "suffix", "other"])):
+        compiled = compile_policy(Policy((rule_set,)), secret=b"", reading=PRESETS[preset])
+        assert [step.rule.name for step in match(compiled, request("/users/5.json"), 0.0).steps] == holding
+    limit = Limit(1, 60.0, 1, (KeyPart("path_segment", "2"),))
+    for preset, count in (("rails", 1), ("strict", 3)):
+        key = KeyMaker(b"", DEFAULT_PREFIXES, PRESETS[preset]).limit_key("a", "b", limit, shadow=False)
+        asked = [request(f"/users/{last}") for last in ("5", "5.json", "5.x")]
+        for each in asked:
+            each.read_as(PRESETS[preset])
+        assert len({key(each) for each in asked}) == count
+        assert "?" not in {key(each) for each in asked}
+
+
+def test_a_segment_that_is_not_the_last_has_no_format() -> None:
+    asked = request("/v1.2/users.all/5.json")
+    asked.read_as(PRESETS["rails"])
+    found = [values("path_segment", asked, str(number)) for number in (1, 2, 3)]
+    assert found == [(b"v1.2",), (b"users.all",), (b"5.json", b"5")]
 
 
 @pytest.mark.parametrize(
