@@ -53,7 +53,7 @@ def pattern_of(kind: TextKind, text: bytes) -> bytes:
         case TextKind.WORD:
             return _NOT_ALNUM_BEFORE + literal(text, fold=True) + _NOT_ALNUM_AFTER
         case TextKind.GLOB:
-            return rb"(?s)\A" + b"".join(_GLOB.get(byte) or _byte(byte) for byte in text) + rb"\z"
+            return rb"\A" + b"".join(_GLOB.get(byte) or _byte(byte) for byte in text) + rb"\z"
         case TextKind.REGEX:
             return text
         case _:
@@ -164,6 +164,7 @@ def _options(memory_bytes: int) -> Any:
     options.max_mem = memory_bytes
     options.log_errors = False
     options.never_capture = True
+    options.dot_nl = True  # a line break in a parameter hides nothing from `union.*select`
     return options
 
 

@@ -33,6 +33,7 @@ def _options() -> Any:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.log_errors = False
+    options.dot_nl = True
     return options
 
 

@@ -20,7 +20,7 @@ from proxyguard.policy.model import TextKind
         (TextKind.SUFFIX, b".js", rb"\x2ejs\z"),
         (TextKind.CONTAINS, b"\xc3\xa9", rb"\xc3\xa9"),
         (TextKind.WORD, b"Go-1", rb"(?:\A|[^0-9A-Za-z])[gG][oO]\x2d1(?:\z|[^0-9A-Za-z])"),
-        (TextKind.GLOB, b"a*?", rb"(?s)\Aa.*.\z"),
+        (TextKind.GLOB, b"a*?", rb"\Aa.*.\z"),
         (TextKind.REGEX, rb"^a|b$", rb"^a|b$"),
     ],
 )
@@ -43,6 +43,8 @@ def test_each_matcher_becomes_a_pattern(kind: TextKind, text: bytes, pattern: by
         (TextKind.GLOB, b"a?z", b"az", False),
         (TextKind.GLOB, b"[a]", b"a", False),
         (TextKind.REGEX, rb"a$", b"a\n", False),
+        (TextKind.REGEX, rb"union.*select", b"1 union\nselect 2", True),
+        (TextKind.REGEX, rb"(?-s)a.b", b"a\nb", False),
         (TextKind.REGEX, rb"\d", b"\xd9\xa1", False),
     ],
 )
