@@ -140,8 +140,7 @@ LISTS: dict[str, Callable[[Request, bytes, frozenset[str]], tuple[bytes, ...]]] 
 
 
 def values(test: Test, request: Request, tags: frozenset[str]) -> tuple[bytes, ...]:
-    found = LISTS[test.field.kind](request, test.field.name.encode(), tags)
-    return tuple([value[:8192] for value in found])
+    return LISTS[test.field.kind](request, test.field.name.encode(), tags)
 
 
 def compares(kind: TextKind, text: bytes, value: bytes) -> bool:

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, assert_never
 
 from proxyguard.policy.compile.normal_form import Every, Leaf, Node, Some, leaves
 from proxyguard.policy.compile.pattern_set import compile_pattern, pattern_of
-from proxyguard.policy.compile.text_index import bounded
 from proxyguard.policy.fields.registry import field_type
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
 from proxyguard.policy.model import (
@@ -238,7 +237,7 @@ _ASKING: Final[Mapping[str, Callable[[Test], Holds]]] = {
 
 
 def _found(pattern: Any, tag: str) -> bool:
-    return pattern.search(bounded(tag.encode())) is not None
+    return pattern.search(tag.encode()) is not None
 
 
 def triggers(node: Node, popularity: Counter[int]) -> frozenset[Trigger] | None:

@@ -19,9 +19,6 @@ from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_
 from proxyguard.policy.compile.pattern_set import PatternSet, pattern_of
 from proxyguard.policy.model import TextKind
 
-MAX_TEXT_BYTES: Final = 8192
-"""Bytes of one value that conditions look at: the front's default bound on a header field (`Bounds.field_bytes`)."""
-
 MEMO_VALUES: Final = 2048
 """Per field; about 1.5 MiB when all of them are as long as they may be."""
 
@@ -38,11 +35,6 @@ _TOKENS: Final = bytes(ord(chr(byte).lower()) if byte < 0x80 and chr(byte).isaln
 """Translates a text to its tokens: ASCII letters and digits in lower case, everything else a space."""
 
 _WILDCARD: Final = re.compile(rb"[*?]")
-
-
-def bounded(value: bytes) -> bytes:
-    """The part of a value that conditions look at."""
-    return value if len(value) <= MAX_TEXT_BYTES else value[:MAX_TEXT_BYTES]
 
 
 def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
@@ -99,7 +91,7 @@ class TextIndex:
             return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
         if self._prefixes is None and self._suffixes is None:
             equal = self._equal
-            return lambda value: equal.get(value if len(value) <= MAX_TEXT_BYTES else value[:MAX_TEXT_BYTES], ())
+            return lambda value: equal.get(value, ())
         return self._affixes_finder(self._prefixes or PrefixTable({}), self._suffixes or PrefixTable({}))
 
     def _affixes_finder(self, prefixes: PrefixTable, suffixes: PrefixTable) -> Callable[[bytes], Collection[int]]:
@@ -107,16 +99,12 @@ class TextIndex:
         equal = self._equal
 
         def find(value: bytes) -> Collection[int]:
-            if len(value) > MAX_TEXT_BYTES:
-                value = value[:MAX_TEXT_BYTES]
             return (*equal.get(value, ()), *prefixes.find(value), *suffixes.find(value[::-1]))
 
         return find
 
     def find(self, value: bytes) -> AbstractSet[int]:
         """The marks of every text that `value` compares with."""
-        if len(value) > MAX_TEXT_BYTES:
-            value = value[:MAX_TEXT_BYTES]
         marks = set(self._equal.get(value, ()))
         if self._prefixes is not None:
             marks.update(self._prefixes.find(value))

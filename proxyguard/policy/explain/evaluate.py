@@ -21,7 +21,7 @@ from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.outside import minute_at
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import is_signed
-from proxyguard.policy.compile.text_index import TextIndex, bounded
+from proxyguard.policy.compile.text_index import TextIndex
 from proxyguard.policy.fields.registry import field_type, read_name, reading_of
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed, minute_text
 from proxyguard.policy.model import (
@@ -222,15 +222,13 @@ def _evaluate_networks(field: Field, matcher: InNetworks, request: Request) -> E
 
 
 def values_of(field: Field, request: Request, tags: Tags) -> Values:
-    """The values of a field other than the score, as far as conditions look at them."""
+    """The values of a field other than the score."""
     if field.kind == FieldKind.TAG:
-        values: Values = tuple(tag.encode() for tag in sorted(tags))
-    elif field.kind == FieldKind.CLASS:
-        values = (class_of(tags).encode(),)
-    else:
-        row = field_type(field.kind)
-        values = row.values(request, read_name(row, field.name.encode(), request.reading))
-    return tuple(bounded(value) for value in values)
+        return tuple(tag.encode() for tag in sorted(tags))
+    if field.kind == FieldKind.CLASS:
+        return (class_of(tags).encode(),)
+    row = field_type(field.kind)
+    return row.values(request, read_name(row, field.name.encode(), request.reading))
 
 
 def _shown_values(field: Field, values: Values) -> str:
