@@ -18,7 +18,6 @@ from proxyguard.core.request import Request
 from proxyguard.limits.charge import Owner
 from proxyguard.limits.limit import KeyKind, KeyPart, Limit
 from proxyguard.policy.actions.registry import kind_of
-from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.conditions import (
     NO_TAGS,
     SCORED,
@@ -34,7 +33,7 @@ from proxyguard.policy.compile.conditions import (
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield
 from proxyguard.policy.compile.facts import FactNumbers, FactTable
 from proxyguard.policy.compile.forms import FormFinder, find_forms
-from proxyguard.policy.compile.items import ItemFinder
+from proxyguard.policy.compile.items import ItemFinder, find_items
 from proxyguard.policy.compile.keys import BY_CLIENT, BY_NETWORK, KeyMaker, Shown
 from proxyguard.policy.compile.normal_form import Node, leaves, normal_form, reads
 from proxyguard.policy.compile.outside import OutsideFacts
@@ -305,9 +304,6 @@ def compile_policy(
         for (rule_set, rule, own), node in in_steps(tuple(zip(live, nodes, strict=True)), yield_control)
     )
     always, by_trigger = _index(nodes, yield_control)
-    in_use = tuple(rule_set for rule_set in policy.rule_sets if rule_set.mode is not Mode.OFF)
-    own_first = sorted(in_use, key=lambda rule_set: is_bundled(rule_set.file))
-    families = tuple(family for rule_set in own_first for family in rule_set.items)
     made = CompiledPolicy(
         policy,
         mode,
@@ -319,8 +315,8 @@ def compile_policy(
         by_trigger=by_trigger,
         keys=keys,
         reading=reading,
-        items=ItemFinder(families, secret) if families else None,
-        forms=find_forms(in_use, reading),
+        items=find_items(policy.rule_sets, secret),
+        forms=find_forms(policy.rule_sets, reading),
         gives_jars=any(_is_about_jars(rule) for _, rule, _ in live),
         asks_visitors=any(FieldKind.VISITOR in asked_about(rule) for _, rule, _ in live),
         asks_origin=any(asks_origin(rule) for _, rule, _ in live),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxyguard.core.decision import Mode
 from proxyguard.core.form import FormVisit, GuardedForm
 from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request
@@ -41,8 +42,8 @@ class FormFinder:
 
 
 def find_forms(rule_sets: tuple[RuleSet, ...], reading: SiteReading) -> FormFinder | None:
-    """The finder of all forms that rule sets guard; None when they guard none."""
-    forms = tuple(form for rule_set in rule_sets for form in rule_set.forms)
+    """The finder of all guarded forms; None where rule sets that are not off guard none."""
+    forms = tuple(form for rule_set in rule_sets if rule_set.mode is not Mode.OFF for form in rule_set.forms)
     return FormFinder(forms, reading) if forms else None
 
 

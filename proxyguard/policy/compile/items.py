@@ -6,15 +6,19 @@ item is another item, or none, whatever reads it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
+from proxyguard.core.decision import Mode
 from proxyguard.core.item import COLD, Item, ItemHeat
 from proxyguard.core.key_values import query_values
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request, canonical_name, path_of
+from proxyguard.policy.bundled import is_bundled
 from proxyguard.policy.compile.path_index import named_path, path_finder
 from proxyguard.policy.items import ItemFamily
+from proxyguard.policy.model import RuleSet
 
 MAX_KNOWN: Final = 512
 """Paths that are remembered to be an item, or none; then it begins anew."""
@@ -33,6 +37,14 @@ def item_of(finder: ItemFinder | None, request: Request, heat: str) -> Item | No
         return None
     is_recent = heat == ItemHeat.RECENT
     return Item(*found, COLD if is_recent else heat.encode(), is_recent=is_recent)
+
+
+def find_items(rule_sets: Iterable[RuleSet], secret: bytes) -> ItemFinder | None:
+    """The finder of all kinds of items, those of bundled files last; None where rule sets that are not off name none."""
+    in_use = [rule_set for rule_set in rule_sets if rule_set.mode is not Mode.OFF]
+    own_first = sorted(in_use, key=lambda rule_set: is_bundled(rule_set.file))
+    families = tuple(family for rule_set in own_first for family in rule_set.items)
+    return ItemFinder(families, secret) if families else None
 
 
 class ItemFinder:

@@ -23,11 +23,11 @@ from proxyguard.policy.actions.registry import ends, refuses
 from proxyguard.policy.compile.conditions import NO_TAGS, Arisen, Tags, hangs
 from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.forms import find_forms, form_of
-from proxyguard.policy.compile.items import ItemFinder, item_of
-from proxyguard.policy.compile.keys import BY_CLIENT, KeyMaker
+from proxyguard.policy.compile.items import find_items, item_of
+from proxyguard.policy.compile.keys import AMBIGUOUS, BY_CLIENT, KeyMaker
 from proxyguard.policy.compile.normal_form import normal_form
 from proxyguard.policy.compile.outside import AS_IT_IS, Circumstances
-from proxyguard.policy.explain.evaluate import Outside, evaluate
+from proxyguard.policy.explain.evaluate import Evaluation, Outside, evaluate
 from proxyguard.policy.explain.report import Looked, RuleVerdict, Trace
 from proxyguard.policy.model import Condition, Policy, Rule, Test
 from proxyguard.policy.restriction import tags_of
@@ -51,8 +51,7 @@ def trace(
     keys = KeyMaker(secret, prefixes, reading)
     request.read_as(reading)
     if request.item is None:
-        families = tuple(family for rule_set in policy.rule_sets for family in rule_set.items)
-        request.item = item_of(ItemFinder(families, secret), request, ItemHeat.COLD) if families else None
+        request.item = item_of(find_items(policy.rule_sets, secret), request, ItemHeat.COLD)
     if request.form is None:
         request.form = form_of(find_forms(policy.rule_sets, reading), request, FormState.NONE)
     outside = Outside(now, position=keys.position(request) if secret else None)
@@ -147,6 +146,8 @@ class _Walk:
         self.given = given
         self.looked: list[Looked] = []
         self.shadow: tuple[ShadowHit, ...] = ()
+        self.uncounted: set[int] = set()
+        """The positions of rules whose limits refuse the request because they cannot count it."""
         self.ordered: Rule | None = None
         """The rule whose ban is to be stored."""
 
@@ -167,7 +168,7 @@ class _Walk:
         usages = dict(zip(charges, outcome.usages, strict=True))
         totals = _Totals(tags=self.given)
         for at, entry in enumerate(others[:end]):
-            totals, decision_here = self._look(entry, charges.get(at), usages.get(at), totals)
+            totals, decision_here = self._look(entry, charges.get(at), usages.get(at), totals, uncounted=at in self.uncounted)
             if decision_here is not None:
                 return self._trace(decision_here, len(others) - at - 1)
         decision = Decision(action=PASS, score=totals.score, tags=totals.tags, shadow=self.shadow)
@@ -222,17 +223,20 @@ class _Walk:
                 key = self._key(entry, rule.limit)
                 if key is None:
                     continue
-                stops = entry.mode is Mode.ENFORCE and refuses(rule.action)
-                charges[at] = Charge(
-                    key, rule.limit, rule.limit.count.reserved, stops, owner=self.keys.own_ban_keys(self.request)
-                )
+                if key == AMBIGUOUS:
+                    self.uncounted.add(at)
+                else:
+                    stops = entry.mode is Mode.ENFORCE and refuses(rule.action)
+                    charges[at] = Charge(
+                        key, rule.limit, rule.limit.count.reserved, stops, owner=self.keys.own_ban_keys(self.request)
+                    )
             if entry.mode is Mode.SHADOW:
                 continue
             if not ends(rule.action):
-                unsure.add(rule, depends=is_open or rule.limit is not None)
-                if applies and rule.limit is None:
+                unsure.add(rule, depends=is_open or at in charges)
+                if applies and at not in charges:
                     totals = totals.plus(rule)
-            elif rule.limit is None and not is_open:
+            elif at not in charges and not is_open:
                 if refuses(rule.action):
                     charges = {place: charge._replace(cost=0.0) for place, charge in charges.items()}
                 return charges, at + 1
@@ -242,16 +246,19 @@ class _Walk:
         return evaluate(test, self.request, 0.0, NO_TAGS, self.outside).holds
 
     def _look(
-        self, entry: TracedRule, charge: Charge | None, usage: Usage | None, totals: _Totals
+        self, entry: TracedRule, charge: Charge | None, usage: Usage | None, totals: _Totals, *, uncounted: bool
     ) -> tuple[_Totals, Decision | None]:
-        """Look at a rule with the counts known: what it gives, and the decision if it ends here."""
+        """Look at a rule with the counts known: what it gives, and the decision if it ends here. `uncounted`: its limit refuses
+        requests that it cannot count."""
         rule = entry.rule
         if not self._is_live(entry):
             self._note(entry, RuleVerdict.OFF if entry.mode is Mode.OFF else RuleVerdict.EXPIRED, totals)
             return totals, None
         answer = evaluate(rule.when, self.request, totals.score, totals.tags, self.outside)
         counted = (charge, usage)
-        if usage is None and (rule.limit is not None or not answer.holds):
+        if uncounted:
+            answer = Evaluation(holds=True, reasons=(*answer.reasons, "sites may disagree about a part of its key"))
+        elif usage is None and (rule.limit is not None or not answer.holds):
             verdict = RuleVerdict.NOT_COUNTED if answer.holds else RuleVerdict.NO
             self._note(entry, verdict, totals, answer.reasons)
             return totals, None

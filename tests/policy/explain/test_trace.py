@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tag
-from proxyguard.limits.limit import KeyKind, KeyPart, Limit, Missing, Window
+from proxyguard.limits.limit import Ambiguous, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.keys import rule_identity
 from proxyguard.policy.explain.report import format_limit
 from proxyguard.policy.explain.trace import trace
+from proxyguard.policy.load import load_policy
 from proxyguard.policy.model import Absent, Policy
 from tests.build import asks, client_in, equal, limit, policy, request, rule, score_at_least, word
 
@@ -131,3 +134,31 @@ def test_a_target_from_the_wire_cannot_move_the_terminal() -> None:
 )
 def test_a_limit_says_its_window(window: Window, said: str) -> None:
     assert format_limit(Limit(3, 600.0, 3, (KeyPart(KeyKind.CLIENT),), window=window)) == said
+
+
+def test_a_request_that_a_limit_cannot_count_and_refuses_is_refused() -> None:
+    by_session = replace(limit(5, KeyPart(KeyKind.COOKIE, "session")), ambiguous=Ambiguous.REJECT)
+    rules = policy(
+        rule("points", Score(5), counted=by_session),
+        rule("sessions", Reject(), score_at_least(5), by_session),
+        rule("last", Reject()),
+    )
+    found = trace(rules, request(headers=(("Cookie", "session=a; session=b"),)), 10.0)
+    assert (found.decision.rule, found.decision.score) == ("sessions", 5.0)
+    assert found.matched == ("score is 5, at least 5", "sites may disagree about a part of its key")
+    assert trace(rules, request(headers=(("Cookie", "session=a"),)), 10.0).decision.rule == "last"
+
+
+def test_items_are_found_as_the_engine_finds_them(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("import: bundled/65-reading-by-jar\n")
+    (tmp_path / "b.yaml").write_text(
+        "name: mine\nitems: {staff: {path: /profiles/*}}\nrules: [{name: no-staff, when: {item: staff}, action: reject}]\n"
+    )
+    (tmp_path / "c.yaml").write_text(
+        "name: off\nmode: 'off'\nitems: {pages: {path: /pages/*}}\nrules: [{name: none, when: {item: pages}, action: reject}]\n"
+    )
+    loaded = load_policy(tmp_path)
+    assert loaded.policy is not None, loaded.problems
+    found = {target: trace(loaded.policy, request(target), 10.0) for target in ("/profiles/1", "/pages/1")}
+    assert found["/profiles/1"].decision.rule == "no-staff"
+    assert found["/pages/1"].request.item is None

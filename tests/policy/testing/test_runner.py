@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proxyguard.core.decision import Allow, Ban, Drop, Mode, Refusal, Reject, Score, Tag, Tarpit
+from proxyguard.limits.limit import Ambiguous, KeyKind, KeyPart
 from proxyguard.policy.model import Absent, Expectation, Place, Policy, Rule, RuleSet, RuleTest, SampleRequest, TestStep
 from proxyguard.policy.testing.runner import SelfTest, run_tests, self_test
 from tests.build import asks, equal, limit, policy, rule, score_at_least, word
@@ -57,6 +60,17 @@ def test_requests_are_spread_over_the_time_given() -> None:
     assert report(judged(FLOOD, steps=(step(SIGN_UP, refused, 4, 1.0),))) == []
     assert report(judged(FLOOD, steps=(step(SIGN_UP, passes, 100, 2000.0),))) == []
     assert report(judged(FLOOD, steps=(step(SIGN_UP, passes, 3, 60.0), step(SIGN_UP, passes, 3, 60.0)))) == []
+
+
+def test_a_request_that_a_limit_cannot_count_and_refuses_fails_a_test_in_words() -> None:
+    counted = replace(limit(3, KeyPart(KeyKind.COOKIE, "session")), ambiguous=Ambiguous.REJECT)
+    twice = SampleRequest(headers=(("Cookie", "session=a; session=b"),))
+    rules = rule("first", Reject(), counted=counted), rule("last", Reject(), counted=limit(3))
+    [said] = report(judged(*rules, steps=(step(twice, expects("reject by last")),)))
+    assert said == (
+        "rules/a.yaml:7:5: error: the test expected reject by last, got reject by first\n"
+        "  hint: last was not looked at: first decided before it: sites may disagree about a part of its key"
+    )
 
 
 def test_each_test_counts_from_zero() -> None:
