@@ -54,10 +54,19 @@ def list_entries(text: str) -> ListEntries:
         try:
             return _json_entries(json.loads(text), text)
         except (ValueError, RecursionError) as error:
-            if text.lstrip()[:1] == "{":
+            if text.lstrip()[:1] == "{" or _breaks_off(error, text):
                 line = getattr(error, "lineno", 1)
                 raise Fault(f"is JSON that breaks off or is damaged on line {line}", "fetch it again, or delete it") from error
     return _line_entries(text)
+
+
+def _breaks_off(error: Exception, text: str) -> bool:
+    """Whether a text that begins with [ is JSON that ends too soon, and not a list of patterns."""
+    if not isinstance(error, json.JSONDecodeError):
+        return True
+    return text.lstrip()[1:].lstrip()[:1] in ('"', "{") and (
+        error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip())
+    )
 
 
 def _line_entries(text: str) -> ListEntries:

@@ -18,6 +18,8 @@ HINT: Final = "an address or a network: 192.0.2.10, 198.51.100.0/24, 2001:db8::/
 
 _LONGEST: Final = 64
 _PREFIX_LENGTHS: Final = {str(length): length for length in range(129)}
+_WIDEST_V4: Final = 8
+_WIDEST_V6: Final = 16
 _V4_MASKS: Final = tuple((1 << (32 - length)) - 1 for length in range(33))
 _V6_MASKS: Final = tuple((1 << (128 - length)) - 1 for length in range(129))
 
@@ -39,7 +41,8 @@ def read_network(text: str) -> Network:
 def read_published(line: str) -> Network | None:
     """The network in a line of a published list; None when the line is a comment. Raises Fault.
 
-    What follows the address is left out, and so are bits that are set beyond the prefix length.
+    What follows the address is left out, and so are bits that are set beyond the prefix length, unless that makes it wider than
+    any network that one organisation has: `198.51.100.0/24` is cut to `198.51.100.0/2` where a download breaks off.
     """
     text = address_part(line)
     if not text:
@@ -53,6 +56,9 @@ def read_published(line: str) -> Network | None:
         masked = masked_network(text)
         if masked is None:
             return read_network(line)  # which says what is wrong with all of it
+        if int(masked.partition("/")[2]) < (_WIDEST_V6 if ":" in masked else _WIDEST_V4):
+            hint = f"did the line break off? if so wide a network is meant: {masked}"
+            raise Fault(f"{quoted(text)} would be {masked}, with its bits beyond the prefix length left out", hint) from None
         return read_network(masked)
 
 

@@ -46,6 +46,11 @@ def test_it_loads_as_it_is_published(name: str) -> None:
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "an unknown shape": ('{"ranges": {"a": ["192.0.2.0/28"]}}', "1:1: is JSON of a shape that is not known"),
     "a broken download": ('{"prefixes": [\n{"ipv4Prefix": "192', "is JSON that breaks off or is damaged on line 2"),
+    "a list that breaks off": ('["192.0.2.0/28",\n "192.0', "is JSON that breaks off or is damaged on line 2"),
+    "a list that breaks off between two": ('["192.0.2.0/28",\n', "is JSON that breaks off or is damaged on line"),
+    "an array that never ends": ("[" * 100_000, "is JSON that breaks off or is damaged on line 1"),
+    "a line that breaks off": ("192.0.2.0/24\n198.51.100.0/2", "n:2:1: error: '198.51.100.0/2' would be 192.0.0.0/2"),
+    "a line of IPv6 that breaks off": ("2001:db8::/3", "n:1:1: error: '2001:db8::/3' would be 2000::/3"),
     "a page": ("<!DOCTYPE html>\n<title>503 Service Unavailable</title>", "is a web page and no list: '503 Service Unavailable'"),
     "names": ("example.org\n", "'example.org' is not an address or a network"),
     "a range": ("192.0.2.1 - 192.0.2.2\n", "'192.0.2.1 - 192.0.2.2' is not an address or a network"),
@@ -78,6 +83,11 @@ def test_what_is_wrong_is_said(name: str, tmp_path: Path) -> None:
 def test_a_bad_line_hides_no_other(tmp_path: Path) -> None:
     report = loaded(tmp_path, b"192.0.2.1\n\xe9\n192.0.2.x\n")
     assert "n:3:1: error: '192.0.2.x' is not an address" in report
+
+
+def test_patterns_that_begin_with_a_bracket_are_no_json() -> None:
+    for first in ("[Bb]ot", "[[:alpha:]]bot", "[\"'<>]", "[{(]x"):
+        assert [text for _, _, text in list_entries(f"{first}\nspider\n")] == [first, "spider"]
 
 
 BROKEN: tuple[str | bytes, ...] = (
