@@ -121,3 +121,18 @@ def test_the_engine_and_the_trace_agree_whatever_is_on(tmp_path: Path, on: tuple
         assert (decision.name, decision.rule, decision.tags, decision.restriction) == (
             traced.name, traced.rule, traced.tags, traced.restriction,
         )  # fmt: skip
+
+
+def test_a_restriction_that_looks_at_the_token_of_a_form_is_about_its_posts(tmp_path: Path) -> None:
+    load(
+        tmp_path,
+        a="name: a\nform_guard: {sign-up: {read: /signup, post: /signup}}\nrestrictions:\n"
+        "  - {name: slow, why: Too many., when: {form: {not: good}}, classes: {anonymous: 1/day}, until: 2090-01-01}\n",
+    )
+    loaded = load_policy(tmp_path).policy
+    assert loaded is not None
+    looked = [
+        trace(loaded, build.request(target, method=method), 10.0).of("slow-anonymous")
+        for method, target in (("GET", "/"), ("POST", "/signup"))
+    ]
+    assert [None if each is None else each.charge is not None for each in looked] == [False, True]

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from proxyguard.core.decision import Mode, Reject
+from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, bundled_names
 from proxyguard.policy.compile.compile import compile_policy
+from proxyguard.policy.engine import decide, match
 from proxyguard.policy.load import LoadResult, load_policy
 from proxyguard.policy.model import Policy, Rule
 from proxyguard.policy.testing.runner import run_tests
@@ -131,6 +133,7 @@ def test_an_override_changes_the_digest(tmp_path: Path) -> None:
         (f"{ALL}{{scanners: {{limit: {{rate: 1/day}}}}}}", "2:30: error: the rule has no limit with a rate"),
         (f"{ALL}{{log-in-flood: {{limit: {{rate: 1/dy}}}}}}", "2:41: error: rate has the unknown period 'dy'"),
         (f"{ALL}{{log-in-flood: {{limit: {{per: client}}}}}}", "2:35: error: unknown key 'per' in limit"),
+        (f"{ALL}{{rare-items-of-a-line: {{limit: {{rate: 30/hour}}}}}}", "2:49: error: the rule's limit learns by 1d"),
         (f"{ALL}{{sign-up-flood-on-site: {{action: {{ban: {{for: 1h}}}}}}}}", "2:44: error: the ban would be for everybody"),
         (
             f"import: bundled\nname: x\n{OWN.replace('mine', 'scanners')}",
@@ -145,6 +148,17 @@ def test_mistakes_have_their_place_and_a_hint(more: str, said: str, tmp_path: Pa
     assert len(found) == 1, found
     assert found[0].startswith(f"a.yaml:{said}")
     assert "\n  hint: " in found[0]
+
+
+def test_who_is_spared_by_an_action_is_spared_by_it_in_an_override_too(tmp_path: Path) -> None:
+    found = policy(tmp_path, a="import: bundled/30-scanners\noverride: {scanners: {action: maze}}\n")
+    compiled = compile_policy(found, secret=b"x")
+
+    def decided(method: str) -> str:
+        found = match(compiled, request("/", method=method, user_agent="sqlmap/1.8"), 0.0)
+        return decide(found, MemoryStore().charge(found.charges, found.ban_keys, 0.0)).decision.rule
+
+    assert (decided("GET"), decided("POST")) == ("scanners", "default")
 
 
 def test_a_kind_of_item_that_an_imported_file_has_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from proxyguard.core.decision import Ban
 from proxyguard.core.problems import Fault, Report, name_hint, quoted
+from proxyguard.core.units import duration_text
 from proxyguard.core.yaml.kinds import RAW, Found, Key, KeyTable, Kind, items_of, one_or_more
 from proxyguard.core.yaml.nodes import Node
 from proxyguard.core.yaml.values import read_each, read_mapping, read_or_report, read_text
@@ -19,7 +20,7 @@ from proxyguard.policy.bundled import BUNDLED_WORD, importable_names
 from proxyguard.policy.model import Rule
 from proxyguard.policy.parse.limits import LIMIT, fault_of_learned, fault_of_window, read_burst, read_rate
 from proxyguard.policy.parse.modes import MODE
-from proxyguard.policy.parse.rules import SHARED_KEYS
+from proxyguard.policy.parse.rules import SHARED_KEYS, spared
 from proxyguard.policy.parse.times import MOMENT
 
 IMPORT_HINT: Final = f"{BUNDLED_WORD}/NAME, or {BUNDLED_WORD} for all but the kits"
@@ -76,6 +77,8 @@ def overridden(rule: Rule, override: Override) -> Rule:
         action=found.get("action", rule.action) or rule.action,
         limit=limit,
     )
+    if type(changed.action) is not type(rule.action):
+        changed = replace(changed, when=spared(changed.action, rule.when))
     was, now = kind_of(rule.action), kind_of(changed.action)
     if was.effect is not now.effect:
         hint = f"{was.name} can become what does the same to a request; for another purpose write a rule of your own"
@@ -100,6 +103,10 @@ def _limit(found: Found, limit: Limit | None) -> Limit | None:
     unfit = fault_of_window(limit.window, *rate)
     if unfit is not None:
         said.complain("rate", unfit.message, unfit.hint)
+        return limit
+    if limit.learned is not None and rate[1] != limit.period_seconds:
+        period = duration_text(limit.period_seconds)
+        said.complain("rate", f"the rule's limit learns by {period}", f"another amount, or another learned: {rate[0]}/{period}")
         return limit
     kept = rate[0] if "rate" in said.nodes else limit.burst
     changed = replace(limit, amount=rate[0], period_seconds=rate[1], burst=burst or kept)

@@ -44,12 +44,13 @@ from proxyguard.core.yaml.values import (
 from proxyguard.limits.limit import KeyPart, Limit
 from proxyguard.policy.actions.reject import STATUSES
 from proxyguard.policy.meant import meant
-from proxyguard.policy.model import Alarm, FieldKind, Restriction, RollBack, Shed
+from proxyguard.policy.model import ALWAYS, Alarm, FieldKind, Restriction, RollBack, Shed
 from proxyguard.policy.parse.classes import looks_at
 from proxyguard.policy.parse.counts import RATE_HINT
 from proxyguard.policy.parse.limits import PER, RATE, read_limit
 from proxyguard.policy.parse.modes import MODE
 from proxyguard.policy.parse.parsed_file import CONDITION, noted_name, place_of
+from proxyguard.policy.parse.rules import of_posts
 from proxyguard.policy.parse.times import MOMENT
 from proxyguard.policy.restriction import SUSPECTED
 
@@ -123,7 +124,7 @@ def _restriction(node: Node, report: Report, _subject: str, around: Any) -> Rest
     _check_times(found)
     _check_effect(found)
     _check_start(found)
-    made = found.fill(Restriction, limits=limits, place=place_of(found))
+    made = found.sound().fill(Restriction, limits=limits, when=of_posts(found.get("when", ALWAYS)), place=place_of(found))
     return replace(made, status=503) if made.shed is not None else made
 
 

@@ -93,7 +93,7 @@ then or has fetched an asset."""
 
 _FORM: Final = "form"
 _POSTED: Final = Test(Field(_FORM), Present())
-"""What a rule that looks at the token of a form is about, so that `form: {not: good}` is not about every other page."""
+"""What a condition that looks at the token of a form is about, so that `form: {not: good}` is not about every other page."""
 
 SHARED_KEYS: Final = {KeyKind.SITE, KeyKind.HOST, KeyKind.PATH, KeyKind.ITEM}
 """Parts of a key that all clients have in common."""
@@ -108,14 +108,24 @@ def _name(node: Node, _report: Report, subject: str, around: Any) -> str:
     return name
 
 
+def spared(action: Action, when: Condition) -> Condition:
+    """The condition without those to whom the action must not happen."""
+    match action:
+        case Prove():
+            return AllOf((*_TO_PROVE, when))
+        case Maze():
+            return AllOf((*_TO_BE_LOST, when))
+        case _:
+            return when
+
+
+def of_posts(when: Condition) -> Condition:
+    """The condition; about posts of guarded forms alone where it looks at their tokens."""
+    return AllOf((_POSTED, when)) if looks_at(when, (_FORM,)) else when
+
+
 def _made_rule(found: Found) -> Rule:
-    when = found.get("when", ALWAYS)
-    if isinstance(found.values["action"], Prove):
-        when = AllOf((*_TO_PROVE, when))
-    if isinstance(found.values["action"], Maze):
-        when = AllOf((*_TO_BE_LOST, when))
-    if looks_at(when, (_FORM,)):
-        when = AllOf((_POSTED, when))
+    when = of_posts(spared(found.values["action"], found.get("when", ALWAYS)))
     if found.get("emergency", False):
         when = AllOf((*_NEVER_IN_AN_EMERGENCY, when))
         if "limit" not in found.nodes:
