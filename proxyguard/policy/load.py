@@ -195,12 +195,13 @@ def _check_tests(rule_sets: tuple[RuleSet, ...]) -> Problem | None:
     decisions = 0
     for rule_set in rule_sets:
         for test in rule_set.tests:
-            asked = sum(step.repeat for step in test.steps)
+            asked = sum(step.repeat + step.under_way for step in test.steps)
             decisions += asked
             if decisions > MAX_TEST_DECISIONS:
                 named = f"the test '{test.name}'" if test.name else "the test"
                 message = f"{named} asks for {asked:,} requests, and all tests up to it for {decisions:,}"
-                return Problem(*test.place, message, f"at most {MAX_TEST_DECISIONS:,} in a folder; lower `repeat`")
+                hint = f"at most {MAX_TEST_DECISIONS:,} in a folder; lower `repeat` and `under_way`"
+                return Problem(*test.place, message, hint)
     return None
 
 

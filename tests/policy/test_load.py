@@ -203,8 +203,16 @@ def test_the_tests_of_a_folder_together_ask_for_a_bounded_number_of_requests(
     found = load_policy(tmp_path).problems
     name, asked = ("99.yaml", more) if more else ("25.yaml", MAX_REPEAT)
     message = f"the test asks for {asked:,} requests, and all tests up to it for {500_000 + asked:,}"
-    told = f"{tmp_path}/{name}:5:5: error: {message}\n  hint: at most 500,000 in a folder; lower `repeat`"
+    told = f"{tmp_path}/{name}:5:5: error: {message}\n  hint: at most 500,000 in a folder; lower `repeat` and `under_way`"
     assert [str(problem) for problem in found] == [told] * problems
+
+
+def test_requests_under_way_are_requests_of_a_test(tmp_path: Path) -> None:
+    step = f"{{request: {{path: /}}, under_way: {MAX_REPEAT}, expect: pass by default}}"
+    (tmp_path / "a.yaml").write_text(ASKING.format("a") + f"  - steps: [{', '.join([step] * 25)}]\n")
+    assert [problem.hint for problem in load_policy(tmp_path).problems] == [
+        "at most 500,000 in a folder; lower `repeat` and `under_way`"
+    ]
 
 
 @pytest.mark.slow
