@@ -197,7 +197,7 @@ def _write(directory: Path, name: str, rule: NewRule, *, force: bool) -> None:
     if rule.name in taken:
         fail(f"error: there is a rule {rule.name!r} already, at {taken[rule.name]}\n  hint: choose another with --name")
     try:
-        text = appended(path.read_text("utf-8"), rule) if path.exists() else new_file(rule, _set_name(path, policy))
+        text = appended(path.read_bytes().decode("utf-8"), rule) if path.exists() else new_file(rule, _set_name(path, policy))
     except CannotAppend as error:
         fail(
             f"error: a rule cannot be added to {path}: {error}\n  hint: name another file with --file, or add this by hand:\n"

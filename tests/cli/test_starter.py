@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from proxyguard.cli import main
 from proxyguard.cli.schema import schema_text
 from proxyguard.core.settings import Settings
-from proxyguard.policy.model import Field, FieldKind, Test, Text, TextKind
+from proxyguard.policy.model import Field, FieldKind, Policy, Test, Text, TextKind
 from proxyguard.policy.parse.file import parse_rule_set
+from proxyguard.policy.testing.runner import run_tests
 from proxyguard.settings.file import read_settings
 from proxyguard.tools.scaffold.new_rule import ACTIONS, MATCHES, NewRule, appended, new_file
 
@@ -103,10 +104,11 @@ ODD = ["null", "$list", "a: b", "- x", "#c", "yes", "0x1f", "{a}", "'", '"', "é
 def test_odd_values_are_quoted_as_yaml_needs_it(value: str) -> None:
     rule = NewRule(name="odd", match="path", value=f"/{value}", action="score", since="now", why=value)
     rule_set, problems = parse_rule_set(new_file(rule, "own"))
-    assert problems == () or "percent-encoded" in problems[0].hint
-    if rule_set is not None:
-        [read] = rule_set.rules
-        assert (read.why, read.when) == (value.strip(), text_prefix(f"/{value}"))
+    assert problems == ()
+    assert rule_set is not None
+    [read] = rule_set.rules
+    assert (read.why, read.when) == (value.strip(), text_prefix(f"/{value}"))
+    assert run_tests(Policy((rule_set,))) == ()
 
 
 def text_prefix(text: str) -> Test:
@@ -146,6 +148,40 @@ def test_a_file_keeps_every_byte_of_its_own(tmp_path: Path) -> None:
     kept = [line for line in text.splitlines() if line in FILE.splitlines()]
     assert [line for line in kept if line] == [line for line in FILE.splitlines() if line]
     assert text.endswith("# The end.")
+
+
+def test_lines_keep_their_ends_and_added_ones_have_the_same(tmp_path: Path) -> None:
+    before = ("\ufeff" + FILE.replace("\n", "\r\n") + "\r\n").encode()
+    (tmp_path / "mine.yaml").write_bytes(before)
+    given = ["--file", "mine.yaml", "--match", "path", "--value", "/b", "--action", "drop", "--since", "now"]
+    assert run("new", "rule", "--rules", str(tmp_path), *given).exit_code == 0
+    after = (tmp_path / "mine.yaml").read_bytes()
+    assert after.count(b"\n") == after.count(b"\r\n") == before.count(b"\n") + 7
+    assert after.startswith(before.partition(b"\n- name")[0])
+
+
+@pytest.mark.parametrize("odd", ["\r", "\x85", "\u2028"])
+def test_a_file_whose_lines_end_otherwise_is_left_alone(odd: str, tmp_path: Path) -> None:
+    before = FILE.replace("\n", odd, 1).encode()
+    (tmp_path / "mine.yaml").write_bytes(before)
+    given = ["--file", "mine.yaml", "--match", "path", "--value", "/b", "--action", "drop", "--since", "now"]
+    result = run("new", "rule", "--rules", str(tmp_path), *given)
+    assert result.exit_code == 1
+    assert "it has line breaks of an unusual kind" in result.stderr
+    assert (tmp_path / "mine.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_limit_that_no_test_reaches_has_none(tmp_path: Path, *, there: bool) -> None:
+    if there:
+        (tmp_path / "90-own.yaml").write_text(FILE)
+    given = ["--match", "path", "--value", "/b", "--action", "reject", "--since", "shadow", "--limit", "50000/day"]
+    result = run("new", "rule", "--rules", str(tmp_path), *given)
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "90-own.yaml").read_text()
+    assert "limit: {rate: 50000/day, per: [client]}" in text
+    assert ("tests:" in text) is there
+    assert "b-flood does what" not in text
 
 
 def test_a_file_with_rules_in_brackets_is_left_alone(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final
+from urllib.parse import quote
 
 from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, Node, Sequence, read_yaml
+from proxyguard.policy.parse.tests import MAX_REPEAT
 
 MATCHES: Final = {
     "user-agent": "a word in the user agent, such as BadBot",
@@ -34,9 +36,10 @@ name: {name}
 description: {description}
 
 rules:
-{rule}
-tests:
-{test}"""
+{rule}"""
+
+_ODD_BREAK: Final = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
+"""Line breaks to YAML that are not the end of a line here."""
 
 
 class CannotAppend(Exception):
@@ -70,13 +73,19 @@ class NewRule:
         return lines
 
     def test_lines(self) -> list[str]:
-        """A test that the rule does what it is for."""
+        """A test that the rule does what it is for; none of a limit that no test can reach."""
+        if self._amount >= MAX_REPEAT:
+            return []
         lines = [f"- name: {self.name} does what it is for", f"  request: {{{self._example()}}}"]
         if self.limit:
-            lines.append(f"  repeat: {int(self.limit.partition('/')[0]) + 1}")
+            lines.append(f"  repeat: {self._amount + 1}")
         if self.action == "score":
             return [*lines, f"  expect: {{score: {POINTS}}}"]
         return [*lines, f"  expect: {self.action} by {self.name}"]
+
+    @property
+    def _amount(self) -> int:
+        return int(self.limit.partition("/")[0]) if self.limit else 0
 
     def _condition(self) -> str:
         value = _scalar(f"${self.value}" if self.value.startswith("$") else self.value)  # no list: meant as it stands
@@ -95,11 +104,16 @@ class NewRule:
             case "client":
                 network = ip_network(self.value, strict=False)
                 return f"client: {_scalar(str(network.network_address))}"
+            case "path":
+                return f"path: {_scalar(quote(self.value, safe=_IN_PATHS))}"
             case _:
                 return f"{self.match}: {_scalar(self.value)}"
 
 
 POINTS: Final = 40
+
+_IN_PATHS: Final = "/!$&'()*+,-.:;=@_~"
+"""What stands for itself in a path (RFC 3986 section 3.3)."""
 
 _ACTION_YAML: Final = {
     "reject": "reject",
@@ -122,12 +136,13 @@ def _scalar(text: str) -> str:
 
 
 def new_file(rule: NewRule, name: str) -> str:
-    return NEW_FILE.format(
+    text = NEW_FILE.format(
         name=name,
         description="Rules of our own, added as they were needed.",
         rule="".join(f"  {line}\n" for line in rule.rule_lines()),
-        test="".join(f"  {line}\n" for line in rule.test_lines()),
     )
+    tests = rule.test_lines()
+    return text + "".join(("\ntests:\n", *(f"  {line}\n" for line in tests))) if tests else text
 
 
 def appended(text: str, rule: NewRule) -> str:
@@ -135,13 +150,16 @@ def appended(text: str, rule: NewRule) -> str:
     root = read_yaml(text, Report("rules"))
     if not isinstance(root, Mapping):
         raise CannotAppend("the file has problems of its own")
-    lines = text.split("\n")
-    blocks = {"rules": rule.rule_lines(), "tests": rule.test_lines()}
+    if _ODD_BREAK.search(text):
+        raise CannotAppend("it has line breaks of an unusual kind")
+    ending = "\r\n" if text.count("\r\n") == text.count("\n") > 0 else "\n"
+    lines = text.split(ending)
+    blocks = {key: block for key, block in (("rules", rule.rule_lines()), ("tests", rule.test_lines())) if block}
     there = [key for key in blocks if root.get(key) is not None]
     from_the_end = sorted(there, key=lambda key: -_line_of(root, key))  # so that lines above keep their numbers
     for key in (*from_the_end, *(key for key in blocks if key not in there)):
         lines = _with_block(lines, root, key, blocks[key])
-    return "\n".join(lines)
+    return ending.join(lines)
 
 
 def _line_of(root: Mapping, key: str) -> int:
