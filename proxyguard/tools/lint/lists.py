@@ -12,7 +12,7 @@ from proxyguard.policy.model import Place
 from proxyguard.policy.parse.list_formats import address_part
 from proxyguard.policy.parse.networks import masked_network, read_network
 from proxyguard.tools.lint.findings import Edit, Finding
-from proxyguard.tools.lint.source import ListEntry, SourceFile, WrittenList
+from proxyguard.tools.lint.source import ListEntry, WrittenList
 from proxyguard.tools.lint.view import PolicyView
 
 MAX_SHOWN: Final = 20
@@ -36,7 +36,7 @@ def lists(view: PolicyView) -> Iterator[Finding]:
                 seen.add(written.file)
                 yield from _blanks(written.file)
                 yield from _masked(written)
-            yield from _repeated(source, written)
+            yield from _repeated(written)
 
 
 def _empty(written: WrittenList) -> Finding:
@@ -77,7 +77,7 @@ def _blanks(path: Path) -> Iterator[Finding]:
         yield Finding(place, "PG052", f"the line ends with blanks{more}", "proxyguard check --fix takes them out", edits=edits)
 
 
-def _repeated(source: SourceFile, written: WrittenList) -> Iterator[Finding]:
+def _repeated(written: WrittenList) -> Iterator[Finding]:
     first: dict[str, ListEntry] = {}
     twice: list[tuple[ListEntry, ListEntry]] = []
     networks: list[tuple[Network, ListEntry]] = []
@@ -89,20 +89,17 @@ def _repeated(source: SourceFile, written: WrittenList) -> Iterator[Finding]:
             twice.append((entry, earlier))
         elif network is not None:
             networks.append((network, entry))
-    yield from _bounded(
-        [_twice(source, written, entry, earlier) for entry, earlier in twice], "PG050", "more entries that stand twice"
-    )
+    yield from _bounded([_twice(written, entry, earlier) for entry, earlier in twice], "PG050", "more entries that stand twice")
     if len(networks) == len(first):
         yield from _bounded(list(_nested(written, networks)), "PG051", "more networks inside of others")
 
 
-def _twice(source: SourceFile, written: WrittenList, entry: ListEntry, earlier: ListEntry) -> Finding:
+def _twice(written: WrittenList, entry: ListEntry, earlier: ListEntry) -> Finding:
     same = "" if entry.text == earlier.text else f" as {quoted(earlier.text)}"
     message = f"{quoted(entry.text)} is in the list '{written.name}' already{same}, on line {earlier.place.line}"
     edits: tuple[Edit, ...] = ()
     hint = "delete one of them"
-    commented = written.file is None and "#" in source.lines[entry.place.line - 1]
-    if entry.is_own_line and not commented:
+    if entry.is_own_line:
         edits = (Edit(entry.place.file, entry.place.line, None),)
         hint = "proxyguard check --fix deletes the line"
     return Finding(entry.place, "PG050", message, hint, edits=edits)

@@ -89,11 +89,7 @@ class SourceFile:
         place = self.place(key)
         if isinstance(value, Sequence):
             scalars = [item for item in value.items if isinstance(item, Scalar)]
-            on_line = [item.line for item in scalars]
-            entries = tuple(
-                ListEntry(self.place(item), unescaped(item.text), on_line.count(item.line) == 1 and self._is_item_alone(item))
-                for item in scalars
-            )
+            entries = tuple(ListEntry(self.place(item), unescaped(item.text), self._is_item_alone(item)) for item in scalars)
             return WrittenList(key.text, place, None, entries)
         name = value.get("file") if isinstance(value, Mapping) else None
         if not isinstance(name, Scalar):
@@ -102,7 +98,8 @@ class SourceFile:
         return WrittenList(key.text, place, file, file_entries(file))
 
     def _is_item_alone(self, item: Scalar) -> bool:
-        return re.fullmatch(r"\s*- ", self.lines[item.line - 1][: item.column - 1]) is not None
+        alone = rf"\s*- +(['\"]?){re.escape(item.text)}\1\s*"
+        return re.fullmatch(alone, self.lines[item.line - 1]) is not None
 
     def references(self) -> set[str]:
         """Names of the lists that conditions use."""
@@ -161,7 +158,11 @@ def file_entries(path: Path) -> tuple[ListEntry, ...]:
         entries = list_entries(text)
     except Fault:
         return ()
-    return tuple(ListEntry(Place(str(path), line, column), entry, True) for line, column, entry in entries)  # noqa: FBT003 - the field's name says it
+    lines = text.split("\n")
+    return tuple(
+        ListEntry(Place(str(path), line, column), entry, lines[line - 1].lstrip().startswith(entry))  # of JSON none is
+        for line, column, entry in entries
+    )
 
 
 def scalars_of(node: Node) -> Iterator[Scalar]:

@@ -64,6 +64,19 @@ def test_blanks_at_line_ends_are_told_once_for_a_file(tmp_path: Path) -> None:
     assert [(edit.line, edit.text) for edit in found.edits] == [(1, "192.0.2.1"), (2, "192.0.2.2")]
 
 
+def test_what_stands_twice_in_json_is_told_and_its_line_not_deleted(tmp_path: Path) -> None:
+    rules = "name: a\nlists: {n: {file: n.json}}\nrules: [{name: a-rule, when: {client: $n}, action: reject}]\n"
+    [found] = findings_in(tmp_path, {"a.yaml": rules, "n.json": '["192.0.2.1", "192.0.2.1/32"]\n'})
+    assert (found.code, found.edits, found.hint) == ("PG050", (), "delete one of them")
+
+
+@pytest.mark.parametrize("entry", ["Bad\n    Bot", "&again Bad Bot", "Bad Bot # why"])
+def test_an_entry_that_is_not_all_of_its_line_or_more_is_not_deleted(entry: str, tmp_path: Path) -> None:
+    rules = "rules: [{name: a-rule, when: {user_agent: {word: $n}}, action: reject}]\n"
+    found = findings_in(tmp_path, {"a.yaml": f"name: a\nlists:\n  n:\n  - Bad Bot\n  - {entry}\n{rules}"})
+    assert [finding.edits for finding in found if finding.code == "PG050"] == [()]
+
+
 def test_a_comment_for_the_whole_file_covers_it(tmp_path: Path) -> None:
     rules = "  - {name: c1, when: {user_agent: curl}, action: reject}\n  - {name: c2, when: {user_agent: perl}, action: reject}\n"
     assert said(tmp_path, rules, lists="# proxyguard: ignore-file PG023\n") == []
