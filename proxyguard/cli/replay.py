@@ -294,7 +294,7 @@ def _networks(path: Path | None) -> tuple[Network, ...]:
         return ()
     found = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         fail(f"error: --verified {path} cannot be read: {reason(error)}")
     except UnicodeDecodeError:

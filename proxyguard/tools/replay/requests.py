@@ -87,10 +87,10 @@ def escaped_target(path: bytes) -> bytes:
 
 
 def read_host(value: bytes) -> bytes:
-    """A host in lower case, without the port."""
+    """A host in lower case, without the port and a final dot."""
     name, colon, port = value.rpartition(b":")
     is_port = bool(colon) and port.isdigit() and (b":" not in name or name.endswith(b"]"))
-    return (name if is_port else value).lower()
+    return (name if is_port else value).lower().removesuffix(b".")
 
 
 def read_address(value: bytes) -> bytes:

@@ -75,7 +75,7 @@ def test_what_the_log_lacks_may_be_told(rules: str, log: str) -> None:
 
 def test_who_is_logged_in_and_who_is_verified_may_be_told(rules: str, log: str, tmp_path: Path) -> None:
     known = tmp_path / "known.txt"
-    known.write_text("# ours\n192.0.2.0/24  # the office\n\n")
+    known.write_text("\ufeff192.0.2.0/24  # the office\n\n# ours\n")
     found = as_json(log, "--rules", rules, "--logged-in", r":0[45] \+0000", "--verified", str(known))
     assert (found["all"]["logged_in"], found["all"]["verified"], found["stopped"]["logged_in"]) == (2, 10, 1)
 

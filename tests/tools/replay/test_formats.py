@@ -31,7 +31,7 @@ ISTIO = (
 NGINX_JSON: dict[str, Any] = {
     "time_iso8601": "2026-11-23T10:15:07+01:00", "remote_addr": "192.0.2.7", "remote_user": "ada", "request_method": "GET",
     "request_uri": "/a?b=1", "server_protocol": "HTTP/2.0", "status": "200", "body_bytes_sent": "512", "http_referer": "",
-    "http_user_agent": "curl/8.5.0", "http_host": "WWW.example.org:8443", "scheme": "https", "http_accept_language": "en",
+    "http_user_agent": "curl/8.5.0", "http_host": "WWW.example.org.:8443", "scheme": "https", "http_accept_language": "en",
     "cookie_session": "abc", "upstream_response_time": "0.25, 0.25",
 }  # fmt: skip
 ENVOY_JSON: dict[str, Any] = {
