@@ -225,7 +225,8 @@ class CompiledPolicy:
         self.settles = any(rule.settles for rule in rules)
         """Whether any limit is charged when the response is known."""
         banning = {_banned_by(rule) for rule in rules if rule.enforced and isinstance(rule.action, Ban)}
-        self._ban_keys = tuple(keys.looked_up(per) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
+        session = None if policy.account is None else policy.account.session
+        self._ban_keys = tuple(keys.looked_up(per, session) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
 
     def candidates(self, facts: AbstractSet[int]) -> list[int]:
         """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""

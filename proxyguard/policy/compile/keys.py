@@ -145,13 +145,17 @@ class KeyMaker:
 
         return key
 
-    def looked_up(self, per: tuple[KeyPart, ...]) -> Callable[[Request], Iterable[str]]:
-        """The keys that a request may be banned by: `ban_key`'s, and for an ambiguous request those of each of its values."""
+    def looked_up(self, per: tuple[KeyPart, ...], session: Field | None = None) -> Callable[[Request], Iterable[str]]:
+        """The keys that a request may be banned by: `ban_key`'s, and for an ambiguous request those of each of its values.
+
+        `session` is what identifies an account: one is looked for by it also where the site's word is not known.
+        """
         own = self.ban_key(per)
-        candidates = tuple((str(part), self._part(part), self._candidates(part)) for part in per)
+        candidates = tuple((str(part), self._part(part), self._candidates(_identified(part, session))) for part in per)
+        doubts = tuple((None, AMBIGUOUS) if part.kind == KeyKind.ACCOUNT else (AMBIGUOUS,) for part in per)
 
         def keys(request: Request) -> Iterable[str]:
-            unclear = sum(part(request) == AMBIGUOUS for _, part, _ in candidates)
+            unclear = sum(part(request) in doubt for (_, part, _), doubt in zip(candidates, doubts, strict=True))
             if not unclear:
                 return (own(request),)
             most = int(MAX_CANDIDATES ** (1 / unclear))
@@ -264,6 +268,11 @@ class KeyMaker:
         hasher = self._hasher.copy()
         hasher.update(text)
         return hasher.digest()
+
+
+def _identified(part: KeyPart, session: Field | None) -> KeyPart:
+    """What of a request says the value of a part: of an account its session."""
+    return part if part.kind != KeyKind.ACCOUNT or session is None else KeyPart(session.kind, session.name)
 
 
 def _only(values: Values, as_text: Callable[[bytes], str]) -> str | None:

@@ -14,6 +14,7 @@ from proxyguard.core.request import Request
 from proxyguard.limits.charge import ITEM_MARK
 from proxyguard.limits.limit import Ambiguous, Count, CountKind, KeyKind, KeyPart, Limit, Missing, Window
 from proxyguard.policy.compile.keys import AMBIGUOUS, MAX_CANDIDATES, KeyMaker, rule_identity
+from proxyguard.policy.model import Field, FieldKind
 from tests.build import CLIENT, limit, request
 
 KEYS = KeyMaker(b"secret", Prefixes())
@@ -206,6 +207,19 @@ def test_an_ambiguous_request_is_looked_for_by_each_of_its_values_and_banned_by_
     both = set(KEYS.looked_up((CLIENT, SESSION))(twice))
     assert KEYS.ban_key((CLIENT, SESSION))(cookies("session=abc")) in both
     assert len(set(KEYS.looked_up((SESSION,))(cookies("; ".join(f"session={n}" for n in range(200)))))) <= MAX_CANDIDATES + 1
+
+
+@pytest.mark.parametrize("text", ["session=abc; session=n", "session=n; session=abc", "session=abc; session=j:1", "session=abc"])
+def test_a_ban_of_an_account_is_looked_for_by_its_session_whatever_is_known_of_that(text: str) -> None:
+    by_account = (KeyPart(KeyKind.ACCOUNT),)
+    session = Field(FieldKind.COOKIE, "session")
+    known = cookies("session=abc")
+    known.account_key = KEYS.session_key(session)(known)
+    asked = cookies(text)
+    asked.is_session_unclear = text != "session=abc"
+    assert KEYS.ban_key(by_account)(known) in KEYS.looked_up(by_account, session)(asked)
+    assert KEYS.ban_key(by_account)(asked) == "client:192.0.2.1"
+    assert list(KEYS.looked_up(by_account, session)(request())) == ["client:192.0.2.1"]
 
 
 def test_of_two_ambiguous_parts_all_first_and_last_values_are_looked_for_together() -> None:
