@@ -18,8 +18,8 @@ from proxyguard.limits.limit import Limit
 DAY_SECONDS: Final = 86_400
 WEEK_SECONDS: Final = 7 * DAY_SECONDS
 
-SHORT_SECONDS: Final = 1_800
-"""Windows up to half an hour keep their edges when clocks change, because all clocks change by half hours or hours."""
+HALF_HOUR_SECONDS: Final = 1_800.0
+"""Windows that are parts of it keep their edges when clocks change, because all clocks change by half hours or hours."""
 
 MAX_SPANS: Final = 10_000
 """Windows remembered: periods times time zones, far above any policy."""
@@ -98,7 +98,7 @@ def _edge(now: float, period_seconds: float, zone: ZoneInfo, *, after: bool) -> 
     """The first edge after `now`, or the last one not after it."""
     local = datetime.fromtimestamp(now, zone)
     offset = local.utcoffset() or timedelta()
-    if period_seconds <= SHORT_SECONDS:
+    if HALF_HOUR_SECONDS % period_seconds == 0:
         on_the_wall = now + offset.total_seconds()
         return (floor(on_the_wall / period_seconds) + after) * period_seconds - offset.total_seconds()
     midnight = datetime.combine(local.date(), time())
@@ -106,7 +106,10 @@ def _edge(now: float, period_seconds: float, zone: ZoneInfo, *, after: bool) -> 
         midnight -= timedelta(days=local.weekday())
     span = timedelta(days=period_seconds // DAY_SECONDS) if period_seconds >= DAY_SECONDS else timedelta(seconds=period_seconds)
     steps = (local.replace(tzinfo=None, fold=0) - midnight) // span + 1
-    edge = _instant(midnight + steps * span, zone)
+    edge = later = _instant(midnight + steps * span, zone)
+    while edge <= now:  # an hour that clocks show again: its edges are where they were the first time
+        steps += 1
+        edge = _instant(midnight + steps * span, zone)
     while edge > now:
         later, steps = edge, steps - 1
         edge = _instant(midnight + steps * span, zone)

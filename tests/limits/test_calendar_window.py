@@ -13,8 +13,16 @@ from proxyguard.limits.calendar_window import Spans, charge, is_calendar_period,
 from proxyguard.limits.gcra import UNSEEN
 from proxyguard.limits.limit import Limit, Window
 
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham")
-PERIODS = (60.0, 900.0, 1800.0, 3600.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0)
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "Pacific/Chatham",
+    "Antarctica/Troll",
+)
+PERIODS = (60.0, 900.0, 1600.0, 1800.0, 2400.0, 2700.0, 3600.0, 5400.0, 21_600.0, 43_200.0, 86_400.0, 604_800.0)
 
 
 def at(text: str, zone: str = "UTC") -> float:
@@ -58,12 +66,29 @@ def test_the_days_on_which_clocks_change_have_23_and_25_hours(day: str, hours: i
     assert span.end - span.start == hours * 3600.0
 
 
+@pytest.mark.parametrize(
+    ("now", "period", "zone", "start", "end"),
+    [
+        ("2026-11-01 05:40", 5400.0, "America/New_York", "2026-11-01 05:30", "2026-11-01 08:00"),
+        ("2026-11-01 06:40", 5400.0, "America/New_York", "2026-11-01 05:30", "2026-11-01 08:00"),
+        ("2026-11-01 06:10", 2700.0, "America/New_York", "2026-11-01 05:30", "2026-11-01 07:15"),
+        ("2026-10-25 00:40", 5400.0, "Europe/Berlin", "2026-10-24 23:30", "2026-10-25 02:00"),
+        ("2026-10-25 01:10", 3600.0, "Antarctica/Troll", "2026-10-25 00:00", "2026-10-25 03:00"),
+        ("2026-03-29 01:10", 1600.0, "Europe/Berlin", "2026-03-29 01:06:40", "2026-03-29 01:33:20"),
+    ],
+)
+def test_windows_in_an_hour_that_clocks_show_twice_or_skip(now: str, period: float, zone: str, start: str, end: str) -> None:
+    span = span_at(at(now), period, zone)
+    assert span[:2] == (at(start), at(end)), [datetime.fromtimestamp(edge, UTC) for edge in span]
+
+
 @given(
     now=st.one_of(
         st.floats(1.7e9, 2.0e9),
         st.floats(at("2026-03-28"), at("2026-03-31")),
         st.floats(at("2026-10-24"), at("2026-10-27")),
         st.floats(at("2026-04-04"), at("2026-04-06")),
+        st.floats(at("2026-11-01"), at("2026-11-02")),
     ),
     period=st.sampled_from(PERIODS),
     zone=st.sampled_from(ZONES),
