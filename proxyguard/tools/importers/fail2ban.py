@@ -113,7 +113,10 @@ def _expires(draft: Draft, found: list[BannedAddress]) -> str | None:
     if len(ends) < len(found):
         return None
     last = max(ends)
-    moment = datetime.strptime(last, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    try:
+        moment = datetime.strptime(last, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:  # no such day
+        return None
     draft.note(
         0,
         f"each ban had an end of its own; the rule ends with the last one, {last}, taken as UTC. For ends of their own: "

@@ -209,3 +209,8 @@ def test_a_whitelist_of_crowdsec_is_called_one() -> None:
         "line 1: w was left out: it is a whitelist, which an allow rule would say"
     ]
     assert notes_of("crowdsec", 'name: p\nfilter: "1 == 1"\n') == ["line 1: p was left out: it is no scenario: it has no type"]
+
+
+def test_a_ban_that_ends_on_a_day_that_is_not_ends_nowhere() -> None:
+    [rule] = draft_of("fail2ban", "203.0.113.9 2026-09-30 10:00:00 + 600 = 2026-09-31 10:10:00\n").rules
+    assert rule.expires is None
