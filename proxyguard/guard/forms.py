@@ -35,6 +35,7 @@ _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at, as of jars."""
 
 _CLOCK_SKEW_SECONDS: Final = 120.0
+"""How far ahead the clock of the instance may be that gave a token. One of a later time is none: its reader gets another."""
 
 _NONE: Final = (b"none",)
 _USED: Final = (b"used",)
@@ -97,10 +98,11 @@ class Forms:
         found: dict[FormState, tuple[bytes, float]] = {}
         for value in request.cookies.get(COOKIE + guarded.name.encode(), ())[:_MAX_COPIES]:
             raw = read_cookie(value, VERSION, _BINDING_END, _MAC_BYTES, self._sign)
-            if raw is not None:
-                nonce = raw[_TIME_END:_NONCE_END]
-                age = self._wall(now) - int.from_bytes(raw[1:_TIME_END]) / 1000
-                found.setdefault(self._state(guarded, request, raw, age), (nonce, age))
+            if raw is None:
+                continue
+            age = self._wall(now) - int.from_bytes(raw[1:_TIME_END]) / 1000
+            if age >= -_CLOCK_SKEW_SECONDS:
+                found.setdefault(self._state(guarded, request, raw, age), (raw[_TIME_END:_NONCE_END], age))
         for state in _BEST_FIRST:
             if state in found:
                 return state, *found[state]

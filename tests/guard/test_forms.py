@@ -129,6 +129,15 @@ def test_the_time_between_reading_and_posting_counts(site: Site, after: float, s
     assert browser.state == (state,)
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out_who_reads_the_form_again(site: Site) -> None:
+    browser = filled_in(site, -2 * HOUR)
+    assert browser.post() == "reject"
+    assert browser.state == (b"none",)
+    assert browser.read() == "pass"
+    site.now += 2.0
+    assert browser.post() == "pass"
+
+
 def test_who_was_too_fast_goes_back_and_sends_it_again(site: Site) -> None:
     browser = filled_in(site, 1.0)
     assert browser.post() == "reject"
