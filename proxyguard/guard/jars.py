@@ -45,7 +45,7 @@ MOST_ASKED: Final = 3
 """Pages for which one client is sent meanwhile; then it is taken for one that keeps no cookies, whatever it asks for."""
 
 ASSET_SECONDS: Final = 900.0
-"""How long an asset counts that a fresh jar fetched, until the next page writes it into the cookie."""
+"""How long an asset counts that a fresh jar fetched, until the cookie comes back that says so."""
 
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
@@ -167,8 +167,7 @@ class Jars:
         jar = request.jar
         if not jar.name:
             return self._field(request, self._wall(now), is_proven=False, nonce=os.urandom(9))
-        if PROVEN in jar.states and jar.name in self._assets:
-            del self._assets[jar.name]
+        if jar.name in self._assets and PROVEN in jar.states:
             return self._field(request, self._wall(now), is_proven=True, nonce=bytes.fromhex(jar.name))
         return ()
 
@@ -193,7 +192,10 @@ class Jars:
             return None
         if age >= _DAY_SECONDS:
             return Jar(name, (OLD,))
-        if is_proven or self._assets.get(name, 0.0) > now:
+        if is_proven:
+            self._assets.pop(name, None)  # the client has the cookie that says so
+            return Jar(name, (PROVEN,))
+        if self._assets.get(name, 0.0) > now:
             return Jar(name, (PROVEN,))
         return Jar(name, (FRESH,))
 

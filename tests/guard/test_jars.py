@@ -110,6 +110,21 @@ def test_an_asset_makes_a_fresh_jar_proven_and_the_next_cookie_says_so() -> None
     assert jars.cookie(request, 3.0) == ()
 
 
+def test_a_cookie_that_did_not_arrive_is_written_again() -> None:
+    """Such as one that was left out of a page which shared caches may keep: the browser asks for no asset twice."""
+    jars = made()
+    request = asked(value(jars, asked()))
+    jars.saw_asset(jars.read(request, 1.0), 1.0)
+    for now in (2.0, 3.0):
+        request.jar = jars.read(request, now)
+        assert request.jar.states == (b"proven",)
+        [(_, text)] = jars.cookie(request, now)
+    arrived = asked(text.partition(b";")[0])
+    arrived.jar = jars.read(arrived, 4.0)
+    assert jars.cookie(arrived, 4.0) == ()
+    assert len(jars) == 0
+
+
 def test_an_asset_that_no_page_follows_is_forgotten() -> None:
     jars = made()
     cookie = value(jars, asked())
