@@ -38,6 +38,10 @@ _MARK_BYTES: Final = 16
 
 _HOST: Final = re.compile(r"[a-z0-9.-]+(?::[0-9]{1,5})?", re.ASCII)
 
+_TARGET: Final = re.compile(rb"/(?:[\w.~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*(?:\?(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?")
+"""A target as RFC 3986 has it. Clients send others too (`/a|b`), of which the library makes nothing."""
+_OF_TARGET: Final = frozenset({"@target-uri", "@request-target", "@path", "@query", "@query-param"})
+
 
 class SignatureVerdict(NamedTuple):
     """What a signature says. `verified` None: it cannot be judged (yet)."""
@@ -115,6 +119,8 @@ class Signatures:
         fault = self._fault(found, now)
         if fault:
             return _wrong(host, fault)
+        if not _OF_TARGET.isdisjoint(found.covered) and not _TARGET.fullmatch(request.target):
+            return _unknown(host, "it covers a target that is written as no address may be")
         return self._verified(request, host, found, now)
 
     def _fault(self, found: _Input, now: float) -> str:
@@ -262,5 +268,6 @@ class _Message:
         hosts = request.header_index.get(b"host")
         host = hosts[0] if hosts else request.host
         self.method = request.method.decode("latin-1")
-        self.url = f"{request.scheme.decode('latin-1')}://{host.decode('latin-1')}{request.target.decode('latin-1')}"
+        target = request.target if _TARGET.fullmatch(request.target) else b"/"  # what covers it is not judged then
+        self.url = f"{request.scheme.decode('latin-1')}://{host.decode('latin-1')}{target.decode('latin-1')}"
         self.headers = _Fields(tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers))

@@ -245,6 +245,18 @@ def test_a_field_of_another_request_does_not_fit() -> None:
     assert judge_all().judge(request(fields, host=b"EXAMPLE.com:443"), NOW) == SignatureVerdict(HOST, verified=True, reason="")
 
 
+@pytest.mark.parametrize("target", [b"*", *(b"/a%c?b=%c" % (byte, byte) for byte in (*range(0x21, 0x7F), 0xE9))])
+def test_a_target_that_is_no_address_refutes_nobody(target: bytes) -> None:
+    assert judge_all().judge(request(signed(), target=target), NOW) == SignatureVerdict(HOST, verified=True, reason="")
+
+
+@pytest.mark.parametrize("target", [b"/a|b", b"/?q={x}", b"/%zz", b"/caf\xe9"])
+def test_a_signature_of_such_a_target_is_unknown(target: bytes) -> None:
+    fields = signed('"@authority" "@path" "signature-agent"')
+    found = judge_all().judge(request(fields, target=target), NOW)
+    assert found == SignatureVerdict(HOST, verified=None, reason="it covers a target that is written as no address may be")
+
+
 def test_a_signature_counts_once() -> None:
     judged = judge_all()
     first = request(signed(nonce="n"))
