@@ -41,7 +41,8 @@ SIFT_SECONDS: Final = 1.0
 """Between looks for such hosts: who invents hosts decides how often there is no room."""
 
 MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
-"""All different texts together; beyond, a text is not held, and unknown. Made ready they take about ten times as much."""
+"""All different texts together, earlier ones too; beyond, a text is not held, and unknown. Made ready they take about ten times
+as much."""
 
 MAX_EARLIER: Final = 4
 """Texts of the last day that are kept beside the one in force; of more the newest."""
@@ -229,8 +230,7 @@ class RobotsContracts:
         if before is not None and before.version == words.version:
             return
         if before is not None:
-            lasting = [each for each in contract.earlier if each[0] > now]
-            contract.earlier = ((now + COPY_SECONDS, before), *lasting)[:MAX_EARLIER]
+            contract.earlier = ((now + COPY_SECONDS, before), *contract.earlier)[:MAX_EARLIER]
         contract.words, contract.text = words, text
         logger.info(
             "robots.txt of %s: version %s, %d groups, %d bytes", self._shown(host), words.version, len(words.names), len(text)
@@ -238,13 +238,15 @@ class RobotsContracts:
 
     async def _made(self, text: bytes) -> RobotsTxt | None:
         """The text, read in a thread; shared with hosts that have the same. None: there is no room."""
-        texts: dict[bytes, RobotsTxt] = {}
+        now, held = self._clock(), set[RobotsTxt]()
         for each in self._contracts.values():
+            each.earlier = tuple([one for one in each.earlier if one[0] > now])
+            held.update(words for _, words in each.earlier)
             if each.words is not None:
-                texts[each.text] = each.words
-        if text in texts:
-            return texts[text]
-        if len(text) + sum(map(len, texts)) > MAX_TEXT_BYTES:
+                if each.text == text:
+                    return each.words
+                held.add(each.words)
+        if len(text) + sum(words.size for words in held) > MAX_TEXT_BYTES:
             self.crowded += 1
             return None
         return await asyncio.to_thread(RobotsTxt, text)

@@ -240,6 +240,27 @@ def test_hosts_with_the_same_text_share_it_and_all_texts_have_a_bound(bench: Ben
     assert bench.contracts.crowded > 0
 
 
+def test_texts_that_change_with_each_reading_fill_no_more_room(bench: Bench) -> None:
+    def changing(host: bytes, _path: str) -> FileAnswer:
+        return FileAnswer(200, b"User-agent: *\nDisallow: /%b/%d\n" % (host, bench.now) + b"#\n" * 100_000)
+
+    bench.answer = changing
+    for _ in range(6):
+        for number in range(6):
+            bench.contracts.judge(request(b"%d.example" % number), bench.now)
+        bench.read()
+        bench.now += 3600.0
+    held = {words for each in bench.contracts._contracts.values() for _, words in (*each.earlier, (0.0, each.words)) if words}
+    assert sum(words.size for words in held) <= MAX_TEXT_BYTES
+    assert bench.contracts.crowded > 0
+    bench.now += COPY_SECONDS  # earlier texts count no longer
+    before = bench.contracts.crowded
+    for _ in range(2):
+        bench.contracts.judge(request(b"0.example"), bench.now)
+        bench.read()
+    assert bench.contracts.crowded == before
+
+
 def test_an_answer_with_more_than_is_read_is_cut_to_a_whole_line(bench: Bench) -> None:
     bench.answer = lambda _host, _path: FileAnswer(200, FORBIDS + b"#\n" * 300_000)
     assert first(bench) is DISALLOWED
