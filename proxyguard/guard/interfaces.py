@@ -65,7 +65,8 @@ class Served(NamedTuple):
     fault: str = ""
     """Empty, or a bounded token such as `upstream-connect`, `upstream-timeout`, `client-gone`."""
     upstream_head_seconds: float | None = None
-    """Until the head of the upstream's response; None when there was none."""
+    """From when the upstream had the whole request until the head of its response, or until nobody waited for that any longer;
+    None when it failed otherwise, or never had the whole request."""
     upstream: str = ""
     """The upstream that a fault is about, as an operator would write it; empty otherwise."""
 

@@ -32,6 +32,9 @@ RETRY_AFTER_SECONDS: Final = 5.0
 CLIENT_GONE: Final = 499
 """The status that is recorded when nothing was answered because the client left (nginx's number for it)."""
 
+_GIVEN_UP: Final = frozenset({"upstream-timeout", "client-gone"})
+"""Faults of who waits for an upstream no longer: so long it would have taken at least."""
+
 _new = tuple.__new__  # half the cost of calling the class
 
 
@@ -380,8 +383,8 @@ class Exchange(AlteredAnswer):
         since = upstream.since
         if since is not None:
             upstream_seconds = (upstream.until or now) - since
-            if upstream.headed is not None:
-                headed = upstream.headed - since
+            if upstream.asked is not None and (upstream.headed is not None or fault in _GIVEN_UP):
+                headed = max(0.0, (upstream.headed or now) - upstream.asked)
         status, took = self._status or (CLIENT_GONE if fault == "client-gone" else 0), now - self._started
         sent, received, blamed = self.bytes_sent, self._bytes_received, self._blamed
         served = _new(Served, (status, sent, received, upstream_seconds, took, fault, headed, blamed))

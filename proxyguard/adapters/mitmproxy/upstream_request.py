@@ -26,16 +26,18 @@ class UpstreamRequest:
 
     `server` is the connection on lease, None without one. `is_whole` says that the client has sent all of the request, `held` is
     what of its body waits for a connection. `since` is when one was there, on the worker's clock, None before; from then on
-    `headed` and `until` are when the response's head and its end came, or None. `is_repeatable` says that the request does the
-    same when it is sent twice, and that nothing of it is kept by the client alone.
+    `asked`, `headed` and `until` are when it was given all of the request, and when the response's head and its end came, or
+    None. `is_repeatable` says that the request does the same when it is sent twice, and that nothing of it is kept by the client
+    alone.
     """
 
     __slots__ = (
-        "_has_body", "_head", "_is_reused", "_is_suspect", "_outbox", "_trailers", "headed", "held", "is_repeatable", "is_whole",
-        "server", "since", "until",
+        "_has_body", "_head", "_is_reused", "_is_suspect", "_outbox", "_trailers", "asked", "headed", "held", "is_repeatable",
+        "is_whole", "server", "since", "until",
     )  # fmt: skip
 
     _is_reused: bool
+    asked: float | None
     headed: float | None
     until: float | None
 
@@ -56,6 +58,7 @@ class UpstreamRequest:
         server.parser.begin(self._head.method, upgrade=self._head.upgrade is not None)
         self._is_reused = server.connection.leases > 1
         self.since = now
+        self.asked = now if self.is_whole else None
         self.headed = self.until = None
         self._is_suspect = False
         if self.held:
@@ -77,9 +80,10 @@ class UpstreamRequest:
             data = serialise.chunk(data)
         self._outbox.commands.append(send_data(self.server, data))
 
-    def end(self, trailers: Headers) -> None:
+    def end(self, trailers: Headers, now: float) -> None:
         """The request is whole."""
         self.is_whole = True
+        self.asked = now
         self._trailers = trailers
         if self.server is not None and self._head.body is BodyKind.CHUNKED:
             self._outbox.commands.append(send_data(self.server, serialise.last_chunk(trailers)))

@@ -159,7 +159,7 @@ class WaitingBodies:
             self.deadline = inf if pace is None else pace.due
 
     def _end_body(self, trailers: Headers, now: float) -> None:
-        self.upstream.end(trailers)
+        self.upstream.end(trailers, now)
         if self.phase is Phase.HOLDING:
             self._ready()
         elif self.phase is Phase.FORWARDING and not self._responded:

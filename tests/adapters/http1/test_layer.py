@@ -532,6 +532,50 @@ def test_an_upstream_that_does_not_begin_is_a_504() -> None:
     assert (rig.end, rig.upstream.cut, served(rig)) == ("", True, [(504, "upstream-timeout")])
 
 
+HEAD_OF_4 = b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\n"
+
+
+def head_seconds(rig: LaneRig) -> float | None:
+    [(_, served)] = rig.checker.settled  # type: ignore[attr-defined]
+    found: float | None = served.upstream_head_seconds
+    return found
+
+
+def test_a_client_that_is_slow_with_its_body_makes_no_slow_site() -> None:
+    rig = LaneRig()
+    rig.feed(HEAD_OF_4 + b"12")
+    rig.pass_time(9.0)
+    rig.feed(b"34")
+    rig.pass_time(0.5)
+    rig.respond(OK)
+    assert head_seconds(rig) == 0.5
+
+
+def test_a_site_that_answers_before_it_has_the_whole_body_is_not_timed() -> None:
+    rig = LaneRig()
+    rig.feed(HEAD_OF_4 + b"12")
+    rig.pass_time(9.0)
+    rig.respond(OK)
+    assert head_seconds(rig) is None
+
+
+def test_a_site_that_never_answers_took_as_long_as_somebody_waited() -> None:
+    rig = LaneRig(BOUNDS)
+    rig.feed(GET)
+    rig.pass_time(5.5)
+    assert head_seconds(rig) == 5.5
+    left = LaneRig()
+    left.feed(GET)
+    left.pass_time(7.0)
+    left.vanish()
+    assert head_seconds(left) == 7.0
+    cut = LaneRig()
+    cut.feed(GET)
+    cut.upstream_closes()
+    cut.upstream_closes()
+    assert head_seconds(cut) is None
+
+
 def test_an_upstream_that_stops_in_the_middle_breaks_the_response_off() -> None:
     rig = LaneRig(BOUNDS)
     rig.feed(GET)
