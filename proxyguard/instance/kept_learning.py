@@ -12,8 +12,10 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import time
 from typing import Any, Final
 
 from proxyguard.core.settings import Settings
@@ -90,6 +92,13 @@ class KeptLearning:
         text = json.dumps({"saved": CLOCK.wall(CLOCK()), "learned": self._learning.as_data()}).encode()
         kept = text if self._seal is None else self._seal().record(text)
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(kept)
-        fresh.replace(path)
+        try:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(kept)
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        for left in path.parent.glob(f"{path.name}.*.new"):  # of a process that was killed
+            with suppress(FileNotFoundError):
+                if time() - left.stat().st_mtime > SAVE_SECONDS:
+                    left.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,22 @@ def test_a_folder_that_takes_nothing_is_reported_once(tmp_path: Path, caplog: py
     for _ in range(3):
         asyncio.run(kept.save())
     assert caplog.text.count("cannot be kept") == 1
+
+
+def test_what_a_killed_process_or_a_full_disk_left_half_written_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "learned"
+    left, young = tmp_path / "learned.4711.new", tmp_path / "learned.4712.new"
+    left.write_bytes(b"192.0.2.1")
+    os.utime(left, (1e9, 1e9))
+    young.touch()
+    asyncio.run(KeptLearning(path, learned()).save())
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["learned", "learned.4712.new"]
+    path.unlink()
+    path.mkdir()  # what cannot be put in place
+    kept = KeptLearning(None, learned())
+    kept.path = path
+    asyncio.run(kept.save())
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["learned", "learned.4712.new"]
 
 
 def test_it_is_kept_where_the_snapshot_is_and_sealed_by_its_secret(tmp_path: Path) -> None:
