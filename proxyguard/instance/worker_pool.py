@@ -284,16 +284,23 @@ class WorkerPool:
                 continue
             age = monotonic() - process.started
             failures = 0 if age > STABLE_SECONDS else failures + 1
-            wait = BACKOFF_SECONDS[min(max(failures - 1, 0), len(BACKOFF_SECONDS) - 1)]
-            logger.error(
-                "worker %d ended with %s after %.0f s; a new one starts in %g s", process.pid, process.exit_code, age, wait
-            )
+            logger.error("worker %d ended with %s after %.0f s", process.pid, process.exit_code, age)
             self.restarts += 1
+            failures = await self._fill_again(slot, failures)
+
+    async def _fill_again(self, slot: int, failures: int) -> int:
+        """Start workers for a slot until one comes up; `failures` in a row, and how many there are then."""
+        while True:
+            wait = BACKOFF_SECONDS[min(max(failures - 1, 0), len(BACKOFF_SECONDS) - 1)]
+            logger.info("a new worker starts in %g s", wait)
             await asyncio.sleep(wait)
             try:
                 await self._spawn(slot)
             except OSError as error:
                 logger.error("%s", error)  # noqa: TRY400 - the worker has logged why
+                failures += 1
+            else:
+                return failures
 
     def _outlived(self, process: WorkerProcess) -> bool:
         recycle = self._settings.recycle

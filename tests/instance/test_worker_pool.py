@@ -7,6 +7,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -138,3 +139,41 @@ def test_a_worker_that_does_not_take_new_settings_is_replaced(tmp_path: Path, he
     pool._fill(0, worker)  # type: ignore[arg-type]  # a fake
     asyncio.run(pool.apply(CLOSED))
     assert (worker.settings == CLOSED, worker.ended) == (hears, not hears)
+
+
+def test_a_worker_that_cannot_be_replaced_is_tried_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long the one lived that ended: a machine without memory would have no time for anything else."""
+    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    waits: list[float] = []
+    tries = iter(range(8))
+
+    class Ended:
+        pid, exit_code, is_running = 1, -9, False
+        started = monotonic() - 3600.0
+        families: tuple[Family, ...] = ()
+
+        def __init__(self) -> None:
+            self.ended = asyncio.get_running_loop().create_future()
+            self.ended.set_result(None)
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def spawn(_slot: int) -> None:
+        if next(tries, None) is None:
+            raise asyncio.CancelledError
+        raise OSError("a worker did not come up")
+
+    async def run() -> None:
+        pool._fill(0, Ended())  # type: ignore[arg-type]  # a fake
+        monkeypatch.setattr(asyncio, "sleep", note)
+        monkeypatch.setattr(pool, "_spawn", spawn)
+        with pytest.raises(asyncio.CancelledError):
+            await pool._keep_running(0)
+
+    asyncio.run(run())
+    assert waits == [0.1, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]
+    assert pool.restarts == 1
+    assert caplog.text.count("worker 1 ended with -9") == 1
