@@ -73,6 +73,8 @@ class WorkerPool:
         self._standing: dict[str, dict[str, Any]] = {}
         self._standing_file = folder / "standing"
         self._standing_file.write_text("{}")
+        self._is_behind = False
+        """Whether the file is of before."""
         self._assign(settings)
         self._installs = self._told = 0
         self._retired: list[Family] = []
@@ -151,10 +153,8 @@ class WorkerPool:
         """
         if name in STANDING:
             self._standing[name] = arguments
-            fresh = self._folder / "standing.new"
-            fresh.write_text(json.dumps(self._standing))
-            fresh.replace(self._standing_file)
             self._told += 1
+            self._keep_standing()
 
         async def answer(process: WorkerProcess) -> dict[str, Any] | None:
             try:
@@ -164,6 +164,19 @@ class WorkerPool:
                 return None
 
         return _answered(await asyncio.gather(*map(answer, self._running())))
+
+    def _keep_standing(self) -> None:
+        """Write what workers start with. Trouble is logged once: the workers that run are told all the same."""
+        fresh = self._folder / "standing.new"
+        try:
+            fresh.write_text(json.dumps(self._standing))
+            fresh.replace(self._standing_file)
+        except OSError as error:
+            if not self._is_behind:
+                logger.error("%s cannot be written: %s", self._standing_file, error.strerror)  # noqa: TRY400 - the message has it all
+            self._is_behind = True
+        else:
+            self._is_behind = False
 
     async def snapshots(self) -> list[dict[str, Any]]:
         """The snapshots of the workers that answer within SOON_SECONDS; `families` then has their metrics."""
@@ -247,7 +260,7 @@ class WorkerPool:
             raise OSError(f"a worker did not come up (exit code {process.exit_code})")
         async with self._changing:  # a worker that came up during an install has the rules of before
             self._fill(slot, process)
-            if told != self._told:  # what it read when it began may be of before
+            if told != self._told or self._is_behind:  # what it read when it began may be of before
                 await process.try_command("settings", {"file": str(self._assignment)})
                 for name in self._standing:
                     await process.try_command(name, self._standing[name])

@@ -141,6 +141,17 @@ def test_a_worker_that_does_not_take_new_settings_is_replaced(tmp_path: Path, he
     assert (worker.settings == CLOSED, worker.ended) == (hears, not hears)
 
 
+def test_running_workers_are_told_also_when_the_disk_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    worker = ListeningWorker(tmp_path / "assignment")
+    pool._fill(0, worker)  # type: ignore[arg-type]  # a fake
+    (tmp_path / "standing.new").mkdir()
+    for until in (5e9, 6e9):
+        assert asyncio.run(pool.broadcast("shadow", {"until": until})) == [{}]
+    assert worker.standing == {"shadow": {"until": 6e9}}
+    assert caplog.text.count("cannot be written") == 1
+
+
 def test_a_worker_that_cannot_be_replaced_is_tried_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
