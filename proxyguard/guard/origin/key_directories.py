@@ -95,6 +95,11 @@ class KeyDirectories:
     def __contains__(self, host: str) -> bool:
         return host in self._directories
 
+    def are_in(self, text: bytes) -> bool:
+        """Whether the name of any of the hosts stands in a text."""
+        text = text.lower()
+        return any(host.encode() in text for host in self._directories)
+
     def find(self, host: str, key_id: str) -> Ed25519PublicKey | bool | None:
         """A key of an allowed host; False: the host has no such key; None: not known (yet)."""
         while self._arrived:

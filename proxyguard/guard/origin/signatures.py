@@ -26,6 +26,10 @@ from proxyguard.guard.origin.shared_nonces import SharedNonces
 TAG: Final = "web-bot-auth"
 MAX_FIELD_BYTES: Final = 4096
 """Of each of the three fields; those of bots have about 300 bytes."""
+MAX_PARTS: Final = 64
+"""Of each field: what separates its members, parameters and components, and what is escaped. Those of bots have about 10; to read
+some hundred takes 10 ms, and anybody may send them."""
+_SEPARATORS: Final = b",; \t(%\\"
 MAX_COMPONENTS: Final = 20
 SKEW_SECONDS: Final = 30.0
 """How far the signer's clock may be ahead."""
@@ -109,9 +113,14 @@ class Signatures:
         fields = (inputs, index.get(b"signature", ()), index.get(b"signature-agent", ()))
         if any(sum(map(len, values)) > MAX_FIELD_BYTES for values in fields):
             return _unknown("", "its fields are too long")
+        texts = [b", ".join(values) for values in fields]
+        if not self._directories.are_in(texts[2]):
+            return _unknown("", "its host is not one of identity.directories")
+        if any(len(text) - len(text.translate(None, _SEPARATORS)) > MAX_PARTS for text in texts):
+            return _unknown("", "its fields have too many parts")
         try:
-            found = _only_input(b", ".join(inputs))
-            host = _host(b", ".join(fields[2]), found.agent_key)
+            found = _only_input(texts[0])
+            host = _host(texts[2], found.agent_key)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return _unknown("", "its fields cannot be read")
         if host not in self._directories:
@@ -119,6 +128,8 @@ class Signatures:
         fault = self._fault(found, now)
         if fault:
             return _wrong(host, fault)
+        if found.has_parts:  # whatever the client sends there would be taken apart, which takes up to 60 ms
+            return _unknown(host, "it covers a part of a field")
         if not _OF_TARGET.isdisjoint(found.covered) and not _TARGET.fullmatch(request.target):
             return _unknown(host, "it covers a target that is written as no address may be")
         return self._verified(request, host, found, now)
@@ -189,12 +200,13 @@ def _unknown(host: str, reason: str) -> SignatureVerdict:
 
 class _Input(NamedTuple):
     """A signature's input: its label, its parameters, the names of what it covers (one may come again with other parameters), and
-    which member of Signature-Agent that is about."""
+    which member of Signature-Agent that is about; and whether it covers a part of another field, or of the query."""
 
     label: str
     parameters: dict[str, Any]
     covered: tuple[str, ...]
     agent_key: str | None
+    has_parts: bool
 
 
 def _only_input(text: bytes) -> _Input:
@@ -211,7 +223,8 @@ def _only_input(text: bytes) -> _Input:
     keys = [inner.get("key") for name, inner in components if name == "signature-agent"]
     if len(keys) > 1:
         raise ValueError("several signers")
-    return _Input(label, parameters, tuple(str(name) for name, _ in components), keys[0] if keys else None)
+    has_parts = any(inner for name, inner in components if name != "signature-agent")
+    return _Input(label, parameters, tuple(str(name) for name, _ in components), keys[0] if keys else None, has_parts)
 
 
 def _host(text: bytes, key: str | None) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
+import http_sf
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, algorithms
@@ -231,6 +232,31 @@ def test_a_signature_that_cannot_be_judged_is_unknown(fields: dict[str, str]) ->
     found = verdict(fields)
     assert found is not None
     assert (found.host, found.verified) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        signed() | {"Signature-Input": signed()["Signature-Input"] + "".join(f", a{at}=()" for at in range(60))},
+        signed() | {"Signature-Input": signed()["Signature-Input"] + ", b=(" + " ".join(["1;a"] * 60) + ")"},
+        signed() | {"Signature-Input": signed()["Signature-Input"] + ', b="' + "\\\\" * 60 + '"'},
+        signed() | {"Signature": signed()["Signature"] + ", a" * 70},
+        signed() | {"Signature-Agent": AGENT + ";a" * 70},
+    ],
+)
+def test_what_would_take_long_to_read_is_not_read(fields: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(http_sf, "parse")
+    assert verdict(fields) == SignatureVerdict("", verified=None, reason="its fields have too many parts")
+    assert verdict(signed(agent='"https://evil.test"')) == SignatureVerdict(
+        "", verified=None, reason="its host is not one of identity.directories"
+    )
+
+
+@pytest.mark.parametrize("part", ['"accept";sf', '"x";key="a"', '"x";bs', '"@query-param";name="a"'])
+def test_no_field_is_taken_apart_for_a_signature(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = signed() | {"Signature-Input": signed()["Signature-Input"].replace('("@', f'({part} "@')}
+    monkeypatch.delattr(HTTPMessageVerifier, "verify")
+    assert verdict(fields) == SignatureVerdict(HOST, verified=None, reason="it covers a part of a field")
 
 
 def test_a_field_of_another_request_does_not_fit() -> None:
