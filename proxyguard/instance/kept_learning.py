@@ -84,7 +84,7 @@ class KeptLearning:
                 self._learning.restore(plain["learned"], CLOCK())
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is in it, the site starts
             logger.warning("what limits learned, in %s, cannot be read, and begins anew: %r", path, error)
 
     def _write(self, path: Path) -> None:

@@ -95,14 +95,12 @@ class KeptTallies:
             for hits in earlier["shadow"].values():
                 hits["first"], hits["last"] = float(hits["first"]) + shift, float(hits["last"]) + shift
             TallyWindow.joined([earlier])
-            marks = {str(rule): str(mark) for rule, mark in plain["marks"].items()}
+            self._earlier_marks = {str(rule): str(mark) for rule, mark in plain["marks"].items()}
+            self._earlier = earlier
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is in it, the site starts
             logger.warning("tallies of shadow rules in %s cannot be read, and begin anew: %r", path, error)
-            return
-        self._earlier = earlier
-        self._earlier_marks = marks
 
 
 def _write(path: Path, data: dict[str, Any], marks: dict[str, str], now: float) -> None:

@@ -35,7 +35,7 @@ class OverrideFile:
                 self.orders = _read(file.read(MAX_BYTES), clock)
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is in it, the site starts
             if not path.is_file():
                 logger.error("the orders in %s cannot be read: %s", path, error)  # noqa: TRY400 - the message has it all
                 return

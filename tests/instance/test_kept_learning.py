@@ -46,7 +46,14 @@ def test_what_is_usual_survives_a_restart_and_nobody_else_can_read_it(tmp_path: 
     assert [each.name for each in tmp_path.iterdir()] == ["snapshot.learned"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"saved": 1e300}', '{"saved": 1e300, "learned": {"daily": 5, "hourly": {}}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"saved": 1e300}', '{"saved": 1e300, "learned": {"daily": 5, "hourly": {}}}',
+        f'{{"saved": {10**400}}}', pytest.param("[" * 100_000, id="deep"),
+        '{"saved": 1e300, "learned": {"daily": {"rules": {"a": [1e999, 0, [], [], 0]}}, "hourly": {}}}',
+    ],
+)  # fmt: skip
 def test_a_file_that_is_none_begins_anew(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "learned"
     path.write_text(text)

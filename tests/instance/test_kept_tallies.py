@@ -111,7 +111,13 @@ def test_after_some_days_it_is_forgotten_however_often_it_was_handed_on(tmp_path
     assert (found[0], found[-1]) == ({"a": (5, 5)}, {})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"saved": 1, "marks": [], "tally": {}}', '{"saved": "x"}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", '{"saved": 1, "marks": [], "tally": {}}', '{"saved": "x"}', "\x00",
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_left_aside(tmp_path: Path, text: str) -> None:
     (tmp_path / "t").write_text(text)
     assert counts(Life(tmp_path / "t").window()) == {}
@@ -125,6 +131,19 @@ def test_a_file_that_does_not_say_which_rules_it_is_about_is_left_aside(tmp_path
     for marks in ({}, {"marks": 1}):
         (tmp_path / "t").write_text(json.dumps({name: value for name, value in kept.items() if name != "marks"} | marks))
         assert counts(Life(tmp_path / "t").window()) == {}
+
+
+@pytest.mark.parametrize("change", [{"marks": 5}, {"saved": 10**400}, {"tally": {"since": 10**400}}])
+def test_a_file_with_one_thing_wrong_is_left_aside(
+    tmp_path: Path, change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "t"
+    life = Life(path)
+    life.see("a", 5)
+    life.end()
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert counts(Life(path).window()) == {}
+    assert "cannot be read, and begin anew" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -168,7 +168,13 @@ def test_a_folder_that_was_named_by_mistake_stays_where_it_is(tmp_path: Path) ->
     assert (folder / "precious").is_dir()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"started": {"a": 1}, "ended": {}, "given": {}}', "\0\0\0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "{}", pytest.param("[" * 100_000, id="deep"), '{"started": {"a": 1}, "ended": {}, "given": {}}', "\0\0\0",
+        f'{{"started": {{"a": [{10**400}, null]}}, "ended": {{}}, "given": {{}}}}',
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_set_aside_and_nothing_is_ordered(tmp_path: Path, text: str) -> None:
     path = tmp_path / "orders"
     path.write_text(text)
