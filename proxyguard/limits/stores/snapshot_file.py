@@ -63,6 +63,9 @@ CREATE TABLE IF NOT EXISTS clock
 """
 """When it was last written, by all clocks. Younger still; a file without it has times of the wall."""
 
+_UNREADABLE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What SQLite raises for a damaged file. Its own words about it may have bytes of the damage in them."""
+
 CounterRow = tuple[str, float, float | bytes]
 """Key, when it may be forgotten (negative: on the wall), and the rest of its state: a double, or a whole sketch or log."""
 
@@ -107,9 +110,9 @@ class SnapshotFile:
         """When the file was written. Raises SnapshotDamaged."""
         try:
             row = self._connection.execute("SELECT boot, since_boot, wall, line FROM clock").fetchone()
-        except sqlite3.DatabaseError as error:
+        except _UNREADABLE as error:
             raise SnapshotDamaged(str(error)) from error
-        if row is None or not isinstance(row[0], str) or not all(isinstance(at, float) and math.isfinite(at) for at in row[1:]):
+        if row is None or not isinstance(row[0], str) or not all(map(_is_moment, row[1:])):
             return None
         return ClockStamp(*row)
 
@@ -138,6 +141,7 @@ class SnapshotFile:
                 counted = self._opened_or_none(sealed)
                 if (
                     counted is not None
+                    and isinstance(forget_at, float)
                     and forget_at <= now + MAX_AHEAD_SECONDS
                     and -forget_at <= wall + MAX_AHEAD_SECONDS
                     and is_rest(rest)
@@ -147,11 +151,11 @@ class SnapshotFile:
                     unreadable += 1
             for row in self._connection.execute("SELECT * FROM notes WHERE forget_at > ?", (now,)):
                 note = StoreNote(*row)
-                if isinstance(note.name, str) and isinstance(note.text, str) and math.isfinite(note.until):
+                if isinstance(note.name, str) and isinstance(note.text, str) and all(map(_is_moment, note[2:])):
                     notes.append(note)
                 else:
                     unreadable += 1
-        except sqlite3.DatabaseError as error:
+        except _UNREADABLE as error:
             raise SnapshotDamaged(str(error)) from error
         return Restored(bans, counters, notes, unreadable)
 
@@ -252,7 +256,7 @@ class SnapshotFile:
                 connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError:
             raise
-        except sqlite3.DatabaseError as error:
+        except _UNREADABLE as error:
             raise SnapshotDamaged(str(error)) from error
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(NOTES)
@@ -277,11 +281,16 @@ def is_damage(error: Exception) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+def _is_moment(value: object) -> bool:
+    """Whether a value can be a time: a damaged row may have a text there."""
+    return isinstance(value, float) and math.isfinite(value)
+
+
 def is_rest(rest: object) -> bool:
     """Whether a value can be the rest of a state."""
     if isinstance(rest, bytes):
         return sliding_log.is_sound(rest) if sliding_log.is_log(rest) else sketch.is_sound(rest)
-    return isinstance(rest, float) and math.isfinite(rest)
+    return _is_moment(rest)
 
 
 def read_once(path: Path, now: Callable[[ClockStamp | None], tuple[float, float]], seal: KeySeal | None = None) -> Restored:

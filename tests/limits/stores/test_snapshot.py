@@ -210,9 +210,20 @@ def damage_by_a_newer_release(path: Path) -> None:
         database.execute("PRAGMA user_version = 99")
 
 
+def damage_a_name(path: Path) -> None:
+    """What SQLite then says of it is no UTF-8."""
+    data = path.read_bytes()
+    assert data.count(b"counters_by_end") == 2
+    path.write_bytes(data.replace(b"counters_by_end", b"\xff" * 15, 1))
+
+
 @pytest.mark.parametrize(
-    "damage", [damage_nothing_of_ours, damage_pages, damage_by_cutting, damage_by_another_program, damage_by_a_newer_release]
-)
+    "damage",
+    [
+        damage_nothing_of_ours, damage_pages, damage_by_cutting, damage_by_another_program, damage_by_a_newer_release,
+        damage_a_name,
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_set_aside_reported_and_replaced(
     tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -250,11 +261,14 @@ def test_rows_that_are_not_what_they_should_be_are_left_out(tmp_path: Path) -> N
             )
             database.execute("INSERT INTO counters VALUES ('rule|eternal', 9e99, 0)")
             database.execute("INSERT INTO counters VALUES (x'00', 9e9, 0)")
+            database.execute("INSERT INTO counters VALUES ('rule|when', 'a text', 1.0)")
+            database.execute("INSERT INTO notes VALUES ('since', '', x'00', 9e9)")
+            database.execute("INSERT INTO notes VALUES ('until', '', 1.0, 'a text')")
             database.commit()
         store = MemoryStore()
         restored = Snapshot(path, store, clock=lambda: NOW).load()
         assert restored is not None
-        assert restored.unreadable == 4
+        assert restored.unreadable == 7
         assert list(store.bans(NOW)) == [good]
         assert store.stats().keys == 1
 
