@@ -316,6 +316,8 @@ class _Command(AdminPage):
 
 def _arguments(body: bytes) -> dict[str, Any]:
     arguments = json.loads(body or b"{}")
+    if b"\\ud" in body.lower():  # half of a character, as terminals of other codings send: no file and no other process takes it
+        arguments = json.loads(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace"))
     if not isinstance(arguments, dict):
         raise CommandError("the arguments are not a JSON object")
     return arguments

@@ -254,7 +254,7 @@ class Snapshot:
                     file = file or SnapshotFile(self.path, self._seal())
                     self._write(file, jobs, now)
                     well = True
-                except (sqlite3.Error, OSError, SnapshotDamaged) as error:
+                except Exception as error:  # noqa: BLE001 - what ends this thread ends the keeping, without a word
                     retry_at = now + RETRY_SECONDS
                     if file is not None:
                         file.close()

@@ -154,6 +154,13 @@ def test_commands_go_through_the_socket_which_only_its_owner_may_use(tmp_path: P
     assert not path.exists()
 
 
+def test_what_a_terminal_of_another_coding_sends_is_text_that_files_and_processes_take(tmp_path: Path) -> None:
+    """Such as `--note 'caf\\xe9'`: Python gives half of a character for the byte."""
+    sent = {"note": "caf\udce9", "keys": ["\U0001f600 \\ud83d"]}
+    [answer] = serve(tmp_path, FakeInstance(), lambda server: send_command(tmp_path / "control.sock", "echo", sent))
+    assert answer == {"note": "caf?", "keys": ["\U0001f600 \\ud83d"]}
+
+
 def test_nobody_at_the_socket_is_said_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match=r"no instance is running .*\n  hint: "):
         send_command(tmp_path / "none.sock", "status")

@@ -342,6 +342,19 @@ def test_a_folder_that_does_not_exist_stops_nothing(tmp_path: Path, caplog: pyte
     run(scene())
 
 
+def test_what_cannot_be_written_down_is_reported_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with kept(tmp_path / "state") as (store, snapshot):
+            store.ban("client:a", "rule", "half of a character: \udce9", HOUR, NOW)
+            assert await snapshot.saved() is False
+            assert not snapshot.sound
+            assert "cannot be written ('utf-8' codec can't encode" in caplog.text
+            assert snapshot._thread is not None
+            assert snapshot._thread.is_alive()
+
+    run(scene())
+
+
 def test_more_counters_than_there_is_room_for_are_restored_as_far_as_it_goes(tmp_path: Path) -> None:
     async def scene() -> None:
         async with kept(tmp_path / "state") as (store, _):
