@@ -253,10 +253,7 @@ class WorkerPool:
         finally:
             os.close(ready)
         if not is_up:
-            is_late = process.is_running
             await process.stop(1.0)
-            if is_late:
-                raise OSError(f"a worker was not ready within {READY_SECONDS:g} s, and was ended; the machine may be too busy")
             raise OSError(f"a worker did not come up (exit code {process.exit_code})")
         async with self._changing:  # a worker that came up during an install has the rules of before
             self._fill(slot, process)
@@ -268,16 +265,18 @@ class WorkerPool:
                 await process.stop(1.0)  # `_keep_running` starts another, with the rules in force
 
     async def _came_up(self, ready: int, process: WorkerProcess) -> bool:
-        """Wait until a worker writes to `ready`; False when it ends before, or takes too long."""
+        """Wait until a worker writes to `ready`; False when it ends before. Raises OSError when it takes too long."""
         loop = asyncio.get_running_loop()
         answered = asyncio.Event()
         loop.add_reader(ready, answered.set)
         waiting = asyncio.ensure_future(answered.wait())
         try:
-            await asyncio.wait((waiting, process.ended), timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((waiting, process.ended), timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             loop.remove_reader(ready)
             waiting.cancel()
+        if not done:
+            raise OSError(f"a worker was not ready within {READY_SECONDS:g} s, and was ended; the machine may be too busy")
         return answered.is_set() and os.read(ready, 1) == b"1"
 
     def _fill(self, slot: int, process: WorkerProcess) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -188,3 +190,17 @@ def test_a_worker_that_cannot_be_replaced_is_tried_less_and_less_often(
     assert waits == [0.1, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]
     assert pool.restarts == 1
     assert caplog.text.count("worker 1 ended with -9") == 1
+
+
+def test_a_worker_that_ends_while_it_starts_is_not_said_to_be_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end of the pipe is closed a moment before anybody knows that it has ended."""
+
+    def spawn(_module: str, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        program = "import os, sys, time; os.close(int(sys.argv[1])); time.sleep(60)"
+        return subprocess.Popen((sys.executable, "-c", program, arguments[2]), **options)
+
+    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool._sockets = [()]
+    monkeypatch.setattr(worker_pool, "spawn_module", spawn)
+    with pytest.raises(OSError, match=r"^a worker did not come up \(exit code -15\)$"):
+        asyncio.run(pool._spawn(0))
