@@ -5,6 +5,8 @@ The only module that knows maxminddb. Reads the layouts of MaxMind, DB-IP and ip
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -26,7 +28,7 @@ class Whereabouts(NamedTuple):
 
 
 class AddressTables:
-    """The tables, open for as long as this is. Files are mapped, so that workers share them; replace one by renaming over it."""
+    """The tables, open for as long as this is, as they were when it was made, whatever becomes of their files."""
 
     __slots__ = ("_asn", "_country", "built")
 
@@ -63,10 +65,17 @@ def _opened(path: Path | None) -> maxminddb.Reader | None:
     if path is None:
         return None
     try:
-        return maxminddb.open_database(path)
-    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise TableUnusable(f"{path} is no table of addresses: {said}") from error
+        if not hasattr(os, "memfd_create"):  # Linux has it
+            return maxminddb.open_database(path)
+        with path.open("rb") as file, os.fdopen(os.memfd_create(path.name), "wb") as copy:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            # Of a copy: SIGBUS ends whoever maps a file that is written over in place, as `cp` does.
+            return maxminddb.open_database(f"/proc/self/fd/{copy.fileno()}")
+    except (ValueError, maxminddb.InvalidDatabaseError) as error:
+        raise TableUnusable(f"{path} is no table of addresses: it is not in MaxMind's format (MMDB)") from error
+    except OSError as error:
+        raise TableUnusable(f"{path} is no table of addresses: {error.strerror or error}") from error
 
 
 def _entry(table: maxminddb.Reader | None, address: str) -> dict[str, Any]:

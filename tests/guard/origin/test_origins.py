@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -167,7 +168,17 @@ def test_a_table_that_is_none_is_named_and_what_it_would_say_is_unknown(tmp_path
     bench = Bench(OriginTables(directory=tmp_path))
     assert bench.find("81.2.69.142").country is None
     [fault] = bench.origins.data.faults
-    assert fault.startswith(f"{tmp_path / 'country.mmdb'} is no table of addresses: ")
+    assert fault == f"{tmp_path / 'country.mmdb'} is no table of addresses: it is not in MaxMind's format (MMDB)"
+
+
+def test_a_table_that_is_written_over_in_place_ends_no_process(tmp_path: Path) -> None:
+    """As `cp` does: whoever had mapped it would end by SIGBUS."""
+    path = tmp_path / "asn.mmdb"
+    asn_table(path, {f"81.{at}.0.0/16": (at + 1, f"Network {at}") for at in range(200)})
+    bench = Bench(OriginTables(directory=tmp_path))
+    assert bench.find("81.1.0.1").asn == 2
+    os.truncate(path, 0)
+    assert bench.find("81.199.0.1").asn == 200
 
 
 def test_a_folder_of_tables_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -89,8 +89,7 @@ CASES = {
     "origin: {directory: nowhere}\n": "1:21 DOUBT: origin.directory nowhere: there is no such folder",
     "origin: {directory: proxyguard.yaml}\n": "1:21 LOSS: origin.directory proxyguard.yaml: it is not a folder",
     "origin: {country_file: proxyguard.yaml}\n":
-        "1:24 LOSS: proxyguard.yaml is no table of addresses: Error opening database file (proxyguard.yaml). Is this a valid "
-        "MaxMind DB file?",
+        "1:24 LOSS: proxyguard.yaml is no table of addresses: it is not in MaxMind's format (MMDB)",
     "control: nowhere/c.sock\n": "1:10 FATAL: control nowhere/c.sock: there is no folder nowhere",
     "bounds: {connections: 900000}\n":
         "1:23 DOUBT: bounds.connections is 900000, and this user may open 65536 files: 48960 connections at once",
