@@ -600,6 +600,7 @@ SITES = {
     "[{hosts: a}]": "2: the site has no upstream",
     "[{upstream: 'http://a'}]": "2: the site has no hosts",
     "[{hosts: [a, A], upstream: 'http://a'}]": "14: the host 'a' is already served, line 1",
+    "[{hosts: [a.example.], upstream: 'http://a'}]": "11: 'a.example.' ends with a dot",
     "[{hosts: 'a*b', upstream: 'http://a'}]": "10: 'a*b' has a * that is not the first label",
     "[{hosts: 'https://a/', upstream: 'http://a'}]": "10: 'https://a/' is not a host",
     "[{hosts: a, upstream: 'http://u:p@a'}]": "23: upstream has a user name or a password",

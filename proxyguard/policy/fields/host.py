@@ -22,12 +22,14 @@ def _host(kind: TextKind, text: str) -> str:
         raise Fault(f"{quoted(text)} is not a host", f"did you mean {quoted(bare)}?" if bare else "a name without /")
     if not host.isascii():
         raise Fault(f"{quoted(text)} is not ASCII", _punycode(host))
-    if kind is not TextKind.EQUAL:
+    if kind not in {TextKind.EQUAL, TextKind.SUFFIX}:
         return host
     name, colon, port = host.rpartition(":")
     if colon and port.isdecimal() and (":" not in name or name.endswith("]")):
-        raise Fault(f"{quoted(text)} has a port", f"hosts are compared without it: {quoted(name)}")
-    if not _HOST.fullmatch(host):
+        raise Fault(f"{quoted(text)} has a port", f"hosts are compared without it: {quoted(name.removesuffix('.'))}")
+    if host.endswith("."):
+        raise Fault(f"{quoted(text)} ends with a dot", f"hosts are compared without it: {quoted(host[:-1])}")
+    if kind is TextKind.EQUAL and not _HOST.fullmatch(host):
         raise Fault(f"{quoted(text)} is not a host", "letters, digits, dots and hyphens, such as www.example.org")
     return host
 
