@@ -31,14 +31,16 @@ RETRY_SECONDS: Final = 60.0
 KEPT_SECONDS: Final = 86_400.0
 """How long keys count that could not be fetched again."""
 
-type Keys = Mapping[str, Ed25519PublicKey]
-"""By their thumbprint (RFC 7638), which is their `keyid`."""
+type Keys = Mapping[str, Ed25519PublicKey | None]
+"""By their thumbprint (RFC 7638), which is their `keyid`; and OTHERS where there are keys that are not read."""
+
+OTHERS: Final = ""
 
 type FetchText = Callable[[str], bytes]
 
 
 def parse_directory(text: bytes) -> Keys:
-    """The Ed25519 keys of a directory; others are left out. Raises ValueError."""
+    """The Ed25519 keys of a directory, and whether there are others. Raises ValueError."""
     try:
         found = json.loads(text)
     except RecursionError as error:
@@ -46,8 +48,9 @@ def parse_directory(text: bytes) -> Keys:
     keys = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(keys, list):
         raise ValueError("it is no JSON Web Key Set")  # noqa: TRY004 - a fault of the text
-    read = (_key(each) for each in keys[:MAX_KEYS])
-    return dict(each for each in read if each is not None)
+    read = [_key(each) for each in keys[:MAX_KEYS]]
+    ours: Keys = dict(each for each in read if each is not None)
+    return ours if None not in read and len(keys) <= MAX_KEYS else {**ours, OTHERS: None}
 
 
 def _key(jwk: Any) -> tuple[str, Ed25519PublicKey] | None:
@@ -101,7 +104,7 @@ class KeyDirectories:
         return any(host.encode() in text for host in self._directories)
 
     def find(self, host: str, key_id: str) -> Ed25519PublicKey | bool | None:
-        """A key of an allowed host; False: the host has no such key; None: not known (yet)."""
+        """A key of an allowed host; False: the host has no such key; None: not known (yet), or it may be one that is not read."""
         while self._arrived:
             self._take(*self._arrived.popleft())
         directory = self._directories[host]
@@ -115,7 +118,7 @@ class KeyDirectories:
             self._background.submit(self._ask(host))
         if age > KEPT_SECONDS:
             return None
-        if key is None and not directory.is_asking and age <= FRESH_SECONDS:
+        if key is None and not directory.is_asking and age <= FRESH_SECONDS and OTHERS not in directory.keys:
             return False
         return key
 

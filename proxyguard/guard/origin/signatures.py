@@ -161,7 +161,7 @@ class Signatures:
             return _wrong(host, "it names no key")
         key = self._directories.find(host, key_id)
         if key is None:
-            return _unknown(host, f"the keys of {host} are not here yet")
+            return _unknown(host, f"{host} may have such a key, and it is not here")
         if isinstance(key, bool):
             return _wrong(host, f"{host} has no such key")
         verifier = _Verifier(signature_algorithm=ED25519, key_resolver=_OneKey(key))

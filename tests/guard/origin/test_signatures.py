@@ -19,7 +19,7 @@ from proxyguard.core.request import Request
 from proxyguard.guard.origin import signatures
 from proxyguard.guard.origin.background import Background
 from proxyguard.guard.origin.https_fetch import FetchFailed
-from proxyguard.guard.origin.key_directories import KeyDirectories, Keys, parse_directory, thumbprint
+from proxyguard.guard.origin.key_directories import MAX_KEYS, OTHERS, KeyDirectories, Keys, parse_directory, thumbprint
 from proxyguard.guard.origin.shared_nonces import SharedNonces
 from proxyguard.guard.origin.signatures import SeenNonces, Signatures, SignatureVerdict
 
@@ -395,6 +395,23 @@ def test_a_damaged_directory_is_refused(text: bytes) -> None:
         parse_directory(text)
 
 
-def test_keys_of_other_kinds_are_left_out() -> None:
-    keys = [{"kty": "RSA"}, {"kty": "OKP", "crv": "X25519", "x": X}, {"kty": "OKP", "crv": "Ed25519", "x": "AA"}, 1, None]
-    assert parse_directory(json.dumps({"keys": keys}).encode()) == {}
+OTHER_KEYS: list[object] = [
+    {"kty": "RSA"}, {"kty": "OKP", "crv": "X25519", "x": X}, {"kty": "OKP", "crv": "Ed25519", "x": "AA"}, 1, None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OTHER_KEYS)
+def test_a_signature_by_a_key_that_is_not_read_is_unknown(key: object) -> None:
+    """A host may sign with other kinds of keys, beside ours or alone: that refutes nobody."""
+    mine = {"kty": "OKP", "crv": "Ed25519", "x": X}
+    keys = parse_directory(json.dumps({"keys": [key, mine]}).encode())
+    assert set(keys) == {KEY_ID, OTHERS}
+    judged = Signatures(Known(signature_agent_test=keys), 300.0)
+    assert judged.judge(request(signed()), NOW) == SignatureVerdict(HOST, verified=True, reason="")
+    found = judged.judge(request(signed(key=OTHER, key_id=OTHER_ID)), NOW)
+    assert found == SignatureVerdict(HOST, verified=None, reason=f"{HOST} may have such a key, and it is not here")
+
+
+def test_more_keys_than_are_read_refute_nobody() -> None:
+    assert OTHERS in parse_directory(jwks(*[X] * (MAX_KEYS + 1)))
+    assert OTHERS not in parse_directory(jwks(*[X] * MAX_KEYS))
