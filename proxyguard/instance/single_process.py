@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
+from proxyguard.instance.own_folder import OwnFolder
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.settings_reloader import ReadSettings
@@ -25,14 +23,14 @@ class SingleProcess:
         """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
         self._books = open_backend(settings)
         self._worker = Worker(settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings))
-        self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
+        self._folder = OwnFolder()
         self._controller = Controller(
             settings,
             secret,
             self._worker,
             self._books,
             self._worker.counts,
-            self._folder,
+            self._folder.path,
             PolicyTransfer.of(loaded, settings.mode),
             read,
         )
@@ -67,4 +65,4 @@ class SingleProcess:
 
     async def _close(self) -> None:
         await self._books.stop()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self._folder.remove)

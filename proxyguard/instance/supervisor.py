@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from proxyguard import __version__
@@ -25,6 +22,7 @@ from proxyguard.instance.controller import Controller
 from proxyguard.instance.economy import joined
 from proxyguard.instance.loaded_rules import LoadedRules
 from proxyguard.instance.neighbours import missing, worst_audit, worst_store, worst_upstreams
+from proxyguard.instance.own_folder import OwnFolder
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.process import LoopSignals, StopRequests
 from proxyguard.instance.settings_reloader import ReadSettings
@@ -49,15 +47,15 @@ class Supervisor:
         self._settings = settings
         self._started = CLOCK()
         self._stopping = False
-        self._folder = Path(tempfile.mkdtemp(prefix="proxyguard-"))
+        self._folder = OwnFolder()
         self._books = open_backend(settings)
         self._counts = Metrics()
         policy = PolicyTransfer.of(loaded, settings.mode)
-        self._pool = WorkerPool(settings, secret, self._folder, policy.parts, self._counts)
+        self._pool = WorkerPool(settings, secret, self._folder.path, policy.parts, self._counts)
         self._store_server = (
             SharedStoreServer(self._pool.store_path, self._books.memory) if isinstance(self._books, MemoryBackend) else None
         )
-        self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder, policy, read)
+        self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder.path, policy, read)
         self._exporter = open_exporter(settings.otel, self._counts)
         self._sending: asyncio.Task[None] | None = None
         orders = OrderLog()
@@ -133,7 +131,7 @@ class Supervisor:
         if self._store_server is not None:
             await self._store_server.stop()
         await self._books.stop()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self._folder.remove)
 
     async def metrics(self, accept: str) -> tuple[bytes, str]:
         return exposition(await self._families(), self._pool.exemplars(), accept)
