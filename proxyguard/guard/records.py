@@ -40,9 +40,10 @@ class Recorder:
         if self._audit.sums_up(decision.rule, decision.name, ticket.reference, in_thousandths(time), served.fault):
             return False
         record = decision_record(ticket, served, time, self._discretion)
-        if self._audit.write(record) and is_flagged(decision):
+        is_queued = self._audit.write(record)
+        if is_queued and is_flagged(decision):
             self._seal(ticket.request.client, record)
-        return True
+        return is_queued
 
     def refusal(self, refusal: Refusal, time: float) -> None:
         """Record what the front refused by itself, or sum it up with others."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from proxyguard.core.address import Address
 from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Reject
@@ -103,3 +104,13 @@ def test_what_a_flood_has_beyond_its_bound_is_summed_and_no_record_is_made_of_it
     sums = {(line["rule"], line.get("fault", "")): line["count"] for line in lines if line.get("kind") == "summed"}
     assert sums == {("no-curl", ""): 80, ("", "target-size"): 90}
     assert len(lines) == audit.recorded + len(sums) == 20 + 10 + 1 + 2
+
+
+def test_a_record_that_finds_no_room_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may refer to it: no exemplar, and no entry of the sealed log."""
+    monkeypatch.setattr("proxyguard.telemetry.audit.MAX_WAITING", 0)
+    lost: list[int] = []
+    audit = AuditLog(str(tmp_path / "audit.log"), lost.append)
+    assert not Recorder(audit, FULL).decision(ticket(), Served(200), 9.0)
+    audit.close()
+    assert lost == [1]
