@@ -165,6 +165,8 @@ def find(
     known = known_of("person-find", subject, place)
     records, entries = count_lines(place.audit, known.names), count_lines(place.sealed, known.names)
     shown = {"records": records, "sealed": entries, "bans": known.bans, "sessions": known.sessions}
+    for note in known.notes:
+        echo(note, err=True)
     if as_json:
         echo(json.dumps(shown))
         return
@@ -175,8 +177,6 @@ def find(
         + "".join(f"\n  until {format_time(ban['until'])} UTC, by {printable(ban['rule'])}" for ban in known.bans)
     )
     echo(f"{known.sessions} sessions of an account of that name")
-    for note in known.notes:
-        echo(note, err=True)
 
 
 @privacy.command()
@@ -202,6 +202,8 @@ def export(subject: str, reason: str, audit: Path | None, sealed: Path | None, c
         echo(line.decode("utf-8", "replace").rstrip())
     for ban in known.bans:
         echo(json.dumps({"kind": "ban", **ban}))
+    for note in known.notes:
+        echo(note, err=True)
 
 
 @privacy.command("erase")

@@ -23,7 +23,7 @@ from proxyguard.policy.parse.lists import reason
 from proxyguard.telemetry.audit import AuditLog
 from proxyguard.telemetry.audit_records import Notice
 from proxyguard.telemetry.discretion import secret_of
-from proxyguard.telemetry.person_records import lines_about
+from proxyguard.telemetry.person_records import files_of, lines_about
 from proxyguard.telemetry.rotated import BROKEN
 
 MAX_REASON: Final = 300
@@ -60,7 +60,9 @@ class PersonFacts(NamedTuple):
 
 NOT_ASKED: Final = "with --audit alone no instance is asked: name it with --control"
 
-NO_LOG: Final = "error: the audit log is standard output\n  hint: name the file that keeps it: --audit FILE"
+NAME_IT: Final = "name the file that keeps it: --audit FILE"
+
+NO_LOG: Final = f"error: the audit log is standard output\n  hint: {NAME_IT}"
 
 
 def find_places(config: Path | None, audit: Path | None, sealed: Path | None, control: Path | None = None) -> Places:
@@ -85,7 +87,8 @@ def known_of(command: str, subject: str, place: Places) -> PersonFacts:
         answer = send_command(place.socket, command, {"subject": subject, "days": DAYS})
     except ControlError as error:
         return _known_without(error, address, place)
-    return PersonFacts((*answer["names"], *own, *([answer["client"]] if own else [])), answer["bans"], answer["sessions"])
+    names = (*answer["names"], *own, *([answer["client"]] if own else []))
+    return PersonFacts(names, answer["bans"], answer["sessions"], not_looked_through(place))
 
 
 def _known_without(error: ControlError, address: Address | None, place: Places) -> PersonFacts:
@@ -96,7 +99,17 @@ def _known_without(error: ControlError, address: Address | None, place: Places) 
     client = address.client_key(settings.counting.prefixes)
     names = pseudonyms.names(client, time(), DAYS)
     note = f"no instance answers, so bans and sessions are not known: {str(error).splitlines()[0]}"
-    return PersonFacts((*names, client, address.text), [], 0, (note,))
+    return PersonFacts((*names, client, address.text), [], 0, (note, *not_looked_through(place)))
+
+
+def not_looked_through(place: Places) -> tuple[str, ...]:
+    """Which logs say nothing of a person because there is nothing to read, for whoever takes that for an answer."""
+    logs = [log for log in (place.audit, place.sealed) if log is not None]
+    missing = [
+        f"{log}: no such file, so nothing was looked through" for log in logs if not (log.parent.is_dir() and files_of(log))
+    ]
+    standard = f"the audit log is standard output: what keeps it is not looked through, {NAME_IT}"
+    return (standard, *missing) if place.audit is None else tuple(missing)
 
 
 def _fail_unknown(error: ControlError) -> NoReturn:
