@@ -7,11 +7,14 @@ Removes only what is named like a rotated file of a log of ours. Knows nothing o
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import BinaryIO, Final
 
 from proxyguard.core.privacy import DAY_SECONDS
 from proxyguard.core.settings import Settings
@@ -64,7 +67,17 @@ class Retention:
 
 def turn_over(log: Path, now: float) -> None:
     """Move a log of another day (UTC) to `NAME-YYYYMMDD`, where writers follow within a second. Raises OSError."""
-    since = first_time(log)
+    if not log.is_file():
+        return
+    with log.open("r+b") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)  # instances that share a log take turns
+        since = first_time(file)
+        if os.path.samestat(log.stat(), os.fstat(file.fileno())):
+            _move(log, since, now)
+
+
+def _move(log: Path, since: float | None, now: float) -> None:
     if since is None or now // DAY_SECONDS == since // DAY_SECONDS:  # a later day: of a clock that was ahead
         return
     day = datetime.fromtimestamp(since, UTC).strftime("%Y%m%d")
@@ -76,12 +89,9 @@ def turn_over(log: Path, now: float) -> None:
     log.rename(aside)
 
 
-def first_time(log: Path) -> float | None:
+def first_time(log: BinaryIO) -> float | None:
     """When the first record of a log was written (Unix seconds); None when there is none, or nothing of ours."""
-    if not log.is_file():
-        return None
-    with log.open("rb") as file:
-        begin = file.read(FIRST_BYTES)
+    begin = log.read(FIRST_BYTES)
     try:
         found = float(begin.removeprefix(b'{"time":').partition(b",")[0]) if begin.startswith(b'{"time":') else None
     except ValueError:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+import pytest
 
 from proxyguard.core.privacy import Audit, Privacy
 from proxyguard.core.settings import Settings
+from proxyguard.instance import retention
 from proxyguard.instance.retention import Retention
 
 DAY = 86_400.0
@@ -39,6 +43,25 @@ def test_a_log_of_a_day_that_is_still_to_come_is_turned_over_too(tmp_path: Path)
     log(tmp_path / "audit.jsonl", NOW + 400 * DAY)
     kept(tmp_path).look(NOW)
     assert [each.name for each in tmp_path.iterdir()] == ["audit.jsonl-20251108"]
+
+
+def test_of_two_instances_of_one_log_one_turns_it_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one came first, between our look at the log and our move: what is there now is of today."""
+    path = tmp_path / "audit.jsonl"
+    log(path, NOW - 7200)
+
+    def first_time(file: BinaryIO) -> float | None:
+        found = real(file)
+        path.rename(tmp_path / "audit.jsonl-20241003")
+        log(path, NOW)
+        return found
+
+    real = retention.first_time
+    monkeypatch.setattr(retention, "first_time", first_time)
+    kept(tmp_path).look(NOW)
+    assert {each.name: each.stat().st_mtime for each in tmp_path.iterdir()} == {
+        "audit.jsonl": NOW, "audit.jsonl-20241003": NOW - 7200
+    }  # fmt: skip
 
 
 def test_rotated_files_go_by_their_age_and_others_stay(tmp_path: Path) -> None:
@@ -76,6 +99,6 @@ def test_what_is_kept_for_ever_and_what_is_not_ours_stay(tmp_path: Path) -> None
 
 
 def test_trouble_is_no_reason_to_stop(tmp_path: Path) -> None:
-    retention = kept(tmp_path / "none")
-    retention.look(NOW)
-    assert retention._faults == {str(tmp_path / "none/audit.jsonl")}
+    made = kept(tmp_path / "none")
+    made.look(NOW)
+    assert made._faults == {str(tmp_path / "none/audit.jsonl")}
