@@ -1,14 +1,19 @@
-"""An attempt to connect that is given up in the moment it succeeds: nothing of it is left, and nothing trips over it."""
+"""A connection that is given up, or lost, in the moment it is made: nothing of it is left, and nothing trips over it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from proxyguard.adapters.mitmproxy.reading import ReadBuffer, unsent_bytes
 from proxyguard.adapters.mitmproxy.timers import TimerWheel
-from proxyguard.adapters.mitmproxy.upstream.connection import CALM_CLOSES, UpstreamTarget
+from proxyguard.adapters.mitmproxy.upstream.connection import CALM_CLOSES, UpstreamConnection, UpstreamTarget
 from proxyguard.core.settings import Bounds, Upstream
+from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, fronted, hello
 from tests.scenes import run
+
+type Connect = Callable[[], Awaitable[UpstreamConnection]]
 
 
 async def _given_up() -> None:
@@ -37,3 +42,33 @@ async def _given_up() -> None:
 
 def test_an_attempt_given_up_in_the_moment_it_succeeds_leaves_nothing_behind() -> None:
     run(_given_up())
+
+
+async def first_lost(connect: Connect, lost: list[UpstreamConnection]) -> UpstreamConnection:
+    connection = await connect()
+    if not lost:
+        lost.append(connection)
+        connection.transport.abort()
+    return connection
+
+
+def test_a_connection_that_is_lost_before_its_request_has_it_is_replaced_and_takes_no_slot() -> None:
+    """Where an upstream has several addresses, a turn of the loop lies between."""
+    request = b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+
+    async def scenario() -> None:
+        servers = [ScriptedUpstream(hello) for _ in range(2)]
+        for server in servers:
+            await server.start()
+        async with fronted(upstreams=tuple(Upstream("http", LOOPBACK, server.port) for server in servers)) as rig:
+            assert rig.front._runtime is not None
+            lost: list[UpstreamConnection] = []
+            for target in rig.front._runtime.pool._groups[0].targets:
+                target.connect = partial(first_lost, target.connect, lost)  # type: ignore[method-assign]
+            assert (await rig.ask(request)).startswith(b"HTTP/1.1 200 ")
+            assert len(lost) == 1
+            assert rig.front.stats()["upstream_leases"] == 0
+        for server in servers:
+            await server.stop()
+
+    run(scenario())

@@ -224,12 +224,14 @@ class UpstreamPool:
                 for slow in attempts.values() if not ended else ():
                     slow.is_slow = True
                 opened = [(attempts.pop(task), *task.result()) for task in ended]
-                won = [(target, connection) for target, connection, _ in opened if connection is not None]
+                won = [
+                    (target, connection) for target, connection, _ in opened if connection is not None and not connection.closed
+                ]
                 for target, connection in won[1:]:
                     self._spare(target, group, connection)
                 if won:
                     return won[0][1], ""
-                fault = opened[-1][2] if opened else fault
+                fault = (opened[-1][2] if opened else "") or fault
         except asyncio.CancelledError:
             for task in attempts:
                 task.cancel()
