@@ -14,7 +14,8 @@ import pytest
 from h2.errors import ErrorCodes
 
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
-from proxyguard.adapters.mitmproxy.upstream.multiplexed import RESETS
+from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamConnection
+from proxyguard.adapters.mitmproxy.upstream.multiplexed import RESETS, MultiplexedConnection
 from proxyguard.adapters.mitmproxy.upstream.stream import TRIES
 from proxyguard.core.settings import Bounds, HealthCheck, Upstream, UpstreamHttp, UpstreamReuse, UpstreamTls
 from tests.adapters.certificates import write_certificate
@@ -185,6 +186,29 @@ def test_no_more_streams_are_opened_than_the_upstream_allows() -> None:
             assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
             assert most == 3
             assert len(upstream.peers) <= 3
+
+    run(scenario())
+
+
+def test_whom_a_connection_was_opened_for_gets_its_only_stream() -> None:
+    """Others that came in that moment took it, and then it was closed under them as one that takes no requests."""
+
+    async def scenario() -> None:
+        upstream = Http2Upstream(serve, MAX_CONCURRENT_STREAMS=1)
+        async with behind(upstream) as rig:
+            assert rig.front._runtime is not None
+            [target] = rig.front._runtime.pool._groups[0].targets
+            make, taken = target.make_connection, list[object]()
+
+            def quick() -> UpstreamConnection:
+                connection = make()
+                assert isinstance(connection, MultiplexedConnection)
+                connection.ready.add_done_callback(lambda _: taken.append(target.take_idle(is_repeatable=True)))
+                return connection
+
+            target.make_connection = quick  # type: ignore[method-assign]
+            assert (await rig.ask(get())).startswith(b"HTTP/1.1 200")
+            assert taken == [None]
 
     run(scenario())
 

@@ -101,23 +101,23 @@ class Http2Target(UpstreamTarget):
         return next((carrier for carrier in self._carriers if carrier.has_room), None)
 
     async def _dial(self) -> OSError | None:
-        """Open a connection; returns what went wrong, for all who wait."""
+        """Open a connection; returns what went wrong, for all who wait. Nobody gets it before it is known to take requests."""
+        carrier: UpstreamConnection | None = None
         try:
             carrier = await super().connect()
             assert isinstance(carrier, MultiplexedConnection)  # noqa: S101 - see make_connection
-            self._carriers.append(carrier)
             async with asyncio.timeout(self.bounds.upstream_connect_seconds):
                 await carrier.ready
         except ssl.SSLError as refused:
             return not_http2(NO_ALPN) if "NO_APPLICATION_PROTOCOL" in (refused.reason or "") else refused
         except OSError as error:
-            for carrier in self._carriers:
-                if not carrier.client.is_settled:
-                    carrier.close()
+            if carrier is not None:
+                carrier.close()
             return error
         finally:
             self._dialling = None
         if carrier.has_room:
+            self._carriers.append(carrier)
             return None
         carrier.close()
         return not_http2("the upstream takes no requests on a new connection")
