@@ -239,6 +239,8 @@ def _host(text: str) -> str:
         return text
     if text.startswith("*."):
         return "*." + read_host(text[2:])
+    if text.startswith("."):
+        raise Fault(f"{quoted(text)} begins with a dot", f"{quoted('*' + text)} is all names below {text[1:]}")
     if "*" in text:
         raise Fault(f"{quoted(text)} has a * that is not the first label", "www.example.org, *.example.org or *")
     return read_host(text)

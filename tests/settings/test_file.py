@@ -374,7 +374,7 @@ def test_several_sites(tmp_path: Path) -> None:
         (tmp_path / name).write_text("pem")
     text = (
         "sites:\n"
-        "  - hosts: [WWW.example.org, '*.shop.example.org']\n    upstream: http://a:1\n"
+        "  - hosts: [WWW.example.org., '*.shop.example.org']\n    upstream: http://a:1\n"
         "    certificate: {chain: chain.pem, key: key.pem}\n    rule_sets: [shop, common]\n"
         "  - {hosts: '*', upstream: [https://b], upstream_tls: {verify: false}}\n"
     )
@@ -601,6 +601,7 @@ SITES = {
     "[{upstream: 'http://a'}]": "2: the site has no hosts",
     "[{hosts: [a, A], upstream: 'http://a'}]": "14: the host 'a' is already served, line 1",
     "[{hosts: [a.example.], upstream: 'http://a'}]": "11: 'a.example.' ends with a dot",
+    "[{hosts: .b.example, upstream: 'http://a'}]": "10: '.b.example' begins with a dot",
     "[{hosts: 'a*b', upstream: 'http://a'}]": "10: 'a*b' has a * that is not the first label",
     "[{hosts: 'https://a/', upstream: 'http://a'}]": "10: 'https://a/' is not a host",
     "[{hosts: a, upstream: 'http://u:p@a'}]": "23: upstream has a user name or a password",
