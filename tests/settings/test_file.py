@@ -374,7 +374,7 @@ def test_several_sites(tmp_path: Path) -> None:
         (tmp_path / name).write_text("pem")
     text = (
         "sites:\n"
-        "  - hosts: [WWW.example.org., '*.shop.example.org']\n    upstream: http://a:1\n"
+        "  - hosts: [WWW.example.org, '*.shop.example.org']\n    upstream: http://a:1\n"
         "    certificate: {chain: chain.pem, key: key.pem}\n    rule_sets: [shop, common]\n"
         "  - {hosts: '*', upstream: [https://b], upstream_tls: {verify: false}}\n"
     )
