@@ -22,6 +22,7 @@ def test_standard_stops_nobody_who_is_welcome(kind: Kind) -> None:
     assert [(sample.user_agent, sample.target) for sample in STANDARD.stopped(kind)] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.wanted is not None], ids=lambda kind: kind.name)
 def test_standard_stops_nearly_all_who_say_what_they_are(kind: Kind) -> None:
     assert kind.wanted is not None

@@ -65,7 +65,7 @@ def test_a_day_takes_so_many_that_strangers_stay_strangers(clients: Acquaintance
     assert clients.of(request("192.0.2.1"), START + DAY_SECONDS) == NEW
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_few_strangers_are_mistaken_in_a_full_day(clients: Acquaintances) -> None:
     """At a tenth of the clients, and a tenth of the share that may be mistaken for a full one."""
     for each in range(MOST_A_DAY // 10):

@@ -166,6 +166,7 @@ def test_no_span_of_time_admits_more_than_burst_plus_rate(amount: int, burst: in
         assert all(later - earlier >= 60.0 / amount * (1 - 2 * TOLERANCE) for earlier, later in pairwise(passed))
 
 
+@pytest.mark.long
 @pytest.mark.thorough
 def test_a_million_small_steps_add_up_exactly() -> None:
     state, busy = UNSEEN, limit(1_000_000, 1.0, 1_000_000)

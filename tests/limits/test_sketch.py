@@ -57,7 +57,7 @@ def test_a_hash_that_stands_across_two_others_is_not_seen() -> None:
     assert usage.remaining == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("amount", [EXACT_UP_TO + 1, 500, 2500, 3000, 10_000])
 def test_large_limits_keep_the_stated_error(amount: int) -> None:
     """Standard error 3.25 %: twenty sketches stay within three of it, and on average within one."""

@@ -213,7 +213,7 @@ def operations(policy_: CompiledPolicy, size: int) -> dict[str, int]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("reading", ["php", "rails", "iis"])
 def test_the_worst_requests_cost_few_operations_a_byte_and_twice_as_much_costs_twice(reading: str, tmp_path: Path) -> None:
     made = compiled(reading, tmp_path)

@@ -78,6 +78,7 @@ def test_a_copy_in_the_folder_takes_the_place_of_the_imported_one(tmp_path: Path
     assert rule(changed, "mine").mode is Mode.SHADOW
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("name", bundled_names())
 def test_every_rule_in_every_mode_loads(name: str, mode: Mode, tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def test_a_list_file_used_by_many_files_is_read_and_reported_once(tmp_path: Path
     assert [problem.file for problem in load_policy(tmp_path).problems] == [str(tmp_path / "lists/a.txt")]
 
 
+@pytest.mark.long
 def test_a_list_file_of_a_hundred_thousand_networks_loads_in_time(tmp_path: Path) -> None:
     lines = "".join(f"10.{number >> 8 & 255}.{number & 255}.0/24\n2001:db8:{number:x}::/48\n" for number in range(50_000))
     written(tmp_path, a_dot_yaml=LISTED.format("a"), lists__a_dot_txt=lines)

@@ -61,6 +61,7 @@ def test_the_file_of_a_preset_has_no_problem_and_names_rules_that_exist(preset: 
     assert parsed.report.finished() == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", list(RulesPreset))
 def test_the_tests_of_the_rules_hold_under_a_preset(preset: RulesPreset) -> None:
     policy = load_policy(BUNDLED_DIRECTORY, preset=preset).policy

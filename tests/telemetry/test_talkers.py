@@ -94,6 +94,7 @@ def test_windows_forget() -> None:
         talkers.window("year")
 
 
+@pytest.mark.long
 def test_a_day_at_full_rate_says_what_came() -> None:
     clock = Clock()
     talkers = made(clock)

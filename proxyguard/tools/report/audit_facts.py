@@ -55,7 +55,7 @@ MIN_TIME: Final = 1.5e9
 _TIME: Final = b'{"time":'
 
 
-type Text = Annotated[str, msgspec.Meta(max_length=8192)]
+type BoundedText = Annotated[str, msgspec.Meta(max_length=8192)]
 type RecordTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 type BoundedCount = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
 type Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
@@ -65,20 +65,20 @@ class AuditLine(msgspec.Struct):
     """What is read of a record. Newer fields may be missing. What is out of bounds was not written by an instance."""
 
     time: RecordTime
-    client: Text = ""
-    network: Text = ""
-    path: Text = ""
-    rule: Text = ""
-    action: Text = ""
-    reference: Text = ""
-    class_: Text = msgspec.field(name="class", default="")
-    shadow: list[Text] = []
-    fault: Text = ""
-    user_agent: Text | None = None
+    client: BoundedText = ""
+    network: BoundedText = ""
+    path: BoundedText = ""
+    rule: BoundedText = ""
+    action: BoundedText = ""
+    reference: BoundedText = ""
+    class_: BoundedText = msgspec.field(name="class", default="")
+    shadow: list[BoundedText] = []
+    fault: BoundedText = ""
+    user_agent: BoundedText | None = None
     bytes_sent: BoundedCount | None = None
     upstream_milliseconds: Milliseconds | None = None
-    robots: Text = ""
-    kind: Text = ""
+    robots: BoundedText = ""
+    kind: BoundedText = ""
     count: BoundedCount = 0
 
 

@@ -111,7 +111,7 @@ def test_the_most_selective_part_of_a_condition_is_the_trigger() -> None:
     assert triggers(node, popular) == frozenset({numbers.of(host)})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_request_touches_few_of_ten_thousand_rules() -> None:
     rules = []
     for number in range(10_000):

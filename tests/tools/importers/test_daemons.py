@@ -175,6 +175,7 @@ def test_a_tag_that_nothing_defines_is_named_and_no_rule_looks_for_it(tmp_path: 
     assert "it is made of parts that are defined elsewhere" in str(draft.notes[0])
 
 
+@pytest.mark.long
 def test_filters_that_include_each_other_come_to_an_end(tmp_path: Path) -> None:
     around = "[INCLUDES]\nbefore = words.conf trap.conf\n" + WORDS
     assert len(of_folder(tmp_path, "[trap]\nenabled = true\n", trap=FILTER, words=around).rules) == 1

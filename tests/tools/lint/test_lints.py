@@ -128,6 +128,7 @@ def test_a_policy_of_ten_thousand_rules_is_linted_in_seconds(tmp_path: Path) -> 
     assert "'r-4711'" in found
 
 
+@pytest.mark.long
 def test_a_long_list_of_networks_is_read_once_not_for_each_rule(tmp_path: Path) -> None:
     nets = "".join(f"10.{at >> 8}.{at & 255}.0/25\n" for at in range(50_000))
     rules = "name: x\nlists: {n: {file: n.txt}}\nrules:\n  - {name: big, when: {client: $n}, action: reject}\n"

@@ -120,6 +120,7 @@ def totals_of_all() -> dict[str, Any]:
     return totals(entries, COMBINED_KNOWLEDGE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=[case.case for case in CASES])
 def test_broken_lines_are_counted_and_never_fatal(tmp_path: Path, case: Written) -> None:
     """Lines that are cut, doubled, too long, or have other bytes in them, among whole ones."""
