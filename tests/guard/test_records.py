@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from proxyguard.core.address import Address
 from proxyguard.core.decision import PASS_BY_DEFAULT, Decision, Reject
@@ -14,7 +14,7 @@ from proxyguard.core.privacy import Privacy, PrivacyPreset
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Refusal, Served, Ticket
 from proxyguard.guard.records import Recorder, decision_record, refusal_record
-from proxyguard.telemetry.audit import AuditLog
+from proxyguard.telemetry.audit import MAX_WAITING, AuditLog
 from proxyguard.telemetry.audit_records import MAX_TEXT
 from proxyguard.telemetry.audit_sums import RefusalSums
 from proxyguard.telemetry.discretion import MAX_USER_AGENT, Discretion
@@ -106,11 +106,13 @@ def test_what_a_flood_has_beyond_its_bound_is_summed_and_no_record_is_made_of_it
     assert len(lines) == audit.recorded + len(sums) == 20 + 10 + 1 + 2
 
 
-def test_a_record_that_finds_no_room_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_finds_no_room_is_none(tmp_path: Path) -> None:
     """Nothing may refer to it: no exemplar, and no entry of the sealed log."""
-    monkeypatch.setattr("proxyguard.telemetry.audit.MAX_WAITING", 0)
+    os.mkfifo(tmp_path / "audit.log")  # nobody reads it
     lost: list[int] = []
     audit = AuditLog(str(tmp_path / "audit.log"), lost.append)
-    assert not Recorder(audit, FULL).decision(ticket(), Served(200), 9.0)
-    audit.close()
+    recorder = Recorder(audit, FULL)
+    assert all(recorder.decision(ticket(), Served(200), 9.0) for _ in range(MAX_WAITING))
+    assert not recorder.decision(ticket(), Served(200), 9.0)
     assert lost == [1]
+    audit.close()

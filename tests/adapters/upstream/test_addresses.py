@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
+from proxyguard.adapters.mitmproxy.reading import ReadBuffer
+from proxyguard.adapters.mitmproxy.timers import TimerWheel
 from proxyguard.adapters.mitmproxy.upstream.addresses import LOOKUP_SECONDS, MAX_ADDRESSES, UpstreamAddresses
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamTarget
 from proxyguard.core.settings import Bounds, Upstream
@@ -241,11 +242,10 @@ def test_of_a_name_with_very_many_addresses_those_in_use_remain_whatever_the_ord
 
         def make(address: str) -> UpstreamTarget:
             made.append(address)
-            target = Mock(UpstreamTarget)
-            target.address = address
-            return target
+            return UpstreamTarget(upstream, None, None, wheel, Bounds(), loop.time, ReadBuffer(), address=address)
 
         upstream = Upstream("http", "site.test", 80)
+        wheel = TimerWheel(loop, 0.25, loop.time, lambda _where, _error: None)
         addresses = UpstreamAddresses(upstream, make, lambda: changes.append(len(addresses.targets)), loop, clock)
         for turn in range(3):
             clock.offset = turn * LOOKUP_SECONDS
