@@ -76,9 +76,8 @@ def test_the_file_that_overrides_the_rule_comes_before_the_one_that_imports_it(t
 )  # fmt: skip
 def test_what_cannot_be_changed_safely_is_said(text: str, rule: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(EditError, match="") as raised:
+    with pytest.raises(EditError, match=said):
         planned(tmp_path, rule, Mode.ENFORCE)
-    assert said in str(raised.value)
     assert (tmp_path / "a.yaml").read_text() == text
 
 
