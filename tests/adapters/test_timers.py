@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
-from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel
+from proxyguard.adapters.mitmproxy.timers import UNPLACED, TimerWheel, call_from
 
 
 class FakeLoop:
@@ -136,3 +136,30 @@ def test_a_stopped_wheel_tells_nobody() -> None:
     rig.wheel.watch(entry)
     rig.wheel.stop()
     assert (rig.loop.callback, entry.placed_at, len(rig.wheel)) == (None, UNPLACED, 0)
+
+
+class Milliseconds:
+    """A loop as libuv's: it knows the time in whole milliseconds, and rounds what is waited."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.waiting: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.waiting.append(((int(self.now * 1000) + round(seconds * 1000)) / 1000, callback))
+
+    def run(self) -> None:
+        while self.waiting:
+            at, callback = self.waiting.pop()
+            self.now = max(self.now, at)
+            callback()
+
+
+def test_when_a_call_comes_does_not_hang_on_when_it_was_asked_for() -> None:
+    due, called = 1.2502, list[float]()
+    for asked in (1.0003, 1.0007, 1.1234, 1.2489, 1.2491, 1.2499):
+        loop = Milliseconds(asked)
+        call_from(loop, lambda loop=loop: loop.now, due, lambda loop=loop: called.append(loop.now))  # type: ignore[arg-type, misc]
+        assert len(called) < 6
+        loop.run()
+    assert called == [1.251] * 6

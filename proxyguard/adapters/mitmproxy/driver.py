@@ -53,7 +53,7 @@ from proxyguard.adapters.mitmproxy.proxy_header import ProxyHeaderReader, Refuse
 from proxyguard.adapters.mitmproxy.reading import LINGER_BYTES, LINGER_SECONDS, PiecewiseProtocol, cut, high_water, unsent_bytes
 from proxyguard.adapters.mitmproxy.runtime import Runtime
 from proxyguard.adapters.mitmproxy.services import ClientState
-from proxyguard.adapters.mitmproxy.timers import UNPLACED
+from proxyguard.adapters.mitmproxy.timers import UNPLACED, call_from
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.address import Address
 from proxyguard.core.settings import Listen
@@ -298,7 +298,8 @@ class ClientConnection(PiecewiseProtocol):
             case AwaitMask():
                 self._await_mask(command)
             case AwaitTime():
-                self._runtime.loop.call_later(command.seconds, self._answer_ready, command.exchange, None)
+                clock, answer = self._runtime.services.clock, partial(self._answer_ready, command.exchange, None)
+                call_from(self._runtime.loop, clock, clock() + command.seconds, answer)
             case GiveUp():
                 self._leases.give_up(command.exchange)
             case StartHook():

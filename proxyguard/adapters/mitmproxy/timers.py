@@ -10,10 +10,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 UNPLACED = inf
 """The `placed_at` of an entry that lies in no slot."""
+
+LOOP_TICK: Final = 0.001
+"""libuv counts milliseconds."""
+
+
+def call_from(loop: asyncio.AbstractEventLoop, clock: Callable[[], float], due: float, call: Callable[[], None]) -> None:
+    """Call at the first tick of the loop from `due` on, never at once.
+
+    A timer for all of the wait is rounded from when it is set: to milliseconds, which tell a patient client when that was.
+    """
+
+    def look() -> None:
+        if clock() < due:
+            loop.call_later(LOOP_TICK, look)
+        else:
+            call()
+
+    loop.call_later(max(0.0, due - clock() - 2 * LOOP_TICK), look)
 
 
 class Timed(Protocol):
