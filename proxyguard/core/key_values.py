@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from string import ascii_letters, digits
 from typing import Final
 
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import AROUND_NAMES, Request, Values
+from proxyguard.core.request import AROUND_NAMES, MAX_COOKIES, Request, Values
 
 UNREADABLE: Final[Values] = (b"\0", b"\1")
 """Stand, behind the values that can be read, for those that cannot be known: a bound of a parser was met, or sites read something
@@ -51,16 +51,34 @@ def cookie_values(request: Request, name: bytes) -> Values:
     """The different values of a cookie; `name` is canonical."""
     if b"cookie" not in request.header_index:
         return ()
-    named = request.cookies_by_name
-    values = named.get(name)
-    if request.is_cookie_cut:
-        found = (value for line in request.header_index[b"cookie"] for value in _plainly_named(name).findall(line))
-        return _different((*map(_cookie_value, found), b"\0"))
-    if values is None:
-        return ()
-    if len(values) == 1 and values[0].isalnum():  # as nearly all sessions are
-        return (values[0].lower(),)
-    return _different(map(_cookie_value, values))
+    values = request.cookies_by_name.get(name, ())
+    if not request.is_cookie_cut:
+        if not values:
+            return ()
+        if len(values) == 1 and values[0].isalnum():  # as nearly all sessions are
+            return (values[0].lower(),)
+    kept = request.cookie_values
+    if kept is None:
+        kept = request.cookie_values = {}
+    found = kept.get(name)
+    if found is None:
+        found = kept[name] = _different(_cookie_values(request, name, values))
+    return found
+
+
+def _cookie_values(request: Request, name: bytes, values: Values) -> Iterator[bytes]:
+    if not request.is_cookie_cut:
+        yield from map(_cookie_value, values)
+        return
+    lines = request.header_index[b"cookie"]
+    yield from map(_cookie_value, _outermost([value for line in lines for value in _plainly_named(name).findall(line)]))
+    yield b"\0"
+
+
+def _outermost(values: list[bytes]) -> list[bytes]:
+    """At most MAX_COOKIES values, the first and the last: sites read those."""
+    half = MAX_COOKIES // 2
+    return values if len(values) <= MAX_COOKIES else values[:half] + values[-half:]
 
 
 def _cookie_value(value: bytes) -> bytes:

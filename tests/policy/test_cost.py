@@ -62,6 +62,18 @@ rules:
     when: {path: {prefix: /}}
     limit: {rate: 1000000/second, per: [client], count: {distinct: query.page}}
     action: reject
+  - name: bans
+    when: {path: /nowhere}
+    limit: {rate: 1/day, per: [cookie.session]}
+    action: {ban: {for: 1h}}
+  - name: header-bans
+    when: {path: /nowhere}
+    limit: {rate: 1/day, per: [header.x-key]}
+    action: {ban: {for: 1h}}
+  - name: query-bans
+    when: {path: /nowhere}
+    limit: {rate: 1/day, per: [query.page, header.authorization]}
+    action: {ban: {for: 1h}}
   - name: texts
     when:
       any:
