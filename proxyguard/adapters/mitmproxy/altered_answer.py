@@ -186,7 +186,7 @@ class AlteredAnswer(WaitingBodies):
             seconds *= 2
         self.phase = Phase.ALTERING
         self.deadline = inf
-        self._outbox.commands.append(AwaitTime(self, since + seconds - now))
+        self._outbox.commands.append(AwaitTime(self, since + seconds))
 
     def _send_uniform(self, action: Uniform, now: float) -> None:
         added = () if self._forwarding is None else self._forwarding.add

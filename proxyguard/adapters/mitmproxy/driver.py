@@ -298,8 +298,8 @@ class ClientConnection(PiecewiseProtocol):
             case AwaitMask():
                 self._await_mask(command)
             case AwaitTime():
-                clock, answer = self._runtime.services.clock, partial(self._answer_ready, command.exchange, None)
-                call_from(self._runtime.loop, clock, clock() + command.seconds, answer)
+                answer = partial(self._answer_ready, command.exchange, None)
+                call_from(self._runtime.loop, self._runtime.services.clock, command.due, answer)
             case GiveUp():
                 self._leases.give_up(command.exchange)
             case StartHook():

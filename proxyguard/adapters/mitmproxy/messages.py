@@ -172,13 +172,13 @@ class AwaitMask(Command):
 
 
 class AwaitTime(Command):
-    """Wait so long before an answer goes out, to the millisecond. Answered by Ready."""
+    """Wait until a time of the worker's clock before an answer goes out. Answered by Ready."""
 
-    __slots__ = ("exchange", "seconds")
+    __slots__ = ("due", "exchange")
 
-    def __init__(self, exchange: ExchangeHandle, seconds: float) -> None:
+    def __init__(self, exchange: ExchangeHandle, due: float) -> None:
         self.exchange = exchange
-        self.seconds = seconds
+        self.due = due
 
 
 class Ready(Event):
