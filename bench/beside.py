@@ -14,7 +14,7 @@ import contextlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -25,7 +25,6 @@ from rich.table import Table
 from bench.end_to_end import (
     ASSET,
     PAGE,
-    PROXY_CORE,
     READER,
     SCRIPT,
     STYLE_READER,
@@ -34,12 +33,10 @@ from bench.end_to_end import (
     make_certificate,
     measure,
     nginx,
-    pinned,
+    ours,
     wrk,
 )
-from bench.front import certificate_lines, front_options
-from tests.end_to_end.processes import RULES, Proxyguard
-from tests.ports import free_port
+from tests.end_to_end.processes import RULES
 
 type Found = dict[tuple[str, str], Contender]
 """By kind and version."""
@@ -53,22 +50,10 @@ KINDS: Final = (
 """What is measured of each: its name, whether over TLS, what is asked for and by whom."""
 
 
-@contextlib.contextmanager
-def version(folder: Path, name: str, tree: Path, upstream: str, rules: Path, *, tls: bool) -> Iterator[tuple[str, Proxyguard]]:
-    """One version, started in its tree, with its own Python where the tree has one beside it."""
-    port, admin_port, scheme = free_port(), free_port(), "https" if tls else "http"
-    config = folder / f"{name}-{scheme}.yaml"
-    config.write_text(certificate_lines(folder) if tls else "{}\n")
+def python_of(tree: Path) -> list[str | Path]:
+    """What starts Python in a tree: its own, where it has one beside it."""
     own = tree.parent.parent / ".venv/bin/python"
-    options = front_options(config, port, admin_port, upstream, folder / f"{name}-{scheme}.jsonl", rules)
-    command = pinned(PROXY_CORE, "env", f"--chdir={tree}", own if own.exists() else sys.executable, "-m", "proxyguard", *options)
-    process = Proxyguard.start([*command, "--workers", "1"], folder / f"{name}-{scheme}.log")
-    process.admin_port = admin_port
-    try:
-        process.wait_for(process.ready, "readiness")
-        yield f"{scheme}://127.0.0.1:{port}", process
-    finally:
-        process.end(seconds=45)
+    return ["env", f"--chdir={tree}", own if own.exists() else sys.executable]
 
 
 def contenders(stack: contextlib.ExitStack, folder: Path, trees: dict[str, Path], rules: Path) -> Found:
@@ -76,7 +61,8 @@ def contenders(stack: contextlib.ExitStack, folder: Path, trees: dict[str, Path]
     upstream = stack.enter_context(nginx(folder))
     found: Found = {}
     for name, tree in trees.items():
-        up = {tls: stack.enter_context(version(folder, name, tree, upstream, rules, tls=tls)) for tls in (False, True)}
+        start = partial(ours, folder, upstream, name=name, python=python_of(tree), rules=rules)
+        up = {tls: stack.enter_context(start(tls=tls)) for tls in (False, True)}
         for kind, tls, path, headers in KINDS:
             url, process = up[tls]
             found[kind, name] = Contender(f"{name} {kind}", url + path, headers, process)

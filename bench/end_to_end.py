@@ -22,7 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.front import certificate_lines, front_options, spaced
-from tests.end_to_end.processes import Proxyguard, Running, accepts
+from tests.end_to_end.processes import RULES, Proxyguard, Running, accepts
 from tests.ports import free_port
 
 CONNECTIONS: Final = 32
@@ -283,16 +283,25 @@ def mitmdump(folder: Path, upstream: str, *, tls: bool) -> Iterator[tuple[str, R
 
 
 @contextlib.contextmanager
-def ours(folder: Path, upstream: str, *, tls: bool = False, workers: int = 1) -> Iterator[tuple[str, Running]]:
-    """proxyguard as an operator runs it."""
+def ours(
+    folder: Path,
+    upstream: str,
+    *,
+    tls: bool = False,
+    workers: int = 1,
+    name: str = "proxyguard",
+    python: Sequence[str | Path] = (sys.executable,),
+    rules: Path = RULES,
+) -> Iterator[tuple[str, Running]]:
+    """proxyguard as an operator runs it; `python` starts another version, whose files are called by its `name`."""
     port, admin_port, scheme = free_port(), free_port(), "https" if tls else "http"
-    config, audit = folder / f"proxyguard-{scheme}-{workers}.yaml", folder / f"audit-{scheme}-{workers}.jsonl"
+    files = folder / f"{name}-{scheme}-{workers}"
+    config = files.with_suffix(".yaml")
     config.write_text(certificate_lines(folder) if tls else "{}\n")
-    command = pinned(
-        PROXY_CORE if workers == 1 else f"{PROXY_CORE},{LOAD_CORE}",
-        sys.executable, "-m", "proxyguard", *front_options(config, port, admin_port, upstream, audit), "--workers", str(workers),
-    )  # fmt: skip
-    process = Proxyguard.start(command, folder / f"proxyguard-{scheme}-{workers}.log")
+    options = front_options(config, port, admin_port, upstream, files.with_suffix(".jsonl"), rules)
+    cores = PROXY_CORE if workers == 1 else f"{PROXY_CORE},{LOAD_CORE}"
+    command = pinned(cores, *python, "-m", "proxyguard", *options, "--workers", str(workers))
+    process = Proxyguard.start(command, files.with_suffix(".log"))
     process.admin_port = admin_port
     try:
         process.wait_for(process.ready, "readiness")
