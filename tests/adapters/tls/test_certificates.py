@@ -253,18 +253,24 @@ def test_a_hello_in_single_bytes_is_understood(tmp_path: Path) -> None:
     run(scenario())
 
 
+async def asked_and_left(rig: FrontRig, certificate: Certificate) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which a request and a goodbye were sent in one packet."""
+    client = ByHand(client_context(certificate), "a.example")
+    reader, writer = await rig.connect()
+    await client.shake_hands(reader, writer)
+    client.tls.write(GET)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.tls.unwrap()
+    writer.write(client.outgoing.read())
+    return reader, writer
+
+
 def test_a_request_and_a_goodbye_in_one_packet_are_answered(tmp_path: Path) -> None:
     certificate = write_certificate(tmp_path, "a", "a.example")
 
     async def scenario() -> None:
         async with fronted(site={"certificate": certificate}) as rig:
-            client = ByHand(client_context(certificate), "a.example")
-            reader, writer = await rig.connect()
-            await client.shake_hands(reader, writer)
-            client.tls.write(GET)
-            with contextlib.suppress(ssl.SSLWantReadError):
-                client.tls.unwrap()
-            writer.write(client.outgoing.read())
+            reader, writer = await asked_and_left(rig, certificate)
             expected = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
             assert len(await rest(reader)) > len(expected)
             assert rig.served == [(200, "")]
@@ -293,13 +299,7 @@ def test_what_follows_a_goodbye_is_thrown_away(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with fronted(slow, site={"certificate": certificate}, bounds=Bounds(half_close_seconds=20.0)) as rig:
-            client = ByHand(client_context(certificate), "a.example")
-            reader, writer = await rig.connect()
-            await client.shake_hands(reader, writer)
-            client.tls.write(GET)
-            with contextlib.suppress(ssl.SSLWantReadError):
-                client.tls.unwrap()
-            writer.write(client.outgoing.read())
+            reader, writer = await asked_and_left(rig, certificate)
             await begun.wait()
             for _ in range(64):
                 writer.write(b"z" * 65536)
