@@ -37,7 +37,7 @@ def slow_relay(folder: Path, target: Path) -> Iterator[Relay]:
     words = [sys.executable, "-m", "tests.end_to_end.slow_relay", str(path), str(target)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, cwd=ROOT) as process:
         try:
-            wait_until(path.exists, 10, "the relay listens")
+            wait_until(path.exists, "the relay listens")
             yield Relay(path, process)
         finally:
             process.kill()

@@ -207,7 +207,7 @@ def live(folder: Path, rules: Path, requests: list[SampleRequest]) -> Lived:
     with quick_upstream() as upstream, proxyguard(folder / "guard", upstream, rules=rules, settings=settings) as guard:
         heard = [sequence for sequence in asyncio.run(send_all(guard.port, list(sequences.values()))) if sequence]
         count = sum(map(len, heard))
-        wait_until(lambda: len(decided(guard)) >= count, 20, "a record for each request")
+        wait_until(lambda: len(decided(guard)) >= count, "a record for each request")
         metrics = guard.admin("/metrics")
         records = decided(guard)
     assert len(records) == count == total(metrics, "proxyguard_decisions_total{", 'mode="enforce"')

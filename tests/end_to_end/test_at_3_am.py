@@ -85,7 +85,7 @@ def trust_proxies(folder: Path) -> None:
 
 def write_nowhere(running: Proxyguard, _folder: Path) -> None:
     running.get("/", headers={"User-Agent": "GPTBot"})
-    wait_until(lambda: "proxyguard_audit_waiting 0.0" not in running.admin("/metrics"), 10, "a record that waits")
+    wait_until(lambda: "proxyguard_audit_waiting 0.0" not in running.admin("/metrics"), "a record that waits")
 
 
 SCENES: Final = {

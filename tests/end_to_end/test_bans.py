@@ -61,7 +61,7 @@ def test_what_is_banned_is_refused_by_all_workers_until_it_is_lifted(guard: Prox
     bans("add", "127.6.2.0/23", "--for", "1h", "--then", "drop")
     bans("add", "127.6.9.4/30", "--for", "1h")
     banned = ("127.6.1.1", "127.6.2.9", "127.6.3.9", "127.6.9.4", "127.6.9.7")
-    wait_until(lambda: statuses(guard, *banned) == [403, 0, 0, 403, 403], 2, "the bans in all workers")
+    wait_until(lambda: statuses(guard, *banned) == [403, 0, 0, 403, 403], "the bans in all workers", within=2)
     for _ in range(5):
         assert statuses(guard, *banned) == [403, 0, 0, 403, 403]
         assert statuses(guard, "127.6.1.2", "127.6.4.1", "127.6.9.8") == [200, 200, 200]
@@ -69,7 +69,7 @@ def test_what_is_banned_is_refused_by_all_workers_until_it_is_lifted(guard: Prox
     assert "deny 127.6.2.0/24;" in bans("export", "--format", "nginx")
     bans("remove", "127.6.2.0/23")
     bans("remove", "127.6.1.1")
-    wait_until(lambda: statuses(guard, *banned) == [200, 200, 200, 403, 403], 2, "the end of two bans")
+    wait_until(lambda: statuses(guard, *banned) == [200, 200, 200, 403, 403], "the end of two bans", within=2)
 
 
 def test_a_value_of_a_header_is_banned_and_the_ban_ends_by_itself(guard: Proxyguard, bans: Bans) -> None:
@@ -77,7 +77,7 @@ def test_a_value_of_a_header_is_banned_and_the_ban_ends_by_itself(guard: Proxygu
         return guard.get("/", headers={"X-Api-Key": key})
 
     bans("add", "header.x-api-key=greedy", "--for", "4s")
-    wait_until(lambda: {ask("greedy").status_code for _ in range(8)} == {403}, 3, "the ban in all workers")
+    wait_until(lambda: {ask("greedy").status_code for _ in range(8)} == {403}, "the ban in all workers", within=3)
     assert ask("modest").status_code == 200
-    wait_until(lambda: {ask("greedy").status_code for _ in range(8)} == {200}, 8, "its end")
+    wait_until(lambda: {ask("greedy").status_code for _ in range(8)} == {200}, "its end")
     assert bans("list") == "no bans are in force\n"

@@ -95,7 +95,7 @@ def test_an_endless_event_stream_arrives_event_by_event_and_ends_with_its_reader
     def forgotten() -> bool:
         return _gauge(guard, "proxyguard_connections") <= 1
 
-    wait_until(forgotten, 10, "the front lets go of a reader that left")
+    wait_until(forgotten, "the front lets go of a reader that left")
 
 
 def _gauge(guard: Proxyguard, name: str) -> float:

@@ -70,7 +70,7 @@ def starting(folder: Path, rules: Path, upstream: str, *more: str, before: tuple
 
 def ready(running: Proxyguard) -> None:
     """Wait until it serves, however busy the machine is."""
-    wait_until(lambda: running.process.poll() is not None or running.ready(), READY_SECONDS, "readiness")
+    wait_until(lambda: running.process.poll() is not None or running.ready(), "readiness", within=READY_SECONDS)
     assert running.process.poll() is None, running.said()
 
 
@@ -95,7 +95,7 @@ def test_no_signal_without_a_meaning_ends_any_process_at_any_moment(
     """To the whole family, children that only just begin included, from the first line of ours until it serves, and then on."""
     chance = random.Random(int(workers))
     with starting(folder, rules, upstream, "--workers", workers) as running:
-        wait_until(lambda: python_runs(running), 20, "the first line")
+        wait_until(lambda: python_runs(running), "the first line")
         sent = 0
         while not running.ready():
             for pid in running.family():
@@ -114,8 +114,8 @@ def test_no_signal_without_a_meaning_ends_any_process_at_any_moment(
         if workers == "2":
             assert len(family & set(running.family())) >= 3, "a worker was replaced"
         assert "Traceback" not in running.said()
-        wait_until(lambda: "SIGUSR2 is ignored" in running.said(), 5, "a line about it")
-        wait_until(lambda: "rules read again" in running.said(), 20, "the reload asked for while it started")
+        wait_until(lambda: "SIGUSR2 is ignored" in running.said(), "a line about it")
+        wait_until(lambda: "rules read again" in running.said(), "the reload asked for while it started")
         assert running.end(seconds=40) == 0
 
 
@@ -125,13 +125,13 @@ def test_asked_to_stop_while_it_starts_it_ends_with_0_and_leaves_nobody(
 ) -> None:
     for number, delay in zip((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM), (0.0, 0.3, 0.8, 1.6), strict=True):
         with starting(folder, rules, upstream, "--workers", workers) as running:
-            wait_until(lambda running=running: python_runs(running), 20, "the first line")  # type: ignore[misc]  # keeps a loop's value
+            wait_until(lambda running=running: python_runs(running), "the first line")  # type: ignore[misc]  # keeps a loop's value
             time.sleep(delay)
             family = running.family()
             running.process.send_signal(number)
             assert running.process.wait(20) == 0, running.said()
             assert "Traceback" not in running.said()
-            wait_until(lambda family=family: not any(_alive(pid) for pid in family[1:]), 5, "the end of its children")  # type: ignore[misc]  # as above
+            wait_until(lambda family=family: not any(_alive(pid) for pid in family[1:]), "the end of its children")  # type: ignore[misc]  # as above
 
 
 def _alive(pid: int) -> bool:
@@ -186,13 +186,13 @@ def test_a_full_disk_costs_no_request_and_no_half_record(folder: Path, rules: Pa
             ready(running)
             for number in range(400):
                 assert refused(running, f"/{number}/{'y' * 300}") < ANSWER_SECONDS
-            wait_until(lambda: "No space left" in running.said(), 5, "a line about it")
+            wait_until(lambda: "No space left" in running.said(), "a line about it")
             state = json.loads(running.admin("/status"))["audit"]
             assert state["trouble"] == "No space left on device"
             assert state["waiting"] > 0
             assert re.search(r"^proxyguard_audit_waiting [1-9]", running.admin("/metrics"), re.MULTILINE)
             (disk / "filler").unlink()
-            wait_until(lambda: audit.stat().st_size > 61_440, 10, "more records")
+            wait_until(lambda: audit.stat().st_size > 61_440, "more records")
             assert running.end() == 0
             lines = [json.loads(line) for line in audit.read_text().splitlines()]
             assert len({line["path"] for line in lines}) == len(lines) > 100
@@ -222,12 +222,12 @@ def test_a_fifo_without_a_reader_holds_up_neither_start_nor_requests_nor_stop(fo
     with starting(folder, rules, upstream, "--audit", str(audit)) as running:
         ready(running)
         assert refused(running, "/before-any-reader") < ANSWER_SECONDS
-        wait_until(lambda: "nobody reads the pipe" in running.said(), 5, "a line about it")
+        wait_until(lambda: "nobody reads the pipe" in running.said(), "a line about it")
         for turn in range(2):
             with kept.open("ab") as output:
                 reader = subprocess.Popen(["cat", audit], stdout=output)
                 assert refused(running, f"/{turn}") < ANSWER_SECONDS
-                wait_until(lambda turn=turn: f'"/{turn}"' in kept.read_text(), 5, "the record")  # type: ignore[misc]  # keeps a loop's value
+                wait_until(lambda turn=turn: f'"/{turn}"' in kept.read_text(), "the record")  # type: ignore[misc]  # keeps a loop's value
                 reader.kill()
                 reader.wait()
             for number in range(20):
@@ -252,7 +252,7 @@ def test_rotated_to_a_fifo_and_back_the_log_comes_back_and_loses_nothing(folder:
         running.audit.unlink()
         refused(running, "/three")
         running.process.send_signal(signal.SIGUSR1)
-        wait_until(running.audit.exists, 5, "a new file")
+        wait_until(running.audit.exists, "a new file")
         refused(running, "/four")
         running.wait_for_record(lambda record: record["path"] == "/four", "the last record")
         assert dropped(running) == 0.0
@@ -323,10 +323,10 @@ def test_a_store_without_rights_costs_one_line_and_no_traceback(folder: Path, ru
     settings = f"store: {{url: 'unix://{store}', on_down: closed, timeout: 500ms}}\nkey_secret: the-same-on-all-instances\n"
     with valkey(store), proxyguard(folder / "guard", upstream, rules=rules, settings=settings) as running:
         store_command(store, "CONFIG", "SET", "min-replicas-to-write", "1")
-        wait_until(lambda: running.get("/?exact=a", headers=FIREFOX).status_code == 503, 10, "the outage")
+        wait_until(lambda: running.get("/?exact=a", headers=FIREFOX).status_code == 503, "the outage")
         assert {running.get("/?exact=a", headers=FIREFOX).status_code for _ in range(20)} == {503}
         store_command(store, "CONFIG", "SET", "min-replicas-to-write", "0")
-        wait_until(lambda: running.get("/?exact=b", headers=FIREFOX).status_code == 200, 10, "the end of the outage")
+        wait_until(lambda: running.get("/?exact=b", headers=FIREFOX).status_code == 200, "the end of the outage")
         assert running.said().count("the store is down: NOREPLICAS") == 1
         assert "Traceback" not in running.said()
 
@@ -339,7 +339,7 @@ def test_an_upstream_that_restarts_costs_errors_of_ours_and_no_wait(folder: Path
             for turn in range(3):
                 upstream = Running.start(site, folder / f"site-{turn}.log")
                 upstream.wait_for(lambda: accepts(port), "the site")
-                wait_until(lambda: answers[-1:] != [] and answers[-1][0] == 200, 10, "an answer of the site")
+                wait_until(lambda: answers[-1:] != [] and answers[-1][0] == 200, "an answer of the site")
                 upstream.process.kill()
                 upstream.process.wait()
                 time.sleep(0.3)
@@ -359,7 +359,7 @@ def test_the_installed_command_holds_signals_back_until_python_runs(folder: Path
         line: list[str | Path] = [launcher, "run", *arguments, "--rules", rules, "--audit", folder / "a"]
         running = Running.start(line, folder / "log")
         try:
-            wait_until(lambda running=running: _holds_back(running.process.pid), 20, "the launcher")  # type: ignore[misc]  # keeps a loop's value
+            wait_until(lambda running=running: _holds_back(running.process.pid), "the launcher")  # type: ignore[misc]  # keeps a loop's value
             for _ in range(20):
                 send(running.process.pid, number)
                 time.sleep(0.01)

@@ -89,14 +89,14 @@ def test_what_runs_does_not_move(tmp_path: Path, site: str, step: str, workers: 
         assert refused(guard, "/few", 4) == 0
         assert refused(guard, "/bytes", 2) == 0
         assert [refused(guard, f"/paths/{number}", 1) for number in range(4)] == [0, 0, 0, 0]
-        wait_until(lambda: refused(guard, "/ban", 3, "banned") == 3, 10, "every worker knows of the ban")
+        wait_until(lambda: refused(guard, "/ban", 3, "banned") == 3, "every worker knows of the ban")
         assert told(tmp_path, "restrict", "start", "fewer", "--until", "1h")["on"]
         told(tmp_path, "bans", "add", "192.0.2.9", "--for", "30m")
         assert refused(guard, "/fewer", 2) == 0
         before = time.monotonic()
 
         wall.set(step)
-        wait_until(lambda: was_set(guard), 10, "the step is noticed")
+        wait_until(lambda: was_set(guard), "the step is noticed")
         assert "the store is down" not in guard.said()
         assert refused(guard, "/few", 10) == 0
         assert refused(guard, "/bytes", 2) == 0
@@ -109,7 +109,7 @@ def test_what_runs_does_not_move(tmp_path: Path, site: str, step: str, workers: 
     with proxyguard(tmp_path / "b", site, rules=rules, settings=settings, environment=wall.environment) as guard:
         assert refused(guard, "/requests", 2) == 2
         assert refused(guard, "/ban", 1, "banned") == 1
-        wait_until(lambda: told(tmp_path, "restrict", "list")["restrictions"][0]["on"], 10, "the restriction is on")
+        wait_until(lambda: told(tmp_path, "restrict", "list")["restrictions"][0]["on"], "the restriction is on")
         held(tmp_path, before, wall_is_off(step))
 
 

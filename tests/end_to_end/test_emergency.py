@@ -108,7 +108,7 @@ def test_a_swarm_is_refused_while_the_order_holds_and_whoever_fetched_assets_rea
     assert "emergency-by-kind" in preview.stdout
     on = tell(tmp_path, "emergency", "on", "--for", "1h", "--why", "a swarm")
     assert on.returncode == 0, on.stderr
-    wait_until(lambda: bool(told(tmp_path, "status")["emergency"]), 10, "the order holds")
+    wait_until(lambda: bool(told(tmp_path, "status")["emergency"]), "the order holds")
 
     got = swarm(guard, 33, 200)
     assert got[-10:] == [429] * 10
@@ -118,7 +118,7 @@ def test_a_swarm_is_refused_while_the_order_holds_and_whoever_fetched_assets_rea
     assert record["status"] == 429
 
     assert tell(tmp_path, "emergency", "off").returncode == 0
-    wait_until(lambda: not told(tmp_path, "status")["emergency"], 10, "the order ends")
+    wait_until(lambda: not told(tmp_path, "status")["emergency"], "the order ends")
     assert swarm(guard, 34, 400) == [200] * 20
 
 

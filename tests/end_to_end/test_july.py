@@ -161,12 +161,12 @@ def test_a_flood_is_stopped_an_office_goes_on_and_limits_follow_the_file_on_both
                 print(f"in force after {on_data:.2f} s, allowed {allowed:.2f} s")
                 assert on_data < allowed
             check_words(pair, ends)
-            wait_until(lambda: all(announced(guard) == "none" for guard in pair), 40, "the end")
+            wait_until(lambda: all(announced(guard) == "none" for guard in pair), "the end")
             assert timedelta(0) <= datetime.now(UTC) - ends < timedelta(seconds=IN_FORCE_WITHIN_SECONDS)
         check_flood(site, answers, began, so_far)
         assert passed_again(pair) == [200, 200]
         for guard in pair:
-            wait_until(lambda guard=guard: listed(guard, "slow-reading")["reason"] == "it is over", 3, "the last look")  # type: ignore[misc]  # a default is how a lambda keeps a loop's value
+            wait_until(lambda guard=guard: listed(guard, "slow-reading")["reason"] == "it is over", "the last look")  # type: ignore[misc]  # a default is how a lambda keeps a loop's value
 
 
 def reading_seconds(rules: Path) -> float:

@@ -149,10 +149,10 @@ def test_a_refused_request_with_a_small_body_leaves_nothing_behind(web: Mitmprox
 def test_rules_are_reloaded_and_wrong_ones_are_refused(web: Mitmproxy, rules: Path) -> None:
     file = rules / "addon.yaml"
     file.write_text(RULES.replace("action: drop", "action: drip"))
-    wait_until(lambda: "unknown action 'drip'" in web.said(), 20, "wrong rules are refused")
+    wait_until(lambda: "unknown action 'drip'" in web.said(), "wrong rules are refused")
     assert requests.get(web.url + "/refused", timeout=10).status_code == 403
     file.write_text(RULES.replace("/refused", "/refused-now"))
-    wait_until(lambda: "rules reloaded" in web.said(), 20, "the rules are reloaded")
+    wait_until(lambda: "rules reloaded" in web.said(), "the rules are reloaded")
     assert requests.get(web.url + "/refused", timeout=10).status_code == 200
     assert requests.get(web.url + "/refused-now", timeout=10).status_code == 403
 
@@ -175,7 +175,7 @@ def test_nothing_is_served_with_what_is_wrong(
     given = [part for option in options for part in ("--set", option.replace("RULES", str(rules)))]
     running = start(tmp_path, upstream.url, *given)
     try:
-        wait_until(lambda: running.process.poll() is not None, 30, "mitmdump ends")
+        wait_until(lambda: running.process.poll() is not None, "mitmdump ends")
     finally:
         running.end()
     assert running.process.returncode == 1

@@ -296,7 +296,7 @@ def addon(tmp_path_factory: pytest.TempPathFactory, rules: Path, sent: list[Sent
     config.write_text(SETTINGS.replace("AUDIT", str(audit)))
     options = ("--set", f"proxyguard_rules={rules}", "--set", f"proxyguard_config={config}", "-q")
     with raw_upstream(answer) as upstream, mitmproxy(folder, upstream.url, *options) as running:
-        wait_until(audit.exists, 20, "the addon opens its audit log")
+        wait_until(audit.exists, "the addon opens its audit log")
         outcomes = list(through(running.port, upstream, sent))
         assert "could not be checked" not in running.said()
         assert "Addon error" not in running.said()

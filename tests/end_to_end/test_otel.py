@@ -14,7 +14,6 @@ from tests.end_to_end.raw_upstream import raw_upstream
 
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 PARENT: Final = f"00-{TRACE}-b7ad6b7169203331-00"
-SECONDS: Final = 30
 BROWSER: Final = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
@@ -38,8 +37,8 @@ def test_spans_and_metrics_arrive_and_the_site_gets_the_context(tmp_path: Path, 
                 guard.get(f"/posts/{number}?secret=geheim", headers={**BROWSER, "Traceparent": PARENT, "Tracestate": "a=1"})
             refused = guard.get("/profiles/1", headers={"User-Agent": "python-requests/2.32"})
             assert refused.status_code == 403
-            wait_until(lambda: len(there.spans) >= 5, SECONDS, "the spans arrive")
-            wait_until(lambda: there.value("proxyguard_requests_total") >= 5, SECONDS, "the metrics arrive")
+            wait_until(lambda: len(there.spans) >= 5, "the spans arrive")
+            wait_until(lambda: there.value("proxyguard_requests_total") >= 5, "the metrics arrive")
             assert "proxyguard_otel_dropped 0.0" in guard.admin("/metrics")
     context = re.compile(rf"00-{TRACE}-([0-9a-f]{{16}})-01")
     sent = {match[1] for each in site.whole if (match := context.fullmatch(each.field(b"traceparent")[0].decode()))}
@@ -59,9 +58,7 @@ def test_a_collector_that_is_away_costs_no_request(tmp_path: Path, rules: Path) 
         with proxyguard(tmp_path, site.url, rules=rules, settings=otel) as guard:
             assert [guard.get("/", headers=BROWSER).status_code for _ in range(5)] == [200] * 5
             wait_until(
-                lambda: not re.search(r"^proxyguard_otel_failures 0", guard.admin("/metrics"), re.MULTILINE),
-                SECONDS,
-                "it is counted",
+                lambda: not re.search(r"^proxyguard_otel_failures 0", guard.admin("/metrics"), re.MULTILINE), "it is counted"
             )
             assert guard.get("/", headers=BROWSER).status_code == 200
         assert guard.said().count("does not take spans and metrics") == 1

@@ -162,7 +162,7 @@ def running(folder: Path) -> Iterator[Proxyguard]:
             ask(port, "127.0.0.1", "/page/proxied", front=f"PROXY {kind} {address} {here} 4000 80\r\n")
         ask(port, "127.0.0.1", "/page", front=f"PROXY TCP4 {CANARIES['mail']} {CLAIMED[0]} 1 2\r\n")
         for record in range(2):
-            wait_until(lambda: len(guard.records()) > count + 8, 20, f"all is recorded ({record})")
+            wait_until(lambda: len(guard.records()) > count + 8, f"all is recorded ({record})")
         tell(folder, "bans", "add", CLAIMED[1], "--for", "1h")
         yield guard
 
@@ -184,7 +184,7 @@ def written(running: Proxyguard, folder: Path) -> dict[str, str]:
     reference = next(record["reference"] for record in running.records() if record["rule"] == "no-entry")
     looked_up = ("explain", "--reference", reference, "--audit", str(running.audit), "--rules", str(folder / "rules"))
     shown["explain"] = tell_alone(*looked_up).stdout
-    wait_until(lambda: "too-many" in shown["bans"], 5, "a ban")
+    wait_until(lambda: "too-many" in shown["bans"], "a ban")
     files = {
         path.name: path.read_bytes().decode("latin-1")
         for path in folder.iterdir()
@@ -263,8 +263,6 @@ def test_what_a_person_asks_for_is_found_revealed_and_erased(running: Proxyguard
     assert erased.returncode == 0, erased.stderr
     left = told(folder, "privacy", "find", *person)
     assert (left["records"], left["sealed"]) == ({}, {})
-    wait_until(
-        lambda: [each["kind"] for each in running.records() if "who" in each] == ["reveal", "reveal", "erase"], 5, "notices"
-    )
+    wait_until(lambda: [each["kind"] for each in running.records() if "who" in each] == ["reveal", "reveal", "erase"], "notices")
     verified = tell_alone("privacy", "verify", "--audit", str(running.audit))
     assert verified.stdout.endswith(f"{records} of them erased by request\nthe chain holds\n"), verified

@@ -67,9 +67,9 @@ def test_a_shadow_rule_is_reported_guarded_promoted_and_rolled_back(folder: Path
         assert list(told(folder, "status")["promotions"]["watched"]) == ["no-exports"]
 
         assert ask(guard, 1, "/export/all", cookie="ada") == 410
-        wait_until(lambda: ask(guard, 1, "/export/all", cookie="ada") != 410, 20, "the roll-back")
-        wait_until(lambda: (rules / "10.yaml").read_text() == RULES, 10, "the roll-back in the file")
-        wait_until(lambda: not told(folder, "status")["promotions"]["held_in_shadow"], 10, "the end of the hold")
+        wait_until(lambda: ask(guard, 1, "/export/all", cookie="ada") != 410, "the roll-back")
+        wait_until(lambda: (rules / "10.yaml").read_text() == RULES, "the roll-back in the file")
+        wait_until(lambda: not told(folder, "status")["promotions"]["held_in_shadow"], "the end of the hold")
         status = told(folder, "status")
         assert [each["rule"] for each in status["promotions"]["rolled_back"]] == ["no-exports"]
         assert status["promotions"]["watched"] == {}

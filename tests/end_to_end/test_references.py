@@ -137,7 +137,7 @@ def reference_in(got: bytes) -> str:
 def answers(running: Proxyguard) -> dict[str, bytes]:
     got = {kind: shown(running.port, data) for kind, (data, _, _) in KINDS.items()}
     references = [reference_in(answer) for answer in got.values()]
-    wait_until(lambda: set(references) <= {each.get("reference") for each in running.records()}, 10, "all records")
+    wait_until(lambda: set(references) <= {each.get("reference") for each in running.records()}, "all records")
     return got
 
 
@@ -164,12 +164,12 @@ def test_the_reference_of_a_request_beyond_a_bound_is_found(running: Proxyguard,
         got = shown(running.port, get(path))
     reference = reference_in(got)
     assert got.startswith(b"HTTP/1.1 429 ")
-    wait_until(lambda: reference in running.audit.read_text(), 10, "its record")
+    wait_until(lambda: reference in running.audit.read_text(), "its record")
     assert words in explained(running, reference)
 
 
 def test_a_flood_of_malformed_requests_writes_a_bounded_log(running: Proxyguard) -> None:
     before = len(running.records())
     references = [reference_in(shown(running.port, b"GET / HTTP/9.9\r\n\r\n")) for _ in range(30)]
-    wait_until(lambda: references[-1] in running.audit.read_text(), 10, "their records")
+    wait_until(lambda: references[-1] in running.audit.read_text(), "their records")
     assert len(running.records()) == before + 30

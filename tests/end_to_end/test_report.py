@@ -105,8 +105,8 @@ def guard(folder: Path, upstream: str) -> Iterator[Proxyguard]:
         answers = attack(running)
         assert {status for status in answers if status in (0, 403, 429)} == set()
         whole = len(BOTS) * SIGN_UPS + LIBRARY_READS + len(READERS) * READS + len(answers)
-        wait_until(lambda: told(folder, "top", "--window", "hour")["requests"] >= whole, 20, "all tarpits are counted")
-        wait_until(lambda: len(running.records()) >= whole, 20, "all is recorded")
+        wait_until(lambda: told(folder, "top", "--window", "hour")["requests"] >= whole, "all tarpits are counted")
+        wait_until(lambda: len(running.records()) >= whole, "all is recorded")
         yield running
 
 

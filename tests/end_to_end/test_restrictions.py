@@ -113,11 +113,11 @@ def test_load_is_shed_step_by_step_and_taken_back(folder: Path) -> None:
             ask(guard, "/broken", "member-1")
             return ask(guard, "/broken").status_code == 503
 
-        wait_until(anonymous_is_refused, 20, "the first step")
+        wait_until(anonymous_is_refused, "the first step")
         assert ask(guard, "/", "member-1").status_code == 200
         assert ask(guard).headers["Retry-After"] == "2"
         assert listed(guard, "brown-out")["shedding"][0] == "anonymous"
-        wait_until(lambda: ask(guard, "/").status_code == 200, 40, "the way back")
+        wait_until(lambda: ask(guard, "/").status_code == 200, "the way back")
         assert not listed(guard, "brown-out")["on"]
 
 
@@ -154,7 +154,7 @@ def pair(folder: Path) -> Iterator[tuple[Proxyguard, Proxyguard]]:
 
 
 def soon(holds: Callable[[], bool], what: str) -> None:
-    wait_until(holds, WITHIN_SECONDS, what)
+    wait_until(holds, what, within=WITHIN_SECONDS)
 
 
 def test_what_one_instance_starts_and_ends_all_start_and_end(pair: tuple[Proxyguard, Proxyguard], folder: Path) -> None:
@@ -195,7 +195,7 @@ def test_an_alarm_of_one_instance_holds_on_all_until_somebody_ends_it(pair: tupl
         ask(guard, "/broken", "member-1")
         return bool(listed(guard, "brown-out")["on"])
 
-    wait_until(alarmed, 20, "the alarm")
+    wait_until(alarmed, "the alarm")
     soon(lambda: ask(other).status_code == 503, "the refusal by an instance that saw no error")
     assert listed(other, "brown-out")["reason"] == "by the alarm of another instance"
     restrict(guard, folder, "end", "brown-out")
@@ -221,7 +221,7 @@ def test_workers_and_instances_that_start_find_what_is_on_before_their_first_req
             answers.append(ask(other).status_code)
         return len(set(other.family()[1:]) - before) == 2 and answers.count(429) > 40
 
-    wait_until(replaced, 20, "answers of two new workers")
+    wait_until(replaced, "answers of two new workers")
     assert set(answers) == {429}
     settings = (folder / "other" / "proxyguard.yaml").read_text()
     with members() as site, proxyguard(folder / "third", site.url, rules=folder / "rules", settings=settings) as third:

@@ -76,7 +76,7 @@ def test_who_breaks_the_sites_own_robots_txt_is_limited_recorded_and_reported(tm
         proxyguard(tmp_path, upstream, settings=f"control: {tmp_path}/control.sock\n") as guard,
     ):
         assert crawl(guard, "/private/0") == 200
-        wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+        wait_until(lambda: metric(guard, "robots_read") == 1, "robots.txt")
         assert [crawl(guard, f"/private/{number}") for number in range(31)] == [200] * 30 + [429]
         assert crawl(guard, "/public") == 200
         assert all(guard.get(f"/private/{number}", headers=FIREFOX).status_code == 200 for number in range(20))
@@ -100,7 +100,7 @@ def test_what_clients_ask_for_robots_txt_changes_nothing(tmp_path: Path) -> None
     with site(robots) as (upstream, _), proxyguard(tmp_path, upstream) as guard:
         for path in ("/robots.txt?v=1", "/robots.txt"):
             guard.get(path, headers={"User-Agent": AHREFS, "Cookie": "a=b"})
-        wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+        wait_until(lambda: metric(guard, "robots_read") == 1, "robots.txt")
         assert [crawl(guard, "/public") for _ in range(40)] == [200] * 40
 
 
@@ -108,7 +108,7 @@ def test_what_clients_ask_for_robots_txt_changes_nothing(tmp_path: Path) -> None
 def test_a_site_that_cannot_say_forbids_nothing_for_now(status: int, tmp_path: Path) -> None:
     with site(lambda handler: plain(handler, status, ROBOTS)) as (upstream, _), proxyguard(tmp_path, upstream) as guard:
         crawl(guard, "/private/0")
-        wait_until(lambda: metric(guard, "robots_failed") == 1, 10, "the failure")
+        wait_until(lambda: metric(guard, "robots_failed") == 1, "the failure")
         assert [crawl(guard, "/private/1") for _ in range(40)] == [200] * 40
 
 
@@ -125,7 +125,7 @@ def test_a_site_that_never_ends_its_robots_txt_is_read_as_far_as_it_counts(tmp_p
 
     with site(robots) as (upstream, _), proxyguard(tmp_path, upstream) as guard:
         crawl(guard, "/private/0")
-        wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+        wait_until(lambda: metric(guard, "robots_read") == 1, "robots.txt")
         assert [crawl(guard, "/private/1") for _ in range(31)][-1] == 429
 
 
@@ -139,7 +139,7 @@ def test_a_bots_name_over_invented_hosts_costs_the_site_little(tmp_path: Path) -
             guard.get("/public", headers={"User-Agent": AHREFS, "Host": f"h{number}.example"})
         for host in ("a.example:99999", "a b", "a.example/../", "[::1", "a.example@b.example"):
             assert guard.get("/public", headers={"User-Agent": AHREFS, "Host": host}).status_code == 400
-        wait_until(lambda: metric(guard, "robots_failed") == 8, 20, "the failures")
+        wait_until(lambda: metric(guard, "robots_failed") == 8, "the failures")
         assert sum(agent == "proxyguard-robots" for _, agent in asked) == 8 * 6
         assert metric(guard, "robots_crowded") == 52
 
@@ -150,7 +150,7 @@ def test_hosts_that_no_site_serves_have_nothing_read(tmp_path: Path) -> None:
         with proxyguard(tmp_path, "", settings=settings) as guard:
             found = [guard.get("/", headers={"User-Agent": AHREFS, "Host": f"{name}.example"}).status_code for name in "abc"]
             assert found == [200, 421, 421]
-            wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+            wait_until(lambda: metric(guard, "robots_read") == 1, "robots.txt")
             assert (metric(guard, "robots_hosts"), [path for path, _ in asked].count("/robots.txt")) == (1, 1)
 
 
@@ -170,7 +170,7 @@ def test_preferences_are_said_and_the_sites_own_words_stay(alpn: str, tmp_path: 
         proxyguard(tmp_path, upstream, settings=SETTINGS, alpn=alpn) as guard,
     ):
         assert guard.get("/robots.txt").content == ROBOTS
-        wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+        wait_until(lambda: metric(guard, "robots_read") == 1, "robots.txt")
         answer = guard.get("/robots.txt")
         assert answer.text.startswith(ROBOTS.decode())
         assert "\nContent-Signal: search=yes, ai-train=no\nContent-Usage: search=y, train-ai=n\n" in answer.text
@@ -191,7 +191,7 @@ def test_a_site_without_robots_txt_gets_one(tmp_path: Path) -> None:
         proxyguard(tmp_path, upstream, rules=RULES, settings=settings) as guard,
     ):
         assert guard.get("/robots.txt").status_code == 404
-        wait_until(lambda: metric(guard, "robots_read") == 1, 10, "robots.txt")
+        wait_until(lambda: metric(guard, "robots_read") == 1, "robots.txt")
         assert guard.get("/robots.txt").text == (
             "# What programs may do with what they read here\nUser-agent: *\nContent-Signal: ai-train=no\nAllow: /\n"
         )

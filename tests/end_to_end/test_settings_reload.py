@@ -106,7 +106,7 @@ def records_of_passes(guard: Proxyguard) -> bool:
     status(guard, path)
     refused = len([record for record in guard.records() if record["rule"] == "secret"])
     status(guard, "/secret")
-    wait_until(lambda: len([record for record in guard.records() if record["rule"] == "secret"]) == refused + ASKED, 5, "records")
+    wait_until(lambda: len([record for record in guard.records() if record["rule"] == "secret"]) == refused + ASKED, "records")
     time.sleep(0.5)  # records of two workers come in any order
     return len([record for record in guard.records() if record["path"] == path]) == ASKED
 
@@ -166,11 +166,11 @@ def test_a_reload_changes_what_is_done_and_changes_it_back(guard: Proxyguard, fo
     file.write_text(f"{base(folder)}{case.written}\n")
     answer = told(folder, "reload")["settings"]
     assert (path in answer["applied"], answer["restart"], answer["report"]) == (True, [], "")
-    wait_until(lambda: case.probe(guard) == case.after, 5, f"the effect of {case.written}")
+    wait_until(lambda: case.probe(guard) == case.after, f"the effect of {case.written}")
     file.write_text(base(folder))
     guard.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: guard.said().count(f"settings reloaded: {', '.join(answer['applied'])}\n") > 1, 20, "the way back")
-    wait_until(lambda: case.probe(guard) == case.before, 5, "the end of the effect")
+    wait_until(lambda: guard.said().count(f"settings reloaded: {', '.join(answer['applied'])}\n") > 1, "the way back")
+    wait_until(lambda: case.probe(guard) == case.before, "the end of the effect")
 
 
 def test_what_needs_a_restart_is_named_and_never_applied(guard: Proxyguard, folder: Path) -> None:
@@ -207,7 +207,5 @@ def test_a_worker_that_starts_later_has_the_settings_of_the_reload(guard: Proxyg
     workers = told(folder, "status")["workers"]
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
-    wait_until(
-        lambda: len(told(folder, "status")["workers"]) == 2 and told(folder, "status")["workers"] != workers, 20, "new ones"
-    )
+    wait_until(lambda: len(told(folder, "status")["workers"]) == 2 and told(folder, "status")["workers"] != workers, "new ones")
     assert status(guard, "/secret") == 200

@@ -60,7 +60,7 @@ def test_what_one_instance_hears_of_a_client_the_other_knows(pair: tuple[Proxygu
     one, two = pair
     scanner, reader = {"X-Client": "scanner"}, {"X-Reader": "ada"}
     assert [one.get(f"/no-such-page-{number}", headers=scanner).status_code for number in range(3)] == [404] * 3
-    wait_until(lambda: two.get("/no-such-page", headers=scanner).status_code == 429, 2, "a refusal by the other")
+    wait_until(lambda: two.get("/no-such-page", headers=scanner).status_code == 429, "a refusal by the other", within=2)
     assert two.get("/no-such-page", headers={"X-Client": "somebody-else"}).status_code == 404
     answers = [
         guard.get(f"/?q={word}", headers=reader).status_code for guard, word in zip(cycle(pair), "aabbccdda", strict=False)
@@ -74,4 +74,4 @@ def test_nothing_is_asked_of_a_server_that_was_never_there(tmp_path: Path, upstr
         assert guard.get("/").status_code == 200
         assert guard.get("/profiles/1").status_code == 503
         with valkey(tmp_path / "nothing"):
-            wait_until(lambda: guard.get("/profiles/1").status_code == 200, BACK_SECONDS, "counting")
+            wait_until(lambda: guard.get("/profiles/1").status_code == 200, "counting", within=BACK_SECONDS)

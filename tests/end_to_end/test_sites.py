@@ -147,7 +147,7 @@ def test_a_renewed_certificate_is_shown_after_a_hangup_and_no_connection_is_lost
             except ssl.SSLCertVerificationError:
                 return False
 
-        wait_until(renewed, 10, "the renewed certificate is shown")
+        wait_until(renewed, "the renewed certificate is shown")
         with pytest.raises(ssl.SSLCertVerificationError):
             connect(sites.guard, before, "shop.example")
         assert ask(old, b"shop.example").endswith(b"the shop")
@@ -157,7 +157,7 @@ def test_a_certificate_that_breaks_is_reported_and_the_old_one_kept(sites: Sites
     before = trusting(sites.shop)
     sites.shop.chain.write_text("-----BEGIN CERTIFICATE-----\nnot one\n-----END CERTIFICATE-----\n")
     sites.guard.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: str(sites.shop.chain) in sites.guard.said(), 10, "the fault is in the log")
+    wait_until(lambda: str(sites.shop.chain) in sites.guard.said(), "the fault is in the log")
     with connect(sites.guard, before, "shop.example") as connection:
         assert ask(connection, b"shop.example").endswith(b"the shop")
 

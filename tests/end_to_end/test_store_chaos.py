@@ -236,9 +236,9 @@ def test_whatever_happens_to_the_server_nobody_waits_and_no_ban_is_lost(
     def all_up() -> bool:
         return all(gauge(guard, "store_up") == 1.0 for guard in pair)
 
-    wait_until(all_up, BACK_SECONDS, "the connections")
+    wait_until(all_up, "the connections", within=BACK_SECONDS)
     assert tell(one, "bans-add", key="127.9.0.1", seconds=3600.0)["saved"] is True
-    wait_until(lambda: visit(two, "127.9.0.1", "/").status == 403, 2, "the ban on the other instance")
+    wait_until(lambda: visit(two, "127.9.0.1", "/").status == 403, "the ban on the other instance", within=2)
     with Load(pair) as load:
         for fault in (store.paused, store.slow, store.killed):
             since = time.monotonic()
@@ -253,16 +253,16 @@ def test_whatever_happens_to_the_server_nobody_waits_and_no_ban_is_lost(
                 time.sleep(max(0.0, since + FAULT_SECONDS - time.monotonic()))
                 gone = load.between(since + SETTLED_SECONDS, time.monotonic())
             assert {sample.status for sample in gone} == {503 if on_down == "closed" else 200}
-            wait_until(all_up, BACK_SECONDS, f"counting together after {fault.__name__}")
+            wait_until(all_up, f"counting together after {fault.__name__}", within=BACK_SECONDS)
             nobody_waited(pair, load, since, f"{fault.__name__}, {on_down}")
             assert admitted(pair) == TOGETHER
         since = time.monotonic()
         with store.asleep():
             time.sleep(2 * FAULT_SECONDS)
-        wait_until(all_up, BACK_SECONDS, "counting together after sleep")
+        wait_until(all_up, "counting together after sleep", within=BACK_SECONDS)
         nobody_waited(pair, load, since, f"asleep, {on_down}")
     for address in ("127.9.0.1", "127.9.0.2"):
-        wait_until(lambda address=address: visit(two, address, "/").status == 403, 2, "all bans")  # type: ignore[misc]  # a default is how a lambda keeps a loop's value
+        wait_until(lambda address=address: visit(two, address, "/").status == 403, "all bans", within=2)  # type: ignore[misc]  # a default is how a lambda keeps a loop's value
     one.end(signal.SIGKILL)
     again = start("again")
     assert [visit(again, address, "/").status for address in ("127.9.0.1", "127.9.0.2", "127.9.0.3")] == [403, 403, 200]
@@ -272,7 +272,7 @@ def test_whatever_happens_to_the_server_nobody_waits_and_no_ban_is_lost(
 def test_a_server_that_is_slow_but_in_time_is_waited_for(rig: tuple[Store, Callable[[str], Proxyguard]]) -> None:
     store, start = rig
     guard = start("one")
-    wait_until(lambda: gauge(guard, "store_up") == 1.0, BACK_SECONDS, "the connection")
+    wait_until(lambda: gauge(guard, "store_up") == 1.0, "the connection", within=BACK_SECONDS)
     store.relay.delay(0.02)
     statuses = [visit(guard, "127.9.0.9", "/?exact=1").status for _ in range(8)]
     assert statuses == [200] * 6 + [429] * 2

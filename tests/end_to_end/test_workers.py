@@ -53,9 +53,9 @@ def test_a_killed_worker_is_replaced_and_others_go_on(guard: Proxyguard) -> None
             except requests.RequestException:
                 return False
 
-        wait_until(good_in_a_row, 10, "service as before")
+        wait_until(good_in_a_row, "service as before")
         assert any(next(lines).startswith(b"data: ") for _ in range(4))
-    wait_until(lambda: len([pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]) == 3, 10, "three workers")
+    wait_until(lambda: len([pid for pid in guard.family()[1:] if b"worker_main" in _command_line(pid)]) == 3, "three workers")
     assert _requests(guard) >= counted  # a fall would look like a restart of the instance
 
 

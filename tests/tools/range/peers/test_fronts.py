@@ -71,7 +71,7 @@ def test_a_run_that_is_ended_ends_its_peer(tmp_path: Path, number: signal.Signal
     def pids() -> list[str]:
         return [path.read_text() for path in tmp_path.glob("proxyguard-peer-*/nginx.pid")]
 
-    wait_until(lambda: any(pids()), 60, "nginx is there")
+    wait_until(lambda: any(pids()), "nginx is there")
     [pid] = map(int, pids())
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
