@@ -24,6 +24,9 @@ from tests.paths import ROOT
 COPIES: Final = ROOT / "build" / "mutants"
 """A copy of the tree for each area: mutmut knows one set of tests at a time."""
 
+BUNDLED: Final = "proxyguard/policy/bundled"
+"""A link to the bundled rules."""
+
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
 BAR_PERCENT: Final = 95.0
 
@@ -71,6 +74,7 @@ AREAS: Final[Mapping[str, Area]] = {
             "policy/compile",
             "policy/explain",
             "policy/fields",
+            "policy/test_announced.py",
             "policy/test_classes.py",
             "policy/test_engine.py",
             "policy/test_engine_property.py",
@@ -142,6 +146,11 @@ def copy_tree(area: str) -> None:
             shutil.copy2(source, target)
     with (copy / "pyproject.toml").open("a") as file:
         file.write(configuration(AREAS[area]))
+    for place in (copy, copy / "mutants"):  # mutmut copies no links to folders
+        link = place / BUNDLED
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to((ROOT / BUNDLED).readlink())
     # mutmut brings sources up to date by itself, and other files only when they are not there.
     for stale in ("tests", "rules", "docs", "pyproject.toml"):
         shutil.rmtree(copy / "mutants" / stale, ignore_errors=True)

@@ -103,6 +103,27 @@ def test_allow_wins_from_the_last_place_over_everything_and_is_not_counted() -> 
     assert decide(found, Outcome(None, ())) == Ruling(Decision(action=Allow(), rule="office", reason="because office"), None)
 
 
+def test_what_rules_in_shadow_would_have_allowed_is_noted_whatever_is_decided() -> None:
+    noted = (ShadowHit("would", "allow"),)
+    would = rule("would", Allow(), mode=Mode.SHADOW)
+    site = Site(would, rule("office", Allow(), equal("path", "/office")))
+    asked = request("/office")
+    assert site.decide(asked) == Decision(action=Allow(), rule="office", reason="because office", shadow=noted)
+    site.store.ban("client:192.0.2.1", "by-hand", "note", BanTerms(60.0, Drop()), 0.0)
+    banned = Decision(action=Drop(), rule="by-hand", reason="note", banned=True, shadow=noted)
+    assert site.decide(request()) == banned
+
+
+def test_an_allow_rule_sees_no_points_and_only_the_tags_that_are_given() -> None:
+    site = Site(
+        rule("first", Allow(), equal("tag", "calm")), rule("points", Score(5.0)), rule("late", Allow(), score_at_least(1))
+    )
+    assert site.said(request()) == "pass by default"
+    found = match(site.policy, request(), 0.0, frozenset({"calm"}))
+    assert found.decision is not None
+    assert found.decision.rule == "first"
+
+
 def test_an_active_ban_comes_before_other_rules_and_counts_nothing() -> None:
     site = Site(rule("pass", Pass()), rule("never", Reject(), counted=limit(1)))
     site.store.ban("client:192.0.2.1", "by-hand", "note", BanTerms(60.0, Tarpit(5.0)), 0.0)
@@ -442,6 +463,22 @@ def test_only_what_usages_can_change_is_left_open(asked_for: Condition, counted:
             ),
             id="a tag that is given unless another is",
         ),
+        pytest.param(
+            (
+                rule("one", Tag("one"), counted=limit()),
+                rule("two", Tag("two")),
+                rule("asking", Reject(), AllOf((equal("tag", "one"), equal("tag", "two")))),
+            ),
+            id="a tag that is certain, after one that is not",
+        ),
+        pytest.param(
+            (
+                rule("two", Tag("two")),
+                rule("one", Tag("one"), counted=limit()),
+                rule("asking", Reject(), AllOf((equal("tag", "one"), equal("tag", "two")))),
+            ),
+            id="a tag that is certain, before one that is not",
+        ),
     ],
 )
 def test_what_hangs_on_a_limit_is_decided_when_it_is_known(between: tuple[Rule, ...]) -> None:
@@ -467,4 +504,8 @@ def test_what_was_noted_alike_is_one_decision_and_what_is_kept_of_them_is_bounde
     kept = site.policy.noted
     kept.update({(float(number), frozenset(), ()): PASS_BY_DEFAULT for number in range(1000, 1000 + MAX_NOTED)})
     assert site.decide(request("/tagged", user_agent="curl", method="POST")).score == 10.0
+    assert len(kept) == 1
+    kept.update({(float(number), frozenset(), ()): PASS_BY_DEFAULT for number in range(1000, 1000 + MAX_NOTED - 1)})
+    assert len(kept) == MAX_NOTED
+    assert site.decide(request(user_agent="curl")).score == 10.0
     assert len(kept) == 1

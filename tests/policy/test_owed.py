@@ -13,8 +13,8 @@ from proxyguard.limits.limit import Ambiguous, Count, CountKind, KeyKind, KeyPar
 from proxyguard.limits.stores.store import Outcome, uncounted
 from proxyguard.policy.compile.compile import CompiledPolicy, compile_policy
 from proxyguard.policy.engine import Match, decide, due, match, owed
-from proxyguard.policy.model import Condition, Rule
-from tests.build import CLIENT, equal, limit, policy, request, rule, score_at_least
+from proxyguard.policy.model import AtMost, Condition, Rule
+from tests.build import CLIENT, asks, equal, limit, policy, request, rule, score_at_least
 
 SESSION = KeyPart(KeyKind.COOKIE, "sid")
 TWICE = request(headers=(("Cookie", "sid=a; sid=b"),))
@@ -114,3 +114,33 @@ def test_a_window_that_is_over_gets_nothing_back(window: Window, now: float, giv
     assert [(each.cost, each.stops, each.owed) for each in costs] == ([(-1.0, False, True)] if given_back else [])
     assert [each.cost for each in owed(of(window), 200, 500, None, since=10.0, now=now)] == [499.0]
     assert owed(of(window), 200, 1, None, since=10.0, now=now) == ()
+
+
+def test_each_limit_that_the_response_puts_right_is_due() -> None:
+    rules = (rule("bytes", Reject(), counted=replace(limit(9), count=BYTES)), rule("requests", Reject(), counted=limit(9)),
+             rule("more", Reject(), counted=replace(limit(9), count=BYTES)))  # fmt: skip
+    found = match(compiled(*rules), request(), 0.0)
+    outcome = taken(found)
+    assert due(found, outcome, decide(found, outcome).decision) == (found.charges[0], found.charges[2])
+
+
+def test_seconds_of_the_upstream_are_charged_as_they_were() -> None:
+    counted = replace(limit(9), count=Count(CountKind.UPSTREAM_SECONDS))
+    [charged] = owed((Charge("k", counted, 1.0),), 200, 10, 3.5, since=0.0, now=4.0)
+    assert charged.cost == 2.5
+
+
+def test_who_cannot_be_counted_is_refused_whatever_other_limits_say() -> None:
+    """As a rule with a limit is: it looks at the points that are certain."""
+    rules = (rule("points", Score(5.0), counted=limit(1)), rule("calm", Reject(), asks("score", AtMost(1.0)), counted=strict()))
+    found = match(compiled(*rules), TWICE, 0.0)
+    used_up = Outcome(None, (Usage(exceeded=True, remaining=0, retry_after_seconds=9.0),))
+    assert decide(found, used_up).decision.rule == "calm"
+
+
+def test_an_action_that_ends_nothing_cannot_be_the_last() -> None:
+    made = compiled(rule("points", Score(5.0), counted=limit(1)))
+    made.rules[0].terminal = True
+    found = match(made, request(), 0.0)
+    with pytest.raises(TypeError, match="rule points: score ends nothing"):
+        decide(found, Outcome(None, (Usage(exceeded=True, remaining=0, retry_after_seconds=9.0),)))

@@ -178,7 +178,7 @@ def _tags(test: Test) -> Holds:
     """The tags are a field with one value per tag."""
     match test.matcher:
         case Text(TextKind.EQUAL, texts):
-            names = frozenset(text.decode(errors="replace") for text in texts)
+            names = frozenset(map(bytes.decode, texts))
             return lambda _facts, _score, tags: not names.isdisjoint(tags)
         case Present():
             return lambda _facts, _score, tags: bool(tags)
@@ -205,7 +205,7 @@ def _class(test: Test) -> Holds:
     """The class is a field that is always there and has one value."""
     match test.matcher:
         case Text(TextKind.EQUAL, texts):
-            names = frozenset(text.decode(errors="replace") for text in texts)
+            names = frozenset(map(bytes.decode, texts))
             if ANONYMOUS in names:
                 return lambda _facts, _score, tags: class_of(tags) in names
             wanted = frozenset(map(class_tag, names))
@@ -272,13 +272,13 @@ def _arising_triggers(test: Test, *, negated: bool) -> frozenset[Trigger] | None
         case (AtLeast(bound), False) if test.field.kind == FieldKind.SCORE and bound > 0:
             return frozenset((SCORED,))
         case (Text(TextKind.EQUAL, texts), False) if test.field.kind == FieldKind.TAG:
-            return frozenset(trigger_of_tag(text.decode(errors="replace")) for text in texts)
+            return frozenset(map(trigger_of_tag, map(bytes.decode, texts)))
         case ((Text() | Present()), False) if test.field.kind == FieldKind.TAG:
             return frozenset((TAGGED,))
         case (Refused() as refused, False):
             return frozenset((trigger_of_tag(refused.tag),))
         case (Text(TextKind.EQUAL, texts), False) if test.field.kind == FieldKind.CLASS:
-            names = {text.decode(errors="replace") for text in texts}
+            names = set(map(bytes.decode, texts))
             return None if ANONYMOUS in names else frozenset(trigger_of_tag(class_tag(name)) for name in names)
         case _:
             return None
@@ -300,12 +300,10 @@ def _share(test: Test) -> float:
             return SELECTIVITY["signed"]
         case Sampled(share):
             return share
-        case Refused():
-            return SELECTIVITY["arising"]
         case InNetworks(networks):
-            wide = any(network.last - network.first >= _WIDE_NETWORK_ADDRESSES for network in networks)
+            wide = any(network.last - network.first > _WIDE_NETWORK_ADDRESSES for network in networks)
             return SELECTIVITY["wide networks" if wide else "networks"]
-        case Present() | Absent() | AtLeast() | AtMost():
+        case Present() | Absent() | AtLeast() | AtMost() | Refused():
             return SELECTIVITY["presence or number"]
         case _:
             assert_never(test.matcher)

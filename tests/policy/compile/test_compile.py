@@ -8,16 +8,21 @@ from dataclasses import replace
 
 import pytest
 
-from proxyguard.core.address import Network
+from proxyguard.core.address import DEFAULT_PREFIXES, Network
 from proxyguard.core.decision import Ban, Mode, Reject, Score, Tag
-from proxyguard.limits.limit import Count, CountKind, KeyPart, Limit
-from proxyguard.policy.compile.compile import CompiledPolicy, RuleInfo, compile_policy
-from proxyguard.policy.compile.conditions import triggers
+from proxyguard.core.form import GuardedForm
+from proxyguard.core.reading import PRESETS
+from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit
+from proxyguard.policy.compile.compile import MAX_FACTS, CompiledPolicy, RuleInfo, compile_policy
+from proxyguard.policy.compile.conditions import NO_TAGS, Arisen, class_tag, hangs, triggers
 from proxyguard.policy.compile.cooperative import in_steps, sorted_in_steps
 from proxyguard.policy.compile.facts import FactNumbers
+from proxyguard.policy.compile.keys import KeyMaker
 from proxyguard.policy.compile.normal_form import normal_form
 from proxyguard.policy.compile.numbers import number_of
 from proxyguard.policy.error import PolicyError
+from proxyguard.policy.items import ItemFamily
+from proxyguard.policy.matchers import Refused
 from proxyguard.policy.model import (
     Absent,
     AllOf,
@@ -31,6 +36,7 @@ from proxyguard.policy.model import (
     Present,
     Rule,
     RuleSet,
+    Test,
     TextKind,
 )
 from tests.build import CLIENT, asks, client_in, equal, limit, policy, request, rule, score_at_least, text, word
@@ -109,6 +115,93 @@ def test_the_most_selective_part_of_a_condition_is_the_trigger() -> None:
         }
     )
     assert triggers(node, popular) == frozenset({numbers.of(host)})
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (client_in("192.0.2.0/24"), equal("path", "/a")),
+        (equal("path", "/a"), client_in("8.0.0.0/7")),
+        (client_in("8.0.0.0/7"), asks("header.accept", Present())),
+        (client_in("8.0.0.0/8"), equal("path", "/a")),
+        (equal("path", "/a"), asks("header.accept", Present())),
+        (asks("header.accept", Present()), text("path", TextKind.PREFIX, "/")),
+        (text("host", TextKind.PREFIX, "ab"), asks("header.accept", Present())),
+    ],
+)
+def test_what_fewer_requests_have_is_the_trigger(better: Test, worse: Test) -> None:
+    numbers = FactNumbers()
+    for parts in ((better, worse), (worse, better)):
+        node = normal_form(AllOf(parts), numbers)
+        assert triggers(node, Counter(dict.fromkeys(range(2), 1))) == frozenset({numbers.of(better)})
+
+
+@pytest.mark.parametrize(
+    ("when", "found"),
+    [
+        (equal("class", "staff", "paying"), frozenset({"tag:class:staff", "tag:class:paying"})),
+        (equal("class", "staff", "anonymous"), None),
+        (Not(equal("class", "staff")), None),
+        (asks("refused", Refused(3, 60.0)), frozenset({"tag:refused:3/1m"})),
+        (Not(asks("refused", Refused(3, 60.0))), None),
+        (equal("tag", "a", "b"), frozenset({"tag:a", "tag:b"})),
+    ],
+)
+def test_what_wakes_a_rule_about_what_rules_give(when: Condition, found: frozenset[str] | None) -> None:
+    assert triggers(normal_form(when, FactNumbers()), Counter()) == found
+
+
+def test_a_rule_that_asks_for_a_class_hangs_on_no_usage() -> None:
+    asked = hangs(normal_form(AnyOf((equal("class", "staff"), equal("tag", "one"))), FactNumbers()))
+    staff, one = frozenset({class_tag("staff")}), frozenset({"one"})
+    assert not asked(frozenset(), Arisen(0.0, False, staff, staff | one))  # noqa: FBT003 - a tuple of C speed
+    assert asked(frozenset(), Arisen(0.0, False, NO_TAGS, one))  # noqa: FBT003 - as above
+
+
+def test_of_requests_with_very_many_facts_no_order_is_remembered() -> None:
+    present = [asks(f"header.x{at}", Present()) for at in range(MAX_FACTS + 1)]
+    rules = [rule(f"r{at}", Reject(), test) for at, test in enumerate(present[:-2])]
+    made = compiled(*rules, rule("last", Reject(), AnyOf(tuple(present[-2:]))))
+    for count in (MAX_FACTS - 1, MAX_FACTS, MAX_FACTS + 1):
+        made.order(made.facts(request(headers=tuple((f"X{at}", "a") for at in range(count)))))
+    assert sorted(map(len, made._orders)) == [MAX_FACTS - 1, MAX_FACTS]
+    many = compiled(*(rule(f"r{at}", Reject(), equal("path", "/a")) for at in range(MAX_FACTS + 1)))
+    many.order(many.facts(request("/a")))
+    assert many._orders == {}
+    many = compiled(*(rule(f"r{at}", Reject(), equal("path", "/a")) for at in range(MAX_FACTS)))
+    many.order(many.facts(request("/a")))
+    assert list(map(len, many._orders.values())) == [MAX_FACTS]
+
+
+def test_a_decision_by_a_restriction_names_it() -> None:
+    [made] = compiled(replace(rule("a", Reject()), restriction="july")).rules
+    assert made.plain is not None
+    assert made.plain.restriction == "july"
+
+
+def test_keys_are_of_the_path_as_the_site_reads_it_and_shadow_counts_apart() -> None:
+    by_path = limit(1, KeyPart(KeyKind.PATH))
+    rules = (rule("a", Reject(), counted=by_path), rule("b", Reject(), counted=by_path, mode=Mode.SHADOW))
+    made = compile_policy(policy(*rules), secret=b"secret", reading=PRESETS["tomcat"])
+    plain, spelt = request("/a"), request("/a;b=1")
+    for asked in (plain, spelt):
+        asked.read_as(made.reading)
+    maker = KeyMaker(b"secret", DEFAULT_PREFIXES, PRESETS["tomcat"])
+    for each, shadow in zip(made.rules, (False, True), strict=True):
+        assert each.key is not None
+        assert each.key(plain) == each.key(spelt) == maker.limit_key("set-a", each.name, by_path, shadow=shadow)(plain)
+
+
+def test_a_policy_knows_what_it_asks_others_for() -> None:
+    item, form = ItemFamily("pages", (b"/wiki/*",)), GuardedForm(name="sign-up", read=(b"/join",), post=(b"/join",))
+    made = compile_policy(
+        Policy((RuleSet(name="a", file="a.yaml", mode=Mode.ENFORCE, items=(item,), forms=(form,)),)), secret=b""
+    )
+    assert made.items is not None
+    assert made.forms is not None
+    assert not made.asks_visitors
+    asking = compiled(rule("a", Reject(), equal("visitor", "new")))
+    assert (asking.asks_visitors, asking.items, asking.forms) == (True, None, None)
 
 
 @pytest.mark.long
