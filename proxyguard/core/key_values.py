@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from string import ascii_letters, digits
 from typing import Final
@@ -29,12 +29,14 @@ DECODINGS: Final = 3
 _KEPT: Final = (ascii_letters + digits).encode()
 _DROPPED: Final = bytes(byte for byte in range(128) if byte not in _KEPT)
 """Blanks, controls, quotes and punctuation: each is dropped or replaced by some reader, base64 decoders above all."""
+_DROPPED_INSIDE: Final = _DROPPED.replace(b";", b"").replace(b"\0", b"")
 
 _LOWER: Final = bytes(range(256)).lower()
 """Databases compare without regard to case (MySQL's default), so that `ABC` is the API key `abc`."""
 
 _OCTAL: Final = re.compile(rb"\\([0-3][0-7][0-7])")
 """An escape in a quoted cookie value (RFC 2109 as Python's http.cookies and Werkzeug read it)."""
+_OCTAL_BYTES: Final = {b"%03o" % byte: bytes((byte,)) for byte in range(256)} | {b"073": b" "}
 
 _BASIC: Final = re.compile(rb"basic[ \t]", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(rb"[ \t]*([A-Za-z0-9+/]+)=*[ \t]*")
@@ -57,43 +59,38 @@ def cookie_values(request: Request, name: bytes) -> Values:
             return ()
         if len(values) == 1 and values[0].isalnum():  # as nearly all sessions are
             return (values[0].lower(),)
-    kept = request.cookie_values
-    if kept is None:
-        kept = request.cookie_values = {}
-    found = kept.get(name)
+    kept = request.key_values
+    found = kept.get((b"cookie", name))
     if found is None:
-        found = kept[name] = _different(_cookie_values(request, name, values))
+        found = kept[b"cookie", name] = _different(_cookie_values(request, name, values))
     return found
 
 
-def _cookie_values(request: Request, name: bytes, values: Values) -> Iterator[bytes]:
+def _cookie_values(request: Request, name: bytes, values: Sequence[bytes]) -> list[bytes]:
+    """Of very many cookies the first and the last: sites read those."""
     if not request.is_cookie_cut:
-        yield from map(_cookie_value, values)
-        return
-    lines = request.header_index[b"cookie"]
-    yield from map(_cookie_value, _outermost([value for line in lines for value in _plainly_named(name).findall(line)]))
-    yield b"\0"
-
-
-def _outermost(values: list[bytes]) -> list[bytes]:
-    """At most MAX_COOKIES values, the first and the last: sites read those."""
-    half = MAX_COOKIES // 2
-    return values if len(values) <= MAX_COOKIES else values[:half] + values[-half:]
-
-
-def _cookie_value(value: bytes) -> bytes:
-    return b"\0" if value.lstrip(AROUND_NAMES).startswith(_JSON) else canonical_value(value)
+        return canonical_cookies(values)
+    find, half = _plainly_named(name).findall, MAX_COOKIES // 2
+    values = [value for line in request.header_index[b"cookie"] for value in find(b";" + line)]
+    return [*canonical_cookies(values if len(values) <= MAX_COOKIES else values[:half] + values[-half:]), b"\0"]
 
 
 @lru_cache(maxsize=64)
 def _plainly_named(name: bytes) -> re.Pattern[bytes]:
-    """Finds the values of a cookie among more cookies than are taken apart; `name` is canonical."""
+    """Finds the values of a cookie, after a `;`, among more cookies than are taken apart; `name` is canonical."""
     written = re.escape(name).replace(b"_", b"[._]")
-    return re.compile(rb"(?:\A|[;, \t\"'])" + written + rb"[ \t\"']*=([^;,]*)", re.IGNORECASE)
+    return re.compile(rb"[;, \t\"']" + written + rb"[ \t\"']*=([^;,]*)", re.IGNORECASE)
 
 
 def header_values(request: Request, name: bytes) -> Values:
     """The different values of a header; `name` is canonical."""
+    found = request.key_values.get((b"", name))
+    if found is None:
+        found = request.key_values[b"", name] = _header_values(request, name)
+    return found
+
+
+def _header_values(request: Request, name: bytes) -> Values:
     index = request.header_index
     values = index.get(name, ())
     if b"-" in name:
@@ -108,14 +105,15 @@ def query_values(request: Request, name: bytes) -> Values:
     """The different values of a query parameter; `name` is canonical."""
     if request.target.find(b"?") < 0:
         return ()
-    named = request.query_by_name
-    values = named.get(name)
+    values = request.query_by_name.get(name)
     if values is None:
         return ()
-    different = _different([canonical_parameter(value) for value in values])
-    if len(values) > 1:
-        named[name] = different
-    return different
+    if len(values) == 1:
+        return _different((canonical_parameter(values[0]),))
+    found = request.key_values.get((b"query", name))
+    if found is None:
+        found = request.key_values[b"query", name] = _different([canonical_parameter(value) for value in dict.fromkeys(values)])
+    return found
 
 
 def canonical_header_name(name: bytes) -> bytes:
@@ -124,14 +122,39 @@ def canonical_header_name(name: bytes) -> bytes:
 
 
 def canonical_value(value: bytes) -> bytes:
-    """The value of a cookie or header; a NUL in what it stands for stays, and makes it `UNREADABLE` to `_different`."""
-    if b"\\" in value:
-        value = _OCTAL.sub(lambda match: bytes((int(match[1], 8),)), value)
+    """The value of a header; a NUL in what it stands for stays, and makes it `UNREADABLE` to `_different`."""
+    value = _decoded(value)
+    return b"\0" if value.find(b"\0") >= 0 else value.translate(_LOWER, _DROPPED)
+
+
+def canonical_cookies(values: Sequence[bytes]) -> list[bytes]:
+    """As `canonical_value`, of each of some values of cookies; all are read as one text, since there may be hundreds.
+
+    No value may have a `;`. An escape of one is read as a blank, which is dropped like it.
+    """
+    if not values:
+        return []
+    if any(value.find(b":") >= 0 or value.find(b"%3") >= 0 for value in values):
+        values = [b"\0" if value.lstrip(AROUND_NAMES).startswith(_JSON) else value for value in values]
+    text = _decoded(b";".join(values)).translate(_LOWER, _DROPPED_INSIDE)
+    found = text.split(b";")
+    return [b"\0" if value.find(b"\0") >= 0 else value for value in found] if text.find(b"\0") >= 0 else found
+
+
+def _decoded(text: bytes) -> bytes:
+    """Without octal and percent-escapes; that of a `;` becomes a blank."""
+    if text.find(b"\\") >= 0:
+        parts: list[bytes] = _OCTAL.split(text)
+        parts[1::2] = [_OCTAL_BYTES[digits] for digits in parts[1::2]]
+        text = b"".join(parts)
     for _ in range(DECODINGS):
-        if b"%" not in value:
+        if text.find(b"%") < 0:
             break
-        value = percent_decode(value)
-    return b"\0" if b"\0" in value else value.translate(_LOWER, _DROPPED)
+        before = text.replace(b"%3B", b"%20").replace(b"%3b", b"%20")
+        text = percent_decode(before)
+        if text == before:
+            break
+    return text
 
 
 def canonical_header_value(value: bytes) -> bytes:

@@ -9,7 +9,7 @@ is `target`, as received.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from proxyguard.core.address import Address
@@ -37,22 +37,28 @@ Headers = tuple[tuple[bytes, bytes], ...]
 Values = tuple[bytes, ...]
 """The values of one field of a request: none when it is absent, several when it was repeated."""
 
-MAX_QUERY_PARAMETERS: Final = 1000
-"""Parameters of a request that are not empty; the front refuses more. Forms send fewer, Express and PHP read no more."""
+_Parameters = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]
+"""Names, as many other names that the site may know them by (see `SiteReading.names_of`), and as many values."""
 
-MAX_QUERY_VALUES: Final = 256
+MAX_QUERY_PARAMETERS: Final = 500
+"""Parameters of a request that are not empty; the front refuses more. Forms send fewer in a target of 8 KB."""
+
+MAX_QUERY_PIECES: Final = 800
+"""The same between `&` and `;`, of which some sites read the second as the first; lists of coordinates have fewer."""
+
+MAX_QUERY_VALUES: Final = 200
 """Values of one query parameter; the front refuses more. Each is compared with every rule about the parameter."""
 
-MAX_COOKIES: Final = 300
+MAX_COOKIES: Final = 200
 """Cookies looked at; browsers keep about 180 a site (RFC 6265 section 6.1 asks for 50)."""
 
-_COOKIE_EDGE: Final = re.compile(rb"[;,]+|(?<![= \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)")
+_COOKIE_EDGE: Final = re.compile(rb"[;,][;, \t]*")
+_COOKIE_BLANKS: Final = re.compile(rb"[ \t](?<![=;, \t][ \t])[ \t]*(?=[^ \t=;,]+[ \t]*=)")
 """Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
-
-_EMPTY_COOKIES: Final = re.compile(rb";[; \t]+")
 
 AROUND_NAMES: Final = b" \t\r\n\v\f\"'"
 """What readers of cookies and parameters drop around names and values."""
+_AROUND_NAMES: Final = re.compile(rb"[ \t\r\n\v\f\"']")
 
 _CANONICAL_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
 _NAME_TAIL: Final = re.compile(rb"[\0\[][^&]*+")
@@ -70,9 +76,9 @@ class Request:
     """
 
     __slots__ = (
-        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "account", "account_key",
-        "client", "connection", "cookie_values", "facts", "form", "headers", "host", "http_version", "is_cookie_cut",
-        "is_session_unclear", "item", "jar", "method", "origin", "reading", "robots", "scheme", "target", "visitor",
+        "_cookies", "_cookies_by_name", "_index", "_loose_paths", "_path", "_query", "_query_by_name", "_query_parameters",
+        "account", "account_key", "client", "connection", "facts", "form", "headers", "host", "http_version", "is_cookie_cut",
+        "is_session_unclear", "item", "jar", "key_values", "method", "origin", "reading", "robots", "scheme", "target", "visitor",
     )  # fmt: skip
 
     def __init__(
@@ -97,12 +103,13 @@ class Request:
         self._loose_paths: Values | None = None
         self._query: dict[bytes, Values] | None = None
         self._query_by_name: dict[bytes, Values] | None = None
+        self._query_parameters: _Parameters | None = None
         self._cookies: dict[bytes, Values] | None = None
         self._cookies_by_name: dict[bytes, Values] | None = None
         self.is_cookie_cut = False
         """Whether there are more cookies than `cookies_by_name` looks at; set by it."""
-        self.cookie_values: dict[bytes, Values] | None = None
-        """Values of cookies as keys have them, kept by `key_values.cookie_values`: to read hundreds takes milliseconds."""
+        self.key_values: dict[tuple[bytes, bytes], Values] = {}
+        """Values of cookies, headers and parameters as keys have them, kept by the module `key_values` for the next rule."""
         self.account: bytes | None = None
         """The upstream's word about the account behind the request's session; set by the guard before any rule is evaluated."""
         self.account_key: str | None = None
@@ -145,6 +152,8 @@ class Request:
             self._path = None
             self._query = None
             self._query_by_name = None
+            self._query_parameters = None
+            self.key_values = {}
 
     @property
     def path(self) -> bytes:
@@ -199,30 +208,32 @@ class Request:
         """All query parameters, decoded, by name; by each name that `reading` gives them."""
         query = self._query
         if query is None:
-            query = self._query = _read_query(self.target, self.reading)
+            names, bases, values = self._parameters()
+            if any(bases):
+                names, values = _with_bases(names, bases, values)
+            query = self._query = _by_name(names, values)
         return query
 
-    @property
-    def query_by_name(self) -> dict[bytes, Values]:
-        """All query parameters by canonical name (see `canonical_name`): for keys, not for conditions.
+    def _parameters(self) -> _Parameters:
+        """Names and values of the query, kept for the readings of both kinds."""
+        found = self._query_parameters
+        if found is None:
+            found = self._query_parameters = _read_query(self.target, self.reading)
+        return found
 
-        Whoever reads the values of a name may leave what it made of them here, for the next rule that counts by it.
-        """
+    @property
+    def query_by_name(self) -> Mapping[bytes, Values]:
+        """All query parameters by canonical name (see `canonical_name`): for keys, not for conditions."""
         named = self._query_by_name
         if named is None:
-            query = self.query
-            named = {}
-            several: dict[bytes, list[bytes]] = {}
-            for name, values in zip(canonical_names(tuple(query)), query.values(), strict=True):
-                if name not in named:
-                    named[name] = values
-                elif name in several:
-                    several[name] += values
-                else:
-                    several[name] = [*named[name], *values]
-            for name, found in several.items():
-                named[name] = tuple(found)
-            self._query_by_name = named
+            names, bases, values = self._parameters()
+            if any(bases):  # most canonical names are without their brackets
+                bases = [
+                    base if name.lstrip(b" ").startswith((b"[", b"]")) else b"" for name, base in zip(names, bases, strict=True)
+                ]
+                if any(bases):
+                    names, values = _with_bases(names, bases, values)
+            named = self._query_by_name = _by_name(canonical_names(names), values)
         return named
 
     @property
@@ -241,24 +252,14 @@ class Request:
         """
         named = self._cookies_by_name
         if named is None:
-            found: dict[bytes, list[bytes]] = {}
-            count = 0
-            for line in self.header_index.get(b"cookie", ()):
-                for part in _COOKIE_EDGE.split(line):
-                    name, mark, value = part.partition(b"=")
-                    if not mark:
-                        continue
-                    count += 1
-                    if count > MAX_COOKIES:
-                        self.is_cookie_cut = True
-                        break
-                    if not name.isalpha() or not name.islower():
-                        name = canonical_name(name)
-                    if name in found:
-                        found[name].append(value)
-                    else:
-                        found[name] = [value]
-            named = self._cookies_by_name = {name: tuple(values) for name, values in found.items()}
+            lines = [_COOKIE_BLANKS.sub(b";", line) for line in self.header_index.get(b"cookie", ())]
+            parts = _COOKIE_EDGE.split(b";".join(lines), MAX_COOKIES)
+            if len(parts) > MAX_COOKIES:
+                self.is_cookie_cut = True
+                del parts[MAX_COOKIES:]
+            pairs = [part.partition(b"=") for part in parts if part.find(b"=") >= 0]
+            names = canonical_names([name for name, _, _ in pairs])
+            named = self._cookies_by_name = _by_name(names, [value for _, _, value in pairs])
         return named
 
     @property
@@ -287,99 +288,94 @@ def path_of(target: bytes) -> bytes:
 
 def canonical_name(name: bytes) -> bytes:
     """The name of a cookie or a query parameter as any site may read it: `Session[]`, `session` and ` session ` are one."""
-    if b"%" in name:
-        name = percent_decode(name)
-    name = name.partition(b"\0")[0].partition(b"[")[0].strip(AROUND_NAMES)
-    return name.translate(_UNDERSCORES).lower()
+    return canonical_names((name,))[0]
 
 
 def canonical_names(names: Sequence[bytes]) -> Sequence[bytes]:
-    """`canonical_name` of each; all are read as one text, with `&` between them, since a query may have a thousand."""
+    """`canonical_name` of each; all are read as one text, with `&` between them, since a query may have a thousand.
+
+    In a name, `&` and `%26` become the control character 1.
+    """
     text = b"&".join(names)
-    if _CANONICAL_NAMES.fullmatch(text) is not None:
+    if text.count(b"&") != len(names) - 1:
+        if not names:
+            return names
+        text = b"&".join([name.replace(b"&", b"\1") for name in names])
+    elif _CANONICAL_NAMES.fullmatch(text) is not None:
         return names
     if text.find(b"%") >= 0:
-        text = percent_decode(text)
-    if text.count(b"&") != len(names) - 1:  # one that was written with `%26`
-        return [canonical_name(name) for name in names]
-    text = b"&".join([name.strip(AROUND_NAMES) for name in _NAME_TAIL.sub(b"", text).split(b"&")])
+        text = percent_decode(text.replace(b"%26", b"%01"))
+    if text.find(b"[") >= 0 or text.find(b"\0") >= 0:
+        text = _NAME_TAIL.sub(b"", text)
+    if _AROUND_NAMES.search(text) is not None:
+        text = b"&".join([name.strip(AROUND_NAMES) for name in text.split(b"&")])
     return text.translate(_UNDERSCORES).lower().split(b"&")
 
 
-def _read_query(target: bytes, reading: SiteReading) -> dict[bytes, Values]:
+def _read_query(target: bytes, reading: SiteReading) -> _Parameters:
     query = target.partition(b"?")[2]
-    if not query:
-        return {}
     if reading.folds_names:
         query = reading.raw_query(query)
+    if not query:
+        return (), (), ()
     has_escapes = query.find(b"%") >= 0
     if has_escapes:
         query = mended(query)
     parts = query.replace(b"+", b" ").split(b"&")
     if reading.query_semicolons and query.find(b";") >= 0:
         parts += [piece for part in parts if part.find(b";") >= 0 for piece in part.split(b";")]
-    found = _grouped([part.partition(b"=") for part in parts if part])
+    pairs = [part.partition(b"=") for part in parts if part]
+    names: Sequence[bytes] = [name for name, _, _ in pairs]
+    values: Sequence[bytes] = [value for _, _, value in pairs]
     if has_escapes:
-        found = _decoded(found)
+        names, values = _decoded(names), _decoded(values)
     if reading.folds_names:
-        found = _renamed(found, reading)
-    return {name: tuple(values) for name, values in found.items()}
+        names, bases = reading.names_of(names)
+        return names, bases, values
+    return names, (), values
 
 
-def _decoded(found: Mapping[bytes, list[bytes]]) -> dict[bytes, list[bytes]]:
-    decoded: dict[bytes, list[bytes]] = {}
-    for name, values in found.items():
-        if name.find(b"%") >= 0:
-            name = decode_mended(name)  # noqa: PLW2901 - the same name as it is read
-        read = [decode_mended(value) if value.find(b"%") >= 0 else value for value in values]
-        if name in decoded:
-            decoded[name] += read
-        else:
-            decoded[name] = read
-    return decoded
-
-
-def _renamed(found: dict[bytes, list[bytes]], reading: SiteReading) -> dict[bytes, list[bytes]]:
-    """By each name that the site may know a parameter by. Takes `found` over."""
-    names = tuple(found)
-    written, bases = reading.names_of(names)
-    if written is names:
-        return found
-    renamed: dict[bytes, list[bytes]] = {}
-    for name, base, values in zip(written, bases, found.values(), strict=True):
-        if name in renamed:
-            renamed[name] += values
-        else:
-            renamed[name] = values
+def _with_bases(
+    names: Sequence[bytes], bases: Sequence[bytes], values: Sequence[bytes]
+) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """Names and values: each parameter, and behind it the same by its other name."""
+    found: list[bytes] = []
+    twice: list[bytes] = []
+    for name, base, value in zip(names, bases, values, strict=True):
+        found.append(name)
+        twice.append(value)
         if base:
-            if base in renamed:
-                renamed[base] += values
-            else:
-                renamed[base] = values.copy()
-    return renamed
+            found.append(base)
+            twice.append(value)
+    return found, twice
+
+
+def _decoded(texts: Sequence[bytes]) -> Sequence[bytes]:
+    """Each without its escapes, of which none is malformed; all as one text, unless one has a `&` written so."""
+    text = b"&".join(texts)
+    if text.find(b"%") < 0:
+        return texts
+    if text.find(b"%26") >= 0:
+        return [decode_mended(each) if each.find(b"%") >= 0 else each for each in texts]
+    return decode_mended(text).split(b"&")
+
+
+def _by_name(names: Sequence[bytes], values: Sequence[bytes]) -> dict[bytes, Values]:
+    """Values by name, in time linear in them."""
+    grouped: dict[bytes, Values] = dict(zip(names, [(value,) for value in values], strict=True))
+    if len(grouped) == len(names):
+        return grouped
+    several: dict[bytes, list[bytes]] = {}
+    for name, value in zip(names, values, strict=True):
+        found = several.get(name)
+        if found is None:
+            several[name] = [value]
+        else:
+            found.append(value)
+    return {name: tuple(found) for name, found in several.items()}
 
 
 def _read_cookies(lines: Values) -> dict[bytes, Values]:
-    pairs: list[tuple[bytes, bytes, bytes]] = []
-    for line in lines:
-        if line.count(b";") > MAX_COOKIES:
-            line = _EMPTY_COOKIES.sub(b";", line)  # noqa: PLW2901 - the same cookies
-        for part in line.split(b";"):
-            name, mark, value = part.strip(b" \t").partition(b"=")
-            if mark:
-                if len(pairs) >= MAX_COOKIES:
-                    break
-                pairs.append((name, mark, value.strip(b'"')))
-    return {name: tuple(values) for name, values in _grouped(pairs).items()}
-
-
-def _grouped(pairs: Iterable[tuple[bytes, bytes, bytes]]) -> dict[bytes, list[bytes]]:
-    """Values by name, in time linear in the pairs, which have the mark between them."""
-    grouped: dict[bytes, list[bytes]] = {}
-    for name, _, value in pairs:
-        values = grouped.get(name)
-        if values is None:
-            grouped[name] = [value]
-        else:
-            values.append(value)
-    return grouped
+    parts = [part for line in lines for part in line.split(b";") if part.find(b"=") >= 0]
+    pairs = [part.strip(b" \t").partition(b"=") for part in parts[:MAX_COOKIES]]
+    return _by_name([name for name, _, _ in pairs], [value.strip(b'"') for _, _, value in pairs])

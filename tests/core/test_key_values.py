@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.core.key_values import UNREADABLE, canonical_value, cookie_values, header_values, query_values
+from proxyguard.core.key_values import UNREADABLE, canonical_cookies, canonical_value, cookie_values, header_values, query_values
 from proxyguard.core.request import MAX_COOKIES, canonical_name, canonical_names
 from tests.build import request
 from tests.examples import examples
@@ -177,3 +177,25 @@ NAMES = st.lists(
 @given(NAMES)
 def test_many_names_are_read_as_each_by_itself(names: list[bytes]) -> None:
     assert list(canonical_names(names)) == [canonical_name(name) for name in names]
+
+
+VALUES = st.lists(
+    st.lists(
+        st.sampled_from(
+            [b"a", b"B", b"%", b"%3B", b"%253b", b"%00", b"%2", b"3", b"\\073", b"\\141", b"\\", b"j:", b" ", b'"', b":", b"\xff"]
+        )
+    ).map(b"".join)
+)
+
+
+@settings(max_examples=examples(40))
+@given(VALUES)
+def test_many_cookies_are_read_as_each_by_itself(values: list[bytes]) -> None:
+    assert canonical_cookies(values) == [canonical_cookies((value,))[0] for value in values]
+
+
+@settings(max_examples=examples(40))
+@given(VALUES)
+def test_a_cookie_is_read_as_a_header_but_for_json(values: list[bytes]) -> None:
+    plain = [value for value in values if b":" not in value and b"%3" not in value]
+    assert canonical_cookies(plain) == [canonical_value(value) for value in plain]

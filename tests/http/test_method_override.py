@@ -1,12 +1,10 @@
-"""The method that a site acts on, and the bound on query parameters."""
+"""The method that a site acts on."""
 
 from __future__ import annotations
 
 import pytest
 
-from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.heads import BodyKind, RequestHead
-from proxyguard.http.http1.target import check_query
 from proxyguard.http.method_override import acting_method
 
 
@@ -27,14 +25,3 @@ def head(method: bytes, *headers: tuple[bytes, bytes], target: bytes = b"/") -> 
 )
 def test_the_method_that_a_site_acts_on(request_head: RequestHead, method: bytes) -> None:
     assert acting_method(request_head) == method
-
-
-@pytest.mark.parametrize("query", [b"&" * 5000 + b"a=1", b"&".join(b"a%d" % n for n in range(1000)), b"a&" * 256])
-def test_queries_within_the_bounds(query: bytes) -> None:
-    check_query(b"/?" + query)
-
-
-@pytest.mark.parametrize("query", [b"&".join(b"a%d" % n for n in range(1001)), b"a&" * 257, b"a=1&%61=2&" * 129])
-def test_queries_beyond_the_bounds_are_refused(query: bytes) -> None:
-    with pytest.raises(Malformed, match="target-parameters"):
-        check_query(b"/?" + query)

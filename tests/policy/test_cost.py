@@ -39,7 +39,7 @@ BYTES = 7900
 FIXED = 3000
 """Operations of a request whatever it has: `GET /` takes about 2,000."""
 
-PER_BYTE = 9
+PER_BYTE = 4
 """Further operations for each byte of a request of 8 KB."""
 
 GROWTH = 2.2
@@ -97,7 +97,8 @@ SEGMENTS = (
 )  # fmt: skip
 COOKIES = (
     "a#=1; ", "session=%61;", "session#=1; ", "session=%25;", ";", " a=", "a ", ",", "=", "\\141", 'session="', "[a#=; ",
-    ".a#=; ", "a%5b#=;", "Session=#;", "session[#]=1; ", "a=1,session=2 ",
+    ".a#=; ", "a%5b#=;", "Session=#;", "session[#]=1; ", "a=1,session=2 ", "session=%4#;", "session=\\141#;", "session=%2525#;",
+    "session=%2525%2525#;", "session=x%u0#;", "session=#%00;", "session=j:#;", "&#=1;", "%26#=%26;", "[#=1;", "se#ssion[]=1;",
 )  # fmt: skip
 AGENTS = ("bot ", "go-http-clientx", "curl/", "a ", "Mozilla ", "(", "spider-", "GPTBot/1.0; +", "python-requests", "x11; ", "#")
 FIELDS = (
@@ -232,4 +233,4 @@ def test_the_worst_requests_cost_few_operations_a_byte_and_twice_as_much_costs_t
     half, whole = operations(made, BYTES // 2), operations(made, BYTES)
     assert {name: count for name, count in whole.items() if count > FIXED + PER_BYTE * BYTES} == {}
     assert {name: (half[name], count) for name, count in whole.items() if count > FIXED + GROWTH * half[name]} == {}
-    assert max(whole.values()) > 3 * BYTES, "nothing was counted"
+    assert max(whole.values()) > 2 * BYTES, "nothing was counted"

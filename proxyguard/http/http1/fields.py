@@ -56,9 +56,9 @@ def longest_field(section: bytes) -> int:
 
 
 def list_tokens(value: bytes) -> list[bytes]:
-    """The lower-case members of a comma-separated list of tokens. Raises Malformed("connection") when one is no token."""
-    tokens = [part.strip(b" \t").lower() for part in value.split(b",")]
-    tokens = [token for token in tokens if token]
+    """The different members of a comma-separated list of tokens, in lower case. Raises Malformed("connection") for what is none."""
+    parts = dict.fromkeys(value.lower().split(b","))
+    tokens = [token for part in parts if (token := part.strip(b" \t"))]
     if tokens and _NAME.fullmatch(b"".join(tokens)) is None:
         raise Malformed("connection")
     return tokens

@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_VALUES, canonical_names
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_PIECES, MAX_QUERY_VALUES, canonical_names
 from proxyguard.http.http1.faults import Malformed
 
 MAX_HOST_BYTES: Final = 253
@@ -66,9 +66,11 @@ def read_authority(text: bytes) -> Authority:
 
 def without_current(target: bytes) -> bytes:
     """The target without the segments of its path that are a plain `.`, which name the same place (RFC 3986 section 6.2.2.3)."""
-    if b"/." not in target:
+    if target.find(b"/.") < 0:
         return target
     path, mark, query = target.partition(b"?")
+    if path.find(b"/./") < 0 and not path.endswith(b"/."):
+        return target
     return _CURRENT.sub(b"/", path) + mark + query
 
 
@@ -89,7 +91,7 @@ def read_path(target: bytes) -> bytes:
             raise Malformed("target-control")
     elif b"\\" in path:
         raise Malformed("target-backslash")
-    if _DOT_SEGMENT.search(path) is not None:
+    if (path.find(b"/.") >= 0 or path.find(b"\\.") >= 0) and _DOT_SEGMENT.search(path) is not None:
         raise Malformed("target-dots")
     return found
 
@@ -99,11 +101,18 @@ def check_query(target: bytes) -> None:
 
     For targets of at least FEW_PARAMETER_BYTES: a shorter one has no room for so many.
     """
-    parts = [part for part in target.partition(b"?")[2].split(b"&") if part]
-    if len(parts) > MAX_QUERY_PARAMETERS:
+    query = target.partition(b"?")[2].replace(b"+", b" ")
+    _check_parameters(query.split(b"&"), MAX_QUERY_PARAMETERS)
+    if query.find(b";") >= 0:
+        _check_parameters(query.replace(b"&", b";").split(b";"), MAX_QUERY_PIECES)
+
+
+def _check_parameters(parts: list[bytes], most: int) -> None:
+    parts = [part for part in parts if part]
+    if len(parts) > most:
         raise Malformed("target-parameters")
     if len(parts) > MAX_QUERY_VALUES:
-        names = Counter(canonical_names([part.partition(b"=")[0].replace(b"+", b" ") for part in parts]))
+        names = Counter(canonical_names([part.partition(b"=")[0] for part in parts]))
         if max(names.values()) > MAX_QUERY_VALUES:
             raise Malformed("target-parameters")
 

@@ -34,7 +34,7 @@ def number_of(value: bytes) -> float | None:
 
 
 def numbers_of(value: bytes) -> tuple[float, ...]:
-    """Every number that some server reads from a value; none when no server finds one."""
+    """Every number that some server reads from a value, some of them twice; none when no server finds one."""
     if value.isdigit() and len(value) <= _PLAIN_DIGITS and not (value.startswith(b"0") and len(value) > 1):
         return (float(value),)
     text = value.decode("utf-8", "replace")
@@ -44,37 +44,39 @@ def numbers_of(value: bytes) -> tuple[float, ...]:
     if match is None:
         return ()
     signs, hexadecimal, octal, binary, whole, fraction, exponent, infinite = match.groups()
-    found: set[float] = set()
-    for digits, base in ((hexadecimal, 16), (octal, 8), (binary, 2)):
-        if digits is not None:
-            found |= {0.0, _whole(digits.replace("_", ""), base), _whole(digits.partition("_")[0], base)}
+    found: list[float] = []
     if whole is not None or fraction is not None:
-        found |= _decimals(whole or "", fraction or "", exponent)
-    if infinite is not None and whole is None and infinite.lower() == "inf":
-        found.add(float("inf"))
+        found = _decimals(whole or "", fraction or "", exponent)
+    elif infinite is not None:
+        if infinite.lower() == "inf":
+            found.append(float("inf"))
+    else:
+        for digits, base in ((hexadecimal, 16), (octal, 8), (binary, 2)):
+            if digits is not None:
+                found += (0.0, _whole(digits.replace("_", ""), base), _whole(digits.partition("_")[0], base))
     if "-" in signs:
-        found = {-number for number in found} if signs == "-" else found | {-number for number in found}
+        negative = [-number for number in found]
+        found = negative if signs == "-" else found + negative
     return tuple(found)
 
 
-def _decimals(whole: str, fraction: str, exponent: str | None) -> set[float]:
-    found: set[float] = set()
-    for digits in {whole.replace("_", ""), whole.partition("_")[0]}:
+def _decimals(whole: str, fraction: str, exponent: str | None) -> list[float]:
+    found: list[float] = []
+    for digits in (whole,) if whole.find("_") < 0 else (whole.replace("_", ""), whole.partition("_")[0]):
         kept = digits.lstrip("0") or "0"
-        found.add(_whole(kept, 10))
+        found.append(_whole(kept, 10))
         if len(kept) < len(digits) and set(kept) <= set("01234567"):
-            found.add(_whole(kept, 8))
+            found.append(_whole(kept, 8))
         if fraction:
-            found.add(float(f"{kept[:MAX_DIGITS]}.{fraction.replace('_', '')[:MAX_DIGITS]}"))
+            found.append(float(f"{kept[:MAX_DIGITS]}.{fraction.replace('_', '')[:MAX_DIGITS]}"))
         if exponent is not None:
             power = exponent.replace("_", "")
-            found.add(float(f"{kept[:MAX_DIGITS]}.{fraction.replace('_', '')[:MAX_DIGITS]}e{power[:MAX_DIGITS]}"))
+            found.append(float(f"{kept[:MAX_DIGITS]}.{fraction.replace('_', '')[:MAX_DIGITS]}e{power[:MAX_DIGITS]}"))
     return found
 
 
 def _whole(digits: str, base: int) -> float:
-    digits = digits.lstrip("0")
-    if len(digits) > MAX_DIGITS:
+    if len(digits) > MAX_DIGITS and len(digits := digits.lstrip("0")) > MAX_DIGITS:
         return float("inf")
     try:
         return float(int(digits or "0", base))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_VALUES
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_PIECES, MAX_QUERY_VALUES
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.target import check_query
 
@@ -23,8 +23,20 @@ def _many(form: bytes, count: int) -> bytes:
         _many(b"a%d", ONE_MORE),
         _many(b"a=%d", MAX_QUERY_VALUES) + b"&b=1",
         b"/" + b"&a" * ONE_MORE,
+        b"/?at=" + b";".join(b"%d,1" % number for number in range(MAX_QUERY_PIECES)),
+        b"/?at=1" + b";" * 4000,
+        b"/?" + b";".join(b"a=%d" % number for number in range(MAX_QUERY_VALUES)),
     ],
-    ids=("as many as there may be", "empty ones", "names alone", "as many of one name", "a path"),
+    ids=(
+        "as many as there may be",
+        "empty ones",
+        "names alone",
+        "as many of one name",
+        "a path",
+        "coordinates",
+        "empty pieces",
+        "as many of one name in pieces",
+    ),
 )
 def test_queries_within_the_bounds(target: bytes) -> None:
     check_query(target)
@@ -38,8 +50,20 @@ def test_queries_within_the_bounds(target: bytes) -> None:
         _many(b"a=%d=1", ONE_MORE),
         _many(b"a=%d", ONE_MORE) + b"?",
         _many(b"a+b=%d", MAX_QUERY_VALUES) + b"&a%20b=1",
+        b"/?" + b";".join(b"a%d" % number for number in range(MAX_QUERY_PIECES + 1)),
+        b"/?" + b";".join(b"a=%d" % number for number in range(ONE_MORE)),
+        b"/?" + b"&a=1;a=2" * (MAX_QUERY_VALUES // 2) + b"&a=3",
     ],
-    ids=("one more", "one more of one name", "values with an equals sign", "a later question mark", "a blank written twice"),
+    ids=(
+        "one more",
+        "one more of one name",
+        "values with an equals sign",
+        "a later question mark",
+        "a blank written twice",
+        "one more piece",
+        "one more of one name in pieces",
+        "some of both",
+    ),
 )
 def test_queries_beyond_the_bounds(target: bytes) -> None:
     with pytest.raises(Malformed, match="target-parameters"):
