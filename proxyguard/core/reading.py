@@ -44,6 +44,7 @@ _FROM_NUL: Final = re.compile(rb"\0[^&]*+")
 _FROM_BRACKET: Final = re.compile(rb"\[[^&]*+")
 _DOTTED_BRACKET: Final = re.compile(rb"\[[^&. \[]*+[. ]")
 _OPEN_BRACKET: Final = re.compile(rb"\[[^&\[\]]*+(?=&|\Z)")
+_BEFORE_NAMES: Final = (b"[", b"]", b" ")
 _FROM_ANY_BRACKET: Final = re.compile(rb"[\[\]][^&]*+")
 _UNICODE_ESCAPE: Final = re.compile(rb"%[uU]([0-9A-Fa-f]{4})")
 _FIFTH_DIGIT: Final = "\U00010000"
@@ -186,9 +187,10 @@ class SiteReading:
         written = text.split(b"&")
         if not self.name_brackets or _FROM_ANY_BRACKET.search(text) is None:
             return written, (b"",) * len(written)
-        spaced = text.find(b" ") >= 0
-        trimmed = [name.lstrip(b" ") for name in written] if spaced else written
-        inner = b"&".join([name.lstrip(b"[]") for name in trimmed])
+        trimmed, inner = written, text
+        if text.startswith(_BEFORE_NAMES) or any(text.find(b"&" + byte) >= 0 for byte in _BEFORE_NAMES):
+            trimmed = [name.lstrip(b" ") for name in written]
+            inner = b"&".join([name.lstrip(b"[]") for name in trimmed])
         bases = _FROM_ANY_BRACKET.sub(b"", inner).split(b"&")
         return written, [b"" if len(base) == len(name) else base for name, base in zip(trimmed, bases, strict=True)]
 

@@ -303,13 +303,18 @@ def canonical_names(names: Sequence[bytes]) -> Sequence[bytes]:
         text = b"&".join([name.replace(b"&", b"\1") for name in names])
     elif _CANONICAL_NAMES.fullmatch(text) is not None:
         return names
+    return canonical_text(text).split(b"&")
+
+
+def canonical_text(text: bytes) -> bytes:
+    """As `canonical_names`, of names with `&` between them."""
     if text.find(b"%") >= 0:
         text = percent_decode(text.replace(b"%26", b"%01"))
     if text.find(b"[") >= 0 or text.find(b"\0") >= 0:
         text = _NAME_TAIL.sub(b"", text)
     if _AROUND_NAMES.search(text) is not None:
         text = b"&".join([name.strip(AROUND_NAMES) for name in text.split(b"&")])
-    return text.translate(_UNDERSCORES).lower().split(b"&")
+    return text.translate(_UNDERSCORES).lower()
 
 
 def _read_query(target: bytes, reading: SiteReading) -> _Parameters:

@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from typing import Final, NamedTuple
 
 from proxyguard.core.reading import percent_decode
-from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_PIECES, MAX_QUERY_VALUES, canonical_names
+from proxyguard.core.request import MAX_QUERY_PARAMETERS, MAX_QUERY_PIECES, MAX_QUERY_VALUES, canonical_text
 from proxyguard.http.http1.faults import Malformed
 
 MAX_HOST_BYTES: Final = 253
@@ -28,6 +28,7 @@ _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENT: Final = re.compile(rb"[/\\]\.\.?(?:[/\\;]|\Z)")
 """`.` and `..` between slashes of either kind; `..;x` too, which Java servers cut at the semicolon."""
 _CURRENT: Final = re.compile(rb"/(?:\.(?:/|\Z))+")
+_VALUES: Final = re.compile(rb"=[^&]*+")
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
 
@@ -112,8 +113,8 @@ def _check_parameters(parts: list[bytes], most: int) -> None:
     if len(parts) > most:
         raise Malformed("target-parameters")
     if len(parts) > MAX_QUERY_VALUES:
-        names = Counter(canonical_names([part.partition(b"=")[0] for part in parts]))
-        if max(names.values()) > MAX_QUERY_VALUES:
+        names = canonical_text(_VALUES.sub(b"", b"&".join(parts))).split(b"&")
+        if len(set(names)) <= len(names) - MAX_QUERY_VALUES and max(Counter(names).values()) > MAX_QUERY_VALUES:
             raise Malformed("target-parameters")
 
 
