@@ -10,7 +10,7 @@ import secrets
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import click
 
@@ -28,8 +28,6 @@ from proxyguard.instance.process import LoopSignals, StopRequests, configure_log
 from proxyguard.instance.service_manager import DRAINING, READY, ServiceManager
 from proxyguard.instance.settings_reloader import ReadSettings
 from proxyguard.instance.signals import STOPPING
-from proxyguard.instance.single_process import SingleProcess
-from proxyguard.instance.supervisor import Supervisor
 from proxyguard.policy.model import rules_by_mode
 from proxyguard.settings.file import read_as_given, read_settings
 from proxyguard.settings.given import SettingsAsGiven
@@ -128,12 +126,38 @@ def key_secret(settings: Settings) -> bytes:
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
+class RunningInstance(Protocol):
+    """One worker in this process, or several under a supervisor."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]: ...
+
+    @property
+    def admin_port(self) -> int | None: ...
+
+    async def start(self) -> None: ...
+
+    async def serve_until_stopped(self, stops: StopRequests, signals: LoopSignals) -> None: ...
+
+    async def hurry(self) -> None: ...
+
+
+def new_instance(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> RunningInstance:
+    """The kind that there is to be as many workers of. A supervisor loads no proxy: its workers do. Raises as the kinds do."""
+    if settings.workers == 1:
+        from proxyguard.instance.single_process import SingleProcess  # noqa: PLC0415 - see above
+
+        return SingleProcess(settings, loaded, secret, read)
+    from proxyguard.instance.supervisor import Supervisor  # noqa: PLC0415 - see above
+
+    return Supervisor(settings, loaded, secret, read)
+
+
 async def serve(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> NoReturn:
     """Run one worker here, or several under a supervisor, until asked to stop; then end the process with 0."""
     stops, signals, manager = StopRequests(), LoopSignals(), ServiceManager.of(os.environ)
     signals.on(STOPPING, lambda _: stops.add())
-    kind = SingleProcess if settings.workers == 1 else Supervisor
-    instance = kind(settings, loaded, secret, read)
+    instance = new_instance(settings, loaded, secret, read)
     if await started(instance, stops):
         sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
         sys.stderr.flush()
@@ -149,7 +173,7 @@ async def _tell_stopping(manager: ServiceManager, stops: StopRequests) -> None:
     manager.notify(DRAINING)
 
 
-async def started(instance: SingleProcess | Supervisor, stops: StopRequests) -> bool:
+async def started(instance: RunningInstance, stops: StopRequests) -> bool:
     """Start an instance; False when asked to stop before it was up, and nothing of it is left. Raises OSError."""
     starting, asked = asyncio.ensure_future(instance.start()), asyncio.ensure_future(stops.asked.wait())
     await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -164,7 +188,7 @@ async def started(instance: SingleProcess | Supervisor, stops: StopRequests) -> 
     return False
 
 
-async def _hurry(instance: SingleProcess | Supervisor, stops: StopRequests) -> None:
+async def _hurry(instance: RunningInstance, stops: StopRequests) -> None:
     """End the drain of what was up already, when asked a second time."""
     await stops.hurried.wait()
     await instance.hurry()

@@ -13,10 +13,9 @@ import pickle
 import signal
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-from proxyguard.core.settings import Settings
+from proxyguard.instance.assignment import Assignment
 from proxyguard.instance.policy_transfer import join, read_parts
 from proxyguard.instance.process import LoopSignals, configure_logging, end_process, loop_factory
 from proxyguard.instance.signals import RELOAD, REOPEN, SIGNALS
@@ -27,21 +26,6 @@ from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.shared import SharedTransport
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What every worker of an instance starts with, in a file that only this user can read."""
-
-    settings: Settings
-    secret: bytes
-    store: Path
-    policy: Path
-    """Its parts, written by `write_parts`."""
-    clock: float
-    """The anchor of the instance's line; see `limits.clock`."""
-    standing: Path
-    """The arguments of the commands of `worker_pool.STANDING`, by command, as JSON."""
 
 
 async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.socket, ...], ready: int) -> None:

@@ -20,12 +20,12 @@ from typing import Any, Final
 from proxyguard.adapters.mitmproxy.listener import close_sockets, listen_of
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings
+from proxyguard.instance.assignment import Assignment
 from proxyguard.instance.children import spawn_module
 from proxyguard.instance.control.client import CommandRefused, ControlError
 from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.policy_transfer import write_parts
 from proxyguard.instance.shared_port import Sockets, bind, distinct
-from proxyguard.instance.worker_main import Assignment
 from proxyguard.instance.worker_process import WorkerProcess
 from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.metric_families import Exemplar, Family, counters, merge, newest

@@ -46,6 +46,17 @@ def test_looking_at_rules_never_imports_the_proxy(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_supervisor_loads_no_proxy() -> None:
+    """It carries no traffic, and would keep some 25 MiB of it for nothing."""
+    code = (
+        "import sys, proxyguard.cli.run, proxyguard.instance.supervisor\n"
+        "heavy = {'mitmproxy', 'dns', 'h2', 'jinja2'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_the_system_refuses_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.chdir(tmp_path)

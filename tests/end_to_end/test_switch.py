@@ -118,7 +118,7 @@ def test_nothing_is_refused_while_the_switch_is_on_and_it_ends_by_itself(tmp_pat
         began = time.monotonic()
         answer = told(tmp_path / "one", "shadow", "on", "--for", "10m", "--why", "people are refused")
         assert (answer["why"], answer["saved"], answer["survives"]) == ("people are refused", True, True)
-        wait_until(lambda: everywhere((one, other), 200), WITHIN_SECONDS + 3, "the switch on all workers of both")
+        wait_until(lambda: everywhere((one, other), 200), "the switch on all workers of both", within=WITHIN_SECONDS + 3)
         took = time.monotonic() - began
         print(f"in force everywhere, and seen so by 40 connections, {took:.2f} s after the command was begun")
         assert asyncio.run(statuses([one.port, other.port], REQUESTS)) == {200: REQUESTS}

@@ -16,7 +16,7 @@ import pytest
 
 from proxyguard.core.settings import FailureMode, Settings
 from proxyguard.instance import worker_pool
-from proxyguard.instance.worker_main import Assignment
+from proxyguard.instance.assignment import Assignment
 from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.instance.worker_process import families
 from proxyguard.telemetry.metric_families import Family, exposition, merge

@@ -16,7 +16,6 @@ from mitmproxy.proxy.events import ConnectionClosed, DataReceived, Event, HookCo
 from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer, NextLayerHook
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, TLSLayer, TlsStartClientHook
 from mitmproxy.tls import ClientHelloData, TlsData
-from OpenSSL import SSL, crypto
 
 Client = connection.Client
 Connection = connection.Connection
@@ -24,7 +23,6 @@ Server = connection.Server
 ConnectionState = connection.ConnectionState
 
 __all__ = [
-    "SSL",
     "Client",
     "ClientHelloData",
     "ClientTLSLayer",
@@ -51,7 +49,6 @@ __all__ = [
     "TLSLayer",
     "TlsData",
     "TlsStartClientHook",
-    "crypto",
     "first_bytes",
     "hook_argument",
 ]

@@ -56,7 +56,7 @@ def longest_field(section: bytes) -> int:
 
 
 def list_tokens(value: bytes) -> list[bytes]:
-    """The members of a comma-separated list of tokens, each once, in lower case. Raises Malformed("connection") for what is none."""
+    """Members of a comma-separated list of tokens, each once, in lower case. Raises Malformed("connection") for what is none."""
     parts = dict.fromkeys(value.lower().split(b","))
     tokens = [token for part in parts if (token := part.strip(b" \t"))]
     if tokens and _NAME.fullmatch(b"".join(tokens)) is None:

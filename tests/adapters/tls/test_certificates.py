@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from proxyguard.adapters.mitmproxy.listener import ListenFault
-from proxyguard.adapters.mitmproxy.private import SSL
 from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
+from proxyguard.adapters.mitmproxy.tls.openssl import SSL
 from proxyguard.core.settings import Bounds, Certificate, Site, Upstream, UpstreamHttp, UpstreamTls
 from tests.adapters.certificates import write_certificate
 from tests.adapters.fakes import HeaderChecker

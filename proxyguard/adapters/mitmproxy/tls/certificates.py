@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from proxyguard.adapters.mitmproxy.private import SSL
 from proxyguard.adapters.mitmproxy.tls.inspection import end_of
+from proxyguard.adapters.mitmproxy.tls.openssl import SSL
 from proxyguard.core.settings import Certificate, Site
 from proxyguard.policy.sites import HostTable
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from proxyguard.adapters.mitmproxy.private import SSL, crypto
+from proxyguard.adapters.mitmproxy.tls.openssl import SSL, crypto
 from proxyguard.core.problems import listed
 from proxyguard.core.settings import Certificate
 from proxyguard.core.units import duration_text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from proxyguard.adapters.mitmproxy.messages import Abort
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
-    SSL,
     ClientTLSLayer,
     CloseConnection,
     CommandGenerator,
@@ -23,6 +22,7 @@ from proxyguard.adapters.mitmproxy.private import (
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.tls.certificates import UNRECOGNIZED_NAME
 from proxyguard.adapters.mitmproxy.tls.client_hello import BadHello, ClientHelloReader
+from proxyguard.adapters.mitmproxy.tls.openssl import SSL
 from proxyguard.http.fingerprints.facts import connection_facts
 
 READ_BYTES = 65535
