@@ -21,7 +21,8 @@ from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import format_report, plural
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.socket_file import control_path
-from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
+from proxyguard.instance.load_rules import load_tested
+from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.preflight.concern import Weight
 from proxyguard.instance.preflight.run import check_settings
 from proxyguard.instance.process import LoopSignals, StopRequests, configure_logging, end_process, loop_factory
@@ -126,23 +127,19 @@ def key_secret(settings: Settings) -> bytes:
     return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
 
 
-class RunningInstance(Protocol):
+class StartedInstance(Protocol):
     """One worker in this process, or several under a supervisor."""
 
     @property
     def addresses(self) -> tuple[str, ...]: ...
-
     @property
     def admin_port(self) -> int | None: ...
-
     async def start(self) -> None: ...
-
     async def serve_until_stopped(self, stops: StopRequests, signals: LoopSignals) -> None: ...
-
     async def hurry(self) -> None: ...
 
 
-def new_instance(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> RunningInstance:
+def new_instance(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> StartedInstance:
     """The kind that there is to be as many workers of. A supervisor loads no proxy: its workers do. Raises as the kinds do."""
     if settings.workers == 1:
         from proxyguard.instance.single_process import SingleProcess  # noqa: PLC0415 - see above
@@ -173,7 +170,7 @@ async def _tell_stopping(manager: ServiceManager, stops: StopRequests) -> None:
     manager.notify(DRAINING)
 
 
-async def started(instance: RunningInstance, stops: StopRequests) -> bool:
+async def started(instance: StartedInstance, stops: StopRequests) -> bool:
     """Start an instance; False when asked to stop before it was up, and nothing of it is left. Raises OSError."""
     starting, asked = asyncio.ensure_future(instance.start()), asyncio.ensure_future(stops.asked.wait())
     await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -188,7 +185,7 @@ async def started(instance: RunningInstance, stops: StopRequests) -> bool:
     return False
 
 
-async def _hurry(instance: RunningInstance, stops: StopRequests) -> None:
+async def _hurry(instance: StartedInstance, stops: StopRequests) -> None:
     """End the drain of what was up already, when asked a second time."""
     await stops.hurried.wait()
     await instance.hurry()

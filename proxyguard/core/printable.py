@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-LINES: Final = "\n"
 LINES_AND_TABS: Final = "\n\t"
 
 

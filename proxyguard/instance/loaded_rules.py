@@ -1,18 +1,12 @@
-"""Reads a rules directory and runs the tests in its files. Reports what `proxyguard check` would."""
+"""Rules that were read and tested, or why they were not. Values alone: a worker gets them, and reads no rules itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxyguard.core.preset import DEFAULT_PRESET, RulesPreset
 from proxyguard.core.problems import Problem, format_report
-from proxyguard.policy.error import PolicyError
-from proxyguard.policy.load import NOTHING, load_policy
 from proxyguard.policy.model import Policy
-from proxyguard.policy.parse.kept_lists import KeptLists
-from proxyguard.policy.testing.runner import run_tests
 
 
 class RulesRejected(Exception):
@@ -44,22 +38,3 @@ class LoadedRules:
     policy: Policy
     files: tuple[Path, ...]
     stale: tuple[Problem, ...] = ()
-
-
-def load_tested(
-    rules: Path, kept: KeptLists | None = None, *, instead: Mapping[Path, bytes] = NOTHING, preset: RulesPreset = DEFAULT_PRESET
-) -> LoadedRules:
-    """Read a rules directory and run the tests in its files. Raises RulesRejected.
-
-    `kept` has what lists held before; `instead` is what some files would hold.
-    """
-    loaded = load_policy(rules, kept, instead=instead, preset=preset)
-    if loaded.policy is None or loaded.problems:
-        raise RulesRejected(loaded.problems, loaded.files)
-    try:
-        failures = run_tests(loaded.policy)
-    except PolicyError as error:
-        raise RulesRejected((Problem(str(rules), 0, 0, str(error)),), loaded.files) from error
-    if failures:
-        raise RulesRejected(tuple(failure.problem for failure in failures), loaded.files)
-    return LoadedRules(loaded.policy, loaded.files, loaded.stale)

@@ -17,7 +17,8 @@ from proxyguard.core.decision import Mode
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import Problem
 from proxyguard.instance.children import let_in_termination, spawn_module
-from proxyguard.instance.loaded_rules import RulesRejected, load_tested
+from proxyguard.instance.load_rules import load_tested
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.policy.parse.kept_lists import KeptLists
 

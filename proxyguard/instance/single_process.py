@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proxyguard.core.settings import Settings
+from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.control.socket_file import control_path
 from proxyguard.instance.controller import Controller
 from proxyguard.instance.loaded_rules import LoadedRules
@@ -22,7 +23,9 @@ class SingleProcess:
     def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings | None = None) -> None:
         """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
         self._books = open_backend(settings)
-        self._worker = Worker(settings, loaded, secret, self._books.store, admin=settings.admin, control=control_path(settings))
+        self._worker = Worker(
+            settings, loaded, secret, self._books.store, admin=settings.admin, pages=Dashboard, control=control_path(settings)
+        )
         self._folder = OwnFolder()
         self._controller = Controller(
             settings,

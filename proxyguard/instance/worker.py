@@ -22,13 +22,12 @@ from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Listen, Settings
 from proxyguard.core.units import format_time
-from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.assembly import assemble
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.clock_watch import watch_clock
 from proxyguard.instance.collector import send_metrics
 from proxyguard.instance.control.order_log import OrderLog
-from proxyguard.instance.control.server import Command, CommandError, ControlServer
+from proxyguard.instance.control.server import Command, CommandError, ControlServer, MakeAdminPages
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.economy import economy
 from proxyguard.instance.kept_learning import kept_learning
@@ -72,6 +71,7 @@ class Worker:
         store: Store | AsyncStore,
         *,
         admin: Listen | None,
+        pages: MakeAdminPages | None = None,
         control: Path,
         sockets: tuple[socket.socket, ...] = (),
     ) -> None:
@@ -91,8 +91,8 @@ class Worker:
         self._exporter, self._origins, self._robots = parts.exporter, parts.origins, parts.robots
         self._daily, self._kept_learning = parts.learning.daily, kept_learning(settings, parts.learning)
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
-        orders = OrderLog() if admin is not None else None
-        self._dashboard = Dashboard(self, settings, self.counts, orders) if orders is not None else None
+        orders = OrderLog() if pages is not None else None
+        self._dashboard = pages(self, settings, self.counts, orders) if pages is not None and orders is not None else None
         self._control = ControlServer(
             self, admin, control, settings.admin_hosts,
             routes=self._dashboard.routes if self._dashboard else (), note_order=orders.note if orders else None,

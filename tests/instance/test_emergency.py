@@ -15,7 +15,7 @@ from proxyguard.guard.campaigns import Campaigns
 from proxyguard.instance.control.emergency_commands import EmergencyCommands
 from proxyguard.instance.control.server import CommandError
 from proxyguard.instance.learned_commands import LearnedCommands
-from proxyguard.instance.loaded_rules import load_tested
+from proxyguard.instance.load_rules import load_tested
 from proxyguard.instance.pause_controller import REPEAT_SECONDS, PauseController
 from proxyguard.instance.policy_transfer import PolicyTransfer, join
 from proxyguard.instance.reloader import Reloader

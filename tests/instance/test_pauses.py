@@ -14,7 +14,8 @@ import pytest
 from proxyguard.core.decision import Mode
 from proxyguard.instance.control.pause_commands import PauseCommands
 from proxyguard.instance.control.server import CommandError
-from proxyguard.instance.loaded_rules import RulesRejected, load_tested
+from proxyguard.instance.load_rules import load_tested
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.pause_controller import NEWS_SECONDS, REPEAT_SECONDS, PauseController
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.reloader import Reloader

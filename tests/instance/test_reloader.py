@@ -14,7 +14,8 @@ from proxyguard.core.preset import RulesPreset
 from proxyguard.core.settings import Settings, Site
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.in_force import InForce
-from proxyguard.instance.loaded_rules import RulesRejected, load_tested
+from proxyguard.instance.load_rules import load_tested
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.loader_process import load_in_child
 from proxyguard.instance.policy_transfer import PolicyTransfer, given_part, join, split
 from proxyguard.instance.reloader import Reloader

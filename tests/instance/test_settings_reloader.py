@@ -10,7 +10,7 @@ import pytest
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.settings import Settings
-from proxyguard.instance.loaded_rules import load_tested
+from proxyguard.instance.load_rules import load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.reloader import Reloader
 from proxyguard.instance.settings_reloader import SettingsReloader

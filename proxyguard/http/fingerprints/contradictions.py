@@ -60,15 +60,11 @@ ALL: Final = (
     BRANDS,
 )  # fmt: skip
 
-OF_HEADERS: Final = frozenset({VERSION, PLATFORM, BRANDS})
-"""What the header fields show by themselves."""
-
 OLDEST: Final = 100
 """Versions of Chromium and Firefox before this are not judged: none was recorded."""
 
 PREFACE_BYTES: Final = 24
 FRAME_BYTES: Final = 9
-SETTING_BYTES: Final = 6
 WINDOW_UPDATE_BYTES: Final = 13
 
 _NAVIGATE: Final = (b"navigate",)

@@ -25,7 +25,8 @@ from proxyguard.guard.origin.origins import Origins
 from proxyguard.instance.background import working_thread, yield_control
 from proxyguard.instance.clock_watch import watch_clock
 from proxyguard.instance.deploy import compile_sites
-from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected, load_tested
+from proxyguard.instance.load_rules import load_tested
+from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.policy_transfer import PolicyTransfer, join
 from proxyguard.instance.reloader import Reloader
 from proxyguard.limits.clock import CLOCK

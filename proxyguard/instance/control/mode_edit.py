@@ -23,7 +23,8 @@ from proxyguard.core.problems import Report
 from proxyguard.core.yaml.nodes import Mapping, MappingEntry, Scalar, Sequence, read_yaml
 from proxyguard.instance.children import let_in_termination
 from proxyguard.instance.control.override_edit import has_faults, importing_file, overriding_file, with_override
-from proxyguard.instance.loaded_rules import RulesRejected, load_tested
+from proxyguard.instance.load_rules import load_tested
+from proxyguard.instance.loaded_rules import RulesRejected
 from proxyguard.instance.loader_process import lower_priority
 from proxyguard.policy.bundled import BUNDLED_DIRECTORY, BUNDLED_WORD
 from proxyguard.policy.load import rule_files

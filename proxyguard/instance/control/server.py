@@ -24,10 +24,12 @@ from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError, HTTPMe
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application, HTTPError, RequestHandler
 
-from proxyguard.core.settings import Listen
+from proxyguard.core.settings import Listen, Settings
 from proxyguard.instance.control.accepting import Acceptor, Reserve
+from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.socket_file import prepare_folder
 from proxyguard.telemetry.accept_errors import AcceptErrors
+from proxyguard.telemetry.metrics import Metrics
 
 MAX_COMMAND_BYTES: Final = 1024 * 1024
 """The largest command: a list of bans."""
@@ -69,6 +71,18 @@ class Instance(Protocol):
     async def missing(self) -> list[str]: ...
     async def metrics(self, accept: str) -> tuple[bytes, str]: ...
     async def status(self) -> dict[str, Any]: ...
+
+
+class AdminPages(Protocol):
+    """The pages of a dashboard: `routes` are served on the admin port."""
+
+    @property
+    def routes(self) -> Sequence[AdminRoute]: ...
+    def configure(self, settings: Settings) -> None: ...
+    def stop(self) -> None: ...
+
+
+type MakeAdminPages = Callable[[Instance, Settings, Metrics, OrderLog], AdminPages]
 
 
 class ControlServer:

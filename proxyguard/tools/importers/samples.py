@@ -17,9 +17,6 @@ from proxyguard.tools.data import user_agents
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 """A person's user agent, for tests of requests that must not be stopped."""
 
-MISSING_OR_EMPTY: Final = ("absent", "")
-"""The condition for a field that servers call empty: rules distinguish a missing field from an empty one."""
-
 _ESCAPES: Final = {"d": "1", "w": "a", "s": " ", "S": "a", "D": "a", "W": " ", "b": "", "B": "", "A": "", "z": ""}
 _CLASS_FIRST: Final = re.compile(r"\[(\^?)\\?(.)")
 

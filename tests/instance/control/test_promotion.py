@@ -16,7 +16,7 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.decision import PASS, Decision, Mode, Reject, ShadowHit
 from proxyguard.instance.control.promotion import MAX_SHARE, MIN_QUIET_SECONDS, MIN_SECONDS, Promotions, judge
 from proxyguard.instance.control.server import CommandError
-from proxyguard.instance.loaded_rules import load_tested
+from proxyguard.instance.load_rules import load_tested
 from proxyguard.instance.policy_transfer import PolicyTransfer
 from proxyguard.instance.reloader import Reloader
 from proxyguard.telemetry.metrics import Metrics
