@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from proxyguard.cli.as_configured import SiteRules, as_configured
 from proxyguard.cli.audit_lookup import SUMMED, find_record, refusals_summed
 from proxyguard.cli.echo import echo
 from proxyguard.cli.mistaken_address import refuse_mistaken
@@ -21,13 +22,11 @@ from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.cli.show_record import show_record, show_sum
 from proxyguard.cli.show_trace import show_trace
 from proxyguard.core.address import Address
-from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
-from proxyguard.core.reading import PRESETS, SiteReading
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.target import read_authority
 from proxyguard.policy.explain.trace import trace
-from proxyguard.policy.model import Policy, SampleRequest
+from proxyguard.policy.model import SampleRequest
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
 from proxyguard.tools.curl.curl import CurlError, parse_curl
@@ -76,13 +75,13 @@ TELL_SECONDS: Final = 2.0
 def explain(
     directory: Path, client: str, method: str | None, scheme: str | None, host: str | None, path: str | None,
     user_agent: str | None, headers: tuple[str, ...], connection: tuple[str, ...], curl: str | None, given: tuple[str, ...],
-    reference: str | None, audit: Path | None, config: Path | None, robots_txt: Path | None, paths: str,
-    preset: str, batch: Any, *, as_json: bool,
+    reference: str | None, audit: Path | None, config: Path | None, robots_txt: Path | None, batch: Any, *, as_json: bool,
+    **_settings: object,
 ) -> None:  # fmt: skip
     """Show what the rules decide about one request, and which conditions held.
 
     Each rule that was evaluated has a line with its result, and the tests that held or failed. Limits are counted as if the
-    request were the client's first.
+    request were the client's first. Where there are settings, the host has the rules and the reading of paths of its site.
 
     \b
     Exit code 0: explained, whatever was decided. 1: the rules have problems, or the reference is not found.
@@ -122,16 +121,18 @@ def explain(
         fields.append(("User-Agent", user_agent))
     stated = tuple((name, value) for name, _, value in (text.partition("=") for text in connection))
     sketch = sketch._replace(headers=_with(sketch.headers, fields), connection=stated)
-    policy = policy_or_exit(directory, RulesPreset(preset))
+    settings = as_configured(config)
+    sites = SiteRules(policy_or_exit(settings.rules, settings.preset), settings)
     if batch is not None:
-        explain_batch(policy, batch, PRESETS[paths])
+        explain_batch(sites, batch)
         return
     try:
         request = request_from_sample(sketch)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    policy, reading = sites.of(request.host)
     facts = set_facts(policy, request, given, config, robots_txt)
-    found = trace(policy, request, time(), reading=PRESETS[paths])
+    found = trace(policy, request, time(), reading=reading)
     if as_json:
         shown = {"facts": [fact._asdict() for fact in facts]} if facts else {}
         echo(json.dumps(found.as_dict() | shown))
@@ -141,7 +142,7 @@ def explain(
             echo(printable(f"fact: {fact.as_text()}"))
 
 
-def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
+def explain_batch(sites: SiteRules, lines: Any) -> None:
     """One JSON object out per line in; each line that is not a request is reported, and the exit code is 1 then."""
     faults = 0
     for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE), b""), 1):
@@ -161,6 +162,7 @@ def explain_batch(policy: Policy, lines: Any, reading: SiteReading) -> None:
             if faults == MAX_FAULTS:
                 fail(f"these are {MAX_FAULTS} lines that are no requests; the others were not read\n{BATCH_HINT}")
             continue
+        policy, reading = sites.of(request.host)
         sys.stdout.write(json.dumps(trace(policy, request, time(), reading=reading).as_dict()) + "\n")
     if faults:
         fail(BATCH_HINT)

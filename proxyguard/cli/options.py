@@ -25,12 +25,12 @@ config_option: Decorator = click.option(
     help="Settings file. Default: $PROXYGUARD_CONFIG, else proxyguard.yaml here, if there is one.",
 )
 paths_option: Decorator = click.option(
-    "--paths", type=click.Choice(list(PRESETS)), default="strict", show_default=True, metavar="SERVER",
-    help=f"How the site reads paths, as in the settings: {', '.join(PRESETS)}.",
+    "--paths", type=click.Choice(list(PRESETS)), default="strict", metavar="SERVER",
+    help=f"How the site reads paths: {', '.join(PRESETS)}. Default: as the settings say, else strict.",
 )  # fmt: skip
 preset_option: Decorator = click.option(
-    "--preset", type=click.Choice([str(preset) for preset in RulesPreset]), default=str(DEFAULT_PRESET), show_default=True,
-    help="How much the bundled rules do, as in the settings.",
+    "--preset", type=click.Choice([str(preset) for preset in RulesPreset]), default=str(DEFAULT_PRESET),
+    help=f"How much the bundled rules do. Default: as the settings say, else {DEFAULT_PRESET}.",
 )  # fmt: skip
 control_option: Decorator = click.option(
     "--control", type=click.Path(path_type=Path), help="Control socket of the running instance."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +13,19 @@ from typing import Any
 
 import click
 
+from proxyguard.cli.as_configured import SiteRules, as_configured
 from proxyguard.cli.echo import echo
-from proxyguard.cli.options import config_option, fail, json_option, preset_option, robots_option
+from proxyguard.cli.options import config_option, fail, json_option, paths_option, preset_option, robots_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
 from proxyguard.core.origin import Origin
-from proxyguard.core.preset import RulesPreset
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault
+from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request
+from proxyguard.core.settings import Settings
 from proxyguard.core.units import counted, duration_text, parse_duration
-from proxyguard.policy.compile.compile import asks_origin, compile_policy
+from proxyguard.policy.compile.compile import CompiledPolicy, asks_origin, compile_policy
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.host import read_host
@@ -33,6 +34,7 @@ from proxyguard.policy.fields.robots import ROWS as ROBOTS
 from proxyguard.policy.model import FieldKind, Policy, Rule
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.robots.robots_txt import RobotsTxt, whole_lines
+from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.tools.replay.detect import Stated
 from proxyguard.tools.replay.formats.audit import NAME as AUDIT
 from proxyguard.tools.replay.formats.field_map import FieldMap, FieldsError, read_fields
@@ -103,19 +105,21 @@ INTERRUPTED = 130
 @click.option("--full-addresses", is_flag=True, help="Whole addresses in the HTML report.")
 @config_option
 @robots_option
+@paths_option
 @preset_option
 @json_option
 def replay(
-    logs: tuple[str, ...], directory: Path, against: Path | None, preset: str, log_format: str | None, fields: str | None,
+    logs: tuple[str, ...], against: Path | None, log_format: str | None, fields: str | None,
     reorder: str, host: str | None, scheme: str | None, *, re_decide: bool, forwarded: bool, logged_in: str | None,
     verified: Path | None, html_file: Path | None, full_addresses: bool, config: Path | None, robots_txt: Path | None,
-    as_json: bool,
+    as_json: bool, **_settings: object,
 ) -> None:  # fmt: skip
     """Run the rules over access logs: who would have been stopped, by which rule, and is it who you meant?
 
     LOG is an access log, plain or compressed (gz, bz2, xz), of one of the usual servers, load balancers and CDNs, also as
     Kubernetes, Docker or syslog keep it; - is standard input. Several are merged by time. Rules that look at what a log does not
-    have are left out and named. Of proxyguard's own audit log, what was decided then is counted. Nothing is sent anywhere.
+    have are left out and named. Of proxyguard's own audit log, what was decided then is counted. Where there are settings, each
+    host has the rules and the reading of paths of its site. Nothing is sent anywhere.
 
     Exit code 0: done. 1: rules or logs cannot be used. 2: the command line is wrong. 130: interrupted; the report is of what was
     read until then.
@@ -135,8 +139,9 @@ def replay(
     stated = Stated(log_format, forwarded, _fields(fields, log_format))
     window = _window(reorder)
     networks = _networks(verified)
-    written = policy_or_exit(directory, RulesPreset(preset))
-    other = policy_or_exit(against, RulesPreset(preset)) if against is not None else None
+    settings = as_configured(config)
+    written = policy_or_exit(settings.rules, settings.preset)
+    other = policy_or_exit(against, settings.preset) if against is not None else None
     try:
         files = [LogFile(name, stated, reorder=window) for name in logs]
     except LogUnreadable as error:
@@ -146,18 +151,16 @@ def replay(
     recorded = all(audited) and not re_decide and other is None
     find_origin = None
     if any(map(asks_origin, _rules_of(written, other))):
-        find_origin, of_origin = _origins(config)
+        find_origin, of_origin = _origins(settings)
         knowledge = knowledge.given(*of_origin)
-    find_robots = None
-    if robots_txt is not None:
-        find_robots = RobotsTxt(whole_lines(robots_txt.read_bytes())).judge_request
-        knowledge = knowledge.given(*(row.kind for row in ROBOTS))
+    find_robots = None if robots_txt is None else RobotsTxt(whole_lines(robots_txt.read_bytes())).judge_request
+    knowledge = knowledge if find_robots is None else knowledge.given(*(row.kind for row in ROBOTS))
     cut = Judgeable(written, ()) if recorded else judgeable(written, knowledge)
     cut_other = judgeable(other, knowledge) if other is not None else None
     try:
         run = Replay(
-            compile_policy(cut.policy, secret=SECRET),
-            compile_policy(cut_other.policy, secret=SECRET) if cut_other is not None else None,
+            _compiled(cut.policy, settings),
+            _compiled(cut_other.policy, settings) if cut_other is not None else None,
             verified=networks,
             host=host_name,
             scheme=(scheme or "https").encode(),
@@ -182,7 +185,7 @@ def replay(
     if not run.findings.requests:
         fail(_nothing_read(journal))
     report = replay_report(
-        Judged(directory=str(directory), policy=written, unjudged=cut.unjudged),
+        Judged(directory=str(settings.rules), policy=written, unjudged=cut.unjudged),
         Judged(directory=str(against), policy=other, unjudged=cut_other.unjudged) if other and cut_other else None,
         files, knowledge, journal, run.findings,
     )  # fmt: skip
@@ -191,16 +194,29 @@ def replay(
         raise SystemExit(INTERRUPTED)
 
 
+def _compiled(policy: Policy, settings: Settings) -> Policies:
+    """The rules of each site, as its server reads paths. Raises PolicyError."""
+    sites = SiteRules(policy, settings)
+    made: dict[tuple[int, SiteReading], CompiledPolicy] = {}
+
+    def compiled(chosen: Policy, reading: SiteReading) -> CompiledPolicy:
+        key = id(chosen), reading
+        if key not in made:
+            made[key] = compile_policy(chosen, secret=SECRET, prefixes=settings.counting.prefixes, reading=reading)
+        return made[key]
+
+    table = HostTable((host, compiled(*chosen)) for host, chosen in sites.by_host)
+    return Policies(policy.digest, table, compiled(*sites.default))
+
+
 def _rules_of(*policies: Policy | None) -> Iterator[Rule]:
     return (rule for policy in policies if policy is not None for rule_set in policy.rule_sets for rule in rule_set.rules)
 
 
-def _origins(config: Path | None) -> tuple[Callable[[Request], Origin], tuple[str, ...]]:
+def _origins(settings: Settings) -> tuple[Callable[[Request], Origin], tuple[str, ...]]:
     """Finds the origin of a logged request by the lists and tables of now, without DNS; and the fields that this answers."""
     from proxyguard.guard.origin.origins import Origins  # noqa: PLC0415 - only rules about origins need it
-    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - as above
 
-    settings = read_as_given(config, os.environ).settings
     found = Origins(settings.origin, replace(settings.identity, reverse_dns=False), clock=monotonic, wall=time)
     built = found.data.tables.built
     known = [NETWORK_KIND.kind, *(name for name in ("country", "asn") if name in built)]

@@ -21,6 +21,7 @@ from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.compile.compile import CompiledPolicy
 from proxyguard.policy.engine import decide, due, match, owed
 from proxyguard.policy.refusals import refusals
+from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.tools.replay.clients import MAX_RULES_SHOWN, ClientRow, ClientTable
 from proxyguard.tools.replay.judgeable import MAYBE
 from proxyguard.tools.replay.logged_request import LoggedRequest, Recorded
@@ -56,13 +57,12 @@ NO_RESPONSE: Final = Response(0, 0, None)
 
 
 class Judge:
-    """One policy and its counters."""
+    """One policy, or that of each site, and its counters."""
 
-    __slots__ = ("_policy", "_settles", "_store")
+    __slots__ = ("_policies", "_store")
 
-    def __init__(self, policy: CompiledPolicy) -> None:
-        self._policy = policy
-        self._settles = policy.settles
+    def __init__(self, policy: CompiledPolicy | Policies) -> None:
+        self._policies = policy if isinstance(policy, Policies) else Policies("", HostTable(()), policy)
         self._store = MemoryStore(keys=STORE_KEYS, bans=STORE_BANS)
 
     def forget(self) -> None:
@@ -71,7 +71,8 @@ class Judge:
 
     def decide(self, request: Request, now: float, response: Response = NO_RESPONSE) -> Decision:
         """Decide at a moment of the virtual clock, and charge the logged response to the limits that count responses."""
-        found = match(self._policy, request, now)
+        policy = self._policies.of(request.host)
+        found = match(policy, request, now)
         if found.decision is not None:
             return found.decision
         store = self._store
@@ -80,11 +81,11 @@ class Judge:
         order = ruling.ban
         if order is not None:
             store.ban(order.key, order.rule, order.reason, order.terms, now)
-        if self._policy.counting_refusals:
+        if policy.counting_refusals:
             counted_refusals = refusals(found, outcome, ruling.decision)
             if counted_refusals:
                 store.charge(counted_refusals, (), now)
-        if self._settles:
+        if policy.settles:
             counted = response if ruling.decision.forwards else NO_RESPONSE
             costs = owed(due(found, outcome, ruling.decision), *counted, since=now, now=now)
             if costs:
@@ -146,7 +147,7 @@ class Replay:
     """Runs logged requests through one policy, or through two to compare them."""
 
     def __init__(
-        self, policy: CompiledPolicy, against: CompiledPolicy | None = None, *,
+        self, policy: CompiledPolicy | Policies, against: CompiledPolicy | Policies | None = None, *,
         verified: tuple[Network, ...] = (), host: bytes = b"", scheme: bytes = b"https", recorded: bool = False,
         find_origin: Callable[[Request], Origin] | None = None, find_robots: Callable[[Request], RobotsVerdict] | None = None,
     ) -> None:  # fmt: skip
