@@ -20,7 +20,7 @@ from proxyguard.cli.rules import policy_or_exit, rules_option
 from proxyguard.core.address import Network
 from proxyguard.core.origin import Origin
 from proxyguard.core.printable import printable
-from proxyguard.core.problems import Fault
+from proxyguard.core.problems import Fault, Problem, format_report
 from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings
@@ -308,7 +308,8 @@ def _mark(pattern: str | None) -> Mark | None:
 def _networks(path: Path | None) -> tuple[Network, ...]:
     if path is None:
         return ()
-    found = []
+    found: list[Network] = []
+    problems: list[Problem] = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
@@ -321,7 +322,9 @@ def _networks(path: Path | None) -> tuple[Network, ...]:
             try:
                 found.append(Network.parse(text))
             except ValueError:
-                fail(f"{path}:{number}:1: error: {text!r} is not an address or a network")
+                problems.append(Problem(str(path), number, 1, f"{text!r} is not an address or a network"))
+    if problems:
+        fail(format_report(problems))
     return tuple(found)
 
 

@@ -141,11 +141,17 @@ def test_exit_codes_tell_a_wrong_command_line_from_what_cannot_be_used(
     assert (result.exit_code, said in result.stderr) == (exit_code, True), result.stderr
 
 
-def test_a_wrong_line_in_the_list_of_the_verified_is_named(rules: str, log: str, tmp_path: Path) -> None:
+def test_all_wrong_lines_in_the_list_of_the_verified_are_named(rules: str, log: str, tmp_path: Path) -> None:
     known = tmp_path / "known.txt"
-    known.write_text("192.0.2.0/24\nhost.example.org\n")
+    known.write_text("192.0.2.0/24\nhost.example.org\n# fine\n192.0.2\n")
     result = run(log, "--rules", rules, "--verified", str(known))
-    assert (result.exit_code, result.stderr) == (1, f"{known}:2:1: error: 'host.example.org' is not an address or a network\n")
+    assert (result.exit_code, result.stderr.splitlines()[:2]) == (
+        1,
+        [
+            f"{known}:2:1: error: 'host.example.org' is not an address or a network",
+            f"{known}:4:1: error: '192.0.2' is not an address or a network",
+        ],
+    )
 
 
 def audit(at: int, rule: str, action: str, *shadow: str) -> str:
