@@ -18,9 +18,6 @@ from proxyguard.tools.lint.fixes import replace_file
 SCHEMA_FILE: Final = ".schema.json"
 """Beside the files that it is about; names that begin with a dot are not read as rules."""
 
-MODELINE: Final = f"# yaml-language-server: $schema={SCHEMA_FILE}"
-"""The first line of a file, by which editors find the schema."""
-
 
 def schema_text(*, of_settings: bool = False) -> str:
     found = settings_schema() if of_settings else policy_schema()

@@ -316,7 +316,7 @@ class Worker:
                 await self._kept_learning.save()
             for session in sessions:
                 self._accounts.learn(session, "", 0.0)
-        return {"sessions": len(sessions)}
+        return {"sessions": sessions}
 
     async def _note(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Record what somebody did with the records, if this is the worker that is named; which one this is."""

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from proxyguard.cli import main
-from proxyguard.cli.schema import MODELINE, schema_text
+from proxyguard.cli.schema import SCHEMA_FILE, schema_text
 from tests.paths import ROOT
 
 GUIDE = ROOT / "docs/guide/editing-rules.md"
@@ -114,7 +114,7 @@ SHIPPED = [*sorted((ROOT / "rules").glob("*.yaml")), *sorted((ROOT / "proxyguard
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_file_names_its_schema(path: Path) -> None:
-    assert path.read_text().startswith(f"{MODELINE}\n")
+    assert path.read_text().startswith(f"# yaml-language-server: $schema={SCHEMA_FILE}\n")
 
 
 def test_the_shipped_schema_is_the_one_that_is_written() -> None:

@@ -52,7 +52,7 @@ class PrivacyCommands:
         return {"noted": any(each["noted"] for each in answers)}
 
     async def _find(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The pseudonyms of an address for so many `days` back, its bans, and how many sessions of an account are remembered."""
+        """The pseudonyms of an address for so many `days` back, how many sessions of an account are remembered, and the bans."""
         return await self._look(arguments, erase=False)
 
     async def _erase(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class PrivacyCommands:
         if not isinstance(days, int) or not 0 <= days <= MAX_DAYS:
             raise CommandError(f"days: a number up to {MAX_DAYS}")
         names: list[str] = []
-        bans: list[dict[str, Any]] = []
+        keys: set[str] = set()
         try:
             client = Address.parse(subject).client_key(self._prefixes)
         except ValueError:
@@ -75,10 +75,13 @@ class PrivacyCommands:
             client = subject
         else:
             names = self._pseudonyms.names(client, CLOCK.wall(CLOCK()), days)
-            bans = [
-                {"until": CLOCK.wall(ban.until), "rule": ban.rule, "reason": ban.reason}
-                for ban in self._store.bans(CLOCK())
-                if f"client:{client}" in ban.key.split("+")
-            ]
+            keys.add(f"client:{client}")
         answers = await self._broadcast("person", {"subject": client, "erase": erase})
-        return {"client": client, "names": names, "bans": bans, "sessions": sum(answer["sessions"] for answer in answers)}
+        sessions = {session for answer in answers for session in answer["sessions"]}
+        keys |= {f"account:{session}" for session in sessions}  # several workers may know one
+        bans = [
+            {"until": CLOCK.wall(ban.until), "rule": ban.rule, "reason": ban.reason}
+            for ban in self._store.bans(CLOCK())
+            if not keys.isdisjoint(ban.key.split("+"))
+        ]
+        return {"client": client, "names": names, "bans": bans, "sessions": len(sessions)}

@@ -80,8 +80,3 @@ class Sources:
         if self.size > MAX_BYTES:
             raise ImportFault(f"the files are larger than {MAX_BYTES >> 20} MiB")
         return data.decode("utf-8", "replace")
-
-
-def of_text(text: str, name: str = "-") -> Sources:
-    """One text without a folder."""
-    return Sources((Source(name, text),))

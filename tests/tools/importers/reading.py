@@ -8,7 +8,12 @@ from proxyguard.core.decision import Mode
 from proxyguard.tools.importers.draft import Draft
 from proxyguard.tools.importers.finish import Finished, Provenance, finish
 from proxyguard.tools.importers.registry import BY_KIND
-from proxyguard.tools.importers.sources import of_text
+from proxyguard.tools.importers.sources import Source, Sources
+
+
+def of_text(text: str, name: str = "-") -> Sources:
+    """One text without a folder."""
+    return Sources((Source(name, text),))
 
 
 def draft_of(kind: str, text: str) -> Draft:

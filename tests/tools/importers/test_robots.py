@@ -16,10 +16,10 @@ from proxyguard.policy.testing.sample_requests import request_from_sample
 from proxyguard.tools.importers.draft import ImportFault
 from proxyguard.tools.importers.finish import Provenance, finish
 from proxyguard.tools.importers.robots import read_robots
-from proxyguard.tools.importers.sources import of_text
 from proxyguard.tools.importers.yaml_text import rule_file
 from proxyguard.tools.replay.run import Judge
 from tests.examples import examples
+from tests.tools.importers.reading import of_text
 
 ORIGIN = Provenance("robots.txt", "proxyguard import robots robots.txt", Mode.ENFORCE)
 
