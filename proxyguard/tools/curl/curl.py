@@ -10,7 +10,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from proxyguard.core.problems import quoted
 from proxyguard.policy.model import SampleRequest
@@ -166,7 +166,7 @@ def _set(name: str, value: str, read: _Command) -> None:
         if name.startswith("form"):
             read.is_form = True
         else:
-            read.body.append(value)
+            read.body.append(_encoded(value) if name == "data-urlencode" else value)
     elif name in _HEADERS:
         read.headers.append(_HEADERS[name](value))
     elif name == "url":
@@ -182,6 +182,14 @@ def _set(name: str, value: str, read: _Command) -> None:
             read.headers.append(("Cookie", value))
         else:
             read.unknown.append("-b FILE")
+
+
+def _encoded(text: str) -> str:
+    """`VALUE`, `=VALUE` or `NAME=VALUE`, of which the value is encoded; the content of a file (`NAME@FILE`) is not known."""
+    name, mark, value = text.partition("=")
+    if not mark:
+        return quote_plus(text)
+    return f"{name}={quote_plus(value)}" if name else quote_plus(value)
 
 
 def _header(text: str) -> tuple[str, str | None]:

@@ -207,3 +207,8 @@ def test_samples_are_cut_as_bash_cuts_them(command: str) -> None:
 def test_no_text_breaks_the_reader(text: str) -> None:
     with contextlib.suppress(CurlError):
         assert parse_curl(f"curl {text}").request.path.startswith("/")
+
+
+def test_values_to_be_encoded_are_encoded_as_curl_does() -> None:
+    command = "curl -G --data-urlencode 'q=a b&c/ü~' --data-urlencode '=x y' --data-urlencode 'z w' -d r=1 https://example.org/"
+    assert parse_curl(command).request.path == "/?q=a+b%26c%2F%C3%BC~&x+y&z+w&r=1"
