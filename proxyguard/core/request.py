@@ -227,10 +227,8 @@ class Request:
         named = self._query_by_name
         if named is None:
             names, bases, values = self._parameters()
-            if any(bases):  # most canonical names are without their brackets
-                bases = [
-                    base if name.lstrip(b" ").startswith((b"[", b"]")) else b"" for name, base in zip(names, bases, strict=True)
-                ]
+            if any(bases):
+                bases = [_base_to_tell(name, base) for name, base in zip(names, bases, strict=True)]
                 if any(bases):
                     names, values = _with_bases(names, bases, values)
             named = self._query_by_name = _by_name(canonical_names(names), values)
@@ -338,6 +336,12 @@ def _read_query(target: bytes, reading: SiteReading) -> _Parameters:
         names, bases = reading.names_of(names)
         return names, bases, values
     return names, (), values
+
+
+def _base_to_tell(name: bytes, base: bytes) -> bytes:
+    """The other name of a parameter, where it is not what the canonical name comes to, which ends at the first `[`."""
+    head, bracket, _ = name.partition(b"[")
+    return base if head.find(b"]") >= 0 or (bracket and not head.strip(b" ")) else b""
 
 
 def _with_bases(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyguard.core.key_values import UNREADABLE, canonical_cookies, canonical_value, cookie_values, header_values, query_values
+from proxyguard.core.reading import PRESETS
 from proxyguard.core.request import MAX_COOKIES, canonical_name, canonical_names
 from tests.build import request
 from tests.examples import examples
@@ -156,6 +157,14 @@ def test_credentials_that_servers_decode_otherwise_have_no_key_of_their_own(valu
 )
 def test_a_parameter_is_one_in_every_spelling_and_two_pages_stay_two(target: str, values: tuple[bytes, ...]) -> None:
     assert query_values(request(target), b"id") == values
+
+
+@pytest.mark.parametrize("preset", ["express", "php", "rails"])
+@pytest.mark.parametrize("name", ["page[]", "page[0]", "[page]", "%20[page]", "]page", "page]", "page][", "page%5B%5D"])
+def test_a_parameter_is_one_however_its_brackets_stand(preset: str, name: str) -> None:
+    asked = request(f"/?{name}=5&other=6")
+    asked.read_as(PRESETS[preset])
+    assert query_values(asked, b"page") == (b"5",)
 
 
 def test_conditions_see_what_was_sent() -> None:
