@@ -131,6 +131,7 @@ $(VENV)/.bench: requirements/bench.txt $(READY)
 
 bench: $(VENV)/.bench $(COMPILED)  ## Measure decisions, counting, reloads, and requests a second beside mitmdump and Envoy.
 	$(BUILT) -m bench.engine
+	$(BUILT) -m bench.worst
 	$(BUILT) -m bench.counting
 	$(BUILT) -m bench.reload
 	$(BUILT) -m bench.end_to_end $(ARGS)

@@ -173,7 +173,7 @@ def settled_memory(guard: Proxyguard, seconds: float = 10.0) -> int:
 def wait_for_gauge(guard: Proxyguard, name: str, at_most: float, seconds: float) -> float:
     """How long a gauge took to fall; asks every few milliseconds. Raises TimeoutError."""
     began = time.monotonic()
-    wait_until(lambda: gauge(guard, name) <= at_most, seconds, f"{name} at most {at_most:g}")
+    wait_until(lambda: gauge(guard, name) <= at_most, f"{name} at most {at_most:g}", within=seconds)
     return time.monotonic() - began
 
 
