@@ -64,6 +64,9 @@ _CANONICAL_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
 _NAME_TAIL: Final = re.compile(rb"[\0\[][^&]*+")
 """What readers drop from the end of a name, in names with `&` between them."""
 
+_EARLY_BRACKET: Final = re.compile(rb"&(?:[^&\[\]]*+\]| *+\[)")
+"""In names after a `&` each: a bracket before which, or in which, the other name stands that the canonical one lacks."""
+
 _UNDERSCORES: Final = bytes.maketrans(b". \t", b"___")
 """PHP's names of parameters and cookies."""
 
@@ -227,10 +230,8 @@ class Request:
         named = self._query_by_name
         if named is None:
             names, bases, values = self._parameters()
-            if any(bases):
-                bases = [_base_to_tell(name, base) for name, base in zip(names, bases, strict=True)]
-                if any(bases):
-                    names, values = _with_bases(names, bases, values)
+            if any(bases) and _EARLY_BRACKET.search(b"&" + b"&".join(names)) is not None:
+                names, values = _with_bases(names, bases, values)
             named = self._query_by_name = _by_name(canonical_names(names), values)
         return named
 
@@ -336,12 +337,6 @@ def _read_query(target: bytes, reading: SiteReading) -> _Parameters:
         names, bases = reading.names_of(names)
         return names, bases, values
     return names, (), values
-
-
-def _base_to_tell(name: bytes, base: bytes) -> bytes:
-    """The other name of a parameter, where it is not what the canonical name comes to, which ends at the first `[`."""
-    head, bracket, _ = name.partition(b"[")
-    return base if head.find(b"]") >= 0 or (bracket and not head.strip(b" ")) else b""
 
 
 def _with_bases(

@@ -18,8 +18,8 @@ _PLAIN_DIGITS: Final = 16
 _LENIENT: Final = re.compile(
     r"[\s\x00-\x20\ufeff]*([+-]*)"
     r"(?:0[xX]([0-9A-Fa-f_]+)|0[oO]([0-7_]+)|0[bB]([01_]+)"
-    r"|([0-9][0-9_]*)?(?:\.([0-9][0-9_]*)?)?(?:[eE]([+-]?[0-9][0-9_]*))?(inf|nan)?)",
-    re.IGNORECASE | re.ASCII,
+    r"|([0-9][0-9_]*)?(?:\.([0-9][0-9_]*)?)?(?:[eE]([+-]?[0-9][0-9_]*))?([iI][nN][fF]|[nN][aA][nN])?)",
+    re.ASCII,
 )
 """Blanks, signs, then hexadecimal, octal, binary, or a decimal with fraction and exponent; whatever follows is not read."""
 
@@ -37,9 +37,7 @@ def numbers_of(value: bytes) -> tuple[float, ...]:
     """Every number that some server reads from a value, some of them twice; none when no server finds one."""
     if value.isdigit() and len(value) <= _PLAIN_DIGITS and not (value.startswith(b"0") and len(value) > 1):
         return (float(value),)
-    text = value.decode("utf-8", "replace")
-    if not text.isascii():
-        text = _with_ascii_digits(text)
+    text = value.decode("ascii") if value.isascii() else _with_ascii_digits(value.decode("utf-8", "replace"))
     match = _LENIENT.match(text)
     if match is None:
         return ()
