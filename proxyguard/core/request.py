@@ -40,13 +40,13 @@ Values = tuple[bytes, ...]
 _Parameters = tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]
 """Names, as many other names that the site may know them by (see `SiteReading.names_of`), and as many values."""
 
-MAX_QUERY_PARAMETERS: Final = 500
+MAX_QUERY_PARAMETERS: Final = 400
 """Parameters of a request that are not empty; the front refuses more. Forms send fewer in a target of 8 KB."""
 
 MAX_QUERY_PIECES: Final = 800
 """The same between `&` and `;`, of which some sites read the second as the first; lists of coordinates have fewer."""
 
-MAX_QUERY_VALUES: Final = 200
+MAX_QUERY_VALUES: Final = 180
 """Values of one query parameter; the front refuses more. Each is compared with every rule about the parameter."""
 
 MAX_COOKIES: Final = 200
