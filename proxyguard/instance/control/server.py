@@ -28,6 +28,7 @@ from proxyguard.core.settings import Listen, Settings
 from proxyguard.instance.control.accepting import Acceptor, Reserve
 from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.socket_file import prepare_folder
+from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.accept_errors import AcceptErrors
 from proxyguard.telemetry.metrics import Metrics
 
@@ -318,6 +319,7 @@ class _Command(AdminPage):
             self.answer({"error": str(error)})
             return
         answer: dict[str, Any] | None = None
+        CLOCK.look()  # times that are asked for are those of the wall as it is now
         try:
             answer = await command(arguments)
             self.answer(answer)
