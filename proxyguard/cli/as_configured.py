@@ -28,7 +28,7 @@ def as_configured(config: Path | None) -> Settings:
 
     A file that was named and has problems ends the program; of one that was found here they are said, and the rest holds.
     """
-    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - takes 0.1 s, and an instance by reference needs none
+    from proxyguard.settings.file import read_as_given  # noqa: PLC0415 - 0.1 s, which `explain --reference` need not take
 
     found = read_as_given(config, os.environ)
     if found.problems:
@@ -57,23 +57,27 @@ class SiteRules:
     """The rules of each site, and how it reads paths."""
 
     def __init__(self, policy: Policy, settings: Settings) -> None:
-        self.default: tuple[Policy, SiteReading] = policy, settings.paths
-        self.by_host = [
-            (host, chosen)
-            for site in settings.sites
-            for chosen in [(_chosen(policy, site), settings.reading_of(site))]
-            for host in site.hosts
-        ]
-        self._table = HostTable(self.by_host)
+        self._default = policy, settings.paths
+        entries: list[tuple[str, tuple[Policy, SiteReading]]] = []
+        for site in fitting(settings, policy).sites:
+            chosen = _chosen(policy, site), settings.reading_of(site)
+            entries += [(host, chosen) for host in site.hosts]
+        self._table = HostTable(entries)
 
     def of(self, host: bytes) -> tuple[Policy, SiteReading]:
         """Of the site that serves a lower-case host."""
-        return self._table.find(host) or self.default
+        return self._table.find(host) or self._default
+
+
+def fitting(settings: Settings, policy: Policy) -> Settings:
+    """The settings for these rules: a site has all rule sets where they are other rules than those that its settings mean."""
+    known = {rule_set.name for rule_set in policy.rule_sets}
+    sites = tuple(site if known.issuperset(site.rule_sets or ()) else replace(site, rule_sets=None) for site in settings.sites)
+    return replace(settings, sites=sites)
 
 
 def _chosen(policy: Policy, site: Site) -> Policy:
-    """The rule sets that a site has; all of them, where other rules are looked at than those that its settings mean."""
     names = site.rule_sets
-    if names is None or not {rule_set.name for rule_set in policy.rule_sets}.issuperset(names):
+    if names is None:
         return policy
     return Policy(tuple(each for each in policy.rule_sets if each.common or each.name in names), policy.digest)

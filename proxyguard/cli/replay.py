@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from proxyguard.cli.as_configured import SiteRules, as_configured
+from proxyguard.cli.as_configured import as_configured, fitting
 from proxyguard.cli.echo import echo
 from proxyguard.cli.options import config_option, fail, json_option, paths_option, preset_option, robots_option
 from proxyguard.cli.rules import policy_or_exit, rules_option
@@ -21,11 +21,12 @@ from proxyguard.core.address import Network
 from proxyguard.core.origin import Origin
 from proxyguard.core.printable import printable
 from proxyguard.core.problems import Fault, Problem, format_report
-from proxyguard.core.reading import SiteReading
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings
 from proxyguard.core.units import counted, duration_text, parse_duration
-from proxyguard.policy.compile.compile import CompiledPolicy, asks_origin, compile_policy
+from proxyguard.instance.deploy import compile_sites
+from proxyguard.instance.loaded_rules import RulesRejected
+from proxyguard.policy.compile.compile import asks_origin
 from proxyguard.policy.compile.pattern_set import compile_pattern
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.fields.host import read_host
@@ -34,7 +35,6 @@ from proxyguard.policy.fields.robots import ROWS as ROBOTS
 from proxyguard.policy.model import FieldKind, Policy, Rule
 from proxyguard.policy.parse.lists import reason
 from proxyguard.policy.robots.robots_txt import RobotsTxt, whole_lines
-from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.tools.replay.detect import Stated
 from proxyguard.tools.replay.formats.audit import NAME as AUDIT
 from proxyguard.tools.replay.formats.field_map import FieldMap, FieldsError, read_fields
@@ -159,8 +159,8 @@ def replay(
     cut_other = judgeable(other, knowledge) if other is not None else None
     try:
         run = Replay(
-            _compiled(cut.policy, settings),
-            _compiled(cut_other.policy, settings) if cut_other is not None else None,
+            compile_sites(cut.policy, fitting(settings, cut.policy), SECRET),
+            compile_sites(cut_other.policy, fitting(settings, cut_other.policy), SECRET) if cut_other is not None else None,
             verified=networks,
             host=host_name,
             scheme=(scheme or "https").encode(),
@@ -168,8 +168,8 @@ def replay(
             find_origin=find_origin,
             find_robots=find_robots,
         )
-    except PolicyError as error:
-        fail(str(error))
+    except RulesRejected as error:
+        fail("\n".join(problem.message for problem in error.problems))
     if any(audited):
         run.findings.notes.append(RECORDED if recorded else _re_decided(cut, knowledge, everything=all(audited)))
     journal = Journal()
@@ -192,21 +192,6 @@ def replay(
     _write(report, html_file, full_addresses=full_addresses, as_json=as_json)
     if interrupted:
         raise SystemExit(INTERRUPTED)
-
-
-def _compiled(policy: Policy, settings: Settings) -> Policies:
-    """The rules of each site, as its server reads paths. Raises PolicyError."""
-    sites = SiteRules(policy, settings)
-    made: dict[tuple[int, SiteReading], CompiledPolicy] = {}
-
-    def compiled(chosen: Policy, reading: SiteReading) -> CompiledPolicy:
-        key = id(chosen), reading
-        if key not in made:
-            made[key] = compile_policy(chosen, secret=SECRET, prefixes=settings.counting.prefixes, reading=reading)
-        return made[key]
-
-    table = HostTable((host, compiled(*chosen)) for host, chosen in sites.by_host)
-    return Policies(policy.digest, table, compiled(*sites.default))
 
 
 def _rules_of(*policies: Policy | None) -> Iterator[Rule]:

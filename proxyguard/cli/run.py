@@ -142,10 +142,10 @@ class StartedInstance(Protocol):
 def new_instance(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> StartedInstance:
     """The kind that there is to be as many workers of. A supervisor loads no proxy: its workers do. Raises as the kinds do."""
     if settings.workers == 1:
-        from proxyguard.instance.single_process import SingleProcess  # noqa: PLC0415 - see above
+        from proxyguard.instance.single_process import SingleProcess  # noqa: PLC0415 - loads the proxy
 
         return SingleProcess(settings, loaded, secret, read)
-    from proxyguard.instance.supervisor import Supervisor  # noqa: PLC0415 - see above
+    from proxyguard.instance.supervisor import Supervisor  # noqa: PLC0415 - loads what one process needs none of
 
     return Supervisor(settings, loaded, secret, read)
 

@@ -42,6 +42,7 @@ _PLAIN_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
 """Names that no reading changes, with `&` between them."""
 _FROM_NUL: Final = re.compile(rb"\0[^&]*+")
 _FROM_BRACKET: Final = re.compile(rb"\[[^&]*+")
+# Each of the next two stops at the next bracket, so that a name full of them is read once. What they find takes the long way.
 _DOTTED_BRACKET: Final = re.compile(rb"\[[^&. \[]*+[. ]")
 _OPEN_BRACKET: Final = re.compile(rb"\[[^&\[\]]*+(?=&|\Z)")
 _BEFORE_NAMES: Final = (b"[", b"]", b" ")
@@ -172,7 +173,7 @@ class SiteReading:
     def names_of(self, names: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """The names by which the site may know each parameter: as it is written, and without brackets (empty: no other name).
 
-        All names are read as one text, with `&` between them, since a query may have a thousand.
+        All names are read as one text, with `&` between them, since a query may have hundreds.
         """
         text = b"&".join(names)
         if _PLAIN_NAMES.fullmatch(text) is not None:

@@ -65,7 +65,7 @@ _NAME_TAIL: Final = re.compile(rb"[\0\[][^&]*+")
 """What readers drop from the end of a name, in names with `&` between them."""
 
 _EARLY_BRACKET: Final = re.compile(rb"&(?:[^&\[\]]*+\]| *+\[)")
-"""In names after a `&` each: a bracket before which, or in which, the other name stands that the canonical one lacks."""
+"""In names after a `&` each: one that begins with `[`, or has a `]` before any: its canonical form misses its other name."""
 
 _UNDERSCORES: Final = bytes.maketrans(b". \t", b"___")
 """PHP's names of parameters and cookies."""
@@ -291,7 +291,7 @@ def canonical_name(name: bytes) -> bytes:
 
 
 def canonical_names(names: Sequence[bytes]) -> Sequence[bytes]:
-    """`canonical_name` of each; all are read as one text, with `&` between them, since a query may have a thousand.
+    """`canonical_name` of each; all are read as one text, with `&` between them, since a query may have hundreds.
 
     In a name, `&` and `%26` become the control character 1.
     """

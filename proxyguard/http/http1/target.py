@@ -92,6 +92,7 @@ def read_path(target: bytes) -> bytes:
             raise Malformed("target-control")
     elif b"\\" in path:
         raise Malformed("target-backslash")
+    # The pattern alone tries at each slash, of which a path may have thousands.
     if (path.find(b"/.") >= 0 or path.find(b"\\.") >= 0) and _DOT_SEGMENT.search(path) is not None:
         raise Malformed("target-dots")
     return found

@@ -77,8 +77,8 @@ class PrivacyCommands:
             names = self._pseudonyms.names(client, CLOCK.wall(CLOCK()), days)
             keys.add(f"client:{client}")
         answers = await self._broadcast("person", {"subject": client, "erase": erase})
-        sessions = {session for answer in answers for session in answer["sessions"]}
-        keys |= {f"account:{session}" for session in sessions}  # several workers may know one
+        sessions = {session for answer in answers for session in answer["sessions"]}  # several workers may know one
+        keys |= {f"account:{session}" for session in sessions}
         bans = [
             {"until": CLOCK.wall(ban.until), "rule": ban.rule, "reason": ban.reason}
             for ban in self._store.bans(CLOCK())
