@@ -55,6 +55,7 @@ def test_a_flood_of_things_that_nobody_has_heats_nothing_else_and_cools_nothing(
     """A site that answers 200 to any id, and a swarm that asked for a million of them: 16 to a cell, give or take 4."""
     random = Random(6)
     heat = Heat(LIFE)
+    heat._probes = [random.getrandbits(64) for _ in heat._probes]
     heat._tables[0] = array("H", random.choices(range(9, 24), k=ROWS * CELLS))
     read, unread = [[random.getrandbits(64) for _ in range(200)] for _ in range(2)]
     for number in read:
