@@ -1,9 +1,10 @@
 """Microseconds a decision for the bundled rules with all that they look at: origin, connection, robots.txt, jars, visitors.
 
-The requests are those of `make fingerprints` (browsers, libraries and imitators with their TLS and HTTP/2), each with a client,
-a target and a Request of its own. Ten come over each connection with the same fields, so what these and the connection show is
-judged for the first of them, which has a line of its own. Measured is the processor's time of the thread for match, charge and
-decide: others that work beside make it dearer by what they take of caches and cores. Run: `python -m bench.bundled [PRESET]`.
+The requests are those of `make fingerprints` (browsers, libraries and imitators with their TLS and HTTP/2), each with a target and
+a Request of its own. Ten come over each connection, from one client with the same fields, so what these, the client and the
+connection show is judged for the first of them, which has a line of its own. Measured is the processor's time of the thread for
+match, charge and decide: others that work beside make it dearer by what they take of caches and cores. Run:
+`python -m bench.bundled [PRESET]`.
 """
 
 from __future__ import annotations
@@ -66,10 +67,12 @@ def requests(rows: tuple[Recorded, ...], rng: random.Random) -> Iterator[tuple[s
         for row in rng.sample(rows, len(rows)):
             client = Address(0xFFFF_0000_0000 + (198 << 24 | 18 << 16 | rng.getrandbits(16)))
             connection = _copy(row.request.connection)
+            who = rng.choice(ORIGINS), rng.choice(JARS), rng.choice((KNOWN, NEW))
             before: Request | None = None
             for _ in range(OF_A_CONNECTION):
                 request = _request(row.request, client, rng)
                 request.connection = connection
+                request.origin, request.jar, request.visitor = who
                 if before is not None:
                     request.take_after(before)
                 yield f"{row.of}, first" if before is None else row.of, request
@@ -81,9 +84,6 @@ def _request(like: Request, client: Address, rng: random.Random) -> Request:
     if rng.random() < 0.3:
         target += f"?page={rng.randint(1, 90)}&ref={rng.choice('abc')}"
     request = Request(client, like.method, like.scheme, like.host, target.encode(), like.headers, like.http_version)
-    request.origin = rng.choice(ORIGINS)
-    request.jar = rng.choice(JARS)
-    request.visitor = rng.choice((KNOWN, NEW))
     request.robots = ROBOTS.judge_request(request)
     return request
 

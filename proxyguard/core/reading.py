@@ -31,8 +31,9 @@ _SCRIPT: Final = _without_case(rb"\.(?:php[0-9]?|phtml|phar|cgi|fcgi|pl|py|rb|as
 """The end of a segment that ends like a program, where others follow it."""
 _INDEX: Final = re.compile(rb"/(?:index\.(?:php[0-9]?|phtml|html?|jsp|cgi)|default\.(?:aspx?|html?))", re.IGNORECASE)
 _FRONT: Final = _without_case(rb"/(?:index|app)\.php/")
-_SETTLED: Final = re.compile(rb"(?:/[a-z0-9_-]++)++(?:\.[a-z0-9]++)?|/")
-"""Paths that every reading leaves alone, unless they end in the name of an index."""
+_SETTLED_BYTES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-/"
+_SETTLED_FILE: Final = re.compile(rb"(?:/[a-z0-9_-]++)++\.[a-z0-9]++")
+"""Paths with a dot that every reading leaves alone, unless they end in the name of an index."""
 _STREAM: Final = re.compile(rb":[^/]*+")
 """A stream of a file, such as `::$DATA`, which Windows drops from a name."""
 _SESSION: Final = re.compile(rb"/(?:\([A-Za-z]\([^/()]*\)\))(?=/|\Z)|/\((?:[A-Za-z]\([^/()]*\))+\)(?=/|\Z)")
@@ -248,7 +249,12 @@ def _without_parameters(path: bytes) -> bytes:
 
 def is_settled(path: bytes) -> bool:
     """Whether every reading leaves a decoded path alone."""
-    return _SETTLED.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0
+    other = path.translate(None, _SETTLED_BYTES)
+    if not other:
+        return path.startswith(b"/") and path.find(b"//") < 0 and (not path.endswith(b"/") or len(path) == 1)
+    if other != b".":
+        return False
+    return _SETTLED_FILE.fullmatch(path) is not None and path.find(b"/index.") < 0 and path.find(b"/default.") < 0
 
 
 def _windows_names(path: bytes) -> bytes:

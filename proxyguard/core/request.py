@@ -176,17 +176,8 @@ class Request:
         """The path as the most lenient server reads it; both readings where one is a front controller's."""
         paths = self._loose_paths
         if paths is None:
-            path = LOOSE.decoded(self.target)
-            paths = (path,)
-            if not is_settled(path):
-                names = LOOSE.fold_names(path)
-                path = LOOSE.fold_pages(names)
-                paths = (path,)
-                if names.find(b".php") >= 0:
-                    other = LOOSE_FRONT.fold_pages(names)
-                    if other != path:
-                        paths = (path, other)
-            self._loose_paths = paths
+            written = path_of(self.target)
+            paths = self._loose_paths = (written,) if is_settled(written) else _loose_paths(self.target)
         return paths
 
     @property
@@ -269,6 +260,16 @@ class Request:
 
     def __repr__(self) -> str:
         return f"Request({self.client.text} {self.method!r} {self.host!r} {self.target!r})"
+
+
+def _loose_paths(target: bytes) -> Values:
+    names = LOOSE.fold_names(LOOSE.decoded(target))
+    path = LOOSE.fold_pages(names)
+    if names.find(b".php") >= 0:
+        other = LOOSE_FRONT.fold_pages(names)
+        if other != path:
+            return path, other
+    return (path,)
 
 
 def inspected_path(target: bytes) -> bytes:

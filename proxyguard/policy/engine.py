@@ -43,13 +43,9 @@ class Ruling(NamedTuple):
     ban: BanOrder | None
 
 
-class ChargedRule(NamedTuple):
-    """A rule that applies if its limit is exceeded (`charge` is its place in the batch), if its condition still holds once
-    the usages are known (`is_open`), or for certain."""
-
-    rule: CompiledRule
-    charge: int | None
-    is_open: bool
+Step = tuple[CompiledRule, int | None, bool]
+"""A rule that applies if its limit is exceeded (then the second is the place of its charge in the batch), if its condition still
+holds once the usages are known (then the third is True), or for certain."""
 
 
 class Match:
@@ -60,7 +56,7 @@ class Match:
 
     __slots__ = (
         "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "open_tags", "policy", "request", "score",
-        "score_open", "settling", "shadow", "steps", "sure_tags", "tags",
+        "score_open", "settling", "shadow", "steps", "sure_tags", "tags", "woken",
     )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
@@ -71,13 +67,14 @@ class Match:
         self.given = given
         self.shadow: tuple[ShadowHit, ...] = ()
         self.decision: Decision | None = None
-        self.steps: list[ChargedRule] = []
+        self.steps: list[Step] = []
         self.charges: tuple[Charge, ...] = ()
         self.ban_keys: tuple[str, ...] = ()
         self.counted: list[Charge] = []
         """The charges so far, while rules are looked at."""
         self.settling: tuple[int, ...] = ()
         """Places among the charges of those that the response is to put right."""
+        self.woken: set[Trigger] = set()
         self.score = 0.0
         self.tags = given
         """Those that rules gave for certain, among them the class; none when the request is allowed."""
@@ -103,7 +100,7 @@ class Match:
         """Look at another rule, and add to `order` what it wakes; whether it ends evaluation whatever the usages are."""
         limit = rule.limit
         is_open = rule.hangs is not None and (self.score_open or bool(self.open_tags)) and self._is_open(rule)
-        applies = rule.holds(self.facts, self.score, self.tags)
+        applies = not rule.asks_given or rule.condition.holds(self.facts, self.score, self.tags)
         if not (applies or is_open):
             return False
         if limit is not None and rule.key is not None:
@@ -114,12 +111,12 @@ class Match:
                 return self._apply_uncounted(rule, order, position)
             if rule.settles:
                 self.settling += (len(self.counted),)
-            self.steps.append(_new(ChargedRule, (rule, len(self.counted), is_open)))
+            self.steps.append((rule, len(self.counted), is_open))
             self.counted.append(
                 _new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False, self.policy.owner(self.request)))
             )
         else:
-            self.steps.append(_new(ChargedRule, (rule, None, is_open)))
+            self.steps.append((rule, None, is_open))
         if not rule.enforced:
             return False
         if not rule.terminal:
@@ -128,7 +125,7 @@ class Match:
         if limit is not None or is_open:
             return False
         if rule.refuses and self.counted:
-            self.counted = [charge._replace(cost=0.0) for charge in self.counted]
+            self.counted = [_uncharged(charge) for charge in self.counted]
         return True
 
     def _is_open(self, rule: CompiledRule) -> bool:
@@ -138,14 +135,14 @@ class Match:
 
     def _apply_uncounted(self, rule: CompiledRule, order: list[int], position: int) -> bool:
         """Take a rule whose limit refuses requests that it cannot count; whether that ends evaluation."""
-        self.steps.append(_new(ChargedRule, (rule, None, False)))
+        self.steps.append((rule, None, False))
         if not rule.enforced:
             return False
         if not rule.terminal:
             self._give(rule, order, position, is_certain=True, depends=False)
             return False
         if rule.refuses and self.counted:
-            self.counted = [charge._replace(cost=0.0) for charge in self.counted]
+            self.counted = [_uncharged(charge) for charge in self.counted]
         return True
 
     def _give(self, rule: CompiledRule, order: list[int], position: int, *, is_certain: bool, depends: bool) -> None:
@@ -163,10 +160,19 @@ class Match:
         if is_certain:
             self.score, self.tags = _with_action(rule, self.score, self.tags)
         for trigger in rule.wakes:
-            _wake(self.policy, trigger, position, order)
+            if trigger not in self.woken:  # what an earlier rule woke is in the order already
+                self.woken.add(trigger)
+                _wake(self.policy, trigger, position, order)
 
 
 _new = tuple.__new__  # half the cost of calling the class
+
+
+def _uncharged(charge: Charge) -> Charge:
+    """The same, at no cost: asked whether it fits, and not counted."""
+    key, limit, _, stops, owed, owner = charge
+    return _new(Charge, (key, limit, 0.0, stops, owed, owner))
+
 
 MAX_NOTED: Final = 1024
 """Decisions to pass that a policy keeps, about 400 KiB: one for each set of points, tags and shadow hits that came together."""
@@ -195,7 +201,7 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
         if rule.expires is not None and now >= rule.expires:
             continue
         if rule.allows:
-            if rule.holds(facts, 0.0, given) and found.allow(rule):
+            if (not rule.asks_given or rule.condition.holds(facts, 0.0, given)) and found.allow(rule):
                 return found
         elif found.visit(rule, order, position):
             break
@@ -226,7 +232,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
                 quotas += (_announced(rule, found.charges[charge].limit, usage, found.now),)
             if not usage.exceeded:
                 continue
-        elif is_open and not rule.holds(found.facts, score, tags):
+        elif is_open and not rule.condition.holds(found.facts, score, tags):
             continue
         if not rule.enforced:
             shadow += (rule.shadow_hit,)
@@ -279,7 +285,7 @@ def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...
     for at in found.settling:
         charge = charges[at]
         if charge.cost and (stopped or usages[at].exceeded):
-            charge = charge._replace(cost=0.0)
+            charge = _uncharged(charge)
         if forwards or charge.cost:
             settling.append(charge)
     return tuple(settling)

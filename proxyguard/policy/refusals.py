@@ -33,7 +33,7 @@ def charged(found: Match, rule: CompiledRule | None, cost: float = 1.0) -> tuple
         limit = counter.limit
         if limit is None or counter.key is None or not (rule is None or _counts(limit.count.rules, rule, found)):
             continue
-        if counter.holds(found.facts, found.score, found.tags):
+        if counter.condition.holds(found.facts, found.score, found.tags):
             key = counter.key(request)
             if key is not None and key != AMBIGUOUS:
                 charges.append(Charge(key, limit, cost, stops=False, owed=True, owner=owner))

@@ -322,6 +322,7 @@ def test_a_process_that_cannot_start_is_not_started_for_each_answer(monkeypatch:
 
     async def scenario() -> None:
         monkeypatch.setattr("subprocess.Popen", Counted)
+        monkeypatch.setattr("proxyguard.adapters.mitmproxy.masking.REST_SECONDS", 3600.0)
         work = Masking(asyncio.get_running_loop())
         results: list[MaskResult] = []
         assert all(work.mask(JOB, "192.0.2.0/24", results.append) for _ in range(9))

@@ -85,7 +85,7 @@ def test_a_restriction_that_is_off_costs_no_charge_and_one_that_is_on_does(tmp_p
     assert match(compiled, build.request(), 0.0).charges == ()
     assert [charge.limit.amount for charge in match(compiled, build.request(), 0.0, tags_of(slow)).charges] == [3]
     steps = match(compiled, build.request(), 0.0, tags_of(shed, 2)).steps
-    assert [step.rule.name for step in steps] == ["shed-anonymous"]
+    assert [rule.name for rule, _, _ in steps] == ["shed-anonymous"]
     assert match(compiled, build.request(), 0.0, tags_of(shed, 1)).steps == []
 
 

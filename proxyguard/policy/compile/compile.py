@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Prefixes
@@ -23,10 +22,9 @@ from proxyguard.policy.compile.conditions import (
     SCORED,
     TAGGED,
     Hangs,
-    Holds,
     Trigger,
+    condition,
     hangs,
-    holds,
     trigger_of_tag,
     triggers,
 )
@@ -45,10 +43,10 @@ from proxyguard.policy.model import AccountSource, FieldKind, Policy, Rule, Rule
 GIVEN: Final = (FieldKind.SCORE, FieldKind.TAG, FieldKind.CLASS, FieldKind.REFUSED)
 """What arises while rules are looked at, and is no fact of a request."""
 
-MAX_ORDERS: Final = 128
-"""Sets of facts for which it is remembered which rules may hold, at most 500 KiB; then it begins anew."""
+MAX_ORDERS: Final = 1024
+"""Sets of facts for which it is remembered which rules may hold, 2 MiB and at most 5; then it begins anew."""
 
-MAX_FACTS: Final = 128
+MAX_FACTS: Final = 64
 """Of a set that is remembered, and rules that may hold."""
 
 
@@ -67,7 +65,7 @@ class CompiledRule:
     """One rule, ready to be asked. Immutable by convention."""
 
     __slots__ = (
-        "action", "action_name", "allows", "announces", "asks_given", "cost", "enforced", "expires", "hangs", "holds",
+        "action", "action_name", "allows", "announces", "asks_given", "condition", "cost", "enforced", "expires", "hangs",
         "is_own", "key", "limit", "name", "noted", "plain", "points", "reads_refusals", "reason", "refuses", "restriction",
         "settles", "shadow_hit", "tag", "terminal", "wakes",
     )  # fmt: skip
@@ -94,7 +92,7 @@ class CompiledRule:
         """What a request that is looked at charges to its limit."""
         self.is_own = is_own
         """Whether a request that its limit refuses was refused for what its client did alone; None: it has no limit."""
-        self.holds: Holds = holds(node)
+        self.condition = condition(node)
         self.asks_given = any(reads(node, kind) for kind in GIVEN)
         """Whether facts alone do not say whether it holds."""
         self.hangs: Hangs | None = hangs(node) if rule.limit is None and self.asks_given else None
@@ -113,6 +111,10 @@ class CompiledRule:
         self.shadow_hit = ShadowHit(rule.name, kind.name)
         """What is noted when it applies in shadow; `noted` is the decision when that is all that is."""
         self.noted = Decision(action=PASS, shadow=(self.shadow_hit,))
+
+    def may_hold(self, facts: set[int]) -> bool:
+        """Whether it holds by these facts alone, or where points, tags or refusals are to say whether it does."""
+        return self.asks_given or self.condition.holds(facts, 0.0, NO_TAGS)
 
 
 def _plain(rule: Rule) -> Decision | None:
@@ -228,24 +230,30 @@ class CompiledPolicy:
         session = None if policy.account is None else policy.account.session
         self._ban_keys = tuple(keys.looked_up(per, session) for per in sorted(banning - {BY_CLIENT, BY_NETWORK}, key=str))
 
-    def candidates(self, facts: AbstractSet[int]) -> list[int]:
-        """Positions in `rules`, ascending, of those that may hold for a request with these facts and no score or tag."""
-        by_trigger = self._by_trigger
-        found = [position for fact in facts if fact in by_trigger for position in by_trigger[fact]]
-        return sorted({*self._always, *found}) if found else list(self._always)
-
     def order(self, facts: set[int]) -> list[int]:
-        """Of these, those that hold by the facts alone, and those where points, tags or refusals are to say whether they do."""
+        """Positions, ascending, of rules that hold by the facts alone, and of those where points, tags or refusals are to say
+        whether they do."""
         those = frozenset(facts)
         known = self._orders.get(those)
         if known is None:
-            rules = self.rules
-            known = [at for at in self.candidates(facts) if rules[at].asks_given or rules[at].holds(facts, 0.0, NO_TAGS)]
+            known = self._look(facts)
             if len(those) <= MAX_FACTS and len(known) <= MAX_FACTS:
                 if len(self._orders) >= MAX_ORDERS:
                     self._orders.clear()
                 self._orders[those] = known
         return known.copy()
+
+    def _look(self, facts: set[int]) -> list[int]:
+        rules, by_trigger = self.rules, self._by_trigger
+        found: set[int] = set()
+        for at in self._always:
+            if rules[at].may_hold(facts):
+                found.add(at)
+        for fact in facts:
+            for at in by_trigger.get(fact, ()):
+                if rules[at].may_hold(facts):
+                    found.add(at)
+        return sorted(found)
 
     def woken_by(self, trigger: Trigger) -> tuple[int, ...]:
         """Positions in `rules`, ascending, of those that may hold once points were given or a tag was attached."""

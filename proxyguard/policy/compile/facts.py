@@ -7,8 +7,7 @@ is the negation of a present one, so that a request is asked only about what it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
 from proxyguard.core.address import Network
@@ -19,7 +18,7 @@ from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.numbers import number_of, numbers_of
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import checker
-from proxyguard.policy.compile.text_index import TextIndex
+from proxyguard.policy.compile.text_index import Find, TextIndex, joined
 from proxyguard.policy.fields.field_type import AnyValues, ArisingValues, FieldType, NamedValues, OutsideValue, SingleValue
 from proxyguard.policy.fields.registry import canonical, field_type, read_name, reading_of
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed
@@ -65,9 +64,6 @@ class FactNumbers:
         return number
 
 
-Find = Callable[[bytes], Collection[int]]
-
-
 class FieldIndex(NamedTuple):
     """All tests about one field, ready to be asked about its values."""
 
@@ -102,8 +98,10 @@ def field_index(
     by_text: Find | None = None
     if texts:
         read = reading_of(row, reading)
-        finder = TextIndex(texts, yield_control).finder if read is None else partial(path_finder, texts, read, yield_control)
-        by_text = finder()
+        if read is None:
+            by_text = TextIndex(texts, yield_control).finder(remembers=not row.of_path)  # facts of paths are remembered together
+        else:
+            by_text = path_finder(texts, read, yield_control)
     by_number = _number_finder(bounds, lenient=row.is_lenient) if bounds else None
     by_signature = _signature_finder(signed) if signed else None
     return FieldIndex(tuple(present), _both(_both(by_text, by_number), by_signature))
@@ -117,10 +115,10 @@ def _number_finder(bounds: Sequence[tuple[AtLeast | AtMost, int]], *, lenient: b
     lower = [(matcher.bound, fact) for matcher, fact in bounds if isinstance(matcher, AtLeast)]
     upper = [(matcher.bound, fact) for matcher, fact in bounds if isinstance(matcher, AtMost)]
 
-    def find(value: bytes) -> Collection[int]:
+    def find(value: bytes) -> Collection[int] | None:
         numbers = candidate_numbers(value, lenient=lenient)
         if not numbers:
-            return ()
+            return None
         most, least = max(numbers), min(numbers)
         return [fact for bound, fact in lower if most >= bound] + [fact for bound, fact in upper if least <= bound]
 
@@ -136,10 +134,10 @@ def candidate_numbers(value: bytes, *, lenient: bool) -> tuple[float, ...]:
 
 
 def _remembering(find: Find, known: dict[bytes, Collection[int]]) -> Find:
-    def look(value: bytes) -> Collection[int]:
+    def look(value: bytes) -> Collection[int] | None:
         found = known.get(value)
         if found is None:
-            found = find(value)
+            found = find(value) or ()
             if len(value) <= MAX_VALUE_BYTES:
                 if len(known) >= MAX_VALUES:
                     known.clear()
@@ -152,11 +150,84 @@ def _remembering(find: Find, known: dict[bytes, Collection[int]]) -> Find:
 def _both(first: Find | None, second: Find | None) -> Find | None:
     if first is None or second is None:
         return first or second
-    return lambda value: (*first(value), *second(value))
+    return lambda value: joined(first(value), second(value))
 
 
-Collect = Callable[[Request, set[int]], None]
-"""Adds the tests about one field that hold for a request."""
+class Collector:
+    """Adds the tests about one field that hold for a request."""
+
+    __slots__ = ()
+
+    def collect(self, request: Request, facts: set[int]) -> None:
+        """Add their numbers to `facts`."""
+        raise NotImplementedError
+
+
+class _Single(Collector):
+    """Of a field with one value."""
+
+    __slots__ = ("_find", "_present", "_value_of")
+
+    def __init__(self, value_of: Callable[[Request], bytes], index: FieldIndex) -> None:
+        self._value_of = value_of
+        self._present, self._find = index
+
+    def collect(self, request: Request, facts: set[int]) -> None:
+        if self._present:
+            facts.update(self._present)
+        if self._find is not None:
+            found = self._find(self._value_of(request))
+            if found:
+                facts.update(found)
+
+
+class _Any(Collector):
+    """Of a field with any number of values."""
+
+    __slots__ = ("_find", "_present", "_values_of")
+
+    def __init__(self, values_of: Callable[[Request], Values], index: FieldIndex) -> None:
+        self._values_of = values_of
+        self._present, self._find = index
+
+    def collect(self, request: Request, facts: set[int]) -> None:
+        values = self._values_of(request)
+        if values:
+            if self._present:
+                facts.update(self._present)
+            if self._find is not None:
+                for value in values:
+                    found = self._find(value)
+                    if found:
+                        facts.update(found)
+
+
+class _Named(Collector):
+    """Of a field that has values by name."""
+
+    __slots__ = ("_by_name", "_fields")
+
+    def __init__(self, by_name: Callable[[Request], Mapping[bytes, Values]], fields: Mapping[bytes, FieldIndex]) -> None:
+        self._by_name = by_name
+        self._fields = fields
+
+    def collect(self, request: Request, facts: set[int]) -> None:
+        present = self._by_name(request)
+        if present:
+            _collect_named(self._fields, present, facts)
+
+
+class _InNetworks(Collector):
+    """Of an address."""
+
+    __slots__ = ("_address", "_networks")
+
+    def __init__(self, address: Callable[[Request], int], networks: NetworkTable) -> None:
+        self._address = address
+        self._networks = networks
+
+    def collect(self, request: Request, facts: set[int]) -> None:
+        facts.update(self._networks.find(self._address(request)))
 
 
 class FactTable:
@@ -172,9 +243,9 @@ class FactTable:
         self._mark = object()  # not the table itself: a request that is kept must not keep a policy that is gone
         self._networks: NetworkTable | None = None
         self._headers: Mapping[bytes, FieldIndex] = {}
-        self._of_client: list[Collect] = []
-        self._of_path: list[Collect] = []
-        self._of_request: list[Collect] = []
+        self._of_client: list[Collector] = []
+        self._of_path: list[Collector] = []
+        self._of_request: list[Collector] = []
         self._reading = reading
         self._paths: dict[bytes, tuple[int, ...]] = {}
         self._values: dict[tuple[str, bytes], dict[bytes, Collection[int]]] = {}
@@ -187,7 +258,7 @@ class FactTable:
             if networks and kind == FieldKind.CLIENT:
                 self._networks = NetworkTable(networks, yield_control)
             elif networks and row.address is not None:
-                collectors.append(_in_networks(row.address, NetworkTable(networks, yield_control)))
+                collectors.append(_InNetworks(row.address, NetworkTable(networks, yield_control)))
             indexes = _indexes(about, yield_control, row, reading)
             if row.of_client:
                 indexes = {
@@ -196,7 +267,7 @@ class FactTable:
             if kind == FieldKind.HEADER:
                 self._headers = indexes
             elif indexes:
-                collectors.append(_collector(row, indexes))
+                collectors += _collectors(row, indexes)
 
     def of(self, request: Request) -> set[int]:
         """The numbers of the tests that hold."""
@@ -209,13 +280,13 @@ class FactTable:
                 facts.update(self._networks.find(request.client.number))
             if self._headers:
                 _collect_named(self._headers, request.header_index, facts)
-            for collect in self._of_client:
-                collect(request, facts)
+            for collector in self._of_client:
+                collector.collect(request, facts)
             request.facts = (self._mark, facts.copy())
         if self._of_path:
             facts.update(self._about_path(request))
-        for collect in self._of_request:
-            collect(request, facts)
+        for collector in self._of_request:
+            collector.collect(request, facts)
         return facts
 
     def _about_path(self, request: Request) -> tuple[int, ...]:
@@ -225,8 +296,8 @@ class FactTable:
         found = self._paths.get(path) if is_usual else None
         if found is None:
             facts: set[int] = set()
-            for collect in self._of_path:
-                collect(request, facts)
+            for collector in self._of_path:
+                collector.collect(request, facts)
             found = tuple(facts)
             if is_usual:
                 if len(self._paths) >= MAX_PATHS:
@@ -257,67 +328,22 @@ def _indexes(
     return {name: field_index(about, yield_control, row, reading) for name, about in by_name.items()}
 
 
-def _collector(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Collect:
+def _collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Iterator[Collector]:
     match row.source:
         case SingleValue(value):
-            return _single(value, indexes[b""])
+            yield _Single(value, indexes[b""])
         case AnyValues(values):
-            return _any(values, indexes[b""])
+            yield _Any(values, indexes[b""])
         case NamedValues(by_name=by_name, whole=whole):
             named = {name: index for name, index in indexes.items() if name or whole is None}
-            if whole is None or b"" not in indexes:
-                return _named(by_name, named)
-            if not named:
-                return _any(whole, indexes[b""])
-            return _after(_named(by_name, named), _any(whole, indexes[b""]))
+            if named:
+                yield _Named(by_name, named)
+            if whole is not None and b"" in indexes:
+                yield _Any(whole, indexes[b""])
         case ArisingValues() | OutsideValue():
             raise TypeError(f"{row.kind} is not a fact of a request")
         case _:
             assert_never(row.source)
-
-
-def _after(first: Collect, second: Collect) -> Collect:
-    def collect(request: Request, facts: set[int]) -> None:
-        first(request, facts)
-        second(request, facts)
-
-    return collect
-
-
-def _in_networks(address: Callable[[Request], int], networks: NetworkTable) -> Collect:
-    return lambda request, facts: facts.update(networks.find(address(request)))
-
-
-def _single(value_of: Callable[[Request], bytes], index: FieldIndex) -> Collect:
-    present, find = index
-    if find is None:
-        return lambda _request, facts: facts.update(present)
-    if not present:
-        return lambda request, facts: facts.update(find(value_of(request)))
-    return lambda request, facts: facts.update(present, find(value_of(request)))
-
-
-def _any(values_of: Callable[[Request], Values], index: FieldIndex) -> Collect:
-    present, find = index
-
-    def collect(request: Request, facts: set[int]) -> None:
-        values = values_of(request)
-        if values:
-            facts.update(present)
-            if find is not None:
-                for value in values:
-                    facts.update(find(value))
-
-    return collect
-
-
-def _named(by_name: Callable[[Request], Mapping[bytes, Values]], fields: Mapping[bytes, FieldIndex]) -> Collect:
-    def collect(request: Request, facts: set[int]) -> None:
-        present = by_name(request)
-        if present:
-            _collect_named(fields, present, facts)
-
-    return collect
 
 
 def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, Values], facts: set[int]) -> None:
@@ -330,4 +356,6 @@ def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, V
                 facts.update(always)
             if find is not None:
                 for value in present[name]:
-                    facts.update(find(value))
+                    found = find(value)
+                    if found:
+                        facts.update(found)

@@ -7,12 +7,12 @@ is asked about the path with and without that slash. Knows nothing of rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from proxyguard.core.reading import SiteReading
 from proxyguard.policy.compile.cooperative import YieldControl, never_yield
-from proxyguard.policy.compile.text_index import TextIndex
+from proxyguard.policy.compile.text_index import Find, TextIndex, joined
 from proxyguard.policy.model import TextKind
 
 Marked = tuple[TextKind, bytes, int]
@@ -22,23 +22,23 @@ _INSIDE: Final = (
 )  # fmt: skip
 
 
-def path_finder(
-    texts: Sequence[Marked], reading: SiteReading, yield_control: YieldControl = never_yield
-) -> Callable[[bytes], Collection[int]]:
-    """A function from a path, folded by `reading`, to the marks of every text that it compares with."""
+def path_finder(texts: Sequence[Marked], reading: SiteReading, yield_control: YieldControl = never_yield) -> Find:
+    """A function from a path, folded by `reading`, to the marks of every text that it compares with, or None for none."""
     read = [each for text in texts for each in read_texts(*text, reading)]
-    whole = TextIndex((each for each in read if each[0] is TextKind.EQUAL), yield_control).finder()
+    whole = _finder([each for each in read if each[0] is TextKind.EQUAL], yield_control)
     begins = _finder([each for each in read if each[0] is TextKind.PREFIX], yield_control)
     inside = _finder([each for each in read if each[0] in _INSIDE], yield_control)
 
-    def find(path: bytes) -> Collection[int]:
-        found: Collection[int] = whole(reading.whole(path))
+    def find(path: bytes) -> Collection[int] | None:
+        found: Collection[int] | None = None
+        if whole is not None:
+            found = whole(reading.whole(path))
         if begins is not None:
-            found = (*found, *begins(path))
+            found = joined(found, begins(path))
         if inside is not None:
-            found = (*found, *inside(path))
+            found = joined(found, inside(path))
             if reading.trailing_slash and path != b"/":
-                found = (*found, *inside(path + b"/"))
+                found = joined(found, inside(path + b"/"))
         return found
 
     return find
@@ -49,7 +49,7 @@ def named_path(path: bytes) -> tuple[TextKind, bytes]:
     return (TextKind.GLOB if b"*" in path or b"?" in path else TextKind.EQUAL), path
 
 
-def _finder(texts: Sequence[Marked], yield_control: YieldControl) -> Callable[[bytes], Collection[int]] | None:
+def _finder(texts: Sequence[Marked], yield_control: YieldControl) -> Find | None:
     return TextIndex(texts, yield_control).finder() if texts else None
 
 

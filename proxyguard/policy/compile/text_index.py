@@ -29,6 +29,9 @@ FEW_PREFIXES: Final = 16
 """So many are ruled out faster one by one than by bisection."""
 
 Marks = tuple[int, ...]
+Find = Callable[[bytes], Collection[int] | None]
+"""From a value to the marks of what compares with it; None for none."""
+
 NOTHING: Final[AbstractSet[int]] = frozenset()
 
 _TOKENS: Final = bytes(ord(chr(byte).lower()) if byte < 0x80 and chr(byte).isalnum() else 0x20 for byte in range(256))
@@ -69,8 +72,7 @@ class TextIndex:
             by_kind[kind].setdefault(text, set()).add(mark)
         self._equal = _with_marks(by_kind[TextKind.EQUAL])
         self._prefixes = PrefixTable(_with_marks(by_kind[TextKind.PREFIX]), yield_control) if by_kind[TextKind.PREFIX] else None
-        suffixes = {text[::-1]: marks for text, marks in _with_marks(by_kind[TextKind.SUFFIX]).items()}
-        self._suffixes = PrefixTable(suffixes, yield_control) if suffixes else None
+        self._suffixes = SuffixTable(_with_marks(by_kind[TextKind.SUFFIX]), yield_control) if by_kind[TextKind.SUFFIX] else None
         self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), yield_control) if by_kind[TextKind.WORD] else None
         anywhere = _with_marks(by_kind[TextKind.CONTAINS_ANY])
         self._anywhere = SubstringTable(anywhere, yield_control) if anywhere else None
@@ -79,29 +81,30 @@ class TextIndex:
             (PatternSet(tuple(patterns), yield_control=yield_control), tuple(patterns.values())) if patterns else None
         )
 
-    def finder(self) -> Callable[[bytes], Collection[int]]:
-        """A function from a value to the marks of every text that it compares with.
+    def finder(self, *, remembers: bool = True) -> Find:
+        """A function from a value to the marks of every text that it compares with, or None for none.
 
         User agents and the like come again and again, and a dictionary beats any automaton: where a look-up costs more than
-        that, recent values of ordinary length are remembered. A flood of values never seen again makes that useless for a
-        while, never large, never wrong.
+        that, recent values of ordinary length are remembered, unless the caller does so. A flood of values never seen again
+        makes that useless for a while, never large, never wrong.
         """
-        if self._words is not None or self._patterns is not None or self._anywhere is not None:
-            recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
-            return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
-        if self._prefixes is None and self._suffixes is None:
-            equal = self._equal
-            return lambda value: equal.get(value, ())
-        return self._affixes_finder(self._prefixes or PrefixTable({}), self._suffixes or PrefixTable({}))
+        if self._words is None and self._patterns is None and self._anywhere is None:
+            if self._prefixes is None and self._suffixes is None:
+                return self._equal.get
+            return self._of_affixes
+        if not remembers:
+            return self.find
+        recent = lru_cache(maxsize=MEMO_VALUES)(self.find)
+        return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
 
-    def _affixes_finder(self, prefixes: PrefixTable, suffixes: PrefixTable) -> Callable[[bytes], Collection[int]]:
+    def _of_affixes(self, value: bytes) -> Marks:
         """For fields without words and patterns, as paths often are: no set is built."""
-        equal = self._equal
-
-        def find(value: bytes) -> Collection[int]:
-            return (*equal.get(value, ()), *prefixes.find(value), *suffixes.find(value[::-1]))
-
-        return find
+        marks = self._equal.get(value, ())
+        if self._prefixes is not None:
+            marks += self._prefixes.find(value)
+        if self._suffixes is not None:
+            marks += self._suffixes.find(value)
+        return marks
 
     def find(self, value: bytes) -> AbstractSet[int]:
         """The marks of every text that `value` compares with."""
@@ -109,7 +112,7 @@ class TextIndex:
         if self._prefixes is not None:
             marks.update(self._prefixes.find(value))
         if self._suffixes is not None:
-            marks.update(self._suffixes.find(value[::-1]))
+            marks.update(self._suffixes.find(value))
         if self._words is not None:
             self._words.collect(value, marks)
         if self._anywhere is not None:
@@ -151,6 +154,22 @@ class PrefixTable:
                 return self._marks[at]
             at = self._shorter[at]
         return ()
+
+
+class SuffixTable:
+    """Suffixes, as prefixes of what is read backwards."""
+
+    __slots__ = ("_all_may", "_backwards", "_last_bytes")
+
+    def __init__(self, suffixes: Mapping[bytes, Marks], yield_control: YieldControl = never_yield) -> None:
+        self._backwards = PrefixTable({text[::-1]: marks for text, marks in suffixes.items()}, yield_control)
+        self._last_bytes = frozenset(text[-1:] for text in suffixes)
+        """What a value ends with that ends with any of them; with the empty one, all do."""
+        self._all_may = b"" in suffixes
+
+    def find(self, value: bytes) -> Marks:
+        """Marks of the suffixes that `value` ends with."""
+        return self._backwards.find(value[::-1]) if self._all_may or value[-1:] in self._last_bytes else ()
 
 
 class WordTable:
@@ -243,6 +262,13 @@ def _is_alnum(byte: int) -> bool:
 
 def _with_marks(texts: Mapping[bytes, set[int]]) -> dict[bytes, Marks]:
     return {text: tuple(sorted(marks)) for text, marks in texts.items()}
+
+
+def joined(first: Collection[int] | None, second: Collection[int] | None) -> Collection[int] | None:
+    """All marks of two look-ups, as far as they found any."""
+    if not first or not second:
+        return first or second
+    return (*first, *second)
 
 
 _BY_PATTERN: Final[Sequence[TextKind]] = (TextKind.CONTAINS, TextKind.GLOB, TextKind.REGEX)

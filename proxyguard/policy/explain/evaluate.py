@@ -7,7 +7,7 @@ Values that may be secrets (cookies, authorization, keys, tokens) are never repe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from typing import Final, NamedTuple, assert_never
 
 from cachetools import LRUCache, cached
@@ -21,7 +21,7 @@ from proxyguard.policy.compile.network_table import NetworkTable
 from proxyguard.policy.compile.outside import minute_at
 from proxyguard.policy.compile.path_index import path_finder
 from proxyguard.policy.compile.signatures import is_signed
-from proxyguard.policy.compile.text_index import TextIndex
+from proxyguard.policy.compile.text_index import Find, TextIndex
 from proxyguard.policy.fields.registry import field_type, read_name, reading_of
 from proxyguard.policy.matchers import During, Refused, Sampled, Signed, minute_text
 from proxyguard.policy.model import (
@@ -203,7 +203,7 @@ def _evaluate_text(field: Field, matcher: Text, values: Values, request: Request
     index = _text_index(matcher, reading_of(field_type(field.kind), request.reading))
     found: set[int] = set()
     for value in values:
-        found.update(index.find(value))
+        found.update(index.find(value) or ())
     if found:
         does = _PHRASES[matcher.kind][0]
         return Evaluation(holds=True, reasons=(f"{field} {does} {_shown(matcher.texts[min(found)])}",))
@@ -247,7 +247,7 @@ class _Texts(NamedTuple):
     """One matcher, ready to be asked: `find` answers the positions of its texts, `failed` says that none compared."""
 
     matcher: Text
-    find: Callable[[bytes], Collection[int]]
+    find: Find
     failed: str
 
 
@@ -255,7 +255,7 @@ class _Texts(NamedTuple):
 def _text_index(matcher: Text, reading: SiteReading | None) -> _Texts:
     """Made once for each matcher. Kept by identity: comparing long matchers takes long."""
     texts = [(matcher.kind, text, position) for position, text in enumerate(matcher.texts)]
-    find: Callable[[bytes], Collection[int]] = TextIndex(texts).find if reading is None else path_finder(texts, reading)
+    find: Find = TextIndex(texts).find if reading is None else path_finder(texts, reading)
     return _Texts(matcher, find, _describe_absence(matcher))
 
 

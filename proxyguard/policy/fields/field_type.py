@@ -21,6 +21,7 @@ TEXT_MATCHERS: Final[Mapping[str, TextKind]] = {"in": TextKind.EQUAL} | {
 
 NUMBERS: Final = ("at_least", "at_most")
 EXACT: Final = ("in", "not")
+DEFAULT_SHARE: Final = 0.1
 ANY_TEXT: Final = (*TEXT_MATCHERS, "not")
 MATCHERS: Final = (*TEXT_MATCHERS, *NUMBERS, "signed", "not")
 """Every matcher, in the order in which messages list them."""
@@ -119,8 +120,9 @@ class FieldType:
     are remembered."""
     key: KeyForm | None = None
     """How limits count by it; None: they cannot."""
-    share: float = 0.1
-    """A guess at how many requests an average test about it holds for; it steers the index, never a decision."""
+    share: float = DEFAULT_SHARE
+    """A guess at how many requests an average test about it holds for; it steers the index, never a decision. Of a field that is
+    compared with texts of any kind it is that of a loose one, of others that of any."""
     is_secret: bool = False
     """Whether explanations hide its values."""
     of_origin: bool = False
@@ -129,6 +131,11 @@ class FieldType:
     """Whether its values are facts of `Request.robots`; the same."""
     derived_from: tuple[str, ...] | None = None
     """The fields that a log must have for replay to know this one (`header`: all headers); None: it must have this one."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is compared as a whole or as a number only, as fields of few values are."""
+        return all(each in EXACT or each in NUMBERS for each in self.matchers)
 
     @property
     def is_always_there(self) -> bool:

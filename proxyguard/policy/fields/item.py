@@ -36,6 +36,7 @@ ITEM: Final = FieldType(
     source=AnyValues(_family),
     matchers=EXACT,
     check=_name,
+    share=0.02,
 )
 HEAT: Final = FieldType(
     kind="heat",
@@ -44,4 +45,5 @@ HEAT: Final = FieldType(
     source=AnyValues(_heat),
     matchers=EXACT,
     check=one_of("heat of an item", ItemHeat),
+    share=0.02,
 )

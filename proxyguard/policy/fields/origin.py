@@ -140,6 +140,7 @@ NETWORK_KIND: Final = FieldType(
     matchers=EXACT,
     check=_network_kind,
     key=KeyForm.PLAIN,
+    share=0.5,
     of_origin=True,
 )
 IDENTITY: Final = FieldType(

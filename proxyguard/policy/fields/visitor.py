@@ -28,4 +28,5 @@ VISITOR: Final = FieldType(
     source=AnyValues(_visitor),
     matchers=EXACT,
     check=one_of("visitor", VisitorState),
+    share=0.5,
 )

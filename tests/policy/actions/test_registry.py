@@ -123,7 +123,7 @@ def test_a_new_action_that_ends_nothing_lets_the_next_rule_decide() -> None:
     policy = parsed(TEXT)
     found = match(compile_policy(policy, secret=b"s"), request_from_sample(SampleRequest(path="/a")), 0.0)
     assert found.steps is not None
-    assert [step.rule.action_name for step in found.steps] == ["log", "reject"]
+    assert [rule.action_name for rule, _, _ in found.steps] == ["log", "reject"]
     outcome = MemoryStore(keys=10, bans=10).charge(found.charges, found.ban_keys, 0.0)
     assert decide(found, outcome).decision.rule == "stop"
     assert run_tests(policy) == ()

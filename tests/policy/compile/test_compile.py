@@ -47,7 +47,9 @@ def compiled(*rules: Rule) -> CompiledPolicy:
 
 
 def touched(rules: CompiledPolicy, **what: str) -> list[str]:
-    return [rules.rules[position].name for position in rules.candidates(rules.facts(request(**what)))]  # type: ignore[arg-type]  # strings only
+    facts = rules.facts(request(**what))  # type: ignore[arg-type]  # strings only
+    found = set(rules._always).union(*(rules._by_trigger.get(fact, ()) for fact in facts))
+    return [rules.rules[position].name for position in sorted(found)]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ def test_the_marks_are_those_of_the_texts_that_compare(texts: list[tuple[TextKin
     for value in (*values, *values):
         expected = {mark for mark, (kind, text) in enumerate(texts) if compares(kind, text, value)}
         assert set(index.find(value)) == expected
-        assert set(index.finder()(value)) == expected
+        assert set(index.finder()(value) or ()) == expected
+        assert set(index.finder(remembers=False)(value) or ()) == expected
 
 
 @given(globs, st.text("ab*", max_size=6).map(str.encode))
@@ -91,7 +92,7 @@ def test_all_of_a_value_is_looked_at_however_long() -> None:
     texts = [(kind, b"end", mark) for mark, kind in enumerate(kinds, 1)]
     long = b"a" * 200_000
     assert set(TextIndex(texts).find(long + b" end")) == {1, 2, 3, 4}
-    assert set(TextIndex([(TextKind.EQUAL, long[:8192], 1)]).finder()(long)) == set()
+    assert set(TextIndex([(TextKind.EQUAL, long[:8192], 1)]).finder()(long) or ()) == set()
 
 
 def test_a_flood_of_new_values_changes_no_answer() -> None:
@@ -100,11 +101,11 @@ def test_a_flood_of_new_values_changes_no_answer() -> None:
     for number in range(3 * MEMO_VALUES):
         assert not find(b"%x-" % rng.getrandbits(64))
         if number % 1000 == 0:
-            assert set(find(b"a bot")) == {1}
+            assert set(find(b"a bot") or ()) == {1}
     for length in (MEMO_VALUE_BYTES, MEMO_VALUE_BYTES + 1):
         for _ in range(2):
-            assert set(find(b" bot".rjust(length, b"x"))) == {1}
-            assert set(find(b"xbot".rjust(length, b"x"))) == set()
+            assert set(find(b" bot".rjust(length, b"x")) or ()) == {1}
+            assert set(find(b"xbot".rjust(length, b"x")) or ()) == set()
 
 
 def test_ten_thousand_texts_anywhere_in_either_case() -> None:

@@ -100,7 +100,7 @@ def test_the_last_segment_is_a_page_in_every_format_where_the_site_has_formats()
     assert rule_set is not None
     for preset, holding in (("rails", ["equal", "written", "suffix"]), ("express", ["written", "suffix", "other"])):
         compiled = compile_policy(Policy((rule_set,)), secret=b"", reading=PRESETS[preset])
-        assert [step.rule.name for step in match(compiled, request("/users/5.json"), 0.0).steps] == holding
+        assert [rule.name for rule, _, _ in match(compiled, request("/users/5.json"), 0.0).steps] == holding
     limit = Limit(1, 60.0, 1, (KeyPart("path_segment", "2"),))
     for preset, count in (("rails", 1), ("strict", 3)):
         key = KeyMaker(b"", DEFAULT_PREFIXES, PRESETS[preset]).limit_key("a", "b", limit, shadow=False)
