@@ -1,9 +1,9 @@
 """Microseconds a decision for the bundled rules with all that they look at: origin, connection, robots.txt, jars, visitors.
 
-The requests are those of `make fingerprints` (browsers, libraries and imitators with their TLS and HTTP/2), each with a target and
-a Request of its own. Ten come over each connection, from one client with the same fields, so what these, the client and the
-connection show is judged for the first of them, which has a line of its own. Measured is the processor's time of the thread for
-match, charge and decide: others that work beside make it dearer by what they take of caches and cores. Run:
+The requests are those of `make fingerprints` (browsers, libraries and imitators with their TLS and HTTP/2), each with a target
+and a Request of its own. Ten come over each connection, from one client with the same fields, so what these, the client and the
+connection show is judged for the first of them, which has a line of its own. Measured is the processor's time of the thread
+for match, charge and decide: others that work beside make it dearer by what they take of caches and cores. Run:
 `python -m bench.bundled [PRESET]`.
 """
 

@@ -9,6 +9,7 @@ every text; an answer without it is a failure, and the patterns are then tried o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
@@ -58,6 +59,25 @@ def pattern_of(kind: TextKind, text: bytes) -> bytes:
             return text
         case _:
             assert_never(kind)
+
+
+_BEGINNING: Final = re.compile(rb"(?:\\A|\^)((?:[A-Za-z0-9/_-]|\\x[0-9a-f]{2}|\\[^0-9A-Za-z])+)(?![*+?{])")
+_ESCAPED: Final = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
+_PART: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]|[(|)]", re.DOTALL)
+"""What decides whether a `|` parts a whole pattern: escapes and classes, in which it does not, and groups."""
+
+
+def beginning(pattern: bytes) -> bytes | None:
+    """What every text begins with in which a pattern is found; None where that cannot be told at a glance."""
+    found = _BEGINNING.match(pattern)
+    if found is None or b"\\Q" in pattern:
+        return None
+    depth = 0
+    for part in _PART.findall(pattern):
+        depth += (part == b"(") - (part == b")")
+        if part == b"|" and not depth:
+            return None
+    return _ESCAPED.sub(lambda escape: bytes.fromhex(escape[1].decode()) if escape[1] else escape[2], found[1])
 
 
 def literal(text: bytes, *, fold: bool = False) -> bytes:

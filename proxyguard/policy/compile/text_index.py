@@ -1,7 +1,7 @@
 """Which texts of a policy a value compares with: one index per field, whose cost depends on the value alone.
 
 Equal texts are a dictionary, prefixes and suffixes a sorted table, words a dictionary of tokens, texts that may stand anywhere in
-either case a dictionary of their rarest four bytes, everything else one RE2 set.
+either case a dictionary of their rarest four bytes, a few that may stand anywhere a list, everything else one RE2 set.
 Knows nothing of rules: a text carries marks (small numbers), and a look-up answers the marks of every text that compares.
 """
 
@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from proxyguard.policy.compile.cooperative import YieldControl, in_steps, never_yield, sorted_in_steps
-from proxyguard.policy.compile.pattern_set import PatternSet, pattern_of
+from proxyguard.policy.compile.pattern_set import PatternSet, beginning, pattern_of
 from proxyguard.policy.model import TextKind
 
 MEMO_VALUES: Final = 2048
@@ -58,7 +58,7 @@ def simplest(kind: TextKind, text: bytes) -> tuple[TextKind, bytes]:
 class TextIndex:
     """Finds the marks of all texts that a value compares with."""
 
-    __slots__ = ("_anywhere", "_equal", "_patterns", "_prefixes", "_suffixes", "_words")
+    __slots__ = ("_anywhere", "_beginnings", "_equal", "_inside", "_patterns", "_prefixes", "_suffixes", "_words")
 
     def __init__(self, texts: Iterable[tuple[TextKind, bytes, int]], yield_control: YieldControl = never_yield) -> None:
         """`texts` are matcher kind, text, mark. Raises PolicyError when a pattern cannot be compiled."""
@@ -67,19 +67,26 @@ class TextIndex:
             kind, text = simplest(kind, text)  # noqa: PLW2901 - the same text in its simplest form
             if kind is TextKind.WORD and not text.translate(_TOKENS).split():
                 kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - a word without a token has no index
-            elif kind in _BY_PATTERN:
-                kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - one set for all of these
+            elif kind is TextKind.GLOB:
+                kind, text = TextKind.REGEX, pattern_of(kind, text)  # noqa: PLW2901 - one set for globs and patterns
             by_kind[kind].setdefault(text, set()).add(mark)
         self._equal = _with_marks(by_kind[TextKind.EQUAL])
         self._prefixes = PrefixTable(_with_marks(by_kind[TextKind.PREFIX]), yield_control) if by_kind[TextKind.PREFIX] else None
         self._suffixes = SuffixTable(_with_marks(by_kind[TextKind.SUFFIX]), yield_control) if by_kind[TextKind.SUFFIX] else None
         self._words = WordTable(_with_marks(by_kind[TextKind.WORD]), yield_control) if by_kind[TextKind.WORD] else None
+        if len(by_kind[TextKind.CONTAINS]) > FEW_TEXTS:
+            for text, found in by_kind.pop(TextKind.CONTAINS).items():
+                by_kind[TextKind.REGEX].setdefault(pattern_of(TextKind.CONTAINS, text), set()).update(found)
+        self._inside = tuple(_with_marks(by_kind.get(TextKind.CONTAINS, {})).items())
         anywhere = _with_marks(by_kind[TextKind.CONTAINS_ANY])
         self._anywhere = SubstringTable(anywhere, yield_control) if anywhere else None
         patterns = _with_marks(by_kind[TextKind.REGEX])
         self._patterns = (
             (PatternSet(tuple(patterns), yield_control=yield_control), tuple(patterns.values())) if patterns else None
         )
+        beginnings = tuple(map(beginning, patterns))
+        self._beginnings = None if None in beginnings else cast("tuple[bytes, ...]", beginnings)
+        """What every pattern that is found begins with; None: some may be found in any value."""
 
     def finder(self, *, remembers: bool = True) -> Find:
         """A function from a value to the marks of every text that it compares with, or None for none.
@@ -88,7 +95,7 @@ class TextIndex:
         that, recent values of ordinary length are remembered, unless the caller does so. A flood of values never seen again
         makes that useless for a while, never large, never wrong.
         """
-        if self._words is None and self._patterns is None and self._anywhere is None:
+        if self._words is None and self._patterns is None and self._anywhere is None and not self._inside:
             if self._prefixes is None and self._suffixes is None:
                 return self._equal.get
             return self._of_affixes
@@ -115,9 +122,12 @@ class TextIndex:
             marks.update(self._suffixes.find(value))
         if self._words is not None:
             self._words.collect(value, marks)
+        for text, text_marks in self._inside:
+            if value.find(text) >= 0:
+                marks.update(text_marks)
         if self._anywhere is not None:
             self._anywhere.collect(value.lower(), marks)
-        if self._patterns is not None:
+        if self._patterns is not None and (self._beginnings is None or value.startswith(self._beginnings)):
             found, by_position = self._patterns
             for position in found.find(value):
                 marks.update(by_position[position])
@@ -205,7 +215,7 @@ class WordTable:
 
 
 class SubstringTable:
-    """Texts in lower case by their rarest run of GRAM_BYTES; shorter ones are looked for one by one.
+    """Texts in lower case by their rarest run of GRAM_BYTES; shorter ones, and a few of any length, are looked for one by one.
 
     A look-up takes the runs of the value apart, so its cost depends on the value, whether there are ten texts or ten thousand.
     """
@@ -218,7 +228,7 @@ class SubstringTable:
         by_gram: dict[bytes, list[tuple[bytes, Marks]]] = {}
         self._short: list[tuple[bytes, Marks]] = []
         for text, grams in in_steps(tuple(grams_of.items()), yield_control):
-            if grams:
+            if grams and len(texts) > FEW_TEXTS:
                 rarest = min(grams, key=lambda gram: (frequency[gram], gram))
                 by_gram.setdefault(rarest, []).append((text, texts[text]))
             else:
@@ -229,13 +239,17 @@ class SubstringTable:
     def collect(self, value: bytes, marks: set[int]) -> None:
         """Add to `marks` those of every text that stands in `value`, which is in lower case."""
         for text, text_marks in self._short:
-            if text in value:
+            if value.find(text) >= 0:
                 marks.update(text_marks)
-        for gram in self._grams.intersection(_grams(value)):
-            for text, text_marks in self._by_gram[gram]:
-                if text in value:
-                    marks.update(text_marks)
+        if self._by_gram:
+            for gram in self._grams.intersection(_grams(value)):
+                for text, text_marks in self._by_gram[gram]:
+                    if value.find(text) >= 0:
+                        marks.update(text_marks)
 
+
+FEW_TEXTS: Final = 8
+"""So many are looked for faster one by one."""
 
 GRAM_BYTES: Final = 4
 """Of names of programs, few share four bytes; texts that are shorter are found in many values and few in a list."""
@@ -269,6 +283,3 @@ def joined(first: Collection[int] | None, second: Collection[int] | None) -> Col
     if not first or not second:
         return first or second
     return (*first, *second)
-
-
-_BY_PATTERN: Final[Sequence[TextKind]] = (TextKind.CONTAINS, TextKind.GLOB, TextKind.REGEX)

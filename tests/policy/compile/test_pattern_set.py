@@ -6,8 +6,10 @@ import random
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxyguard.policy.compile.pattern_set import MAX_SET_PATTERNS, PatternSet, compile_pattern, pattern_of
+from proxyguard.policy.compile.pattern_set import MAX_SET_PATTERNS, PatternSet, beginning, compile_pattern, pattern_of
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.model import TextKind
 
@@ -50,6 +52,80 @@ def test_each_matcher_becomes_a_pattern(kind: TextKind, text: bytes, pattern: by
 )
 def test_what_a_pattern_finds(kind: TextKind, text: bytes, value: bytes, *, found: bool) -> None:
     assert PatternSet([pattern_of(kind, text)]).find(value) == ([0] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        (rb"^/\.well-known/(a|b)/[^/|]+$", b"/.well-known/"),
+        (pattern_of(TextKind.GLOB, b"/a/*.b"), b"/a/"),
+        (rb"^ab*", b"a"),
+        (rb"^ab{2}", b"a"),
+        (rb"^a", b"a"),
+        (rb"^a[\]|]b", b"a"),
+        (rb"^a[]|]b", b"a"),
+        (rb"^a[^]|]b", b"a"),
+        (rb"^a[[:alpha:]|]b", b"a"),
+        (rb"^a\|b", b"a|b"),
+        (rb"^a|b", None),
+        (rb"^a[\][]|b]", None),
+        (rb"^a\Q(\E|b", None),
+        (rb"^(ab)", None),
+        (rb"(?i)^ab", None),
+        (rb"(?m)^ab", None),
+        (rb"ab", None),
+        (rb"^\bab", None),
+        (rb"^*", None),
+    ],
+)
+def test_what_a_pattern_begins_with_is_told_at_a_glance(pattern: bytes, found: bytes | None) -> None:
+    assert beginning(pattern) == found
+
+
+_PIECES = (
+    "a",
+    "b",
+    "/",
+    "^",
+    "|",
+    "(",
+    ")",
+    "[",
+    "]",
+    "[^",
+    "\\",
+    "\\Q",
+    "\\E",
+    "\\x61",
+    "\\A",
+    "*",
+    "?",
+    "{2}",
+    ".",
+    ":",
+    "[:alpha:]",
+    "(?i)",
+    "(?m)",
+    "\n",
+)
+
+
+@given(
+    st.lists(st.sampled_from(_PIECES), max_size=8).map("".join),
+    st.sampled_from(("^", "^a", "\\A/", "")),
+    st.lists(st.text("ab/|^[](\n:", max_size=5).map(str.encode), min_size=8, max_size=8),
+)
+def test_no_text_begins_otherwise_in_which_a_pattern_is_found(rest: str, start: str, values: list[bytes]) -> None:
+    pattern = (start + rest).encode()
+    found = beginning(pattern)
+    if found is None:
+        return
+    try:
+        compiled = compile_pattern(pattern)
+    except PolicyError:
+        return
+    for value in values:
+        assert compiled.search(value) is None or value.startswith(found)
 
 
 def test_more_patterns_than_one_set_takes_keep_their_positions() -> None:
