@@ -62,9 +62,14 @@ class Heat:
 
     def _seeming(self, number: int) -> float:
         weight, total = 1.0, 0.0
-        places = [row * CELLS + (number >> (16 * row) & 0xFFFF) for row in range(ROWS)]
         for table in self._tables:
-            total += weight * min([table[at] for at in places])
+            least = table[number & 0xFFFF]
+            for row in range(1, ROWS):
+                if not least:
+                    break
+                found = table[row * CELLS + (number >> (16 * row) & 0xFFFF)]
+                least = min(least, found)
+            total += weight * least
             weight /= 2
         return total
 

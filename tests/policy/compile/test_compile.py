@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from proxyguard.core.address import DEFAULT_PREFIXES, Network
-from proxyguard.core.decision import Ban, Mode, Reject, Score, Tag
+from proxyguard.core.decision import Allow, Ban, Mode, Reject, Score, Tag
 from proxyguard.core.form import GuardedForm
 from proxyguard.core.reading import PRESETS
 from proxyguard.limits.limit import Count, CountKind, KeyKind, KeyPart, Limit
@@ -20,6 +20,7 @@ from proxyguard.policy.compile.facts import FactNumbers
 from proxyguard.policy.compile.keys import KeyMaker
 from proxyguard.policy.compile.normal_form import normal_form
 from proxyguard.policy.compile.numbers import number_of
+from proxyguard.policy.engine import match
 from proxyguard.policy.error import PolicyError
 from proxyguard.policy.items import ItemFamily
 from proxyguard.policy.matchers import Refused
@@ -151,6 +152,39 @@ def test_what_fewer_requests_have_is_the_trigger(better: Test, worse: Test) -> N
 )
 def test_what_wakes_a_rule_about_what_rules_give(when: Condition, found: frozenset[str] | None) -> None:
     assert triggers(normal_form(when, FactNumbers()), Counter()) == found
+
+
+@pytest.mark.parametrize(
+    ("seldom", "often"),
+    [
+        (equal("path", "/a"), equal("network_kind", "hosting")),
+        (text("path", TextKind.PREFIX, "/a/"), equal("method", "GET")),
+        (equal("heat", "cold"), equal("network_kind", "hosting")),
+        (equal("heat", "cold"), equal("jar", "none")),
+        (asks("item", Present()), asks("asn", Present())),
+        (word("curl"), equal("scheme", "https")),
+        (equal("contradiction", "hello"), text("path", TextKind.PREFIX, "/")),
+        (asks("asn", Present()), equal("scheme", "https")),
+    ],
+)
+def test_a_rule_is_woken_by_what_is_true_of_fewest_requests(seldom: Test, often: Test) -> None:
+    for tests in ((seldom, often), (often, seldom)):
+        numbers = FactNumbers()
+        node = normal_form(AllOf(tests), numbers)
+        popularity = Counter(range(len(numbers.tests)))
+        assert triggers(node, popularity) == frozenset((numbers.of(seldom),))
+
+
+@pytest.mark.parametrize(("given", "allowed"), [(NO_TAGS, False), (frozenset({"staff"}), True)])
+def test_an_allow_rule_that_asks_for_a_tag_is_asked_about_what_is_given(given: frozenset[str], *, allowed: bool) -> None:
+    rules = compiled(rule("open", Allow(), AllOf((equal("path", "/a"), equal("tag", "staff")))))
+    found = match(rules, request("/a"), 0.0, given)
+    assert (found.decision is not None) is allowed
+
+
+def test_an_allow_rule_sees_no_points() -> None:
+    rules = compiled(rule("open", Allow(), AllOf((equal("path", "/a"), score_at_least(1)))))
+    assert match(rules, request("/a"), 0.0).decision is None
 
 
 def test_a_rule_that_asks_for_a_class_hangs_on_no_usage() -> None:
