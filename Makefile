@@ -131,6 +131,9 @@ $(VENV)/.bench: requirements/bench.txt $(READY)
 
 bench: $(VENV)/.bench $(COMPILED)  ## Measure decisions, counting, reloads, and requests a second beside mitmdump and Envoy.
 	$(BUILT) -m bench.engine
+	$(BUILT) -m bench.bundled
+	$(BUILT) -m bench.hello
+	$(BUILT) -m bench.recording
 	$(BUILT) -m bench.worst
 	$(BUILT) -m bench.counting
 	$(BUILT) -m bench.reload

@@ -1,16 +1,22 @@
-"""Microseconds a request for what is known of it afterwards: metrics, top talkers, tallies, and its record where it has one.
+"""Microseconds a request for what a guard does besides deciding, each with what an instance has and without it.
 
-The same requests are checked and settled by two guards with the bundled rules, one after the other in short rounds: one with all
-that an instance has, and one without audit log, talkers and tallies. What makes the difference, and what metrics take, which
-none is without, is added up. An asset passes and has a record by chance (one of a hundred); a page passes and always has one, as
-rules in shadow note it; a library is refused and has one. Measured is the processor's time of the thread, so what the thread
-that writes records does comes on top, beside the loop. Run: `python -m bench.recording`.
+*Known afterwards*: metrics, top talkers, tallies, and a record where the request has one. An asset passes and has a record by
+chance (one of a hundred); a page beyond a limit in shadow passes and always has one; a library is refused and has one.
+*Known of a reader*: cookie jar, item and how often it was read, visitor, limits that learn, campaigns, and the quotas that count
+by them; of pages that nobody else reads, which costs most, and of one that everybody reads.
+
+Two guards with the bundled rules check and settle the same requests, one after the other in short rounds. Metrics, which none is
+without, are measured by themselves and added. Measured is the processor's time of the thread: what the thread that writes records
+does comes on top, beside the loop. Run: `python -m bench.recording`.
 """
 
 from __future__ import annotations
 
 import gc
 import tempfile
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 from time import perf_counter, thread_time_ns
@@ -20,6 +26,8 @@ from bench.end_to_end import ASSET, PAGE, READER, SCRIPT, STYLE_READER
 from proxyguard.core.address import Address, Prefixes
 from proxyguard.core.request import Headers, Request
 from proxyguard.core.settings import Settings
+from proxyguard.guard.acquaintances import Acquaintances
+from proxyguard.guard.campaigns import Campaigns
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
 from proxyguard.guard.guard import Guard
@@ -27,6 +35,7 @@ from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.guard.jars import Jars
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.policy.load import load_policy
 from proxyguard.telemetry.audit import AuditLog
@@ -41,6 +50,7 @@ REQUESTS: Final = 500
 """Of a round: a sixtieth of a second, in which neither the writer of records nor anything else comes far."""
 
 CLIENTS: Final = 200
+HOST: Final = b"a.example"
 SECRET: Final = b"s" * 32
 SERVED: Final = Served(200, 1024, 0, 0.001, 0.002)
 KINDS: Final = (
@@ -50,43 +60,54 @@ KINDS: Final = (
 )
 
 
-def guards(folder: Path) -> tuple[Guard, Guard, AuditLog]:
-    """A guard with all that is known afterwards, and one that keeps metrics alone."""
+def guard(audit: AuditLog | None, *, reads: bool = True, knows: bool = True) -> Guard:
+    """A guard as an instance has it; without what reading costs, or (`knows`) without what is known afterwards but metrics."""
+    settings, prefixes, metrics = Settings(), Prefixes(), Metrics()
     loaded = load_policy(BUNDLED_RULES)
     if loaded.policy is None:
         raise SystemExit(str(loaded.problems))
-    settings, prefixes = Settings(), Prefixes()
     discretion = Discretion(settings.privacy, SECRET, prefixes)
-    made: list[Guard] = []
-    audit: AuditLog | None = None
-    for is_whole in (True, False):
-        metrics = Metrics()
-        log = AuditLog(str(folder / "audit.jsonl"), metrics.audit_records_dropped) if is_whole else None
-        audit = audit or log
-        tally = Tally(SECRET, prefixes, CLOCK, lambda key: discretion.name(key, 0.0))
-        made.append(
-            Guard(
-                compile_sites(loaded.policy, settings, SECRET), MemoryStore(), metrics, log,
-                audit_passes=settings.audit.passes if is_whole else 0.0,
-                jars=Jars(settings.jar, SECRET, prefixes, CLOCK.wall), disclosure=Disclosure(settings.items),
-                forms=Forms(SECRET, prefixes, CLOCK.wall), discretion=discretion, tally=tally if is_whole else None,
-                talkers=Talkers(discretion, prefixes) if is_whole else None,
-            )
-        )  # fmt: skip
-    if audit is None:
-        raise RuntimeError("no audit log was made")
-    return made[0], made[1], audit
+    learning = Learning(CLOCK.wall)
+    return Guard(
+        compile_sites(loaded.policy, settings, SECRET), MemoryStore(), metrics, audit, discretion=discretion,
+        audit_passes=settings.audit.passes if audit is not None else 0.0,
+        jars=jars() if reads else None, disclosure=Disclosure(settings.items) if reads else None,
+        forms=Forms(SECRET, prefixes, CLOCK.wall) if reads else None,
+        acquaintances=Acquaintances(SECRET, prefixes, CLOCK.wall) if reads else None,
+        learning=learning if reads else None,
+        campaigns=Campaigns(SECRET, prefixes, learning, CLOCK.wall) if reads else None,
+        tally=Tally(SECRET, prefixes, CLOCK, lambda key: discretion.name(key, 0.0)) if knows else None,
+        talkers=Talkers(discretion, prefixes) if knows else None,
+    )  # fmt: skip
 
 
-def requests(headers: dict[str, str], path: str) -> list[Request]:
-    """Requests of many clients, each for the second time on its connection."""
+def jars() -> Jars:
+    return Jars(Settings().jar, SECRET, Prefixes(), CLOCK.wall)
+
+
+def requests(headers: dict[str, str], target: Callable[[int], str], cookies: list[bytes]) -> list[Request]:
+    """A request of each of many clients in turn; with a cookie jar each, if there are any."""
     fields: Headers = tuple((name.encode(), value.encode()) for name, value in headers.items())
     made = []
     for number in range(REQUESTS):
-        client = Address.parse(f"192.0.2.{number % CLIENTS + 1}")
-        request = Request(client, b"GET", b"https", b"a.example", path.encode(), fields, b"2")
-        made.append(request)
+        client = Address.parse(f"192.0.{number % CLIENTS}.7")
+        own = (*fields, (b"Cookie", cookies[number % CLIENTS])) if cookies else fields
+        made.append(Request(client, b"GET", b"https", HOST, target(number).encode(), own, b"2"))
     return made
+
+
+def _always(path: str) -> Callable[[int], str]:
+    return lambda _: path
+
+
+def given() -> list[bytes]:
+    """Cookies of jars, one for each client."""
+    found = []
+    for number in range(CLIENTS):
+        request = Request(Address.parse(f"192.0.{number}.7"), b"GET", b"https", HOST, b"/", ())
+        [(_, value)] = jars().cookie(request, CLOCK())
+        found.append(value.partition(b";")[0])
+    return found
 
 
 def microseconds(guard: Guard, asked: list[Request]) -> float:
@@ -117,22 +138,40 @@ def metrics_alone(guard: Guard, asked: list[Request]) -> float:
     return (thread_time_ns() - start) / len(asked) / 1000
 
 
+def compare(name: str, whole: Guard, bare: Guard, make: Callable[[], list[Request]], *, with_metrics: bool) -> None:
+    """Print what one guard takes more than the other for the same requests."""
+    rounds: list[tuple[float, float, float]] = []
+    for _ in range(ROUNDS):
+        gc.collect()
+        gc.disable()
+        one, other = make(), make()
+        metrics = metrics_alone(bare, one) if with_metrics else 0.0
+        rounds.append((microseconds(whole, one), microseconds(bare, other), metrics))
+        gc.enable()
+    settled = rounds[ROUNDS // 4 :]
+    all_, without, metrics = (median(column) for column in zip(*settled, strict=True))
+    added = median(each[0] - each[1] + each[2] for each in settled)
+    print(f"{name:<34} {all_:>8.2f} {without:>8.2f} {metrics:>8.2f} {added:>8.2f}")
+
+
 def main() -> None:
+    numbers = count(1)
     with tempfile.TemporaryDirectory() as folder:
-        whole, bare, audit = guards(Path(folder))
-        print(f"{'of':<28} {'all us':>8} {'without':>8} {'metrics':>8} {'record, talkers, tallies, metrics':>34}")
+        audit = AuditLog(str(Path(folder) / "audit.jsonl"), lambda _: None)
+        print(f"{'known afterwards, us':<34} {'with':>8} {'without':>8} {'metrics':>8} {'added':>8}")
+        whole, bare = guard(audit), guard(None, knows=False)
         for name, headers, path in KINDS:
-            rounds: list[tuple[float, float, float]] = []
-            for _ in range(ROUNDS):
-                gc.collect()
-                gc.disable()
-                one, other = requests(headers, path), requests(headers, path)
-                rounds.append((microseconds(whole, one), microseconds(bare, other), metrics_alone(bare, one)))
-                gc.enable()
-            all_, without, metrics = (median(column) for column in zip(*rounds[ROUNDS // 4 :], strict=True))
-            added = median(each[0] - each[1] + each[2] for each in rounds[ROUNDS // 4 :])
-            print(f"{name:<28} {all_:>8.2f} {without:>8.2f} {metrics:>8.2f} {added:>34.2f}")
+            compare(name, whole, bare, partial(requests, headers, _always(path), []), with_metrics=True)
         audit.close()
+    print(f"{'known of a reader, us':<34} {'with':>8} {'without':>8} {'':>8} {'added':>8}")
+    whole, bare, cookies = guard(None), guard(None, reads=False), given()
+    rare: Callable[[int], str] = lambda _: f"/profiles/{next(numbers)}"  # noqa: E731 - one of three of a kind
+    for name, target, own in (
+        ("a page that all read, with a jar", _always(PAGE), cookies),
+        ("a rarely read page, with a jar", rare, cookies),
+        ("a rarely read page, without", rare, []),
+    ):
+        compare(name, whole, bare, partial(requests, READER, target, own), with_metrics=False)
 
 
 if __name__ == "__main__":

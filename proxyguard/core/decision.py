@@ -216,8 +216,8 @@ class EndTime(NamedTuple):
     seconds_left: float
 
 
-FORWARDING: Final = (Allow, Pass, Delay, Mask, Uniform)
-"""The actions that let a request go on. A tuple: a union would be built anew at each isinstance."""
+FORWARDING: Final = frozenset((Allow, Pass, Delay, Mask, Uniform))
+"""The actions that let a request go on."""
 
 
 @dataclass(init=False, unsafe_hash=True, slots=True)

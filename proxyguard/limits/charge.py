@@ -38,6 +38,20 @@ class Charge(NamedTuple):
     owner: Owner = NOBODY
 
 
+def at_cost(charge: Charge, cost: float) -> Charge:
+    """The same at another cost; a tenth of the time that `_replace` takes."""
+    key, limit, _, stops, owed, owner = charge
+    return _new(Charge, (key, limit, cost, stops, owed, owner))
+
+
+def within(charge: Charge, limit: Limit) -> Charge:
+    """The same of another limit."""
+    key, _, cost, stops, owed, owner = charge
+    return _new(Charge, (key, limit, cost, stops, owed, owner))
+
+
+_new = tuple.__new__  # half the cost of calling the class
+
 ITEM_MARK: Final = "\0"
 
 

@@ -13,7 +13,7 @@ from math import ceil, log
 from typing import Any, Final
 
 from proxyguard.limits.cells import Cells, CellUse
-from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.charge import Charge, Usage, within
 from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of, rule_of
 from proxyguard.limits.hourly import HOUR_SECONDS, HourlyUse, budget
 from proxyguard.limits.limit import Learned, Limit
@@ -81,7 +81,7 @@ class Learning:
                 continue
             usual = self.daily.usual(charge.key) if limit.period_seconds == DAY_SECONDS else self._usual(charge)
             wanted = (learned.until_known or learned.at_most) if usual < 0.0 else amount_for(limit, learned, usual)
-            found.append(charge._replace(limit=self._with(limit, learned, wanted)))
+            found.append(within(charge, self._with(limit, learned, wanted)))
         return tuple(found)
 
     def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, forwards: bool) -> None:
@@ -196,7 +196,7 @@ def with_usual(charges: Sequence[Charge], usual: float) -> tuple[Charge, ...]:
         limit, learned = charge.limit, charge.limit.learned
         if learned is not None and amount_for(limit, learned, usual) > limit.amount:
             step = step_of(limit, learned, amount_for(limit, learned, usual))
-            found.append(charge._replace(limit=widened_by(limit, learned, step)))
+            found.append(within(charge, widened_by(limit, learned, step)))
         else:
             found.append(charge)
     return tuple(found)

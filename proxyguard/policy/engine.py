@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
 from proxyguard.limits.calendar_window import span_at
-from proxyguard.limits.charge import Charge, Usage
+from proxyguard.limits.charge import Charge, Usage, at_cost
 from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
@@ -125,7 +125,7 @@ class Match:
         if limit is not None or is_open:
             return False
         if rule.refuses and self.counted:
-            self.counted = [_uncharged(charge) for charge in self.counted]
+            self.counted = [at_cost(charge, 0.0) for charge in self.counted]
         return True
 
     def _is_open(self, rule: CompiledRule) -> bool:
@@ -142,7 +142,7 @@ class Match:
             self._give(rule, order, position, is_certain=True, depends=False)
             return False
         if rule.refuses and self.counted:
-            self.counted = [_uncharged(charge) for charge in self.counted]
+            self.counted = [at_cost(charge, 0.0) for charge in self.counted]
         return True
 
     def _give(self, rule: CompiledRule, order: list[int], position: int, *, is_certain: bool, depends: bool) -> None:
@@ -166,13 +166,6 @@ class Match:
 
 
 _new = tuple.__new__  # half the cost of calling the class
-
-
-def _uncharged(charge: Charge) -> Charge:
-    """The same, at no cost: asked whether it fits, and not counted."""
-    key, limit, _, stops, owed, owner = charge
-    return _new(Charge, (key, limit, 0.0, stops, owed, owner))
-
 
 MAX_NOTED: Final = 1024
 """Decisions to pass that a policy keeps, about 400 KiB: one for each set of points, tags and shadow hits that came together."""
@@ -285,7 +278,7 @@ def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...
     for at in found.settling:
         charge = charges[at]
         if charge.cost and (stopped or usages[at].exceeded):
-            charge = _uncharged(charge)
+            charge = at_cost(charge, 0.0)
         if forwards or charge.cost:
             settling.append(charge)
     return tuple(settling)
