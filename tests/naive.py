@@ -163,6 +163,7 @@ def compares(kind: TextKind, text: bytes, value: bytes) -> bool:
         case TextKind.REGEX:
             options = re2.Options()
             options.encoding = re2.Options.Encoding.LATIN1
+            options.dot_nl = True
             return re2.compile(text, options).search(value) is not None
 
 

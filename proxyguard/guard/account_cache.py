@@ -6,10 +6,11 @@ share of the table, and the session that was used least recently gives way when 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Hashable
 from sys import intern
 from typing import Final, NamedTuple
 
+from proxyguard.core.latest import Latest
 from proxyguard.core.shares import Shares
 
 MAX_WORD_BYTES: Final = 64
@@ -44,7 +45,7 @@ class AccountCache:
         """Sessions that gave way to others before their time."""
         self.refusals = 0
         """Sessions not remembered because their client network had its share."""
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: Latest[_Known] = Latest(capacity)
         self._by_network = Shares()
 
     def __len__(self) -> int:
@@ -52,7 +53,7 @@ class AccountCache:
 
     def of_word(self, word: str) -> list[str]:
         """The sessions that the upstream named so."""
-        return [session for session, known in self._known.items() if known.word == word]
+        return [str(session) for session, known in self._known.items() if known.word == word]
 
     def find(self, session: str, now: float) -> str | None:
         """What the upstream said; None when it said nothing, or too long ago."""
@@ -62,7 +63,7 @@ class AccountCache:
         if known.until <= now:
             self._forget(session)
             return None
-        self._known.move_to_end(session)
+        self._known.touch(session)
         return known.word
 
     def learn(self, session: str, word: str, until: float, network: str = "") -> None:
@@ -81,13 +82,14 @@ class AccountCache:
         elif network and count * CROWDED_PART >= self.capacity and self._by_network.of(network) >= self._share:
             self.refusals += 1
             return
-        if count >= self.capacity:
-            self._forget(next(iter(self._known)))
+        first = self._known.first_beside(session) if self._known.is_full_beside(session) else None
+        if first is not None:
+            self._forget(first[0])
             self.evictions += 1
-        self._known[session] = _Known(until, intern(word[:MAX_WORD_BYTES]), network)
+        self._known.put(session, _Known(until, intern(word[:MAX_WORD_BYTES]), network))
         self._by_network.add(network)
 
-    def _forget(self, session: str) -> None:
-        known = self._known.pop(session, None)
+    def _forget(self, session: Hashable) -> None:
+        known = self._known.pop(session)
         if known is not None:
             self._by_network.take(known.network)

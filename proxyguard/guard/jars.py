@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar
 from proxyguard.core.jar_settings import JarCookie
+from proxyguard.core.latest import SHARDS, Latest
 from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.signed_cookie import read_cookie, set_cookie
@@ -80,11 +81,30 @@ class _Asked:
         """Whether it ever came back at once."""
 
 
+class _AskedShard:
+    """Those of a part of all client networks, in the order in which they were sent: see `core.latest` for why there are parts."""
+
+    __slots__ = ("by_network", "clients")
+
+    def __init__(self) -> None:
+        self.clients: OrderedDict[int, _Asked] = OrderedDict()
+        self.by_network = Shares()
+
+    def make_room(self, now: float, capacity: int) -> None:
+        """Forget those whose time is over, and the first when there is no room for one more."""
+        clients = self.clients
+        while clients:
+            first = next(iter(clients))
+            if clients[first].until > now and len(clients) < capacity:
+                break
+            self.by_network.take(clients.pop(first).network)
+
+
 class Jars:
     """Reads, gives and remembers jars. One per process."""
 
     __slots__ = (
-        "_asked", "_asked_by_network", "_assets", "_bounds", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes",
+        "_asked", "_assets", "_bounds", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes",
         "_seconds", "_secret", "_wall", "given",
     )  # fmt: skip
 
@@ -102,15 +122,15 @@ class Jars:
         self._wall = wall
         self._keys: dict[int, bytes] = {}
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
-        self._asked: OrderedDict[int, _Asked] = OrderedDict()
-        self._asked_by_network = Shares()
-        self._assets: OrderedDict[str, float] = OrderedDict()
+        count = SHARDS if self._is_nested and bounds.asked >= SHARDS * bounds.asked_share else 1
+        self._asked = [_AskedShard() for _ in range(count)]
+        self._assets: Latest[float] = Latest(bounds.assets)
         self.given = 0
         """Cookies written."""
 
     def __len__(self) -> int:
         """Clients that were sent for a jar, and jars that fetched an asset, as far as they are remembered."""
-        return len(self._asked) + len(self._assets)
+        return sum([len(each.clients) for each in self._asked]) + len(self._assets)
 
     def read(self, request: Request, now: float) -> Jar:
         """The jar of a request; `now` is the line's. One that whoever made the request put there stays."""
@@ -122,7 +142,7 @@ class Jars:
                 jar = self._read_value(value, request.host, now)
                 if jar is not None:
                     return jar
-        return self._asked_before(request, now) if self._asked else NO_JAR
+        return self._asked_before(request, now)
 
     def _values(self, lines: Values) -> list[bytes]:
         """The cookies of the name, as `Request.cookies` has them; that reads all of them, and this is asked for each request."""
@@ -133,41 +153,40 @@ class Jars:
     def ask(self, request: Request, now: float) -> bool:
         """Remember that a client is sent to fetch a jar. False when its network has its share: then it is to go on without."""
         network = request.client.network_key(self._prefixes)
-        while self._asked:
-            first = next(iter(self._asked))
-            if self._asked[first].until > now and len(self._asked) < self._bounds.asked:
-                break
-            self._forget(first)
+        shard = self._shard(network)
+        shard.make_room(now, self._bounds.asked // len(self._asked))
         mark = self._client_mark(request)
-        known = self._asked.get(mark)
+        known = shard.clients.get(mark)
         if known is None:
-            if self._asked_by_network.of(network) >= self._bounds.asked_share:
+            if shard.by_network.of(network) >= self._bounds.asked_share:
                 return False
-            self._asked_by_network.add(network)
-            known = self._asked[mark] = _Asked(network)
+            shard.by_network.add(network)
+            known = shard.clients[mark] = _Asked(network)
         if known.until <= now:
             known.targets, known.followed = (), False
         targets = known.targets
         known.targets = (*targets[: MOST_ASKED - 1], hash(request.target))  # requests side by side are asked side by side
         known.at, known.until = now, now + ASKED_SECONDS
-        self._asked.move_to_end(mark)
+        shard.clients.move_to_end(mark)
         return True
 
     def saw_asset(self, jar: Jar, now: float) -> None:
         """Remember that a fresh jar fetched an asset."""
         if FRESH in jar.states:
             assets = self._assets
-            assets[jar.name] = now + ASSET_SECONDS
-            assets.move_to_end(jar.name)
-            while len(assets) > self._bounds.assets or assets[next(iter(assets))] <= now:
-                assets.popitem(last=False)
+            is_known = assets.get(jar.name) is not None
+            while (first := assets.first_beside(jar.name)) is not None:
+                if first[1] > now and (is_known or not assets.is_full_beside(jar.name)):
+                    break
+                assets.pop(first[0])
+            assets.put(jar.name, now + ASSET_SECONDS)
 
     def cookie(self, request: Request, now: float) -> Headers:
         """A field that gives a client a jar, or writes into its jar what it has proven; none when it has one that says all."""
         jar = request.jar
         if not jar.name:
             return self._field(request, self._wall(now), is_proven=False, nonce=os.urandom(9))
-        if jar.name in self._assets and PROVEN in jar.states:
+        if self._assets.get(jar.name) is not None and PROVEN in jar.states:
             return self._field(request, self._wall(now), is_proven=True, nonce=bytes.fromhex(jar.name))
         return ()
 
@@ -193,9 +212,10 @@ class Jars:
         if age >= _DAY_SECONDS:
             return Jar(name, (OLD,))
         if is_proven:
-            self._assets.pop(name, None)  # the client has the cookie that says so
+            self._assets.pop(name)  # the client has the cookie that says so
             return Jar(name, (PROVEN,))
-        if self._assets.get(name, 0.0) > now:
+        proven_until = self._assets.get(name)
+        if proven_until is not None and proven_until > now:
             return Jar(name, (PROVEN,))
         return Jar(name, (FRESH,))
 
@@ -221,10 +241,12 @@ class Jars:
         return hash((request.client.client_key(self._prefixes), request.host, request.user_agent))
 
     def _asked_before(self, request: Request, now: float) -> Jar:
-        asked = self._asked_by_network.of(request.client.network_key(self._prefixes))
+        network = request.client.network_key(self._prefixes)
+        shard = self._shard(network)
+        asked = shard.by_network.of(network)
         if not asked and self._is_nested:  # most networks: none of their clients is among those that were asked
             return NO_JAR
-        known = self._asked.get(self._client_mark(request))
+        known = shard.clients.get(self._client_mark(request))
         if known is None or known.until <= now:
             return ASKED_JAR if asked >= self._bounds.asked_share else NO_JAR
         is_back = hash(request.target) in known.targets
@@ -234,5 +256,5 @@ class Jars:
             return NO_JAR
         return FOLLOWED_JAR if known.followed else ASKED_JAR
 
-    def _forget(self, mark: int) -> None:
-        self._asked_by_network.take(self._asked.pop(mark).network)
+    def _shard(self, network: str) -> _AskedShard:
+        return self._asked[hash(network) % len(self._asked)]

@@ -164,7 +164,7 @@ def test_another_page_at_once_is_no_redirect_that_was_followed() -> None:
 
 
 def test_one_network_fills_only_its_share_and_goes_on_unasked() -> None:
-    jars = made(bounds=JarBounds(asked_share=3))
+    jars = made(bounds=JarBounds(asked=10, asked_share=3))
     assert [jars.ask(asked(client=f"192.0.2.{at}"), 0.0) for at in range(4)] == [True, True, True, False]
     assert jars.read(asked(client="192.0.2.99"), 0.0).states == (b"none", b"asked")
     assert jars.ask(asked(client="198.51.100.1"), 0.0)
@@ -172,6 +172,16 @@ def test_one_network_fills_only_its_share_and_goes_on_unasked() -> None:
     assert jars.ask(asked(client="192.0.2.5"), later)
     assert jars.read(asked(client="192.0.2.99"), later).states == (b"none",)
     assert len(jars) == 1
+
+
+def test_clients_of_very_many_networks_are_remembered_in_parts_each_within_its_bound() -> None:
+    jars = made(bounds=JarBounds(asked=1_600, asked_share=100))
+    clients = [f"10.{at // 250}.{at % 250}.1" for at in range(4_000)]
+    for client in clients:
+        assert jars.ask(asked(client=client), 0.0)
+    assert len(jars) == 1_600
+    jars.ask(asked(client="10.0.0.1", target=b"/x"), 1.0)
+    assert jars.read(asked(client="10.0.0.1", target=b"/x"), 1.0).states == (b"none", b"asked", b"followed")
 
 
 def test_a_client_that_never_keeps_a_cookie_is_sent_for_a_few_pages_only() -> None:

@@ -61,7 +61,7 @@ def pattern_of(kind: TextKind, text: bytes) -> bytes:
             assert_never(kind)
 
 
-_BEGINNING: Final = re.compile(rb"(?:\\A|\^)((?:[A-Za-z0-9/_-]|\\x[0-9a-f]{2}|\\[^0-9A-Za-z])+)(?![*+?{])")
+_BEGINNING: Final = re.compile(rb"(?:\\A|\^)((?:[A-Za-z0-9/_-]|\\x[0-9a-f]{2}|\\[^0-9A-Za-z])+)(?![*+?{]|\(\?)")
 _ESCAPED: Final = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
 _PART: Final = re.compile(rb"\\.|\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]|[(|)]", re.DOTALL)
 """What decides whether a `|` parts a whole pattern: escapes and classes, in which it does not, and groups."""

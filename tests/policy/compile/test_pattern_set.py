@@ -61,6 +61,8 @@ def test_what_a_pattern_finds(kind: TextKind, text: bytes, value: bytes, *, foun
         (pattern_of(TextKind.GLOB, b"/a/*.b"), b"/a/"),
         (rb"^ab*", b"a"),
         (rb"^ab{2}", b"a"),
+        (rb"^ab(?i)*", b"a"),  # RE2 repeats what stands before the flag
+        (rb"^ab(?:c)", b"a"),
         (rb"^a", b"a"),
         (rb"^a[\]|]b", b"a"),
         (rb"^a[]|]b", b"a"),
