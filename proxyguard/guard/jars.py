@@ -90,6 +90,10 @@ class _AskedShard:
         self.clients: OrderedDict[int, _Asked] = OrderedDict()
         self.by_network = Shares()
 
+    def forget_over(self, now: float) -> None:
+        """Forget those whose time is over; the one that was asked the longest ago stands first."""
+        self.make_room(now, len(self.clients) + 1)
+
     def make_room(self, now: float, capacity: int) -> None:
         """Forget those whose time is over, and the first when there is no room for one more."""
         clients = self.clients
@@ -244,6 +248,9 @@ class Jars:
         network = request.client.network_key(self._prefixes)
         shard = self._shard(network)
         asked = shard.by_network.of(network)
+        if asked >= self._bounds.asked_share:  # who is not sent for a jar makes no room by it
+            shard.forget_over(now)
+            asked = shard.by_network.of(network)
         if not asked and self._is_nested:  # most networks: none of their clients is among those that were asked
             return NO_JAR
         known = shard.clients.get(self._client_mark(request))

@@ -184,6 +184,16 @@ def test_clients_of_very_many_networks_are_remembered_in_parts_each_within_its_b
     assert jars.read(asked(client="10.0.0.1", target=b"/x"), 1.0).states == (b"none", b"asked", b"followed")
 
 
+def test_a_network_that_had_its_share_is_asked_again_later_whoever_else_comes() -> None:
+    jars = made(bounds=JarBounds(asked_share=3))
+    for at in range(3):
+        assert jars.ask(asked(client=f"192.0.2.{at}"), float(at))
+    later = module.ASKED_SECONDS
+    assert jars.read(asked(client="192.0.2.99"), later - 1).states == (b"none", b"asked")
+    assert jars.read(asked(client="192.0.2.99"), later).states == (b"none",)
+    assert len(jars) == 2
+
+
 def test_a_client_that_never_keeps_a_cookie_is_sent_for_a_few_pages_only() -> None:
     jars = made()
     for at in range(module.MOST_ASKED):
