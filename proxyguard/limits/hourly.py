@@ -62,7 +62,8 @@ class HourlyUse:
             if spent >= WHOLE_HOUR * HOUR_SECONDS:
                 is_surge = frozen_at >= self._began
                 self._learn(self._hour % HOURS, self.let_through, is_surge=is_surge or self.refusals > 0)
-                for nothing in range(1, min(MOST_NOTHING, int(spent / HOUR_SECONDS + 0.5))):
+                over = spent - wall % HOUR_SECONDS  # of the hour that goes on nothing is known
+                for nothing in range(1, min(MOST_NOTHING, int(over / HOUR_SECONDS + 0.5))):
                     self._learn((self._hour + nothing) % HOURS, 0.0, is_surge=is_surge)
                 began -= wall % HOUR_SECONDS
             elif hour < self._hour or spent < HOUR_SECONDS / 2:

@@ -64,6 +64,16 @@ def test_hours_without_a_request_have_none() -> None:
     assert hours.days[12] >= 3
 
 
+@pytest.mark.parametrize(("now", "days"), [(1.0, [1, 0, 0, 0]), (1.75, [1, 0, 0, 0]), (2.0, [1, 1, 0, 0]), (2.9, [1, 1, 0, 0])])
+def test_an_hour_that_is_not_over_teaches_nothing(now: float, days: list[int]) -> None:
+    hours = HourlyUse()
+    hours.turn(0.0, 0.0)
+    hours.observe(20.0, is_refused=False)
+    hours.turn(now * HOUR_SECONDS, now * HOUR_SECONDS)
+    assert hours.days[:4] == days
+    assert hours.usual() == -1.0
+
+
 @pytest.mark.parametrize("moved", [-1, 5, 24 * 40])
 def test_a_clock_that_is_set_teaches_nothing(moved: int) -> None:
     hours = HourlyUse()
