@@ -218,7 +218,7 @@ class Guard:
         try:
             ruling = decide(found, outcome)
             if found.policy.learns and self._learning is not None:
-                self._learning.observe(found.charges, outcome.usages, forwards=ruling.decision.forwards)
+                self._learning.observe(found.charges, outcome.usages, since=found.now, forwards=ruling.decision.forwards)
             if outcome.ban is not None:
                 self._ban_hits.observe(outcome.ban.key, now)
             if ruling.ban is not None:

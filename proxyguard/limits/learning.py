@@ -84,8 +84,13 @@ class Learning:
             found.append(within(charge, self._with(limit, learned, wanted)))
         return tuple(found)
 
-    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, forwards: bool) -> None:
-        """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use."""
+    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, since: float, forwards: bool) -> None:
+        """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use.
+
+        `since` is when they were charged, by the wall: what was used in an hour that is over is no use of the one that followed.
+        """
+        if int(since // HOUR_SECONDS) != self._hour:
+            return
         for charge, usage in zip(charges, usages, strict=False):  # of a banned client there are none
             limit = charge.limit
             learned = limit.learned

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from proxyguard.policy.load import load_policy
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.policy.testing.runner import run_tests
 from proxyguard.telemetry.metrics import Metrics
+from tests.late_store import LateStore
 
 RULES = """
 name: learned
@@ -50,7 +53,7 @@ OFFICE, HOME = "192.0.2.1", "198.51.100.1"
 class Bench:
     """The guard of one site, on a clock of its own that begins at midnight."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: MemoryStore | LateStore | None = None) -> None:
         (folder / "10-learned.yaml").write_text(RULES)
         policy = load_policy(folder).policy
         assert policy is not None
@@ -58,7 +61,9 @@ class Bench:
         policies = Policies("", HostTable([]), compile_policy(policy, secret=b"x"))
         self.now = 20_000 * DAY_SECONDS
         self.learning = Learning(float)
-        self.guard = Guard(policies, MemoryStore(), Metrics(), None, learning=self.learning, clock=lambda: self.now, wall=float)
+        self.guard = Guard(
+            policies, store or MemoryStore(), Metrics(), None, learning=self.learning, clock=lambda: self.now, wall=float
+        )
 
     def ask(self, client: str, path: str, times: int = 1) -> tuple[int, Ticket]:
         """How many of so many requests were let through, and the last decision."""
@@ -128,6 +133,33 @@ def test_what_another_rule_refuses_is_nobodys_use(tmp_path: Path) -> None:
     data = bench.learning.as_data()["daily"]
     assert data["rules"]["of-a-network"][1] == 1  # of today
     assert [place for place in data["keys"] if HOME.rpartition(".")[0] in place] == []
+
+
+def test_what_a_store_says_after_midnight_is_no_use_of_the_new_day(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, LateStore())
+
+    def asked(client: str, path: str) -> Awaitable[Ticket]:
+        found = bench.guard.check(Request(Address.parse(client), b"GET", b"https", b"a", path.encode(), ()))
+        assert not isinstance(found, Ticket)
+        return found
+
+    async def over_midnight() -> None:
+        await asked(HOME, "/items/1")
+        bench.now += DAY_SECONDS - 1
+        for _ in range(60):
+            await asked(OFFICE, "/items/1")
+            await asked(OFFICE, "/new")
+        late = asked(OFFICE, "/items/1"), asked(OFFICE, "/new")
+        bench.now += 2
+        for path in ("/items/1", "/new"):
+            assert (await asked(HOME, path)).decision.forwards
+        for each in late:
+            assert (await each).decision.forwards
+
+    asyncio.run(over_midnight())
+    [(day, _, today, _)] = bench.learning.as_data()["daily"]["keys"].values()
+    assert (day, today) == (0, 60.0)
+    assert bench.learning.hours("of-all", bench.now).let_through == 1
 
 
 def test_stores_see_few_different_limits(bench: Bench) -> None:
