@@ -158,16 +158,17 @@ class Guard:
                 if first is not None:
                     waiting = ask_about(self._store, first, request, now)
                     if waiting is not None:
-                        return self._check_form_later(waiting, policy, request, now, started)
+                        return self._check_form_later(waiting, policy, request, started)
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(request, error, started)
         return self._decide(policy, request, now, started)
 
     async def _check_form_later(
-        self, waiting: Awaitable[None], policy: CompiledPolicy, request: Request, now: float, started: float
+        self, waiting: Awaitable[None], policy: CompiledPolicy, request: Request, started: float
     ) -> Ticket:
         try:
             await waiting
+            now = self._clock()
         except Exception as error:  # noqa: BLE001 - the failure mode decides, never the exception
             return self._failed(request, error, started)
         ticket = self._decide(policy, request, now, started)

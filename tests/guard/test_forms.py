@@ -23,6 +23,7 @@ from proxyguard.policy.load import load_policy
 from proxyguard.policy.sites import HostTable, Policies
 from proxyguard.policy.testing.runner import run_tests
 from proxyguard.telemetry.metrics import Metrics
+from tests.late_store import LateStore
 
 RULES = """
 name: sign-up
@@ -40,6 +41,7 @@ tests:
 """
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 HOUR = 3600.0
+DAY = 24 * HOUR
 
 
 class Site:
@@ -94,6 +96,16 @@ class Browser:
         if self.cookies:
             headers.append((b"Cookie", b"; ".join(b"%b=%b" % each for each in self.cookies.items())))
         return Request(Address.parse(self.client), method.encode(), b"https", self.host, path.encode(), tuple(headers))
+
+
+LIMITED = """
+name: sign-up
+form_guard: {sign-up: {read: /signup, post: /signup, after: 2s, within: 1h}}
+rules:
+  - {name: one-a-day, when: {method: POST}, limit: {rate: 1/day, window: calendar, per: [client]}, action: reject}
+tests:
+  - {request: {path: /signup, method: POST}, repeat: 2, expect: reject by one-a-day}
+"""
 
 
 async def _awaited(ticket: Awaitable[Ticket]) -> Ticket:
@@ -377,3 +389,17 @@ def test_no_cache_answers_with_the_page_unasked(said: bytes, becomes: bytes) -> 
     assert with_added(fields, Forwarding(add=(cookie,), sets_cookie=True, is_personal=True)) == (
         (b"A", b"b"), (b"Cache-Control", becomes), cookie,
     )  # fmt: skip
+
+
+def test_a_post_is_counted_when_the_store_has_told_of_its_token(tmp_path: Path) -> None:
+    """Not on the day when it came: whoever was counted meanwhile would begin anew."""
+    site = Site(tmp_path, store=LateStore(), rules=LIMITED)
+    midnight = (site.now // DAY + 1) * DAY
+    site.now = midnight - 3
+    slow, quick = filled_in(site), filled_in(site, 0.5)
+    waiting = site.guard.check(slow._request("POST", "/signup"))
+    assert isinstance(waiting, Awaitable)
+    site.now = midnight + 1
+    assert quick.post() == "pass"
+    assert asyncio.run(_awaited(waiting)).decision.name == "reject"
+    assert quick.post() == "reject"
