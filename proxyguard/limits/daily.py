@@ -3,13 +3,15 @@
 A day of a key is what it used of its limit that day, as the store said: all workers and instances learn the same. What is usual
 is the median of the last seven days: two days of much make nothing usual, and who doubles its use needs four days for each step.
 Only keys that come near their limit are kept, in a bounded table in which a client network has a share; none ever gives way to
-another one. Days on which all of a rule's keys together used far more than usual are left out. Days begin when the calendar's do,
-and at most one in twelve hours of the line, whatever is done to the clock.
+another one. Days on which all of a rule's keys together used far more than usual are left out. Days begin when those of the
+limit's time zone do, and at most one in twelve hours of the line, whatever is done to the clock.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from proxyguard.core.shares import Shares
 
@@ -20,6 +22,7 @@ KNOWN_DAYS: Final = 3
 
 LEAST_DAY_SECONDS: Final = 12 * 3600.0
 DAY_SECONDS: Final = 86_400.0
+UTC: Final = "UTC"
 
 SURGE_TIMES: Final = 2.0
 LEAST_SURGE: Final = 500.0
@@ -42,9 +45,10 @@ _FORGOTTEN_AT_ONCE: Final = 2
 class _RuleDays:
     """The days of one rule. `serial` numbers them; those in `dropped` were surges."""
 
-    __slots__ = ("dropped", "is_frozen", "serial", "surges", "total", "totals")
+    __slots__ = ("dropped", "is_frozen", "serial", "surges", "time_zone", "total", "totals")
 
     def __init__(self) -> None:
+        self.time_zone = UTC
         self.serial = 0
         self.total = 0.0
         self.totals: list[float] = []
@@ -98,14 +102,16 @@ class _KeyDays:
 class DailyUse:
     """The days of all keys. `refusals` counts keys that found no room."""
 
-    __slots__ = ("_began", "_day", "_keys", "_networks", "_rules", "refusals")
+    __slots__ = ("_days", "_keys", "_networks", "_rules", "_turned", "refusals")
 
     def __init__(self) -> None:
         self._rules: dict[str, _RuleDays] = {}
         self._keys: dict[str, _KeyDays] = {}
         self._networks = Shares()
-        self._day = -1
-        self._began = 0.0
+        self._days: dict[str, tuple[int, float]] = {}
+        """By time zone, the day and when it began on the line."""
+        self._turned = 0.0, 0.0
+        """The last `turn`."""
         self.refusals = 0
 
     def __len__(self) -> int:
@@ -114,19 +120,26 @@ class DailyUse:
 
     def turn(self, now: float, wall: float) -> None:
         """Begin another day when it is time; `now` is the line's, `wall` the same moment by the calendar."""
-        day = int(wall // DAY_SECONDS)
-        if day == self._day:
-            return
-        if self._day < 0:
-            self._day, self._began = day, now
-        elif now - self._began >= LEAST_DAY_SECONDS:
-            self._day, self._began = day, now
-            for rule in self._rules.values():
-                rule.end_day()
+        self._turned = now, wall
+        if UTC not in self._days:
+            self._days[UTC] = _day_of(wall, UTC), now
+        for zone, (known, began) in self._days.items():
+            day = _day_of(wall, zone)
+            if day != known and now - began >= LEAST_DAY_SECONDS:
+                self._days[zone] = day, now
+                for rule in self._rules.values():
+                    if rule.time_zone == zone:
+                        rule.end_day()
 
-    def begin(self, rule: str) -> None:
+    def begin(self, name: str, time_zone: str = UTC) -> None:
         """Count the days of a rule, whether or not anybody is counted by it."""
-        self._rule(rule)
+        rule = self._rule(name)
+        if rule is None:
+            return
+        rule.time_zone = time_zone
+        if time_zone not in self._days:
+            now, wall = self._turned
+            self._days[time_zone] = _day_of(wall, time_zone), now
 
     def repeat_day(self) -> None:
         """Take the last whole day for each of a week: for simulations, which have one day."""
@@ -209,7 +222,8 @@ class DailyUse:
         """What is known, to be kept elsewhere. A thread may ask."""
         rules, keys = list(self._rules.items()), list(self._keys.items())
         return {
-            "day": self._day,
+            "days": {zone: day for zone, (day, _) in list(self._days.items())},
+            "zones": {name: each.time_zone for name, each in rules},
             "rules": {
                 name: [each.serial, each.total, each.totals, each.dropped, each.surges, each.is_frozen] for name, each in rules
             },
@@ -234,8 +248,18 @@ class DailyUse:
             known = keys[str(place)] = _KeyDays(int(day), str(network))
             known.today, known.days = float(today), [float(each) for each in days][:DAYS]
             networks.add(known.network)
-        self._day, self._began = int(data["day"]), now - LEAST_DAY_SECONDS
+        began = now - LEAST_DAY_SECONDS
+        kept_days = data["days"] if "days" in data else {UTC: data["day"]}  # as it was before zones had days of their own
+        by_zone = {ZoneInfo(zone).key: (int(day), began) for zone, day in kept_days.items()}
+        for name, zone in data.get("zones", {}).items():
+            if name in rules and zone in by_zone:
+                rules[name].time_zone = zone
+        self._days = by_zone
         self._rules, self._keys, self._networks = rules, keys, networks
+
+
+def _day_of(wall: float, time_zone: str) -> int:
+    return int(wall // DAY_SECONDS) if time_zone == UTC else datetime.fromtimestamp(wall, ZoneInfo(time_zone)).toordinal()
 
 
 def rule_of(key: str) -> str:

@@ -25,6 +25,9 @@ MAX_LIMITS: Final = 1_000
 """Limits whose steps are remembered: those of the policies that are in force, and of some before."""
 MAX_HOURLY_RULES: Final = 1_000
 
+EDGE_SECONDS: Final = 900.0
+"""Hours and days of every time zone begin at a quarter of an hour."""
+
 LOOK_SECONDS: Final = 1.0
 """Between looks whether a day or an hour is over, unless the clock says another hour."""
 
@@ -60,7 +63,7 @@ class Learning:
         self.daily.turn(now, wall)
         for name, limit in limits.items():
             if limit.period_seconds == DAY_SECONDS:
-                self.daily.begin(name)
+                self.daily.begin(name, limit.time_zone)
             else:
                 self._hours(name).turn(now, wall, self._frozen_at)
 
@@ -87,9 +90,9 @@ class Learning:
     def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, since: float, forwards: bool) -> None:
         """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use.
 
-        `since` is when they were charged, by the wall: what was used in an hour that is over is no use of the one that followed.
+        `since` is when they were charged, by the wall: what was used in a window that is over is no use of the one that followed.
         """
-        if int(since // HOUR_SECONDS) != self._hour:
+        if since // EDGE_SECONDS != self._wall_now // EDGE_SECONDS:
             return
         for charge, usage in zip(charges, usages, strict=False):  # of a banned client there are none
             limit = charge.limit

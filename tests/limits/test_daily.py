@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -164,6 +166,37 @@ def test_a_day_that_was_frozen_before_a_restart_teaches_nothing() -> None:
         days.spend({OFFICE: 900})
         days.daily.freeze()
         days.restart()
+    assert days.usual(OFFICE) == 100.0
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"])
+def test_a_day_is_one_of_the_time_zone_that_the_limit_has(zone: str) -> None:
+    """Else what was used until midnight there would stand in two days."""
+    daily = DailyUse()
+    midnight = datetime(2026, 1, 5, tzinfo=ZoneInfo(zone)).timestamp()
+    for day in range(14):
+        for hour in range(24):
+            now = midnight + day * DAY_SECONDS + hour * 3600.0
+            daily.turn(now, now)
+            daily.begin("quota", zone)
+            daily.observe(OFFICE, NETWORK, 100.0 + hour if day % 2 else 0.0, 50.0)
+        if day == 10:
+            kept, daily = json.loads(json.dumps(daily.as_data())), DailyUse()
+            daily.restore(kept, now)
+    [(_, _, today, days)] = daily.as_data()["keys"].values()
+    assert (today, days) == (123.0, [0.0, 123.0, 0.0, 123.0, 0.0, 123.0, 0.0])
+    assert daily.usual(OFFICE) == 0.0
+
+
+def test_what_was_kept_before_zones_had_days_is_taken_over() -> None:
+    days = Days()
+    for _ in range(4):
+        days.spend({OFFICE: 100})
+    kept = days.daily.as_data()
+    del kept["zones"]
+    kept["day"] = kept.pop("days")["UTC"]
+    days.daily = DailyUse()
+    days.daily.restore(kept, days.today * DAY_SECONDS)
     assert days.usual(OFFICE) == 100.0
 
 
