@@ -116,7 +116,7 @@ class MemoryStore:
                 if (
                     old is UNSEEN
                     and counters.used >= counters.crowded
-                    and not counters.has_room(key, owner[1], limit.period_seconds, now)
+                    and not counters.has_room(key, owner[1], limit.period_seconds, now, cost)
                 ):
                     usage = self._charge_shared(key, limit, cost, owed, owner, now, written)
                 else:
@@ -270,7 +270,7 @@ class MemoryStore:
         at = hash(place) & MASK
         shard = table.open()[at]
         old = shard.get(place)
-        if old is None and table.used >= table.crowded and not table.has_room(key, owner[1], limit.period_seconds, now):
+        if old is None and table.used >= table.crowded and not table.has_room(key, owner[1], limit.period_seconds, now, cost):
             return self._charge_shared(key, limit, cost, owed, owner, now, written)
         new: Any
         before: Any

@@ -111,8 +111,8 @@ class Table[State]:
         end = self.end_of(state)
         return end > until if end >= 0.0 else -end > self.wall(until)
 
-    def has_room(self, key: str, network: str, lasts_seconds: float, now: float) -> bool:
-        """Whether a crowded table takes a new key, and one more of the network's share if so.
+    def has_room(self, key: str, network: str, lasts_seconds: float, now: float, cost: float) -> bool:
+        """Whether a crowded table takes a new key, and one more of the network's share if so and it costs anything.
 
         How many of its keys are not forgotten is estimated from those made in this and the last `lasts_seconds`, as if all lasted
         as long: nothing has to be kept with each key for it.
@@ -132,7 +132,8 @@ class Table[State]:
             age = 0.0
         if self._made[at] + self._before[at] * (1.0 - age / lasts_seconds) >= self.share:
             return False
-        self._made[at] += 1.0
+        if cost > 0:  # who looks, or gives back, makes no key
+            self._made[at] += 1.0
         return True
 
     def own_place(self, key: str, client: str, network: str) -> tuple[dict[Hashable, State], str]:

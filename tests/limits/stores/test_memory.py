@@ -296,6 +296,20 @@ def test_a_share_comes_back_when_its_keys_are_forgotten() -> None:
     assert room(NOW + 60.0) <= 64  # a clock that was set back
 
 
+@pytest.mark.parametrize("limit", [TEN_A_MINUTE, Limit(10, 86_400.0, 10, CLIENT, window=Window.CALENDAR)])
+@pytest.mark.parametrize("cost", [0.0, -1.0])
+def test_who_only_looks_takes_nothing_of_its_networks_share(limit: Limit, cost: float) -> None:
+    """Such as every request does that we refuse: its neighbours would have no counters."""
+    store = MemoryStore(keys=1000, bans=10)
+    for number in range(500):
+        store.charge([Charge(f"other|{number}", Limit(1, 86_400.0, 1, CLIENT))], (), NOW)
+    for number in range(100):
+        store.charge([Charge(f"rule|{number}", limit, cost, stops=False, owed=cost < 0, owner=ATTACKER)], (), NOW)
+    assert store.overflows == 0
+    store.charge([Charge("rule|neighbour", limit, owner=("client:203.0.113.9", ATTACKER[1]))], (), NOW)
+    assert (store.overflows, store.stats().keys) == (0, 501)
+
+
 UNDER_WAY = Limit(2, 30.0, 2, CLIENT, count=Count(CountKind.CONCURRENT))
 
 
