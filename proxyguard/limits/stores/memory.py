@@ -145,7 +145,7 @@ class MemoryStore:
             if stops and usage.exceeded:
                 stopped = True
         if stopped and written:
-            undo(written)
+            undo(written, charges[0].owner[1])
             usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
         if counters.new_until_sweep <= 0 or counters.forgotten:
             counters.step(now)
@@ -383,15 +383,15 @@ class MemoryStore:
         return float(getattr(self.stats(), name.removeprefix("store_")))
 
 
-def undo(written: list[Written]) -> None:
-    """Put everything back, the last change first."""
+def undo(written: list[Written], network: str) -> None:
+    """Put everything back, the last change first; it was all of one client network."""
     for shard, place, old, table in reversed(written):
         if old is not None:
             shard[place] = old
         else:
             del shard[place]
             if table is not None:
-                table.used -= 1
+                table.take_back(str(place), network)
 
 
 def _cut(key: str) -> tuple[str, bytes]:

@@ -136,6 +136,13 @@ class Table[State]:
             self._made[at] += 1.0
         return True
 
+    def take_back(self, key: str, network: str) -> None:
+        """A key that was new is none: it was not counted."""
+        self.used -= 1
+        if self._made and network and self.used >= self.crowded:
+            at = hash((network, key.partition("|")[0])) & (TALLIES - 1)
+            self._made[at] = max(0.0, self._made[at] - 1.0)
+
     def own_place(self, key: str, client: str, network: str) -> tuple[dict[Hashable, State], str]:
         """Where a key without a place is counted: by its client, or with its like when too many are. Shard and key."""
         rule = key.partition("|")[0]

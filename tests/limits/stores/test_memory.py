@@ -310,6 +310,19 @@ def test_who_only_looks_takes_nothing_of_its_networks_share(limit: Limit, cost: 
     assert (store.overflows, store.stats().keys) == (0, 501)
 
 
+def test_what_is_refused_takes_nothing_of_its_networks_share() -> None:
+    store = MemoryStore(keys=1000, bans=10)
+    for number in range(500):
+        store.charge([Charge(f"other|{number}", Limit(1, 86_400.0, 1, CLIENT))], (), NOW)
+    for number in range(1000):
+        pages = [Charge(f"{rule}|{number}", TEN_A_MINUTE, stops=False, owner=ATTACKER) for rule in ("rule", "again")]
+        store.charge([*pages, Charge("paced|attacker", TWO_AN_HOUR, owner=ATTACKER)], (), NOW)
+    assert (store.overflows, store.stats().keys) == (0, 505)
+    for number in range(100):
+        store.charge([Charge(f"rule|n{number}", TEN_A_MINUTE, owner=("client:203.0.113.9", ATTACKER[1]))], (), NOW)
+    assert store.overflows == 100 - 62
+
+
 UNDER_WAY = Limit(2, 30.0, 2, CLIENT, count=Count(CountKind.CONCURRENT))
 
 
