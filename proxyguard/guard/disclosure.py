@@ -6,6 +6,7 @@ Only what the site answered with 200 counts as read, and nothing that an allow r
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Final
 
 from proxyguard.core.decision import Allow
 from proxyguard.core.item import COLD, HOT, Item
@@ -15,6 +16,9 @@ from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.limits.heat import Heat, Recent
 from proxyguard.policy.compile.items import ItemFinder
 
+LEAST_READS: Final = 2.0
+"""In one of several workers, however many these are: one read makes nothing hot, nor does one of what shares its cells."""
+
 
 class Disclosure:
     """Finds items, and learns what is read. Of several workers each sees its share of the reads, and takes that into account."""
@@ -22,7 +26,7 @@ class Disclosure:
     __slots__ = ("_cold_below", "_heat", "_recent", "counted")
 
     def __init__(self, items: Items, workers: int = 1) -> None:
-        self._cold_below = items.cold_below / workers
+        self._cold_below = max(items.cold_below / workers, min(items.cold_below, LEAST_READS))
         self._heat = Heat(items.half_life_seconds)
         self._recent = Recent()
         self.counted: defaultdict[tuple[str, str, str], int] = defaultdict(int)

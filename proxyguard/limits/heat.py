@@ -1,10 +1,10 @@
 """How often things were read lately, in bounded memory: count-min sketches (Cormode and Muthukrishnan 2005) that forget by half.
 
-A half-life of reads is one generation. An estimate is what the current one has, half of the one before and a quarter of the
-one before that, so a read counts in full for up to a half-life and not at all after three. Of 50,000 things that were read, about
-1 of 13 others shares a cell in one row, and 1 of 30,000 in all. When so many are read that nearly all cells are shared (a large
-site, or a swarm that asks for ids that nobody has), what a thing that nobody reads would seem to have is measured and taken off:
-so nothing becomes hot by what is read beside it. No step costs more than a new generation.
+A half-life of reads is one generation. An estimate is what the current one has, half of the one before and a quarter of the one
+before that, so a read counts in full for up to a half-life and not at all after three. Of 50,000 things that were read once, 1
+of 2 others shares a cell in one row, 1 of 12 in all, and 1 of 1,000 seems to have two reads. When so many are read that nearly
+all cells are shared (a large site, or a swarm that asks for ids that nobody has), what a thing that nobody reads would seem to
+have is measured and taken off: so nothing becomes hot by what is read beside it. No step costs more than a new generation.
 """
 
 from __future__ import annotations
