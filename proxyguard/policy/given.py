@@ -37,17 +37,18 @@ def read_given(plain: Plain) -> tuple[Restriction | None, tuple[Problem, ...]]:
 
 def with_given(policy: Policy, given: Sequence[Plain]) -> Policy:
     """A policy of files, and the given restrictions that go together with it, as its last rule set."""
-    taken = {rule.name for rule_set in policy.rule_sets for rule in rule_set.rules}
-    taken.update(each.name for each in policy.restrictions)
+    rules = {rule.name for rule_set in policy.rule_sets for rule in rule_set.rules}
+    restrictions = {each.name for each in policy.restrictions}
     classes = (ANONYMOUS, *policy.classes)
     fitting: list[Plain] = []
     for plain in given:
         restriction, _ = read_given(plain)
         if restriction is None or any(name not in classes for name, _ in restriction.limits):
             continue
-        names = {restriction.name, *(f"{restriction.name}-{name}" for name, _ in restriction.limits)}
-        if taken.isdisjoint(names):
-            taken |= names
+        names = {f"{restriction.name}-{name}" for name, _ in restriction.limits}
+        if restriction.name not in restrictions and rules.isdisjoint(names):
+            rules |= names
+            restrictions.add(restriction.name)
             fitting.append(plain)
     rule_set, _ = _read(fitting) if fitting else (None, ())
     if rule_set is None:

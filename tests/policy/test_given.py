@@ -72,6 +72,11 @@ def test_one_that_does_not_go_together_with_the_files_is_left_out_and_the_others
     assert with_given(policy, (plain,)) is policy
 
 
+def test_one_may_be_called_as_a_rule_is_as_one_of_a_file_may(policy: Policy) -> None:
+    named = {**SLOW, "name": "taken-anonymous"}
+    assert [each.name for each in with_given(policy, (named, SLOW)).restrictions] == ["prepared", "taken-anonymous", "slow"]
+
+
 def test_what_is_wrong_with_one_is_said_as_of_a_file() -> None:
     restriction, problems = read_given({**SLOW, "classes": {"anonymous": "5"}})
     assert restriction is None
