@@ -158,12 +158,13 @@ def warn_unsaved(answer: dict[str, Any]) -> None:
 
 def limits_of(classes: tuple[str, ...]) -> dict[str, str]:
     """`anonymous=300/day` as a mapping."""
-    limits = {}
+    limits: dict[str, str] = {}
     for text in classes:
         name, mark, rate = text.partition("=")
         if not (name and mark and rate):
             raise click.BadParameter(f"{text!r} is not CLASS=RATE, such as anonymous=300/day", param_hint="--class")
-        limits[name] = rate
+        if limits.setdefault(name, rate) != rate:
+            raise click.BadParameter(f"{name!r} is limited twice: to {limits[name]}, and to {rate}", param_hint="--class")
     return limits
 
 

@@ -128,6 +128,7 @@ def test_the_time_that_a_hint_proposes_is_taken(heard: Heard, text: str) -> None
         (("start", "a", "--until", "2020-01-01T18:00Z"), "'2020-01-01T18:00Z' is past: it is 20"),
         (("preview",), "name a restriction, or say limits with --class; one of the two"),
         (("preview", "--class", "anonymous"), "'anonymous' is not CLASS=RATE"),
+        (("preview", "--class", "new=1/day", "--class", "new=9/day"), "'new' is limited twice: to 1/day, and to 9/day"),
     ],
 )
 def test_a_wrong_command_line_exits_with_2_and_asks_nothing(heard: Heard, arguments: tuple[str, ...], words: str) -> None:
