@@ -262,6 +262,22 @@ def test_one_given_again_with_other_numbers_takes_the_place_of_the_first(pair: t
     assert [list(bench.orders.orders.given) for bench in pair] == [[], ["slow"]]
 
 
+def test_one_given_by_command_and_started_with_another_end_has_that_end_everywhere(pair: tuple[Bench, Bench]) -> None:
+    first, second = pair
+    give(first, path_prefix="/search/")
+    second.tick()
+    for by, seconds in ((first, 30), (first, 600), (second, 40), (second, 900)):
+        ends = time() + seconds
+        assert by.do("start", name="slow", until=ends)["ends"] == pytest.approx(ends, abs=2)
+        for bench in pair:
+            bench.tick()
+            assert bench.listed("slow")["ends"] == pytest.approx(ends, abs=2)
+    assert give(first, seconds=700)["ends"] == pytest.approx(time() + 700, abs=2)
+    first.do("end", name="slow")
+    second.tick()
+    assert (first.on(), second.on()) == (["always"], ["always"])
+
+
 def test_nothing_is_installed_while_nothing_changes_and_what_is_over_is_gone_everywhere(pair: tuple[Bench, Bench]) -> None:
     first, second = pair
     give(first)

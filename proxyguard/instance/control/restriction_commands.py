@@ -79,8 +79,19 @@ class RestrictionCommands:
                 raise CommandError(f"{quoted(name)} ended at {format_minute(whole.until)}; say another until in its file")
             if name in self._keeper.rules.given and until is None:
                 return {**self._one(name), "saved": True}  # it is on by being given
-            known = await self._keeper.start(whole, None if until is None else CLOCK.line(until), CLOCK())
+            known = await self._start_until(whole, until)
         return {**self._one(name), "saved": known}
+
+    async def _start_until(self, whole: Restriction, until: float | None) -> bool:
+        """Start one of a file. One that is given has no end but its own: it is given again, with this end."""
+        keeper, now = self._keeper, CLOCK()
+        if until is None:
+            return await keeper.start(whole, None, now)
+        given = keeper.orders.given.get(whole.name) if whole.name in keeper.rules.given else None
+        if given is None:
+            return await keeper.start(whole, CLOCK.line(until), now)
+        plain = {**given.plain, "until": format_iso_time(until)}
+        return await keeper.give(whole.name, GivenRestriction(now, CLOCK.line(until), plain), now)
 
     async def _give(self, name: str, arguments: dict[str, Any], until: float | None) -> bool:
         """Take a restriction that no file has, and put it in force with the rules."""
