@@ -215,6 +215,8 @@ def test_an_export_is_a_list_that_rules_can_read(instance: Instance, tmp_path: P
         (("add", "cookie.a=b", "--for", "1h"), 1, "no rule bans by cookie.a, so nobody would look at a ban"),
         (("remove", "192.0.2.7"), 1, "client:192.0.2.7 was not banned"),
         (("remove", "192.0.2.0/28"), 1, "nothing of 192.0.2.0/28 was banned"),
+        (("remove", "10.0.0.0/8"), 1, "action: reject; to lift bans, name each as `bans list` shows it"),
+        (("remove", "c-00000000000a"), 1, "by the pseudonym c-00000000000a\n  hint: name its address or its network"),
         (("export", "--format", "xml"), 2, "'xml' is not one of 'json', 'text', 'nginx'"),
     ],
 )

@@ -82,8 +82,9 @@ class BanKeys:
         count = 1 << max(0, bits - length)
         if count > MAX_KEYS:
             raise NoBanKey(
-                f"{quoted(text)} would be {count:,} bans, at most {MAX_KEYS} are made at once\n"
-                "  hint: write a rule: when: {client: [NETWORK]}, action: reject"
+                f"{quoted(text)} would be {count:,} bans, at most {MAX_KEYS} are named at once\n"
+                "  hint: to refuse it, write a rule: when: {client: [NETWORK]}, action: reject; "
+                "to lift bans, name each as `bans list` shows it"
             )
         return [key(network.first + (number << (width - bits))) for number in range(count)]
 

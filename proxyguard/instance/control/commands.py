@@ -141,7 +141,8 @@ class ControlCommands:
         if PATTERN.fullmatch(named):
             client = await self._known.whose(named)
             if client is None:
-                raise CommandError(f"no client of today or yesterday is known by the pseudonym {named}\n  hint: ban its network")
+                hint = "name its address or its network"
+                raise CommandError(f"no client of today or yesterday is known by the pseudonym {named}\n  hint: {hint}")
             named = client
         try:
             return self._keys.of(named, self._reloader.current.banned_by)

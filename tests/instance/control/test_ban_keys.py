@@ -72,7 +72,10 @@ def test_a_value_is_named_as_it_is_sent_and_kept_as_a_hash() -> None:
         ("client:", "'client:' is neither an address"),
         ("colour=blue", "'colour=blue' is neither an address"),
         ("192.0.2.7/24", "'192.0.2.7/24' is an address within a network\n  hint: name one of the two"),
-        ("10.0.0.0/8", "'10.0.0.0/8' would be 65,536 bans, at most 256 are made at once\n  hint: write a rule: when: {client:"),
+        (
+            "10.0.0.0/8",
+            "'10.0.0.0/8' would be 65,536 bans, at most 256 are named at once\n  hint: to refuse it, write a rule: when:",
+        ),
         ("2001:db8:7::/52", "'2001:db8:7::/52' would be 4,096 bans"),
         (
             "cookie.session=abc",
