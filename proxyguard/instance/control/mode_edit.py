@@ -238,7 +238,8 @@ def _rules(rule_set: RuleSet, rule: str, mode: Mode) -> RuleSet:
     """The rule set with one rule's mode as asked for, and without tests and places, which an edit may move."""
     rules = tuple(replace(each, mode=mode if each.name == rule else each.mode, place=NOWHERE) for each in rule_set.rules)
     classes = tuple(replace(each, place=NOWHERE) for each in rule_set.classes)
-    return replace(rule_set, rules=rules, classes=classes, tests=())
+    restrictions = tuple(replace(each, place=NOWHERE) for each in rule_set.restrictions)
+    return replace(rule_set, rules=rules, classes=classes, restrictions=restrictions, tests=())
 
 
 def main() -> None:

@@ -40,6 +40,30 @@ rules:
   action: drop
 """.replace("\n", "\r\n")
 
+BEFORE_OTHERS = """\
+name: a
+rules:
+  - name: no-scripts
+    when: {path: /}
+    action: drop
+  - name: other
+    when: {path: /other}
+    action: reject
+account: {key: cookie.session, class_header: x-account-class}
+classes:
+  - name: member
+    when: {account: member}
+items:
+  people: {path: /people/*, id: path_segment.2}
+form_guard:
+  sign-up: {read: /signup}
+restrictions:
+  - name: slow
+    why: Busy.
+    classes: {member: 5/day}
+    until: 2090-01-01
+"""
+
 
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -78,8 +102,9 @@ def test_the_mode_changes_and_every_other_byte_stays(before: str, after: str) ->
             "name: a\nrules: [{name: no-scripts,\n   when: {path: /}, action: reject}]",
             "name: a\nrules: [{name: no-scripts,\n   mode: shadow, when: {path: /}, action: reject}]",
         ),
+        (BEFORE_OTHERS, BEFORE_OTHERS.replace("    when: {path: /}\n", "    mode: shadow\n    when: {path: /}\n")),
     ],
-    ids=["block", "after a long text, CRLF", "flow over two lines"],
+    ids=["block", "after a long text, CRLF", "flow over two lines", "whatever follows it"],
 )
 def test_a_rule_without_a_mode_gets_one(before: str, after: str) -> None:
     assert with_mode(before.encode(), "no-scripts", Mode.SHADOW, "a.yaml", None)[0] == after.encode()
