@@ -58,7 +58,12 @@ def with_mode(data: bytes, rule: str, mode: Mode, file: str, list_files: ListFil
         raise KeyError(rule)
     lines = _lines(text.removeprefix(mark))
     entry = next((entry for entry in mapping if entry.key.text == "mode"), None)
-    line = _replace(lines, entry, mode, file) if entry is not None else _insert(lines, mapping, mode)
+    if entry is not None:
+        line = _replace(lines, entry, mode, file)
+    elif mode is Mode.ENFORCE:
+        line = mapping.line  # it says so by saying nothing: a folder that nobody can write to needs no change
+    else:
+        line = _insert(lines, mapping, mode)
     changed = (mark + "".join(lines)).encode()
     if not _only_the_mode_differs(data, changed, rule, mode, file, list_files):
         raise EditError(f"{file}:{mapping.line}: the rule is written in a way that only a person can change safely")

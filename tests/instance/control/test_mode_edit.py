@@ -110,6 +110,10 @@ def test_a_rule_without_a_mode_gets_one(before: str, after: str) -> None:
     assert with_mode(before.encode(), "no-scripts", Mode.SHADOW, "a.yaml", None)[0] == after.encode()
 
 
+def test_a_rule_without_a_mode_is_left_as_it_is_where_it_is_to_act() -> None:
+    assert with_mode(BEFORE_OTHERS.encode(), "no-scripts", Mode.ENFORCE, "a.yaml", None) == (BEFORE_OTHERS.encode(), 3)
+
+
 def test_there_and_back_is_the_same_file() -> None:
     there, _ = with_mode(SHADOWED.encode(), "no-scripts", Mode.ENFORCE, "a.yaml", None)
     assert with_mode(there, "no-scripts", Mode.SHADOW, "a.yaml", None)[0] == SHADOWED.encode()
