@@ -10,6 +10,7 @@ import click
 
 from proxyguard.core.address import Address
 from proxyguard.core.problems import quoted
+from proxyguard.core.pseudonym import PATTERN
 
 _LOOKS_SO: Final = re.compile(
     r"\s*\[?(?P<address>[0-9]+(?:\.[0-9]+){3}|(?=(?:[^:]*:){2})[0-9A-Fa-f:.]+)(?P<rest>\.|\]?(?::[0-9]*)?|/\S*)\s*", re.ASCII
@@ -20,7 +21,10 @@ MAX_PART: Final = 255
 
 
 def refuse_mistaken(text: str, param_hint: str, *, networks: bool = False) -> None:
-    """Raise BadParameter for no text at all, and for one that is meant as an address and is none; `networks` may be meant too."""
+    """Raise BadParameter for no text at all, and for one that is meant as an address and is none.
+
+    With `networks`, networks and pseudonyms may be meant too.
+    """
     fault = _fault(text, networks=networks)
     if fault:
         raise click.BadParameter(fault, param_hint=param_hint)
@@ -30,6 +34,8 @@ def _fault(text: str, *, networks: bool) -> str:
     """What is wrong; empty: nothing, or it is meant as something else."""
     if not text.strip():
         return f"{quoted(text)} names nobody"
+    if not networks and PATTERN.fullmatch(text.strip()):
+        return f"{quoted(text)} is a pseudonym: name the address; whose it is says proxyguard privacy reveal"
     found = _LOOKS_SO.fullmatch(text)
     if found is None or _is_address(text):
         return ""

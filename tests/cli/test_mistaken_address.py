@@ -51,6 +51,14 @@ def test_nor_is_it_banned(command: tuple[str, ...], text: str) -> None:
     assert result.stderr.rstrip().endswith(f": {MISTAKEN[text]}")
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nor_is_a_pseudonym_taken_for_a_name(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, [*command, "c-5f2b8e01c77a"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    said = "'c-5f2b8e01c77a' is a pseudonym: name the address; whose it is says proxyguard privacy reveal"
+    assert result.stderr.rstrip().endswith(f": {said}")
+
+
 @pytest.mark.parametrize("text", ["curl/8.5.0", "1.2.3", "Mozilla/5.0 (X11; rv:1.2.3.400)", "a:b"])
 def test_what_looks_like_no_address_is_a_user_agent(text: str) -> None:
     result = CliRunner().invoke(main, ["whois", text, "--json"])
