@@ -7,8 +7,7 @@ from operator import attrgetter
 from typing import Final
 
 from proxyguard.core.problems import Fault, quoted
-from proxyguard.core.reading import LOOSE
-from proxyguard.core.request import inspected_path
+from proxyguard.core.reading import LOOSE, decoded_path
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, SingleValue
 from proxyguard.policy.model import FieldKind, TextKind
 
@@ -18,7 +17,9 @@ _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 def _path(kind: TextKind, text: str) -> str:
     if kind in (TextKind.EQUAL, TextKind.PREFIX):
         _check_beginning(text)
-    if kind not in (TextKind.GLOB, TextKind.WORD):
+    if kind is TextKind.GLOB:
+        _check_merged(text)
+    elif kind is not TextKind.WORD:
         _check_visible(text)
     return text
 
@@ -41,9 +42,20 @@ def _check_visible(text: str) -> None:
         without = f"path is {quoted(path)} without it; use" if path else "use"
         name = query.partition("=")[0] or "NAME"
         raise Fault(f"the path {quoted(text)} has a query", f"{without} query.{name} beside it")
-    if _ESCAPE.search(text) or "//" in text:
-        seen = inspected_path(text.encode()).decode(errors="replace")
-        raise Fault(f"{quoted(text)} never occurs in a path", f"rules see it decoded, with single slashes: {quoted(seen)}")
+    if _ESCAPE.search(text):
+        raise _never_seen(text)
+    _check_merged(text)
+
+
+def _check_merged(text: str) -> None:
+    """Refuse runs of slashes."""
+    if "//" in text:
+        raise _never_seen(text)
+
+
+def _never_seen(text: str) -> Fault:
+    seen = decoded_path(text.encode()).decode(errors="replace")
+    return Fault(f"{quoted(text)} never occurs in a path", f"rules see it decoded, with single slashes: {quoted(seen)}")
 
 
 PATH: Final = FieldType(

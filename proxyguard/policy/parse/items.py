@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from proxyguard.core.problems import Fault, Report, quoted
+from proxyguard.core.reading import decoded_path
 from proxyguard.core.yaml.kinds import Key, KeyTable, Kind, named_in, plain
 from proxyguard.core.yaml.nodes import MappingEntry, Node
 from proxyguard.core.yaml.values import NodeFault, read_name, read_scalar
@@ -33,7 +34,16 @@ def _glob(node: Node, subject: str) -> bytes:
         raise NodeFault(
             node, f"the path {quoted(text)} is every page of the site", "say which pages disclose an item: /profiles/*"
         )
+    if "%" in text:
+        _check_escapes(node, text)
     return read_text_value(FieldKind.PATH, TextKind.GLOB, text)
+
+
+def _check_escapes(node: Node, text: str) -> None:
+    """Refuse a path as it stands in an address bar: globs are held against the decoded one."""
+    seen = decoded_path(text.encode()).decode(errors="replace")
+    if seen != text:
+        raise NodeFault(node, f"the path {quoted(text)} is percent-encoded", f"rules see it decoded: {quoted(seen)}")
 
 
 def _id(node: Node, _subject: str) -> tuple[int, str]:
