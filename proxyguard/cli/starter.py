@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from time import time
@@ -73,7 +74,8 @@ def init(directory: Path | None, *, bundled: bool) -> None:
     for path in written:
         if RECORD not in path.parts:
             echo(str(path))
-    echo(f"next: proxyguard check {directory / 'rules'}; then read {directory / 'README.md'}")
+    folder, read_me = (shlex.quote(str(directory / name)) for name in ("rules", "README.md"))
+    echo(f"next: proxyguard check {folder}; then read {read_me}")
 
 
 def _usual_directory() -> Path:

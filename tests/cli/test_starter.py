@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,6 +46,14 @@ def test_a_first_set_of_files_is_right_as_it_is(tmp_path: Path) -> None:
     assert isinstance(settings, Settings)
     assert settings.rules == made / "rules"
     assert settings.mode == "shadow"
+
+
+def test_what_comes_next_can_be_typed_as_it_stands(tmp_path: Path) -> None:
+    folder = tmp_path / "our rules"
+    said = CliRunner().invoke(main, ["init", str(folder)]).output.splitlines()[-1]
+    check, _, read = said.removeprefix("next: ").partition("; then read ")
+    assert shlex.split(check) == ["proxyguard", "check", str(folder / "rules")]
+    assert shlex.split(read) == [str(folder / "README.md")]
 
 
 def test_nothing_is_written_where_something_would_be_lost(tmp_path: Path) -> None:
