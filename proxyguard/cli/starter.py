@@ -42,6 +42,9 @@ NEW_RULE: Final = "the new rule"
 HARMFUL: Final = frozenset({"PG022", "PG031"})
 """Warnings about a rule that refuses people from the moment it acts."""
 
+LINE_BREAK: Final = re.compile("[\n\r\x85\u2028\u2029]")
+"""As YAML has them."""
+
 USELESS: Final = frozenset({"PG004"})
 """Warnings about a rule that does nothing, whatever its mode."""
 
@@ -142,6 +145,8 @@ def _asked_for(
     asks_limit = action is None
     match = match or _choose("1. What to match?", MATCHES)
     value = value or click.prompt(f"   {MATCHES[match]}", type=str)
+    _check_line(value, "--value")
+    _check_line(why, "--why")
     _check_value(match, value)
     action = action or _choose("2. What to do?", ACTIONS)
     if asks_limit and limit is None and action != "allow":
@@ -163,6 +168,12 @@ def _choose(question: str, choices: dict[str, str]) -> str:
         echo(f"   {choice:<12}{meaning}")
     answer: str = click.prompt("  ", type=click.Choice(list(choices)), show_choices=False, default=next(iter(choices)))
     return answer
+
+
+def _check_line(text: str, option: str) -> None:
+    """Refuse what YAML would make a blank of."""
+    if LINE_BREAK.search(text):
+        raise click.BadParameter(f"{text!r} has a line break", param_hint=option)
 
 
 def _check_value(match: str, value: str) -> None:

@@ -140,6 +140,15 @@ tests:
 # The end."""
 
 
+@pytest.mark.parametrize("option", ["--value", "--why"])
+@pytest.mark.parametrize("text", ["Bad\nBot", "Bad\r", "Bad\x85Bot", "\u2028"])
+def test_a_text_of_several_lines_is_not_written_as_another_one(option: str, text: str, tmp_path: Path) -> None:
+    words = {"--match": "user-agent", "--value": "BadBot", "--action": "reject", "--since": "shadow", option: text}
+    result = run("new", "rule", "--rules", str(tmp_path), *(word for pair in words.items() for word in pair))
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert f"Invalid value for {option}: {text!r} has a line break" in result.stderr
+
+
 def test_a_file_keeps_every_byte_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(FILE)
     given = ["--file", "mine.yaml", "--match", "path", "--value", "/b", "--action", "drop", "--since", "now"]
