@@ -99,7 +99,7 @@ def explain(
     if sum(source is not None for source in (curl, reference, batch)) > 1:
         raise click.UsageError("--curl, --reference and --batch exclude each other: give one of them")
     if reference is not None:
-        _explain_reference(directory, reference, audit, config, as_json=as_json)
+        _explain_reference(directory, reference.strip().lower(), audit, config, as_json=as_json)
         return
     refuse_mistaken(client, "--client")
     try:

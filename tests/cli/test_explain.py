@@ -157,6 +157,13 @@ def test_what_is_known_of_the_client_is_told(rules: Path, tmp_path: Path) -> Non
         ) in said
 
 
+def test_a_reference_is_found_as_somebody_reads_it_out(rules: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(lines([RECORD]))
+    result = explain(rules, "--reference", f" {RECORD['reference'].upper()} ", "--audit", str(log))
+    assert result.exit_code == 0, result.stderr
+
+
 def test_a_reference_is_told_even_while_the_rules_are_broken(rules: Path, tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     log.write_bytes(lines([RECORD]))

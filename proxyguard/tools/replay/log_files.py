@@ -13,6 +13,7 @@ import heapq
 import lzma
 import sys
 import zlib
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class LogFile:
     """One log: a path, or `-` for standard input."""
 
     __slots__ = (
-        "_buffered", "_order", "_raw", "_stream", "first_time", "format", "front", "name", "number", "size",
+        "_at_start", "_buffered", "_order", "_raw", "_stream", "first_time", "format", "front", "name", "number", "size",
     )  # fmt: skip
 
     def __init__(self, name: str, stated: Stated = AS_DETECTED, *, reorder: float = REORDER_SECONDS) -> None:
@@ -92,6 +93,7 @@ class LogFile:
         `reorder`: the window in seconds within which lines are put in the order of time.
         """
         self.name = STANDARD_INPUT if name == "-" else name
+        self._at_start = True
         self._raw: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
         self._buffered: deque[bytes] = deque()
@@ -177,6 +179,7 @@ class LogFile:
         self._raw = raw
         opener = COMPRESSED.get(start)
         self._stream = raw if opener is None else cast("IO[bytes]", _decompressed(opener, raw))
+        self._at_start = True
 
     def _sample(self) -> list[bytes]:
         """The first lines that are not blank. A last one that may be cut off is left out, unless it is the only one."""
@@ -222,6 +225,9 @@ class LogFile:
             return self._buffered.popleft()
         stream: Any = self._stream
         data: bytes = stream.read1(CHUNK_BYTES)
+        if self._at_start:
+            self._at_start = False
+            data = data.removeprefix(BOM_UTF8)  # some editors write one, and it belongs to no line
         return data
 
     def _lines(self, journal: Journal) -> Iterator[bytes]:

@@ -36,6 +36,13 @@ def test_lines_may_end_as_on_windows_and_the_last_without_an_end(tmp_path: Path)
     assert read(path)[0] == [(0, b"/1"), (1, b"/2")]
 
 
+def test_a_byte_order_mark_belongs_to_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text(f"{line(0, target='/1')}\n{line(1, target='/2')}\n", encoding="utf-8-sig")
+    assert read(path)[0] == [(0, b"/1"), (1, b"/2")]
+    assert read(path, write(tmp_path / "b", line(5)))[1].malformed == 0
+
+
 def test_gzip_is_told_by_its_content_whatever_the_name(tmp_path: Path) -> None:
     path = tmp_path / "access.log.1"
     path.write_bytes(gzip.compress(f"{line(0)}\n".encode()))
