@@ -18,9 +18,8 @@ from tests.fingerprints.recording import recorded
 
 ROUNDS: Final = 40
 
-KIND: Final = "the kind of client"
 PARTS: Final[dict[str, Callable[[ConnectionFacts], object]]] = {
-    KIND: client_kind,
+    "the kind of client": client_kind,
     "JA4": ja4_of,
     "all of it": lambda facts: (client_kind(facts), ja4_of(facts)),
 }

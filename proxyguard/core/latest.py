@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 SHARDS: Final = 16
 LEAST_OF_SHARD: Final = 2048
 """Smaller tables have fewer shards: the order of all is then nearer to that of one."""
 
-Value = TypeVar("Value")
 
-
-class Latest(Generic[Value]):  # noqa: UP046 - mypyc compiles this form
+class Latest[Value]:
     """Values by key, `capacity` of them at most, as long as whoever adds one first makes room (`first_beside`)."""
 
     __slots__ = ("_most", "_shards")

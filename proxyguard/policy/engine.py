@@ -100,7 +100,7 @@ class Match:
         """Look at another rule, and add to `order` what it wakes; whether it ends evaluation whatever the usages are."""
         limit = rule.limit
         is_open = rule.hangs is not None and (self.score_open or bool(self.open_tags)) and self._is_open(rule)
-        applies = not rule.asks_given or rule.condition.holds(self.facts, self.score, self.tags)
+        applies = rule.applies(self.facts, self.score, self.tags)
         if not (applies or is_open):
             return False
         if limit is not None and rule.key is not None:
@@ -194,7 +194,7 @@ def match(policy: CompiledPolicy, request: Request, now: float, given: Tags = NO
         if rule.expires is not None and now >= rule.expires:
             continue
         if rule.allows:
-            if (not rule.asks_given or rule.condition.holds(facts, 0.0, given)) and found.allow(rule):
+            if rule.applies(facts, 0.0, given) and found.allow(rule):
                 return found
         elif found.visit(rule, order, position):
             break
@@ -225,7 +225,7 @@ def decide(found: Match, outcome: Outcome) -> Ruling:
                 quotas += (_announced(rule, found.charges[charge].limit, usage, found.now),)
             if not usage.exceeded:
                 continue
-        elif is_open and not rule.condition.holds(found.facts, score, tags):
+        elif is_open and not rule.applies(found.facts, score, tags):
             continue
         if not rule.enforced:
             shadow += (rule.shadow_hit,)

@@ -22,6 +22,7 @@ from proxyguard.policy.compile.conditions import (
     SCORED,
     TAGGED,
     Hangs,
+    Tags,
     Trigger,
     condition,
     hangs,
@@ -111,6 +112,10 @@ class CompiledRule:
         self.shadow_hit = ShadowHit(rule.name, kind.name)
         """What is noted when it applies in shadow; `noted` is the decision when that is all that is."""
         self.noted = Decision(action=PASS, shadow=(self.shadow_hit,))
+
+    def applies(self, facts: set[int], score: float, tags: Tags) -> bool:
+        """Whether it holds, for a rule of which `may_hold` is true: then facts need not be asked again."""
+        return not self.asks_given or self.condition.holds(facts, score, tags)
 
     def may_hold(self, facts: set[int]) -> bool:
         """Whether it holds by these facts alone, or where points, tags or refusals are to say whether it does."""

@@ -79,8 +79,8 @@ class Condition:
         raise NotImplementedError
 
 
-class _Every(Condition):
-    """Facts that must be there, facts that must not, and conditions that must hold."""
+class _Joined(Condition):
+    """Facts that are wanted, facts that are not, and other conditions."""
 
     __slots__ = ("_rest", "_unwanted", "_wanted")
 
@@ -88,6 +88,12 @@ class _Every(Condition):
         self._wanted = wanted
         self._unwanted = unwanted
         self._rest = rest
+
+
+class _Every(_Joined):
+    """Holds when all wanted facts are there, none of the others is, and all conditions hold."""
+
+    __slots__ = ()
 
     def holds(self, facts: AbstractSet[object], score: float, tags: Tags) -> bool:
         for number in self._wanted:
@@ -102,15 +108,10 @@ class _Every(Condition):
         return True
 
 
-class _Some(Condition):
-    """Facts of which one is there, facts of which one is not, or conditions of which one holds."""
+class _Some(_Joined):
+    """Holds when a wanted fact is there, one of the others is not, or a condition holds."""
 
-    __slots__ = ("_rest", "_unwanted", "_wanted")
-
-    def __init__(self, wanted: Numbers, unwanted: Numbers, rest: tuple[Condition, ...]) -> None:
-        self._wanted = wanted
-        self._unwanted = unwanted
-        self._rest = rest
+    __slots__ = ()
 
     def holds(self, facts: AbstractSet[object], score: float, tags: Tags) -> bool:
         for number in self._wanted:

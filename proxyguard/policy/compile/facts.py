@@ -193,13 +193,7 @@ class _Any(Collector):
     def collect(self, request: Request, facts: set[int]) -> None:
         values = self._values_of(request)
         if values:
-            if self._present:
-                facts.update(self._present)
-            if self._find is not None:
-                for value in values:
-                    found = self._find(value)
-                    if found:
-                        facts.update(found)
+            _collect_values(self._present, self._find, values, facts)
 
 
 class _Named(Collector):
@@ -352,10 +346,15 @@ def _collect_named(fields: Mapping[bytes, FieldIndex], present: Mapping[bytes, V
         fields = {name: fields[name] for name in present if name in fields}
     for name, (always, find) in fields.items():
         if name in present:
-            if always:
-                facts.update(always)
-            if find is not None:
-                for value in present[name]:
-                    found = find(value)
-                    if found:
-                        facts.update(found)
+            _collect_values(always, find, present[name], facts)
+
+
+def _collect_values(always: tuple[int, ...], find: Find | None, values: Values, facts: set[int]) -> None:
+    """Add what holds for a field that is there, and for its values."""
+    if always:
+        facts.update(always)
+    if find is not None:
+        for value in values:
+            found = find(value)
+            if found:
+                facts.update(found)

@@ -105,7 +105,7 @@ class TextIndex:
         return lambda value: recent(value) if len(value) <= MEMO_VALUE_BYTES else self.find(value)
 
     def _of_affixes(self, value: bytes) -> Marks:
-        """For fields without words and patterns, as paths often are: no set is built."""
+        """Of the texts that a value is, begins or ends with: of all, where there are neither words nor patterns."""
         marks = self._equal.get(value, ())
         if self._prefixes is not None:
             marks += self._prefixes.find(value)
@@ -115,11 +115,7 @@ class TextIndex:
 
     def find(self, value: bytes) -> AbstractSet[int]:
         """The marks of every text that `value` compares with."""
-        marks = set(self._equal.get(value, ()))
-        if self._prefixes is not None:
-            marks.update(self._prefixes.find(value))
-        if self._suffixes is not None:
-            marks.update(self._suffixes.find(value))
+        marks = set(self._of_affixes(value))
         if self._words is not None:
             self._words.collect(value, marks)
         for text, text_marks in self._inside:

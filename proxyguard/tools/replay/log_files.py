@@ -93,7 +93,6 @@ class LogFile:
         `reorder`: the window in seconds within which lines are put in the order of time.
         """
         self.name = STANDARD_INPUT if name == "-" else name
-        self._at_start = True
         self._raw: IO[bytes] | None = None
         self._stream: IO[bytes] | None = None
         self._buffered: deque[bytes] = deque()
