@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -160,11 +159,3 @@ async def fronted(
     assert (stats["requests_under_way"], stats["requests_delayed"], stats["requests_queued"]) == (0, 0, 0)
     assert stats["upstream_leases"] == 0
     assert events.connections == 0
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port

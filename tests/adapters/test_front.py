@@ -22,7 +22,8 @@ from proxyguard.core.settings import Bounds, Buffering, Listen, Settings, Site, 
 from proxyguard.core.tarpit_budget import TarpitBudget
 from proxyguard.guard.interfaces import Ticket
 from tests.adapters.fakes import HeaderChecker, NotedEvents
-from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, free_port, fronted, hello, rest, run, until
+from tests.adapters.front_rig import LOOPBACK, FrontRig, echo_length, fronted, hello, rest, run, until
+from tests.ports import free_port
 
 GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"
 LAST = b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"

@@ -14,8 +14,9 @@ from proxyguard.core.address import Network
 from proxyguard.core.settings import Listen, Settings, Site, Trust, Upstream
 from proxyguard.instance.shared_port import bind, distinct
 from tests.adapters.certificates import write_certificate
-from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, free_port, fronted, hello, rest, run
+from tests.adapters.front_rig import LOOPBACK, ScriptedUpstream, fronted, hello, rest, run
 from tests.adapters.tls.test_certificates import OK
+from tests.ports import free_port
 
 GET = b"GET /x?y=1 HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
 

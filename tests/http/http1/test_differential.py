@@ -14,6 +14,7 @@ import pytest
 
 from tests.http.http1.odd_requests import ODD_REQUESTS, Forwarded
 from tests.http.http1.reading import read_responses, wire
+from tests.ports import free_port
 
 FORWARDED = [(name, expected) for name, _, expected in ODD_REQUESTS if isinstance(expected, Forwarded)]
 
@@ -70,19 +71,12 @@ http {{
 """
 
 
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an nginx that says in response fields what it understood."""
     directory: Path = tmp_path_factory.mktemp("nginx")
-    port = _free_port()
-    (directory / "nginx.conf").write_text(NGINX_CONF.format(directory=directory, port=port, back=_free_port()))
+    port = free_port()
+    (directory / "nginx.conf").write_text(NGINX_CONF.format(directory=directory, port=port, back=free_port()))
     server = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
