@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -17,6 +18,7 @@ import click
 from proxyguard import __version__
 from proxyguard.cli.options import config_option, fail
 from proxyguard.core.decision import Mode
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.preset import RulesPreset
 from proxyguard.core.problems import format_report, plural
 from proxyguard.core.settings import Settings
@@ -29,6 +31,7 @@ from proxyguard.instance.process import LoopSignals, StopRequests, configure_log
 from proxyguard.instance.service_manager import DRAINING, READY, ServiceManager
 from proxyguard.instance.settings_reloader import ReadSettings
 from proxyguard.instance.signals import STOPPING
+from proxyguard.limits.stores.snapshot_seal import kept_secret
 from proxyguard.policy.model import rules_by_mode
 from proxyguard.settings.file import read_as_given, read_settings
 from proxyguard.settings.given import SettingsAsGiven
@@ -73,10 +76,10 @@ def run(
     found = read_as_given(config, environ, overrides)
     settings = found.settings
     loaded = _checked(found)
-    secret = key_secret(settings)
+    kept = instance_secrets(settings)
     try:
         reading = partial(read_settings, config, environ, overrides)
-        asyncio.run(serve(settings, loaded, secret, reading), loop_factory=loop_factory())
+        asyncio.run(serve(settings, loaded, kept, reading), loop_factory=loop_factory())
     except RulesRejected as error:
         fail(f"{error.report}\nproxyguard does not start with these rules.")
     except OSError as error:
@@ -122,9 +125,19 @@ def _hint(error: OSError) -> str:
     return ""
 
 
-def key_secret(settings: Settings) -> bytes:
-    """The key of all keyed hashes: the configured one, or a random one for the life of the instance."""
-    return settings.key_secret.encode() if settings.key_secret else secrets.token_bytes(32)
+def instance_secrets(settings: Settings) -> Secrets:
+    """The configured one; else what is signed lasts as long as the snapshot does, pseudonyms as long as the instance."""
+    if settings.key_secret:
+        return Secrets(settings.key_secret.encode(), settings.key_secret.encode())
+    names = secrets.token_bytes(32)
+    if settings.store.snapshot is None:
+        return Secrets(names, names)
+    try:
+        kept = kept_secret(settings.store.snapshot)
+    except OSError as error:
+        logger.warning("cookie jars and tokens of forms end with this instance, as their secret cannot be kept: %s", error)
+        return Secrets(names, names)
+    return Secrets(blake2b(kept, digest_size=32, person=b"instance").digest(), names)
 
 
 class StartedInstance(Protocol):
@@ -139,22 +152,22 @@ class StartedInstance(Protocol):
     async def hurry(self) -> None: ...
 
 
-def new_instance(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> StartedInstance:
+def new_instance(settings: Settings, loaded: LoadedRules, kept: Secrets, read: ReadSettings) -> StartedInstance:
     """The kind that there is to be as many workers of. A supervisor loads no proxy: its workers do. Raises as the kinds do."""
     if settings.workers == 1:
         from proxyguard.instance.single_process import SingleProcess  # noqa: PLC0415 - loads the proxy
 
-        return SingleProcess(settings, loaded, secret, read)
+        return SingleProcess(settings, loaded, kept, read)
     from proxyguard.instance.supervisor import Supervisor  # noqa: PLC0415 - loads what one process needs none of
 
-    return Supervisor(settings, loaded, secret, read)
+    return Supervisor(settings, loaded, kept, read)
 
 
-async def serve(settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings) -> NoReturn:
+async def serve(settings: Settings, loaded: LoadedRules, kept: Secrets, read: ReadSettings) -> NoReturn:
     """Run one worker here, or several under a supervisor, until asked to stop; then end the process with 0."""
     stops, signals, manager = StopRequests(), LoopSignals(), ServiceManager.of(os.environ)
     signals.on(STOPPING, lambda _: stops.add())
-    instance = new_instance(settings, loaded, secret, read)
+    instance = new_instance(settings, loaded, kept, read)
     if await started(instance, stops):
         sys.stderr.write(summary(settings, loaded, instance.addresses, instance.admin_port))
         sys.stderr.flush()

@@ -3,7 +3,7 @@
 A day holds 1 MiB and is good for 500,000 clients (one in 200 strangers is then taken for one of them), of a client network no
 more than its share. Who finds no room is unknown tomorrow, and that is all. A client is remembered for what it was let through
 to, but not for rarely read items without a cookie: a swarm that takes only those stays unknown. Days begin as those of
-`limits.daily`. Each worker knows whom it served itself.
+`limits.daily`. Processes on one store tell each other whom they served, by a number from which no client can be read.
 """
 
 from __future__ import annotations
@@ -11,18 +11,24 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from proxyguard.core.address import Prefixes
 from proxyguard.core.item import COLD
 from proxyguard.core.jar import NONE
 from proxyguard.core.request import Request
+from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.heat import packed, unpacked
+from proxyguard.limits.sightings import Sightings, Subject
+
+_VISITOR: Final = int(Subject.VISITOR)
 
 KNOWN: Final = b"known"
 NEW: Final = b"new"
 
 EARLIER_DAYS: Final = 7
-BITS: Final = 1 << 23
+PLACE_BITS: Final = 23
+BITS: Final = 1 << PLACE_BITS
 PROBES: Final = 5
 MOST_A_DAY: Final = 500_000
 
@@ -40,9 +46,30 @@ LEAST_DAY_SECONDS: Final = 12 * 3600.0
 class Acquaintances:
     """The clients of the last days. One per process."""
 
-    __slots__ = ("_began", "_day", "_earlier", "_key", "_known", "_networks", "_prefixes", "_today", "_wall", "today")
+    __slots__ = (
+        "_began",
+        "_day",
+        "_earlier",
+        "_key",
+        "_known",
+        "_networks",
+        "_prefixes",
+        "_sightings",
+        "_today",
+        "_wall",
+        "served",
+        "today",
+    )
 
-    def __init__(self, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float]) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        prefixes: Prefixes,
+        wall: Callable[[float], float],
+        sightings: Sightings | None = None,
+        clock: Callable[[], float] = CLOCK,
+    ) -> None:
+        """Without `sightings` nobody else is told, nor listened to."""
         self._key = blake2b(secret, digest_size=32, person=b"acquaintances").digest()
         self._prefixes = prefixes
         self._wall = wall
@@ -52,8 +79,13 @@ class Acquaintances:
         self._networks = array("H")
         self.today = 0
         """Clients remembered today."""
+        self.served = 0
+        """Of these, those that this process served first."""
         self._day = -1
         self._began = 0.0
+        self._sightings = sightings
+        if sightings is not None:
+            sightings.listen(Subject.VISITOR, lambda number, _: self._learn(number, clock()))
 
     def of(self, request: Request, now: float) -> bytes:
         """Whether a client was here on an earlier day; no word before there is one."""
@@ -73,16 +105,48 @@ class Acquaintances:
         if item is not None and item.heat == COLD and NONE in request.jar.states:
             return
         places = self._places(request.client.client_key(self._prefixes))
-        today = self._today
-        if self.today >= MOST_A_DAY or _has(today, places):
+        if self.today >= MOST_A_DAY or _has(self._today, places):
             return
         network = self._places(request.client.network_key(self._prefixes))[0] & (NETWORKS - 1)
-        if self._networks[network] >= NETWORK_SHARE:
+        if not self._remember(places, network):
             return
+        self.served += 1
+        if self._sightings is not None:
+            step = (places[1] - places[0]) & (BITS - 1)
+            self._sightings.tell(_VISITOR, (network << PLACE_BITS | step) << PLACE_BITS | places[0])
+
+    def _learn(self, number: int, now: float) -> None:
+        """Remember a client of another process."""
+        self._turn(now)
+        places = _series(number & (BITS - 1), number >> PLACE_BITS & (BITS - 1))
+        if self.today < MOST_A_DAY and not _has(self._today, places):
+            self._remember(places, number >> 2 * PLACE_BITS & (NETWORKS - 1))
+
+    def _remember(self, places: tuple[int, ...], network: int) -> bool:
+        """Whether the network had room for one more."""
+        if self._networks[network] >= NETWORK_SHARE:
+            return False
         self._networks[network] += 1
         self.today += 1
+        today = self._today
         for place in places:
             today[place >> 3] |= 1 << (place & 7)
+        return True
+
+    def as_data(self) -> dict[str, Any]:
+        """The days, as JSON can hold them."""
+        days = [packed(bytes(day)) for day in (self._today, *self._earlier) if day]
+        return {"day": self._day, "began": self._began, "today": self.today, "days": days}
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave, with the same secret. Raises KeyError, TypeError and ValueError for what is none."""
+        day, began, today = int(data["day"]), float(data["began"]), int(data["today"])
+        days = [bytearray(unpacked(each, BITS // 8)) for each in data["days"][: EARLIER_DAYS + 1]]
+        if days and day >= 0 and today >= 0 and began <= now:
+            self._day, self._began, self.today = day, began, today
+            self._today, self._earlier = days[0], days[1:]
+            self._networks = array("H", bytes(2 * NETWORKS))
+            self._turn(now)
 
     def _turn(self, now: float) -> None:
         day = int(self._wall(now) // DAY_SECONDS)
@@ -93,10 +157,9 @@ class Acquaintances:
         self._day, self._began = day, now
         self._today = bytearray(BITS // 8)
         self._networks = array("H", bytes(2 * NETWORKS))
-        self.today = 0
+        self.today = self.served = 0
 
     def _places(self, key: str) -> tuple[int, ...]:
-        """Two independent numbers make all (Kirsch and Mitzenmacher 2006)."""
         known = self._known.get(key)
         if known is not None:
             return known
@@ -104,8 +167,13 @@ class Acquaintances:
         first, second = digest & (BITS - 1), digest >> 32 | 1
         if len(self._known) >= MAX_PLACES:
             self._known.clear()
-        found = self._known[key] = tuple([(first + at * second) & (BITS - 1) for at in range(PROBES)])
+        found = self._known[key] = _series(first, second)
         return found
+
+
+def _series(first: int, step: int) -> tuple[int, ...]:
+    """Two independent numbers make all places (Kirsch and Mitzenmacher 2006)."""
+    return tuple([(first + at * step) & (BITS - 1) for at in range(PROBES)])
 
 
 def _has(day: bytearray, places: tuple[int, ...]) -> bool:

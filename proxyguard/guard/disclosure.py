@@ -6,29 +6,37 @@ Only what the site answered with 200 counts as read, and nothing that an allow r
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from proxyguard.core.decision import Allow
 from proxyguard.core.item import COLD, HOT, Item
 from proxyguard.core.jar_settings import Items
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Served, Ticket
+from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.heat import Heat, Recent
+from proxyguard.limits.sightings import Sightings, Subject
 from proxyguard.policy.compile.items import ItemFinder
 
-LEAST_READS: Final = 2.0
-"""In one of several workers, however many these are: one read makes nothing hot, nor does one of what shares its cells."""
+_READ: Final = int(Subject.READ)
+_RARE_READ: Final = int(Subject.RARE_READ)
 
 
 class Disclosure:
-    """Finds items, and learns what is read. Of several workers each sees its share of the reads, and takes that into account."""
+    """Finds items, and learns what is read, here and by what other processes on one store tell."""
 
-    __slots__ = ("_cold_below", "_heat", "_recent", "counted")
+    __slots__ = ("_cold_below", "_heat", "_recent", "_sightings", "counted")
 
-    def __init__(self, items: Items, workers: int = 1) -> None:
-        self._cold_below = max(items.cold_below / workers, min(items.cold_below, LEAST_READS))
+    def __init__(self, items: Items, sightings: Sightings | None = None, clock: Callable[[], float] = CLOCK) -> None:
+        """Without `sightings` nobody else is told, nor listened to."""
+        self._cold_below = items.cold_below
         self._heat = Heat(items.half_life_seconds)
         self._recent = Recent()
+        self._sightings = sightings
+        if sightings is not None:
+            sightings.listen(Subject.READ, lambda number, reads: self._heat.add(number, clock(), reads))
+            sightings.listen(Subject.RARE_READ, lambda number, reads: self._learn_rare(number, clock(), reads))
         self.counted: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         """Items that were answered with 200, by class of client, heat and the state of its jar."""
 
@@ -50,6 +58,22 @@ class Disclosure:
             jar = ticket.request.jar.states[0].decode()
             self.counted[ticket.class_, item.heat.decode(), jar] += 1
             if item.number is not None and not isinstance(ticket.decision.action, Allow):
-                self._heat.add(item.number, now)
-                if item.heat is COLD:
-                    self._recent.add(item.number, now)
+                is_rare = item.heat is COLD
+                if is_rare:
+                    self._learn_rare(item.number, now, 1)
+                else:
+                    self._heat.add(item.number, now)
+                if self._sightings is not None:
+                    self._sightings.tell(_RARE_READ if is_rare else _READ, item.number)
+
+    def as_data(self) -> dict[str, Any]:
+        """What is read lately, as JSON can hold it; not what was recent."""
+        return self._heat.as_data()
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave, with the same secret. Raises as `Heat.restore`."""
+        self._heat.restore(data, now)
+
+    def _learn_rare(self, number: int, now: float, reads: int) -> None:
+        self._heat.add(number, now, reads)
+        self._recent.add(number, now)

@@ -265,10 +265,10 @@ class Guard:
             self._owed.put_right(ticket.due, response, ticket.checked_at)
         decision = ticket.decision
         item = ticket.request.item
-        if item is not None and self._preparing.disclosure is not None:
+        if item is not None or decision.tags:
             now = self._clock()
-            self._preparing.disclosure.settle(item, ticket, served, now)
-            if self._campaigns is not None:
+            self._preparing.settle(ticket, served, now)
+            if item is not None and self._campaigns is not None:
                 self._campaigns.observe(item, ticket, served, now)
         if self._talkers is not None:
             refused = 0 if decision.forwards else 1

@@ -23,6 +23,8 @@ from proxyguard.core.latest import SHARDS, Latest
 from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.signed_cookie import read_cookie, set_cookie
+from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.sightings import Sightings, Subject
 
 GIVE_TAG: Final = "jar:give"
 ASSET_TAG: Final = "jar:asset"
@@ -47,6 +49,8 @@ MOST_ASKED: Final = 3
 
 ASSET_SECONDS: Final = 900.0
 """How long an asset counts that a fresh jar fetched, until the cookie comes back that says so."""
+
+_ASSET: Final = int(Subject.ASSET)
 
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
@@ -109,12 +113,20 @@ class Jars:
 
     __slots__ = (
         "_asked", "_assets", "_bounds", "_is_nested", "_kept", "_keys", "_mark", "_name", "_prefixes",
-        "_seconds", "_secret", "_wall", "given",
+        "_seconds", "_secret", "_sightings", "_wall", "given",
     )  # fmt: skip
 
     def __init__(
-        self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float], bounds: JarBounds = BOUNDS
+        self,
+        cookie: JarCookie,
+        secret: bytes,
+        prefixes: Prefixes,
+        wall: Callable[[float], float],
+        bounds: JarBounds = BOUNDS,
+        sightings: Sightings | None = None,
+        clock: Callable[[], float] = CLOCK,
     ) -> None:
+        """Without `sightings` other processes are told of no asset, nor listened to."""
         self._bounds = bounds
         self._name = cookie.name.encode()
         self._mark = self._name + b"="
@@ -129,6 +141,9 @@ class Jars:
         count = SHARDS if self._is_nested and bounds.asked >= SHARDS * bounds.asked_share else 1
         self._asked = [_AskedShard() for _ in range(count)]
         self._assets: Latest[float] = Latest(bounds.assets)
+        self._sightings = sightings
+        if sightings is not None:
+            sightings.listen(Subject.ASSET, lambda number, _: self._learn_asset(number, clock()))
         self.given = 0
         """Cookies written."""
 
@@ -177,20 +192,26 @@ class Jars:
     def saw_asset(self, jar: Jar, now: float) -> None:
         """Remember that a fresh jar fetched an asset."""
         if FRESH in jar.states:
-            assets = self._assets
-            is_known = assets.get(jar.name) is not None
-            while (first := assets.first_beside(jar.name)) is not None:
-                if first[1] > now and (is_known or not assets.is_full_beside(jar.name)):
-                    break
-                assets.pop(first[0])
-            assets.put(jar.name, now + ASSET_SECONDS)
+            number = _number(jar.name)
+            self._learn_asset(number, now)
+            if self._sightings is not None:
+                self._sightings.tell(_ASSET, number)
+
+    def _learn_asset(self, number: int, now: float) -> None:
+        assets = self._assets
+        is_known = assets.get(number) is not None
+        while (first := assets.first_beside(number)) is not None:
+            if first[1] > now and (is_known or not assets.is_full_beside(number)):
+                break
+            assets.pop(first[0])
+        assets.put(number, now + ASSET_SECONDS)
 
     def cookie(self, request: Request, now: float) -> Headers:
         """A field that gives a client a jar, or writes into its jar what it has proven; none when it has one that says all."""
         jar = request.jar
         if not jar.name:
             return self._field(request, self._wall(now), is_proven=False, nonce=os.urandom(9))
-        if self._assets.get(jar.name) is not None and PROVEN in jar.states:
+        if self._assets.get(_number(jar.name)) is not None and PROVEN in jar.states:
             return self._field(request, self._wall(now), is_proven=True, nonce=bytes.fromhex(jar.name))
         return ()
 
@@ -216,9 +237,9 @@ class Jars:
         if age >= _DAY_SECONDS:
             return Jar(name, (OLD,))
         if is_proven:
-            self._assets.pop(name)  # the client has the cookie that says so
+            self._assets.pop(_number(name))  # the client has the cookie that says so
             return Jar(name, (PROVEN,))
-        proven_until = self._assets.get(name)
+        proven_until = self._assets.get(_number(name))
         if proven_until is not None and proven_until > now:
             return Jar(name, (PROVEN,))
         return Jar(name, (FRESH,))
@@ -265,3 +286,8 @@ class Jars:
 
     def _shard(self, network: str) -> _AskedShard:
         return self._asked[hash(network) % len(self._asked)]
+
+
+def _number(name: str) -> int:
+    """64 of the 72 random bits of a jar's name, by which processes tell each other of it."""
+    return int(name[:16], 16)

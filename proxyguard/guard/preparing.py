@@ -16,7 +16,7 @@ from proxyguard.guard.account_cache import AccountCache
 from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.forms import Forms
-from proxyguard.guard.interfaces import Forwarding
+from proxyguard.guard.interfaces import Forwarding, Served, Ticket
 from proxyguard.guard.jars import ASSET_TAG, GIVE_TAG, Jars
 from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.preferences import ROBOTS, PreferenceFiles
@@ -29,6 +29,9 @@ from proxyguard.policy.sites import Policies
 from proxyguard.telemetry.otel.tracer import Tracer
 
 _AUTHORIZATION: Final = b"authorization"
+
+FOUND: Final = (200, 304)
+"""Of an asset that the site has; a path that a client made up proves nothing."""
 
 
 class Preparing:
@@ -130,6 +133,15 @@ class Preparing:
         text = self.robots.text_of(request, now)
         return None if text is None else preferences.robots_txt(text, request.scheme, request.host)
 
+    def settle(self, ticket: Ticket, served: Served, now: float) -> None:
+        """Learn from the end of an exchange what is read, and what its client's jar has proven."""
+        item = ticket.request.item
+        if item is not None and self.disclosure is not None:
+            self.disclosure.settle(item, ticket, served, now)
+        is_found = served.status in FOUND and served.upstream_seconds is not None
+        if is_found and self.jars is not None and ASSET_TAG in ticket.decision.tags:
+            self.jars.saw_asset(ticket.request.jar, now)
+
     def _jar(self, request: Request, decision: Decision, now: float) -> Headers:
         """A jar for a client that is to have one. Requests with credentials of their own need none."""
         jars = self.jars
@@ -137,10 +149,7 @@ class Preparing:
             return ()
         if isinstance(decision.action, Prove):
             return jars.cookie(request, now)
-        tags = decision.tags
-        if ASSET_TAG in tags:
-            jars.saw_asset(request.jar, now)
-        if GIVE_TAG in tags and _AUTHORIZATION not in request.header_index:
+        if GIVE_TAG in decision.tags and _AUTHORIZATION not in request.header_index:
             return jars.cookie(request, now)
         return ()
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from proxyguard.adapters.mitmproxy.front import Front
 from proxyguard.adapters.mitmproxy.http2.layer import Http2Layer
 from proxyguard.core.address import Address
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.preferences import Preferences
 from proxyguard.core.settings import Settings
 from proxyguard.guard.accept_filter import AcceptFilter
@@ -28,10 +29,13 @@ from proxyguard.guard.robots.contracts import RobotsContracts
 from proxyguard.http.preferences import PreferenceFiles
 from proxyguard.instance.collector import open_exporter
 from proxyguard.instance.deploy import compile_sites
+from proxyguard.instance.kept_state import KeptState, kept_state
 from proxyguard.instance.preflight.unanswered import unanswered
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.daily import DailyUse
 from proxyguard.limits.learning import Learning
+from proxyguard.limits.sightings import Sightings
+from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.store import AsyncStore, BanRecord, Store
 from proxyguard.policy.model import Policy
 from proxyguard.telemetry.audit import AuditLog
@@ -75,6 +79,18 @@ def _show_accounts(counts: Metrics, accounts: AccountCache) -> None:
     counts.gauge("account_evictions", "Sessions that gave way to others before their time.", lambda: accounts.evictions)
 
 
+def _share_sightings(store: Store | AsyncStore, secret: bytes, counts: Metrics) -> Sightings | None:
+    """What is told to other processes on the store, and heard of them; None where there can be none."""
+    if not isinstance(store, RemoteStore):
+        return None
+    sightings = store.sightings = Sightings(secret)
+    heard = "Sightings (items read, jars proven, visitors) that other processes on the store told."
+    counts.gauge("sightings_heard", heard, lambda: sightings.heard)
+    untold = "Sightings that others are not told of, as there were too many at a time."
+    counts.gauge("sightings_untold", untold, lambda: sightings.untold)
+    return sightings
+
+
 def _show_what_clients_have(
     counts: Metrics, jars: Jars, forms: Forms, disclosure: Disclosure, acquaintances: Acquaintances, daily: DailyUse
 ) -> None:
@@ -86,7 +102,7 @@ def _show_what_clients_have(
     counts.gauge("form_tokens_given", "Tokens given to readers of guarded forms.", lambda: forms.given)
     counts.gauge("learned_keys", "Keys whose use of earlier days limits with `learned` remember.", lambda: len(daily))
     counts.gauge("learned_keys_refused", "Keys that found no room among them.", lambda: daily.refusals)
-    counts.gauge("visitors_today", "Clients that will be known tomorrow.", lambda: acquaintances.today)
+    counts.gauge("visitors_today", "Clients that will be known tomorrow.", lambda: acquaintances.served)
     counts.items = disclosure.counted
 
 
@@ -125,13 +141,14 @@ class Assembly(NamedTuple):
     exporter: OtelExporter | None
     origins: Origins
     robots: RobotsContracts | None
+    kept: KeptState
 
 
 def assemble(
-    settings: Settings, policy: Policy, secret: bytes, store: Store | AsyncStore, sockets: tuple[socket.socket, ...]
+    settings: Settings, policy: Policy, secrets: Secrets, store: Store | AsyncStore, sockets: tuple[socket.socket, ...]
 ) -> Assembly:
     """Compile the rules, open the audit log and wire the components. Raises RulesRejected and OSError."""
-    counts = Metrics()
+    counts, secret = Metrics(), secrets.keys
     policies = compile_sites(policy, settings, secret)
     origins = Origins(settings.origin, settings.identity, clock=CLOCK, wall=wall)
     if policies.asks_origin:
@@ -141,13 +158,15 @@ def assemble(
     counts.show(origins.gauges())
     accounts = AccountCache(settings.counting.accounts)
     prefixes = settings.counting.prefixes
-    jars = Jars(settings.jar, secret, prefixes, CLOCK.wall)
-    disclosure = Disclosure(settings.items, settings.workers)
+    sightings = _share_sightings(store, secret, counts)
+    jars = Jars(settings.jar, secret, prefixes, CLOCK.wall, sightings=sightings)
+    disclosure = Disclosure(settings.items, sightings)
     forms = Forms(secret, prefixes, CLOCK.wall)
-    acquaintances = Acquaintances(secret, prefixes, CLOCK.wall)
+    acquaintances = Acquaintances(secret, prefixes, CLOCK.wall, sightings)
     learning = Learning(CLOCK.wall)
+    kept = kept_state(settings, {"learned": learning, "reads": disclosure, "visitors": acquaintances})
     campaigns = Campaigns(secret, prefixes, learning, CLOCK.wall)
-    discretion = Discretion(settings.privacy, secret, prefixes)
+    discretion = Discretion(settings.privacy, secrets.names, prefixes)
     naming = client_naming(discretion) if discretion.names_clients else str
     tally = Tally(secret, prefixes, CLOCK, naming, discretion.network_name)
     talkers = Talkers(discretion, prefixes, wall)
@@ -212,4 +231,5 @@ def assemble(
         exporter,
         origins,
         robots,
+        kept,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import Settings
 
 
@@ -13,7 +14,7 @@ class Assignment:
     """What every worker of an instance starts with, in a file that only this user can read."""
 
     settings: Settings
-    secret: bytes
+    secrets: Secrets
     store: Path
     policy: Path
     """Its parts, written by `write_parts`."""

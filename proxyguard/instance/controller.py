@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from proxyguard.core.decision import Mode
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.pseudonym import Pseudonyms
 from proxyguard.core.settings import Settings
 from proxyguard.instance.control.ban_keys import BanKeys
@@ -75,7 +76,7 @@ class Controller:
     def __init__(
         self,
         settings: Settings,
-        secret: bytes,
+        secrets: Secrets,
         workers: Workers,
         books: Backend,
         counts: Metrics,
@@ -104,11 +105,11 @@ class Controller:
             self._reloader, self._window, workers.forget, counts, switched_since=lambda: self._pauses.switched_since
         )
         counts.show(books.gauges())
-        pseudonyms = Pseudonyms(secret_of(settings.privacy, secret))
+        pseudonyms = Pseudonyms(secret_of(settings.privacy, secrets.names))
         traffic = TrafficCommands(workers.broadcast, pseudonyms, lambda: self._settings.current.audit)
-        keys = BanKeys(secret, settings.counting.prefixes)
+        keys = BanKeys(secrets.keys, settings.counting.prefixes)
         references = ReferenceCommands(settings.rules, pseudonyms, settings.counting.prefixes, traffic.audit_log, traffic.look_up)
-        discretion = Discretion(settings.privacy, secret, settings.counting.prefixes)
+        discretion = Discretion(settings.privacy, secrets.names, settings.counting.prefixes)
         names = BanNames(
             pseudonyms, is_clear=not discretion.names_clients,
             texts={"path": discretion.path, "loose_path": discretion.path, "host": discretion.host},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import Settings
 from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.control.socket_file import control_path
@@ -20,16 +21,16 @@ from proxyguard.limits.stores.open import open_backend
 class SingleProcess:
     """An instance whose only worker runs in this process."""
 
-    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings | None = None) -> None:
+    def __init__(self, settings: Settings, loaded: LoadedRules, secrets: Secrets, read: ReadSettings | None = None) -> None:
         """Assemble it. Raises RulesRejected, and OSError when the audit log cannot be opened."""
         self._books = open_backend(settings)
         self._worker = Worker(
-            settings, loaded, secret, self._books.store, admin=settings.admin, pages=Dashboard, control=control_path(settings)
+            settings, loaded, secrets, self._books.store, admin=settings.admin, pages=Dashboard, control=control_path(settings)
         )
         self._folder = OwnFolder()
         self._controller = Controller(
             settings,
-            secret,
+            secrets,
             self._worker,
             self._books,
             self._worker.counts,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import Settings
 from proxyguard.instance.admin.dashboard import Dashboard
 from proxyguard.instance.collector import OTEL_FAMILIES, open_exporter, send_metrics
@@ -43,7 +44,7 @@ INSTANCE_FAMILIES: Final = (
 class Supervisor:
     """An instance of several worker processes. Implements `control.server.Instance`."""
 
-    def __init__(self, settings: Settings, loaded: LoadedRules, secret: bytes, read: ReadSettings | None = None) -> None:
+    def __init__(self, settings: Settings, loaded: LoadedRules, secrets: Secrets, read: ReadSettings | None = None) -> None:
         self._settings = settings
         self._started = CLOCK()
         self._stopping = False
@@ -51,11 +52,11 @@ class Supervisor:
         self._books = open_backend(settings)
         self._counts = Metrics()
         policy = PolicyTransfer.of(loaded, settings.mode)
-        self._pool = WorkerPool(settings, secret, self._folder.path, policy.parts, self._counts)
+        self._pool = WorkerPool(settings, secrets, self._folder.path, policy.parts, self._counts)
         self._store_server = (
             SharedStoreServer(self._pool.store_path, self._books.memory) if isinstance(self._books, MemoryBackend) else None
         )
-        self._controller = Controller(settings, secret, self._pool, self._books, self._counts, self._folder.path, policy, read)
+        self._controller = Controller(settings, secrets, self._pool, self._books, self._counts, self._folder.path, policy, read)
         self._exporter = open_exporter(settings.otel, self._counts)
         self._sending: asyncio.Task[None] | None = None
         orders = OrderLog()

@@ -20,6 +20,7 @@ import msgspec
 from proxyguard import __version__
 from proxyguard.core.build_info import BUILD_KIND
 from proxyguard.core.decision import Mode
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import Listen, Settings
 from proxyguard.core.units import format_time
 from proxyguard.instance.assembly import assemble
@@ -30,7 +31,6 @@ from proxyguard.instance.control.order_log import OrderLog
 from proxyguard.instance.control.server import Command, CommandError, ControlServer, MakeAdminPages
 from proxyguard.instance.deploy import compile_sites
 from proxyguard.instance.economy import economy
-from proxyguard.instance.kept_learning import kept_learning
 from proxyguard.instance.learned_commands import LearnedCommands
 from proxyguard.instance.loaded_rules import LoadedRules, RulesRejected
 from proxyguard.instance.neighbours import missing, store_state
@@ -67,7 +67,7 @@ class Worker:
         self,
         settings: Settings,
         loaded: LoadedRules,
-        secret: bytes,
+        secrets: Secrets,
         store: Store | AsyncStore,
         *,
         admin: Listen | None,
@@ -77,19 +77,19 @@ class Worker:
     ) -> None:
         """Compile the rules and open the audit log. Raises RulesRejected and OSError."""
         self.settings = settings
-        self._secret = secret
+        self._secret = secrets.keys
         self._started = CLOCK()
         self._draining = False
         self._hurried = asyncio.Event()
         self._listening = False
         self._watching: list[asyncio.Task[None]] = []
         self._installing = asyncio.Lock()
-        parts = assemble(settings, loaded.policy, secret, store, sockets)
+        parts = assemble(settings, loaded.policy, secrets, store, sockets)
         self.counts, self._tally, self._talkers, self._ban_hits = parts.counts, parts.tally, parts.talkers, parts.ban_hits
         self._audit, self._discretion, self._sealed, self._accounts = parts.audit, parts.discretion, parts.sealed, parts.accounts
         self.guard, self._accept_filter, self._front = parts.guard, parts.accept_filter, parts.front
         self._exporter, self._origins, self._robots = parts.exporter, parts.origins, parts.robots
-        self._daily, self._kept_learning = parts.learning.daily, kept_learning(settings, parts.learning)
+        self._daily, self._kept = parts.learning.daily, parts.kept
         self._shadow_marks = shadow_marks(loaded.policy, settings.mode)
         orders = OrderLog() if pages is not None else None
         self._dashboard = pages(self, settings, self.counts, orders) if pages is not None and orders is not None else None
@@ -160,7 +160,7 @@ class Worker:
             self.counts.gauge(
                 "certificate_end_timestamp_seconds", about, lambda: min(self._front.certificate_ends(), default=0.0)
             )
-        self._watching = [asyncio.create_task(each) for each in (watch_clock(self.counts), self._kept_learning.watch())]
+        self._watching = [asyncio.create_task(each) for each in (watch_clock(self.counts), self._kept.watch())]
         if self._robots is not None:
             self._watching.append(asyncio.create_task(self._robots.run(self._front.ask_site)))
         if self._exporter is not None and self.settings.workers == 1:  # of several workers the supervisor sends their sum
@@ -189,7 +189,7 @@ class Worker:
         self._control.stop()
         for watching in self._watching:
             watching.cancel()
-        await self._kept_learning.save()
+        await self._kept.save()
         self._origins.close()
         self._audit.close()
         if self._sealed is not None:
@@ -313,7 +313,7 @@ class Worker:
         if erase:
             self._discretion.forget(subject)
             if self._daily.forget(subject):
-                await self._kept_learning.save()
+                await self._kept.save()
             for session in sessions:
                 self._accounts.learn(session, "", 0.0)
         return {"sessions": sessions}

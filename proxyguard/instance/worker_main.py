@@ -43,7 +43,7 @@ async def serve(assignment: Assignment, control: Path, sockets: tuple[socket.soc
     if settings.store.url is not None:
         store = valkey_store(settings)
     await store.start()
-    worker = Worker(settings, loaded, assignment.secret, store, admin=None, control=control, sockets=sockets)
+    worker = Worker(settings, loaded, assignment.secrets, store, admin=None, control=control, sockets=sockets)
     worker.counts.show(store.gauges())
     worker.share_nonces(assignment.store.with_name("nonces"))
     for name, arguments in json.loads(assignment.standing.read_bytes()).items():

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from proxyguard.adapters.mitmproxy.listener import close_sockets, listen_of
 from proxyguard.core.decision import Mode
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import Settings
 from proxyguard.instance.assignment import Assignment
 from proxyguard.instance.children import spawn_module
@@ -61,14 +62,14 @@ logger = logging.getLogger(__name__)
 class WorkerPool:
     """The workers of one instance. Implements `controller.Workers`."""
 
-    def __init__(self, settings: Settings, secret: bytes, folder: Path, parts: list[bytes], counts: Metrics) -> None:
+    def __init__(self, settings: Settings, secrets: Secrets, folder: Path, parts: list[bytes], counts: Metrics) -> None:
         """`folder` is the instance's own; `parts` are of the policy to start with. Starts no process yet."""
         self._settings = settings
         self._folder = folder
         self._policy = folder / "policy"
         write_parts(self._policy, parts)
         self.store_path = folder / "store.sock"
-        self._secret = secret
+        self._secrets = secrets
         self._assignment = folder / "assignment"
         self._standing: dict[str, dict[str, Any]] = {}
         self._standing_file = folder / "standing"
@@ -142,7 +143,7 @@ class WorkerPool:
         """Write what workers start with."""
         fresh = self._folder / "assignment.new"
         fresh.touch(mode=0o600)
-        assignment = Assignment(settings, self._secret, self.store_path, self._policy, CLOCK.anchor, self._standing_file)
+        assignment = Assignment(settings, self._secrets, self.store_path, self._policy, CLOCK.anchor, self._standing_file)
         fresh.write_bytes(pickle.dumps(assignment))
         fresh.replace(self._assignment)
 

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 from array import array
-from typing import Final
+from base64 import b64decode, b64encode
+from typing import Any, Final
+from zlib import compress, decompressobj
+from zlib import error as ZlibError  # noqa: N812 - an exception's name
 
 ROWS: Final = 4
 CELLS: Final = 65_536
@@ -39,15 +42,15 @@ class Heat:
         self._probes = [int.from_bytes(os.urandom(8)) for _ in range(PROBES)]
         self._unmeasured = 0
 
-    def add(self, number: int, now: float) -> None:
-        """Count one read."""
+    def add(self, number: int, now: float, reads: int = 1) -> None:
+        """Count reads of one thing."""
         self._turn(now)
         table = self._tables[0]
         for row in range(ROWS):
             at = row * CELLS + (number >> (16 * row) & 0xFFFF)
             if table[at] < MOST:
-                table[at] += 1
-        self._unmeasured += 1
+                table[at] = min(table[at] + reads, MOST)
+        self._unmeasured += reads
         if self._unmeasured >= MEASURE_EVERY:
             self._measure()
 
@@ -55,6 +58,19 @@ class Heat:
         """How often a thing was read lately: an estimate, from above while cells are seldom shared."""
         self._turn(now)
         return max(0.0, self._seeming(number) - self._noise)
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return {"ends": self._ends, "half_life": self._half_life, "tables": [packed(table.tobytes()) for table in self._tables]}
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave. Raises KeyError, TypeError and ValueError for what is none."""
+        ends, half_life = float(data["ends"]), float(data["half_life"])
+        tables = [array("H", unpacked(table, 2 * ROWS * CELLS)) for table in data["tables"][:GENERATIONS]]
+        if tables and half_life == self._half_life and 0.0 <= ends <= now + half_life:
+            self._tables, self._ends = tables, ends
+            self._turn(now)
+            self._measure()
 
     def _measure(self) -> None:
         self._unmeasured = 0
@@ -74,15 +90,14 @@ class Heat:
         return total
 
     def _turn(self, now: float) -> None:
-        """Begin another generation when the current one has had its time."""
+        """Begin another generation when the current one has had its time. They begin at the same times in all processes."""
         if now < self._ends:
             return
+        begun = int(now // self._half_life)
         if self._ends:
-            if now >= self._ends + GENERATIONS * self._half_life:
-                self._tables = [_empty()]
-            else:
-                self._tables = [_empty(), *self._tables[: GENERATIONS - 1]]
-        self._ends = now + self._half_life
+            passed = min(begun - int(self._ends // self._half_life) + 1, GENERATIONS)
+            self._tables = [*(_empty() for _ in range(passed)), *self._tables][:GENERATIONS]
+        self._ends = (begun + 1) * self._half_life
         self._measure()
 
 
@@ -119,6 +134,22 @@ class Recent:
             passed = min(at - self._at, TURNS + 1)
             self._sets = [*(set() for _ in range(passed)), *self._sets][: TURNS + 1]
             self._at = at
+
+
+def packed(plain: bytes) -> str:
+    """Bytes, mostly zero, as a short text."""
+    return b64encode(compress(plain, 1)).decode()
+
+
+def unpacked(text: str, size: int) -> bytes:
+    """The bytes of a text of `packed`. Raises TypeError and ValueError when they are not `size` many."""
+    try:
+        plain = decompressobj().decompress(b64decode(text), size + 1)
+    except ZlibError as error:
+        raise ValueError(str(error)) from error
+    if len(plain) != size:
+        raise ValueError(f"{len(plain)} bytes instead of {size}")
+    return plain
 
 
 def _empty() -> array[int]:

@@ -243,7 +243,7 @@ SETTINGS: Final = (
     Setting("jar.keep", "jar.keep_seconds", duration(DAY, 400 * DAY),
         "How long it is valid; who comes back later gets a new one."),
     Setting("items.cold_below", "items.cold_below", whole(1, 10_000),
-        "An item that was read fewer times lately is cold. Several workers each see their share of the reads."),
+        "An item that was read fewer times lately is cold; all workers and instances on one store count together."),
     Setting("items.half_life", "items.half_life_seconds", duration(3600, 60 * DAY),
         "How long a read of an item counts in full; then half, a quarter, and after three times as long no more."),
     Setting("store.url", "store.url", STORE_URL,
@@ -344,7 +344,8 @@ SETTINGS: Final = (
     Setting("restrictions.file", "restrictions_file", PATH,
         "Keeps restrictions started and ended by command over restarts. Default: they end with the instance."),
     Setting("key_secret", "key_secret", SECRET,
-        "Keys the hashes of cookie and header values that limits count by. Default: a random one for each start."),
+        "Keys the hashes of cookie and header values that limits count by, and signs cookie jars. Default: one kept beside"
+        " `store.snapshot`, else a random one for each start."),
     Setting("key_secret_file", "key_secret", FILE_OF_SECRET, "A file that holds `key_secret`."),
 )  # fmt: skip
 """In the order of the reference."""

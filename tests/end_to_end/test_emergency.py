@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyguard.instance.kept_learning import KeptLearning
+from proxyguard.instance.kept_state import KeptState
 from proxyguard.limits.hourly import HOURS, HourlyUse
 from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.snapshot_seal import KeySeal
@@ -80,7 +80,7 @@ def know_four_days(snapshot: Path) -> None:
     hours.restore([[0.0] * HOURS, [4] * HOURS, [0] * HOURS])
     learning.restore({"daily": learning.daily.as_data(), "hourly": {name: hours.as_data() for name in RULES}, "cells": {}}, 0.0)
     path = snapshot.with_name(f"{snapshot.name}.learned")
-    asyncio.run(KeptLearning(path, learning, lambda: KeySeal(SECRET.encode())).save())
+    asyncio.run(KeptState(path, {"learned": learning}, lambda: KeySeal(SECRET.encode())).save())
 
 
 def within_an_hour() -> None:

@@ -1,4 +1,4 @@
-"""Which items are often read, as each of several workers sees it."""
+"""Which items are often read."""
 
 from __future__ import annotations
 
@@ -30,20 +30,15 @@ def heat_after(disclosure: Disclosure, reads: int, path: str = "/posts/1") -> by
     return item.heat
 
 
-@pytest.mark.parametrize(("workers", "reads"), [(1, 8), (2, 4), (4, 2), (8, 2), (16, 2), (64, 2)])
-def test_one_read_makes_nothing_hot_however_many_workers_share_the_reads(workers: int, reads: int) -> None:
-    assert heat_after(Disclosure(Items(), workers), reads - 1) == COLD
-    assert heat_after(Disclosure(Items(), workers), reads) == HOT
-
-
-@pytest.mark.parametrize("workers", [1, 16])
-def test_what_an_operator_asks_for_holds(workers: int) -> None:
-    assert heat_after(Disclosure(Items(cold_below=1.0), workers), 1) == HOT
+@pytest.mark.parametrize("cold_below", [1.0, 2.0, 8.0])
+def test_an_item_is_hot_once_it_was_read_so_often(cold_below: float) -> None:
+    assert heat_after(Disclosure(Items(cold_below=cold_below)), int(cold_below) - 1) == COLD
+    assert heat_after(Disclosure(Items(cold_below=cold_below)), int(cold_below)) == HOT
 
 
 def test_many_reads_of_other_items_heat_hardly_any() -> None:
     random = Random(1)
-    disclosure = Disclosure(Items(), 16)
+    disclosure = Disclosure(Items())
     for _ in range(50_000):
         disclosure._heat.add(random.getrandbits(64), 1.0)
     assert sum(heat_after(disclosure, 0, f"/posts/{each}") == HOT for each in range(1_000)) < 10

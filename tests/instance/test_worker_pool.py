@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from proxyguard.core.instance_secrets import Secrets
 from proxyguard.core.settings import FailureMode, Settings
 from proxyguard.instance import worker_pool
 from proxyguard.instance.assignment import Assignment
@@ -21,6 +22,8 @@ from proxyguard.instance.worker_pool import WorkerPool
 from proxyguard.instance.worker_process import families
 from proxyguard.telemetry.metric_families import Family, exposition, merge
 from proxyguard.telemetry.metrics import Metrics
+
+SECRETS = Secrets(b"x", b"y")
 
 
 def test_metrics_that_crossed_a_socket_are_added_up_like_those_of_this_process() -> None:
@@ -58,7 +61,7 @@ def scrape(pool: WorkerPool) -> tuple[float, float, int]:
 
 
 def test_no_counter_falls_when_a_worker_does_not_answer_crashes_or_is_replaced(tmp_path: Path) -> None:
-    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     first, second, third = FakeWorker(100), FakeWorker(20), FakeWorker(3)
     for slot, worker in enumerate((first, second)):
         pool._fill(slot, worker)  # type: ignore[arg-type]  # a fake
@@ -112,7 +115,7 @@ class ListeningWorker:
 def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     pool._sockets = [()]
     monkeypatch.setattr(worker_pool, "spawn_module", lambda _module, assignment, *_args, **_options: Path(assignment))
     monkeypatch.setattr(worker_pool, "WorkerProcess", lambda assignment, _control: ListeningWorker(assignment))
@@ -135,7 +138,7 @@ def test_a_worker_that_starts_while_settings_change_and_rules_act_again_has_both
 
 @pytest.mark.parametrize("hears", [True, False])
 def test_a_worker_that_does_not_take_new_settings_is_replaced(tmp_path: Path, hears: bool) -> None:
-    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     worker = ListeningWorker(tmp_path / "assignment")
     worker.hears = hears
     pool._fill(0, worker)  # type: ignore[arg-type]  # a fake
@@ -144,7 +147,7 @@ def test_a_worker_that_does_not_take_new_settings_is_replaced(tmp_path: Path, he
 
 
 def test_running_workers_are_told_also_when_the_disk_takes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     worker = ListeningWorker(tmp_path / "assignment")
     pool._fill(0, worker)  # type: ignore[arg-type]  # a fake
     (tmp_path / "standing.new").mkdir()
@@ -158,7 +161,7 @@ def test_a_worker_that_cannot_be_replaced_is_tried_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However long the one lived that ended: a machine without memory would have no time for anything else."""
-    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     waits: list[float] = []
     tries = iter(range(8))
 
@@ -199,7 +202,7 @@ def test_a_worker_that_ends_while_it_starts_is_not_said_to_be_slow(tmp_path: Pat
         program = "import os, sys, time; os.close(int(sys.argv[1])); time.sleep(60)"
         return subprocess.Popen((sys.executable, "-c", program, arguments[2]), **options)
 
-    pool = WorkerPool(Settings(), b"x", tmp_path, [], Metrics())
+    pool = WorkerPool(Settings(), SECRETS, tmp_path, [], Metrics())
     pool._sockets = [()]
     monkeypatch.setattr(worker_pool, "spawn_module", spawn)
     with pytest.raises(OSError, match=r"^a worker did not come up \(exit code -15\)$"):

@@ -1,7 +1,7 @@
 """The protocol between the workers of one machine and their store: frames of msgpack behind a four-byte length.
 
-A worker sends Hello and receives Welcome; then Calls are answered by Outcomes in order, and News travels both ways. Both sides
-are the same release of this program: what does not decode ends the connection.
+A worker sends Hello and receives Welcome; then Calls are answered by Outcomes in order, and News and Sighted travel both
+ways. Both sides are the same release of this program: what does not decode ends the connection.
 """
 
 from __future__ import annotations
@@ -60,8 +60,14 @@ class News(msgspec.Struct, tag="news", array_like=True, frozen=True):
     complete: bool = False
 
 
-FromWorker = Hello | Calls | News
-FromStore = Welcome | Outcomes | News
+class Sighted(msgspec.Struct, tag="sighted", array_like=True, frozen=True):
+    """A message of `limits.sightings`: from a worker, and then from the store to all others."""
+
+    message: bytes
+
+
+FromWorker = Hello | Calls | News | Sighted
+FromStore = Welcome | Outcomes | News | Sighted
 
 _encoder = msgspec.msgpack.Encoder()
 decode_from_worker = msgspec.msgpack.Decoder[FromWorker](FromWorker).decode

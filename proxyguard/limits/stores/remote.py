@@ -23,6 +23,7 @@ from typing import Final
 from proxyguard.core.settings import Counting, OnStoreDown
 from proxyguard.limits.charge import Charge
 from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.sightings import TELL_SECONDS, Sightings
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.fallback import Fallback, OnState, log_state
 from proxyguard.limits.stores.held import PAGE, RENEW_SECONDS, Held, is_held
@@ -104,6 +105,10 @@ class Transport(ABC):
     def send_changes(self, changes: Sequence[StoreChange]) -> None:
         """Write changes made here to the connection; the store answers each by what holds then."""
 
+    @abstractmethod
+    def send_sightings(self, message: bytes) -> None:
+        """Write a message of `limits.sightings` to the connection; there is no answer."""
+
 
 class RemoteStore:
     """An AsyncStore at the end of a transport. Used from one event loop. `clock` gives the line's seconds."""
@@ -134,6 +139,7 @@ class RemoteStore:
         self._latest = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self.held = Held()
+        self.sightings = Sightings(b"")  # until somebody listens
         self._renewed_at = monotonic()
         transport.store = self
 
@@ -142,7 +148,7 @@ class RemoteStore:
         self.fallback.up = True  # so that a store that is down from the start is reported
         with contextlib.suppress(StoreUnavailable):
             await self._try_connect()
-        self._tasks = [asyncio.create_task(self._keep()), asyncio.create_task(self._tidy())]
+        self._tasks = [asyncio.create_task(each) for each in (self._keep(), self._tidy(), self._tell())]
 
     async def stop(self) -> None:
         """Close the connection. Calls still waiting are answered by the fallback."""
@@ -371,6 +377,13 @@ class RemoteStore:
         for page in batched(self.held.all(), PAGE):
             if self.fallback.up:
                 self._call(page, (), now, held=False).add_done_callback(_ignore)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            message = self.sightings.message()
+            if message and self.fallback.up:
+                self._transport.send_sightings(message)
 
     async def _tidy(self) -> None:
         while True:

@@ -6,10 +6,12 @@ Knows the protocol (RESP 2, read by hiredis) and nothing of what is stored. Any 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -93,6 +95,16 @@ def text_of(answer: Any) -> str:
     if isinstance(answer, hiredis.ReplyError):
         return str(answer).partition(", with args beginning")[0]
     return str(answer) if isinstance(answer, StoreUnavailable) else f"it said what is no answer ({type(answer).__name__})"
+
+
+class Script:
+    """A Lua script: its text, and the digest that it is called by."""
+
+    __slots__ = ("digest", "text")
+
+    def __init__(self, name: str) -> None:
+        self.text = files(__package__).joinpath(name).read_bytes()
+        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
 
 class Connection(asyncio.Protocol):

@@ -13,7 +13,7 @@ from typing import Final, assert_never, cast
 from proxyguard.limits.charge import NOBODY
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import CodecError, pack_change, unpack_ban, unpack_change
-from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Welcome, decode_from_store, frame
+from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Sighted, Welcome, decode_from_store, frame
 from proxyguard.limits.stores.mirror import Mirror, StoreChange
 from proxyguard.limits.stores.notes import StoreNote
 from proxyguard.limits.stores.remote import Call, Transport
@@ -128,7 +128,11 @@ class SharedTransport(Transport):
         if self._connection is not None and changes:
             self._connection.write(frame(News([pack_change(one) for one in changes])))
 
-    def on_message(self, message: Welcome | Outcomes | News) -> None:
+    def send_sightings(self, message: bytes) -> None:
+        if self._connection is not None:
+            self._connection.write(frame(Sighted(message)))
+
+    def on_message(self, message: Welcome | Outcomes | News | Sighted) -> None:
         """Act on a message of the server."""
         match message:
             case Outcomes():
@@ -137,6 +141,8 @@ class SharedTransport(Transport):
                     store.on_outcome(Outcome(None if ban is None else unpack_ban(ban), usages))
             case News():
                 self._catch_up.on_news(message, self.store.mirror)
+            case Sighted():
+                self.store.sightings.hear(message.message)
             case Welcome():
                 self._catch_up.on_welcome(message, self.store.mirror)
             case _:

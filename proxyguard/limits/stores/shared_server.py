@@ -21,7 +21,17 @@ from proxyguard.limits.charge import Charge, Owner, Usage, held_key
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.limit import CountKind, Limit
 from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
-from proxyguard.limits.stores.frames import Calls, Hello, MessageReader, News, Outcomes, Welcome, decode_from_worker, frame
+from proxyguard.limits.stores.frames import (
+    Calls,
+    Hello,
+    MessageReader,
+    News,
+    Outcomes,
+    Sighted,
+    Welcome,
+    decode_from_worker,
+    frame,
+)
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
@@ -107,6 +117,13 @@ class SharedStoreServer:
     def left(self, member: _Member) -> None:
         self._members.discard(member)
 
+    def pass_on(self, sighted: Sighted, teller: _Member) -> None:
+        """Tell all workers but one what that one has seen."""
+        data = frame(sighted)
+        for member in tuple(self._members):
+            if member is not teller:
+                member.write(data)
+
     def _on_change(self, change: StoreChange) -> None:
         """A ban was made or lifted, or a note written; all workers get it in this turn of the event loop."""
         packed = pack_change(change)
@@ -177,13 +194,15 @@ class _Member(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _on_message(self, message: Hello | Calls | News) -> None:
+    def _on_message(self, message: Hello | Calls | News | Sighted) -> None:
         match message:
             case Calls():
                 self._limits.update(message.limits)
                 self.write(frame(Outcomes([self._charge(*call) for call in message.calls])))
             case News():
                 self._take(message)
+            case Sighted():
+                self._server.pass_on(message, self)
             case Hello():
                 self._welcome(message)
             case _:

@@ -62,12 +62,15 @@ def seal_for(snapshot: Path, key_secret: str | None) -> KeySeal:
 
     Raises OSError when such a file can be neither read nor made: nothing is to be written then, as it would name people.
     """
-    if key_secret:
-        return KeySeal(key_secret.encode())
+    return KeySeal(key_secret.encode() if key_secret else kept_secret(snapshot))
+
+
+def kept_secret(snapshot: Path) -> bytes:
+    """The secret in the file beside a snapshot, which is made when there is none. Raises OSError when it cannot be."""
     path = snapshot.with_name(f"{snapshot.name}.key")
     with contextlib.suppress(FileNotFoundError):
         if secret := path.read_bytes().strip():
-            return KeySeal(secret)
+            return secret
     secret = os.urandom(SECRET_BYTES).hex().encode()
     fresh = path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -75,4 +78,4 @@ def seal_for(snapshot: Path, key_secret: str | None) -> KeySeal:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    return KeySeal(secret)
+    return secret

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from itertools import batched
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception's name
@@ -30,7 +28,8 @@ from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.nodes import NODE_SECONDS, StoreUrl, fault_of
 from proxyguard.limits.stores.notes import MAX_NOTES, StoreNote
 from proxyguard.limits.stores.remote import CONNECT_SECONDS, Call, Transport
-from proxyguard.limits.stores.resp import Connection, ValkeyUrl, is_unknown_script, pack, text_of
+from proxyguard.limits.stores.resp import Connection, Script, ValkeyUrl, is_unknown_script, pack, text_of
+from proxyguard.limits.stores.sighting_stream import SightingStream
 from proxyguard.limits.stores.store import BanRecord, Outcome, StoreUnavailable
 
 POLL_SECONDS: Final = 0.4
@@ -60,16 +59,6 @@ LOG: Final = 4
 
 STAMP: Final = Struct("<dd")
 """Before the text of a note on the server: since and until, by its clock."""
-
-
-class Script:
-    """A Lua script: its text, and the digest that it is called by."""
-
-    __slots__ = ("digest", "text")
-
-    def __init__(self, name: str) -> None:
-        self.text = files(__package__).joinpath(name).read_bytes()
-        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
 
 class ValkeyTransport(Transport):
@@ -109,6 +98,7 @@ class ValkeyTransport(Transport):
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
         self._spans = Spans()
+        self._sightings = SightingStream(f"{{{name}}}:sightings")
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> str:
@@ -128,7 +118,8 @@ class ValkeyTransport(Transport):
                 connection.close()
                 raise
             self._connection = connection
-            self._tasks = [asyncio.create_task(self._poll(connection))]
+            following = self._sightings.follow(connection, self.store)
+            self._tasks = [asyncio.create_task(each) for each in (self._poll(connection), following)]
             if self._places.master:
                 self._tasks.append(asyncio.create_task(self._watch_master(connection, url)))
             return f"shared at {url}"
@@ -264,6 +255,10 @@ class ValkeyTransport(Transport):
         for notes_page in batched(notes, PAGE):
             self._send_notes(connection, notes_page)
 
+    def send_sightings(self, message: bytes) -> None:
+        if self._connection is not None:
+            self._sightings.send(self._connection, message)
+
     def _send_bans(self, connection: Connection, bans: Sequence[BanNews]) -> None:
         arguments: list[str | bytes | float] = []
         for one in bans:
@@ -346,6 +341,7 @@ class ValkeyTransport(Transport):
             if generation != self._generation:
                 known = self._generation != b""
                 self._generation = generation
+                self._sightings.start_over()
                 self._sequence = self._note_sequence = 0
                 if known:
                     self.store.mirror.start_over()

@@ -49,6 +49,9 @@ class FakeTransport(Transport):
     def send_changes(self, changes: Sequence[StoreChange]) -> None:
         pass
 
+    def send_sightings(self, message: bytes) -> None:
+        pass
+
 
 class LateTransport(FakeTransport):
     """Counts in the memory of its `server`, as the worker w1; while it is `silent`, the answers wait for `answer`."""

@@ -1,8 +1,8 @@
-"""Keeps what limits learned of earlier days over restarts, in a file beside the store's snapshot.
+"""Keeps over restarts what a process learned: of limits and earlier days, of what is read, of who was here.
 
-Written every ten minutes and at the end, whole, sealed as the snapshot is, and swapped in. Of several workers each writes the
-same file, and the last one holds: what is learned of a key is what the store said, the same to all who served it. Knows nothing
-of how limits learn.
+A file beside the store's snapshot, written every ten minutes and at the end, whole, sealed as the snapshot is, and swapped in.
+Of several workers each writes the same file, and the last one holds: what a limit learns is what the store said, the same to
+all, and of the rest they tell each other. Knows nothing of how its parts learn.
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from proxyguard.core.settings import Settings
 from proxyguard.instance.background import working_thread
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.snapshot_seal import KeySeal, seal_for
 
 SAVE_SECONDS: Final = 600.0
 """What a kill -9 can lose of it."""
 
-MAX_BYTES: Final = 32 * 1024 * 1024
+MAX_BYTES: Final = 64 * 1024 * 1024
 
 MAX_AGE_SECONDS: Final = 8 * 86_400.0
 """What is older says nothing of now."""
@@ -35,21 +34,33 @@ MAX_AGE_SECONDS: Final = 8 * 86_400.0
 logger = logging.getLogger(__name__)
 
 
-def kept_learning(settings: Settings, learning: Learning) -> KeptLearning:
+class KeptPart(Protocol):
+    """What a process learned of one kind."""
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it. Called beside the event loop."""
+        ...
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """Take over what `as_data` gave; `now` is the line's. May raise anything for what is none, and has taken nothing then."""
+        ...
+
+
+def kept_state(settings: Settings, parts: Mapping[str, KeptPart]) -> KeptState:
     """What keeps it, as the settings say: beside the snapshot and by its secret, or not at all."""
     beside = settings.store.snapshot
     if beside is None:
-        return KeptLearning(None, learning)
-    return KeptLearning(beside.with_name(f"{beside.name}.learned"), learning, partial(seal_for, beside, settings.key_secret))
+        return KeptState(None, parts)
+    return KeptState(beside.with_name(f"{beside.name}.learned"), parts, partial(seal_for, beside, settings.key_secret))
 
 
-class KeptLearning:
-    """What the limits of one process learned, and the file that it goes to."""
+class KeptState:
+    """What one process learned, by kind, and the file that it goes to."""
 
-    def __init__(self, path: Path | None, learning: Learning, seal: Callable[[], KeySeal] | None = None) -> None:
+    def __init__(self, path: Path | None, parts: Mapping[str, KeptPart], seal: Callable[[], KeySeal] | None = None) -> None:
         """`seal`: gives what seals the file, and may raise OSError; None: it is written as it is."""
         self.path = path
-        self._learning = learning
+        self._parts = parts
         self._seal = seal
         self._is_losing = False
         if path is not None:
@@ -70,7 +81,7 @@ class KeptLearning:
                 await asyncio.to_thread(self._write, self.path)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was learned is no reason to disturb anything
             if not self._is_losing:
-                logger.warning("what limits learned cannot be kept in %s: %s", self.path, error)
+                logger.warning("what was learned cannot be kept in %s: %s", self.path, error)
             self._is_losing = True
         else:
             self._is_losing = False
@@ -80,16 +91,23 @@ class KeptLearning:
             with path.open("rb") as file:
                 text = file.read(MAX_BYTES)
             plain: dict[str, Any] = json.loads(text if self._seal is None else self._seal().open(text))
-            if CLOCK.wall(CLOCK()) - float(plain["saved"]) <= MAX_AGE_SECONDS:
-                self._learning.restore(plain["learned"], CLOCK())
+            if CLOCK.wall(CLOCK()) - float(plain["saved"]) > MAX_AGE_SECONDS:
+                return
         except FileNotFoundError:
             return
         except Exception as error:  # noqa: BLE001 - whatever is in it, the site starts
-            logger.warning("what limits learned, in %s, cannot be read, and begins anew: %r", path, error)
+            logger.warning("what was learned, in %s, cannot be read, and begins anew: %r", path, error)
+            return
+        for name, part in self._parts.items():
+            try:
+                if name in plain:  # an earlier release knew fewer
+                    part.restore(plain[name], CLOCK())
+            except Exception as error:  # noqa: BLE001 - as above
+                logger.warning("what was learned, %r in %s, cannot be read, and begins anew: %r", name, path, error)
 
     def _write(self, path: Path) -> None:
         """Keys have addresses of clients in them, as those of the snapshot: nobody else may read it."""
-        text = json.dumps({"saved": CLOCK.wall(CLOCK()), "learned": self._learning.as_data()}).encode()
+        text = json.dumps({"saved": CLOCK.wall(CLOCK()), **{name: part.as_data() for name, part in self._parts.items()}}).encode()
         kept = text if self._seal is None else self._seal().record(text)
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
