@@ -148,7 +148,8 @@ profile: setup $(COMPILED)  ## Count instructions a request by callgrind, and fa
 held: setup $(COMPILED)  ## Measure 10,000 clients held at once: memory of each, what others wait (four minutes).
 	$(BUILT) -m bench.held $(ARGS)
 
-tracked: setup $(COMPILED)  ## Measure a worker that counts a million keys, and flood it with junk (a minute).
+tracked: setup $(COMPILED)  ## Measure a worker that counts a million keys, flood it with junk, and fill what it knows of readers (two minutes).
+	$(BUILT) -m bench.remembered --check
 	$(BUILT) -m bench.tracked $(ARGS)
 
 CORPUS := build/corpus

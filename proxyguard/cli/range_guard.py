@@ -18,7 +18,7 @@ from proxyguard.guard.acquaintances import Acquaintances
 from proxyguard.guard.disclosure import Disclosure
 from proxyguard.guard.guard import Guard
 from proxyguard.guard.interfaces import Served, Ticket
-from proxyguard.guard.jars import Jars
+from proxyguard.guard.jars import ASSET_TAG, Jars
 from proxyguard.http.responses import refusal_status, refusal_wait
 from proxyguard.limits.learning import Learning
 from proxyguard.limits.stores.memory import MemoryStore
@@ -109,7 +109,7 @@ class GuardFirewall:
         added = ticket.forwarding.add if ticket.forwarding is not None else ()
         if decision.forwards:
             wait = action.seconds if isinstance(action, Delay) else 0.0
-            settles = bool(ticket.due) or request.item is not None
+            settles = bool(ticket.due) or request.item is not None or ASSET_TAG in decision.tags
             return Verdict(wait_seconds=wait, rule=rule, headers=added, ticket=ticket, settles_late=settles)
         if isinstance(action, Prove):
             headers = ((b"Location", request.target), *added)

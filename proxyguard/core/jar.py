@@ -37,11 +37,13 @@ OLD: Final = b"old"
 class Jar:
     """The cookie of one request. `name` tells jars apart and says nothing of whose they are; empty without a valid cookie."""
 
-    __slots__ = ("name", "states")
+    __slots__ = ("is_written", "name", "states")
 
-    def __init__(self, name: str, states: tuple[bytes, ...]) -> None:
+    def __init__(self, name: str, states: tuple[bytes, ...], *, is_written: bool = False) -> None:
         self.name = name
         self.states = states
+        self.is_written = is_written
+        """Whether the cookie itself says what is proven."""
 
 
 NO_JAR: Final = Jar("", (NONE,))

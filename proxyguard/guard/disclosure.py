@@ -15,9 +15,15 @@ from proxyguard.core.jar_settings import Items
 from proxyguard.core.request import Request
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.heat import Heat, Recent
+from proxyguard.limits.heat import Heat
+from proxyguard.limits.recent import Recent
 from proxyguard.limits.sightings import Sightings, Subject
 from proxyguard.policy.compile.items import ItemFinder
+
+RECENT_SECONDS: Final = 1_800.0
+
+MOST_RECENT: Final = 32_768
+"""Rarely read items that are read in a third of this time; with more, the time is shorter."""
 
 _READ: Final = int(Subject.READ)
 _RARE_READ: Final = int(Subject.RARE_READ)
@@ -32,7 +38,7 @@ class Disclosure:
         """Without `sightings` nobody else is told, nor listened to."""
         self._cold_below = items.cold_below
         self._heat = Heat(items.half_life_seconds)
-        self._recent = Recent()
+        self._recent = Recent(RECENT_SECONDS, MOST_RECENT)
         self._sightings = sightings
         if sightings is not None:
             sightings.listen(Subject.READ, lambda number, reads: self._heat.add(number, clock(), reads))

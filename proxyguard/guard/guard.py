@@ -184,7 +184,7 @@ class Guard:
                 return self._ticket(found, found.decision, started, now)
             if policy.learns and self._learning is not None:
                 self._learning.begin(policy.learning, now)
-                found.charges = self._learning.widen(found.charges)
+                found.charges = self._learning.widen(found.charges, found.learning)
             outcome: Outcome | Awaitable[Outcome] | None
             try:
                 outcome = self._store.charge(found.charges, found.ban_keys, now)
@@ -219,7 +219,8 @@ class Guard:
         try:
             ruling = decide(found, outcome)
             if found.policy.learns and self._learning is not None:
-                self._learning.observe(found.charges, outcome.usages, since=found.now, forwards=ruling.decision.forwards)
+                forwards = ruling.decision.forwards
+                self._learning.observe(found.charges, found.learning, outcome.usages, since=found.now, forwards=forwards)
             if outcome.ban is not None:
                 self._ban_hits.observe(outcome.ban.key, now)
             if ruling.ban is not None:

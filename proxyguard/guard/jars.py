@@ -19,11 +19,12 @@ from typing import Final, NamedTuple
 from proxyguard.core.address import Prefixes
 from proxyguard.core.jar import ASKED_JAR, FOLLOWED_JAR, FRESH, NO_JAR, OLD, PROVEN, Jar
 from proxyguard.core.jar_settings import JarCookie
-from proxyguard.core.latest import SHARDS, Latest
+from proxyguard.core.latest import SHARDS
 from proxyguard.core.request import Headers, Request, Values
 from proxyguard.core.shares import Shares
 from proxyguard.guard.signed_cookie import read_cookie, set_cookie
 from proxyguard.limits.clock import CLOCK
+from proxyguard.limits.recent import Recent
 from proxyguard.limits.sightings import Sightings, Subject
 
 GIVE_TAG: Final = "jar:give"
@@ -48,9 +49,13 @@ MOST_ASKED: Final = 3
 """Pages for which one client is sent meanwhile; then it is taken for one that keeps no cookies, whatever it asks for."""
 
 ASSET_SECONDS: Final = 900.0
-"""How long an asset counts that a fresh jar fetched, until the cookie comes back that says so."""
+"""How long an asset counts that a fresh jar fetched, and up to a third more, until the cookie comes back that says so."""
+
+_MASK_64: Final = (1 << 64) - 1
 
 _ASSET: Final = int(Subject.ASSET)
+
+_TARGET_BYTES: Final = 2
 
 _MAX_COPIES: Final = 2
 """Cookies of the name that are looked at: a person has one, or one more that a page set on a narrower path."""
@@ -59,12 +64,12 @@ _MAX_COPIES: Final = 2
 class JarBounds(NamedTuple):
     """How much is remembered."""
 
-    asked: int = 65_536
+    asked: int = 16_384
     """Clients that were sent to fetch a jar."""
     asked_share: int = 1_024
     """Of these, those of one client network."""
-    assets: int = 65_536
-    """Fresh jars that fetched an asset."""
+    assets: int = 32_768
+    """Fresh jars that fetched an asset in a third of `ASSET_SECONDS`."""
     kept: int = 4_096
     """Cookies whose signature need not be looked at again."""
 
@@ -73,14 +78,14 @@ BOUNDS: Final = JarBounds()
 
 
 class _Asked:
-    """A client that was sent to fetch a jar, until when that is remembered, and for which pages."""
+    """A client that was sent to fetch a jar, when, and for which pages: two bytes of a hash of each."""
 
-    __slots__ = ("at", "followed", "network", "targets", "until")
+    __slots__ = ("at", "followed", "network", "targets")
 
     def __init__(self, network: str) -> None:
         self.network = network
-        self.until = self.at = 0.0
-        self.targets: tuple[int, ...] = ()
+        self.at = -ASKED_SECONDS
+        self.targets = b""
         self.followed = False
         """Whether it ever came back at once."""
 
@@ -103,7 +108,7 @@ class _AskedShard:
         clients = self.clients
         while clients:
             first = next(iter(clients))
-            if clients[first].until > now and len(clients) < capacity:
+            if clients[first].at + ASKED_SECONDS > now and len(clients) < capacity:
                 break
             self.by_network.take(clients.pop(first).network)
 
@@ -140,10 +145,10 @@ class Jars:
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
         count = SHARDS if self._is_nested and bounds.asked >= SHARDS * bounds.asked_share else 1
         self._asked = [_AskedShard() for _ in range(count)]
-        self._assets: Latest[float] = Latest(bounds.assets)
+        self._assets = Recent(ASSET_SECONDS, bounds.assets)
         self._sightings = sightings
         if sightings is not None:
-            sightings.listen(Subject.ASSET, lambda number, _: self._learn_asset(number, clock()))
+            sightings.listen(Subject.ASSET, lambda number, _: self._assets.add(number, clock()))
         self.given = 0
         """Cookies written."""
 
@@ -181,11 +186,11 @@ class Jars:
                 return False
             shard.by_network.add(network)
             known = shard.clients[mark] = _Asked(network)
-        if known.until <= now:
-            known.targets, known.followed = (), False
-        targets = known.targets
-        known.targets = (*targets[: MOST_ASKED - 1], hash(request.target))  # requests side by side are asked side by side
-        known.at, known.until = now, now + ASKED_SECONDS
+        if known.at + ASKED_SECONDS <= now:
+            known.targets, known.followed = b"", False
+        # Requests side by side are asked side by side.
+        known.targets = known.targets[: (MOST_ASKED - 1) * _TARGET_BYTES] + _target_mark(request)
+        known.at = now
         shard.clients.move_to_end(mark)
         return True
 
@@ -193,25 +198,16 @@ class Jars:
         """Remember that a fresh jar fetched an asset."""
         if FRESH in jar.states:
             number = _number(jar.name)
-            self._learn_asset(number, now)
+            self._assets.add(number, now)
             if self._sightings is not None:
                 self._sightings.tell(_ASSET, number)
-
-    def _learn_asset(self, number: int, now: float) -> None:
-        assets = self._assets
-        is_known = assets.get(number) is not None
-        while (first := assets.first_beside(number)) is not None:
-            if first[1] > now and (is_known or not assets.is_full_beside(number)):
-                break
-            assets.pop(first[0])
-        assets.put(number, now + ASSET_SECONDS)
 
     def cookie(self, request: Request, now: float) -> Headers:
         """A field that gives a client a jar, or writes into its jar what it has proven; none when it has one that says all."""
         jar = request.jar
         if not jar.name:
             return self._field(request, self._wall(now), is_proven=False, nonce=os.urandom(9))
-        if self._assets.get(_number(jar.name)) is not None and PROVEN in jar.states:
+        if PROVEN in jar.states and not jar.is_written and self._assets.has(_number(jar.name), now):
             return self._field(request, self._wall(now), is_proven=True, nonce=bytes.fromhex(jar.name))
         return ()
 
@@ -237,10 +233,8 @@ class Jars:
         if age >= _DAY_SECONDS:
             return Jar(name, (OLD,))
         if is_proven:
-            self._assets.pop(_number(name))  # the client has the cookie that says so
-            return Jar(name, (PROVEN,))
-        proven_until = self._assets.get(_number(name))
-        if proven_until is not None and proven_until > now:
+            return Jar(name, (PROVEN,), is_written=True)
+        if self._assets.has(_number(name), now):
             return Jar(name, (PROVEN,))
         return Jar(name, (FRESH,))
 
@@ -275,12 +269,13 @@ class Jars:
         if not asked and self._is_nested:  # most networks: none of their clients is among those that were asked
             return NO_JAR
         known = shard.clients.get(self._client_mark(request))
-        if known is None or known.until <= now:
+        if known is None or known.at + ASKED_SECONDS <= now:
             return ASKED_JAR if asked >= self._bounds.asked_share else NO_JAR
-        is_back = hash(request.target) in known.targets
+        mark, targets = _target_mark(request), known.targets
+        is_back = mark in {targets[at : at + _TARGET_BYTES] for at in range(0, len(targets), _TARGET_BYTES)}
         if is_back and now - known.at <= FOLLOW_SECONDS:
             known.followed = True
-        if not is_back and len(known.targets) < MOST_ASKED:
+        if not is_back and len(targets) < MOST_ASKED * _TARGET_BYTES:
             return NO_JAR
         return FOLLOWED_JAR if known.followed else ASKED_JAR
 
@@ -288,6 +283,13 @@ class Jars:
         return self._asked[hash(network) % len(self._asked)]
 
 
+def _target_mark(request: Request) -> bytes:
+    return (hash(request.target) & 0xFFFF).to_bytes(_TARGET_BYTES)
+
+
 def _number(name: str) -> int:
-    """64 of the 72 random bits of a jar's name, by which processes tell each other of it."""
-    return int(name[:16], 16)
+    """64 of the 72 random bits of a jar's name, by which processes tell each other of it; of a name of a test, a hash."""
+    try:
+        return int(name[:16], 16)
+    except ValueError:
+        return hash(name) & _MASK_64

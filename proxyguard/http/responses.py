@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass
 from html import escape
 from math import ceil
+from string import punctuation
 from typing import Final, NamedTuple
+from urllib.parse import quote_from_bytes
 
 from proxyguard.core.decision import Decision, Maze, Prove, Reject, Tarpit
 from proxyguard.core.request import Headers
@@ -37,6 +39,11 @@ TARPIT_HEADERS: Final = (
 HTML: Final = b"text/html; charset=utf-8"
 JSON: Final = b"application/problem+json"
 TEXT: Final = b"text/plain; charset=utf-8"
+
+ONE_MOMENT: Final = (
+    b'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
+    b'<title>One moment</title>\n<h1>One moment</h1>\n<p><a href="%b">Go on to the page</a></p>\n'
+)
 """The forms of an answer, by their Content-Type; JSON is that of RFC 9457."""
 
 MAX_PAGES: Final = 1024
@@ -89,13 +96,14 @@ def to_https(method: bytes, host: bytes, target: bytes) -> Answer:
 
 
 def to_itself(target: bytes, fields: Headers) -> Answer:
-    """Send a client to where it is, with more fields.
+    """Send a client to where it is, with more fields. The page has a link for those that follow no redirect to where they are.
 
     Two slashes at the beginning would name a host, and to browsers a backslash is a slash (WHATWG URL, "relative slash state").
     """
     location = b"/" if target == b"*" else b"/." + target if target.startswith((b"//", b"/\\")) else target
-    headers = ((b"Location", location), (b"Content-Type", TEXT), (b"Cache-Control", b"no-store"), *fields)
-    return Answer(303, reason_phrase(303), headers, b"One moment.\n")
+    headers = ((b"Location", location), (b"Content-Type", HTML), (b"Cache-Control", b"no-store"), *fields)
+    link = escape(quote_from_bytes(location, safe=punctuation)).encode()
+    return Answer(303, reason_phrase(303), headers, ONE_MOMENT % link)
 
 
 @dataclass(frozen=True, slots=True)

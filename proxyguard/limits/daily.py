@@ -9,6 +9,8 @@ limit's time zone do, and at most one in twelve hours of the line, whatever is d
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -40,6 +42,9 @@ KEYS_OF_NETWORK: Final = 256
 MAX_RULES: Final = 1_000
 
 _FORGOTTEN_AT_ONCE: Final = 2
+
+_rule_names: Final[dict[str, str]] = {}
+"""By the head of a limit's keys, which comes of the rules; then it begins anew."""
 
 
 class _RuleDays:
@@ -85,7 +90,7 @@ class _KeyDays:
         self.day = day
         self.network = network
         self.today = 0.0
-        self.days: list[float] = []
+        self.days = array("d")
 
     def go_on_to(self, rule: _RuleDays) -> None:
         """Turn days that are over into earlier ones."""
@@ -246,7 +251,7 @@ class DailyUse:
         networks = Shares()
         for place, (day, network, today, days) in list(data["keys"].items())[:MAX_KEYS]:
             known = keys[str(place)] = _KeyDays(int(day), str(network))
-            known.today, known.days = float(today), [float(each) for each in days][:DAYS]
+            known.today, known.days = float(today), array("d", [float(each) for each in days][:DAYS])
             networks.add(known.network)
         began = now - LEAST_DAY_SECONDS
         kept_days = data["days"] if "days" in data else {UTC: data["day"]}  # as it was before zones had days of their own
@@ -264,7 +269,14 @@ def _day_of(wall: float, time_zone: str) -> int:
 
 def rule_of(key: str) -> str:
     """The name of the rule that a limit's key begins with: what was learned outlives a change of its numbers and its mode."""
-    return key.partition("|")[0].replace("!", "~").partition("~")[0]
+    end = key.find("|")
+    head = key if end < 0 else key[:end]
+    name = _rule_names.get(head)
+    if name is None:
+        if len(_rule_names) >= MAX_RULES:
+            _rule_names.clear()
+        name = _rule_names[head] = head.replace("!", "~").partition("~")[0]
+    return name
 
 
 def place_of(key: str) -> str:
@@ -274,7 +286,7 @@ def place_of(key: str) -> str:
     return f"{rule_of(key)}~{key[start:] if end < 0 else key[start:end]}"
 
 
-def _median(days: list[float], known: int) -> float:
+def _median(days: Sequence[float], known: int) -> float:
     """Of the last `known` days, seven at most; those without a figure had none. Of an even number the lower one."""
     known = min(known, DAYS)
     if known <= 0:

@@ -46,8 +46,7 @@ class Heat:
         """Count reads of one thing."""
         self._turn(now)
         table = self._tables[0]
-        for row in range(ROWS):
-            at = row * CELLS + (number >> (16 * row) & 0xFFFF)
+        for at in _cells(number):
             if table[at] < MOST:
                 table[at] = min(table[at] + reads, MOST)
         self._unmeasured += reads
@@ -78,13 +77,11 @@ class Heat:
 
     def _seeming(self, number: int) -> float:
         weight, total = 1.0, 0.0
+        first, second, third, fourth = _cells(number)
         for table in self._tables:
-            least = table[number & 0xFFFF]
-            for row in range(1, ROWS):
-                if not least:
-                    break
-                found = table[row * CELLS + (number >> (16 * row) & 0xFFFF)]
-                least = min(least, found)
+            least = table[first]
+            if least:
+                least = min(least, table[second], table[third], table[fourth])
             total += weight * least
             weight /= 2
         return total
@@ -101,39 +98,10 @@ class Heat:
         self._measure()
 
 
-RECENT_SECONDS: Final = 1_800.0
-TURNS: Final = 3
-"""A set for each third of the time, and one that fills."""
-MOST_RECENT: Final = 32_768
-"""Things of one set, 60 bytes each; more are not remembered."""
-
-
-class Recent:
-    """Which things were read within the last half hour, up to ten minutes more or less."""
-
-    __slots__ = ("_at", "_sets")
-
-    def __init__(self) -> None:
-        self._sets: list[set[int]] = [set()]
-        self._at = 0
-
-    def add(self, number: int, now: float) -> None:
-        """Remember one read."""
-        self._turn(now)
-        if len(self._sets[0]) < MOST_RECENT:
-            self._sets[0].add(number)
-
-    def has(self, number: int, now: float) -> bool:
-        """Whether a thing was read lately."""
-        self._turn(now)
-        return any(number in each for each in self._sets)
-
-    def _turn(self, now: float) -> None:
-        at = int(now * TURNS / RECENT_SECONDS)
-        if at > self._at:
-            passed = min(at - self._at, TURNS + 1)
-            self._sets = [*(set() for _ in range(passed)), *self._sets][: TURNS + 1]
-            self._at = at
+def _cells(number: int) -> tuple[int, int, int, int]:
+    """The cell of a number in each row."""
+    low, high = number & 0xFFFFFFFF, number >> 32  # small ones: work on 64 bits takes ten times as long
+    return low & 0xFFFF, CELLS + (low >> 16), 2 * CELLS + (high & 0xFFFF), 3 * CELLS + (high >> 16)
 
 
 def packed(plain: bytes) -> str:

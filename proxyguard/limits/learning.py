@@ -23,6 +23,8 @@ STEP: Final = 1.25
 
 MAX_LIMITS: Final = 1_000
 """Limits whose steps are remembered: those of the policies that are in force, and of some before."""
+MAX_WANTED: Final = 256
+"""Amounts of one limit whose step is remembered."""
 MAX_HOURLY_RULES: Final = 1_000
 
 EDGE_SECONDS: Final = 900.0
@@ -30,6 +32,9 @@ EDGE_SECONDS: Final = 900.0
 
 LOOK_SECONDS: Final = 1.0
 """Between looks whether a day or an hour is over, unless the clock says another hour."""
+
+
+_new = tuple.__new__  # half the cost of calling the class
 
 
 class Learning:
@@ -50,7 +55,8 @@ class Learning:
         self._hour = -1
         self._hourly: dict[str, HourlyUse] = {}
         self._wall = wall
-        self._widened: dict[int, tuple[Limit, dict[int, Limit]]] = {}  # by id; holding the limit keeps its id its own
+        self._widened: dict[int, tuple[Limit, dict[float, Limit], dict[int, Limit]]] = {}
+        """By id: the limit, which keeps its id its own, and it by what was wanted and by its step."""
 
     def begin(self, limits: Mapping[str, Limit], now: float) -> None:
         """Time goes on for these limits, by the names of their rules: those that nobody uses learn just that."""
@@ -73,42 +79,48 @@ class Learning:
         hours.turn(now, self._wall(now), self._frozen_at)
         return hours
 
-    def widen(self, charges: Sequence[Charge]) -> tuple[Charge, ...]:
-        """The charges, each of a limit that learns with the amount that it has at the time of `begin`."""
-        found: list[Charge] = []
-        for charge in charges:
-            limit = charge.limit
+    def widen(self, charges: tuple[Charge, ...], places: Sequence[int]) -> tuple[Charge, ...]:
+        """The charges, those at `places`, of limits that learn, with the amount that they have at the time of `begin`."""
+        found: list[Charge] | None = None
+        for at in places:
+            key, limit, cost, stops, owed, owner = charges[at]
             learned = limit.learned
             if learned is None:
-                found.append(charge)
                 continue
-            usual = self.daily.usual(charge.key) if limit.period_seconds == DAY_SECONDS else self._usual(charge)
+            usual = self.daily.usual(key) if limit.period_seconds == DAY_SECONDS else self._usual(key, limit)
             wanted = (learned.until_known or learned.at_most) if usual < 0.0 else amount_for(limit, learned, usual)
-            found.append(within(charge, self._with(limit, learned, wanted)))
-        return tuple(found)
+            widened = self._with(limit, learned, wanted)
+            if widened is not limit:
+                found = [*charges] if found is None else found
+                found[at] = _new(Charge, (key, widened, cost, stops, owed, owner))
+        return charges if found is None else tuple(found)
 
-    def observe(self, charges: Sequence[Charge], usages: Sequence[Usage], *, since: float, forwards: bool) -> None:
+    def observe(
+        self, charges: Sequence[Charge], places: Sequence[int], usages: Sequence[Usage], *, since: float, forwards: bool
+    ) -> None:
         """Learn from what a store said to charges of `widen`. What was refused, by whatever rule, is nobody's use.
 
         `since` is when they were charged, by the wall: what was used in a window that is over is no use of the one that followed.
         """
         if since // EDGE_SECONDS != self._wall_now // EDGE_SECONDS:
             return
-        for charge, usage in zip(charges, usages, strict=False):  # of a banned client there are none
-            limit = charge.limit
-            learned = limit.learned
-            if learned is None or not charge.cost:
+        for at in places:
+            if at >= len(usages):  # of a banned client there are none
+                return
+            key, limit, cost, _, _, owner = charges[at]
+            usage, learned = usages[at], limit.learned
+            if learned is None or not cost:
                 continue
             used = float(limit.amount - (0 if usage.exceeded else usage.remaining))
             if limit.period_seconds != DAY_SECONDS:
-                hours = self._hours(rule_of(charge.key))
+                hours = self._hours(rule_of(key))
                 if limit.of_site:
                     hours.observe(used, is_refused=usage.exceeded)
                 else:
-                    place = place_of(charge.key)
+                    place = place_of(key)
                     self.cells.observe(place, hours, used, self._now, self._wall_now, is_refused=usage.exceeded)
             elif forwards:
-                self.daily.observe(charge.key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
+                self.daily.observe(key, owner[1], used, (learned.base or limit.amount) / learned.times)
 
     def repeat_day(self) -> None:
         """Go on as if there had been a week of days like the last whole one: for simulations, which have one day."""
@@ -150,12 +162,12 @@ class Learning:
         self._hourly = hourly
         self._begun = None
 
-    def _usual(self, charge: Charge) -> float:
+    def _usual(self, key: str, limit: Limit) -> float:
         """What is usual for a limit by the hour."""
-        hours = self._hours(rule_of(charge.key))
-        if charge.limit.of_site:
+        hours = self._hours(rule_of(key))
+        if limit.of_site:
             return hours.usual()
-        return self.cells.usual(place_of(charge.key), self._now, self._wall_now) if hours.is_known() else -1.0
+        return self.cells.usual(place_of(key), self._now, self._wall_now) if hours.is_known() else -1.0
 
     def _hours(self, rule: str) -> HourlyUse:
         hours = self._hourly.get(rule)
@@ -169,15 +181,21 @@ class Learning:
         """A limit with an amount of at least what is wanted, up to its ceiling."""
         if wanted <= limit.amount or learned.at_most <= limit.amount:
             return limit
-        step = step_of(limit, learned, wanted)
         known = self._widened.get(id(limit))
         if known is None:
             if len(self._widened) >= MAX_LIMITS:
                 self._widened.clear()
-            known = self._widened[id(limit)] = (limit, {})
-        widened = known[1].get(step)
+            known = self._widened[id(limit)] = (limit, {}, {})
+        _, by_wanted, by_step = known
+        widened = by_wanted.get(wanted)
         if widened is None:
-            widened = known[1][step] = widened_by(limit, learned, step)
+            step = step_of(limit, learned, wanted)
+            widened = by_step.get(step)
+            if widened is None:
+                widened = by_step[step] = widened_by(limit, learned, step)
+            if len(by_wanted) >= MAX_WANTED:
+                by_wanted.clear()
+            by_wanted[wanted] = widened
         return widened
 
 

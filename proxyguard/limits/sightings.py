@@ -1,6 +1,6 @@
 """What the processes on one store tell each other of what they see: 64-bit numbers, each with how often, by subject.
 
-Told several times a second, to all others, without an answer: what is lost while the store is down stays known where it was
+Told ten times a second, to all others, without an answer: what is lost while the store is down stays known where it was
 seen. A message begins with a mark of the secret that its numbers were made with, as others' numbers would say nothing here.
 Knows nothing of what the numbers mean, of stores or of clocks.
 """
@@ -11,16 +11,20 @@ import os
 from collections.abc import Callable
 from enum import IntEnum
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 import msgspec
 
-MOST_NUMBERS: Final = 1_024
-"""Of a subject in one message, what each hearer takes in half a millisecond; more between two messages are not told."""
+MOST_NUMBERS: Final = 256
+"""Of a subject in one message: all of one take a hearer a millisecond. More wait for the next."""
+
+MOST_WAITING: Final = 4_096
+"""Numbers of a subject that wait to be told; more are not."""
 
 MOST_COUNT: Final = 65_535
 
-TELL_SECONDS: Final = 0.25
+TELL_SECONDS: Final = 0.1
 """Between two messages."""
 
 MARK_BYTES: Final = 8
@@ -57,7 +61,7 @@ class Sightings:
         self.heard = 0
         """Numbers that others told."""
         self.untold = 0
-        """Sightings that found no room in a message."""
+        """Sightings that found no room among those that wait."""
 
     def listen(self, subject: Subject, listener: Callable[[int, int], None]) -> None:
         """Have a function called with each number that another process tells, and how often it was seen there."""
@@ -69,18 +73,20 @@ class Sightings:
         seen = pending.get(number, 0)
         if seen:
             pending[number] = min(seen + 1, MOST_COUNT)
-        elif len(pending) < MOST_NUMBERS:
+        elif len(pending) < MOST_WAITING:
             pending[number] = 1
         else:
             self.untold += 1
 
     def message(self) -> bytes:
-        """What was told since the last message; empty when that is nothing."""
-        content = {subject: numbers for subject, numbers in self._pending.items() if numbers}
+        """What waits to be told, the oldest first and as much as a message holds; empty when that is nothing."""
+        content = {}
+        for subject, numbers in self._pending.items():
+            if numbers:
+                content[subject] = told = dict(islice(numbers.items(), MOST_NUMBERS))
+                self._pending[subject] = dict(islice(numbers.items(), len(told), None))
         if not content:
             return b""
-        for subject in content:
-            self._pending[subject] = {}
         return self._mark + self._self + _encode(content)
 
     def hear(self, message: bytes) -> None:

@@ -55,8 +55,8 @@ class Match:
     """
 
     __slots__ = (
-        "ban_keys", "charges", "counted", "decision", "facts", "given", "now", "open_tags", "policy", "request", "score",
-        "score_open", "settling", "shadow", "steps", "sure_tags", "tags", "woken",
+        "ban_keys", "charges", "counted", "decision", "facts", "given", "learning", "now", "open_tags", "policy", "request",
+        "score", "score_open", "settling", "shadow", "steps", "sure_tags", "tags", "woken",
     )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
@@ -74,6 +74,8 @@ class Match:
         """The charges so far, while rules are looked at."""
         self.settling: tuple[int, ...] = ()
         """Places among the charges of those that the response is to put right."""
+        self.learning: tuple[int, ...] = ()
+        """Places among the charges of those whose limits learn."""
         self.woken: set[Trigger] = set()
         self.score = 0.0
         self.tags = given
@@ -111,6 +113,8 @@ class Match:
                 return self._apply_uncounted(rule, order, position)
             if rule.settles:
                 self.settling += (len(self.counted),)
+            if limit.learned is not None:
+                self.learning += (len(self.counted),)
             self.steps.append((rule, len(self.counted), is_open))
             self.counted.append(
                 _new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False, self.policy.owner(self.request)))

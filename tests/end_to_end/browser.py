@@ -81,6 +81,27 @@ class Page:
         for kind in ("rawKeyDown", "keyUp"):
             await self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
+    async def be_no_robot(self) -> None:
+        """Say of itself what it says with a window. On a page of https only."""
+        name = (await self.look("navigator.userAgent")).replace("HeadlessChrome", "Chrome")
+        brands = await self.look("navigator.userAgentData.brands.map(b => ({brand: b.brand, version: b.version}))")
+        for each in brands:
+            each["brand"] = each["brand"].replace("HeadlessChrome", "Google Chrome")
+        about = {
+            "brands": brands,
+            "mobile": False,
+            "platform": "Linux",
+            "platformVersion": "",
+            "architecture": "x86",
+            "model": "",
+        }
+        await self._call("Network.setUserAgentOverride", userAgent=name, userAgentMetadata=about)
+
+    async def cookies(self) -> list[dict[str, Any]]:
+        """The cookies that the browser keeps."""
+        found: list[dict[str, Any]] = (await self._call("Network.getAllCookies"))["cookies"]
+        return found
+
     async def prepare(self) -> None:
         for domain in ("Page", "Runtime", "Network", "Log"):
             await self._call(f"{domain}.enable")

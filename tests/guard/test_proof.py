@@ -172,6 +172,23 @@ def test_the_way_to_a_jar_names_no_other_host() -> None:
         assert dict(to_itself(target, ()).headers)[b"Location"] == location
 
 
+@pytest.mark.parametrize(
+    ("target", "link"),
+    [
+        (b"/a?b=1&c=%20", b"/a?b=1&amp;c=%20"),
+        (b'/"><script>alert(1)</script>', b"/&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"),
+        (b"/'x", b"/&#x27;x"),
+        (b"/gr\xc3\xbcn\xff", b"/gr%C3%BCn%FF"),
+        (b"//evil.example/a", b"/.//evil.example/a"),
+        (b"*", b"/"),
+    ],
+)
+def test_its_page_has_a_link_for_who_follows_no_redirect(target: bytes, link: bytes) -> None:
+    from proxyguard.http.responses import to_itself  # noqa: PLC0415 - beside what it is about
+
+    assert b'<a href="%b">' % link in to_itself(target, ()).body
+
+
 def test_junk_beside_an_id_gives_no_fresh_counter(guard: Guard) -> None:
     """A site that reads the first of two ids serves the same post each time."""
     browser = Browser(guard, "192.0.2.1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from random import Random
 
-from proxyguard.limits.heat import CELLS, GENERATIONS, MEASURE_EVERY, MOST_RECENT, RECENT_SECONDS, ROWS, Heat, Recent
+from proxyguard.limits.heat import CELLS, GENERATIONS, MEASURE_EVERY, ROWS, Heat
 
 LIFE = 100.0
 
@@ -68,24 +68,3 @@ def test_a_flood_of_things_that_nobody_has_heats_nothing_else_and_cools_nothing(
     later = LIFE + 1.0
     assert sum(heat.reads(number, later) >= 4 for number in unread) <= 2
     assert sum(heat.reads(number, later) >= 4 for number in read) == 200
-
-
-def test_what_was_read_is_recent_for_half_an_hour() -> None:
-    recent = Recent()
-    recent.add(1, 0.0)
-    assert [recent.has(1, at) for at in (0.0, RECENT_SECONDS - 1, RECENT_SECONDS * 4 / 3 + 1)] == [True, True, False]
-    assert not recent.has(2, 0.0)
-
-
-def test_after_a_long_silence_nothing_is_recent() -> None:
-    recent = Recent()
-    recent.add(1, 0.0)
-    assert not recent.has(1, 1e9)
-
-
-def test_no_number_of_things_grows_what_is_recent() -> None:
-    recent = Recent()
-    for each in range(2 * MOST_RECENT):
-        recent.add(each, 0.0)
-    assert recent.has(0, 0.0)
-    assert not recent.has(MOST_RECENT, 0.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyguard.limits.sightings import MARK_BYTES, MOST_COUNT, MOST_NUMBERS, Sightings, Subject
+from proxyguard.limits.sightings import MARK_BYTES, MOST_COUNT, MOST_NUMBERS, MOST_WAITING, Sightings, Subject
 
 SECRET = b"x" * 32
 
@@ -41,24 +41,26 @@ def test_numbers_made_with_another_secret_say_nothing() -> None:
     assert heard == []
 
 
-def test_of_more_than_a_message_holds_the_first_are_told() -> None:
+def test_what_is_more_than_a_message_holds_waits_for_the_next() -> None:
     one, two = Sightings(SECRET), Sightings(SECRET)
     heard = hearing(two)
-    for number in range(MOST_NUMBERS + 10):
+    for number in range(MOST_WAITING + 10):
         one.tell(Subject.READ, number)
     for _ in range(MOST_COUNT + 10):
         one.tell(Subject.READ, 0)
+    assert one.untold == 10
     two.hear(one.message())
     assert heard == [(0, MOST_COUNT), *((number, 1) for number in range(1, MOST_NUMBERS))]
-    assert one.untold == 10
-    one.tell(Subject.READ, MOST_NUMBERS)
-    assert one.message()
+    one.tell(Subject.READ, 0)
+    while message := one.message():
+        two.hear(message)
+    assert heard[MOST_NUMBERS:] == [*((number, 1) for number in range(MOST_NUMBERS, MOST_WAITING)), (0, 1)]
 
 
 def test_one_subject_does_not_take_the_room_of_another() -> None:
     one, two = Sightings(SECRET), Sightings(SECRET)
     heard = hearing(two, Subject.ASSET)
-    for number in range(MOST_NUMBERS + 10):
+    for number in range(MOST_WAITING + 10):
         one.tell(Subject.RARE_READ, number)
     one.tell(Subject.ASSET, 7)
     two.hear(one.message())

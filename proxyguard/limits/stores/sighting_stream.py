@@ -15,8 +15,8 @@ from proxyguard.limits.stores.remote import RemoteStore
 from proxyguard.limits.stores.resp import Connection, pack, text_of
 from proxyguard.limits.stores.store import StoreUnavailable
 
-MOST_KEPT: Final = 256
-"""Messages on the server: those of eight seconds, of eight processes."""
+MOST_KEPT: Final = 512
+"""Messages on the server: those of six seconds, of eight processes."""
 
 PAGE: Final = 16
 """Messages read at a time."""

@@ -23,7 +23,11 @@ def words_of(command: str) -> list[str]:
 
 
 def _is_windows(command: str) -> bool:
-    """Carets before quotes or at line ends; or quotes doubled inside of quotes, and no single quote around anything."""
+    """By the first quote that begins a word: no single one, but carets before quotes or at line ends, or quotes doubled inside
+    of quotes and no single quote around anything."""
+    first = re.search(r"""(?:^|\s)\$?(\^?["'])""", command)
+    if first is not None and first[1] == "'":
+        return False
     if re.search(r'\^"|\^\r?\n|" \^$', command):
         return True
     return re.search(r"""(?:^|\s)\$?'""", command) is None and re.search(r'[^\s"]""[^\s"]', command) is not None

@@ -1,4 +1,4 @@
-"""One page in a headless Firefox, over Marionette: `firefox.py URL FOLDER [PREFERENCE=JSON]...`."""
+"""Pages in a headless Firefox, over Marionette: `firefox.py "URL..." FOLDER [PREFERENCE=JSON]...`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUIET = {
 
 
 def main() -> None:
-    url, folder, *pairs = sys.argv[1:]
+    urls, folder, *pairs = sys.argv[1:]
     profile = Path(folder) / "firefox"
     profile.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -38,7 +38,8 @@ def main() -> None:
         with connected(port) as stream:
             read(stream)  # its greeting
             say(stream, 1, "WebDriver:NewSession", {"acceptInsecureCerts": True})
-            say(stream, 2, "WebDriver:Navigate", {"url": url})
+            for number, url in enumerate(urls.split(), 2):
+                say(stream, number, "WebDriver:Navigate", {"url": url})
     finally:
         process.terminate()
         try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxyguard.tools.curl.curl import OWN_USER_AGENT, CurlError, parse_curl
@@ -179,6 +179,8 @@ def test_what_cannot_be_read_is_said(command: str, message: str) -> None:
 
 @settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=5))
+@example(["^\n"])
+@example(['^"', '" ^', 'a""b'])
 def test_words_are_cut_as_a_shell_cuts_them(words: list[str]) -> None:
     quoted = ["'" + word.replace("'", "'\\''") + "'" for word in words]
     assert words_of(" ".join(["curl", *quoted])) == ["curl", *words]
