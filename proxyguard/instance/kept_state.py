@@ -11,10 +11,11 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from time import time
 from typing import Any, Final, Protocol
 
@@ -30,6 +31,14 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 
 MAX_AGE_SECONDS: Final = 8 * 86_400.0
 """What is older says nothing of now."""
+
+PIECES: Final = b"proxyguard learned 2\n"
+"""How a sealed file begins: pieces follow, each sealed, behind its length. One without it is sealed as a whole, as before."""
+
+PIECE_CHARACTERS: Final = 64 * 1024
+"""Made and sealed at a time, and what one text may have more: what a thread does to it holds up no request."""
+
+_LENGTH_BYTES: Final = 4
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +72,7 @@ class KeptState:
         self._parts = parts
         self._seal = seal
         self._is_losing = False
+        self._writing = Lock()
         if path is not None:
             self._load(path)
 
@@ -90,7 +100,7 @@ class KeptState:
         try:
             with path.open("rb") as file:
                 text = file.read(MAX_BYTES)
-            plain: dict[str, Any] = json.loads(text if self._seal is None else self._seal().open(text))
+            plain: dict[str, Any] = json.loads(text if self._seal is None else _opened(text, self._seal()))
             if CLOCK.wall(CLOCK()) - float(plain["saved"]) > MAX_AGE_SECONDS:
                 return
         except FileNotFoundError:
@@ -106,13 +116,22 @@ class KeptState:
                 logger.warning("what was learned, %r in %s, cannot be read, and begins anew: %r", name, path, error)
 
     def _write(self, path: Path) -> None:
-        """Keys have addresses of clients in them, as those of the snapshot: nobody else may read it."""
-        text = json.dumps({"saved": CLOCK.wall(CLOCK()), **{name: part.as_data() for name, part in self._parts.items()}}).encode()
-        kept = text if self._seal is None else self._seal().record(text)
+        """Keys have addresses of clients in them, as those of the snapshot: nobody else may read it.
+
+        One thread at a time: one whose task was cancelled writes on.
+        """
+        with self._writing:
+            self._write_alone(path)
+
+    def _write_alone(self, path: Path) -> None:
+        seal = None if self._seal is None else self._seal()
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(kept)
+                file.write(b"" if seal is None else PIECES)
+                for piece in _pieces({name: part.as_data() for name, part in self._parts.items()}):
+                    kept = piece if seal is None else seal.record(piece)
+                    file.write(kept if seal is None else len(kept).to_bytes(_LENGTH_BYTES) + kept)
             fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -120,3 +139,29 @@ class KeptState:
             with suppress(FileNotFoundError):
                 if time() - left.stat().st_mtime > SAVE_SECONDS:
                     left.unlink()
+
+
+def _pieces(parts: dict[str, Any]) -> Iterator[bytes]:
+    """The file's text. Bit by bit: `json.dumps` keeps the interpreter until all is done, 200 ms of a large site."""
+    some: list[str] = []
+    size = 0
+    for each in json.JSONEncoder().iterencode({"saved": CLOCK.wall(CLOCK()), **parts}):
+        some.append(each)
+        size += len(each)
+        if size >= PIECE_CHARACTERS:
+            yield "".join(some).encode()
+            some, size = [], 0
+    yield "".join(some).encode()
+
+
+def _opened(text: bytes, seal: KeySeal) -> bytes:
+    """The text of a sealed file. Raises ValueError when it was sealed with another secret, or is none."""
+    if not text.startswith(PIECES):
+        return seal.open(text)
+    opened = bytearray()
+    at = len(PIECES)
+    while at < len(text):
+        end = at + _LENGTH_BYTES + int.from_bytes(text[at : at + _LENGTH_BYTES])
+        opened += seal.open(text[at + _LENGTH_BYTES : end])
+        at = end
+    return bytes(opened)

@@ -225,7 +225,8 @@ class DailyUse:
 
     def as_data(self) -> dict[str, Any]:
         """What is known, to be kept elsewhere. A thread may ask."""
-        rules, keys = list(self._rules.items()), list(self._keys.items())
+        rules = list(self._rules.items())
+        keys = ((place, each) for place in list(self._keys) if (each := self._keys.get(place)) is not None)
         return {
             "days": {zone: day for zone, (day, _) in list(self._days.items())},
             "zones": {name: each.time_zone for name, each in rules},

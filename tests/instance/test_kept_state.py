@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from array import array
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from typing import Any
+from zlib import compress
 
 import pytest
 
@@ -14,13 +19,14 @@ from proxyguard.core.address import DEFAULT_PREFIXES, Address
 from proxyguard.core.jar_settings import Items
 from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, StoreChoice
-from proxyguard.guard.acquaintances import KNOWN, Acquaintances
+from proxyguard.guard.acquaintances import BITS, KNOWN, Acquaintances
 from proxyguard.guard.disclosure import Disclosure
-from proxyguard.instance.kept_state import MAX_AGE_SECONDS, KeptState, kept_state
+from proxyguard.instance.kept_state import MAX_AGE_SECONDS, PIECE_CHARACTERS, KeptState, kept_state
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.daily import DAY_SECONDS
-from proxyguard.limits.heat import packed, unpacked
+from proxyguard.limits.heat import CELLS, PIECE_BYTES, ROWS, packed, unpacked
 from proxyguard.limits.learning import Learning
+from proxyguard.limits.stores.snapshot_seal import KeySeal
 
 KEY = "quota~aaaaaa|192.0.2.1"
 
@@ -135,6 +141,8 @@ def test_no_text_makes_more_bytes_than_there_is_room_for() -> None:
     bomb = packed(bytes(100_000_000))
     with pytest.raises(ValueError, match="instead of"):
         unpacked(bomb, 1000)
+    with pytest.raises(ValueError, match="instead of"):
+        unpacked(bomb[:1] * 100_000, 1000)
 
 
 def test_what_is_older_than_a_week_says_nothing(tmp_path: Path) -> None:
@@ -188,3 +196,109 @@ def test_without_its_secret_nothing_is_written(tmp_path: Path, caplog: pytest.Lo
     asyncio.run(kept.save())
     assert "cannot be kept" in caplog.text
     assert [each.name for each in tmp_path.iterdir()] == ["store.key"]
+
+
+class WatchedSeal(KeySeal):
+    """Notes how much it seals at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(b"secret")
+        self.sizes: list[int] = []
+
+    def record(self, record: bytes) -> bytes:
+        self.sizes.append(len(record))
+        return super().record(record)
+
+
+def full_site() -> tuple[Disclosure, Acquaintances]:
+    """What a process knows of so many items and visitors that nothing of it is zero."""
+    heat, visitors = Disclosure(Items()), Acquaintances(b"secret", DEFAULT_PREFIXES, CLOCK.wall)
+    visitors.observe(Request(Address.parse("192.0.2.1"), b"GET", b"https", b"a", b"/", ()), CLOCK())
+    visitors._today = bytearray(os.urandom(len(visitors._today)))
+    visitors._earlier = [visitors._today] * 7
+    heat._heat.reads(7, CLOCK())
+    heat._heat._tables = [array("H", os.urandom(2 * len(table))) for table in heat._heat._tables]
+    return heat, visitors
+
+
+def test_much_is_written_in_pieces_that_hold_up_no_request(tmp_path: Path) -> None:
+    """`json.dumps` of eight days of visitors keeps the interpreter for 30 ms, and so does sealing them."""
+    seal = WatchedSeal()
+    before = dict(zip(("reads", "visitors"), full_site(), strict=True))
+    asyncio.run(KeptState(tmp_path / "learned", before, lambda: seal).save())
+    assert sum(seal.sizes) > 8 * 1024 * 1024
+    assert max(seal.sizes) <= PIECE_CHARACTERS + 4 * PIECE_BYTES // 3 + 100
+    after = Knowing(tmp_path / "none")
+    KeptState(tmp_path / "learned", {"reads": after.heat, "visitors": after.visitors}, lambda: seal)
+    assert {"reads": after.heat.as_data(), "visitors": after.visitors.as_data()} == {
+        name: part.as_data() for name, part in before.items()
+    }
+
+
+def test_a_file_that_was_sealed_as_a_whole_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As the release before wrote it, with one text for each table."""
+    before = Knowing(tmp_path / "learned")
+    before.live()
+    asyncio.run(before.kept.save())
+    plain = json.loads((tmp_path / "learned").read_text())
+    plain["reads"]["tables"] = [packed_whole(unpacked(each, 2 * ROWS * CELLS)) for each in plain["reads"]["tables"]]
+    plain["visitors"]["days"] = [packed_whole(unpacked(each, BITS // 8)) for each in plain["visitors"]["days"]]
+    seal = WatchedSeal()
+    (tmp_path / "learned").write_bytes(seal.record(json.dumps(plain).encode()))
+    after = Knowing(tmp_path / "none")
+    KeptState(tmp_path / "learned", {"reads": after.heat, "visitors": after.visitors}, lambda: seal)
+    assert (after.is_hot(7), after.knows("192.0.2.1", 1), caplog.text) == (True, True, "")
+
+
+def packed_whole(plain: bytes) -> str:
+    """As it was before there were pieces."""
+    return b64encode(compress(plain, 1)).decode()
+
+
+def test_a_file_that_breaks_off_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "learned"
+    seal = WatchedSeal()
+    asyncio.run(KeptState(path, {"learned": learned()}, lambda: seal).save())
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 97):
+        path.write_bytes(whole[:end])
+        caplog.clear()
+        KeptState(path, {"learned": Learning(CLOCK.wall)}, lambda: seal)
+        assert "begins anew" in caplog.text
+
+
+class Slow:
+    """A part that takes its time over its first state."""
+
+    def __init__(self) -> None:
+        self.state = 0
+        self.gate = Event()
+
+    def as_data(self) -> dict[str, Any]:
+        state = self.state
+        if not state:
+            self.gate.wait(10)
+        return {"state": state, "much": "x" * 1_000_000}
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        self.state = data["state"]
+
+
+def test_who_is_erased_while_it_is_written_is_not_in_what_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """`privacy erase` and the end of a worker write it while what is written now and then may be under way."""
+    slow = Slow()
+    kept = KeptState(tmp_path / "learned", {"part": slow})
+
+    async def scene() -> None:
+        watching = asyncio.create_task(kept.save())
+        await asyncio.sleep(0.1)
+        watching.cancel()
+        slow.state = 1
+        erasing = asyncio.create_task(kept.save())
+        await asyncio.wait((erasing,), timeout=0.2)
+        slow.gate.set()
+        await erasing
+
+    asyncio.run(scene())
+    assert json.loads((tmp_path / "learned").read_text())["part"]["state"] == 1
+    assert ([each.name for each in tmp_path.iterdir()], caplog.text) == (["learned"], "")
