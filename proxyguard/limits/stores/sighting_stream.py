@@ -30,7 +30,8 @@ class SightingStream:
     def __init__(self, key: str) -> None:
         self._key = key
         self._read_to = b"0-0"
-        self._is_losing = False
+        self._lost: set[str] = set()
+        """Commands that the server refused the last time."""
 
     def start_over(self) -> None:
         """The server's data is new: its messages may have earlier numbers."""
@@ -57,8 +58,9 @@ class SightingStream:
             except StoreUnavailable as error:
                 if error.__cause__ is None:
                     raise
-                self._lose(text_of(error))
+                self._lose("XREAD", text_of(error))
                 return
+            self._lost.discard("XREAD")
             messages = _messages(answer)
             for number, message in messages:
                 self._read_to = number
@@ -70,14 +72,14 @@ class SightingStream:
         if isinstance(answer, StoreUnavailable):  # the connection ended, which others report
             return
         if isinstance(answer, Exception):
-            self._lose(text_of(answer))
+            self._lose("XADD", text_of(answer))
         else:
-            self._is_losing = False
+            self._lost.discard("XADD")
 
-    def _lose(self, why: str) -> None:
-        if not self._is_losing:
+    def _lose(self, command: str, why: str) -> None:
+        if command not in self._lost:
             logger.warning("instances do not learn from each other which items are read: %s", why)
-        self._is_losing = True
+        self._lost.add(command)
 
 
 def _messages(answer: Any) -> list[tuple[bytes, bytes]]:
