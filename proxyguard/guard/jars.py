@@ -48,6 +48,9 @@ FOLLOW_SECONDS: Final = 3.0
 MOST_ASKED: Final = 3
 """Pages for which one client is sent meanwhile; then it is taken for one that keeps no cookies, whatever it asks for."""
 
+SHARES_OF_PART: Final = 4
+"""Networks that it takes to fill a part of the table, and to make room by the clients of others."""
+
 ASSET_SECONDS: Final = 900.0
 """How long an asset counts that a fresh jar fetched, and up to a third more, until the cookie comes back that says so."""
 
@@ -143,8 +146,8 @@ class Jars:
         self._wall = wall
         self._keys: dict[int, bytes] = {}
         self._kept: dict[tuple[bytes, bytes], tuple[int, bool, str]] = {}
-        count = SHARDS if self._is_nested and bounds.asked >= SHARDS * bounds.asked_share else 1
-        self._asked = [_AskedShard() for _ in range(count)]
+        count = min(SHARDS, bounds.asked // (SHARES_OF_PART * bounds.asked_share)) if self._is_nested else 1
+        self._asked = [_AskedShard() for _ in range(max(1, count))]
         self._assets = Recent(ASSET_SECONDS, bounds.assets)
         self._sightings = sightings
         if sightings is not None:

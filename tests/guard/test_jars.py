@@ -22,8 +22,10 @@ def made(secret: bytes = b"secret", ahead: float = 0.0, bounds: JarBounds = BOUN
     return Jars(JarCookie(), secret, Prefixes(), lambda now: NOW + now + ahead, bounds)
 
 
-def asked(cookie: bytes = b"", *, host: bytes = b"a.example", client: str = "192.0.2.1", target: bytes = b"/p/1") -> Request:
-    headers = ((b"Host", host), (b"User-Agent", b"x"), *(((b"Cookie", cookie),) if cookie else ()))
+def asked(
+    cookie: bytes = b"", *, host: bytes = b"a.example", client: str = "192.0.2.1", target: bytes = b"/p/1", agent: bytes = b"x"
+) -> Request:
+    headers = ((b"Host", host), (b"User-Agent", agent), *(((b"Cookie", cookie),) if cookie else ()))
     return Request(Address.parse(client), b"GET", b"https", host, target, headers)
 
 
@@ -199,6 +201,19 @@ def test_clients_of_very_many_networks_are_remembered_in_parts_each_within_its_b
     assert len(jars) == 1_600
     jars.ask(asked(client="10.0.0.1", target=b"/x"), 1.0)
     assert jars.read(asked(client="10.0.0.1", target=b"/x"), 1.0).states == (b"none", b"asked", b"followed")
+
+
+def test_no_network_alone_makes_clients_of_another_one_be_forgotten() -> None:
+    """Whoever is forgotten is sent again, and again."""
+    jars = made()
+    assert jars.ask(asked(client="198.51.100.1"), 0.0)
+    part = jars._shard(asked(client="198.51.100.1").client.network_key(Prefixes()))
+    networks = (f"10.{each >> 8}.{each & 255}" for each in range(10_000))
+    other = next(each for each in networks if jars._shard(asked(client=f"{each}.1").client.network_key(Prefixes())) is part)
+    for at in range(2 * BOUNDS.asked_share):
+        jars.ask(asked(client=f"{other}.{at & 255}", agent=b"tool/%d" % at), 1.0)
+    assert len(part.clients) == BOUNDS.asked_share + 1
+    assert jars.read(asked(client="198.51.100.1"), 1.0).states == (b"none", b"asked", b"followed")
 
 
 def test_a_network_that_had_its_share_is_asked_again_later_whoever_else_comes() -> None:
