@@ -6,6 +6,7 @@ Time is the caller's, because all share one clock.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, assert_never, cast
@@ -24,6 +25,9 @@ MAX_NUMBERED_LIMITS: Final = 10_000
 
 NOT_CAUGHT_UP: Final = -1
 """The sequence of a worker that does not know all bans."""
+
+MOST_UNHEARD: Final = 256
+"""Messages of other workers that wait for their turn, of a second and a half with sixteen of them; then the oldest gives way."""
 
 
 class CatchUp:
@@ -85,6 +89,7 @@ class SharedTransport(Transport):
         self._connection: _WorkerConnection | None = None
         self._numbers: dict[int, tuple[int, Limit]] = {}  # by id; holding the limit keeps its id its own
         self._catch_up = CatchUp()
+        self._unheard: deque[bytes] = deque(maxlen=MOST_UNHEARD)
 
     async def connect(self) -> str:
         loop = asyncio.get_running_loop()
@@ -142,11 +147,20 @@ class SharedTransport(Transport):
             case News():
                 self._catch_up.on_news(message, self.store.mirror)
             case Sighted():
-                self.store.sightings.hear(message.message)
+                if not self._unheard:
+                    asyncio.get_running_loop().call_soon(self._hear_next)
+                self._unheard.append(message.message)
             case Welcome():
                 self._catch_up.on_welcome(message, self.store.mirror)
             case _:
                 assert_never(message)
+
+    def _hear_next(self) -> None:
+        """Hear one message: several at once would hold up requests, and what the store says to them."""
+        message = self._unheard.popleft()
+        if self._unheard:
+            asyncio.get_running_loop().call_soon(self._hear_next)
+        self.store.sightings.hear(message)
 
     def on_end(self, connection: _WorkerConnection, why: str) -> None:
         """A connection ended; an old one does not matter any more."""

@@ -14,9 +14,10 @@ import pytest
 
 from proxyguard.core.decision import Reject
 from proxyguard.limits.charge import Charge
-from proxyguard.limits.stores.frames import LENGTH_BYTES, MessageReader, Welcome, frame
+from proxyguard.limits.sightings import Sightings, Subject
+from proxyguard.limits.stores.frames import LENGTH_BYTES, MessageReader, Sighted, Welcome, frame
 from proxyguard.limits.stores.memory import MemoryStore
-from proxyguard.limits.stores.shared import SharedTransport
+from proxyguard.limits.stores.shared import MOST_UNHEARD, SharedTransport
 from proxyguard.limits.stores.shared_server import CHUNK, REMEMBERED_NEWS, SharedStoreServer
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from tests.contracts.remote_rig import HOUR, started
@@ -177,3 +178,45 @@ def test_frames_survive_being_cut_at_every_byte() -> None:
     reader = MessageReader()
     assert [body for byte in stream for body in reader.feed(bytes([byte]))] == whole
     assert sum(len(body) + LENGTH_BYTES for body in whole) == len(stream)
+
+
+def test_what_many_workers_tell_at_once_is_heard_a_message_in_a_turn_behind_the_answers(tmp_path: Path) -> None:
+    """A message of a busy worker takes 2 ms, and those of seven are read at once after a moment in which nothing was."""
+
+    async def scene() -> None:
+        transport = SharedTransport(tmp_path / "s")
+        async with serving(tmp_path / "s"), started(transport) as (worker, _):
+            worker.sightings = Sightings(b"secret")
+            turn = 0
+            heard: list[tuple[int, int]] = []
+            worker.sightings.listen(Subject.READ, lambda number, _: heard.append((number, turn)))
+            arrived = b""
+            for number in range(8):
+                other = Sightings(b"secret")
+                other.tell(Subject.READ, number)
+                arrived += frame(Sighted(other.message()))
+            assert transport._connection is not None
+            transport._connection.data_received(arrived)
+            assert heard == []
+            for turn in range(1, 20):  # noqa: B007 - heard by the listener
+                await asyncio.sleep(0)
+            assert [number for number, _ in heard] == [*range(8)]
+            assert len({turn for _, turn in heard}) == 8
+
+    run(scene())
+
+
+def test_a_worker_that_cannot_keep_up_with_what_others_tell_leaves_the_oldest_out(tmp_path: Path) -> None:
+    async def scene() -> None:
+        transport = SharedTransport(tmp_path / "s")
+        async with serving(tmp_path / "s"), started(transport) as (worker, _):
+            worker.sightings = Sightings(b"secret")
+            heard: list[int] = []
+            worker.sightings.listen(Subject.READ, lambda number, _: heard.append(number))
+            other = Sightings(b"secret")
+            for number in range(2 * MOST_UNHEARD):
+                other.tell(Subject.READ, number)
+                transport.on_message(Sighted(other.message()))
+            await until(lambda: heard == [*range(MOST_UNHEARD, 2 * MOST_UNHEARD)])
+
+    run(scene())
