@@ -147,6 +147,9 @@ class Acquaintances:
             self._today, self._earlier = days[0], days[1:]
             self._networks = array("H", bytes(2 * NETWORKS))
             self._turn(now)
+            missed = int((now - began) // DAY_SECONDS) - 1  # days on which nothing ran
+            if missed > 0:
+                self._earlier = [*(bytearray(BITS // 8) for _ in range(min(missed, EARLIER_DAYS))), *self._earlier][:EARLIER_DAYS]
 
     def _turn(self, now: float) -> None:
         day = int(self._wall(now) // DAY_SECONDS)

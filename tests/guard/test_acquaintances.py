@@ -42,6 +42,19 @@ def test_an_address_is_known_for_a_week(clients: Acquaintances) -> None:
     assert found == [KNOWN] * EARLIER_DAYS + [NEW]
 
 
+@pytest.mark.parametrize("stopped", [1, 2, 5, EARLIER_DAYS])
+def test_an_address_is_known_for_a_week_though_nothing_ran_for_days_of_it(clients: Acquaintances, stopped: int) -> None:
+    clients.observe(request("192.0.2.1"), START)
+    clients.observe(request("192.0.2.2"), START + DAY_SECONDS)
+    after = Acquaintances(b"secret", DEFAULT_PREFIXES, float)
+    again = 1 + stopped
+    after.restore(clients.as_data(), START + again * DAY_SECONDS)
+    for days in range(again, 2 * EARLIER_DAYS):
+        now = START + days * DAY_SECONDS
+        assert after.of(request("192.0.2.1"), now) == (KNOWN if days <= EARLIER_DAYS else NEW)
+        assert after.of(request("192.0.2.2"), now) == (KNOWN if days <= EARLIER_DAYS + 1 else NEW)
+
+
 @pytest.mark.parametrize(
     ("heat", "has_jar", "known"), [(COLD, False, NEW), (COLD, True, KNOWN), (HOT, False, KNOWN), (b"", False, KNOWN)]
 )
