@@ -95,7 +95,7 @@ class Heat:
             return
         begun = int(now // self._half_life)
         if self._ends:
-            passed = min(begun - int(self._ends // self._half_life) + 1, GENERATIONS)
+            passed = min(begun - round(self._ends / self._half_life) + 1, GENERATIONS)
             self._tables = [*(_empty() for _ in range(passed)), *self._tables][:GENERATIONS]
         self._ends = (begun + 1) * self._half_life
         self._measure()

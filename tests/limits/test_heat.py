@@ -5,6 +5,9 @@ from __future__ import annotations
 from array import array
 from random import Random
 
+import pytest
+
+from proxyguard.core.units import parse_duration
 from proxyguard.limits.heat import CELLS, GENERATIONS, MEASURE_EVERY, ROWS, Heat
 
 LIFE = 100.0
@@ -68,3 +71,13 @@ def test_a_flood_of_things_that_nobody_has_heats_nothing_else_and_cools_nothing(
     later = LIFE + 1.0
     assert sum(heat.reads(number, later) >= 4 for number in unread) <= 2
     assert sum(heat.reads(number, later) >= 4 for number in read) == 200
+
+
+@pytest.mark.parametrize("half_life", ["0.7d", "16.8h", "1.4d", "2d"])
+def test_it_forgets_by_half_whatever_the_half_life(half_life: str) -> None:
+    """0.7 days are 60,479.99999999999 seconds: a multiple of that divided by it is a little less than whole."""
+    seconds = parse_duration(half_life)
+    heat = Heat(seconds)
+    begun = 1.8e9 // seconds * seconds + 10
+    heat.add(7, begun, 16)
+    assert [heat.reads(7, begun + turn * seconds) for turn in range(4)] == [16.0, 8.0, 4.0, 0.0]
