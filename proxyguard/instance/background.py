@@ -21,15 +21,35 @@ def yield_control() -> None:
     select((), (), (), YIELD_SECONDS)  # as sleep, which libfaketime breaks
 
 
+class _Interpreter:
+    """How many threads the interpreter is shared with, and how soon it switched before the first of them."""
+
+    __slots__ = ("switch_seconds", "working")
+
+    def __init__(self) -> None:
+        self.working = 0
+        self.switch_seconds = 0.0
+
+
+_interpreter: Final = _Interpreter()
+
+
 @contextlib.contextmanager
 def working_thread() -> Iterator[None]:
-    """While a thread works beside the event loop: it yields soon, and the garbage collector does not walk what it makes."""
-    interval = sys.getswitchinterval()
-    gc.disable()
-    sys.setswitchinterval(SWITCH_SECONDS)
+    """While a thread works beside the event loop: it yields soon, and the garbage collector does not walk what it makes.
+
+    Several may overlap. To be entered and left in the event loop's thread.
+    """
+    if not _interpreter.working:
+        _interpreter.switch_seconds = sys.getswitchinterval()
+        gc.disable()
+        sys.setswitchinterval(SWITCH_SECONDS)
+    _interpreter.working += 1
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
-        gc.freeze()
-        gc.enable()
+        _interpreter.working -= 1
+        if not _interpreter.working:
+            sys.setswitchinterval(_interpreter.switch_seconds)
+            gc.freeze()
+            gc.enable()
