@@ -38,7 +38,6 @@ _STREAM: Final = re.compile(rb":[^/]*+")
 """A stream of a file, such as `::$DATA`, which Windows drops from a name."""
 _SESSION: Final = re.compile(rb"/(?:\([A-Za-z]\([^/()]*\)\))(?=/|\Z)|/\((?:[A-Za-z]\([^/()]*\))+\)(?=/|\Z)")
 """A segment that holds the session of ASP.NET without cookies: `(S(lit3py55t21z5v55vlm25s55))`."""
-_FORMAT: Final = re.compile(rb"[A-Za-z0-9_-]{1,16}")
 _PLAIN_NAMES: Final = re.compile(rb"[a-z0-9_&-]*+")
 """Names that no reading changes, with `&` between them."""
 _FROM_NUL: Final = re.compile(rb"\0[^&]*+")
@@ -153,8 +152,19 @@ class SiteReading:
 
     def whole(self, path: bytes) -> bytes:
         """A path that was read, as whole paths are compared and counted."""
-        dot = path.rfind(b".") if self.format_suffix else -1
-        return path[:dot] if dot > path.rfind(b"/") + 1 and _FORMAT.fullmatch(path, dot + 1) is not None else path
+        dot = _ending(path) if self.format_suffix else -1
+        return path if dot < 0 else path[:dot]
+
+    def without_ending(self, target: bytes) -> bytes | None:
+        """The path of a target as this site reads it, less an ending that has escapes; None when it has none, or keeps it.
+
+        Rails looks for the ending before it decodes: `/signup.a%2Fb` is `/signup`, although nothing shows it in `/signup.a/b`.
+        """
+        if not self.format_suffix or target.find(b"%") < 0:
+            return None
+        written = target.partition(b"?")[0].rstrip(b"/")
+        dot = _ending(written)
+        return None if dot < 0 or written.find(b"%", dot) < 0 else self.path(written[:dot])
 
     @staticmethod
     def fold_case(text: bytes) -> bytes:
@@ -236,6 +246,12 @@ def decode_mended(text: bytes) -> bytes:
     if text.find(b"=") >= 0:
         text = text.replace(b"=", b"=3D")
     return a2b_qp(text.replace(b"%", b"="))
+
+
+def _ending(path: bytes) -> int:
+    """Where the ending of the last segment begins, with a dot: any text (Rails, Spring); -1 when it has none."""
+    dot = path.rfind(b".", path.rfind(b"/") + 2)
+    return dot if dot < len(path) - 1 else -1
 
 
 def _merged(path: bytes) -> bytes:

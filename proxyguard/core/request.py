@@ -167,9 +167,15 @@ class Request:
         return path
 
     @property
+    def paths(self) -> Values:
+        """The path, and behind it the page that a site reads which drops an ending with escapes."""
+        other = self.reading.without_ending(self.target)
+        return (self.path,) if other is None else (self.path, other)
+
+    @property
     def whole_path(self) -> bytes:
         """The path as limits count by it: without a format suffix, where the site drops one."""
-        return self.path if self.reading is STRICT else self.reading.whole(self.path)
+        return self.path if self.reading is STRICT else self.reading.whole(self.paths[-1])
 
     @property
     def loose_paths(self) -> Values:
@@ -264,12 +270,12 @@ class Request:
 
 def _loose_paths(target: bytes) -> Values:
     names = LOOSE.fold_names(LOOSE.decoded(target))
-    path = LOOSE.fold_pages(names)
+    less = LOOSE.without_ending(target)
+    paths = [] if less is None else [less]
+    paths.append(LOOSE.fold_pages(names))
     if names.find(b".php") >= 0:
-        other = LOOSE_FRONT.fold_pages(names)
-        if other != path:
-            return path, other
-    return (path,)
+        paths.append(LOOSE_FRONT.fold_pages(names))
+    return tuple(dict.fromkeys(paths))
 
 
 def inspected_path(target: bytes) -> bytes:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from proxyguard.core.address import Address
 from proxyguard.core.reading import LOOSE, LOOSE_FRONT, PRESETS, STRICT, SiteReading, percent_decode
 from proxyguard.core.request import Request
+from tests.build import request
 from tests.examples import examples
 from tests.paths import ROOT
 
@@ -63,6 +64,26 @@ def test_an_ending_is_dropped_where_a_whole_path_is_meant() -> None:
         b"/.env",
         b"/a.b/c",
     ]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ".json", ".abcdefghijklmnopqrstuvw", ".a%20b", ".a+b", ".a%2Fb", ".a%2fb/", ".a%2Eb", ".%2e", ".a%2Fb%2Ec", ".a~", ".a;b",
+        ".a=b", ".%C3%A9", ".a%3Fb", ".a%25", ".(x)",
+    ],
+)  # fmt: skip
+def test_any_ending_is_dropped_as_rails_does_before_it_decodes(ending: str) -> None:
+    asked = request("/signup" + ending)
+    asked.read_as(PRESETS["rails"])
+    assert (asked.whole_path, asked.whole_loose_path) == (b"/signup", b"/signup")
+
+
+@pytest.mark.parametrize("target", ["/.git%2Fconfig", "/a.d%2Fb", "/a.%2Fb"])
+def test_what_an_ending_may_hide_is_seen_as_well(target: str) -> None:
+    asked = request(target)
+    asked.read_as(PRESETS["rails"])
+    assert asked.paths[0] == unquote_to_bytes(target)
 
 
 def test_a_front_controller_is_what_follows_it() -> None:

@@ -55,6 +55,8 @@ def target_spellings(page: str) -> list[str]:
         f"http://x{page.upper()}",
         page.replace("i", "%C4%B1"), page.replace("s", "%C5%BF"), page.replace("s", "%C0%B3"), page + "%C2%A0",
         page + "%E2%80%8B",
+        page + ".a%2Fb", page + ".a%2Fb/", page + ".a%2Eb", page + ".a%20b", page + ".a+b", page + ".a~", page + ".a%3Fb",
+        page + ".%C3%A9", page + "." + 24 * "a",
     ]  # fmt: skip
 
 

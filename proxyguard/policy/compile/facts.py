@@ -261,7 +261,7 @@ class FactTable:
             if kind == FieldKind.HEADER:
                 self._headers = indexes
             elif indexes:
-                collectors += _collectors(row, indexes)
+                collectors += _collectors(row, indexes, reading)
 
     def of(self, request: Request) -> set[int]:
         """The numbers of the tests that hold."""
@@ -322,8 +322,10 @@ def _indexes(
     return {name: field_index(about, yield_control, row, reading) for name, about in by_name.items()}
 
 
-def _collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex]) -> Iterator[Collector]:
+def _collectors(row: FieldType, indexes: Mapping[bytes, FieldIndex], reading: SiteReading) -> Iterator[Collector]:
     match row.source:
+        case SingleValue() if row.all_values is not None and reading.format_suffix:
+            yield _Any(row.all_values, indexes[b""])
         case SingleValue(value):
             yield _Single(value, indexes[b""])
         case AnyValues(values):

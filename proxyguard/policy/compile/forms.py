@@ -37,7 +37,7 @@ class FormFinder:
         if method in _NEITHER:
             return None
         is_post = method != b"GET"
-        marks = [mark for mark in self._find(request.path) or () if mark % 2 == is_post]
+        marks = [mark for path in request.paths for mark in self._find(path) or () if mark % 2 == is_post]
         return (self._forms[min(marks) // 2], is_post) if marks else None
 
 

@@ -110,6 +110,8 @@ class FieldType:
     """Whether a bound holds when any number holds that some server reads from a value; else a value is one number or none."""
     key_value: Callable[[Request], bytes] | None = None
     """The value as limits count by it, where that is not the field's own."""
+    all_values: Callable[[Request], Values] | None = None
+    """The value and what else some sites that drop endings take it for; for a field that holds a path."""
     address: Callable[[Request], int] | None = None
     """The number of an address, for a field that is compared with networks."""
     of_client: bool = False

@@ -66,6 +66,7 @@ PATH: Final = FieldType(
     has_stars=False,
     key=KeyForm.PLAIN,
     key_value=attrgetter("whole_path"),
+    all_values=attrgetter("paths"),
     reading=lambda site: site,
     of_path=True,
     derived_from=(),
