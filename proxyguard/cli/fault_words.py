@@ -61,6 +61,7 @@ BOUNDS: Final = {
 
 OTHERS: Final = {
     "host-unknown": "no site has this host (sites, hosts)",
+    "method-override": "another method is named twice, or in a way that only some sites read",
     "plain-http": "plain HTTP where TLS is spoken",
     "head-timeout": "the head was not whole in time (bounds.head_timeout)",
     "client-timeout": "the client sent its body too slowly, or stopped",

@@ -316,4 +316,10 @@ sites:
             upstream.whole.clear()
             assert status(guard, "express.test", "/x", "Content-Length: 0", "X-HTTP-Method-Override: PUT", method="POST") == 200
             assert [one.field(b"x-http-method-override") for one in upstream.whole] == [[b"PUT"]]
+            upstream.whole.clear()
+            unclear = ("Content-Length: 0", "X-Method: PUT", override)
+            assert [status(guard, f"{host}.test", "/x", *unclear, method="POST") for host in seen] == [400, 200, 200]
+            assert status(guard, "express.test", "/x?_%6dethod=DELETE", "Content-Length: 0", method="POST") == 400
+            assert status(guard, "php.test", "/x", "Content-Length: 0", "X.HTTP.Method.Override: DELETE", method="POST") == 200
+            assert [b"delete" in one.head.lower() for one in upstream.whole] == [False] * 3
             assert "Traceback" not in guard.said()

@@ -24,6 +24,7 @@ from proxyguard.core.request import Headers
 from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1.faults import BadResponse
 from proxyguard.http.http1.heads import Body, ResponseEvent, ResponseHead
+from proxyguard.http.method_override import is_method_unclear
 from proxyguard.http.responses import Answer, to_https
 
 RETRY_AFTER_SECONDS: Final = 5.0
@@ -52,6 +53,9 @@ class Exchange(AlteredAnswer):
                 self._answer(to_https(self._head.method, self._head.host, self._head.target), now, "")
             else:
                 self.fail(400, "host-missing", now)
+            return
+        if self._route.keeps_override and is_method_unclear(self._head):
+            self.fail(400, "method-override", now)
             return
         checked = self._services.checker.check(self.request)
         if isinstance(checked, Ticket):

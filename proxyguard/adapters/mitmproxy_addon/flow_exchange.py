@@ -34,7 +34,7 @@ from proxyguard.guard.interfaces import Served, Ticket
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.faults import REQUEST_FAULTS, Malformed
 from proxyguard.http.http1.heads import RequestHead
-from proxyguard.http.method_override import METHOD_HEADERS, acting_method
+from proxyguard.http.method_override import METHOD_HEADERS, acting_method, is_method_unclear
 from proxyguard.http.responses import TARPIT_HEADERS, Answer
 
 RETRY_AFTER_SECONDS: Final = 5.0
@@ -82,6 +82,10 @@ class FlowExchange:
             await self._refuse(421, "host-unknown")
             return
         keeps_override = services.settings.keeps_override(site)
+        if keeps_override and is_method_unclear(head):
+            services.events.bad_request("method-override")
+            await self._refuse(400, "method-override")
+            return
         peer = _peer(flow)
         client = services.resolver.resolve(peer, head.headers)
         scheme = services.resolver.scheme(peer, head.headers, b"https" if flow.client_conn.tls_established else b"http")

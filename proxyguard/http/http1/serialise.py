@@ -12,9 +12,9 @@ from http import HTTPStatus
 from typing import Final
 
 from proxyguard.core.request import Headers
-from proxyguard.http.claims import MAX_NAME_BYTES, is_claim
+from proxyguard.http.claims import MAX_NAME_BYTES, folded, is_claim
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
-from proxyguard.http.http1.names import HOP_BY_HOP, RESPONSE_HOP_BY_HOP, spellings
+from proxyguard.http.http1.names import HOP_BY_HOP, RESPONSE_HOP_BY_HOP
 from proxyguard.http.reason_phrases import reason_phrase
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -34,10 +34,11 @@ MAX_FILTERS: Final = 64
 class _FieldFilter:
     """Which of a client's fields go upstream, by name in the spelling received."""
 
-    __slots__ = ("_dropped", "_keep", "known")
+    __slots__ = ("_dropped", "_folded", "_keep", "known")
 
     def __init__(self, drop: frozenset[bytes], keep: frozenset[bytes] | None) -> None:
-        self._dropped = HOP_BY_HOP | {b"host", b"content-length", b"expect"} | spellings(drop)
+        self._dropped = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+        self._folded = frozenset(map(folded, drop))
         self._keep = keep
         self.known: dict[bytes, bool] = {}
         """Answers so far, for names that are not too long."""
@@ -46,7 +47,7 @@ class _FieldFilter:
         """Look at a name that is not known."""
         lower = name.lower()
         keep = self._keep
-        found = lower not in self._dropped and (keep is None or not is_claim(name))
+        found = lower not in self._dropped and folded(name) not in self._folded and (keep is None or not is_claim(name))
         if keep is not None and lower in keep:
             found = True
         if len(name) <= MAX_NAME_BYTES:
@@ -122,7 +123,7 @@ def request_fields(
 ) -> bytes:
     """What follows the first line of `request_head`, up to and with the empty line.
 
-    `drop` holds lower-case names, which go in their underscore spellings too. Of what `claims` knows only the names in `keep`
+    `drop` holds lower-case names, which go in every spelling (`claims.folded`). Of what `claims` knows only the names in `keep`
     pass, in that one spelling; None lets all pass. `add` follows the client's fields. `authority` replaces the Host that the
     client named.
     """
