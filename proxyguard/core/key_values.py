@@ -170,13 +170,21 @@ def canonical_header_value(value: bytes) -> bytes:
 
 
 def canonical_parameter(value: bytes) -> bytes:
-    """The value of a query parameter, decoded already. Only blanks around it and zeros before a number are dropped.
+    """The value of a query parameter, or a segment of a path, decoded already. Only blanks around it, and a sign and zeros before
+    a number, are dropped.
 
     Pages are told apart by these: two of them must not be one for a limit on how many different ones are read.
     """
     value = value.strip(b" \t\r\n\v\f\0")
     number = value[1:] if value.startswith(b"+") else value
     return number.lstrip(b"0") or b"0" if number.isdigit() else value
+
+
+def canonical_path(path: bytes) -> bytes:
+    """A path as limits count by it: each segment as `canonical_parameter`, since `/users/<int:id>` takes `/users/007` for 7."""
+    if path.find(b"/0") < 0 and path.find(b"/+") < 0 and path.find(b" ") < 0:
+        return path
+    return b"/".join([canonical_parameter(part) for part in path.split(b"/")])
 
 
 def _different(values: Iterable[bytes]) -> Values:

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyguard.core.key_values import UNREADABLE, canonical_cookies, canonical_value, cookie_values, header_values, query_values
+from proxyguard.core.key_values import (
+    UNREADABLE,
+    canonical_cookies,
+    canonical_path,
+    canonical_value,
+    cookie_values,
+    header_values,
+    query_values,
+)
 from proxyguard.core.reading import PRESETS
 from proxyguard.core.request import MAX_COOKIES, canonical_name, canonical_names
 from tests.build import request
@@ -165,6 +173,22 @@ def test_a_parameter_is_one_however_its_brackets_stand(preset: str, name: str) -
     asked = request(f"/?{name}=5&other=6")
     asked.read_as(PRESETS[preset])
     assert query_values(asked, b"page") == (b"5",)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (b"/users/7", b"/users/7"),
+        (b"/users/007/posts", b"/users/7/posts"),  # Django, Werkzeug: <int:id>; Rails, Express, PHP: the handler's number
+        (b"/users/+7", b"/users/7"),
+        (b"/users/ 7 ", b"/users/7"),
+        (b"/users/000", b"/users/0"),
+        (b"/0x7/07a", b"/0x7/07a"),
+        (b"/", b"/"),
+    ],
+)
+def test_a_number_in_a_path_is_one_in_every_spelling(path: bytes, value: bytes) -> None:
+    assert canonical_path(path) == value
 
 
 def test_conditions_see_what_was_sent() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from proxyguard.core.decision import Mode
 from proxyguard.core.item import COLD, Item, ItemHeat
-from proxyguard.core.key_values import query_values
+from proxyguard.core.key_values import canonical_parameter, canonical_path, query_values
 from proxyguard.core.reading import LOOSE
 from proxyguard.core.request import Request, canonical_name, path_of
 from proxyguard.policy.bundled import is_bundled
@@ -86,7 +86,7 @@ class ItemFinder:
             segments = path.split(b"/", family.segment + 1)
             if len(segments) <= family.segment or not segments[family.segment]:
                 return None
-            which = segments[family.segment]
+            which = canonical_parameter(segments[family.segment])
         elif parameter:
             values = query_values(request, parameter)
             if not values:
@@ -95,7 +95,7 @@ class ItemFinder:
                 return family.name.encode(), None, -1
             which = values[0]
         else:
-            which = path
+            which = canonical_path(path)
         name = family.name.encode()
         text = b"\0".join((request.host, name, which))
         ordinal = int(which) if len(which) <= MAX_DIGITS and which.isdigit() else -1

@@ -6,6 +6,7 @@ import re
 from operator import attrgetter
 from typing import Final
 
+from proxyguard.core.key_values import canonical_path
 from proxyguard.core.problems import Fault, quoted
 from proxyguard.core.reading import LOOSE, decoded_path
 from proxyguard.policy.fields.field_type import AnyValues, FieldType, KeyForm, SingleValue
@@ -65,7 +66,7 @@ PATH: Final = FieldType(
     check=_path,
     has_stars=False,
     key=KeyForm.PLAIN,
-    key_value=attrgetter("whole_path"),
+    key_value=lambda request: canonical_path(request.whole_path),
     all_values=attrgetter("paths"),
     reading=lambda site: site,
     of_path=True,
@@ -78,7 +79,7 @@ LOOSE_PATH: Final = FieldType(
     check=_path,
     has_stars=False,
     key=KeyForm.PLAIN,
-    key_value=attrgetter("whole_loose_path"),
+    key_value=lambda request: canonical_path(request.whole_loose_path),
     reading=lambda _site: LOOSE,
     of_path=True,
     derived_from=(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from proxyguard.core.key_values import canonical_parameter
 from proxyguard.core.problems import Fault, quoted
 from proxyguard.core.reading import STRICT, SiteReading
 from proxyguard.core.request import Request, Values
@@ -40,8 +41,8 @@ def _parts(path: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _counted(request: Request, number: bytes) -> Values:
-    """The segment as limits count by it: without a format suffix, where the site drops one."""
-    return tuple(part for each, part in _parts(request.whole_path) if each == number and part)
+    """The segment as limits count by it: without a format suffix, where the site drops one, and in every spelling."""
+    return tuple(canonical_parameter(part) for each, part in _parts(request.whole_path) if each == number and part)
 
 
 def _segment(kind: TextKind, text: str) -> str:

@@ -25,7 +25,8 @@ def found(target: str, host: str = "example.org") -> tuple[bytes, int | None] | 
 
 @pytest.mark.parametrize("target", [
     "/profiles/1", "/PROFILES/1", "/profiles/1/", "/profiles/1;a=b", "/profiles/1.json", "//profiles/%31",
-    "/profiles/1/posts?x=1",
+    "/profiles/1/posts?x=1", "/profiles/01", "/profiles/+1", "/profiles/1%20", "/profiles/1.abcdefghijklmnopqrstuvw",
+    "/profiles/1.a%2Fb",
 ])  # fmt: skip
 def test_every_spelling_of_an_item_is_that_item(target: str) -> None:
     assert found(target) == found("/profiles/1")

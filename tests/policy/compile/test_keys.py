@@ -120,6 +120,13 @@ def test_prefixes_are_settings() -> None:
     assert wide.client_ban_key(request(client="2001:db8:0:1ff::1")) == "client:2001:db8:0:100::/56"
 
 
+def test_a_number_in_a_path_counts_once_however_it_is_spelt() -> None:
+    for kind, name in ((KeyKind.PATH, ""), ("path_segment", "2"), ("loose_path", "")):
+        key = KEYS.ban_key((KeyPart(kind, name),))
+        assert len({key(request(target)) for target in ("/users/7", "/users/007", "/users/%2B7", "/users/7%20")}) == 1
+        assert key(request("/users/70")) != key(request("/users/7"))
+
+
 paths = st.text("ab|/-#@*", min_size=0, max_size=6).map(lambda rest: f"/{rest}")
 values = st.text("ab|-#@", max_size=4)
 
