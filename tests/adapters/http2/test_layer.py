@@ -1042,6 +1042,15 @@ def test_a_trusted_proxy_may_reset_more_as_many_people_share_it() -> None:
     assert is_calmed(rig, "http2_resets")
 
 
+@pytest.mark.parametrize("fields", [wish(b"drop"), [*GET, (b"connection", b"close")]], ids=["dropped", "malformed"])
+def test_what_one_client_asks_for_cuts_nobody_else_off_whose_proxy_is_trusted(fields: Fields) -> None:
+    rig = Http2Rig(Bounds(http2_resets=5), trust=Trust(proxies=(Network.parse("192.0.2.0/24"),)))
+    rig.raw(HELLO, headers(1))
+    for number in range(3, 803, 2):
+        rig.raw(headers(number, fields))
+    assert (rig.end, len(rig.upstreams), rig.upstreams[0].cut) == ("", 1, False)
+
+
 def test_windows_opened_a_byte_at_a_time_are_bounded() -> None:
     rig = Http2Rig(opens_windows=False)
     rig.h2.connection.update_settings({4: 0})

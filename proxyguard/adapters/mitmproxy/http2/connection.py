@@ -17,9 +17,10 @@ class Http2Connection:
     """The two directions of a connection, and the event at hand: `now` is its time, `is_busy` says that there is one.
 
     `tarpits` counts the streams that are held, `refused` the requests for which there was no room beside those under way.
+    `is_shared`: a trusted proxy has it, so what one client asks for is not to end what others have under way.
     """
 
-    __slots__ = ("bounds", "intake", "is_busy", "link", "now", "outbox", "refused", "sender", "services", "tarpits")
+    __slots__ = ("bounds", "intake", "is_busy", "is_shared", "link", "now", "outbox", "refused", "sender", "services", "tarpits")
 
     def __init__(self, services: FrontServices, link: ClientState, streams: Streams) -> None:
         self.services = services
@@ -31,9 +32,15 @@ class Http2Connection:
         self.tarpits = 0
         self.refused = 0
         self.sender = Sender()
-        allowance = PROXY_ALLOWANCE if services.resolver.trusted.contains(link.peer) else 1
+        self.is_shared = services.resolver.trusted.contains(link.peer)
+        allowance = PROXY_ALLOWANCE if self.is_shared else 1
         resets = bounds.http2_resets * allowance
         self.intake = Intake(streams, self.sender, bounds, self.now, resets=resets, facts=link.facts)
+
+    def blame(self) -> None:
+        """Hold a request that was malformed or dropped against its connection. Raises BoundExceeded."""
+        if not self.is_shared:
+            self.intake.resets.spend(self.now)
 
     def wake(self) -> None:
         """Have what was written outside of an event sent."""

@@ -232,7 +232,7 @@ class Http2Stream:
 
     def close_after(self) -> None:
         """The connection has other streams, so it goes on: but not for ever, see layer.MAX_REFUSED."""
-        self._connection.refused += 1
+        self._connection.refused += not self._connection.is_shared
 
     def send_switch(self, head: ResponseHead) -> bytes:
         """No upgrade is ever offered to the upstream on behalf of a stream, so its parser refuses a 101."""

@@ -187,7 +187,7 @@ class Http2Streams:
             self.reset(stream, ErrorCode.PROTOCOL_ERROR)
         elif not stream.out.ended:
             self._answer_alone(stream, status, reason)
-        self.intake.resets.spend(self.connection.now)
+        self.connection.blame()
 
     def _answer_alone(self, stream: Http2Stream, status: int, fault: str) -> None:
         """Answer a request that no exchange is made for."""
@@ -227,7 +227,7 @@ class Http2Streams:
     def drop(self, stream: Http2Stream) -> None:
         """End a stream without an answer. A client that brings that about over and over is cut."""
         self.reset(stream, ErrorCode.CANCEL)
-        self.intake.resets.spend(self.connection.now)
+        self.connection.blame()
 
     def remove(self, stream: Http2Stream) -> None:
         """A stream has ended."""
