@@ -30,7 +30,8 @@ from proxyguard.http.http2.sending import Sender
 
 RECEIVE_BUFFERS: Final = 2
 """What all streams of a connection may have sent that was not passed on, in `buffer_bytes`: one that stands still leaves room for
-others."""
+others. Where a trusted proxy has the connection, so many times the windows of all its streams: those of one client that stand
+still leave room for everybody else's."""
 
 SMALL_DATA_BYTES: Final = 5
 """A piece of a body below this, but for the last one, counts as a frame without content. A gRPC message takes no less, and a
@@ -110,7 +111,15 @@ class Intake:
     )  # fmt: skip
 
     def __init__(
-        self, streams: Streams, sender: Sender, bounds: Bounds, now: float, *, resets: int, facts: ConnectionFacts | None = None
+        self,
+        streams: Streams,
+        sender: Sender,
+        bounds: Bounds,
+        now: float,
+        *,
+        resets: int,
+        facts: ConnectionFacts | None = None,
+        is_shared: bool = False,
     ) -> None:
         self._streams = streams
         self._sender = sender
@@ -120,7 +129,8 @@ class Intake:
         self._next: Frame | None = None
         self._unread: list[bytes] = []
         self._decoder = FieldDecoder(OVERSIZE * bounds.head_bytes, MAX_FIELDS)
-        self._window = ReceiveWindow(max(stream_window(bounds.buffer_bytes), RECEIVE_BUFFERS * bounds.buffer_bytes))
+        window = max(stream_window(bounds.buffer_bytes), RECEIVE_BUFFERS * bounds.buffer_bytes)
+        self._window = ReceiveWindow(min(MAX_WINDOW, window * bounds.http2_streams) if is_shared else window)
         self._block: tuple[Frame, list[bytes], int] | None = None
         self._is_settled = False
         self._facts = facts

@@ -11,7 +11,7 @@ from proxyguard.adapters.mitmproxy.http2.layer import MAX_REFUSED
 from proxyguard.adapters.mitmproxy.private import DataReceived
 from proxyguard.core.address import Network
 from proxyguard.core.request import Request
-from proxyguard.core.settings import Bounds, Trust
+from proxyguard.core.settings import Bounds, Buffering, Trust
 from proxyguard.guard.interfaces import Ticket
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http2 import frames
@@ -28,6 +28,9 @@ UPSTREAM_GET = b"GET /x HTTP/1.1\r\nHost: a.example\r\n" + FORWARDED + b"\r\n"
 LOOP = asyncio.new_event_loop()
 OK = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+TRUST = Trust(proxies=(Network.parse("192.0.2.0/24"),))
 
 
 def block(fields: Fields) -> bytes:
@@ -1032,8 +1035,7 @@ def test_who_is_dropped_over_and_over_loses_the_connection() -> None:
 
 
 def test_a_trusted_proxy_may_reset_more_as_many_people_share_it() -> None:
-    trust = Trust(proxies=(Network.parse("192.0.2.0/24"),))
-    rig = Http2Rig(Bounds(http2_resets=5), trust=trust)
+    rig = Http2Rig(Bounds(http2_resets=5), trust=TRUST)
     rig.raw(HELLO)
     for number in range(1, 201, 2):
         rig.raw(headers(number), frames.rst_stream(number, ErrorCode.CANCEL))
@@ -1044,11 +1046,36 @@ def test_a_trusted_proxy_may_reset_more_as_many_people_share_it() -> None:
 
 @pytest.mark.parametrize("fields", [wish(b"drop"), [*GET, (b"connection", b"close")]], ids=["dropped", "malformed"])
 def test_what_one_client_asks_for_cuts_nobody_else_off_whose_proxy_is_trusted(fields: Fields) -> None:
-    rig = Http2Rig(Bounds(http2_resets=5), trust=Trust(proxies=(Network.parse("192.0.2.0/24"),)))
+    rig = Http2Rig(Bounds(http2_resets=5), trust=TRUST)
     rig.raw(HELLO, headers(1))
     for number in range(3, 803, 2):
         rig.raw(headers(number, fields))
     assert (rig.end, len(rig.upstreams), rig.upstreams[0].cut) == ("", 1, False)
+
+
+def test_who_takes_no_responses_holds_up_nobody_elses_whose_proxy_is_trusted() -> None:
+    rig = Http2Rig(trust=TRUST, opens_windows=False, buffering=Buffering())
+    rig.h2.connection.increment_flow_control_window(1 << 24)
+    for _ in range(20):
+        rig.ask()
+        rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"z" * 130_000)
+    other = rig.ask()
+    rig.reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+    assert (other.body, other.ended) == (b"hi", True)
+
+
+def test_uploads_that_stand_still_hold_up_nobody_elses_whose_proxy_is_trusted() -> None:
+    rig = Http2Rig(trust=TRUST)
+    for _ in range(5):
+        number = rig.h2.request(post(), end=False)
+        rig.talk()
+        rig.pace(rig.upstream, blocked=True)
+        for _ in range(16):
+            rig.h2.connection.send_data(number, b"z" * 16_384)
+        rig.talk()
+    other = rig.h2.request(post(), end=False)
+    rig.talk()
+    assert rig.h2.connection.local_flow_control_window(other) == 262_144
 
 
 def test_windows_opened_a_byte_at_a_time_are_bounded() -> None:

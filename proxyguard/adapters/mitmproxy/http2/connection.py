@@ -13,14 +13,25 @@ PROXY_ALLOWANCE: Final = 20
 """How many times `http2_resets` a trusted proxy may reset: many people share its connection."""
 
 
+QUEUED_BYTES: Final = 32 * 1024
+"""What of a response may wait for the client's windows before the rest is held back in its exchange."""
+
+STREAM_BYTES: Final = QUEUED_BYTES + 64 * 1024
+"""What a stream has waiting at most: a little less than that, and one piece of a response."""
+
+
 class Http2Connection:
     """The two directions of a connection, and the event at hand: `now` is its time, `is_busy` says that there is one.
 
     `tarpits` counts the streams that are held, `refused` the requests for which there was no room beside those under way.
-    `is_shared`: a trusted proxy has it, so what one client asks for is not to end what others have under way.
+    `is_shared`: a trusted proxy has it, so what one client asks for, or does not take, is not to end or hold up what others have
+    under way. `most_queued` is what all streams together may have waiting for windows.
     """
 
-    __slots__ = ("bounds", "intake", "is_busy", "is_shared", "link", "now", "outbox", "refused", "sender", "services", "tarpits")
+    __slots__ = (
+        "bounds", "intake", "is_busy", "is_shared", "link", "most_queued", "now", "outbox", "refused", "sender", "services",
+        "tarpits",
+    )  # fmt: skip
 
     def __init__(self, services: FrontServices, link: ClientState, streams: Streams) -> None:
         self.services = services
@@ -35,7 +46,10 @@ class Http2Connection:
         self.is_shared = services.resolver.trusted.contains(link.peer)
         allowance = PROXY_ALLOWANCE if self.is_shared else 1
         resets = bounds.http2_resets * allowance
-        self.intake = Intake(streams, self.sender, bounds, self.now, resets=resets, facts=link.facts)
+        self.most_queued = bounds.http2_streams * STREAM_BYTES if self.is_shared else bounds.buffer_bytes
+        self.intake = Intake(
+            streams, self.sender, bounds, self.now, resets=resets, facts=link.facts, is_shared=self.is_shared
+        )  # fmt: skip
 
     def blame(self) -> None:
         """Hold a request that was malformed or dropped against its connection. Raises BoundExceeded."""

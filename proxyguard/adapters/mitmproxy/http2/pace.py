@@ -1,7 +1,7 @@
 """The pace of one HTTP/2 connection: neither side is read faster than the other takes what comes of it.
 
 A stream that its client does not read holds up its own upstream only; all together hold up every upstream once they hold over
-`buffer_bytes`. The client is not read while it takes nothing of what it asked for, or while its frames wait for their turn.
+`most_queued`. The client is not read while it takes nothing of what it asked for, or while its frames wait for their turn.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Pace:
     def check_fill(self) -> None:
         """Touch every stream when all together begin to hold too much, or cease to."""
         connection = self._connection
-        full = connection.sender.queued > connection.bounds.buffer_bytes
+        full = connection.sender.queued > connection.most_queued
         if full != self._is_full:
             self._is_full = full
             self._streams.touch_all()

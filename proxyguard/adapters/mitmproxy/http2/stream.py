@@ -11,7 +11,7 @@ from math import inf
 from typing import Final, Protocol
 
 from proxyguard.adapters.mitmproxy.exchange import Exchange
-from proxyguard.adapters.mitmproxy.http2.connection import Http2Connection
+from proxyguard.adapters.mitmproxy.http2.connection import QUEUED_BYTES, Http2Connection
 from proxyguard.adapters.mitmproxy.http2.tarpit import HeldStream
 from proxyguard.adapters.mitmproxy.upstream.connection import UpstreamServer
 from proxyguard.core.address import Address
@@ -28,9 +28,6 @@ from proxyguard.http.responses import TARPIT_HEADERS, Answer
 MAX_TARPITS: Final = 4
 """Streams of one connection that may be held at once; each counts as one held client, and its connection is dearer than one."""
 
-
-QUEUED_BYTES: Final = 32 * 1024
-"""What of a response may wait for the client's windows before the rest is held back in its exchange."""
 
 STARVED_BYTES: Final = 16 * 1024
 """A client that may send less than this over its connection is not to blame for what it does not send on a stream."""
@@ -202,7 +199,7 @@ class Http2Stream:
         connection = self._connection
         if self.out.queued >= QUEUED_BYTES or connection.link.stalled:
             return True
-        return connection.sender.queued > connection.bounds.buffer_bytes
+        return connection.sender.queued > connection.most_queued
 
     @property
     def is_starved(self) -> bool:
