@@ -35,7 +35,7 @@ still leave room for everybody else's."""
 
 SMALL_DATA_BYTES: Final = 5
 """A piece of a body below this, but for the last one, counts as a frame without content. A gRPC message takes no less, and a
-stream may have thousands a second."""
+stream may have thousands a second. A trusted proxy hands on the pieces that its clients make, and is not to pay for them."""
 
 OVERSIZE: Final = 2
 """Heads up to so many times `head_bytes` are read, to be answered 431; beyond it the connection ends."""
@@ -105,9 +105,9 @@ class Intake:
     """
 
     __slots__ = (
-        "_block", "_bounds", "_decoder", "_facts", "_frames", "_is_settled", "_next", "_reader", "_reset_by_us", "_sender",
-        "_streams", "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting", "resets",
-        "work_per_turn",
+        "_block", "_bounds", "_decoder", "_facts", "_frames", "_is_settled", "_is_shared", "_next", "_reader", "_reset_by_us",
+        "_sender", "_streams", "_unread", "_window", "deserted", "frames", "is_behind", "last_stream", "leaving", "parting",
+        "resets", "work_per_turn",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +133,7 @@ class Intake:
         self._window = ReceiveWindow(min(MAX_WINDOW, window * bounds.http2_streams) if is_shared else window)
         self._block: tuple[Frame, list[bytes], int] | None = None
         self._is_settled = False
+        self._is_shared = is_shared
         self._facts = facts
         if facts is not None:
             facts.is_http2 = True
@@ -285,7 +286,7 @@ class Intake:
         length = len(frame.payload)
         if length >= SMALL_DATA_BYTES:
             self.frames.earn(length * FRAMES_PER_BYTE)
-        elif not end:
+        elif not end and not (length and self._is_shared):
             self.frames.spend(now)
         if not self._window.take(size):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR)

@@ -1053,6 +1053,16 @@ def test_what_one_client_asks_for_cuts_nobody_else_off_whose_proxy_is_trusted(fi
     assert (rig.end, len(rig.upstreams), rig.upstreams[0].cut) == ("", 1, False)
 
 
+def test_a_body_in_tiny_pieces_cuts_nobody_else_off_whose_proxy_is_trusted() -> None:
+    piece = frame(frames.DATA, 0, 1, b"z")
+    for trust, end in ((None, "close"), (TRUST, "")):
+        rig = Http2Rig(trust=trust)
+        rig.raw(HELLO, headers(1, post(), end=False), headers(3))
+        for _ in range(30):
+            rig.raw(*[piece] * 100)
+        assert rig.end == end
+
+
 def test_who_takes_no_responses_holds_up_nobody_elses_whose_proxy_is_trusted() -> None:
     rig = Http2Rig(trust=TRUST, opens_windows=False, buffering=Buffering())
     rig.h2.connection.increment_flow_control_window(1 << 24)
