@@ -313,6 +313,19 @@ def test_a_network_has_its_share_of_what_waits() -> None:
     run(scenario())
 
 
+def test_networks_take_turns() -> None:
+    async def scenario() -> None:
+        work = Masking(asyncio.get_running_loop())
+        done: list[str] = []
+        for network in ["192.0.2.0/24"] * MAX_OF_NETWORK + ["198.51.100.0/24"] * 2:
+            assert work.mask(JOB, network, lambda _, network=network: done.append(network))  # type: ignore[misc]
+        await until(lambda: len(done) == MAX_OF_NETWORK + 2)
+        assert done.index("198.51.100.0/24") <= 2
+        work.close()
+
+    run(scenario())
+
+
 def test_a_process_that_cannot_start_is_not_started_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[object] = []
     """The threads that started one: those of earlier tests may not have ended yet."""

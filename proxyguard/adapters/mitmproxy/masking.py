@@ -1,4 +1,5 @@
-"""Has answers masked by the process for that, one after the other. A thread waits for it, so that no request does.
+"""Has answers masked by the process for that, one after the other. A thread waits for it, so that no request does. Client
+networks take turns: pages of one that take long hold up others by one page at a time.
 
 What takes too long ends with the process, and the next job gets a new one. Nothing comes back unmasked: a job whose process is
 gone has a fault for a result.
@@ -11,10 +12,10 @@ import os
 import select
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from queue import SimpleQueue
-from threading import Thread
+from threading import Condition, Thread
 from time import monotonic
 from typing import IO, BinaryIO, Final, cast
 
@@ -33,12 +34,46 @@ MAX_WAITING: Final = 128
 """Answers that wait for the process; their bodies count towards `buffering`'s memory besides."""
 
 MAX_OF_NETWORK: Final = 32
-"""Of these, those of one client network: a page that takes all of its time holds up the others behind it."""
+"""Of these, those of one client network."""
 
 REST_SECONDS: Final = 5.0
 """After a process that could not even start: until then nothing is masked, and no other one is tried."""
 
+_Entry = tuple[MaskJob, Callable[[MaskResult], None]]
+
 _MODULE: Final = "proxyguard.adapters.mitmproxy.masking_process"
+
+
+class _Turns:
+    """Jobs that wait, by client network. Put in by the loop's thread, taken by the other."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[_Entry]] = {}
+        self._changed = Condition()
+        self._closed = False
+
+    def put(self, network: str, entry: _Entry) -> None:
+        with self._changed:
+            self._waiting.setdefault(network, deque()).append(entry)
+            self._changed.notify()
+
+    def take(self) -> _Entry | None:
+        """The first job of the network whose turn it is, once there is one; None after `close`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
+                return None
+            network = next(iter(self._waiting))
+            entries = self._waiting.pop(network)
+            entry = entries.popleft()
+            if entries:
+                self._waiting[network] = entries  # its next turn comes after everybody else's
+            return entry
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
 
 class Masking:
@@ -46,7 +81,7 @@ class Masking:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._jobs: SimpleQueue[tuple[MaskJob, Callable[[MaskResult], None]] | None] = SimpleQueue()
+        self._jobs = _Turns()
         self._thread: Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._resting_until = 0.0
@@ -63,13 +98,13 @@ class Masking:
         if self._thread is None:
             self._thread = Thread(target=self._run, name="masking", daemon=True)
             self._thread.start()
-        self._jobs.put((job, partial(self._deliver, network, done)))
+        self._jobs.put(network, (job, partial(self._deliver, network, done)))
         return True
 
     def close(self) -> None:
         """End the process. What waits gets no result any more."""
         if self._thread is not None:
-            self._jobs.put(None)
+            self._jobs.close()
             child = self._child
             if child is not None:
                 child.kill()
@@ -77,7 +112,7 @@ class Masking:
     # -- in the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (entry := self._jobs.get()) is not None:
+        while (entry := self._jobs.take()) is not None:
             job, deliver = entry
             result = self._result(job)
             try:
