@@ -9,6 +9,7 @@ the shape of a segment alone is `core/path_family`'s.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Final
 
 from proxyguard.core.path_family import MAX_SEGMENTS, is_word_or_name
@@ -21,6 +22,9 @@ MAX_OF_NETWORK: Final = 8
 
 MAX_PLACES: Final = 512
 """About 2 MiB of words. Beyond, a place that is not known is taken for one of names."""
+
+PLACES_OF_NETWORK: Final = 64
+"""Places that one client network may be the first to ask for. Beyond, a place is one of names until another asks for it."""
 
 LEAST_SHARE: Final = 10
 """At a place of names, a word stays that one of so many of its paths has."""
@@ -51,6 +55,8 @@ class LearnedPlaces:
 
     def __init__(self) -> None:
         self._places: dict[str, _Place] = {}
+        self._of_network: Counter[int] = Counter()
+        self._is_crowded = False
         self.changes = 0
         """Rises whenever something is learned; until then `without_names` says the same of the same."""
 
@@ -63,8 +69,10 @@ class LearnedPlaces:
             if is_word_or_name(segment):
                 place = self._places.get(before)
                 if place is None:
-                    if len(self._places) >= MAX_PLACES:
+                    if len(self._places) >= MAX_PLACES or self._of_network[network] >= PLACES_OF_NETWORK:
+                        self._is_crowded = True
                         return
+                    self._of_network[network] += 1
                     place = self._places[before] = _Place()
                 _count(place, segment, network)
                 word = ANY if _hides(place, segment) else segment.decode("utf-8", "backslashreplace")
@@ -87,7 +95,7 @@ class LearnedPlaces:
     def _is_name(self, before: str, word: bytes) -> bool:
         place = self._places.get(before)
         if place is None:
-            return len(self._places) >= MAX_PLACES
+            return self._is_crowded or len(self._places) >= MAX_PLACES
         return _hides(place, word)
 
 

@@ -7,7 +7,7 @@ import pytest
 from proxyguard.core.path_family import path_family
 from proxyguard.core.privacy import PathDetail, Privacy
 from proxyguard.telemetry.discretion import Discretion
-from proxyguard.telemetry.places import MAX_OF_NETWORK, MAX_PLACES, MAX_WORDS, LearnedPlaces
+from proxyguard.telemetry.places import MAX_OF_NETWORK, MAX_PLACES, MAX_WORDS, PLACES_OF_NETWORK, LearnedPlaces
 
 ROUTES = ("about", "login", "search", "team", "imprint", "press")
 
@@ -74,6 +74,16 @@ def test_places_are_bounded_and_where_they_end_nothing_is_shown() -> None:
     assert len(places._places) <= MAX_PLACES
     assert max(len(place.counts) for place in places._places.values()) <= MAX_WORDS
     assert places.without_names(f"/team/{name(3)}", "*") == "/team/*"
+
+
+def test_one_network_alone_takes_no_place_from_others() -> None:
+    places = LearnedPlaces()
+    for number in range(2 * MAX_PLACES):
+        places.learn(f"/{name(number)}/x".encode(), 7)
+    assert len(places._places) == PLACES_OF_NETWORK
+    assert places.without_names("/shop/login", "*") == "/shop/*"
+    places.learn(b"/shop/login", 8)
+    assert places.without_names("/shop/login", "*") == "/shop/login"
 
 
 @pytest.mark.parametrize("paths", [PathDetail.REDACTED, PathDetail.FAMILY])
