@@ -38,6 +38,8 @@ _OCTAL: Final = re.compile(rb"\\([0-3][0-7][0-7])")
 """An escape in a quoted cookie value (RFC 2109 as Python's http.cookies and Werkzeug read it)."""
 _OCTAL_BYTES: Final = {b"%03o" % byte: bytes((byte,)) for byte in range(256)} | {b"073": b" "}
 
+_BLANK: Final = re.compile(rb"[ \t]")
+
 _BASIC: Final = re.compile(rb"basic[ \t]", re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(rb"[ \t]*([A-Za-z0-9+/]+)=*[ \t]*")
 """What all readers of base64 take for the same. Of other characters some are left out, end the text, or stand for others."""
@@ -69,10 +71,23 @@ def cookie_values(request: Request, name: bytes) -> Values:
 def _cookie_values(request: Request, name: bytes, values: Sequence[bytes]) -> list[bytes]:
     """Of very many cookies the first and the last: sites read those."""
     if not request.is_cookie_cut:
-        return canonical_cookies(values)
+        return canonical_cookies(_with_beginnings(values))
     find, half = _plainly_named(name).findall, MAX_COOKIES // 2
     values = [value for line in request.header_index[b"cookie"] for value in find(b";" + line)]
-    return [*canonical_cookies(values if len(values) <= MAX_COOKIES else values[:half] + values[-half:]), b"\0"]
+    values = values if len(values) <= MAX_COOKIES else [*values[:half], *values[-half:]]
+    return [*canonical_cookies(_with_beginnings(values)), b"\0"]
+
+
+def _with_beginnings(values: Sequence[bytes]) -> Sequence[bytes]:
+    """Values of cookies, and of those with a blank inside what stands before it: http.cookies of Python ends some there."""
+    found = [*values]
+    for value in values:
+        if value.find(b" ") >= 0 or value.find(b"\t") >= 0:
+            inner = value.strip(AROUND_NAMES)
+            beginning = _BLANK.split(inner, 1)[0]
+            if len(beginning) < len(inner):
+                found.append(beginning)
+    return found
 
 
 @lru_cache(maxsize=64)

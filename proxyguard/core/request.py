@@ -55,6 +55,8 @@ MAX_COOKIES: Final = 200
 _COOKIE_EDGE: Final = re.compile(rb"[;,][;, \t]*")
 _COOKIE_BLANKS: Final = re.compile(rb"[ \t](?<![=;, \t][ \t])[ \t]*(?=[^ \t=;,]+[ \t]*=)")
 """Where some server sees one cookie end and another begin: RFC 6265 has `;` only, older readers commas and blanks as well."""
+_ALL_COOKIE_BLANKS: Final = re.compile(rb"(?<![ \t])[ \t]+(?=[^ \t=;,]+[ \t]*=)")
+"""The same where a `=` stands before them: http.cookies of Python reads `a= b="c"` and `a=1= b=c` as two."""
 
 AROUND_NAMES: Final = b" \t\r\n\v\f\"'"
 """What readers of cookies and parameters drop around names and values."""
@@ -248,7 +250,10 @@ class Request:
         """
         named = self._cookies_by_name
         if named is None:
-            lines = [_COOKIE_BLANKS.sub(b";", line) for line in self.header_index.get(b"cookie", ())]
+            sent = self.header_index.get(b"cookie", ())
+            lines = [_COOKIE_BLANKS.sub(b";", line) for line in sent]
+            if any(line.find(b"= ") >= 0 or line.find(b"=\t") >= 0 for line in sent):
+                lines += [other for line in sent if (other := _ALL_COOKIE_BLANKS.sub(b";", line)) not in lines]
             parts = _COOKIE_EDGE.split(b";".join(lines), MAX_COOKIES)
             if len(parts) > MAX_COOKIES:
                 self.is_cookie_cut = True

@@ -81,6 +81,12 @@ def test_a_cookie_that_some_site_reads_as_abc_is_abc(cookies: str, _sites: str) 
         (["session=abc; Session=n"], (b"abc", b"n")),
         (["session=abc, session=n"], (b"abc", b"n")),
         (["session=abc session=n"], (b"abc", b"n")),
+        (["a= session=abc"], (b"abc",)),  # what http.cookies of Python reads, up to the next four as well
+        (['a=1= session="abc"'], (b"abc",)),
+        (["session=n= session=abc"], (b"nsessionabc", b"n", b"abc")),
+        (["session=abc \\n"], (b"abcn", b"abc")),
+        (['session="abc" "n'], (b"abcn", b"abc")),
+        (["session= abc="], (b"abc", b"")),
         (['x="; session=n; "; session=abc'], (b"n", b"abc")),
         (["session=abc; session[]=n"], (b"abc", b"n")),
         (["session=; session=abc"], (b"", b"abc")),
