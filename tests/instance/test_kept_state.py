@@ -21,7 +21,7 @@ from proxyguard.core.request import Request
 from proxyguard.core.settings import Settings, StoreChoice
 from proxyguard.guard.acquaintances import BITS, KNOWN, Acquaintances
 from proxyguard.guard.disclosure import Disclosure
-from proxyguard.instance.kept_state import MAX_AGE_SECONDS, PIECE_CHARACTERS, KeptState, kept_state
+from proxyguard.instance.kept_state import MAX_AGE_SECONDS, PIECE_CHARACTERS, KeptPart, KeptState, kept_state
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.daily import DAY_SECONDS
 from proxyguard.limits.heat import CELLS, PIECE_BYTES, ROWS, packed, unpacked
@@ -224,7 +224,8 @@ def full_site() -> tuple[Disclosure, Acquaintances]:
 def test_much_is_written_in_pieces_that_hold_up_no_request(tmp_path: Path) -> None:
     """`json.dumps` of eight days of visitors keeps the interpreter for 30 ms, and so does sealing them."""
     seal = WatchedSeal()
-    before = dict(zip(("reads", "visitors"), full_site(), strict=True))
+    heat, visitors = full_site()
+    before: dict[str, KeptPart] = {"reads": heat, "visitors": visitors}
     asyncio.run(KeptState(tmp_path / "learned", before, lambda: seal).save())
     assert sum(seal.sizes) > 8 * 1024 * 1024
     assert max(seal.sizes) <= PIECE_CHARACTERS + 4 * PIECE_BYTES // 3 + 100
