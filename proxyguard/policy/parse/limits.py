@@ -193,9 +193,9 @@ def _check_learned(found: Found, count: Count, rate: tuple[int, float | None], w
     """What a limit that follows earlier days needs: a count of each day by key, or the whole site's by the hour."""
     learned: Learned | None = found.get("learned")
     amount, period_seconds = rate
-    if learned is None or period_seconds is None or window is None:
+    per: tuple[KeyPart, ...] | None = found.get("per", _DEFAULT_PER)
+    if learned is None or period_seconds is None or window is None or per is None:
         return
-    per = found.get("per", _DEFAULT_PER)
     has_cells = all(part.kind in _CELLS for part in per) and found.get("missing") is not Missing.SEPARATE
     by_hour = has_cells or [part.kind for part in per] == [KeyKind.SITE]
     is_known = period_seconds == PERIODS["day"] or (period_seconds == PERIODS["hour"] and by_hour)
