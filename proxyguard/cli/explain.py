@@ -28,7 +28,7 @@ from proxyguard.http.http1.target import read_authority
 from proxyguard.policy.explain.trace import trace
 from proxyguard.policy.model import SampleRequest
 from proxyguard.policy.parse.lists import reason
-from proxyguard.policy.testing.sample_requests import parse_batch_line, request_from_sample
+from proxyguard.policy.testing.sample_requests import host_field, parse_batch_line, request_from_sample
 from proxyguard.tools.curl.curl import CurlError, parse_curl
 
 MAX_LINE: Final = 1024 * 1024
@@ -110,13 +110,15 @@ def explain(
     sketch = SampleRequest(client=client)
     if curl is not None:
         sketch = _pasted(curl, client)
+    fields = [_header(text) for text in headers]
+    named = host_field(fields) if host is None else host
+    option = "--host" if host is not None else "--curl" if named is None else "-H"
     sketch = sketch._replace(
         method=sketch.method if method is None else method,
         scheme=sketch.scheme if scheme is None else scheme,
-        host=_host_of(sketch.host if host is None else host, "--curl" if host is None else "--host"),
+        host=_host_of(sketch.host if named is None else named, option),
         path=sketch.path if path is None else path,
     )
-    fields = [_header(text) for text in headers]
     if user_agent is not None:
         fields.append(("User-Agent", user_agent))
     stated = tuple((name, value) for name, _, value in (text.partition("=") for text in connection))

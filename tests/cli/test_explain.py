@@ -300,6 +300,22 @@ def test_a_host_is_read_as_the_front_reads_it(tmp_path: Path, host: str) -> None
         assert json.loads(result.stdout)["rule"] == "shop"
 
 
+def test_a_host_field_names_the_host_unless_something_else_does(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTED.replace("example.org", "shop.example"))
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text(json.dumps({"headers": [["hOST", "Shop.example:8443"]]}))
+    pasted = ["--curl", "curl https://www.example.org/", "-H", "Host: shop.example"]
+    for given in (["-H", "hOST: Shop.example:8443"], pasted, ["--batch", str(batch)]):
+        result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--json", *given])
+        assert json.loads(result.stdout)["rule"] == "shop"
+    batch.write_text(json.dumps({"host": "a.example", "headers": [["Host", "shop.example"]]}))
+    for given in (["--host", "a.example", "-H", "Host: shop.example"], ["--batch", str(batch)]):
+        result = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "--json", *given])
+        assert json.loads(result.stdout)["rule"] == "default"
+    wrong = CliRunner().invoke(main, ["explain", "--rules", str(tmp_path), "-H", "Host: a b"])
+    assert "Invalid value for -H: 'a b' is no host" in wrong.stderr
+
+
 @pytest.mark.parametrize("host", ["a b", "", "exa/mple", "example.org:http"])
 def test_a_host_that_a_front_refuses_is_an_error(tmp_path: Path, host: str) -> None:
     (tmp_path / "x.yaml").write_text(HOSTED)

@@ -6,7 +6,7 @@ Turns the description into the Request that a front would have built; knows noth
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from proxyguard.core.address import Address
@@ -35,7 +35,8 @@ def request_from_sample(sample: SampleRequest) -> Request:
 def parse_batch_line(line: bytes | str) -> Request:
     """One line of `explain --batch`: a JSON object whose keys are those of SampleRequest, `path` with the query.
 
-    Header fields are taken as they stand, in order and case. Raises ValueError with what is wrong.
+    Header fields are taken as they stand, in order and case; Host is the `host` of a line that has none. Raises ValueError with
+    what is wrong.
     """
     raw = line.encode() if isinstance(line, str) else line
     if len(raw) > MAX_LINE_BYTES:
@@ -51,12 +52,19 @@ def parse_batch_line(line: bytes | str) -> Request:
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}; keys: {', '.join((*_READERS, *sorted(_FACTS)))}")
     sample = SampleRequest(**{name: read(name, fields[name]) for name, read in _READERS.items() if name in fields})
+    if "host" not in fields:
+        sample = sample._replace(host=host_field(sample.headers) or sample.host)
     try:
         facts = {name: _word(fields[name]) for name in _FACTS if name in fields}
         sample = sample._replace(origin=read_origin(facts), robots=read_robots(facts))
     except Fault as fault:
         raise ValueError(f"{fault.message}; {fault.hint}") from fault
     return _request(sample, _headers(sample.headers))
+
+
+def host_field(headers: Sequence[tuple[str, str]]) -> str | None:
+    """The value of the first Host field."""
+    return next((value for name, value in headers if name.lower() == "host"), None)
 
 
 def _request(sample: SampleRequest, headers: Headers) -> Request:
