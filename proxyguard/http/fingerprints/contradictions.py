@@ -70,8 +70,12 @@ WINDOW_UPDATE_BYTES: Final = 13
 _NAVIGATE: Final = (b"navigate",)
 _MOVED: Final = frozenset({b"cache-control", b"pragma"})
 """Fields that Squid was seen to write elsewhere: they say nothing where something may have opened TLS."""
-_NEVER_ORDERED: Final = frozenset({b"content-type", b"content-length", b"service-worker-navigation-preload"})
-"""Fields of navigations whose order was not recorded: forms, and what a worker of the page preloads."""
+_NEVER_ORDERED: Final = frozenset(
+    {b"content-type", b"content-length", b"service-worker-navigation-preload", b"sec-purpose", b"purpose"}
+)
+"""Fields of navigations whose order was not recorded: forms, and what a browser or a worker of the page loads ahead."""
+_BY_WORKER: Final = (b"empty",)
+"""`Sec-Fetch-Dest` of a navigation that a worker of the page hands on: it is written in another order, too."""
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _MAY_BE_SAFARI: Final = frozenset({SAFARI, b"greasing", UNKNOWN})
@@ -201,7 +205,9 @@ def _begins_as(request: Request, browser: BrowserHabits) -> bool:
 def _is_navigation(request: Request) -> bool:
     """Whether it asks for a page, with fields that no script of a page wrote: over HTTP/1, those come in the script's case."""
     index = request.header_index
-    if index.get(b"sec-fetch-mode", _NAVIGATE) != _NAVIGATE or not _NEVER_ORDERED.isdisjoint(index):
+    if index.get(b"sec-fetch-mode", _NAVIGATE) != _NAVIGATE or index.get(b"sec-fetch-dest") == _BY_WORKER:
+        return False
+    if not _NEVER_ORDERED.isdisjoint(index):
         return False
     accept = index.get(b"accept", ())
     return len(accept) == 1 and accept[0].startswith(b"text/html")

@@ -176,6 +176,29 @@ def test_what_an_http1_request_of_chromium_begins_with(names: tuple[bytes, ...],
     assert found(connection_facts(chromium(offers=(b"http/1.1",))), headers=headers) == wanted
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        # By a worker of the page that hands navigations on, and by speculation rules: Chromium 156, Debian.
+        (
+            b"sec-ch-ua-platform user-agent accept sec-ch-ua upgrade-insecure-requests sec-ch-ua-mobile sec-fetch-site "
+            b"sec-fetch-mode sec-fetch-dest=empty referer accept-encoding accept-language priority"
+        ),
+        (
+            b"upgrade-insecure-requests sec-purpose sec-speculation-tags accept sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform "
+            b"sec-fetch-site sec-fetch-mode sec-fetch-dest=document referer user-agent accept-encoding accept-language priority"
+        ),
+    ],
+    ids=["worker", "speculation"],
+)
+@pytest.mark.parametrize("body", [chromium(), OPENSSL], ids=["itself", "behind something that opens TLS"])
+def test_navigations_that_a_browser_writes_in_another_order(names: bytes, body: bytes) -> None:
+    values = {b"user-agent": CHROME, b"accept": b"text/html,*/*", b"sec-fetch-mode": b"navigate", b"sec-purpose": b"prefetch"}
+    pairs = [each.partition(b"=") for each in names.split()]
+    headers = tuple((name, value or values.get(name, b"x")) for name, _, value in pairs)
+    assert "order" not in found(by_http2(body), headers=headers)
+
+
 def test_the_order_of_a_navigation_is_a_sign_of_its_own() -> None:
     turned = (*NAVIGATION[:1], *NAVIGATION[2:], NAVIGATION[1])
     assert found(by_http2(), headers=turned) == "order"
