@@ -123,13 +123,16 @@ def _reverse(client: Address, origin: Origin, data: OriginData, asked: Identity)
     suffixes = (
         bot.suffixes if bot is not None and bot.suffixes else tuple({s for each in data.claims.bots for s in each.suffixes})
     )
-    found = asyncio.run(look_up(client.text, suffixes, asked.resolvers, asked.dns_timeout_seconds, Reach()))
+    shared = () if bot is None else bot.shared
+    found = asyncio.run(look_up(client.text, suffixes, asked.resolvers, asked.dns_timeout_seconds, Reach(), shared))
     said = {
         DnsVerdict.CONFIRMED: "leads back to the address, in a domain of a bot's operator",
         DnsVerdict.REFUTED: "is not in a domain of a bot's operator, or does not lead back",
         DnsVerdict.FAILED: "no server answered as it should, or the resolver does not know the internet's reverse names",
     }
-    fact = Fact("reverse_name", found.name or "none", said[found.verdict])
+    is_shared = found.verdict is DnsVerdict.FAILED and any(found.name.lower().endswith(f".{each}") for each in shared)
+    source = "is of a cloud from which the bot comes, and others too" if is_shared else said[found.verdict]
+    fact = Fact("reverse_name", found.name or "none", source)
     if bot is not None and bot.suffixes and not origin.verified:
         verified = {DnsVerdict.CONFIRMED: True, DnsVerdict.REFUTED: False, DnsVerdict.FAILED: None}[found.verdict]
         origin = origin._replace(verified=verified, identity=bot.name if verified else None, proof=Proof.REVERSE_DNS)

@@ -31,6 +31,7 @@ class KnownBot(NamedTuple):
     class_: str
     tokens: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     ranges: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
 
@@ -39,7 +40,7 @@ def read_bots(rows: Mapping[str, Mapping[str, Any]]) -> tuple[KnownBot, ...]:
     """Bots from rows as policy/bots/bots.toml has them. Raises ValueError."""
     bots = []
     for name, row in rows.items():
-        texts = {key: tuple(row.get(key, ())) for key in ("tokens", "suffixes", "ranges", "directories")}
+        texts = {key: tuple(row.get(key, ())) for key in ("tokens", "suffixes", "shared", "ranges", "directories")}
         unknown = row.keys() - texts.keys() - {"class"}
         if unknown:
             raise ValueError(f"{name}: unknown key {min(unknown)}")

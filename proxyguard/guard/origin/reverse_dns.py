@@ -133,7 +133,7 @@ class ReverseDns:
         self._under_way[key] = _UnderWay(network, zone, is_slow)
         self._by_network[network] += 1
         self._slow_under_way += is_slow
-        self._background.submit(self._look_up(key, address.text, bot.suffixes))
+        self._background.submit(self._look_up(key, address.text, bot))
         return None
 
     def _take(self) -> None:
@@ -150,10 +150,11 @@ class ReverseDns:
             self._known[verdict][key] = True
             self.counts[verdict.value] += 1
 
-    async def _look_up(self, key: bytes, address: str, suffixes: tuple[str, ...]) -> None:
+    async def _look_up(self, key: bytes, address: str, bot: KnownBot) -> None:
         verdict, began = DnsVerdict.FAILED, monotonic()
         try:
-            verdict = (await look_up(address, suffixes, self._nameservers, self._timeout_seconds, self._reach)).verdict
+            found = await look_up(address, bot.suffixes, self._nameservers, self._timeout_seconds, self._reach, bot.shared)
+            verdict = found.verdict
         finally:
             self._arrived.append((key, verdict, monotonic() - began))
 
@@ -208,21 +209,25 @@ class LookUp(NamedTuple):
 
 
 async def look_up(
-    address: str, suffixes: tuple[str, ...], nameservers: tuple[Nameserver, ...], timeout_seconds: float, reach: Reach
+    address: str, suffixes: tuple[str, ...], nameservers: tuple[Nameserver, ...], timeout_seconds: float, reach: Reach,
+    shared: tuple[str, ...] = (),
 ) -> LookUp:  # fmt: skip
-    """Look an address up, and the names found in turn, each within the time. Whatever servers answer, this does not raise."""
+    """Look an address up, and the names found in turn, each within the time. Whatever servers answer, this does not raise.
+
+    A name below one of `shared` that leads back leaves it unknown.
+    """
     first = ""
     try:
         resolver = _resolver(nameservers, timeout_seconds)
         names = await _names(resolver, address)
         first = names[0].to_text(omit_final_dot=True)
-        parents = [dns.name.from_text(suffix) for suffix in suffixes]
-        ours = [name for name in names if any(name.is_subdomain(parent) for parent in parents)]
+        ours = _below(suffixes, names)
         failed = False
-        for name in ours[:MAX_NAMES]:
+        for name in [*ours, *_below(shared, names)][:MAX_NAMES]:
             try:
                 if address in await _addresses(resolver, name, is_v6=":" in address):
-                    return LookUp(DnsVerdict.CONFIRMED, name.to_text(omit_final_dot=True))
+                    verdict = DnsVerdict.CONFIRMED if name in ours else DnsVerdict.FAILED
+                    return LookUp(verdict, name.to_text(omit_final_dot=True))
             except _NOTHING_THERE:
                 continue
             except dns.exception.DNSException:
@@ -235,6 +240,12 @@ async def look_up(
 
 
 _NOTHING_THERE: Final = (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer)
+
+
+def _below(domains: tuple[str, ...], names: list[dns.name.Name]) -> list[dns.name.Name]:
+    """The names in one of the domains."""
+    parents = [dns.name.from_text(domain) for domain in domains]
+    return [name for name in names if any(name.is_subdomain(parent) for parent in parents)]
 
 
 def _resolver(nameservers: tuple[Nameserver, ...], timeout_seconds: float) -> dns.asyncresolver.Resolver:

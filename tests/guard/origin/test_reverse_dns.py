@@ -18,7 +18,7 @@ from proxyguard.core.address import Address
 from proxyguard.core.origin_settings import Nameserver
 from proxyguard.guard.origin import reverse_dns
 from proxyguard.guard.origin.background import Background
-from proxyguard.guard.origin.bots import KnownBot
+from proxyguard.guard.origin.bots import KnownBot, bundled_bots
 from proxyguard.guard.origin.reverse_dns import (
     FAILED_SECONDS,
     MAX_KNOWN,
@@ -53,6 +53,20 @@ def test_a_name_that_leads_back_is_confirmed() -> None:
         verdict(answer_from({V6_PTR: ["crawl.google.com."], ("crawl.google.com.", "AAAA"): [V6]}), address=V6)
         is DnsVerdict.CONFIRMED
     )
+
+
+def test_a_name_of_a_cloud_from_which_the_bot_comes_too_leaves_it_unknown() -> None:
+    name, own = "1-66-249-66.gae.googleusercontent.com.", (NAME, "A")
+    for zone, wanted in (
+        ({PTR: [name], (name, "A"): [ADDRESS]}, DnsVerdict.FAILED),
+        ({PTR: [name], (name, "A"): ["192.0.2.1"]}, DnsVerdict.REFUTED),
+        ({PTR: [f"{name}evil.example."]}, DnsVerdict.REFUTED),
+        ({PTR: [name, NAME], (name, "A"): [ADDRESS], own: [ADDRESS]}, DnsVerdict.CONFIRMED),
+    ):
+        with serving(answer_from(zone)) as server:
+            shared = ("gae.googleusercontent.com",)
+            found = asyncio.run(look_up(ADDRESS, BOT.suffixes, (server.address,), 3.0, Reach(), shared))
+        assert found.verdict is wanted, zone
 
 
 def test_case_a_delegated_zone_and_one_name_of_several_make_no_difference() -> None:
@@ -193,13 +207,13 @@ class Bench:
         self.background = Background()
         self.dns = ReverseDns(self.background, (nameserver,), timeout_seconds=seconds, max_under_way=room, clock=lambda: self.now)
 
-    def settled(self, address: str = ADDRESS) -> bool | None:
+    def settled(self, address: str = ADDRESS, bot: KnownBot = BOT) -> bool | None:
         """The verdict once nothing is under way any more."""
-        self.dns.find(Address.parse(address), BOT)
+        self.dns.find(Address.parse(address), bot)
         ends = monotonic() + 30
         while self.dns.under_way and monotonic() < ends:
             sleep(0.002)
-        return self.dns.find(Address.parse(address), BOT)
+        return self.dns.find(Address.parse(address), bot)
 
 
 def test_a_resolver_that_knows_only_its_own_network_refutes_nobody() -> None:
@@ -223,6 +237,16 @@ def test_pending_is_unknown_and_then_it_is_remembered() -> None:
         assert sum(server.asked.values()) == asked == 2
         bench.now += 86_401
         assert bench.dns.find(Address.parse(ADDRESS), BOT) is None
+        bench.background.close()
+
+
+def test_a_bot_that_comes_from_a_cloud_too_is_not_refuted_there() -> None:
+    name = "1-66-249-66.gae.googleusercontent.com."
+    bot = next(bot for bot in bundled_bots() if bot.name == "google-user-triggered")
+    with serving(answer_from({PTR: [name], (name, "A"): [ADDRESS]})) as server:
+        bench = Bench(server.address)
+        assert bench.settled(bot=bot) is None
+        assert bench.dns.counts["failed"] == 1
         bench.background.close()
 
 
