@@ -10,6 +10,7 @@ import logging
 from typing import Final
 
 from proxyguard.core.request import Request
+from proxyguard.http.forwarded import read_address
 
 FIELDS: Final = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
 
@@ -64,5 +65,13 @@ class UnvouchedWatch:
 
 def names_another(request: Request) -> bool:
     """Whether a request says to come for another client than the one that it is counted for."""
-    index, client = request.header_index, request.client.text.encode()
-    return any(values and client not in values[0].split(b",", 1)[0] for values in map(index.get, FIELDS))
+    index, client = request.header_index, request.client.number
+    return any(values and _first_named(values[0]) != client for values in map(index.get, FIELDS))
+
+
+def _first_named(value: bytes) -> int | None:
+    """The address that a field names first, however it is written; None when it names none."""
+    first = value.split(b",", 1)[0]
+    quoted = first.lower().partition(b"for=")[2].partition(b";")[0]
+    address = read_address((quoted or first).strip(b' \t"'))
+    return None if address is None else address.number

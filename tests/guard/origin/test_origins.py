@@ -125,6 +125,26 @@ def test_one_forger_who_names_another_client_is_still_one_and_so_is_one_behind_a
     assert bench.origins.find(through("81.2.69.142", "81.2.69.142, 10.0.0.1", GOOGLEBOT)).verified is False
 
 
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        (b"X-Forwarded-For", "2A02:26F7:0:0:0:0:0:1"),
+        (b"X-Forwarded-For", " [2a02:26f7::0001]:443 , 10.0.0.1"),
+        (b"Forwarded", 'for="[2A02:26F7:0:0:0:0:0:1]:80";proto=https, for=10.0.0.1'),
+        (b"X-Real-IP", "2a02:26f7:0000::1"),
+    ],
+)
+def test_a_trusted_proxy_may_write_a_client_as_it_likes(field: bytes, named: str, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    for _ in range(WINDOW * 2):
+        bench.origins.find(through("2a02:26f7::1", named, field=field))
+    assert bench.origins.find(through("2a02:26f7::1", named, GOOGLEBOT, field)).verified is False
+    assert not caplog.records
+    for _ in range(WINDOW * SAMPLE * 2):
+        bench.origins.find(through("2a02:26f7::1", "2a02:26f7::12", field=b"X-Real-IP"))
+    assert bench.origins.find(through("2a02:26f7::1", "2a02:26f7::12", GOOGLEBOT, b"X-Real-IP")).verified is None
+
+
 def test_reverse_dns_decides_where_a_bot_proves_itself_so() -> None:
     ptr, name = ("142.69.2.81.in-addr.arpa.", "PTR"), "crawl.baidu.com."
     agent = b"Mozilla/5.0 (compatible; Baiduspider/2.0; +http://www.baidu.com/search/spider.html)"
