@@ -155,7 +155,9 @@ class Connection(asyncio.Protocol):
             raise StoreUnavailable("the connection ended")
         answer = await future
         if isinstance(answer, Exception):
-            raise StoreUnavailable(text_of(answer)) from answer
+            error = StoreUnavailable(text_of(answer))
+            error.__cause__ = answer  # compiled, `raise … from` does not set it
+            raise error
         return answer
 
     def close(self) -> None:
