@@ -44,10 +44,10 @@ def fill_items() -> object:
     disclosure = Disclosure(items)
     for generation in range(GENERATIONS):
         for _ in range(4 * MOST_RECENT):
-            disclosure._heat.add(random.getrandbits(64), generation * items.half_life_seconds)  # noqa: SLF001
+            disclosure._heat.add(random.getrandbits(64), generation * items.half_life_seconds)  # noqa: SLF001 - alone
     for turn in range(TURNS + 1):
         for _ in range(MOST_RECENT):
-            disclosure._recent.add(random.getrandbits(64), turn * RECENT_SECONDS / TURNS)  # noqa: SLF001
+            disclosure._recent.add(random.getrandbits(64), turn * RECENT_SECONDS / TURNS)  # noqa: SLF001 - as above
     return disclosure
 
 

@@ -130,8 +130,7 @@ def _reverse(client: Address, origin: Origin, data: OriginData, asked: Identity)
         DnsVerdict.REFUTED: "is not in a domain of a bot's operator, or does not lead back",
         DnsVerdict.FAILED: "no server answered as it should, or the resolver does not know the internet's reverse names",
     }
-    is_shared = found.verdict is DnsVerdict.FAILED and any(found.name.lower().endswith(f".{each}") for each in shared)
-    source = "is of a cloud from which the bot comes, and others too" if is_shared else said[found.verdict]
+    source = "is of a cloud from which the bot comes, and others too" if found.is_shared else said[found.verdict]
     fact = Fact("reverse_name", found.name or "none", source)
     if bot is not None and bot.suffixes and not origin.verified:
         verified = {DnsVerdict.CONFIRMED: True, DnsVerdict.REFUTED: False, DnsVerdict.FAILED: None}[found.verdict]

@@ -17,8 +17,9 @@ from proxyguard.core.address import Prefixes
 from proxyguard.core.item import COLD
 from proxyguard.core.jar import NONE
 from proxyguard.core.request import Request
+from proxyguard.limits.bloom import has, places_of, put
 from proxyguard.limits.clock import CLOCK
-from proxyguard.limits.heat import packed, unpacked
+from proxyguard.limits.packed import packed, unpacked
 from proxyguard.limits.sightings import Sightings, Subject
 
 _VISITOR: Final = int(Subject.VISITOR)
@@ -47,28 +48,14 @@ class Acquaintances:
     """The clients of the last days. One per process."""
 
     __slots__ = (
-        "_began",
-        "_day",
-        "_earlier",
-        "_key",
-        "_known",
-        "_networks",
-        "_prefixes",
-        "_sightings",
-        "_today",
-        "_wall",
-        "served",
+        "_began", "_day", "_earlier", "_key", "_known", "_networks", "_prefixes", "_sightings", "_today", "_wall", "served",
         "today",
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        secret: bytes,
-        prefixes: Prefixes,
-        wall: Callable[[float], float],
-        sightings: Sightings | None = None,
+        self, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float], sightings: Sightings | None = None,
         clock: Callable[[], float] = CLOCK,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Without `sightings` nobody else is told, nor listened to."""
         self._key = blake2b(secret, digest_size=32, person=b"acquaintances").digest()
         self._prefixes = prefixes
@@ -94,7 +81,7 @@ class Acquaintances:
             return b""
         places = self._places(request.client.client_key(self._prefixes))
         for day in self._earlier:
-            if _has(day, places):
+            if has(day, places):
                 return KNOWN
         return NEW
 
@@ -105,7 +92,7 @@ class Acquaintances:
         if item is not None and item.heat == COLD and NONE in request.jar.states:
             return
         places = self._places(request.client.client_key(self._prefixes))
-        if self.today >= MOST_A_DAY or _has(self._today, places):
+        if self.today >= MOST_A_DAY or has(self._today, places):
             return
         network = self._places(request.client.network_key(self._prefixes))[0] & (NETWORKS - 1)
         if not self._remember(places, network):
@@ -118,8 +105,8 @@ class Acquaintances:
     def _learn(self, number: int, now: float) -> None:
         """Remember a client of another process."""
         self._turn(now)
-        places = _series(number & (BITS - 1), number >> PLACE_BITS & (BITS - 1))
-        if self.today < MOST_A_DAY and not _has(self._today, places):
+        places = places_of(number & (BITS - 1), number >> PLACE_BITS & (BITS - 1), BITS - 1, PROBES)
+        if self.today < MOST_A_DAY and not has(self._today, places):
             self._remember(places, number >> 2 * PLACE_BITS & (NETWORKS - 1))
 
     def _remember(self, places: tuple[int, ...], network: int) -> bool:
@@ -128,9 +115,7 @@ class Acquaintances:
             return False
         self._networks[network] += 1
         self.today += 1
-        today = self._today
-        for place in places:
-            today[place >> 3] |= 1 << (place & 7)
+        put(self._today, places)
         return True
 
     def as_data(self) -> dict[str, Any]:
@@ -167,17 +152,8 @@ class Acquaintances:
         if known is not None:
             return known
         digest = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
-        first, second = digest & (BITS - 1), digest >> 32 | 1
+        first, step = digest & (BITS - 1), digest >> 32 | 1
         if len(self._known) >= MAX_PLACES:
             self._known.clear()
-        found = self._known[key] = _series(first, second)
+        found = self._known[key] = places_of(first, step, BITS - 1, PROBES)
         return found
-
-
-def _series(first: int, step: int) -> tuple[int, ...]:
-    """Two independent numbers make all places (Kirsch and Mitzenmacher 2006)."""
-    return tuple([(first + at * step) & (BITS - 1) for at in range(PROBES)])
-
-
-def _has(day: bytearray, places: tuple[int, ...]) -> bool:
-    return all(day[place >> 3] >> (place & 7) & 1 for place in places)

@@ -125,15 +125,9 @@ class Jars:
     )  # fmt: skip
 
     def __init__(
-        self,
-        cookie: JarCookie,
-        secret: bytes,
-        prefixes: Prefixes,
-        wall: Callable[[float], float],
-        bounds: JarBounds = BOUNDS,
-        sightings: Sightings | None = None,
-        clock: Callable[[], float] = CLOCK,
-    ) -> None:
+        self, cookie: JarCookie, secret: bytes, prefixes: Prefixes, wall: Callable[[float], float], bounds: JarBounds = BOUNDS,
+        sightings: Sightings | None = None, clock: Callable[[], float] = CLOCK,
+    ) -> None:  # fmt: skip
         """Without `sightings` other processes are told of no asset, nor listened to."""
         self._bounds = bounds
         self._name = cookie.name.encode()

@@ -39,12 +39,12 @@ TARPIT_HEADERS: Final = (
 HTML: Final = b"text/html; charset=utf-8"
 JSON: Final = b"application/problem+json"
 TEXT: Final = b"text/plain; charset=utf-8"
+"""The forms of an answer, by their Content-Type; JSON is that of RFC 9457."""
 
 ONE_MOMENT: Final = (
     b'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
     b'<title>One moment</title>\n<h1>One moment</h1>\n<p><a href="%b">Go on to the page</a></p>\n'
 )
-"""The forms of an answer, by their Content-Type; JSON is that of RFC 9457."""
 
 MAX_PAGES: Final = 1024
 """Answers without a limit that are kept made: statuses, messages and languages are few, and seconds are rounded."""

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 
 from proxyguard.core.settings import Settings
 from proxyguard.instance.background import working_thread
+from proxyguard.instance.kept_file import KeptFile
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.stores.snapshot_seal import KeySeal, seal_for
 
@@ -63,38 +64,21 @@ def kept_state(settings: Settings, parts: Mapping[str, KeptPart]) -> KeptState:
     return KeptState(beside.with_name(f"{beside.name}.learned"), parts, partial(seal_for, beside, settings.key_secret))
 
 
-class KeptState:
+class KeptState(KeptFile):
     """What one process learned, by kind, and the file that it goes to."""
 
     def __init__(self, path: Path | None, parts: Mapping[str, KeptPart], seal: Callable[[], KeySeal] | None = None) -> None:
         """`seal`: gives what seals the file, and may raise OSError; None: it is written as it is."""
-        self.path = path
+        super().__init__(path, "what was learned", SAVE_SECONDS)
         self._parts = parts
         self._seal = seal
-        self._is_losing = False
         self._writing = Lock()
         if path is not None:
             self._load(path)
 
-    async def watch(self) -> None:
-        """Save it now and then, until cancelled."""
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await self.save()
-
-    async def save(self) -> None:
-        """Write it; trouble is logged once, and nothing else comes of it."""
-        if self.path is None:
-            return
-        try:
-            with working_thread():
-                await asyncio.to_thread(self._write, self.path)
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was learned is no reason to disturb anything
-            if not self._is_losing:
-                logger.warning("what was learned cannot be kept in %s: %s", self.path, error)
-            self._is_losing = True
-        else:
-            self._is_losing = False
+    async def _save(self, path: Path) -> None:
+        with working_thread():
+            await asyncio.to_thread(self._write, path)
 
     def _load(self, path: Path) -> None:
         try:

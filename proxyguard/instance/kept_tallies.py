@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxyguard.core.settings import Settings
+from proxyguard.instance.kept_file import KeptFile
 from proxyguard.limits.clock import CLOCK
 from proxyguard.telemetry.shadow import WINDOW_SECONDS, TallyWindow
 
@@ -33,19 +34,18 @@ def tally_file(settings: Settings) -> Path | None:
     return None if beside is None else beside.with_name(f"{beside.name}.tallies")
 
 
-class KeptTallies:
+class KeptTallies(KeptFile):
     """What was tallied before this start, added to what is tallied now."""
 
     def __init__(
         self, path: Path | None, collect: Callable[[], Awaitable[TallyWindow]], marks: Callable[[], Mapping[str, str]]
     ) -> None:
         """`collect` adds up the workers' tallies; `marks` are those of the rules in shadow now (see InForce)."""
-        self._path = path
+        super().__init__(path, "tallies of shadow rules", SAVE_SECONDS)
         self._collect = collect
         self._marks = marks
         self._earlier: dict[str, Any] | None = None
         self._earlier_marks: Mapping[str, str] = {}
-        self._is_losing = False
         if path is not None:
             self._load(path)
 
@@ -64,25 +64,9 @@ class KeptTallies:
         a day old."""
         return bool(earlier["saved"] > now - WINDOW_SECONDS and earlier["since"] > now - 2 * WINDOW_SECONDS)
 
-    async def watch(self) -> None:
-        """Save them now and then, until cancelled."""
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await self.save()
-
-    async def save(self) -> None:
-        """Write them; trouble is logged once, and nothing else comes of it."""
-        if self._path is None:
-            return
-        try:
-            data = (await self.window()).as_data()
-            await asyncio.to_thread(_write, self._path, data, dict(self._marks()), CLOCK())
-        except Exception as error:  # noqa: BLE001 - whatever it is, tallies are no reason to disturb anything
-            if not self._is_losing:
-                logger.warning("tallies of shadow rules cannot be kept in %s: %s", self._path, error)
-            self._is_losing = True
-        else:
-            self._is_losing = False
+    async def _save(self, path: Path) -> None:
+        data = (await self.window()).as_data()
+        await asyncio.to_thread(_write, path, data, dict(self._marks()), CLOCK())
 
     def _load(self, path: Path) -> None:
         try:

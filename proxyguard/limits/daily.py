@@ -44,7 +44,7 @@ MAX_RULES: Final = 1_000
 _FORGOTTEN_AT_ONCE: Final = 2
 
 _rule_names: Final[dict[str, str]] = {}
-"""By the head of a limit's keys, which comes of the rules; then it begins anew."""
+"""By the head of a limit's keys, which comes of the rules: MAX_RULES of them, then it begins anew."""
 
 
 class _RuleDays:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 from array import array
-from base64 import b64decode, b64encode
 from typing import Any, Final
-from zlib import compress, decompressobj
-from zlib import error as ZlibError  # noqa: N812 - an exception's name
+
+from proxyguard.limits.packed import packed, unpacked
 
 ROWS: Final = 4
 CELLS: Final = 65_536
@@ -27,9 +26,6 @@ PROBES: Final = 255
 
 MEASURE_EVERY: Final = 4_096
 """Reads between two measurements, of 0.6 ms at most. The cells rise by a sixteenth of a read meanwhile."""
-
-PIECE_BYTES: Final = 128 * 1024
-"""Of what is kept, a text: 0.3 ms."""
 
 
 class Heat:
@@ -105,25 +101,6 @@ def _cells(number: int) -> tuple[int, int, int, int]:
     """The cell of a number in each row."""
     low, high = number & 0xFFFFFFFF, number >> 32  # small ones: work on 64 bits takes ten times as long
     return low & 0xFFFF, CELLS + (low >> 16), 2 * CELLS + (high & 0xFFFF), 3 * CELLS + (high >> 16)
-
-
-def packed(plain: bytes) -> list[str]:
-    """Bytes, mostly zero, as short texts: a thread that makes or writes one holds up no request."""
-    return [b64encode(compress(plain[at : at + PIECE_BYTES], 1)).decode() for at in range(0, len(plain), PIECE_BYTES)]
-
-
-def unpacked(texts: list[str] | str, size: int) -> bytes:
-    """The bytes of texts of `packed`. Raises TypeError and ValueError when they are not `size` many."""
-    plain = bytearray()
-    try:
-        for text in [texts] if isinstance(texts, str) else texts:  # as one it was before
-            if len(plain) <= size:
-                plain += decompressobj().decompress(b64decode(text), size + 1 - len(plain))
-    except ZlibError as error:
-        raise ValueError(str(error)) from error
-    if len(plain) != size:
-        raise ValueError(f"{len(plain)} bytes instead of {size}")
-    return bytes(plain)
 
 
 def _empty() -> array[int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxyguard.limits.bloom import has, places_of, put
+
 TURNS: Final = 3
 """Filters for the time, beside the one that fills."""
 
@@ -35,27 +37,26 @@ class Recent:
     def add(self, number: int, now: float) -> None:
         """Remember one."""
         self._turn(now)
-        mask = self._mask
-        place, step = number & mask, number >> 32 & mask | 1
-        if _has(self._filters[0], place, step, mask):
+        places = self._places(number)
+        if has(self._filters[0], places):
             return
         if self._counts[0] >= self._most:
             self._begin(1)
-        current = self._filters[0]
-        for _ in range(PROBES):
-            current[place >> 3] |= 1 << (place & 7)
-            place = (place + step) & mask
+        put(self._filters[0], places)
         self._counts[0] += 1
 
     def has(self, number: int, now: float) -> bool:
         """Whether one was seen lately."""
         self._turn(now)
-        mask = self._mask
-        place, step = number & mask, number >> 32 & mask | 1
+        places = self._places(number)
         for each in self._filters:  # noqa: SIM110 - half the cost of any() with a generator
-            if _has(each, place, step, mask):
+            if has(each, places):
                 return True
         return False
+
+    def _places(self, number: int) -> tuple[int, ...]:
+        mask = self._mask
+        return places_of(number & mask, number >> 32 & mask | 1, mask, PROBES)
 
     def _turn(self, now: float) -> None:
         at = int(now * TURNS / self._seconds)
@@ -69,12 +70,3 @@ class Recent:
 
     def _empty(self) -> bytearray:
         return bytearray(self._mask + 1 >> 3)
-
-
-def _has(bits: bytearray, place: int, step: int, mask: int) -> bool:
-    """Whether all bits of a number are set: small numbers, as sums of 64 bits take ten times as long."""
-    for _ in range(PROBES):
-        if not bits[place >> 3] >> (place & 7) & 1:
-            return False
-        place = (place + step) & mask
-    return True

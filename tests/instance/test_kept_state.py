@@ -24,8 +24,9 @@ from proxyguard.guard.disclosure import Disclosure
 from proxyguard.instance.kept_state import MAX_AGE_SECONDS, PIECE_CHARACTERS, KeptPart, KeptState, kept_state
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.daily import DAY_SECONDS
-from proxyguard.limits.heat import CELLS, PIECE_BYTES, ROWS, packed, unpacked
+from proxyguard.limits.heat import CELLS, ROWS
 from proxyguard.limits.learning import Learning
+from proxyguard.limits.packed import PIECE_BYTES, packed, unpacked
 from proxyguard.limits.stores.snapshot_seal import KeySeal
 
 KEY = "quota~aaaaaa|192.0.2.1"

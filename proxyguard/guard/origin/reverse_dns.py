@@ -206,6 +206,8 @@ class LookUp(NamedTuple):
 
     verdict: DnsVerdict
     name: str = ""
+    is_shared: bool = False
+    """Whether the name leads back, and is one of a cloud from which others come, too."""
 
 
 async def look_up(
@@ -226,8 +228,9 @@ async def look_up(
         for name in [*ours, *_below(shared, names)][:MAX_NAMES]:
             try:
                 if address in await _addresses(resolver, name, is_v6=":" in address):
-                    verdict = DnsVerdict.CONFIRMED if name in ours else DnsVerdict.FAILED
-                    return LookUp(verdict, name.to_text(omit_final_dot=True))
+                    is_shared = name not in ours
+                    verdict = DnsVerdict.FAILED if is_shared else DnsVerdict.CONFIRMED
+                    return LookUp(verdict, name.to_text(omit_final_dot=True), is_shared)
             except _NOTHING_THERE:
                 continue
             except dns.exception.DNSException:

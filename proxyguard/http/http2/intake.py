@@ -111,16 +111,9 @@ class Intake:
     )  # fmt: skip
 
     def __init__(
-        self,
-        streams: Streams,
-        sender: Sender,
-        bounds: Bounds,
-        now: float,
-        *,
-        resets: int,
-        facts: ConnectionFacts | None = None,
-        is_shared: bool = False,
-    ) -> None:
+        self, streams: Streams, sender: Sender, bounds: Bounds, now: float, *, resets: int,
+        facts: ConnectionFacts | None = None, is_shared: bool = False,
+    ) -> None:  # fmt: skip
         self._streams = streams
         self._sender = sender
         self._bounds = bounds
