@@ -152,8 +152,7 @@ class AuditLog:
             closing = self._closing.wait(RETRY_SECONDS if self._faults else GATHER_SECONDS)
             self._follow_rotation()
             self._take_sums(closing=closing)
-            while self._write_chunk():
-                pass
+            self._write_waiting(everything=closing)
         lost = self.waiting()
         if lost:
             self._drop(lost)
@@ -177,22 +176,29 @@ class AuditLog:
         if self._sums is not None and len(self._waiting) < MAX_WAITING:
             self._waiting.extend(map(self._encode, self._sums.take(everything=closing)))
 
-    def _write_chunk(self) -> bool:
-        """Write some lines; whether there is any use in trying to write more now."""
+    def _write_waiting(self, *, everything: bool) -> None:
+        """Write what waits now. What comes meanwhile waits for the next turn unless it is the last: each write makes two threads
+        wait for each other, and a busy loop would find a record or two to write at any time."""
+        due = self.waiting()
+        while due > 0 and (written := self._write_chunk()):
+            due = self.waiting() if everything else due - written
+
+    def _write_chunk(self) -> int:
+        """Write some lines; returns how many, or 0 when there is no use in trying to write more now."""
         if not self._file.is_open:
-            return False
+            return 0
         lines, size = self._taken, sum(map(len, self._taken))
         while self._waiting and (not lines or size + len(self._waiting[0]) + LINK_BYTES + len(lines) < self._file.chunk):
             lines.append(self._chain.link(self._waiting.popleft()))
             size += len(lines[-1])
         if not lines:
-            return False
+            return 0
         try:
             written = self._file.write(lines)
         except OSError as error:
             self._report("write", _reason(error))
             self._count_torn()
-            return False
+            return 0
         self._count_torn()
         whole = written == len(lines)
         del lines[:written]
@@ -206,7 +212,7 @@ class AuditLog:
             self._stalled_at = monotonic()
         elif monotonic() - self._stalled_at > STALLED_SECONDS:
             self._report("write", "its reader takes nothing")
-        return whole
+        return written if whole else 0
 
     def _report(self, what: str, fault: str) -> None:
         """Log a fault once, and that it is over."""

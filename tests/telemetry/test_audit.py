@@ -17,8 +17,8 @@ from time import monotonic, sleep
 import msgspec
 import pytest
 
-from proxyguard.telemetry.audit import MAX_WAITING, AuditLog
-from proxyguard.telemetry.audit_file import AuditFile
+from proxyguard.telemetry.audit import GATHER_SECONDS, MAX_WAITING, AuditLog
+from proxyguard.telemetry.audit_file import FILE_CHUNK, AuditFile
 from proxyguard.telemetry.audit_records import MAX_TEXT, Record, Summary, shown
 from proxyguard.telemetry.audit_sums import RefusalSums
 from tests.paths import DOCS, ROOT
@@ -48,6 +48,25 @@ def test_each_record_is_one_json_line_and_the_file_is_private(tmp_path: Path) ->
     assert references(path) == [f"r{number}" for number in range(500)]
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert json.loads(path.read_text().splitlines()[0])["client"] == "192.0.2.1"
+
+
+def test_records_that_never_cease_are_written_many_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    log = AuditLog(str(path), lambda count: None)
+    writer = log._writer.native_id
+
+    def writes() -> int:
+        return int(re.findall(r"syscw: (\d+)", Path(f"/proc/self/task/{writer}/io").read_text())[0])
+
+    before, began, number = writes(), monotonic(), 0
+    while monotonic() - began < 5 * GATHER_SECONDS:
+        log.write(record(f"r{number}"))
+        number += 1
+        sum(range(10_000))  # a thread that is as busy as one that answers requests
+    passed = monotonic() - began
+    assert 0 < writes() - before <= passed / GATHER_SECONDS + 1 + path.stat().st_size / FILE_CHUNK
+    log.close()
+    assert references(path) == [f"r{each}" for each in range(number)]
 
 
 def test_a_rotated_file_is_followed_at_the_next_start(tmp_path: Path) -> None:
