@@ -27,6 +27,8 @@ from proxyguard.adapters.mitmproxy.private import (
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.tls.certificates import Certificates
 from proxyguard.adapters.mitmproxy.tls.layer import TlsLayer
+from proxyguard.adapters.mitmproxy.tls.openssl import new_buffer
+from proxyguard.adapters.mitmproxy.tls.records import BUFFER_BYTES
 
 HTTP2: Final = b"h2"
 
@@ -57,6 +59,8 @@ class Stack:
         self._services = services
         self._certificates = certificates
         self._http2_layer = http2_layer
+        self._record_buffer = new_buffer(BUFFER_BYTES)
+        """For the records of one connection at a time: nothing waits between reading and handing on."""
 
     def next_layer(self, asked: NextLayer) -> None:
         """mitmproxy's extension point: which protocol comes next on a connection."""
@@ -65,7 +69,7 @@ class Stack:
         link = context.link
         if self._certificates and not context.client.tls:
             if first_bytes(asked)[:1] == b"\x16":
-                asked.layer = TlsLayer(context, self._services, link)
+                asked.layer = TlsLayer(context, self._services, link, self._record_buffer)
                 return
             layer: Layer = Http1Layer(context, self._services, link, misdirected=not link.redirects)
         elif context.client.alpn == HTTP2 and self._http2_layer is not None:

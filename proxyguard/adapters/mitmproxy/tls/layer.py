@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from proxyguard.adapters.mitmproxy.messages import Abort
+from typing import Any
+
+from proxyguard.adapters.mitmproxy.messages import data_received
 from proxyguard.adapters.mitmproxy.next_layer import ProtocolChooser
 from proxyguard.adapters.mitmproxy.private import (
     ClientTLSLayer,
     CloseConnection,
     CommandGenerator,
     ConnectionClosed,
-    ConnectionState,
     Context,
-    DataReceived,
     Event,
     Layer,
     SendData,
@@ -23,6 +23,7 @@ from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.tls.certificates import UNRECOGNIZED_NAME
 from proxyguard.adapters.mitmproxy.tls.client_hello import BadHello, ClientHelloReader
 from proxyguard.adapters.mitmproxy.tls.openssl import SSL
+from proxyguard.adapters.mitmproxy.tls.records import TlsRecords
 from proxyguard.http.fingerprints.facts import connection_facts
 
 READ_BYTES = 65535
@@ -52,13 +53,16 @@ class ReverseProxyMode(Layer):
 class TlsLayer(ClientTLSLayer):
     """Establishes TLS with the client; the layer under it is asked for as soon as plain bytes come."""
 
-    def __init__(self, context: Context, services: FrontServices, link: ClientState) -> None:
+    def __init__(self, context: Context, services: FrontServices, link: ClientState, buffer: Any) -> None:
+        """`buffer` is for records; see `TlsRecords`."""
         ReverseProxyMode(context)
         super().__init__(context)
         self.child_layer = ProtocolChooser(context)
         self._services = services
         self._link = link
+        self._buffer = buffer
         self._reader: ClientHelloReader | None = ClientHelloReader()
+        self._records: TlsRecords | None = None
         link.scheme = b"https"
         link.handshaking = True
         link.due = services.clock() + services.bounds.tls_handshake_seconds * services.admission.patience
@@ -89,45 +93,36 @@ class TlsLayer(ClientTLSLayer):
             self.recv_buffer.clear()
         done, error = yield from TLSLayer.receive_handshake_data(self, data)
         if done:
-            self._link.handshaking = False
-            self._link.encryptor = TlsEncryptor(self.tls)
-            if self._link.layer is None:
-                self._link.due = self._services.clock() + self._services.bounds.head_seconds
+            link, tls = self._link, self.tls
+            link.handshaking = False
+            link.encryptor = TlsEncryptor(tls)
+            if link.layer is None:
+                link.due = self._services.clock() + self._services.bounds.head_seconds
+            if link.facts is not None:
+                link.facts.tls_version = tls.get_protocol_version_name().removeprefix("TLSv").encode()
+            self._records = TlsRecords(tls, self.context.client, self.child_layer, link.facts, self._buffer)
         return done, error
 
     def receive_data(self, data: bytes) -> CommandGenerator[None]:
-        """Replaces mitmproxy's: OpenSSL would hold whatever follows a goodbye, which is thrown away, or what is no record of this
-        connection, which ends it. How much of the first frames is in the first record tells browsers from others.
-        """
-        tls, facts = self.tls, self._link.facts
-        if tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
-            return
-        if facts is not None and not facts.tls_version:
-            facts.tls_version = tls.get_protocol_version_name().removeprefix("TLSv").encode()
-        if data:
-            tls.bio_write(data)
-        plain = bytearray()
-        is_over = is_broken = False
-        try:
-            while True:
-                record = tls.recv(READ_BYTES)
-                if facts is not None and facts.first_record < 0:
-                    facts.first_record = len(record)
-                plain += record
-        except SSL.WantReadError:
-            pass
-        except SSL.ZeroReturnError:
-            is_over = True
-        except SSL.Error:
-            is_broken = True
-        yield from self.tls_interact()
-        if plain:
-            yield from self.event_to_child(DataReceived(self.conn, bytes(plain)))
-        if is_broken:
-            yield Abort(self.context.client)
-        elif is_over:
-            self.conn.state &= ~ConnectionState.CAN_READ
-            yield from self.event_to_child(ConnectionClosed(self.conn))
+        """What comes with the end of the handshake waits in OpenSSL until that is finished."""
+        if self._records is not None:
+            yield from self._records.handle_event(data_received(self.context.client, data))
+
+    def receive_close(self) -> CommandGenerator[None]:
+        yield from self.event_to_child(ConnectionClosed(self.conn))
+
+    def event_to_child(self, event: Event) -> CommandGenerator[None]:
+        if self._records is None:
+            yield from super().event_to_child(event)
+        else:
+            yield from self._records.handle_event(event)
+
+    def _handshake_finished(self, err: str | None) -> CommandGenerator[None]:
+        """Step aside: from here on every event goes to the records at once."""
+        yield from super()._handshake_finished(err)
+        if self._records is not None:
+            self.handle_event = self._records.handle_event  # type: ignore[assignment,method-assign]  # as its NextLayer does
+            yield from self._records.handle_event(data_received(self.context.client, b""))
 
     def start_tls(self) -> CommandGenerator[None]:
         """Ask for the certificate; a name without one is refused with the alert that says so."""
@@ -147,11 +142,3 @@ class TlsLayer(ClientTLSLayer):
             yield from self.tls_interact()
         yield CloseConnection(self.tunnel_connection)
         self.event_to_child = self.errored  # type: ignore[method-assign]  # mitmproxy's own way of muting a failed layer
-
-    def send_close(self, command: CloseConnection) -> CommandGenerator[None]:
-        try:
-            self.tls.shutdown()
-            yield from self.tls_interact()
-        except SSL.Error:
-            pass  # the peer has already gone
-        yield from super().send_close(command)

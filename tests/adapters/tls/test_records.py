@@ -1,0 +1,222 @@
+"""Records after the handshake: the same bytes however they are cut, goodbyes, broken ones, and what is relied upon of OpenSSL."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from proxyguard.adapters.mitmproxy.messages import Abort, data_received, send_data
+from proxyguard.adapters.mitmproxy.private import (
+    Client,
+    CloseConnection,
+    Command,
+    CommandGenerator,
+    ConnectionClosed,
+    ConnectionState,
+    Context,
+    DataReceived,
+    Event,
+    Layer,
+    Options,
+    SendData,
+)
+from proxyguard.adapters.mitmproxy.tls.openssl import SSL, new_buffer
+from proxyguard.adapters.mitmproxy.tls.records import BUFFER_BYTES, TlsRecords
+from proxyguard.core.connection_facts import ConnectionFacts
+from tests.adapters.certificates import write_certificate
+from tests.adapters.front_rig import fronted, run
+from tests.adapters.tls.test_certificates import client_context
+
+SIZES = (1, 511, 512, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 5 * BUFFER_BYTES + 7)
+"""Of texts: of less than a record, of one, and of several."""
+
+
+class Above(Layer):
+    """The layer above: remembers what it gets, and answers each event with what is put there."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.events: list[Event] = []
+        self.answers: list[Command] = []
+
+    def handle_event(self, event: Event) -> Iterable[Command]:  # type: ignore[override]  # an iterable is all that is used
+        self.events.append(event)
+        answers, self.answers = self.answers, []
+        return answers
+
+    def _handle_event(self, event: Event) -> CommandGenerator[None]:
+        raise NotImplementedError
+
+    @property
+    def plain(self) -> bytes:
+        return b"".join(event.data for event in self.events if isinstance(event, DataReceived))
+
+
+class Rig:
+    """Both ends of a connection whose handshake is over."""
+
+    def __init__(self, folder: Path, facts: ConnectionFacts | None = None) -> None:
+        files = write_certificate(folder, "a", "a.example")
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.use_certificate_file(str(files.chain))
+        context.use_privatekey_file(str(files.key))
+        tls = SSL.Connection(context, None)
+        tls.set_accept_state()
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.peer = client_context(files).wrap_bio(self.incoming, self.outgoing, server_hostname="a.example")
+        for _ in range(3):
+            for step in (self.peer.do_handshake, tls.do_handshake):
+                with suppress(ssl.SSLWantReadError, SSL.WantReadError):
+                    step()
+                if data := self.outgoing.read():
+                    tls.bio_write(data)
+                with suppress(SSL.WantReadError):
+                    self.incoming.write(tls.bio_read(1 << 16))
+        self.client = Client(peername=("192.0.2.1", 1), sockname=("127.0.0.1", 443), state=ConnectionState.OPEN)
+        self.above = Above(Context(self.client, Options()))
+        self.tls = tls
+        self.records = TlsRecords(tls, self.client, self.above, facts, new_buffer(BUFFER_BYTES))
+
+    def send(self, data: bytes) -> list[Command]:
+        """What the peer says, as one piece."""
+        self.peer.write(data)
+        return self.give(self.outgoing.read())
+
+    def give(self, data: bytes) -> list[Command]:
+        return self.records.handle_event(data_received(self.client, data))
+
+    def take(self, commands: list[Command]) -> bytes:
+        """What the peer reads of what is to be sent."""
+        for command in commands:
+            if isinstance(command, SendData):
+                self.incoming.write(command.data)
+        found = b""
+        while True:
+            try:
+                piece = self.peer.read(1 << 20)
+            except ssl.SSLWantReadError:
+                return found
+            if not piece:
+                return found
+            found += piece
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_the_client_says_arrives_whole_however_it_is_cut(rig: Rig, size: int) -> None:
+    random = Random(size)
+    said = random.randbytes(size)
+    for start in range(0, size, BUFFER_BYTES):
+        rig.peer.write(said[start : start + BUFFER_BYTES])
+    records = rig.outgoing.read()
+    while records:
+        cut = random.choice((1, 5, 700, 20_000, 70_000))
+        assert rig.give(records[:cut]) == []
+        records = records[cut:]
+    assert rig.above.plain == said
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_said_to_the_client_arrives_whole(rig: Rig, size: int) -> None:
+    said = Random(size).randbytes(size)
+    rig.above.answers = [send_data(rig.client, said), send_data(rig.client, b""), send_data(rig.client, b"more")]
+    assert rig.take(rig.send(b"?")) == said + b"more"
+
+
+def test_several_records_of_one_read_are_one_event(rig: Rig) -> None:
+    for word in (b"a", b"b", b"c"):
+        rig.peer.write(word)
+    rig.give(rig.outgoing.read())
+    assert [event.data for event in rig.above.events if isinstance(event, DataReceived)] == [b"abc"]
+
+
+def test_the_length_of_the_first_record_is_noted_once(tmp_path: Path) -> None:
+    facts = ConnectionFacts()
+    rig = Rig(tmp_path, facts)
+    rig.peer.write(b"1234")
+    rig.peer.write(b"5")
+    rig.give(rig.outgoing.read())
+    assert facts.first_record == 4
+
+
+def test_commands_about_others_and_events_of_others_pass_as_they_are(rig: Rig) -> None:
+    other = Client(peername=("192.0.2.2", 1), sockname=("127.0.0.1", 443), state=ConnectionState.OPEN)
+    word = send_data(other, b"to somebody else")
+    rig.above.answers = [word]
+    event = data_received(other, b"of somebody else")
+    assert rig.records.handle_event(event) == [word]
+    assert rig.above.events == [event]
+
+
+def test_a_goodbye_ends_what_is_read_and_what_follows_is_thrown_away(rig: Rig) -> None:
+    rig.peer.write(b"last words")
+    with pytest.raises(ssl.SSLWantReadError):
+        rig.peer.unwrap()
+    rig.give(rig.outgoing.read())
+    assert rig.above.plain == b"last words"
+    assert [type(event) for event in rig.above.events] == [DataReceived, ConnectionClosed]
+    assert not rig.client.state & ConnectionState.CAN_READ
+    assert rig.give(b"whatever") == []
+    assert rig.records.handle_event(ConnectionClosed(rig.client)) == []
+    assert len(rig.above.events) == 2
+    rig.above.answers = [send_data(rig.client, b"an answer all the same")]
+    assert rig.take(rig.records.handle_event(Event())) == b"an answer all the same"
+
+
+def test_an_end_without_a_goodbye_is_told_once(rig: Rig) -> None:
+    for _ in range(2):
+        rig.records.handle_event(ConnectionClosed(rig.client))
+    assert [type(event) for event in rig.above.events] == [ConnectionClosed]
+
+
+def test_closing_says_goodbye_behind_all_that_was_said(rig: Rig) -> None:
+    close = CloseConnection(rig.client)
+    rig.above.answers = [send_data(rig.client, b"the end"), close]
+    commands = rig.send(b"?")
+    assert commands[-1] is close
+    assert rig.take(commands) == b"the end"
+    assert rig.peer.read(1) == b""  # without a goodbye it would want more
+
+
+@pytest.mark.parametrize("broken", [b"GET / HTTP/1.1\r\n\r\n", b"\x17\x03\x03\0\x20" + bytes(32), b"\x17\x03\x03\xff\xff"])
+def test_what_is_no_record_ends_this_connection_and_no_other(tmp_path: Path, broken: bytes) -> None:
+    one, other = Rig(tmp_path), Rig(tmp_path)
+    one.peer.write(b"before")
+    commands = one.give(one.outgoing.read() + broken)
+    assert one.above.plain == b"before"
+    assert isinstance(commands[-1], Abort)
+    assert one.give(b"\x17\x03\x03\0\x01") == []
+    other.send(b"still here")
+    assert other.above.plain == b"still here"
+
+
+def test_a_client_that_takes_short_records_only_gets_them(tmp_path: Path) -> None:
+    files = write_certificate(tmp_path, "a", "a.example")
+    size = 100_000
+
+    async def large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"z" * size)
+        await writer.drain()
+
+    async def scenario() -> None:
+        async with fronted(large, site={"certificate": files}) as rig:
+            command = ["openssl", "s_client", "-quiet", "-maxfraglen", "512", "-servername", "a.example", "-connect"]
+            client = await asyncio.create_subprocess_exec(
+                *command, f"127.0.0.1:{rig.port}", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            said, _ = await client.communicate(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+            assert said.count(b"z") == size
+
+    run(scenario())
