@@ -36,6 +36,8 @@ TARPIT_HEADERS: Final = (
 )
 
 
+REFERENCE: Final = b"X-Proxyguard-Reference"
+
 HTML: Final = b"text/html; charset=utf-8"
 JSON: Final = b"application/problem+json"
 TEXT: Final = b"text/plain; charset=utf-8"
@@ -57,12 +59,16 @@ DEFAULT_PAGE: Final = RefusalPage()
 
 
 class Answer(NamedTuple):
-    """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's."""
+    """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's.
+
+    `lines` are the same fields as HTTP/1 writes them, without the last end of a line; empty where they are to be made.
+    """
 
     status: int
     reason: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    lines: bytes = b""
 
 
 def refusal_wait(decision: Decision) -> float | None:
@@ -121,10 +127,12 @@ NO_NOTICE: Final = LimitNotice()
 
 
 class _Page(NamedTuple):
-    """An answer's header fields and body before and after where its reference stands."""
+    """An answer's header fields, the same as lines, and its body, each before and after where its reference stands."""
 
     first: Headers
     last: Headers
+    above: bytes
+    below: bytes
     before: bytes
     after: bytes
 
@@ -194,8 +202,9 @@ class Pages:
                 kept = self._made[key] = self._make(form, status, message, seconds, code, NO_NOTICE)
             page = kept
         name = reference.encode("ascii")
-        fields = (*page.first, (b"X-Proxyguard-Reference", name), *page.last)
-        return _new(Answer, (status, reason_phrase(status), fields, page.before + name + page.after))
+        first, last, above, below, before, after = page
+        fields = (*first, (REFERENCE, name), *last)
+        return _new(Answer, (status, reason_phrase(status), fields, before + name + after, above + name + below))
 
     def _make(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice) -> _Page:
         texts = language(code)
@@ -226,7 +235,8 @@ class Pages:
         before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
         retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
         first = ((b"Content-Type", form), (b"Content-Language", code.encode()), (b"Cache-Control", b"no-store"))
-        return _Page(first, (*retry, *notice.fields), before, after)
+        last = (*retry, *notice.fields)
+        return _Page(first, last, _lines(first)[2:] + b"\r\n" + REFERENCE + b": ", _lines(last), before, after)
 
     def _html(self, title: str, text: str, seconds: int | None, notice: LimitNotice, texts: Language) -> bytes:
         """The page, with a NUL where its reference stands."""
@@ -252,6 +262,10 @@ class Pages:
             page = render_page(template, self._page, texts, title, text, marks, "\0wait\0" if has_wait else "", "\0reference\0")
             kept = self._pieces[key] = re.split("(\0[a-z0-9]+\0)", page)
         return kept
+
+
+def _lines(fields: Headers) -> bytes:
+    return b"".join([b"\r\n" + name + b": " + value for name, value in fields])
 
 
 def _notice(decision: Decision, texts: Language) -> LimitNotice:

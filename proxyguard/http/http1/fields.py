@@ -55,10 +55,27 @@ def longest_field(section: bytes) -> int:
     return max([len(line) for line in section.split(b"\r\n")])
 
 
+MAX_LISTS: Final = 64
+MAX_LIST_BYTES: Final = 64
+"""Lists of tokens that are remembered, and bytes of each."""
+
+_lists: dict[bytes, list[bytes]] = {}
+
+
 def list_tokens(value: bytes) -> list[bytes]:
-    """Members of a comma-separated list of tokens, each once, in lower case. Raises Malformed("connection") for what is none."""
+    """Members of a comma-separated list of tokens, each once, in lower case. Raises Malformed("connection") for what is none.
+
+    Nearly all say `keep-alive`, `close` or `upgrade`: lists that come again are read once.
+    """
+    known = _lists.get(value)
+    if known is not None:
+        return known.copy()
     parts = dict.fromkeys(value.lower().split(b","))
     tokens = [token for part in parts if (token := part.strip(b" \t"))]
     if tokens and _NAME.fullmatch(b"".join(tokens)) is None:
         raise Malformed("connection")
+    if len(value) <= MAX_LIST_BYTES:
+        if len(_lists) >= MAX_LISTS:
+            _lists.clear()
+        _lists[value] = tokens.copy()
     return tokens

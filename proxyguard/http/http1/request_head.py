@@ -27,6 +27,15 @@ from proxyguard.http.http1.target import (
 LINE_SPARE_BYTES: Final = 64
 """What a request line may have besides its target: a method of at most 32 bytes, two spaces, the version, CRLF."""
 
+MAX_LINES: Final = 1024
+MAX_LINE_BYTES: Final = 200
+"""Request lines that are remembered, and bytes of each: under a megabyte with what they mean. None with a query, which tells one
+request from another and may name a person."""
+
+MAX_NAMES: Final = 256
+MAX_NAME_BYTES: Final = 32
+"""Names of fields that are remembered, and bytes of each: clients send a few dozen."""
+
 UPGRADES: Final = frozenset({b"websocket"})
 """Protocols that a connection may change to. h2c is not one: it would carry requests past the rules."""
 
@@ -57,8 +66,20 @@ class RequestLine:
         self.size = size
 
 
+_lines: dict[bytes, RequestLine] = {}
+
+
 def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int) -> RequestLine | None:
-    """Read the request line at `start`, which must end before `limit`; None while it is not complete. Raises Malformed."""
+    """Read the request line at `start`, which must end before `limit`; None while it is not complete. Raises Malformed.
+
+    Lines that come again are read once. What a line means is in its bytes alone, so anybody may have sent it.
+    """
+    if isinstance(text, bytes):
+        end = text.find(b"\r\n", start, min(limit, start + MAX_LINE_BYTES))
+        if end >= 0:
+            known = _lines.get(text[start:end])
+            if known is not None and len(known.target.text) <= target_bytes:
+                return known
     match = _LINE.match(text, start, limit)
     if match is None:
         if text[start] == 0x0A:
@@ -81,10 +102,13 @@ def read_line(text: bytes | bytearray, start: int, limit: int, target_bytes: int
             target = read_path(target)
         if len(target) >= FEW_PARAMETER_BYTES:
             check_query(target)
-        reduced = RequestTarget(target)
-    else:
-        reduced = read_target(method, target)
-    return RequestLine(method, reduced, _VERSIONS[minor], match.end() - start)
+        line = RequestLine(method, RequestTarget(target), _VERSIONS[minor], match.end() - start)
+        if line.size <= MAX_LINE_BYTES and isinstance(text, bytes) and target.find(b"?") < 0:
+            if len(_lines) >= MAX_LINES:
+                _lines.clear()
+            _lines[text[start : match.end() - 2]] = line
+        return line
+    return RequestLine(method, read_target(method, target), _VERSIONS[minor], match.end() - start)
 
 
 def _line_fault(line: bytes) -> str:
@@ -193,11 +217,21 @@ def with_target(head: RequestHead, target: bytes) -> RequestHead:
     )
 
 
+_passed_over: set[bytes] = set()
+"""Names, as they were spelled, of fields that mean nothing here."""
+
+
 def _collect(headers: Headers, version: bytes) -> _FieldFacts:
     found = _FieldFacts()
-    for name, value in headers:
-        name = name.lower()  # noqa: PLW2901 - the spelling is not looked at again
+    for received, value in headers:
+        if received in _passed_over:
+            continue
+        name = received.lower()
         if name not in _LOOKED_AT:
+            if len(received) <= MAX_NAME_BYTES:
+                if len(_passed_over) >= MAX_NAMES:
+                    _passed_over.clear()
+                _passed_over.add(received)
             continue
         match name:
             case b"host":

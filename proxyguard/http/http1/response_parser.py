@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from proxyguard.core.settings import Bounds
+from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.chunked import ChunkedDecoder
 from proxyguard.http.http1.faults import BadResponse, Malformed
 from proxyguard.http.http1.fields import BARE_LF, list_tokens
@@ -263,7 +264,9 @@ def read_head(text: bytes, method: bytes) -> tuple[ResponseHead, Framing]:
     if method != b"HEAD" and len(text) <= MAX_HEAD_BYTES and all(is_for_everybody(name) for name, _ in fields):
         if len(_heads) >= MAX_HEADS:
             _heads.clear()
+            serialise.forget_heads()
         _heads[text] = found
+        serialise.remember(found[0])
     return found
 
 

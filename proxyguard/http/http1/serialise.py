@@ -159,6 +159,30 @@ def body_to_client(head: ResponseHead, version: bytes) -> BodyKind:
     return head.body
 
 
+class _Written:
+    """A head that is remembered, as it is sent to a client of HTTP/1.1 whose connection goes on; empty before the first time."""
+
+    __slots__ = ("head", "text")
+
+    def __init__(self, head: ResponseHead) -> None:
+        self.head = head
+        self.text = b""
+
+
+_written: dict[int, _Written] = {}
+"""By id of the head, which keeps it its own: to compare heads would cost more than to write them."""
+
+
+def remember(head: ResponseHead) -> None:
+    """Write a head once only, whoever is answered with it."""
+    _written[id(head)] = _Written(head)
+
+
+def forget_heads() -> None:
+    """Those that `remember` was told of come no more."""
+    _written.clear()
+
+
 def response_head(
     head: ResponseHead,
     *,
@@ -172,6 +196,18 @@ def response_head(
     `keep_alive` is whether the connection goes on; a body until the close says `Connection: close` whatever it is. Interim
     responses and 101 get no options but the upgrade's.
     """
+    is_usual = keep_alive and version == b"1.1" and not add and not drop
+    kept = _written.get(id(head)) if is_usual else None
+    if kept is None:
+        return _response_head(head, version, add, drop, keep_alive=keep_alive)
+    if not kept.text:
+        kept.text = _response_head(head, version, add, drop, keep_alive=keep_alive)
+    return kept.text
+
+
+def _response_head(
+    head: ResponseHead, version: bytes, add: Iterable[tuple[bytes, bytes]], drop: frozenset[bytes], *, keep_alive: bool
+) -> bytes:
     fields = _response_filter(drop) if drop else _UNCHANGED
     known = fields.known
     nominated = head.nominated
@@ -199,10 +235,15 @@ def response_head(
     return b"\r\n".join(lines)
 
 
-def own_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool) -> bytes:
-    """The head of an answer of our own; `headers` say its length."""
+def own_head(
+    status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool, lines_before: bytes = b""
+) -> bytes:
+    """The head of an answer of our own; `headers` say its length. `lines_before` are fields that come first, as in `Answer`."""
     lines = [b"HTTP/1.1 %d %b" % (status, reason_phrase(status))]
-    lines += [name + b": " + value for name, value in headers]
+    if lines_before:
+        lines.append(lines_before)
+    for name, value in headers:
+        lines.append(name + b": " + value)
     if not keep_alive:
         lines.append(b"Connection: close")
     elif version == b"1.0":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from proxyguard.http.http1 import fields
 from proxyguard.http.http1.faults import Malformed
-from proxyguard.http.http1.fields import field_fault, list_tokens, read_fields
+from proxyguard.http.http1.fields import MAX_LIST_BYTES, MAX_LISTS, field_fault, list_tokens, read_fields
 
 
 def test_fields_before_and_after_the_section_are_not_read() -> None:
@@ -38,3 +39,22 @@ def test_blanks_tabs_and_empty_members_are_no_part_of_a_list_of_tokens() -> None
 def test_no_other_space_surrounds_a_token(value: bytes) -> None:
     with pytest.raises(Malformed, match="connection"):
         list_tokens(value)
+
+
+def test_a_list_that_came_before_means_the_same_and_is_nobody_elses() -> None:
+    first = list_tokens(b"Keep-Alive, X-Mine")
+    first.append(b"changed by its reader")
+    again = list_tokens(b"Keep-Alive, X-Mine")
+    again.clear()
+    assert list_tokens(b"Keep-Alive, X-Mine") == [b"keep-alive", b"x-mine"]
+    for _ in range(2):
+        with pytest.raises(Malformed, match="connection"):
+            list_tokens(b"keep-alive, x y")
+
+
+def test_few_lists_are_remembered_and_no_long_ones() -> None:
+    for number in range(2 * MAX_LISTS):
+        assert list_tokens(b"x-%d" % number) == [b"x-%d" % number]
+        assert len(fields._lists) <= MAX_LISTS
+    assert list_tokens(b"x" * (MAX_LIST_BYTES + 1)) == [b"x" * (MAX_LIST_BYTES + 1)]
+    assert all(len(each) <= MAX_LIST_BYTES for each in fields._lists)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxyguard.http.http1 import known_lines, response_parser
+from proxyguard.http.http1 import known_lines, request_head, response_parser
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.fields import read_fields
 from proxyguard.http.http1.known_lines import (
@@ -16,6 +16,9 @@ from proxyguard.http.http1.known_lines import (
     read_request_fields,
     read_response_fields,
 )
+from proxyguard.http.http1.request_head import MAX_LINE_BYTES as MAX_REQUEST_LINE
+from proxyguard.http.http1.request_head import MAX_LINES as MAX_REQUEST_LINES
+from proxyguard.http.http1.request_head import read_line
 
 NAMES = st.one_of(
     st.sampled_from(
@@ -49,6 +52,52 @@ def test_a_section_means_the_same_whatever_came_before_it(sections: list[bytes],
         text = before + section
         for read in (read_response_fields, read_request_fields):
             assert outcome(read, text, len(before)) == outcome(read_fields, text, len(before))
+
+
+LINES = st.one_of(
+    st.sampled_from([
+        b"GET / HTTP/1.1", b"GET /a HTTP/1.0", b"GET /a/../b HTTP/1.1", b"GET /a%2Fb HTTP/1.1", b"GET /a?b=c HTTP/1.1",
+        b"GET  / HTTP/1.1",
+        b"OPTIONS * HTTP/1.1", b"GET http://a.example/ HTTP/1.1", b"TRACE / HTTP/1.1", b"GET / HTTP/2.0", b"get / HTTP/1.1",
+        b"GET /" + b"a" * MAX_REQUEST_LINE + b" HTTP/1.1", b"GET /a\nb HTTP/1.1", b"GET /" + b"a" * 30 + b" HTTP/1.1",
+    ]),
+    st.binary(max_size=12).map(lambda text: b"GET /" + text + b" HTTP/1.1"),
+)  # fmt: skip
+
+
+def line_outcome(text: bytes | bytearray, start: int, limit: int, target_bytes: int) -> object:
+    try:
+        line = read_line(text, start, limit, target_bytes)
+    except Malformed as fault:
+        return fault.reason
+    return line and (line.method, line.size, line.version, line.target.text, line.target.scheme, line.target.authority)
+
+
+@given(
+    st.lists(LINES, min_size=1, max_size=6),
+    st.sampled_from([b"\r\n", b"\n", b"", b"\r\nHost: a\r\n"]),
+    st.sampled_from([12, 20, 1000]),
+    st.sampled_from([0, 3]),
+)
+def test_a_request_line_means_the_same_whatever_came_before_it(lines: list[bytes], end: bytes, most: int, start: int) -> None:
+    for line in [*lines, *lines]:
+        text = b"\0" * start + line + end
+        for limit in (start + most, start + len(line) + 1, start + len(line) + 2):
+            request_head._lines.clear()
+            fresh = line_outcome(bytearray(text), start, limit, most)  # what is held in pieces is never looked up
+            line_outcome(text, start, 1 << 16, 1 << 16)
+            assert line_outcome(text, start, limit, most) == fresh
+
+
+def test_request_lines_with_a_query_are_not_kept_nor_are_long_ones_or_many() -> None:
+    request_head._lines.clear()
+    for target in (b"/kept", b"/?mail=a@b.example", b"/" + b"a" * MAX_REQUEST_LINE, b"http://a.example/"):
+        text = b"GET " + target + b" HTTP/1.1\r\n"
+        assert read_line(text, 0, 1 << 16, 1 << 16) is not None
+    assert [*request_head._lines] == [b"GET /kept HTTP/1.1"]
+    for number in range(2 * MAX_REQUEST_LINES):
+        read_line(b"GET /%d HTTP/1.1\r\n" % number, 0, 1 << 16, 1 << 16)
+        assert len(request_head._lines) <= MAX_REQUEST_LINES
 
 
 def test_only_lines_for_everybody_are_kept_and_not_long_ones() -> None:

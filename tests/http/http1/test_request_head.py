@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from proxyguard.core.request import Headers
+from proxyguard.http.http1 import request_head
 from proxyguard.http.http1.faults import Malformed
 from proxyguard.http.http1.heads import BodyKind, RequestHead
-from proxyguard.http.http1.request_head import RequestLine, read_line, understand, with_target
+from proxyguard.http.http1.request_head import MAX_NAME_BYTES, MAX_NAMES, RequestLine, read_line, understand, with_target
 from proxyguard.http.http1.target import RequestTarget
 
 LINE = RequestLine(b"GET", RequestTarget(b"/"), b"1.1", 16)
@@ -64,3 +65,20 @@ def test_an_offer_may_be_any_member_of_any_line(values: tuple[bytes, ...]) -> No
 @pytest.mark.parametrize("value", [b"websocket\x0b", b"\x0cwebsocket", b"Xwebsocket", b"websocketX", b"h2c websocket"])
 def test_nothing_else_is_taken_for_an_offer(value: bytes) -> None:
     assert _upgrade(value) is None
+
+
+@pytest.mark.parametrize(
+    "name", [b"Host", b"HOST", b"Content-Length", b"content_length", b"Transfer-Encoding", b"tRANSFER_eNCODING"]
+)
+def test_a_field_that_means_something_is_never_passed_over_however_it_is_spelled(name: bytes) -> None:
+    for _ in range(2):
+        with pytest.raises(Malformed):
+            understand(LINE, (HOST, (name, b"chunked, 1"), (name, b"2")))
+    assert name not in request_head._passed_over
+
+
+def test_few_names_are_remembered_and_no_long_ones() -> None:
+    for number in range(2 * MAX_NAMES):
+        understand(LINE, (HOST, (b"X-%d" % number, b"1"), (b"X" * (MAX_NAME_BYTES + 1), b"1")))
+        assert len(request_head._passed_over) <= MAX_NAMES
+    assert all(len(each) <= MAX_NAME_BYTES for each in request_head._passed_over)

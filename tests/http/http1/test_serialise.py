@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from msgspec import structs
 
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import BodyKind, RequestHead, ResponseHead
+from proxyguard.http.http1.response_parser import MAX_HEADS
 from proxyguard.http.http1.serialise import body_to_client, chunk, last_chunk, own_head, request_head, response_head
 from tests.http.http1.reading import read_requests, read_responses
 
@@ -40,6 +44,34 @@ def test_expect_goes_only_where_it_was_meant_and_not_dropped() -> None:
     head = _request(b"PUT / HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na")
     assert b"Expect: 100-continue\r\n" in request_head(head)
     assert b"Expect" not in request_head(head, drop=frozenset({b"expect"}))
+
+
+def test_a_head_that_is_remembered_is_written_as_one_that_is_not() -> None:
+    raws = [
+        b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\nConnection: Vary\r\nVary: a\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.0 404 \r\nServer: old\r\nETag: 1\r\n\r\n",
+    ]
+    ways: list[dict[str, Any]] = [
+        {}, {"keep_alive": False}, {"version": b"1.0"}, {"add": ((b"X-A", b"1"),)}, {"drop": frozenset({b"date"})}, {},
+    ]  # fmt: skip
+    for raw in raws:
+        head = _response(raw)
+        assert _response(raw) is head
+        other = structs.replace(head, status=head.status)
+        assert id(head) in serialise._written
+        assert id(other) not in serialise._written
+        for way in (*ways, *ways):
+            assert response_head(head, **way) == response_head(other, **way)
+
+
+def test_no_head_with_a_cookie_is_remembered_nor_are_many() -> None:
+    _response(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+    for number in range(2 * MAX_HEADS):
+        head = _response(b"HTTP/1.1 200 OK\r\nAge: %d\r\nContent-Length: 0\r\n\r\n" % number)
+        assert b"Age: %d\r\n" % number in response_head(head)
+        assert len(serialise._written) <= MAX_HEADS
+    assert not any(b"a=b" in kept.text for kept in serialise._written.values())
 
 
 PASSED = [

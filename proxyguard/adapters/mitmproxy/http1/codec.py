@@ -90,9 +90,13 @@ class Http1Codec:
     def send_answer(self, answer: Answer) -> None:
         self._decide_keep_alive()
         head = self._pipeline.head
-        fields = (*answer.headers, (b"Date", self._services.date()), (b"Content-Length", b"%d" % len(answer.body)))
+        lines = answer.lines
+        fields: Headers = ((b"Date", self._services.date()), (b"Content-Length", b"%d" % len(answer.body)))
+        if not lines:
+            fields = (*answer.headers, *fields)
         version = b"1.1" if head is None else head.version
-        self._parts.append(serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive))
+        own = serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive, lines_before=lines)
+        self._parts.append(own)
         if head is None or head.method != b"HEAD":
             self._parts.append(answer.body)
         self.ending = ExchangeEnd.ANSWERED
