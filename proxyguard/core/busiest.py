@@ -9,16 +9,33 @@ of what the keys are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
-UNSEEN: Final = 0
-REQUESTS: Final = 1
-REFUSED: Final = 2
-SENT: Final = 3
-MICROSECONDS: Final = 4
 
-type Counts = list[int]
-"""Requests that may have come unseen, requests, of them refused ones, bytes sent, and microseconds of the upstream's time."""
+class Counts:
+    """What one key brought: requests, of them refused ones, bytes sent, and microseconds of the upstream's time.
+
+    `unseen` is how many requests may have come before it was taken up.
+    """
+
+    __slots__ = ("microseconds", "refused", "requests", "sent", "unseen")
+
+    def __init__(self, unseen: int, requests: int, refused: int, sent: int, microseconds: int) -> None:
+        self.unseen = unseen
+        self.requests = requests
+        self.refused = refused
+        self.sent = sent
+        self.microseconds = microseconds
+
+    @property
+    def at_most(self) -> int:
+        """How many requests the key may have made."""
+        return self.unseen + self.requests
+
+    @property
+    def row(self) -> list[int]:
+        """All of it, for JSON: requests, of them refused ones, bytes, microseconds, and `unseen`."""
+        return [self.requests, self.refused, self.sent, self.microseconds, self.unseen]
 
 
 class Busiest:
@@ -36,29 +53,30 @@ class Busiest:
         """Count one request of a key."""
         counts = self.counts.get(key)
         if counts is None:
-            self._take_up(key, [self.unseen, 1, refused, sent, microseconds])
+            self._take_up(key, Counts(self.unseen, 1, refused, sent, microseconds))
             return
-        counts[REQUESTS] += 1
-        if refused:
-            counts[REFUSED] += refused
-        counts[SENT] += sent
-        if microseconds:
-            counts[MICROSECONDS] += microseconds
+        counts.requests += 1
+        counts.refused += refused
+        counts.sent += sent
+        counts.microseconds += microseconds
 
     def join(self, other: Busiest) -> None:
         """Count also what another has counted. `other` stays as it is."""
         theirs = other.unseen
         for key, mine in self.counts.items():
             if key not in other.counts:
-                mine[UNSEEN] += theirs
+                mine.unseen += theirs
         own = self.unseen
         for key, more in other.counts.items():
             counts = self.counts.get(key)
             if counts is None:
-                self.counts[key] = [more[UNSEEN] + own, *more[1:]]
+                self.counts[key] = Counts(more.unseen + own, more.requests, more.refused, more.sent, more.microseconds)
             else:
-                for column, value in enumerate(more):
-                    counts[column] += value
+                counts.unseen += more.unseen
+                counts.requests += more.requests
+                counts.refused += more.refused
+                counts.sent += more.sent
+                counts.microseconds += more.microseconds
         self.unseen = own + theirs
         if len(self.counts) > 2 * self._capacity:
             self._make_room()
@@ -75,12 +93,12 @@ class Busiest:
     def _take_up(self, key: Any, counts: Counts) -> None:
         if len(self.counts) >= 2 * self._capacity:
             self._make_room()
-            counts[UNSEEN] = self.unseen
+            counts.unseen = self.unseen
         self.counts[key] = counts
 
     def _make_room(self) -> None:
         ranked = sorted(self.counts.items(), key=_at_most, reverse=True)
-        self.unseen = max(self.unseen, _at_most(ranked[self._capacity]))
+        self.unseen = max(self.unseen, ranked[self._capacity][1].at_most)
         self.counts = dict(ranked[: self._capacity])
 
 
@@ -93,9 +111,8 @@ def joined(several: Iterable[Busiest], capacity: int) -> Busiest:
 
 
 def _at_most(item: tuple[Any, Counts]) -> int:
-    """How many requests a key may have made."""
-    return item[1][UNSEEN] + item[1][REQUESTS]
+    return item[1].at_most
 
 
 def _requests(item: tuple[Any, Counts]) -> int:
-    return item[1][REQUESTS]
+    return item[1].requests

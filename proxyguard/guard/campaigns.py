@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from proxyguard.core.address import Prefixes
-from proxyguard.core.busiest import REQUESTS, Busiest
+from proxyguard.core.busiest import Busiest
 from proxyguard.core.decision import Allow
 from proxyguard.core.distinct import Distinct
 from proxyguard.core.item import Item
@@ -125,7 +125,7 @@ class _Family:
         """Who read, and where from."""
         return {
             "standings": {each: [self.standings[each], self.clients[each].as_data()] for each in STANDINGS},
-            "cells": [[*cell, counts[REQUESTS]] for cell, counts in self.cells.top(CELLS)],
+            "cells": [[*cell, counts.requests] for cell, counts in self.cells.top(CELLS)],
         }
 
 

@@ -248,7 +248,7 @@ class Talkers:
         return family
 
     def _rows(self, at: int, busiest: Busiest, wall: float) -> list[list[Any]]:
-        return [[self._shown(at, key, wall), *counts[1:], counts[0]] for key, counts in busiest.top(KEPT)]
+        return [[self._shown(at, key, wall), *counts.row] for key, counts in busiest.top(KEPT)]
 
     def _shown(self, at: int, key: Any, wall: float) -> str:
         discretion = self._discretion

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from proxyguard import __version__
-from proxyguard.core.busiest import MICROSECONDS, REFUSED, REQUESTS, SENT, Busiest, Counts
+from proxyguard.core.busiest import Busiest, Counts
 from proxyguard.core.pseudonym import PATTERN
 from proxyguard.core.units import counted, duration_text
 from proxyguard.tools.report.advice import steps_of
@@ -111,14 +111,14 @@ def _of_audit(audit: AuditFacts, lists: Mapping[str, Busiest], names: Names, sou
 
     def refusals(counts: Counts) -> tuple[int | None, float | None]:
         """Among the forwarded there are none."""
-        return (counts[REFUSED], _share(counts[REFUSED], counts[REQUESTS])) if lists is audit.all else (None, None)
+        return (counts.refused, _share(counts.refused, counts.requests)) if lists is audit.all else (None, None)
 
     def rows(name: str) -> list[TalkerRow]:
         return [
             TalkerRow(
-                _named(key, names) if name == "clients" else key, counts[REQUESTS], *refusals(counts),
-                counts[SENT] if audit.knows_bytes else None,
-                round(counts[MICROSECONDS] / 1e6, 3) if audit.knows_upstream else None, _share(counts[REQUESTS], whole),
+                _named(key, names) if name == "clients" else key, counts.requests, *refusals(counts),
+                counts.sent if audit.knows_bytes else None,
+                round(counts.microseconds / 1e6, 3) if audit.knows_upstream else None, _share(counts.requests, whole),
             )
             for key, counts in lists[name].top(SHOWN)
         ]  # fmt: skip
@@ -190,7 +190,7 @@ def _through(sources: ReportSources, names: Names) -> Through:
         if audit is None:
             return Through(None, None, [], TalkerLists("nothing", [], [], [], []))
         lists = _of_audit(audit, audit.forwarded, names, "forwarded requests that the audit log recorded: plain passes by sample")
-        agents = ((key, counts[REQUESTS]) for key, counts in audit.forwarded["user_agents"].top(OTHERS_SHOWN))
+        agents = ((key, counts.requests) for key, counts in audit.forwarded["user_agents"].top(OTHERS_SHOWN))
         return Through(None, None, _kinds(agents), lists)
     top = sources.instance.top
     forwarded = top["requests"] - top["refused"]
