@@ -27,7 +27,7 @@ from proxyguard.tools.range.adversaries.poisoner import POISONER
 from proxyguard.tools.range.adversaries.quiet import FAKE_ACCOUNTS, QUIET_HARVEST
 from proxyguard.tools.range.adversaries.scrapy import SCRAPY, SCRAPY_AS_BROWSER
 from proxyguard.tools.range.adversaries.sign_up_floods import SIGN_UP_FLOOD, SIGN_UP_SWARM
-from proxyguard.tools.range.adversaries.swarms import ALL_HEADERS, FOLLOWING, IMPERSONATED, RESIDENTIAL, WITH_ASSETS
+from proxyguard.tools.range.adversaries.swarms import ALL_HEADERS, COUNTED, FOLLOWING, IMPERSONATED, RESIDENTIAL, WITH_ASSETS
 from proxyguard.tools.range.cohorts.archive_rush import ARCHIVE_RUSH
 from proxyguard.tools.range.cohorts.flash_crowd import FLASH_CROWD
 from proxyguard.tools.range.cohorts.registry import CALM
@@ -151,6 +151,7 @@ _ALL: Final = (
         _hours(ALL_HEADERS, FOLLOWING),
         END,
     ),
+    Scenario("swarm-counted", "a swarm that follows redirects, each of which is a request of its own", _hours(COUNTED), END),
     Scenario(
         "swarm-impersonated", "swarms with TLS, cookies and assets of browsers", _hours(WITH_ASSETS, IMPERSONATED, size=0.25), END
     ),

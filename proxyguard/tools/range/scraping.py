@@ -70,6 +70,8 @@ def harvest(
 ) -> Session:  # fmt: skip
     """Take so many pages at a pace that varies by half, without regard to what is answered."""
     for number in range(pages):
+        if visitor.left <= 0:
+            return
         wait = gap_seconds * (0.5 + random.random()) if number else 0.0
         answer = yield from take_one(visitor, queue, wait, pattern, dollars if not number else 0.0)
         if answer is NOTHING_LEFT:

@@ -7,6 +7,7 @@ client round sees here what it would see there.
 from __future__ import annotations
 
 from collections.abc import Generator
+from math import inf
 from typing import Final
 
 from proxyguard.core.request import Headers
@@ -35,6 +36,7 @@ class Visitor:
         "extra",
         "follows",
         "keeps_cookies",
+        "left",
         "patience",
         "sends_referer",
         "software",
@@ -53,6 +55,8 @@ class Visitor:
         self.sends_referer = sends_referer
         self.extra = extra
         self.patience = patience
+        self.left: float = inf
+        """Requests that it still makes; then no redirect is followed either."""
         self.cookies: dict[bytes, bytes] = {}
         self._jar = b""
         self._last = b""
@@ -73,6 +77,7 @@ class Visitor:
         body: bytes = b"", extra: Headers = (), dollars: float = 0.0, conditional: bool = False,
     ) -> Fetch:  # fmt: skip
         """The request for a target. `conditional` adds If-None-Match when the answer before had an ETag."""
+        self.left -= 1
         extra = (*self.extra, *extra) if extra else self.extra
         if conditional and (tag := self._cached.get(target)) is not None:
             extra = (*extra, (b"If-None-Match", tag))
@@ -108,7 +113,7 @@ class Visitor:
         )
         self.note(target, answer, destination)
         for _ in range(MAX_REDIRECTS):
-            if answer.status not in REDIRECTS or not self.follows:
+            if answer.status not in REDIRECTS or not self.follows or self.left <= 0:
                 break
             where = next((value for name, value in answer.headers if name.lower() == b"location"), b"")
             where = where.removeprefix(ORIGIN)

@@ -36,9 +36,10 @@ def _person(random: Random) -> ClientSoftware:
 
 def swarm(
     *, careless: bool = False, impersonated: bool = False, cookies: bool = False, assets: int = 0, people_hours: bool = False,
-    follows: bool = False, owners: int | None = None, pages: tuple[int, int] = PAGES,
+    follows: bool = False, owners: int | None = None, pages: tuple[int, int] = PAGES, is_counted: bool = False,
 ) -> Arrivals:  # fmt: skip
-    """Arrivals of a swarm. `impersonated`: TLS as a browser's. `owners`: only so many networks, those that people use least."""
+    """Arrivals of a swarm. `impersonated`: TLS as a browser's. `owners`: only so many networks, those that people use least.
+    `is_counted`: an address makes as many requests as it would read pages, and each redirect that it follows is one."""
 
     def made(span: Presence, draw: Draw) -> Iterator[Arrival]:
         queue = WorkQueue()
@@ -54,13 +55,18 @@ def swarm(
             visitor = Visitor(
                 source, software, follows=follows or cookies, keeps_cookies=cookies or follows, sends_referer=assets > 0
             )
-            yield Arrival(at, _session(random, visitor, queue, pages, assets))
+            yield Arrival(at, _session(random, visitor, queue, pages, assets, is_counted=is_counted))
 
     return made
 
 
-def _session(random: Random, visitor: Visitor, queue: WorkQueue, pages: tuple[int, int], assets: int) -> Session:
-    yield from harvest(visitor, random, queue, 8.0, random.randint(*pages), assets=assets)
+def _session(
+    random: Random, visitor: Visitor, queue: WorkQueue, pages: tuple[int, int], assets: int, *, is_counted: bool
+) -> Session:
+    count = random.randint(*pages)
+    if is_counted:
+        visitor.left = count
+    yield from harvest(visitor, random, queue, 8.0, count, assets=assets)
 
 
 def _cohort(name: str, about: str, source: str, made: Arrivals) -> Cohort:
@@ -76,8 +82,12 @@ ALL_HEADERS: Final = _cohort(
     "lab on aggregate limits, adversary a+", swarm(),
 )  # fmt: skip
 FOLLOWING: Final = _cohort(
-    "swarm-following", "The same that follows redirects and keeps the cookie meanwhile",
-    "lab on aggregate limits, adversary ac", swarm(follows=True),
+    "swarm-following", "The same that follows redirects and keeps the cookie meanwhile, and still reads 1-3 pages",
+    "lab on aggregate limits, adversary ac, with a request more for an address", swarm(follows=True),
+)  # fmt: skip
+COUNTED: Final = _cohort(
+    "swarm-counted", "The same with one to three requests of an address in all, the redirect among them",
+    "lab on aggregate limits, adversary ac", swarm(follows=True, is_counted=True),
 )  # fmt: skip
 WITH_ASSETS: Final = _cohort(
     "swarm-with-assets", "The same with a browser's TLS, cookies and assets, 3-10 pages each",
