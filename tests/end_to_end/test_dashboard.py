@@ -232,7 +232,7 @@ def test_decisions_are_shown_as_they_are_made_and_looked_up(guard: Proxyguard, f
             assert await barriers(page) == []
             for width in (390, 320):
                 await page.show_as(width=width, height=800)
-                assert await page.look("document.documentElement.scrollWidth") <= width
+                await page.until(f"document.documentElement.scrollWidth <= {width}", wanted=True)  # charts follow a moment later
             await page.show_as(width=1440, height=1000)
             await page.look("document.activeElement.blur()")
             await page.press("Tab", 9)

@@ -16,6 +16,7 @@ from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores.memory import MemoryStore
 from proxyguard.limits.stores.snapshot import Snapshot
 from proxyguard.limits.stores.store import BanTerms
+from proxyguard.limits.stores.table import SHARDS
 from proxyguard.restrictions.monitor import GivenRestriction, Overrides, Started
 from proxyguard.restrictions.override_file import OverrideFile
 
@@ -138,7 +139,7 @@ def test_a_step_within_the_day_changes_no_count(step: float, limit: Limit) -> No
     machine.set_by = step
     clock.look()
     assert used(store, limit, clock()) == 2
-    for _ in range(2000):
+    for _ in range(SHARDS):
         store.tidy(clock())
     assert used(store, limit, clock()) == 2
 
@@ -154,7 +155,7 @@ def test_the_calendar_follows_the_wall_and_what_slides_does_not(limit: Limit) ->
     clock.look()
     assert used(store, limit, clock()) == 0
     assert used(store, SLIDING, clock()) == 5
-    for _ in range(2000):
+    for _ in range(SHARDS):
         store.tidy(clock())
     assert store.stats().keys <= 1
     assert used(store, SLIDING, clock()) == 5
@@ -169,7 +170,7 @@ def test_what_a_calendar_counts_is_kept_to_the_end_of_its_day_when_the_wall_was_
     machine.set_by = -6 * 3_600.0
     clock.look()
     machine.up += 17 * 3_600.0  # 23:00 on the wall, 05:00 of the next day on the line
-    for _ in range(2000):
+    for _ in range(SHARDS):
         store.tidy(clock())
     assert used(store, limit, clock()) == 1
 
