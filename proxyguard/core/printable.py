@@ -20,7 +20,7 @@ def printable(text: str, keep: str = "") -> str:
 
 def printable_json(data: bytes) -> bytes:
     """JSON in UTF-8 that means the same, with those characters as JSON escapes."""
-    if data.isascii() and b"\x7f" not in data:
+    if data.isascii() and data.find(b"\x7f") < 0:  # find, not `in`, which first takes its argument for a number
         return data
     return "".join(char if char.isprintable() else _json_escaped(char) for char in data.decode()).encode()
 

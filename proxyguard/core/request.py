@@ -201,7 +201,8 @@ class Request:
             index = {}
             for received, value in self.headers:
                 name = received.lower()
-                index[name] = (*index[name], value) if name in index else (value,)
+                known = index.get(name)
+                index[name] = (value,) if known is None else (*known, value)
             self._index = index
         return index
 

@@ -17,7 +17,7 @@ from proxyguard.core.address import Prefixes
 from proxyguard.core.item import COLD
 from proxyguard.core.jar import NONE
 from proxyguard.core.request import Request
-from proxyguard.limits.bloom import has, places_of, put
+from proxyguard.limits.bloom import has, put
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.packed import packed, unpacked
 from proxyguard.limits.sightings import Sightings, Subject
@@ -30,6 +30,7 @@ NEW: Final = b"new"
 EARLIER_DAYS: Final = 7
 PLACE_BITS: Final = 23
 BITS: Final = 1 << PLACE_BITS
+MASK: Final = BITS - 1
 PROBES: Final = 5
 MOST_A_DAY: Final = 500_000
 
@@ -60,7 +61,7 @@ class Acquaintances:
         self._key = blake2b(secret, digest_size=32, person=b"acquaintances").digest()
         self._prefixes = prefixes
         self._wall = wall
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._known: dict[str, tuple[int, int]] = {}
         self._earlier: list[bytearray] = []
         self._today = bytearray()
         self._networks = array("H")
@@ -79,9 +80,9 @@ class Acquaintances:
         self._turn(now)
         if not self._earlier:
             return b""
-        places = self._places(request.client.client_key(self._prefixes))
+        first, step = self._place(request.client.client_key(self._prefixes))
         for day in self._earlier:
-            if has(day, places):
+            if has(day, first, step, MASK, PROBES):
                 return KNOWN
         return NEW
 
@@ -91,31 +92,30 @@ class Acquaintances:
         item = request.item
         if item is not None and item.heat == COLD and NONE in request.jar.states:
             return
-        places = self._places(request.client.client_key(self._prefixes))
-        if self.today >= MOST_A_DAY or has(self._today, places):
+        first, step = self._place(request.client.client_key(self._prefixes))
+        if self.today >= MOST_A_DAY or has(self._today, first, step, MASK, PROBES):
             return
-        network = self._places(request.client.network_key(self._prefixes))[0] & (NETWORKS - 1)
-        if not self._remember(places, network):
+        network = self._place(request.client.network_key(self._prefixes))[0] & (NETWORKS - 1)
+        if not self._remember(first, step, network):
             return
         self.served += 1
         if self._sightings is not None:
-            step = (places[1] - places[0]) & (BITS - 1)
-            self._sightings.tell(_VISITOR, (network << PLACE_BITS | step) << PLACE_BITS | places[0])
+            self._sightings.tell(_VISITOR, (network << PLACE_BITS | step) << PLACE_BITS | first)
 
     def _learn(self, number: int, now: float) -> None:
         """Remember a client of another process."""
         self._turn(now)
-        places = places_of(number & (BITS - 1), number >> PLACE_BITS & (BITS - 1), BITS - 1, PROBES)
-        if self.today < MOST_A_DAY and not has(self._today, places):
-            self._remember(places, number >> 2 * PLACE_BITS & (NETWORKS - 1))
+        first, step = number & MASK, number >> PLACE_BITS & MASK
+        if self.today < MOST_A_DAY and not has(self._today, first, step, MASK, PROBES):
+            self._remember(first, step, number >> 2 * PLACE_BITS & (NETWORKS - 1))
 
-    def _remember(self, places: tuple[int, ...], network: int) -> bool:
+    def _remember(self, first: int, step: int, network: int) -> bool:
         """Whether the network had room for one more."""
         if self._networks[network] >= NETWORK_SHARE:
             return False
         self._networks[network] += 1
         self.today += 1
-        put(self._today, places)
+        put(self._today, first, step, MASK, PROBES)
         return True
 
     def as_data(self) -> dict[str, Any]:
@@ -147,13 +147,13 @@ class Acquaintances:
         self._networks = array("H", bytes(2 * NETWORKS))
         self.today = self.served = 0
 
-    def _places(self, key: str) -> tuple[int, ...]:
+    def _place(self, key: str) -> tuple[int, int]:
+        """The first place of a client or a network in a day's filter, and the step to the next."""
         known = self._known.get(key)
         if known is not None:
             return known
         digest = int.from_bytes(blake2b(key.encode(), key=self._key, digest_size=8).digest())
-        first, step = digest & (BITS - 1), digest >> 32 | 1
         if len(self._known) >= MAX_PLACES:
             self._known.clear()
-        found = self._known[key] = places_of(first, step, BITS - 1, PROBES)
+        found = self._known[key] = digest & MASK, (digest >> 32 | 1) & MASK
         return found

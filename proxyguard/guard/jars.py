@@ -168,7 +168,8 @@ class Jars:
     def _values(self, lines: Values) -> list[bytes]:
         """The cookies of the name, as `Request.cookies` has them; that reads all of them, and this is asked for each request."""
         mark = self._mark
-        parts = [part.strip(b" \t") for line in lines if mark in line for part in line.split(b";") if mark in part]
+        held = [line for line in lines if line.find(mark) >= 0]  # find, not `in`, which first takes its argument for a number
+        parts = [part.strip(b" \t") for line in held for part in line.split(b";") if part.find(mark) >= 0]
         return [part[len(mark) :].strip(b'"') for part in parts if part.startswith(mark)]
 
     def ask(self, request: Request, now: float) -> bool:

@@ -32,7 +32,8 @@ class OwedCharges:
 
     def put_right(self, charges: tuple[Charge, ...], response: tuple[int, int, float | None], since: float) -> None:
         """Charge what an exchange cost, or give back what was reserved for it; `since` is the wall's."""
-        self.charge(owed(charges, *response, since=since, now=self._wall(self._clock())))
+        status, bytes_sent, upstream_seconds = response
+        self.charge(owed(charges, status, bytes_sent, upstream_seconds, since=since, now=self._wall(self._clock())))
 
     def charge(self, costs: tuple[Charge, ...]) -> None:
         """Charge what has arisen."""

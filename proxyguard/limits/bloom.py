@@ -1,26 +1,25 @@
-"""The bits of Bloom filters (Bloom 1970): where a number has its own, whether they are set, and setting them.
+"""The bits of Bloom filters (Bloom 1970): whether those of a number are set, and setting them.
 
-Two independent numbers make all places (Kirsch and Mitzenmacher 2006). Both are smaller than the filter: sums of 64 bits take ten
-times as long.
+Two independent numbers make all places (Kirsch and Mitzenmacher 2006): `first`, and one each `step`, which is odd, on. Both are
+smaller than the filter, which has `mask` + 1 bits, a power of two: sums of 64 bits take ten times as long.
 """
 
 from __future__ import annotations
 
 
-def places_of(first: int, step: int, mask: int, probes: int) -> tuple[int, ...]:
-    """The places of a number in a filter of `mask` + 1 bits, a power of two; `step` is odd."""
-    return tuple([(first + at * step) & mask for at in range(probes)])
-
-
-def has(bits: bytearray, places: tuple[int, ...]) -> bool:
-    """Whether all places are set."""
-    for place in places:  # noqa: SIM110 - half the cost of all() with a generator
+def has(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
+    """Whether all places are set. Of a number that was not put in, one or two are looked at."""
+    place = first & mask
+    for _ in range(probes):
         if not bits[place >> 3] >> (place & 7) & 1:
             return False
+        place = (place + step) & mask
     return True
 
 
-def put(bits: bytearray, places: tuple[int, ...]) -> None:
+def put(bits: bytearray, first: int, step: int, mask: int, probes: int) -> None:
     """Set all places."""
-    for place in places:
+    place = first & mask
+    for _ in range(probes):
         bits[place >> 3] |= 1 << (place & 7)
+        place = (place + step) & mask

@@ -176,7 +176,11 @@ class Limit:
     announce: bool = False
     """Whether clients are told: in RateLimit fields of every answer, and in words when they are refused."""
     is_plain: bool = field(init=False, repr=False, compare=False)
-    """Whether it slides and adds up, as most do. This and the next two are kept because each charge asks."""
+    """Whether it slides and adds up, as most do. This and what follows is kept because each charge asks."""
+    is_calendar: bool = field(init=False, repr=False, compare=False)
+    """Whether it adds up by the calendar."""
+    of_site: bool = field(init=False, repr=False, compare=False)
+    """Whether everybody is counted together."""
     interval_seconds: float = field(init=False, repr=False, compare=False)
     """The time that one unit takes to be given back."""
     fits_seconds: float = field(init=False, repr=False, compare=False)
@@ -187,14 +191,11 @@ class Limit:
         """Whether what a client uses up is, as far as it can be told, used up by it alone."""
         return any(part.kind in OWN_KINDS for part in self.per)
 
-    @property
-    def of_site(self) -> bool:
-        """Whether everybody is counted together."""
-        return len(self.per) == 1 and self.per[0].kind == KeyKind.SITE
-
     def __post_init__(self) -> None:
-        plain = self.window is Window.SLIDING and self.count.kind not in (CountKind.DISTINCT, CountKind.CONCURRENT)
+        adds_up = self.count.kind not in (CountKind.DISTINCT, CountKind.CONCURRENT)
         interval_seconds = self.period_seconds / self.amount
-        object.__setattr__(self, "is_plain", plain)
+        object.__setattr__(self, "is_plain", adds_up and self.window is Window.SLIDING)
+        object.__setattr__(self, "is_calendar", adds_up and self.window is Window.CALENDAR)
+        object.__setattr__(self, "of_site", len(self.per) == 1 and self.per[0].kind == KeyKind.SITE)
         object.__setattr__(self, "interval_seconds", interval_seconds)
         object.__setattr__(self, "fits_seconds", self.burst * interval_seconds + TOLERANCE * interval_seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxyguard.limits.bloom import has, places_of, put
+from proxyguard.limits.bloom import has, put
 
 TURNS: Final = 3
 """Filters for the time, beside the one that fills."""
@@ -37,26 +37,24 @@ class Recent:
     def add(self, number: int, now: float) -> None:
         """Remember one."""
         self._turn(now)
-        places = self._places(number)
-        if has(self._filters[0], places):
+        mask = self._mask
+        first, step = number & mask, number >> 32 & mask | 1
+        if has(self._filters[0], first, step, mask, PROBES):
             return
         if self._counts[0] >= self._most:
             self._begin(1)
-        put(self._filters[0], places)
+        put(self._filters[0], first, step, mask, PROBES)
         self._counts[0] += 1
 
     def has(self, number: int, now: float) -> bool:
         """Whether one was seen lately."""
         self._turn(now)
-        places = self._places(number)
+        mask = self._mask
+        first, step = number & mask, number >> 32 & mask | 1
         for each in self._filters:  # noqa: SIM110 - half the cost of any() with a generator
-            if has(each, places):
+            if has(each, first, step, mask, PROBES):
                 return True
         return False
-
-    def _places(self, number: int) -> tuple[int, ...]:
-        mask = self._mask
-        return places_of(number & mask, number >> 32 & mask | 1, mask, PROBES)
 
     def _turn(self, now: float) -> None:
         at = int(now * TURNS / self._seconds)

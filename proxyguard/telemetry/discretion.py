@@ -212,7 +212,7 @@ def secret_of(privacy: Privacy, secret: bytes) -> bytes:
 
 def plain_family(path: bytes) -> str:
     """The family of a decoded path; of one that is encoded once more, of what it stands for. Not to be shown as it is."""
-    if b"%" in path or not path.isascii():
+    if path.find(b"%") >= 0 or not path.isascii():
         path = unescaped(decoded(path[: LOOKED_AT * MAX_TEXT])).encode("utf-8", "surrogatepass")
     return path_family(path)
 

@@ -259,14 +259,14 @@ class MemoryStore:
     ) -> Usage:
         """A limit on distinct values, on requests under way, by the calendar, or that keeps a log."""
         table: Table[Any]
-        if limit.count.kind is _CONCURRENT:
-            return self._charge_under_way(key, limit, cost, owed, now, written)
-        if limit.count.kind is _DISTINCT:
-            table, place, item = self._sketches, *_cut(key)
-        elif limit.window is _SLIDING_LOG:
-            table, place, item = self._log_table(limit.amount), key, b""
-        else:
+        if limit.is_calendar:
             table, place, item = self._counters, key, b""
+        elif limit.count.kind is _CONCURRENT:
+            return self._charge_under_way(key, limit, cost, owed, now, written)
+        elif limit.count.kind is _DISTINCT:
+            table, place, item = self._sketches, *_cut(key)
+        else:
+            table, place, item = self._log_table(limit.amount), key, b""
         at = hash(place) & MASK
         shard = table.open()[at]
         old = shard.get(place)
@@ -355,7 +355,7 @@ class MemoryStore:
         if limit.window is not _CALENDAR:
             return now, now + limit.period_seconds
         moment = self._wall(now)
-        return moment, -self._spans.at(limit, moment).end
+        return moment, -self._spans.end_at(limit, moment)
 
     def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
         """The usage of a charge whose batch was not counted: what did fit is left as it was."""

@@ -36,6 +36,9 @@ MAX_VALUES: Final = 32
 MAX_VALUE_BYTES: Final = 256
 """Of a value that is remembered: user agents of browsers have about 120."""
 
+MAX_LINES: Final = 1024
+"""Header lines whose facts a policy remembers, at most 400 KiB; then it begins anew, and asks what each field remembers."""
+
 SECRETS: Final = frozenset({b"cookie", b"authorization", b"proxy-authorization"})
 """Fields whose values nothing keeps."""
 
@@ -227,7 +230,9 @@ class _InNetworks(Collector):
 class FactTable:
     """Answers which tests of a policy hold for a request, in time that depends on what the request has."""
 
-    __slots__ = ("_headers", "_mark", "_networks", "_of_client", "_of_path", "_of_request", "_paths", "_reading", "_values")
+    __slots__ = (
+        "_headers", "_lines", "_mark", "_networks", "_of_client", "_of_path", "_of_request", "_paths", "_reading", "_values",
+    )  # fmt: skip
 
     def __init__(self, tests: Iterable[Test], yield_control: YieldControl = never_yield, reading: SiteReading = STRICT) -> None:
         """`tests` in order of their numbers. Raises PolicyError when a pattern cannot be compiled."""
@@ -237,6 +242,7 @@ class FactTable:
         self._mark = object()  # not the table itself: a request that is kept must not keep a policy that is gone
         self._networks: NetworkTable | None = None
         self._headers: Mapping[bytes, FieldIndex] = {}
+        self._lines: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
         self._of_client: list[Collector] = []
         self._of_path: list[Collector] = []
         self._of_request: list[Collector] = []
@@ -273,7 +279,12 @@ class FactTable:
             if self._networks is not None:  # these two without a call through their row: nearly every policy asks for them
                 facts.update(self._networks.find(request.client.number))
             if self._headers:
-                _collect_named(self._headers, request.header_index, facts)
+                for line in request.headers:
+                    found = self._lines.get(line)
+                    if found is None:
+                        found = self._about_line(line)
+                    if found:
+                        facts.update(found)
             for collector in self._of_client:
                 collector.collect(request, facts)
             request.facts = (self._mark, facts.copy())
@@ -282,6 +293,22 @@ class FactTable:
         for collector in self._of_request:
             collector.collect(request, facts)
         return facts
+
+    def _about_line(self, line: tuple[bytes, bytes]) -> tuple[int, ...]:
+        """The tests about a header line that hold. Those of several lines of one name hold for the field."""
+        name, value = line
+        lower = name.lower()
+        index = self._headers.get(lower)
+        if index is None:
+            return ()
+        facts: set[int] = set()
+        _collect_values(index.present, index.find, (value,), facts)
+        found = tuple(facts)
+        if lower not in SECRETS and len(value) <= MAX_VALUE_BYTES:  # names that rules ask for are short
+            if len(self._lines) >= MAX_LINES:
+                self._lines.clear()
+            self._lines[line] = found
+        return found
 
     def _about_path(self, request: Request) -> tuple[int, ...]:
         """The tests about the path that hold."""

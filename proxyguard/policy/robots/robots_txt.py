@@ -74,11 +74,12 @@ Applying = tuple[tuple[bytes, tuple[Group, ...]], ...]
 class RobotsTxt:
     """What one text says. Remembers which groups apply to whom."""
 
-    __slots__ = ("_groups", "_phrases", "_remembered", "size", "version")
+    __slots__ = ("_groups", "_nothing", "_phrases", "_remembered", "size", "version")
 
     def __init__(self, text: bytes) -> None:
         self.size = len(text)
         self.version = blake2b(text, digest_size=4).hexdigest()
+        self._nothing = RobotsVerdict(RobotsWord.ALLOWED, version=self.version)
         found: dict[bytes, list[Group]] = {}
         for name, group in _read(text):
             groups = found.setdefault(name, [])
@@ -97,7 +98,7 @@ class RobotsTxt:
         """What the file says of a client that calls itself so, and a path as `subject_of` has it."""
         applying = self.applying(user_agent)
         if not applying:
-            return RobotsVerdict(RobotsWord.ALLOWED, version=self.version)
+            return self._nothing
         words = [_word(groups, path) for _, groups in applying]
         word = min(words, key=_ORDER.index)
         delays = [group.delay for _, groups in applying for group in groups if group.delay is not None]
