@@ -220,3 +220,14 @@ def test_a_client_that_takes_short_records_only_gets_them(tmp_path: Path) -> Non
             assert said.count(b"z") == size
 
     run(scenario())
+
+
+@pytest.mark.parametrize("broken", [b"\x17\x03\x03\0\x20" + bytes(32), b"GET / HTTP/1.1\r\n\r\n"])
+def test_what_is_answered_before_a_broken_record_is_seen_does_no_harm(rig: Rig, broken: bytes) -> None:
+    close = CloseConnection(rig.client)
+    rig.above.answers = [send_data(rig.client, b"an answer"), close]
+    rig.peer.write(b"a request")
+    commands = rig.give(rig.outgoing.read() + broken)
+    assert rig.above.plain == b"a request"
+    assert isinstance(commands[-1], Abort)
+    assert close in commands

@@ -22,25 +22,8 @@ from proxyguard.adapters.mitmproxy.private import (
 from proxyguard.adapters.mitmproxy.services import ClientState, FrontServices
 from proxyguard.adapters.mitmproxy.tls.certificates import UNRECOGNIZED_NAME
 from proxyguard.adapters.mitmproxy.tls.client_hello import BadHello, ClientHelloReader
-from proxyguard.adapters.mitmproxy.tls.openssl import SSL
 from proxyguard.adapters.mitmproxy.tls.records import TlsRecords
 from proxyguard.http.fingerprints.facts import connection_facts
-
-READ_BYTES = 65535
-"""More than the largest TLS record."""
-
-
-class TlsEncryptor:
-    """Encrypts what is dripped to a client after its layers are gone."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: SSL.Connection) -> None:
-        self._connection = connection
-
-    def __call__(self, data: bytes, /) -> bytes:
-        self._connection.sendall(data)
-        return self._connection.bio_read(READ_BYTES)
 
 
 class ReverseProxyMode(Layer):
@@ -95,12 +78,12 @@ class TlsLayer(ClientTLSLayer):
         if done:
             link, tls = self._link, self.tls
             link.handshaking = False
-            link.encryptor = TlsEncryptor(tls)
             if link.layer is None:
                 link.due = self._services.clock() + self._services.bounds.head_seconds
             if link.facts is not None:
                 link.facts.tls_version = tls.get_protocol_version_name().removeprefix("TLSv").encode()
-            self._records = TlsRecords(tls, self.context.client, self.child_layer, link.facts, self._buffer)
+            records = self._records = TlsRecords(tls, self.context.client, self.child_layer, link.facts, self._buffer)
+            link.encryptor = records.encryptor
         return done, error
 
     def receive_data(self, data: bytes) -> CommandGenerator[None]:

@@ -34,13 +34,56 @@ _OVER: Final = 1
 _BROKEN: Final = 2
 
 
+class TlsEncryptor:
+    """Makes records of what is said to one client, also of what is dripped to it after its layers are gone."""
+
+    __slots__ = ("_buffer", "_from_tls", "_ssl", "_tls")
+
+    def __init__(self, tls: SSL.Connection, buffer: Any) -> None:
+        """`buffer` is of BUFFER_BYTES, and used by one connection at a time."""
+        self._tls = tls
+        self._buffer = buffer
+        self._ssl: Any = tls._ssl  # noqa: SLF001 - as in openssl
+        self._from_tls: Any = tls._from_ssl  # noqa: SLF001
+
+    def __call__(self, data: bytes, /) -> bytes:
+        """These bytes as records, which OpenSSL makes one at a time, behind whatever else it has for the client.
+
+        Of a client that is gone nobody reads them.
+        """
+        rest: Any = data
+        left = len(data)
+        while left:
+            size: int = lib.SSL_write(self._ssl, rest, left)
+            if size <= 0:
+                with suppress(SSL.ZeroReturnError, SSL.SysCallError):
+                    self._tls._raise_ssl_error(self._ssl, size)  # noqa: SLF001
+                break
+            left -= size
+            if left:
+                rest = (ffi.from_buffer(data) if rest is data else rest) + size
+        return self._taken_out()
+
+    def _taken_out(self) -> bytes:
+        found = b""
+        while True:
+            size: int = lib.BIO_read(self._from_tls, self._buffer, BUFFER_BYTES)
+            if size <= 0:
+                return found
+            piece: bytes = ffi.buffer(self._buffer, size)[:]
+            if size < BUFFER_BYTES and not found:
+                return piece
+            found += piece
+
+
 class TlsRecords:
     """The records of one connection; `facts`, if any, are told how long the first is."""
 
-    __slots__ = ("_buffer", "_child", "_client", "_facts", "_from_tls", "_into_tls", "_is_closed", "_ssl", "_state", "_tls")
+    __slots__ = ("_buffer", "_child", "_client", "_facts", "_into_tls", "_is_closed", "_ssl", "_state", "_tls", "encryptor")
 
     def __init__(self, tls: SSL.Connection, client: Client, child: Layer, facts: ConnectionFacts | None, buffer: Any) -> None:
-        """`buffer` is of BUFFER_BYTES, and used by one connection at a time."""
+        """`buffer` is as that of a TlsEncryptor."""
+        self.encryptor = TlsEncryptor(tls, buffer)
         self._tls = tls
         self._client = client
         self._child = child
@@ -48,7 +91,6 @@ class TlsRecords:
         self._buffer = buffer
         self._ssl: Any = tls._ssl  # noqa: SLF001 - as in openssl
         self._into_tls: Any = tls._into_ssl  # noqa: SLF001
-        self._from_tls: Any = tls._from_ssl  # noqa: SLF001
         self._state = _OVER if tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN else _OPEN
         self._is_closed = False
 
@@ -68,7 +110,7 @@ class TlsRecords:
             return []
         plain = self._read(data)
         found: list[Command] = []
-        self._take_out(found)
+        self._say(b"", found)
         if plain:
             found += self._sealed(self._child.handle_event(data_received(self._client, plain)))
         if self._state == _BROKEN:
@@ -106,46 +148,22 @@ class TlsRecords:
         return _BROKEN
 
     def _sealed(self, commands: Iterable[Command]) -> list[Command]:
-        """Commands with what is to be sent to the client as records."""
+        """Commands with what is to be sent to the client as records; on a broken connection nothing more can be said."""
         client = self._client
         found: list[Command] = []
         for command in commands:
             if command.__class__ is SendData and command.connection is client:
-                self._write(command.data)
-                self._take_out(found)
-            elif isinstance(command, CloseConnection) and command.connection is client:
-                self._say_goodbye()
-                self._take_out(found)
-                found.append(command)
-            else:
-                found.append(command)
+                if self._state != _BROKEN:
+                    self._say(command.data, found)
+                continue
+            if isinstance(command, CloseConnection) and command.connection is client:
+                with suppress(SSL.Error):  # the peer has already gone
+                    self._tls.shutdown()
+                self._say(b"", found)
+            found.append(command)
         return found
 
-    def _write(self, data: bytes) -> None:
-        """Make records of plain bytes, of which OpenSSL makes one at a time. Of a client that is gone nobody reads them."""
-        rest: Any = data
-        left = len(data)
-        while left:
-            size: int = lib.SSL_write(self._ssl, rest, left)
-            if size <= 0:
-                with suppress(SSL.ZeroReturnError, SSL.SysCallError):
-                    self._tls._raise_ssl_error(self._ssl, size)  # noqa: SLF001
-                return
-            left -= size
-            if left:
-                rest = (ffi.from_buffer(data) if rest is data else rest) + size
-
-    def _say_goodbye(self) -> None:
-        with suppress(SSL.Error):  # the peer has already gone
-            self._tls.shutdown()
-
-    def _take_out(self, found: list[Command]) -> None:
-        """Add what OpenSSL has for the client."""
-        buffer = self._buffer
-        while True:
-            size: int = lib.BIO_read(self._from_tls, buffer, BUFFER_BYTES)
-            if size <= 0:
-                return
-            found.append(send_data(self._client, ffi.buffer(buffer, size)[:]))
-            if size < BUFFER_BYTES:
-                return
+    def _say(self, data: bytes, found: list[Command]) -> None:
+        records = self.encryptor(data)
+        if records:
+            found.append(send_data(self._client, records))
