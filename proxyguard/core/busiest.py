@@ -70,13 +70,12 @@ class Busiest:
         for key, more in other.counts.items():
             counts = self.counts.get(key)
             if counts is None:
-                self.counts[key] = Counts(more.unseen + own, more.requests, more.refused, more.sent, more.microseconds)
-            else:
-                counts.unseen += more.unseen
-                counts.requests += more.requests
-                counts.refused += more.refused
-                counts.sent += more.sent
-                counts.microseconds += more.microseconds
+                counts = self.counts[key] = Counts(own, 0, 0, 0, 0)
+            counts.unseen += more.unseen
+            counts.requests += more.requests
+            counts.refused += more.refused
+            counts.sent += more.sent
+            counts.microseconds += more.microseconds
         self.unseen = own + theirs
         if len(self.counts) > 2 * self._capacity:
             self._make_room()

@@ -59,16 +59,12 @@ DEFAULT_PAGE: Final = RefusalPage()
 
 
 class Answer(NamedTuple):
-    """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's.
-
-    `lines` are the same fields as HTTP/1 writes them, without the last end of a line; empty where they are to be made.
-    """
+    """A complete answer. `headers` has Content-Type, Cache-Control and what else belongs; Content-Length is the front's."""
 
     status: int
     reason: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
-    lines: bytes = b""
 
 
 def refusal_wait(decision: Decision) -> float | None:
@@ -127,12 +123,10 @@ NO_NOTICE: Final = LimitNotice()
 
 
 class _Page(NamedTuple):
-    """An answer's header fields, the same as lines, and its body, each before and after where its reference stands."""
+    """An answer's header fields and body before and after where its reference stands."""
 
     first: Headers
     last: Headers
-    above: bytes
-    below: bytes
     before: bytes
     after: bytes
 
@@ -202,9 +196,8 @@ class Pages:
                 kept = self._made[key] = self._make(form, status, message, seconds, code, NO_NOTICE)
             page = kept
         name = reference.encode("ascii")
-        first, last, above, below, before, after = page
-        fields = (*first, (REFERENCE, name), *last)
-        return _new(Answer, (status, reason_phrase(status), fields, before + name + after, above + name + below))
+        fields = (*page.first, (REFERENCE, name), *page.last)
+        return _new(Answer, (status, reason_phrase(status), fields, page.before + name + page.after))
 
     def _make(self, form: bytes, status: int, message: str | None, seconds: int | None, code: str, notice: LimitNotice) -> _Page:
         texts = language(code)
@@ -235,8 +228,7 @@ class Pages:
         before, _, after = whole.rpartition(mark)  # the last one: a rule's message comes before it
         retry: Headers = () if seconds is None else ((b"Retry-After", b"%d" % seconds),)
         first = ((b"Content-Type", form), (b"Content-Language", code.encode()), (b"Cache-Control", b"no-store"))
-        last = (*retry, *notice.fields)
-        return _Page(first, last, _lines(first)[2:] + b"\r\n" + REFERENCE + b": ", _lines(last), before, after)
+        return _Page(first, (*retry, *notice.fields), before, after)
 
     def _html(self, title: str, text: str, seconds: int | None, notice: LimitNotice, texts: Language) -> bytes:
         """The page, with a NUL where its reference stands."""
@@ -262,10 +254,6 @@ class Pages:
             page = render_page(template, self._page, texts, title, text, marks, "\0wait\0" if has_wait else "", "\0reference\0")
             kept = self._pieces[key] = re.split("(\0[a-z0-9]+\0)", page)
         return kept
-
-
-def _lines(fields: Headers) -> bytes:
-    return b"".join([b"\r\n" + name + b": " + value for name, value in fields])
 
 
 def _notice(decision: Decision, texts: Language) -> LimitNotice:

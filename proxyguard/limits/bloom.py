@@ -9,7 +9,7 @@ from __future__ import annotations
 
 def has(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
     """Whether all places are set. Of a number that was not put in, one or two are looked at."""
-    place = first & mask
+    place = first
     for _ in range(probes):
         if not bits[place >> 3] >> (place & 7) & 1:
             return False
@@ -19,7 +19,7 @@ def has(bits: bytearray, first: int, step: int, mask: int, probes: int) -> bool:
 
 def put(bits: bytearray, first: int, step: int, mask: int, probes: int) -> None:
     """Set all places."""
-    place = first & mask
+    place = first
     for _ in range(probes):
         bits[place >> 3] |= 1 << (place & 7)
         place = (place + step) & mask

@@ -39,13 +39,10 @@ class Span(NamedTuple):
 class Spans:
     """Remembers the window that each kind of limit was in last: finding one takes microseconds, and it lasts."""
 
-    __slots__ = ("_end", "_known", "_period", "_start", "_zone")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
         self._known: dict[tuple[float, str], Span] = {}
-        self._period = self._start = self._end = 0.0
-        """Of the window that was asked for last: of one request most are of the same kind."""
-        self._zone = ""
 
     def at(self, limit: Limit, now: float) -> Span:
         """The window of a limit by the calendar that `now` lies in."""
@@ -56,14 +53,6 @@ class Spans:
                 self._known.clear()
             span = self._known[place] = span_at(now, *place)
         return span
-
-    def end_at(self, limit: Limit, now: float) -> float:
-        """When that window ends."""
-        period, zone = limit.period_seconds, limit.time_zone
-        if not self._start <= now < self._end or period != self._period or zone != self._zone:
-            span = self.at(limit, now)
-            self._period, self._zone, self._start, self._end = period, zone, span.start, span.end
-        return self._end
 
 
 def is_calendar_period(period_seconds: float) -> bool:
@@ -92,15 +81,10 @@ def charge(
 
     A store hands in, and keeps, a negative `end`, which tells times on the wall from those on the line; see `clock`.
     """
-    known = state.real
-    used = state.imag if known in (end, -end) else 0.0
+    used = state.imag if abs(state.real) == abs(end) else 0.0
     amount = limit.amount
-    most = amount * (1.0 + TOLERANCE)
-    if cost == 1.0 and not owed:  # the rest says the same of one unit that fits, at twice the cost
-        left = most - (used + 1.0)
-        if left >= 0.0:
-            return complex(end, used + 1.0), Usage(False, int(left), 0.0)  # noqa: FBT003 - positional: half the cost of the call
     asked = min(cost or 1.0, amount) if not owed else cost
+    most = amount * (1.0 + TOLERANCE)
     exceeded = used + asked > most
     if cost < 0 and not used:
         return state, Usage(exceeded=False, remaining=limit.amount, retry_after_seconds=0.0)

@@ -38,7 +38,7 @@ class Recent:
         """Remember one."""
         self._turn(now)
         mask = self._mask
-        first, step = number & mask, number >> 32 & mask | 1
+        first, step = _place(number, mask)
         if has(self._filters[0], first, step, mask, PROBES):
             return
         if self._counts[0] >= self._most:
@@ -50,7 +50,7 @@ class Recent:
         """Whether one was seen lately."""
         self._turn(now)
         mask = self._mask
-        first, step = number & mask, number >> 32 & mask | 1
+        first, step = _place(number, mask)
         for each in self._filters:  # noqa: SIM110 - half the cost of any() with a generator
             if has(each, first, step, mask, PROBES):
                 return True
@@ -68,3 +68,8 @@ class Recent:
 
     def _empty(self) -> bytearray:
         return bytearray(self._mask + 1 >> 3)
+
+
+def _place(number: int, mask: int) -> tuple[int, int]:
+    """The first place of a number in a filter, and the step to the next."""
+    return number & mask, number >> 32 & mask | 1

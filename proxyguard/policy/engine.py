@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
 from proxyguard.limits.calendar_window import span_at
-from proxyguard.limits.charge import NOBODY, Charge, Usage, at_cost
+from proxyguard.limits.charge import Charge, Usage, at_cost
 from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
@@ -55,8 +55,8 @@ class Match:
     """
 
     __slots__ = (
-        "ban_keys", "charges", "counted", "decision", "facts", "given", "learning", "now", "open_tags", "owner", "policy",
-        "request", "score", "score_open", "settling", "shadow", "steps", "sure_tags", "tags", "woken",
+        "ban_keys", "charges", "counted", "decision", "facts", "given", "learning", "now", "open_tags", "policy", "request",
+        "score", "score_open", "settling", "shadow", "steps", "sure_tags", "tags", "woken",
     )  # fmt: skip
 
     def __init__(self, policy: CompiledPolicy, request: Request, facts: set[int], now: float, given: Tags) -> None:
@@ -65,8 +65,6 @@ class Match:
         self.facts = facts
         self.now = now
         self.given = given
-        self.owner = NOBODY
-        """Whose request it is, once something is counted."""
         self.shadow: tuple[ShadowHit, ...] = ()
         self.decision: Decision | None = None
         self.steps: list[Step] = []
@@ -118,10 +116,9 @@ class Match:
             if limit.learned is not None:
                 self.learning += (len(self.counted),)
             counted = self.counted
-            if not counted:
-                self.owner = self.policy.owner(self.request)
+            owner = counted[0].owner if counted else self.policy.owner(self.request)  # one request has one
             self.steps.append((rule, len(counted), is_open))
-            counted.append(_new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False, self.owner)))
+            counted.append(_new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False, owner)))
         else:
             self.steps.append((rule, None, is_open))
         if not rule.enforced:

@@ -14,7 +14,6 @@ import pytest
 
 from proxyguard.core.decision import Decision, Drop, EndTime, Quota, Reject, Tarpit
 from proxyguard.core.settings import RefusalPage
-from proxyguard.http.http1.serialise import own_head
 from proxyguard.http.languages import CODES, MAX_HEADER, _preferred, language, preferred
 from proxyguard.http.page_template import TemplateFault, load_page_template
 from proxyguard.http.responses import MAX_PAGES, Pages, refusal_status
@@ -46,18 +45,6 @@ def test_status_and_retry_after_follow_the_decision(decision: Decision, status: 
     assert (answer.status, headers(answer).get(b"Retry-After")) == (status, retry_after)
     assert headers(answer)[b"Cache-Control"] == b"no-store"
     assert headers(answer)[b"X-Proxyguard-Reference"] == b"00ff"
-
-
-@pytest.mark.parametrize("accept", [b"text/html", b"application/json", b"*/*"])
-@pytest.mark.parametrize("quotas", [(), (QUOTA,)])
-@pytest.mark.parametrize("quota", [None, QUOTA])
-def test_the_lines_of_an_answer_are_its_header_fields(accept: bytes, quotas: tuple[Quota, ...], quota: Quota | None) -> None:
-    refused = render(Decision(Reject(), "r", quota=quota, quotas=quotas), "00ff", accept=accept, languages=b"de")
-    for answer in (refused, error_page(503, "00fe", accept=accept, retry_after_seconds=5.0)):
-        assert answer.lines == b"\r\n".join([name + b": " + value for name, value in answer.headers])
-        assert own_head(answer.status, (), keep_alive=True, lines_before=answer.lines) == own_head(
-            answer.status, answer.headers, keep_alive=True
-        )
 
 
 def test_the_form_follows_accept() -> None:

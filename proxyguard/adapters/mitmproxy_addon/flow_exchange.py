@@ -35,7 +35,7 @@ from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.faults import REQUEST_FAULTS, Malformed
 from proxyguard.http.http1.heads import RequestHead
 from proxyguard.http.method_override import METHOD_HEADERS, acting_method, is_method_unclear
-from proxyguard.http.responses import TARPIT_HEADERS, Answer
+from proxyguard.http.responses import REFERENCE, TARPIT_HEADERS, Answer
 
 RETRY_AFTER_SECONDS: Final = 5.0
 """What our error pages ask for."""
@@ -215,7 +215,7 @@ class FlowExchange:
         network = ticket.request.client.network_key(services.settings.counting.prefixes)
         word = b""
         if self._flow.request.method != "HEAD" and services.answerer.can_hold(network):
-            fields = (*TARPIT_HEADERS, (b"X-Proxyguard-Reference", ticket.reference.encode()))
+            fields = (*TARPIT_HEADERS, (REFERENCE, ticket.reference.encode()))
             start = serialise.own_head(200, fields, keep_alive=False)
             start += services.pages.held(ticket.reference, self._asked_for()[1])
             word = await services.answerer.expect(Reply(start, tarpit, network))

@@ -235,15 +235,10 @@ def _response_head(
     return b"\r\n".join(lines)
 
 
-def own_head(
-    status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool, lines_before: bytes = b""
-) -> bytes:
-    """The head of an answer of our own; `headers` say its length. `lines_before` are fields that come first, as in `Answer`."""
+def own_head(status: int, headers: Iterable[tuple[bytes, bytes]], *, version: bytes = b"1.1", keep_alive: bool) -> bytes:
+    """The head of an answer of our own; `headers` say its length."""
     lines = [b"HTTP/1.1 %d %b" % (status, reason_phrase(status))]
-    if lines_before:
-        lines.append(lines_before)
-    for name, value in headers:
-        lines.append(name + b": " + value)
+    lines += [name + b": " + value for name, value in headers]
     if not keep_alive:
         lines.append(b"Connection: close")
     elif version == b"1.0":

@@ -355,7 +355,7 @@ class MemoryStore:
         if limit.window is not _CALENDAR:
             return now, now + limit.period_seconds
         moment = self._wall(now)
-        return moment, -self._spans.end_at(limit, moment)
+        return moment, -self._spans.at(limit, moment).end
 
     def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
         """The usage of a charge whose batch was not counted: what did fit is left as it was."""

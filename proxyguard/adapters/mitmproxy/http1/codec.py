@@ -16,7 +16,7 @@ from proxyguard.core.decision import Tarpit
 from proxyguard.core.request import Headers
 from proxyguard.http.http1 import serialise
 from proxyguard.http.http1.heads import BodyKind, ResponseHead
-from proxyguard.http.responses import TARPIT_HEADERS, Answer
+from proxyguard.http.responses import REFERENCE, TARPIT_HEADERS, Answer
 
 
 class ExchangeEnd(Enum):
@@ -90,13 +90,9 @@ class Http1Codec:
     def send_answer(self, answer: Answer) -> None:
         self._decide_keep_alive()
         head = self._pipeline.head
-        lines = answer.lines
-        fields: Headers = ((b"Date", self._services.date()), (b"Content-Length", b"%d" % len(answer.body)))
-        if not lines:
-            fields = (*answer.headers, *fields)
+        fields = (*answer.headers, (b"Date", self._services.date()), (b"Content-Length", b"%d" % len(answer.body)))
         version = b"1.1" if head is None else head.version
-        own = serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive, lines_before=lines)
-        self._parts.append(own)
+        self._parts.append(serialise.own_head(answer.status, fields, version=version, keep_alive=self.keep_alive))
         if head is None or head.method != b"HEAD":
             self._parts.append(answer.body)
         self.ending = ExchangeEnd.ANSWERED
@@ -139,7 +135,7 @@ class Http1Codec:
         network = client.network_key(services.settings.counting.prefixes)
         if (head is not None and head.method == b"HEAD") or not services.dripper.has_room(network):
             return False
-        fields = ((b"Date", services.date()), *TARPIT_HEADERS, (b"X-Proxyguard-Reference", reference.encode()))
+        fields = ((b"Date", services.date()), *TARPIT_HEADERS, (REFERENCE, reference.encode()))
         start = serialise.own_head(200, fields, keep_alive=False) + services.pages.held(reference, languages)
         self.flush()
         self._outbox.commands.append(Detain(start, tarpit, network))
