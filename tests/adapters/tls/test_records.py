@@ -34,7 +34,7 @@ from tests.adapters.certificates import write_certificate
 from tests.adapters.front_rig import fronted, run
 from tests.adapters.tls.test_certificates import client_context
 
-SIZES = (1, 511, 512, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 5 * BUFFER_BYTES + 7)
+SIZES = (1, 511, 512, BUFFER_BYTES - 1, BUFFER_BYTES, BUFFER_BYTES + 1, 5 * BUFFER_BYTES + 7, 300 * BUFFER_BYTES)
 """Of texts: of less than a record, of one, and of several."""
 
 

@@ -65,15 +65,13 @@ class TlsEncryptor:
         return self._taken_out()
 
     def _taken_out(self) -> bytes:
-        found = b""
-        while True:
-            size: int = lib.BIO_read(self._from_tls, self._buffer, BUFFER_BYTES)
-            if size <= 0:
-                return found
-            piece: bytes = ffi.buffer(self._buffer, size)[:]
-            if size < BUFFER_BYTES and not found:
-                return piece
-            found += piece
+        found: list[bytes] = []
+        size = BUFFER_BYTES
+        while size == BUFFER_BYTES:
+            size = lib.BIO_read(self._from_tls, self._buffer, BUFFER_BYTES)
+            if size > 0:
+                found.append(ffi.buffer(self._buffer, size)[:])
+        return b"".join(found)
 
 
 class TlsRecords:
