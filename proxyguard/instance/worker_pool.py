@@ -94,8 +94,8 @@ class WorkerPool:
 
     @property
     def ready(self) -> bool:
-        """Whether any worker carries traffic."""
-        return bool(self._running())
+        """Whether all workers came up, and any carries traffic now. Before that, the end of one ends the start of all."""
+        return bool(self._watches and self._running())
 
     def bind(self) -> None:
         """Bind the listening sockets. Raises OSError."""

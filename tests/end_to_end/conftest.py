@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.nginx import nginx
-from tests.end_to_end.processes import Proxyguard, proxyguard, sample_site
+from tests.end_to_end.processes import Proxyguard, Running, proxyguard, sample_site
 
 LONGEST = (
     "test_reload", "test_at_3_am", "test_settings_reload", "test_chaos_process", "test_agreement", "test_switch", "test_bodies",
@@ -22,6 +22,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONGEST)}
     if all(item.path.parent == Path(__file__).parent for item in items):
         items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the last of what the programs of the test said."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Running):
+                report.sections.append((f"what {name} said", value.said()[-4000:]))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -207,3 +207,26 @@ def test_a_worker_that_ends_while_it_starts_is_not_said_to_be_slow(tmp_path: Pat
     monkeypatch.setattr(worker_pool, "spawn_module", spawn)
     with pytest.raises(OSError, match=r"^a worker did not come up \(exit code -15\)$"):
         asyncio.run(pool._spawn(0))
+
+
+def test_an_instance_is_not_ready_before_all_its_workers_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then the end of one ends the whole start: whoever is told that it is ready would send it traffic, and lose it."""
+    pool = WorkerPool(replace(Settings(), workers=2), SECRETS, tmp_path, [], Metrics())
+    seen: list[bool] = []
+
+    async def spawn(slot: int) -> None:
+        await asyncio.sleep(0.01 * slot)
+        pool._fill(slot, FakeWorker(0))  # type: ignore[arg-type]  # a fake
+        seen.append(pool.ready)
+
+    async def keep(_slot: int) -> None:
+        seen.append(pool.ready)
+
+    async def run() -> None:
+        await pool.start()
+        await asyncio.gather(*pool._watches)
+
+    monkeypatch.setattr(pool, "_spawn", spawn)
+    monkeypatch.setattr(pool, "_keep_running", keep)
+    asyncio.run(run())
+    assert seen == [False, False, True, True]
