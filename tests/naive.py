@@ -358,7 +358,7 @@ class TallyStore:
                 if one.limit.count.after_response
             ]
             self.reserved = [one for one, fits in late if fits]
-            self.unreserved = [one._replace(cost=0.0) for one, fits in late if not fits]
+            self.unreserved = [one.at_cost(0.0) for one, fits in late if not fits]
         for over, charge in zip(exceeded, charges, strict=True):
             if charge.owed or not (over or stopped):
                 self.used[charge.key] = max(0.0, self.used.get(charge.key, 0.0) + charge.cost)
@@ -381,9 +381,9 @@ def naive(
         forwards = isinstance(decision.action, Pass | Delay)
         for charge in store.reserved:
             cost = _cost(charge.limit.count, *response) if forwards else 0
-            store.charge([charge._replace(cost=cost - charge.cost, stops=False, owed=True)], (), now)
+            store.charge([charge.arisen(cost - charge.cost)], (), now)
         for charge in store.unreserved if forwards else ():
-            store.charge([charge._replace(cost=_cost(charge.limit.count, *response), stops=False, owed=True)], (), now)
+            store.charge([charge.arisen(_cost(charge.limit.count, *response))], (), now)
     return decision
 
 
@@ -484,6 +484,6 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
                 tags |= {name} if applies and rule.limit is None else set()
             case _ if not depends:
                 if isinstance(rule.action, REFUSALS):
-                    charges = [charge._replace(cost=0.0) for charge in charges]
+                    charges = [charge.at_cost(0.0) for charge in charges]
                 return charges, places, live[: at + 1]
     return charges, places, live

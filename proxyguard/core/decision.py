@@ -6,10 +6,11 @@ Durations are seconds.
 
 from __future__ import annotations
 
-import copyreg
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from proxyguard.core.frozen import pickle_by_fields
 
 
 class Mode(StrEnum):
@@ -157,14 +158,7 @@ ACTION_NAMES: Final[dict[type[Action], str]] = {
 STOPPING: Final = frozenset(ACTION_NAMES[kind] for kind in (Reject, Tarpit, Maze, Drop, Ban))
 """The names of what a client notices, and what keeps its request from the site."""
 
-
-def _by_fields(value: Action) -> tuple[type[Action], tuple[object, ...]]:
-    """How an action is pickled: frozen, it cannot be filled in after it was made."""
-    return type(value), tuple(getattr(value, each.name) for each in fields(value))
-
-
-for _kind in ACTION_NAMES:
-    copyreg.pickle(_kind, _by_fields)
+pickle_by_fields(*ACTION_NAMES)
 
 DEFAULT_RULE: Final = "default"
 """The name of the rule that decides when none applies: `pass by default`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 from math import floor
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from proxyguard.limits.charge import Usage
@@ -28,31 +28,29 @@ TOLERANCE: Final = 1e-9
 """Of the amount: the rounding of a sum of fractions."""
 
 
-class Span(NamedTuple):
+class Span:
     """One window, and where the next one ends; Unix seconds."""
 
-    start: float
-    end: float
-    next_end: float
+    __slots__ = ("end", "next_end", "start")
+
+    def __init__(self, start: float, end: float, next_end: float) -> None:
+        self.start = start
+        self.end = end
+        self.next_end = next_end
 
 
-class Spans:
-    """Remembers the window that each kind of limit was in last: finding one takes microseconds, and it lasts."""
+_known: Final[dict[str, Span]] = {}
+"""The window that each kind of limit was in last: finding one takes microseconds, and it lasts."""
 
-    __slots__ = ("_known",)
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[float, str], Span] = {}
-
-    def at(self, limit: Limit, now: float) -> Span:
-        """The window of a limit by the calendar that `now` lies in."""
-        place = (limit.period_seconds, limit.time_zone)
-        span = self._known.get(place)
-        if span is None or not span.start <= now < span.end:
-            if len(self._known) >= MAX_SPANS:
-                self._known.clear()
-            span = self._known[place] = span_at(now, *place)
-        return span
+def span_of(limit: Limit, now: float) -> Span:
+    """The window of a limit by the calendar that `now` lies in. Raises zoneinfo.ZoneInfoNotFoundError."""
+    span = _known.get(limit.windows)
+    if span is None or not span.start <= now < span.end:
+        if len(_known) >= MAX_SPANS:
+            _known.clear()
+        span = _known[limit.windows] = span_at(now, limit.period_seconds, limit.time_zone)
+    return span
 
 
 def is_calendar_period(period_seconds: float) -> bool:
@@ -83,8 +81,12 @@ def charge(
     """
     used = state.imag if abs(state.real) == abs(end) else 0.0
     amount = limit.amount
-    asked = min(cost or 1.0, amount) if not owed else cost
     most = amount * (1.0 + TOLERANCE)
+    if cost == 1.0 and not owed:  # nearly all charges
+        left = most - (used + 1.0)
+        if left >= 0.0:
+            return complex(end, used + 1.0), Usage(False, int(left), 0.0)  # noqa: FBT003 - positional: half the cost of the call
+    asked = min(cost or 1.0, amount) if not owed else cost
     exceeded = used + asked > most
     if cost < 0 and not used:
         return state, Usage(exceeded=False, remaining=limit.amount, retry_after_seconds=0.0)

@@ -5,9 +5,8 @@ Values only; what the arithmetic of each limit and all stores have in common.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
-import msgspec
+from collections.abc import Sequence
+from typing import Final
 
 from proxyguard.limits.limit import Limit
 
@@ -18,39 +17,55 @@ Owner = tuple[str, str]
 does is decided by them, since whoever sends requests chooses all other keys."""
 
 
-class Charge(NamedTuple):
-    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
+class Charge:
+    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks. Never changed once it is made.
 
     `key` names the counter. It begins with what identifies the rule and its limit, up to a `|`: full stores share counters by it.
     For a limit on distinct values the key ends with the value: see `distinct_key`.
 
     `stops` marks a limit whose excess refuses the request: when any such limit is exceeded, nothing of the batch is counted,
     so that our own refusals never count against a client.
+
+    `owed`: the cost has already arisen (a response was sent): it is counted even when it does not fit; a negative one gives back
+    what was reserved. Not with `stops`. Of requests under way, a positive one says how many the holder has.
     """
 
-    key: str
-    limit: Limit
-    cost: float = 1.0
-    stops: bool = True
-    owed: bool = False
-    """The cost has already arisen (a response was sent): it is counted even when it does not fit; a negative one gives back what
-    was reserved. Not with `stops`. Of requests under way, a positive one says how many the holder has."""
-    owner: Owner = NOBODY
+    __slots__ = ("cost", "key", "limit", "owed", "owner", "stops")
 
+    def __init__(
+        self, key: str, limit: Limit, cost: float = 1.0, stops: bool = True, owed: bool = False, owner: Owner = NOBODY  # noqa: FBT001, FBT002 - one a limit and request: by position, half the cost
+    ) -> None:  # fmt: skip
+        self.key = key
+        self.limit = limit
+        self.cost = cost
+        self.stops = stops
+        self.owed = owed
+        self.owner = owner
 
-def at_cost(charge: Charge, cost: float) -> Charge:
-    """The same at another cost; a tenth of the time that `_replace` takes."""
-    key, limit, _, stops, owed, owner = charge
-    return _new(Charge, (key, limit, cost, stops, owed, owner))
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Charge) and self._values() == other._values()
 
+    def __hash__(self) -> int:
+        return hash(self._values())
 
-def within(charge: Charge, limit: Limit) -> Charge:
-    """The same of another limit."""
-    key, _, cost, stops, owed, owner = charge
-    return _new(Charge, (key, limit, cost, stops, owed, owner))
+    def __repr__(self) -> str:
+        return f"Charge{self._values()}"
 
+    def _values(self) -> tuple[str, Limit, float, bool, bool, Owner]:
+        return self.key, self.limit, self.cost, self.stops, self.owed, self.owner
 
-_new = tuple.__new__  # half the cost of calling the class
+    def at_cost(self, cost: float) -> Charge:
+        """The same at another cost."""
+        return Charge(self.key, self.limit, cost, self.stops, self.owed, self.owner)
+
+    def within(self, limit: Limit) -> Charge:
+        """The same of another limit."""
+        return Charge(self.key, limit, self.cost, self.stops, self.owed, self.owner)
+
+    def arisen(self, cost: float) -> Charge:
+        """The same as a cost that has already arisen."""
+        return Charge(self.key, self.limit, cost, False, True, self.owner)  # noqa: FBT003 - as in `Charge`
+
 
 ITEM_MARK: Final = "\0"
 
@@ -65,11 +80,36 @@ def held_key(key: str, holder: str) -> str:
     return f"{key}{ITEM_MARK}{holder}"
 
 
-class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):  # no cycle can lead back to it
-    """The state of one limit after a charge. An array of three when it travels."""
+PackedUsage = tuple[bool, int, float]
+"""A usage as it travels."""
 
-    exceeded: bool
-    remaining: int
-    """Whole units that could be charged at once now, never negative."""
-    retry_after_seconds: float
-    """0 when not exceeded, else the time until the same charge would fit."""
+
+class Usage:
+    """The state of one limit after a charge. Never changed once it is made."""
+
+    __slots__ = ("exceeded", "remaining", "retry_after_seconds")
+
+    def __init__(self, exceeded: bool, remaining: int, retry_after_seconds: float) -> None:  # noqa: FBT001 - as in `Charge`
+        self.exceeded = exceeded
+        self.remaining = remaining
+        """Whole units that could be charged at once now, never negative."""
+        self.retry_after_seconds = retry_after_seconds
+        """0 when not exceeded, else the time until the same charge would fit."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Usage) and self.packed() == other.packed()
+
+    def __hash__(self) -> int:
+        return hash(self.packed())
+
+    def __repr__(self) -> str:
+        return f"Usage{self.packed()}"
+
+    def packed(self) -> PackedUsage:
+        """As it travels."""
+        return self.exceeded, self.remaining, self.retry_after_seconds
+
+
+def usages_of(packed: Sequence[PackedUsage]) -> tuple[Usage, ...]:
+    """The usages that travelled."""
+    return tuple([Usage(exceeded, remaining, seconds) for exceeded, remaining, seconds in packed])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,12 +28,10 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 logger = logging.getLogger(__name__)
 
 
-def _since_boot() -> float:
-    """Seconds since the system was started, sleep included; the same in all processes."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-_SINCE_BOOT: Final = _since_boot if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+_SINCE_BOOT: Final[Callable[[], float]] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds since the system was started, sleep included; the same in all processes."""
 
 
 class ClockStamp(NamedTuple):

@@ -39,9 +39,14 @@ def charge(
     """
     unit = limit.interval_seconds
     fits = limit.fits_seconds
+    backlog = (state.real - now) + state.imag
+    if cost == 1.0 and not owed:  # nearly all charges are for one unit, and fit
+        after = backlog + unit if backlog > 0.0 else unit
+        if after <= fits:
+            whole = now + after
+            return complex(whole, after - (whole - now)), Usage(False, int((fits - after) / unit), 0.0)  # noqa: FBT003 - as in `Charge`
     room = limit.burst * unit
     most = DEBT_BURSTS * room
-    backlog = (state.real - now) + state.imag
     if backlog <= 0.0:
         backlog = 0.0
     elif backlog > most:

@@ -13,7 +13,7 @@ from math import ceil, log
 from typing import Any, Final
 
 from proxyguard.limits.cells import Cells, CellUse
-from proxyguard.limits.charge import Charge, Usage, within
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.daily import DAY_SECONDS, DAYS, DailyUse, place_of, rule_of
 from proxyguard.limits.hourly import HOUR_SECONDS, HourlyUse, budget
 from proxyguard.limits.limit import Learned, Limit
@@ -32,9 +32,6 @@ EDGE_SECONDS: Final = 900.0
 
 LOOK_SECONDS: Final = 1.0
 """Between looks whether a day or an hour is over, unless the clock says another hour."""
-
-
-_new = tuple.__new__  # half the cost of calling the class
 
 
 class Learning:
@@ -83,7 +80,8 @@ class Learning:
         """The charges, those at `places`, of limits that learn, with the amount that they have at the time of `begin`."""
         found: list[Charge] | None = None
         for at in places:
-            key, limit, cost, stops, owed, owner = charges[at]
+            charge = charges[at]
+            key, limit = charge.key, charge.limit
             learned = limit.learned
             if learned is None:
                 continue
@@ -92,7 +90,7 @@ class Learning:
             widened = self._with(limit, learned, wanted)
             if widened is not limit:
                 found = [*charges] if found is None else found
-                found[at] = _new(Charge, (key, widened, cost, stops, owed, owner))
+                found[at] = charge.within(widened)
         return charges if found is None else tuple(found)
 
     def observe(
@@ -107,9 +105,10 @@ class Learning:
         for at in places:
             if at >= len(usages):  # of a banned client there are none
                 return
-            key, limit, cost, _, _, owner = charges[at]
-            usage, learned = usages[at], limit.learned
-            if learned is None or not cost:
+            charge, usage = charges[at], usages[at]
+            key, limit = charge.key, charge.limit
+            learned = limit.learned
+            if learned is None or not charge.cost:
                 continue
             used = float(limit.amount - (0 if usage.exceeded else usage.remaining))
             if limit.period_seconds != DAY_SECONDS:
@@ -120,7 +119,7 @@ class Learning:
                     place = place_of(key)
                     self.cells.observe(place, hours, used, self._now, self._wall_now, is_refused=usage.exceeded)
             elif forwards:
-                self.daily.observe(key, owner[1], used, (learned.base or limit.amount) / learned.times)
+                self.daily.observe(key, charge.owner[1], used, (learned.base or limit.amount) / learned.times)
 
     def repeat_day(self) -> None:
         """Go on as if there had been a week of days like the last whole one: for simulations, which have one day."""
@@ -222,7 +221,7 @@ def with_usual(charges: Sequence[Charge], usual: float) -> tuple[Charge, ...]:
         limit, learned = charge.limit, charge.limit.learned
         if learned is not None and amount_for(limit, learned, usual) > limit.amount:
             step = step_of(limit, learned, amount_for(limit, learned, usual))
-            found.append(within(charge, widened_by(limit, learned, step)))
+            found.append(charge.within(widened_by(limit, learned, step)))
         else:
             found.append(charge)
     return tuple(found)

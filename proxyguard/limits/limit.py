@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
+from proxyguard.core.frozen import pickle_by_fields
+
 TOLERANCE: Final = 1e-3
 """The part of a unit by which a charge may come early. It absorbs the rounding of Unix seconds (2.4e-7 s), so that a
 client that waits for exactly `retry_after_seconds` passes; it never adds up, because a full unit is always charged."""
@@ -185,6 +187,8 @@ class Limit:
     """The time that one unit takes to be given back."""
     fits_seconds: float = field(init=False, repr=False, compare=False)
     """The backlog up to which charges of a sliding window fit: the burst, and the tolerance."""
+    windows: str = field(init=False, repr=False, compare=False)
+    """Names the windows of the calendar that it has, alike for all limits that have the same."""
 
     @property
     def is_own(self) -> bool:
@@ -199,3 +203,7 @@ class Limit:
         object.__setattr__(self, "of_site", len(self.per) == 1 and self.per[0].kind == KeyKind.SITE)
         object.__setattr__(self, "interval_seconds", interval_seconds)
         object.__setattr__(self, "fits_seconds", self.burst * interval_seconds + TOLERANCE * interval_seconds)
+        object.__setattr__(self, "windows", f"{self.period_seconds} {self.time_zone}")
+
+
+pickle_by_fields(KeyPart, Count, Learned, Limit)

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from proxyguard.core.decision import ALLOW, PASS, PASS_BY_DEFAULT, Ban, Decision, Quota, Score, ShadowHit, Tag
 from proxyguard.core.request import Request
-from proxyguard.limits.calendar_window import span_at
-from proxyguard.limits.charge import Charge, Usage, at_cost
+from proxyguard.limits.calendar_window import span_of
+from proxyguard.limits.charge import Charge, Usage
 from proxyguard.limits.limit import Limit, Window
 from proxyguard.limits.stores.store import BanTerms, Outcome
 from proxyguard.policy.compile.compile import CompiledPolicy, CompiledRule
@@ -118,7 +118,7 @@ class Match:
             counted = self.counted
             owner = counted[0].owner if counted else self.policy.owner(self.request)  # one request has one
             self.steps.append((rule, len(counted), is_open))
-            counted.append(_new(Charge, (key, limit, rule.cost, rule.enforced and rule.refuses, False, owner)))
+            counted.append(Charge(key, limit, rule.cost, rule.enforced and rule.refuses, False, owner))  # noqa: FBT003 - as in `Charge`
         else:
             self.steps.append((rule, None, is_open))
         if not rule.enforced:
@@ -129,7 +129,7 @@ class Match:
         if limit is not None or is_open:
             return False
         if rule.refuses and self.counted:
-            self.counted = [at_cost(charge, 0.0) for charge in self.counted]
+            self.counted = [charge.at_cost(0.0) for charge in self.counted]
         return True
 
     def _is_open(self, rule: CompiledRule) -> bool:
@@ -146,7 +146,7 @@ class Match:
             self._give(rule, order, position, is_certain=True, depends=False)
             return False
         if rule.refuses and self.counted:
-            self.counted = [at_cost(charge, 0.0) for charge in self.counted]
+            self.counted = [charge.at_cost(0.0) for charge in self.counted]
         return True
 
     def _give(self, rule: CompiledRule, order: list[int], position: int, *, is_certain: bool, depends: bool) -> None:
@@ -282,7 +282,7 @@ def due(found: Match, outcome: Outcome, decision: Decision) -> tuple[Charge, ...
     for at in found.settling:
         charge = charges[at]
         if charge.cost and (stopped or usages[at].exceeded):
-            charge = at_cost(charge, 0.0)
+            charge = charge.at_cost(0.0)
         if forwards or charge.cost:
             settling.append(charge)
     return tuple(settling)
@@ -301,16 +301,16 @@ def owed(
     that followed never had it.
     """
     costs: list[Charge] = []
-    for key, limit, reserved, _, _, owner in charges:
-        cost = limit.count.cost(status, bytes_sent, upstream_seconds) - reserved
-        if cost > 0 or (cost < 0 and not _is_over(limit, since, now)):
-            costs.append(_new(Charge, (key, limit, cost, False, True, owner)))
+    for charge in charges:
+        cost = charge.limit.count.cost(status, bytes_sent, upstream_seconds) - charge.cost
+        if cost > 0 or (cost < 0 and not _is_over(charge.limit, since, now)):
+            costs.append(charge.arisen(cost))
     return tuple(costs)
 
 
 def _is_over(limit: Limit, since: float, now: float) -> bool:
     """Whether the window that `since` lay in has ended."""
-    return limit.window is Window.CALENDAR and span_at(since, limit.period_seconds, limit.time_zone).end <= now
+    return limit.window is Window.CALENDAR and span_of(limit, since).end <= now
 
 
 class Accumulated(NamedTuple):
@@ -326,7 +326,7 @@ def _announced(rule: CompiledRule, limit: Limit, usage: Usage, now: float) -> Qu
     """The quota to announce for a limit. A sliding one gives back evenly, one by the calendar all at once. Of a log it is the end
     of the period that begins now, or, when it is used up, when the first unit comes back."""
     if limit.window is Window.CALENDAR:
-        reset = span_at(now, limit.period_seconds, limit.time_zone).end - now
+        reset = span_of(limit, now).end - now
     elif limit.window is Window.SLIDING_LOG:
         reset = usage.retry_after_seconds if usage.exceeded else limit.period_seconds
     else:

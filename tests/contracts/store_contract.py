@@ -147,7 +147,7 @@ def a_reserved_unit_is_given_back(store: Driver) -> None:
 
 def requests_under_way_are_counted_until_they_end(store: Driver) -> None:
     begin = Charge("rule|a", THREE_UNDER_WAY)
-    end = begin._replace(cost=-1.0, stops=False, owed=True)
+    end = begin.arisen(-1.0)
     for remaining in (2, 1, 0):
         usages_are(store.charge([begin], now=START + 1), (False, remaining, 0.0))
     usages_are(store.charge([begin], now=START + 2), (True, 0, 1.0))
@@ -158,7 +158,7 @@ def requests_under_way_are_counted_until_they_end(store: Driver) -> None:
     both = [begin, Charge("other|a", THREE_A_MINUTE, 4.0)]
     usages_are(store.charge(both, now=START + 3), (False, 0, 0.0), (False, 0, 0.0))
     assert [usage.exceeded for usage in store.charge(both, now=START + 3).usages] == [True, True]
-    usages_are(store.charge([begin._replace(cost=0.0)], now=START + 3), (True, 0, 1.0))
+    usages_are(store.charge([begin.at_cost(0.0)], now=START + 3), (True, 0, 1.0))
 
 
 def a_batch_that_stops_leaves_nothing_under_way(store: Driver) -> None:
@@ -305,7 +305,7 @@ def a_log_gives_each_unit_back_after_a_whole_period(store: Driver) -> None:
     usages_are(store.charge(charge, now=START + 59.9), (True, 0, 0.1))
     usages_are(store.charge(charge, now=START + 60.0), (False, 0, 0.0))
     usages_are(store.charge(charge, now=START + 60.0), (True, 0, 20.0))
-    usages_are(store.charge([charge[0]._replace(cost=0.0)], now=START + 80.0), (False, 1, 0.0))
+    usages_are(store.charge([charge[0].at_cost(0.0)], now=START + 80.0), (False, 1, 0.0))
 
 
 def a_batch_that_stops_leaves_logs_as_they_were(store: Driver) -> None:

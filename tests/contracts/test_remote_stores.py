@@ -310,7 +310,7 @@ def test_stopping_answers_those_who_wait(rig: Rig, tmp_path: Path) -> None:
 
 UNDER_WAY = Limit(3, 30.0, 3, CLIENT, count=Count(CountKind.CONCURRENT))
 BEGIN = Charge("rule|a", UNDER_WAY)
-END = BEGIN._replace(cost=-1.0, stops=False, owed=True)
+END = BEGIN.arisen(-1.0)
 
 
 async def begun(store: RemoteStore) -> bool:
@@ -348,7 +348,7 @@ def test_the_lease_of_an_instance_that_died_ends_and_that_of_one_that_lives_does
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxyguard.limits.stores.remote.RENEW_SECONDS", 0.1)
-    short = BEGIN._replace(limit=replace(UNDER_WAY, period_seconds=1.5))
+    short = BEGIN.within(replace(UNDER_WAY, period_seconds=1.5))
 
     async def fits(store: RemoteStore) -> bool:
         outcome = store.charge([short], (), time())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyguard.limits.calendar_window import Spans, charge, is_calendar_period, span_at
+from proxyguard.limits.calendar_window import Span, charge, is_calendar_period, span_at, span_of
 from proxyguard.limits.gcra import UNSEEN
 from proxyguard.limits.limit import Limit, Window
 
@@ -39,6 +39,10 @@ def on_the_wall(now: float, period: float, zone: str) -> tuple[int, int]:
     return day, int(seconds // min(period, 86_400.0))
 
 
+def edges(span: Span) -> tuple[float, float]:
+    return span.start, span.end
+
+
 def utc_offset(now: float, zone: str) -> timedelta | None:
     return datetime.fromtimestamp(now, ZoneInfo(zone)).utcoffset()
 
@@ -57,7 +61,7 @@ def utc_offset(now: float, zone: str) -> timedelta | None:
     ],
 )
 def test_windows_begin_and_end_where_the_wall_clock_says(now: str, period: float, zone: str, start: str, end: str) -> None:
-    assert span_at(at(now, zone), period, zone)[:2] == (at(start, zone), at(end, zone))
+    assert edges(span_at(at(now, zone), period, zone)) == (at(start, zone), at(end, zone))
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29 12:00", 23), ("2026-10-25 12:00", 25), ("2026-07-01 12:00", 24)])
@@ -79,7 +83,7 @@ def test_the_days_on_which_clocks_change_have_23_and_25_hours(day: str, hours: i
 )
 def test_windows_in_an_hour_that_clocks_show_twice_or_skip(now: str, period: float, zone: str, start: str, end: str) -> None:
     span = span_at(at(now), period, zone)
-    assert span[:2] == (at(start), at(end)), [datetime.fromtimestamp(edge, UTC) for edge in span]
+    assert edges(span) == (at(start), at(end)), [datetime.fromtimestamp(edge, UTC) for edge in edges(span)]
 
 
 @given(
@@ -96,7 +100,7 @@ def test_windows_in_an_hour_that_clocks_show_twice_or_skip(now: str, period: flo
 def test_windows_follow_each_other_and_are_what_the_wall_clock_shows(now: float, period: float, zone: str) -> None:
     span = span_at(now, period, zone)
     assert span.start <= now < span.end < span.next_end
-    assert span_at(span.start, period, zone)[:2] == span[:2]
+    assert edges(span_at(span.start, period, zone)) == edges(span)
     assert span_at(span.end, period, zone).start == span.end
     assert span_at(span.end, period, zone).end == span.next_end
     steps = 40
@@ -115,11 +119,13 @@ def test_the_calendar_has_windows_of_parts_of_a_day_days_and_weeks(period: float
 
 
 def test_spans_are_found_again_until_they_end() -> None:
-    spans, limit = Spans(), Limit(5, 3600.0, 5, (), window=Window.CALENDAR)
-    first = spans.at(limit, at("2026-07-01 12:10"))
-    assert spans.at(limit, at("2026-07-01 12:59")) is first
-    assert spans.at(limit, at("2026-07-01 13:00")).start == first.end
-    assert spans.at(limit, at("2026-07-01 12:30"))[:2] == first[:2]
+    limit = Limit(5, 3600.0, 5, (), window=Window.CALENDAR)
+    first = span_of(limit, at("2026-07-01 12:10"))
+    assert span_of(limit, at("2026-07-01 12:59")) is first
+    assert span_of(limit, at("2026-07-01 13:00")).start == first.end
+    assert edges(span_of(limit, at("2026-07-01 12:30"))) == edges(first)
+    elsewhere = Limit(7, 3600.0, 7, (), window=Window.CALENDAR, time_zone="Asia/Kathmandu")
+    assert span_of(elsewhere, at("2026-07-01 12:30")).start == first.start + 900.0
 
 
 @given(amount=st.integers(1, 20), steps=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 5), st.booleans()), max_size=150))

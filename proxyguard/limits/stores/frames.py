@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from proxyguard.limits.charge import Owner, Usage
+from proxyguard.limits.charge import Owner, PackedUsage
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import PackedBan, PackedChange
 from proxyguard.limits.stores.store import StoreUnavailable
@@ -49,7 +49,7 @@ class Calls(msgspec.Struct, tag="calls", array_like=True, frozen=True):
 class Outcomes(msgspec.Struct, tag="outcomes", array_like=True, frozen=True):
     """One (ban, usages) per call, in order."""
 
-    outcomes: list[tuple[PackedBan | None, tuple[Usage, ...]]]
+    outcomes: list[tuple[PackedBan | None, list[PackedUsage]]]
 
 
 class News(msgspec.Struct, tag="news", array_like=True, frozen=True):

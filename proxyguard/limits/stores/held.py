@@ -74,12 +74,12 @@ class Held:
         dropped = [charge for charge in charges if is_held(charge) and charge.cost > 0]
         for charge in dropped:
             self._add(charge, -1)
-        return [charge._replace(cost=-1.0, stops=False, owed=True) for charge in dropped]
+        return [charge.arisen(-1.0) for charge in dropped]
 
     def _add(self, charge: Charge, count: int) -> None:
         known = self._charges.get(charge.key)
         total = count + (0 if known is None else known.cost)
         if total > 0:
-            self._charges[charge.key] = charge._replace(cost=total, stops=False, owed=True)
+            self._charges[charge.key] = charge.arisen(total)
         elif known is not None:
             del self._charges[charge.key]

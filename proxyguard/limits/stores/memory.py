@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from proxyguard.core.settings import OnFull
 from proxyguard.limits import calendar_window, concurrent, sketch, sliding_log
-from proxyguard.limits.calendar_window import Spans
-from proxyguard.limits.charge import ITEM_MARK, Charge, Owner, Usage
+from proxyguard.limits.calendar_window import span_of
+from proxyguard.limits.charge import ITEM_MARK, Charge, Usage
 from proxyguard.limits.gcra import UNSEEN, State
 from proxyguard.limits.gcra import charge as charge_gcra
 from proxyguard.limits.limit import CountKind, Limit, Window
@@ -88,7 +88,6 @@ class MemoryStore:
         self._long_logs: Table[bytes] = Table(max(1, keys // KEYS_PER_LONG_LOG), sliding_log.end_of, wall)
         self._under_way: Table[concurrent.Holders] = Table(max(1, keys // KEYS_PER_SKETCH), concurrent.end_of, wall)
         self._wall = wall
-        self._spans = Spans()
         self._tidied = self._tidy_at = 0.0
         self._latest = 0.0  # the last `now` seen, for the one method that is not told
 
@@ -103,50 +102,19 @@ class MemoryStore:
         usages: list[Usage] = []
         written: list[Written] = []
         stopped = False
-        kept = len(charges) > 1  # one charge that does not fit leaves nothing to undo
-        dirty = self.dirty
-        counters = self._counters
-        for key, limit, cost, stops, owed, owner in charges:
-            if not limit.is_plain:
-                usage = self._charge_other(key, limit, cost, owed, owner, now, written)
+        for charge in charges:
+            limit = charge.limit
+            if limit.is_plain or limit.is_calendar:
+                usage = self._charge_counter(charge, now, written)
             else:
-                at = hash(key) & MASK
-                shard = counters.shards[at]
-                old = shard.get(key, UNSEEN)
-                if (
-                    old is UNSEEN
-                    and counters.used >= counters.crowded
-                    and not counters.has_room(key, owner[1], limit.period_seconds, now, cost)
-                ):
-                    usage = self._charge_shared(key, limit, cost, owed, owner, now, written)
-                else:
-                    # The first branch is `gcra.charge` for one unit that fits: calling it would double what most charges cost.
-                    unit = limit.interval_seconds
-                    backlog = (old.real - now) + old.imag
-                    after = backlog + unit if backlog > 0.0 else unit
-                    left = limit.fits_seconds - after
-                    if left >= 0.0 and cost == 1.0 and not owed:
-                        whole = now + after
-                        new = complex(whole, after - (whole - now))
-                        usage = Usage(False, int(left / unit), 0.0)  # noqa: FBT003 - positional: half the cost of the call
-                    else:
-                        new, usage = charge_gcra(old, now, limit, cost, owed)
-                    if new is not old:
-                        shard[key] = new
-                        is_new = old is UNSEEN
-                        if is_new:
-                            counters.used += 1
-                            counters.new_until_sweep -= 1
-                        if kept:
-                            written.append((shard, key, None, counters) if is_new else (shard, key, old, None))
-                        if dirty is not None and (new.real > now + LASTING_SECONDS or old.real > now + LASTING_SECONDS):
-                            dirty[at].add(key)
+                usage = self._charge_other(charge, now, written)
             usages.append(usage)
-            if stops and usage.exceeded:
+            if charge.stops and usage.exceeded:
                 stopped = True
         if stopped and written:
             undo(written, charges[0].owner[1])
             usages = [self._uncounted(one, usage, now) for one, usage in zip(charges, usages, strict=True)]
+        counters = self._counters
         if counters.new_until_sweep <= 0 or counters.forgotten:
             counters.step(now)
         if not self._tidied <= now < self._tidy_at:
@@ -247,43 +215,53 @@ class MemoryStore:
             else:
                 self._counters.restore(key, state, now)
 
-    def _charge_other(
-        self,
-        key: str,
-        limit: Limit,
-        cost: float,
-        owed: bool,  # noqa: FBT001 - as in Charge
-        owner: Owner,
-        now: float,
-        written: list[Written],
-    ) -> Usage:
-        """A limit on distinct values, on requests under way, by the calendar, or that keeps a log."""
-        table: Table[Any]
-        if limit.is_calendar:
-            table, place, item = self._counters, key, b""
-        elif limit.count.kind is _CONCURRENT:
-            return self._charge_under_way(key, limit, cost, owed, now, written)
-        elif limit.count.kind is _DISTINCT:
-            table, place, item = self._sketches, *_cut(key)
+    def _charge_counter(self, charge: Charge, now: float, written: list[Written]) -> Usage:
+        """A limit that adds up, and slides or goes by the calendar: nearly all."""
+        counters, key, limit = self._counters, charge.key, charge.limit
+        at = hash(key) & MASK
+        shard = counters.shards[at]
+        old = shard.get(key, UNSEEN)
+        if old is UNSEEN and counters.used >= counters.crowded and not counters.has_room(charge, now):
+            return self._charge_shared(charge, now, written)
+        if limit.is_plain:
+            new, usage = charge_gcra(old, now, limit, charge.cost, charge.owed)
         else:
-            table, place, item = self._log_table(limit.amount), key, b""
+            moment, end = self._window(limit, now)
+            new, usage = calendar_window.charge(old, moment, end, limit, charge.cost, charge.owed)
+        if new is not old:
+            shard[key] = new
+            if old is UNSEEN:
+                counters.used += 1
+                counters.new_until_sweep -= 1
+                written.append((shard, key, None, counters))
+            else:
+                written.append((shard, key, old, None))
+            if self.dirty is not None:
+                until = now + LASTING_SECONDS
+                if counters.lasts(new, until) or counters.lasts(old, until):
+                    self.dirty[at].add(key)
+        return usage
+
+    def _charge_other(self, charge: Charge, now: float, written: list[Written]) -> Usage:
+        """A limit on distinct values, on requests under way, or that keeps a log."""
+        limit = charge.limit
+        if limit.count.kind is _CONCURRENT:
+            return self._charge_under_way(charge, now, written)
+        is_distinct = limit.count.kind is _DISTINCT
+        table = self._sketches if is_distinct else self._log_table(limit.amount)
+        place, item = _cut(charge.key) if is_distinct else (charge.key, b"")
         at = hash(place) & MASK
         shard = table.open()[at]
         old = shard.get(place)
-        if old is None and table.used >= table.crowded and not table.has_room(key, owner[1], limit.period_seconds, now, cost):
-            return self._charge_shared(key, limit, cost, owed, owner, now, written)
-        new: Any
-        before: Any
-        moment, end = self._window(limit, now)
-        if table is self._sketches:
+        if old is None and table.used >= table.crowded and not table.has_room(charge, now):
+            return self._charge_shared(charge, now, written)
+        if is_distinct:
             before = sketch.UNSEEN if old is None else old
-            new, usage = sketch.charge(before, moment, end, limit, item, cost, owed)
-        elif table is not self._counters:
-            before = sliding_log.UNSEEN if old is None else old
-            new, usage = sliding_log.charge(before, now, limit, cost, owed)
+            moment, end = self._window(limit, now)
+            new, usage = sketch.charge(before, moment, end, limit, item, charge.cost, charge.owed)
         else:
-            before = UNSEEN if old is None else old
-            new, usage = calendar_window.charge(before, moment, end, limit, cost, owed)
+            before = sliding_log.UNSEEN if old is None else old
+            new, usage = sliding_log.charge(before, now, limit, charge.cost, charge.owed)
         if new is not before:
             shard[place] = new
             if old is None:
@@ -293,20 +271,10 @@ class MemoryStore:
             until = now + LASTING_SECONDS
             if self.dirty is not None and (table.lasts(new, until) or table.lasts(before, until)):
                 self.dirty[at].add(place)
-            if table is not self._counters:
-                table.step(now)
+            table.step(now)
         return usage
 
-    def _charge_shared(
-        self,
-        key: str,
-        limit: Limit,
-        cost: float,
-        owed: bool,  # noqa: FBT001 - as in Charge
-        owner: Owner,
-        now: float,
-        written: list[Written],
-    ) -> Usage:
+    def _charge_shared(self, charge: Charge, now: float, written: list[Written]) -> Usage:
         """A key that found its table full."""
         self.overflows += 1
         if self.overflows % OVERFLOWS_A_NEW_KEY == 0:
@@ -314,29 +282,28 @@ class MemoryStore:
             for table in tables:
                 table.new_until_sweep -= 1
         if self.on_full is OnFull.PERMIT:
-            return charge_gcra(UNSEEN, now, limit, cost, owed)[1]
-        shard, place = self._counters.own_place(key, *owner)
+            return charge_gcra(UNSEEN, now, charge.limit, charge.cost, charge.owed)[1]
+        shard, place = self._counters.own_place(charge.key, *charge.owner)
         old = shard.get(place)
         before = UNSEEN if old is None else old
-        new, usage = charge_gcra(before, now, limit, cost, owed)
+        new, usage = charge_gcra(before, now, charge.limit, charge.cost, charge.owed)
         if new is not before:
             shard[place] = new
             written.append((shard, place, old, None))
         return usage
 
-    def _charge_under_way(
-        self, key: str, limit: Limit, cost: float, owed: bool, now: float, written: list[Written]  # noqa: FBT001 - as in Charge
-    ) -> Usage:  # fmt: skip
+    def _charge_under_way(self, charge: Charge, now: float, written: list[Written]) -> Usage:
         """A limit on requests under way. A full table refuses keys that it does not have: they are as many as requests."""
+        cost, limit = charge.cost, charge.limit
         table = self._under_way
-        place, _, holder = key.partition(ITEM_MARK)
+        place, _, holder = charge.key.partition(ITEM_MARK)
         shard = table.open()[hash(place) & MASK]
         old = shard.get(place)
         if old is None and table.used >= table.capacity and cost > 0:
             self.overflows += 1
             permits = self.on_full is OnFull.PERMIT
             return Usage(not permits, 0, 0.0 if permits else concurrent.RETRY_SECONDS)
-        new, usage = concurrent.charge(old or concurrent.UNSEEN, now, limit, holder, cost, owed)
+        new, usage = concurrent.charge(old or concurrent.UNSEEN, now, limit, holder, cost, charge.owed)
         if new:
             shard[place] = new
             if old is None:
@@ -355,7 +322,7 @@ class MemoryStore:
         if limit.window is not _CALENDAR:
             return now, now + limit.period_seconds
         moment = self._wall(now)
-        return moment, -self._spans.at(limit, moment).end
+        return moment, -span_of(limit, moment).end
 
     def _uncounted(self, charge: Charge, usage: Usage, now: float) -> Usage:
         """The usage of a charge whose batch was not counted: what did fit is left as it was."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, assert_never, cast
 
-from proxyguard.limits.charge import NOBODY
+from proxyguard.limits.charge import NOBODY, usages_of
 from proxyguard.limits.limit import Limit
 from proxyguard.limits.stores.codec import CodecError, pack_change, unpack_ban, unpack_change
 from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Sighted, Welcome, decode_from_store, frame
@@ -120,12 +120,13 @@ class SharedTransport(Transport):
         for call in calls:
             charges = []
             owner = NOBODY
-            for key, limit, cost, stops, owed, owner in call.charges:  # noqa: B007 - all charges of a call have one owner
+            for each in call.charges:
+                limit, owner = each.limit, each.owner  # all charges of a call have one
                 known = numbers.get(id(limit))
                 if known is None:
                     known = numbers[id(limit)] = (len(numbers), limit)
                     fresh.append(known)
-                charges.append((key, known[0], cost, stops, owed))
+                charges.append((each.key, known[0], each.cost, each.stops, each.owed))
             packed.append((call.now, call.ban_keys, charges, owner))
         self._connection.write(frame(("calls", fresh, packed)))
 
@@ -143,7 +144,7 @@ class SharedTransport(Transport):
             case Outcomes():
                 store = self.store
                 for ban, usages in message.outcomes:
-                    store.on_outcome(Outcome(None if ban is None else unpack_ban(ban), usages))
+                    store.on_outcome(Outcome(None if ban is None else unpack_ban(ban), usages_of(usages)))
             case News():
                 self._catch_up.on_news(message, self.store.mirror)
             case Sighted():

@@ -17,7 +17,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Final, assert_never, cast
 
-from proxyguard.limits.charge import Charge, Owner, Usage, held_key
+from proxyguard.limits.charge import Charge, Owner, PackedUsage, held_key
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.limit import CountKind, Limit
 from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
@@ -51,8 +51,6 @@ CHUNK_SECONDS: Final = 0.001
 
 MAX_UNREAD_BYTES: Final = 32 * 1024 * 1024
 """Written but not taken by a worker; then it is cut off."""
-
-_new = tuple.__new__  # half the cost of calling the class
 
 
 class SharedStoreServer:
@@ -210,16 +208,16 @@ class _Member(asyncio.Protocol):
 
     def _charge(
         self, now: float, ban_keys: list[str], charges: list[tuple[str, int, float, bool, bool]], owner: Owner
-    ) -> tuple[PackedBan | None, tuple[Usage, ...]]:
+    ) -> tuple[PackedBan | None, list[PackedUsage]]:
         limits = self._limits
         batch = []
         for key, number, cost, stops, owed in charges:
             limit = limits[number]
             place = held_key(key, self._holder) if limit.count.kind is CountKind.CONCURRENT else key
-            batch.append(_new(Charge, (place, limit, cost, stops, owed, owner)))
+            batch.append(Charge(place, limit, cost, stops, owed, owner))
         outcome = self._server.store.charge(batch, ban_keys, now)
         ban = outcome.ban
-        return (None if ban is None else pack_ban(ban, ban.until)), outcome.usages
+        return (None if ban is None else pack_ban(ban, ban.until)), [usage.packed() for usage in outcome.usages]
 
     def _take(self, message: News) -> None:
         """Accept changes of a worker; what already held is the answer to it alone, what is new goes to all."""

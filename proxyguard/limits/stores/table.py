@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Final
 
-from proxyguard.limits.charge import ITEM_MARK
+from proxyguard.limits.charge import ITEM_MARK, Charge
 
 SHARDS: Final = 4096
 """The table is cut into so many dictionaries: growing or sweeping the 250 keys of one takes 50 µs, where one dictionary of a
@@ -111,19 +111,20 @@ class Table[State]:
         end = self.end_of(state)
         return end > until if end >= 0.0 else -end > self.wall(until)
 
-    def has_room(self, key: str, network: str, lasts_seconds: float, now: float, cost: float) -> bool:
-        """Whether a crowded table takes a new key, and one more of the network's share if so and it costs anything.
+    def has_room(self, charge: Charge, now: float) -> bool:
+        """Whether a crowded table takes the key of a charge, which is new, and one more of the network's share if so.
 
         How many of its keys are not forgotten is estimated from those made in this and the last `lasts_seconds`, as if all lasted
         as long: nothing has to be kept with each key for it.
         """
         if self.used >= self.capacity:
             return False
+        network, lasts_seconds = charge.owner[1], charge.limit.period_seconds
         if not network:
             return True
         if not self._made:
             self._made, self._before, self._since = (array("d", bytes(8 * TALLIES)) for _ in range(3))
-        at = hash((network, key.partition("|")[0])) & (TALLIES - 1)
+        at = hash((network, charge.key.partition("|")[0])) & (TALLIES - 1)
         age = now - self._since[at]
         if not 0.0 <= age < lasts_seconds:
             self._before[at] = self._made[at] if 0.0 <= age < 2 * lasts_seconds else 0.0
@@ -132,7 +133,7 @@ class Table[State]:
             age = 0.0
         if self._made[at] + self._before[at] * (1.0 - age / lasts_seconds) >= self.share:
             return False
-        if cost > 0:  # who looks, or gives back, makes no key
+        if charge.cost > 0:  # who looks, or gives back, makes no key
             self._made[at] += 1.0
         return True
 

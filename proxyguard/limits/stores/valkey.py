@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
-from proxyguard.limits.calendar_window import Spans
-from proxyguard.limits.charge import ITEM_MARK, Usage
+from proxyguard.limits.calendar_window import span_of
+from proxyguard.limits.charge import ITEM_MARK, PackedUsage, usages_of
 from proxyguard.limits.limit import CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.codec import CodecError, decode_ban, encode_ban
@@ -96,8 +96,7 @@ class ValkeyTransport(Transport):
         self._sequence = self._note_sequence = 0
         self._ahead_seconds = 0.0  # how far the server's clock is ahead of ours
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(tuple[Usage, ...]).decode
-        self._spans = Spans()
+        self._decode = msgspec.msgpack.Decoder(list[PackedUsage]).decode
         self._sightings = SightingStream(f"{{{name}}}:sightings")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -206,12 +205,13 @@ class ValkeyTransport(Transport):
         for call in calls:
             command: list[Any] = [b"EVALSHA", self._charge_script.digest, len(call.charges)]
             numbers: list[tuple[Any, ...]] = []
-            for key, limit, cost, stops, owed, _ in call.charges:
+            for each in call.charges:
+                key, limit, cost, stops, owed = each.key, each.limit, each.cost, each.stops, each.owed
                 if limit.is_plain:
                     command.append(counter + key)
                     numbers.append((SLIDING, cost, stops + 2 * owed, limit.interval_seconds, limit.burst))
                 else:
-                    key, more = self._other(key, limit, call.now)  # noqa: PLW2901 - without the value
+                    key, more = self._other(key, limit, call.now)
                     command.append(counter + key)
                     numbers.append((more[0], cost, stops + 2 * owed, *more[1:]))
             command += (encode(numbers), "" if self._server_clock else repr(call.now))
@@ -224,11 +224,14 @@ class ValkeyTransport(Transport):
             return key, (UNDER_WAY, limit.amount, *self._holder, limit.period_seconds)
         if limit.window is Window.SLIDING_LOG:
             return key, (LOG, limit.amount, limit.period_seconds)
-        span = () if limit.window is Window.SLIDING else self._spans.at(limit, now + self._ahead_seconds)
+        edges: tuple[float, ...] = ()
+        if limit.window is not Window.SLIDING:
+            span = span_of(limit, now + self._ahead_seconds)
+            edges = span.start, span.end, span.next_end
         if limit.count.kind is not CountKind.DISTINCT:
-            return key, (CALENDAR, limit.amount, *span)
+            return key, (CALENDAR, limit.amount, *edges)
         place, _, item = key.partition(ITEM_MARK)
-        return place, (DISTINCT, limit.amount, int(item[:8], 16), int(item[8:], 16), limit.period_seconds, *span)
+        return place, (DISTINCT, limit.amount, int(item[:8], 16), int(item[8:], 16), limit.period_seconds, *edges)
 
     def _on_usages(self, answer: Any) -> None:
         if isinstance(answer, bytes):
@@ -237,7 +240,7 @@ class ValkeyTransport(Transport):
             except CodecError as error:
                 self._refuse(error)
             else:
-                self.store.on_outcome(Outcome(None, usages))
+                self.store.on_outcome(Outcome(None, usages_of(usages)))
         elif is_unknown_script(answer) and self._connection is not None:
             self._load_scripts(self._connection)
             self._connection.send(self._packed((self.store.retry_oldest(),)), self._on_usages)

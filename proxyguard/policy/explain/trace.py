@@ -238,7 +238,7 @@ class _Walk:
                     totals = totals.plus(rule)
             elif at not in charges and not is_open:
                 if refuses(rule.action):
-                    charges = {place: charge._replace(cost=0.0) for place, charge in charges.items()}
+                    charges = {place: charge.at_cost(0.0) for place, charge in charges.items()}
                 return charges, at + 1
         return charges, len(entries)
 

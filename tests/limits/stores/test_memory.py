@@ -334,7 +334,7 @@ def test_requests_under_way_are_not_forgotten_here_however_long_they_take_nor_ke
     store.tidy(NOW + 1e6)
     assert store.charge([begin], (), NOW + 1e6).usages[0] == Usage(exceeded=True, remaining=0, retry_after_seconds=1.0)
     assert [store.lasting(shard, NOW) for shard in range(store.shard_count) if store.lasting(shard, NOW)] == []
-    end = begin._replace(cost=-1.0, stops=False, owed=True)
+    end = begin.arisen(-1.0)
     store.charge([end, end, end], (), NOW)
     assert store.stats().under_way == 0
 

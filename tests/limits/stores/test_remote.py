@@ -63,7 +63,7 @@ class LateTransport(FakeTransport):
 
     def send_calls(self, calls: Sequence[Call]) -> None:
         for call in calls:
-            charges = [charge._replace(key=held_key(charge.key, "w1")) for charge in call.charges]
+            charges = [held_by(charge, "w1") for charge in call.charges]
             self._answers.append(self.server.charge(charges, call.ban_keys, call.now))
         if not self.silent:
             self.answer()
@@ -81,8 +81,13 @@ def under_way(amount: int) -> Charge:
     return Charge("few!|a", limit, owner=("client:a", "network"))
 
 
+def held_by(charge: Charge, worker: str) -> Charge:
+    """As the store counts what a worker holds."""
+    return Charge(held_key(charge.key, worker), charge.limit, charge.cost, charge.stops, charge.owed, charge.owner)
+
+
 def over(charge: Charge) -> Charge:
-    return charge._replace(cost=-1.0, stops=False, owed=True)
+    return charge.arisen(-1.0)
 
 
 async def said(store: RemoteStore, charge: Charge) -> Outcome:
@@ -112,7 +117,7 @@ def test_a_request_that_is_refused_after_it_was_told_again_holds_no_place() -> N
     async def scene() -> None:
         transport, one = LateTransport(), under_way(1)
         async with started(transport) as (store, _):
-            elsewhere, now = one._replace(key=held_key(one.key, "w2")), store.clock()
+            elsewhere, now = held_by(one, "w2"), store.clock()
             transport.server.charge([elsewhere], (), now)
             transport.silent = True
             refused = asyncio.ensure_future(said(store, one))
