@@ -468,7 +468,7 @@ def to_count(live: list[Entry], request: Request) -> tuple[list[Charge], dict[in
                 continue
             places[at] = len(charges)
             stops = own is Mode.ENFORCE and isinstance(rule.action, REFUSALS)
-            charges.append(Charge(key, rule.limit, 1.0, stops))  # type: ignore[arg-type]  # any hashable does for the tally store
+            charges.append(Charge(repr(key), rule.limit, 1.0, stops))
         if own is Mode.SHADOW:
             continue
         depends = is_open or rule.limit is not None

@@ -5,11 +5,12 @@ Fields stand in a fixed order; new ones are added at the end with a default, so 
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import Annotated, Final, assert_never
 
 import msgspec
 
 from proxyguard.core.decision import Drop, Refusal, Reject, Tarpit
+from proxyguard.limits.limit import Count, CountKind, Limit, Window
 from proxyguard.limits.stores.bans import BanNews
 from proxyguard.limits.stores.mirror import StoreChange
 from proxyguard.limits.stores.notes import StoreNote
@@ -67,6 +68,17 @@ class PackedNote(msgspec.Struct, tag="note", array_like=True, frozen=True):
     until: float
 
 
+class PackedLimit(msgspec.Struct, array_like=True, frozen=True):
+    """What a store counts by of a Limit."""
+
+    amount: Annotated[int, msgspec.Meta(ge=1)]
+    period_seconds: Annotated[float, msgspec.Meta(gt=0)]
+    burst: int
+    kind: CountKind
+    window: Window
+    time_zone: str
+
+
 PackedChange = PackedNews | PackedNote
 
 
@@ -75,6 +87,16 @@ CodecError: Final = msgspec.DecodeError
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_ban = msgspec.msgpack.Decoder(PackedBan).decode
+
+
+def pack_limit(limit: Limit) -> PackedLimit:
+    return PackedLimit(limit.amount, limit.period_seconds, limit.burst, limit.count.kind, limit.window, limit.time_zone)
+
+
+def unpack_limit(packed: PackedLimit) -> Limit:
+    """The limit, as far as a store asks."""
+    count, zone = Count(packed.kind), packed.time_zone
+    return Limit(packed.amount, packed.period_seconds, packed.burst, (), count=count, window=packed.window, time_zone=zone)
 
 
 def pack_refusal(refusal: Refusal) -> PackedRefusal:

@@ -12,8 +12,7 @@ from typing import Final
 import msgspec
 
 from proxyguard.limits.charge import Owner, PackedUsage
-from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.codec import PackedBan, PackedChange
+from proxyguard.limits.stores.codec import PackedBan, PackedChange, PackedLimit
 from proxyguard.limits.stores.store import StoreUnavailable
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
@@ -42,7 +41,7 @@ class Calls(msgspec.Struct, tag="calls", array_like=True, frozen=True):
     `limits` gives numbers to limits, for the rest of the connection.
     """
 
-    limits: list[tuple[int, Limit]]
+    limits: list[tuple[int, PackedLimit]]
     calls: list[tuple[float, list[str], list[tuple[str, int, float, bool, bool]], Owner]]
 
 

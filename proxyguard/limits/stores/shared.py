@@ -13,7 +13,7 @@ from typing import Final, assert_never, cast
 
 from proxyguard.limits.charge import NOBODY, usages_of
 from proxyguard.limits.limit import Limit
-from proxyguard.limits.stores.codec import CodecError, pack_change, unpack_ban, unpack_change
+from proxyguard.limits.stores.codec import CodecError, PackedLimit, pack_change, pack_limit, unpack_ban, unpack_change
 from proxyguard.limits.stores.frames import Hello, MessageReader, News, Outcomes, Sighted, Welcome, decode_from_store, frame
 from proxyguard.limits.stores.mirror import Mirror, StoreChange
 from proxyguard.limits.stores.notes import StoreNote
@@ -115,7 +115,7 @@ class SharedTransport(Transport):
         if len(self._numbers) > MAX_NUMBERED_LIMITS:
             self._numbers = {}
         numbers = self._numbers
-        fresh: list[tuple[int, Limit]] = []
+        fresh: list[tuple[int, PackedLimit]] = []
         packed = []
         for call in calls:
             charges = []
@@ -125,7 +125,7 @@ class SharedTransport(Transport):
                 known = numbers.get(id(limit))
                 if known is None:
                     known = numbers[id(limit)] = (len(numbers), limit)
-                    fresh.append(known)
+                    fresh.append((known[0], pack_limit(limit)))
                 charges.append((each.key, known[0], each.cost, each.stops, each.owed))
             packed.append((call.now, call.ban_keys, charges, owner))
         self._connection.write(frame(("calls", fresh, packed)))

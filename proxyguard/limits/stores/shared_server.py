@@ -20,7 +20,7 @@ from typing import Final, assert_never, cast
 from proxyguard.limits.charge import Charge, Owner, PackedUsage, held_key
 from proxyguard.limits.clock import CLOCK
 from proxyguard.limits.limit import CountKind, Limit
-from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change
+from proxyguard.limits.stores.codec import CodecError, PackedBan, PackedChange, pack_ban, pack_change, unpack_change, unpack_limit
 from proxyguard.limits.stores.frames import (
     Calls,
     Hello,
@@ -195,7 +195,7 @@ class _Member(asyncio.Protocol):
     def _on_message(self, message: Hello | Calls | News | Sighted) -> None:
         match message:
             case Calls():
-                self._limits.update(message.limits)
+                self._limits.update((number, unpack_limit(packed)) for number, packed in message.limits)
                 self.write(frame(Outcomes([self._charge(*call) for call in message.calls])))
             case News():
                 self._take(message)

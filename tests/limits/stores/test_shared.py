@@ -156,7 +156,8 @@ def test_nonsense_from_a_worker_ends_only_its_connection(tmp_path: Path) -> None
             for nonsense in (
                 b"\xff\xff\xff\xff",
                 b"\x00\x00\x00\x01\xc1",
-                frame(("calls", [], [(1.0, [], [("k", 7, 1.0, True, False)])])),
+                frame(("calls", [], [(1.0, [], [("k", 7, 1.0, True, False)], ("", ""))])),
+                frame(("calls", [(1, [0, 60.0, 1, "requests", "sliding", "UTC"])], [])),
             ):
                 reader, writer = await asyncio.open_unix_connection(str(path))
                 writer.write(nonsense)
