@@ -316,6 +316,8 @@ class StoreChoice:
     on_down: OnStoreDown = OnStoreDown.LOCAL
     snapshot: Path | None = None
     """A file that keeps bans and lasting counts over restarts when there is no server; None: they end with the process."""
+    learned: Path | None = None
+    """A file that keeps what was learned over restarts when there is a server; without one it is beside the snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

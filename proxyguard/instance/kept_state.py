@@ -1,6 +1,7 @@
 """Keeps over restarts what a process learned: of limits and earlier days, of what is read, of who was here.
 
-A file beside the store's snapshot, written every ten minutes and at the end, whole, sealed as the snapshot is, and swapped in.
+A file beside the store's snapshot, or one of its own where a server is the store; written every ten minutes and at the end,
+whole, sealed as a snapshot is, and swapped in.
 Of several workers each writes the same file, and the last one holds: what a limit learns is what the store said, the same to
 all, and of the rest they tell each other. Knows nothing of how its parts learn.
 """
@@ -57,11 +58,11 @@ class KeptPart(Protocol):
 
 
 def kept_state(settings: Settings, parts: Mapping[str, KeptPart]) -> KeptState:
-    """What keeps it, as the settings say: beside the snapshot and by its secret, or not at all."""
-    beside = settings.store.snapshot
-    if beside is None:
-        return KeptState(None, parts)
-    return KeptState(beside.with_name(f"{beside.name}.learned"), parts, partial(seal_for, beside, settings.key_secret))
+    """What keeps it, as the settings say: beside the snapshot and by its secret, in a file of its own, or not at all."""
+    beside, path = settings.store.snapshot, settings.store.learned
+    if beside is not None:
+        path = beside.with_name(f"{beside.name}.learned")
+    return KeptState(path, parts, None if path is None else partial(seal_for, beside or path, settings.key_secret))
 
 
 class KeptState(KeptFile):

@@ -268,6 +268,9 @@ def _check_together(settings: Settings, given: dict[str, GivenSetting]) -> None:
         _complain(given["maze.canary_domain"], "maze.canary_domain is set without key_secret", hint)
     if "store.url" in given and "store.snapshot" in given:
         _complain(given["store.snapshot"], "store.snapshot is set beside store.url", "the server keeps the counts; leave it out")
+    if "store.learned" in given and "store.url" not in given:
+        hint = "set store.snapshot: what was learned is kept beside it, in NAME.learned"
+        _complain(given["store.learned"], "store.learned is set without store.url", hint)
     for path, other in (("privacy.sealed", "privacy.public_key"), ("privacy.public_key", "privacy.sealed")):
         if path in given and other not in given:
             _complain(

@@ -254,6 +254,8 @@ SETTINGS: Final = (
         "While it does not answer: count in this process, count nothing, or refuse what a limit would count."),
     Setting("store.snapshot", "store.snapshot", PATH,
         "Without a server: a file that keeps bans, and counters that last over 10 s, over restarts."),
+    Setting("store.learned", "store.learned", PATH,
+        "With a server: a file that keeps over restarts what was learned (usual days and hours, what is read, who was here)."),
     Setting("audit.path", "audit.path", AUDIT_PATH, "The audit log; `-` is standard output."),
     Setting("audit.passes", "audit.passes", SHARE,
         "The share of plain passes that is recorded; everything else always is, but for floods. 0.01 is one of a hundred.",

@@ -74,6 +74,24 @@ def test_a_file_that_is_none_begins_anew(tmp_path: Path, text: str, caplog: pyte
     assert "cannot be read, and begins anew" in caplog.text
 
 
+@pytest.mark.parametrize("place", ["snapshot", "learned"])
+def test_what_was_learned_is_kept_where_the_settings_say_by_the_secret_of_the_instance(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "kept"
+    store = StoreChoice(snapshot=path) if place == "snapshot" else StoreChoice(url="redis://127.0.0.1:1", learned=path)
+    settings = replace(Settings(), store=store, key_secret="0123456789abcdef")
+    asyncio.run(kept_state(settings, {"learned": learned()}).save())
+    [written] = tmp_path.iterdir()
+    assert written.name == ("kept.learned" if place == "snapshot" else "kept")
+    assert b"192.0.2" not in written.read_bytes()
+    again = Learning(CLOCK.wall)
+    kept_state(settings, {"learned": again})
+    again.daily.turn(CLOCK(), CLOCK.wall(CLOCK()))
+    assert again.daily.usual(KEY) == 300.0
+    other = Learning(CLOCK.wall)
+    kept_state(replace(settings, key_secret="fedcba9876543210"), {"learned": other})
+    assert other.daily.usual(KEY) == -1.0
+
+
 class Knowing:
     """A process that knows what is read and who was here."""
 

@@ -24,6 +24,8 @@ def paths(settings: Settings) -> Iterator[Concern]:
     if settings.store.snapshot is not None:
         what = "bans and counts end with the instance"
         yield from _replaced("store.snapshot", settings.store.snapshot, what)
+    if settings.store.learned is not None:
+        yield from _replaced("store.learned", settings.store.learned, "what was learned ends with the instance")
     if settings.restrictions_file is not None:
         what = "restrictions given by command end with the instance"
         yield from _replaced("restrictions.file", settings.restrictions_file, what)

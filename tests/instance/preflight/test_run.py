@@ -78,6 +78,8 @@ CASES = {
     "audit: {path: .}\n": "1:15 FATAL: audit.path .: it is a folder",
     "store: {snapshot: nowhere/a.snap}\n":
         "1:19 LOSS: store.snapshot nowhere/a.snap: there is no folder nowhere, so bans and counts end with the instance",
+    "key_secret: 0123456789abcdef\nstore: {url: redis://127.0.0.1:1, learned: nowhere/a}\n":
+        "2:44 LOSS: store.learned nowhere/a: there is no folder nowhere, so what was learned ends with the instance",
     "store: {snapshot: /proc/a.snap}\n":
         "1:19 LOSS: store.snapshot /proc/a.snap: nothing can be written in /proc: no such file or directory, so bans and counts "
         "end with the instance",
