@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import pytest
@@ -26,6 +27,9 @@ READERS: Final = tuple(f"127.20.{number % 4}.{number + 1}" for number in range(4
 READERS_NETWORKS: Final = {f"127.20.{number}.0/24" for number in range(4)}
 PEOPLE: Final = tuple(f"127.{31 + number}.7.1" for number in range(60) if number != 9)
 """None in the network of the library."""
+
+MOST_SECONDS: Final = 10.0
+"""What an operator waits for the answer to a question, at most."""
 
 SIGN_UPS: Final = 25
 LIBRARY_READS: Final = 150
@@ -121,6 +125,15 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
 
 def row_of(rows: list[dict[str, Any]], name: str) -> Mapping[str, Any]:
     return next(row for row in rows if row["name"] == name)
+
+
+@pytest.mark.parametrize(
+    "question", [("status",), ("top", "--once"), ("report", "--since", "1h", "--audit", "AUDIT")], ids=lambda each: each[0]
+)
+def test_nobody_waits_ten_seconds_for_an_answer(guard: Proxyguard, folder: Path, question: tuple[str, ...]) -> None:
+    began = monotonic()
+    said = tell(folder, *(str(guard.audit) if word == "AUDIT" else word for word in question))
+    assert (said.returncode, monotonic() - began < MOST_SECONDS) == (0, True), said
 
 
 def test_is_something_going_on(report: dict[str, Any], folder: Path) -> None:
