@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from proxyguard.core.value import Value
 from proxyguard.limits.limit import Limit
 
 NOBODY: Final = ("", "")
@@ -17,8 +18,8 @@ Owner = tuple[str, str]
 does is decided by them, since whoever sends requests chooses all other keys."""
 
 
-class Charge:
-    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks. Never changed once it is made.
+class Charge(Value):
+    """One count to make: `cost` units of `limit` for `key`. A cost of 0 only looks.
 
     `key` names the counter. It begins with what identifies the rule and its limit, up to a `|`: full stores share counters by it.
     For a limit on distinct values the key ends with the value: see `distinct_key`.
@@ -42,16 +43,7 @@ class Charge:
         self.owed = owed
         self.owner = owner
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Charge) and self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash(self._values())
-
-    def __repr__(self) -> str:
-        return f"Charge{self._values()}"
-
-    def _values(self) -> tuple[str, Limit, float, bool, bool, Owner]:
+    def held(self) -> tuple[object, ...]:
         return self.key, self.limit, self.cost, self.stops, self.owed, self.owner
 
     def at_cost(self, cost: float) -> Charge:
@@ -84,8 +76,8 @@ PackedUsage = tuple[bool, int, float]
 """A usage as it travels."""
 
 
-class Usage:
-    """The state of one limit after a charge. Never changed once it is made."""
+class Usage(Value):
+    """The state of one limit after a charge."""
 
     __slots__ = ("exceeded", "remaining", "retry_after_seconds")
 
@@ -96,14 +88,8 @@ class Usage:
         self.retry_after_seconds = retry_after_seconds
         """0 when not exceeded, else the time until the same charge would fit."""
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Usage) and self.packed() == other.packed()
-
-    def __hash__(self) -> int:
-        return hash(self.packed())
-
-    def __repr__(self) -> str:
-        return f"Usage{self.packed()}"
+    def held(self) -> tuple[object, ...]:
+        return self.packed()
 
     def packed(self) -> PackedUsage:
         """As it travels."""

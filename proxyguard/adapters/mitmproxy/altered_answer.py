@@ -10,8 +10,6 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from msgspec.structs import replace
-
 from proxyguard.adapters.mitmproxy.buffering.response_spool import PIECE_BYTES, ResponseSpool
 from proxyguard.adapters.mitmproxy.forwarded_fields import dressed, first_value
 from proxyguard.adapters.mitmproxy.masking_process import MaskResult
@@ -53,7 +51,7 @@ class AlteredAnswer(WaitingBodies):
             self.fail(UNREADABLE, "altered-upgrade", now)
             return
         self._altered = Altered(action)
-        self._head = replace(head, headers=asking_for_all(head.method, head.headers))
+        self._head = head.with_headers(asking_for_all(head.method, head.headers))
         self._forward(now)
 
     @property

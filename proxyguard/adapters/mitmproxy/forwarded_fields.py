@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from msgspec import structs
-
 from proxyguard.core.request import Headers
 from proxyguard.guard.interfaces import Forwarding
 from proxyguard.http.http1.heads import ResponseHead
@@ -30,7 +28,7 @@ def dressed(head: ResponseHead, forwarding: Forwarding) -> ResponseHead:
         headers = kept
     if head.status >= 200:
         headers = with_added(headers, forwarding)
-    return head if headers is head.headers else structs.replace(head, headers=headers)
+    return head if headers is head.headers else head.with_headers(headers)
 
 
 def with_added(headers: Headers, forwarding: Forwarding) -> Headers:

@@ -11,8 +11,6 @@ from enum import Enum
 from math import inf
 from typing import Final
 
-from msgspec.structs import replace
-
 from proxyguard.adapters.mitmproxy.buffering.request_body import RequestBody
 from proxyguard.adapters.mitmproxy.buffering.response_spool import ResponseSpool, is_streamed
 from proxyguard.adapters.mitmproxy.codec import Codec
@@ -36,7 +34,7 @@ for a second, others for ever."""
 GRPC: Final = b"application/grpc"
 """How content types of gRPC begin: client and site take turns, so a site that speaks HTTP/2 gets each message as it comes."""
 
-CONTINUE: Final = ResponseHead(100, b"Continue", (), b"1.1", BodyKind.NONE, None, True, ())  # noqa: FBT003 - a struct's fields
+CONTINUE: Final = ResponseHead(100, b"Continue", (), b"1.1", BodyKind.NONE, None, True, ())  # noqa: FBT003 - a head's fields
 
 
 class Consent(Enum):
@@ -207,7 +205,7 @@ class WaitingBodies:
         self.phase = Phase.HOLDING
         self.deadline = pace.due
         if self._head.expect_continue:
-            self._head = replace(self._head, expect_continue=False)
+            self._head = self._head.without_expectation()
             if not self._bytes_received:
                 self._codec.send_interim(CONTINUE)
         held = len(self.upstream.held)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from msgspec import Struct
-
 from proxyguard.core.request import Headers
+from proxyguard.core.value import Value
 
 
 class BodyKind(Enum):
@@ -20,7 +19,7 @@ class BodyKind(Enum):
     """Responses only."""
 
 
-class RequestHead(Struct, frozen=True, gc=False):
+class RequestHead(Value):
     """One request head that can be read in one way only.
 
     `target` is origin-form as received, or `*`. `authority` is what Host says, as to be forwarded: lower case, port as
@@ -30,49 +29,114 @@ class RequestHead(Struct, frozen=True, gc=False):
     makes hop-by-hop. `upgrade` is `websocket` or None: other offers are ignored, as RFC 9110 section 7.8 allows.
     """
 
-    method: bytes
-    target: bytes
-    authority: bytes
-    host: bytes
-    headers: Headers
-    version: bytes
-    body: BodyKind
-    content_length: int | None
-    keep_alive: bool
-    expect_continue: bool
-    upgrade: bytes | None
-    nominated: tuple[bytes, ...]
-    te_trailers: bool
+    __slots__ = (
+        "authority", "body", "content_length", "expect_continue", "headers", "host", "keep_alive", "method", "nominated",
+        "target", "te_trailers", "upgrade", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self, method: bytes, target: bytes, authority: bytes, host: bytes, headers: Headers, version: bytes, body: BodyKind,
+        content_length: int | None, keep_alive: bool, expect_continue: bool, upgrade: bytes | None,  # noqa: FBT001 - made by position
+        nominated: tuple[bytes, ...], te_trailers: bool,  # noqa: FBT001 - likewise
+    ) -> None:  # fmt: skip
+        self.method = method
+        self.target = target
+        self.authority = authority
+        self.host = host
+        self.headers = headers
+        self.version = version
+        self.body = body
+        self.content_length = content_length
+        self.keep_alive = keep_alive
+        self.expect_continue = expect_continue
+        self.upgrade = upgrade
+        self.nominated = nominated
+        self.te_trailers = te_trailers
+
+    def held(self) -> tuple[object, ...]:
+        return (
+            self.method, self.target, self.authority, self.host, self.headers, self.version, self.body, self.content_length,
+            self.keep_alive, self.expect_continue, self.upgrade, self.nominated, self.te_trailers,
+        )  # fmt: skip
+
+    def with_line(self, method: bytes, target: bytes) -> RequestHead:
+        """The same head of another request line; its `headers` are the same object."""
+        return self._but(method, target, self.headers, self.expect_continue)
+
+    def with_headers(self, headers: Headers) -> RequestHead:
+        """The same head with other fields, which say the same of its framing."""
+        return self._but(self.method, self.target, headers, self.expect_continue)
+
+    def without_expectation(self) -> RequestHead:
+        """The same head of a request that waits for no 100."""
+        return self._but(self.method, self.target, self.headers, False)  # noqa: FBT003 - a field of the head
+
+    def _but(self, method: bytes, target: bytes, headers: Headers, expect_continue: bool) -> RequestHead:  # noqa: FBT001 - likewise
+        return RequestHead(
+            method, target, self.authority, self.host, headers, self.version, self.body, self.content_length, self.keep_alive,
+            expect_continue, self.upgrade, self.nominated, self.te_trailers,
+        )  # fmt: skip
 
 
-class ResponseHead(Struct, frozen=True, gc=False):
+class ResponseHead(Value):
     """One response head; a status below 200 is an interim one and another head follows (but for 101).
 
     `content_length` of a response to HEAD or of a 304 is what the body would have had; `body` is NONE then. `is_dated` says that
     there is a Date.
     """
 
-    status: int
-    reason: bytes
-    headers: Headers
-    version: bytes
-    body: BodyKind
-    content_length: int | None
-    keep_alive: bool
-    nominated: tuple[bytes, ...]
-    is_dated: bool = True
+    __slots__ = ("body", "content_length", "headers", "is_dated", "keep_alive", "nominated", "reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: bytes, headers: Headers, version: bytes, body: BodyKind, content_length: int | None,
+        keep_alive: bool, nominated: tuple[bytes, ...], is_dated: bool = True,  # noqa: FBT001, FBT002 - made by position
+    ) -> None:  # fmt: skip
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.version = version
+        self.body = body
+        self.content_length = content_length
+        self.keep_alive = keep_alive
+        self.nominated = nominated
+        self.is_dated = is_dated
+
+    def held(self) -> tuple[object, ...]:
+        return (
+            self.status, self.reason, self.headers, self.version, self.body, self.content_length, self.keep_alive,
+            self.nominated, self.is_dated,
+        )  # fmt: skip
+
+    def with_headers(self, headers: Headers) -> ResponseHead:
+        """The same head with other fields, which say the same of its framing."""
+        return ResponseHead(
+            self.status, self.reason, headers, self.version, self.body, self.content_length, self.keep_alive, self.nominated,
+            self.is_dated,
+        )  # fmt: skip
 
 
-class Body(Struct, frozen=True, gc=False):
+class Body(Value):
     """Some bytes of a body, decoded from chunks; never empty."""
 
-    data: bytes
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def held(self) -> tuple[object, ...]:
+        return (self.data,)
 
 
-class End(Struct, frozen=True, gc=False):
+class End(Value):
     """The message is complete. `trailers` are without the fields that may not be there."""
 
-    trailers: Headers = ()
+    __slots__ = ("trailers",)
+
+    def __init__(self, trailers: Headers = ()) -> None:
+        self.trailers = trailers
+
+    def held(self) -> tuple[object, ...]:
+        return (self.trailers,)
 
 
 END: Final = End()

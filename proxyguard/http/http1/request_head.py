@@ -200,21 +200,7 @@ def with_target(head: RequestHead, target: bytes) -> RequestHead:
     """The same head with another target; its `headers` are the same object."""
     if target == head.target:
         return head
-    return RequestHead(
-        head.method,
-        target,
-        head.authority,
-        head.host,
-        head.headers,
-        head.version,
-        head.body,
-        head.content_length,
-        head.keep_alive,
-        head.expect_continue,
-        head.upgrade,
-        head.nominated,
-        head.te_trailers,
-    )
+    return head.with_line(head.method, target)
 
 
 _passed_over: set[bytes] = set()

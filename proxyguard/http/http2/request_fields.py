@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from msgspec.structs import replace
-
 from proxyguard.core.request import Headers
 from proxyguard.core.settings import Bounds
 from proxyguard.http.claims import may_be_trailer
@@ -70,7 +68,7 @@ class RequestReader:
             and last.scheme == pseudo.scheme
             and line.size <= self._line_bytes
         ):
-            return replace(head, method=line.method, target=line.target.text)
+            return head.with_line(line.method, line.target.text)
         head, size = _understand(pseudo, line, rest, bounds, whole=whole)
         self._pseudo, self._fields, self._whole, self._head = pseudo, rest, whole, head
         self._line_bytes = bounds.head_bytes - size
@@ -98,7 +96,7 @@ def _understand(
         if bounds.body_bytes is not None and length > bounds.body_bytes:
             raise Malformed("body-size")
     elif not whole:
-        head = replace(understand(line, (*received, _UNKNOWN_LENGTH)), headers=received)
+        head = understand(line, (*received, _UNKNOWN_LENGTH)).with_headers(received)
     return head, size
 
 

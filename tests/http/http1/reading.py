@@ -28,12 +28,14 @@ def messages(events: Iterable[RequestEvent | ResponseEvent]) -> list[Message]:
         match event:
             case RequestHead() | ResponseHead():
                 found.append((event, b"", None))
-            case Body(data):
+            case Body():
+                data = event.data
                 assert data, "a Body event is never empty"
                 head, body, trailers = found[-1]
                 assert trailers is None, "no body after the end"
                 found[-1] = (head, body + data, None)
-            case End(trailers):
+            case End():
+                trailers = event.trailers
                 head, body, before = found[-1]
                 assert before is None, "one end a message"
                 found[-1] = (head, body, trailers)
