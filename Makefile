@@ -32,10 +32,10 @@ FAST := tests/core tests/guard tests/http tests/limits tests/policy tests/restri
 	--ignore=tests/limits/stores/test_shared.py --ignore=tests/limits/stores/test_valkey.py \
 	--ignore=tests/http/http1/test_differential.py --ignore=tests/policy/fields/test_package.py -m 'not slow and not thorough'
 
-# What `make test-compiled` leaves out: what reads files, pages and settings of operators or looks at the tree. It makes values of compiled
-# classes at most; whatever asks the engine, a store or the front runs on both builds (of the commands, what holds them to the engine).
+# What `make test-compiled` leaves out: what reads files, pages and settings of operators, looks at the tree or builds a wheel. It makes values
+# of compiled classes at most; whatever asks the engine, a store or the front runs on both builds (of the commands, what holds them to the engine).
 NOT_COMPILED := --ignore-glob=tests/cli/test_[!d]* $(addprefix --ignore=tests/,settings corpus tools/importers tools/lint tools/replay tools/report policy/parse policy/schema \
-	test_architecture.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
+	test_architecture.py test_build_hook.py test_container.py test_contributing.py test_every_edit_loads.py test_links.py test_makefile.py test_mutants.py test_prose.py \
 	test_reference.py test_structure.py test_wheel.py test_workflows.py)
 
 .PHONY: help setup compiled run site test test-fast test-long test-compiled mutants lint format docs bench beside profile held tracked corpus weights abuse fuzz fuzz-api fingerprints range range-gates peers accuracy e2e chaos soak image lock clean
